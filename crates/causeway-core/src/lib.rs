@@ -1,1 +1,24 @@
-//! causeway-core
+//! The rules of Causeway: what a message means, what it changes, what has to be sent, and when again.
+//!
+//! Nothing in here does I/O, reads a clock or draws a random number: bytes, times and random values come
+//! in as arguments. The three seams to the outside are traits: [`source::Source`],
+//! [`destination::Destination`] and [`store::Store`].
+//!
+//! A record's way: [`envelope`] → [`decode`] → [`event`] → [`plan`] (with [`contact`], [`consent`],
+//! [`rules`]) → [`delivery`] → [`destination`].
+
+pub mod clock;
+pub mod consent;
+pub mod contact;
+pub mod delivery;
+pub mod destination;
+pub mod envelope;
+pub mod event;
+pub mod id;
+pub mod plan;
+pub mod record;
+pub mod retry;
+pub mod rules;
+pub mod secret;
+pub mod source;
+pub mod store;

@@ -1,0 +1,183 @@
+//! A person as a workspace knows them: identities, fields with the time each value dates from, consent.
+//!
+//! Invariant: a contact does not depend on the order in which its messages came. Every part is a join:
+//! commutative, associative, idempotent.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    consent::Consent,
+    id::{ContactId, Name},
+};
+
+/// What a contact is recognised by; unique within a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Identity {
+    /// Trimmed and lower-cased; see [`normal_email`].
+    Email { address: String },
+    /// Proca's `contactRef`, opaque, unique within one Proca instance.
+    ContactRef { namespace: Name, reference: String },
+    /// The id that a platform gave its record of the person.
+    ForeignId { namespace: Name, id: String },
+}
+
+impl Identity {
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Email { .. } => "email",
+            Self::ContactRef { .. } => "contact_ref",
+            Self::ForeignId { .. } => "foreign_id",
+        }
+    }
+
+    /// Empty for e-mail addresses, which are the same everywhere.
+    pub fn namespace(&self) -> &str {
+        match self {
+            Self::Email { .. } => "",
+            Self::ContactRef { namespace, .. } | Self::ForeignId { namespace, .. } => namespace,
+        }
+    }
+
+    pub fn value(&self) -> &str {
+        match self {
+            Self::Email { address } => address,
+            Self::ContactRef { reference, .. } => reference,
+            Self::ForeignId { id, .. } => id,
+        }
+    }
+
+    /// The way back from the three columns that the store keeps.
+    pub fn from_parts(kind: &str, namespace: &str, value: String) -> Option<Self> {
+        Some(match kind {
+            "email" => Self::Email { address: value },
+            "contact_ref" => Self::ContactRef { namespace: namespace.into(), reference: value },
+            "foreign_id" => Self::ForeignId { namespace: namespace.into(), id: value },
+            _ => return None,
+        })
+    }
+}
+
+/// Makes an address comparable: trimmed, lower-cased. `None` when it cannot be an address at all (no `@`,
+/// nothing on one side of it, white space or control characters inside).
+pub fn normal_email(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (local, domain) = text.rsplit_once('@')?;
+    let bad = local.is_empty()
+        || domain.is_empty()
+        || text.len() > 320
+        || text.chars().any(|c| c.is_whitespace() || c.is_control());
+    (!bad).then(|| text.to_lowercase())
+}
+
+/// A value and the moment that it dates from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Field {
+    #[serde(rename = "v")]
+    pub value: Value,
+    #[serde(rename = "t", with = "millis")]
+    pub at: Timestamp,
+}
+
+impl Field {
+    /// Keeps the newer value; at equal times the one whose JSON text is greater, so that the order of
+    /// arrival cannot decide.
+    fn join(&mut self, other: Self) -> bool {
+        let newer = match other.at.cmp(&self.at) {
+            std::cmp::Ordering::Greater => true,
+            std::cmp::Ordering::Less => false,
+            std::cmp::Ordering::Equal => other.value != self.value && other.value.to_string() > self.value.to_string(),
+        };
+        if newer {
+            *self = other;
+        }
+        newer
+    }
+}
+
+/// The part of a contact that is kept as one document in the store.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Contact {
+    #[serde(skip)]
+    pub id: Option<ContactId>,
+    #[serde(default)]
+    pub fields: BTreeMap<String, Field>,
+    /// Purpose (`"email"`) → consent.
+    #[serde(default)]
+    pub consent: BTreeMap<String, Consent>,
+}
+
+impl Contact {
+    /// Takes over the fields as of `at`; tells whether anything changed.
+    pub fn set_fields(&mut self, fields: &BTreeMap<String, Value>, at: Timestamp) -> bool {
+        let mut changed = false;
+        for (name, value) in fields {
+            changed |= self.set_field(name, Field { value: value.clone(), at });
+        }
+        changed
+    }
+
+    fn set_field(&mut self, name: &str, field: Field) -> bool {
+        match self.fields.get_mut(name) {
+            Some(known) => known.join(field),
+            None => {
+                self.fields.insert(name.to_owned(), field);
+                true
+            }
+        }
+    }
+
+    /// Merges what is known of a second contact that turned out to be the same person.
+    pub fn join(&mut self, other: Self) -> bool {
+        let mut changed = false;
+        for (name, field) in other.fields {
+            changed |= self.set_field(&name, field);
+        }
+        for (purpose, consent) in other.consent {
+            changed |= self.consent.entry(purpose).or_default().join(&consent);
+        }
+        changed
+    }
+
+    /// The value of a text field.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.fields.get(name)?.value.as_str()
+    }
+}
+
+/// Times as integer milliseconds since 1970, UTC, as everywhere in the store.
+pub mod millis {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(at.as_millisecond())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        Timestamp::from_millisecond(i64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    /// The same for a time that may be missing.
+    pub mod option {
+        use super::*;
+
+        #[expect(clippy::ref_option, reason = "serde's `with` calls it so")]
+        pub fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+            match at {
+                Some(at) => serializer.serialize_some(&at.as_millisecond()),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+            Option::<i64>::deserialize(deserializer)?
+                .map(|ms| Timestamp::from_millisecond(ms).map_err(D::Error::custom))
+                .transpose()
+        }
+    }
+}

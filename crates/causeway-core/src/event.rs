@@ -1,0 +1,232 @@
+//! What we understood of an envelope: facts, whichever system they came from.
+//!
+//! Decoders turn bytes into an [`Event`]; everything behind them ([`crate::plan`]) knows only this.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{consent::ConsentFact, contact::Identity, id::Name};
+
+/// How decoding ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decoded {
+    Event(Box<Event>),
+    /// Understood, and by the rules nothing is to be done with it (a test action, a staff account).
+    Skip { reason: String },
+    /// Not understood, or not readable now. Kept, shown, replayable.
+    Dead { code: DeadCode, reason: String },
+}
+
+/// Why an inbox row is dead. The words are stored and shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadCode {
+    /// Not the format at all: broken JSON, empty body, invalid UTF-8.
+    Malformed,
+    /// Well-formed, of a schema or kind that we do not know.
+    Unknown,
+    /// Encrypted for a key that is not in the keystore; retried when the keystore is reloaded.
+    KeyMissing,
+    /// The key is there and the ciphertext does not open, or opens to something else than a JSON object.
+    Undecryptable,
+    /// A rule of ours failed on it (a bug: please report).
+    Internal,
+}
+
+impl DeadCode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::KeyMissing => "key_missing",
+            Self::Undecryptable => "undecryptable",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A person did something (signed, shared, donated).
+    Action,
+    /// What became of a person's address or consent (double opt-in, bounce, …).
+    EmailStatus,
+    /// A platform sent its picture of a contact.
+    ContactSync,
+    /// A campaign's data changed.
+    CampaignUpdated,
+}
+
+impl EventKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::EmailStatus => "email_status",
+            Self::ContactSync => "contact_sync",
+            Self::CampaignUpdated => "campaign_updated",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub kind: EventKind,
+    /// Where the ids of actions, campaigns, pages and foreign contact ids are unique: the Proca instance,
+    /// or the source. Two queues of one Proca instance share it.
+    pub namespace: Name,
+    /// When it happened, by the source's clock where it tells one, else when we received it.
+    pub at: Timestamp,
+    /// Who. Empty for events about no person.
+    pub identities: Vec<Identity>,
+    /// What it says of the contact: field name → value, all as of `at`. Never null or empty text.
+    pub fields: BTreeMap<String, Value>,
+    pub action: Option<Action>,
+    pub campaign: Option<Campaign>,
+    pub page: Option<Page>,
+    pub consent: Vec<ConsentFact>,
+    pub engagements: Vec<Engagement>,
+    pub testing: bool,
+    /// Whether deliveries may follow. False for what only changes our knowledge (Proca's confirm stages).
+    pub deliver: bool,
+    /// What looked wrong but was coped with; shown in the trace. No personal data.
+    pub notes: Vec<String>,
+}
+
+impl Event {
+    pub fn new(kind: EventKind, namespace: Name, at: Timestamp) -> Self {
+        Self {
+            kind,
+            namespace,
+            at,
+            identities: Vec::new(),
+            fields: BTreeMap::new(),
+            action: None,
+            campaign: None,
+            page: None,
+            consent: Vec::new(),
+            engagements: Vec::new(),
+            testing: false,
+            deliver: true,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// Something a person did, under the id that its source gave it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// Unique within the source's instance: `"887588"`.
+    pub external_id: String,
+    pub action_type: String,
+    pub created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub custom_fields: serde_json::Map<String, Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub donation: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<Value>,
+    /// Whether the form with the person's data was part of it (`withConsent`).
+    #[serde(default)]
+    pub with_consent: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dupe_rank: Option<i64>,
+    #[serde(default)]
+    pub testing: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Campaign {
+    /// Unique within the source's instance: `"204"`.
+    pub external_id: String,
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The number that the campaign has in the organisation's own system (`campaign.externalId`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crm_id: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact_schema: Option<String>,
+    /// `campaign.config`, only from `campaign_updated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Value>,
+}
+
+/// The web page where an action was taken, and who owns it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    pub external_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+    /// The organisation that owns the page; events do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<Organisation>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Organisation {
+    pub external_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+/// What a contact did with our mails and pages. The set of a contact's engagements only grows; of two with
+/// the same `(kind, key, at)` the greater `count` and `score` stay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Engagement {
+    pub kind: EngagementKind,
+    /// The source's id of the thing, or its URL where it has none.
+    pub key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// The date as it was sent, when it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngagementKind {
+    EmailOpen,
+    LinkClick,
+    PageVisit,
+    Automation,
+    Goal,
+    Popup,
+    LeadScore,
+}
+
+impl EngagementKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EmailOpen => "email_open",
+            Self::LinkClick => "link_click",
+            Self::PageVisit => "page_visit",
+            Self::Automation => "automation",
+            Self::Goal => "goal",
+            Self::Popup => "popup",
+            Self::LeadScore => "lead_score",
+        }
+    }
+}
+
+/// Reads an envelope of one source. Pure; made by the program from the source's configuration.
+pub trait Decode: Send + Sync {
+    fn decode(&self, envelope: &crate::envelope::Envelope) -> Decoded;
+}
+
+/// Name → decoder, as the engine uses it.
+pub type Decoders = BTreeMap<Name, std::sync::Arc<dyn Decode>>;
