@@ -1,1 +1,5 @@
-//! causeway-connect
+//! Everything that talks to other people's systems: sources, destinations, and the one HTTP client.
+
+pub mod config;
+pub mod destination;
+pub mod source;

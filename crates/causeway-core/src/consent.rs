@@ -26,7 +26,9 @@ pub enum What {
     DoubleOptIn,
     /// Confirmed by the link in a mail of the organisation that owns `page` (`"namespace/id"`). It counts for us only
     /// if that page is ours, which we may learn later.
-    DoubleOptInOnPage { page: String },
+    DoubleOptInOnPage {
+        page: String,
+    },
     /// Was asked and did not agree. Takes nothing back that was given elsewhere.
     Declined,
     /// Was not asked.
@@ -312,7 +314,10 @@ impl Policy {
             Self::All => true,
             Self::WithConsent => {
                 has_consented
-                    && !matches!(standing, Standing::Unsubscribed { .. } | Standing::Suppressed { .. })
+                    && !matches!(
+                        standing,
+                        Standing::Unsubscribed { .. } | Standing::Suppressed { .. }
+                    )
             }
             Self::OptIn => standing.is_subscribed(),
             Self::DoubleOptIn => matches!(standing, Standing::DoubleOptedIn { .. }),

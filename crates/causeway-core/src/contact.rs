@@ -55,8 +55,14 @@ impl Identity {
     pub fn from_parts(kind: &str, namespace: &str, value: String) -> Option<Self> {
         Some(match kind {
             "email" => Self::Email { address: value },
-            "contact_ref" => Self::ContactRef { namespace: namespace.into(), reference: value },
-            "foreign_id" => Self::ForeignId { namespace: namespace.into(), id: value },
+            "contact_ref" => Self::ContactRef {
+                namespace: namespace.into(),
+                reference: value,
+            },
+            "foreign_id" => Self::ForeignId {
+                namespace: namespace.into(),
+                id: value,
+            },
             _ => return None,
         })
     }
@@ -90,7 +96,10 @@ impl Field {
         let newer = match other.at.cmp(&self.at) {
             std::cmp::Ordering::Greater => true,
             std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Equal => other.value != self.value && other.value.to_string() > self.value.to_string(),
+            std::cmp::Ordering::Equal => {
+                let (theirs, ours) = (other.value.to_string(), self.value.to_string());
+                theirs > ours
+            }
         };
         if newer {
             *self = other;
@@ -109,6 +118,9 @@ pub struct Contact {
     /// Purpose (`"email"`) → consent.
     #[serde(default)]
     pub consent: BTreeMap<String, Consent>,
+    /// Whether the person ever gave us their data with a form, or a platform sent their contact.
+    #[serde(default)]
+    pub gave_data: bool,
 }
 
 impl Contact {
@@ -116,24 +128,29 @@ impl Contact {
     pub fn set_fields(&mut self, fields: &BTreeMap<String, Value>, at: Timestamp) -> bool {
         let mut changed = false;
         for (name, value) in fields {
-            changed |= self.set_field(name, Field { value: value.clone(), at });
+            changed |= self.set_field(
+                name,
+                Field {
+                    value: value.clone(),
+                    at,
+                },
+            );
         }
         changed
     }
 
     fn set_field(&mut self, name: &str, field: Field) -> bool {
-        match self.fields.get_mut(name) {
-            Some(known) => known.join(field),
-            None => {
-                self.fields.insert(name.to_owned(), field);
-                true
-            }
+        if let Some(known) = self.fields.get_mut(name) {
+            return known.join(field);
         }
+        self.fields.insert(name.to_owned(), field);
+        true
     }
 
     /// Merges what is known of a second contact that turned out to be the same person.
     pub fn join(&mut self, other: Self) -> bool {
-        let mut changed = false;
+        let mut changed = other.gave_data && !self.gave_data;
+        self.gave_data |= other.gave_data;
         for (name, field) in other.fields {
             changed |= self.set_field(&name, field);
         }
@@ -164,9 +181,8 @@ pub mod millis {
 
     /// The same for a time that may be missing.
     pub mod option {
-        use super::*;
+        use super::{Deserialize, Deserializer, Error, Serializer, Timestamp};
 
-        #[expect(clippy::ref_option, reason = "serde's `with` calls it so")]
         pub fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
             match at {
                 Some(at) => serializer.serialize_some(&at.as_millisecond()),
@@ -174,7 +190,9 @@ pub mod millis {
             }
         }
 
-        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Timestamp>, D::Error> {
             Option::<i64>::deserialize(deserializer)?
                 .map(|ms| Timestamp::from_millisecond(ms).map_err(D::Error::custom))
                 .transpose()

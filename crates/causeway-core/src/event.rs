@@ -15,9 +15,14 @@ use crate::{consent::ConsentFact, contact::Identity, id::Name};
 pub enum Decoded {
     Event(Box<Event>),
     /// Understood, and by the rules nothing is to be done with it (a test action, a staff account).
-    Skip { reason: String },
+    Skip {
+        reason: String,
+    },
     /// Not understood, or not readable now. Kept, shown, replayable.
-    Dead { code: DeadCode, reason: String },
+    Dead {
+        code: DeadCode,
+        reason: String,
+    },
 }
 
 /// Why an inbox row is dead. The words are stored and shown.

@@ -45,14 +45,23 @@ impl IdempotencyKey {
     pub fn derive(workspace: &str, source: &str, message_key: &[u8], destination: &str, part: &str) -> Self {
         use sha2::{Digest, Sha256};
         let mut hash = Sha256::new();
-        for piece in [workspace.as_bytes(), source.as_bytes(), message_key, destination.as_bytes(), part.as_bytes()] {
+        for piece in [
+            workspace.as_bytes(),
+            source.as_bytes(),
+            message_key,
+            destination.as_bytes(),
+            part.as_bytes(),
+        ] {
             // The length in front keeps ("ab", "c") apart from ("a", "bc").
             hash.update((piece.len() as u64).to_be_bytes());
             hash.update(piece);
         }
         let digest = hash.finalize();
         let short = digest.get(..16).unwrap_or(&digest);
-        Self(format!("cw_{}", data_encoding::BASE32_NOPAD.encode(short).to_lowercase()))
+        Self(format!(
+            "cw_{}",
+            data_encoding::BASE32_NOPAD.encode(short).to_lowercase()
+        ))
     }
 }
 

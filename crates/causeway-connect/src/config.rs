@@ -1,0 +1,118 @@
+//! What connectors share in reading their part of the configuration: errors, secrets, the context to connect in.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use causeway_core::{clock::Clock, secret::Secret};
+use schemars::JsonSchema;
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// What is wrong with a connector's table, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// The key within the connector's table, dotted; empty when it concerns the whole.
+    pub key: String,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.key.is_empty() {
+            write!(f, "`{}`: ", self.key)?;
+        }
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ConfigError {
+    pub fn new(key: &str, message: impl Into<String>) -> Self {
+        Self {
+            key: key.to_owned(),
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// What a connector may use of its surroundings.
+#[derive(Clone)]
+pub struct Context {
+    /// The name that the configuration gives the connector.
+    pub name: Arc<str>,
+    pub clock: Arc<dyn Clock>,
+    /// Relative paths in the configuration start here (the folder of the file).
+    pub dir: PathBuf,
+}
+
+/// Reads a connector's own keys. Unknown keys are refused by the type (`deny_unknown_fields`).
+pub fn read<T: DeserializeOwned>(table: &toml::Table) -> Result<T, ConfigError> {
+    T::deserialize(table.clone()).map_err(|error| ConfigError::new("", error.message().to_owned()))
+}
+
+/// A secret: `{ env = "NAME" }`, `{ file = "path" }`, or the text itself (which `config check` warns about).
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SecretRef {
+    Text(String),
+    From(SecretFrom),
+}
+
+/// Exactly one of the two.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretFrom {
+    /// Name of an environment variable.
+    #[serde(default)]
+    pub env: Option<String>,
+    /// Path of a file; white space at its end does not count.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
+}
+
+impl fmt::Debug for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("***"),
+            Self::From(from) => from.fmt(f),
+        }
+    }
+}
+
+impl SecretRef {
+    /// Reads the environment or the file. `key` is named in the error.
+    pub fn resolve(&self, key: &str, dir: &std::path::Path) -> Result<Secret, ConfigError> {
+        let from = match self {
+            Self::Text(text) => return Ok(Secret::new(text)),
+            Self::From(from) => from,
+        };
+        match (&from.env, &from.file) {
+            (Some(name), None) => match std::env::var(name) {
+                Ok(text) if !text.is_empty() => Ok(Secret::new(text)),
+                _ => Err(
+                    ConfigError::new(key, format!("the environment variable {name} is not set"))
+                        .hint(format!("export {name}=… before the start")),
+                ),
+            },
+            (None, Some(path)) => {
+                let path = dir.join(path);
+                std::fs::read_to_string(&path)
+                    .map(|text| Secret::new(text.trim_end()))
+                    .map_err(|error| ConfigError::new(key, format!("reading {}: {error}", path.display())))
+            }
+            _ => Err(
+                ConfigError::new(key, "a secret needs exactly one of `env` and `file`")
+                    .hint(format!("{key} = {{ env = \"NAME\" }}")),
+            ),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Destinations. One file each, and one line in [`KINDS`].
+
+use causeway_core::{delivery::Delivery, destination::Destination};
+
+use crate::config::{ConfigError, Context};
+
+pub mod null;
+
+/// A kind of destination: what `destination kinds`, `destination sample`, the documentation and the console are made from.
+pub struct Kind {
+    /// As in `kind = "…"`.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// A complete `[destination.NAME]` table in TOML, each key with unit and default in a comment.
+    pub sample: &'static str,
+    /// The kind's own keys.
+    pub schema: fn() -> schemars::Schema,
+    /// Deliveries sent at once (concurrent calls of `deliver`) unless the configuration says otherwise.
+    pub concurrency: u32,
+    /// Deliveries per call of `deliver` unless the configuration says otherwise.
+    pub batch: u32,
+    /// Reads the kind's own keys without any I/O: what `config check` does.
+    pub parse: fn(&toml::Table) -> Result<(), ConfigError>,
+    /// Makes the destination. Opens no connection; reads secrets.
+    pub connect: Connect,
+    /// The exact requests (or rows, or lines) that `deliver` would send, as text with secrets masked. Has no
+    /// client to send with. One text per delivery; an `Err` text is the reason for which `deliver` would reject it.
+    pub preview: Preview,
+}
+
+pub type Connect = fn(&Context, &toml::Table) -> Result<Box<dyn Destination>, ConfigError>;
+pub type Preview =
+    fn(&Context, &toml::Table, &[Delivery]) -> Result<Vec<Result<String, String>>, ConfigError>;
+
+/// All of them, sorted by name.
+#[rustfmt::skip]
+pub const KINDS: &[Kind] = &[
+    null::KIND,
+];
+
+/// Finds a kind by name.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
+}

@@ -1,0 +1,53 @@
+//! Accepts everything and does nothing: for measuring, and for trying a configuration out.
+
+use async_trait::async_trait;
+use causeway_core::{
+    delivery::Delivery,
+    destination::{CheckError, Destination, Ending, Outcome},
+};
+use schemars::{JsonSchema, schema_for};
+use serde::Deserialize;
+
+use super::Kind;
+use crate::config::{ConfigError, Context, read};
+
+pub const KIND: Kind = Kind {
+    name: "null",
+    summary: "accepts everything and does nothing; for measuring and for trying things out",
+    sample: include_str!("../../../../samples/destinations/null.toml"),
+    schema: || schema_for!(Config),
+    concurrency: 1,
+    batch: 500,
+    parse: |table| read::<Config>(table).map(|_| ()),
+    connect: |_: &Context, table| {
+        read::<Config>(table)?;
+        Ok(Box::new(Null))
+    },
+    preview: |_, table, batch| -> Result<_, ConfigError> {
+        read::<Config>(table)?;
+        Ok(batch
+            .iter()
+            .map(|delivery| Ok(format!("nothing, for {}", delivery.key)))
+            .collect())
+    },
+};
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Config {}
+
+struct Null;
+
+#[async_trait]
+impl Destination for Null {
+    async fn check(&self) -> Result<(), CheckError> {
+        Ok(())
+    }
+
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
+        batch
+            .iter()
+            .map(|_| Outcome::Delivered { remote_id: None }.into())
+            .collect()
+    }
+}

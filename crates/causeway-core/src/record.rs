@@ -1,0 +1,145 @@
+//! The canonical record: what a destination is given, and what mappings see.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    consent::Standing,
+    contact::{Contact, Identity},
+    delivery::Kind,
+    event::{Action, Campaign, Page},
+    id::{InboxId, Name},
+};
+
+/// Everything about one event and the contact behind it, as known when it is sent (not when it was
+/// planned: a retry never carries stale data).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    pub workspace: Name,
+    pub source: Name,
+    pub inbox_id: InboxId,
+    pub kind: Kind,
+    /// `action`, `email_status`, `contact_sync`
+    pub event: String,
+    pub event_at: Timestamp,
+    pub contact: Contact,
+    pub identities: Vec<Identity>,
+    pub action: Option<Action>,
+    pub campaign: Option<Campaign>,
+    pub page: Option<Page>,
+    /// Purpose → standing.
+    pub standing: BTreeMap<String, Standing>,
+}
+
+impl Record {
+    /// The address to use: the contact's `email` field, else any e-mail identity.
+    pub fn email(&self) -> Option<&str> {
+        self.contact.text("email").or_else(|| {
+            self.identities.iter().find_map(|identity| match identity {
+                Identity::Email { address } => Some(address.as_str()),
+                _ => None,
+            })
+        })
+    }
+
+    pub fn standing_for(&self, purpose: &str) -> Standing {
+        self.standing.get(purpose).copied().unwrap_or(Standing::Unknown)
+    }
+
+    /// The stable JSON shape that destinations get when they map nothing. Keys without a value are absent
+    /// except the top-level ones, which are null.
+    pub fn to_json(&self) -> Value {
+        let mut contact: Map<String, Value> = self
+            .contact
+            .fields
+            .iter()
+            .map(|(name, field)| (name.clone(), field.value.clone()))
+            .collect();
+        if let Some(email) = self.email() {
+            contact.insert("email".to_owned(), email.into());
+        }
+        for identity in &self.identities {
+            match identity {
+                Identity::Email { .. } => {}
+                Identity::ContactRef { reference, .. } => {
+                    contact.insert("contactRef".to_owned(), reference.as_str().into());
+                }
+                Identity::ForeignId { namespace, id } => {
+                    let ids = contact.entry("ids").or_insert_with(|| json!({}));
+                    if let Some(ids) = ids.as_object_mut() {
+                        ids.insert(namespace.to_string(), id.as_str().into());
+                    }
+                }
+            }
+        }
+        let consent: Map<String, Value> = self
+            .standing
+            .iter()
+            .map(|(purpose, standing)| {
+                let mut entry = json!({ "state": standing.as_str(), "subscribed": standing.is_subscribed() });
+                if let (Some(since), Some(entry)) = (standing.since(), entry.as_object_mut()) {
+                    entry.insert("since".to_owned(), since.to_string().into());
+                    if let Standing::Suppressed { why, .. } = standing {
+                        entry.insert("why".to_owned(), why.as_str().into());
+                    }
+                }
+                (purpose.clone(), entry)
+            })
+            .collect();
+        json!({
+            "type": self.kind.as_str(),
+            "event": self.event,
+            "at": self.event_at.to_string(),
+            "workspace": &*self.workspace,
+            "source": &*self.source,
+            "reference": self.inbox_id.to_string(),
+            "contact": contact,
+            "consent": consent,
+            "action": self.action.as_ref().map(action_json),
+            "campaign": self.campaign.as_ref().map(campaign_json),
+            "page": self.page.as_ref().map(page_json),
+        })
+    }
+}
+
+fn action_json(action: &Action) -> Value {
+    let mut out = json!({
+        "id": action.external_id,
+        "type": action.action_type,
+        "createdAt": action.created_at.to_string(),
+        "withConsent": action.with_consent,
+        "testing": action.testing,
+        "fields": action.custom_fields,
+    });
+    put(&mut out, "donation", action.donation.clone());
+    put(&mut out, "tracking", action.tracking.clone());
+    out
+}
+
+fn campaign_json(campaign: &Campaign) -> Value {
+    let mut out = json!({ "id": campaign.external_id, "name": campaign.name });
+    put(&mut out, "title", campaign.title.clone().map(Value::from));
+    put(&mut out, "externalId", campaign.crm_id.map(Value::from));
+    out
+}
+
+fn page_json(page: &Page) -> Value {
+    let mut out = json!({ "id": page.external_id });
+    put(&mut out, "name", page.name.clone().map(Value::from));
+    put(&mut out, "locale", page.locale.clone().map(Value::from));
+    if let Some(org) = &page.org {
+        let mut organisation = json!({ "id": org.external_id });
+        put(&mut organisation, "name", org.name.clone().map(Value::from));
+        put(&mut organisation, "title", org.title.clone().map(Value::from));
+        put(&mut out, "organisation", Some(organisation));
+    }
+    out
+}
+
+fn put(object: &mut Value, key: &str, value: Option<Value>) {
+    if let (Some(object), Some(value)) = (object.as_object_mut(), value) {
+        object.insert(key.to_owned(), value);
+    }
+}

@@ -1,0 +1,165 @@
+//! What the configuration says about sources and destinations, as far as the rules need it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::{
+    consent::{EMAIL, Policy},
+    delivery::Kind,
+    event::Event,
+    id::Name,
+};
+
+/// The workspace that everything belongs to unless the configuration says otherwise.
+pub const DEFAULT_WORKSPACE: &str = "default";
+
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    pub sources: BTreeMap<Name, SourceRule>,
+    pub destinations: BTreeMap<Name, Arc<DestinationRule>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SourceRule {
+    pub name: Name,
+    pub workspace: Name,
+    /// Ids of the organisations that are us, in this source's namespace.
+    pub own_orgs: BTreeSet<String>,
+    /// See [`Event::namespace`].
+    pub namespace: Name,
+}
+
+#[derive(Debug, Clone)]
+pub struct DestinationRule {
+    pub name: Name,
+    pub workspace: Name,
+    pub policy: Policy,
+    /// The purpose whose consent counts.
+    pub purpose: Name,
+    /// Receives test actions, and only those.
+    pub sandbox: bool,
+    /// Deliveries of one contact go out one after the other, in the order they were planned.
+    pub ordered: bool,
+    /// After so many failed attempts of a delivery the contact's next one may pass it.
+    pub escape_after: u32,
+    /// Of several waiting deliveries of one contact only the newest is sent: for destinations that keep contacts, not actions.
+    pub coalesce: bool,
+    pub filter: Filter,
+}
+
+/// Which events are routed to a destination; `None` = all.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub sources: Option<BTreeSet<String>>,
+    /// Campaign names.
+    pub campaigns: Option<BTreeSet<String>>,
+    pub action_types: Option<BTreeSet<String>>,
+}
+
+impl DestinationRule {
+    /// A rule with the defaults that the configuration has, too.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            workspace: DEFAULT_WORKSPACE.into(),
+            policy: Policy::default(),
+            purpose: EMAIL.into(),
+            sandbox: false,
+            ordered: true,
+            escape_after: 5,
+            coalesce: false,
+            filter: Filter::default(),
+        }
+    }
+}
+
+impl Filter {
+    pub fn matches(&self, source: &str, event: &Event) -> bool {
+        let within = |set: &Option<BTreeSet<String>>, value: Option<&str>| {
+            set.as_ref()
+                .is_none_or(|set| value.is_some_and(|value| set.contains(value)))
+        };
+        within(&self.sources, Some(source))
+            && within(
+                &self.campaigns,
+                event.campaign.as_ref().map(|campaign| campaign.name.as_str()),
+            )
+            && within(
+                &self.action_types,
+                event.action.as_ref().map(|action| action.action_type.as_str()),
+            )
+    }
+}
+
+impl Rules {
+    /// The workspace that an event of this source lives in. Test actions live in one of their own, so that
+    /// they can never touch what is known of real people.
+    pub fn workspace(&self, source: &str, testing: bool) -> Name {
+        let workspace = self
+            .sources
+            .get(source)
+            .map_or_else(|| DEFAULT_WORKSPACE.into(), |rule| rule.workspace.clone());
+        if testing {
+            sandbox_of(&workspace)
+        } else {
+            workspace
+        }
+    }
+
+    /// Whether the organisation is one of ours, as the sources of this namespace in this workspace say.
+    pub fn is_own(&self, workspace: &str, namespace: &str, organisation: &str) -> bool {
+        let workspace = workspace.strip_suffix(SANDBOX).unwrap_or(workspace);
+        self.sources
+            .values()
+            .filter(|rule| &*rule.workspace == workspace && &*rule.namespace == namespace)
+            .any(|rule| rule.own_orgs.contains(organisation))
+    }
+
+    /// The destinations of a workspace, in the order of their names.
+    pub fn destinations_of<'a>(
+        &'a self,
+        workspace: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<DestinationRule>> {
+        let (workspace, sandbox) = match workspace.strip_suffix(SANDBOX) {
+            Some(workspace) => (workspace, true),
+            None => (workspace, false),
+        };
+        self.destinations
+            .values()
+            .filter(move |rule| &*rule.workspace == workspace && rule.sandbox == sandbox)
+    }
+}
+
+const SANDBOX: &str = "~sandbox";
+
+/// The workspace beside `workspace` that test actions live in.
+pub fn sandbox_of(workspace: &str) -> Name {
+    format!("{workspace}{SANDBOX}").into()
+}
+
+/// Whether a record may go out now. Asked when it is planned and again when it is claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    Send,
+    Skip { reason: String },
+}
+
+impl DestinationRule {
+    pub fn gate(&self, kind: Kind, standing: crate::consent::Standing, gave_data: bool) -> Gate {
+        let allowed = self.policy.allows(standing, gave_data);
+        match kind {
+            Kind::Record | Kind::Contact if allowed => Gate::Send,
+            Kind::Record | Kind::Contact => Gate::Skip {
+                reason: format!(
+                    "consent: {} is not enough for {}",
+                    standing.as_str(),
+                    self.policy.as_str()
+                ),
+            },
+            Kind::Withdrawal if allowed => Gate::Skip {
+                reason: "consent was given again, and a later delivery says so".to_owned(),
+            },
+            Kind::Withdrawal => Gate::Send,
+        }
+    }
+}

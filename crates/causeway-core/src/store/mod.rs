@@ -1,0 +1,232 @@
+//! The seam to what is kept: use cases, each one transaction. Nobody outside can hold a transaction open,
+//! because there is no way to say it.
+
+mod views;
+
+use std::{path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use views::*;
+
+use crate::{
+    delivery::{Delivery, Next},
+    envelope::Envelope,
+    event::{DeadCode, Decoded},
+    id::{ContactId, DeliveryId, InboxId, Name},
+    rules::Rules,
+};
+
+/// Why the store could not do it, by what the caller does next.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Try again later: the disk is full, the database is busy or not reachable. Nothing was changed.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// Trying again will not help: a bug, or a broken file. Nothing was changed.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// What became of one envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The row of the message; for a duplicate, the row of the *first* one.
+    pub id: InboxId,
+    pub duplicate: bool,
+}
+
+/// What became of one inbox row in `process`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Processed {
+    pub id: InboxId,
+    pub state: InboxState,
+    /// Destinations that got a waiting delivery.
+    pub planned: Vec<Name>,
+    /// Destinations whose delivery was skipped at once, for want of consent.
+    pub skipped: Vec<Name>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InboxState {
+    /// Accepted, waits to be processed.
+    New,
+    Done,
+    /// Understood and left alone, with the reason.
+    Skipped,
+    /// Not understood; with the code and reason. Replayable.
+    Dead,
+    /// A repeat of another row.
+    Duplicate,
+}
+
+impl InboxState {
+    pub const ALL: [Self; 5] = [Self::New, Self::Done, Self::Skipped, Self::Dead, Self::Duplicate];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Done => "done",
+            Self::Skipped => "skipped",
+            Self::Dead => "dead",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}
+
+/// Asks for deliveries to send.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    pub destination: Name,
+    /// At most so many: no more than can start at once, or leases run out in the waiting line.
+    pub limit: u32,
+    /// Who does not report back until then has lost them, and they are due again.
+    pub leased_until: Timestamp,
+    pub now: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    pub deliveries: Vec<Delivery>,
+    /// How many were found to be without consent now, and set to `skipped`, while claiming.
+    pub skipped: u32,
+    /// How many were replaced by a newer one of the same contact (`coalesce`).
+    pub superseded: u32,
+    /// When the next one is due, if none is due now.
+    pub next_due: Option<Timestamp>,
+}
+
+/// One attempt, to be recorded with what follows from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    pub delivery: DeliveryId,
+    pub number: u32,
+    pub started_at: Timestamp,
+    pub took_ms: u32,
+    /// [`crate::destination::Outcome::as_str`].
+    pub outcome: &'static str,
+    pub reason: Option<String>,
+    pub status: Option<u16>,
+    pub excerpt: Option<String>,
+    pub remote_id: Option<String>,
+    pub next: Next,
+}
+
+/// Whether a destination's lane moves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneState {
+    /// Paused by a person.
+    pub paused: bool,
+    /// Halted by an [`crate::destination::Outcome::Halt`], with its reason, until a person resumes it.
+    pub halted: Option<String>,
+}
+
+/// Chooses deliveries for a person's command. All that is set must match.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    pub ids: Vec<DeliveryId>,
+    pub destination: Option<Name>,
+    /// `waiting`, `blocked`, `delivered`, `dead`, `skipped`.
+    pub state: Option<String>,
+    /// Part of the last reason.
+    pub reason: Option<String>,
+    pub contact: Option<ContactId>,
+    /// Only rows with a smaller id: for paging.
+    pub before: Option<DeliveryId>,
+}
+
+/// Chooses dead (or skipped) inbox rows to be processed once more.
+#[derive(Debug, Clone, Default)]
+pub struct InboxFilter {
+    pub ids: Vec<InboxId>,
+    pub source: Option<Name>,
+    pub state: Option<InboxState>,
+    pub code: Option<DeadCode>,
+    pub before: Option<InboxId>,
+}
+
+/// How long to keep what is finished, in days; `None` = for ever.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// Bodies of finished envelopes, and answers of attempts.
+    pub payload_days: Option<u32>,
+    /// Finished inbox rows, deliveries and attempts. The newest delivered one of each contact and
+    /// destination stays: it says that the destination has the person.
+    pub history_days: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    pub bodies: u64,
+    pub inbox: u64,
+    pub deliveries: u64,
+}
+
+/// Everything that changes what is kept. Hot-path methods take batches.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Sets the rules that `process` and `claim` follow. Called at start and when the configuration is reloaded.
+    async fn set_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError>;
+
+    /// Makes envelopes durable, all or none; the answers are in their order. On return they are on disk.
+    async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError>;
+
+    /// Up to `limit` rows in state `new` with an id above `after`, in the order of acceptance. Takes no lease:
+    /// `process` ignores rows that are no longer `new`.
+    async fn fetch_new(&self, after: InboxId, limit: u32) -> Result<Vec<(InboxId, Envelope)>, StoreError>;
+
+    /// Finds the contacts, asks [`crate::plan::plan`], and writes contact, consent, action, deliveries and the row's
+    /// new state: one transaction for the batch, in its order. A row on which it fails alone becomes dead
+    /// ([`DeadCode::Internal`]) and holds nobody up.
+    async fn process(
+        &self,
+        batch: Vec<(InboxId, Decoded)>,
+        now: Timestamp,
+    ) -> Result<Vec<Processed>, StoreError>;
+
+    /// Leases due deliveries of one destination, asking [`crate::rules::DestinationRule::gate`] again.
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
+
+    /// Records attempts and moves their deliveries on.
+    async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError>;
+
+    /// Gives leased deliveries back untried; they are due again at `due_at`.
+    async fn release(&self, deliveries: Vec<DeliveryId>, due_at: Timestamp) -> Result<(), StoreError>;
+
+    async fn set_lane(&self, destination: &str, state: LaneState) -> Result<(), StoreError>;
+
+    /// Dead deliveries (or those that the filter names) become due now, with a fresh retry schedule. Returns how many.
+    async fn retry_deliveries(&self, filter: DeliveryFilter, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Waiting, blocked and dead deliveries that match become `skipped` with this reason. Returns how many.
+    async fn discard_deliveries(
+        &self,
+        filter: DeliveryFilter,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+
+    /// Dead or skipped inbox rows that match become `new` again. Returns how many.
+    async fn replay(&self, filter: InboxFilter) -> Result<u64, StoreError>;
+
+    /// Removes a person: contact, identities, consent, actions, engagements, bodies of their envelopes, answers
+    /// of attempts, waiting deliveries. Keeps a keyed hash of their identities, so that nothing that comes
+    /// late (a retry, a queue's backlog) brings them back: what names them later is skipped, with that reason.
+    async fn erase(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError>;
+
+    async fn prune(&self, retention: Retention, now: Timestamp) -> Result<Pruned, StoreError>;
+
+    /// Writes a consistent copy to a file that must not exist, while everything runs.
+    async fn backup(&self, to: &Path) -> Result<(), StoreError>;
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Erased {
+    pub actions: u64,
+    pub consent: u64,
+    pub deliveries: u64,
+    pub envelopes: u64,
+}

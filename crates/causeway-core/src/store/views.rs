@@ -1,0 +1,225 @@
+//! What people look at: the console's and the command line's questions. Read-only.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{DeliveryFilter, InboxFilter, InboxState, LaneState, StoreError};
+use crate::{
+    consent::{ConsentFact, Standing},
+    contact::{Contact, Identity},
+    envelope::Envelope,
+    id::{ActionId, ContactId, DeliveryId, IdempotencyKey, InboxId, Name},
+};
+
+#[async_trait]
+pub trait Views: Send + Sync {
+    /// Counts and ages for the overview and the metrics. Cheap enough to ask every second with millions of rows.
+    async fn overview(&self, now: Timestamp) -> Result<Overview, StoreError>;
+
+    async fn lanes(&self) -> Result<BTreeMap<Name, LaneState>, StoreError>;
+
+    /// Newest first.
+    async fn deliveries(&self, filter: DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>, StoreError>;
+
+    /// Newest first.
+    async fn inbox(&self, filter: InboxFilter, limit: u32) -> Result<Vec<InboxRow>, StoreError>;
+
+    /// A record's whole way.
+    async fn trace(&self, id: InboxId) -> Result<Option<Trace>, StoreError>;
+
+    /// The contacts that an e-mail address (normalised) or another identity's value names, in every workspace.
+    async fn find_contacts(&self, value: &str) -> Result<Vec<ContactId>, StoreError>;
+
+    /// Everything about a person.
+    async fn contact(&self, id: ContactId) -> Result<Option<ContactView>, StoreError>;
+
+    /// The books.
+    async fn audit(&self) -> Result<Audit, StoreError>;
+
+    /// Whether the store can take a write: runs one.
+    async fn health(&self) -> Result<StoreHealth, StoreError>;
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Overview {
+    pub sources: BTreeMap<Name, SourceCounts>,
+    pub destinations: BTreeMap<Name, DestinationCounts>,
+}
+
+/// Since the store was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SourceCounts {
+    pub received: u64,
+    /// Waiting to be processed.
+    pub new: u64,
+    pub done: u64,
+    pub skipped: u64,
+    pub dead: u64,
+    pub duplicate: u64,
+    /// Of the oldest that waits.
+    pub oldest_new_at: Option<Timestamp>,
+    pub last_received_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct DestinationCounts {
+    pub planned: u64,
+    /// Waiting, including what is being sent now, what waits for its retry, and what waits behind another of its contact.
+    pub waiting: u64,
+    /// Of these, those that failed at least once.
+    pub retrying: u64,
+    pub delivered: u64,
+    pub skipped: u64,
+    pub dead: u64,
+    pub oldest_waiting_at: Option<Timestamp>,
+    pub last_delivered_at: Option<Timestamp>,
+    pub lane: LaneState,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeliveryRow {
+    pub id: DeliveryId,
+    pub inbox_id: InboxId,
+    pub contact_id: Option<ContactId>,
+    pub destination: Name,
+    pub source: Name,
+    pub kind: String,
+    pub state: String,
+    pub attempts: u32,
+    pub due_at: Option<Timestamp>,
+    pub planned_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
+    /// Of the last attempt, or why it was skipped.
+    pub reason: Option<String>,
+    pub remote_id: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InboxRow {
+    pub id: InboxId,
+    pub source: Name,
+    pub state: InboxState,
+    pub received_at: Timestamp,
+    pub processed_at: Option<Timestamp>,
+    pub code: Option<String>,
+    pub reason: Option<String>,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Trace {
+    pub inbox: InboxRow,
+    /// `None` once it was pruned or erased.
+    #[serde(skip)]
+    pub envelope: Option<Envelope>,
+    pub duplicate_of: Option<InboxId>,
+    pub workspace: Name,
+    /// `action`, `email_status`, …; `None` until it is processed.
+    pub event: Option<String>,
+    pub event_at: Option<Timestamp>,
+    pub decision: Option<String>,
+    pub notes: Vec<String>,
+    pub contact_id: Option<ContactId>,
+    /// Contacts that this event showed to be the same person.
+    pub merged: Vec<ContactId>,
+    pub action: Option<(ActionId, crate::event::Action)>,
+    pub consent: Vec<ConsentFact>,
+    pub deliveries: Vec<DeliveryTrace>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct DeliveryTrace {
+    pub delivery: DeliveryRow,
+    pub key: IdempotencyKey,
+    pub attempts: Vec<AttemptRow>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttemptRow {
+    pub number: u32,
+    pub started_at: Timestamp,
+    pub took_ms: u32,
+    pub outcome: String,
+    pub reason: Option<String>,
+    pub status: Option<u16>,
+    pub excerpt: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ContactView {
+    pub id: ContactId,
+    pub workspace: Name,
+    pub identities: Vec<Identity>,
+    pub contact: Contact,
+    pub standing: BTreeMap<String, Standing>,
+    /// Oldest first.
+    pub ledger: Vec<LedgerRow>,
+    pub actions: Vec<crate::event::Action>,
+    pub engagements: Vec<crate::event::Engagement>,
+    pub deliveries: Vec<DeliveryRow>,
+    /// Inbox rows that named the person.
+    pub inbox: Vec<InboxId>,
+    /// The bodies of those envelopes as they came, for an export.
+    pub envelopes: Vec<Value>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct LedgerRow {
+    #[serde(flatten)]
+    pub fact: ConsentFact,
+    pub inbox_id: InboxId,
+}
+
+/// `received` and `planned` are counted when a row is made, the other figures from the rows as they are
+/// (and, for what was pruned, from what was counted then): when they differ, something was lost.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Audit {
+    pub sources: BTreeMap<Name, SourceBooks>,
+    pub destinations: BTreeMap<Name, DestinationBooks>,
+    /// Ranges of Proca action ids that never came, per source and campaign page owner: a hint at what was lost before us.
+    pub gaps: Vec<Gap>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SourceBooks {
+    pub received: i64,
+    pub new: i64,
+    pub done: i64,
+    pub skipped: i64,
+    pub dead: i64,
+    pub duplicate: i64,
+    /// received − (new + done + skipped + dead + duplicate)
+    pub difference: i64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct DestinationBooks {
+    pub planned: i64,
+    pub waiting: i64,
+    pub delivered: i64,
+    pub skipped: i64,
+    pub dead: i64,
+    /// planned − (waiting + delivered + skipped + dead)
+    pub difference: i64,
+}
+
+/// Action ids that are missing between two that came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    pub source: Name,
+    pub from: i64,
+    pub to: i64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct StoreHealth {
+    pub schema_version: u32,
+    /// Size of the database with its log.
+    pub bytes: u64,
+    /// Free space on the disk that holds it, where the system tells.
+    pub free_bytes: Option<u64>,
+}
