@@ -1,1 +1,3 @@
-//! causeway-testkit
+//! What tests need: a clock to set, fakes, builders, and the contracts. A dev-dependency only.
+
+pub mod clock;

@@ -1,1 +1,7 @@
-//! causeway
+//! The program: engine (the four verbs), web (ingest and console), command line, configuration.
+//!
+//! `cli` and `web` call `engine` and the store; `engine` knows neither.
+
+pub mod clock;
+pub mod engine;
+pub mod telemetry;

@@ -1,0 +1,87 @@
+//! The rate limit: a bucket that holds one second's worth.
+
+use causeway_core::clock::Timestamp;
+
+pub(super) struct Bucket {
+    per_second: f64,
+    tokens: f64,
+    filled_at: Timestamp,
+}
+
+impl Bucket {
+    /// Starts with one delivery's worth, so that a restart does not send a burst.
+    pub(super) fn new(per_second: f64, now: Timestamp) -> Self {
+        Self {
+            per_second,
+            tokens: 1.0,
+            filled_at: now,
+        }
+    }
+
+    /// Whole deliveries that may start now.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "floored, and within 0..=capacity"
+    )]
+    pub(super) fn available(&mut self, now: Timestamp) -> u32 {
+        let passed = now.duration_since(self.filled_at).as_secs_f64();
+        if passed > 0.0 {
+            self.tokens = (self.tokens + passed * self.per_second).min(self.per_second.max(1.0));
+            self.filled_at = now;
+        }
+        // The small excess keeps rounding from costing a whole delivery.
+        (self.tokens + 1e-9).floor() as u32
+    }
+
+    pub(super) fn take(&mut self, deliveries: usize) {
+        self.tokens -= u32::try_from(deliveries).map_or(f64::MAX, f64::from);
+    }
+
+    /// When the next one may start.
+    pub(super) fn next_at(&self, now: Timestamp) -> Timestamp {
+        let missing = (1.0 - self.tokens).max(0.0) / self.per_second;
+        std::time::Duration::try_from_secs_f64(missing)
+            .ok()
+            .and_then(|wait| now.saturating_add(wait).ok())
+            .unwrap_or(Timestamp::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millisecond: i64) -> Timestamp {
+        Timestamp::from_millisecond(millisecond).unwrap()
+    }
+
+    #[test]
+    fn lets_through_no_more_than_the_rate_over_any_minute() {
+        let mut bucket = Bucket::new(15.0, at(0));
+        let mut sent = 0;
+        for step in 0..6_000 {
+            let available = bucket.available(at(step * 10));
+            bucket.take(usize::try_from(available).unwrap());
+            sent += available;
+        }
+        assert!((899..=901).contains(&sent), "{sent} in a minute");
+    }
+
+    #[test]
+    fn holds_no_more_than_a_second_and_tells_when_the_next_may_start() {
+        let mut bucket = Bucket::new(2.0, at(0));
+        assert_eq!(bucket.available(at(3_600_000)), 2);
+        bucket.take(2);
+        assert_eq!(bucket.available(at(3_600_000)), 0);
+        assert_eq!(bucket.next_at(at(3_600_000)), at(3_600_500));
+    }
+
+    #[test]
+    fn a_rate_below_one_a_second_still_moves() {
+        let mut bucket = Bucket::new(0.1, at(0));
+        bucket.take(1);
+        assert_eq!(bucket.available(at(9_000)), 0);
+        assert_eq!(bucket.available(at(10_000)), 1);
+    }
+}

@@ -1,0 +1,114 @@
+//! The four verbs: accept, process, deliver, maintain. Each is a loop over rows of the store; what passes from one to
+//! the next is a row. Wake-ups only make it fast: every loop also looks by itself.
+
+mod accept;
+mod deliver;
+mod maintain;
+mod process;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use causeway_core::{
+    clock::Clock,
+    destination::Destination,
+    event::Decoders,
+    id::Name,
+    retry::RetryPolicy,
+    source::Stop,
+    store::{Retention, Store, Views},
+};
+use tokio::{sync::Notify, task::JoinSet};
+
+pub use accept::Gateway;
+
+use crate::telemetry::Metrics;
+
+/// What the verbs share.
+pub struct Engine {
+    pub store: Arc<dyn Store>,
+    pub views: Arc<dyn Views>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    /// Swapped when keys are reloaded.
+    pub decoders: ArcSwap<Decoders>,
+    pub wake: Wake,
+    pub retention: Retention,
+    /// Below so much free space nothing is accepted, so that what is there can still be finished.
+    pub min_free_bytes: u64,
+    pub disk_is_low: AtomicBool,
+}
+
+impl Engine {
+    /// Returns what was said before.
+    fn set_disk_is_low(&self, low: bool) -> bool {
+        self.disk_is_low.swap(low, Ordering::Relaxed)
+    }
+}
+
+/// Tells the loops that there is something to do.
+#[derive(Default)]
+pub struct Wake {
+    /// Rows were accepted.
+    pub inbox: Notify,
+    /// Deliveries may be due, or a lane's state changed: every lane looks.
+    pub lanes: Notify,
+}
+
+/// One destination and how its deliveries are paced.
+pub struct Lane {
+    pub name: Name,
+    pub destination: Arc<dyn Destination>,
+    pub pace: Pace,
+}
+
+/// Pacing of one destination. Times are wall-clock; `batch` is deliveries per call.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    pub concurrency: u32,
+    pub batch: u32,
+    /// Deliveries a second; `None` = as fast as it takes them.
+    pub rate_per_s: Option<f64>,
+    pub timeout: Duration,
+    pub retry: RetryPolicy,
+    pub circuit: Circuit,
+}
+
+/// After `failures` retryable failures in a row the lane rests for `rest` (doubling up to `rest_max`), then tries one
+/// delivery. Rests cost no attempts.
+#[derive(Debug, Clone)]
+pub struct Circuit {
+    pub failures: u32,
+    pub rest: Duration,
+    pub rest_max: Duration,
+}
+
+impl Pace {
+    /// How long a claimed delivery stays ours without a word: two time-outs and time to record.
+    pub fn lease(&self) -> Duration {
+        self.timeout * 2 + Duration::from_secs(30)
+    }
+}
+
+/// Runs process, maintain and a lane per destination until `stop`; returns when what was in flight has ended or
+/// was handed back.
+pub async fn run(engine: Arc<Engine>, lanes: Vec<Lane>, stop: Stop) {
+    let mut verbs = JoinSet::new();
+    verbs.spawn(process::run(Arc::clone(&engine), stop.clone()));
+    verbs.spawn(maintain::run(Arc::clone(&engine), stop.clone()));
+    for lane in lanes {
+        verbs.spawn(deliver::run(Arc::clone(&engine), lane, stop.clone()));
+    }
+    while let Some(ended) = verbs.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a loop of the engine ended unexpectedly; stopping so that a restart mends it");
+            stop.cancel();
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Process: reads new inbox rows, decodes them, and has the store write what follows from each.
+//!
+//! Decoding the next batch runs beside the commit of the one before. Nothing is leased: rows that were not
+//! committed are still `new` and are read again.
+
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use causeway_core::{
+    clock::Timestamp,
+    envelope::Envelope,
+    event::{DeadCode, Decoded, Decoders},
+    id::{InboxId, Name},
+    source::Stop,
+    store::{InboxState, Processed, StoreError},
+};
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+use super::Engine;
+
+/// Rows per transaction: large enough that the sync does not count, small enough to plan in some 20 ms.
+const BATCH: u32 = 500;
+/// How often it looks without being woken.
+const POLL: Duration = Duration::from_secs(1);
+/// After so many full batches it starts over at the oldest row, so that replayed ones need not wait for the backlog to end.
+const RESTART_AFTER: u32 = 50;
+
+type Commit = JoinHandle<Result<Vec<Processed>, StoreError>>;
+
+pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
+    let mut after = InboxId(0);
+    let mut commit: Option<Commit> = None;
+    let mut full_batches = 0;
+    while !stop.is_cancelled() {
+        let rows = match engine.store.fetch_new(after, BATCH).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::error!(%error, "could not read the inbox; trying again");
+                wait(&engine, &stop).await;
+                continue;
+            }
+        };
+        let more = rows.len() == usize::try_from(BATCH).unwrap_or(usize::MAX);
+        let last = rows.last().map(|(id, _)| *id);
+        let origins = origins(&rows);
+        let decoded = decode(&engine, rows).await;
+        if !finish(&engine, commit.take()).await {
+            // What we just read may come after what was not committed: start over, in order.
+            after = InboxId(0);
+            wait(&engine, &stop).await;
+            continue;
+        }
+        let Some(last) = last else {
+            if after == InboxId(0) {
+                wait(&engine, &stop).await;
+            }
+            after = InboxId(0);
+            continue;
+        };
+        let committing = Arc::clone(&engine);
+        let span = tracing::debug_span!("process", rows = decoded.len());
+        let write = async move {
+            let happened = happened(&decoded);
+            let processed = committing.store.process(decoded, committing.clock.now()).await?;
+            tell(&committing, &processed, &origins, &happened);
+            Ok(processed)
+        };
+        commit = Some(tokio::spawn(write.instrument(span)));
+        after = last;
+        full_batches += 1;
+        if !more || full_batches >= RESTART_AFTER {
+            finish(&engine, commit.take()).await;
+            after = InboxId(0);
+            full_batches = 0;
+        }
+    }
+    finish(&engine, commit).await;
+}
+
+/// Waits for a commit and reports it; false when it failed and its rows are still new.
+async fn finish(engine: &Engine, commit: Option<Commit>) -> bool {
+    let Some(commit) = commit else { return true };
+    let result = match commit.await {
+        Ok(result) => result,
+        Err(error) => Err(StoreError::Failed(format!(
+            "processing ended unexpectedly: {error}"
+        ))),
+    };
+    match result {
+        Ok(processed) => {
+            if processed.iter().any(|row| !row.planned.is_empty()) {
+                engine.wake.lanes.notify_waiters();
+            }
+            true
+        }
+        Err(error) => {
+            tracing::error!(%error, "could not commit processed rows; trying again");
+            false
+        }
+    }
+}
+
+/// Inbox row → source.
+fn origins(rows: &[(InboxId, Envelope)]) -> HashMap<InboxId, Name> {
+    rows.iter()
+        .map(|(id, envelope)| (*id, Name::clone(&envelope.source)))
+        .collect()
+}
+
+/// Inbox row → when the event happened.
+fn happened(decoded: &[(InboxId, Decoded)]) -> HashMap<InboxId, Timestamp> {
+    let at = |decoded: &Decoded| match decoded {
+        Decoded::Event(event) => Some(event.at),
+        Decoded::Skip { .. } | Decoded::Dead { .. } => None,
+    };
+    decoded
+        .iter()
+        .filter_map(|(id, decoded)| Some((*id, at(decoded)?)))
+        .collect()
+}
+
+fn tell(
+    engine: &Engine,
+    processed: &[Processed],
+    origins: &HashMap<InboxId, Name>,
+    happened: &HashMap<InboxId, Timestamp>,
+) {
+    let now = engine.clock.now();
+    for row in processed {
+        let Some(source) = origins.get(&row.id) else {
+            continue;
+        };
+        let lag = happened
+            .get(&row.id)
+            .map(|at| now.duration_since(*at).as_secs_f64());
+        engine.metrics.processed(source, row.state, lag);
+        for destination in &row.skipped {
+            engine.metrics.skipped(destination, 1);
+        }
+        if row.state == InboxState::Dead {
+            tracing::warn!(inbox.id = row.id.0, source = %source, "inbox row {} is dead; `causeway trace {}` tells why", row.id, row.id);
+        }
+    }
+}
+
+async fn decode(engine: &Engine, rows: Vec<(InboxId, Envelope)>) -> Vec<(InboxId, Decoded)> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let decoders = engine.decoders.load_full();
+    let ids: Vec<InboxId> = rows.iter().map(|(id, _)| *id).collect();
+    let decoded = tokio::task::spawn_blocking(move || {
+        rows.into_iter()
+            .map(|(id, envelope)| (id, decode_one(&decoders, &envelope)))
+            .collect()
+    });
+    decoded.await.unwrap_or_else(|error| {
+        let reason = format!("decoding ended unexpectedly: {error}");
+        ids.into_iter()
+            .map(|id| {
+                (
+                    id,
+                    Decoded::Dead {
+                        code: DeadCode::Internal,
+                        reason: reason.clone(),
+                    },
+                )
+            })
+            .collect()
+    })
+}
+
+fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
+    let Some(decoder) = decoders.get(&envelope.source) else {
+        let reason = format!(
+            "the source {} is not in the configuration (any more)",
+            envelope.source
+        );
+        return Decoded::Dead {
+            code: DeadCode::Unknown,
+            reason,
+        };
+    };
+    std::panic::catch_unwind(AssertUnwindSafe(|| decoder.decode(envelope))).unwrap_or_else(|_| {
+        Decoded::Dead {
+            code: DeadCode::Internal,
+            reason: "the decoder failed on it: please report this as a bug".to_owned(),
+        }
+    })
+}
+
+async fn wait(engine: &Engine, stop: &Stop) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = engine.wake.inbox.notified() => {}
+        () = engine.clock.sleep_until(later(engine, POLL)) => {}
+    }
+}
+
+fn later(engine: &Engine, wait: Duration) -> Timestamp {
+    engine.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,394 @@
+//! What the program tells of itself: metrics for Prometheus, and logs. No personal data in either: labels are names
+//! from the configuration and words from the code.
+
+use std::{collections::BTreeMap, sync::atomic::AtomicU64, time::Duration};
+
+use causeway_core::{
+    clock::Timestamp,
+    delivery::Next,
+    destination::Ending,
+    id::Name,
+    source::{Health, SourceState},
+    store::{InboxState, Overview, StoreHealth},
+};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Source {
+    source: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceWord {
+    source: String,
+    /// State, event or gauge name: a word from the code.
+    what: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Destination {
+    destination: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DestinationReason {
+    destination: String,
+    /// `http_503`, or the outcome's word where there is no status.
+    reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answer {
+    source: String,
+    status: u16,
+}
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// Every figure, and the page that shows them.
+pub struct Metrics {
+    registry: Registry,
+    accepted: Family<Source, Counter>,
+    duplicates: Family<Source, Counter>,
+    answered: Family<Answer, Counter>,
+    processed: Family<SourceWord, Counter>,
+    lag: Family<Source, Seconds>,
+    commit: Histogram,
+    call: Family<Destination, Histogram, fn() -> Histogram>,
+    delivered: Family<Destination, Counter>,
+    retried: Family<DestinationReason, Counter>,
+    dead: Family<DestinationReason, Counter>,
+    skipped: Family<Destination, Counter>,
+    circuit_open: Family<Destination, Gauge>,
+    halted: Family<Destination, Gauge>,
+    source_gauge: Family<SourceWord, Gauge>,
+    source_event: Family<SourceWord, Counter>,
+    source_up: Family<Source, Gauge>,
+    inbox_waiting: Family<Source, Gauge>,
+    inbox_oldest: Family<Source, Seconds>,
+    inbox_dead: Family<Source, Gauge>,
+    waiting: Family<Destination, Gauge>,
+    retrying: Family<Destination, Gauge>,
+    oldest: Family<Destination, Seconds>,
+    dead_now: Family<Destination, Gauge>,
+    store_bytes: Gauge,
+    store_free: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// From 0.5 ms to half a minute.
+const BUCKETS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+];
+
+fn histogram() -> Histogram {
+    Histogram::new(BUCKETS)
+}
+
+impl Metrics {
+    #[expect(clippy::too_many_lines, reason = "one line a figure")]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("causeway");
+        let r = &mut registry;
+        macro_rules! figure {
+            ($name:literal, $help:literal) => {
+                figure!($name, $help, Default::default())
+            };
+            ($name:literal, $help:literal, $metric:expr) => {{
+                let metric = $metric;
+                r.register($name, $help, Clone::clone(&metric));
+                metric
+            }};
+        }
+        let accepted = figure!("accepted", "Messages made durable, repeats included");
+        let duplicates = figure!("duplicates", "Messages recognised as repeats");
+        let answered = figure!("ingest_answers", "Answers of the HTTP listener");
+        let processed = figure!("processed", "Inbox rows processed, by the state they ended in");
+        let delivered = figure!("delivered", "Deliveries that the destination took");
+        let retried = figure!("retried", "Attempts to be repeated");
+        let dead = figure!("dead", "Deliveries given up");
+        let skipped = figure!(
+            "skipped",
+            "Deliveries not sent for want of consent, or superseded"
+        );
+        let circuit_open = figure!(
+            "circuit_open",
+            "1 while the lane rests because the destination only failed"
+        );
+        let halted = figure!("halted", "1 while the lane waits for a person");
+        let source_gauge = figure!(
+            "source_depth",
+            "Figures of the source's own queue, by passive declare"
+        );
+        let source_event = figure!("source_events", "Reconnects, cancellations and the like");
+        let source_up = figure!("source_up", "1 while messages can come");
+        let inbox_waiting = figure!("inbox_waiting", "Accepted messages to be processed");
+        let inbox_dead = figure!("inbox_dead", "Messages that could not be read");
+        let waiting = figure!("waiting", "Deliveries to be sent");
+        let retrying = figure!("retrying", "Waiting deliveries that failed at least once");
+        let dead_now = figure!("dead_deliveries", "Deliveries that are dead now");
+        let store_bytes = figure!("store_bytes", "Size of the database with its log");
+        let store_free = figure!("store_free_bytes", "Free space on the store's disk");
+        macro_rules! seconds {
+            ($name:literal, $help:literal, $metric:expr) => {{
+                let metric = $metric;
+                r.register_with_unit($name, $help, Unit::Seconds, Clone::clone(&metric));
+                metric
+            }};
+        }
+        let lag = seconds!(
+            "lag",
+            "From the event to its processing, of the last row",
+            Family::default()
+        );
+        let commit = seconds!(
+            "commit_duration",
+            "Making a batch of messages durable",
+            histogram()
+        );
+        let call = seconds!(
+            "call_duration",
+            "Calls of a destination",
+            Family::new_with_constructor(histogram as fn() -> _)
+        );
+        let inbox_oldest = seconds!(
+            "inbox_oldest_age",
+            "Of the oldest message to be processed",
+            Family::default()
+        );
+        let oldest = seconds!(
+            "oldest_waiting_age",
+            "Of the oldest delivery to be sent",
+            Family::default()
+        );
+        Self {
+            registry,
+            accepted,
+            duplicates,
+            answered,
+            processed,
+            lag,
+            commit,
+            call,
+            delivered,
+            retried,
+            dead,
+            skipped,
+            circuit_open,
+            halted,
+            source_gauge,
+            source_event,
+            source_up,
+            inbox_waiting,
+            inbox_oldest,
+            inbox_dead,
+            waiting,
+            retrying,
+            oldest,
+            dead_now,
+            store_bytes,
+            store_free,
+        }
+    }
+
+    pub fn committed(&self, took: Duration) {
+        self.commit.observe(took.as_secs_f64());
+    }
+
+    pub fn accepted(&self, name: &Name, duplicate: bool) {
+        let label = source(name);
+        if duplicate {
+            self.duplicates.get_or_create(&label).inc();
+        }
+        self.accepted.get_or_create(&label).inc();
+    }
+
+    pub fn answered(&self, name: &str, status: u16) {
+        self.answered
+            .get_or_create(&Answer {
+                source: name.to_owned(),
+                status,
+            })
+            .inc();
+    }
+
+    pub fn processed(&self, name: &Name, state: InboxState, lag_s: Option<f64>) {
+        let label = SourceWord {
+            source: name.to_string(),
+            what: state.as_str(),
+        };
+        self.processed.get_or_create(&label).inc();
+        if let Some(lag) = lag_s {
+            self.lag.get_or_create(&source(name)).set(lag);
+        }
+    }
+
+    pub fn skipped(&self, name: &Name, deliveries: u32) {
+        if deliveries > 0 {
+            self.skipped
+                .get_or_create(&destination(name))
+                .inc_by(u64::from(deliveries));
+        }
+    }
+
+    pub fn called(&self, name: &Name, took_ms: u32) {
+        self.call
+            .get_or_create(&destination(name))
+            .observe(f64::from(took_ms) / 1_000.0);
+    }
+
+    pub fn attempted(&self, name: &Name, ending: &Ending, next: &Next) {
+        let label = || DestinationReason {
+            destination: name.to_string(),
+            reason: ending.status.map_or_else(
+                || ending.outcome.as_str().to_owned(),
+                |status| format!("http_{status}"),
+            ),
+        };
+        match next {
+            Next::Delivered => self.delivered.get_or_create(&destination(name)).inc(),
+            Next::Skipped => self.skipped.get_or_create(&destination(name)).inc(),
+            Next::Dead => self.dead.get_or_create(&label()).inc(),
+            Next::Waiting { .. } | Next::Halted => self.retried.get_or_create(&label()).inc(),
+        };
+    }
+
+    pub fn circuit(&self, name: &Name, open: bool) {
+        self.circuit_open
+            .get_or_create(&destination(name))
+            .set(i64::from(open));
+    }
+
+    pub fn halted(&self, name: &Name, halted: bool) {
+        self.halted
+            .get_or_create(&destination(name))
+            .set(i64::from(halted));
+    }
+
+    pub fn store(&self, health: &StoreHealth) {
+        self.store_bytes.set(signed(health.bytes));
+        if let Some(free) = health.free_bytes {
+            self.store_free.set(signed(free));
+        }
+    }
+
+    /// The page for Prometheus, with the waiting rows as `overview` counts them.
+    pub fn page(&self, overview: &Overview, now: Timestamp) -> String {
+        let age = |at: Option<Timestamp>| at.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0));
+        for (name, counts) in &overview.sources {
+            let label = source(name);
+            self.inbox_waiting.get_or_create(&label).set(signed(counts.new));
+            self.inbox_dead.get_or_create(&label).set(signed(counts.dead));
+            self.inbox_oldest
+                .get_or_create(&label)
+                .set(age(counts.oldest_new_at));
+        }
+        for (name, counts) in &overview.destinations {
+            let label = destination(name);
+            self.waiting.get_or_create(&label).set(signed(counts.waiting));
+            self.retrying.get_or_create(&label).set(signed(counts.retrying));
+            self.dead_now.get_or_create(&label).set(signed(counts.dead));
+            self.oldest
+                .get_or_create(&label)
+                .set(age(counts.oldest_waiting_at));
+        }
+        let mut page = String::new();
+        match encode(&mut page, &self.registry) {
+            Ok(()) => page,
+            Err(error) => format!("# could not write the metrics: {error}\n"),
+        }
+    }
+}
+
+fn source(name: &Name) -> Source {
+    Source {
+        source: name.to_string(),
+    }
+}
+
+fn destination(name: &Name) -> Destination {
+    Destination {
+        destination: name.to_string(),
+    }
+}
+
+fn signed(figure: u64) -> i64 {
+    i64::try_from(figure).unwrap_or(i64::MAX)
+}
+
+/// How each source is, for `/readyz`, the console and the metrics.
+#[derive(Default)]
+pub struct Sources {
+    states: std::sync::Mutex<BTreeMap<Name, SourceState>>,
+}
+
+impl Sources {
+    pub fn states(&self) -> BTreeMap<Name, SourceState> {
+        self.states
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// One source's way to tell how it is.
+pub struct SourceHealth {
+    pub name: Name,
+    pub sources: std::sync::Arc<Sources>,
+    pub metrics: std::sync::Arc<Metrics>,
+}
+
+impl Health for SourceHealth {
+    fn set(&self, state: SourceState) {
+        let up = matches!(state, SourceState::Running);
+        self.metrics
+            .source_up
+            .get_or_create(&source(&self.name))
+            .set(i64::from(up));
+        let mut states = self
+            .sources
+            .states
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let before = states.insert(Name::clone(&self.name), state.clone());
+        drop(states);
+        if before.as_ref() == Some(&state) {
+            return;
+        }
+        match state {
+            SourceState::Connecting => tracing::info!(source = %self.name, "source {} connects", self.name),
+            SourceState::Running => tracing::info!(source = %self.name, "source {} runs", self.name),
+            SourceState::Failing { reason } => {
+                tracing::warn!(source = %self.name, reason, "source {} does not get through; it keeps trying", self.name);
+            }
+            SourceState::Halted { reason } => {
+                tracing::error!(source = %self.name, reason, "source {} stands still until a person acts", self.name);
+            }
+        }
+    }
+
+    fn gauge(&self, name: &'static str, value: i64) {
+        let label = SourceWord {
+            source: self.name.to_string(),
+            what: name,
+        };
+        self.metrics.source_gauge.get_or_create(&label).set(value);
+    }
+
+    fn count(&self, name: &'static str) {
+        let label = SourceWord {
+            source: self.name.to_string(),
+            what: name,
+        };
+        self.metrics.source_event.get_or_create(&label).inc();
+    }
+}
