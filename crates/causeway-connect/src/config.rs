@@ -37,6 +37,25 @@ impl ConfigError {
         }
     }
 
+    /// Takes the key out of what the TOML reader says.
+    pub fn from_toml(error: &toml::de::Error) -> Self {
+        let text = error.to_string();
+        let path = text
+            .lines()
+            .find_map(|line| line.strip_prefix("in `")?.strip_suffix('`'))
+            .unwrap_or_default();
+        let unknown = error
+            .message()
+            .strip_prefix("unknown field `")
+            .and_then(|rest| rest.split('`').next());
+        let key = match unknown {
+            Some(name) if path.is_empty() => name.to_owned(),
+            Some(name) if path != name && !path.ends_with(&format!(".{name}")) => format!("{path}.{name}"),
+            _ => path.to_owned(),
+        };
+        Self::new(&key, error.message())
+    }
+
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -56,7 +75,7 @@ pub struct Context {
 
 /// Reads a connector's own keys. Unknown keys are refused by the type (`deny_unknown_fields`).
 pub fn read<T: DeserializeOwned>(table: &toml::Table) -> Result<T, ConfigError> {
-    T::deserialize(table.clone()).map_err(|error| ConfigError::new("", error.message().to_owned()))
+    T::deserialize(table.clone()).map_err(|error| ConfigError::from_toml(&error))
 }
 
 /// A secret: `{ env = "NAME" }`, `{ file = "path" }`, or the text itself (which `config check` warns about).

@@ -3,5 +3,7 @@
 //! `cli` and `web` call `engine` and the store; `engine` knows neither.
 
 pub mod clock;
+pub mod config;
 pub mod engine;
+pub mod sources;
 pub mod telemetry;

@@ -1,0 +1,288 @@
+//! The keys that every source and every destination has.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use causeway_connect::{
+    config::{ConfigError, read},
+    destination::{self, Kind},
+};
+use causeway_core::{
+    consent::{EMAIL, Policy},
+    retry::RetryPolicy,
+    rules::{DEFAULT_WORKSPACE, DestinationRule, Filter, SourceRule},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::engine::{Circuit, Pace};
+
+/// `[source.NAME]`
+#[derive(Debug, Clone)]
+pub struct SourceConfig {
+    pub rule: SourceRule,
+    pub kind: String,
+    /// The kind's own keys.
+    pub table: toml::Table,
+}
+
+/// `[destination.NAME]`
+#[derive(Clone)]
+pub struct DestinationConfig {
+    pub rule: DestinationRule,
+    pub pace: Pace,
+    pub kind: &'static Kind,
+    /// The kind's own keys.
+    pub table: toml::Table,
+}
+
+impl std::fmt::Debug for DestinationConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DestinationConfig")
+            .field("rule", &self.rule)
+            .field("kind", &self.kind.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The keys of every `[destination.NAME]`, whatever its kind.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Common {
+    /// See `causeway destination kinds`.
+    pub kind: String,
+    /// Only events of this workspace come here.
+    #[serde(default = "default_workspace")]
+    pub workspace: String,
+    /// Who may be sent here: everybody (`all`), who gave their data (`with_consent`), who may be mailed (`opt_in`), who confirmed by mail (`double_opt_in`).
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub consent: Policy,
+    /// The purpose whose consent counts.
+    #[serde(default = "default_purpose")]
+    pub purpose: String,
+    /// Receives test actions, and only those.
+    #[serde(default)]
+    pub sandbox: bool,
+    /// Only events from these sources; all if not given.
+    pub sources: Option<BTreeSet<String>>,
+    /// Only events of the campaigns with these names; all if not given.
+    pub campaigns: Option<BTreeSet<String>>,
+    /// Only actions of these types; all if not given.
+    pub action_types: Option<BTreeSet<String>>,
+    /// `contact`: one contact's deliveries go out one after the other; `none`: all at once.
+    #[serde(default)]
+    pub order: Order,
+    /// After so many failed attempts of a delivery, the contact's next one may pass it.
+    #[serde(default = "default_escape_after")]
+    pub escape_after: u32,
+    /// Of several waiting deliveries of one contact send only the newest: for destinations that keep contacts, not actions.
+    #[serde(default)]
+    pub coalesce: bool,
+    /// Calls at once.
+    pub concurrency: Option<u32>,
+    /// Deliveries in one call.
+    pub batch: Option<u32>,
+    /// Deliveries a second; unlimited if not given.
+    pub rate_per_s: Option<f64>,
+    /// Seconds until a call without an answer is given up and repeated later.
+    #[serde(default = "default_timeout_s")]
+    pub timeout_s: f64,
+    /// Seconds between the attempts; after the last the delivery is dead.
+    pub retry_s: Option<Vec<f64>>,
+    /// Failures in a row after which nothing is sent for a while; 0 = never.
+    #[serde(default = "default_circuit_failures")]
+    pub circuit_failures: u32,
+    /// Seconds of the first rest; it doubles while the destination keeps failing.
+    #[serde(default = "default_circuit_rest_s")]
+    pub circuit_rest_s: f64,
+    /// Seconds of the longest rest.
+    #[serde(default = "default_circuit_rest_max_s")]
+    pub circuit_rest_max_s: f64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    #[default]
+    Contact,
+    None,
+}
+
+fn default_workspace() -> String {
+    DEFAULT_WORKSPACE.to_owned()
+}
+fn default_purpose() -> String {
+    EMAIL.to_owned()
+}
+fn default_escape_after() -> u32 {
+    5
+}
+fn default_timeout_s() -> f64 {
+    30.0
+}
+fn default_circuit_failures() -> u32 {
+    20
+}
+fn default_circuit_rest_s() -> f64 {
+    5.0
+}
+fn default_circuit_rest_max_s() -> f64 {
+    300.0
+}
+
+/// The names of [`Common`]'s keys, taken from its schema so that they are written once.
+pub(crate) fn common_keys() -> Vec<String> {
+    let schema = schemars::schema_for!(Common);
+    let properties = schema
+        .get("properties")
+        .and_then(|properties| properties.as_object());
+    properties
+        .map(|properties| properties.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+pub(super) fn destination(name: &str, mut own: toml::Table) -> Result<DestinationConfig, Vec<ConfigError>> {
+    let mut shared = toml::Table::new();
+    for key in common_keys() {
+        if let Some(value) = own.remove(&key) {
+            shared.insert(key, value);
+        }
+    }
+    let common: Common = read(&shared).map_err(|error| vec![error])?;
+    let Some(kind) = destination::kind(&common.kind) else {
+        let kinds: Vec<&str> = destination::KINDS.iter().map(|kind| kind.name).collect();
+        let error = ConfigError::new(
+            "kind",
+            format!("there is no destination of kind {:?}", common.kind),
+        );
+        return Err(vec![error.hint(format!("one of {}", kinds.join(", ")))]);
+    };
+    let mut errors = Vec::new();
+    if let Err(mut error) = (kind.parse)(&own) {
+        if error.message.starts_with("unknown field") && error.hint.is_none() {
+            error = error.hint(format!(
+                "besides, every destination has: {}",
+                common_keys().join(", ")
+            ));
+        }
+        errors.push(error);
+    }
+    match pace(&common, kind) {
+        Ok(pace) if errors.is_empty() => Ok(DestinationConfig {
+            rule: rule(name, common),
+            pace,
+            kind,
+            table: own,
+        }),
+        Ok(_) => Err(errors),
+        Err(error) => {
+            errors.push(error);
+            Err(errors)
+        }
+    }
+}
+
+fn rule(name: &str, common: Common) -> DestinationRule {
+    DestinationRule {
+        name: name.into(),
+        workspace: common.workspace.into(),
+        policy: common.consent,
+        purpose: common.purpose.into(),
+        sandbox: common.sandbox,
+        ordered: common.order == Order::Contact,
+        escape_after: common.escape_after,
+        coalesce: common.coalesce,
+        filter: Filter {
+            sources: common.sources,
+            campaigns: common.campaigns,
+            action_types: common.action_types,
+        },
+    }
+}
+
+fn pace(common: &Common, kind: &Kind) -> Result<Pace, ConfigError> {
+    let retry = match &common.retry_s {
+        None => RetryPolicy::default(),
+        Some(waits) => {
+            let waits = waits
+                .iter()
+                .map(|wait| seconds("retry_s", *wait))
+                .collect::<Result<_, _>>()?;
+            RetryPolicy {
+                waits,
+                ..RetryPolicy::default()
+            }
+        }
+    };
+    if let Some(rate) = common.rate_per_s
+        && !(rate > 0.0 && rate.is_finite())
+    {
+        return Err(ConfigError::new("rate_per_s", "must be above 0").hint("leave it out for no limit"));
+    }
+    let timeout = seconds("timeout_s", common.timeout_s)?;
+    if timeout < Duration::from_millis(10) {
+        return Err(ConfigError::new("timeout_s", "must be at least 0.01"));
+    }
+    Ok(Pace {
+        concurrency: at_least_one("concurrency", common.concurrency.unwrap_or(kind.concurrency))?,
+        batch: at_least_one("batch", common.batch.unwrap_or(kind.batch))?,
+        rate_per_s: common.rate_per_s,
+        timeout,
+        retry,
+        circuit: Circuit {
+            failures: common.circuit_failures,
+            rest: seconds("circuit_rest_s", common.circuit_rest_s)?,
+            rest_max: seconds("circuit_rest_max_s", common.circuit_rest_max_s)?,
+        },
+    })
+}
+
+fn at_least_one(key: &str, value: u32) -> Result<u32, ConfigError> {
+    if (1..=10_000).contains(&value) {
+        Ok(value)
+    } else {
+        Err(ConfigError::new(key, "must be 1 to 10000"))
+    }
+}
+
+/// Up to 30 days.
+fn seconds(key: &str, value: f64) -> Result<Duration, ConfigError> {
+    let within = (0.0..=2_592_000.0).contains(&value);
+    within
+        .then(|| Duration::try_from_secs_f64(value).ok())
+        .flatten()
+        .ok_or_else(|| {
+            ConfigError::new(
+                key,
+                format!("{value} is not a number of seconds between 0 and 30 days"),
+            )
+        })
+}
+
+/// The keys of every `[source.NAME]`, whatever its kind.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommonSource {
+    /// `proca` (a queue on RabbitMQ) or `listener` (HTTP).
+    pub kind: String,
+    /// What comes from here belongs to this workspace.
+    #[serde(default = "default_workspace")]
+    pub workspace: String,
+}
+
+pub(super) fn source(name: &str, mut own: toml::Table) -> Result<SourceConfig, Vec<ConfigError>> {
+    let mut shared = toml::Table::new();
+    for key in ["kind", "workspace"] {
+        if let Some(value) = own.remove(key) {
+            shared.insert(key.to_owned(), value);
+        }
+    }
+    let common: CommonSource = read(&shared).map_err(|error| vec![error])?;
+    let rule =
+        crate::sources::rule(name, &common.kind, &common.workspace, &own).map_err(|error| vec![error])?;
+    Ok(SourceConfig {
+        rule,
+        kind: common.kind,
+        table: own,
+    })
+}

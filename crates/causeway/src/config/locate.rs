@@ -1,0 +1,34 @@
+//! Finds the line of a key in TOML text.
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// The line (from 1) of the key that the path leads to; `None` when there is no such key.
+pub(super) fn line(text: &str, path: &[&str]) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    let mut table = root.get_ref();
+    let (last, parents) = path.split_last()?;
+    for part in parents {
+        let DeValue::Table(inner) = find(table, part)?.1.get_ref() else {
+            return None;
+        };
+        table = inner;
+    }
+    let (key, value) = find(table, last)?;
+    // A table's header is where its name stands; an implicit table (`[a.b]` alone for `a`) has only its own.
+    let start = key.span().start.min(value.span().start.max(key.span().start));
+    Some(line_of(text, start))
+}
+
+type Entry<'a, 'i> = (&'a Spanned<std::borrow::Cow<'i, str>>, &'a Spanned<DeValue<'i>>);
+
+fn find<'a, 'i>(table: &'a DeTable<'i>, name: &str) -> Option<Entry<'a, 'i>> {
+    table.iter().find(|(key, _)| key.get_ref() == name)
+}
+
+/// The line (from 1) of a byte offset.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}

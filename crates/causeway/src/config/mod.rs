@@ -1,0 +1,303 @@
+//! The configuration: one TOML file, read and checked without touching anything else.
+//!
+//! What all sources and destinations share is read here; a kind's own keys are read by the kind. Every error names
+//! file, line and key.
+
+mod common;
+mod locate;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use causeway_connect::config::{ConfigError, read};
+use causeway_core::{id::Name, rules::Rules, store::Retention};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use common::{DestinationConfig, SourceConfig};
+
+/// A whole configuration, checked.
+#[derive(Debug)]
+pub struct Config {
+    pub path: PathBuf,
+    /// The folder of the file: relative paths start here.
+    pub dir: PathBuf,
+    pub hub: Hub,
+    pub http: Http,
+    pub retention: RetentionConfig,
+    pub sources: BTreeMap<Name, SourceConfig>,
+    pub destinations: BTreeMap<Name, DestinationConfig>,
+}
+
+/// `[hub]`
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hub {
+    /// Folder of the database, relative to this file. Made if missing.
+    pub data_dir: PathBuf,
+    /// Nothing is accepted while the disk has less free space than so many megabytes.
+    pub min_free_mb: u64,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            data_dir: "causeway-data".into(),
+            min_free_mb: 200,
+        }
+    }
+}
+
+/// `[http]`: the listener's and the console's address.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Address and port. Loopback unless you say otherwise.
+    #[schemars(with = "String")]
+    pub listen: SocketAddr,
+    /// Address and port of the console, health and metrics pages; they show personal data and have no log-in yet.
+    #[schemars(with = "String")]
+    pub console: SocketAddr,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8437)),
+            console: SocketAddr::from(([127, 0, 0, 1], 8438)),
+        }
+    }
+}
+
+/// `[retention]`: how long to keep what is finished. 0 = for ever.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Days to keep the bodies of finished messages and the answers of destinations.
+    pub payload_days: u32,
+    /// Days to keep the rows of finished messages, deliveries and attempts.
+    pub history_days: u32,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self {
+            payload_days: 90,
+            history_days: 730,
+        }
+    }
+}
+
+impl RetentionConfig {
+    pub fn rule(&self) -> Retention {
+        let days = |days: u32| (days > 0).then_some(days);
+        Retention {
+            payload_days: days(self.payload_days),
+            history_days: days(self.history_days),
+        }
+    }
+}
+
+/// What is wrong with the file, where, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct FileError {
+    pub path: PathBuf,
+    /// From 1; `None` when it concerns the whole file.
+    pub line: Option<usize>,
+    /// `destination.crm`
+    pub section: String,
+    pub error: ConfigError,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        f.write_str(": ")?;
+        if !self.section.is_empty() {
+            write!(f, "[{}] ", self.section)?;
+        }
+        self.error.fmt(f)
+    }
+}
+
+/// Reads a file. All errors that can be told apart are in the list, in the order of the file's sections.
+pub fn load(path: &Path) -> Result<Config, Vec<FileError>> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let hint = "`causeway config sample > causeway.toml` writes one to start from";
+        vec![FileError {
+            path: path.to_owned(),
+            line: None,
+            section: String::new(),
+            error: ConfigError::new("", format!("cannot be read: {error}")).hint(hint),
+        }]
+    })?;
+    parse(path, &text)
+}
+
+/// Reads the text of a configuration; `path` is only for messages and relative paths.
+pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
+    let mut reader = Reader {
+        path,
+        text,
+        errors: Vec::new(),
+    };
+    let mut root: toml::Table = match text.parse() {
+        Ok(root) => root,
+        Err(error) => {
+            let line = error.span().map(|span| locate::line_of(text, span.start));
+            reader.push(line, "", ConfigError::new("", error.message()));
+            return Err(reader.errors);
+        }
+    };
+    let config = Config {
+        path: path.to_owned(),
+        dir: path
+            .parent()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .unwrap_or(Path::new("."))
+            .to_owned(),
+        hub: reader.section(&mut root, "hub"),
+        http: reader.section(&mut root, "http"),
+        retention: reader.section(&mut root, "retention"),
+        sources: reader.tables(&mut root, "source", common::source),
+        destinations: reader.tables(&mut root, "destination", common::destination),
+    };
+    for key in root.keys() {
+        let error = ConfigError::new(key, "unknown section")
+            .hint("the sections are [hub], [http], [retention], [source.NAME] and [destination.NAME]");
+        reader.push(locate::line(text, &[key]), "", error);
+    }
+    if reader.errors.is_empty() {
+        Ok(config)
+    } else {
+        Err(reader.errors)
+    }
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    errors: Vec<FileError>,
+}
+
+impl Reader<'_> {
+    fn push(&mut self, line: Option<usize>, section: &str, error: ConfigError) {
+        self.errors.push(FileError {
+            path: self.path.to_owned(),
+            line,
+            section: section.to_owned(),
+            error,
+        });
+    }
+
+    /// Reports an error inside `[section]` (dotted), at the line of its key, or else of the section.
+    fn push_at(&mut self, section: &[&str], error: ConfigError) {
+        let mut place: Vec<&str> = section.to_vec();
+        place.extend(error.key.split('.').filter(|part| !part.is_empty()));
+        let mut line = None;
+        while line.is_none() && !place.is_empty() {
+            line = locate::line(self.text, &place);
+            place.pop();
+        }
+        self.push(line, &section.join("."), error);
+    }
+
+    fn section<T: Default + for<'de> Deserialize<'de>>(&mut self, root: &mut toml::Table, name: &str) -> T {
+        let table = match root.remove(name) {
+            None => return T::default(),
+            Some(toml::Value::Table(table)) => table,
+            Some(_) => {
+                self.push_at(
+                    &[name],
+                    ConfigError::new("", format!("must be a section: [{name}]")),
+                );
+                return T::default();
+            }
+        };
+        read(&table).unwrap_or_else(|error| {
+            self.push_at(&[name], error);
+            T::default()
+        })
+    }
+
+    fn tables<T>(
+        &mut self,
+        root: &mut toml::Table,
+        group: &str,
+        parse: fn(&str, toml::Table) -> Result<T, Vec<ConfigError>>,
+    ) -> BTreeMap<Name, T> {
+        let mut out = BTreeMap::new();
+        let tables = match root.remove(group) {
+            None => return out,
+            Some(toml::Value::Table(tables)) => tables,
+            Some(_) => {
+                self.push_at(
+                    &[group],
+                    ConfigError::new("", format!("give each a name: [{group}.NAME]")),
+                );
+                return out;
+            }
+        };
+        for (name, value) in tables {
+            let toml::Value::Table(table) = value else {
+                let error = ConfigError::new("", format!("must be a section: [{group}.{name}]"));
+                self.push_at(&[group, &name], error);
+                continue;
+            };
+            match checked_name(&name)
+                .map_err(|error| vec![error])
+                .and_then(|()| parse(&name, table))
+            {
+                Ok(parsed) => drop(out.insert(Name::from(name), parsed)),
+                Err(errors) => errors
+                    .into_iter()
+                    .for_each(|error| self.push_at(&[group, &name], error)),
+            }
+        }
+        out
+    }
+}
+
+/// Names end up in URLs, metric labels, file names and idempotency keys.
+fn checked_name(name: &str) -> Result<(), ConfigError> {
+    let good = name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if good {
+        return Ok(());
+    }
+    Err(ConfigError::new("", format!("the name {name:?} cannot be used"))
+        .hint("up to 64 letters, digits, `-`, `_` and `.`, a letter or digit first"))
+}
+
+impl Config {
+    pub fn store_path(&self) -> PathBuf {
+        self.dir.join(&self.hub.data_dir).join("causeway.db")
+    }
+
+    /// What the store and the rules need of it.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            sources: self
+                .sources
+                .iter()
+                .map(|(name, source)| (Name::clone(name), source.rule.clone()))
+                .collect(),
+            destinations: self
+                .destinations
+                .iter()
+                .map(|(name, destination)| (Name::clone(name), Arc::new(destination.rule.clone())))
+                .collect(),
+        }
+    }
+}
