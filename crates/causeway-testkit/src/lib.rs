@@ -1,3 +1,4 @@
 //! What tests need: a clock to set, fakes, builders, and the contracts. A dev-dependency only.
 
 pub mod clock;
+pub mod rig;

@@ -1,0 +1,35 @@
+//! The rig: real servers for tests and benchmarks, private, on loopback, on free ports.
+//!
+//! Each `start()` gives a value that stops its server and removes its files when it is dropped. Each `shared()`
+//! gives the instance that `./test` has started and named in the environment, or starts one for this process.
+//! All functions block until the server answers or the deadline passes; a missing program fails the test with
+//! the way to get it. Nothing here touches a server that it did not start.
+
+#![expect(clippy::panic, reason = "a test whose servers do not start has failed, and says why")]
+
+use std::time::Duration;
+
+pub mod mariadb;
+pub mod php;
+pub mod port;
+pub mod postgres;
+pub mod process;
+pub mod rabbit;
+pub mod topology;
+
+/// How long a server may take to answer. Far more than it needs: it only ends a test that would hang.
+pub const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// Gives a number that no other test of this run gets: for names of databases and organisations.
+/// Fits the numeric organisation ids of Proca, and is never below 1000.
+pub fn unique_number() -> u32 {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Linux's process ids end at 4 194 304, so 256 numbers for each fit 31 bits.
+    std::process::id() * 256 + 1000 + NEXT.fetch_add(1, Ordering::Relaxed) % 256
+}
+
+/// Reads a variable that `./test` sets; an empty one counts as unset.
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
