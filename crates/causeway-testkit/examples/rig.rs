@@ -11,7 +11,10 @@ use causeway_testkit::rig::{mariadb, postgres, rabbit};
 
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(unknown) = names.iter().find(|name| !["rabbit", "postgres", "mariadb"].contains(&name.as_str())) {
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !["rabbit", "postgres", "mariadb"].contains(&name.as_str()))
+    {
         let _ignored = writeln!(std::io::stderr(), "error: no server is called {unknown}");
         return ExitCode::from(2);
     }
@@ -31,12 +34,18 @@ fn main() -> ExitCode {
     variables.extend(rabbit.iter().flat_map(rabbit::Rabbit::environment));
     variables.extend(postgres.iter().flat_map(postgres::Postgres::environment));
     variables.extend(mariadb.iter().flat_map(mariadb::MariaDb::environment));
-    let started = [rabbit.is_some(), postgres.is_some(), mariadb.is_some()].iter().filter(|is| **is).count();
+    let started = [rabbit.is_some(), postgres.is_some(), mariadb.is_some()]
+        .iter()
+        .filter(|is| **is)
+        .count();
     if started < names.len() {
         // The thread's panic has said which one and why.
         return ExitCode::FAILURE;
     }
-    let mut text: String = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let mut text: String = variables
+        .iter()
+        .map(|(name, value)| format!("{name}={value}\n"))
+        .collect();
     text.push('\n');
     let mut out = std::io::stdout();
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {

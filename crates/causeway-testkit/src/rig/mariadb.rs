@@ -21,7 +21,10 @@ pub struct MariaDb {
 pub fn shared() -> &'static MariaDb {
     static SHARED: OnceLock<MariaDb> = OnceLock::new();
     SHARED.get_or_init(|| match setting("CAUSEWAY_TEST_MYSQL") {
-        Some(base_url) => MariaDb { base_url: base_url.trim_end_matches('/').to_owned(), own: None },
+        Some(base_url) => MariaDb {
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            own: None,
+        },
         None => start(),
     })
 }
@@ -33,7 +36,11 @@ pub fn start() -> MariaDb {
     let path = |name: &str| folder.path().join(name).display().to_string();
 
     let mut install = Command::new(process::program("mariadb-install-db", &BINARIES));
-    install.current_dir(folder.path()).args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal"]);
+    install.current_dir(folder.path()).args([
+        "--no-defaults",
+        "--skip-test-db",
+        "--auth-root-authentication-method=normal",
+    ]);
     install.arg(format!("--datadir={}", path("data")));
     process::run_as(&mut install, user);
     process::run(install);
@@ -45,9 +52,21 @@ pub fn start() -> MariaDb {
     std::fs::write(&init, grant).unwrap_or_else(|error| panic!("writing {init}: {error}"));
 
     let mut server = Command::new(process::program("mariadbd", &BINARIES));
-    server.current_dir(folder.path()).args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"]);
-    server.args(["--character-set-server=utf8mb4", "--innodb-flush-log-at-trx-commit=0", "--max-connections=200"]);
-    server.args(["--innodb-buffer-pool-size=64M", "--innodb-flush-method=nosync", "--default-time-zone=+00:00"]);
+    server.current_dir(folder.path()).args([
+        "--no-defaults",
+        "--bind-address=127.0.0.1",
+        "--skip-name-resolve",
+    ]);
+    server.args([
+        "--character-set-server=utf8mb4",
+        "--innodb-flush-log-at-trx-commit=0",
+        "--max-connections=200",
+    ]);
+    server.args([
+        "--innodb-buffer-pool-size=64M",
+        "--innodb-flush-method=nosync",
+        "--default-time-zone=+00:00",
+    ]);
     for (option, value) in [
         ("datadir", path("data")),
         ("socket", path("socket")),
@@ -58,10 +77,18 @@ pub fn start() -> MariaDb {
         server.arg(format!("--{option}={value}"));
     }
     process::run_as(&mut server, user);
-    let mut server = Process::spawn("mariadbd", server, &folder.path().join("server.log"), Some(folder.path()));
+    let mut server = Process::spawn(
+        "mariadbd",
+        server,
+        &folder.path().join("server.log"),
+        Some(folder.path()),
+    );
     server.wait_for_line("ready for connections", START_LIMIT);
     server.wait_for_port(port, START_LIMIT);
-    MariaDb { base_url: format!("mysql://causeway:causeway@127.0.0.1:{port}"), own: Some((server, folder)) }
+    MariaDb {
+        base_url: format!("mysql://causeway:causeway@127.0.0.1:{port}"),
+        own: Some((server, folder)),
+    }
 }
 
 impl MariaDb {
@@ -86,8 +113,17 @@ impl MariaDb {
     pub fn execute(&self, database: &str, sql: &str) -> String {
         let port = self.base_url.rsplit(':').next().unwrap_or_default();
         let mut client = Command::new(process::program("mariadb", &BINARIES));
-        client.args(["--no-defaults", "--batch", "--skip-column-names", "--host=127.0.0.1"]);
-        client.args(["--user=causeway", "--password=causeway", "--default-character-set=utf8mb4"]);
+        client.args([
+            "--no-defaults",
+            "--batch",
+            "--skip-column-names",
+            "--host=127.0.0.1",
+        ]);
+        client.args([
+            "--user=causeway",
+            "--password=causeway",
+            "--default-character-set=utf8mb4",
+        ]);
         client.args(["--port", port, "--database", database, "--execute", sql]);
         process::run(client)
     }

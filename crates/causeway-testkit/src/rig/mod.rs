@@ -5,7 +5,10 @@
 //! All functions block until the server answers or the deadline passes; a missing program fails the test with
 //! the way to get it. Nothing here touches a server that it did not start.
 
-#![expect(clippy::panic, reason = "a test whose servers do not start has failed, and says why")]
+#![expect(
+    clippy::panic,
+    reason = "a test whose servers do not start has failed, and says why"
+)]
 
 use std::time::Duration;
 
@@ -18,7 +21,7 @@ pub mod rabbit;
 pub mod topology;
 
 /// How long a server may take to answer. Far more than it needs: it only ends a test that would hang.
-pub const START_LIMIT: Duration = Duration::from_secs(120);
+pub const START_LIMIT: Duration = Duration::from_mins(2);
 
 /// Gives a number that no other test of this run gets: for names of databases and organisations.
 /// Fits the numeric organisation ids of Proca, and is never below 1000.

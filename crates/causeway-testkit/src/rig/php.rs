@@ -22,8 +22,17 @@ pub fn serve(router: &str) -> Php {
     let script = folder.path().join("router.php");
     std::fs::write(&script, router).unwrap_or_else(|error| panic!("writing {}: {error}", script.display()));
     let mut command = php();
-    command.current_dir(folder.path()).arg("-S").arg(format!("127.0.0.1:{port}")).arg(&script);
-    let mut server = Process::spawn("php", command, &folder.path().join("server.log"), Some(folder.path()));
+    command
+        .current_dir(folder.path())
+        .arg("-S")
+        .arg(format!("127.0.0.1:{port}"))
+        .arg(&script);
+    let mut server = Process::spawn(
+        "php",
+        command,
+        &folder.path().join("server.log"),
+        Some(folder.path()),
+    );
     server.wait_for_port(port, START_LIMIT);
     Php { port, server, folder }
 }
@@ -33,7 +42,12 @@ pub fn run(script: &str, input: &[u8]) -> Vec<u8> {
     let folder = process::folder("php", None);
     let path = folder.path().join("script.php");
     std::fs::write(&path, script).unwrap_or_else(|error| panic!("writing {}: {error}", path.display()));
-    let child = php().arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
+    let child = php()
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn();
     let mut child = child.unwrap_or_else(|error| panic!("starting php: {error}"));
     let pipe = child.stdin.take();
     // Written beside the reading: with much input and output both pipes fill up.
@@ -47,7 +61,11 @@ pub fn run(script: &str, input: &[u8]) -> Vec<u8> {
         child.wait_with_output()
     });
     let output = output.unwrap_or_else(|error| panic!("running php: {error}"));
-    assert!(output.status.success(), "php failed: {}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "php failed: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     output.stdout
 }
 

@@ -21,7 +21,10 @@ pub struct Postgres {
 pub fn shared() -> &'static Postgres {
     static SHARED: OnceLock<Postgres> = OnceLock::new();
     SHARED.get_or_init(|| match setting("CAUSEWAY_TEST_PG") {
-        Some(base_url) => Postgres { base_url: base_url.trim_end_matches('/').to_owned(), own: None },
+        Some(base_url) => Postgres {
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            own: None,
+        },
         None => start(),
     })
 }
@@ -34,13 +37,19 @@ pub fn start() -> Postgres {
 
     let mut initdb = Command::new(process::program("initdb", &BINARIES));
     initdb.arg("--pgdata").arg(&data).current_dir(folder.path());
-    initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
+    initdb.args([
+        "--username=postgres",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--no-sync",
+    ]);
     process::run_as(&mut initdb, user);
     process::run(initdb);
 
     let mut server = Command::new(process::program("postgres", &BINARIES));
     server.arg("-D").arg(&data).current_dir(folder.path());
-    for setting in [
+    for option in [
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
         "fsync=off",
@@ -50,13 +59,21 @@ pub fn start() -> Postgres {
         "max_connections=200",
         "timezone=UTC",
     ] {
-        server.args(["-c", setting]);
+        server.args(["-c", option]);
     }
     server.args(["-p", &port.to_string()]);
     process::run_as(&mut server, user);
-    let mut server = Process::spawn("postgres", server, &folder.path().join("server.log"), Some(folder.path()));
+    let mut server = Process::spawn(
+        "postgres",
+        server,
+        &folder.path().join("server.log"),
+        Some(folder.path()),
+    );
     server.wait_for_line("database system is ready to accept connections", START_LIMIT);
-    Postgres { base_url: format!("postgres://postgres@127.0.0.1:{port}"), own: Some((server, folder)) }
+    Postgres {
+        base_url: format!("postgres://postgres@127.0.0.1:{port}"),
+        own: Some((server, folder)),
+    }
 }
 
 impl Postgres {
@@ -79,7 +96,13 @@ impl Postgres {
     /// Runs SQL by `psql` and gives the rows, one a line, without headings, columns separated by `|`.
     pub fn execute(&self, url: &str, sql: &str) -> String {
         let mut psql = Command::new(process::program("psql", &BINARIES));
-        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]);
+        psql.args([
+            "--no-psqlrc",
+            "--quiet",
+            "--tuples-only",
+            "--no-align",
+            "--set=ON_ERROR_STOP=1",
+        ]);
         psql.args(["--dbname", url, "--command", sql]);
         process::run(psql)
     }

@@ -31,11 +31,23 @@ impl Process {
     /// `folder` is removed too.
     pub fn spawn(name: &str, mut command: Command, log: &Path, folder: Option<&Path>) -> Self {
         let out = File::create(log).unwrap_or_else(|error| panic!("making {}: {error}", log.display()));
-        let err = out.try_clone().unwrap_or_else(|error| panic!("sharing {}: {error}", log.display()));
-        command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
-        let child = command.spawn().unwrap_or_else(|error| panic!("starting {name}: {error}"));
+        let err = out
+            .try_clone()
+            .unwrap_or_else(|error| panic!("sharing {}: {error}", log.display()));
+        command
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .process_group(0);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("starting {name}: {error}"));
         let mut guard = Command::new("sh")
-            .args(["-c", r#"read -r _ || { kill -s KILL -- "-$1"; [ -z "$2" ] || rm -rf -- "$2"; }"#, "guard"])
+            .args([
+                "-c",
+                r#"read -r _ || { kill -s KILL -- "-$1"; [ -z "$2" ] || rm -rf -- "$2"; }"#,
+                "guard",
+            ])
             .arg(child.id().to_string())
             .arg(folder.map_or("".as_ref(), Path::as_os_str))
             .stdin(Stdio::piped())
@@ -46,7 +58,13 @@ impl Process {
             .spawn()
             .unwrap_or_else(|error| panic!("starting the guard of {name}: {error}"));
         let guard_pipe = guard.stdin.take();
-        Self { name: name.to_owned(), child, guard, guard_pipe, log: log.to_owned() }
+        Self {
+            name: name.to_owned(),
+            child,
+            guard,
+            guard_pipe,
+            log: log.to_owned(),
+        }
     }
 
     pub fn id(&self) -> u32 {
@@ -83,7 +101,9 @@ impl Process {
     }
 
     fn end(&mut self, signal: &str, limit: Duration) {
-        let Some(mut pipe) = self.guard_pipe.take() else { return };
+        let Some(mut pipe) = self.guard_pipe.take() else {
+            return;
+        };
         self.signal(signal);
         let start = Instant::now();
         while self.is_running() {
@@ -119,8 +139,16 @@ impl Process {
         while !is_ready(self) {
             let is_running = self.is_running();
             if !is_running || start.elapsed() > limit {
-                let why = if is_running { "is not ready in time" } else { "has ended" };
-                panic!("{} {why} (waited for: {what}). Its log ends with:\n{}", self.name, tail(&self.log()));
+                let why = if is_running {
+                    "is not ready in time"
+                } else {
+                    "has ended"
+                };
+                panic!(
+                    "{} {why} (waited for: {what}). Its log ends with:\n{}",
+                    self.name,
+                    tail(&self.log())
+                );
             }
             std::thread::sleep(LOOK_EVERY);
         }
@@ -147,7 +175,10 @@ pub fn program(name: &str, folders: &[&str]) -> PathBuf {
             None => places.push(PathBuf::from(folder)),
         }
     }
-    let found = places.into_iter().map(|place| place.join(name)).find(|file| file.is_file());
+    let found = places
+        .into_iter()
+        .map(|place| place.join(name))
+        .find(|file| file.is_file());
     found.unwrap_or_else(|| panic!("{name} is not installed: run ./test, which installs it"))
 }
 
@@ -210,7 +241,10 @@ pub(crate) fn run_as(command: &mut Command, user: Option<(u32, u32)>) {
 
 fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(25)..).unwrap_or_default().join("\n")
+    lines
+        .get(lines.len().saturating_sub(25)..)
+        .unwrap_or_default()
+        .join("\n")
 }
 
 #[cfg(test)]
@@ -235,7 +269,11 @@ mod tests {
         let (mut process, _folder) = shell("sleep 1000 & echo child=$!; echo up; wait");
         process.wait_for_line("up", START);
         let log = process.log();
-        let child = log.lines().find_map(|line| line.strip_prefix("child=")).expect("a number").to_owned();
+        let child = log
+            .lines()
+            .find_map(|line| line.strip_prefix("child="))
+            .expect("a number")
+            .to_owned();
         assert!(is_alive(&child));
         drop(process);
         let start = Instant::now();

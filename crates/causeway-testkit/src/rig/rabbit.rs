@@ -97,7 +97,18 @@ pub fn start_with(settings: &str) -> Rabbit {
 
     let node = format!("causeway{port}@localhost");
     let server = spawn_server(&folder, &node, epmd_port, dist_port);
-    Rabbit { folder, node, port, epmd_port, own: Some(Own { server, _epmd: epmd, folder: temporary, dist_port }) }
+    Rabbit {
+        folder,
+        node,
+        port,
+        epmd_port,
+        own: Some(Own {
+            server,
+            _epmd: epmd,
+            folder: temporary,
+            dist_port,
+        }),
+    }
 }
 
 fn spawn_server(folder: &Path, node: &str, epmd_port: u16, dist_port: u16) -> Process {
@@ -116,7 +127,12 @@ fn spawn_server(folder: &Path, node: &str, epmd_port: u16, dist_port: u16) -> Pr
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
             "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}",
         );
-    let mut server = Process::spawn("rabbitmq-server", command, &folder.join("server.log"), Some(folder));
+    let mut server = Process::spawn(
+        "rabbitmq-server",
+        command,
+        &folder.join("server.log"),
+        Some(folder),
+    );
     server.wait_for_line("Server startup complete", START_LIMIT);
     server
 }
@@ -261,6 +277,8 @@ impl Rabbit {
     }
 
     fn own(&mut self) -> &mut Own {
-        self.own.as_mut().unwrap_or_else(|| panic!("the shared node is not ours to stop: use rabbit::start()"))
+        self.own
+            .as_mut()
+            .unwrap_or_else(|| panic!("the shared node is not ours to stop: use rabbit::start()"))
     }
 }

@@ -24,9 +24,19 @@ pub struct Topology {
 /// `url` is of a user with all rights. A second call finds everything in place.
 pub async fn declare(url: &str, org: u32) -> Topology {
     let connection = connect(url).await;
-    let channel = connection.create_channel().await.unwrap_or_else(|error| panic!("opening a channel: {error}"));
-    let topology = Topology { org, channel, _connection: connection };
-    topology.declare_all().await.unwrap_or_else(|error| panic!("declaring organisation {org}: {error}"));
+    let channel = connection
+        .create_channel()
+        .await
+        .unwrap_or_else(|error| panic!("opening a channel: {error}"));
+    let topology = Topology {
+        org,
+        channel,
+        _connection: connection,
+    };
+    topology
+        .declare_all()
+        .await
+        .unwrap_or_else(|error| panic!("declaring organisation {org}: {error}"));
     topology
 }
 
@@ -43,9 +53,20 @@ pub async fn connect(url: &str) -> Connection {
 
 /// The stage exchanges, each with the queues bound to it.
 const STAGES: [(&str, &[&str]); 4] = [
-    ("confirm.supporter", &["cus.N.confirm.supporter", "wrk.N.email.supporter"]),
+    (
+        "confirm.supporter",
+        &["cus.N.confirm.supporter", "wrk.N.email.supporter"],
+    ),
     ("confirm.action", &["cus.N.confirm.action"]),
-    ("deliver", &["cus.N.deliver", "wrk.N.email.supporter", "wrk.N.sqs", "wrk.N.webhook"]),
+    (
+        "deliver",
+        &[
+            "cus.N.deliver",
+            "wrk.N.email.supporter",
+            "wrk.N.sqs",
+            "wrk.N.webhook",
+        ],
+    ),
     ("event", &["cus.N.deliver", "wrk.N.sqs", "wrk.N.webhook"]),
 ];
 const QUEUES: [&str; 6] = [
@@ -86,13 +107,17 @@ impl Topology {
 
     async fn declare_all(&self) -> lapin::Result<()> {
         let (fail, retry) = (self.fail_queue(), self.exchange("retry"));
-        self.channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        self.channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
         for (stage, _) in STAGES {
-            self.declare_exchange(&self.exchange(stage), ExchangeKind::Topic).await?;
+            self.declare_exchange(&self.exchange(stage), ExchangeKind::Topic)
+                .await?;
         }
         self.declare_exchange(&fail, ExchangeKind::Fanout).await?;
         self.declare_exchange(&retry, ExchangeKind::Direct).await?;
-        self.declare_queue(&fail, &[("x-dead-letter-exchange", &retry)]).await?;
+        self.declare_queue(&fail, &[("x-dead-letter-exchange", &retry)])
+            .await?;
         self.bind(&fail, &fail, "").await?;
         for queue in QUEUES {
             self.declare_customer_queue(&self.named(queue)).await?;
@@ -109,19 +134,36 @@ impl Topology {
     /// Declares one `cus` or `wrk` queue and its way back, as Proca does; also after a test has deleted it.
     /// The binding to a stage exchange is [`Self::bind`]'s.
     pub async fn declare_customer_queue(&self, queue: &str) -> lapin::Result<()> {
-        let args = [("x-dead-letter-exchange", self.fail_queue()), ("x-dead-letter-routing-key", queue.to_owned())];
-        self.declare_queue(queue, &args.each_ref().map(|(key, value)| (*key, value.as_str()))).await?;
+        let args = [
+            ("x-dead-letter-exchange", self.fail_queue()),
+            ("x-dead-letter-routing-key", queue.to_owned()),
+        ];
+        self.declare_queue(queue, &args.each_ref().map(|(key, value)| (*key, value.as_str())))
+            .await?;
         self.bind(queue, &self.exchange("retry"), queue).await
     }
 
     pub async fn bind(&self, queue: &str, exchange: &str, key: &str) -> lapin::Result<()> {
         let options = QueueBindOptions::default();
-        self.channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default()).await
+        self.channel
+            .queue_bind(
+                queue.into(),
+                exchange.into(),
+                key.into(),
+                options,
+                FieldTable::default(),
+            )
+            .await
     }
 
     async fn declare_exchange(&self, name: &str, kind: ExchangeKind) -> lapin::Result<()> {
-        let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
-        self.channel.exchange_declare(name.into(), kind, options, FieldTable::default()).await
+        let options = ExchangeDeclareOptions {
+            durable: true,
+            ..Default::default()
+        };
+        self.channel
+            .exchange_declare(name.into(), kind, options, FieldTable::default())
+            .await
     }
 
     /// Durable, classic unless the broker says otherwise, all arguments long strings.
@@ -130,8 +172,14 @@ impl Topology {
         for (key, value) in args {
             table.insert((*key).into(), AMQPValue::LongString(LongString::from(*value)));
         }
-        let options = QueueDeclareOptions { durable: true, ..Default::default() };
-        self.channel.queue_declare(name.into(), options, table).await.map(|_| ())
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..Default::default()
+        };
+        self.channel
+            .queue_declare(name.into(), options, table)
+            .await
+            .map(|_| ())
     }
 
     fn named(&self, pattern: &str) -> String {
@@ -187,22 +235,40 @@ impl Topology {
         if let Some(content_type) = content_type {
             properties = properties.with_content_type(content_type.into());
         }
-        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-        let sent = self.channel.basic_publish(exchange.into(), key.into(), options, body, properties).await;
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..Default::default()
+        };
+        let sent = self
+            .channel
+            .basic_publish(exchange.into(), key.into(), options, body, properties)
+            .await;
         sent.unwrap_or_else(|error| panic!("publishing to {exchange}: {error}"))
     }
 
     /// How many messages of a queue wait to be delivered (not those delivered and not acknowledged yet).
     pub async fn waiting(&self, queue: &str) -> u32 {
-        let options = QueueDeclareOptions { passive: true, ..Default::default() };
-        let queue = self.channel.queue_declare(queue.into(), options, FieldTable::default()).await;
-        queue.unwrap_or_else(|error| panic!("asking for a queue: {error}")).message_count()
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..Default::default()
+        };
+        let queue = self
+            .channel
+            .queue_declare(queue.into(), options, FieldTable::default())
+            .await;
+        queue
+            .unwrap_or_else(|error| panic!("asking for a queue: {error}"))
+            .message_count()
     }
 
     /// Takes one message out of a queue, if there is one.
     pub async fn take(&self, queue: &str) -> Option<Vec<u8>> {
-        let got = self.channel.basic_get(queue.into(), BasicGetOptions { no_ack: true }).await;
-        got.unwrap_or_else(|error| panic!("reading a queue: {error}")).map(|message| message.delivery.data.to_vec())
+        let got = self
+            .channel
+            .basic_get(queue.into(), BasicGetOptions { no_ack: true })
+            .await;
+        got.unwrap_or_else(|error| panic!("reading a queue: {error}"))
+            .map(|message| message.delivery.data)
     }
 }
 

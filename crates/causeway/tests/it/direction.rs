@@ -7,7 +7,11 @@ use serde_json::Value;
 
 /// The arrows between our own crates: (crate, what it may use, what its tests may use besides).
 const ARROWS: [(&str, &[&str], &[&str]); 5] = [
-    ("causeway", &["causeway-connect", "causeway-core", "causeway-store"], &["causeway-testkit"]),
+    (
+        "causeway",
+        &["causeway-connect", "causeway-core", "causeway-store"],
+        &["causeway-testkit"],
+    ),
     ("causeway-connect", &["causeway-core"], &["causeway-testkit"]),
     ("causeway-core", &[], &[]),
     ("causeway-store", &["causeway-core"], &["causeway-testkit"]),
@@ -30,11 +34,30 @@ const CORE_USES: [&str; 11] = [
 ];
 
 /// What would give the rules I/O by a detour, through a feature of what they may use.
-const IO_CRATES: [&str; 8] =
-    ["hyper", "mio", "reqwest", "rusqlite", "rustls", "signal-hook-registry", "socket2", "tokio-postgres"];
+const IO_CRATES: [&str; 8] = [
+    "hyper",
+    "mio",
+    "reqwest",
+    "rusqlite",
+    "rustls",
+    "signal-hook-registry",
+    "socket2",
+    "tokio-postgres",
+];
 /// The parts of tokio and tokio-util that do I/O, start tasks or read the clock. `sync` is what a cancellation token needs.
 const IO_FEATURES: [&str; 12] = [
-    "codec", "fs", "full", "io-std", "io-util", "net", "process", "rt", "rt-multi-thread", "signal", "test-util", "time",
+    "codec",
+    "fs",
+    "full",
+    "io-std",
+    "io-util",
+    "net",
+    "process",
+    "rt",
+    "rt-multi-thread",
+    "signal",
+    "test-util",
+    "time",
 ];
 
 fn cargo(args: &[&str]) -> String {
@@ -44,7 +67,11 @@ fn cargo(args: &[&str]) -> String {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo starts");
-    assert!(output.status.success(), "cargo {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "cargo {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("cargo prints UTF-8")
 }
 
@@ -54,7 +81,10 @@ fn declared() -> Vec<(String, String, bool)> {
         serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--no-deps"])).expect("JSON");
     let mut found = Vec::new();
     for package in metadata["packages"].as_array().expect("a list of packages") {
-        for dependency in package["dependencies"].as_array().expect("a list of dependencies") {
+        for dependency in package["dependencies"]
+            .as_array()
+            .expect("a list of dependencies")
+        {
             let name = |value: &Value| value["name"].as_str().expect("a name").to_owned();
             found.push((name(package), name(dependency), dependency["kind"] == "dev"));
         }
@@ -66,7 +96,11 @@ fn declared() -> Vec<(String, String, bool)> {
 fn our_crates_depend_on_each_other_as_designed() {
     let declared = declared();
     let crates: BTreeSet<&str> = declared.iter().map(|(name, _, _)| name.as_str()).collect();
-    assert_eq!(crates, ARROWS.iter().map(|(name, _, _)| *name).collect(), "a crate has no line in ARROWS");
+    assert_eq!(
+        crates,
+        ARROWS.iter().map(|(name, _, _)| *name).collect(),
+        "a crate has no line in ARROWS"
+    );
     for (name, uses, tests_use) in ARROWS {
         for (_, dependency, is_for_tests) in declared.iter().filter(|(from, _, _)| from == name) {
             let is_ours = dependency.starts_with("causeway");
@@ -90,8 +124,19 @@ fn the_rules_use_exactly_the_crates_listed_here() {
 
 #[test]
 fn the_rules_cannot_do_io_through_what_they_use() {
-    let tree = cargo(&["tree", "-p", "causeway-core", "-e", "normal,features", "--prefix", "none"]);
-    assert!(tree.contains(r#"tokio feature "sync""#), "the tree has another form than this test reads:\n{tree}");
+    let tree = cargo(&[
+        "tree",
+        "-p",
+        "causeway-core",
+        "-e",
+        "normal,features",
+        "--prefix",
+        "none",
+    ]);
+    assert!(
+        tree.contains(r#"tokio feature "sync""#),
+        "the tree has another form than this test reads:\n{tree}"
+    );
     for line in tree.lines() {
         let name = line.split(' ').next().unwrap_or_default();
         assert!(!IO_CRATES.contains(&name), "the rules reach {line}");
