@@ -42,16 +42,19 @@ fn main() -> ExitCode {
         // The thread's panic has said which one and why.
         return ExitCode::FAILURE;
     }
-    let mut text: String = variables
-        .iter()
-        .map(|(name, value)| format!("{name}={value}\n"))
-        .collect();
-    text.push('\n');
-    let mut out = std::io::stdout();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+    if print(&variables).is_err() {
         return ExitCode::FAILURE;
     }
     // The end of input is the request to stop; so is a failure to read.
     let _ended = std::io::stdin().read_to_end(&mut Vec::new());
     ExitCode::SUCCESS
+}
+
+fn print(variables: &[(&str, String)]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for (name, value) in variables {
+        writeln!(out, "{name}={value}")?;
+    }
+    writeln!(out)?;
+    out.flush()
 }

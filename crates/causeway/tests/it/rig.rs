@@ -244,7 +244,7 @@ async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), wait)
+    tokio::time::timeout(Duration::from_mins(1), wait)
         .await
         .unwrap_or_else(|_| panic!("not {what} in time"));
 }
