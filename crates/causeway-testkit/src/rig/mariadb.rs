@@ -36,13 +36,13 @@ pub fn start() -> MariaDb {
     let path = |name: &str| folder.path().join(name).display().to_string();
 
     let mut install = Command::new(process::program("mariadb-install-db", &BINARIES));
-    install.current_dir(folder.path()).args([
+    install.args([
         "--no-defaults",
         "--skip-test-db",
         "--auth-root-authentication-method=normal",
     ]);
     install.arg(format!("--datadir={}", path("data")));
-    process::run_as(&mut install, user);
+    process::run_as(&mut install, user, folder.path());
     process::run(install);
 
     // The only user that can come in by TCP, made while the server starts. It has a password because clients differ
@@ -52,11 +52,7 @@ pub fn start() -> MariaDb {
     std::fs::write(&init, grant).unwrap_or_else(|error| panic!("writing {init}: {error}"));
 
     let mut server = Command::new(process::program("mariadbd", &BINARIES));
-    server.current_dir(folder.path()).args([
-        "--no-defaults",
-        "--bind-address=127.0.0.1",
-        "--skip-name-resolve",
-    ]);
+    server.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve"]);
     server.args([
         "--character-set-server=utf8mb4",
         "--innodb-flush-log-at-trx-commit=0",
@@ -76,7 +72,7 @@ pub fn start() -> MariaDb {
     ] {
         server.arg(format!("--{option}={value}"));
     }
-    process::run_as(&mut server, user);
+    process::run_as(&mut server, user, folder.path());
     let mut server = Process::spawn(
         "mariadbd",
         server,

@@ -36,7 +36,7 @@ pub fn start() -> Postgres {
     let data = folder.path().join("data");
 
     let mut initdb = Command::new(process::program("initdb", &BINARIES));
-    initdb.arg("--pgdata").arg(&data).current_dir(folder.path());
+    initdb.arg("--pgdata").arg(&data);
     initdb.args([
         "--username=postgres",
         "--auth=trust",
@@ -44,11 +44,11 @@ pub fn start() -> Postgres {
         "--locale=C.UTF-8",
         "--no-sync",
     ]);
-    process::run_as(&mut initdb, user);
+    process::run_as(&mut initdb, user, folder.path());
     process::run(initdb);
 
     let mut server = Command::new(process::program("postgres", &BINARIES));
-    server.arg("-D").arg(&data).current_dir(folder.path());
+    server.arg("-D").arg(&data);
     for option in [
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
@@ -62,7 +62,7 @@ pub fn start() -> Postgres {
         server.args(["-c", option]);
     }
     server.args(["-p", &port.to_string()]);
-    process::run_as(&mut server, user);
+    process::run_as(&mut server, user, folder.path());
     let mut server = Process::spawn(
         "postgres",
         server,

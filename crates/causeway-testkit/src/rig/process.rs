@@ -232,8 +232,13 @@ pub(crate) fn server_user(name: &str) -> Option<(u32, u32)> {
     Some(found.unwrap_or_else(|| panic!("there is no user {name}: run ./test, which installs its server")))
 }
 
-/// Makes a command run as the user of [`server_user`].
-pub(crate) fn run_as(command: &mut Command, user: Option<(u32, u32)>) {
+/// Makes a command run as the user of [`server_user`], with its working and temporary files in `folder`: the ordinary
+/// places may be closed to that user.
+pub(crate) fn run_as(command: &mut Command, user: Option<(u32, u32)>, folder: &Path) {
+    command
+        .current_dir(folder)
+        .env("TMPDIR", folder)
+        .env("HOME", folder);
     if let Some((uid, gid)) = user {
         command.uid(uid).gid(gid);
     }

@@ -206,7 +206,8 @@ impl Rabbit {
         self.ctl(&["clear_permissions", "-p", VHOST, user]);
     }
 
-    /// Gives what organisation N's parking queue holds back to its queues after `ttl_ms`. Without it they stay parked.
+    /// Gives what organisation N's parking queue holds back to its queues after `ttl_ms`. Without it they stay
+    /// parked, and so does what was parked before this call.
     pub fn set_fail_ttl(&self, org: u32, ttl_ms: u32) {
         self.ctl(&[
             "set_policy",

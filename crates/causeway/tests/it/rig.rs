@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use causeway_testkit::rig::{mariadb, php, postgres, rabbit, topology};
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, QueueDeclareOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions,
+    ConfirmSelectOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel};
@@ -101,7 +102,7 @@ async fn a_customer_may_consume_and_ask_but_not_declare_or_publish() {
 
     let channel = customer.create_channel().await.expect("a channel");
     channel
-        .confirm_select(lapin::options::ConfirmSelectOptions::default())
+        .confirm_select(ConfirmSelectOptions::default())
         .await
         .expect("confirm mode");
     let exchange = topology.exchange("deliver");
@@ -122,26 +123,30 @@ async fn a_customer_may_consume_and_ask_but_not_declare_or_publish() {
 }
 
 #[tokio::test]
-async fn a_refused_message_is_parked_and_comes_back_when_a_policy_says_so() {
+async fn a_refused_message_stays_parked_without_a_policy_and_comes_back_with_one() {
     let shared = blocking(rabbit::shared).await;
-    let topology = topology::declare_unique().await;
-    let org = topology.org();
-    let (queue, fail) = (topology.queue("deliver"), topology.fail_queue());
-    topology.publish_event("supporter.email_status", b"bounced").await;
-    let got = topology
-        .channel()
-        .basic_get(queue.as_str().into(), BasicGetOptions::default())
-        .await;
-    let message = got.expect("a reading").expect("a message");
-    let refuse = lapin::options::BasicNackOptions {
-        requeue: false,
-        ..Default::default()
-    };
-    message.delivery.nack(refuse).await.expect("a refusal");
-    eventually("parked", async || topology.waiting(&fail).await == 1).await;
-    blocking(move || shared.set_fail_ttl(org, 1)).await;
-    eventually("back", async || topology.waiting(&queue).await == 1).await;
-    assert_eq!(topology.take(&queue).await.as_deref(), Some(&b"bounced"[..]));
+    for has_policy in [false, true] {
+        let topology = topology::declare_unique().await;
+        let org = topology.org();
+        let (queue, fail) = (topology.queue("deliver"), topology.fail_queue());
+        if has_policy {
+            blocking(move || shared.set_fail_ttl(org, 1)).await;
+        }
+        topology.publish_event("supporter.email_status", b"bounced").await;
+        let got = topology
+            .channel()
+            .basic_get(queue.as_str().into(), BasicGetOptions::default())
+            .await;
+        let message = got.expect("a reading").expect("a message");
+        let refuse = BasicNackOptions {
+            requeue: false,
+            ..Default::default()
+        };
+        message.delivery.nack(refuse).await.expect("a refusal");
+        let place = if has_policy { &queue } else { &fail };
+        eventually("moved", async || topology.waiting(place).await == 1).await;
+        assert_eq!(topology.take(place).await.as_deref(), Some(&b"bounced"[..]));
+    }
 }
 
 #[tokio::test]
@@ -240,8 +245,9 @@ async fn exchange(mut stream: tokio::net::TcpStream, request: &str) -> String {
 /// Waits for what the broker does in its own time.
 async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     let wait = async {
+        let mut look = tokio::time::interval(Duration::from_millis(20));
         while !is_so().await {
-            tokio::task::yield_now().await;
+            look.tick().await;
         }
     };
     tokio::time::timeout(Duration::from_mins(1), wait)
