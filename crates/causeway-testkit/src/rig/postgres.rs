@@ -72,7 +72,7 @@ pub fn start() -> Postgres {
     server.wait_for_line("database system is ready to accept connections", START_LIMIT);
     Postgres {
         base_url: format!("postgres://postgres@127.0.0.1:{port}"),
-        own: Some((server, folder)),
+        own: Some((server.end_by("QUIT"), folder)),
     }
 }
 

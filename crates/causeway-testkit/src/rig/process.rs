@@ -24,6 +24,7 @@ pub struct Process {
     guard: Child,
     guard_pipe: Option<ChildStdin>,
     log: PathBuf,
+    last_signal: &'static str,
 }
 
 impl Process {
@@ -64,7 +65,16 @@ impl Process {
             guard,
             guard_pipe,
             log: log.to_owned(),
+            last_signal: "KILL",
         }
+    }
+
+    /// Makes dropping send `signal` instead of `KILL`, for a server with children that it has to clear away itself.
+    /// One that does not end by it is killed.
+    #[must_use]
+    pub fn end_by(mut self, signal: &'static str) -> Self {
+        self.last_signal = signal;
+        self
     }
 
     pub fn id(&self) -> u32 {
@@ -157,7 +167,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
+        self.end(self.last_signal, Duration::from_secs(10));
     }
 }
 

@@ -122,6 +122,8 @@ fn spawn_server(folder: &Path, node: &str, epmd_port: u16, dist_port: u16) -> Pr
         .env("RABBITMQ_MNESIA_BASE", folder.join("mnesia"))
         .env("RABBITMQ_LOG_BASE", folder.join("log"))
         .env("RABBITMQ_LOGS", "-")
+        // Makes the script become the server instead of its parent: so we can wait for its end.
+        .env("RUNNING_UNDER_SYSTEMD", "true")
         // Idle schedulers sleep instead of spinning: the tests need the processors.
         .env(
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
