@@ -1,1 +1,37 @@
-//! Sources that we go and fetch from. (What is sent to us comes in through the program's HTTP listener.)
+//! Sources that we go and fetch from, one folder or file each and one line in [`KINDS`]. (What is sent to us comes
+//! in through the program's HTTP listener.)
+
+use causeway_core::source::Source;
+
+use crate::config::{ConfigError, Context};
+
+pub mod amqp;
+
+/// A kind of source: what the command line, the documentation and the console are made from.
+pub struct Kind {
+    /// As in `kind = "…"`.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// A complete `[source.NAME]` table in TOML, each key with unit and default in a comment.
+    pub sample: &'static str,
+    /// The kind's own keys.
+    pub schema: fn() -> schemars::Schema,
+    /// Reads the kind's own keys without any I/O: what `config check` does.
+    pub parse: fn(&toml::Table) -> Result<(), ConfigError>,
+    /// Makes the source. Opens no connection; reads secrets.
+    pub connect: Connect,
+}
+
+pub type Connect = fn(&Context, &toml::Table) -> Result<Box<dyn Source>, ConfigError>;
+
+/// All of them, sorted by name.
+#[rustfmt::skip]
+pub const KINDS: &[Kind] = &[
+    amqp::KIND,
+];
+
+/// Finds a kind by name.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
+}

@@ -1,0 +1,271 @@
+//! The keys of `kind = "proca"`, and what follows from the queue's name.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use causeway_core::consent::EMAIL;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::{ConfigError, SecretRef, read};
+
+const MB: usize = 1024 * 1024;
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `amqp://` or `amqps://`, user and password percent-encoded.
+    pub url: SecretRef,
+    /// Such as `cus.12.deliver`.
+    pub queue: String,
+    /// Which Proca the ids are from.
+    #[serde(default = "default_namespace")]
+    pub namespace: String,
+    /// Ids of the organisations that are us; from the queue's name when left out.
+    #[serde(default)]
+    pub own_orgs: Option<Vec<u64>>,
+    /// Files with private keys, relative to the configuration file.
+    #[serde(default)]
+    pub keystore: Vec<PathBuf>,
+    /// What suffices to be mailed.
+    pub consent: Consent,
+    #[serde(default)]
+    pub testing: Testing,
+    /// What the consent is for.
+    #[serde(default = "default_purpose")]
+    pub purpose: String,
+    /// Messages handed out before the first is acknowledged.
+    #[serde(default = "default_prefetch")]
+    pub prefetch: u16,
+    /// Messages committed and acknowledged together, at most.
+    #[serde(default = "default_batch")]
+    pub batch: u16,
+    /// Megabytes of messages to hold in memory.
+    #[serde(default = "default_in_flight_mb")]
+    pub in_flight_mb: u16,
+    /// Where the broker parks what is refused; only its depth is looked at.
+    #[serde(default)]
+    pub fail_queue: Option<String>,
+    /// PEM file with one more certificate authority.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Seconds between two looks at the depth of the queues.
+    #[serde(default = "default_depth_every_s")]
+    pub depth_every_s: u32,
+    /// Seconds between two attempts once the broker has refused the credentials three times.
+    #[serde(default = "default_refused_retry_s")]
+    pub refused_retry_s: u32,
+}
+
+/// What suffices to be mailed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Consent {
+    /// Agreed on a form.
+    Single,
+    /// Agreed on a form, and confirmed by the link in a mail.
+    DoubleOptIn,
+}
+
+/// What to do with actions marked as tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Testing {
+    #[default]
+    Skip,
+    /// Only to destinations marked as sandbox.
+    Sandbox,
+    /// Like any other.
+    Deliver,
+}
+
+fn default_namespace() -> String {
+    "proca".to_owned()
+}
+
+fn default_purpose() -> String {
+    EMAIL.to_owned()
+}
+
+fn default_prefetch() -> u16 {
+    1000
+}
+
+fn default_batch() -> u16 {
+    250
+}
+
+fn default_in_flight_mb() -> u16 {
+    64
+}
+
+fn default_depth_every_s() -> u32 {
+    15
+}
+
+fn default_refused_retry_s() -> u32 {
+    180
+}
+
+impl Config {
+    /// Reads and checks the table, without I/O.
+    pub fn parse(table: &toml::Table) -> Result<Self, ConfigError> {
+        let config: Self = read(table)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        // AMQP's short strings hold 255 bytes.
+        if self.queue.is_empty() || self.queue.len() > 255 {
+            return Err(ConfigError::new("queue", "a queue's name has 1 to 255 bytes")
+                .hint("such as \"cus.12.deliver\", where 12 is the organisation"));
+        }
+        if self
+            .fail_queue
+            .as_ref()
+            .is_some_and(|name| name.is_empty() || name.len() > 255)
+        {
+            return Err(ConfigError::new(
+                "fail_queue",
+                "a queue's name has 1 to 255 bytes",
+            ));
+        }
+        if self.own_orgs().is_empty() {
+            return Err(
+                ConfigError::new("own_orgs", "which organisations are us is not known")
+                    .hint("name their ids, or use a queue named cus.ID.…"),
+            );
+        }
+        for (key, is_zero) in [
+            ("prefetch", self.prefetch == 0),
+            ("batch", self.batch == 0),
+            ("in_flight_mb", self.in_flight_mb == 0),
+            ("depth_every_s", self.depth_every_s == 0),
+            ("refused_retry_s", self.refused_retry_s == 0),
+        ] {
+            if is_zero {
+                return Err(ConfigError::new(key, "must be at least 1"));
+            }
+        }
+        if self.batch > 10_000 {
+            return Err(ConfigError::new("batch", "must be at most 10000"));
+        }
+        if let SecretRef::Text(url) = &self.url {
+            super::connect::parse_url(url).map_err(|message| ConfigError::new("url", message))?;
+        }
+        Ok(())
+    }
+
+    /// The organisations that are us, as the ids appear in contacts' rules.
+    pub fn own_orgs(&self) -> BTreeSet<String> {
+        match (&self.own_orgs, org_of(&self.queue)) {
+            (Some(orgs), _) => orgs.iter().map(u64::to_string).collect(),
+            (None, Some(org)) => BTreeSet::from([org.to_string()]),
+            (None, None) => BTreeSet::new(),
+        }
+    }
+
+    /// The queue in which refused messages wait, where it is known.
+    pub fn fail_queue(&self) -> Option<String> {
+        self.fail_queue
+            .clone()
+            .or_else(|| org_of(&self.queue).map(|org| format!("org.{org}.fail")))
+    }
+
+    pub(super) fn in_flight_bytes(&self) -> usize {
+        usize::from(self.in_flight_mb) * MB
+    }
+}
+
+/// The number in `cus.NUMBER.…`.
+fn org_of(queue: &str) -> Option<u64> {
+    let (org, rest) = queue.strip_prefix("cus.")?.split_once('.')?;
+    if rest.is_empty() { None } else { org.parse().ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let table = toml::from_str(text).unwrap();
+        Config::parse(&table).map_err(|error| error.to_string())
+    }
+
+    const LEAST: &str = "url = 'amqp://a:b@example.org/v'\nconsent = 'single'\n";
+
+    #[test]
+    fn the_sample_names_every_key_and_is_valid() {
+        let sample: toml::Table = toml::from_str(super::super::KIND.sample).unwrap();
+        let mut table = sample["source"]["proca"].as_table().unwrap().clone();
+        assert_eq!(table.remove("kind"), Some("proca".into()));
+        Config::parse(&table).unwrap();
+        let schema = serde_json::to_value((super::super::KIND.schema)()).unwrap();
+        for key in schema["properties"].as_object().unwrap().keys() {
+            assert!(
+                super::super::KIND.sample.contains(&format!("\n{key} = ")) || key == "ca_file",
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_queue_s_name_gives_organisation_and_fail_queue() {
+        let orgs = |orgs: &[&str]| -> BTreeSet<String> { orgs.iter().map(|org| (*org).to_owned()).collect() };
+        for (line, own, fail) in [
+            ("queue = 'cus.12.deliver'", orgs(&["12"]), Some("org.12.fail")),
+            (
+                "queue = 'cus.12.deliver_t4f'\nown_orgs = [3, 4]",
+                orgs(&["3", "4"]),
+                Some("org.12.fail"),
+            ),
+            ("queue = 'system.deliver'\nown_orgs = [5]", orgs(&["5"]), None),
+            (
+                "queue = 'cus.12.deliver'\nfail_queue = 'other'",
+                orgs(&["12"]),
+                Some("other"),
+            ),
+        ] {
+            let config = parse(&format!("{LEAST}{line}")).unwrap();
+            assert_eq!(config.own_orgs(), own, "{line}");
+            assert_eq!(config.fail_queue().as_deref(), fail, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_the_key() {
+        for (line, message) in [
+            ("queue = ''", "`queue`: a queue's name has 1 to 255 bytes"),
+            (
+                "queue = 'other'",
+                "`own_orgs`: which organisations are us is not known",
+            ),
+            ("queue = 'cus.x.deliver'", "`own_orgs`: which"),
+            ("queue = 'cus.12.'", "`own_orgs`: which"),
+            ("queue = 'cus.12.deliver'\nown_orgs = []", "`own_orgs`: which"),
+            (
+                "queue = 'cus.12.deliver'\nprefetch = 0",
+                "`prefetch`: must be at least 1",
+            ),
+            (
+                "queue = 'cus.12.deliver'\nbatch = 20000",
+                "`batch`: must be at most 10000",
+            ),
+            (
+                "queue = 'cus.12.deliver'\nprefetsh = 1",
+                "unknown field `prefetsh`",
+            ),
+        ] {
+            let error = parse(&format!("{LEAST}{line}")).unwrap_err();
+            assert!(error.starts_with(message), "{line}: {error}");
+        }
+        let error = parse("url = 'http://u:geheim@example.org'\nconsent = 'single'\nqueue = 'cus.1.deliver'")
+            .unwrap_err();
+        assert_eq!(error, "`url`: must start with amqp:// or amqps://");
+        assert!(
+            parse("url = 'amqp://h'\nqueue = 'cus.1.deliver'")
+                .unwrap_err()
+                .contains("consent")
+        );
+    }
+}

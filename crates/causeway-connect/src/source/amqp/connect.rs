@@ -1,0 +1,238 @@
+//! Opening a connection, and what the broker's refusals mean to a person.
+
+use std::{path::PathBuf, time::Duration};
+
+use lapin::{
+    Channel, Connection, ConnectionProperties, ErrorKind, Queue,
+    options::QueueDeclareOptions,
+    tcp::{AMQPUriTcpExt, OwnedTLSConfig},
+    types::FieldTable,
+    uri::AMQPUri,
+};
+use tokio::time::timeout;
+
+use crate::config::{ConfigError, SecretRef};
+
+/// For name resolution, TCP and TLS.
+const TRANSPORT_LIMIT: Duration = Duration::from_secs(15);
+/// For the broker's part of the handshake. Long, because giving up leaves the client library's thread behind until the
+/// broker closes its side, and a broker that is only busy does so or answers by itself after 10 s.
+const HANDSHAKE_LIMIT: Duration = Duration::from_mins(3);
+/// Asked of the broker unless the URL says otherwise; a peer that is silent for twice as long is gone.
+const HEARTBEAT_S: u16 = 20;
+
+/// Why there is no consumer, by what follows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// No answer, or not one of a broker in good health.
+    Unreachable(String),
+    /// The broker answered and will not let us: a person has to mend credentials or rights.
+    Refused(String),
+    /// There is no such queue.
+    Missing(String),
+    /// It worked, and then the broker ended it.
+    Lost(String),
+}
+
+impl Trouble {
+    /// In words for a person, without secrets.
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Self::Unreachable(reason)
+            | Self::Refused(reason)
+            | Self::Missing(reason)
+            | Self::Lost(reason) => reason,
+        }
+    }
+
+    /// `doing` is a present participle: "connecting".
+    pub(super) fn new(doing: &str, error: &lapin::Error) -> Self {
+        match error.kind() {
+            ErrorKind::ProtocolError(answer) => {
+                let reason = format!("{doing}: the broker answered {}", answer.get_message());
+                match answer.get_id() {
+                    // ACCESS_REFUSED, and NOT_ALLOWED: how a missing or forbidden virtual host is answered.
+                    403 | 530 => Self::Refused(reason),
+                    404 => Self::Missing(reason),
+                    _ => Self::Lost(reason),
+                }
+            }
+            ErrorKind::IOError(error) => Self::Unreachable(format!("{doing}: {error}")),
+            _ => Self::Lost(format!("{doing}: {error}")),
+        }
+    }
+}
+
+/// Where to connect, read again for each connection so that a mended password needs no restart.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) url: SecretRef,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) dir: PathBuf,
+    /// Shown in the broker's list of connections.
+    pub(super) name: String,
+}
+
+impl Target {
+    /// Reads the secret and the file.
+    pub(super) fn read(&self) -> Result<(AMQPUri, OwnedTLSConfig), ConfigError> {
+        let url = self.url.resolve("url", &self.dir)?;
+        let uri = parse_url(url.reveal()).map_err(|message| ConfigError::new("url", message))?;
+        let cert_chain = match &self.ca_file {
+            None => None,
+            Some(path) => {
+                let path = self.dir.join(path);
+                Some(std::fs::read_to_string(&path).map_err(|error| {
+                    ConfigError::new("ca_file", format!("reading {}: {error}", path.display()))
+                })?)
+            }
+        };
+        Ok((
+            uri,
+            OwnedTLSConfig {
+                identity: None,
+                cert_chain,
+            },
+        ))
+    }
+
+    /// Connects and authenticates.
+    pub(super) async fn open(&self) -> Result<Connection, Trouble> {
+        let (uri, tls) = self.read().map_err(|error| Trouble::Refused(error.to_string()))?;
+        // Without a default provider in the process rustls panics when features name two. Fails if there is one: good.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let runtime =
+            lapin::runtime::default_runtime().map_err(|error| Trouble::new("connecting", &error))?;
+        let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
+        let opening = Connection::connector(
+            uri,
+            runtime,
+            async move |uri, runtime| {
+                let transport = uri.connect_with_config_async(tls.as_ref(), &runtime);
+                match timeout(TRANSPORT_LIMIT, transport).await {
+                    Ok(opened) => opened.map_err(lapin::Error::from),
+                    Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+                }
+            },
+            properties,
+        );
+        match timeout(HANDSHAKE_LIMIT, opening).await {
+            Ok(opened) => opened.map_err(|error| Trouble::new("connecting", &error)),
+            Err(_) => Err(Trouble::Unreachable(
+                "connecting: the broker does not answer".to_owned(),
+            )),
+        }
+    }
+}
+
+/// Takes a broker's URL apart. The error never holds a part of it: it may be the password.
+pub(super) fn parse_url(text: &str) -> Result<AMQPUri, String> {
+    let url = url::Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    if !matches!(url.scheme(), "amqp" | "amqps") || url.cannot_be_a_base() {
+        return Err("must start with amqp:// or amqps://".to_owned());
+    }
+    let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
+        return Err("names no host".to_owned());
+    };
+    let mut uri: AMQPUri = text
+        .parse()
+        .map_err(|_| "has a part that is not correctly percent-encoded".to_owned())?;
+    // The library takes only names and IPv4 addresses from the URL.
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        address.clone_into(&mut uri.authority.host);
+    }
+    // A slash at the end would be the virtual host "", which nobody has.
+    if uri.vhost.is_empty() {
+        "/".clone_into(&mut uri.vhost);
+    }
+    uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+    Ok(uri)
+}
+
+/// Asks for a queue without declaring it. A refusal closes the channel.
+pub(super) async fn look_at(channel: &Channel, queue: &str) -> Result<Queue, Trouble> {
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    channel
+        .queue_declare(queue.into(), options, FieldTable::default())
+        .await
+        .map_err(|error| Trouble::new(&format!("looking for the queue {queue}"), &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::protocol::AMQPError;
+
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart_as_people_write_them() {
+        for (text, host, port, vhost, user, password) in [
+            (
+                "amqps://u%40x:p%2F%3Aw@example.org/proca_live",
+                "example.org",
+                5671,
+                "proca_live",
+                "u@x",
+                "p/:w",
+            ),
+            ("amqp://a:b@127.0.0.1:5680/%2f", "127.0.0.1", 5680, "/", "a", "b"),
+            ("amqp://a:b@[::1]:5680/v", "::1", 5680, "v", "a", "b"),
+            ("amqp://a:b@example.org/", "example.org", 5672, "/", "a", "b"),
+            ("amqp://a:b@example.org", "example.org", 5672, "/", "a", "b"),
+        ] {
+            let uri = parse_url(text).unwrap();
+            let got = (
+                uri.authority.host.as_str(),
+                uri.authority.port,
+                uri.vhost.as_str(),
+            );
+            assert_eq!(got, (host, port, vhost), "{text}");
+            assert_eq!(uri.authority.userinfo.username, user, "{text}");
+            assert_eq!(uri.authority.userinfo.password, password, "{text}");
+            assert_eq!(uri.query.heartbeat, Some(HEARTBEAT_S), "{text}");
+        }
+        assert_eq!(
+            parse_url("amqp://example.org/v?heartbeat=7")
+                .unwrap()
+                .query
+                .heartbeat,
+            Some(7)
+        );
+    }
+
+    #[test]
+    fn a_wrong_url_is_explained_without_repeating_it() {
+        for text in [
+            "geheim",
+            "http://u:geheim@example.org",
+            "amqp:geheim",
+            "amqp:///geheim",
+            "amqp://u:geheim%ff@example.org/v",
+        ] {
+            let error = parse_url(text).unwrap_err();
+            assert!(!error.contains("geheim"), "{error}");
+        }
+    }
+
+    #[test]
+    fn answers_are_sorted_by_what_follows() {
+        let answer = |id| {
+            let error = AMQPError::from_id(id, "WHY".into()).unwrap();
+            Trouble::new("doing", &ErrorKind::ProtocolError(error).into())
+        };
+        let reason = "doing: the broker answered WHY".to_owned();
+        assert_eq!(answer(403), Trouble::Refused(reason.clone()));
+        assert_eq!(answer(530), Trouble::Refused(reason.clone()));
+        assert_eq!(answer(404), Trouble::Missing(reason.clone()));
+        assert_eq!(answer(406), Trouble::Lost(reason.clone()));
+        assert_eq!(answer(320), Trouble::Lost(reason));
+        let error = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        assert!(matches!(
+            Trouble::new("doing", &error.into()),
+            Trouble::Unreachable(_)
+        ));
+    }
+}

@@ -1,0 +1,59 @@
+//! Looks at the depth of the queue and of the parking queue behind it, for the metrics.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use causeway_core::source::Health;
+use lapin::{Channel, Connection};
+
+use super::connect::{Trouble, look_at};
+
+/// What to look at, and how often.
+pub(super) struct Depth {
+    pub(super) queue: String,
+    pub(super) fail_queue: Option<String>,
+    pub(super) every: Duration,
+    pub(super) health: Arc<dyn Health>,
+}
+
+impl Depth {
+    /// Looks for ever, on a channel of its own: a refusal closes it, and that must not cost the consumer. Never ends by
+    /// itself: when the connection is gone the consumer notices.
+    pub(super) async fn watch(mut self, connection: &Connection) -> Infallible {
+        let mut channel = None;
+        loop {
+            channel = self.look(connection, channel).await;
+            tokio::time::sleep(self.every).await;
+        }
+    }
+
+    /// Gives the channel back if it can be used again.
+    async fn look(&mut self, connection: &Connection, channel: Option<Channel>) -> Option<Channel> {
+        let channel = match channel {
+            Some(channel) => channel,
+            None => connection.create_channel().await.ok()?,
+        };
+        let queue = look_at(&channel, &self.queue).await.ok()?;
+        self.health.gauge("queue_depth", queue.message_count().into());
+        let Some(fail_queue) = &self.fail_queue else {
+            return Some(channel);
+        };
+        match look_at(&channel, fail_queue).await {
+            Ok(queue) => {
+                self.health
+                    .gauge("fail_queue_depth", queue.message_count().into());
+                Some(channel)
+            }
+            Err(trouble) => {
+                if matches!(trouble, Trouble::Refused(_) | Trouble::Missing(_)) {
+                    tracing::info!(
+                        reason = trouble.reason(),
+                        "The depth of the fail queue is not known."
+                    );
+                    // Not asked again on this connection: each refusal costs a channel and a line in the broker's log.
+                    self.fail_queue = None;
+                }
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! One consumer on one connection: gathers messages, commits them, and acknowledges what is committed.
+//!
+//! While one batch commits, the next ones gather. Nothing but [`Intake::acknowledge`] tells the broker anything about
+//! a message, and nothing is ever refused or put back: what is not acknowledged returns when the channel closes.
+
+use std::sync::Arc;
+
+use causeway_core::{
+    clock::Clock,
+    id::Name,
+    source::{Accept, Health, SourceState, Stop},
+    store::StoreError,
+};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use lapin::{
+    Channel, Connection, Consumer,
+    message::Delivery,
+    options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
+    types::FieldTable,
+};
+use tokio::{select, time::timeout};
+
+use super::{
+    WIND_DOWN_LIMIT,
+    backoff::{Backoff, Random},
+    batch::{Batch, envelope},
+    connect::Trouble,
+};
+
+/// Batches that may commit at the same time. The store joins them to one transaction if it likes; more than a few only
+/// make the acknowledgements later.
+const DEPTH: usize = 3;
+
+/// What does not change from one connection to the next.
+#[derive(Clone)]
+pub(super) struct Terms {
+    pub(super) source: Name,
+    pub(super) queue: String,
+    pub(super) prefetch: u16,
+    pub(super) batch: usize,
+    pub(super) in_flight_bytes: usize,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Random,
+    pub(super) accept: Arc<dyn Accept>,
+    pub(super) health: Arc<dyn Health>,
+    pub(super) stop: Stop,
+}
+
+pub(super) struct Intake {
+    terms: Terms,
+    channel: Channel,
+    consumer: Consumer,
+    gathered: Batch,
+    /// In the order of delivery, and that is how they end.
+    in_flight: FuturesOrdered<BoxFuture<'static, Committed>>,
+    prefetch: u16,
+    /// Of the last batches, decaying.
+    average_bytes: usize,
+    /// We cancelled the consumer, to open it again with another prefetch.
+    is_reopening: bool,
+}
+
+/// How a batch's commit ended.
+struct Committed {
+    tag: u64,
+    /// False only when we were stopped before the store had it.
+    is_stored: bool,
+    /// It took more than one attempt.
+    was_failing: bool,
+}
+
+/// What the consumer's stream gave.
+enum Next {
+    Message,
+    Cancelled,
+    Failed(Trouble),
+}
+
+impl Intake {
+    pub(super) async fn start(terms: Terms, connection: &Connection) -> Result<Self, Trouble> {
+        let channel = connection.create_channel().await;
+        let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
+        let prefetch = terms.prefetch;
+        let consumer = consume(&channel, &terms.queue, prefetch).await?;
+        Ok(Self {
+            terms,
+            channel,
+            consumer,
+            gathered: Batch::default(),
+            in_flight: FuturesOrdered::new(),
+            prefetch,
+            average_bytes: 0,
+            is_reopening: false,
+        })
+    }
+
+    /// Runs until stopped (`Ok`) or until the broker ends it; then all that was taken from the broker is committed.
+    pub(super) async fn run(mut self) -> Result<(), Trouble> {
+        loop {
+            let mut next = Some(Next::Message);
+            while let Some(Next::Message) = next {
+                next = if self.has_room() {
+                    self.take_if_there()
+                } else {
+                    None
+                };
+            }
+            if next.is_none() {
+                if let Err(trouble) = self.submit_if_due().await {
+                    return Err(self.finish(trouble).await);
+                }
+                next = select! {
+                    biased;
+                    () = self.terms.stop.cancelled() => {
+                        self.wind_down().await;
+                        return Ok(());
+                    }
+                    Some(committed) = self.in_flight.next() => self.settle(committed).await,
+                    item = self.consumer.next(), if self.has_room() => Some(self.take(item)),
+                };
+            }
+            let trouble = match next {
+                None | Some(Next::Message) => continue,
+                Some(Next::Cancelled) if self.is_reopening => match self.reopen().await {
+                    Ok(()) => continue,
+                    Err(trouble) => trouble,
+                },
+                Some(Next::Cancelled) => {
+                    self.terms.health.count("consumer_cancelled");
+                    Trouble::Lost("the broker cancelled the consumer: was the queue deleted?".to_owned())
+                }
+                Some(Next::Failed(trouble)) => trouble,
+            };
+            return Err(self.finish(trouble).await);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        // A third, so that there is something to gather while something commits.
+        let limit = self.terms.batch.min(usize::from(self.prefetch).div_ceil(DEPTH));
+        self.gathered.envelopes.len() < limit && self.gathered.bytes < self.terms.in_flight_bytes / DEPTH
+    }
+
+    fn take_if_there(&mut self) -> Option<Next> {
+        self.consumer.next().now_or_never().map(|item| self.take(item))
+    }
+
+    fn take(&mut self, item: Option<lapin::Result<Delivery>>) -> Next {
+        match item {
+            Some(Ok(delivery)) => {
+                let tag = delivery.delivery_tag;
+                let now = self.terms.clock.now();
+                self.gathered.push(
+                    tag,
+                    envelope(&self.terms.source, &self.terms.queue, delivery, now),
+                );
+                Next::Message
+            }
+            Some(Err(error)) => Next::Failed(Trouble::new("consuming", &error)),
+            None => Next::Cancelled,
+        }
+    }
+
+    /// Starts a commit when none runs, so that a single message does not wait; or when the batch is full.
+    async fn submit_if_due(&mut self) -> Result<(), Trouble> {
+        let is_due = self.in_flight.is_empty() || (!self.has_room() && self.in_flight.len() < DEPTH);
+        if self.gathered.is_empty() || !is_due {
+            return Ok(());
+        }
+        let average = self.gathered.bytes / self.gathered.envelopes.len().max(1);
+        self.average_bytes = if self.average_bytes == 0 {
+            average
+        } else {
+            (3 * self.average_bytes + average) / 4
+        };
+        self.submit();
+        self.lower_prefetch_if_due().await
+    }
+
+    fn submit(&mut self) {
+        let batch = std::mem::take(&mut self.gathered);
+        self.in_flight
+            .push_back(commit(self.terms.clone(), batch).boxed());
+    }
+
+    /// Acknowledges what is committed. `Some` when that failed.
+    async fn settle(&mut self, committed: Committed) -> Option<Next> {
+        if committed.was_failing && committed.is_stored {
+            self.terms.health.set(SourceState::Running);
+        }
+        self.acknowledge(&committed).await.err().map(Next::Failed)
+    }
+
+    /// Invariant: called in the order of delivery, and for nothing that comes after a batch that is not stored:
+    /// one acknowledgement covers all earlier messages.
+    async fn acknowledge(&mut self, committed: &Committed) -> Result<(), Trouble> {
+        if !committed.is_stored {
+            return Err(Trouble::Lost(
+                "stopped before the store had everything".to_owned(),
+            ));
+        }
+        let acknowledged = self
+            .channel
+            .basic_ack(committed.tag, BasicAckOptions { multiple: true })
+            .await;
+        acknowledged.map_err(|error| Trouble::new("acknowledging", &error))
+    }
+
+    /// The broker counts messages, not bytes (classic queues ignore `prefetch_size`), and hands out as many whether we
+    /// look at them or not. So when messages are large the consumer is opened again for fewer of them.
+    async fn lower_prefetch_if_due(&mut self) -> Result<(), Trouble> {
+        let fitting = fitting_prefetch(self.terms.in_flight_bytes, self.average_bytes);
+        // Not for a trifle: the averages change all the time.
+        if self.is_reopening || fitting >= self.prefetch / 2 {
+            return Ok(());
+        }
+        self.is_reopening = true;
+        self.prefetch = fitting;
+        self.terms.health.count("prefetch_lowered");
+        let cancelled = self
+            .channel
+            .basic_cancel(self.consumer.tag(), BasicCancelOptions::default())
+            .await;
+        cancelled.map_err(|error| Trouble::new("lowering the prefetch", &error))
+    }
+
+    /// The old consumer's stream has ended; all that it held is gathered.
+    async fn reopen(&mut self) -> Result<(), Trouble> {
+        self.consumer = consume(&self.channel, &self.terms.queue, self.prefetch).await?;
+        self.is_reopening = false;
+        Ok(())
+    }
+
+    /// Commits all that the client library still holds: when the queue was deleted there is no other copy. The rest
+    /// comes again as duplicates, and they have no effect. Acknowledges while the channel lets us.
+    async fn finish(mut self, trouble: Trouble) -> Trouble {
+        let mut can_acknowledge = true;
+        loop {
+            while self.has_room() && matches!(self.take_if_there(), Some(Next::Message)) {}
+            let is_last = self.has_room();
+            if !self.gathered.is_empty() {
+                self.submit();
+            }
+            while self.in_flight.len() >= DEPTH || is_last {
+                let Some(committed) = self.in_flight.next().await else {
+                    return trouble;
+                };
+                if !committed.is_stored {
+                    return trouble;
+                }
+                can_acknowledge = can_acknowledge && self.acknowledge(&committed).await.is_ok();
+            }
+        }
+    }
+
+    /// Takes no more, commits and acknowledges what was taken, within [`WIND_DOWN_LIMIT`].
+    async fn wind_down(&mut self) {
+        let winding_down = async {
+            let options = BasicCancelOptions { nowait: true };
+            if let Err(error) = self.channel.basic_cancel(self.consumer.tag(), options).await {
+                tracing::debug!(source = %self.terms.source, %error, "The consumer was gone already.");
+            }
+            if !self.gathered.is_empty() {
+                self.submit();
+            }
+            while let Some(committed) = self.in_flight.next().await {
+                if self.acknowledge(&committed).await.is_err() {
+                    return;
+                }
+            }
+        };
+        if timeout(WIND_DOWN_LIMIT, winding_down).await.is_err() {
+            tracing::warn!(source = %self.terms.source, "Messages go back to the broker: the store took too long.");
+        }
+    }
+}
+
+/// How many messages of this size fit.
+fn fitting_prefetch(bytes: usize, average_bytes: usize) -> u16 {
+    u16::try_from(bytes / average_bytes.max(1))
+        .unwrap_or(u16::MAX)
+        .max(1)
+}
+
+async fn consume(channel: &Channel, queue: &str, prefetch: u16) -> Result<Consumer, Trouble> {
+    let limited = channel.basic_qos(prefetch, BasicQosOptions::default()).await;
+    limited.map_err(|error| Trouble::new("limiting the prefetch", &error))?;
+    let consumer = channel
+        .basic_consume(
+            queue.into(),
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
+        .await;
+    consumer.map_err(|error| Trouble::new(&format!("consuming {queue}"), &error))
+}
+
+/// Hands the batch to the store until it has it. Meanwhile nothing is acknowledged, so the broker sends no more than
+/// the prefetch: that is the back-pressure.
+async fn commit(terms: Terms, batch: Batch) -> Committed {
+    let mut backoff = Backoff::new(terms.random);
+    let tag = batch.tag;
+    let mut was_failing = false;
+    loop {
+        let Err(error) = terms.accept.accept(batch.envelopes.clone()).await else {
+            return Committed {
+                tag,
+                is_stored: true,
+                was_failing,
+            };
+        };
+        if !was_failing {
+            let (source, messages) = (&terms.source, batch.envelopes.len());
+            match &error {
+                StoreError::Unavailable(_) => {
+                    tracing::warn!(%source, messages, %error, "The store does not take messages; trying again.");
+                }
+                StoreError::Failed(_) => {
+                    tracing::error!(%source, messages, %error, "The store cannot take messages; trying again.");
+                }
+            }
+        }
+        was_failing = true;
+        terms.health.set(SourceState::Failing {
+            reason: error.to_string(),
+        });
+        select! {
+            () = tokio::time::sleep(backoff.wait()) => {}
+            () = terms.stop.cancelled() => return Committed { tag, is_stored: false, was_failing },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefetch_fits_the_memory_and_is_never_zero() {
+        for (bytes, average, expected) in [
+            (64 << 20, 1_500, 44_739),
+            (64 << 20, 1 << 20, 64),
+            (1 << 20, 128 << 20, 1),
+            (64 << 20, 0, u16::MAX),
+        ] {
+            assert_eq!(fitting_prefetch(bytes, average), expected, "{bytes} / {average}");
+        }
+    }
+}

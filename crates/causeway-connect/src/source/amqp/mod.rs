@@ -1,0 +1,253 @@
+//! `kind = "proca"`: a Proca queue on RabbitMQ, by AMQP 0-9-1.
+//!
+//! Declares nothing over there (Proca owns the topology, and would crash on a queue with other arguments), and needs no
+//! right but to read the queue. Acknowledges in multiples, once for each commit. Both well-known client libraries
+//! consume at the same rate that way (with single acknowledgements `lapin` costs five times the processor time), so
+//! `lapin` is here for being the better kept one. Its own recovery is not used: what to do after which trouble is
+//! decided below, in one place.
+//!
+//! Memory: at most `prefetch` messages are here at once, taken or not, because the broker counts what is not
+//! acknowledged. A message is taken whatever its size, since refusing it would only send it round in circles;
+//! when messages are large, fewer are asked for (see [`intake`]). Only the first prefetch-full of a
+//! connection is not bounded in bytes.
+//!
+//! A broker that is short of memory or disk blocks those who publish. We do not, so it never blocks us.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use causeway_core::{
+    clock::Clock,
+    destination::CheckError,
+    id::Name,
+    source::{Accept, Health, Source, SourceError, SourceState, Stop},
+};
+use lapin::Connection;
+use schemars::schema_for;
+use tokio::{
+    select,
+    time::{Instant, sleep, timeout},
+};
+
+pub use config::{Config, Consent, Testing};
+
+use self::{
+    backoff::{Backoff, jitter, system_random},
+    connect::{Target, Trouble, look_at},
+    depth::Depth,
+    intake::{Intake, Terms},
+};
+use super::Kind;
+use crate::config::{ConfigError, Context};
+
+mod backoff;
+mod batch;
+mod config;
+mod connect;
+mod depth;
+mod intake;
+
+pub const KIND: Kind = Kind {
+    name: "proca",
+    summary: "a Proca queue on RabbitMQ: actions, and events when the organisation has them switched on",
+    sample: include_str!("../../../../../samples/sources/proca.toml"),
+    schema: || schema_for!(Config),
+    parse: |table| Config::parse(table).map(|_| ()),
+    connect: |context, table| Ok(Box::new(Proca::new(context, Config::parse(table)?)?)),
+};
+
+/// A stop takes no longer than this.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// Of that, for what was taken to be committed and acknowledged.
+const WIND_DOWN_LIMIT: Duration = Duration::from_millis(3_500);
+/// And for the good-bye.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// A check or a connection without an answer for so long is reported.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// A connection that held so long starts the waits afresh.
+const STEADY: Duration = Duration::from_secs(10);
+/// The first refusals may be an account that is just being made; after so many a person is called.
+const REFUSALS_TO_HALT: u32 = 3;
+
+/// One configured queue.
+pub struct Proca {
+    name: Name,
+    clock: Arc<dyn Clock>,
+    target: Target,
+    config: Config,
+}
+
+impl Proca {
+    /// Reads the secrets, opens no connection.
+    pub fn new(context: &Context, config: Config) -> Result<Self, ConfigError> {
+        let target = Target {
+            url: config.url.clone(),
+            ca_file: config.ca_file.clone(),
+            dir: context.dir.clone(),
+            name: format!("causeway {}", context.name),
+        };
+        target.read()?;
+        Ok(Self {
+            name: context.name.clone(),
+            clock: context.clock.clone(),
+            target,
+            config,
+        })
+    }
+
+    /// Connects, consumes, and does so again after every trouble.
+    async fn keep_consuming(&self, terms: Terms) {
+        let mut backoff = Backoff::new(terms.random);
+        let mut refusals = 0;
+        loop {
+            let trouble = match self.consume_once(&terms, &mut backoff).await {
+                Ok(()) => return,
+                Err(_) if terms.stop.is_cancelled() => return,
+                Err(trouble) => trouble,
+            };
+            refusals = if matches!(trouble, Trouble::Refused(_)) {
+                refusals + 1
+            } else {
+                0
+            };
+            let wait = self.report(&terms, &trouble, refusals, &mut backoff);
+            select! {
+                () = sleep(wait) => {}
+                () = terms.stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Tells how it is, and for how long to wait. Refused for good means halted, and still asking from time to time: the
+    /// mending is done at the broker or in the file of the secret, and nobody should have to restart us for it.
+    fn report(&self, terms: &Terms, trouble: &Trouble, refusals: u32, backoff: &mut Backoff) -> Duration {
+        let reason = trouble.reason().to_owned();
+        if refusals < REFUSALS_TO_HALT {
+            let wait = backoff.wait();
+            tracing::warn!(source = %self.name, %reason, wait_ms = wait.as_millis(), "Not consuming; trying again.");
+            terms.health.set(SourceState::Failing { reason });
+            return wait;
+        }
+        let every = Duration::from_secs(self.config.refused_retry_s.into());
+        if refusals == REFUSALS_TO_HALT {
+            tracing::error!(source = %self.name, %reason, "The broker refuses us; mend the credentials or the rights.");
+        }
+        terms.health.set(SourceState::Halted {
+            reason: format!("{reason} (asks again every {} s)", every.as_secs()),
+        });
+        jitter(every, terms.random)
+    }
+
+    /// `Ok` when stopped.
+    async fn consume_once(&self, terms: &Terms, backoff: &mut Backoff) -> Result<(), Trouble> {
+        let connection = select! {
+            opened = self.open(terms) => opened?,
+            () = terms.stop.cancelled() => return Ok(()),
+        };
+        let intake = select! {
+            started = start(terms, &connection) => started?,
+            () = terms.stop.cancelled() => return Ok(()),
+        };
+        terms.health.set(SourceState::Running);
+        tracing::info!(source = %self.name, queue = self.config.queue, "Consuming.");
+        let since = Instant::now();
+        let depth = Depth {
+            queue: self.config.queue.clone(),
+            fail_queue: self.config.fail_queue(),
+            every: Duration::from_secs(self.config.depth_every_s.into()),
+            health: terms.health.clone(),
+        };
+        let ended = select! {
+            ended = intake.run() => ended,
+            never = depth.watch(&connection) => match never {},
+        };
+        close(&connection).await;
+        if ended.is_err() {
+            terms.health.count("disconnected");
+            if since.elapsed() >= STEADY {
+                backoff.reset();
+            }
+        }
+        ended
+    }
+
+    /// Says so when it takes long.
+    async fn open(&self, terms: &Terms) -> Result<Connection, Trouble> {
+        let opening = self.target.open();
+        tokio::pin!(opening);
+        if let Ok(opened) = timeout(PATIENCE, &mut opening).await {
+            return opened;
+        }
+        let reason = "connecting: no answer from the broker yet".to_owned();
+        terms.health.set(SourceState::Failing { reason });
+        opening.await
+    }
+}
+
+/// Looks first: a missing queue is told apart from everything else, and its channel is not the consumer's.
+async fn start(terms: &Terms, connection: &Connection) -> Result<Intake, Trouble> {
+    let channel = connection.create_channel().await;
+    let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
+    look_at(&channel, &terms.queue).await?;
+    Intake::start(terms.clone(), connection).await
+}
+
+async fn close(connection: &Connection) {
+    // Whether it was closed well matters to nobody: dropping it does the rest.
+    timeout(CLOSE_LIMIT, connection.close(200, "OK".into()))
+        .await
+        .ok();
+}
+
+#[async_trait]
+impl Source for Proca {
+    /// Never ends with an error: whatever the broker's trouble, somebody may mend it over there.
+    async fn run(
+        &self,
+        accept: Arc<dyn Accept>,
+        health: Arc<dyn Health>,
+        stop: Stop,
+    ) -> Result<(), SourceError> {
+        health.set(SourceState::Connecting);
+        let terms = Terms {
+            source: self.name.clone(),
+            queue: self.config.queue.clone(),
+            prefetch: self.config.prefetch,
+            batch: self.config.batch.into(),
+            in_flight_bytes: self.config.in_flight_bytes(),
+            clock: self.clock.clone(),
+            random: system_random,
+            accept,
+            health,
+            stop: stop.clone(),
+        };
+        let deadline = async {
+            stop.cancelled().await;
+            sleep(STOP_LIMIT).await;
+        };
+        select! {
+            () = self.keep_consuming(terms) => {}
+            () = deadline => {}
+        }
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), CheckError> {
+        let looking = async {
+            let connection = self.target.open().await?;
+            let channel = connection.create_channel().await;
+            let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
+            look_at(&channel, &self.config.queue).await?;
+            close(&connection).await;
+            Ok(())
+        };
+        match timeout(PATIENCE, looking).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(trouble @ (Trouble::Refused(_) | Trouble::Missing(_)))) => {
+                Err(CheckError::Refused(trouble.reason().to_owned()))
+            }
+            Ok(Err(trouble)) => Err(CheckError::Unavailable(trouble.reason().to_owned())),
+            Err(_) => Err(CheckError::Unavailable("the broker does not answer".to_owned())),
+        }
+    }
+}
