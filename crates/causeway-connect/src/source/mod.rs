@@ -1,7 +1,9 @@
 //! Sources that we go and fetch from, one folder or file each and one line in [`KINDS`]. (What is sent to us comes
 //! in through the program's HTTP listener.)
 
-use causeway_core::source::Source;
+use std::collections::BTreeSet;
+
+use causeway_core::{id::Name, source::Source};
 
 use crate::config::{ConfigError, Context};
 
@@ -18,9 +20,18 @@ pub struct Kind {
     /// The kind's own keys.
     pub schema: fn() -> schemars::Schema,
     /// Reads the kind's own keys without any I/O: what `config check` does.
-    pub parse: fn(&toml::Table) -> Result<(), ConfigError>,
+    pub parse: fn(&toml::Table) -> Result<Ours, ConfigError>,
     /// Makes the source. Opens no connection; reads secrets.
     pub connect: Connect,
+}
+
+/// What the rules ask about a source ([`causeway_core::rules::SourceRule`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ours {
+    /// Which system the ids are from.
+    pub namespace: Name,
+    /// Ids of the organisations that are us, in this namespace.
+    pub own_orgs: BTreeSet<String>,
 }
 
 pub type Connect = fn(&Context, &toml::Table) -> Result<Box<dyn Source>, ConfigError>;

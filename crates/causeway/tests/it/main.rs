@@ -7,5 +7,6 @@
     reason = "these end a test that has failed, also in functions that several tests share"
 )]
 
+mod amqp;
 mod direction;
 mod rig;

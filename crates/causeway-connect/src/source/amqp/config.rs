@@ -6,7 +6,10 @@ use causeway_core::consent::EMAIL;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::{ConfigError, SecretRef, read};
+use crate::{
+    config::{ConfigError, SecretRef, read},
+    source::Ours,
+};
 
 const MB: usize = 1024 * 1024;
 
@@ -156,7 +159,14 @@ impl Config {
         Ok(())
     }
 
-    /// The organisations that are us, as the ids appear in contacts' rules.
+    pub(super) fn ours(&self) -> Ours {
+        Ours {
+            namespace: self.namespace.as_str().into(),
+            own_orgs: self.own_orgs(),
+        }
+    }
+
+    /// The organisations that are us.
     pub fn own_orgs(&self) -> BTreeSet<String> {
         match (&self.own_orgs, org_of(&self.queue)) {
             (Some(orgs), _) => orgs.iter().map(u64::to_string).collect(),

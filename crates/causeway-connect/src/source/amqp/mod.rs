@@ -52,7 +52,7 @@ pub const KIND: Kind = Kind {
     summary: "a Proca queue on RabbitMQ: actions, and events when the organisation has them switched on",
     sample: include_str!("../../../../../samples/sources/proca.toml"),
     schema: || schema_for!(Config),
-    parse: |table| Config::parse(table).map(|_| ()),
+    parse: |table| Config::parse(table).map(|config| config.ours()),
     connect: |context, table| Ok(Box::new(Proca::new(context, Config::parse(table)?)?)),
 };
 
