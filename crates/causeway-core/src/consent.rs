@@ -183,22 +183,20 @@ pub fn page_key(namespace: &str, page: &str) -> String {
 }
 
 impl Consent {
-    /// Takes in one fact; tells whether anything changed.
+    /// Takes in one fact, to the millisecond; tells whether anything changed.
     pub fn add(&mut self, what: &What, at: Timestamp) -> bool {
+        let at = millis::floor(at);
         let slot = match what {
             What::OptIn => &mut self.opt_in,
             What::OptInPending => &mut self.pending,
             What::DoubleOptIn => &mut self.double_opt_in,
             What::DoubleOptInOnPage { page } => {
                 let at = at.as_millisecond();
-                let known = self.on_page.insert(page.clone(), at);
-                if let Some(known) = known
-                    && known >= at
-                {
-                    self.on_page.insert(page.clone(), known);
-                    return false;
+                let is_newer = self.on_page.get(page).is_none_or(|known| at > *known);
+                if is_newer {
+                    self.on_page.insert(page.clone(), at);
                 }
-                return true;
+                return is_newer;
             }
             What::Declined => &mut self.declined,
             What::NotAsked => &mut self.not_asked,
@@ -209,6 +207,26 @@ impl Consent {
             What::Inactive => &mut self.inactive,
         };
         raise(slot, Some(at))
+    }
+
+    /// When this was last said.
+    pub fn newest(&self, what: &What) -> Option<Timestamp> {
+        match what {
+            What::OptIn => self.opt_in,
+            What::OptInPending => self.pending,
+            What::DoubleOptIn => self.double_opt_in,
+            What::DoubleOptInOnPage { page } => {
+                let at = self.on_page.get(page)?;
+                Timestamp::from_millisecond(*at).ok()
+            }
+            What::Declined => self.declined,
+            What::NotAsked => self.not_asked,
+            What::Unsubscribed => self.unsubscribed,
+            What::Complained => self.complained,
+            What::Bounced => self.bounced,
+            What::Blocked => self.blocked,
+            What::Inactive => self.inactive,
+        }
     }
 
     /// Merges the consent of a second contact that turned out to be the same person.
@@ -233,26 +251,29 @@ impl Consent {
 
     /// Reads the state. A suppression ends only by a later double opt-in (whoever clicks a link in a mail
     /// got the mail); an unsubscription also by a later opt-in on a form. At equal times no beats yes.
+    /// Of several that hold, the newest is told, at equal times the gravest.
     pub fn standing(&self, own_pages: &OwnPages) -> Standing {
         let confirmed = self.confirmed(own_pages);
-        let suppressions = [
-            (self.complained, Suppression::Complained),
-            (self.bounced, Suppression::Bounced),
-            (self.blocked, Suppression::Blocked),
-            (self.inactive, Suppression::Inactive),
-        ];
-        for (since, why) in suppressions {
-            if let Some(since) = since
-                && confirmed.is_none_or(|at| at <= since)
-            {
-                return Standing::Suppressed { since, why };
-            }
-        }
         let agreed = self.opt_in.max(confirmed);
-        if let Some(since) = self.unsubscribed
-            && agreed.is_none_or(|at| at <= since)
-        {
-            return Standing::Unsubscribed { since };
+        // From the lightest to the gravest: of equal times `max_by_key` takes the last.
+        let noes = [
+            (self.unsubscribed, None, agreed),
+            (self.inactive, Some(Suppression::Inactive), confirmed),
+            (self.blocked, Some(Suppression::Blocked), confirmed),
+            (self.bounced, Some(Suppression::Bounced), confirmed),
+            (self.complained, Some(Suppression::Complained), confirmed),
+        ];
+        let holds = noes
+            .into_iter()
+            .filter_map(|(since, why, lifted)| {
+                let since = since?;
+                lifted.is_none_or(|at| at <= since).then_some((since, why))
+            })
+            .max_by_key(|(since, _)| *since);
+        match holds {
+            Some((since, Some(why))) => return Standing::Suppressed { since, why },
+            Some((since, None)) => return Standing::Unsubscribed { since },
+            None => {}
         }
         // A confirmation that an unsubscription took back does not come alive by a later tick on a form.
         let withdrawn = |at: Timestamp| self.unsubscribed.is_some_and(|no| no >= at);

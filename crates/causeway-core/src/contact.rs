@@ -126,6 +126,7 @@ pub struct Contact {
 impl Contact {
     /// Takes over the fields as of `at`; tells whether anything changed.
     pub fn set_fields(&mut self, fields: &BTreeMap<String, Value>, at: Timestamp) -> bool {
+        let at = millis::floor(at);
         let mut changed = false;
         for (name, value) in fields {
             changed |= self.set_field(
@@ -170,6 +171,11 @@ impl Contact {
 pub mod millis {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Without what the store would drop: a time must compare the same before and after it was stored.
+    pub fn floor(at: Timestamp) -> Timestamp {
+        Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+    }
 
     pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(at.as_millisecond())

@@ -87,8 +87,11 @@ pub struct Event {
     pub at: Timestamp,
     /// Who. Empty for events about no person.
     pub identities: Vec<Identity>,
-    /// What it says of the contact: field name → value, all as of `at`. Never null or empty text.
+    /// What it says of the contact: field name → value, all as of [`Event::fields_time`]. Never null or empty text.
     pub fields: BTreeMap<String, Value>,
+    /// When the person gave the fields, where that is another time than `at`: a bounce today repeats the
+    /// name that was typed last year. `None` = at `at`.
+    pub fields_at: Option<Timestamp>,
     pub action: Option<Action>,
     pub campaign: Option<Campaign>,
     pub page: Option<Page>,
@@ -109,6 +112,7 @@ impl Event {
             at,
             identities: Vec::new(),
             fields: BTreeMap::new(),
+            fields_at: None,
             action: None,
             campaign: None,
             page: None,
@@ -118,6 +122,10 @@ impl Event {
             deliver: true,
             notes: Vec::new(),
         }
+    }
+
+    pub fn fields_time(&self) -> Timestamp {
+        self.fields_at.unwrap_or(self.at)
     }
 }
 

@@ -10,11 +10,13 @@
 pub mod clock;
 pub mod consent;
 pub mod contact;
+pub mod decode;
 pub mod delivery;
 pub mod destination;
 pub mod envelope;
 pub mod event;
 pub mod id;
+pub mod keystore;
 pub mod plan;
 pub mod record;
 pub mod retry;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     consent::{ConsentFact, OwnPages, Standing},
-    contact::Contact,
+    contact::{Contact, millis},
     delivery::Kind,
     event::{Event, EventKind},
     id::Name,
@@ -30,7 +30,8 @@ pub struct Plan {
     /// The contact afterwards; `None` when the event is about nobody.
     pub contact: Option<Contact>,
     pub contact_changed: bool,
-    /// The facts that the state did not have yet, for the ledger.
+    /// For the ledger: the facts that are not the newest of their sort already. Older ones come, too, although
+    /// they do not change the state, so that the ledger is complete in whatever order messages arrive.
     pub consent: Vec<ConsentFact>,
     pub deliveries: Vec<Planned>,
     /// What was decided about consent, in words for the trace.
@@ -66,18 +67,15 @@ pub fn plan(
     }
     let (mut contact, mut changed) = merged(known.contacts);
     let mut ledger = Vec::new();
-    changed |= contact.set_fields(&event.fields, event.at);
+    changed |= contact.set_fields(&event.fields, event.fields_time());
     for fact in &event.consent {
-        if contact
-            .consent
-            .entry(fact.purpose.clone())
-            .or_default()
-            .add(&fact.what, fact.at)
-        {
-            ledger.push(fact.clone());
+        let consent = contact.consent.entry(fact.purpose.clone()).or_default();
+        if consent.newest(&fact.what) == Some(millis::floor(fact.at)) {
+            continue;
         }
+        changed |= consent.add(&fact.what, fact.at);
+        ledger.push(fact.clone());
     }
-    changed |= !ledger.is_empty();
     let gives_data = event.kind == EventKind::ContactSync
         || event.action.as_ref().is_some_and(|action| action.with_consent);
     if gives_data && event.kind != EventKind::EmailStatus && !contact.gave_data {

@@ -1,0 +1,3 @@
+//! Envelopes to events, one module per format.
+
+pub mod proca;

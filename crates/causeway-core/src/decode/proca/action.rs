@@ -1,0 +1,187 @@
+//! `proca:action:1` and `proca:action:2`.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::{
+    Known, ProcaDecoder, campaign,
+    consent::{Said, of_action},
+    contact::{Person, person},
+    malformed, page, personal_info, unknown,
+    wire::{Message, Privacy},
+};
+use crate::{
+    consent::page_key,
+    event::{Action, Decoded, Event, EventKind},
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    One,
+    Two,
+}
+
+/// How far an action is on Proca's side.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Waits for the supporter's or a moderator's yes.
+    Confirm,
+    Deliver,
+}
+
+pub(super) fn decode(
+    decoder: &ProcaDecoder,
+    mut message: Message<'_>,
+    version: Version,
+    received_at: Timestamp,
+) -> Known<Event> {
+    let stage = stage(&message)?;
+    let part = message.action.take().unwrap_or_default();
+    let testing = part.testing.flag() == Some(true);
+    decoder.refuse_testing(testing)?;
+
+    let keystore = decoder.keystore.get();
+    let (decrypted, privacy) = match version {
+        Version::One => (
+            personal_info::open_v1(&mut message, &keystore)?,
+            privacy_of_v1(message.privacy.as_ref()),
+        ),
+        Version::Two => (
+            personal_info::open(message.personal_info.as_ref(), &keystore)?,
+            message.privacy.as_ref().map(privacy_of_v2).unwrap_or_default(),
+        ),
+    };
+    let person = person(message.contact.take(), decrypted, &decoder.namespace);
+    let created_at = part.created_at.time().or(privacy.given_at).unwrap_or(received_at);
+    let given_at = privacy.given_at.unwrap_or(created_at);
+
+    let mut event = Event::new(EventKind::Action, decoder.namespace.clone(), created_at);
+    event.testing = testing && decoder.testing != super::Testing::Deliver;
+    event.campaign = campaign(&message);
+    event.page = page(&message);
+    let dupe_rank = person.dupe_rank;
+    take_person(&mut event, person);
+    if stage == Stage::Confirm {
+        // Nobody has confirmed yet that this is them: neither the fields nor the action may count, and when the
+        // same action comes again to be delivered it must not look like a repeat.
+        event.fields.clear();
+        event.deliver = false;
+        event.notes.push("not confirmed yet (row 4)".to_owned());
+        return Ok(event);
+    }
+    let Some(external_id) = message.action_id.string() else {
+        return Err(malformed("an action without actionId".to_owned()));
+    };
+    if event.identities.is_empty() {
+        return Err(malformed(
+            "an action of nobody: neither contactRef nor e-mail address".to_owned(),
+        ));
+    }
+    event.fields_at = Some(given_at);
+    event.action = Some(Action {
+        external_id,
+        action_type: part.action_type.string().unwrap_or_default(),
+        created_at,
+        custom_fields: object(
+            part.custom_fields.or(part.fields),
+            "customFields",
+            &mut event.notes,
+        ),
+        donation: part.donation.filter(|value| !value.is_null()),
+        tracking: message.tracking.take().filter(|value| !value.is_null()),
+        with_consent: privacy.with_consent,
+        dupe_rank,
+        testing,
+    });
+    let is_own = message
+        .org_id
+        .text()
+        .is_some_and(|org| decoder.own_orgs.contains(&*org));
+    let said = said(decoder, &message, &privacy, given_at, is_own);
+    event.consent.extend(of_action(&said, &mut event.notes));
+    Ok(event)
+}
+
+fn stage(message: &Message<'_>) -> Known<Stage> {
+    match message.stage.text().as_deref() {
+        Some("deliver") => Ok(Stage::Deliver),
+        Some("supporter_confirm" | "action_confirm") => Ok(Stage::Confirm),
+        Some("system") => Err(Decoded::Skip {
+            reason: "an account of Proca's staff users, not a supporter (row 2)".to_owned(),
+        }),
+        other => Err(unknown("stage", other)),
+    }
+}
+
+/// Gathers what decides about consent. `otherwise_at` dates a status that has no date of its own.
+pub(super) fn said<'a>(
+    decoder: &'a ProcaDecoder,
+    message: &Message<'_>,
+    privacy: &'a Consented,
+    otherwise_at: Timestamp,
+    is_own: bool,
+) -> Said<'a> {
+    Said {
+        purpose: &decoder.purpose,
+        mode: decoder.opt_in,
+        status: privacy.status.as_deref(),
+        status_at: privacy.status_at.unwrap_or(otherwise_at),
+        with_consent: privacy.with_consent,
+        opt_in: privacy.opt_in,
+        given_at: privacy.given_at.unwrap_or(otherwise_at),
+        is_own,
+        page: message
+            .action_page_id
+            .text()
+            .map(|page| page_key(&decoder.namespace, &page)),
+    }
+}
+
+pub(super) fn take_person(event: &mut Event, person: Person) {
+    event.identities = person.identities;
+    event.fields = person.fields;
+    event.notes.extend(person.notes);
+}
+
+/// A message's `privacy` in one shape for both versions.
+#[derive(Default)]
+pub(super) struct Consented {
+    pub with_consent: bool,
+    pub opt_in: Option<bool>,
+    /// When the contact was made, which may be long before the action.
+    pub given_at: Option<Timestamp>,
+    pub status: Option<String>,
+    pub status_at: Option<Timestamp>,
+}
+
+pub(super) fn privacy_of_v2(privacy: &Privacy<'_>) -> Consented {
+    Consented {
+        with_consent: privacy.with_consent.flag() == Some(true),
+        opt_in: privacy.opt_in.flag(),
+        given_at: privacy.given_at.time(),
+        status: privacy.email_status.string(),
+        status_at: privacy.email_status_changed.time(),
+    }
+}
+
+/// Version 1 has a `privacy` only where the person gave consent with this action.
+fn privacy_of_v1(privacy: Option<&Privacy<'_>>) -> Consented {
+    privacy.map_or_else(Consented::default, |privacy| Consented {
+        with_consent: true,
+        opt_in: privacy.communication.flag(),
+        given_at: privacy.given_at.time(),
+        status: None,
+        status_at: None,
+    })
+}
+
+fn object(value: Option<Value>, name: &str, notes: &mut Vec<String>) -> Map<String, Value> {
+    match value {
+        Some(Value::Object(members)) => members,
+        None | Some(Value::Null) => Map::new(),
+        Some(_) => {
+            notes.push(format!("{name} is not an object"));
+            Map::new()
+        }
+    }
+}

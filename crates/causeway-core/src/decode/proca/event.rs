@@ -1,0 +1,74 @@
+//! `proca:event:2`: what became of an address, news of a campaign, requests for staff to confirm.
+
+use jiff::Timestamp;
+
+use super::{
+    Known, ProcaDecoder,
+    action::{privacy_of_v2, said, take_person},
+    campaign,
+    consent::of_event,
+    contact::person,
+    malformed, page, personal_info, unknown,
+    wire::Message,
+};
+use crate::event::{Decoded, Event, EventKind};
+
+pub(super) fn decode(decoder: &ProcaDecoder, message: Message<'_>, received_at: Timestamp) -> Known<Event> {
+    let event_type = message.event_type.text();
+    // The documentation puts the routing key's prefix in front; the program that sends does not.
+    let event_type = event_type.as_deref().map(|name| {
+        name.strip_prefix("supporter.")
+            .or_else(|| name.strip_prefix("system."))
+            .unwrap_or(name)
+    });
+    match event_type {
+        Some("email_status") => email_status(decoder, message, received_at),
+        Some("campaign_updated") => Ok(campaign_updated(decoder, &message, received_at)),
+        // It carries a code that lets its bearer confirm: nothing of it is told.
+        Some("confirm_created") => Err(Decoded::Skip {
+            reason: "a request for Proca's staff to confirm something (row 24)".to_owned(),
+        }),
+        other => Err(unknown("eventType", other)),
+    }
+}
+
+/// Makes no [`crate::event::Action`]: the keys of custom fields are mangled in events, and an action that only an
+/// event spoke of must still be new when it comes.
+fn email_status(decoder: &ProcaDecoder, mut message: Message<'_>, received_at: Timestamp) -> Known<Event> {
+    let part = message.action.take().unwrap_or_default();
+    let testing = part.testing.flag() == Some(true);
+    decoder.refuse_testing(testing)?;
+    let supporter = message.supporter.take().unwrap_or_default();
+    let decrypted = personal_info::open(supporter.personal_info.as_ref(), &decoder.keystore.get())?;
+    let privacy = supporter.privacy.as_ref().map(privacy_of_v2).unwrap_or_default();
+    let person = person(supporter.contact, decrypted, &decoder.namespace);
+
+    let at = privacy
+        .status_at
+        .or_else(|| message.timestamp.time())
+        .unwrap_or(received_at);
+    let submitted_at = privacy.given_at.or_else(|| part.created_at.time());
+    let mut event = Event::new(EventKind::EmailStatus, decoder.namespace.clone(), at);
+    event.testing = testing && decoder.testing != super::Testing::Deliver;
+    event.campaign = campaign(&message);
+    event.page = page(&message);
+    // Without a time of submission nothing says that these are newer than what we have.
+    event.fields_at = Some(submitted_at.unwrap_or(Timestamp::UNIX_EPOCH));
+    take_person(&mut event, person);
+    if event.identities.is_empty() {
+        return Err(malformed(
+            "an event about nobody: neither contactRef nor e-mail address".to_owned(),
+        ));
+    }
+    let said = said(decoder, &message, &privacy, at, false);
+    event.consent.extend(of_event(&said, &mut event.notes));
+    Ok(event)
+}
+
+fn campaign_updated(decoder: &ProcaDecoder, message: &Message<'_>, received_at: Timestamp) -> Event {
+    let at = message.timestamp.time().unwrap_or(received_at);
+    let mut event = Event::new(EventKind::CampaignUpdated, decoder.namespace.clone(), at);
+    event.campaign = campaign(message);
+    event.deliver = false;
+    event
+}

@@ -1,0 +1,165 @@
+//! Proca's queue messages: actions of both versions, events, and what only looks like an action.
+//!
+//! Here: which kind a message is, and the parts that all kinds share. What its consent means is in
+//! [`consent`]. Invariant: no reason and no note contains personal data, ciphertext or a confirm code.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::{
+    envelope::Envelope,
+    event::{Campaign, DeadCode, Decode, Decoded, Event, Organisation, Page},
+    id::Name,
+    keystore::SharedKeystore,
+};
+
+mod action;
+mod consent;
+mod contact;
+mod event;
+mod personal_info;
+mod wire;
+
+pub use consent::OptInMode;
+use wire::Message;
+
+/// What becomes of actions that were taken to try a page out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Testing {
+    #[default]
+    Skip,
+    /// Kept apart from real people, for sandbox destinations.
+    Sandbox,
+    /// As if they were real.
+    Deliver,
+}
+
+/// Reads the messages of one Proca queue.
+#[derive(Debug)]
+pub struct ProcaDecoder {
+    /// Names the Proca instance; queues of one instance share it.
+    pub namespace: Name,
+    /// Ids of the organisations that are us: a double opt-in on their pages is consent to us.
+    pub own_orgs: BTreeSet<String>,
+    pub keystore: Arc<SharedKeystore>,
+    pub testing: Testing,
+    pub opt_in: OptInMode,
+    /// What the consent is for; see [`crate::consent::EMAIL`].
+    pub purpose: Name,
+}
+
+/// An event, or the end that it came to instead.
+type Known<T> = Result<T, Decoded>;
+
+impl Decode for ProcaDecoder {
+    fn decode(&self, envelope: &Envelope) -> Decoded {
+        match self.read(&envelope.body, envelope.received_at) {
+            Ok(event) => Decoded::Event(Box::new(event)),
+            Err(end) => end,
+        }
+    }
+}
+
+impl ProcaDecoder {
+    fn read(&self, body: &[u8], received_at: Timestamp) -> Known<Event> {
+        let message = parse(body)?;
+        let schema = message.schema.text();
+        match schema.as_deref() {
+            Some("proca:action:2") => action::decode(self, message, action::Version::Two, received_at),
+            Some("proca:action:1") => action::decode(self, message, action::Version::One, received_at),
+            Some("proca:event:2") => event::decode(self, message, received_at),
+            other => Err(unknown("schema", other)),
+        }
+    }
+
+    /// Row 3.
+    fn refuse_testing(&self, testing: bool) -> Known<()> {
+        if testing && self.testing == Testing::Skip {
+            return Err(Decoded::Skip {
+                reason: "a test action (row 3)".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn parse(body: &[u8]) -> Known<Message<'_>> {
+    let text = std::str::from_utf8(body)
+        .map_err(|error| malformed(format!("invalid UTF-8 after {} bytes", error.valid_up_to())))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let start = text.trim_ascii_start();
+    if start.is_empty() {
+        return Err(malformed("empty".to_owned()));
+    }
+    // Asked before parsing, because an array would pass for a struct.
+    if !start.starts_with('{') {
+        return Err(malformed("not a JSON object".to_owned()));
+    }
+    // The parser's own words may quote the message: only the place is told.
+    serde_json::from_str(text).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Data => "a member is of the wrong type",
+            serde_json::error::Category::Eof => "ends too early",
+            serde_json::error::Category::Syntax | serde_json::error::Category::Io => "broken JSON",
+        };
+        malformed(format!(
+            "{what} (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+fn malformed(reason: String) -> Decoded {
+    Decoded::Dead {
+        code: DeadCode::Malformed,
+        reason,
+    }
+}
+
+/// Row 1.
+fn unknown(what: &str, name: Option<&str>) -> Decoded {
+    let reason = match name {
+        Some(name) => format!("unknown {what} {}", quoted(name)),
+        None => format!("no {what}"),
+    };
+    Decoded::Dead {
+        code: DeadCode::Unknown,
+        reason,
+    }
+}
+
+/// A name from a message, short and without control characters.
+fn quoted(name: &str) -> String {
+    let short: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+    format!("\"{short}\"")
+}
+
+fn campaign(message: &Message<'_>) -> Option<Campaign> {
+    let part = message.campaign.as_ref()?;
+    Some(Campaign {
+        external_id: message.campaign_id.string()?,
+        name: part.name.string()?,
+        title: part.title.string(),
+        crm_id: part.external_id.int(),
+        contact_schema: part.contact_schema.string(),
+        config: part.config.clone().filter(|config| !config.is_null()),
+    })
+}
+
+fn page(message: &Message<'_>) -> Option<Page> {
+    let part = message.action_page.as_ref();
+    let org = message.org.as_ref();
+    Some(Page {
+        external_id: message.action_page_id.string()?,
+        name: part.and_then(|part| part.name.string()),
+        locale: part.and_then(|part| part.locale.string()),
+        org: message.org_id.string().map(|external_id| Organisation {
+            external_id,
+            name: org.and_then(|org| org.name.string()),
+            title: org.and_then(|org| org.title.string()),
+        }),
+    })
+}

@@ -1,0 +1,113 @@
+//! Encrypted personal data: from the message's four texts to the fields inside.
+//!
+//! Invariant: neither ciphertext nor plaintext appears in a reason.
+
+use serde_json::{Map, Value};
+
+use super::{
+    malformed,
+    wire::{Message, PersonalInfo, Raw},
+};
+use crate::{
+    event::{DeadCode, Decoded},
+    keystore::{Keystore, OpenError, Sealed},
+};
+
+/// Opens `personalInfo`; nothing when there is none.
+pub(super) fn open(
+    info: Option<&PersonalInfo<'_>>,
+    keystore: &Keystore,
+) -> Result<Option<Map<String, Value>>, Decoded> {
+    let Some(info) = info else { return Ok(None) };
+    let encrypt_key = info
+        .encrypt_key
+        .as_ref()
+        .map(|key| key.public)
+        .unwrap_or_default();
+    let sign_key = info.sign_key.as_ref().map(|key| key.public).unwrap_or_default();
+    open_texts(info.payload, info.nonce, encrypt_key, sign_key, keystore).map(Some)
+}
+
+fn open_texts(
+    payload: Raw<'_>,
+    nonce: Raw<'_>,
+    encrypt_key: Raw<'_>,
+    sign_key: Raw<'_>,
+    keystore: &Keystore,
+) -> Result<Map<String, Value>, Decoded> {
+    let (Some(payload), Some(nonce), Some(encrypt_key), Some(sign_key)) =
+        (payload.text(), nonce.text(), encrypt_key.text(), sign_key.text())
+    else {
+        return Err(undecryptable("a part of personalInfo is missing"));
+    };
+    open_sealed(
+        &Sealed {
+            payload: &payload,
+            nonce: &nonce,
+            encrypt_key: &encrypt_key,
+            sign_key: &sign_key,
+        },
+        keystore,
+    )
+}
+
+fn open_sealed(sealed: &Sealed<'_>, keystore: &Keystore) -> Result<Map<String, Value>, Decoded> {
+    let plaintext = keystore.open(sealed).map_err(|error| match error {
+        OpenError::KeyMissing { .. } => Decoded::Dead {
+            code: DeadCode::KeyMissing,
+            reason: error.to_string(),
+        },
+        OpenError::Refused(_) => Decoded::Dead {
+            code: DeadCode::Undecryptable,
+            reason: error.to_string(),
+        },
+    })?;
+    serde_json::from_slice(&plaintext)
+        .map_err(|_| undecryptable("the decrypted personal data is not a JSON object"))
+}
+
+/// Version 1: turns the contact of a message into the shape of version 2, and opens its payload, which is
+/// the fields as JSON in a string, or ciphertext when there is a nonce.
+pub(super) fn open_v1(
+    message: &mut Message<'_>,
+    keystore: &Keystore,
+) -> Result<Option<Map<String, Value>>, Decoded> {
+    let Some(Value::Object(contact)) = &mut message.contact else {
+        return Ok(None);
+    };
+    let mut take = |name: &str| match contact.remove(name) {
+        Some(Value::String(text)) if !text.is_empty() => Some(text),
+        _ => None,
+    };
+    let (payload, nonce) = (take("payload"), take("nonce"));
+    let (encrypt_key, sign_key) = (take("publicKey"), take("signKey"));
+    if let Some(reference) = take("ref") {
+        contact.insert("contactRef".to_owned(), reference.into());
+    }
+    let Some(payload) = payload else { return Ok(None) };
+    match (nonce, encrypt_key, sign_key) {
+        (None, None, None) => serde_json::from_str(&payload)
+            .map(Some)
+            .map_err(|_| malformed("contact.payload is not a JSON object".to_owned())),
+        (Some(nonce), Some(encrypt_key), Some(sign_key)) => open_sealed(
+            &Sealed {
+                payload: &payload,
+                nonce: &nonce,
+                encrypt_key: &encrypt_key,
+                sign_key: &sign_key,
+            },
+            keystore,
+        )
+        .map(Some),
+        _ => Err(undecryptable(
+            "a nonce or key of the encrypted contact is missing",
+        )),
+    }
+}
+
+fn undecryptable(reason: &str) -> Decoded {
+    Decoded::Dead {
+        code: DeadCode::Undecryptable,
+        reason: reason.to_owned(),
+    }
+}
