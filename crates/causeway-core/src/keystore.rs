@@ -6,11 +6,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
 use crypto_box::{PublicKey, SalsaBox, SecretKey, aead::Aead};
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, Encoding};
 
 use crate::secret::Secret;
 
@@ -181,22 +181,22 @@ fn decode_key(text: &str) -> Option<[u8; KEY_BYTES]> {
     decode_base64(text)?.try_into().ok()
 }
 
-/// Either alphabet, with or without padding, white space around it.
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim().trim_end_matches('=');
-    if let Ok(bytes) = BASE64URL_NOPAD.decode(text.as_bytes()) {
-        return Some(bytes);
-    }
-    let url_safe: Vec<u8> = text
-        .bytes()
-        .map(|byte| match byte {
-            b'+' => b'-',
-            b'/' => b'_',
-            byte => byte,
-        })
-        .collect();
-    BASE64URL_NOPAD.decode(&url_safe).ok()
+    LENIENT_BASE64
+        .decode(text.trim_end_matches(['=', ' ', '\n', '\r']).as_bytes())
+        .ok()
 }
+
+/// Either alphabet, without padding, white space anywhere, whatever the last bits are: as lenient as the
+/// decoders that Proca's other consumers use. The tests would show the fallback.
+static LENIENT_BASE64: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut specification = BASE64URL_NOPAD.specification();
+    specification.check_trailing_bits = false;
+    specification.ignore.push_str(" \t\r\n");
+    specification.translate.from.push_str("+/");
+    specification.translate.to.push_str("-_");
+    specification.encoding().unwrap_or(BASE64URL_NOPAD)
+});
 
 /// Enough of a public key to recognise it by.
 fn beginning(key: &[u8; KEY_BYTES]) -> String {
