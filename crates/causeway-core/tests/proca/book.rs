@@ -1,0 +1,165 @@
+//! A contact book in memory that does what the store does: finds, merges, remembers actions and pages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use causeway_core::{
+    consent::{ConsentFact, OwnPages, Policy, Standing, page_key},
+    contact::{Contact, Identity},
+    delivery::Kind,
+    event::{Decoded, Event},
+    id::Name,
+    plan::{Known, Plan, Planned, plan},
+    rules::{DestinationRule, Gate, Rules, SourceRule},
+};
+use serde_json::Value;
+
+use crate::message::{OWN_ORG, at, decoder, read};
+
+pub const POLICIES: [Policy; 4] = [
+    Policy::All,
+    Policy::WithConsent,
+    Policy::OptIn,
+    Policy::DoubleOptIn,
+];
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Entry {
+    pub contact: Contact,
+    pub identities: BTreeSet<Identity>,
+    /// What the ledger says: the times that each thing was said.
+    pub ledger: BTreeSet<(String, i64)>,
+    given: BTreeSet<Name>,
+}
+
+pub struct Book {
+    pub rules: Rules,
+    pub own_pages: OwnPages,
+    pub entries: Vec<Entry>,
+    actions: BTreeSet<String>,
+}
+
+impl Book {
+    /// With one destination of each policy, named by it.
+    pub fn new() -> Self {
+        let source = SourceRule {
+            name: "queue".into(),
+            workspace: "default".into(),
+            own_orgs: [OWN_ORG.to_string()].into(),
+            namespace: "proca".into(),
+        };
+        let destinations = POLICIES.map(|policy| {
+            let mut rule = DestinationRule::new(policy.as_str());
+            rule.policy = policy;
+            (rule.name.clone(), Arc::new(rule))
+        });
+        Self {
+            rules: Rules {
+                sources: [(source.name.clone(), source)].into(),
+                destinations: destinations.into(),
+            },
+            own_pages: OwnPages::new(),
+            entries: Vec::new(),
+            actions: BTreeSet::new(),
+        }
+    }
+
+    /// Decodes with the usual decoder and takes the event in, if it is one.
+    pub fn take_json(&mut self, body: &Value) -> Option<Plan> {
+        match read(&decoder(), body) {
+            Decoded::Event(event) => Some(self.take(&event)),
+            Decoded::Skip { .. } | Decoded::Dead { .. } => None,
+        }
+    }
+
+    pub fn take(&mut self, event: &Event) -> Plan {
+        if let Some(page) = &event.page
+            && let Some(org) = &page.org
+            && self.rules.is_own("default", &event.namespace, &org.external_id)
+        {
+            self.own_pages
+                .insert(page_key(&event.namespace, &page.external_id));
+        }
+        let is_meant = |entry: &Entry| {
+            event
+                .identities
+                .iter()
+                .any(|identity| entry.identities.contains(identity))
+        };
+        let (found, others): (Vec<Entry>, Vec<Entry>) =
+            std::mem::take(&mut self.entries).into_iter().partition(is_meant);
+        self.entries = others;
+        let contacts: Vec<Contact> = found.iter().map(|entry| entry.contact.clone()).collect();
+        let mut entry = Entry::default();
+        for known in found {
+            entry.identities.extend(known.identities);
+            entry.ledger.extend(known.ledger);
+            entry.given.extend(known.given);
+        }
+        let action_is_known = event
+            .action
+            .as_ref()
+            .is_some_and(|action| !self.actions.insert(action.external_id.clone()));
+        let given = entry.given.clone();
+        let known = Known {
+            contacts: &contacts,
+            action_is_known,
+            own_pages: &self.own_pages,
+            was_given: &|rule| given.contains(&rule.name),
+        };
+        let plan = plan("queue", "default", event, &known, &self.rules, at(0));
+        if let Some(contact) = &plan.contact {
+            entry.contact = contact.clone();
+            entry.identities.extend(event.identities.iter().cloned());
+            entry.ledger.extend(plan.consent.iter().map(ledger_line));
+            for delivery in &plan.deliveries {
+                if delivery.gate == Gate::Send && delivery.kind != Kind::Withdrawal {
+                    entry.given.insert(delivery.destination.clone());
+                }
+            }
+            self.entries.push(entry);
+        }
+        plan
+    }
+
+    pub fn standing(&self, identity: &Identity) -> Option<Standing> {
+        let entry = self
+            .entries
+            .iter()
+            .find(|entry| entry.identities.contains(identity))?;
+        Some(self.standing_of(&entry.contact))
+    }
+
+    pub fn standing_of(&self, contact: &Contact) -> Standing {
+        contact
+            .consent
+            .get("email")
+            .map_or(Standing::Unknown, |consent| consent.standing(&self.own_pages))
+    }
+
+    /// Everything that must not depend on the order of arrival.
+    pub fn state(&self) -> BTreeMap<Vec<Identity>, (Value, Standing, BTreeSet<(String, i64)>)> {
+        self.entries
+            .iter()
+            .map(|entry| {
+                let contact = serde_json::to_value(&entry.contact).unwrap();
+                let standing = self.standing_of(&entry.contact);
+                let names = entry.identities.iter().cloned().collect();
+                (names, (contact, standing, entry.ledger.clone()))
+            })
+            .collect()
+    }
+}
+
+fn ledger_line(fact: &ConsentFact) -> (String, i64) {
+    (format!("{:?}", fact.what), fact.at.as_millisecond())
+}
+
+/// `"all:record double_opt_in:- …"`: what is planned, a skip as `-`.
+pub fn deliveries(plan: &Plan) -> String {
+    let word = |delivery: &Planned| match delivery.gate {
+        Gate::Send => format!("{}:{}", delivery.destination, delivery.kind.as_str()),
+        Gate::Skip { .. } => format!("{}:-", delivery.destination),
+    };
+    plan.deliveries.iter().map(word).collect::<Vec<_>>().join(" ")
+}

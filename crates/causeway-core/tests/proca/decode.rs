@@ -1,0 +1,381 @@
+//! What the decoder understands of every kind of message, from the samples that ship with the program.
+
+use causeway_core::{
+    clock::Timestamp,
+    consent::What,
+    contact::Identity,
+    decode::proca::{OptInMode, ProcaDecoder, Testing},
+    event::{DeadCode, Decode, Decoded, EventKind},
+};
+use serde_json::{Value, json};
+
+use crate::message::{
+    Kind, Message, PARTNER_PAGE, action, at, dead, decoder, envelope, event, read, sample, sample_json,
+    status,
+};
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn email(address: &str) -> Identity {
+    Identity::Email {
+        address: address.to_owned(),
+    }
+}
+
+fn reference(reference: &str) -> Identity {
+    Identity::ContactRef {
+        namespace: "proca".into(),
+        reference: reference.to_owned(),
+    }
+}
+
+const BRUCE: &str = "_S57kdQEaQ-5miExiDNK9A6UFNfKCnjgGAljssvE5yQ";
+
+#[test]
+fn every_sample_ends_as_it_should() {
+    let mut count = 0;
+    let folder = format!("{}/../../samples/messages", env!("CARGO_MANIFEST_DIR"));
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let name = name.strip_suffix(".json").unwrap();
+        let is_event = matches!(decoder().decode(&envelope(sample(name))), Decoded::Event(_));
+        let is_skipped = ["system-new-user", "confirm-created"].contains(&name);
+        assert_eq!(is_event, !is_skipped, "{name}");
+        count += 1;
+    }
+    assert!(count >= 12, "{count} samples");
+}
+
+#[test]
+fn a_petition_is_read_whole() {
+    let event = event(&decoder(), &sample_json("petition-opt-in"));
+    assert_eq!(
+        (event.kind, event.deliver, event.testing),
+        (EventKind::Action, true, false)
+    );
+    assert_eq!(event.at, time("2026-01-02T03:04:05Z"));
+    assert_eq!(event.identities, [email("bruce@example.org"), reference(BRUCE)]);
+    let fields = json!({ "area": "DE", "country": "DE", "email": "bruce@example.org", "firstName": "Bruce",
+        "lastName": "Wayne", "postcode": "10115" });
+    assert_eq!(json!(event.fields), fields);
+    let action = event.action.unwrap();
+    assert_eq!(
+        (action.external_id.as_str(), action.action_type.as_str()),
+        ("101", "register")
+    );
+    assert_eq!(action.custom_fields["comment"], "For the bees 🐝");
+    assert_eq!(action.tracking.unwrap()["source"], "newsletter");
+    assert_eq!(
+        (action.with_consent, action.dupe_rank, action.donation),
+        (true, Some(0), None)
+    );
+    let campaign = event.campaign.unwrap();
+    assert_eq!(
+        (campaign.external_id.as_str(), campaign.name.as_str()),
+        ("3", "save_bees")
+    );
+    assert_eq!(
+        (campaign.title.as_deref(), campaign.crm_id),
+        (Some("Save the bees"), None)
+    );
+    let page = event.page.unwrap();
+    assert_eq!(
+        (page.external_id.as_str(), page.locale.as_deref()),
+        ("7", Some("de"))
+    );
+    let org = page.org.unwrap();
+    assert_eq!(
+        (
+            org.external_id.as_str(),
+            org.name.as_deref(),
+            org.title.as_deref()
+        ),
+        ("123", Some("acme"), Some("ACME"))
+    );
+    assert_eq!(event.consent.len(), 1);
+    assert_eq!(
+        (&event.consent[0].what, event.consent[0].at),
+        (&What::OptIn, event.at)
+    );
+    assert_eq!(
+        event.consent[0].basis,
+        "proca action: opted in on the form, which suffices (row 10)"
+    );
+    assert!(event.notes.is_empty());
+}
+
+#[test]
+fn a_nested_address_becomes_flat_and_what_is_not_there_is_no_field() {
+    let event = event(&decoder(), &sample_json("petition-no-opt-in"));
+    assert_eq!(event.fields["locality"], "Hamburg");
+    assert_eq!(event.fields["street"], "Musterweg");
+    assert_eq!(event.fields["streetNumber"], "12a");
+    assert!(!event.fields.contains_key("region") && !event.fields.contains_key("address"));
+    assert_eq!(event.consent[0].what, What::Declined);
+}
+
+#[test]
+fn an_initiative_has_no_address_and_its_city_is_the_locality() {
+    let event = event(&decoder(), &sample_json("citizens-initiative"));
+    assert_eq!(
+        event.identities,
+        [reference("ref-of-diana-000000000000000000000000000000")]
+    );
+    assert_eq!(event.fields["locality"], "Bruxelles");
+    assert_eq!(event.fields["nationality"]["documentNumber"], "AB123456");
+    assert_eq!(event.campaign.unwrap().contact_schema.as_deref(), Some("eci"));
+    assert_eq!(event.consent[0].what, What::NotAsked);
+}
+
+#[test]
+fn a_popular_initiative_is_flat_and_its_address_is_compared_in_lower_case() {
+    let mut body = sample_json("petition-opt-in");
+    body["contact"] = json!({ "firstName": "Ada", "birthDate": "1990-01-31", "email": "Ada@Example.ORG", "area": null,
+        "postcode": "8001", "locality": "Zürich", "region": "ZH", "contactRef": "r", "favouriteBee": "mason" });
+    let event = event(&decoder(), &body);
+    assert_eq!(event.identities[0], email("ada@example.org"));
+    assert_eq!(event.fields["region"], "ZH");
+    assert_eq!(
+        event.fields["favouriteBee"], "mason",
+        "what we do not know is kept"
+    );
+}
+
+#[test]
+fn encrypted_data_is_opened_in_actions_and_in_events_and_wins() {
+    for (name, kind) in [
+        ("petition-encrypted", EventKind::Action),
+        ("event-encrypted", EventKind::EmailStatus),
+    ] {
+        let mut body = sample_json(name);
+        let contact = if kind == EventKind::Action {
+            "/contact"
+        } else {
+            "/supporter/contact"
+        };
+        body.pointer_mut(contact).unwrap()["firstName"] = "Overwritten".into();
+        let event = event(&decoder(), &body);
+        assert_eq!(event.kind, kind);
+        assert_eq!(
+            event.identities,
+            [email("bruce@example.org"), reference(BRUCE)],
+            "{name}"
+        );
+        assert_eq!(event.fields["firstName"], "Bruce", "{name}");
+        assert_eq!(event.fields["postcode"], "10115", "{name}");
+    }
+}
+
+#[test]
+fn version_1_is_read_as_if_it_were_version_2() {
+    let first = event(&decoder(), &sample_json("petition-version-1"));
+    assert_eq!(first.identities[0], email("harvey@example.org"));
+    assert_eq!(
+        first.identities[1],
+        reference("ref-of-harvey-00000000000000000000000000000")
+    );
+    assert_eq!(first.fields["lastName"], "Dent");
+    for name in ["payload", "ref", "nonce", "publicKey", "signKey", "contactRef"] {
+        assert!(!first.fields.contains_key(name), "{name}");
+    }
+    let action = first.action.unwrap();
+    assert_eq!(action.custom_fields["age"], 41);
+    assert!(action.with_consent);
+    assert_eq!(first.campaign.unwrap().crm_id, Some(7701));
+    assert_eq!(first.page.unwrap().org.unwrap().external_id, "123");
+    assert_eq!(first.consent[0].what, What::OptIn);
+
+    // Without consent, without a payload.
+    let mut share = sample_json("petition-version-1");
+    share["privacy"] = Value::Null;
+    share["contact"]["payload"] = "".into();
+    let share = event(&decoder(), &share);
+    assert!(!share.action.unwrap().with_consent && share.consent.is_empty());
+    assert_eq!(share.fields["firstName"], "Harvey");
+}
+
+#[test]
+fn version_1_may_be_encrypted_and_keeps_its_testing_flag() {
+    let mut body = sample_json("petition-version-1");
+    let sealed = &sample_json("petition-encrypted")["personalInfo"];
+    let contact = body["contact"].as_object_mut().unwrap();
+    contact.insert("payload".to_owned(), sealed["payload"].clone());
+    contact.insert("nonce".to_owned(), sealed["nonce"].clone());
+    contact.insert("publicKey".to_owned(), sealed["encryptKey"]["public"].clone());
+    contact.insert("signKey".to_owned(), sealed["signKey"]["public"].clone());
+    contact.insert("email".to_owned(), Value::Null);
+    let event = event(&decoder(), &body);
+    assert_eq!(event.identities[0], email("bruce@example.org"));
+    assert_eq!(event.fields["firstName"], "Bruce");
+    assert!(!event.fields.contains_key("nonce"));
+    body["action"]["testing"] = true.into();
+    assert!(matches!(read(&decoder(), &body), Decoded::Skip { .. }));
+}
+
+#[test]
+fn events_tell_the_status_with_its_date_and_no_action() {
+    let event = event(&decoder(), &sample_json("event-bounce"));
+    assert_eq!(
+        (event.kind, event.at),
+        (EventKind::EmailStatus, time("2026-02-03T10:00:00Z"))
+    );
+    // The name was typed a month before the bounce.
+    assert_eq!(event.fields_time(), time("2026-01-02T03:04:05Z"));
+    assert!(event.action.is_none(), "its custom fields have mangled names");
+    assert_eq!(event.campaign.unwrap().name, "save_bees");
+    assert_eq!(event.page.unwrap().org, None);
+    let fact = &event.consent[0];
+    assert_eq!((&fact.what, fact.at), (&What::Bounced, event.at));
+    assert_eq!(fact.basis, "proca email_status: bounce (row 18)");
+}
+
+#[test]
+fn a_double_opt_in_without_an_opt_in_to_us_names_the_page_that_decides() {
+    let event = event(
+        &decoder(),
+        &status("double_opt_in", Some(false), 60).on(PARTNER_PAGE).json(),
+    );
+    let page = "proca/8".to_owned();
+    assert_eq!(event.consent[0].what, What::DoubleOptInOnPage { page });
+}
+
+#[test]
+fn an_event_with_the_documented_name_is_read_too() {
+    let mut body = sample_json("event-bounce");
+    body["eventType"] = "supporter.email_status".into();
+    assert_eq!(event(&decoder(), &body).kind, EventKind::EmailStatus);
+}
+
+#[test]
+fn a_share_repeats_an_old_answer_and_old_fields() {
+    let event = event(&decoder(), &sample_json("share-without-consent"));
+    assert!(event.consent.is_empty());
+    assert_eq!(event.at, time("2026-01-02T03:06:00Z"));
+    assert_eq!(event.fields_time(), time("2026-01-02T03:04:05Z"));
+    assert!(!event.action.unwrap().with_consent);
+}
+
+#[test]
+fn a_donation_is_kept_whole() {
+    let event = event(&decoder(), &sample_json("donation"));
+    let donation = event.action.unwrap().donation.unwrap();
+    assert_eq!(
+        (&donation["amount"], &donation["frequencyUnit"]),
+        (&json!(2500), &json!("monthly"))
+    );
+    assert_eq!(donation["payload"]["id"], "pi_invented");
+}
+
+#[test]
+fn a_campaign_update_carries_the_configuration_and_nobody() {
+    let event = event(&decoder(), &sample_json("campaign-updated"));
+    assert_eq!(event.kind, EventKind::CampaignUpdated);
+    assert!(event.identities.is_empty() && !event.deliver);
+    let campaign = event.campaign.unwrap();
+    assert_eq!(
+        (campaign.name.as_str(), campaign.crm_id),
+        ("save_all_bees", Some(7701))
+    );
+    assert_eq!(campaign.config.unwrap()["component"]["sync"]["some_key"], true);
+}
+
+#[test]
+fn a_request_to_confirm_is_skipped_and_its_code_is_told_to_nobody() {
+    let decoded = decoder().decode(&envelope(sample("confirm-created")));
+    assert!(matches!(decoded, Decoded::Skip { .. }));
+    let words = format!("{decoded:?}");
+    for secret in ["SECRETCODE", "example.org"] {
+        assert!(!words.contains(secret), "{words}");
+    }
+}
+
+#[test]
+fn test_actions_are_skipped_kept_apart_or_real_as_configured() {
+    let mut body = sample_json("petition-opt-in");
+    body["action"]["testing"] = true.into();
+    let mut of_event = sample_json("event-bounce");
+    of_event["action"]["testing"] = true.into();
+    for body in [body, of_event] {
+        assert!(matches!(read(&decoder(), &body), Decoded::Skip { .. }));
+        for (testing, is_apart) in [(Testing::Sandbox, true), (Testing::Deliver, false)] {
+            let decoder = ProcaDecoder { testing, ..decoder() };
+            assert_eq!(event(&decoder, &body).testing, is_apart);
+        }
+    }
+}
+
+#[test]
+fn the_policy_decides_whether_a_tick_suffices() {
+    for (opt_in, what) in [
+        (OptInMode::Single, What::OptIn),
+        (OptInMode::DoubleOptIn, What::OptInPending),
+    ] {
+        let decoder = ProcaDecoder { opt_in, ..decoder() };
+        let event = event(&decoder, &action(1, Some(true), 0).json());
+        assert_eq!(event.consent[0].what, what);
+    }
+}
+
+#[test]
+fn consent_dates_from_when_it_was_given_not_from_the_action() {
+    let mut body = action(1, Some(true), 0).json();
+    body["action"]["createdAt"] = "2026-06-01T00:00:00Z".into();
+    let event = event(&decoder(), &body);
+    assert_eq!((event.consent[0].at, event.fields_time()), (at(0), at(0)));
+    assert_eq!(event.at, time("2026-06-01T00:00:00Z"));
+}
+
+#[test]
+fn times_are_read_in_every_spelling() {
+    let spellings = [
+        ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
+        ("2026-01-02T03:04:05", "2026-01-02T03:04:05Z"),
+        ("2026-01-02T03:04:05.123456Z", "2026-01-02T03:04:05.123Z"),
+        ("2026-01-02T03:04:05.5", "2026-01-02T03:04:05.5Z"),
+        ("2026-01-02T05:04:05+02:00", "2026-01-02T03:04:05Z"),
+    ];
+    for (text, expected) in spellings {
+        let mut body = action(1, Some(true), 0).json();
+        body["privacy"]["givenAt"] = text.into();
+        assert_eq!(event(&decoder(), &body).consent[0].at, time(expected), "{text}");
+    }
+    // What is no time at all: the action's own, then the time of receipt.
+    let mut body = action(1, Some(true), 0).json();
+    body["privacy"]["givenAt"] = "yesterday".into();
+    assert_eq!(event(&decoder(), &body).consent[0].at, at(0));
+    body["action"]["createdAt"] = Value::Null;
+    assert_eq!(event(&decoder(), &body).consent[0].at, at(1_000_000));
+}
+
+#[test]
+fn an_action_that_waits_for_confirmation_names_the_person_and_nothing_else() {
+    let body = Message {
+        kind: Kind::Confirm,
+        ..action(1, Some(true), 0)
+    };
+    let event = event(&decoder(), &body.json());
+    assert!(!event.deliver);
+    assert_eq!(event.identities.len(), 2);
+    assert!(event.fields.is_empty() && event.action.is_none() && event.consent.is_empty());
+    assert!(event.page.is_some() && event.campaign.is_some());
+}
+
+#[test]
+fn what_names_nobody_or_no_action_is_dead() {
+    let nobody = Message {
+        email: None,
+        reference: None,
+        ..action(1, Some(true), 0)
+    };
+    let nobody_event = Message {
+        kind: Kind::EmailStatus,
+        ..nobody.clone()
+    };
+    let mut no_id = action(1, Some(true), 0).json();
+    no_id["actionId"] = Value::Null;
+    for body in [nobody.json(), nobody_event.json(), no_id] {
+        assert_eq!(dead(read(&decoder(), &body)).0, DeadCode::Malformed);
+    }
+}

@@ -1,0 +1,393 @@
+//! The edge cases that consumers of this queue met in practice, as far as reading and planning go, and the
+//! failures of the incumbent consumer, each under its number.
+
+use causeway_core::{
+    consent::What,
+    decode::proca::ProcaDecoder,
+    event::{DeadCode, Decode, Decoded, EventKind},
+    keystore::Keystore,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    book::{Book, deliveries},
+    message::{Message, action, at, dead, decoder, envelope, event, read, sample, sample_json, status},
+};
+
+#[test]
+fn case_1_what_is_no_json_object_is_malformed_and_its_content_is_not_told() {
+    let cases: [(&[u8], &str); 10] = [
+        (b"", "empty"),
+        (b" \n ", "empty"),
+        (b"\xef\xbb\xbf", "empty"),
+        (
+            b"{\"schema\":\"bruce@example.org",
+            "ends too early (line 1, column 28)",
+        ),
+        (b"{bruce@example.org}", "broken JSON (line 1, column 2)"),
+        (b"[\"proca:action:2\"]", "not a JSON object"),
+        (b"\"bruce@example.org\"", "not a JSON object"),
+        (b"{} {}", "broken JSON (line 1, column 4)"),
+        (b"{\"a\":\"\xff\"}", "invalid UTF-8 after 6 bytes"),
+        (
+            b"{\"campaign\":\"bruce@example.org\"}",
+            "a member is of the wrong type (line 1, column 31)",
+        ),
+    ];
+    for (body, expected) in cases {
+        let (code, reason) = dead(decoder().decode(&envelope(body)));
+        assert_eq!((code, reason.as_str()), (DeadCode::Malformed, expected));
+    }
+}
+
+#[test]
+fn case_1_a_byte_order_mark_does_not_matter() {
+    let body = format!("\u{feff}{}", sample("petition-opt-in"));
+    assert_eq!(
+        decoder().decode(&envelope(body)),
+        decoder().decode(&envelope(sample("petition-opt-in")))
+    );
+}
+
+#[test]
+fn case_2_unknown_kinds_are_named_and_the_name_is_cut() {
+    let long = format!("merged\n{}", "x".repeat(500));
+    let cases = [
+        (json!({}), "no schema".to_owned()),
+        (json!({ "schema": null }), "no schema".to_owned()),
+        (
+            json!({ "schema": "proca:action:3" }),
+            "unknown schema \"proca:action:3\"".to_owned(),
+        ),
+        (
+            json!({ "schema": "proca:action:2", "stage": "archived" }),
+            "unknown stage \"archived\"".to_owned(),
+        ),
+        (json!({ "schema": "proca:action:1" }), "no stage".to_owned()),
+        (
+            json!({ "schema": "proca:event:2", "eventType": long }),
+            format!("unknown eventType \"merged{}\"", "x".repeat(34)),
+        ),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(dead(read(&decoder(), &body)), (DeadCode::Unknown, expected));
+    }
+}
+
+#[test]
+fn case_3_staff_accounts_are_skipped() {
+    let mut join = sample_json("system-new-user");
+    join["eventType"] = "join_campaign".into();
+    for body in [sample_json("system-new-user"), join] {
+        assert!(matches!(read(&decoder(), &body), Decoded::Skip { .. }));
+    }
+}
+
+#[test]
+fn case_4_a_message_for_a_missing_key_waits_for_the_keystore() {
+    let decoder = decoder();
+    decoder.keystore.replace(Keystore::default());
+    for name in ["petition-encrypted", "event-encrypted"] {
+        let (code, reason) = dead(read(&decoder, &sample_json(name)));
+        assert_eq!(code, DeadCode::KeyMissing);
+        assert_eq!(
+            reason,
+            "encrypted for the key ZLEBsdC-…, which is not in the keystore"
+        );
+    }
+    decoder
+        .keystore
+        .replace(Keystore::parse(&sample("../keystore")).unwrap());
+    assert_eq!(
+        event(&decoder, &sample_json("petition-encrypted")).fields["lastName"],
+        "Wayne"
+    );
+}
+
+#[test]
+fn case_5_what_does_not_open_is_dead_and_no_ciphertext_is_told() {
+    let sealed = &sample_json("petition-encrypted")["personalInfo"];
+    let change = |name: &str, value: Value| {
+        let mut body = sample_json("petition-encrypted");
+        body["personalInfo"][name] = value;
+        body
+    };
+    let payload = sealed["payload"].as_str().unwrap();
+    let cases = [
+        change("payload", payload[..payload.len() - 4].into()),
+        change("payload", "_1j--bdO".into()),
+        change("payload", Value::Null),
+        change("nonce", "gIGCg4SF".into()),
+        change("nonce", json!(["gIGCg4SF"])),
+        change("signKey", json!({ "public": sealed["encryptKey"]["public"] })),
+        change("signKey", Value::Null),
+        change("encryptKey", json!({ "id": 42 })),
+        change("encryptKey", json!({ "public": "short" })),
+    ];
+    for body in cases {
+        let (code, reason) = dead(read(&decoder(), &body));
+        assert_eq!(code, DeadCode::Undecryptable, "{reason}");
+        for secret in ["_1j--bdO", "gIGCg4SF", "QUJD"] {
+            assert!(!reason.contains(secret), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn case_5_a_plaintext_that_is_no_object_is_dead() {
+    use crypto_box::{PublicKey, SalsaBox, SecretKey, aead::Aead};
+    let org = SecretKey::from_bytes(std::array::from_fn(|n| 0x41 + u8::try_from(n).unwrap()));
+    let server = SecretKey::from_bytes(std::array::from_fn(|n| 1 + u8::try_from(n).unwrap()));
+    let sealing = SalsaBox::new(&PublicKey::from_bytes(*org.public_key().as_bytes()), &server);
+    for plaintext in ["[\"bruce@example.org\"]", "bruce@example.org", "", "{"] {
+        let payload = sealing.encrypt(&[7; 24].into(), plaintext.as_bytes()).unwrap();
+        let mut body = sample_json("petition-encrypted");
+        body["personalInfo"]["payload"] = data_encoding::BASE64URL_NOPAD.encode(&payload).into();
+        body["personalInfo"]["nonce"] = data_encoding::BASE64URL_NOPAD.encode(&[7; 24]).into();
+        let (code, reason) = dead(read(&decoder(), &body));
+        assert_eq!(code, DeadCode::Undecryptable);
+        assert_eq!(reason, "the decrypted personal data is not a JSON object");
+    }
+}
+
+#[test]
+fn case_6_without_an_address_the_reference_finds_the_person() {
+    let mut book = Book::new();
+    book.take_json(&action(1, Some(true), 0).json()).unwrap();
+    let erased = Message {
+        email: None,
+        ..status("unsub", Some(true), 50)
+    };
+    let plan = book.take_json(&erased.json()).unwrap();
+    assert_eq!(book.entries.len(), 1);
+    assert_eq!(plan.contact.unwrap().text("email"), Some("bruce@example.org"));
+}
+
+#[test]
+fn a_late_bounce_or_share_brings_no_old_name_back() {
+    let mut book = Book::new();
+    let renamed = Message {
+        first_name: "Robin".to_owned(),
+        ..action(2, Some(true), 50)
+    };
+    book.take_json(&renamed.json()).unwrap();
+    let mut share = Message {
+        with_consent: false,
+        ..action(3, Some(true), 0)
+    }
+    .json();
+    share["action"]["createdAt"] = at(100).to_string().into();
+    for late in [status("bounce", Some(true), 100).json(), share] {
+        let plan = book.take_json(&late).unwrap();
+        assert_eq!(plan.contact.unwrap().text("firstName"), Some("Robin"));
+    }
+}
+
+#[test]
+fn case_7_an_event_may_come_before_its_action_or_without_any() {
+    let mut book = Book::new();
+    let plan = book.take_json(&status("bounce", Some(true), 50).json()).unwrap();
+    assert_eq!(
+        deliveries(&plan),
+        "all:contact double_opt_in:- opt_in:- with_consent:-"
+    );
+    let plan = book.take_json(&action(1, Some(true), 0).json()).unwrap();
+    assert_eq!(
+        deliveries(&plan),
+        "all:record double_opt_in:- opt_in:- with_consent:-"
+    );
+}
+
+#[test]
+fn case_8_a_repeat_plans_nothing() {
+    let mut book = Book::new();
+    for message in [action(1, Some(true), 0), status("double_opt_in", Some(true), 60)] {
+        assert_ne!(deliveries(&book.take_json(&message.json()).unwrap()), "");
+        for _ in 0..3 {
+            let plan = book.take_json(&message.json()).unwrap();
+            assert_eq!((deliveries(&plan).as_str(), plan.contact_changed), ("", false));
+        }
+    }
+    // Both of two quick submissions say that they are the first: each is an action of its own.
+    let second = book.take_json(&action(2, Some(true), 0).json()).unwrap();
+    assert_eq!(
+        deliveries(&second),
+        "all:record double_opt_in:record opt_in:record with_consent:record"
+    );
+}
+
+#[test]
+fn case_9_an_action_that_was_held_up_for_hours_does_not_undo_a_later_no() {
+    for no in ["unsub", "bounce", "spam", "blocked", "inactive"] {
+        let mut book = Book::new();
+        book.take_json(&status(no, Some(true), 50).json()).unwrap();
+        let mut held_up = action(1, Some(true), 0).json();
+        held_up["action"]["createdAt"] = at(10_000).to_string().into();
+        let plan = book.take_json(&held_up).unwrap();
+        assert_eq!(
+            deliveries(&plan),
+            "all:record double_opt_in:- opt_in:- with_consent:-",
+            "{no}"
+        );
+    }
+}
+
+#[test]
+fn case_10_a_later_form_without_a_status_clears_no_bounce() {
+    let mut book = Book::new();
+    book.take_json(&status("bounce", Some(true), 50).json()).unwrap();
+    let plan = book.take_json(&action(2, Some(true), 100).json()).unwrap();
+    assert_eq!(book.standing_of(&plan.contact.unwrap()).as_str(), "suppressed");
+    book.take_json(&status("double_opt_in", Some(true), 120).json())
+        .unwrap();
+    let plan = book.take_json(&status("bounce", Some(true), 120).json()).unwrap();
+    assert_eq!(book.standing_of(&plan.contact.unwrap()).as_str(), "suppressed");
+}
+
+#[test]
+fn case_11_odd_custom_fields_are_kept_as_they_are() {
+    let big: Value = serde_json::from_str("1234567890123456789012345678901234567890").unwrap();
+    let mut fields = serde_json::Map::new();
+    for number in 0..150 {
+        fields.insert(
+            format!("key {number} $ü.🐝"),
+            json!(["a", number, true, { "nested": null }]),
+        );
+    }
+    fields.insert("text".to_owned(), "x".repeat(200_000).into());
+    fields.insert("number".to_owned(), big);
+    let mut body = sample_json("petition-opt-in");
+    body["action"]["customFields"] = fields.clone().into();
+    let action = event(&decoder(), &body).action.unwrap();
+    assert_eq!(action.custom_fields, fields);
+    assert_eq!(
+        action.custom_fields["number"].to_string(),
+        "1234567890123456789012345678901234567890"
+    );
+    body["action"]["customFields"] = json!([]);
+    let event = event(&decoder(), &body);
+    assert!(event.action.unwrap().custom_fields.is_empty());
+    assert_eq!(event.notes, ["customFields is not an object"]);
+}
+
+#[test]
+fn case_12_names_in_every_script_stay_as_they_are() {
+    for name in [
+        "👩🏽‍🚀",
+        "\u{202e}דוד",
+        "e\u{301}",
+        "a\u{2028}b",
+        "O’Brien",
+        "\"\\/\t",
+    ] {
+        let mut body = sample_json("petition-opt-in");
+        body["contact"]["firstName"] = name.into();
+        body["actionPage"]["locale"] = "sr@latin".into();
+        let event = event(&decoder(), &body);
+        assert_eq!(event.fields["firstName"], name);
+        assert_eq!(event.page.unwrap().locale.as_deref(), Some("sr@latin"));
+    }
+}
+
+#[test]
+fn case_13_and_p6_neither_content_type_nor_routing_key_matter() {
+    let plain = decoder().decode(&envelope(sample("petition-opt-in")));
+    for content_type in ["application/json", "text/plain", "application/octet-stream", ""] {
+        let mut other = envelope(sample("petition-opt-in"));
+        other.meta.content_type = Some(content_type.to_owned());
+        other.meta.routing_key = Some("cus.1.deliver".to_owned());
+        other.meta.deaths = Some(55_613);
+        assert_eq!(decoder().decode(&other), plain, "{content_type}");
+    }
+}
+
+#[test]
+fn members_of_odd_types_and_extra_ids_do_not_fail_a_message() {
+    let mut body = sample_json("petition-opt-in");
+    body["actionId"] = "101".into();
+    body["orgId"] = json!({ "id": 5 });
+    body["campaign"]["externalId"] = "seven".into();
+    body["privacy"]["optIn"] = "yes".into();
+    body["contact"]["id"] = 77.into();
+    body["action"]["id"] = 101.into();
+    body["campaign"]["id"] = 3.into();
+    body["contact"]["dupeRank"] = Value::Null;
+    body["actionPage"]["thankYouTemplateRef"] = 12.into();
+    let event = event(&decoder(), &body);
+    assert_eq!(event.action.unwrap().external_id, "101");
+    assert_eq!(event.campaign.unwrap().crm_id, None);
+    assert_eq!(
+        event.consent[0].what,
+        What::NotAsked,
+        "what is no boolean is no yes"
+    );
+    assert!(!event.fields.contains_key("id"));
+}
+
+#[test]
+fn an_address_that_is_none_is_no_identity_and_no_field() {
+    let mut body = sample_json("petition-opt-in");
+    body["contact"]["email"] = "bruce at example".into();
+    let event = event(&decoder(), &body);
+    assert_eq!(event.identities.len(), 1);
+    assert!(!event.fields.contains_key("email"));
+    assert_eq!(event.notes, ["contact.email is not an address"]);
+}
+
+#[test]
+fn a_flat_value_wins_over_a_nested_one_however_the_keys_are_ordered() {
+    for text in [
+        r#"{"address":{"locality":"Nested"},"city":"City","locality":"Flat"}"#,
+        r#"{"locality":"Flat","city":"City","address":{"locality":"Nested"}}"#,
+    ] {
+        let mut body = sample_json("petition-opt-in");
+        body["contact"] = serde_json::from_str(text).unwrap();
+        body["contact"]["contactRef"] = "r".into();
+        assert_eq!(event(&decoder(), &body).fields["locality"], "Flat");
+    }
+}
+
+#[test]
+fn p1_a_bounce_and_p5_an_unknown_event_do_not_stop_what_comes_behind() {
+    let decoder: ProcaDecoder = decoder();
+    let mut unknown = status("bounce", None, 0).json();
+    unknown["eventType"] = "supporter_merged".into();
+    let bodies = [
+        status("bounce", None, 0).json(),
+        unknown,
+        action(1, Some(true), 0).json(),
+    ];
+    let ends: Vec<bool> = bodies
+        .iter()
+        .map(|body| matches!(read(&decoder, body), Decoded::Event(_)))
+        .collect();
+    assert_eq!(ends, [true, false, true]);
+}
+
+#[test]
+fn p2_a_bounce_is_told_once() {
+    let mut book = Book::new();
+    book.take_json(&action(1, Some(true), 0).json()).unwrap();
+    let bounce = status("bounce", Some(true), 50).json();
+    let first = book.take_json(&bounce).unwrap();
+    assert_eq!(
+        deliveries(&first),
+        "all:contact double_opt_in:- opt_in:withdrawal with_consent:withdrawal"
+    );
+    assert_eq!(deliveries(&book.take_json(&bounce).unwrap()), "");
+}
+
+#[test]
+fn p8_a_renamed_campaign_has_its_new_name_at_once() {
+    let decoder = decoder();
+    let name = |body: &Value| event(&decoder, body).campaign.unwrap().name;
+    assert_eq!(name(&sample_json("petition-opt-in")), "save_bees");
+    let update = event(&decoder, &sample_json("campaign-updated"));
+    assert_eq!(
+        (update.kind, update.campaign.unwrap().name.as_str()),
+        (EventKind::CampaignUpdated, "save_all_bees")
+    );
+    let mut later = sample_json("petition-opt-in");
+    later["campaign"]["name"] = "save_all_bees".into();
+    assert_eq!(name(&later), "save_all_bees");
+}

@@ -1,0 +1,15 @@
+//! Proca's messages through decoding and planning, with a contact book in memory instead of a store.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may: what is wrong here shall stop the test"
+)]
+
+mod book;
+mod decode;
+mod edge_cases;
+mod flows;
+mod message;
+mod orders;
+mod table;
