@@ -7,3 +7,4 @@ pub mod config;
 pub mod engine;
 pub mod sources;
 pub mod telemetry;
+pub mod web;

@@ -1,0 +1,138 @@
+//! What a caller is told when a request is not accepted: a status, a short text, and nothing else. The log and
+//! the metrics get [`Refusal::reason`].
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+/// Why a request was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such page, or no source with that token.
+    NotFound,
+    /// The caller's address is not in the source's list.
+    Address,
+    /// Credentials or signature missing, wrong or too old. The word is for us; the caller is not told which.
+    Unauthorized {
+        reason: &'static str,
+        basic: bool,
+    },
+    Method,
+    /// Nothing in the query and nothing in the body.
+    NoData,
+    /// The request did not arrive as it was announced.
+    Broken,
+    /// The body did not arrive in time.
+    Slow,
+    /// Over one of the source's limits, named by the word.
+    TooLarge(&'static str),
+    /// A body that cannot be read as text: a picture, or something compressed.
+    Unsupported,
+    /// As many requests of this source are under way as are allowed. The status is 429, or 503 for senders
+    /// that misread `Retry-After` after a 429.
+    Busy {
+        status: StatusCode,
+    },
+    /// The store did not take it, or not in time.
+    Unavailable,
+}
+
+/// What `Retry-After` says, in seconds, when one source sends too much at once.
+const RETRY_BUSY: &str = "1";
+/// What `Retry-After` says, in seconds, when the store is not there.
+const RETRY_STORE: &str = "5";
+
+impl Refusal {
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Address => StatusCode::FORBIDDEN,
+            Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoData | Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Busy { status } => status,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// One word for logs and metrics.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Address => "address",
+            Self::Unauthorized { reason, .. } => reason,
+            Self::Method => "method",
+            Self::NoData => "no_data",
+            Self::Broken => "broken_body",
+            Self::Slow => "slow_body",
+            Self::TooLarge(limit) => limit,
+            Self::Unsupported => "unsupported_media",
+            Self::Busy { .. } => "busy",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::NotFound => "not found",
+            Self::Address => "this address may not send here",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Method => "use GET or POST",
+            Self::NoData => "no data",
+            Self::Broken => "the body did not arrive whole",
+            Self::Slow => "the body did not arrive in time",
+            Self::TooLarge("pairs") => "too many fields",
+            Self::TooLarge("depth") => "nested too deep",
+            Self::TooLarge(_) => "too large",
+            Self::Unsupported => "send a form, multipart, JSON or text, not compressed",
+            Self::Busy { .. } => "too many requests at once",
+            Self::Unavailable => "not stored, send it again",
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        // The texts hold nothing that JSON would escape.
+        let body = format!(r#"{{"status":"error","error":"{}"}}"#, self.text());
+        let mut response = json(self.status(), body);
+        let headers = response.headers_mut();
+        match self {
+            Self::Unauthorized { basic: true, .. } => {
+                headers.insert(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static(r#"Basic realm="causeway""#),
+                );
+            }
+            Self::Method => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+            }
+            Self::Unsupported => {
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            }
+            Self::Busy { .. } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_BUSY));
+            }
+            Self::Unavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_STORE));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// An answer that is JSON already. Nobody on the way may keep it.
+pub(crate) fn json(status: StatusCode, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

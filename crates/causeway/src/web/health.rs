@@ -1,0 +1,86 @@
+//! What watches the program from outside: `/livez`, `/readyz`, `/metrics`. Holds no knowledge of its own: the
+//! answers come from whoever is handed in.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+    routing::get,
+};
+use serde::Serialize;
+
+use super::error::json;
+
+/// One thing that is not as it should be, in words for a person and without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// Which part: `store`, `source.proca`, `destination.crm`.
+    pub part: String,
+    pub reason: String,
+}
+
+/// Who answers.
+#[derive(Clone)]
+pub struct Health {
+    /// Why the program is not ready; empty when it is.
+    pub red: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
+    /// The counters, in the text format of Prometheus.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl Health {
+    /// `/livez`, `/readyz` and `/metrics`.
+    pub fn routes(self) -> Router {
+        Router::new()
+            .route("/livez", get(live))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics))
+            .with_state(self)
+    }
+}
+
+#[expect(clippy::unused_async, reason = "axum takes only async functions")]
+async fn live() -> Response {
+    json(StatusCode::OK, r#"{"live":true}"#.to_owned())
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    reasons: Vec<Reason>,
+}
+
+#[expect(clippy::unused_async, reason = "axum takes only async functions")]
+async fn ready(State(health): State<Health>) -> Response {
+    let reasons = (health.red)();
+    let status = if reasons.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let answer = Ready {
+        ready: reasons.is_empty(),
+        reasons,
+    };
+    match serde_json::to_string(&answer) {
+        Ok(text) => json(status, text),
+        Err(_) => json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            r#"{"ready":false,"reasons":[]}"#.to_owned(),
+        ),
+    }
+}
+
+#[expect(clippy::unused_async, reason = "axum takes only async functions")]
+async fn metrics(State(health): State<Health>) -> Response {
+    let mut response = Response::new(Body::from((health.metrics)()));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    );
+    response
+}

@@ -1,0 +1,121 @@
+//! The keys of a source with `kind = "listener"`.
+
+use causeway_connect::config::ConfigError;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::web::{secrets::Secrets, verify};
+
+/// A listener's own keys: all but those that every source has (`kind`, `workspace`).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What the sender sends, and so how it is read.
+    pub preset: Preset,
+    /// Senders post to `/in/TOKEN`. One or several that are valid at once; at least 22 characters each, of
+    /// letters, digits and `-._~`.
+    pub token: Secrets,
+    /// Allows short tokens: for trying things out on one's own machine.
+    #[serde(default)]
+    pub insecure_token: bool,
+    #[serde(default)]
+    pub basic: Option<Basic>,
+    #[serde(default)]
+    pub header_secret: Option<HeaderSecret>,
+    #[serde(default)]
+    pub signature: Option<verify::Config>,
+    /// Addresses and networks (`192.0.2.0/24`) that may send. Empty: all.
+    #[serde(default)]
+    pub allow_ips: Vec<String>,
+    /// Takes the caller's address from the last entry of `X-Forwarded-For`. Only behind a proxy that sets it.
+    #[serde(default)]
+    pub trust_forwarded_for: bool,
+    /// Answers 200 to HEAD, and to GET without data.
+    #[serde(default = "yes")]
+    pub probes: bool,
+    #[serde(default)]
+    pub limits: Limits,
+    /// How long, in seconds, the same bytes count as a repeat when the sender gives no id.
+    #[serde(default = "one_day")]
+    pub dedup_window_s: u32,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one_day() -> u32 {
+    86_400
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// The 11 groups of a platform's "Sync to Third Party" action, by GET or form post.
+    SyncToThirdParty,
+    /// Proca's own messages, posted instead of queued.
+    Proca,
+    /// Anything else, by paths to what matters.
+    Generic,
+}
+
+/// HTTP Basic.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Basic {
+    pub user: String,
+    #[serde(alias = "password")]
+    pub passwords: Secrets,
+}
+
+/// A header whose whole value is a secret.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderSecret {
+    pub name: String,
+    pub secrets: Secrets,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The longest body, in units of 1024 bytes.
+    pub body_kb: u32,
+    /// The most fields of a form, query included.
+    pub pairs: u32,
+    /// The deepest nesting: brackets in a field's name, or in JSON.
+    pub depth: u32,
+    /// The most requests of this source at once.
+    pub concurrency: u32,
+    /// How long a body may take to arrive, in seconds.
+    pub body_timeout_s: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_kb: 1024,
+            pairs: 20_000,
+            depth: 64,
+            concurrency: 256,
+            body_timeout_s: 30,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        for (key, value) in [
+            ("body_kb", self.body_kb),
+            ("pairs", self.pairs),
+            ("depth", self.depth),
+            ("concurrency", self.concurrency),
+            ("body_timeout_s", self.body_timeout_s),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::new(&format!("limits.{key}"), "0 lets nothing in"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,216 @@
+//! One listener, ready to check requests: made from its configuration, without any I/O but reading secrets.
+
+use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
+
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use causeway_connect::config::ConfigError;
+use causeway_core::id::Name;
+use data_encoding::BASE64;
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
+
+use super::config::{Config, Limits, Preset};
+use crate::web::{
+    error::Refusal,
+    secrets::{Fingerprint, fingerprint, is_one_of},
+    verify::{self, Verifier},
+};
+
+/// 22 characters of base64 (or of our own 32 and more) hold 128 bits.
+const MIN_TOKEN_CHARS: usize = 22;
+
+/// A configured source of kind `listener`.
+pub struct Listener {
+    pub(super) name: Name,
+    pub(super) preset: Preset,
+    pub(super) tokens: Vec<Fingerprint>,
+    basic: Vec<Fingerprint>,
+    header_secret: Option<(HeaderName, Vec<Fingerprint>)>,
+    pub(super) verifier: Option<Verifier>,
+    allow: Vec<IpNet>,
+    trust_forwarded_for: bool,
+    pub(super) probes: bool,
+    pub(super) limits: Limits,
+    pub(super) body_timeout: Duration,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) busy_status: StatusCode,
+    pub(super) dedup_window_ms: i64,
+}
+
+impl Listener {
+    /// Reads the secrets; relative paths of secret files start at `dir`.
+    pub fn new(name: Name, config: &Config, dir: &Path) -> Result<Self, ConfigError> {
+        config.limits.check()?;
+        Ok(Self {
+            name,
+            preset: config.preset,
+            tokens: tokens(config, dir)?,
+            basic: basic(config, dir)?,
+            header_secret: header_secret(config, dir)?,
+            verifier: match &config.signature {
+                Some(signature) => Some(Verifier::new(signature, dir)?),
+                None => None,
+            },
+            allow: config
+                .allow_ips
+                .iter()
+                .map(|text| network(text))
+                .collect::<Result<_, _>>()?,
+            trust_forwarded_for: config.trust_forwarded_for,
+            probes: config.probes,
+            limits: config.limits,
+            body_timeout: Duration::from_secs(config.limits.body_timeout_s.into()),
+            slots: Arc::new(Semaphore::new(config.limits.concurrency as usize)),
+            busy_status: busy_status(config),
+            dedup_window_ms: i64::from(config.dedup_window_s) * 1000,
+        })
+    }
+
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Whether the caller's address may send.
+    pub(super) fn check_address(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.allow.is_empty() {
+            return Ok(());
+        }
+        let caller = if self.trust_forwarded_for {
+            forwarded_for(headers).unwrap_or(peer)
+        } else {
+            peer
+        }
+        .to_canonical();
+        if self.allow.iter().any(|net| net.contains(&caller)) {
+            Ok(())
+        } else {
+            Err(Refusal::Address)
+        }
+    }
+
+    /// Checks what needs no body: Basic and the secret header. All that is configured has to hold.
+    pub(super) fn check_credentials(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if !self.basic.is_empty() {
+            let shown = basic_shown(headers).ok_or_else(|| self.unauthorized("basic_missing"))?;
+            if !is_one_of(&shown, &self.basic) {
+                return Err(self.unauthorized("basic_wrong"));
+            }
+        }
+        if let Some((name, valid)) = &self.header_secret {
+            let shown = headers
+                .get(name)
+                .ok_or_else(|| self.unauthorized("header_missing"))?;
+            if !is_one_of(shown.as_bytes(), valid) {
+                return Err(self.unauthorized("header_wrong"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn unauthorized(&self, reason: &'static str) -> Refusal {
+        Refusal::Unauthorized {
+            reason,
+            basic: !self.basic.is_empty(),
+        }
+    }
+}
+
+fn tokens(config: &Config, dir: &Path) -> Result<Vec<Fingerprint>, ConfigError> {
+    let secrets = config.token.resolve("token", dir)?;
+    for secret in &secrets {
+        let token = secret.reveal();
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if !token.bytes().all(is_plain) {
+            return Err(ConfigError::new(
+                "token",
+                "a token has other characters than letters, digits and -._~",
+            ));
+        }
+        if token.len() < MIN_TOKEN_CHARS && !config.insecure_token {
+            return Err(ConfigError::new(
+                "token",
+                format!("a token has fewer than {MIN_TOKEN_CHARS} characters, so it could be guessed"),
+            )
+            .hint("make one with: head -c 24 /dev/urandom | base64 | tr +/ -_"));
+        }
+    }
+    Ok(secrets
+        .iter()
+        .map(|secret| fingerprint(secret.reveal().as_bytes()))
+        .collect())
+}
+
+fn basic(config: &Config, dir: &Path) -> Result<Vec<Fingerprint>, ConfigError> {
+    let Some(basic) = &config.basic else {
+        return Ok(Vec::new());
+    };
+    if basic.user.contains(':') {
+        return Err(ConfigError::new("basic.user", "a colon cannot be part of it"));
+    }
+    Ok(basic
+        .passwords
+        .resolve("basic.passwords", dir)?
+        .iter()
+        .map(|password| fingerprint(format!("{}:{}", basic.user, password.reveal()).as_bytes()))
+        .collect())
+}
+
+fn header_secret(config: &Config, dir: &Path) -> Result<Option<(HeaderName, Vec<Fingerprint>)>, ConfigError> {
+    let Some(header) = &config.header_secret else {
+        return Ok(None);
+    };
+    let name = HeaderName::try_from(&header.name)
+        .map_err(|_| ConfigError::new("header_secret.name", "not a header name"))?;
+    if name == header::AUTHORIZATION && config.basic.is_some() {
+        return Err(ConfigError::new(
+            "header_secret.name",
+            "`basic` needs this header already",
+        ));
+    }
+    let valid = header
+        .secrets
+        .resolve("header_secret.secrets", dir)?
+        .iter()
+        .map(|secret| fingerprint(secret.reveal().as_bytes()))
+        .collect();
+    Ok(Some((name, valid)))
+}
+
+fn network(text: &str) -> Result<IpNet, ConfigError> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| {
+            ConfigError::new(
+                "allow_ips",
+                format!("`{text}` is neither an address nor a network"),
+            )
+            .hint("192.0.2.7, 192.0.2.0/24 or 2001:db8::/32")
+        })
+}
+
+/// HubSpot reads `Retry-After` after a 429 as milliseconds; after a 503 it keeps its own schedule.
+fn busy_status(config: &Config) -> StatusCode {
+    match &config.signature {
+        Some(signature) if signature.scheme == verify::Name::HubspotV3 => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
+/// The last entry: the one that the proxy in front of us wrote. All before it are the caller's own words.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").into_iter().next_back()?;
+    last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+}
+
+/// `user:password` as the caller shows it.
+fn basic_shown(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let (scheme, rest) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    BASE64.decode(rest.trim().as_bytes()).ok()
+}

@@ -1,0 +1,22 @@
+//! What the listener counts, through whoever keeps the counters.
+
+use std::time::Duration;
+
+/// Counts what the web side does. Called on the hot path: must not block.
+pub trait IngestMetrics: Send + Sync {
+    /// A request to `/in/…` was answered. `source` is `-` when the token is unknown; `reason` is `ok`, `probe`, `duplicate`
+    /// or a word of [`crate::web::error::Refusal::reason`].
+    fn answered(&self, source: &str, status: u16, reason: &'static str, took: Duration);
+
+    /// A connection ended otherwise than by both sides being done: `head_timeout`, `head_too_large`, `malformed`,
+    /// `incomplete`, `other`.
+    fn connection_broken(&self, reason: &'static str);
+}
+
+/// Counts nothing.
+pub struct NoMetrics;
+
+impl IngestMetrics for NoMetrics {
+    fn answered(&self, _: &str, _: u16, _: &'static str, _: Duration) {}
+    fn connection_broken(&self, _: &'static str) {}
+}

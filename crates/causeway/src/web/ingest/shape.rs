@@ -1,0 +1,186 @@
+//! What can be told of a body from its outside: its kind, how many fields it has, how deep it nests.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use super::config::Limits;
+use crate::web::error::Refusal;
+
+/// How a body is written, as far as it matters at the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Form,
+    Multipart,
+    Json,
+    /// Text of another kind; the decoder says what is wrong with it.
+    Other,
+}
+
+/// By content type, and where that says nothing, by the first byte. `Err` for what cannot be text.
+pub(super) fn kind(headers: &HeaderMap, body: &[u8]) -> Result<Kind, Refusal> {
+    if headers.get(header::CONTENT_ENCODING).is_some_and(is_compressed) {
+        return Err(Refusal::Unsupported);
+    }
+    let media = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    match media.as_str() {
+        "application/x-www-form-urlencoded" => return Ok(Kind::Form),
+        "multipart/form-data" => return Ok(Kind::Multipart),
+        "application/json" | "text/json" => return Ok(Kind::Json),
+        "application/pdf" | "application/zip" | "application/gzip" => return Err(Refusal::Unsupported),
+        _ => {}
+    }
+    if media.ends_with("+json") {
+        return Ok(Kind::Json);
+    }
+    if ["image/", "audio/", "video/", "font/"]
+        .iter()
+        .any(|family| media.starts_with(family))
+    {
+        return Err(Refusal::Unsupported);
+    }
+    Ok(match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{' | b'[') => Kind::Json,
+        Some(b'<') | None => Kind::Other,
+        Some(_) => Kind::Form,
+    })
+}
+
+fn is_compressed(value: &HeaderValue) -> bool {
+    !value.as_bytes().eq_ignore_ascii_case(b"identity") && !value.is_empty()
+}
+
+/// Refuses what is over the limits, without building anything.
+pub(super) fn check(kind: Kind, query: &str, body: &[u8], limits: &Limits) -> Result<(), Refusal> {
+    let (mut pairs, mut depth) = count_pairs(query.as_bytes());
+    match kind {
+        Kind::Form => {
+            let (more, deeper) = count_pairs(body);
+            pairs += more;
+            depth = depth.max(deeper);
+        }
+        Kind::Json => depth = depth.max(json_depth(body)),
+        Kind::Multipart | Kind::Other => {}
+    }
+    if pairs > limits.pairs as usize {
+        return Err(Refusal::TooLarge("pairs"));
+    }
+    if depth > limits.depth as usize {
+        return Err(Refusal::TooLarge("depth"));
+    }
+    Ok(())
+}
+
+/// How many pairs a form has, and the most `[` in one name.
+fn count_pairs(form: &[u8]) -> (usize, usize) {
+    let mut pairs = 0;
+    let mut deepest = 0;
+    for piece in form.split(|byte| *byte == b'&') {
+        if piece.is_empty() {
+            continue;
+        }
+        pairs += 1;
+        let name = piece.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let raw = name.iter().filter(|byte| **byte == b'[').count();
+        let escaped = name
+            .windows(3)
+            .filter(|three| three.eq_ignore_ascii_case(b"%5b"))
+            .count();
+        deepest = deepest.max(raw + escaped);
+    }
+    (pairs, deepest)
+}
+
+/// The deepest nesting of brackets outside of strings.
+fn json_depth(json: &[u8]) -> usize {
+    let mut depth = 0_usize;
+    let mut deepest = 0;
+    let mut in_string = false;
+    let mut escaped = false;
+    for byte in json {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_and_brackets_of_a_form_are_counted() {
+        for (form, expected) in [
+            ("", (0, 0)),
+            ("&&", (0, 0)),
+            ("a=1", (1, 0)),
+            ("a=1&b[c]=2&", (2, 1)),
+            ("a%5Bb%5d%5bc%5D=[[[[", (1, 2)),
+            ("a[[[[", (1, 4)),
+        ] {
+            assert_eq!(count_pairs(form.as_bytes()), expected, "{form}");
+        }
+    }
+
+    #[test]
+    fn json_depth_ignores_brackets_in_strings() {
+        for (json, expected) in [
+            ("", 0),
+            ("1", 0),
+            ("[]", 1),
+            (r#"{"a":[{}]}"#, 3),
+            (r#"{"a":"[[[\"[["}"#, 1),
+            (r#"["\\",[]]"#, 2),
+            ("]]]][[", 2),
+        ] {
+            assert_eq!(json_depth(json.as_bytes()), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_kind_follows_the_content_type_and_then_the_first_byte() {
+        for (media, body, expected) in [
+            (
+                Some("application/x-www-form-urlencoded; charset=utf-8"),
+                "{",
+                Ok(Kind::Form),
+            ),
+            (Some("Application/JSON"), "a=1", Ok(Kind::Json)),
+            (Some("application/cloudevents+json"), "", Ok(Kind::Json)),
+            (Some("multipart/form-data; boundary=x"), "", Ok(Kind::Multipart)),
+            (Some("text/plain"), " \n[1]", Ok(Kind::Json)),
+            (Some("application/octet-stream"), "a=1", Ok(Kind::Form)),
+            (Some("application/xml"), "<a/>", Ok(Kind::Other)),
+            (None, "{}", Ok(Kind::Json)),
+            (None, "", Ok(Kind::Other)),
+            (Some("image/png"), "{}", Err(Refusal::Unsupported)),
+            (Some("application/pdf"), "%PDF", Err(Refusal::Unsupported)),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(media) = media {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+            }
+            assert_eq!(kind(&headers, body.as_bytes()), expected, "{media:?} {body}");
+        }
+    }
+}

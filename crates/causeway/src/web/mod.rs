@@ -1,0 +1,12 @@
+//! The HTTP side of the program: what comes in ([`ingest`]) and what watches it ([`health`]). [`serve`] runs both, and
+//! whatever other pages are merged in, on the sockets it is given.
+
+pub mod error;
+pub mod health;
+pub mod ingest;
+mod secrets;
+mod serve;
+pub mod verify;
+
+pub use secrets::Secrets;
+pub use serve::{Limits, serve};
