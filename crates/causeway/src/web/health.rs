@@ -43,7 +43,6 @@ impl Health {
     }
 }
 
-#[expect(clippy::unused_async, reason = "axum takes only async functions")]
 async fn live() -> Response {
     json(StatusCode::OK, r#"{"live":true}"#.to_owned())
 }
@@ -54,7 +53,6 @@ struct Ready {
     reasons: Vec<Reason>,
 }
 
-#[expect(clippy::unused_async, reason = "axum takes only async functions")]
 async fn ready(State(health): State<Health>) -> Response {
     let reasons = (health.red)();
     let status = if reasons.is_empty() {
@@ -75,7 +73,6 @@ async fn ready(State(health): State<Health>) -> Response {
     }
 }
 
-#[expect(clippy::unused_async, reason = "axum takes only async functions")]
 async fn metrics(State(health): State<Health>) -> Response {
     let mut response = Response::new(Body::from((health.metrics)()));
     response.headers_mut().insert(

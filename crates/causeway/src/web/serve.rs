@@ -85,7 +85,6 @@ pub async fn serve(
 }
 
 /// Answers for every path that nobody serves, in the same words as for an unknown token.
-#[expect(clippy::unused_async, reason = "axum takes only async functions")]
 async fn not_found() -> Refusal {
     Refusal::NotFound
 }

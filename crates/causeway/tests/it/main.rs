@@ -9,4 +9,5 @@
 
 mod amqp;
 mod direction;
+mod ingest;
 mod rig;

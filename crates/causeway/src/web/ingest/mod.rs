@@ -154,7 +154,9 @@ async fn answer(
             } else {
                 debug!("A request named no source.");
             }
-            body::drain(&mut body, &parts.headers).await;
+            if !matches!(refusal, Refusal::Slow | Refusal::Broken) {
+                body::drain(&mut body, &parts.headers).await;
+            }
             (refusal.reason(), refusal.into_response())
         }
     };
@@ -179,12 +181,6 @@ async fn take(
         Method::GET if listener.probes && query.is_empty() && body.is_end_stream() => return Ok(Done::Probe),
         Method::GET | Method::POST => {}
         _ => return Err(Refusal::Method),
-    }
-    // Two lengths: a proxy in front may have believed the other one.
-    if parts.headers.contains_key(header::CONTENT_LENGTH)
-        && parts.headers.contains_key(header::TRANSFER_ENCODING)
-    {
-        return Err(Refusal::Broken);
     }
     listener.check_credentials(&parts.headers)?;
     let max_bytes = listener.limits.body_kb as usize * 1024;

@@ -85,7 +85,7 @@ fn count_pairs(form: &[u8]) -> (usize, usize) {
         }
         pairs += 1;
         let name = piece.split(|byte| *byte == b'=').next().unwrap_or_default();
-        let raw = name.iter().filter(|byte| **byte == b'[').count();
+        let raw = name.split(|byte| *byte == b'[').count() - 1;
         let escaped = name
             .windows(3)
             .filter(|three| three.eq_ignore_ascii_case(b"%5b"))

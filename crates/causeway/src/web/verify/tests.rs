@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use causeway_connect::config::ConfigError;
 
 use super::*;
 

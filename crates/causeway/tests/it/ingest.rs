@@ -1,0 +1,13 @@
+//! The HTTP listener on real sockets, with a pretend inbox behind it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly; the exemption for tests does not reach functions beside them"
+)]
+
+mod answers;
+mod credentials;
+mod hostile;
+mod rig;
+mod watching;

@@ -1,0 +1,278 @@
+//! What is stored, and what the sender is told.
+
+use causeway_core::store::StoreError;
+use tokio::io::AsyncWriteExt;
+
+use super::rig::{BASE, TOKEN, listener, read, request, start, start_gated};
+
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
+const JSON: &str = "Content-Type: application/json";
+
+#[tokio::test]
+async fn a_request_is_answered_when_it_is_stored_and_not_before() {
+    let rig = start_gated(BASE).await;
+    let target = format!("/in/{TOKEN}");
+    let mut stream = rig
+        .open(request("POST", &target, &[FORM], "contact[id]=5").as_bytes())
+        .await;
+    rig.inbox.entered.acquire().await.unwrap().forget();
+    assert!(rig.stored().is_empty());
+    let early = stream.try_read(&mut [0; 1]).unwrap_err();
+    assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
+    rig.inbox.gate.add_permits(1);
+    let answer = read(&mut stream).await;
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (200, r#"{"status":"ok","reference":"1"}"#)
+    );
+    assert!(answer.head.contains("content-type: application/json"));
+    assert_eq!(rig.stored().len(), 1);
+}
+
+#[tokio::test]
+async fn whatever_the_method_and_type_the_bytes_are_kept_as_they_came() {
+    // method, query, header, body
+    for (method, query, header, body) in [
+        ("GET", "?email=ann%40example.org&a[]=1", "X-Nothing: 1", ""),
+        ("POST", "", FORM, "contact[email]=ann@example.org&"),
+        ("POST", "?from=query", FORM, "contact%5Bid%5D=5"),
+        (
+            "POST",
+            "",
+            "content-type: Application/JSON; charset=utf-8",
+            r#"{"contact":{"id":5}}"#,
+        ),
+        ("POST", "", "X-Nothing: 1", r#"{"contact":{"id":5}}"#),
+        ("POST", "?only=query", "X-Nothing: 1", ""),
+        ("POST", "", "Content-Type: text/plain", "a=1"),
+        ("POST", "", "Content-Type: application/xml", "<contact/>"),
+        // Nobody would send these again: they are kept, and shown as dead.
+        ("POST", "", JSON, r#"{"broken":"#),
+        ("POST", "", JSON, "\0\u{1}"),
+        ("POST", "", "Content-Type: multipart/form-data", "no boundary"),
+        ("POST", "", "Content-Type: nonsense", "%%%"),
+    ] {
+        let rig = start(BASE).await;
+        let answer = rig
+            .send(method, &format!("/in/{TOKEN}{query}"), &[header], body)
+            .await;
+        assert_eq!(answer.status, 200, "{method} {query} {header} {body}");
+        let stored = rig.stored();
+        assert_eq!(stored.len(), 1);
+        assert_eq!(stored[0].body, body.as_bytes());
+        assert_eq!(&*stored[0].source, "forms");
+        assert_eq!(stored[0].meta.method.as_deref(), Some(method));
+        assert_eq!(stored[0].meta.query.as_deref(), query.strip_prefix('?'));
+        let kept = stored[0].meta.content_type.as_deref();
+        let sent = header
+            .split_once(": ")
+            .filter(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        assert_eq!(kept, sent.map(|(_, value)| value));
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_gets_the_answer_of_the_first() {
+    let rig = start(BASE).await;
+    let first = rig
+        .post(&[FORM], "transactionid=7&contact[id]=5&fields[0][id]=1")
+        .await;
+    rig.post(&[FORM], "transactionid=8&contact[id]=5").await;
+    // The same transaction, written another way.
+    let again = rig
+        .post(&[JSON], r#"{"transactionid":7,"contact":{"id":5}}"#)
+        .await;
+    assert_eq!((again.status, &again.body), (200, &first.body));
+    assert_eq!(rig.last_reason(), "duplicate");
+}
+
+#[tokio::test]
+async fn a_sender_s_id_is_remembered_for_good_and_bare_bytes_for_a_while() {
+    let rig = start(BASE).await;
+    rig.post(&[FORM], "transactionid=7").await;
+    rig.post(&[FORM], "contact[id]=5").await;
+    let windows: Vec<_> = rig.stored().iter().map(|row| row.dedup_window_ms).collect();
+    assert_eq!(windows, [None, Some(86_400_000)]);
+    let rig = start(&format!("{BASE}dedup_window_s = 60")).await;
+    rig.post(&[FORM], "contact[id]=5").await;
+    assert_eq!(rig.stored()[0].dedup_window_ms, Some(60_000));
+}
+
+#[tokio::test]
+async fn a_connection_serves_several_requests() {
+    let rig = start(BASE).await;
+    let mut all = String::new();
+    for number in 0..3 {
+        let one = request("POST", &format!("/in/{TOKEN}"), &[FORM], &format!("n={number}"));
+        // The last one says that it is the last.
+        all.push_str(&if number < 2 {
+            one.replace("Connection: close\r\n", "")
+        } else {
+            one
+        });
+    }
+    let answer = rig.raw(all.as_bytes()).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body.matches("HTTP/1.1 200").count(), 2);
+    assert_eq!(rig.stored().len(), 3);
+}
+
+#[tokio::test]
+async fn probes_are_answered_when_enabled_and_store_nothing() {
+    for (probes, head, get) in [(true, 200, 200), (false, 405, 400)] {
+        let rig = start(&format!("{BASE}probes = {probes}")).await;
+        let target = format!("/in/{TOKEN}");
+        assert_eq!(rig.send("HEAD", &target, &[], "").await.status, head);
+        assert_eq!(rig.send("GET", &target, &[], "").await.status, get);
+        // Data is data, probes or not.
+        assert_eq!(rig.send("GET", &target, &[FORM], "a=1").await.status, 200);
+        assert_eq!(rig.stored().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn nothing_at_all_is_refused() {
+    let rig = start(BASE).await;
+    let answer = rig.post(&[FORM], "").await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.body, r#"{"status":"error","error":"no data"}"#);
+}
+
+#[tokio::test]
+async fn other_methods_are_told_which_ones_work() {
+    let rig = start(BASE).await;
+    for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
+        let answer = rig.send(method, &format!("/in/{TOKEN}"), &[], "").await;
+        assert_eq!(answer.status, 405, "{method}");
+        assert!(answer.head.contains("allow: get, head, post"), "{}", answer.head);
+    }
+    assert!(rig.stored().is_empty());
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_means_come_again() {
+    let broken: [fn() -> StoreError; 2] = [
+        || StoreError::Unavailable("the disk is full".to_owned()),
+        || StoreError::Failed("a bug".to_owned()),
+    ];
+    for error in broken {
+        let rig = start(BASE).await;
+        *rig.inbox.broken.lock().unwrap() = Some(error);
+        let answer = rig.post(&[FORM], "a=1").await;
+        assert_eq!(answer.status, 503);
+        assert!(answer.head.contains("retry-after: 5"));
+        assert!(!answer.body.contains("disk") && !answer.body.contains("bug"));
+        *rig.inbox.broken.lock().unwrap() = None;
+        assert_eq!(rig.post(&[FORM], "a=1").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_takes_too_long_means_come_again() {
+    let rig = start_gated(BASE).await;
+    let answer = rig.post(&[FORM], "a=1").await;
+    assert_eq!((answer.status, rig.last_reason()), (503, "unavailable"));
+}
+
+#[tokio::test]
+async fn one_source_cannot_send_more_at_once_than_it_may() {
+    let hubspot = "signature = { scheme = \"hubspot-v3\", secrets = \"s\", public_url = \"https://hub.example.org\" }\n";
+    for (more, status) in [("", 429), (hubspot, 503)] {
+        let toml = format!("{BASE}{more}limits = {{ concurrency = 1, body_timeout_s = 5 }}");
+        let rig = start(&toml).await;
+        // The first holds the only slot while its body is on the way.
+        let head = format!(
+            "POST /in/{TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\na"
+        );
+        let mut first = rig.open(head.as_bytes()).await;
+        // Whether the first has been seen cannot be asked, so ask until the second is refused.
+        let answer = loop {
+            let answer = rig.post(&[FORM], "b=1").await;
+            if rig.last_reason() == "busy" {
+                break answer;
+            }
+        };
+        assert_eq!(answer.status, status);
+        assert!(answer.head.contains("retry-after: 1"));
+        first.write_all(b"=1").await.unwrap();
+        let finished = read(&mut first).await.status;
+        assert_ne!(finished, status, "the first is not refused for being busy");
+    }
+}
+
+#[tokio::test]
+async fn what_is_over_a_limit_is_told_so_and_not_stored() {
+    let toml = format!("{BASE}limits = {{ body_kb = 1, pairs = 3, depth = 2 }}");
+    for (header, body, reason) in [
+        (FORM, format!("a={}", "x".repeat(2000)), "body"),
+        (FORM, "a=1&b=1&c=1&d=1".to_owned(), "pairs"),
+        (FORM, "a[b][c][d]=1".to_owned(), "depth"),
+        (FORM, "a%5Bb%5D%5Bc%5D%5bd%5D=1".to_owned(), "depth"),
+        (JSON, "[[[]]]".to_owned(), "depth"),
+    ] {
+        let rig = start(&toml).await;
+        let answer = rig.post(&[header], &body).await;
+        assert_eq!((answer.status, rig.last_reason()), (413, reason));
+        assert!(rig.stored().is_empty());
+    }
+    let rig = start(&toml).await;
+    let chunked = format!(
+        "POST /in/{TOKEN} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+        format!("320\r\n{}\r\n", "x".repeat(800)).repeat(2)
+    );
+    assert_eq!(rig.raw(chunked.as_bytes()).await.status, 413);
+    assert_eq!(rig.post(&[FORM], "a=1&b[c][d]=2&e=3").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_cannot_be_text_is_unsupported() {
+    let rig = start(BASE).await;
+    for header in [
+        "Content-Type: image/png",
+        "Content-Type: Application/PDF",
+        "Content-Encoding: gzip",
+        "Content-Encoding: br",
+    ] {
+        let answer = rig.post(&[header], "a=1").await;
+        assert_eq!(answer.status, 415, "{header}");
+        assert!(answer.head.contains("accept-encoding: identity"));
+    }
+    assert_eq!(rig.post(&["Content-Encoding: identity"], "a=1").await.status, 200);
+}
+
+#[test]
+fn a_configuration_that_lets_in_too_much_or_nothing_is_refused() {
+    for (toml, part) in [
+        ("preset = \"generic\"\ntoken = \"short\"", "fewer than 22"),
+        (
+            "preset = \"generic\"\ntoken = \"a/b-is-not-good-in-a-path\"",
+            "other characters",
+        ),
+        ("preset = \"generic\"\ntoken = []", "empty"),
+        ("preset = \"generic\"\ntoken = [\"\"]", "empty"),
+        ("preset = \"other\"\ntoken = \"x\"", "other"),
+        ("preset = \"generic\"", "token"),
+        ("preset = \"generic\"\ntoken = \"x\"\nunknown = 1", "unknown"),
+    ] {
+        let error = listener(toml).map(|_| ()).unwrap_err();
+        assert!(error.contains(part), "{toml}: {error}");
+    }
+    for (more, part) in [
+        ("allow_ips = [\"nowhere\"]", "nowhere"),
+        ("limits = { body_kb = 0 }", "body_kb"),
+        (
+            "header_secret = { name = \"x y\", secrets = \"s\" }",
+            "header_secret.name",
+        ),
+        ("header_secret = { name = \"x\", secrets = \"\" }", "empty"),
+        ("basic = { user = \"a:b\", password = \"s\" }", "colon"),
+        (
+            "basic = { user = \"a\", password = \"s\" }\nheader_secret = { name = \"Authorization\", secrets = \"s\" }",
+            "basic",
+        ),
+    ] {
+        let error = listener(&format!("{BASE}{more}")).map(|_| ()).unwrap_err();
+        assert!(error.contains(part), "{more}: {error}");
+    }
+    assert!(listener("preset = \"generic\"\ntoken = \"hs\"\ninsecure_token = true").is_ok());
+}

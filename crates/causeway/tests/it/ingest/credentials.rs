@@ -1,0 +1,240 @@
+//! Who may send.
+
+use causeway_core::clock::Timestamp;
+
+use super::rig::{BASE, TOKEN, listener, start};
+
+const FORM: &str = "contact%5Bid%5D=7&contact%5Bemail%5D=jane%40example.com";
+const HEX: &str = "fd89f19f3b943f5d781faff22bee8bd9363591bd46dc5750907ab2286423d9ec";
+const BASE64_OF_BODY: &str = "FE8cNy9B1ZS1HTfGDNDUwNLfNkGyvl1A49MSEdRFff8=";
+
+#[tokio::test]
+async fn an_unknown_token_looks_like_a_page_that_is_not_there() {
+    let rig = start(BASE).await;
+    let nowhere = rig.send("POST", "/elsewhere", &[], "a=1").await;
+    assert_eq!(nowhere.status, 404);
+    let upper = TOKEN.to_uppercase();
+    let slash = format!("{TOKEN}/");
+    for token in ["", "x", &TOKEN[..24], &upper, &slash, "%5A", "../livez", "a/b"] {
+        let answer = rig.send("POST", &format!("/in/{token}"), &[], "a=1").await;
+        let same = (answer.status, &answer.body, answer.head.lines().count());
+        assert_eq!(
+            same,
+            (404, &nowhere.body, nowhere.head.lines().count()),
+            "{token}"
+        );
+    }
+    assert!(rig.stored().is_empty());
+}
+
+#[tokio::test]
+async fn the_old_and_the_new_token_are_valid_at_once_until_the_old_one_goes() {
+    let rig = start(
+        "preset = \"generic\"\ntoken = [\"old-token-of-24-characters\", \"new-token-of-24-characters\"]",
+    )
+    .await;
+    for token in ["old", "new"] {
+        let target = format!("/in/{token}-token-of-24-characters");
+        assert_eq!(rig.send("POST", &target, &[], "a=1").await.status, 200);
+    }
+    let newer = listener("preset = \"generic\"\ntoken = \"new-token-of-24-characters\"").unwrap();
+    rig.ingest.replace(vec![newer]).unwrap();
+    for (token, status) in [("old", 404), ("new", 200)] {
+        let target = format!("/in/{token}-token-of-24-characters");
+        assert_eq!(rig.send("POST", &target, &[], "a=1").await.status, status);
+    }
+    let twice = vec![listener(BASE).unwrap(), listener(BASE).unwrap()];
+    assert!(
+        rig.ingest
+            .replace(twice)
+            .unwrap_err()
+            .to_string()
+            .contains("same token")
+    );
+}
+
+#[tokio::test]
+async fn basic_has_to_be_right() {
+    let rig = start(&format!(
+        "{BASE}basic = {{ user = \"hub\", passwords = [\"one\", \"two\"] }}"
+    ))
+    .await;
+    // hub:one, hub:two, hub:six, one:one, hub:
+    for (header, status) in [
+        ("Authorization: Basic aHViOm9uZQ==", 200),
+        ("authorization: basic aHViOnR3bw==", 200),
+        ("Authorization: Basic aHViOnNpeA==", 401),
+        ("Authorization: Basic b25lOm9uZQ==", 401),
+        ("Authorization: Basic aHViOg==", 401),
+        ("Authorization: Basic", 401),
+        ("Authorization: Basic %%%", 401),
+        ("Authorization: Bearer aHViOm9uZQ==", 401),
+        ("X-Nothing: 1", 401),
+    ] {
+        let answer = rig.post(&[header], "a=1").await;
+        assert_eq!(answer.status, status, "{header}");
+        assert_eq!(answer.head.contains("www-authenticate: basic"), status == 401);
+    }
+    assert_eq!(rig.stored().len(), 2);
+}
+
+#[tokio::test]
+async fn a_header_secret_has_to_be_right() {
+    let rig = start(&format!(
+        "{BASE}header_secret = {{ name = \"Authorization\", secrets = [\"first secret\", \"second secret\"] }}"
+    ))
+    .await;
+    for (header, status) in [
+        ("Authorization: first secret", 200),
+        ("Authorization: second secret", 200),
+        ("Authorization: first secre", 401),
+        ("Authorization: first secret2", 401),
+        ("Authorization:", 401),
+        ("X-Other: first secret", 401),
+    ] {
+        let answer = rig.post(&[header], "a=1").await;
+        assert_eq!(answer.status, status, "{header}");
+        assert!(!answer.head.contains("www-authenticate"));
+    }
+}
+
+#[tokio::test]
+async fn only_listed_addresses_may_send() {
+    for (more, header, status) in [
+        ("allow_ips = [\"127.0.0.1\"]", "X-Nothing: 1", 200),
+        (
+            "allow_ips = [\"192.0.2.0/24\", \"127.0.0.0/8\"]",
+            "X-Nothing: 1",
+            200,
+        ),
+        (
+            "allow_ips = [\"192.0.2.0/24\", \"2001:db8::/32\"]",
+            "X-Nothing: 1",
+            403,
+        ),
+        // What the caller says of itself counts only when a proxy in front is trusted…
+        (
+            "allow_ips = [\"192.0.2.0/24\"]",
+            "X-Forwarded-For: 192.0.2.7",
+            403,
+        ),
+        (
+            "allow_ips = [\"192.0.2.0/24\"]\ntrust_forwarded_for = true",
+            "X-Forwarded-For: 192.0.2.7",
+            200,
+        ),
+        (
+            "allow_ips = [\"192.0.2.0/24\"]\ntrust_forwarded_for = true",
+            "X-Forwarded-For: ::ffff:192.0.2.7",
+            200,
+        ),
+        // …and then only what that proxy added.
+        (
+            "allow_ips = [\"192.0.2.0/24\"]\ntrust_forwarded_for = true",
+            "X-Forwarded-For: 192.0.2.7, 198.51.100.1",
+            403,
+        ),
+        (
+            "allow_ips = [\"192.0.2.0/24\"]\ntrust_forwarded_for = true",
+            "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-For: 198.51.100.1",
+            403,
+        ),
+    ] {
+        let rig = start(&format!("{BASE}{more}")).await;
+        assert_eq!(rig.post(&[header], "a=1").await.status, status, "{more} {header}");
+    }
+}
+
+#[tokio::test]
+async fn every_signature_scheme_works_over_the_wire() {
+    let hubspot = "scheme = \"hubspot-v3\", public_url = \"https://hub.example.com\"";
+    let schemes: [(&str, Vec<String>); 6] = [
+        (
+            "scheme = \"stripe-like\"",
+            vec![format!("Stripe-Signature: t=1700000000,v1={HEX},v0=1")],
+        ),
+        (
+            "scheme = \"mailchimp\"",
+            vec![format!("X-Mailchimp-Signature: t=1700000000,v1={HEX}")],
+        ),
+        (
+            hubspot,
+            vec![
+                "X-HubSpot-Signature-v3: msmt5pqcnne9oSg7tjks4IAehV8T1ZOboCsvoUoeokI=".into(),
+                "X-HubSpot-Request-Timestamp: 1700000000000".into(),
+            ],
+        ),
+        (
+            "scheme = \"typeform\"",
+            vec![format!("Typeform-Signature: sha256={BASE64_OF_BODY}")],
+        ),
+        (
+            "scheme = \"mautic\"",
+            vec![format!("Webhook-Signature: {BASE64_OF_BODY}")],
+        ),
+        (
+            "scheme = \"customer-io\"",
+            vec![
+                "X-CIO-Signature: 60c3de802bade8469586a47c0d0732b91bb9ed4969dd04d3318643fd4ec46872".into(),
+                "X-CIO-Timestamp: 1700000000".into(),
+            ],
+        ),
+    ];
+    for (scheme, headers) in schemes {
+        let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+        let config = |secrets: &str| {
+            format!(
+                "preset = \"generic\"\ntoken = \"hs\"\ninsecure_token = true\nsignature = {{ {scheme}, secrets = {secrets} }}"
+            )
+        };
+        let rig = start(&config("[\"new\", \"testsecret\"]")).await;
+        rig.clock.set(Timestamp::from_second(1_700_000_100).unwrap());
+        for (body, headers, status) in [
+            (FORM, &headers[..], 200),
+            ("contact%5Bid%5D=8", &headers[..], 401),
+            (FORM, &[], 401),
+        ] {
+            let answer = rig.send("POST", "/in/hs", headers, body).await;
+            assert_eq!(answer.status, status, "{scheme} {body}");
+        }
+        if headers.len() > 1 || headers[0].contains("t=") {
+            rig.clock.set(Timestamp::from_second(1_700_000_301).unwrap());
+            assert_eq!(
+                rig.send("POST", "/in/hs", &headers, FORM).await.status,
+                401,
+                "{scheme}"
+            );
+            assert_eq!(rig.last_reason(), "signature_stale");
+        }
+        let wrong = start(&config("\"other\"")).await;
+        wrong.clock.set(Timestamp::from_second(1_700_000_100).unwrap());
+        assert_eq!(
+            wrong.send("POST", "/in/hs", &headers, FORM).await.status,
+            401,
+            "{scheme}"
+        );
+        assert_eq!((rig.stored().len(), wrong.stored().len()), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_signed_id_tells_repeats_whatever_the_body_says() {
+    let rig = start(&format!(
+        "{BASE}signature = {{ scheme = \"standard-webhooks\", secrets = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\" }}"
+    ))
+    .await;
+    rig.clock.set(Timestamp::from_second(1_614_265_330).unwrap());
+    let headers = [
+        "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp: 1614265330",
+        "webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    ];
+    let body = r#"{"test": 2432232314}"#;
+    let first = rig.post(&headers, body).await;
+    let again = rig
+        .send("POST", &format!("/in/{TOKEN}?try=2"), &headers, body)
+        .await;
+    assert_eq!((first.status, &first.body), (200, &again.body));
+    assert_eq!(rig.last_reason(), "duplicate");
+    assert_eq!(rig.stored()[0].dedup_window_ms, None);
+}

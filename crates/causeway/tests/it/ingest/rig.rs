@@ -1,0 +1,244 @@
+//! A listener on a free port, a pretend inbox, and a client that sends any bytes.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use causeway::web::{
+    self, Limits,
+    health::{Health, Reason},
+    ingest::{Config, Ingest, IngestMetrics, Listener},
+};
+use causeway_core::{
+    envelope::Envelope,
+    id::InboxId,
+    source::{Accept, Stop},
+    store::{Accepted, StoreError},
+};
+use causeway_testkit::clock::TestClock;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinHandle,
+};
+
+pub(super) const TOKEN: &str = "Zx9-test-token-of-24-char";
+pub(super) const BASE: &str = "preset = \"sync-to-third-party\"\ntoken = \"Zx9-test-token-of-24-char\"\n";
+
+/// Keeps what it accepts, as the store would.
+pub(super) struct Inbox {
+    pub rows: Mutex<Vec<Envelope>>,
+    seen: Mutex<HashMap<[u8; 16], InboxId>>,
+    pub broken: Mutex<Option<fn() -> StoreError>>,
+    /// Each accept takes one permit when it starts to wait…
+    pub entered: Semaphore,
+    /// …and needs one of these to finish, unless it is closed.
+    pub gate: Semaphore,
+}
+
+#[async_trait]
+impl Accept for Inbox {
+    async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError> {
+        self.entered.add_permits(1);
+        if let Ok(permit) = self.gate.acquire().await {
+            permit.forget();
+        }
+        if let Some(error) = *self.broken.lock().unwrap() {
+            return Err(error());
+        }
+        let mut accepted = Vec::new();
+        for envelope in envelopes {
+            let mut seen = self.seen.lock().unwrap();
+            let next = InboxId(i64::try_from(seen.len()).unwrap() + 1);
+            let duplicate = seen.contains_key(&envelope.dedup);
+            let id = *seen.entry(envelope.dedup).or_insert(next);
+            accepted.push(Accepted { id, duplicate });
+            self.rows.lock().unwrap().push(envelope);
+        }
+        Ok(accepted)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Counted {
+    pub answers: Mutex<Vec<(String, u16, &'static str)>>,
+    pub broken: Mutex<Vec<&'static str>>,
+}
+
+impl IngestMetrics for Counted {
+    fn answered(&self, source: &str, status: u16, reason: &'static str, _: Duration) {
+        self.answers
+            .lock()
+            .unwrap()
+            .push((source.to_owned(), status, reason));
+    }
+    fn connection_broken(&self, reason: &'static str) {
+        self.broken.lock().unwrap().push(reason);
+    }
+}
+
+pub(super) struct Rig {
+    pub addr: SocketAddr,
+    pub inbox: Arc<Inbox>,
+    pub clock: Arc<TestClock>,
+    pub counted: Arc<Counted>,
+    pub ingest: Arc<Ingest>,
+    pub red: Arc<Mutex<Vec<Reason>>>,
+    pub stop: Stop,
+    pub ended: JoinHandle<()>,
+}
+
+pub(super) fn listener(toml: &str) -> Result<Listener, String> {
+    let config: Config = toml::from_str(toml).map_err(|error| error.to_string())?;
+    Listener::new("forms".into(), &config, Path::new(".")).map_err(|error| error.to_string())
+}
+
+/// `toml` holds the keys of the one listener.
+pub(super) async fn start(toml: &str) -> Rig {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = socket.local_addr().unwrap();
+    let inbox = Arc::new(Inbox {
+        rows: Mutex::default(),
+        seen: Mutex::default(),
+        broken: Mutex::default(),
+        entered: Semaphore::new(0),
+        gate: Semaphore::new(0),
+    });
+    inbox.gate.close();
+    start_with(socket, addr, toml, inbox)
+}
+
+/// As [`start`], and accepting waits for `inbox.gate`.
+pub(super) async fn start_gated(toml: &str) -> Rig {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = socket.local_addr().unwrap();
+    let inbox = Arc::new(Inbox {
+        rows: Mutex::default(),
+        seen: Mutex::default(),
+        broken: Mutex::default(),
+        entered: Semaphore::new(0),
+        gate: Semaphore::new(0),
+    });
+    start_with(socket, addr, toml, inbox)
+}
+
+fn start_with(socket: TcpListener, addr: SocketAddr, toml: &str, inbox: Arc<Inbox>) -> Rig {
+    let clock = Arc::new(TestClock::default());
+    let counted = Arc::new(Counted::default());
+    let red = Arc::new(Mutex::new(Vec::new()));
+    let stop = Stop::new();
+    let ingest = Ingest::new(
+        vec![listener(toml).unwrap()],
+        inbox.clone(),
+        clock.clone(),
+        counted.clone(),
+        Duration::from_millis(300),
+    )
+    .unwrap();
+    let reasons = red.clone();
+    let health = Health {
+        red: Arc::new(move || reasons.lock().unwrap().clone()),
+        metrics: Arc::new(|| "causeway_up 1\n".to_owned()),
+    };
+    let limits = Limits {
+        head_timeout: Duration::from_millis(400),
+        grace: Duration::from_secs(5),
+        ..Limits::default()
+    };
+    let ended = tokio::spawn(web::serve(
+        vec![(socket, ingest.routes().merge(health.routes()))],
+        limits,
+        counted.clone(),
+        stop.clone(),
+    ));
+    Rig {
+        addr,
+        inbox,
+        clock,
+        counted,
+        ingest,
+        red,
+        stop,
+        ended,
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Rig {
+    /// Sends the bytes and reads until the other side closes. No status line: status 0.
+    pub async fn raw(&self, bytes: &[u8]) -> Answer {
+        let mut stream = self.open(bytes).await;
+        read(&mut stream).await
+    }
+
+    pub async fn open(&self, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        // The other side may have heard enough and closed: its answer is what counts.
+        drop(stream.write_all(bytes).await);
+        stream
+    }
+
+    /// A request in the usual form; `headers` are whole lines.
+    pub async fn send(&self, method: &str, target: &str, headers: &[&str], body: &str) -> Answer {
+        self.raw(request(method, target, headers, body).as_bytes()).await
+    }
+
+    pub async fn post(&self, headers: &[&str], body: &str) -> Answer {
+        self.send("POST", &format!("/in/{TOKEN}"), headers, body).await
+    }
+
+    pub fn stored(&self) -> Vec<Envelope> {
+        self.inbox.rows.lock().unwrap().clone()
+    }
+
+    pub fn last_reason(&self) -> &'static str {
+        self.counted.answers.lock().unwrap().last().unwrap().2
+    }
+}
+
+pub(super) fn request(method: &str, target: &str, headers: &[&str], body: &str) -> String {
+    let mut text = format!("{method} {target} HTTP/1.1\r\nHost: hub.example.org\r\nConnection: close\r\n");
+    for line in headers {
+        text.push_str(line);
+        text.push_str("\r\n");
+    }
+    if !body.is_empty() {
+        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    text.push_str("\r\n");
+    text.push_str(body);
+    text
+}
+
+pub(super) async fn read(stream: &mut TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    let reading = stream.read_to_end(&mut bytes);
+    match tokio::time::timeout(Duration::from_secs(20), reading).await {
+        // Cut after the answer is as good as closed after it.
+        Ok(_) => {}
+        Err(_) => panic!("no answer, and not closed either"),
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    Answer {
+        status: head
+            .split(' ')
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(0),
+        head: head.to_lowercase(),
+        body: body.to_owned(),
+    }
+}
