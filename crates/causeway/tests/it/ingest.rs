@@ -1,8 +1,6 @@
 //! The HTTP listener on real sockets, with a pretend inbox behind it.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
     reason = "tests may fail loudly; the exemption for tests does not reach functions beside them"
 )]
 

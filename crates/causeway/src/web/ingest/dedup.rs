@@ -25,10 +25,9 @@ pub(super) fn key(
     {
         return (found.key(), None);
     }
-    (
-        digest(&[b"bytes", query.as_bytes(), body]),
-        Some(listener.dedup_window_ms),
-    )
+    // Every message of Proca's names its own action or time: the same bytes never mean something new.
+    let window_ms = (listener.preset != Preset::Proca).then_some(listener.dedup_window_ms);
+    (digest(&[b"bytes", query.as_bytes(), body]), window_ms)
 }
 
 /// The platform's `transactionid` with the contact beside it: nobody has promised that the id is another one

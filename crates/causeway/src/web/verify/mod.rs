@@ -46,10 +46,10 @@ pub struct Config {
 }
 
 /// What a request is checked by.
-pub(crate) struct Request<'a> {
+pub(crate) struct Request<'h, 'a> {
     pub method: &'a str,
     pub path_and_query: &'a str,
-    pub headers: &'a HeaderMap,
+    pub headers: &'h HeaderMap,
     pub body: &'a [u8],
     pub now: Timestamp,
 }
@@ -80,7 +80,7 @@ enum TimestampIn {
 
 impl Verifier {
     /// Whether one of the secrets signed this. Gives the id that was signed, if the scheme has one.
-    pub(crate) fn verify<'a>(&self, request: &Request<'a>) -> Result<Option<&'a str>, Fault> {
+    pub(crate) fn verify<'h>(&self, request: &Request<'h, '_>) -> Result<Option<&'h str>, Fault> {
         let timestamp = match &self.timestamp {
             None => "",
             Some(TimestampIn::Header(name)) => single(request.headers, name).ok_or("signature_missing")?,

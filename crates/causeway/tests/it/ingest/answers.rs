@@ -96,6 +96,9 @@ async fn a_sender_s_id_is_remembered_for_good_and_bare_bytes_for_a_while() {
     let rig = start(&format!("{BASE}dedup_window_s = 60")).await;
     rig.post(&[FORM], "contact[id]=5").await;
     assert_eq!(rig.stored()[0].dedup_window_ms, Some(60_000));
+    let rig = start(&BASE.replace("sync-to-third-party", "proca")).await;
+    rig.post(&[JSON], r#"{"schema":"proca:action:2"}"#).await;
+    assert_eq!(rig.stored()[0].dedup_window_ms, None);
 }
 
 #[tokio::test]
@@ -275,4 +278,38 @@ fn a_configuration_that_lets_in_too_much_or_nothing_is_refused() {
         assert!(error.contains(part), "{more}: {error}");
     }
     assert!(listener("preset = \"generic\"\ntoken = \"hs\"\ninsecure_token = true").is_ok());
+}
+
+#[tokio::test]
+async fn multipart_is_kept_as_the_form_that_it_stands_for() {
+    let rig = start(BASE).await;
+    let part = |disposition: &str, value: &str| {
+        format!("--{{}}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{value}\r\n")
+    };
+    let template = [
+        part("name=\"transactionid\"", "7"),
+        part("name=\"contact[email]\"", "ann+x@example.org"),
+        part("name=\"photo\"; filename=\"me.png\"", "PNG & more=data"),
+        part("name=\"none\"; filename=\"\"", ""),
+        part("name=\"fields[0][value]\"", "a=b&c\r\nd"),
+        "--{}--\r\n".to_owned(),
+    ]
+    .concat();
+    for boundary in ["one", "another"] {
+        let header = format!("Content-Type: multipart/form-data; boundary={boundary}");
+        let answer = rig.post(&[&header], &template.replace("{}", boundary)).await;
+        assert_eq!((answer.status, answer.body.contains("\"1\"")), (200, true));
+    }
+    assert_eq!(rig.last_reason(), "duplicate");
+    let stored = &rig.stored()[0];
+    assert_eq!(
+        stored.body,
+        "transactionid=7&contact%5Bemail%5D=ann%2Bx%40example.org&fields%5B0%5D%5Bvalue%5D=a%3Db%26c%0D%0Ad"
+    );
+    assert_eq!(
+        stored.meta.content_type.as_deref(),
+        Some("application/x-www-form-urlencoded")
+    );
+    assert_eq!(stored.meta.notes, ["1 file(s) left out"]);
+    assert_eq!(stored.dedup_window_ms, None);
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex},
@@ -101,17 +102,9 @@ pub(super) fn listener(toml: &str) -> Result<Listener, String> {
 
 /// `toml` holds the keys of the one listener.
 pub(super) async fn start(toml: &str) -> Rig {
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = socket.local_addr().unwrap();
-    let inbox = Arc::new(Inbox {
-        rows: Mutex::default(),
-        seen: Mutex::default(),
-        broken: Mutex::default(),
-        entered: Semaphore::new(0),
-        gate: Semaphore::new(0),
-    });
-    inbox.gate.close();
-    start_with(socket, addr, toml, inbox)
+    let rig = start_gated(toml).await;
+    rig.inbox.gate.close();
+    rig
 }
 
 /// As [`start`], and accepting waits for `inbox.gate`.
@@ -125,10 +118,6 @@ pub(super) async fn start_gated(toml: &str) -> Rig {
         entered: Semaphore::new(0),
         gate: Semaphore::new(0),
     });
-    start_with(socket, addr, toml, inbox)
-}
-
-fn start_with(socket: TcpListener, addr: SocketAddr, toml: &str, inbox: Arc<Inbox>) -> Rig {
     let clock = Arc::new(TestClock::default());
     let counted = Arc::new(Counted::default());
     let red = Arc::new(Mutex::new(Vec::new()));
@@ -215,7 +204,7 @@ pub(super) fn request(method: &str, target: &str, headers: &[&str], body: &str) 
         text.push_str("\r\n");
     }
     if !body.is_empty() {
-        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        write!(text, "Content-Length: {}\r\n", body.len()).unwrap();
     }
     text.push_str("\r\n");
     text.push_str(body);
@@ -225,11 +214,9 @@ pub(super) fn request(method: &str, target: &str, headers: &[&str], body: &str) 
 pub(super) async fn read(stream: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     let reading = stream.read_to_end(&mut bytes);
-    match tokio::time::timeout(Duration::from_secs(20), reading).await {
-        // Cut after the answer is as good as closed after it.
-        Ok(_) => {}
-        Err(_) => panic!("no answer, and not closed either"),
-    }
+    let ended = tokio::time::timeout(Duration::from_secs(20), reading).await;
+    // Cut after the answer is as good as closed after it.
+    assert!(ended.is_ok(), "no answer, and not closed either");
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     Answer {
