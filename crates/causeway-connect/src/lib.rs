@@ -2,4 +2,6 @@
 
 pub mod config;
 pub mod destination;
+pub mod http;
+pub mod signature;
 pub mod source;

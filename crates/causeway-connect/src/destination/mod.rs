@@ -4,6 +4,7 @@ use causeway_core::{delivery::Delivery, destination::Destination};
 
 use crate::config::{ConfigError, Context};
 
+pub mod fields;
 pub mod null;
 
 /// A kind of destination: what `destination kinds`, `destination sample`, the documentation and the console are made from.

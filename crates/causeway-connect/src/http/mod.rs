@@ -1,0 +1,235 @@
+//! The one HTTP client. Destinations make an [`HttpRequest`] (which can be shown without a client), [`Client::send`]
+//! sends it, and what came of it is an [`Answer`] or a [`Fault`]; both turn into an `Ending`.
+//!
+//! It goes only where [`egress`] allows, follows no redirects, uses no proxy from the environment, and reads at
+//! most [`Answer::BODY_BYTES`] of an answer.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use causeway_core::destination::CheckError;
+use reqwest::{
+    Method,
+    header::{HeaderMap, HeaderName, HeaderValue},
+    redirect,
+};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use url::Url;
+
+use crate::config::ConfigError;
+
+pub mod answer;
+pub mod egress;
+pub mod fault;
+mod tls;
+
+pub use answer::{Answer, classify, retry_after};
+pub use fault::Fault;
+
+use egress::Guard;
+
+/// What a destination may decide about its connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    pub allow_private: bool,
+    pub connect_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            allow_private: false,
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Sends requests. One per destination, so that one slow API never uses up the connections of another.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: reqwest::Client,
+    options: Options,
+}
+
+impl Client {
+    /// Opens no connection. Fails only if TLS cannot be set up at all.
+    pub fn new(options: Options) -> Result<Self, ConfigError> {
+        let guard = Guard {
+            allow_private: options.allow_private,
+        };
+        let tls = tls::config().map_err(|error| ConfigError::new("", format!("setting up TLS: {error}")))?;
+        let inner = reqwest::Client::builder()
+            .tls_backend_preconfigured(rustls::ClientConfig::clone(&tls))
+            .dns_resolver(guard.into_resolver())
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            // Our own schedule decides about repeats, and knows which are safe.
+            .retry(reqwest::retry::never())
+            .connect_timeout(options.connect_timeout)
+            // Every connection that a burst has opened stays for the next one, but not so long that the other side
+            // closes it first: many servers do after 60 s or more, and a request sent at that moment is lost.
+            .pool_max_idle_per_host(1_024)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .tcp_keepalive(Duration::from_secs(30))
+            .user_agent(concat!("Causeway/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| ConfigError::new("", format!("setting up the HTTP client: {error}")))?;
+        Ok(Self { inner, options })
+    }
+
+    /// Sends the request and reads the answer. Safe to drop at any time: the connection is then closed and not
+    /// used again. Has no time limit of its own but that of connecting.
+    pub async fn send(&self, request: &HttpRequest) -> Result<Answer, Fault> {
+        let host = request.host();
+        let guard = Guard {
+            allow_private: self.options.allow_private,
+        };
+        guard.check_literal(&request.url)?;
+        let response = self
+            .inner
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone())
+            .body(request.body.clone())
+            .send()
+            .await
+            .map_err(|error| Fault::from_reqwest(host, self.options.connect_timeout, &error))?;
+        Ok(Answer::read(response).await)
+    }
+
+    /// Connects to the host of `url`, with TLS if it says so, and sends nothing: many endpoints would count even a HEAD.
+    pub async fn check(&self, url: &Url) -> Result<(), CheckError> {
+        let limit = self.options.connect_timeout;
+        let host = url.host_str().unwrap_or_default();
+        match tokio::time::timeout(limit, self.connect_once(host, url)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(fault)) => Err(fault.into()),
+            Err(_) => Err(CheckError::Unavailable(fault::slow_connect(host, limit))),
+        }
+    }
+
+    async fn connect_once(&self, host: &str, url: &Url) -> Result<(), Fault> {
+        let guard = Guard {
+            allow_private: self.options.allow_private,
+        };
+        guard.check_literal(url)?;
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let addresses = guard
+            .resolve(bare, url.port_or_known_default().unwrap_or(443))
+            .await?;
+        let stream = TcpStream::connect(addresses.as_slice())
+            .await
+            .map_err(|error| Fault::from_io(host, &error))?;
+        if url.scheme() == "https" {
+            let broken =
+                |error: &dyn std::fmt::Display| Fault::Unreachable(format!("TLS with {host}: {error}"));
+            let tls = tls::config().map_err(|error| broken(&error))?;
+            let name = ServerName::try_from(bare.to_owned()).map_err(|error| broken(&error))?;
+            tokio_rustls::TlsConnector::from(Arc::clone(&tls))
+                .connect(name, stream)
+                .await
+                .map_err(|error| Fault::from_io(host, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// A request as it will be sent, or shown. Header values that are secret are marked sensitive.
+#[derive(Clone)]
+pub struct HttpRequest {
+    pub method: Method,
+    pub url: Url,
+    /// The path and query hold a secret (a "private" hook URL): show the host only.
+    pub url_is_secret: bool,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl HttpRequest {
+    /// The host, as it may be named in reasons and logs. (Paths and queries may hold secrets and personal data.)
+    pub fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    /// The whole request for a person to read, with `***` for every secret.
+    pub fn preview(&self) -> String {
+        let mut out = format!("{} ", self.method);
+        if self.url_is_secret {
+            out.push_str(&self.url.origin().ascii_serialization());
+            out.push_str("/***");
+        } else {
+            out.push_str(self.url.as_str());
+        }
+        for (name, value) in &self.headers {
+            let value = if value.is_sensitive() {
+                "***".into()
+            } else {
+                String::from_utf8_lossy(value.as_bytes())
+            };
+            // Writing into a String cannot fail.
+            write!(out, "\n{name}: {value}").ok();
+        }
+        if !self.body.is_empty() {
+            out.push_str("\n\n");
+            out.push_str(&String::from_utf8_lossy(&self.body));
+        }
+        out
+    }
+}
+
+/// Reads a URL for a destination: `http` or `https`, with a host, without credentials, and not at a forbidden
+/// address. `allow_http` is implied by `allow_private`. The text of the URL is not in the error.
+pub fn read_url(key: &str, text: &str, allow_private: bool, allow_http: bool) -> Result<Url, ConfigError> {
+    let url =
+        Url::parse(text.trim()).map_err(|error| ConfigError::new(key, format!("not a URL: {error}")))?;
+    match url.scheme() {
+        "https" => {}
+        "http" if allow_private || allow_http => {}
+        "http" => {
+            return Err(
+                ConfigError::new(key, "http:// would send personal data unencrypted")
+                    .hint("use https://, or set allow_http = true if it has to be"),
+            );
+        }
+        other => {
+            return Err(ConfigError::new(
+                key,
+                format!("{other}: is neither https nor http"),
+            ));
+        }
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ConfigError::new(key, "holds a user name or password")
+            .hint("put them into auth = { basic = { user = …, password = { env = … } } }"));
+    }
+    Guard { allow_private }
+        .check_literal(&url)
+        .map_err(|error| ConfigError::new(key, error.to_string()))?;
+    Ok(url)
+}
+
+/// Checks a header of the configuration. Names and values that HTTP does not allow (a line break!) are refused, and
+/// so are headers that the client has to set itself.
+pub fn read_header(
+    key: &str,
+    name: &str,
+    value: &str,
+    secret: bool,
+) -> Result<(HeaderName, HeaderValue), ConfigError> {
+    let header = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| ConfigError::new(key, format!("{name:?} is not a header name")))?;
+    if matches!(
+        header.as_str(),
+        "host" | "content-length" | "transfer-encoding" | "connection" | "upgrade" | "te"
+    ) {
+        return Err(ConfigError::new(key, "this header is set by the client itself"));
+    }
+    let mut value = HeaderValue::from_str(value)
+        .map_err(|_| ConfigError::new(key, "a header value has to be printable ASCII on one line"))?;
+    value.set_sensitive(secret);
+    Ok((header, value))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+use causeway_core::{clock::Timestamp, destination::Outcome};
+use causeway_testkit::fake_api::{FakeApi, Reply};
+use reqwest::header::{LOCATION, RETRY_AFTER};
+
+use super::*;
+
+fn request(url: &str) -> HttpRequest {
+    HttpRequest {
+        method: Method::POST,
+        url: Url::parse(url).unwrap(),
+        url_is_secret: false,
+        headers: HeaderMap::new(),
+        body: Bytes::from_static(b"{}"),
+    }
+}
+
+fn client(allow_private: bool) -> Client {
+    Client::new(Options {
+        allow_private,
+        ..Options::default()
+    })
+    .unwrap()
+}
+
+fn now() -> Timestamp {
+    "2026-03-01T10:00:00Z".parse().unwrap()
+}
+
+#[test]
+fn a_status_means_the_same_everywhere() {
+    let cases: &[(&[u16], &str)] = &[
+        (&[200, 201, 202, 204, 299], "delivered"),
+        (
+            &[300, 301, 302, 303, 304, 307, 308, 401, 402, 403, 407, 426],
+            "halt",
+        ),
+        (
+            &[
+                400, 404, 405, 406, 409, 410, 411, 412, 413, 414, 415, 418, 422, 431, 451, 499,
+            ],
+            "reject",
+        ),
+        (
+            &[
+                408, 421, 423, 425, 429, 500, 501, 502, 503, 504, 520, 599, 600, 999,
+            ],
+            "retry",
+        ),
+    ];
+    for (statuses, expected) in cases {
+        for status in *statuses {
+            let outcome = classify(*status, &HeaderMap::new(), now());
+            assert_eq!(outcome.as_str(), *expected, "{status}");
+            let named = outcome
+                .reason()
+                .is_none_or(|reason| reason.contains(&status.to_string()));
+            assert!(named, "{status}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    let cases = [
+        ("120", Some(120)),
+        (" 7 ", Some(7)),
+        ("0", Some(0)),
+        ("Sun, 01 Mar 2026 10:01:30 GMT", Some(90)),
+        ("Sunday, 01-Mar-26 10:00:05 GMT", Some(5)),
+        ("Sun, 01 Mar 2026 09:00:00 GMT", Some(0)),
+        ("-5", None),
+        ("soon", None),
+        ("", None),
+    ];
+    for (text, seconds) in cases {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(text).unwrap())]);
+        assert_eq!(
+            retry_after(&headers, now()),
+            seconds.map(Duration::from_secs),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_redirect_says_where_to_without_the_query() {
+    let to = "https://www.example.org/path?email=ada@example.org";
+    let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(to))]);
+    let outcome = classify(301, &headers, now());
+    let reason = outcome.reason().unwrap();
+    assert!(
+        reason.contains("https://www.example.org:") && !reason.contains("ada"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn a_private_address_is_not_even_connected_to() {
+    let api = FakeApi::start().await;
+    let by_name = format!("http://localhost:{}/", api.address().port());
+    for url in [api.url("/"), by_name] {
+        let fault = client(false).send(&request(&url)).await.unwrap_err();
+        assert!(matches!(fault, Fault::Forbidden(_)), "{url}: {fault:?}");
+        assert!(matches!(fault.outcome(), Outcome::Halt { .. }));
+        let check = client(false).check(&Url::parse(&url).unwrap()).await;
+        assert!(matches!(check, Err(CheckError::Refused(_))), "{url}: {check:?}");
+    }
+    assert_eq!(api.connections(), 0);
+}
+
+#[tokio::test]
+async fn an_allowed_private_address_is_reached_by_number_and_by_name() {
+    let api = FakeApi::start().await;
+    let by_name = format!("http://localhost:{}/a?b=c", api.address().port());
+    for url in [api.url("/a?b=c"), by_name] {
+        assert_eq!(
+            client(true).send(&request(&url)).await.unwrap().status,
+            200,
+            "{url}"
+        );
+        client(true).check(&Url::parse(&url).unwrap()).await.unwrap();
+    }
+    assert_eq!(api.requests().len(), 2, "check() has sent something");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let api = FakeApi::start().await;
+    api.reply_at("/", Reply::status(307).header("location", &api.url("/there")));
+    let answer = client(true).send(&request(&api.url("/"))).await.unwrap();
+    assert_eq!((answer.status, api.requests().len()), (307, 1));
+}
+
+#[tokio::test]
+async fn a_long_answer_is_cut_and_its_excerpt_is_text() {
+    let api = FakeApi::start().await;
+    let cases: [(Vec<u8>, usize, bool, usize); 5] = [
+        (vec![], 0, true, 0),
+        (b"ok".to_vec(), 2, true, 2),
+        (vec![b'x'; Answer::BODY_BYTES], Answer::BODY_BYTES, true, 2_048),
+        (vec![b'x'; 5_000_000], Answer::BODY_BYTES, false, 2_048),
+        // Each byte that is no UTF-8 becomes three.
+        (vec![0xff; 3_000], 3_000, true, 2_046),
+    ];
+    for (body, kept, complete, excerpt) in cases {
+        api.reply(Reply::status(500).body(body.clone()));
+        let answer = client(true).send(&request(&api.url("/"))).await.unwrap();
+        assert_eq!((answer.body.len(), answer.complete), (kept, complete));
+        let ending = answer.ending(now());
+        assert_eq!(ending.excerpt.unwrap_or_default().len(), excerpt);
+        assert_eq!((ending.outcome.as_str(), ending.status), ("retry", Some(500)));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_keeps_its_status() {
+    let api = FakeApi::start().await;
+    api.reply(Reply::status(201).body("{\"id\":").cut());
+    let answer = client(true).send(&request(&api.url("/"))).await.unwrap();
+    assert_eq!(
+        (answer.status, answer.complete, answer.json()),
+        (201, false, None)
+    );
+    assert_eq!(answer.body, b"{\"id\":");
+}
+
+#[tokio::test]
+async fn faults_are_told_apart_in_words_that_name_the_host_only() {
+    let api = FakeApi::start().await;
+    api.reply_at("/close", Reply::close());
+    api.reply_at("/garbage", Reply::raw("220 mail.example.org ESMTP\r\n"));
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let tls = format!("https://{}/?key=sesame", api.address());
+    let cases = [
+        (
+            api.url("/close?key=sesame"),
+            "127.0.0.1 closed the connection, or answered something that is not HTTP",
+        ),
+        (
+            api.url("/garbage?key=sesame"),
+            "127.0.0.1 closed the connection, or answered something that is not HTTP",
+        ),
+        (
+            format!("http://127.0.0.1:{port}/?key=sesame"),
+            "127.0.0.1 refused the connection",
+        ),
+        (
+            "http://nothing.invalid/?key=sesame".to_owned(),
+            "the name nothing.invalid could not be resolved",
+        ),
+        (
+            tls,
+            "TLS with 127.0.0.1: received corrupt message of type InvalidContentType",
+        ),
+    ];
+    for (url, reason) in cases {
+        let fault = client(true).send(&request(&url)).await.unwrap_err();
+        assert_eq!(fault, Fault::Unreachable(reason.to_owned()), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn connections_are_used_again() {
+    let api = FakeApi::start().await;
+    let client = client(true);
+    let request = request(&api.url("/"));
+    for _ in 0..3 {
+        let burst = (0..40).map(|_| client.send(&request));
+        let answers = futures_util::future::join_all(burst).await;
+        assert!(
+            answers
+                .iter()
+                .all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200))
+        );
+    }
+    assert_eq!(api.requests().len(), 120);
+    assert!(api.connections() <= 40, "{} connections", api.connections());
+}
+
+#[test]
+fn urls_that_cannot_be_meant_are_refused() {
+    let cases = [
+        ("https://example.org/hook?a=b", true, true),
+        ("http://example.org/", false, true),
+        ("http://10.0.0.1/", false, true),
+        ("https://10.0.0.1/", false, true),
+        ("https://ada:sesame@example.org/", false, false),
+        ("ftp://example.org/", false, false),
+        ("example.org/hook", false, false),
+        ("/hook", false, false),
+        ("", false, false),
+    ];
+    for (text, open, private) in cases {
+        assert_eq!(read_url("url", text, false, false).is_ok(), open, "{text}");
+        assert_eq!(read_url("url", text, true, false).is_ok(), private, "{text}");
+    }
+    assert!(read_url("url", "http://example.org/", false, true).is_ok());
+    assert!(read_url("url", "http://10.0.0.1/", false, true).is_err());
+}
+
+#[test]
+fn headers_that_http_does_not_allow_are_refused() {
+    let cases = [
+        ("x-a", "b", true),
+        ("x-a", "b\r\nx-c: d", false),
+        ("x a", "b", false),
+        ("", "b", false),
+        ("Host", "b", false),
+    ];
+    for (name, value, fine) in cases {
+        assert_eq!(
+            read_header("headers", name, value, true).is_ok(),
+            fine,
+            "{name}: {value}"
+        );
+    }
+}
+
+#[test]
+fn a_preview_masks_secrets() {
+    let mut request = request("https://example.org/secret/path?key=sesame");
+    let (name, value) = read_header("headers", "X-Key", "sesame", true).unwrap();
+    request.headers.insert(name, value);
+    request.url_is_secret = true;
+    assert_eq!(
+        request.preview(),
+        "POST https://example.org/***\nx-key: ***\n\n{}"
+    );
+}

@@ -1,0 +1,29 @@
+//! TLS for everything that goes out: rustls with `ring`, and the certificates that the system trusts.
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+/// The same for all clients; the system's certificates are read once (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others,
+/// for an organisation with its own authority). A bare container without any gets Mozilla's list.
+pub(crate) fn config() -> Result<Arc<ClientConfig>, rustls::Error> {
+    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    if let Some(config) = CONFIG.get() {
+        return Ok(Arc::clone(config));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots())
+        .with_no_client_auth();
+    Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
+}
+
+fn roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    // Single certificates that cannot be read do no harm; none at all would.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
+}
