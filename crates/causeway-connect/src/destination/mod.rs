@@ -6,6 +6,7 @@ use crate::config::{ConfigError, Context};
 
 pub mod fields;
 pub mod null;
+pub mod webhook;
 
 /// A kind of destination: what `destination kinds`, `destination sample`, the documentation and the console are made from.
 pub struct Kind {
@@ -38,6 +39,7 @@ pub type Preview =
 #[rustfmt::skip]
 pub const KINDS: &[Kind] = &[
     null::KIND,
+    webhook::KIND,
 ];
 
 /// Finds a kind by name.

@@ -53,11 +53,14 @@ impl Fault {
     }
 
     pub(super) fn from_io(host: &str, error: &io::Error) -> Self {
-        if let Some(error) = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
-            return Self::Unreachable(format!("TLS with {host}: {error}"));
+        if let Some(inner) = error.get_ref() {
+            if let Some(error) = inner.downcast_ref::<rustls::Error>() {
+                return Self::Unreachable(format!("TLS with {host}: {error}"));
+            }
+            // `source()` of an io::Error leaves out the error that it was made of.
+            if let Some(error) = inner.downcast_ref::<io::Error>() {
+                return Self::from_io(host, error);
+            }
         }
         Self::Unreachable(match error.kind() {
             io::ErrorKind::ConnectionRefused => format!("{host} refused the connection"),
