@@ -1,5 +1,6 @@
-//! What tests need: a clock to set, fakes, builders, and the contracts. A dev-dependency only.
+//! What tests of several crates share: pretend systems, real servers, contracts, invented people.
 
 pub mod clock;
 pub mod destination_contract;
 pub mod fake_api;
+pub mod rig;
