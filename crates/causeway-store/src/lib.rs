@@ -1,1 +1,7 @@
-//! causeway-store
+//! Everything that is kept, and all SQL. `sqlite` is the embedded store: one file, one writer.
+//!
+//! The contract is [`causeway_core::store`]; nothing of a database's own types gets out of here.
+
+mod sqlite;
+
+pub use sqlite::{Options, SqliteStore, open};

@@ -1,5 +1,6 @@
 //! What tests of several crates share: pretend systems, real servers, contracts, invented people.
 
+pub mod builders;
 pub mod clock;
 pub mod destination_contract;
 pub mod fake_api;

@@ -1,0 +1,210 @@
+CREATE TABLE action (
+    id           INTEGER PRIMARY KEY,
+    workspace_id INTEGER NOT NULL,
+    namespace_id INTEGER NOT NULL,
+    external_id  TEXT NOT NULL,
+    -- external_id where it is a number: gaps tell what never came.
+    number       INTEGER,
+    source_id    INTEGER NOT NULL,
+    contact_id   INTEGER,
+    campaign_id  INTEGER,
+    page_id      INTEGER,
+    -- The inbox row whose deliveries told of it; NULL while only stages that deliver nothing were seen.
+    told_by      INTEGER,
+    doc          TEXT NOT NULL,
+    UNIQUE (workspace_id, namespace_id, external_id)
+) STRICT;
+
+CREATE TABLE attempt (
+    delivery_id INTEGER NOT NULL,
+    seq         INTEGER NOT NULL,
+    number      INTEGER NOT NULL,
+    started_at  INTEGER NOT NULL,
+    took_ms     INTEGER NOT NULL,
+    outcome     TEXT NOT NULL CHECK (outcome IN ('delivered', 'skip', 'retry', 'reject', 'halt')),
+    reason      TEXT,
+    status      INTEGER,
+    excerpt     TEXT,
+    PRIMARY KEY (delivery_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE campaign (
+    id           INTEGER PRIMARY KEY,
+    workspace_id INTEGER NOT NULL,
+    namespace_id INTEGER NOT NULL,
+    external_id  TEXT NOT NULL,
+    -- Field -> value and the time that it dates from.
+    doc          TEXT NOT NULL,
+    UNIQUE (workspace_id, namespace_id, external_id)
+) STRICT;
+
+CREATE TABLE consent (
+    contact_id INTEGER NOT NULL,
+    purpose    TEXT NOT NULL,
+    what       TEXT NOT NULL,
+    -- "namespace/id" for a double opt-in that counts only on our page, else ''.
+    page       TEXT NOT NULL DEFAULT '',
+    at         INTEGER NOT NULL,
+    basis      TEXT NOT NULL,
+    inbox_id   INTEGER NOT NULL,
+    PRIMARY KEY (contact_id, purpose, what, page, at)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE contact (
+    id           INTEGER PRIMARY KEY,
+    workspace_id INTEGER NOT NULL,
+    -- Fields and consent as one JSON document; NULL once merged away or erased. The row stays, so that its
+    -- number is never given to somebody else.
+    doc          TEXT,
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL,
+    merged_into  INTEGER
+) STRICT;
+
+CREATE TABLE counter (
+    name_id INTEGER NOT NULL,
+    what    TEXT NOT NULL,
+    value   INTEGER NOT NULL,
+    PRIMARY KEY (name_id, what)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE delivery (
+    id             INTEGER PRIMARY KEY,
+    inbox_id       INTEGER NOT NULL,
+    destination_id INTEGER NOT NULL,
+    contact_id     INTEGER,
+    kind           TEXT NOT NULL CHECK (kind IN ('record', 'contact', 'withdrawal')),
+    state          TEXT NOT NULL CHECK (state IN ('waiting', 'blocked', 'delivered', 'dead', 'skipped')),
+    -- Failed attempts since it was planned, or since a person asked to try again.
+    attempts       INTEGER NOT NULL DEFAULT 0,
+    due_at         INTEGER NOT NULL,
+    planned_at     INTEGER NOT NULL,
+    finished_at    INTEGER,
+    -- 1 when consent was what it lacked: it may get it later.
+    gated          INTEGER NOT NULL DEFAULT 0 CHECK (gated IN (0, 1)),
+    reason         TEXT,
+    remote_id      TEXT
+) STRICT;
+
+CREATE TABLE engagement (
+    contact_id INTEGER NOT NULL,
+    kind       TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    -- -1 when no time is known: a key cannot be NULL.
+    at         INTEGER NOT NULL,
+    name       TEXT,
+    raw_at     TEXT,
+    count      INTEGER,
+    score      REAL,
+    PRIMARY KEY (contact_id, kind, key, at)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE erased (
+    hash BLOB PRIMARY KEY,
+    at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE event (
+    inbox_id     INTEGER PRIMARY KEY,
+    workspace_id INTEGER NOT NULL,
+    kind         TEXT NOT NULL,
+    at           INTEGER NOT NULL,
+    contact_id   INTEGER,
+    action_id    INTEGER,
+    campaign_id  INTEGER,
+    page_id      INTEGER,
+    decision     TEXT,
+    -- JSON arrays; NULL when empty.
+    notes        TEXT,
+    merged       TEXT
+) STRICT;
+
+CREATE TABLE identity (
+    workspace_id INTEGER NOT NULL,
+    kind         TEXT NOT NULL CHECK (kind IN ('email', 'contact_ref', 'foreign_id')),
+    namespace_id INTEGER NOT NULL,
+    value        TEXT NOT NULL,
+    contact_id   INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, kind, namespace_id, value)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE inbox (
+    id           INTEGER PRIMARY KEY,
+    source_id    INTEGER NOT NULL,
+    -- NULL on duplicates, and on rows whose window has passed.
+    dedup        BLOB,
+    window_ms    INTEGER,
+    -- Names the message for ever: idempotency keys derive from it.
+    key          BLOB NOT NULL,
+    received_at  INTEGER NOT NULL,
+    processed_at INTEGER,
+    state        TEXT NOT NULL CHECK (state IN ('new', 'done', 'skipped', 'dead', 'duplicate')),
+    code         TEXT,
+    reason       TEXT,
+    duplicate_of INTEGER,
+    bytes        INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE inbox_body (
+    id   INTEGER PRIMARY KEY,
+    meta TEXT,
+    body BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE lane (
+    destination_id INTEGER PRIMARY KEY,
+    paused         INTEGER NOT NULL CHECK (paused IN (0, 1)),
+    halted         TEXT
+) STRICT;
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value ANY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE name (
+    id   INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('workspace', 'source', 'destination', 'namespace')),
+    name TEXT NOT NULL,
+    UNIQUE (kind, name)
+) STRICT;
+
+CREATE TABLE page (
+    id           INTEGER PRIMARY KEY,
+    workspace_id INTEGER NOT NULL,
+    namespace_id INTEGER NOT NULL,
+    external_id  TEXT NOT NULL,
+    doc          TEXT NOT NULL,
+    -- Whether its organisation is one of ours, by the rules that were set last.
+    own          INTEGER NOT NULL DEFAULT 0 CHECK (own IN (0, 1)),
+    UNIQUE (workspace_id, namespace_id, external_id)
+) STRICT;
+
+CREATE INDEX action_contact ON action (contact_id) WHERE contact_id IS NOT NULL;
+
+CREATE INDEX consent_page ON consent (page) WHERE page <> '';
+
+CREATE INDEX contact_merged ON contact (merged_into) WHERE merged_into IS NOT NULL;
+
+CREATE INDEX delivery_contact ON delivery (contact_id, destination_id, state, id);
+
+CREATE INDEX delivery_dead ON delivery (destination_id, id) WHERE state = 'dead';
+
+CREATE INDEX delivery_due ON delivery (destination_id, due_at, id) WHERE state = 'waiting';
+
+CREATE UNIQUE INDEX delivery_inbox ON delivery (inbox_id, destination_id, kind);
+
+CREATE INDEX delivery_retrying ON delivery (destination_id, id) WHERE state = 'waiting' AND attempts > 0;
+
+CREATE INDEX event_contact ON event (contact_id) WHERE contact_id IS NOT NULL;
+
+CREATE INDEX identity_contact ON identity (contact_id);
+
+CREATE INDEX inbox_dead ON inbox (id) WHERE state = 'dead';
+
+CREATE UNIQUE INDEX inbox_dedup ON inbox (source_id, dedup) WHERE dedup IS NOT NULL;
+
+CREATE INDEX inbox_duplicate ON inbox (duplicate_of) WHERE duplicate_of IS NOT NULL;
+
+CREATE INDEX inbox_new ON inbox (source_id, id) WHERE state = 'new';
+

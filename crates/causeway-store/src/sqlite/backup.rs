@@ -1,0 +1,50 @@
+//! A consistent copy while everything runs.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::Connection;
+
+use super::fault::Fault;
+
+/// Writes beside the place and moves it there when it is whole and on disk: what is called `to` is complete.
+pub(crate) fn backup(connection: &Connection, to: &Path) -> Result<(), Fault> {
+    if to.exists() {
+        return Err(exists());
+    }
+    let mut name = to.as_os_str().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = PathBuf::from(name);
+    let written = write(connection, &part, to);
+    if written.is_err() && part.exists() {
+        // The reason why it failed matters more than what is left of it.
+        drop(fs::remove_file(&part));
+    }
+    written
+}
+
+fn write(connection: &Connection, part: &Path, to: &Path) -> Result<(), Fault> {
+    let name = part
+        .to_str()
+        .ok_or_else(|| Fault::Refused("the name of the file is not valid UTF-8".to_owned()))?;
+    connection.execute("VACUUM INTO ?1", [name])?;
+    File::open(part)?.sync_all()?;
+    // A link is refused when somebody made the file meanwhile; a rename would replace it.
+    match fs::hard_link(part, to) {
+        Ok(()) => fs::remove_file(part)?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(exists()),
+        Err(_) => fs::rename(part, to)?,
+    }
+    let folder = match to.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+fn exists() -> Fault {
+    Fault::Refused("the file exists already".to_owned())
+}

@@ -1,0 +1,306 @@
+//! Hands out what is due, with everything that a destination needs to know of it as it is now.
+
+use std::collections::BTreeMap;
+
+use causeway_core::{
+    clock::Timestamp,
+    consent::{OwnPages, Standing},
+    contact::Contact,
+    delivery::{Delivery, Kind},
+    event::Action,
+    id::{DeliveryId, IdempotencyKey, InboxId},
+    record::Record,
+    rules::{DestinationRule, Gate},
+    store::{Claim, Claimed},
+};
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    contact,
+    fault::Fault,
+    names::NameKind,
+    outbox::{self, End},
+    rows::{DeliveryState, at, from_json, ms},
+    writer::Tx,
+};
+
+const SUPERSEDED: &str = "superseded by a newer one";
+
+pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
+    let mut claimed = Claimed {
+        deliveries: Vec::new(),
+        skipped: 0,
+        superseded: 0,
+        next_due: None,
+    };
+    let Some(rule) = tx.state.rules.destinations.get(&claim.destination).cloned() else {
+        return Ok(claimed);
+    };
+    let Some(destination) = tx.state.names.find(NameKind::Destination, &claim.destination) else {
+        return Ok(claimed);
+    };
+    if stands_still(tx, destination)? {
+        return Ok(claimed);
+    }
+    let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
+    // What is skipped may let the next of its contact go, so look again until nothing is due.
+    while claimed.deliveries.len() < limit {
+        let due = due(tx, destination, claim.now, limit - claimed.deliveries.len())?;
+        if due.is_empty() {
+            break;
+        }
+        for id in due {
+            claim_one(tx, &rule, destination, id, claim, &mut claimed)?;
+        }
+    }
+    if claimed.deliveries.is_empty() {
+        claimed.next_due = next_due(tx, destination, claim.now)?;
+    }
+    Ok(claimed)
+}
+
+/// Paused by a person, or halted.
+fn stands_still(tx: &Tx<'_>, destination: i64) -> Result<bool, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM lane WHERE destination_id = ?1 AND (paused = 1 OR halted IS NOT NULL))",
+        )?
+        .query_row([destination], |row| row.get(0))?)
+}
+
+/// Read from the index alone: what is leased stays in it, and is passed over.
+fn due(tx: &Tx<'_>, destination: i64, now: Timestamp, limit: usize) -> Result<Vec<i64>, Fault> {
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT id FROM delivery WHERE destination_id = ?1 AND state = 'waiting' AND due_at <= ?2
+         ORDER BY due_at, id",
+    )?;
+    let mut rows = statement.query(params![destination, ms(now)])?;
+    let mut due = Vec::new();
+    while due.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let id = row.get(0)?;
+        if !tx.state.leases.is_held(id, now) {
+            due.push(id);
+        }
+    }
+    Ok(due)
+}
+
+fn next_due(tx: &mut Tx<'_>, destination: i64, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+    tx.state.leases.sweep(now);
+    let later: Option<i64> = tx
+        .connection
+        .prepare_cached(
+            "SELECT due_at FROM delivery WHERE destination_id = ?1 AND state = 'waiting' AND due_at > ?2
+             ORDER BY due_at LIMIT 1",
+        )?
+        .query_row(params![destination, ms(now)], |row| row.get(0))
+        .optional()?;
+    Ok(later
+        .map(at)
+        .into_iter()
+        .chain(tx.state.leases.next_end(destination))
+        .min())
+}
+
+struct Due {
+    inbox: i64,
+    contact: Option<i64>,
+    kind: Kind,
+    state: DeliveryState,
+    attempts: u32,
+    planned_at: i64,
+}
+
+fn read_due(tx: &Tx<'_>, id: i64) -> Result<Due, Fault> {
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT inbox_id, contact_id, kind, state, attempts, planned_at FROM delivery WHERE id = ?1",
+    )?;
+    let mut rows = statement.query([id])?;
+    let row = rows.next()?.ok_or(Fault::Broken("a delivery"))?;
+    Ok(Due {
+        inbox: row.get(0)?,
+        contact: row.get(1)?,
+        kind: Kind::parse(super::rows::text(row, 2)?).ok_or(Fault::Broken("the kind of a delivery"))?,
+        state: DeliveryState::parse(super::rows::text(row, 3)?)?,
+        attempts: row.get(4)?,
+        planned_at: row.get(5)?,
+    })
+}
+
+fn claim_one(
+    tx: &mut Tx<'_>,
+    rule: &DestinationRule,
+    destination: i64,
+    id: i64,
+    claim: &Claim,
+    claimed: &mut Claimed,
+) -> Result<(), Fault> {
+    let mut id = id;
+    let mut due = read_due(tx, id)?;
+    if due.state != DeliveryState::Waiting {
+        // Superseded by one that was claimed a moment ago.
+        return Ok(());
+    }
+    if rule.coalesce
+        && due.kind != Kind::Withdrawal
+        && let Some(contact) = due.contact
+    {
+        let before = claimed.superseded;
+        id = newest_of_run(tx, destination, contact, id, claim.now, &mut claimed.superseded)?;
+        if claimed.superseded != before {
+            due = read_due(tx, id)?;
+        }
+    }
+    let (record, message_key) = record(tx, &due)?;
+    let standing = record.standing_for(&rule.purpose);
+    if let Gate::Skip { reason } = rule.gate(due.kind, standing, record.contact.gave_data) {
+        let row = outbox::row(tx, id)?.ok_or(Fault::Broken("a delivery"))?;
+        let end = End {
+            gated: true,
+            ..End::skipped(&row, &reason, ms(claim.now))
+        };
+        outbox::end(tx, &row, &end)?;
+        claimed.skipped = claimed.skipped.saturating_add(1);
+        return Ok(());
+    }
+    let key = IdempotencyKey::derive(
+        &record.workspace,
+        &record.source,
+        &message_key,
+        &rule.name,
+        due.kind.as_str(),
+    );
+    tx.state.leases.take(id, destination, claim.leased_until);
+    claimed.deliveries.push(Delivery {
+        id: DeliveryId(id),
+        key,
+        attempt: due.attempts.saturating_add(1),
+        planned_at: at(due.planned_at),
+        record,
+    });
+    Ok(())
+}
+
+/// Of the records and news of one contact that wait in a row, the newest says it all: the others are skipped.
+/// A withdrawal among them ends the row, so that it is told in its place.
+fn newest_of_run(
+    tx: &mut Tx<'_>,
+    destination: i64,
+    contact: i64,
+    head: i64,
+    now: Timestamp,
+    superseded: &mut u32,
+) -> Result<i64, Fault> {
+    let run: Vec<(i64, String)> = tx
+        .connection
+        .prepare_cached(
+            "SELECT id, kind FROM delivery WHERE contact_id = ?1 AND destination_id = ?2 AND state = 'blocked'
+             AND id > ?3 ORDER BY id",
+        )?
+        .query_map(params![contact, destination, head], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut older = head;
+    for (id, _) in run
+        .iter()
+        .take_while(|(_, kind)| kind != Kind::Withdrawal.as_str())
+    {
+        let row = outbox::row(tx, older)?.ok_or(Fault::Broken("a delivery"))?;
+        outbox::set_end(tx, &row, &End::skipped(&row, SUPERSEDED, ms(now)))?;
+        *superseded = superseded.saturating_add(1);
+        older = *id;
+    }
+    if older != head {
+        outbox::unblock(tx, older, destination)?;
+    }
+    Ok(older)
+}
+
+/// The record as it is known now, and the key of its message.
+fn record(tx: &mut Tx<'_>, due: &Due) -> Result<(Record, [u8; 16]), Fault> {
+    type Found = (
+        i64,
+        String,
+        i64,
+        Option<i64>,
+        Option<i64>,
+        Option<i64>,
+        i64,
+        [u8; 16],
+    );
+    let (workspace, event, event_at, action, campaign, page, source, key): Found = tx
+        .connection
+        .prepare_cached(
+            "SELECT event.workspace_id, event.kind, event.at, event.action_id, event.campaign_id, event.page_id,
+                    inbox.source_id, inbox.key
+             FROM event JOIN inbox ON inbox.id = event.inbox_id WHERE event.inbox_id = ?1",
+        )?
+        .query_row([due.inbox], |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+                row.get(5)?,
+                row.get(6)?,
+                row.get(7)?,
+            ))
+        })?;
+    let (contact, identities) = match due.contact {
+        Some(id) => (
+            contact::read(tx.connection, id)?.ok_or(Fault::Broken("a contact"))?,
+            contact::identities(tx.connection, id)?,
+        ),
+        None => (Contact::default(), Vec::new()),
+    };
+    let action = match action {
+        Some(id) => read_action(tx, id)?,
+        None => None,
+    };
+    let campaign = match campaign {
+        Some(id) => tx.state.facts.campaign(tx.connection, id)?,
+        None => None,
+    };
+    let page = match page {
+        Some(id) => tx.state.facts.page(tx.connection, id)?,
+        None => None,
+    };
+    let own_pages = tx.state.own_pages_of(workspace);
+    let record = Record {
+        workspace: tx.state.names.name(workspace)?,
+        source: tx.state.names.name(source)?,
+        inbox_id: InboxId(due.inbox),
+        kind: due.kind,
+        event,
+        event_at: at(event_at),
+        standing: standings(&contact, &own_pages),
+        contact,
+        identities,
+        action,
+        campaign,
+        page,
+    };
+    Ok((record, key))
+}
+
+fn read_action(tx: &Tx<'_>, id: i64) -> Result<Option<Action>, Fault> {
+    let mut statement = tx
+        .connection
+        .prepare_cached("SELECT doc FROM action WHERE id = ?1")?;
+    let mut rows = statement.query([id])?;
+    match rows.next()? {
+        Some(row) => Ok(Some(from_json(super::rows::text(row, 0)?)?)),
+        None => Ok(None),
+    }
+}
+
+pub(crate) fn standings(contact: &Contact, own_pages: &OwnPages) -> BTreeMap<String, Standing> {
+    contact
+        .consent
+        .iter()
+        .map(|(purpose, consent)| (purpose.clone(), consent.standing(own_pages)))
+        .collect()
+}

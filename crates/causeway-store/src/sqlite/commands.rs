@@ -1,0 +1,213 @@
+//! What a person asks for: try again, give up, process once more, stop a lane.
+
+use causeway_core::{
+    clock::Timestamp,
+    store::{DeliveryFilter, InboxFilter, InboxState, LaneState},
+};
+use rusqlite::{ToSql, params};
+
+use super::{
+    fault::Fault,
+    names::NameKind,
+    outbox::{self, End},
+    rows::{DeliveryState, ms},
+    writer::Tx,
+};
+
+pub(crate) fn set_lane(tx: &mut Tx<'_>, destination: &str, state: &LaneState) -> Result<(), Fault> {
+    let id = tx
+        .state
+        .names
+        .id(tx.connection, NameKind::Destination, destination)?;
+    tx.connection
+        .prepare_cached(
+            "INSERT INTO lane (destination_id, paused, halted) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET paused = excluded.paused, halted = excluded.halted",
+        )?
+        .execute(params![id, state.paused, state.halted])?;
+    Ok(())
+}
+
+/// Conditions and their values, joined by AND.
+#[derive(Default)]
+pub(crate) struct Where {
+    conditions: Vec<String>,
+    pub values: Vec<Box<dyn ToSql>>,
+}
+
+impl Where {
+    fn and(&mut self, condition: &str, value: impl ToSql + 'static) {
+        self.values.push(Box::new(value));
+        let number = self.values.len();
+        self.conditions
+            .push(condition.replace('?', &format!("?{number}")));
+    }
+
+    fn one_of(&mut self, column: &str, ids: impl Iterator<Item = i64>) {
+        let ids: Vec<i64> = ids.collect();
+        if !ids.is_empty() {
+            let ids = serde_json::Value::from(ids).to_string();
+            self.and(&format!("{column} IN (SELECT value FROM json_each(?))"), ids);
+        }
+    }
+
+    pub(crate) fn sql(&self) -> String {
+        if self.conditions.is_empty() {
+            "1".to_owned()
+        } else {
+            self.conditions.join(" AND ")
+        }
+    }
+}
+
+/// Of `delivery d`. `states` is what matches when the filter names no state.
+pub(crate) fn delivery_where(filter: &DeliveryFilter, states: &[DeliveryState]) -> Where {
+    let mut all = Where::default();
+    all.one_of("d.id", filter.ids.iter().map(|id| id.0));
+    if let Some(destination) = &filter.destination {
+        all.and(
+            "d.destination_id = (SELECT id FROM name WHERE kind = 'destination' AND name = ?)",
+            destination.to_string(),
+        );
+    }
+    if let Some(state) = &filter.state {
+        all.and("d.state = ?", state.clone());
+    } else if !states.is_empty() {
+        let words: Vec<String> = states
+            .iter()
+            .map(|state| format!("'{}'", state.as_str()))
+            .collect();
+        all.conditions.push(format!("d.state IN ({})", words.join(", ")));
+    }
+    if let Some(reason) = &filter.reason {
+        all.and("instr(d.reason, ?) > 0", reason.clone());
+    }
+    if let Some(contact) = filter.contact {
+        all.and("d.contact_id = ?", contact.0);
+    }
+    if let Some(before) = filter.before {
+        all.and("d.id < ?", before.0);
+    }
+    all
+}
+
+/// Of `inbox i`.
+pub(crate) fn inbox_where(filter: &InboxFilter) -> Where {
+    let mut all = Where::default();
+    all.one_of("i.id", filter.ids.iter().map(|id| id.0));
+    if let Some(source) = &filter.source {
+        all.and(
+            "i.source_id = (SELECT id FROM name WHERE kind = 'source' AND name = ?)",
+            source.to_string(),
+        );
+    }
+    if let Some(state) = filter.state {
+        all.and("i.state = ?", state.as_str());
+    }
+    if let Some(code) = filter.code {
+        all.and("i.code = ?", code.as_str());
+    }
+    if let Some(before) = filter.before {
+        all.and("i.id < ?", before.0);
+    }
+    all
+}
+
+fn chosen(tx: &Tx<'_>, filter: &DeliveryFilter, states: &[DeliveryState]) -> Result<Vec<i64>, Fault> {
+    let chosen = delivery_where(filter, states);
+    let sql = format!("SELECT d.id FROM delivery d WHERE {} ORDER BY d.id", chosen.sql());
+    let ids = tx
+        .connection
+        .prepare(&sql)?
+        .query_map(rusqlite::params_from_iter(chosen.values.iter()), |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(ids)
+}
+
+/// Whoever names deliveries means them, but what was delivered is sent again only when that word is said.
+pub(crate) fn retry(tx: &mut Tx<'_>, filter: &DeliveryFilter, now: Timestamp) -> Result<u64, Fault> {
+    let states: &[DeliveryState] = if filter.ids.is_empty() {
+        &[DeliveryState::Dead]
+    } else {
+        &[
+            DeliveryState::Dead,
+            DeliveryState::Skipped,
+            DeliveryState::Waiting,
+        ]
+    };
+    let mut count = 0;
+    for id in chosen(tx, filter, states)? {
+        let Some(row) = outbox::row(tx, id)? else { continue };
+        match row.state {
+            // Its turn comes when those before it are through.
+            DeliveryState::Blocked => continue,
+            DeliveryState::Waiting => {
+                tx.connection
+                    .prepare_cached("UPDATE delivery SET due_at = ?2, attempts = 0 WHERE id = ?1")?
+                    .execute(params![id, ms(now)])?;
+                tx.state
+                    .counters
+                    .moved(row.destination, Some((row.state, row.attempts)), (row.state, 0));
+            }
+            // Nobody is there any more to be told of.
+            _ if row.contact.is_none() => continue,
+            _ => outbox::reopen(tx, &row, Some(now))?,
+        }
+        count += 1;
+    }
+    Ok(count)
+}
+
+pub(crate) fn discard(
+    tx: &mut Tx<'_>,
+    filter: &DeliveryFilter,
+    reason: &str,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    let states = [
+        DeliveryState::Waiting,
+        DeliveryState::Blocked,
+        DeliveryState::Dead,
+    ];
+    let mut count = 0;
+    for id in chosen(tx, filter, &states)? {
+        // Read now: ending one may have let the next go.
+        let Some(row) = outbox::row(tx, id)? else { continue };
+        if states.contains(&row.state) {
+            outbox::end(tx, &row, &End::skipped(&row, reason, ms(now)))?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// Rows whose body is gone cannot be read again, and stay as they are.
+pub(crate) fn replay(tx: &mut Tx<'_>, filter: &InboxFilter) -> Result<u64, Fault> {
+    let chosen = inbox_where(filter);
+    let sql = format!(
+        "SELECT i.id, i.source_id, i.state FROM inbox i
+         WHERE {} AND i.state IN ('dead', 'skipped') AND EXISTS (SELECT 1 FROM inbox_body WHERE id = i.id)
+         ORDER BY i.id",
+        chosen.sql()
+    );
+    let rows: Vec<(i64, i64, String)> = tx
+        .connection
+        .prepare(&sql)?
+        .query_map(rusqlite::params_from_iter(chosen.values.iter()), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let mut count = 0;
+    for (id, source, state) in rows {
+        let state = super::rows::inbox_state(&state)?;
+        tx.connection
+            .prepare_cached(
+                "UPDATE inbox SET state = 'new', code = NULL, reason = NULL, processed_at = NULL WHERE id = ?1",
+            )?
+            .execute([id])?;
+        tx.state.counters.add(source, state.as_str(), -1);
+        tx.state.counters.add(source, InboxState::New.as_str(), 1);
+        count += 1;
+    }
+    Ok(count)
+}

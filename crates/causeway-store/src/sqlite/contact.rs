@@ -1,0 +1,241 @@
+//! Contacts, their identities, and what becomes of them when two turn out to be one.
+
+use std::collections::BTreeSet;
+
+use causeway_core::{
+    clock::Timestamp,
+    consent::{ConsentFact, What},
+    contact::{Contact, Identity},
+    event::Engagement,
+    id::ContactId,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{
+    fault::Fault,
+    names::NameKind,
+    rows::{at, from_json, identity, ms, text, to_json},
+    writer::Tx,
+};
+
+/// The numbers of the contacts that these identities name, ascending.
+pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> Result<Vec<i64>, Fault> {
+    let mut found = BTreeSet::new();
+    for identity in identities {
+        let namespace = namespace_id(tx, identity)?;
+        let id: Option<i64> = tx
+            .connection
+            .prepare_cached(
+                "SELECT contact_id FROM identity
+                 WHERE workspace_id = ?1 AND kind = ?2 AND namespace_id = ?3 AND value = ?4",
+            )?
+            .query_row(
+                params![workspace, identity.kind(), namespace, identity.value()],
+                |row| row.get(0),
+            )
+            .optional()?;
+        found.extend(id);
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn namespace_id(tx: &mut Tx<'_>, identity: &Identity) -> Result<i64, Fault> {
+    tx.state
+        .names
+        .id(tx.connection, NameKind::Namespace, identity.namespace())
+}
+
+pub(crate) fn read(connection: &Connection, id: i64) -> Result<Option<Contact>, Fault> {
+    let doc: Option<Option<String>> = connection
+        .prepare_cached("SELECT doc FROM contact WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    let Some(doc) = doc.flatten() else {
+        return Ok(None);
+    };
+    let mut contact: Contact = from_json(&doc)?;
+    contact.id = Some(ContactId(id));
+    Ok(Some(contact))
+}
+
+pub(crate) fn insert(
+    connection: &Connection,
+    workspace: i64,
+    contact: &Contact,
+    now: Timestamp,
+) -> Result<i64, Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO contact (workspace_id, doc, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)",
+        )?
+        .execute(params![workspace, to_json(contact)?, ms(now)])?;
+    Ok(connection.last_insert_rowid())
+}
+
+pub(crate) fn update(
+    connection: &Connection,
+    id: i64,
+    contact: &Contact,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    connection
+        .prepare_cached("UPDATE contact SET doc = ?2, updated_at = ?3 WHERE id = ?1")?
+        .execute(params![id, to_json(contact)?, ms(now)])?;
+    Ok(())
+}
+
+pub(crate) fn write_identities(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    contact: i64,
+    identities: &[Identity],
+) -> Result<(), Fault> {
+    for identity in identities {
+        let namespace = namespace_id(tx, identity)?;
+        tx.connection
+            .prepare_cached(
+                "INSERT INTO identity (workspace_id, kind, namespace_id, value, contact_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                workspace,
+                identity.kind(),
+                namespace,
+                identity.value(),
+                contact
+            ])?;
+    }
+    Ok(())
+}
+
+pub(crate) fn identities(connection: &Connection, contact: i64) -> Result<Vec<Identity>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT identity.kind, name.name, identity.value
+         FROM identity JOIN name ON name.id = identity.namespace_id
+         WHERE identity.contact_id = ?1 ORDER BY identity.kind, name.name, identity.value",
+    )?;
+    let mut rows = statement.query([contact])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(identity(row, 0)?);
+    }
+    // The order that core gives them: by kind, then by value.
+    all.sort();
+    Ok(all)
+}
+
+pub(crate) fn write_consent(
+    connection: &Connection,
+    contact: i64,
+    inbox: i64,
+    facts: &[ConsentFact],
+) -> Result<(), Fault> {
+    for fact in facts {
+        let page = match &fact.what {
+            What::DoubleOptInOnPage { page } => page.as_str(),
+            _ => "",
+        };
+        connection
+            .prepare_cached(
+                "INSERT INTO consent (contact_id, purpose, what, page, at, basis, inbox_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                contact,
+                fact.purpose,
+                fact.what.as_str(),
+                page,
+                ms(fact.at),
+                fact.basis,
+                inbox
+            ])?;
+    }
+    Ok(())
+}
+
+/// From the columns purpose, what, page, at, basis.
+pub(crate) fn consent_fact(row: &Row<'_>) -> Result<ConsentFact, Fault> {
+    let what = match text(row, 1)? {
+        "opt_in" => What::OptIn,
+        "opt_in_pending" => What::OptInPending,
+        "double_opt_in" => What::DoubleOptIn,
+        "double_opt_in_on_page" => What::DoubleOptInOnPage { page: row.get(2)? },
+        "declined" => What::Declined,
+        "not_asked" => What::NotAsked,
+        "unsubscribed" => What::Unsubscribed,
+        "complained" => What::Complained,
+        "bounced" => What::Bounced,
+        "blocked" => What::Blocked,
+        "inactive" => What::Inactive,
+        _ => return Err(Fault::Broken("a sort of consent")),
+    };
+    Ok(ConsentFact {
+        purpose: row.get(0)?,
+        what,
+        at: at(row.get(3)?),
+        basis: row.get(4)?,
+    })
+}
+
+/// A set that only grows; of two with the same key the greater of each column stays.
+const JOIN_ENGAGEMENT: &str = "ON CONFLICT DO UPDATE SET
+    name = coalesce(max(name, excluded.name), name, excluded.name),
+    raw_at = coalesce(max(raw_at, excluded.raw_at), raw_at, excluded.raw_at),
+    count = coalesce(max(count, excluded.count), count, excluded.count),
+    score = coalesce(max(score, excluded.score), score, excluded.score)";
+
+pub(crate) fn write_engagements(
+    connection: &Connection,
+    contact: i64,
+    engagements: &[Engagement],
+) -> Result<(), Fault> {
+    for engagement in engagements {
+        connection
+            .prepare_cached(&format!(
+                "INSERT INTO engagement (contact_id, kind, key, at, name, raw_at, count, score)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) {JOIN_ENGAGEMENT}"
+            ))?
+            .execute(params![
+                contact,
+                engagement.kind.as_str(),
+                engagement.key,
+                engagement.at.map_or(-1, ms),
+                engagement.name,
+                engagement.raw_at,
+                engagement.count,
+                engagement.score,
+            ])?;
+    }
+    Ok(())
+}
+
+/// Everything of `from` goes to `into`. The row of `from` stays and says where its content went.
+pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Fault> {
+    let steps = [
+        "UPDATE identity SET contact_id = ?2 WHERE contact_id = ?1",
+        "UPDATE action SET contact_id = ?2 WHERE contact_id = ?1",
+        "UPDATE delivery SET contact_id = ?2 WHERE contact_id = ?1",
+        "UPDATE event SET contact_id = ?2 WHERE contact_id = ?1",
+        // Both may hold the same fact: then the one that is there stays.
+        "UPDATE OR IGNORE consent SET contact_id = ?2 WHERE contact_id = ?1",
+        "UPDATE contact SET merged_into = ?2 WHERE merged_into = ?1",
+        "UPDATE contact SET merged_into = ?2, doc = NULL WHERE id = ?1",
+    ];
+    for sql in steps {
+        connection.prepare_cached(sql)?.execute([from, into])?;
+    }
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO engagement (contact_id, kind, key, at, name, raw_at, count, score)
+             SELECT ?2, kind, key, at, name, raw_at, count, score FROM engagement WHERE contact_id = ?1
+             {JOIN_ENGAGEMENT}"
+        ))?
+        .execute([from, into])?;
+    for sql in [
+        "DELETE FROM consent WHERE contact_id = ?1",
+        "DELETE FROM engagement WHERE contact_id = ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([from])?;
+    }
+    Ok(())
+}

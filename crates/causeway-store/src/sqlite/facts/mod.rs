@@ -1,0 +1,246 @@
+//! Campaigns, pages and actions: what events teach about things. Every part is a join, so that the order of
+//! arrival does not matter.
+
+mod action;
+
+use std::collections::{BTreeMap, HashMap};
+
+use causeway_core::{
+    clock::Timestamp,
+    contact::Contact,
+    event::{Campaign, Organisation, Page},
+    id::Name,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+
+use super::{
+    fault::Fault,
+    rows::{from_json, to_json},
+};
+
+pub(crate) use action::{ActionPlace, find_action, write_action};
+
+/// More things than this are not kept in memory at once.
+const CACHED: usize = 4_096;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Sort {
+    Campaign,
+    Page,
+}
+
+/// Fields with the time that each value dates from. A [`Contact`]'s fields have the right join.
+pub(crate) struct Thing {
+    pub id: i64,
+    pub doc: Contact,
+    dirty: bool,
+}
+
+/// The campaigns and pages that events name again and again, written once per command.
+#[derive(Default)]
+pub(crate) struct Facts {
+    things: HashMap<(Sort, i64, i64, Name), Thing>,
+    /// For reading, by row number.
+    campaigns: HashMap<i64, Campaign>,
+    pages: HashMap<i64, Page>,
+}
+
+impl Facts {
+    /// Takes in what an event of time `at` says; gives the thing as it is afterwards.
+    pub(crate) fn learn(
+        &mut self,
+        connection: &Connection,
+        sort: Sort,
+        (workspace, namespace, external_id): (i64, i64, &str),
+        fields: &BTreeMap<String, Value>,
+        at: Timestamp,
+    ) -> Result<&Thing, Fault> {
+        if self.things.len() > CACHED {
+            self.flush(connection)?;
+            self.things.clear();
+        }
+        let key = (sort, workspace, namespace, Name::from(external_id));
+        if !self.things.contains_key(&key) {
+            let thing = load_or_insert(connection, sort, workspace, namespace, external_id)?;
+            self.things.insert(key.clone(), thing);
+        }
+        let thing = self
+            .things
+            .get_mut(&key)
+            .ok_or(Fault::Broken("a campaign or page"))?;
+        if thing.doc.set_fields(fields, at) {
+            thing.dirty = true;
+            self.campaigns.remove(&thing.id);
+            self.pages.remove(&thing.id);
+        }
+        Ok(thing)
+    }
+
+    /// Writes what changed. A thing whose row was rolled back is not there any more, and is left out.
+    pub(crate) fn flush(&mut self, connection: &Connection) -> Result<(), Fault> {
+        for ((sort, ..), thing) in &mut self.things {
+            if thing.dirty {
+                let sql = match sort {
+                    Sort::Campaign => "UPDATE campaign SET doc = ?2 WHERE id = ?1",
+                    Sort::Page => "UPDATE page SET doc = ?2 WHERE id = ?1",
+                };
+                connection
+                    .prepare_cached(sql)?
+                    .execute(params![thing.id, to_json(&thing.doc.fields)?])?;
+                thing.dirty = false;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn campaign(&mut self, connection: &Connection, id: i64) -> Result<Option<Campaign>, Fault> {
+        if let Some(known) = self.campaigns.get(&id) {
+            return Ok(Some(known.clone()));
+        }
+        let found = read_campaign(connection, id)?;
+        if let Some(campaign) = &found {
+            if self.campaigns.len() > CACHED {
+                self.campaigns.clear();
+            }
+            self.campaigns.insert(id, campaign.clone());
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn page(&mut self, connection: &Connection, id: i64) -> Result<Option<Page>, Fault> {
+        if let Some(known) = self.pages.get(&id) {
+            return Ok(Some(known.clone()));
+        }
+        let found = read_page(connection, id)?;
+        if let Some(page) = &found {
+            if self.pages.len() > CACHED {
+                self.pages.clear();
+            }
+            self.pages.insert(id, page.clone());
+        }
+        Ok(found)
+    }
+}
+
+fn load_or_insert(
+    connection: &Connection,
+    sort: Sort,
+    workspace: i64,
+    namespace: i64,
+    external_id: &str,
+) -> Result<Thing, Fault> {
+    let (select, insert) = match sort {
+        Sort::Campaign => (
+            "SELECT id, doc FROM campaign WHERE workspace_id = ?1 AND namespace_id = ?2 AND external_id = ?3",
+            "INSERT INTO campaign (workspace_id, namespace_id, external_id, doc) VALUES (?1, ?2, ?3, '{}')",
+        ),
+        Sort::Page => (
+            "SELECT id, doc FROM page WHERE workspace_id = ?1 AND namespace_id = ?2 AND external_id = ?3",
+            "INSERT INTO page (workspace_id, namespace_id, external_id, doc) VALUES (?1, ?2, ?3, '{}')",
+        ),
+    };
+    let found: Option<(i64, String)> = connection
+        .prepare_cached(select)?
+        .query_row(params![workspace, namespace, external_id], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let mut doc = Contact::default();
+    let id = if let Some((id, text)) = found {
+        doc.fields = from_json(&text)?;
+        id
+    } else {
+        connection
+            .prepare_cached(insert)?
+            .execute(params![workspace, namespace, external_id])?;
+        connection.last_insert_rowid()
+    };
+    Ok(Thing {
+        id,
+        doc,
+        dirty: false,
+    })
+}
+
+pub(crate) fn campaign_fields(campaign: &Campaign) -> BTreeMap<String, Value> {
+    let mut fields = BTreeMap::from([("name".to_owned(), Value::from(campaign.name.as_str()))]);
+    put(&mut fields, "title", campaign.title.clone().map(Value::from));
+    put(&mut fields, "crm_id", campaign.crm_id.map(Value::from));
+    put(
+        &mut fields,
+        "contact_schema",
+        campaign.contact_schema.clone().map(Value::from),
+    );
+    put(&mut fields, "config", campaign.config.clone());
+    fields
+}
+
+pub(crate) fn page_fields(page: &Page) -> BTreeMap<String, Value> {
+    let mut fields = BTreeMap::new();
+    put(&mut fields, "name", page.name.clone().map(Value::from));
+    put(&mut fields, "locale", page.locale.clone().map(Value::from));
+    let org = page.org.as_ref().and_then(|org| serde_json::to_value(org).ok());
+    put(&mut fields, "org", org);
+    fields
+}
+
+fn put(fields: &mut BTreeMap<String, Value>, name: &str, value: Option<Value>) {
+    if let Some(value) = value {
+        fields.insert(name.to_owned(), value);
+    }
+}
+
+/// The organisation that owns a page, as its document says.
+pub(crate) fn organisation(doc: &Contact) -> Option<Organisation> {
+    let field = doc.fields.get("org")?;
+    serde_json::from_value(field.value.clone()).ok()
+}
+
+pub(crate) fn read_campaign(connection: &Connection, id: i64) -> Result<Option<Campaign>, Fault> {
+    let Some((external_id, doc)) = read(
+        connection,
+        "SELECT external_id, doc FROM campaign WHERE id = ?1",
+        id,
+    )?
+    else {
+        return Ok(None);
+    };
+    let text = |name: &str| doc.text(name).map(str::to_owned);
+    Ok(Some(Campaign {
+        external_id,
+        name: text("name").unwrap_or_default(),
+        title: text("title"),
+        crm_id: doc.fields.get("crm_id").and_then(|field| field.value.as_i64()),
+        contact_schema: text("contact_schema"),
+        config: doc.fields.get("config").map(|field| field.value.clone()),
+    }))
+}
+
+pub(crate) fn read_page(connection: &Connection, id: i64) -> Result<Option<Page>, Fault> {
+    let Some((external_id, doc)) = read(connection, "SELECT external_id, doc FROM page WHERE id = ?1", id)?
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Page {
+        external_id,
+        name: doc.text("name").map(str::to_owned),
+        locale: doc.text("locale").map(str::to_owned),
+        org: organisation(&doc),
+    }))
+}
+
+fn read(connection: &Connection, sql: &str, id: i64) -> Result<Option<(String, Contact)>, Fault> {
+    let found: Option<(String, String)> = connection
+        .prepare_cached(sql)?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((external_id, doc)) = found else {
+        return Ok(None);
+    };
+    let doc = Contact {
+        fields: from_json(&doc)?,
+        ..Contact::default()
+    };
+    Ok(Some((external_id, doc)))
+}

@@ -1,0 +1,76 @@
+//! What can go wrong in SQL, sorted by what the caller does next. Texts never hold stored values.
+
+use causeway_core::store::StoreError;
+use rusqlite::ErrorCode;
+
+#[derive(Debug)]
+pub(crate) enum Fault {
+    Sql(rusqlite::Error),
+    /// A stored value that we cannot read.
+    Broken(&'static str),
+    /// The caller asks for what this store cannot do now.
+    Refused(String),
+    Io(std::io::Error),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Fault {
+    /// Whether it is about the database as a whole, so that no command of the transaction can count on it.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        let Self::Sql(rusqlite::Error::SqliteFailure(error, _)) = self else {
+            return matches!(self, Self::Io(_));
+        };
+        matches!(
+            error.code,
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::CannotOpen
+                | ErrorCode::OutOfMemory
+                | ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied
+                | ErrorCode::OperationAborted
+        )
+    }
+
+    pub(crate) fn text(&self) -> String {
+        match self {
+            // The words of SQLite name tables and columns, never values.
+            Self::Sql(error @ rusqlite::Error::SqliteFailure(..)) => error.to_string(),
+            Self::Sql(rusqlite::Error::SqlInputError { error, msg, .. }) => format!("{error}: {msg}"),
+            // These may quote the value.
+            Self::Sql(
+                rusqlite::Error::FromSqlConversionFailure(column, ..)
+                | rusqlite::Error::InvalidColumnType(column, ..)
+                | rusqlite::Error::IntegralValueOutOfRange(column, _),
+            ) => format!("column {column} of a row cannot be read"),
+            Self::Sql(rusqlite::Error::QueryReturnedNoRows) => "a row is missing".to_owned(),
+            Self::Sql(_) => "a statement failed".to_owned(),
+            Self::Broken(what) => format!("{what} cannot be read"),
+            Self::Refused(reason) => reason.clone(),
+            Self::Io(error) => error.to_string(),
+        }
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        if fault.is_unavailable() {
+            Self::Unavailable(fault.text())
+        } else {
+            Self::Failed(fault.text())
+        }
+    }
+}

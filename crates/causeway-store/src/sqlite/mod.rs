@@ -1,0 +1,240 @@
+//! The embedded store: one SQLite file in WAL mode, one thread that writes, a few connections that read.
+//!
+//! `writer` runs the commands; each of `accept`, `process`, `claim`, `record`, `commands`, `erase`, `prune` is
+//! one of them. `outbox` is the only place that moves deliveries from state to state.
+
+mod accept;
+mod backup;
+mod claim;
+mod commands;
+mod contact;
+mod counters;
+mod erase;
+mod facts;
+mod fault;
+mod names;
+mod outbox;
+mod pages;
+mod process;
+mod prune;
+mod read;
+mod record;
+mod rows;
+mod schema;
+mod state;
+mod writer;
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use causeway_core::{
+    clock::Timestamp,
+    envelope::Envelope,
+    event::Decoded,
+    id::{ContactId, DeliveryId, InboxId},
+    rules::Rules,
+    store::{
+        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Processed, Pruned,
+        Retention, Store, StoreError,
+    },
+};
+
+use fault::Fault;
+use read::Readers;
+use writer::Writer;
+
+/// How a database is opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// To run the hub on it: only one process at a time may, and only that one may claim deliveries. Without, a
+    /// command works on the file beside the one that serves.
+    pub serve: bool,
+}
+
+/// Opens the database at `path`; makes it when it is not there, and brings an older schema up to date.
+pub async fn open(path: impl AsRef<Path>, options: Options) -> Result<Arc<SqliteStore>, StoreError> {
+    let path = path.as_ref().to_owned();
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path, options));
+    let store = opened
+        .await
+        .map_err(|_| StoreError::Failed("opening the database panicked".to_owned()))??;
+    Ok(Arc::new(store))
+}
+
+/// See [`open`]. When the last of it is dropped, what was asked before is finished and the file is closed.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+    path: PathBuf,
+    /// Held while this process serves; the system lets go of it when the process ends, however it ends.
+    /// Dropped after the writer.
+    lock: Option<File>,
+}
+
+impl SqliteStore {
+    fn open(path: PathBuf, options: Options) -> Result<Self, Fault> {
+        let lock = options.serve.then(|| lock(&path)).transpose()?;
+        let connection = schema::writer(&path)?;
+        Ok(Self {
+            writer: Writer::start(connection)?,
+            readers: Readers::new(&path),
+            path,
+            lock,
+        })
+    }
+}
+
+fn lock(path: &Path) -> Result<File, Fault> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = File::create(PathBuf::from(name))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Fault::Refused(
+            "another process serves from this database".to_owned(),
+        )),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn set_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError> {
+        self.writer
+            .write(100, move |tx| pages::set_rules(tx, rules))
+            .await
+    }
+
+    async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError> {
+        self.writer
+            .write(envelopes.len(), move |tx| accept::accept(tx, &envelopes))
+            .await
+    }
+
+    async fn fetch_new(&self, after: InboxId, limit: u32) -> Result<Vec<(InboxId, Envelope)>, StoreError> {
+        self.readers
+            .read(move |connection| read::fetch_new(connection, after, limit))
+            .await
+    }
+
+    async fn process(
+        &self,
+        batch: Vec<(InboxId, Decoded)>,
+        now: Timestamp,
+    ) -> Result<Vec<Processed>, StoreError> {
+        self.writer
+            .write(batch.len(), move |tx| process::process(tx, &batch, now))
+            .await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        if self.lock.is_none() {
+            return Err(StoreError::Failed(
+                "only the process that serves may claim deliveries".to_owned(),
+            ));
+        }
+        let rows = usize::try_from(claim.limit).unwrap_or(usize::MAX);
+        self.writer.write(rows, move |tx| claim::claim(tx, &claim)).await
+    }
+
+    async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {
+        self.writer
+            .write(attempts.len(), move |tx| record::record(tx, &attempts))
+            .await
+    }
+
+    async fn release(&self, deliveries: Vec<DeliveryId>, due_at: Timestamp) -> Result<(), StoreError> {
+        self.writer
+            .write(deliveries.len(), move |tx| {
+                record::release(tx, &deliveries, due_at)
+            })
+            .await
+    }
+
+    async fn set_lane(&self, destination: &str, state: LaneState) -> Result<(), StoreError> {
+        let destination = destination.to_owned();
+        self.writer
+            .write(1, move |tx| commands::set_lane(tx, &destination, &state))
+            .await
+    }
+
+    async fn retry_deliveries(&self, filter: DeliveryFilter, now: Timestamp) -> Result<u64, StoreError> {
+        self.writer
+            .write(100, move |tx| commands::retry(tx, &filter, now))
+            .await
+    }
+
+    async fn discard_deliveries(
+        &self,
+        filter: DeliveryFilter,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let reason = reason.to_owned();
+        self.writer
+            .write(100, move |tx| commands::discard(tx, &filter, &reason, now))
+            .await
+    }
+
+    async fn replay(&self, filter: InboxFilter) -> Result<u64, StoreError> {
+        self.writer
+            .write(100, move |tx| commands::replay(tx, &filter))
+            .await
+    }
+
+    async fn erase(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError> {
+        let erased = self
+            .writer
+            .write(100, move |tx| erase::erase(tx, contact, now))
+            .await?;
+        let is_empty = self.writer.alone(erase::empty_log).await?;
+        if !is_empty {
+            tracing::warn!(
+                "A reader kept the log from being emptied; erased bytes stay in it until the next time."
+            );
+        }
+        Ok(erased)
+    }
+
+    async fn prune(&self, retention: Retention, now: Timestamp) -> Result<Pruned, StoreError> {
+        let mut pruned = Pruned::default();
+        let mut after = retention.payload_days.map(|_| 0);
+        let before = before(now, retention.payload_days);
+        while let Some(from) = after {
+            let step = self
+                .writer
+                .write(500, move |tx| prune::bodies(tx, from, before))
+                .await?;
+            pruned.bodies += step.bodies;
+            after = step.next;
+        }
+        let mut after = retention.history_days.map(|_| 0);
+        let before = self::before(now, retention.history_days);
+        while let Some(from) = after {
+            let step = self
+                .writer
+                .write(500, move |tx| prune::history(tx, from, before))
+                .await?;
+            pruned.inbox += step.inbox;
+            pruned.deliveries += step.deliveries;
+            after = step.next;
+        }
+        Ok(pruned)
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let (path, to) = (self.path.clone(), to.to_owned());
+        let done = tokio::task::spawn_blocking(move || backup::backup(&schema::reader(&path)?, &to));
+        let stopped = |_| StoreError::Failed("the backup panicked".to_owned());
+        Ok(done.await.map_err(stopped)??)
+    }
+}
+
+fn before(now: Timestamp, days: Option<u32>) -> i64 {
+    const DAY_MS: i64 = 86_400_000;
+    rows::ms(now).saturating_sub(i64::from(days.unwrap_or(0)).saturating_mul(DAY_MS))
+}

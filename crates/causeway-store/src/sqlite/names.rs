@@ -1,0 +1,98 @@
+//! Names out of the configuration and the small numbers that rows hold instead.
+
+use std::collections::HashMap;
+
+use causeway_core::id::Name;
+use rusqlite::{Connection, params};
+
+use super::fault::Fault;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NameKind {
+    Workspace,
+    Source,
+    Destination,
+    Namespace,
+}
+
+impl NameKind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Workspace => "workspace",
+            Self::Source => "source",
+            Self::Destination => "destination",
+            Self::Namespace => "namespace",
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Names {
+    workspaces: HashMap<Name, i64>,
+    sources: HashMap<Name, i64>,
+    destinations: HashMap<Name, i64>,
+    namespaces: HashMap<Name, i64>,
+    names: HashMap<i64, Name>,
+}
+
+impl Names {
+    pub(crate) fn load(connection: &Connection) -> Result<Self, Fault> {
+        let mut all = Self::default();
+        let mut statement = connection.prepare_cached("SELECT id, kind, name FROM name")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let kind = match row.get_ref(1)?.as_str().unwrap_or_default() {
+                "workspace" => NameKind::Workspace,
+                "source" => NameKind::Source,
+                "destination" => NameKind::Destination,
+                _ => NameKind::Namespace,
+            };
+            all.put(kind, row.get::<_, String>(2)?.into(), row.get(0)?);
+        }
+        Ok(all)
+    }
+
+    /// The number of a name; one that was never seen gets one.
+    pub(crate) fn id(&mut self, connection: &Connection, kind: NameKind, name: &str) -> Result<i64, Fault> {
+        if let Some(id) = self.find(kind, name) {
+            return Ok(id);
+        }
+        connection
+            .prepare_cached("INSERT INTO name (kind, name) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+            .execute(params![kind.as_str(), name])?;
+        let id = connection
+            .prepare_cached("SELECT id FROM name WHERE kind = ?1 AND name = ?2")?
+            .query_row(params![kind.as_str(), name], |row| row.get(0))?;
+        self.put(kind, name.into(), id);
+        Ok(id)
+    }
+
+    pub(crate) fn find(&self, kind: NameKind, name: &str) -> Option<i64> {
+        match kind {
+            NameKind::Workspace => &self.workspaces,
+            NameKind::Source => &self.sources,
+            NameKind::Destination => &self.destinations,
+            NameKind::Namespace => &self.namespaces,
+        }
+        .get(name)
+        .copied()
+    }
+
+    pub(crate) fn name(&self, id: i64) -> Result<Name, Fault> {
+        self.names
+            .get(&id)
+            .cloned()
+            .ok_or(Fault::Broken("the number of a name"))
+    }
+
+    fn put(&mut self, kind: NameKind, name: Name, id: i64) {
+        self.names.insert(id, name.clone());
+        match kind {
+            NameKind::Workspace => &mut self.workspaces,
+            NameKind::Source => &mut self.sources,
+            NameKind::Destination => &mut self.destinations,
+            NameKind::Namespace => &mut self.namespaces,
+        }
+        .insert(name, id);
+    }
+}

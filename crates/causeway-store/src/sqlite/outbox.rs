@@ -1,0 +1,328 @@
+//! Rows of the outbox: made once, moved from state to state, one contact's after the other.
+//!
+//! Only the head of what is open for a contact at a destination is `waiting`, and so in the index that `claim`
+//! reads; what comes behind it is `blocked`. When the head ends, or has failed too often, the next is let go.
+
+use causeway_core::{
+    clock::Timestamp,
+    delivery::Kind,
+    id::Name,
+    plan::Planned,
+    rules::{DestinationRule, Gate},
+};
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    contact,
+    fault::Fault,
+    names::NameKind,
+    rows::{DeliveryState, ms},
+    writer::Tx,
+};
+
+/// What the moves of a delivery need to know of its row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub id: i64,
+    pub destination: i64,
+    pub contact: Option<i64>,
+    pub state: DeliveryState,
+    pub attempts: u32,
+}
+
+pub(crate) fn row(tx: &Tx<'_>, id: i64) -> Result<Option<Row>, Fault> {
+    let found: Option<(i64, Option<i64>, String, u32)> = tx
+        .connection
+        .prepare_cached("SELECT destination_id, contact_id, state, attempts FROM delivery WHERE id = ?1")?
+        .query_row([id], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .optional()?;
+    let Some((destination, contact, state, attempts)) = found else {
+        return Ok(None);
+    };
+    Ok(Some(Row {
+        id,
+        destination,
+        contact,
+        state: DeliveryState::parse(&state)?,
+        attempts,
+    }))
+}
+
+/// The order in which a destination wants one contact's deliveries. A destination that is not configured
+/// now keeps the strict one, so that nothing overtakes until it is back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Order {
+    pub ordered: bool,
+    pub escape_after: u32,
+}
+
+pub(crate) fn rule(tx: &Tx<'_>, destination: i64) -> Option<std::sync::Arc<DestinationRule>> {
+    let name: Name = tx.state.names.name(destination).ok()?;
+    tx.state.rules.destinations.get(&name).cloned()
+}
+
+pub(crate) fn order(tx: &Tx<'_>, destination: i64) -> Order {
+    rule(tx, destination).map_or(
+        Order {
+            ordered: true,
+            escape_after: u32::MAX,
+        },
+        |rule| Order {
+            ordered: rule.ordered,
+            escape_after: rule.escape_after,
+        },
+    )
+}
+
+/// Makes the row that `plan` asks for, unless an earlier processing of the same inbox row made it: then what was
+/// skipped for want of consent gets its second chance, and everything else stays as it is.
+pub(crate) fn insert(
+    tx: &mut Tx<'_>,
+    inbox: i64,
+    contact: Option<i64>,
+    contact_is_new: bool,
+    planned: &Planned,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let destination = tx
+        .state
+        .names
+        .id(tx.connection, NameKind::Destination, &planned.destination)?;
+    let (state, reason) = match &planned.gate {
+        Gate::Skip { reason } => (DeliveryState::Skipped, Some(reason)),
+        Gate::Send if contact_is_new => (DeliveryState::Waiting, None),
+        Gate::Send => (place(tx, destination, contact)?, None),
+    };
+    let is_skipped = state == DeliveryState::Skipped;
+    let now = ms(now);
+    let inserted = tx
+        .connection
+        .prepare_cached(
+            "INSERT INTO delivery (inbox_id, destination_id, contact_id, kind, state, due_at, planned_at, finished_at,
+                                   gated, reason)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            inbox,
+            destination,
+            contact,
+            planned.kind.as_str(),
+            state.as_str(),
+            now,
+            is_skipped.then_some(now),
+            is_skipped,
+            reason,
+        ])?;
+    if inserted > 0 {
+        tx.state.counters.add(destination, "planned", 1);
+        tx.state.counters.moved(destination, None, (state, 0));
+    }
+    Ok(())
+}
+
+/// Where a new delivery of this contact goes: to the front, or behind what is open.
+fn place(tx: &Tx<'_>, destination: i64, contact: Option<i64>) -> Result<DeliveryState, Fault> {
+    let order = order(tx, destination);
+    let Some(contact) = contact.filter(|_| order.ordered) else {
+        return Ok(DeliveryState::Waiting);
+    };
+    let is_taken = has_head(tx, destination, contact, order.escape_after)?
+        || first_blocked(tx, destination, contact)?.is_some();
+    Ok(if is_taken {
+        DeliveryState::Blocked
+    } else {
+        DeliveryState::Waiting
+    })
+}
+
+/// Whether a delivery is at the front that the others must not pass yet.
+fn has_head(tx: &Tx<'_>, destination: i64, contact: i64, escape_after: u32) -> Result<bool, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM delivery WHERE contact_id = ?1 AND destination_id = ?2
+                            AND state = 'waiting' AND attempts < ?3)",
+        )?
+        .query_row(params![contact, destination, escape_after], |row| row.get(0))?)
+}
+
+fn first_blocked(tx: &Tx<'_>, destination: i64, contact: i64) -> Result<Option<i64>, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached(
+            "SELECT id FROM delivery WHERE contact_id = ?1 AND destination_id = ?2 AND state = 'blocked'
+             ORDER BY id LIMIT 1",
+        )?
+        .query_row([contact, destination], |row| row.get(0))
+        .optional()?)
+}
+
+/// Lets the next delivery of the contact go, if nothing is before it any more. It is due as of when it was planned,
+/// so that the time it waited behind another counts.
+pub(crate) fn release_next(tx: &mut Tx<'_>, destination: i64, contact: Option<i64>) -> Result<(), Fault> {
+    let Some(contact) = contact else {
+        return Ok(());
+    };
+    let Some(next) = first_blocked(tx, destination, contact)? else {
+        return Ok(());
+    };
+    if !has_head(tx, destination, contact, order(tx, destination).escape_after)? {
+        unblock(tx, next, destination)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn unblock(tx: &mut Tx<'_>, id: i64, destination: i64) -> Result<(), Fault> {
+    tx.connection
+        .prepare_cached(
+            "UPDATE delivery SET state = 'waiting', due_at = planned_at, attempts = 0 WHERE id = ?1",
+        )?
+        .execute([id])?;
+    let counters = &mut tx.state.counters;
+    counters.moved(
+        destination,
+        Some((DeliveryState::Blocked, 0)),
+        (DeliveryState::Waiting, 0),
+    );
+    Ok(())
+}
+
+/// How a delivery ends.
+pub(crate) struct End<'a> {
+    pub state: DeliveryState,
+    pub reason: Option<&'a str>,
+    pub remote_id: Option<&'a str>,
+    pub gated: bool,
+    pub attempts: u32,
+    pub at_ms: i64,
+}
+
+impl<'a> End<'a> {
+    pub(crate) fn skipped(row: &Row, reason: &'a str, at_ms: i64) -> Self {
+        Self {
+            state: DeliveryState::Skipped,
+            reason: Some(reason),
+            remote_id: None,
+            gated: false,
+            attempts: row.attempts,
+            at_ms,
+        }
+    }
+}
+
+/// Ends a delivery and lets the next one of its contact go.
+pub(crate) fn end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), Fault> {
+    set_end(tx, row, end)?;
+    release_next(tx, row.destination, row.contact)
+}
+
+/// Ends a delivery; the caller sees to the next one.
+pub(crate) fn set_end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), Fault> {
+    tx.connection
+        .prepare_cached(
+            "UPDATE delivery SET state = ?2, reason = ?3, remote_id = ?4, gated = ?5, attempts = ?6, finished_at = ?7
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            row.id,
+            end.state.as_str(),
+            end.reason,
+            end.remote_id,
+            end.gated,
+            end.attempts,
+            end.at_ms
+        ])?;
+    tx.state.counters.moved(
+        row.destination,
+        Some((row.state, row.attempts)),
+        (end.state, end.attempts),
+    );
+    Ok(())
+}
+
+/// An ended delivery becomes open again, behind what is open for its contact. With a fresh schedule; due as of
+/// when it was planned, unless `due_at` says otherwise.
+pub(crate) fn reopen(tx: &mut Tx<'_>, row: &Row, due_at: Option<Timestamp>) -> Result<(), Fault> {
+    let state = place(tx, row.destination, row.contact)?;
+    tx.connection
+        .prepare_cached(
+            "UPDATE delivery SET state = ?2, due_at = coalesce(?3, planned_at), attempts = 0, finished_at = NULL, gated = 0, reason = NULL
+             WHERE id = ?1",
+        )?
+        .execute(params![row.id, state.as_str(), due_at.map(ms)])?;
+    tx.state
+        .counters
+        .moved(row.destination, Some((row.state, row.attempts)), (state, 0));
+    Ok(())
+}
+
+/// After a merge there may be several heads: all but the first go behind it, unless they are on their way or were
+/// allowed to pass.
+pub(crate) fn line_up(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), Fault> {
+    let heads: Vec<(i64, i64, u32)> = tx
+        .connection
+        .prepare_cached(
+            "SELECT destination_id, id, attempts FROM delivery WHERE contact_id = ?1 AND state = 'waiting'
+             ORDER BY destination_id, id",
+        )?
+        .query_map([contact], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut led: Option<i64> = None;
+    for (destination, id, attempts) in heads {
+        let order = order(tx, destination);
+        if !order.ordered || attempts >= order.escape_after {
+            continue;
+        }
+        if led != Some(destination) {
+            led = Some(destination);
+            continue;
+        }
+        if tx.state.leases.is_held(id, now) {
+            continue;
+        }
+        tx.connection
+            .prepare_cached("UPDATE delivery SET state = 'blocked' WHERE id = ?1")?
+            .execute([id])?;
+        tx.state.counters.moved(
+            destination,
+            Some((DeliveryState::Waiting, attempts)),
+            (DeliveryState::Blocked, attempts),
+        );
+    }
+    Ok(())
+}
+
+/// Asks again about deliveries of one inbox row that consent was lacking for.
+pub(crate) fn reconsider(tx: &mut Tx<'_>, workspace: i64, inbox: i64) -> Result<(), Fault> {
+    let gated: Vec<(i64, String)> = tx
+        .connection
+        .prepare_cached(
+            "SELECT id, kind FROM delivery WHERE inbox_id = ?1 AND state = 'skipped' AND gated = 1",
+        )?
+        .query_map([inbox], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let own_pages = tx.state.own_pages_of(workspace);
+    for (id, kind) in gated {
+        let Some(row) = row(tx, id)? else { continue };
+        let (Some(kind), Some(rule), Some(contact)) =
+            (Kind::parse(&kind), rule(tx, row.destination), row.contact)
+        else {
+            continue;
+        };
+        let Some(contact) = contact::read(tx.connection, contact)? else {
+            continue;
+        };
+        let standing = contact
+            .consent
+            .get(&*rule.purpose)
+            .map_or(causeway_core::consent::Standing::Unknown, |consent| {
+                consent.standing(&own_pages)
+            });
+        if rule.gate(kind, standing, contact.gave_data) == Gate::Send {
+            reopen(tx, &row, None)?;
+        }
+    }
+    Ok(())
+}

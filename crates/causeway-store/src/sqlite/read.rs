@@ -1,0 +1,125 @@
+//! A few connections that only read, used on threads that may block.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use causeway_core::{envelope::Envelope, id::InboxId, store::StoreError};
+use rusqlite::{Connection, params};
+use tokio::sync::Semaphore;
+
+use super::{
+    fault::Fault,
+    rows::{at, from_json, name},
+    schema,
+};
+
+/// Questions that run at once; who comes then waits.
+const READERS: usize = 3;
+
+#[derive(Clone)]
+pub(crate) struct Readers {
+    path: Arc<PathBuf>,
+    free: Arc<Mutex<Vec<Connection>>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            path: Arc::new(path.to_owned()),
+            free: Arc::default(),
+            turns: Arc::new(Semaphore::new(READERS)),
+        }
+    }
+
+    /// Runs `question` on one snapshot of the database.
+    pub(crate) async fn read<T, F>(&self, question: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let stopped = |_| StoreError::Failed("the store has stopped".to_owned());
+        let turn = self.turns.clone().acquire_owned().await.map_err(stopped)?;
+        let readers = self.clone();
+        let answer = tokio::task::spawn_blocking(move || {
+            let answer = readers.ask(question);
+            drop(turn);
+            answer
+        });
+        let stopped = |_| StoreError::Failed("a question to the store panicked".to_owned());
+        Ok(answer.await.map_err(stopped)??)
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        let free = || self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = free().pop();
+        let mut connection = match known {
+            Some(connection) => connection,
+            None => schema::reader(&self.path)?,
+        };
+        let answer = {
+            let snapshot = connection.transaction()?;
+            question(&snapshot)?
+        };
+        free().push(connection);
+        Ok(answer)
+    }
+}
+
+/// Rows that wait to be processed, in the order of acceptance.
+pub(crate) fn fetch_new(
+    connection: &Connection,
+    after: InboxId,
+    limit: u32,
+) -> Result<Vec<(InboxId, Envelope)>, Fault> {
+    let mut ids = Vec::new();
+    // Source by source, since the index is by source; then in one order.
+    let sources: Vec<i64> = connection
+        .prepare_cached("SELECT id FROM name WHERE kind = 'source'")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for source in sources {
+        let mut statement = connection.prepare_cached(
+            "SELECT id FROM inbox WHERE source_id = ?1 AND state = 'new' AND id > ?2 ORDER BY id LIMIT ?3",
+        )?;
+        let mut rows = statement.query(params![source, after.0, limit])?;
+        while let Some(row) = rows.next()? {
+            ids.push(row.get::<_, i64>(0)?);
+        }
+    }
+    ids.sort_unstable();
+    ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(envelope) = envelope(connection, id)? {
+            found.push((InboxId(id), envelope));
+        }
+    }
+    Ok(found)
+}
+
+/// The envelope of a row; one whose body is gone comes back empty.
+pub(crate) fn envelope(connection: &Connection, id: i64) -> Result<Option<Envelope>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name.name, coalesce(inbox.dedup, inbox.key), inbox.window_ms, inbox.received_at,
+                inbox_body.meta, inbox_body.body
+         FROM inbox JOIN name ON name.id = inbox.source_id LEFT JOIN inbox_body ON inbox_body.id = inbox.id
+         WHERE inbox.id = ?1",
+    )?;
+    let mut rows = statement.query([id])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let meta: Option<String> = row.get(4)?;
+    let body: Option<Vec<u8>> = row.get(5)?;
+    Ok(Some(Envelope {
+        source: name(row, 0)?,
+        dedup: row.get(1)?,
+        dedup_window_ms: row.get(2)?,
+        received_at: at(row.get(3)?),
+        meta: meta.map_or_else(|| Ok(Default::default()), |meta| from_json(&meta))?,
+        body: body.unwrap_or_default().into(),
+    }))
+}

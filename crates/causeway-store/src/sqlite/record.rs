@@ -1,0 +1,107 @@
+//! What became of attempts, and of leases that are given back.
+
+use causeway_core::{clock::Timestamp, delivery::Next, id::DeliveryId, store::Attempt};
+use rusqlite::params;
+
+use super::{
+    counters::LAST_DELIVERED,
+    fault::Fault,
+    outbox::{self, End, Row},
+    rows::{DeliveryState, ms},
+    writer::Tx,
+};
+
+pub(crate) fn record(tx: &mut Tx<'_>, attempts: &[Attempt]) -> Result<(), Fault> {
+    for attempt in attempts {
+        // A delivery that was pruned meanwhile has no books to keep.
+        if let Some(row) = outbox::row(tx, attempt.delivery.0)? {
+            record_one(tx, &row, attempt)?;
+        }
+        tx.state.leases.give_back(attempt.delivery.0);
+    }
+    Ok(())
+}
+
+fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Fault> {
+    let ended_at = ms(attempt.started_at).saturating_add(i64::from(attempt.took_ms));
+    // Nothing personal of somebody who was erased while this was under way.
+    let is_kept = row.contact.is_some();
+    tx.connection
+        .prepare_cached(
+            "INSERT INTO attempt (delivery_id, seq, number, started_at, took_ms, outcome, reason, status, excerpt)
+             VALUES (?1, 1 + coalesce((SELECT max(seq) FROM attempt WHERE delivery_id = ?1), 0),
+                     ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            row.id,
+            attempt.number,
+            ms(attempt.started_at),
+            attempt.took_ms,
+            attempt.outcome,
+            attempt.reason,
+            attempt.status,
+            attempt.excerpt.as_ref().filter(|_| is_kept),
+        ])?;
+    let attempts = if attempt.next.costs_attempt() {
+        row.attempts.saturating_add(1)
+    } else {
+        row.attempts
+    };
+    let ends = |state| End {
+        state,
+        reason: attempt.reason.as_deref(),
+        remote_id: attempt.remote_id.as_deref().filter(|_| is_kept),
+        gated: false,
+        attempts,
+        at_ms: ended_at,
+    };
+    match attempt.next {
+        // It is over there, whatever was decided here meanwhile: that is the truth to keep.
+        Next::Delivered => {
+            if row.state != DeliveryState::Delivered {
+                tx.state.counters.add(row.destination, LAST_DELIVERED, ended_at);
+                outbox::end(tx, row, &ends(DeliveryState::Delivered))?;
+            }
+        }
+        // Ended by a person while it was under way, or recorded twice.
+        _ if !row.state.is_open() => {}
+        Next::Skipped => outbox::end(tx, row, &ends(DeliveryState::Skipped))?,
+        Next::Dead => outbox::end(tx, row, &ends(DeliveryState::Dead))?,
+        Next::Waiting { due_at } => try_again(tx, row, attempt, attempts, due_at)?,
+        Next::Halted => {
+            tx.connection
+                .prepare_cached("UPDATE delivery SET reason = ?2 WHERE id = ?1")?
+                .execute(params![row.id, attempt.reason])?;
+        }
+    }
+    Ok(())
+}
+
+fn try_again(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    attempt: &Attempt,
+    attempts: u32,
+    due_at: Timestamp,
+) -> Result<(), Fault> {
+    tx.connection
+        .prepare_cached("UPDATE delivery SET attempts = ?2, due_at = ?3, reason = ?4 WHERE id = ?1")?
+        .execute(params![row.id, attempts, ms(due_at), attempt.reason])?;
+    tx.state.counters.moved(
+        row.destination,
+        Some((row.state, row.attempts)),
+        (row.state, attempts),
+    );
+    // Once it has failed so often that the others may pass, the next one goes.
+    outbox::release_next(tx, row.destination, row.contact)
+}
+
+pub(crate) fn release(tx: &mut Tx<'_>, deliveries: &[DeliveryId], due_at: Timestamp) -> Result<(), Fault> {
+    for delivery in deliveries {
+        tx.connection
+            .prepare_cached("UPDATE delivery SET due_at = ?2 WHERE id = ?1 AND state = 'waiting'")?
+            .execute(params![delivery.0, ms(due_at)])?;
+        tx.state.leases.give_back(delivery.0);
+    }
+    Ok(())
+}

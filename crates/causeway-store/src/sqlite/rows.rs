@@ -1,0 +1,124 @@
+//! Between columns and the types of core.
+
+use causeway_core::{
+    clock::Timestamp,
+    contact::Identity,
+    id::Name,
+    store::{DeliveryRow, InboxState},
+};
+use rusqlite::Row;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::fault::Fault;
+
+/// The states of a delivery; see `docs/states.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeliveryState {
+    Waiting,
+    Blocked,
+    Delivered,
+    Dead,
+    Skipped,
+}
+
+impl DeliveryState {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Waiting,
+        Self::Blocked,
+        Self::Delivered,
+        Self::Dead,
+        Self::Skipped,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Blocked => "blocked",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// In the books, what is blocked waits.
+    pub(crate) fn counted_as(self) -> &'static str {
+        match self {
+            Self::Blocked => "waiting",
+            other => other.as_str(),
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or(Fault::Broken("the state of a delivery"))
+    }
+
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Waiting | Self::Blocked)
+    }
+}
+
+pub(crate) fn inbox_state(text: &str) -> Result<InboxState, Fault> {
+    InboxState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .ok_or(Fault::Broken("the state of an inbox row"))
+}
+
+pub(crate) fn ms(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}
+
+pub(crate) fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|_| Fault::Broken("a document"))
+}
+
+pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|_| Fault::Broken("a stored document"))
+}
+
+pub(crate) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Fault> {
+    row.get_ref(column)?.as_str().map_err(|_| Fault::Broken("a text"))
+}
+
+/// The columns that [`delivery_row`] reads, from `delivery d JOIN inbox i`.
+pub(crate) const DELIVERY_COLUMNS: &str = "d.id, d.inbox_id, d.contact_id,
+    (SELECT name FROM name WHERE id = d.destination_id), (SELECT name FROM name WHERE id = i.source_id),
+    d.kind, d.state, d.attempts, d.due_at, d.planned_at, d.finished_at, d.reason, d.remote_id";
+
+pub(crate) fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow, Fault> {
+    let state: String = row.get(6)?;
+    let is_waiting = state == DeliveryState::Waiting.as_str();
+    Ok(DeliveryRow {
+        id: causeway_core::id::DeliveryId(row.get(0)?),
+        inbox_id: causeway_core::id::InboxId(row.get(1)?),
+        contact_id: row.get::<_, Option<i64>>(2)?.map(causeway_core::id::ContactId),
+        destination: name(row, 3)?,
+        source: name(row, 4)?,
+        kind: row.get(5)?,
+        state,
+        attempts: row.get(7)?,
+        due_at: is_waiting.then_some(at(row.get(8)?)),
+        planned_at: at(row.get(9)?),
+        finished_at: row.get::<_, Option<i64>>(10)?.map(at),
+        reason: row.get(11)?,
+        remote_id: row.get(12)?,
+    })
+}
+
+pub(crate) fn name(row: &Row<'_>, column: usize) -> Result<Name, Fault> {
+    Ok(text(row, column)?.into())
+}
+
+/// From the columns kind, namespace, value.
+pub(crate) fn identity(row: &Row<'_>, first: usize) -> Result<Identity, Fault> {
+    let value: String = row.get(first + 2)?;
+    Identity::from_parts(text(row, first)?, text(row, first + 1)?, value)
+        .ok_or(Fault::Broken("the kind of an identity"))
+}

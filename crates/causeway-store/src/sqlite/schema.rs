@@ -1,0 +1,109 @@
+//! Opening a database file: settings of a connection, and the steps from one schema to the next.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::fault::Fault;
+
+/// In order; `user_version` says how many were taken. Never change one that was released: add another.
+const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_start.sql")];
+
+pub(crate) const VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// Another process (a command while the hub runs) may hold the write lock for so long.
+const BUSY: Duration = Duration::from_secs(5);
+
+pub(crate) fn writer(path: &Path) -> Result<Connection, Fault> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "page_size", 4096)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // Invariant: what was committed is on disk, or nothing may be acknowledged.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "fullfsync", true)?;
+    // The log goes back into the file after 16 MB: rarely enough to gather changes of the same page.
+    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    connection.pragma_update(None, "journal_size_limit", 67_108_864)?;
+    // Erased people leave no bytes behind in free space.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "cache_size", -32_768)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.set_prepared_statement_cache_capacity(160);
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// A connection that cannot change anything.
+pub(crate) fn reader(path: &Path) -> Result<Connection, Fault> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "cache_size", -4_096)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+    // Two processes may open a new file at once: who gets the lock second finds it done.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > VERSION {
+        return Err(Fault::Refused(format!(
+            "the database has schema {found} and this program knows {VERSION}: it was written by a newer version"
+        )));
+    }
+    for step in MIGRATIONS.iter().skip(found as usize) {
+        transaction.execute_batch(step)?;
+    }
+    if found < VERSION {
+        transaction.pragma_update(None, "user_version", VERSION)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// To accept a change: `CAUSEWAY_UPDATE_SCHEMA=1 cargo test -p causeway-store schema`.
+    #[test]
+    fn the_schema_that_the_migrations_make_is_the_one_checked_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = writer(&folder.path().join("a.db")).unwrap();
+        let mut statement = connection
+            .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type DESC, name")
+            .unwrap();
+        let dump = statement
+            .query_map([], |row| row.get::<_, String>(0))
+            .unwrap()
+            .fold(String::new(), |mut dump, sql| {
+                writeln!(dump, "{};\n", sql.unwrap()).unwrap();
+                dump
+            });
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/sqlite.sql");
+        if std::env::var_os("CAUSEWAY_UPDATE_SCHEMA").is_some() {
+            std::fs::write(&file, &dump).unwrap();
+        }
+        assert_eq!(dump, std::fs::read_to_string(file).unwrap());
+    }
+
+    #[test]
+    fn a_database_of_a_newer_version_is_refused_with_both_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        writer(&path)
+            .unwrap()
+            .pragma_update(None, "user_version", VERSION + 1)
+            .unwrap();
+        let refused = writer(&path).unwrap_err().text();
+        assert!(refused.contains(&(VERSION + 1).to_string()), "{refused}");
+        assert!(refused.contains("newer version"), "{refused}");
+    }
+}
