@@ -1,0 +1,187 @@
+//! Prints a form body as PHP's `http_build_query` does.
+
+use super::{
+    percent,
+    value::{Array, Key, Value},
+};
+
+/// PHP reads no deeper.
+const MAX_DEPTH: usize = 64;
+
+/// The defaults are those of `http_build_query`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EmitOptions {
+    pub space: Space,
+    /// Leaves the brackets between indexes bare instead of `%5B` and `%5D`; PHP reads both the same.
+    pub raw_brackets: bool,
+    pub empty_groups: EmptyGroups,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Space {
+    /// RFC 1738: `+`, and `~` encoded.
+    #[default]
+    Plus,
+    /// RFC 3986: `%20`, and `~` bare.
+    Percent20,
+}
+
+/// What to print for an array without elements.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EmptyGroups {
+    #[default]
+    Omit,
+    /// `group=`, which reads back as empty text.
+    Blank,
+}
+
+/// The value cannot be printed so that PHP reads the same. `name` is the top-level name concerned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EmitError {
+    #[error("form name {name:?} {why}; rename it")]
+    Name { name: String, why: &'static str },
+    #[error("an index below form name {name:?} {why}; rename it")]
+    Index { name: String, why: &'static str },
+    #[error("form name {name:?} holds arrays more than {MAX_DEPTH} deep")]
+    TooDeep { name: String },
+}
+
+/// Prints the pairs in order. A name or index that PHP would read as another one is refused.
+pub fn emit(root: &Array, options: EmitOptions) -> Result<String, EmitError> {
+    let mut out = String::new();
+    let mut path = String::new();
+    for (key, value) in root.iter() {
+        let number = itoa(key);
+        let name = key_bytes(key, &number);
+        if let Some(why) = name_problem(name) {
+            return Err(EmitError::Name {
+                name: shown(name),
+                why,
+            });
+        }
+        path.clear();
+        percent::encode(name, options.rfc3986(), &mut path);
+        emit_value(value, options, &mut path, 0, &mut out).map_err(|problem| match problem {
+            Problem::Index(why) => EmitError::Index {
+                name: shown(name),
+                why,
+            },
+            Problem::TooDeep => EmitError::TooDeep { name: shown(name) },
+        })?;
+    }
+    Ok(out)
+}
+
+impl EmitOptions {
+    fn rfc3986(self) -> bool {
+        self.space == Space::Percent20
+    }
+}
+
+enum Problem {
+    Index(&'static str),
+    TooDeep,
+}
+
+/// Prints one value under `path`, which is encoded already and comes back unchanged.
+fn emit_value(
+    value: &Value,
+    options: EmitOptions,
+    path: &mut String,
+    depth: usize,
+    out: &mut String,
+) -> Result<(), Problem> {
+    let text: &[u8] = match value {
+        Value::Text(text) => text,
+        Value::Array(array) if !array.is_empty() => {
+            return emit_array(array, options, path, depth + 1, out);
+        }
+        Value::Array(_) => match options.empty_groups {
+            EmptyGroups::Omit => return Ok(()),
+            EmptyGroups::Blank => b"",
+        },
+    };
+    if !out.is_empty() {
+        out.push('&');
+    }
+    out.push_str(path);
+    out.push('=');
+    percent::encode(text, options.rfc3986(), out);
+    Ok(())
+}
+
+fn emit_array(
+    array: &Array,
+    options: EmitOptions,
+    path: &mut String,
+    depth: usize,
+    out: &mut String,
+) -> Result<(), Problem> {
+    if depth > MAX_DEPTH {
+        return Err(Problem::TooDeep);
+    }
+    let (open, close) = if options.raw_brackets {
+        ("[", "]")
+    } else {
+        ("%5B", "%5D")
+    };
+    let outer = path.len();
+    for (key, value) in array.iter() {
+        let number = itoa(key);
+        let index = key_bytes(key, &number);
+        if let Some(why) = index_problem(index) {
+            return Err(Problem::Index(why));
+        }
+        path.push_str(open);
+        percent::encode(index, options.rfc3986(), path);
+        path.push_str(close);
+        emit_value(value, options, path, depth, out)?;
+        path.truncate(outer);
+    }
+    Ok(())
+}
+
+fn name_problem(name: &[u8]) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("is empty");
+    }
+    name.iter().find_map(|byte| match byte {
+        b' ' => Some("holds a space, which PHP reads as _"),
+        b'.' => Some("holds a dot, which PHP reads as _"),
+        b'[' => Some("holds a [, which PHP reads as the start of an index"),
+        0 => Some("holds a NUL byte, where PHP stops reading"),
+        _ => None,
+    })
+}
+
+fn index_problem(index: &[u8]) -> Option<&'static str> {
+    match index {
+        [] | [b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c] => {
+            return Some("is blank, which PHP reads as append");
+        }
+        _ => {}
+    }
+    index.iter().find_map(|byte| match byte {
+        b']' => Some("holds a ], where PHP ends the index"),
+        0 => Some("holds a NUL byte, where PHP stops reading"),
+        _ => None,
+    })
+}
+
+fn itoa(key: &Key) -> String {
+    match key {
+        Key::Int(number) => number.to_string(),
+        Key::Text(_) => String::new(),
+    }
+}
+
+fn key_bytes<'a>(key: &'a Key, number: &'a str) -> &'a [u8] {
+    match key {
+        Key::Int(_) => number.as_bytes(),
+        Key::Text(text) => text,
+    }
+}
+
+fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).chars().take(64).collect()
+}

@@ -1,0 +1,60 @@
+//! Percent-encoding as PHP does it, over bytes.
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// Decodes `+` and `%XX`; malformed escapes stay as they are. Replaces the content of `out`.
+pub(super) fn decode(text: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    out.reserve(text.len());
+    let mut rest = text;
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        match first {
+            b'+' => out.push(b' '),
+            b'%' => match tail {
+                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                    out.push(hex_digit(*high) << 4 | hex_digit(*low));
+                    rest = after;
+                }
+                _ => out.push(b'%'),
+            },
+            other => out.push(other),
+        }
+    }
+}
+
+fn hex_digit(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        _ => digit.wrapping_sub(b'A').wrapping_add(10),
+    }
+}
+
+/// Encodes as PHP's `urlencode` (`+` for a space) or, with `rfc3986`, as `rawurlencode`.
+pub(super) fn encode(text: &[u8], rfc3986: bool, out: &mut String) {
+    for &byte in text {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(char::from(byte)),
+            b'~' if rfc3986 => out.push('~'),
+            b' ' if !rfc3986 => out.push('+'),
+            _ => {
+                out.push('%');
+                for nibble in [byte >> 4, byte & 15] {
+                    out.extend(HEX.get(usize::from(nibble)).map(|digit| char::from(*digit)));
+                }
+            }
+        }
+    }
+}
+
+/// Appends `name=value` to a form body, with a `&` in front unless it is the first pair. This is how a
+/// listener turns the parts of a multipart body into a form: names keep their brackets' meaning.
+pub fn append_pair(body: &mut String, name: &[u8], value: &[u8]) {
+    if !body.is_empty() {
+        body.push('&');
+    }
+    encode(name, false, body);
+    body.push('=');
+    encode(value, false, body);
+}
