@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod destination;
 pub mod envelope;
 pub mod event;
+pub mod form;
 pub mod id;
 pub mod keystore;
 pub mod plan;

@@ -1,3 +1,8 @@
 //! Envelopes to events, one module per format.
 
+pub mod body;
+pub mod dates;
+pub mod generic;
+mod multipart;
 pub mod proca;
+pub mod sync;

@@ -1,0 +1,176 @@
+use serde_json::json;
+
+use super::*;
+
+fn meta(content_type: &str, query: &str) -> Meta {
+    Meta {
+        content_type: (!content_type.is_empty()).then(|| content_type.to_owned()),
+        query: (!query.is_empty()).then(|| query.to_owned()),
+        ..Meta::default()
+    }
+}
+
+fn reading(content_type: &str, query: &str, body: &str) -> Result<Body, BodyError> {
+    read(&meta(content_type, query), body.as_bytes(), Limits::default())
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+
+#[test]
+fn the_content_type_decides_and_the_first_character_where_there_is_none() {
+    for (content_type, body, format) in [
+        (FORM, "a[b]=1", Format::Form),
+        (
+            "Application/X-WWW-Form-Urlencoded; charset=UTF-8",
+            "a%5Bb%5D=1&",
+            Format::Form,
+        ),
+        (JSON, r#"{"a":{"b":"1"}}"#, Format::Json),
+        (
+            "application/vnd.crm+json; v=1",
+            r#" {"a":{"b":"1"}}"#,
+            Format::Json,
+        ),
+        ("", "\u{feff}{\"a\":{\"b\":\"1\"}}", Format::Json),
+        ("text/plain", "a[b]=1\r\n", Format::Form),
+        ("", "a[b]=1", Format::Form),
+        // Declared wrongly
+        (FORM, r#"{"a":{"b":"1"}}"#, Format::Json),
+        (JSON, "a[b]=1", Format::Form),
+    ] {
+        let read = reading(content_type, "", body).unwrap();
+        assert_eq!(
+            (read.format, read.value),
+            (format, json!({"a": {"b": "1"}})),
+            "{content_type} {body}"
+        );
+    }
+    let read = reading("", "a[b]=1", " \n").unwrap();
+    assert_eq!(
+        (read.format, read.value),
+        (Format::Query, json!({"a": {"b": "1"}}))
+    );
+}
+
+#[test]
+fn parts_of_a_multipart_body_are_a_form() {
+    let body = "--x y\r\nContent-Disposition: form-data; name=\"a[b]\"\r\n\r\n1+\r\n2%41\r\n\
+        --x y\r\nContent-Type: text/plain\r\ncontent-disposition: form-data; name=\"q\\\"uote\"\r\n\r\n\r\n\
+        --x y\r\nContent-Disposition: form-data; name=\"up\"; filename=\"f.txt\"\r\n\r\ndata\r\n--x y--\r\n";
+    let read = reading("multipart/form-data; charset=utf-8; boundary=\"x y\"", "", body).unwrap();
+    assert_eq!(read.value, json!({"a": {"b": "1+\r\n2%41"}, "q\"uote": ""}));
+    assert_eq!(read.notes, ["multipart: 1 files were left out"]);
+    let preamble = format!("ignore\r\n{body}");
+    assert_eq!(
+        reading("multipart/form-data; boundary=\"x y\"", "", &preamble)
+            .unwrap()
+            .value,
+        read.value
+    );
+}
+
+#[test]
+fn the_query_of_a_post_lies_under_its_body() {
+    let read = reading(FORM, "contact[id]=1&contact[email]=q&x=y", "contact[email]=b&x=z").unwrap();
+    assert_eq!(
+        read.value,
+        json!({"contact": {"email": "b", "id": "1"}, "x": "z"})
+    );
+    let read = reading(JSON, "a=1&b[c]=2", r#"{"b":"text"}"#).unwrap();
+    assert_eq!(read.value, json!({"b": "text", "a": "1"}));
+}
+
+#[test]
+fn what_cannot_be_read_says_why_without_quoting_it() {
+    for (content_type, body, error, status) in [
+        ("", "", "no data: the body and the query are empty", 400),
+        (
+            JSON,
+            r#"{"jane@example.org""#,
+            "the body cannot be read: no valid JSON at line 1 column 19",
+            400,
+        ),
+        (
+            "",
+            "{a=1",
+            "the body cannot be read: no valid JSON at line 1 column 2",
+            400,
+        ),
+        ("text/xml", "<a/>", "this listener reads no XML", 415),
+        ("", "<a/>", "this listener reads no XML", 415),
+        (
+            "multipart/form-data",
+            "--x",
+            "the body cannot be read: multipart: the content type names no boundary",
+            400,
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            "--y",
+            "the body cannot be read: multipart: the boundary does not occur",
+            400,
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            "--x\r\n",
+            "the body cannot be read: multipart: the last part has no end",
+            400,
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            "--x\r\n\r\n\r\n\r\n--x--",
+            "the body cannot be read: multipart: a part has no name",
+            400,
+        ),
+    ] {
+        let seen = reading(content_type, "", body).unwrap_err();
+        assert_eq!(
+            (seen.to_string().as_str(), seen.status()),
+            (error, status),
+            "{content_type} {body}"
+        );
+    }
+}
+
+#[test]
+fn what_is_over_a_limit_is_refused_and_what_is_just_below_is_read() {
+    let limits = Limits {
+        body_bytes: 40,
+        pairs: 3,
+        depth: 2,
+    };
+    for (content_type, body, fits) in [
+        ("", "a=34567890123456789012345678901234567890", true),
+        ("", "a=345678901234567890123456789012345678901", false),
+        ("", "a=1&b=2&c=3", true),
+        ("", "a=1&b=2&c=3&d=4", false),
+        ("", "a[b][c]=1", true),
+        ("", "a[b][c][d]=1", false),
+        (JSON, r#"{"a":1,"b":2,"c":"[[[[,,,,\"[[[["}"#, true),
+        (JSON, r#"{"a":1,"b":2,"c":3,"d":4}"#, false),
+        (JSON, r#"{"a":{"b":{"c":1}}}"#, true),
+        (JSON, r#"{"a":{"b":{"c":[1]}}}"#, false),
+        (FORM, r#"{"a":{"b":{"c":[1]}}}"#, false),
+    ] {
+        let seen = read(&meta(content_type, ""), body.as_bytes(), limits);
+        match seen {
+            Ok(_) => assert!(fits, "{body}"),
+            Err(error) => assert_eq!((error.status(), fits), (413, false), "{body}: {error}"),
+        }
+    }
+    let deep = "[".repeat(100_000);
+    assert_eq!(reading(JSON, "", &deep).unwrap_err().status(), 413);
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_replaced_and_told() {
+    for (content_type, body) in [
+        (JSON, &b"{\"a\":\"x\xff\"}"[..]),
+        (FORM, b"a=x\xff"),
+        (FORM, b"a=x%FF"),
+    ] {
+        let read = read(&meta(content_type, ""), body, Limits::default()).unwrap();
+        assert_eq!((read.value, read.notes.len()), (json!({"a": "x\u{fffd}"}), 1));
+    }
+}

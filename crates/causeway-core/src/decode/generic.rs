@@ -1,0 +1,253 @@
+//! The preset `generic`: one record in any shape, with paths that say where the contact is.
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    body::{self, Body, Limits},
+    dates::{self, Reading},
+    sync::{self, ArrivalConsent},
+};
+use crate::{
+    contact::{Identity, normal_email},
+    envelope::Envelope,
+    event::{DeadCode, Decode, Decoded, Event, EventKind},
+    id::Name,
+};
+
+/// Names that are looked for when no path is given; compared without case, spaces, `_`, `-` and `.`.
+pub(super) const EMAIL_NAMES: &[&str] = &["email", "emailaddress", "mail", "useremail", "contactemail"];
+/// A bare `id` is not among them: it may be the event's, and two people of one id would become one.
+pub(super) const CONTACT_ID_NAMES: &[&str] = &["contactid", "personid", "subscriberid", "userid"];
+/// Only names that tell of the event; a contact's own `created_at` would make every later change look old.
+const TIME_NAMES: &[&str] = &[
+    "eventtime",
+    "eventat",
+    "occurredat",
+    "timestamp",
+    "firedat",
+    "datetime",
+];
+/// Objects in which the contact is looked for.
+const WRAPPERS: &[&str] = &[
+    "contact",
+    "person",
+    "subscriber",
+    "user",
+    "profile",
+    "data",
+    "payload",
+];
+/// Those whose `id` is the contact's.
+const PERSON_WRAPPERS: &[&str] = &["contact", "person", "subscriber", "user", "profile"];
+
+/// Where to find what, as dotted paths with `[n]` for items: `data.people[0].email`. What is not given is
+/// guessed from common names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Paths {
+    pub email: Option<String>,
+    /// The sender's id of the contact.
+    pub id: Option<String>,
+    /// An object of field name → value, or a list of `{name, value}`; default: the whole record.
+    pub fields: Option<String>,
+    /// When it happened: RFC 3339, the shapes of [`dates::read`], or seconds or milliseconds since 1970.
+    pub time: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct GenericDecoder {
+    /// Where the sender's contact ids are unique.
+    pub namespace: Name,
+    /// The zone of dates that name none.
+    pub time_zone: TimeZone,
+    pub consent: ArrivalConsent,
+    pub paths: Paths,
+    pub limits: Limits,
+}
+
+impl Decode for GenericDecoder {
+    fn decode(&self, envelope: &Envelope) -> Decoded {
+        match body::read(&envelope.meta, &envelope.body, self.limits) {
+            Ok(body) => self.decode_body(body, envelope.received_at),
+            Err(error) => sync::unreadable(&error),
+        }
+    }
+}
+
+impl GenericDecoder {
+    /// Decodes what [`body::read`] gave.
+    pub fn decode_body(&self, body: Body, received_at: Timestamp) -> Decoded {
+        let mut notes = body.notes;
+        let Some(record) = sync::object(body.value) else {
+            return Decoded::Dead {
+                code: DeadCode::Malformed,
+                reason: "not one record: the JSON is no object".to_owned(),
+            };
+        };
+        let record = Value::Object(record);
+        let text = |path: &Option<String>, guess: fn(&Value) -> Option<&Value>| {
+            let found = match path {
+                Some(path) => at_path(&record, path),
+                None => guess(&record),
+            };
+            found.and_then(sync::scalar)
+        };
+        let email = text(&self.paths.email, guess_email);
+        let address = email.as_deref().and_then(normal_email);
+        if email.is_some() && address.is_none() {
+            notes.push("email: not an address".to_owned());
+        }
+        let id = text(&self.paths.id, guess_id);
+        if address.is_none() && id.is_none() {
+            return Decoded::Dead {
+                code: DeadCode::Unknown,
+                reason:
+                    "nobody is named: no usable e-mail address and no contact id; set the paths of the source"
+                        .to_owned(),
+            };
+        }
+        let time = text(&self.paths.time, |record| find(record, TIME_NAMES));
+        let at = time.and_then(|time| self.time(&time, received_at, &mut notes));
+
+        let mut event = Event::new(
+            EventKind::ContactSync,
+            self.namespace.clone(),
+            at.unwrap_or(received_at),
+        );
+        if let Some(address) = &address {
+            event.identities.push(Identity::Email {
+                address: address.clone(),
+            });
+        }
+        if let Some(id) = id {
+            let (namespace, id) = (self.namespace.clone(), id.trim().to_owned());
+            event.identities.push(Identity::ForeignId { namespace, id });
+        }
+        for (name, value) in self.fields(&record, &mut notes) {
+            if !sync::is_empty(&value) {
+                event.fields.insert(name, value);
+            }
+        }
+        if let Some(address) = address {
+            event.fields.insert("email".to_owned(), address.into());
+        }
+        event.consent = self.consent.facts(event.at, "generic");
+        event.notes = notes;
+        Decoded::Event(Box::new(event))
+    }
+
+    /// A time after `received_at` would make this record win over all that follow, so it is cut.
+    fn time(&self, text: &str, received_at: Timestamp, notes: &mut Vec<String>) -> Option<Timestamp> {
+        let read = match unix_time(text) {
+            Some(at) => Reading::At(at),
+            None => dates::read(text, &self.time_zone),
+        };
+        match read {
+            Reading::At(at) if at > received_at => {
+                if at.duration_since(received_at) > SignedDuration::from_mins(1) {
+                    notes.push("time: in the future; the time of arrival is used".to_owned());
+                }
+                Some(received_at)
+            }
+            Reading::At(at) => Some(at),
+            Reading::Nothing => None,
+            Reading::Unreadable => {
+                notes.push("time: cannot be read; the time of arrival is used".to_owned());
+                None
+            }
+        }
+    }
+
+    fn fields(&self, record: &Value, notes: &mut Vec<String>) -> Vec<(String, Value)> {
+        let found = match &self.paths.fields {
+            Some(path) => at_path(record, path),
+            None => Some(record),
+        };
+        match found {
+            Some(Value::Object(fields)) => fields
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            Some(Value::Array(rows)) => rows.iter().filter_map(named_value).collect(),
+            _ => {
+                notes.push("fields: nothing at the configured path".to_owned());
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// A row `{name, value}`.
+fn named_value(row: &Value) -> Option<(String, Value)> {
+    let name = sync::scalar(row.get("name")?)?;
+    Some((name, row.get("value")?.clone()))
+}
+
+/// Digits are seconds, or milliseconds from twelve digits on.
+fn unix_time(text: &str) -> Option<Timestamp> {
+    let number: i64 = text.trim().parse().ok()?;
+    match text.trim().len() {
+        9..=11 => Timestamp::from_second(number).ok(),
+        12..=14 => Timestamp::from_millisecond(number).ok(),
+        _ => None,
+    }
+}
+
+/// Follows a dotted path. A key that is the whole path comes first; digits also name items of lists.
+pub fn at_path<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    if let Some(found) = value.get(path) {
+        return Some(found);
+    }
+    let steps = path
+        .split(['.', '['])
+        .map(|step| step.strip_suffix(']').unwrap_or(step));
+    steps
+        .filter(|step| !step.is_empty())
+        .try_fold(value, |here, step| match here {
+            Value::Object(members) => members.get(step),
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+            _ => None,
+        })
+}
+
+fn guess_email(record: &Value) -> Option<&Value> {
+    find(record, EMAIL_NAMES)
+}
+
+fn guess_id(record: &Value) -> Option<&Value> {
+    find(record, CONTACT_ID_NAMES).or_else(|| {
+        let record = record.as_object()?;
+        let wrapper = record.get(&find_key(record, PERSON_WRAPPERS)?)?;
+        wrapper.get("id")
+    })
+}
+
+/// Looks for one of the names at the top, then in the usual wrappers.
+fn find<'a>(record: &'a Value, names: &[&str]) -> Option<&'a Value> {
+    let record = record.as_object()?;
+    let within = |object: &'a Map<String, Value>| object.get(&find_key(object, names)?);
+    within(record).or_else(|| {
+        let wrappers = WRAPPERS
+            .iter()
+            .filter_map(|wrapper| record.get(&find_key(record, &[wrapper])?)?.as_object());
+        wrappers.into_iter().find_map(within)
+    })
+}
+
+/// The key that is one of `names` but for case and separators.
+pub(super) fn find_key(object: &Map<String, Value>, names: &[&str]) -> Option<String> {
+    names
+        .iter()
+        .find_map(|name| object.keys().find(|key| folded(key).eq(name.chars())).cloned())
+}
+
+fn folded(key: &str) -> impl Iterator<Item = char> {
+    let kept = key.chars().filter(|char| !matches!(char, ' ' | '_' | '-' | '.'));
+    kept.map(|char| char.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+#[path = "generic_tests.rs"]
+mod tests;

@@ -1,0 +1,270 @@
+//! The preset `sync-to-third-party`: a marketing platform's picture of one contact, by form, JSON or GET.
+
+mod history;
+mod payload;
+#[cfg(test)]
+mod tests;
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+pub use payload::{Click, LeadStatus, ListField, Occurrence, Score, SyncContact, SyncPayload, Visit};
+pub(super) use payload::{is_empty, scalar};
+
+use super::{
+    body::{self, Body, BodyError, Format, Limits},
+    generic,
+};
+use crate::{
+    consent::{ConsentFact, EMAIL, What},
+    contact::{Identity, normal_email},
+    envelope::{Envelope, MessageKey, digest},
+    event::{DeadCode, Decode, Decoded, Event, EventKind},
+    id::Name,
+};
+
+/// What it means for consent that a platform sends a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArrivalConsent {
+    /// Nothing: consent comes from elsewhere.
+    #[default]
+    None,
+    /// The person agreed to be mailed, when the contact arrived. Only for an automation that fires because
+    /// somebody joined or confirmed: a later arrival ends an earlier unsubscription.
+    OptIn,
+}
+
+impl ArrivalConsent {
+    pub(super) fn facts(self, at: Timestamp, preset: &str) -> Vec<ConsentFact> {
+        match self {
+            Self::None => Vec::new(),
+            Self::OptIn => vec![ConsentFact {
+                purpose: EMAIL.to_owned(),
+                what: What::OptIn,
+                at,
+                basis: format!("{preset}: the contact arrived"),
+            }],
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct SyncDecoder {
+    /// Where the platform's contact ids are unique.
+    pub namespace: Name,
+    /// The zone of the platform's account: its dates name none.
+    pub time_zone: TimeZone,
+    pub consent: ArrivalConsent,
+    pub limits: Limits,
+}
+
+impl Decode for SyncDecoder {
+    fn decode(&self, envelope: &Envelope) -> Decoded {
+        match body::read(&envelope.meta, &envelope.body, self.limits) {
+            Ok(body) => self.decode_body(body, envelope.received_at),
+            Err(error) => unreadable(&error),
+        }
+    }
+}
+
+/// A body that cannot be read is kept as dead.
+pub(super) fn unreadable(error: &BodyError) -> Decoded {
+    let code = match error {
+        BodyError::Unsupported(_) => DeadCode::Unknown,
+        BodyError::Empty | BodyError::OverLimit(_) | BodyError::Malformed(_) => DeadCode::Malformed,
+    };
+    Decoded::Dead {
+        code,
+        reason: error.to_string(),
+    }
+}
+
+/// The record itself, also when it is the only one of a list.
+pub(super) fn object(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(object) => Some(object),
+        Value::Array(items) => match <[Value; 1]>::try_from(items) {
+            Ok([Value::Object(object)]) => Some(object),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The key that two sends of the same transaction share; `None` when the sender gave no `transactionid`.
+/// `value` is what [`body::read`] gave.
+pub fn dedup(value: &Value) -> Option<MessageKey> {
+    let payload = SyncPayload::from_value(object(value.clone())?, &mut Vec::new());
+    let transaction = payload.transactionid?;
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (id, email) = (text(&payload.contact.id), text(&payload.contact.email));
+    Some(digest(&[
+        b"sync",
+        transaction.as_bytes(),
+        id.as_bytes(),
+        email.as_bytes(),
+    ]))
+}
+
+impl SyncDecoder {
+    /// Decodes what [`body::read`] gave.
+    pub fn decode_body(&self, body: Body, received_at: Timestamp) -> Decoded {
+        let Body {
+            value,
+            format,
+            mut notes,
+        } = body;
+        let Some(object) = object(value) else {
+            return Decoded::Dead {
+                code: DeadCode::Malformed,
+                reason: "not one record: the JSON is no object".to_owned(),
+            };
+        };
+        let mut payload = SyncPayload::from_value(object, &mut notes);
+        adopt_template_names(&mut payload);
+        repair(&mut payload.contact, format, &mut notes);
+
+        let mut event = Event::new(EventKind::ContactSync, self.namespace.clone(), received_at);
+        event.identities = identities(&payload.contact, &self.namespace, &mut notes);
+        if event.identities.is_empty() {
+            return Decoded::Dead {
+                code: DeadCode::Unknown,
+                reason: format!(
+                    "nobody is named: no contact[id], no usable contact[email]{}",
+                    told(&notes)
+                ),
+            };
+        }
+        event.engagements = history::engagements(&payload, &self.time_zone, &mut notes);
+        set_fields(&mut event, payload, &mut notes);
+        event.consent = self.consent.facts(received_at, "sync-to-third-party");
+        event.notes = notes;
+        Decoded::Event(Box::new(event))
+    }
+}
+
+fn told(notes: &[String]) -> String {
+    if notes.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", notes.join("; "))
+    }
+}
+
+/// A GET template names its parameters freely; whoever calls one `email` means the contact's.
+fn adopt_template_names(payload: &mut SyncPayload) {
+    let SyncPayload { contact, extra, .. } = payload;
+    let mut adopt = |slot: &mut Option<String>, names: &[&str]| {
+        if slot.is_none()
+            && let Some(key) = generic::find_key(extra, names)
+        {
+            *slot = extra.shift_remove(&key).as_ref().and_then(scalar);
+        }
+    };
+    adopt(&mut contact.email, generic::EMAIL_NAMES);
+    adopt(&mut contact.id, generic::CONTACT_ID_NAMES);
+    adopt(&mut contact.phone, &["phone", "phonenumber", "mobile"]);
+    adopt(&mut contact.profile_url, &["profileurl"]);
+}
+
+/// Undoes what a sender does that writes `+` without encoding it: the reader makes a space of it.
+fn repair(contact: &mut SyncContact, format: Format, notes: &mut Vec<String>) {
+    if !format.reads_plus_as_space() {
+        return;
+    }
+    if let Some(email) = &mut contact.email
+        && normal_email(email).is_none()
+        && let Some((local, domain)) = email.trim().rsplit_once('@')
+        && let repaired = format!("{}@{domain}", local.replace(' ', "+"))
+        && local.contains(' ')
+        && normal_email(&repaired).is_some()
+    {
+        *email = repaired;
+        notes.push(
+            "contact[email]: a space before the @ was read as the + that the sender did not encode"
+                .to_owned(),
+        );
+    }
+    if let Some(phone) = &mut contact.phone
+        && let Some(number) = phone.strip_prefix(' ')
+        && number.starts_with(|first: char| first.is_ascii_digit())
+    {
+        *phone = format!("+{number}");
+        notes.push(
+            "contact[phone]: a leading space was read as the + that the sender did not encode".to_owned(),
+        );
+    }
+}
+
+fn identities(contact: &SyncContact, namespace: &Name, notes: &mut Vec<String>) -> Vec<Identity> {
+    let mut identities = Vec::new();
+    if let Some(email) = &contact.email {
+        match normal_email(email) {
+            Some(address) => identities.push(Identity::Email { address }),
+            None => notes.push("contact[email]: not an address".to_owned()),
+        }
+    }
+    if let Some(id) = &contact.id {
+        identities.push(Identity::ForeignId {
+            namespace: namespace.clone(),
+            id: id.trim().to_owned(),
+        });
+    }
+    identities
+}
+
+fn set_fields(event: &mut Event, payload: SyncPayload, notes: &mut Vec<String>) {
+    let SyncPayload {
+        contact,
+        fields: list_fields,
+        lead_status,
+        extra,
+        ..
+    } = payload;
+    let fields = &mut event.fields;
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            fields.insert(name.to_owned(), value);
+        }
+    };
+    put(
+        "email",
+        contact.email.as_deref().and_then(normal_email).map(Value::from),
+    );
+    put("phone", contact.phone.map(|phone| phone.trim().into()));
+    put("profile_url", contact.profile_url.map(Value::from));
+    put("lead_status", lead_status.label.map(Value::from));
+    if let Some(score) = lead_status.score {
+        match history::number(&score) {
+            Some(score) => put("lead_score", Some(score)),
+            None => notes.push("lead-status: the score is no number".to_owned()),
+        }
+    }
+
+    let mut ids = Map::new();
+    for field in list_fields {
+        let id = field.id.as_deref().unwrap_or("?");
+        let mut label = field.name.unwrap_or_else(|| format!("Field {id}"));
+        if fields.contains_key(&label) {
+            // The contact's own data, or a second field of that name: keep both.
+            label = format!("{label} ({id})");
+        }
+        if let Some(id) = field.id {
+            ids.insert(label.clone(), id.into());
+        }
+        if let Some(value) = field.value {
+            fields.insert(label, value);
+        }
+    }
+    for (key, value) in extra {
+        if !is_empty(&value) {
+            fields.entry(key).or_insert(value);
+        }
+    }
+    if !ids.is_empty() {
+        // The ids are what the platform's API wants back when a field is written.
+        fields.insert(format!("list_field_ids:{}", event.namespace), json!(ids));
+    }
+}

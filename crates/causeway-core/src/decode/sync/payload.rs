@@ -1,0 +1,342 @@
+//! What the action "Sync Contact to Third Party" sends: eleven groups, typed, texts as they came.
+
+use serde_json::{Map, Value};
+
+use crate::form::{Array, Key, Value as Form};
+
+/// One contact with its history. `None` and an empty list both stand for a group that was missing or empty.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SyncPayload {
+    pub transactionid: Option<String>,
+    pub contact: SyncContact,
+    pub fields: Vec<ListField>,
+    pub campaigns_opened: Vec<Occurrence>,
+    pub links_clicked: Vec<Click>,
+    pub pages_visited: Vec<Visit>,
+    pub automation_triggered: Vec<Occurrence>,
+    pub goals_reached: Vec<Occurrence>,
+    /// Pop-ups that the contact was shown on the site, not HTTP web hooks.
+    pub webhooks_triggered: Vec<Occurrence>,
+    pub lead_score: Vec<Score>,
+    pub lead_status: LeadStatus,
+    /// Keys that are none of the eleven: what a GET template or the query of a POST adds.
+    pub extra: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SyncContact {
+    pub id: Option<String>,
+    pub email: Option<String>,
+    pub phone: Option<String>,
+    pub profile_url: Option<String>,
+}
+
+/// A custom field of the list. `value` is text, or whatever a multi-select field sent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ListField {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub value: Option<Value>,
+}
+
+/// A row of `campaigns-opened`, `automation-triggered`, `goals-reached` or `webhooks-triggered`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Occurrence {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub date: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Click {
+    pub url: Option<String>,
+    pub clicks: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Visit {
+    pub page: Option<String>,
+    pub visit_date: Option<String>,
+}
+
+/// A scoring rule that the contact hit.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Score {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub score: Option<String>,
+    pub score_date: Option<String>,
+}
+
+/// The total, and the label of the range that it is in.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LeadStatus {
+    pub score: Option<String>,
+    pub label: Option<String>,
+}
+
+impl SyncPayload {
+    /// Reads whatever of the groups is there, in either shape; adds to `notes` what was odd, without
+    /// personal data. Rows without any known key are left out.
+    pub fn from_value(mut object: Map<String, Value>, notes: &mut Vec<String>) -> Self {
+        let occurrences = |rows: Vec<Row>, date: &str| {
+            rows.into_iter()
+                .map(|mut row| Occurrence {
+                    id: row.text("id"),
+                    name: row.text("name"),
+                    date: row.text(date),
+                })
+                .filter(|row| *row != Occurrence::default())
+                .collect()
+        };
+        let mut groups = Groups {
+            object: &mut object,
+            notes,
+        };
+        let mut contact = groups.single("contact");
+        let mut status = groups.single("lead-status");
+        let mut read = Self {
+            transactionid: groups.scalar("transactionid"),
+            contact: SyncContact {
+                id: contact.text("id"),
+                email: contact.text("email"),
+                phone: contact.text("phone"),
+                profile_url: contact.text("profile_url"),
+            },
+            fields: kept(groups.rows("fields"), ListField::read),
+            campaigns_opened: occurrences(groups.rows("campaigns-opened"), "open_date"),
+            links_clicked: kept(groups.rows("links-clicked"), |row| Click {
+                url: row.text("url"),
+                clicks: row.text("clicks"),
+            }),
+            pages_visited: kept(groups.rows("pages-visited"), |row| Visit {
+                page: row.text("page"),
+                visit_date: row.text("visit_date"),
+            }),
+            automation_triggered: occurrences(groups.rows("automation-triggered"), "trigger_date"),
+            goals_reached: occurrences(groups.rows("goals-reached"), "reach_date"),
+            webhooks_triggered: occurrences(groups.rows("webhooks-triggered"), "trigger_date"),
+            lead_score: kept(groups.rows("lead-score"), |row| Score {
+                id: row.text("id"),
+                name: row.text("name"),
+                score: row.text("score"),
+                score_date: row.text("score_date"),
+            }),
+            lead_status: LeadStatus {
+                score: status.text("score"),
+                label: status.text("label"),
+            },
+            extra: Map::new(),
+        };
+        read.extra = object;
+        read
+    }
+
+    /// The groups in the documented order, as a form: printed by [`crate::form::emit`], it is what the
+    /// platform sends. Empty groups are absent; `extra` comes last.
+    pub fn to_value(&self) -> Array {
+        let mut out = Array::default();
+        let mut put = |key: &str, value: Option<Form>| {
+            if let Some(value) = value {
+                out.set(Key::new(key.as_bytes()), value);
+            }
+        };
+        let contact = &self.contact;
+        put("transactionid", self.transactionid.as_deref().map(Form::text));
+        put(
+            "contact",
+            map(&[
+                ("id", &contact.id),
+                ("email", &contact.email),
+                ("phone", &contact.phone),
+                ("profile_url", &contact.profile_url),
+            ]),
+        );
+        put("fields", list(&self.fields, ListField::to_form));
+        let occurrences = |rows: &[Occurrence], date: &str| {
+            list(rows, |row| {
+                map(&[("id", &row.id), ("name", &row.name), (date, &row.date)])
+            })
+        };
+        put(
+            "campaigns-opened",
+            occurrences(&self.campaigns_opened, "open_date"),
+        );
+        put(
+            "links-clicked",
+            list(&self.links_clicked, |row| {
+                map(&[("url", &row.url), ("clicks", &row.clicks)])
+            }),
+        );
+        put(
+            "pages-visited",
+            list(&self.pages_visited, |row| {
+                map(&[("page", &row.page), ("visit_date", &row.visit_date)])
+            }),
+        );
+        put(
+            "automation-triggered",
+            occurrences(&self.automation_triggered, "trigger_date"),
+        );
+        put("goals-reached", occurrences(&self.goals_reached, "reach_date"));
+        put(
+            "webhooks-triggered",
+            occurrences(&self.webhooks_triggered, "trigger_date"),
+        );
+        put(
+            "lead-score",
+            list(&self.lead_score, |row| {
+                map(&[
+                    ("id", &row.id),
+                    ("name", &row.name),
+                    ("score", &row.score),
+                    ("score_date", &row.score_date),
+                ])
+            }),
+        );
+        let status = &self.lead_status;
+        put(
+            "lead-status",
+            map(&[("score", &status.score), ("label", &status.label)]),
+        );
+        for (key, value) in &self.extra {
+            put(key, crate::form::from_json(value));
+        }
+        out
+    }
+}
+
+impl ListField {
+    fn read(row: &mut Row) -> Self {
+        Self {
+            id: row.text("id"),
+            name: row.text("name"),
+            value: row.0.remove("value").filter(|value| !is_empty(value)),
+        }
+    }
+
+    fn to_form(&self) -> Option<Form> {
+        let mut row = match map(&[("id", &self.id), ("name", &self.name)]) {
+            Some(Form::Array(row)) => row,
+            _ => Array::default(),
+        };
+        if let Some(value) = self.value.as_ref().and_then(crate::form::from_json) {
+            row.set(Key::new(b"value"), value);
+        }
+        (!row.is_empty()).then_some(Form::Array(row))
+    }
+}
+
+fn kept<T: Default + PartialEq>(rows: Vec<Row>, read: impl Fn(&mut Row) -> T) -> Vec<T> {
+    let read = rows.into_iter().map(|mut row| read(&mut row));
+    read.filter(|row| *row != T::default()).collect()
+}
+
+fn map(members: &[(&str, &Option<String>)]) -> Option<Form> {
+    let told = members.iter().filter_map(|(key, text)| {
+        let text = text.as_deref()?;
+        Some((Key::new(key.as_bytes()), Form::text(text)))
+    });
+    let map: Array = told.collect();
+    (!map.is_empty()).then_some(Form::Array(map))
+}
+
+fn list<T>(rows: &[T], to_form: impl Fn(&T) -> Option<Form>) -> Option<Form> {
+    let rows = (0_i64..).zip(rows.iter().filter_map(to_form));
+    let list: Array = rows.map(|(n, row)| (Key::Int(n), row)).collect();
+    (!list.is_empty()).then_some(Form::Array(list))
+}
+
+/// `""`, `[]`, `{}` and null say nothing.
+pub(in crate::decode) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(items) => items.iter().all(is_empty),
+        Value::Object(members) => members.values().all(is_empty),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Text of a scalar, as a form would carry it; `None` when it says nothing or is no scalar.
+pub(in crate::decode) fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(yes) => Some(if *yes { "1" } else { "0" }.to_owned()),
+        _ => None,
+    }
+}
+
+#[derive(Default)]
+struct Row(Map<String, Value>);
+
+impl Row {
+    fn text(&mut self, key: &str) -> Option<String> {
+        scalar(&self.0.remove(key)?)
+    }
+}
+
+struct Groups<'a> {
+    object: &'a mut Map<String, Value>,
+    notes: &'a mut Vec<String>,
+}
+
+impl Groups<'_> {
+    fn scalar(&mut self, key: &str) -> Option<String> {
+        scalar(&self.object.remove(key)?)
+    }
+
+    /// A map, or a list of one map.
+    fn single(&mut self, key: &str) -> Row {
+        let mut rows = self.rows(key);
+        if rows.len() > 1 {
+            self.notes.push(format!(
+                "{key}: {} rows where one is expected; the last one is used",
+                rows.len()
+            ));
+        }
+        rows.pop().unwrap_or_default()
+    }
+
+    /// A list of maps, a map of maps (a list with holes), or a single map.
+    fn rows(&mut self, key: &str) -> Vec<Row> {
+        let items: Vec<Value> = match self.object.remove(key) {
+            Some(Value::Array(items)) => items,
+            Some(Value::Object(members))
+                if members.values().any(|item| !item.is_object()) && !is_gappy_list(&members) =>
+            {
+                return vec![Row(members)];
+            }
+            Some(Value::Object(members)) => members.into_iter().map(|(_, item)| item).collect(),
+            Some(other) => vec![other],
+            None => return Vec::new(),
+        };
+        let (mut rows, mut careless, mut odd) = (Vec::new(), 0, 0);
+        for item in items {
+            match item {
+                Value::Object(members) => rows.push(Row(members)),
+                Value::String(text) if text == "Array" => careless += 1,
+                item if is_empty(&item) => {}
+                _ => odd += 1,
+            }
+        }
+        if careless > 0 {
+            self.notes.push(format!(
+                "{key}: the sender wrote the word Array instead of {careless} rows; their content never left it"
+            ));
+        }
+        if odd > 0 {
+            self.notes
+                .push(format!("{key}: {odd} items that are no rows were left out"));
+        }
+        rows
+    }
+}
+
+/// Whether all keys are numbers: a list of which items are missing, not a row.
+fn is_gappy_list(members: &Map<String, Value>) -> bool {
+    members
+        .keys()
+        .all(|key| key.bytes().all(|byte| byte.is_ascii_digit()))
+}

@@ -1,0 +1,456 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::{
+    envelope::Meta,
+    event::{Engagement, EngagementKind},
+    form::{EmitOptions, append_pair, array_to_json, emit},
+};
+
+/// What PHP's builder makes of a contact with two fields and a row in five of the groups.
+const BODY: &str = "transactionid=123456789&contact%5Bid%5D=8812&contact%5Bemail%5D=jane.doe%2Bx%40example.com\
+    &contact%5Bphone%5D=%2B15551234&contact%5Bprofile_url%5D=https%3A%2F%2Fapp.example%2Fc%2F8812\
+    &fields%5B0%5D%5Bid%5D=125&fields%5B0%5D%5Bname%5D=First+Name&fields%5B0%5D%5Bvalue%5D=Jane\
+    &fields%5B1%5D%5Bid%5D=1204&fields%5B1%5D%5Bname%5D=Last+Name&fields%5B1%5D%5Bvalue%5D=Doe\
+    &campaigns-opened%5B0%5D%5Bid%5D=31&campaigns-opened%5B0%5D%5Bname%5D=May\
+    &campaigns-opened%5B0%5D%5Bopen_date%5D=2022-05-26+05%3A40+PM\
+    &links-clicked%5B0%5D%5Burl%5D=https%3A%2F%2Fe.co%2F%3Fa%3D1%26b%3D2&links-clicked%5B0%5D%5Bclicks%5D=3\
+    &pages-visited%5B0%5D%5Bpage%5D=https%3A%2F%2Fe.co%2Fp&pages-visited%5B0%5D%5Bvisit_date%5D=2022-05-26+05%3A41+PM\
+    &lead-score%5B0%5D%5Bid%5D=5&lead-score%5B0%5D%5Bname%5D=Opened&lead-score%5B0%5D%5Bscore%5D=10\
+    &lead-score%5B0%5D%5Bscore_date%5D=2022-05-26+05%3A42+PM&lead-status%5Bscore%5D=10&lead-status%5Blabel%5D=Cold+Lead";
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn decoder() -> SyncDecoder {
+    SyncDecoder {
+        namespace: "platform".into(),
+        time_zone: TimeZone::get("America/New_York").unwrap(),
+        consent: ArrivalConsent::None,
+        limits: Limits::default(),
+    }
+}
+
+fn envelope(content_type: &str, query: &str, body: &str) -> Envelope {
+    Envelope {
+        source: "platform".into(),
+        dedup: [0; 16],
+        dedup_window_ms: None,
+        received_at: "2026-11-20T12:00:00Z".parse().unwrap(),
+        meta: Meta {
+            content_type: (!content_type.is_empty()).then(|| content_type.to_owned()),
+            query: (!query.is_empty()).then(|| query.to_owned()),
+            ..Meta::default()
+        },
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    }
+}
+
+fn event(content_type: &str, query: &str, body: &str) -> Event {
+    match decoder().decode(&envelope(content_type, query, body)) {
+        Decoded::Event(event) => *event,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn read(content_type: &str, query: &str, body: &str) -> (Value, SyncPayload) {
+    let envelope = envelope(content_type, query, body);
+    let value = body::read(&envelope.meta, &envelope.body, Limits::default())
+        .unwrap()
+        .value;
+    let mut notes = Vec::new();
+    let payload = SyncPayload::from_value(object(value.clone()).unwrap(), &mut notes);
+    assert_eq!(notes, Vec::<String>::new());
+    (value, payload)
+}
+
+/// Everything but the notes.
+fn facts(event: &Event) -> (Vec<Identity>, Value, Vec<Engagement>) {
+    (
+        event.identities.clone(),
+        json!(event.fields),
+        event.engagements.clone(),
+    )
+}
+
+#[test]
+fn acceptance_1_the_reference_body_gives_the_eleven_groups_and_comes_back_byte_for_byte() {
+    let (_, payload) = read(FORM, "", BODY);
+    assert_eq!(payload.transactionid.as_deref(), Some("123456789"));
+    assert_eq!(payload.contact.email.as_deref(), Some("jane.doe+x@example.com"));
+    assert_eq!((payload.fields.len(), payload.lead_score.len()), (2, 1));
+    let empty = [
+        &payload.automation_triggered,
+        &payload.goals_reached,
+        &payload.webhooks_triggered,
+    ];
+    assert!(empty.iter().all(|group| group.is_empty()));
+    assert_eq!(emit(&payload.to_value(), EmitOptions::default()).unwrap(), BODY);
+
+    let event = event(FORM, "", BODY);
+    assert_eq!(event.notes, Vec::<String>::new());
+    assert_eq!(
+        event.identities,
+        [
+            Identity::Email {
+                address: "jane.doe+x@example.com".into()
+            },
+            Identity::ForeignId {
+                namespace: "platform".into(),
+                id: "8812".into()
+            },
+        ]
+    );
+    assert_eq!(
+        json!(event.fields),
+        json!({
+            "First Name": "Jane", "Last Name": "Doe", "email": "jane.doe+x@example.com", "lead_score": 10,
+            "lead_status": "Cold Lead", "list_field_ids:platform": {"First Name": "125", "Last Name": "1204"},
+            "phone": "+15551234", "profile_url": "https://app.example/c/8812",
+        })
+    );
+    assert_eq!(
+        json!(event.engagements),
+        json!([
+            {"kind": "email_open", "key": "31", "name": "May", "at": "2022-05-26T21:40:00Z"},
+            {"kind": "link_click", "key": "https://e.co/?a=1&b=2", "count": 3},
+            {"kind": "page_visit", "key": "https://e.co/p", "at": "2022-05-26T21:41:00Z"},
+            {"kind": "lead_score", "key": "5", "name": "Opened", "at": "2022-05-26T21:42:00Z", "score": 10.0},
+        ])
+    );
+}
+
+#[test]
+fn acceptance_2_however_it_is_sent_the_model_is_the_same() {
+    let (value, payload) = read(FORM, "", BODY);
+    let expected = facts(&event(FORM, "", BODY));
+    let raw = EmitOptions {
+        raw_brackets: true,
+        ..EmitOptions::default()
+    };
+    let raw = emit(&payload.to_value(), raw).unwrap() + "&";
+    let json_text = value.to_string();
+    let json_list = format!("[{json_text}]");
+    let mut multipart = String::new();
+    let mut reencoded = String::new();
+    for pair in BODY.split('&') {
+        let (name, text) = pair.split_once('=').unwrap();
+        let plain = |text: &str| {
+            let one = crate::form::parse(
+                format!("x={text}").as_bytes(),
+                crate::form::Mode::StrictPhp { get: true },
+            );
+            array_to_json(one.unwrap().root, &mut 0)["x"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        let (name, text) = (plain(name), plain(text));
+        append_pair(&mut reencoded, name.as_bytes(), text.as_bytes());
+        multipart += &format!("--cut\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n");
+    }
+    multipart += "--cut--\r\n";
+    assert_eq!(reencoded, BODY, "a listener that turns parts into a form");
+    for (content_type, query, body) in [
+        (FORM, "", raw.as_str()),
+        ("", "", raw.as_str()),
+        ("application/json", "", &json_text),
+        ("", "", &json_text),
+        ("application/json", "", &json_list),
+        ("multipart/form-data; boundary=cut", "", &multipart),
+        ("", BODY, ""),
+        ("", &raw, ""),
+        (FORM, "transactionid=0&contact[phone]=1&utm=", BODY),
+    ] {
+        let seen = event(content_type, query, body);
+        assert_eq!(facts(&seen), expected, "{content_type:?} {query:?}");
+    }
+}
+
+#[test]
+fn acceptance_3_lead_status_is_read_in_both_shapes() {
+    let listed = BODY.replace("lead-status%5B", "lead-status%5B0%5D%5B");
+    assert_ne!(listed, BODY);
+    assert_eq!(read(FORM, "", &listed).1, read(FORM, "", BODY).1);
+    assert_eq!(facts(&event(FORM, "", &listed)), facts(&event(FORM, "", BODY)));
+}
+
+#[test]
+fn acceptance_5_dates_are_read_in_the_zone_of_the_source_and_kept_as_text_when_they_cannot_be() {
+    let body = "contact[id]=1\
+        &goals-reached[0][id]=1&goals-reached[0][reach_date]=08/15/2013 14:52 PM\
+        &goals-reached[1][id]=2&goals-reached[1][reach_date]=N/A\
+        &goals-reached[2][id]=3&goals-reached[2][reach_date]=last week\
+        &goals-reached[3][id]=4&goals-reached[3][reach_date]=23-03-2022 05:13 PM";
+    let event = event(FORM, "", body);
+    let seen: Vec<(Option<String>, Option<&str>)> = event
+        .engagements
+        .iter()
+        .map(|row| (row.at.map(|at| at.to_string()), row.raw_at.as_deref()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Some("2013-08-15T18:52:00Z".to_owned()), None),
+            (None, None),
+            (None, Some("last week")),
+            (Some("2022-03-23T21:13:00Z".to_owned()), None),
+        ]
+    );
+    assert_eq!(
+        event.notes,
+        ["goals-reached: 1 dates could not be read and are kept as text"]
+    );
+}
+
+#[test]
+fn groups_that_are_missing_or_empty_in_any_way_are_the_same() {
+    let minimal = json!({"contact": {"id": 8812}});
+    let expected = facts(&event("", "", &minimal.to_string()));
+    for empty in [
+        json!(null),
+        json!(""),
+        json!([]),
+        json!({}),
+        json!([{}]),
+        json!([""]),
+    ] {
+        let mut value = minimal.clone();
+        for group in [
+            "transactionid",
+            "fields",
+            "campaigns-opened",
+            "links-clicked",
+            "pages-visited",
+            "automation-triggered",
+            "goals-reached",
+            "webhooks-triggered",
+            "lead-score",
+            "lead-status",
+        ] {
+            value[group] = empty.clone();
+        }
+        let event = event("", "", &value.to_string());
+        assert_eq!(
+            (facts(&event), event.notes.len()),
+            (expected.clone(), 0),
+            "{empty}"
+        );
+    }
+}
+
+#[test]
+fn every_history_group_is_an_engagement_of_its_kind() {
+    let row = json!([{"id": 7, "name": "n", "trigger_date": "2022-05-26", "reach_date": "2022-05-26", "open_date": "2022-05-26"}]);
+    for (group, kind) in [
+        ("campaigns-opened", EngagementKind::EmailOpen),
+        ("automation-triggered", EngagementKind::Automation),
+        ("goals-reached", EngagementKind::Goal),
+        ("webhooks-triggered", EngagementKind::Popup),
+    ] {
+        let event = event("", "", &json!({"contact": {"id": 1}, group: row}).to_string());
+        assert_eq!(event.engagements.len(), 1, "{group}");
+        assert_eq!(
+            (
+                event.engagements[0].kind,
+                event.engagements[0].key.as_str(),
+                event.engagements[0].at.is_some()
+            ),
+            (kind, "7", true),
+            "{group}"
+        );
+    }
+}
+
+#[test]
+fn rows_come_as_a_list_with_holes_or_as_a_single_row_and_numbers_of_any_sort() {
+    let value = json!({
+        "contact": [{"id": "1", "email": ""}],
+        "fields": {"3": {"id": 5, "name": "Topics", "value": ["a", "b"]}, "7": {"id": 6, "name": "Topics", "value": "c"}},
+        "links-clicked": {"url": "https://e.co/", "clicks": 4},
+        "lead-score": [{"name": "Left", "score": -2.5}, {"score_date": "2022-05-26"}, {"id": 3, "score": "many"}],
+        "lead-status": {"score": "12.5"},
+    });
+    let event = event("application/json", "", &value.to_string());
+    assert_eq!(
+        json!(event.fields),
+        json!({"Topics": ["a", "b"], "Topics (6)": "c", "lead_score": 12.5,
+            "list_field_ids:platform": {"Topics": "5", "Topics (6)": "6"}})
+    );
+    assert_eq!(
+        json!(event.engagements),
+        json!([
+            {"kind": "link_click", "key": "https://e.co/", "count": 4},
+            {"kind": "lead_score", "key": "Left", "name": "Left", "score": -2.5},
+            {"kind": "lead_score", "key": "3"},
+        ])
+    );
+    assert_eq!(
+        event.notes,
+        [
+            "lead-score: 1 rows that name nothing were left out",
+            "lead-score: 1 numbers could not be read"
+        ]
+    );
+}
+
+#[test]
+fn the_careless_encoding_is_repaired_where_that_is_safe_and_reported() {
+    let body = "transactionid=123456789&contact[id]=8812&contact[email]=jane.doe+x@example.com&contact[phone]=+15551234\
+        &contact[profile_url]=https://app.example/c/8812&fields[0]=Array&fields[1]=Array&campaigns-opened[0]=Array\
+        &links-clicked=Array&lead-status[score]=10&lead-status[label]=Cold Lead&";
+    let event = event(FORM, "", body);
+    assert_eq!(
+        json!(event.fields),
+        json!({"email": "jane.doe+x@example.com", "phone": "+15551234", "lead_score": 10, "lead_status": "Cold Lead",
+            "profile_url": "https://app.example/c/8812"})
+    );
+    assert_eq!(event.identities[0].value(), "jane.doe+x@example.com");
+    let lost = |group: &str, n: usize| {
+        format!("{group}: the sender wrote the word Array instead of {n} rows; their content never left it")
+    };
+    assert_eq!(
+        event.notes,
+        [
+            lost("fields", 2),
+            lost("campaigns-opened", 1),
+            lost("links-clicked", 1),
+            "contact[email]: a space before the @ was read as the + that the sender did not encode"
+                .to_owned(),
+            "contact[phone]: a leading space was read as the + that the sender did not encode".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn json_is_not_repaired_since_no_plus_was_lost_there() {
+    let event = event(
+        "",
+        "",
+        r#"{"contact":{"id":1,"email":"jane x@example.org","phone":" 1555"}}"#,
+    );
+    assert_eq!(json!(event.fields), json!({"phone": "1555"}));
+    assert_eq!(event.notes, ["contact[email]: not an address"]);
+    assert_eq!(event.identities.len(), 1);
+}
+
+#[test]
+fn a_get_template_with_names_of_its_own_is_understood() {
+    let event = event("", "Email=jane%40example.org&first=Jane&contact_id=7&id=9", "");
+    let who: Vec<&str> = event.identities.iter().map(Identity::value).collect();
+    assert_eq!(who, ["jane@example.org", "7"]);
+    assert_eq!(
+        json!(event.fields),
+        json!({"email": "jane@example.org", "first": "Jane", "id": "9"})
+    );
+}
+
+#[test]
+fn a_label_never_replaces_the_data_of_the_contact_itself() {
+    let value = json!({"contact": {"email": "jane@example.org"},
+        "fields": [{"id": 1, "name": "email", "value": "other@example.org"}, {"id": 2, "value": "x"}]});
+    let event = event("", "", &value.to_string());
+    assert_eq!(
+        json!(event.fields),
+        json!({"email": "jane@example.org", "email (1)": "other@example.org", "Field 2": "x",
+            "list_field_ids:platform": {"email (1)": "1", "Field 2": "2"}})
+    );
+}
+
+#[test]
+fn what_names_nobody_is_dead_with_a_reason_that_quotes_nothing() {
+    for (content_type, body, code) in [
+        ("", "a=1&b=2", DeadCode::Unknown),
+        ("", "contact[email]=jane.example.org", DeadCode::Unknown),
+        ("", "[1,2]", DeadCode::Malformed),
+        ("", "", DeadCode::Malformed),
+        ("application/json", r#"{"contact":"#, DeadCode::Malformed),
+        ("text/xml", "<a/>", DeadCode::Unknown),
+    ] {
+        let Decoded::Dead { code: seen, reason } = decoder().decode(&envelope(content_type, "", body)) else {
+            panic!("{body} must be dead");
+        };
+        assert_eq!(seen, code, "{body}");
+        assert!(!reason.is_empty() && !reason.contains("jane"), "{reason}");
+    }
+}
+
+#[test]
+fn an_arrival_says_something_about_consent_only_when_the_source_is_told_so() {
+    assert_eq!(event(FORM, "", BODY).consent, []);
+    let decoder = SyncDecoder {
+        consent: ArrivalConsent::OptIn,
+        ..decoder()
+    };
+    let envelope = envelope(FORM, "", BODY);
+    let Decoded::Event(event) = decoder.decode(&envelope) else {
+        panic!("an event")
+    };
+    let seen: Vec<_> = event
+        .consent
+        .iter()
+        .map(|fact| (fact.purpose.as_str(), &fact.what, fact.at))
+        .collect();
+    assert_eq!(seen, [(EMAIL, &What::OptIn, envelope.received_at)]);
+}
+
+#[test]
+fn a_repeat_is_known_by_transaction_contact_and_address() {
+    let key = |body: &str| dedup(&read(FORM, "", body).0);
+    let first = key(BODY);
+    assert!(first.is_some());
+    assert_eq!(key(&BODY.replace("Cold+Lead", "Warm+Lead")), first);
+    for other in [
+        BODY.replace("=123456789", "=123456780"),
+        BODY.replace("=8812", "=8813"),
+        BODY.replace("jane.doe", "john.doe"),
+    ] {
+        assert_ne!(key(&other), first);
+    }
+    assert_eq!(key(&BODY.replace("=123456789", "=")), None);
+    assert_eq!(key("contact[id]=1"), None);
+}
+
+#[test]
+fn whatever_arrives_is_decoded_without_a_panic() {
+    use proptest::prelude::*;
+    let pieces = prop::sample::select(vec![
+        "contact",
+        "[email]",
+        "[id]",
+        "=",
+        "&",
+        "fields",
+        "[0]",
+        "[]",
+        "Array",
+        "lead-status",
+        "@",
+        "+",
+        "%",
+        "{",
+        "}",
+        "\"",
+        ":",
+        "[",
+        "]",
+        ",",
+        "--x",
+        "\r\n",
+        "null",
+        "1",
+        "links-clicked",
+        "[clicks]",
+        "2022-05-26 05:40 PM",
+        "é",
+        "[open_date]",
+    ]);
+    let texts = prop::collection::vec(pieces, 0..30).prop_map(|pieces| pieces.concat());
+    proptest!(|(body in texts, kind in 0..4_usize)| {
+        let content_type = ["", FORM, "application/json", "multipart/form-data; boundary=x"][kind];
+        match decoder().decode(&envelope(content_type, "", &body)) {
+            Decoded::Event(event) => prop_assert!(!event.identities.is_empty()),
+            Decoded::Dead { reason, .. } => prop_assert!(!reason.is_empty()),
+            Decoded::Skip { .. } => prop_assert!(false),
+        }
+    });
+}
