@@ -1,11 +1,5 @@
 //! The form codec held against a real PHP. Fails when there is none: `./test` installs it; with
 //! CAUSEWAY_SKIP_PHP=1 these tests pass without having looked.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test may stop at the first surprise"
-)]
 
 use std::{
     fmt::Write as _,
@@ -81,7 +75,7 @@ fn two_thousand_generated_arrays_are_printed_as_http_build_query_prints_them() {
         .filter(|array| emit(array, EmitOptions::default()).is_ok())
         .collect();
     assert!(printable.len() > 2_000, "only {} were printable", printable.len());
-    let serialized: Vec<Vec<u8>> = printable.iter().map(|array| serialize_array(array)).collect();
+    let serialized: Vec<Vec<u8>> = printable.iter().map(serialize_array).collect();
     let rfc3986 = EmitOptions {
         space: Space::Percent20,
         ..EmitOptions::default()

@@ -1,6 +1,8 @@
 //! The body of a request to JSON, whatever it was written in. The listener and the decoders read the same
 //! way, so that what the listener let in can be decoded.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::multipart::{self, MultipartError};
@@ -196,15 +198,12 @@ fn read_multipart(content_type: &str, body: &[u8], limits: Limits) -> Result<Bod
 fn read_json(body: &[u8], limits: Limits) -> Result<Body, BodyError> {
     check_json_size(body, limits)?;
     let mut notes = Vec::new();
-    let value = match std::str::from_utf8(body) {
-        Ok(text) => serde_json::from_str(text),
-        Err(_) => {
-            notes.push("JSON: not UTF-8; odd bytes were replaced".to_owned());
-            serde_json::from_str(&String::from_utf8_lossy(body))
-        }
-    };
+    let text = String::from_utf8_lossy(body);
+    if let Cow::Owned(_) = text {
+        notes.push("JSON: not UTF-8; odd bytes were replaced".to_owned());
+    }
     // Place and sort only: serde's own text may quote the value.
-    let value = value.map_err(|error| {
+    let value = serde_json::from_str(&text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         BodyError::Malformed(format!("no valid JSON at line {line} column {column}"))
     })?;

@@ -32,22 +32,26 @@ pub(super) fn read(
     while !rest.starts_with(b"--") {
         let (part, after) =
             split_at(rest, &delimiter).ok_or(MultipartError::Malformed("the last part has no end"))?;
-        match split_part(part) {
-            Some((Some(name), content, false)) => {
-                builder
-                    .push_pair(&name, content.to_vec())
-                    .map_err(MultipartError::Form)?;
-            }
-            Some((_, _, true)) => files += 1,
-            Some((None, ..)) | None => return Err(MultipartError::Malformed("a part has no name")),
+        let part = read_part(part).ok_or(MultipartError::Malformed("a part has no name"))?;
+        if part.is_file {
+            files += 1;
+        } else {
+            let pushed = builder.push_pair(part.name.as_bytes(), part.content.to_vec());
+            pushed.map_err(MultipartError::Form)?;
         }
         rest = after;
     }
     Ok((builder.finish(), files))
 }
 
-/// The name, the content, and whether it is a file.
-fn split_part(part: &[u8]) -> Option<(Option<Vec<u8>>, &[u8], bool)> {
+struct Part<'a> {
+    name: String,
+    content: &'a [u8],
+    is_file: bool,
+}
+
+/// `None` when the part has no name.
+fn read_part(part: &[u8]) -> Option<Part<'_>> {
     // The part begins behind the delimiter, whose line ends here.
     let (head, content) = split_at(part, b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(head);
@@ -57,8 +61,11 @@ fn split_part(part: &[u8]) -> Option<(Option<Vec<u8>>, &[u8], bool)> {
             .eq_ignore_ascii_case("content-disposition")
             .then_some(value)
     })?;
-    let name = parameter(disposition, "name").map(String::into_bytes);
-    Some((name, content, parameter(disposition, "filename").is_some()))
+    Some(Part {
+        name: parameter(disposition, "name")?,
+        content,
+        is_file: parameter(disposition, "filename").is_some(),
+    })
 }
 
 /// Finds `; name=value` or `; name="va\"lue"` in a header value.
@@ -67,13 +74,12 @@ fn parameter(header: &str, wanted: &str) -> Option<String> {
     loop {
         let (_, after) = rest.split_once(';')?;
         let (name, after) = after.split_once('=')?;
-        let (value, after) = match after.trim_start().strip_prefix('"') {
-            Some(quoted) => unquote(quoted)?,
-            None => {
-                let end = after.find(';').unwrap_or(after.len());
-                let (value, after) = after.split_at_checked(end)?;
-                (value.trim().to_owned(), after)
-            }
+        let (value, after) = if let Some(quoted) = after.trim_start().strip_prefix('"') {
+            unquote(quoted)?
+        } else {
+            let end = after.find(';').unwrap_or(after.len());
+            let (value, after) = after.split_at_checked(end)?;
+            (value.trim().to_owned(), after)
         };
         if name.trim().eq_ignore_ascii_case(wanted) {
             return Some(value);

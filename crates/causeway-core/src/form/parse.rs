@@ -212,9 +212,10 @@ impl<'a> Name<'a> {
             return None;
         }
         // A first bracket that is never closed is a part of the name.
-        let (top, indexes) = match indexes.contains(&b']') {
-            true => (top, indexes),
-            false => (trimmed, indexes.get(indexes.len()..).unwrap_or_default()),
+        let (top, indexes) = if indexes.contains(&b']') {
+            (top, indexes)
+        } else {
+            (trimmed, &b""[..])
         };
         let mut mangled = whole.len() != name.len() || start > 0;
         let mut out = top.to_vec();

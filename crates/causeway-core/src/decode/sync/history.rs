@@ -14,7 +14,7 @@ pub(super) fn engagements(
     zone: &TimeZone,
     notes: &mut Vec<String>,
 ) -> Vec<Engagement> {
-    let mut out = Rows {
+    let mut out = Reader {
         zone,
         rows: Vec::new(),
         problems: Problems::default(),
@@ -60,7 +60,7 @@ pub(super) fn engagements(
         let names = [row.id.as_ref(), row.name.as_ref()];
         let date = row.score_date.as_deref();
         out.add("lead-score", EngagementKind::LeadScore, names, date, |row| {
-            row.score = score
+            row.score = score;
         });
     }
     out.problems.tell(notes);
@@ -77,13 +77,13 @@ pub(super) fn number(text: &str) -> Option<Value> {
     Number::from_f64(float).map(Value::Number)
 }
 
-struct Rows<'a> {
+struct Reader<'a> {
     zone: &'a TimeZone,
     rows: Vec<Engagement>,
     problems: Problems,
 }
 
-impl Rows<'_> {
+impl Reader<'_> {
     fn occurrences(&mut self, group: &'static str, kind: EngagementKind, rows: &[Occurrence]) {
         for row in rows {
             self.add(

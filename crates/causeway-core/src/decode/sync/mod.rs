@@ -97,7 +97,8 @@ pub(super) fn object(value: Value) -> Option<Map<String, Value>> {
 /// `value` is what [`body::read`] gave.
 pub fn dedup(value: &Value) -> Option<MessageKey> {
     let payload = SyncPayload::from_value(object(value.clone())?, &mut Vec::new());
-    let transaction = payload.transactionid?;
+    // Senders fill what they do not know with nothing or 0.
+    let transaction = payload.transactionid.filter(|id| id != "0")?;
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let (id, email) = (text(&payload.contact.id), text(&payload.contact.email));
     Some(digest(&[
