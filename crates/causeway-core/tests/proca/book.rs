@@ -30,7 +30,12 @@ pub struct Entry {
     /// What the ledger says: the times that each thing was said.
     pub ledger: BTreeSet<(String, i64)>,
     given: BTreeSet<Name>,
+    /// The destinations whose last news of the person was not a withdrawal.
+    pub trusting: BTreeSet<Name>,
 }
+
+/// Everything that must not depend on the order of arrival: by identities, contact, standing, ledger.
+pub type State = BTreeMap<Vec<Identity>, (Value, Standing, BTreeSet<(String, i64)>)>;
 
 pub struct Book {
     pub rules: Rules,
@@ -95,6 +100,7 @@ impl Book {
             entry.identities.extend(known.identities);
             entry.ledger.extend(known.ledger);
             entry.given.extend(known.given);
+            entry.trusting.extend(known.trusting);
         }
         let action_is_known = event
             .action
@@ -112,9 +118,16 @@ impl Book {
             entry.contact = contact.clone();
             entry.identities.extend(event.identities.iter().cloned());
             entry.ledger.extend(plan.consent.iter().map(ledger_line));
-            for delivery in &plan.deliveries {
-                if delivery.gate == Gate::Send && delivery.kind != Kind::Withdrawal {
+            for delivery in plan
+                .deliveries
+                .iter()
+                .filter(|delivery| delivery.gate == Gate::Send)
+            {
+                if delivery.kind == Kind::Withdrawal {
+                    entry.trusting.remove(&delivery.destination);
+                } else {
                     entry.given.insert(delivery.destination.clone());
+                    entry.trusting.insert(delivery.destination.clone());
                 }
             }
             self.entries.push(entry);
@@ -137,8 +150,7 @@ impl Book {
             .map_or(Standing::Unknown, |consent| consent.standing(&self.own_pages))
     }
 
-    /// Everything that must not depend on the order of arrival.
-    pub fn state(&self) -> BTreeMap<Vec<Identity>, (Value, Standing, BTreeSet<(String, i64)>)> {
+    pub fn state(&self) -> State {
         self.entries
             .iter()
             .map(|entry| {
