@@ -1,11 +1,17 @@
 //! Destinations. One file each, and one line in [`KINDS`].
 
-use causeway_core::{delivery::Delivery, destination::Destination};
+use std::{future::Future, pin::Pin};
+
+use causeway_core::{
+    delivery::Delivery,
+    destination::{CheckError, Destination},
+};
 
 use crate::config::{ConfigError, Context};
 
 pub mod fields;
 pub mod null;
+pub mod sql;
 pub mod webhook;
 
 /// A kind of destination: what `destination kinds`, `destination sample`, the documentation and the console are made from.
@@ -29,7 +35,19 @@ pub struct Kind {
     /// The exact requests (or rows, or lines) that `deliver` would send, as text with secrets masked. Has no
     /// client to send with. One text per delivery; an `Err` text is the reason for which `deliver` would reject it.
     pub preview: Preview,
+    /// Makes what is missing over there (`causeway destination create NAME`); `None` where nothing can be made.
+    pub create: Option<Create>,
 }
+
+/// How a kind makes what it delivers into. Only adds: never alters or removes anything.
+pub struct Create {
+    /// What would be run, without any connection.
+    pub statements: fn(&Context, &toml::Table) -> Result<Vec<String>, ConfigError>,
+    pub run: fn(&Context, &toml::Table) -> Result<CreateFuture, ConfigError>,
+}
+
+/// Ends when everything is there; a second run changes nothing.
+pub type CreateFuture = Pin<Box<dyn Future<Output = Result<(), CheckError>> + Send>>;
 
 pub type Connect = fn(&Context, &toml::Table) -> Result<Box<dyn Destination>, ConfigError>;
 pub type Preview =
@@ -39,6 +57,7 @@ pub type Preview =
 #[rustfmt::skip]
 pub const KINDS: &[Kind] = &[
     null::KIND,
+    sql::KIND,
     webhook::KIND,
 ];
 

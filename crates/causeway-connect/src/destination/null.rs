@@ -30,6 +30,7 @@ pub const KIND: Kind = Kind {
             .map(|delivery| Ok(format!("nothing, for {}", delivery.key)))
             .collect())
     },
+    create: None,
 };
 
 #[derive(Deserialize, JsonSchema)]

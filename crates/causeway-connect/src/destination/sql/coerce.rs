@@ -1,0 +1,420 @@
+//! Makes JSON values fit the columns that the database really has. Errors name the kind of the value and never the
+//! value: it is personal data.
+
+use jiff::{Timestamp, civil, tz::Offset};
+use serde_json::Value;
+
+/// A column as the database describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Column {
+    pub name: String,
+    /// As the database calls it: `character varying(20)`.
+    pub type_name: String,
+    pub kind: Kind,
+    /// PostgreSQL: the type that a text is cast to; `None` where it stays text.
+    pub cast: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Kind {
+    Text(Option<Limit>),
+    Integer {
+        least: i128,
+        most: i128,
+    },
+    /// Digits before the point, where limited; the database rounds what is behind it.
+    Decimal {
+        whole_digits: Option<usize>,
+    },
+    Float,
+    Boolean,
+    Date,
+    /// Without a zone: UTC.
+    DateTime,
+    TimestampTz,
+    Uuid,
+    Json,
+    /// PostgreSQL's list of texts.
+    Array,
+    /// Sent as text; the database decides.
+    Other,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    Characters(usize),
+    Bytes(usize),
+}
+
+/// A value that fits.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Cell {
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+}
+
+impl Cell {
+    /// As PostgreSQL reads it.
+    pub(super) fn text(&self) -> Option<String> {
+        match self {
+            Self::Null => None,
+            Self::Boolean(value) => Some(value.to_string()),
+            Self::Integer(value) => Some(value.to_string()),
+            Self::Float(value) => Some(value.to_string()),
+            Self::Text(value) => Some(value.clone()),
+        }
+    }
+}
+
+impl Column {
+    /// With `truncate`, text that is too long is cut.
+    pub(super) fn coerce(&self, value: Option<&Value>, truncate: bool) -> Result<Cell, String> {
+        let value = match value {
+            None | Some(Value::Null) => return Ok(Cell::Null),
+            Some(value) => value,
+        };
+        fit(value, self.kind, truncate)
+            .map_err(|problem| format!("column {:?} ({}): {problem}", self.name, self.type_name))
+    }
+}
+
+fn fit(value: &Value, kind: Kind, truncate: bool) -> Result<Cell, String> {
+    // An empty answer in a form is no number and no date: it is no answer.
+    let is_text = matches!(kind, Kind::Text(_) | Kind::Json | Kind::Array);
+    if !is_text && value.as_str().is_some_and(|text| text.trim().is_empty()) {
+        return Ok(Cell::Null);
+    }
+    Ok(match kind {
+        Kind::Text(limit) => Cell::Text(limited(text(value), limit, truncate)?),
+        Kind::Other => Cell::Text(text(value)),
+        Kind::Integer { least, most } => integer(value, least, most)?,
+        Kind::Decimal { whole_digits } => decimal(value, whole_digits)?,
+        Kind::Float => match scalar(value).and_then(|text| text.parse::<f64>().ok()) {
+            Some(number) if number.is_finite() => Cell::Float(number),
+            _ => return Err(not_a(value, "a number")),
+        },
+        Kind::Boolean => Cell::Boolean(boolean(value)?),
+        Kind::Date => Cell::Text(date_time(value, "a date")?.date().to_string()),
+        Kind::DateTime => Cell::Text(stamp(date_time(value, "a date and time")?)),
+        Kind::TimestampTz => Cell::Text(format!("{}+00", stamp(date_time(value, "a date and time")?))),
+        Kind::Uuid => Cell::Text(uuid(value).ok_or_else(|| not_a(value, "a UUID"))?),
+        Kind::Json => Cell::Text(without_nul(value).to_string()),
+        Kind::Array => Cell::Text(array(value)),
+    })
+}
+
+/// Text is itself, everything else its JSON. Without NUL, which PostgreSQL refuses and which means nothing.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.replace('\0', ""),
+        other => without_nul(other).to_string(),
+    }
+}
+
+fn without_nul(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace('\0', "")),
+        Value::Array(items) => items.iter().map(without_nul).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.replace('\0', ""), without_nul(value)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+fn limited(mut text: String, limit: Option<Limit>, truncate: bool) -> Result<String, String> {
+    let (length, end, most, unit) = match limit {
+        None => return Ok(text),
+        Some(Limit::Characters(most)) => {
+            let end = text.char_indices().nth(most).map_or(text.len(), |(at, _)| at);
+            (text.chars().count(), end, most, "characters")
+        }
+        Some(Limit::Bytes(most)) => (text.len(), text.floor_char_boundary(most), most, "bytes"),
+    };
+    if length > most {
+        if !truncate {
+            return Err(format!("text of {length} {unit}, and the limit is {most}"));
+        }
+        text.truncate(end);
+    }
+    Ok(text)
+}
+
+/// The text of a number, of true and false as 1 and 0, or of a text without white space around it.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::Bool(value) => Some(u8::from(*value).to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn integer(value: &Value, least: i128, most: i128) -> Result<Cell, String> {
+    let plain = scalar(value)
+        .and_then(|text| plain_decimal(&text))
+        .ok_or_else(|| not_a(value, "a number"))?;
+    let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, ""));
+    if fraction.bytes().any(|digit| digit != b'0') {
+        return Err("a number with a fraction, where a whole number is needed".to_owned());
+    }
+    match whole.parse::<i128>() {
+        Ok(number) if (least..=most).contains(&number) => {
+            Ok(i64::try_from(number).map_or_else(|_| Cell::Text(number.to_string()), Cell::Integer))
+        }
+        _ => Err(format!("a number that is not between {least} and {most}")),
+    }
+}
+
+fn decimal(value: &Value, whole_digits: Option<usize>) -> Result<Cell, String> {
+    let plain = scalar(value)
+        .and_then(|text| plain_decimal(&text))
+        .ok_or_else(|| not_a(value, "a number"))?;
+    let whole = plain.split('.').next().unwrap_or_default();
+    let digits = whole.trim_start_matches(['-', '0']).len();
+    match whole_digits {
+        Some(most) if digits > most => Err(format!(
+            "a number with {digits} digits before the point, and the limit is {most}"
+        )),
+        _ => Ok(Cell::Text(plain)),
+    }
+}
+
+/// `-12.50` of `-1.25e1`, `+12.5` and the like; `None` for what is no decimal number.
+fn plain_decimal(text: &str) -> Option<String> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (sign, digits) = match mantissa.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", mantissa.strip_prefix('+').unwrap_or(mantissa)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = format!("{whole}{fraction}");
+    // The bound on the exponent keeps a short text from becoming a very long one.
+    if all.is_empty() || !all.bytes().all(|b| b.is_ascii_digit()) || exponent.abs() > 400 {
+        return None;
+    }
+    let point = i32::try_from(whole.len()).ok()?.checked_add(exponent)?;
+    let (whole, fraction) = match usize::try_from(point) {
+        Ok(point) if point <= all.len() => {
+            let (whole, fraction) = all.split_at_checked(point)?;
+            (whole.to_owned(), fraction.to_owned())
+        }
+        Ok(point) => (format!("{all:0<point$}"), String::new()),
+        Err(_) => {
+            let zeros = "0".repeat(usize::try_from(point.unsigned_abs()).ok()?);
+            (String::new(), zeros + &all)
+        }
+    };
+    let whole = match whole.trim_start_matches('0') {
+        "" => "0",
+        whole => whole,
+    };
+    Some(if fraction.is_empty() {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{fraction}")
+    })
+}
+
+fn boolean(value: &Value) -> Result<bool, String> {
+    let text = scalar(value).ok_or_else(|| not_a(value, "yes or no"))?;
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "t" | "yes" | "y" | "on" => Ok(true),
+        "0" | "false" | "f" | "no" | "n" | "off" => Ok(false),
+        _ => Err(not_a(value, "yes or no")),
+    }
+}
+
+/// UTC. A time without a zone counts as UTC, a number as seconds since 1970, a very large one as milliseconds.
+fn date_time(value: &Value, wanted: &str) -> Result<civil::DateTime, String> {
+    let found = match value {
+        Value::String(text) => read_date_time(text.trim()),
+        Value::Number(number) => number.as_i64().and_then(from_epoch),
+        _ => None,
+    };
+    match found {
+        Some(at) if at.year() >= 1 => Ok(at),
+        _ => Err(not_a(value, wanted)),
+    }
+}
+
+fn read_date_time(text: &str) -> Option<civil::DateTime> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Some(Offset::UTC.to_datetime(at));
+    }
+    // Reads a mere date too, as its midnight.
+    text.parse::<civil::DateTime>().ok()
+}
+
+fn from_epoch(number: i64) -> Option<civil::DateTime> {
+    // As seconds, this would be in the year 5138.
+    const FIRST_MS: u64 = 100_000_000_000;
+    let at = if number.unsigned_abs() < FIRST_MS {
+        Timestamp::from_second(number)
+    } else {
+        Timestamp::from_millisecond(number)
+    };
+    at.ok().map(|at| Offset::UTC.to_datetime(at))
+}
+
+fn stamp(at: civil::DateTime) -> String {
+    let micros = at.subsec_nanosecond() / 1_000;
+    let whole = format!("{} {:02}:{:02}:{:02}", at.date(), at.hour(), at.minute(), at.second());
+    match micros {
+        0 => whole,
+        micros => format!("{whole}.{micros:06}"),
+    }
+}
+
+fn uuid(value: &Value) -> Option<String> {
+    let text = value.as_str()?.trim();
+    let inner = text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'))
+        .unwrap_or(text);
+    let hex: String = inner.chars().filter(|c| *c != '-').collect();
+    if hex.len() != 32 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let hex = hex.to_ascii_lowercase();
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| hex.get(range).unwrap_or_default());
+    Some(parts.join("-"))
+}
+
+/// PostgreSQL's text of a list; one value is a list of one.
+fn array(value: &Value) -> String {
+    let one = std::slice::from_ref(value);
+    let items = value.as_array().map_or(one, Vec::as_slice);
+    let quoted: Vec<String> = items
+        .iter()
+        .map(|item| match item {
+            Value::Null => "NULL".to_owned(),
+            item => format!("\"{}\"", text(item).replace('\\', "\\\\").replace('"', "\\\"")),
+        })
+        .collect();
+    format!("{{{}}}", quoted.join(","))
+}
+
+fn not_a(value: &Value, wanted: &str) -> String {
+    let kind = match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    format!("{kind} that is not {wanted}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const INT2: Kind = Kind::Integer {
+        least: -32_768,
+        most: 32_767,
+    };
+    const INT8: Kind = Kind::Integer {
+        least: i64::MIN as i128,
+        most: i64::MAX as i128,
+    };
+    const UINT8: Kind = Kind::Integer {
+        least: 0,
+        most: u64::MAX as i128,
+    };
+
+    #[test]
+    fn a_value_that_fits_becomes_what_the_column_holds() {
+        let text = |text: &str| Cell::Text(text.to_owned());
+        let table = [
+            (json!("a\0b 'q' \n 🌍"), Kind::Text(None), text("ab 'q' \n 🌍")),
+            (json!(12), Kind::Text(None), text("12")),
+            (json!({"a": [1, "\0"]}), Kind::Text(None), text(r#"{"a":[1,""]}"#)),
+            (json!("žluť"), Kind::Text(Some(Limit::Characters(4))), text("žluť")),
+            (json!(" 42 "), INT2, Cell::Integer(42)),
+            (json!(42.0), INT2, Cell::Integer(42)),
+            (json!("1e3"), INT2, Cell::Integer(1000)),
+            (json!(true), INT2, Cell::Integer(1)),
+            (json!(""), INT2, Cell::Null),
+            (json!(null), INT2, Cell::Null),
+            (json!(u64::MAX), UINT8, text("18446744073709551615")),
+            (json!(i64::MIN), INT8, Cell::Integer(i64::MIN)),
+            (json!("+12.50"), Kind::Decimal { whole_digits: Some(2) }, text("12.50")),
+            (json!("-0012.5"), Kind::Decimal { whole_digits: Some(2) }, text("-12.5")),
+            (json!("1.5e-3"), Kind::Decimal { whole_digits: Some(0) }, text("0.0015")),
+            (json!("12.5e3"), Kind::Decimal { whole_digits: None }, text("12500")),
+            (json!("2.5"), Kind::Float, Cell::Float(2.5)),
+            (json!("Yes"), Kind::Boolean, Cell::Boolean(true)),
+            (json!(0), Kind::Boolean, Cell::Boolean(false)),
+            (json!("1990-02-03"), Kind::Date, text("1990-02-03")),
+            (json!("2026-01-01T00:30:00+02:00"), Kind::Date, text("2025-12-31")),
+            (json!("2026-01-01T00:30:00+02:00"), Kind::DateTime, text("2025-12-31 22:30:00")),
+            (json!("2026-01-01 10:00:00.5"), Kind::DateTime, text("2026-01-01 10:00:00.500000")),
+            (json!("2026-01-01T10:00:00Z"), Kind::TimestampTz, text("2026-01-01 10:00:00+00")),
+            (json!(1_700_000_000), Kind::DateTime, text("2023-11-14 22:13:20")),
+            (json!(1_700_000_000_000_i64), Kind::DateTime, text("2023-11-14 22:13:20")),
+            (
+                json!("{0123456789ABCDEF0123456789abcdef}"),
+                Kind::Uuid,
+                text("01234567-89ab-cdef-0123-456789abcdef"),
+            ),
+            (json!({"a\0": "\0x"}), Kind::Json, text(r#"{"a":"x"}"#)),
+            (json!("x"), Kind::Json, text("\"x\"")),
+            (json!(["a\"b\\", null, 1]), Kind::Array, text(r#"{"a\"b\\",NULL,"1"}"#)),
+            (json!("x"), Kind::Array, text(r#"{"x"}"#)),
+        ];
+        for (value, kind, expected) in table {
+            assert_eq!(fit(&value, kind, false), Ok(expected), "{value} as {kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_described_and_not_repeated() {
+        let table = [
+            (json!("robin"), INT2, "text that is not a number"),
+            (json!(["robin"]), INT2, "a list that is not a number"),
+            (json!("1.5"), INT2, "a number with a fraction, where a whole number is needed"),
+            (json!(40_000), INT2, "a number that is not between -32768 and 32767"),
+            (json!("1e999999999"), INT2, "text that is not a number"),
+            (
+                json!("123.4"),
+                Kind::Decimal { whole_digits: Some(2) },
+                "a number with 3 digits before the point, and the limit is 2",
+            ),
+            (json!("NaN"), Kind::Float, "text that is not a number"),
+            (json!("robin"), Kind::Boolean, "text that is not yes or no"),
+            (json!("31.12.1990"), Kind::Date, "text that is not a date"),
+            (json!("robin"), Kind::Uuid, "text that is not a UUID"),
+            (
+                json!("robin"),
+                Kind::Text(Some(Limit::Characters(4))),
+                "text of 5 characters, and the limit is 4",
+            ),
+            (
+                json!("žluť"),
+                Kind::Text(Some(Limit::Bytes(5))),
+                "text of 6 bytes, and the limit is 5",
+            ),
+        ];
+        for (value, kind, expected) in table {
+            assert_eq!(fit(&value, kind, false), Err(expected.to_owned()), "{value} as {kind:?}");
+        }
+    }
+
+    #[test]
+    fn text_is_cut_between_characters_when_that_is_allowed() {
+        for (limit, expected) in [(Limit::Characters(3), "žlu"), (Limit::Bytes(1), ""), (Limit::Bytes(3), "žl")] {
+            assert_eq!(limited("žluť".to_owned(), Some(limit), true).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Rows in the user's own PostgreSQL, MySQL, MariaDB or SQLite: contacts are upserted, actions inserted.
+//!
+//! A row is recognised by its key, for which the table must have a unique index: a repeated delivery never makes a
+//! second row. Which hosts may be reached is not restricted: databases are mostly on private addresses.
+
+use schemars::schema_for;
+
+use super::{Create, Kind};
+
+mod coerce;
+mod config;
+mod deliver;
+mod link;
+mod mapping;
+mod mysql;
+mod plan;
+mod postgres;
+mod preview;
+mod sqlite;
+mod statement;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub const KIND: Kind = Kind {
+    name: "sql",
+    summary: "rows for contacts and actions in your own PostgreSQL, MySQL, MariaDB or SQLite",
+    sample: include_str!("../../../../../samples/destinations/sql.toml"),
+    schema: || schema_for!(config::Config),
+    concurrency: 4,
+    batch: 500,
+    parse: |table| config::parse(table).map(|_| ()),
+    connect: |context, table| {
+        let settings = config::settings(context, table)?;
+        Ok(Box::new(deliver::Sql::new(context.name.clone(), settings)))
+    },
+    preview: |context, table, batch| {
+        let settings = config::settings(context, table)?;
+        Ok(batch.iter().map(|delivery| preview::preview(&settings, delivery)).collect())
+    },
+    create: Some(Create {
+        statements: |context, table| Ok(preview::create_statements(&config::settings(context, table)?)),
+        run: |context, table| {
+            let settings = config::settings(context, table)?;
+            let sql = deliver::Sql::new(context.name.clone(), settings);
+            Ok(Box::pin(async move { sql.create().await }))
+        },
+    }),
+};

@@ -1,0 +1,259 @@
+//! MySQL and MariaDB. A failed statement leaves the transaction as it was before it, so no savepoints are needed.
+
+use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, Params, Value, prelude::Queryable};
+
+use super::{
+    coerce::{Cell, Column, Kind, Limit},
+    config::Table,
+    link::{Described, Trouble},
+    plan::Row,
+    statement::{Dialect, TableName, from_values},
+};
+
+pub(super) struct MysqlLink {
+    conn: Conn,
+    is_mariadb: bool,
+}
+
+const COLUMNS: &str = "SELECT COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, \
+         NUMERIC_PRECISION, NUMERIC_SCALE \
+     FROM information_schema.COLUMNS \
+     WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
+
+const UNIQUE: &str = "SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS \
+     WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ? AND NON_UNIQUE = 0 \
+     ORDER BY INDEX_NAME, SEQ_IN_INDEX";
+
+/// MariaDB's JSON is a long text with a check.
+const CHECKS: &str = "SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS \
+     WHERE CONSTRAINT_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ?";
+
+type ColumnRow = (String, String, String, Option<u64>, Option<u64>, Option<u64>);
+
+impl MysqlLink {
+    pub(super) async fn connect(opts: &Opts, may_be_plain: bool) -> Result<Self, Trouble> {
+        let conn = match Conn::new(opts.clone()).await {
+            Err(Error::Driver(DriverError::NoClientSslFlagFromServer)) if may_be_plain => {
+                Conn::new(OptsBuilder::from_opts(opts.clone()).ssl_opts(None)).await
+            }
+            other => other,
+        };
+        let mut conn = conn.map_err(trouble)?;
+        let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(trouble)?;
+        let is_mariadb = version.is_some_and(|version| version.contains("MariaDB"));
+        Ok(Self { conn, is_mariadb })
+    }
+
+    pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, Trouble> {
+        let at = (&table.schema, &table.table);
+        let rows: Vec<ColumnRow> = self.conn.exec(COLUMNS, at).await.map_err(trouble)?;
+        let checks: Vec<String> = match self.is_mariadb && !rows.is_empty() {
+            true => self.conn.exec(CHECKS, at).await.map_err(trouble)?,
+            false => Vec::new(),
+        };
+        let columns = rows
+            .into_iter()
+            .map(|(name, type_name, base, length, precision, scale)| {
+                let check = format!("json_valid({})", Dialect::Mysql.quote(&name));
+                let is_json = checks.iter().any(|clause| clause.eq_ignore_ascii_case(&check));
+                let kind = if is_json {
+                    Kind::Json
+                } else {
+                    kind(&base, &type_name, length, precision, scale)
+                };
+                Column {
+                    name,
+                    type_name,
+                    kind,
+                    cast: None,
+                }
+            })
+            .collect();
+
+        let rows: Vec<(String, Option<String>, Option<u64>)> =
+            self.conn.exec(UNIQUE, at).await.map_err(trouble)?;
+        let mut indexes: Vec<(String, Vec<Option<String>>)> = Vec::new();
+        for (index, column, prefix) in rows {
+            // Neither an expression nor the start of a text tells rows apart as the whole column does.
+            let column = column.filter(|_| prefix.is_none());
+            match indexes.last_mut() {
+                Some((last, columns)) if *last == index => columns.push(column),
+                _ => indexes.push((index, vec![column])),
+            }
+        }
+        let unique = indexes
+            .into_iter()
+            .filter_map(|(_, columns)| columns.into_iter().collect())
+            .collect();
+        Ok(Described { columns, unique })
+    }
+
+    pub(super) async fn run(&mut self, sql: &str) -> Result<(), Trouble> {
+        self.conn.query_drop(sql).await.map_err(trouble)
+    }
+
+    /// In statements of 256, 64, 16, 4 and 1 rows: few different ones, which stay prepared.
+    pub(super) async fn upsert(
+        &mut self,
+        table: &Table,
+        columns: &[Column],
+        mut rows: &[Row],
+    ) -> Result<(), Trouble> {
+        const MOST_PARAMETERS: usize = 65_535;
+        while !rows.is_empty() {
+            let fitting = rows.len().min(MOST_PARAMETERS / columns.len().max(1));
+            let size = [256, 64, 16, 4].into_iter().find(|size| *size <= fitting).unwrap_or(1);
+            let (piece, rest) = rows.split_at_checked(size).unwrap_or((rows, &[]));
+            let values = piece.iter().flat_map(|row| row.cells.iter().map(value)).collect();
+            let sql = from_values(Dialect::Mysql, table, piece.len());
+            self.conn
+                .exec_drop(sql, Params::Positional(values))
+                .await
+                .map_err(trouble)?;
+            rows = rest;
+        }
+        Ok(())
+    }
+}
+
+fn value(cell: &Cell) -> Value {
+    match cell {
+        Cell::Null => Value::NULL,
+        Cell::Boolean(value) => Value::Int((*value).into()),
+        Cell::Integer(value) => Value::Int(*value),
+        Cell::Float(value) => Value::Double(*value),
+        Cell::Text(value) => Value::Bytes(value.clone().into_bytes()),
+    }
+}
+
+fn kind(base: &str, whole: &str, length: Option<u64>, precision: Option<u64>, scale: Option<u64>) -> Kind {
+    let number = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok());
+    let length = number(length);
+    let integer = |bits: u32| {
+        let size = 1_i128 << bits;
+        if whole.contains("unsigned") {
+            let (least, most) = (0, size - 1);
+            Kind::Integer { least, most }
+        } else {
+            let (least, most) = (-size / 2, size / 2 - 1);
+            Kind::Integer { least, most }
+        }
+    };
+    match base.to_ascii_lowercase().as_str() {
+        "varchar" | "char" => Kind::Text(length.map(Limit::Characters)),
+        "tinytext" | "text" | "mediumtext" | "longtext" => Kind::Text(length.map(Limit::Bytes)),
+        "tinyint" if whole == "tinyint(1)" => Kind::Boolean,
+        "bit" if whole == "bit(1)" => Kind::Boolean,
+        "tinyint" => integer(8),
+        "smallint" => integer(16),
+        "mediumint" => integer(24),
+        "int" => integer(32),
+        "bigint" => integer(64),
+        "decimal" => Kind::Decimal {
+            whole_digits: number(precision)
+                .zip(number(scale))
+                .and_then(|(precision, scale)| precision.checked_sub(scale)),
+        },
+        "float" | "double" => Kind::Float,
+        "date" => Kind::Date,
+        "datetime" | "timestamp" => Kind::DateTime,
+        "uuid" => Kind::Uuid,
+        "json" => Kind::Json,
+        _ => Kind::Other,
+    }
+}
+
+fn trouble(error: Error) -> Trouble {
+    let said = match error {
+        Error::Server(said) => said,
+        Error::Io(IoError::Tls(error)) => {
+            return Trouble::Halt(format!("securing the connection to the database: {error}"));
+        }
+        Error::Io(IoError::Io(error)) => {
+            return Trouble::Broken(format!("the database cannot be reached: {error}"));
+        }
+        Error::Driver(
+            error @ (DriverError::NoClientSslFlagFromServer
+            | DriverError::MysqlOldPasswordDisabled
+            | DriverError::CleartextPluginDisabled
+            | DriverError::UnknownAuthPlugin { .. }),
+        ) => return Trouble::Halt(format!("connecting to the database: {error}")),
+        Error::Driver(DriverError::PacketTooLarge) => {
+            return Trouble::Row {
+                reason: "the row is longer than the server's max_allowed_packet".to_owned(),
+                said: None,
+            };
+        }
+        // Not its text, which may hold a row.
+        Error::Driver(_) | Error::Other(_) | Error::Url(_) => {
+            return Trouble::Broken("the connection to the database broke".to_owned());
+        }
+    };
+    let message = || format!("{} (error {})", said.message, said.code);
+    match said.code {
+        1213 => Trouble::Conflict(message()),
+        // Shut down, killed, gone.
+        1053 | 1077 | 1079 | 1927 | 2006 | 2013 => Trouble::Broken(message()),
+        // Too many connections, lock wait, disk or table full, read-only, interrupted.
+        1015 | 1020 | 1021 | 1026 | 1030 | 1036 | 1040 | 1114 | 1129 | 1180 | 1203 | 1205 | 1226 | 1290 | 1317
+        | 1792 | 1836 | 1969 | 3024 | 4031 => Trouble::Retry(message()),
+        // Host not allowed, password expired, no such thing.
+        1130 | 1251 | 1698 | 1820 | 1862 => Trouble::Halt(message()),
+        1048 | 1062 | 1118 | 1216 | 1217 | 1264..=1265 | 1292 | 1364 | 1366 | 1406 | 1411 | 1451 | 1452 | 1526
+        | 1586 | 1644 | 1690 | 3140 | 3141 | 3819 | 4025 => row(&said),
+        _ => match said.state.get(..2).unwrap_or_default() {
+            "22" | "23" | "44" | "45" => row(&said),
+            "28" | "3D" | "42" => Trouble::Halt(message()),
+            _ => Trouble::Retry(format!("the database answered with error {}", said.code)),
+        },
+    }
+}
+
+/// The server's messages hold values; of those that name a constraint or a column in a known place, the name is taken.
+fn row(said: &mysql_async::ServerError) -> Trouble {
+    let text = said.message.as_str();
+    let reason = match said.code {
+        1062 | 1586 => named("breaks the unique constraint", last_quoted(text, '\'')),
+        1452 | 1216 => named("breaks the foreign key constraint", after(text, "CONSTRAINT `")),
+        4025 => named("breaks the check constraint", after(text, "CONSTRAINT `")),
+        3819 => named("breaks the check constraint", after(text, "constraint '")),
+        1048 | 1364 => match first_quoted(text) {
+            Some(column) => format!("column {column:?} must have a value"),
+            None => "a column must have a value".to_owned(),
+        },
+        1264 | 1265 | 1406 => match after(text, "for column '") {
+            Some(column) => format!("column {column:?}: the value does not fit (error {})", said.code),
+            None => format!("a value does not fit its column (error {})", said.code),
+        },
+        1644 => "a trigger or function of the database refused the row".to_owned(),
+        code => format!("a value does not fit its column (error {code})"),
+    };
+    Trouble::Row {
+        reason,
+        said: Some(said.message.clone()),
+    }
+}
+
+fn named(what: &str, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("{what} {name:?}"),
+        None => what.to_owned(),
+    }
+}
+
+/// What stands between `start` and the next quote.
+fn after<'a>(text: &'a str, start: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(start)?;
+    rest.split(['\'', '`']).next().filter(|name| !name.is_empty())
+}
+
+/// `Duplicate entry '…' for key 'name'`: the entry may hold quotes, so from the end.
+fn last_quoted(text: &str, quote: char) -> Option<&str> {
+    let rest = text.strip_suffix(quote)?;
+    rest.rsplit(quote).next().filter(|name| !name.is_empty())
+}
+
+/// `Column 'name' cannot be null`, `Field 'name' doesn't have a default value`.
+fn first_quoted(text: &str) -> Option<&str> {
+    text.split('\'').nth(1).filter(|name| !name.is_empty())
+}

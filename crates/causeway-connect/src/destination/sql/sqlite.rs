@@ -1,0 +1,219 @@
+//! SQLite. Calls block, so each runs on the blocking threads; the connection goes there and comes back. When the
+//! caller is dropped meanwhile, the connection is closed over there, which rolls back.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{
+    Connection, Error, ErrorCode, OpenFlags, ffi, params_from_iter,
+    types::{ToSqlOutput, ValueRef},
+};
+
+use super::{
+    coerce::{Cell, Column, Kind, Limit},
+    config::Table,
+    link::{Described, Trouble},
+    plan::Row,
+    statement::{Dialect, TableName, from_values},
+};
+
+pub(super) struct SqliteLink {
+    /// `None` while a call runs, and for good after one that was cut off.
+    connection: Option<Connection>,
+}
+
+/// How long to wait for another writer of the file.
+const BUSY: Duration = Duration::from_secs(5);
+
+impl SqliteLink {
+    pub(super) async fn connect(path: &Path, make: bool) -> Result<Self, Trouble> {
+        let path = path.to_owned();
+        let opened = tokio::task::spawn_blocking(move || {
+            if !make && !path.exists() {
+                return Err(Trouble::Halt(format!("there is no database {}", path.display())));
+            }
+            let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            flags.set(OpenFlags::SQLITE_OPEN_CREATE, make);
+            let connection = Connection::open_with_flags(&path, flags).map_err(trouble)?;
+            connection.busy_timeout(BUSY).map_err(trouble)?;
+            connection.pragma_update(None, "foreign_keys", true).map_err(trouble)?;
+            Ok(connection)
+        });
+        Ok(Self {
+            connection: Some(opened.await.map_err(|_| lost())??),
+        })
+    }
+
+    async fn call<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let connection = self.connection.take().ok_or_else(lost)?;
+        let (connection, result) = tokio::task::spawn_blocking(move || {
+            let result = work(&connection);
+            (connection, result)
+        })
+        .await
+        .map_err(|_| lost())?;
+        self.connection = Some(connection);
+        result.map_err(trouble)
+    }
+
+    pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, Trouble> {
+        let table = table.clone();
+        self.call(move |connection| describe(connection, &table)).await
+    }
+
+    pub(super) async fn run(&mut self, sql: &str) -> Result<(), Trouble> {
+        let sql = sql.to_owned();
+        self.call(move |connection| {
+            let mut statement = connection.prepare(&sql)?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(())
+        })
+        .await
+    }
+
+    /// Row by row: without a network there is nothing to save. Stops at the first that fails.
+    pub(super) async fn upsert(&mut self, table: &Table, _: &[Column], rows: &[Row]) -> Result<(), Trouble> {
+        let sql = from_values(Dialect::Sqlite, table, 1);
+        let rows = rows.to_vec();
+        self.call(move |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            for row in &rows {
+                statement.execute(params_from_iter(row.cells.iter().map(value)))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn value(cell: &Cell) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(match cell {
+        Cell::Null => ValueRef::Null,
+        Cell::Boolean(value) => ValueRef::Integer((*value).into()),
+        Cell::Integer(value) => ValueRef::Integer(*value),
+        Cell::Float(value) => ValueRef::Real(*value),
+        Cell::Text(text) => ValueRef::Text(text.as_bytes()),
+    })
+}
+
+fn describe(connection: &Connection, table: &TableName) -> Result<Described, Error> {
+    let schema = table.schema.as_deref().unwrap_or("main");
+    let mut statement =
+        connection.prepare("SELECT name, type, pk FROM pragma_table_xinfo(?1, ?2) WHERE hidden = 0")?;
+    let found = statement
+        .query_map((&table.table, schema), |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    let primary: Vec<String> = found
+        .iter()
+        .filter(|(_, _, place)| *place > 0)
+        .map(|(name, _, _)| name.clone())
+        .collect();
+    let mut unique = vec![primary];
+    let mut statement = connection.prepare(
+        "SELECT i.name FROM pragma_index_list(?1, ?2) AS i WHERE i.\"unique\" = 1 AND i.partial = 0",
+    )?;
+    let indexes = statement
+        .query_map((&table.table, schema), |row| row.get::<_, String>(0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    for index in indexes {
+        let mut statement = connection.prepare("SELECT name FROM pragma_index_info(?1, ?2)")?;
+        let columns = statement
+            .query_map((index, schema), |row| row.get::<_, Option<String>>(0))?
+            .collect::<Result<Option<Vec<_>>, _>>()?;
+        unique.extend(columns);
+    }
+    let columns = found
+        .into_iter()
+        .map(|(name, type_name, _)| Column {
+            name,
+            kind: kind(&type_name),
+            type_name,
+            cast: None,
+        })
+        .collect();
+    Ok(Described { columns, unique })
+}
+
+/// From the word of the declaration: SQLite itself has few types, people mean the usual ones. A declared limit holds
+/// here although SQLite does not enforce it.
+fn kind(declared: &str) -> Kind {
+    let word = declared.to_ascii_uppercase();
+    let inside = word.split_once('(').and_then(|(_, rest)| rest.split(')').next());
+    let mut numbers = inside
+        .unwrap_or_default()
+        .split(',')
+        .map(|number| number.trim().parse::<usize>().ok());
+    let (first, second) = (numbers.next().flatten(), numbers.next().flatten());
+    let has = |part: &str| word.contains(part);
+    match word.split('(').next().unwrap_or_default().trim() {
+        "DATE" => Kind::Date,
+        "UUID" => Kind::Uuid,
+        _ if has("JSON") => Kind::Json,
+        _ if has("DATETIME") || has("TIMESTAMP") => Kind::DateTime,
+        _ if has("BOOL") => Kind::Boolean,
+        _ if has("INT") => Kind::Integer {
+            least: i64::MIN.into(),
+            most: i64::MAX.into(),
+        },
+        _ if has("CHAR") || has("TEXT") || has("CLOB") => Kind::Text(first.map(Limit::Characters)),
+        _ if has("REAL") || has("FLOA") || has("DOUB") => Kind::Float,
+        _ if has("DEC") || has("NUMERIC") => Kind::Decimal {
+            whole_digits: first.and_then(|precision| precision.checked_sub(second.unwrap_or(0))),
+        },
+        _ => Kind::Other,
+    }
+}
+
+fn lost() -> Trouble {
+    Trouble::Broken("the connection to the database was cut off".to_owned())
+}
+
+fn trouble(error: Error) -> Trouble {
+    let (code, text) = match &error {
+        Error::SqliteFailure(code, text) => (*code, text.clone().unwrap_or_default()),
+        Error::SqlInputError { error, msg, .. } => (*error, msg.clone()),
+        // Names what we asked for and did not get; no value of a record.
+        _ => return Trouble::Halt(format!("reading the database: {error}")),
+    };
+    let message = format!("{text} (SQLite error {})", code.extended_code);
+    match code.code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Trouble::Retry(message),
+        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => Trouble::Row {
+            reason: row_reason(code.extended_code, &text),
+            said: Some(text),
+        },
+        ErrorCode::DiskFull
+        | ErrorCode::ReadOnly
+        | ErrorCode::SystemIoFailure
+        | ErrorCode::OutOfMemory
+        | ErrorCode::OperationInterrupted
+        | ErrorCode::OperationAborted
+        | ErrorCode::SchemaChanged => Trouble::Retry(message),
+        // The folder may be missing, or be mounted later.
+        ErrorCode::CannotOpen => Trouble::Halt(format!("the database cannot be opened: {message}")),
+        _ => Trouble::Halt(message),
+    }
+}
+
+/// Messages name tables, columns and checks; only a trigger's may hold a value.
+fn row_reason(code: i32, text: &str) -> String {
+    let name = text.split_once(": ").map_or(text, |(_, name)| name);
+    match code {
+        ffi::SQLITE_CONSTRAINT_NOTNULL => {
+            let column = name.rsplit('.').next().unwrap_or_default();
+            format!("column {column:?} must have a value")
+        }
+        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY => {
+            format!("breaks the unique constraint on {name}")
+        }
+        ffi::SQLITE_CONSTRAINT_CHECK => format!("breaks the check constraint {name:?}"),
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => "breaks a foreign key constraint".to_owned(),
+        ffi::SQLITE_CONSTRAINT_TRIGGER => "a trigger of the database refused the row".to_owned(),
+        code => format!("a value does not fit its column (SQLite error {code})"),
+    }
+}
