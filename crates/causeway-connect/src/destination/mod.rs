@@ -40,6 +40,7 @@ pub struct Kind {
 }
 
 /// How a kind makes what it delivers into. Only adds: never alters or removes anything.
+#[derive(Clone, Copy)]
 pub struct Create {
     /// What would be run, without any connection.
     pub statements: fn(&Context, &toml::Table) -> Result<Vec<String>, ConfigError>,

@@ -266,7 +266,13 @@ fn from_epoch(number: i64) -> Option<civil::DateTime> {
 
 fn stamp(at: civil::DateTime) -> String {
     let micros = at.subsec_nanosecond() / 1_000;
-    let whole = format!("{} {:02}:{:02}:{:02}", at.date(), at.hour(), at.minute(), at.second());
+    let whole = format!(
+        "{} {:02}:{:02}:{:02}",
+        at.date(),
+        at.hour(),
+        at.minute(),
+        at.second()
+    );
     match micros {
         0 => whole,
         micros => format!("{whole}.{micros:06}"),
@@ -340,7 +346,11 @@ mod tests {
             (json!("a\0b 'q' \n 🌍"), Kind::Text(None), text("ab 'q' \n 🌍")),
             (json!(12), Kind::Text(None), text("12")),
             (json!({"a": [1, "\0"]}), Kind::Text(None), text(r#"{"a":[1,""]}"#)),
-            (json!("žluť"), Kind::Text(Some(Limit::Characters(4))), text("žluť")),
+            (
+                json!("žluť"),
+                Kind::Text(Some(Limit::Characters(4))),
+                text("žluť"),
+            ),
             (json!(" 42 "), INT2, Cell::Integer(42)),
             (json!(42.0), INT2, Cell::Integer(42)),
             (json!("1e3"), INT2, Cell::Integer(1000)),
@@ -349,20 +359,58 @@ mod tests {
             (json!(null), INT2, Cell::Null),
             (json!(u64::MAX), UINT8, text("18446744073709551615")),
             (json!(i64::MIN), INT8, Cell::Integer(i64::MIN)),
-            (json!("+12.50"), Kind::Decimal { whole_digits: Some(2) }, text("12.50")),
-            (json!("-0012.5"), Kind::Decimal { whole_digits: Some(2) }, text("-12.5")),
-            (json!("1.5e-3"), Kind::Decimal { whole_digits: Some(0) }, text("0.0015")),
-            (json!("12.5e3"), Kind::Decimal { whole_digits: None }, text("12500")),
+            (
+                json!("+12.50"),
+                Kind::Decimal {
+                    whole_digits: Some(2),
+                },
+                text("12.50"),
+            ),
+            (
+                json!("-0012.5"),
+                Kind::Decimal {
+                    whole_digits: Some(2),
+                },
+                text("-12.5"),
+            ),
+            (
+                json!("1.5e-3"),
+                Kind::Decimal {
+                    whole_digits: Some(0),
+                },
+                text("0.0015"),
+            ),
+            (
+                json!("12.5e3"),
+                Kind::Decimal { whole_digits: None },
+                text("12500"),
+            ),
             (json!("2.5"), Kind::Float, Cell::Float(2.5)),
             (json!("Yes"), Kind::Boolean, Cell::Boolean(true)),
             (json!(0), Kind::Boolean, Cell::Boolean(false)),
             (json!("1990-02-03"), Kind::Date, text("1990-02-03")),
             (json!("2026-01-01T00:30:00+02:00"), Kind::Date, text("2025-12-31")),
-            (json!("2026-01-01T00:30:00+02:00"), Kind::DateTime, text("2025-12-31 22:30:00")),
-            (json!("2026-01-01 10:00:00.5"), Kind::DateTime, text("2026-01-01 10:00:00.500000")),
-            (json!("2026-01-01T10:00:00Z"), Kind::TimestampTz, text("2026-01-01 10:00:00+00")),
+            (
+                json!("2026-01-01T00:30:00+02:00"),
+                Kind::DateTime,
+                text("2025-12-31 22:30:00"),
+            ),
+            (
+                json!("2026-01-01 10:00:00.5"),
+                Kind::DateTime,
+                text("2026-01-01 10:00:00.500000"),
+            ),
+            (
+                json!("2026-01-01T10:00:00Z"),
+                Kind::TimestampTz,
+                text("2026-01-01 10:00:00+00"),
+            ),
             (json!(1_700_000_000), Kind::DateTime, text("2023-11-14 22:13:20")),
-            (json!(1_700_000_000_000_i64), Kind::DateTime, text("2023-11-14 22:13:20")),
+            (
+                json!(1_700_000_000_000_i64),
+                Kind::DateTime,
+                text("2023-11-14 22:13:20"),
+            ),
             (
                 json!("{0123456789ABCDEF0123456789abcdef}"),
                 Kind::Uuid,
@@ -370,7 +418,11 @@ mod tests {
             ),
             (json!({"a\0": "\0x"}), Kind::Json, text(r#"{"a":"x"}"#)),
             (json!("x"), Kind::Json, text("\"x\"")),
-            (json!(["a\"b\\", null, 1]), Kind::Array, text(r#"{"a\"b\\",NULL,"1"}"#)),
+            (
+                json!(["a\"b\\", null, 1]),
+                Kind::Array,
+                text(r#"{"a\"b\\",NULL,"1"}"#),
+            ),
             (json!("x"), Kind::Array, text(r#"{"x"}"#)),
         ];
         for (value, kind, expected) in table {
@@ -383,12 +435,22 @@ mod tests {
         let table = [
             (json!("robin"), INT2, "text that is not a number"),
             (json!(["robin"]), INT2, "a list that is not a number"),
-            (json!("1.5"), INT2, "a number with a fraction, where a whole number is needed"),
-            (json!(40_000), INT2, "a number that is not between -32768 and 32767"),
+            (
+                json!("1.5"),
+                INT2,
+                "a number with a fraction, where a whole number is needed",
+            ),
+            (
+                json!(40_000),
+                INT2,
+                "a number that is not between -32768 and 32767",
+            ),
             (json!("1e999999999"), INT2, "text that is not a number"),
             (
                 json!("123.4"),
-                Kind::Decimal { whole_digits: Some(2) },
+                Kind::Decimal {
+                    whole_digits: Some(2),
+                },
                 "a number with 3 digits before the point, and the limit is 2",
             ),
             (json!("NaN"), Kind::Float, "text that is not a number"),
@@ -407,13 +469,21 @@ mod tests {
             ),
         ];
         for (value, kind, expected) in table {
-            assert_eq!(fit(&value, kind, false), Err(expected.to_owned()), "{value} as {kind:?}");
+            assert_eq!(
+                fit(&value, kind, false),
+                Err(expected.to_owned()),
+                "{value} as {kind:?}"
+            );
         }
     }
 
     #[test]
     fn text_is_cut_between_characters_when_that_is_allowed() {
-        for (limit, expected) in [(Limit::Characters(3), "žlu"), (Limit::Bytes(1), ""), (Limit::Bytes(3), "žl")] {
+        for (limit, expected) in [
+            (Limit::Characters(3), "žlu"),
+            (Limit::Bytes(1), ""),
+            (Limit::Bytes(3), "žl"),
+        ] {
             assert_eq!(limited("žluť".to_owned(), Some(limit), true).unwrap(), expected);
         }
     }

@@ -154,10 +154,11 @@ pub(super) fn parse(table: &toml::Table) -> Result<(Config, Vec<Table>), ConfigE
         }
     }
     if tables.is_empty() {
-        return Err(
-            ConfigError::new("contacts", "neither `contacts` nor `actions` says which table to write")
-                .hint("contacts = { table = \"contacts\" } is enough for a start"),
-        );
+        return Err(ConfigError::new(
+            "contacts",
+            "neither `contacts` nor `actions` says which table to write",
+        )
+        .hint("contacts = { table = \"contacts\" } is enough for a start"));
     }
     Ok((config, tables))
 }
@@ -245,7 +246,10 @@ fn resolve(role: Role, config: &TableConfig) -> Result<Table, ConfigError> {
             "without a key a repeated delivery would make a second row",
         ));
     }
-    if let Some(missing) = key.iter().find(|key| !columns.iter().any(|(name, _)| name == *key)) {
+    if let Some(missing) = key
+        .iter()
+        .find(|key| !columns.iter().any(|(name, _)| name == *key))
+    {
         let message = format!("the key column {missing:?} is not among the columns");
         return Err(ConfigError::new(&format!("{at}.key"), message)
             .hint(format!("give it a value in `{at}.columns`, or set `{at}.key`")));

@@ -83,25 +83,30 @@ impl Sql {
 
     async fn try_deliver(&self, batch: &[Delivery], fresh: &mut Fresh) -> Result<Vec<Ending>, Trouble> {
         let reused = if fresh.link { None } else { lock(&self.idle).pop() };
-        let mut link = match reused {
-            Some(link) => link,
-            None => {
-                fresh.link = true;
-                Link::connect(&self.settings.target, false)
-                    .await
-                    .map_err(|trouble| self.hinted(trouble))?
-            }
+        let mut link = if let Some(link) = reused {
+            link
+        } else {
+            fresh.link = true;
+            let link = Link::connect(&self.settings.target, false).await;
+            link.map_err(|trouble| self.hinted(trouble))?
         };
-        let known = if fresh.shape { None } else { lock(&self.shape).clone() };
-        let mut shape = match known {
-            Some(shape) => shape,
-            None => {
-                fresh.shape = true;
-                self.read_shape(&mut link).await?
-            }
+        let known = if fresh.shape {
+            None
+        } else {
+            lock(&self.shape).clone()
+        };
+        let mut shape = if let Some(shape) = known {
+            shape
+        } else {
+            fresh.shape = true;
+            self.read_shape(&mut link).await?
         };
         let mut plan = self.plan(&shape, batch);
-        let rejects = plan.ended.iter().flatten().any(|end| matches!(end, Outcome::Reject { .. }));
+        let rejects = plan
+            .ended
+            .iter()
+            .flatten()
+            .any(|end| matches!(end, Outcome::Reject { .. }));
         if rejects && !fresh.shape {
             // Somebody may have widened the column meanwhile.
             fresh.shape = true;
@@ -133,7 +138,7 @@ impl Sql {
         let mut shape = Vec::new();
         for table in &self.settings.tables {
             let described = link.describe(&table.name).await?;
-            let columns = fit(link.dialect(), table, described).map_err(Trouble::Halt);
+            let columns = fit(link.dialect(), table, &described).map_err(Trouble::Halt);
             shape.push(columns.map_err(|trouble| self.hinted(trouble))?);
         }
         let shape = Arc::new(shape);
@@ -154,14 +159,18 @@ impl Sql {
 }
 
 /// Looks the mapped columns up. The error tells what is missing.
-fn fit(dialect: Dialect, table: &Table, described: Described) -> Result<Vec<Column>, String> {
+fn fit(dialect: Dialect, table: &Table, described: &Described) -> Result<Vec<Column>, String> {
     if described.columns.is_empty() {
         return Err(format!("there is no table {}", table.name));
     }
     let mut columns = Vec::new();
     let mut missing = Vec::new();
     for (name, _) in &table.columns {
-        match described.columns.iter().find(|column| dialect.same(&column.name, name)) {
+        match described
+            .columns
+            .iter()
+            .find(|column| dialect.same(&column.name, name))
+        {
             Some(column) => columns.push(column.clone()),
             None => missing.push(name.as_str()),
         }
@@ -299,7 +308,8 @@ async fn write_halving(
         match &result {
             Ok(()) if savepoints => link.run("RELEASE SAVEPOINT causeway").await?,
             Err(Trouble::Row { .. }) if savepoints => {
-                link.run("ROLLBACK TO SAVEPOINT causeway; RELEASE SAVEPOINT causeway").await?;
+                link.run("ROLLBACK TO SAVEPOINT causeway; RELEASE SAVEPOINT causeway")
+                    .await?;
             }
             _ => {}
         }

@@ -48,9 +48,9 @@ impl Trouble {
             outcome,
             status: None,
             excerpt: match self {
-                Self::Row { said: Some(said), .. } => {
-                    said.get(..said.floor_char_boundary(Ending::EXCERPT_BYTES)).map(str::to_owned)
-                }
+                Self::Row { said: Some(said), .. } => said
+                    .get(..said.floor_char_boundary(Ending::EXCERPT_BYTES))
+                    .map(str::to_owned),
                 _ => None,
             },
         }

@@ -36,7 +36,10 @@ pub const KIND: Kind = Kind {
     },
     preview: |context, table, batch| {
         let settings = config::settings(context, table)?;
-        Ok(batch.iter().map(|delivery| preview::preview(&settings, delivery)).collect())
+        Ok(batch
+            .iter()
+            .map(|delivery| preview::preview(&settings, delivery))
+            .collect())
     },
     create: Some(Create {
         statements: |context, table| Ok(preview::create_statements(&config::settings(context, table)?)),

@@ -47,9 +47,10 @@ impl MysqlLink {
     pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, Trouble> {
         let at = (&table.schema, &table.table);
         let rows: Vec<ColumnRow> = self.conn.exec(COLUMNS, at).await.map_err(trouble)?;
-        let checks: Vec<String> = match self.is_mariadb && !rows.is_empty() {
-            true => self.conn.exec(CHECKS, at).await.map_err(trouble)?,
-            false => Vec::new(),
+        let checks: Vec<String> = if self.is_mariadb && !rows.is_empty() {
+            self.conn.exec(CHECKS, at).await.map_err(trouble)?
+        } else {
+            Vec::new()
         };
         let columns = rows
             .into_iter()
@@ -102,7 +103,10 @@ impl MysqlLink {
         const MOST_PARAMETERS: usize = 65_535;
         while !rows.is_empty() {
             let fitting = rows.len().min(MOST_PARAMETERS / columns.len().max(1));
-            let size = [256, 64, 16, 4].into_iter().find(|size| *size <= fitting).unwrap_or(1);
+            let size = [256, 64, 16, 4]
+                .into_iter()
+                .find(|size| *size <= fitting)
+                .unwrap_or(1);
             let (piece, rest) = rows.split_at_checked(size).unwrap_or((rows, &[]));
             let values = piece.iter().flat_map(|row| row.cells.iter().map(value)).collect();
             let sql = from_values(Dialect::Mysql, table, piece.len());
@@ -195,12 +199,31 @@ fn trouble(error: Error) -> Trouble {
         // Shut down, killed, gone.
         1053 | 1077 | 1079 | 1927 | 2006 | 2013 => Trouble::Broken(message()),
         // Too many connections, lock wait, disk or table full, read-only, interrupted.
-        1015 | 1020 | 1021 | 1026 | 1030 | 1036 | 1040 | 1114 | 1129 | 1180 | 1203 | 1205 | 1226 | 1290 | 1317
-        | 1792 | 1836 | 1969 | 3024 | 4031 => Trouble::Retry(message()),
+        1015 | 1020 | 1021 | 1026 | 1030 | 1036 | 1040 | 1114 | 1129 | 1180 | 1203 | 1205 | 1226 | 1290
+        | 1317 | 1792 | 1836 | 1969 | 3024 | 4031 => Trouble::Retry(message()),
         // Host not allowed, password expired, no such thing.
         1130 | 1251 | 1698 | 1820 | 1862 => Trouble::Halt(message()),
-        1048 | 1062 | 1118 | 1216 | 1217 | 1264..=1265 | 1292 | 1364 | 1366 | 1406 | 1411 | 1451 | 1452 | 1526
-        | 1586 | 1644 | 1690 | 3140 | 3141 | 3819 | 4025 => row(&said),
+        1048
+        | 1062
+        | 1118
+        | 1216
+        | 1217
+        | 1264..=1265
+        | 1292
+        | 1364
+        | 1366
+        | 1406
+        | 1411
+        | 1451
+        | 1452
+        | 1526
+        | 1586
+        | 1644
+        | 1690
+        | 3140
+        | 3141
+        | 3819
+        | 4025 => row(&said),
         _ => match said.state.get(..2).unwrap_or_default() {
             "22" | "23" | "44" | "45" => row(&said),
             "28" | "3D" | "42" => Trouble::Halt(message()),

@@ -37,7 +37,9 @@ pub(super) fn plan(tables: &[Table], columns: &[Vec<Column>], batch: &[Delivery]
     for (at, delivery) in batch.iter().enumerate() {
         let rows = rows(tables, columns, delivery, truncate);
         let outcome = match &rows {
-            Err(reason) => Some(Outcome::Reject { reason: reason.clone() }),
+            Err(reason) => Some(Outcome::Reject {
+                reason: reason.clone(),
+            }),
             Ok(rows) if rows.iter().all(Option::is_none) => Some(Outcome::Skip {
                 reason: "no table takes a row of it".to_owned(),
             }),
@@ -63,7 +65,9 @@ fn rows(
     delivery: &Delivery,
     truncate: bool,
 ) -> Result<Vec<Option<Vec<Cell>>>, String> {
-    let sources = tables.iter().flat_map(|table| table.columns.iter().map(|(_, source)| source));
+    let sources = tables
+        .iter()
+        .flat_map(|table| table.columns.iter().map(|(_, source)| source));
     let record = complete(&delivery.record, sources);
     tables
         .iter()
@@ -86,7 +90,12 @@ pub(super) fn wants(table: &Table, delivery: &Delivery) -> bool {
     }
 }
 
-fn row(table: &Table, columns: &[Column], record: &Value, truncate: bool) -> Result<Option<Vec<Cell>>, String> {
+fn row(
+    table: &Table,
+    columns: &[Column],
+    record: &Value,
+    truncate: bool,
+) -> Result<Option<Vec<Cell>>, String> {
     let mut cells = Vec::with_capacity(columns.len());
     for ((name, source), column) in table.columns.iter().zip(columns) {
         let is_key = table.is_key(name);
@@ -95,7 +104,10 @@ fn row(table: &Table, columns: &[Column], record: &Value, truncate: bool) -> Res
         if is_key && (cell == Cell::Null || cell == Cell::Text(String::new())) {
             return match table.missing_key {
                 MissingKey::Skip => Ok(None),
-                MissingKey::Reject => Err(format!("key column {name:?} of {}: the record has no value", table.name)),
+                MissingKey::Reject => Err(format!(
+                    "key column {name:?} of {}: the record has no value",
+                    table.name
+                )),
             };
         }
         cells.push(cell);

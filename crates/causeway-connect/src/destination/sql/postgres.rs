@@ -109,13 +109,12 @@ impl PostgresLink {
         rows: &[Row],
     ) -> Result<(), Trouble> {
         let sql = from_lists(table, columns);
-        let statement = match self.statements.get(&sql) {
-            Some(statement) => statement.clone(),
-            None => {
-                let statement = self.client.prepare(&sql).await.map_err(trouble)?;
-                self.statements.insert(sql, statement.clone());
-                statement
-            }
+        let statement = if let Some(statement) = self.statements.get(&sql) {
+            statement.clone()
+        } else {
+            let statement = self.client.prepare(&sql).await.map_err(trouble)?;
+            self.statements.insert(sql, statement.clone());
+            statement
         };
         let lists: Vec<Vec<Option<String>>> = (0..columns.len())
             .map(|at| rows.iter().map(|row| row.cells.get(at)?.text()).collect())
@@ -173,7 +172,9 @@ fn connect_trouble(error: Error) -> Trouble {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            let inner = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            let inner = io
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<rustls::Error>());
             return match inner {
                 Some(rustls::Error::InvalidCertificate(_)) => Trouble::Halt(
                     "the server's certificate is not valid for its name and authority: set `ca_file`, or `tls = \"require\"`"
@@ -191,6 +192,7 @@ fn connect_trouble(error: Error) -> Trouble {
     Trouble::Halt(format!("connecting to the database: {error}"))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
 fn trouble(error: Error) -> Trouble {
     match error.as_db_error() {
         Some(said) => classify(said),

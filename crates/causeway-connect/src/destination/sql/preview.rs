@@ -13,7 +13,10 @@ use super::{
 /// The types of the columns are known only to the database, so the values are shown before they are made to fit.
 pub(super) fn preview(settings: &Settings, delivery: &Delivery) -> Result<String, String> {
     let dialect = settings.target.dialect();
-    let sources = settings.tables.iter().flat_map(|table| table.columns.iter().map(|(_, source)| source));
+    let sources = settings
+        .tables
+        .iter()
+        .flat_map(|table| table.columns.iter().map(|(_, source)| source));
     let record = complete(&delivery.record, sources);
     let mut out = Vec::new();
     for table in settings.tables.iter().filter(|table| wants(table, delivery)) {
@@ -32,9 +35,10 @@ fn row(dialect: Dialect, table: &Table, record: &Value) -> Result<Option<String>
         if table.is_key(name) && value.is_none_or(|value| value.as_str() == Some("")) {
             return match table.missing_key {
                 MissingKey::Skip => Ok(None),
-                MissingKey::Reject => {
-                    Err(format!("key column {name:?} of {}: the record has no value", table.name))
-                }
+                MissingKey::Reject => Err(format!(
+                    "key column {name:?} of {}: the record has no value",
+                    table.name
+                )),
             };
         }
         let value = value.map_or_else(|| "NULL".to_owned(), Value::to_string);
@@ -46,5 +50,9 @@ fn row(dialect: Dialect, table: &Table, record: &Value) -> Result<Option<String>
 /// The statements that make the tables.
 pub(super) fn create_statements(settings: &Settings) -> Vec<String> {
     let dialect = settings.target.dialect();
-    settings.tables.iter().map(|table| format!("{};", create(dialect, table))).collect()
+    settings
+        .tables
+        .iter()
+        .map(|table| format!("{};", create(dialect, table)))
+        .collect()
 }

@@ -35,7 +35,9 @@ impl SqliteLink {
             flags.set(OpenFlags::SQLITE_OPEN_CREATE, make);
             let connection = Connection::open_with_flags(&path, flags).map_err(trouble)?;
             connection.busy_timeout(BUSY).map_err(trouble)?;
-            connection.pragma_update(None, "foreign_keys", true).map_err(trouble)?;
+            connection
+                .pragma_update(None, "foreign_keys", true)
+                .map_err(trouble)?;
             Ok(connection)
         });
         Ok(Self {
@@ -105,7 +107,11 @@ fn describe(connection: &Connection, table: &TableName) -> Result<Described, Err
         connection.prepare("SELECT name, type, pk FROM pragma_table_xinfo(?1, ?2) WHERE hidden = 0")?;
     let found = statement
         .query_map((&table.table, schema), |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, i64>(2)?,
+            ))
         })?
         .collect::<Result<Vec<_>, _>>()?;
     let primary: Vec<String> = found
@@ -173,6 +179,7 @@ fn lost() -> Trouble {
     Trouble::Broken("the connection to the database was cut off".to_owned())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
 fn trouble(error: Error) -> Trouble {
     let (code, text) = match &error {
         Error::SqliteFailure(code, text) => (*code, text.clone().unwrap_or_default()),
@@ -182,19 +189,19 @@ fn trouble(error: Error) -> Trouble {
     };
     let message = format!("{text} (SQLite error {})", code.extended_code);
     match code.code {
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Trouble::Retry(message),
         ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => Trouble::Row {
             reason: row_reason(code.extended_code, &text),
             said: Some(text),
         },
-        ErrorCode::DiskFull
+        ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::DiskFull
         | ErrorCode::ReadOnly
         | ErrorCode::SystemIoFailure
         | ErrorCode::OutOfMemory
         | ErrorCode::OperationInterrupted
         | ErrorCode::OperationAborted
         | ErrorCode::SchemaChanged => Trouble::Retry(message),
-        // The folder may be missing, or be mounted later.
         ErrorCode::CannotOpen => Trouble::Halt(format!("the database cannot be opened: {message}")),
         _ => Trouble::Halt(message),
     }

@@ -145,7 +145,11 @@ fn values(dialect: Dialect, table: &Table, rows: &str) -> String {
 }
 
 fn head(dialect: Dialect, table: &Table) -> String {
-    let columns: Vec<String> = table.columns.iter().map(|(name, _)| dialect.quote(name)).collect();
+    let columns: Vec<String> = table
+        .columns
+        .iter()
+        .map(|(name, _)| dialect.quote(name))
+        .collect();
     let old = match dialect {
         Dialect::Mysql => "",
         Dialect::Postgres | Dialect::Sqlite => " AS old",
@@ -187,7 +191,11 @@ fn tail(dialect: Dialect, table: &Table) -> String {
             format!("ON CONFLICT ({}) DO NOTHING", key.join(", "))
         }
         Dialect::Postgres | Dialect::Sqlite => {
-            format!("ON CONFLICT ({}) DO UPDATE SET {}", key.join(", "), sets.join(", "))
+            format!(
+                "ON CONFLICT ({}) DO UPDATE SET {}",
+                key.join(", "),
+                sets.join(", ")
+            )
         }
     }
 }
@@ -251,7 +259,11 @@ fn column_type(dialect: Dialect, path: &str) -> &'static str {
         | ("action.fields" | "action.donation" | "action.tracking", _)
         | ("contact.ids" | "contact.address", _) => ["jsonb", "JSON", "JSON"],
         _ if path.starts_with("consent.") && path.matches('.').count() == 1 => ["jsonb", "JSON", "JSON"],
-        _ => [text_type(Dialect::Postgres), text_type(Dialect::Mysql), text_type(Dialect::Sqlite)],
+        _ => [
+            text_type(Dialect::Postgres),
+            text_type(Dialect::Mysql),
+            text_type(Dialect::Sqlite),
+        ],
     };
     match dialect {
         Dialect::Postgres => postgres,

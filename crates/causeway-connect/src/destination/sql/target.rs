@@ -302,9 +302,21 @@ mod tests {
     #[test]
     fn the_ssl_mode_of_a_url_is_understood_and_taken_out() {
         for (url, rest, tls) in [
-            ("postgres://h/d?sslmode=require", "postgres://h/d", Some(Tls::Require)),
-            ("mysql://h/d?ssl-mode=REQUIRED&a=b", "mysql://h/d?a=b", Some(Tls::Require)),
-            ("postgres://h/d?a=b&sslmode=verify-full", "postgres://h/d?a=b", Some(Tls::Verify)),
+            (
+                "postgres://h/d?sslmode=require",
+                "postgres://h/d",
+                Some(Tls::Require),
+            ),
+            (
+                "mysql://h/d?ssl-mode=REQUIRED&a=b",
+                "mysql://h/d?a=b",
+                Some(Tls::Require),
+            ),
+            (
+                "postgres://h/d?a=b&sslmode=verify-full",
+                "postgres://h/d?a=b",
+                Some(Tls::Verify),
+            ),
             ("postgres://h/d", "postgres://h/d", None),
         ] {
             assert_eq!(without_ssl_mode(url).unwrap(), (rest.to_owned(), tls));

@@ -1,0 +1,111 @@
+//! An empty database of each sort, and a second way to look into it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use causeway_core::clock::{Clock, Timestamp};
+use causeway_testkit::rig;
+use tempfile::TempDir;
+
+use crate::config::Context;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    Postgres,
+    MariaDb,
+    Sqlite,
+}
+
+pub(super) struct Database {
+    pub sort: Sort,
+    pub url: String,
+    pub context: Context,
+    dir: TempDir,
+}
+
+struct NoClock;
+
+impl Clock for NoClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+}
+
+impl Database {
+    pub(super) fn postgres() -> Self {
+        Self::new(Sort::Postgres, rig::postgres::shared().create_database())
+    }
+
+    pub(super) fn mariadb() -> Self {
+        Self::new(Sort::MariaDb, rig::mariadb::shared().create_database())
+    }
+
+    pub(super) fn sqlite() -> Self {
+        let database = Self::new(Sort::Sqlite, "sqlite:people.db".to_owned());
+        // A destination that is not told to create makes no file.
+        database.run("PRAGMA user_version = 1");
+        database
+    }
+
+    pub(super) fn new(sort: Sort, url: String) -> Self {
+        let dir = TempDir::new().unwrap();
+        let context = Context {
+            name: "people".into(),
+            clock: Arc::new(NoClock),
+            dir: dir.path().to_owned(),
+        };
+        Self {
+            sort,
+            url,
+            context,
+            dir,
+        }
+    }
+
+    pub(super) fn file(&self) -> PathBuf {
+        self.dir.path().join("people.db")
+    }
+
+    /// Runs SQL past the destination; rows one a line, columns separated by `|`.
+    pub(super) fn run(&self, sql: &str) -> String {
+        let out = match self.sort {
+            Sort::Postgres => rig::postgres::shared().execute(&self.url, sql),
+            Sort::MariaDb => {
+                let name = self.url.rsplit('/').next().unwrap();
+                rig::mariadb::shared().execute(name, sql).replace('\t', "|")
+            }
+            Sort::Sqlite => self.run_sqlite(sql),
+        };
+        out.trim_end().to_owned()
+    }
+
+    fn run_sqlite(&self, sql: &str) -> String {
+        use rusqlite::types::ValueRef;
+        let connection = rusqlite::Connection::open(self.file()).unwrap();
+        let mut out = String::new();
+        for sql in sql.split(";\n").filter(|sql| !sql.trim().is_empty()) {
+            let mut statement = connection.prepare(sql).unwrap();
+            let width = statement.column_count();
+            let mut rows = statement.query([]).unwrap();
+            while let Some(row) = rows.next().unwrap() {
+                let cells: Vec<String> = (0..width)
+                    .map(|at| match row.get_ref(at).unwrap() {
+                        ValueRef::Null => String::new(),
+                        ValueRef::Integer(value) => value.to_string(),
+                        ValueRef::Real(value) => value.to_string(),
+                        ValueRef::Text(text) | ValueRef::Blob(text) => {
+                            String::from_utf8(text.to_vec()).unwrap()
+                        }
+                    })
+                    .collect();
+                out += &format!("{}\n", cells.join("|"));
+            }
+        }
+        out
+    }
+
+    pub(super) fn count(&self, table: &str) -> usize {
+        self.run(&format!("SELECT count(*) FROM {table}"))
+            .parse()
+            .unwrap()
+    }
+}

@@ -1,0 +1,256 @@
+//! Which failure waits, which stops, which rejects; and what is seen before anything is sent.
+
+use causeway_testkit::rig;
+use serde_json::json;
+
+use super::{
+    KIND, Outcome, bounced, connect, create,
+    database::{Database, Sort},
+    many, reason, signed, table,
+};
+
+const CONTACTS: &str = "contacts = { table = 'contacts' }";
+const BOTH: &str = "contacts = { table = 'contacts' }\nactions = { table = 'actions' }";
+
+async fn ending_at(sort: Sort, url: &str) -> Outcome {
+    let database = Database::new(sort, url.to_owned());
+    let sql = connect(&database, CONTACTS);
+    let outcome = sql.deliver(&many(1)).await.remove(0).outcome;
+    let refused = sql.check().await.unwrap_err();
+    let is_passing = matches!(refused, causeway_core::destination::CheckError::Unavailable(_));
+    assert_eq!(is_passing, matches!(outcome, Outcome::Retry { .. }), "{refused}");
+    outcome
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_be_reached_waits() {
+    for (sort, scheme) in [(Sort::Postgres, "postgres"), (Sort::MariaDb, "mysql")] {
+        let outcome = ending_at(sort, &format!("{scheme}://robin:hunter2@127.0.0.1:1/people")).await;
+        assert!(matches!(outcome, Outcome::Retry { .. }), "{outcome:?}");
+        assert!(!outcome.reason().unwrap().contains("hunter2"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_name_or_password_halts() {
+    let postgres = Database::postgres();
+    postgres.run("CREATE ROLE nobody_here LOGIN; CREATE TABLE contacts (email text PRIMARY KEY)");
+    let server = rig::postgres::shared();
+    let maria = rig::mariadb::shared();
+    let port = |url: &str| {
+        url.rsplit(':')
+            .next()
+            .unwrap()
+            .split('/')
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    for (sort, url) in [
+        (Sort::Postgres, server.url_of("no_such_database")),
+        (
+            Sort::Postgres,
+            format!(
+                "postgres://no_such_role@127.0.0.1:{}/postgres",
+                port(&server.url())
+            ),
+        ),
+        (Sort::MariaDb, maria.url_of("no_such_database")),
+        (
+            Sort::MariaDb,
+            format!("mysql://causeway:hunter2@127.0.0.1:{}/mysql", port(&maria.url())),
+        ),
+        (Sort::Sqlite, "sqlite:no/such/file.db".to_owned()),
+    ] {
+        let outcome = ending_at(sort, &url).await;
+        assert!(matches!(outcome, Outcome::Halt { .. }), "{url} {outcome:?}");
+        assert!(!outcome.reason().unwrap().contains("hunter2"));
+    }
+    // The role may come in and see the table, and not write it.
+    let mut stranger = Database::new(Sort::Postgres, postgres.url.replace("postgres@", "nobody_here@"));
+    stranger.context.name = "people".into();
+    let sql = connect(
+        &stranger,
+        "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'",
+    );
+    let refused = sql.check().await.unwrap_err().to_string();
+    assert!(refused.contains("permission denied"), "{refused}");
+    let endings = sql.deliver(&many(1)).await;
+    assert!(matches!(endings[0].outcome, Outcome::Halt { .. }), "{endings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_crashes_is_found_again() {
+    let server = rig::postgres::start();
+    let url = server.create_database();
+    let database = Database::new(Sort::Postgres, url.clone());
+    create(&database, CONTACTS).await;
+    let sql = connect(&database, CONTACTS);
+    super::all_delivered(&sql.deliver(&many(5)).await);
+    // When one backend dies, the server ends all others and recovers from its log.
+    let pid = server.execute(
+        &url,
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() LIMIT 1",
+    );
+    let killed = std::process::Command::new("kill")
+        .args(["-KILL", pid.trim()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    loop {
+        let endings = sql.deliver(&many(10)).await;
+        match &endings[0].outcome {
+            Outcome::Delivered { .. } => break,
+            // Starting up: the engine would wait and come again.
+            Outcome::Retry { .. } => tokio::task::yield_now().await,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(server.execute(&url, "SELECT count(*) FROM contacts").trim(), "10");
+    // And when it is gone for good, that is no reason to reject anything.
+    drop(server);
+    let endings = sql.deliver(&many(1)).await;
+    assert!(matches!(endings[0].outcome, Outcome::Retry { .. }), "{endings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_constraint_is_named_and_the_value_is_not() {
+    for database in [Database::postgres(), Database::mariadb(), Database::sqlite()] {
+        database.run("CREATE TABLE towns (name varchar(20) PRIMARY KEY)");
+        database.run(
+            "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, name varchar(50) NOT NULL, \
+             phone varchar(20), town varchar(20), \
+             CONSTRAINT one_phone UNIQUE (phone), CONSTRAINT known_town FOREIGN KEY (town) REFERENCES towns (name))",
+        );
+        let sql = connect(
+            &database,
+            "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
+             name = 'contact.firstName'\nphone = 'contact.phone'\ntown = 'contact.town'",
+        );
+        let batch = [
+            signed(1, &json!({ "phone": "+49 secret'1" })),
+            signed(2, &json!({ "firstName": null })),
+            signed(3, &json!({ "town": "Secretville" })),
+        ];
+        let endings = sql.deliver(&batch).await;
+        assert!(
+            matches!(endings[0].outcome, Outcome::Delivered { .. }),
+            "{endings:?}"
+        );
+        assert!(
+            reason(&endings[1]).contains("\"name\" must have a value"),
+            "{endings:?}"
+        );
+        assert!(reason(&endings[2]).contains("foreign key"), "{endings:?}");
+        if database.sort != Sort::Sqlite {
+            assert!(reason(&endings[2]).contains("known_town"), "{endings:?}");
+        }
+        // MySQL takes any unique index for the key: there, the row of the other is updated.
+        if database.sort != Sort::MariaDb {
+            let endings = sql
+                .deliver(&[signed(4, &json!({ "phone": "+49 secret'1" }))])
+                .await;
+            assert!(reason(&endings[0]).contains("phone"), "{endings:?}");
+            assert!(!reason(&endings[0]).contains("secret"), "{endings:?}");
+        }
+        for ending in &endings {
+            assert!(
+                !reason(ending).contains("Secret") && !reason(ending).contains("robin"),
+                "{ending:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn news_without_an_action_writes_no_action_row_and_may_write_nothing() {
+    let database = Database::sqlite();
+    let config = "actions = { table = 'actions' }";
+    create(&database, config).await;
+    let sql = connect(&database, config);
+    let endings = sql.deliver(&[bounced(1), signed(2, &json!({}))]).await;
+    assert!(matches!(endings[0].outcome, Outcome::Skip { .. }), "{endings:?}");
+    assert_eq!(database.count("actions"), 1);
+}
+
+#[tokio::test]
+async fn a_contact_without_a_key_can_be_skipped_and_the_action_kept() {
+    let database = Database::sqlite();
+    let config = "contacts = { table = 'contacts', missing_key = 'skip' }\nactions = { table = 'actions' }";
+    create(&database, config).await;
+    let sql = connect(&database, config);
+    super::all_delivered(&sql.deliver(&[signed(2, &json!({ "email": null }))]).await);
+    assert_eq!((database.count("contacts"), database.count("actions")), (0, 1));
+}
+
+#[test]
+fn the_configuration_is_refused_with_the_key_and_no_secret() {
+    for (text, key) in [
+        ("url = 'postgres://h/d'", "contacts"),
+        (
+            "url = 'oracle://u:hunter2@h/d'\ncontacts = { table = 'c' }",
+            "url",
+        ),
+        (
+            "url = 'sqlite:a.db'\ncontacts = { table = 'a.b.c' }",
+            "contacts.table",
+        ),
+        ("url = 'sqlite:a.db'\ncontacts = { table = '' }", "contacts.table"),
+        (
+            "url = 'sqlite:a.db'\ncontacts = { table = 'c', key = [] }",
+            "contacts.key",
+        ),
+        (
+            "url = 'sqlite:a.db'\ncontacts = { table = 'c', key = ['id'] }",
+            "contacts.key",
+        ),
+        (
+            "url = 'sqlite:a.db'\ncontacts = { table = 'c', columns = { email = 'contact.email', x = 'mail' } }",
+            "contacts.columns.x",
+        ),
+        ("url = 'sqlite:a.db'\ncontacts = { table = 'c', colums = {} }", ""),
+    ] {
+        let error = (KIND.parse)(&table(text)).unwrap_err();
+        assert_eq!(error.key, key, "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn the_sample_is_read_and_says_the_defaults() {
+    let sample: toml::Table = KIND.sample.parse().unwrap();
+    let mut config = sample["destination"]["database"].as_table().unwrap().clone();
+    config.remove("kind");
+    (KIND.parse)(&config).unwrap();
+    let (_, sampled) = crate::destination::sql::config::parse(&config).unwrap();
+    let (_, default) =
+        crate::destination::sql::config::parse(&table(&format!("url = 'sqlite:a.db'\n{BOTH}"))).unwrap();
+    assert_eq!(format!("{sampled:?}"), format!("{default:?}"));
+}
+
+#[test]
+fn a_preview_shows_the_statement_and_its_values() {
+    let database = Database::new(
+        Sort::Postgres,
+        "postgres://robin:hunter2@127.0.0.1:1/people".to_owned(),
+    );
+    let config = table(&format!("url = '{}'\n{BOTH}", database.url));
+    let shown = (KIND.preview)(&database.context, &config, &[signed(1, &json!({})), bounced(1)]).unwrap();
+    insta::assert_snapshot!(shown[0].as_ref().unwrap());
+    assert!(!shown[1].as_ref().unwrap().contains("actions"));
+    let nameless = signed(1, &json!({ "email": null }));
+    let shown = (KIND.preview)(&database.context, &config, &[nameless]).unwrap();
+    assert!(shown[0].as_ref().unwrap_err().contains("key column"));
+}
+
+#[test]
+fn the_statements_that_make_the_tables_are_shown() {
+    let mut shown = String::new();
+    for url in ["postgres://h/d", "mysql://h/d", "sqlite:people.db"] {
+        let database = Database::new(Sort::Sqlite, url.to_owned());
+        let config = table(&format!("url = '{url}'\n{BOTH}"));
+        let statements = (KIND.create.unwrap().statements)(&database.context, &config).unwrap();
+        shown += &format!("-- {url}\n{}\n\n", statements.join("\n"));
+    }
+    insta::assert_snapshot!(shown);
+}

@@ -1,0 +1,154 @@
+//! The same demands on real PostgreSQL, MariaDB and SQLite.
+
+mod database;
+mod each;
+mod failure;
+mod types;
+
+use causeway_core::{
+    consent::{Standing, Suppression},
+    contact::{Contact, Field, Identity},
+    delivery::{Delivery, Kind},
+    destination::{Destination, Ending, Outcome},
+    event::{Action, Campaign},
+    id::{DeliveryId, IdempotencyKey, InboxId},
+    record::Record,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::KIND;
+use database::Database;
+
+/// Makes a test for each database out of an `async fn(Database)`.
+macro_rules! on_each {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            use crate::destination::sql::tests::database::Database;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgres() {
+                super::check::$name(Database::postgres()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_mariadb() {
+                super::check::$name(Database::mariadb()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite() {
+                super::check::$name(Database::sqlite()).await;
+            }
+        }
+    )*};
+}
+use on_each;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A supporter who signed and opted in: `robin7@example.org`, action `7`.
+fn signed(number: usize, fields: &Value) -> Delivery {
+    let mut contact = Contact::default();
+    let signed_at = at("2026-03-01T10:00:00.25Z");
+    let mut all = json!({ "email": format!("robin{number}@example.org"), "firstName": "Robin" });
+    for (name, value) in fields.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    for (name, value) in all.as_object().unwrap() {
+        if !value.is_null() {
+            let value = value.clone();
+            contact
+                .fields
+                .insert(name.clone(), Field { value, at: signed_at });
+        }
+    }
+    Delivery {
+        id: DeliveryId(i64::try_from(number).unwrap()),
+        key: IdempotencyKey(format!("cw_{number}")),
+        attempt: 1,
+        planned_at: signed_at,
+        record: Record {
+            workspace: "main".into(),
+            source: "petition".into(),
+            inbox_id: InboxId(1),
+            kind: Kind::Record,
+            event: "action".to_owned(),
+            event_at: signed_at,
+            contact,
+            identities: Vec::<Identity>::new(),
+            action: Some(Action {
+                external_id: number.to_string(),
+                action_type: "petition".to_owned(),
+                created_at: signed_at,
+                custom_fields: json!({ "comment": "it's \"mine\"" }).as_object().unwrap().clone(),
+                donation: None,
+                tracking: None,
+                with_consent: true,
+                dupe_rank: None,
+                testing: false,
+            }),
+            campaign: Some(Campaign {
+                external_id: "204".to_owned(),
+                name: "bees".to_owned(),
+                title: None,
+                crm_id: Some(77),
+                contact_schema: None,
+                config: None,
+            }),
+            page: None,
+            standing: [("email".to_owned(), Standing::OptedIn { since: signed_at })].into(),
+        },
+    }
+}
+
+/// News that the same supporter's address bounced; no name is known any more.
+fn bounced(number: usize) -> Delivery {
+    let mut delivery = signed(number, &json!({ "firstName": null }));
+    delivery.record.kind = Kind::Withdrawal;
+    delivery.record.action = None;
+    delivery.record.event_at = at("2026-03-02T00:00:00Z");
+    let since = delivery.record.event_at;
+    let why = Suppression::Bounced;
+    delivery
+        .record
+        .standing
+        .insert("email".to_owned(), Standing::Suppressed { since, why });
+    delivery
+}
+
+fn many(count: usize) -> Vec<Delivery> {
+    (0..count).map(|number| signed(number, &json!({}))).collect()
+}
+
+fn table(text: &str) -> toml::Table {
+    text.parse().unwrap()
+}
+
+fn connect(database: &Database, text: &str) -> Box<dyn Destination> {
+    let mut config = table(text);
+    config.insert("url".to_owned(), database.url.clone().into());
+    (KIND.connect)(&database.context, &config).unwrap()
+}
+
+/// Runs `causeway destination create`.
+async fn create(database: &Database, text: &str) {
+    let mut config = table(text);
+    config.insert("url".to_owned(), database.url.clone().into());
+    (KIND.create.unwrap().run)(&database.context, &config)
+        .unwrap()
+        .await
+        .unwrap();
+}
+
+fn all_delivered(endings: &[Ending]) {
+    for ending in endings {
+        assert_eq!(ending.outcome, Outcome::Delivered { remote_id: None });
+    }
+}
+
+fn reason(ending: &Ending) -> &str {
+    ending.outcome.reason().unwrap_or_default()
+}
