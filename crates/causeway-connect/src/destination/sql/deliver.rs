@@ -191,10 +191,11 @@ fn fit(dialect: Dialect, table: &Table, described: &Described) -> Result<Vec<Col
     };
     if !described.unique.iter().any(is_key) {
         let key = table.key.join(", ");
+        let (name, key) = (&table.name, table.key.join(", "));
         return Err(format!(
-            "table {} has no unique index on exactly ({key}), so a repeat would make a second row; make one: \
-             CREATE UNIQUE INDEX ON {} ({key})",
-            table.name, table.name
+            "table {name} has no unique index on exactly ({key}), so a repeat would make a second row; make one: \
+             CREATE UNIQUE INDEX {}_key ON {name} ({key})",
+            table.name.table
         ));
     }
     Ok(columns)

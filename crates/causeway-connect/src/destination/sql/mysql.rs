@@ -201,8 +201,8 @@ fn trouble(error: Error) -> Trouble {
         // Too many connections, lock wait, disk or table full, read-only, interrupted.
         1015 | 1020 | 1021 | 1026 | 1030 | 1036 | 1040 | 1114 | 1129 | 1180 | 1203 | 1205 | 1226 | 1290
         | 1317 | 1792 | 1836 | 1969 | 3024 | 4031 => Trouble::Retry(message()),
-        // Host not allowed, password expired, no such thing.
-        1130 | 1251 | 1698 | 1820 | 1862 => Trouble::Halt(message()),
+        // Host not allowed, password expired, statements that its binary log cannot take.
+        1130 | 1251 | 1665 | 1698 | 1820 | 1862 => Trouble::Halt(message()),
         1048
         | 1062
         | 1118
@@ -244,9 +244,9 @@ fn row(said: &mysql_async::ServerError) -> Trouble {
             Some(column) => format!("column {column:?} must have a value"),
             None => "a column must have a value".to_owned(),
         },
-        1264 | 1265 | 1406 => match after(text, "for column '") {
-            Some(column) => format!("column {column:?}: the value does not fit (error {})", said.code),
-            None => format!("a value does not fit its column (error {})", said.code),
+        code @ (1264 | 1265 | 1292 | 1366 | 1406) => match column(text) {
+            Some(column) => format!("column {column:?}: the value does not fit (error {code})"),
+            None => format!("a value does not fit its column (error {code})"),
         },
         1644 => "a trigger or function of the database refused the row".to_owned(),
         code => format!("a value does not fit its column (error {code})"),
@@ -279,4 +279,12 @@ fn last_quoted(text: &str, quote: char) -> Option<&str> {
 /// `Column 'name' cannot be null`, `Field 'name' doesn't have a default value`.
 fn first_quoted(text: &str) -> Option<&str> {
     text.split('\'').nth(1).filter(|name| !name.is_empty())
+}
+
+/// `… for column 'name' at row 1` or ``… for column `database`.`table`.`name` at row 1``; the value stands before it.
+fn column(text: &str) -> Option<&str> {
+    let (_, rest) = text.rsplit_once("for column ")?;
+    let (names, _) = rest.split_once(" at row")?;
+    let name = names.rsplit("`.`").next()?.trim_matches(['\'', '`']);
+    (!name.is_empty()).then_some(name)
 }

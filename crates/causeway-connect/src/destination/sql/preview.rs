@@ -42,7 +42,11 @@ fn row(dialect: Dialect, table: &Table, record: &Value) -> Result<Option<String>
             };
         }
         let value = value.map_or_else(|| "NULL".to_owned(), Value::to_string);
-        lines.push(format!("  ${} {name} = {value}", at + 1));
+        let mark = match dialect {
+            Dialect::Postgres => "$",
+            Dialect::Mysql | Dialect::Sqlite => "?",
+        };
+        lines.push(format!("  {mark}{} {name} = {value}", at + 1));
     }
     Ok(Some(lines.join("\n")))
 }

@@ -24,10 +24,13 @@ pub(super) struct Database {
 
 struct NoClock;
 
+#[async_trait::async_trait]
 impl Clock for NoClock {
     fn now(&self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }
+
+    async fn sleep_until(&self, _: Timestamp) {}
 }
 
 impl Database {

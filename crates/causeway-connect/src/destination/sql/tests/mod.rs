@@ -145,7 +145,11 @@ async fn create(database: &Database, text: &str) {
 
 fn all_delivered(endings: &[Ending]) {
     for ending in endings {
-        assert_eq!(ending.outcome, Outcome::Delivered { remote_id: None });
+        assert_eq!(
+            ending.outcome,
+            Outcome::Delivered { remote_id: None },
+            "{ending:?}"
+        );
     }
 }
 
