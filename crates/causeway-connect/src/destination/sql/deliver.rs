@@ -190,7 +190,6 @@ fn fit(dialect: Dialect, table: &Table, described: &Described) -> Result<Vec<Col
                 .all(|key| index.iter().any(|column| dialect.same(column, key)))
     };
     if !described.unique.iter().any(is_key) {
-        let key = table.key.join(", ");
         let (name, key) = (&table.name, table.key.join(", "));
         return Err(format!(
             "table {name} has no unique index on exactly ({key}), so a repeat would make a second row; make one: \

@@ -247,6 +247,21 @@ fn text_type(dialect: Dialect) -> &'static str {
     }
 }
 
+/// Paths to more than one value.
+const OBJECTS: [&str; 11] = [
+    "contact",
+    "contact.address",
+    "contact.ids",
+    "consent",
+    "action",
+    "action.fields",
+    "action.donation",
+    "action.tracking",
+    "campaign",
+    "page",
+    "page.organisation",
+];
+
 fn column_type(dialect: Dialect, path: &str) -> &'static str {
     let last = path.rsplit('.').next().unwrap_or_default();
     let [postgres, mysql, sqlite] = match (path, last) {
@@ -255,9 +270,7 @@ fn column_type(dialect: Dialect, path: &str) -> &'static str {
         (_, "since") if path.starts_with("consent.") => ["timestamptz", "DATETIME(6)", "DATETIME"],
         ("contact.birthDate", _) => ["date", "DATE", "DATE"],
         ("campaign.externalId", _) => ["bigint", "BIGINT", "INTEGER"],
-        ("contact" | "consent" | "action" | "campaign" | "page" | "page.organisation", _)
-        | ("action.fields" | "action.donation" | "action.tracking", _)
-        | ("contact.ids" | "contact.address", _) => ["jsonb", "JSON", "JSON"],
+        _ if OBJECTS.contains(&path) => ["jsonb", "JSON", "JSON"],
         _ if path.starts_with("consent.") && path.matches('.').count() == 1 => ["jsonb", "JSON", "JSON"],
         _ => [
             text_type(Dialect::Postgres),

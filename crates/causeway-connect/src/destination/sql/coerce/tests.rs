@@ -18,6 +18,7 @@ const UINT8: Kind = Kind::Integer {
 };
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_value_that_fits_becomes_what_the_column_holds() {
     let text = |text: &str| Cell::Text(text.to_owned());
     let table = [

@@ -100,7 +100,8 @@ impl Database {
                         }
                     })
                     .collect();
-                out += &format!("{}\n", cells.join("|"));
+                out.push_str(&cells.join("|"));
+                out.push('\n');
             }
         }
         out

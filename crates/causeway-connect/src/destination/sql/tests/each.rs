@@ -232,6 +232,10 @@ mod check {
         assert_eq!(found, format!("{expected}|it's"));
     }
 
+    #[expect(
+        clippy::print_stdout,
+        reason = "the time is for whoever runs it with --nocapture"
+    )]
     pub(super) async fn ten_thousand_rows_arrive(database: Database) {
         create(&database, BOTH).await;
         let sql = connect(&database, BOTH);
@@ -240,7 +244,6 @@ mod check {
         for batch in batch.chunks(500) {
             all_delivered(&sql.deliver(batch).await);
         }
-        // For whoever runs it with --nocapture.
         println!(
             "{:?}: 10 000 contacts and actions in {:?}",
             database.sort,

@@ -248,14 +248,14 @@ fn a_preview_shows_the_statement_and_its_values() {
 
 #[test]
 fn the_statements_that_make_the_tables_are_shown() {
-    let mut shown = String::new();
+    let mut shown = Vec::new();
     for url in ["postgres://h/d", "mysql://h/d", "sqlite:people.db"] {
         let database = Database::new(Sort::Sqlite, url.to_owned());
         let config = table(&format!("url = '{url}'\n{BOTH}"));
         let statements = (KIND.create.unwrap().statements)(&database.context, &config).unwrap();
-        shown += &format!("-- {url}\n{}\n\n", statements.join("\n"));
+        shown.push(format!("-- {url}\n{}\n", statements.join("\n")));
     }
-    insta::assert_snapshot!(shown);
+    insta::assert_snapshot!(shown.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
