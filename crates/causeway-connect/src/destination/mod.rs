@@ -10,6 +10,7 @@ use causeway_core::{
 use crate::config::{ConfigError, Context};
 
 pub mod fields;
+pub mod file;
 pub mod null;
 pub mod sql;
 pub mod webhook;
@@ -57,6 +58,7 @@ pub type Preview =
 /// All of them, sorted by name.
 #[rustfmt::skip]
 pub const KINDS: &[Kind] = &[
+    file::KIND,
     null::KIND,
     sql::KIND,
     webhook::KIND,
@@ -66,3 +68,6 @@ pub const KINDS: &[Kind] = &[
 pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
+
+#[cfg(test)]
+mod tests;

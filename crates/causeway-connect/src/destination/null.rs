@@ -52,3 +52,15 @@ impl Destination for Null {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use causeway_testkit::destination_contract::{self, Faults};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn keeps_the_destination_contract() {
+        destination_contract::run_local(Faults::none(Box::new(Null), 3)).await;
+    }
+}

@@ -1,6 +1,7 @@
 use causeway_core::{clock::Timestamp, destination::Outcome};
 use causeway_testkit::fake_api::{FakeApi, Reply};
 use reqwest::header::{LOCATION, RETRY_AFTER};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
@@ -174,7 +175,13 @@ async fn faults_are_told_apart_in_words_that_name_the_host_only() {
         .local_addr()
         .unwrap()
         .port();
-    let tls = format!("https://{}/?key=sesame", api.address());
+    let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tls = format!("https://{}/?key=sesame", plain.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = plain.accept().await.unwrap();
+        stream.write_all(b"220 mail.example.org ESMTP\r\n").await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.ok();
+    });
     let cases = [
         (
             api.url("/close?key=sesame"),

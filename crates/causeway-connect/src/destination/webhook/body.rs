@@ -33,9 +33,9 @@ pub(super) fn fill(content: Content, record: &Value, url: &mut Url) -> Result<By
         Content::Json => serde_json::to_vec(record)
             .map(Bytes::from)
             .map_err(|error| error.to_string()),
-        Content::Form => form(record).map(Bytes::from),
+        Content::Form => Ok(form(record).into()),
         Content::Query => {
-            let pairs = form(record)?;
+            let pairs = form(record);
             let query = match url.query() {
                 Some(given) if !given.is_empty() => format!("{given}&{pairs}"),
                 _ => pairs,
@@ -47,13 +47,13 @@ pub(super) fn fill(content: Content, record: &Value, url: &mut Url) -> Result<By
 }
 
 /// As PHP's `http_build_query` prints it: null and empty groups left out, lists numbered from 0.
-fn form(record: &Value) -> Result<String, String> {
+fn form(record: &Value) -> String {
     let mut out = String::new();
     let empty = Map::new();
     for (name, value) in record.as_object().unwrap_or(&empty) {
         pairs(&encode(name), value, &mut out);
     }
-    Ok(out)
+    out
 }
 
 fn pairs(path: &str, value: &Value, out: &mut String) {

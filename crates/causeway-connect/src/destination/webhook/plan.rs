@@ -122,12 +122,12 @@ type Resolve<'a> = &'a dyn Fn(&str, &SecretRef, &str) -> Result<Secret, ConfigEr
 impl Plan {
     /// Reads the secrets too.
     pub fn read(dir: &FilePath, table: &toml::Table) -> Result<Self, ConfigError> {
-        Self::new(read(table)?, &|key, secret, _| secret.resolve(key, dir))
+        Self::new(&read(table)?, &|key, secret, _| secret.resolve(key, dir))
     }
 
     /// Checks all but the secrets, without I/O.
     pub fn parse(table: &toml::Table) -> Result<Self, ConfigError> {
-        Self::new(read(table)?, &|_, secret, stand_in| {
+        Self::new(&read(table)?, &|_, secret, stand_in| {
             Ok(match secret {
                 SecretRef::Text(text) => Secret::new(text),
                 SecretRef::From(_) => Secret::new(stand_in),
@@ -135,7 +135,7 @@ impl Plan {
         })
     }
 
-    fn new(config: Config, resolve: Resolve<'_>) -> Result<Self, ConfigError> {
+    fn new(config: &Config, resolve: Resolve<'_>) -> Result<Self, ConfigError> {
         let method = method(config.method, config.content)?;
         let url = resolve("url", &config.url, "https://stand-in.example.org")?;
         let url = read_url("url", url.reveal(), config.allow_private, config.allow_http)?;
@@ -159,7 +159,7 @@ impl Plan {
             },
             success,
             remote_id: Path::read("remote_id_path", &config.remote_id_path)?,
-            headers: headers(&config, resolve)?,
+            headers: headers(config, resolve)?,
             idempotency_header: header_name("idempotency_header", &config.idempotency_header)?,
             signing_keys: signing_keys(config.sign.as_ref(), resolve)?,
             url_is_secret: matches!(config.url, SecretRef::From(_)),

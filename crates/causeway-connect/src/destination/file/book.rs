@@ -1,0 +1,296 @@
+//! Keeps a file whole: whole records only, one header, on disk before anybody is told so, written by one at a time.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, BufReader, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use causeway_core::clock::Timestamp;
+
+use super::{
+    layout::{Format, KEY, Layout, Row, read_header},
+    recent::Recent,
+    scan::scan,
+};
+
+/// What is cut off from the end of a file as half a record. A longer tail was hardly written by us: such a file is
+/// put aside as it is.
+const MAX_CUT_BYTES: u64 = 1 << 20;
+
+/// Why nothing was written. Names the file, and nothing that was to be in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// May be over the next time: disk full, locked.
+    Passing(String),
+    /// Until a person acts: not allowed, not a file.
+    Lasting(String),
+}
+
+/// The file that is written to now, if any, and the keys written last.
+pub(super) struct Book {
+    open: Option<Open>,
+    recent: Recent,
+    /// Replaced by tests that need a full disk.
+    pub write: fn(&mut File, &[u8]) -> io::Result<()>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            open: None,
+            recent: Recent::default(),
+            write: |file, bytes| file.write_all(bytes),
+        }
+    }
+}
+
+struct Open {
+    path: PathBuf,
+    file: File,
+    header: Vec<String>,
+    /// Up to here the file is whole, and on disk.
+    good_bytes: u64,
+}
+
+impl Book {
+    /// Writes the rows that are not in the file yet, all or none. Afterwards they are on disk.
+    pub fn append(
+        &mut self,
+        path: &Path,
+        layout: &Layout,
+        rows: &[Row],
+        rotate_bytes: u64,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let named = |error: &io::Error| fault(path, error);
+        // Somebody may have moved the file away, or edited it.
+        let mut open = match self.open.take().filter(|open| open.is_at(path)) {
+            Some(open) => open,
+            None => self.open(path, layout, now).map_err(|error| named(&error))?,
+        };
+        let mut keys = HashSet::new();
+        let (mut bytes, mut added) = (Vec::new(), Vec::new());
+        for row in rows {
+            if !self.recent.contains(&row.key) && keys.insert(row.key.as_str()) {
+                bytes.extend(layout.print(std::slice::from_ref(row), &open.header));
+                added.push(row.key.as_str());
+            }
+        }
+        let head_bytes = layout.print_header(&open.header).len() as u64;
+        let full = open.good_bytes.saturating_add(bytes.len() as u64) > rotate_bytes;
+        if full && open.good_bytes > head_bytes {
+            let header = open.header.clone();
+            open = open
+                .put_aside(now)
+                .and_then(|()| Open::create(path, layout, header))
+                .map_err(|error| named(&error))?;
+        }
+        if !bytes.is_empty() {
+            open.append(&bytes, self.write).map_err(|error| named(&error))?;
+        }
+        for key in added {
+            self.recent.add(key);
+        }
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Opens the file that is there, mends its end, and sees whether its header will do.
+    fn open(&mut self, path: &Path, layout: &Layout, now: Timestamp) -> io::Result<Open> {
+        let file = match OpenOptions::new().read(true).append(true).open(path) {
+            Ok(file) => lock(file)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Open::create(path, layout, layout.columns().to_vec());
+            }
+            Err(error) => return Err(error),
+        };
+        if !file.metadata()?.is_file() {
+            return Err(not_plain());
+        }
+        let found = scan(BufReader::with_capacity(1 << 16, &file), layout.format)?;
+        let mut open = Open {
+            path: path.to_owned(),
+            file,
+            header: layout.columns().to_vec(),
+            good_bytes: found.whole_bytes,
+        };
+        // What a killed program wrote may still be on its way to the disk; we are about to call it delivered.
+        open.file.sync_all()?;
+        self.recent.add_all(&found.keys);
+        if found.all_bytes - found.whole_bytes > MAX_CUT_BYTES {
+            open.put_aside(now)?;
+            return Open::create(path, layout, layout.columns().to_vec());
+        }
+        open.cut()?;
+        if layout.format == Format::Jsonl {
+            return Ok(open);
+        }
+        let Some(first) = found.first else {
+            open.append(&layout.print_header(&open.header), |file, bytes| {
+                file.write_all(bytes)
+            })?;
+            return Ok(open);
+        };
+        let header = read_header(&first);
+        let ours = header.first().is_some_and(|name| name == KEY);
+        let missing: Vec<String> = layout
+            .columns()
+            .iter()
+            .filter(|name| !header.contains(name))
+            .cloned()
+            .collect();
+        if ours && missing.is_empty() {
+            open.header = header;
+            return Ok(open);
+        }
+        // Another header needs another file: never two in one. Known columns keep their places.
+        open.put_aside(now)?;
+        let header = if ours {
+            [header, missing].concat()
+        } else {
+            layout.columns().to_vec()
+        };
+        Open::create(path, layout, header)
+    }
+}
+
+impl Open {
+    fn create(path: &Path, layout: &Layout, header: Vec<String>) -> io::Result<Self> {
+        let dir = path.parent().unwrap_or(Path::new(""));
+        fs::create_dir_all(dir)?;
+        // It holds personal data: nobody else's to read.
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        let mut open = Self {
+            path: path.to_owned(),
+            file: lock(file)?,
+            good_bytes: 0,
+            header,
+        };
+        open.append(&layout.print_header(&open.header), |file, bytes| {
+            file.write_all(bytes)
+        })?;
+        sync_dir(dir)?;
+        Ok(open)
+    }
+
+    /// Whether the open file is still the one under the path, as long as we left it.
+    fn is_at(&self, path: &Path) -> bool {
+        let (Ok(there), Ok(here)) = (fs::metadata(path), self.file.metadata()) else {
+            return false;
+        };
+        let same = self.path == path && (there.dev(), there.ino()) == (here.dev(), here.ino());
+        same && here.len() == self.good_bytes
+    }
+
+    /// One write, then to disk. When it fails, what was written of it is taken back: whoever comes next would
+    /// otherwise find it in memory, and believe it to be on disk.
+    fn append(&mut self, bytes: &[u8], write: fn(&mut File, &[u8]) -> io::Result<()>) -> io::Result<()> {
+        let written = write(&mut self.file, bytes).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            // Should this fail as well, the next opening cuts off what is half.
+            self.cut().ok();
+            return Err(error);
+        }
+        self.good_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Renames `people.csv` to `people-20260301T093000Z.csv`.
+    fn put_aside(self, now: Timestamp) -> io::Result<()> {
+        let path = &self.path;
+        let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+        let (stem, extension) = (part(path.file_stem()), part(path.extension()));
+        let dot = if extension.is_empty() { "" } else { "." };
+        let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let mut aside = path.with_file_name(format!("{stem}-{time}{dot}{extension}"));
+        for number in 2_u32.. {
+            if !aside.try_exists()? {
+                break;
+            }
+            aside = path.with_file_name(format!("{stem}-{time}-{number}{dot}{extension}"));
+        }
+        fs::rename(path, &aside)?;
+        sync_dir(path.parent().unwrap_or(Path::new("")))
+    }
+
+    fn cut(&self) -> io::Result<()> {
+        if self.file.metadata()?.len() != self.good_bytes {
+            self.file.set_len(self.good_bytes)?;
+            self.file.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes creations and renames last. An empty path is the current folder.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    File::open(dir)?.sync_all()
+}
+
+fn lock(file: File) -> io::Result<File> {
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(io::ErrorKind::ResourceBusy, "locked")),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether the file can be written to, or made, without changing one that is there.
+pub(super) fn check(path: &Path) -> Result<(), Fault> {
+    let named = |error: &io::Error| fault(path, error);
+    // Looked at first: opening a pipe would wait for somebody to read it.
+    match fs::metadata(path) {
+        Ok(there) if !there.is_file() && !there.is_dir() => return Err(named(&not_plain())),
+        Ok(_) => {
+            let opened = OpenOptions::new().append(true).open(path);
+            return opened.map(|_| ()).map_err(|error| named(&error));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(named(&error)),
+    }
+    // The nearest folder that is there; the others will be made.
+    let dir = path
+        .ancestors()
+        .skip(1)
+        .find(|dir| dir.as_os_str().is_empty() || dir.exists());
+    let trial = dir
+        .unwrap_or(Path::new(""))
+        .join(format!(".causeway-check-{}", std::process::id()));
+    File::create_new(&trial)
+        .and_then(|_| fs::remove_file(&trial))
+        .map_err(|error| named(&error))
+}
+
+fn not_plain() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a plain file")
+}
+
+fn fault(path: &Path, error: &io::Error) -> Fault {
+    use io::ErrorKind::{
+        InvalidInput, IsADirectory, NotADirectory, PermissionDenied, ReadOnlyFilesystem, ResourceBusy,
+    };
+    let at = path.display();
+    match error.kind() {
+        ResourceBusy => Fault::Passing(format!(
+            "{at} is being written to by another process or destination"
+        )),
+        InvalidInput => Fault::Lasting(format!("{at} is not a plain file")),
+        kind @ (PermissionDenied | ReadOnlyFilesystem | NotADirectory | IsADirectory) => {
+            Fault::Lasting(format!("writing {at}: {kind}"))
+        }
+        kind => Fault::Passing(format!("writing {at}: {kind}")),
+    }
+}

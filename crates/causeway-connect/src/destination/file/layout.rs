@@ -1,0 +1,190 @@
+//! Makes a line of a record: CSV as RFC 4180 has it (with `\n`), or one JSON object.
+
+use causeway_core::delivery::Delivery;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{config::ConfigError, destination::fields::Fields};
+
+/// The first column, and the first member: by it a reader can drop what a crash has doubled, and so do we.
+pub(super) const KEY: &str = "delivery";
+
+/// The columns of a CSV file if the configuration names none.
+const COLUMNS: &[(&str, &str)] = &[
+    ("type", "type"),
+    ("event", "event"),
+    ("at", "at"),
+    ("source", "source"),
+    ("reference", "reference"),
+    ("email", "contact.email"),
+    ("firstName", "contact.firstName"),
+    ("lastName", "contact.lastName"),
+    ("country", "contact.country"),
+    ("postcode", "contact.postcode"),
+    ("consent", "consent.email.state"),
+    ("subscribed", "consent.email.subscribed"),
+    ("campaign", "campaign.name"),
+    ("page", "page.name"),
+    ("action", "action.id"),
+    ("actionType", "action.type"),
+    ("fields", "action.fields"),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Format {
+    Csv,
+    Jsonl,
+}
+
+pub(super) struct Layout {
+    pub format: Format,
+    fields: Option<Fields>,
+    escape_formulas: bool,
+    columns: Vec<String>,
+}
+
+/// What one delivery becomes, before the order of the columns is known.
+pub(super) struct Row {
+    pub key: String,
+    /// CSV: in the order of [`Layout::columns`]. JSONL: the line alone.
+    cells: Vec<String>,
+}
+
+impl Layout {
+    pub fn new(format: Format, fields: Option<Fields>, escape_formulas: bool) -> Result<Self, ConfigError> {
+        let fields = match (format, fields) {
+            (Format::Csv, None) => {
+                let table = COLUMNS
+                    .iter()
+                    .map(|(name, path)| ((*name).to_owned(), (*path).into()));
+                Some(Fields::read("fields", &table.collect())?)
+            }
+            (_, fields) => fields,
+        };
+        let mut columns = vec![KEY.to_owned()];
+        for name in fields.iter().flat_map(Fields::names) {
+            if name == KEY {
+                return Err(ConfigError::new(
+                    "fields.delivery",
+                    "the first column has this name already",
+                ));
+            }
+            columns.push(name.to_owned());
+        }
+        Ok(Self {
+            format,
+            fields,
+            escape_formulas,
+            columns,
+        })
+    }
+
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    pub fn row(&self, delivery: &Delivery) -> Row {
+        let key = delivery.key.0.clone();
+        let record = delivery.record.to_json();
+        let named = self.fields.as_ref().map(|fields| fields.apply(&record));
+        let cells = match (self.format, named) {
+            (Format::Csv, named) => {
+                let values = named.into_iter().flatten().map(|(_, value)| self.cell(&value));
+                std::iter::once(key.clone()).chain(values).collect()
+            }
+            (Format::Jsonl, named) => {
+                let mut object = Map::from_iter([(KEY.to_owned(), Value::from(key.as_str()))]);
+                match (named, &record) {
+                    (Some(named), _) => object.extend(named.map(|(name, value)| (name.to_owned(), value))),
+                    (None, Value::Object(members)) => object.extend(members.clone()),
+                    (None, _) => {}
+                }
+                vec![Value::Object(object).to_string()]
+            }
+        };
+        Row { key, cells }
+    }
+
+    /// Prints the rows under the header that the file has; columns that are not ours stay empty.
+    pub fn print(&self, rows: &[Row], header: &[String]) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self.format {
+            Format::Csv => {
+                let places: Vec<Option<usize>> = header
+                    .iter()
+                    .map(|name| self.columns.iter().position(|ours| ours == name))
+                    .collect();
+                for row in rows {
+                    let cell = |place: &Option<usize>| row.cells.get((*place)?).map(String::as_str);
+                    print_csv(
+                        &mut out,
+                        places.iter().map(|place| cell(place).unwrap_or_default()),
+                    );
+                }
+            }
+            Format::Jsonl => {
+                for cell in rows.iter().flat_map(|row| &row.cells) {
+                    out.extend_from_slice(cell.as_bytes());
+                    out.push(b'\n');
+                }
+            }
+        }
+        out
+    }
+
+    /// What a new file starts with.
+    pub fn print_header(&self, header: &[String]) -> Vec<u8> {
+        let mut out = Vec::new();
+        if self.format == Format::Csv {
+            print_csv(&mut out, header.iter().map(String::as_str));
+        }
+        out
+    }
+
+    fn cell(&self, value: &Value) -> String {
+        match value {
+            Value::Null => String::new(),
+            Value::String(text) if self.escape_formulas && is_formula(text) => format!("'{text}"),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Reads the names back from the first line of a file.
+pub(super) fn read_header(line: &[u8]) -> Vec<String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line);
+    let mut names = csv::StringRecord::new();
+    match reader.read_record(&mut names) {
+        Ok(true) => names.iter().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn print_csv<'a>(out: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>) {
+    for (index, cell) in cells.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        if cell.contains([',', '"', '\n', '\r']) || cell.starts_with(' ') || cell.ends_with(' ') {
+            out.push(b'"');
+            out.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
+            out.push(b'"');
+        } else {
+            out.extend_from_slice(cell.as_bytes());
+        }
+    }
+    out.push(b'\n');
+}
+
+/// Whether a spreadsheet would run the text. A telephone number or a negative number is no formula that does anything.
+fn is_formula(text: &str) -> bool {
+    let harmless = |c: char| c.is_ascii_digit() || matches!(c, ' ' | '.' | ',' | '(' | ')' | '-' | '/');
+    match text.chars().next() {
+        Some('=' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => true,
+        Some('+' | '-') => !text.chars().skip(1).all(harmless),
+        _ => false,
+    }
+}

@@ -1,0 +1,174 @@
+//! Appends records to a CSV or JSONL file, each with its delivery key in the first place.
+//!
+//! [`layout`] makes lines of records, [`book`] keeps the file whole; here the two are put behind the seam.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use causeway_core::{
+    clock::{Clock, Timestamp},
+    delivery::Delivery,
+    destination::{CheckError, Destination, Ending, Outcome},
+};
+use schemars::{JsonSchema, schema_for};
+use serde::Deserialize;
+
+use self::{
+    book::{Book, Fault},
+    layout::{Format, Layout, Row},
+};
+use super::{Kind, fields::Fields};
+use crate::config::{ConfigError, read};
+
+mod book;
+mod layout;
+mod recent;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+pub const KIND: Kind = Kind {
+    name: "file",
+    summary: "appends each record to a CSV or JSONL file",
+    sample: include_str!("../../../../../samples/destinations/file.toml"),
+    schema: || schema_for!(Config),
+    concurrency: 1,
+    batch: 500,
+    parse: |table| Plan::new(&read(table)?, Path::new("")).map(|_| ()),
+    connect: |context, table| {
+        Ok(Box::new(FileDestination {
+            plan: Arc::new(Plan::new(&read(table)?, &context.dir)?),
+            clock: Arc::clone(&context.clock),
+            book: Arc::default(),
+        }))
+    },
+    preview: |context, table, batch| {
+        let plan = Plan::new(&read(table)?, &context.dir)?;
+        let columns = plan.layout.columns();
+        let lines = batch.iter().map(|delivery| {
+            let line = plan.layout.print(&[plan.layout.row(delivery)], columns);
+            Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+        });
+        Ok(lines.collect())
+    },
+};
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// Relative to the configuration's folder. `{date}` becomes the day (UTC): a file a day.
+    path: String,
+    /// By the end of the path if not given: `.jsonl` and `.ndjson`, all else is CSV.
+    format: Option<Format>,
+    /// Column or member = path in the record, or "=text".
+    #[schemars(with = "Option<std::collections::BTreeMap<String, String>>")]
+    fields: Option<toml::Table>,
+    /// Megabytes after which the file is put aside under a name with the time, and a new one begun; 0 = never.
+    #[serde(default = "default_rotate_mb")]
+    rotate_mb: u32,
+    /// CSV: puts ' before texts that a spreadsheet would run as a formula.
+    #[serde(default = "yes")]
+    escape_formulas: bool,
+}
+
+fn default_rotate_mb() -> u32 {
+    256
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The configuration, read and checked.
+struct Plan {
+    dir: PathBuf,
+    path: String,
+    layout: Layout,
+    rotate_bytes: u64,
+}
+
+impl Plan {
+    fn new(config: &Config, dir: &Path) -> Result<Self, ConfigError> {
+        let plain = config.path.replace("{date}", "");
+        if plain.trim().is_empty() || plain.ends_with('/') {
+            return Err(ConfigError::new("path", "names no file"));
+        }
+        if plain.contains(['{', '}']) {
+            return Err(ConfigError::new("path", "only {date} is known between braces"));
+        }
+        let extension = Path::new(&config.path)
+            .extension()
+            .and_then(|extension| extension.to_str());
+        let format = config.format.unwrap_or(match extension {
+            Some("jsonl" | "ndjson") => Format::Jsonl,
+            _ => Format::Csv,
+        });
+        let fields = config
+            .fields
+            .as_ref()
+            .map(|table| Fields::read("fields", table))
+            .transpose()?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            path: config.path.clone(),
+            layout: Layout::new(format, fields, config.escape_formulas)?,
+            rotate_bytes: match config.rotate_mb {
+                0 => u64::MAX,
+                mb => u64::from(mb) * 1_000_000,
+            },
+        })
+    }
+
+    fn path(&self, now: Timestamp) -> PathBuf {
+        let day = now.strftime("%Y-%m-%d").to_string();
+        self.dir.join(self.path.replace("{date}", &day))
+    }
+}
+
+struct FileDestination {
+    plan: Arc<Plan>,
+    clock: Arc<dyn Clock>,
+    book: Arc<Mutex<Book>>,
+}
+
+#[async_trait]
+impl Destination for FileDestination {
+    async fn check(&self) -> Result<(), CheckError> {
+        let path = self.plan.path(self.clock.now());
+        let checked = tokio::task::spawn_blocking(move || book::check(&path)).await;
+        match checked {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Fault::Passing(reason))) => Err(CheckError::Unavailable(reason)),
+            Ok(Err(Fault::Lasting(reason))) => Err(CheckError::Refused(reason)),
+            Err(_) => Err(CheckError::Unavailable("checking the file broke off".to_owned())),
+        }
+    }
+
+    /// When the call is dropped, the write that was begun still ends, and the next call waits for it: the file is
+    /// never written to by two.
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
+        let rows: Vec<Row> = batch
+            .iter()
+            .map(|delivery| self.plan.layout.row(delivery))
+            .collect();
+        let (plan, book) = (Arc::clone(&self.plan), Arc::clone(&self.book));
+        let now = self.clock.now();
+        let written = tokio::task::spawn_blocking(move || {
+            let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
+            book.append(&plan.path(now), &plan.layout, &rows, plan.rotate_bytes, now)
+        });
+        let outcome = match written.await {
+            Ok(Ok(())) => Outcome::Delivered { remote_id: None },
+            Ok(Err(Fault::Passing(reason))) => Outcome::Retry { reason, after: None },
+            Ok(Err(Fault::Lasting(reason))) => Outcome::Halt { reason },
+            Err(_) => Outcome::Retry {
+                reason: "writing the file broke off".to_owned(),
+                after: None,
+            },
+        };
+        batch.iter().map(|_| outcome.clone().into()).collect()
+    }
+}
