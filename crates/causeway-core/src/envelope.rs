@@ -41,9 +41,6 @@ pub struct Meta {
     /// How often the broker saw this message die in our queue (`x-death`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deaths: Option<u64>,
-    /// What the way in left out or rewrote, for a person to see. No personal data.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
 }
 
 impl Envelope {

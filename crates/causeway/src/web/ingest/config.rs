@@ -81,7 +81,7 @@ pub struct HeaderSecret {
 pub struct Limits {
     /// The longest body, in units of 1024 bytes.
     pub body_kb: u32,
-    /// The most fields of a form, query included.
+    /// The most fields of a form (query included), or values of JSON.
     pub pairs: u32,
     /// The deepest nesting: brackets in a field's name, or in JSON.
     pub depth: u32,

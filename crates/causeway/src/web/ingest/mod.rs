@@ -10,7 +10,6 @@ mod config;
 mod dedup;
 mod listener;
 mod metrics;
-mod multipart;
 mod shape;
 
 use std::{
@@ -30,7 +29,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use bytes::Bytes;
 use causeway_connect::config::ConfigError;
 use causeway_core::{
     clock::Clock,
@@ -40,7 +38,6 @@ use causeway_core::{
 };
 use tracing::{Instrument, debug, error, field, info_span, warn};
 
-use self::shape::Kind;
 pub use self::{
     config::{Basic, Config, HeaderSecret, Limits, Preset},
     listener::Listener,
@@ -211,8 +208,7 @@ async fn take(
     if body.is_empty() && query.is_empty() {
         return Err(Refusal::NoData);
     }
-    let mut meta = meta(parts, query);
-    let (kind, body) = rewrite(shape::kind(&parts.headers, &body)?, parts, body, &mut meta).await;
+    let kind = shape::kind(&parts.headers, &body)?;
     shape::check(kind, query, &body, &listener.limits)?;
     let (dedup, dedup_window_ms) = dedup::key(listener, signed_id, kind, query, &body);
     let envelope = Envelope {
@@ -220,7 +216,7 @@ async fn take(
         dedup,
         dedup_window_ms,
         received_at: now,
-        meta,
+        meta: meta(parts, query),
         body,
     };
     store(ingest, envelope).await.map(Done::Stored)
@@ -238,21 +234,6 @@ fn meta(parts: &Parts, query: &str) -> Meta {
         query: (!query.is_empty()).then(|| query.to_owned()),
         ..Meta::default()
     }
-}
-
-/// Turns multipart into a plain form; leaves everything else, and what only claims to be multipart, as it is.
-async fn rewrite(kind: Kind, parts: &Parts, body: Bytes, meta: &mut Meta) -> (Kind, Bytes) {
-    if kind != Kind::Multipart {
-        return (kind, body);
-    }
-    let Some(plain) = multipart::to_form(&parts.headers, &body).await else {
-        return (kind, body);
-    };
-    meta.content_type = Some(multipart::CONTENT_TYPE.to_owned());
-    if plain.files > 0 {
-        meta.notes.push(format!("{} file(s) left out", plain.files));
-    }
-    (Kind::Form, plain.body)
 }
 
 /// Returns when the envelope is on disk. A caller that was told to come again may have been stored all the same:

@@ -63,7 +63,11 @@ pub(super) fn check(kind: Kind, query: &str, body: &[u8], limits: &Limits) -> Re
             pairs += more;
             depth = depth.max(deeper);
         }
-        Kind::Json => depth = depth.max(json_depth(body)),
+        Kind::Json => {
+            let (more, deeper) = count_values(body);
+            pairs += more;
+            depth = depth.max(deeper);
+        }
         Kind::Multipart | Kind::Other => {}
     }
     if pairs > limits.pairs as usize {
@@ -95,8 +99,9 @@ fn count_pairs(form: &[u8]) -> (usize, usize) {
     (pairs, deepest)
 }
 
-/// The deepest nesting of brackets outside of strings.
-fn json_depth(json: &[u8]) -> usize {
+/// About how many values a JSON text has (by its commas), and how deep its brackets nest, outside of strings.
+fn count_values(json: &[u8]) -> (usize, usize) {
+    let mut values = usize::from(!json.is_empty());
     let mut depth = 0_usize;
     let mut deepest = 0;
     let mut in_string = false;
@@ -117,11 +122,12 @@ fn json_depth(json: &[u8]) -> usize {
                 depth += 1;
                 deepest = deepest.max(depth);
             }
+            b',' => values += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
-    deepest
+    (values, deepest)
 }
 
 #[cfg(test)]
@@ -143,17 +149,17 @@ mod tests {
     }
 
     #[test]
-    fn json_depth_ignores_brackets_in_strings() {
+    fn values_and_depth_of_json_are_counted_outside_of_strings() {
         for (json, expected) in [
-            ("", 0),
-            ("1", 0),
-            ("[]", 1),
-            (r#"{"a":[{}]}"#, 3),
-            (r#"{"a":"[[[\"[["}"#, 1),
-            (r#"["\\",[]]"#, 2),
-            ("]]]][[", 2),
+            ("", (0, 0)),
+            ("1", (1, 0)),
+            ("[]", (1, 1)),
+            (r#"{"a":[{},1,2]}"#, (3, 3)),
+            (r#"{"a":"[[,[\"[["}"#, (1, 1)),
+            (r#"["\\",[]]"#, (2, 2)),
+            ("]]]][[", (1, 2)),
         ] {
-            assert_eq!(json_depth(json.as_bytes()), expected, "{json}");
+            assert_eq!(count_values(json.as_bytes()), expected, "{json}");
         }
     }
 

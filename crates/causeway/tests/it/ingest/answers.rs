@@ -281,7 +281,7 @@ fn a_configuration_that_lets_in_too_much_or_nothing_is_refused() {
 }
 
 #[tokio::test]
-async fn multipart_is_kept_as_the_form_that_it_stands_for() {
+async fn the_same_multipart_is_a_repeat_whatever_its_boundary() {
     let rig = start(BASE).await;
     let part = |disposition: &str, value: &str| {
         format!("--{{}}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{value}\r\n")
@@ -302,14 +302,6 @@ async fn multipart_is_kept_as_the_form_that_it_stands_for() {
     }
     assert_eq!(rig.last_reason(), "duplicate");
     let stored = &rig.stored()[0];
-    assert_eq!(
-        stored.body,
-        "transactionid=7&contact%5Bemail%5D=ann%2Bx%40example.org&fields%5B0%5D%5Bvalue%5D=a%3Db%26c%0D%0Ad"
-    );
-    assert_eq!(
-        stored.meta.content_type.as_deref(),
-        Some("application/x-www-form-urlencoded")
-    );
-    assert_eq!(stored.meta.notes, ["1 file(s) left out"]);
+    assert_eq!(stored.body, template.replace("{}", "one"), "as it came");
     assert_eq!(stored.dedup_window_ms, None);
 }
