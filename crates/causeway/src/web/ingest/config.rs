@@ -1,9 +1,10 @@
 //! The keys of a source with `kind = "listener"`.
 
-use causeway_connect::config::ConfigError;
+use causeway_connect::config::{ConfigError, read};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::reading;
 use crate::web::{secrets::Secrets, verify};
 
 /// A listener's own keys: all but those that every source has (`kind`, `workspace`).
@@ -12,6 +13,9 @@ use crate::web::{secrets::Secrets, verify};
 pub struct Config {
     /// What the sender sends, and so how it is read.
     pub preset: Preset,
+    /// Where the sender's ids are unique. Default: the source's name; for Proca `proca`.
+    #[serde(default)]
+    pub namespace: Option<String>,
     /// Senders post to `/in/TOKEN`. One or several that are valid at once; at least 22 characters each, of
     /// letters, digits and `-._~`.
     pub token: Secrets,
@@ -38,6 +42,22 @@ pub struct Config {
     /// How long, in seconds, the same bytes count as a repeat when the sender gives no id.
     #[serde(default = "one_day")]
     pub dedup_window_s: u32,
+    #[serde(default)]
+    pub sync: Option<reading::Sync>,
+    #[serde(default)]
+    pub generic: Option<reading::Generic>,
+    #[serde(default)]
+    pub proca: Option<reading::Proca>,
+}
+
+impl Config {
+    /// Reads and checks a listener's own keys, without any I/O.
+    pub fn parse(table: &toml::Table) -> Result<Self, ConfigError> {
+        let config: Self = read(table)?;
+        config.limits.check()?;
+        config.check_reading()?;
+        Ok(config)
+    }
 }
 
 fn yes() -> bool {

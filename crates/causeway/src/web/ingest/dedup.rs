@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-use causeway_core::envelope::{MessageKey, digest};
+use causeway_core::{
+    decode::{body, sync},
+    envelope::{MessageKey, Meta, digest},
+};
 use percent_encoding::percent_decode;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use super::{config::Preset, listener::Listener, shape::Kind};
 
@@ -14,11 +17,17 @@ pub(super) fn key(
     listener: &Listener,
     signed_id: Option<&str>,
     kind: Kind,
-    query: &str,
+    meta: &Meta,
     body: &[u8],
 ) -> (MessageKey, Option<i64>) {
+    let query = meta.query.as_deref().unwrap_or_default();
     if let Some(id) = signed_id {
         return (digest(&[b"id", id.as_bytes()]), None);
+    }
+    if kind == Kind::Multipart
+        && let Ok(read) = body::read(meta, body, listener.limits.for_decoder())
+    {
+        return of_multipart(listener, &read.value);
     }
     if listener.preset == Preset::SyncToThirdParty
         && let Some(found) = Transaction::find(kind, query, body)
@@ -28,6 +37,17 @@ pub(super) fn key(
     // Every message of Proca's names its own action or time: the same bytes never mean something new.
     let window_ms = (listener.preset != Preset::Proca).then_some(listener.dedup_window_ms);
     (digest(&[b"bytes", query.as_bytes(), body]), window_ms)
+}
+
+/// Senders draw a new boundary for each try: what counts is what was read.
+fn of_multipart(listener: &Listener, read: &Value) -> (MessageKey, Option<i64>) {
+    if listener.preset == Preset::SyncToThirdParty
+        && let Some(key) = sync::dedup(read)
+    {
+        return (key, None);
+    }
+    let key = digest(&[b"multipart", read.to_string().as_bytes()]);
+    (key, Some(listener.dedup_window_ms))
 }
 
 /// The platform's `transactionid` with the contact beside it: nobody has promised that the id is another one
@@ -53,7 +73,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn key(&self) -> MessageKey {
-        digest(&[b"transaction", &self.id, &self.contact, &self.email])
+        digest(&[b"sync", &self.id, &self.contact, &self.email])
     }
 
     /// Later pairs win over earlier ones, as everywhere in forms.

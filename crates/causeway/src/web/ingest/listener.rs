@@ -41,6 +41,7 @@ impl Listener {
     /// Reads the secrets; relative paths of secret files start at `dir`.
     pub fn new(name: Name, config: &Config, dir: &Path) -> Result<Self, ConfigError> {
         config.limits.check()?;
+        config.check_reading()?;
         Ok(Self {
             name,
             preset: config.preset,

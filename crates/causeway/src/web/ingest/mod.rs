@@ -10,6 +10,7 @@ mod config;
 mod dedup;
 mod listener;
 mod metrics;
+mod reading;
 mod shape;
 
 use std::{
@@ -42,6 +43,7 @@ pub use self::{
     config::{Basic, Config, HeaderSecret, Limits, Preset},
     listener::Listener,
     metrics::{IngestMetrics, NoMetrics},
+    reading::{Arrival, Generic, Proca, Sync},
 };
 use super::{
     error::{Refusal, json},
@@ -53,6 +55,11 @@ use super::{
 pub const STORE_WAIT: Duration = Duration::from_secs(10);
 /// A longer content type is not kept.
 const MAX_CONTENT_TYPE: usize = 256;
+
+/// A complete `[source.NAME]` table, each key with unit and default in a comment.
+pub const SAMPLE: &str = include_str!("../../../../../samples/sources/listener.toml");
+/// One line for lists of kinds.
+pub const SUMMARY: &str = "takes what other systems post to an address of its own";
 
 type ByToken = HashMap<Fingerprint, Arc<Listener>>;
 
@@ -205,18 +212,19 @@ async fn take(
             })
             .map_err(|reason| listener.unauthorized(reason))?,
     };
-    if body.is_empty() && query.is_empty() {
+    if body.trim_ascii().is_empty() && query.is_empty() {
         return Err(Refusal::NoData);
     }
     let kind = shape::kind(&parts.headers, &body)?;
     shape::check(kind, query, &body, &listener.limits)?;
-    let (dedup, dedup_window_ms) = dedup::key(listener, signed_id, kind, query, &body);
+    let meta = meta(parts, query);
+    let (dedup, dedup_window_ms) = dedup::key(listener, signed_id, kind, &meta, &body);
     let envelope = Envelope {
         source: Arc::clone(&listener.name),
         dedup,
         dedup_window_ms,
         received_at: now,
-        meta: meta(parts, query),
+        meta,
         body,
     };
     store(ingest, envelope).await.map(Done::Stored)

@@ -27,28 +27,36 @@ pub(super) fn kind(headers: &HeaderMap, body: &[u8]) -> Result<Kind, Refusal> {
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase();
-    match media.as_str() {
-        "application/x-www-form-urlencoded" => return Ok(Kind::Form),
-        "multipart/form-data" => return Ok(Kind::Multipart),
-        "application/json" | "text/json" => return Ok(Kind::Json),
-        "application/pdf" | "application/zip" | "application/gzip" => return Err(Refusal::Unsupported),
-        _ => {}
-    }
-    if media.ends_with("+json") {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    let looks_like_json = matches!(first, Some(b'{' | b'['));
+    // Careless senders name the wrong one of the two; a form that begins with a bracket has no readable name.
+    let is_json = media == "application/json" || media == "text/json" || media.ends_with("+json");
+    if is_json && (looks_like_json || !body.contains(&b'=')) {
         return Ok(Kind::Json);
     }
-    if ["image/", "audio/", "video/", "font/"]
-        .iter()
-        .any(|family| media.starts_with(family))
-    {
+    if media == "multipart/form-data" {
+        return Ok(Kind::Multipart);
+    }
+    if BINARY.iter().any(|start| media.starts_with(start)) {
         return Err(Refusal::Unsupported);
     }
-    Ok(match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+    Ok(match first {
         Some(b'{' | b'[') => Kind::Json,
         Some(b'<') | None => Kind::Other,
         Some(_) => Kind::Form,
     })
 }
+
+/// How the names of media types begin that are never text.
+const BINARY: [&str; 7] = [
+    "image/",
+    "audio/",
+    "video/",
+    "font/",
+    "application/pdf",
+    "application/zip",
+    "application/gzip",
+];
 
 fn is_compressed(value: &HeaderValue) -> bool {
     !value.as_bytes().eq_ignore_ascii_case(b"identity") && !value.is_empty()
@@ -66,7 +74,8 @@ pub(super) fn check(kind: Kind, query: &str, body: &[u8], limits: &Limits) -> Re
         Kind::Json => {
             let (more, deeper) = count_values(body);
             pairs += more;
-            depth = depth.max(deeper);
+            // The record itself is a level that a form does not show.
+            depth = depth.max(deeper.saturating_sub(1));
         }
         Kind::Multipart | Kind::Other => {}
     }
@@ -168,10 +177,13 @@ mod tests {
         for (media, body, expected) in [
             (
                 Some("application/x-www-form-urlencoded; charset=utf-8"),
-                "{",
+                "a=1",
                 Ok(Kind::Form),
             ),
-            (Some("Application/JSON"), "a=1", Ok(Kind::Json)),
+            (Some("application/x-www-form-urlencoded"), "{}", Ok(Kind::Json)),
+            (Some("Application/JSON"), "{\"a\":\"=\"}", Ok(Kind::Json)),
+            (Some("application/json"), "a=1", Ok(Kind::Form)),
+            (Some("application/json"), "broken", Ok(Kind::Json)),
             (Some("application/cloudevents+json"), "", Ok(Kind::Json)),
             (Some("multipart/form-data; boundary=x"), "", Ok(Kind::Multipart)),
             (Some("text/plain"), " \n[1]", Ok(Kind::Json)),

@@ -136,9 +136,11 @@ async fn probes_are_answered_when_enabled_and_store_nothing() {
 #[tokio::test]
 async fn nothing_at_all_is_refused() {
     let rig = start(BASE).await;
-    let answer = rig.post(&[FORM], "").await;
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.body, r#"{"status":"error","error":"no data"}"#);
+    for body in ["", " ", "\r\n\t"] {
+        let answer = rig.post(&[FORM], body).await;
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.body, r#"{"status":"error","error":"no data"}"#);
+    }
 }
 
 #[tokio::test]

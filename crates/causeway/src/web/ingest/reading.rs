@@ -1,0 +1,221 @@
+//! How what came is read: the keys of each preset, and the decoder made of them.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use causeway_connect::{
+    config::ConfigError,
+    source::{
+        Ours,
+        amqp::{Consent, Testing},
+    },
+};
+use causeway_core::{
+    consent::EMAIL,
+    decode::{
+        body,
+        generic::{GenericDecoder, Paths},
+        proca::{self, OptInMode, ProcaDecoder},
+        sync::{ArrivalConsent, SyncDecoder},
+    },
+    event::Decode,
+    id::Name,
+    keystore::SharedKeystore,
+};
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::config::{Config, Limits, Preset};
+
+/// `sync`: keys of the preset `sync-to-third-party`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sync {
+    /// The zone of the platform's account, as `Europe/Berlin`: its dates name none. Default UTC.
+    pub time_zone: Option<String>,
+    pub consent: Arrival,
+}
+
+/// `generic`: keys of the preset `generic`. Paths are dotted, with `[n]` for items: `data.people[0].email`.
+/// Without them, common names are looked for.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Generic {
+    /// Path to the e-mail address.
+    pub email: Option<String>,
+    /// Path to the sender's id of the contact.
+    pub id: Option<String>,
+    /// Path to an object of fields, or to a list of `{name, value}`. Default: the whole record.
+    pub fields: Option<String>,
+    /// Path to the time when it happened. Default: when it came.
+    pub time: Option<String>,
+    /// The zone of dates that name none. Default UTC.
+    pub time_zone: Option<String>,
+    pub consent: Arrival,
+}
+
+/// What it means for consent that a contact arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrival {
+    /// Nothing: consent comes from elsewhere.
+    #[default]
+    None,
+    /// The person agreed to be mailed. Only for an automation that fires because somebody joined or confirmed:
+    /// it ends an earlier unsubscription.
+    OptIn,
+}
+
+/// `proca`: keys of the preset `proca`, as for a queue.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proca {
+    /// Ids of the organisations that are us.
+    pub own_orgs: Vec<u64>,
+    /// Files with private keys, relative to the configuration file.
+    #[serde(default)]
+    pub keystore: Vec<PathBuf>,
+    /// What suffices to be mailed.
+    pub consent: Consent,
+    #[serde(default)]
+    pub testing: Testing,
+    /// What the consent is for.
+    #[serde(default = "email")]
+    pub purpose: String,
+}
+
+fn email() -> String {
+    EMAIL.to_owned()
+}
+
+impl Config {
+    /// Refuses keys of another preset than the chosen one, and what the preset cannot do without.
+    pub(super) fn check_reading(&self) -> Result<(), ConfigError> {
+        for (key, is_there, preset) in [
+            ("sync", self.sync.is_some(), Preset::SyncToThirdParty),
+            ("generic", self.generic.is_some(), Preset::Generic),
+            ("proca", self.proca.is_some(), Preset::Proca),
+        ] {
+            if is_there && self.preset != preset {
+                return Err(ConfigError::new(key, "belongs to another preset"));
+            }
+        }
+        match (self.preset, &self.proca) {
+            (Preset::Proca, None) => Err(ConfigError::new("proca", "preset = \"proca\" needs this table")
+                .hint("proca = { own_orgs = [12], consent = \"single\" }")),
+            (Preset::Proca, Some(proca)) if proca.own_orgs.is_empty() => Err(ConfigError::new(
+                "proca.own_orgs",
+                "which organisations are us is not known",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the rules ask about the source called `name`.
+    pub fn ours(&self, name: &str) -> Ours {
+        let orgs = self.proca.iter().flat_map(|proca| &proca.own_orgs);
+        Ours {
+            namespace: self.namespace(name),
+            own_orgs: orgs.map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The files of the keystore that [`Config::decoder`] wants, relative to the configuration file.
+    pub fn keystore_files(&self) -> &[PathBuf] {
+        self.proca.as_ref().map_or(&[], |proca| &proca.keystore)
+    }
+
+    /// Makes what reads the envelopes of the source called `name`. Only the preset `proca` looks at the keystore.
+    pub fn decoder(&self, name: &str, keystore: Arc<SharedKeystore>) -> Result<Arc<dyn Decode>, ConfigError> {
+        self.check_reading()?;
+        let namespace = self.namespace(name);
+        let limits = self.limits.for_decoder();
+        Ok(match (self.preset, &self.proca) {
+            (Preset::Proca, Some(proca)) => Arc::new(decoder_of_proca(proca, namespace, keystore)),
+            (Preset::Generic | Preset::Proca, _) => {
+                let keys = self.generic.clone().unwrap_or_default();
+                Arc::new(GenericDecoder {
+                    namespace,
+                    time_zone: zone("generic.time_zone", keys.time_zone.as_deref())?,
+                    consent: keys.consent.into(),
+                    paths: Paths {
+                        email: keys.email,
+                        id: keys.id,
+                        fields: keys.fields,
+                        time: keys.time,
+                    },
+                    limits,
+                })
+            }
+            (Preset::SyncToThirdParty, _) => {
+                let keys = self.sync.clone().unwrap_or_default();
+                Arc::new(SyncDecoder {
+                    namespace,
+                    time_zone: zone("sync.time_zone", keys.time_zone.as_deref())?,
+                    consent: keys.consent.into(),
+                    limits,
+                })
+            }
+        })
+    }
+
+    /// Proca's ids are Proca's wherever they come from; a platform's are its own.
+    fn namespace(&self, name: &str) -> Name {
+        let default = match self.preset {
+            Preset::Proca => "proca",
+            Preset::SyncToThirdParty | Preset::Generic => name,
+        };
+        self.namespace.as_deref().unwrap_or(default).into()
+    }
+}
+
+fn decoder_of_proca(proca: &Proca, namespace: Name, keystore: Arc<SharedKeystore>) -> ProcaDecoder {
+    ProcaDecoder {
+        namespace,
+        own_orgs: proca
+            .own_orgs
+            .iter()
+            .map(ToString::to_string)
+            .collect::<BTreeSet<_>>(),
+        keystore,
+        testing: match proca.testing {
+            Testing::Skip => proca::Testing::Skip,
+            Testing::Sandbox => proca::Testing::Sandbox,
+            Testing::Deliver => proca::Testing::Deliver,
+        },
+        opt_in: match proca.consent {
+            Consent::Single => OptInMode::Single,
+            Consent::DoubleOptIn => OptInMode::DoubleOptIn,
+        },
+        purpose: proca.purpose.as_str().into(),
+    }
+}
+
+fn zone(key: &str, name: Option<&str>) -> Result<TimeZone, ConfigError> {
+    let Some(name) = name else {
+        return Ok(TimeZone::UTC);
+    };
+    TimeZone::get(name).map_err(|_| {
+        ConfigError::new(key, format!("the time zone `{name}` is not known here"))
+            .hint("names as Europe/Berlin, from the system's tzdata")
+    })
+}
+
+impl From<Arrival> for ArrivalConsent {
+    fn from(arrival: Arrival) -> Self {
+        match arrival {
+            Arrival::None => Self::None,
+            Arrival::OptIn => Self::OptIn,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn for_decoder(&self) -> body::Limits {
+        body::Limits {
+            body_bytes: self.body_kb as usize * 1024,
+            pairs: self.pairs as usize,
+            depth: self.depth as usize,
+        }
+    }
+}
