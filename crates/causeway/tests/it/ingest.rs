@@ -7,5 +7,6 @@
 mod answers;
 mod credentials;
 mod hostile;
+mod presets;
 mod rig;
 mod watching;

@@ -96,7 +96,12 @@ async fn a_sender_s_id_is_remembered_for_good_and_bare_bytes_for_a_while() {
     let rig = start(&format!("{BASE}dedup_window_s = 60")).await;
     rig.post(&[FORM], "contact[id]=5").await;
     assert_eq!(rig.stored()[0].dedup_window_ms, Some(60_000));
-    let rig = start(&BASE.replace("sync-to-third-party", "proca")).await;
+    let proca = "proca = { own_orgs = [12], consent = \"single\" }";
+    let rig = start(&format!(
+        "{}{proca}",
+        BASE.replace("sync-to-third-party", "proca")
+    ))
+    .await;
     rig.post(&[JSON], r#"{"schema":"proca:action:2"}"#).await;
     assert_eq!(rig.stored()[0].dedup_window_ms, None);
 }
@@ -213,7 +218,8 @@ async fn what_is_over_a_limit_is_told_so_and_not_stored() {
         (FORM, "a=1&b=1&c=1&d=1".to_owned(), "pairs"),
         (FORM, "a[b][c][d]=1".to_owned(), "depth"),
         (FORM, "a%5Bb%5D%5Bc%5D%5bd%5D=1".to_owned(), "depth"),
-        (JSON, "[[[]]]".to_owned(), "depth"),
+        (JSON, "[[[[]]]]".to_owned(), "depth"),
+        (JSON, "[1,2,3,4]".to_owned(), "pairs"),
     ] {
         let rig = start(&toml).await;
         let answer = rig.post(&[header], &body).await;
@@ -258,6 +264,12 @@ fn a_configuration_that_lets_in_too_much_or_nothing_is_refused() {
         ("preset = \"other\"\ntoken = \"x\"", "other"),
         ("preset = \"generic\"", "token"),
         ("preset = \"generic\"\ntoken = \"x\"\nunknown = 1", "unknown"),
+        ("preset = \"proca\"\ntoken = \"x\"", "proca"),
+        (
+            "preset = \"proca\"\ntoken = \"x\"\nproca = { own_orgs = [], consent = \"single\" }",
+            "proca.own_orgs",
+        ),
+        ("preset = \"generic\"\ntoken = \"x\"\nsync = {}", "another preset"),
     ] {
         let error = listener(toml).map(|_| ()).unwrap_err();
         assert!(error.contains(part), "{toml}: {error}");

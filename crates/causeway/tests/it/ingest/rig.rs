@@ -95,9 +95,12 @@ pub(super) struct Rig {
     pub ended: JoinHandle<()>,
 }
 
+pub(super) fn config(toml: &str) -> Result<Config, String> {
+    Config::parse(&toml.parse().unwrap()).map_err(|error| error.to_string())
+}
+
 pub(super) fn listener(toml: &str) -> Result<Listener, String> {
-    let config: Config = toml::from_str(toml).map_err(|error| error.to_string())?;
-    Listener::new("forms".into(), &config, Path::new(".")).map_err(|error| error.to_string())
+    Listener::new("forms".into(), &config(toml)?, Path::new(".")).map_err(|error| error.to_string())
 }
 
 /// `toml` holds the keys of the one listener.
