@@ -233,10 +233,17 @@ impl Intake {
 
     /// Commits all that the client library still holds: when the queue was deleted there is no other copy. The rest
     /// comes again as duplicates, and they have no effect. Acknowledges while the channel lets us.
-    async fn finish(mut self, trouble: Trouble) -> Trouble {
+    async fn finish(mut self, mut trouble: Trouble) -> Trouble {
         let mut can_acknowledge = true;
         loop {
-            while self.has_room() && matches!(self.take_if_there(), Some(Next::Message)) {}
+            while self.has_room() {
+                match self.take_if_there() {
+                    Some(Next::Message) => {}
+                    // The broker's own words, where all we knew was that an acknowledgement failed.
+                    Some(Next::Failed(told)) => trouble = told,
+                    Some(Next::Cancelled) | None => break,
+                }
+            }
             let is_last = self.has_room();
             if !self.gathered.is_empty() {
                 self.submit();

@@ -33,7 +33,7 @@ async fn ten_thousand_messages_arrive_once_each_with_the_least_rights() {
     running.stop().await;
 
     assert_eq!(inbox.stored().len(), 10_000, "none twice");
-    assert_eq!(topology.waiting(&queue).await, 0, "all were acknowledged");
+    queue_becomes(&queue, 0, 0).await;
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn a_stop_gives_back_what_is_not_committed() {
         since.elapsed()
     );
     assert!(inbox.stored().is_empty());
-    assert_eq!(topology.waiting(&queue).await, 100);
+    queue_becomes(&queue, 100, 0).await;
 }
 
 #[tokio::test]
@@ -119,13 +119,14 @@ async fn a_stop_finishes_what_was_taken_and_takes_no_more() {
         (1..=40).contains(&stored),
         "three batches that commit and one that gathers, not {stored}"
     );
-    assert_eq!(topology.waiting(&queue).await as usize, 100 - stored);
+    queue_becomes(&queue, 100 - stored as u64, 0).await;
 }
 
 #[tokio::test]
 async fn properties_of_other_publishers_and_deaths_are_kept() {
     let topology = topology::declare_unique().await;
     let (org, queue) = (topology.org(), topology.queue("deliver"));
+    blocking(move || rabbit::shared().set_fail_ttl(org, 1)).await;
     topology.publish_action("petition.bees", b"died").await;
     let taken = topology
         .channel()
@@ -137,7 +138,6 @@ async fn properties_of_other_publishers_and_deaths_are_kept() {
         .basic_reject(taken.delivery.delivery_tag, BasicRejectOptions { requeue: false })
         .await
         .expect("rejected");
-    blocking(move || rabbit::shared().set_fail_ttl(org, 1)).await;
     for (text, content_type) in [
         ("plain", None),
         ("json", Some("application/json")),

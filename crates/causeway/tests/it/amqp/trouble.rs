@@ -234,8 +234,12 @@ async fn a_frozen_broker_is_noticed_and_used_again_when_it_comes_back() {
 
 #[tokio::test]
 async fn messages_that_were_held_too_long_arrive_after_the_channel_was_closed() {
-    let settings = "consumer_timeout = 1000\nchannel_tick_interval = 1000";
-    let broker = Arc::new(blocking(move || rabbit::start_with(settings)).await);
+    let broker = Arc::new(blocking(rabbit::start).await);
+    let asked = broker.clone();
+    // How often channels look at their timers has no key in the broker's configuration file.
+    let settings =
+        "[application:set_env(rabbit, Key, 1000) || Key <- [consumer_timeout, channel_tick_interval]].";
+    blocking(move || asked.ctl(&["eval", settings])).await;
     let topology = topology::declare(&broker.url(), 12).await;
     topology
         .publish_many(&topology.exchange("deliver"), "petition.bees", (0..100).map(body))
