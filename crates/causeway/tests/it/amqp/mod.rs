@@ -1,6 +1,7 @@
 //! The source of Proca queues against a real RabbitMQ. The store is a list in memory that can refuse and hang.
 
 mod flow;
+mod tls;
 mod trouble;
 
 use std::{
