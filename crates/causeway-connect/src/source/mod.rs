@@ -1,9 +1,9 @@
 //! Sources that we go and fetch from, one folder or file each and one line in [`KINDS`]. (What is sent to us comes
 //! in through the program's HTTP listener.)
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use causeway_core::{id::Name, source::Source};
+use causeway_core::{event::Decode, id::Name, source::Source};
 
 use crate::config::{ConfigError, Context};
 
@@ -23,6 +23,8 @@ pub struct Kind {
     pub parse: fn(&toml::Table) -> Result<Ours, ConfigError>,
     /// Makes the source. Opens no connection; reads secrets.
     pub connect: Connect,
+    /// Makes the decoder of what the source brings. Reads key files: made anew when they have changed.
+    pub decoder: MakeDecoder,
 }
 
 /// What the rules ask about a source ([`causeway_core::rules::SourceRule`]).
@@ -34,6 +36,7 @@ pub struct Ours {
     pub own_orgs: BTreeSet<String>,
 }
 
+pub type MakeDecoder = fn(&Context, &toml::Table) -> Result<Arc<dyn Decode>, ConfigError>;
 pub type Connect = fn(&Context, &toml::Table) -> Result<Box<dyn Source>, ConfigError>;
 
 /// All of them, sorted by name.

@@ -263,7 +263,7 @@ mod tests {
             ),
             (
                 "queue = 'cus.12.deliver'\nprefetsh = 1",
-                "unknown field `prefetsh`",
+                "`prefetsh`: unknown field",
             ),
         ] {
             let error = parse(&format!("{LEAST}{line}")).unwrap_err();

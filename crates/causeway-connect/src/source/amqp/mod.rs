@@ -44,6 +44,7 @@ mod backoff;
 mod batch;
 mod config;
 mod connect;
+mod decoder;
 mod depth;
 mod intake;
 
@@ -54,6 +55,7 @@ pub const KIND: Kind = Kind {
     schema: || schema_for!(Config),
     parse: |table| Config::parse(table).map(|config| config.ours()),
     connect: |context, table| Ok(Box::new(Proca::new(context, Config::parse(table)?)?)),
+    decoder: |context, table| decoder::decoder(context, &Config::parse(table)?),
 };
 
 /// A stop takes no longer than this.
