@@ -45,6 +45,7 @@ pub const KIND: Kind = Kind {
             book: Arc::default(),
         }))
     },
+    create: None,
     preview: |context, table, batch| {
         let plan = Plan::new(&read(table)?, &context.dir)?;
         let columns = plan.layout.columns();

@@ -39,6 +39,7 @@ pub const KIND: Kind = Kind {
             plan,
         }))
     },
+    create: None,
     preview: |context, table, batch| {
         let plan = Plan::read(&context.dir, table)?;
         let now = context.clock.now();
