@@ -4,4 +4,4 @@
 
 mod sqlite;
 
-pub use sqlite::{Options, SqliteStore, open};
+pub use sqlite::{Options, Rehearsal, SqliteStore, is_served, open};

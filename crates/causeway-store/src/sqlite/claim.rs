@@ -286,6 +286,20 @@ fn record(tx: &mut Tx<'_>, due: &Due) -> Result<(Record, [u8; 16]), Fault> {
     Ok((record, key))
 }
 
+/// A delivery as it would be handed out now, whatever its state; takes no lease. For a rehearsal.
+pub(crate) fn peek(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delivery, Fault> {
+    let due = read_due(tx, id)?;
+    let (record, message_key) = record(tx, &due)?;
+    let kind = due.kind.as_str();
+    Ok(Delivery {
+        id: DeliveryId(id),
+        key: IdempotencyKey::derive(&record.workspace, &record.source, &message_key, destination, kind),
+        attempt: 1,
+        planned_at: at(due.planned_at),
+        record,
+    })
+}
+
 fn read_action(tx: &Tx<'_>, id: i64) -> Result<Option<Action>, Fault> {
     let mut statement = tx
         .connection

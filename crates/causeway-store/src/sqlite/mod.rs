@@ -19,6 +19,7 @@ mod process;
 mod prune;
 mod read;
 mod record;
+mod rehearse;
 mod rows;
 mod schema;
 mod state;
@@ -42,6 +43,8 @@ use causeway_core::{
         Retention, Store, StoreError,
     },
 };
+
+pub use rehearse::Rehearsal;
 
 use fault::Fault;
 use read::Readers;
@@ -86,6 +89,12 @@ impl SqliteStore {
             lock,
         })
     }
+}
+
+/// Whether a process serves from the database at `path` now.
+pub fn is_served(path: &Path) -> bool {
+    // Taken for a moment, and let go at once.
+    path.exists() && lock(path).is_err()
 }
 
 fn lock(path: &Path) -> Result<File, Fault> {
