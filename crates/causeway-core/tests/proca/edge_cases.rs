@@ -51,7 +51,7 @@ fn case_1_a_byte_order_mark_does_not_matter() {
 
 #[test]
 fn case_2_unknown_kinds_are_named_and_the_name_is_cut() {
-    let long = format!("merged\n{}", "x".repeat(500));
+    let long = format!("merged{}", "x".repeat(500));
     let cases = [
         (json!({}), "no schema".to_owned()),
         (json!({ "schema": null }), "no schema".to_owned()),
@@ -64,6 +64,10 @@ fn case_2_unknown_kinds_are_named_and_the_name_is_cut() {
             "unknown stage \"archived\"".to_owned(),
         ),
         (json!({ "schema": "proca:action:1" }), "no stage".to_owned()),
+        (
+            json!({ "schema": "bruce@example.org" }),
+            "unknown schema (not a name)".to_owned(),
+        ),
         (
             json!({ "schema": "proca:event:2", "eventType": long }),
             format!("unknown eventType \"merged{}\"", "x".repeat(34)),

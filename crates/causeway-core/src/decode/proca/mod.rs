@@ -131,9 +131,15 @@ fn unknown(what: &str, name: Option<&str>) -> Decoded {
     }
 }
 
-/// A name from a message, short and without control characters.
+/// A name from a message, short. What does not look like one is not told: it may be anything, an address, too.
 fn quoted(name: &str) -> String {
-    let short: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
+    if !name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "_-.:".contains(c))
+    {
+        return "(not a name)".to_owned();
+    }
+    let short: String = name.chars().take(40).collect();
     format!("\"{short}\"")
 }
 
