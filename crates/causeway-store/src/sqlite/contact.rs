@@ -177,6 +177,9 @@ pub(crate) fn consent_fact(row: &Row<'_>) -> Result<ConsentFact, Fault> {
     })
 }
 
+/// Stands for an engagement without a time: a key cannot be NULL.
+pub(crate) const NO_TIME: i64 = -1;
+
 /// A set that only grows; of two with the same key the greater of each column stays.
 const JOIN_ENGAGEMENT: &str = "ON CONFLICT DO UPDATE SET
     name = coalesce(max(name, excluded.name), name, excluded.name),
@@ -199,7 +202,7 @@ pub(crate) fn write_engagements(
                 contact,
                 engagement.kind.as_str(),
                 engagement.key,
-                engagement.at.map_or(-1, ms),
+                engagement.at.map_or(NO_TIME, ms),
                 engagement.name,
                 engagement.raw_at,
                 engagement.count,

@@ -4,6 +4,7 @@
 //! one of them. `outbox` is the only place that moves deliveries from state to state.
 
 mod accept;
+mod audit;
 mod backup;
 mod claim;
 mod commands;
@@ -14,7 +15,9 @@ mod facts;
 mod fault;
 mod names;
 mod outbox;
+mod overview;
 mod pages;
+mod person;
 mod process;
 mod prune;
 mod read;
@@ -23,12 +26,14 @@ mod rehearse;
 mod rows;
 mod schema;
 mod state;
+mod trace;
+mod views;
 mod writer;
 
 use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use async_trait::async_trait;
@@ -73,6 +78,8 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
     path: PathBuf,
+    /// For questions; the writer has its own.
+    rules: RwLock<Arc<Rules>>,
     /// Held while this process serves; the system lets go of it when the process ends, however it ends.
     /// Dropped after the writer.
     lock: Option<File>,
@@ -86,8 +93,13 @@ impl SqliteStore {
             writer: Writer::start(connection)?,
             readers: Readers::new(&path),
             path,
+            rules: RwLock::default(),
             lock,
         })
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -113,9 +125,12 @@ fn lock(path: &Path) -> Result<File, Fault> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn set_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError> {
+        let followed = rules.clone();
         self.writer
-            .write(100, move |tx| pages::set_rules(tx, rules))
-            .await
+            .write(100, move |tx| pages::set_rules(tx, followed))
+            .await?;
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        Ok(())
     }
 
     async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError> {

@@ -1,0 +1,118 @@
+//! Everything about a person, for the console and for an export.
+
+use causeway_core::{
+    event::{Engagement, EngagementKind},
+    id::{ContactId, InboxId},
+    store::{ContactView, DeliveryFilter, LedgerRow},
+};
+use rusqlite::{Connection, OptionalExtension};
+use serde_json::{Value, json};
+
+use super::{
+    claim::standings,
+    contact::{self, consent_fact},
+    fault::Fault,
+    read::envelope,
+    rows::{at, from_json},
+    state::own_pages,
+    views::deliveries,
+};
+
+pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Option<ContactView>, Fault> {
+    // A contact that was merged away leads to the one that it became.
+    let found: Option<(i64, i64, String)> = connection
+        .prepare_cached(
+            "SELECT coalesce(contact.merged_into, contact.id), contact.workspace_id, name.name
+             FROM contact JOIN name ON name.id = contact.workspace_id WHERE contact.id = ?1",
+        )?
+        .query_row([asked.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((id, workspace_id, workspace)) = found else {
+        return Ok(None);
+    };
+    let Some(contact) = contact::read(connection, id)? else {
+        return Ok(None);
+    };
+    let own = own_pages(connection)?.remove(&workspace_id).unwrap_or_default();
+    let inbox: Vec<InboxId> = connection
+        .prepare_cached("SELECT inbox_id FROM event WHERE contact_id = ?1 ORDER BY inbox_id")?
+        .query_map([id], |row| row.get(0).map(InboxId))?
+        .collect::<Result<_, _>>()?;
+    let filter = DeliveryFilter {
+        contact: Some(ContactId(id)),
+        ..DeliveryFilter::default()
+    };
+    Ok(Some(ContactView {
+        id: ContactId(id),
+        workspace: workspace.into(),
+        identities: contact::identities(connection, id)?,
+        standing: standings(&contact, &own),
+        contact,
+        ledger: ledger(connection, id)?,
+        actions: actions(connection, id)?,
+        engagements: engagements(connection, id)?,
+        deliveries: deliveries(connection, &filter, u32::MAX)?,
+        envelopes: bodies(connection, &inbox)?,
+        inbox,
+    }))
+}
+
+fn ledger(connection: &Connection, id: i64) -> Result<Vec<LedgerRow>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT purpose, what, page, at, basis, inbox_id FROM consent WHERE contact_id = ?1 ORDER BY at, inbox_id",
+    )?;
+    let mut rows = statement.query([id])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(LedgerRow {
+            fact: consent_fact(row)?,
+            inbox_id: InboxId(row.get(5)?),
+        });
+    }
+    Ok(all)
+}
+
+fn actions(connection: &Connection, id: i64) -> Result<Vec<causeway_core::event::Action>, Fault> {
+    let docs: Vec<String> = connection
+        .prepare_cached("SELECT doc FROM action WHERE contact_id = ?1 ORDER BY id")?
+        .query_map([id], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    docs.iter().map(|doc| from_json(doc)).collect()
+}
+
+fn engagements(connection: &Connection, id: i64) -> Result<Vec<Engagement>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT kind, key, at, name, raw_at, count, score FROM engagement WHERE contact_id = ?1
+         ORDER BY at, kind, key",
+    )?;
+    let mut rows = statement.query([id])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let kind: EngagementKind = serde_json::from_value(Value::String(row.get(0)?))
+            .map_err(|_| Fault::Broken("the kind of an engagement"))?;
+        let ms: i64 = row.get(2)?;
+        all.push(Engagement {
+            kind,
+            key: row.get(1)?,
+            name: row.get(3)?,
+            at: (ms != contact::NO_TIME).then(|| at(ms)),
+            raw_at: row.get(4)?,
+            count: row.get(5)?,
+            score: row.get(6)?,
+        });
+    }
+    Ok(all)
+}
+
+/// What came, as it came: JSON as JSON, everything else as text.
+fn bodies(connection: &Connection, inbox: &[InboxId]) -> Result<Vec<Value>, Fault> {
+    let mut all = Vec::new();
+    for id in inbox {
+        if let Some(envelope) = envelope(connection, id.0)?.filter(|envelope| !envelope.body.is_empty()) {
+            let body = serde_json::from_slice(&envelope.body)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&envelope.body).into_owned()));
+            all.push(json!({ "inbox_id": id, "received_at": envelope.received_at.to_string(), "body": body }));
+        }
+    }
+    Ok(all)
+}

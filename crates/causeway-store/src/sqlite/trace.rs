@@ -1,0 +1,170 @@
+//! One record's whole way.
+
+use causeway_core::{
+    consent::ConsentFact,
+    id::{ActionId, ContactId, IdempotencyKey, InboxId, Name},
+    rules::Rules,
+    store::{AttemptRow, DeliveryTrace, Trace},
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    contact::consent_fact,
+    fault::Fault,
+    read::envelope,
+    rows::{DELIVERY_COLUMNS, at, delivery_row, from_json},
+    views::{INBOX_COLUMNS, inbox_row},
+};
+
+struct Event {
+    workspace: Name,
+    kind: String,
+    at_ms: i64,
+    contact: Option<i64>,
+    action: Option<i64>,
+    decision: Option<String>,
+    notes: Option<String>,
+    merged: Option<String>,
+}
+
+pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Result<Option<Trace>, Fault> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {INBOX_COLUMNS} FROM inbox i WHERE i.id = ?1"))?;
+    let mut rows = statement.query([id.0])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let inbox = inbox_row(row)?;
+    let (duplicate_of, key, has_body): (Option<i64>, [u8; 16], bool) = connection
+        .prepare_cached(
+            "SELECT duplicate_of, key, EXISTS (SELECT 1 FROM inbox_body WHERE id = inbox.id)
+             FROM inbox WHERE id = ?1",
+        )?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let event = event(connection, id.0)?;
+    let workspace = event
+        .as_ref()
+        .map_or_else(|| rules.workspace(&inbox.source, false), |event| event.workspace.clone());
+    let mut trace = Trace {
+        envelope: if has_body { envelope(connection, id.0)? } else { None },
+        duplicate_of: duplicate_of.map(InboxId),
+        deliveries: deliveries(connection, id, &workspace, &key)?,
+        workspace,
+        inbox,
+        event: None,
+        event_at: None,
+        decision: None,
+        notes: Vec::new(),
+        contact_id: None,
+        merged: Vec::new(),
+        action: None,
+        consent: Vec::new(),
+    };
+    if let Some(event) = event {
+        trace.event = Some(event.kind);
+        trace.event_at = Some(at(event.at_ms));
+        trace.decision = event.decision;
+        trace.contact_id = event.contact.map(ContactId);
+        if let Some(notes) = event.notes {
+            trace.notes = from_json(&notes)?;
+        }
+        if let Some(merged) = event.merged {
+            trace.merged = from_json(&merged)?;
+        }
+        if let Some(action) = event.action {
+            trace.action = connection
+                .prepare_cached("SELECT doc FROM action WHERE id = ?1")?
+                .query_row([action], |row| row.get::<_, String>(0))
+                .optional()?
+                .map(|doc| from_json(&doc).map(|doc| (ActionId(action), doc)))
+                .transpose()?;
+        }
+        if let Some(contact) = event.contact {
+            trace.consent = consent(connection, contact, id.0)?;
+        }
+    }
+    Ok(Some(trace))
+}
+
+fn event(connection: &Connection, id: i64) -> Result<Option<Event>, Fault> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT name.name, event.kind, at, contact_id, action_id, decision, notes, merged
+             FROM event JOIN name ON name.id = event.workspace_id WHERE inbox_id = ?1",
+        )?
+        .query_row([id], |row| {
+            Ok(Event {
+                workspace: row.get::<_, String>(0)?.into(),
+                kind: row.get(1)?,
+                at_ms: row.get(2)?,
+                contact: row.get(3)?,
+                action: row.get(4)?,
+                decision: row.get(5)?,
+                notes: row.get(6)?,
+                merged: row.get(7)?,
+            })
+        })
+        .optional()?)
+}
+
+fn consent(connection: &Connection, contact: i64, inbox: i64) -> Result<Vec<ConsentFact>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT purpose, what, page, at, basis FROM consent WHERE contact_id = ?1 AND inbox_id = ?2 ORDER BY at",
+    )?;
+    let mut rows = statement.query([contact, inbox])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(consent_fact(row)?);
+    }
+    Ok(all)
+}
+
+fn deliveries(
+    connection: &Connection,
+    id: InboxId,
+    workspace: &str,
+    key: &[u8],
+) -> Result<Vec<DeliveryTrace>, Fault> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN inbox i ON i.id = d.inbox_id
+         WHERE d.inbox_id = ?1 ORDER BY d.id"
+    ))?;
+    let mut rows = statement.query(params![id.0])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let delivery = delivery_row(row)?;
+        all.push(DeliveryTrace {
+            key: IdempotencyKey::derive(
+                workspace,
+                &delivery.source,
+                key,
+                &delivery.destination,
+                &delivery.kind,
+            ),
+            attempts: attempts(connection, delivery.id.0)?,
+            delivery,
+        });
+    }
+    Ok(all)
+}
+
+fn attempts(connection: &Connection, delivery: i64) -> Result<Vec<AttemptRow>, Fault> {
+    let attempts = connection
+        .prepare_cached(
+            "SELECT number, started_at, took_ms, outcome, reason, status, excerpt
+             FROM attempt WHERE delivery_id = ?1 ORDER BY seq",
+        )?
+        .query_map([delivery], |row| {
+            Ok(AttemptRow {
+                number: row.get(0)?,
+                started_at: at(row.get(1)?),
+                took_ms: row.get(2)?,
+                outcome: row.get(3)?,
+                reason: row.get(4)?,
+                status: row.get(5)?,
+                excerpt: row.get(6)?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(attempts)
+}

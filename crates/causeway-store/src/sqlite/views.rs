@@ -1,0 +1,180 @@
+//! What people look at. Every question is one snapshot on a connection that cannot write.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use causeway_core::{
+    clock::Timestamp,
+    contact::normal_email,
+    id::{ContactId, InboxId, Name},
+    store::{
+        Audit, ContactView, DeliveryFilter, DeliveryRow, InboxFilter, InboxRow, LaneState, Overview, StoreError,
+        StoreHealth, Trace, Views,
+    },
+};
+use rusqlite::{Connection, Row, params};
+
+use super::{
+    SqliteStore, audit,
+    commands::{delivery_where, inbox_where},
+    fault::Fault,
+    overview, person,
+    rows::{DELIVERY_COLUMNS, at, delivery_row, inbox_state, name},
+    schema, trace,
+};
+
+#[async_trait]
+impl Views for SqliteStore {
+    async fn overview(&self, _now: Timestamp) -> Result<Overview, StoreError> {
+        self.readers.read(overview::overview).await
+    }
+
+    async fn lanes(&self) -> Result<BTreeMap<Name, LaneState>, StoreError> {
+        self.readers.read(lanes).await
+    }
+
+    async fn deliveries(&self, filter: DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.readers
+            .read(move |connection| deliveries(connection, &filter, limit))
+            .await
+    }
+
+    async fn inbox(&self, filter: InboxFilter, limit: u32) -> Result<Vec<InboxRow>, StoreError> {
+        self.readers
+            .read(move |connection| inbox(connection, &filter, limit))
+            .await
+    }
+
+    async fn trace(&self, id: InboxId) -> Result<Option<Trace>, StoreError> {
+        let rules = self.rules();
+        self.readers
+            .read(move |connection| trace::trace(connection, &rules, id))
+            .await
+    }
+
+    async fn find_contacts(&self, value: &str) -> Result<Vec<ContactId>, StoreError> {
+        let value = value.trim().to_owned();
+        self.readers
+            .read(move |connection| find_contacts(connection, &value))
+            .await
+    }
+
+    async fn contact(&self, id: ContactId) -> Result<Option<ContactView>, StoreError> {
+        self.readers
+            .read(move |connection| person::contact(connection, id))
+            .await
+    }
+
+    async fn audit(&self) -> Result<Audit, StoreError> {
+        self.readers.read(audit::audit).await
+    }
+
+    async fn health(&self) -> Result<StoreHealth, StoreError> {
+        self.writer
+            .write(1, |tx| {
+                tx.connection
+                    .prepare_cached("UPDATE meta SET value = value + 1 WHERE key = 'pulse'")?
+                    .execute([])?;
+                Ok(())
+            })
+            .await?;
+        let size = |suffix: &str| {
+            let mut path = self.path.as_os_str().to_owned();
+            path.push(suffix);
+            std::fs::metadata(path).map_or(0, |file| file.len())
+        };
+        Ok(StoreHealth {
+            schema_version: schema::VERSION,
+            bytes: size("").saturating_add(size("-wal")),
+            free_bytes: fs4::available_space(&self.path).ok(),
+        })
+    }
+}
+
+/// Every destination that was ever named, with the state of its lane.
+pub(crate) fn lanes(connection: &Connection) -> Result<BTreeMap<Name, LaneState>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name.name, coalesce(lane.paused, 0), lane.halted
+         FROM name LEFT JOIN lane ON lane.destination_id = name.id WHERE name.kind = 'destination'",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut all = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let lane = LaneState {
+            paused: row.get(1)?,
+            halted: row.get(2)?,
+        };
+        all.insert(name(row, 0)?, lane);
+    }
+    Ok(all)
+}
+
+pub(crate) fn deliveries(
+    connection: &Connection,
+    filter: &DeliveryFilter,
+    limit: u32,
+) -> Result<Vec<DeliveryRow>, Fault> {
+    let chosen = delivery_where(filter, &[]);
+    let sql = format!(
+        "SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN inbox i ON i.id = d.inbox_id
+         WHERE {} ORDER BY d.id DESC LIMIT {limit}",
+        chosen.sql()
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(chosen.values.iter()))?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(delivery_row(row)?);
+    }
+    Ok(all)
+}
+
+pub(crate) const INBOX_COLUMNS: &str = "i.id, (SELECT name FROM name WHERE id = i.source_id), i.state, i.received_at,
+    i.processed_at, i.code, i.reason, i.bytes";
+
+pub(crate) fn inbox_row(row: &Row<'_>) -> Result<InboxRow, Fault> {
+    Ok(InboxRow {
+        id: InboxId(row.get(0)?),
+        source: name(row, 1)?,
+        state: inbox_state(super::rows::text(row, 2)?)?,
+        received_at: at(row.get(3)?),
+        processed_at: row.get::<_, Option<i64>>(4)?.map(at),
+        code: row.get(5)?,
+        reason: row.get(6)?,
+        bytes: row.get::<_, i64>(7)?.try_into().unwrap_or(0),
+    })
+}
+
+fn inbox(connection: &Connection, filter: &InboxFilter, limit: u32) -> Result<Vec<InboxRow>, Fault> {
+    let chosen = inbox_where(filter);
+    let sql = format!(
+        "SELECT {INBOX_COLUMNS} FROM inbox i WHERE {} ORDER BY i.id DESC LIMIT {limit}",
+        chosen.sql()
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(chosen.values.iter()))?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(inbox_row(row)?);
+    }
+    Ok(all)
+}
+
+/// Looks under every workspace, kind and namespace there is: each is one look into the index.
+fn find_contacts(connection: &Connection, value: &str) -> Result<Vec<ContactId>, Fault> {
+    let address = normal_email(value).unwrap_or_else(|| value.to_owned());
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT identity.contact_id
+         FROM name w CROSS JOIN name n CROSS JOIN identity
+         WHERE w.kind = 'workspace' AND n.kind = 'namespace' AND identity.workspace_id = w.id
+           AND identity.namespace_id = n.id
+           AND ((identity.kind = 'email' AND identity.value = ?1)
+                OR (identity.kind = 'contact_ref' AND identity.value = ?2)
+                OR (identity.kind = 'foreign_id' AND identity.value = ?2))
+         ORDER BY identity.contact_id",
+    )?;
+    let found = statement
+        .query_map(params![address, value], |row| row.get(0).map(ContactId))?
+        .collect::<Result<_, _>>()?;
+    Ok(found)
+}
