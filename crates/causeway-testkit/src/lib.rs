@@ -3,5 +3,7 @@
 pub mod builders;
 pub mod clock;
 pub mod destination_contract;
+pub mod failing_store;
 pub mod fake_api;
 pub mod rig;
+pub mod store_contract;

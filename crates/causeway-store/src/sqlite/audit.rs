@@ -38,7 +38,9 @@ pub(crate) fn audit(connection: &Connection) -> Result<Audit, Fault> {
         if is_source {
             audit.sources.insert(name, source(id, &counts, &inbox));
         } else {
-            audit.destinations.insert(name, destination(id, &counts, &delivery));
+            audit
+                .destinations
+                .insert(name, destination(id, &counts, &delivery));
         }
     }
     Ok(audit)

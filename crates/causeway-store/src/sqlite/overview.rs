@@ -30,8 +30,9 @@ pub(crate) fn overview(connection: &Connection) -> Result<Overview, Fault> {
 
 /// Number, whether it is a source, name.
 pub(crate) fn connectors(connection: &Connection) -> Result<Vec<(i64, bool, Name)>, Fault> {
-    let mut statement = connection
-        .prepare_cached("SELECT id, kind = 'source', name FROM name WHERE kind IN ('source', 'destination')")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT id, kind = 'source', name FROM name WHERE kind IN ('source', 'destination')",
+    )?;
     let mut rows = statement.query([])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
@@ -57,7 +58,10 @@ impl Counts {
     }
 
     fn find(&self, what: &str) -> Option<i64> {
-        self.0.iter().find(|(name, _)| name == what).map(|(_, value)| *value)
+        self.0
+            .iter()
+            .find(|(name, _)| name == what)
+            .map(|(_, value)| *value)
     }
 
     fn natural(&self, what: &str) -> u64 {

@@ -111,7 +111,9 @@ fn bodies(connection: &Connection, inbox: &[InboxId]) -> Result<Vec<Value>, Faul
         if let Some(envelope) = envelope(connection, id.0)?.filter(|envelope| !envelope.body.is_empty()) {
             let body = serde_json::from_slice(&envelope.body)
                 .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&envelope.body).into_owned()));
-            all.push(json!({ "inbox_id": id, "received_at": envelope.received_at.to_string(), "body": body }));
+            all.push(
+                json!({ "inbox_id": id, "received_at": envelope.received_at.to_string(), "body": body }),
+            );
         }
     }
     Ok(all)

@@ -42,11 +42,16 @@ pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Resu
         )?
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let event = event(connection, id.0)?;
-    let workspace = event
-        .as_ref()
-        .map_or_else(|| rules.workspace(&inbox.source, false), |event| event.workspace.clone());
+    let workspace = event.as_ref().map_or_else(
+        || rules.workspace(&inbox.source, false),
+        |event| event.workspace.clone(),
+    );
     let mut trace = Trace {
-        envelope: if has_body { envelope(connection, id.0)? } else { None },
+        envelope: if has_body {
+            envelope(connection, id.0)?
+        } else {
+            None
+        },
         duplicate_of: duplicate_of.map(InboxId),
         deliveries: deliveries(connection, id, &workspace, &key)?,
         workspace,

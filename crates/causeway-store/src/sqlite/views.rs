@@ -8,8 +8,8 @@ use causeway_core::{
     contact::normal_email,
     id::{ContactId, InboxId, Name},
     store::{
-        Audit, ContactView, DeliveryFilter, DeliveryRow, InboxFilter, InboxRow, LaneState, Overview, StoreError,
-        StoreHealth, Trace, Views,
+        Audit, ContactView, DeliveryFilter, DeliveryRow, InboxFilter, InboxRow, LaneState, Overview,
+        StoreError, StoreHealth, Trace, Views,
     },
 };
 use rusqlite::{Connection, Row, params};
@@ -129,7 +129,8 @@ pub(crate) fn deliveries(
     Ok(all)
 }
 
-pub(crate) const INBOX_COLUMNS: &str = "i.id, (SELECT name FROM name WHERE id = i.source_id), i.state, i.received_at,
+pub(crate) const INBOX_COLUMNS: &str =
+    "i.id, (SELECT name FROM name WHERE id = i.source_id), i.state, i.received_at,
     i.processed_at, i.code, i.reason, i.bytes";
 
 pub(crate) fn inbox_row(row: &Row<'_>) -> Result<InboxRow, Fault> {

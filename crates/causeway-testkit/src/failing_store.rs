@@ -1,0 +1,142 @@
+//! A store that fails at one call, before or after it was done: what the caller cannot tell apart.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use causeway_core::{
+    clock::Timestamp,
+    envelope::Envelope,
+    event::Decoded,
+    id::{ContactId, DeliveryId, InboxId},
+    rules::Rules,
+    store::{
+        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Processed, Pruned,
+        Retention, Store, StoreError,
+    },
+};
+
+/// When the call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fail {
+    /// Nothing was changed.
+    Before,
+    /// It was done, and the answer is lost.
+    After,
+}
+
+/// Fails at call number `at` (from 1), once. All other calls go through.
+pub struct FailingStore {
+    inner: Arc<dyn Store>,
+    at: u64,
+    fail: Fail,
+    calls: AtomicU64,
+}
+
+impl FailingStore {
+    pub fn new(inner: Arc<dyn Store>, at: u64, fail: Fail) -> Self {
+        Self {
+            inner,
+            at,
+            fail,
+            calls: AtomicU64::new(0),
+        }
+    }
+
+    /// Calls so far. A loop over `at` ends when a run needed fewer.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    async fn call<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let failed = || StoreError::Unavailable(format!("call {number} fails in this test"));
+        if number != self.at {
+            return call.await;
+        }
+        match self.fail {
+            Fail::Before => Err(failed()),
+            Fail::After => {
+                call.await?;
+                Err(failed())
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for FailingStore {
+    async fn set_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError> {
+        self.call(self.inner.set_rules(rules)).await
+    }
+
+    async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError> {
+        self.call(self.inner.accept(envelopes)).await
+    }
+
+    async fn fetch_new(&self, after: InboxId, limit: u32) -> Result<Vec<(InboxId, Envelope)>, StoreError> {
+        self.call(self.inner.fetch_new(after, limit)).await
+    }
+
+    async fn process(
+        &self,
+        batch: Vec<(InboxId, Decoded)>,
+        now: Timestamp,
+    ) -> Result<Vec<Processed>, StoreError> {
+        self.call(self.inner.process(batch, now)).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.call(self.inner.claim(claim)).await
+    }
+
+    async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {
+        self.call(self.inner.record(attempts)).await
+    }
+
+    async fn release(&self, deliveries: Vec<DeliveryId>, due_at: Timestamp) -> Result<(), StoreError> {
+        self.call(self.inner.release(deliveries, due_at)).await
+    }
+
+    async fn set_lane(&self, destination: &str, state: LaneState) -> Result<(), StoreError> {
+        self.call(self.inner.set_lane(destination, state)).await
+    }
+
+    async fn retry_deliveries(&self, filter: DeliveryFilter, now: Timestamp) -> Result<u64, StoreError> {
+        self.call(self.inner.retry_deliveries(filter, now)).await
+    }
+
+    async fn discard_deliveries(
+        &self,
+        filter: DeliveryFilter,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.call(self.inner.discard_deliveries(filter, reason, now))
+            .await
+    }
+
+    async fn replay(&self, filter: InboxFilter) -> Result<u64, StoreError> {
+        self.call(self.inner.replay(filter)).await
+    }
+
+    async fn erase(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError> {
+        self.call(self.inner.erase(contact, now)).await
+    }
+
+    async fn prune(&self, retention: Retention, now: Timestamp) -> Result<Pruned, StoreError> {
+        self.call(self.inner.prune(retention, now)).await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        self.call(self.inner.backup(to)).await
+    }
+}

@@ -1,0 +1,181 @@
+//! Invariant 2: nothing that arrived is lost, and nothing counts twice.
+
+use causeway_core::{
+    consent::What,
+    envelope::Meta,
+    event::{DeadCode, Decoded},
+    id::InboxId,
+    rules::DestinationRule,
+    store::{InboxFilter, InboxState},
+};
+
+use super::{Bench, Open};
+use crate::builders::{SOURCE, at, envelope, signed};
+
+async fn bench(open: Open) -> Bench {
+    Bench::new(open, vec![DestinationRule::new("crm")]).await
+}
+
+pub async fn a_message_is_accepted_once_however_often_it_comes(open: Open) {
+    let bench = bench(open).await;
+    let first = bench
+        .store()
+        .accept(vec![envelope(SOURCE, "a", at(0))])
+        .await
+        .unwrap();
+    assert!(!first[0].duplicate);
+    for seconds in 1..4 {
+        let mut repeat = envelope(SOURCE, "a", at(seconds));
+        repeat.body = "something else".into();
+        let again = bench.store().accept(vec![repeat]).await.unwrap();
+        assert!(again[0].duplicate);
+        assert_eq!(again[0].id, first[0].id);
+    }
+    // Another source has its own keys.
+    let other = bench
+        .store()
+        .accept(vec![envelope("form", "a", at(0))])
+        .await
+        .unwrap();
+    assert!(!other[0].duplicate);
+    assert_eq!(bench.store().fetch_new(InboxId(0), 10).await.unwrap().len(), 2);
+    bench.assert_balanced().await;
+}
+
+pub async fn a_repeat_within_one_batch_is_a_duplicate(open: Open) {
+    let bench = bench(open).await;
+    let batch = ["a", "b", "a"].map(|key| envelope(SOURCE, key, at(0)));
+    let accepted = bench.store().accept(batch.to_vec()).await.unwrap();
+    let duplicates: Vec<bool> = accepted.iter().map(|one| one.duplicate).collect();
+    assert_eq!(duplicates, [false, false, true]);
+    assert_eq!(accepted[2].id, accepted[0].id);
+    bench.assert_balanced().await;
+}
+
+pub async fn a_window_that_has_passed_makes_the_same_message_new(open: Open) {
+    let bench = bench(open).await;
+    let mut ids = Vec::new();
+    for (seconds, duplicate) in [(0, false), (10, true), (11, false), (12, true), (5, true)] {
+        let mut message = envelope(SOURCE, "form", at(seconds));
+        message.dedup_window_ms = Some(10_000);
+        let accepted = bench.store().accept(vec![message]).await.unwrap();
+        assert_eq!(accepted[0].duplicate, duplicate, "after {seconds} s");
+        ids.push(accepted[0].id);
+    }
+    assert_eq!(ids[1], ids[0]);
+    assert_ne!(ids[2], ids[0]);
+    assert_eq!(ids[3], ids[2]);
+    bench.assert_balanced().await;
+}
+
+pub async fn what_waits_is_fetched_in_the_order_of_acceptance(open: Open) {
+    let bench = bench(open).await;
+    let mut accepted = Vec::new();
+    for number in 0..10 {
+        let source = if number % 3 == 0 { "form" } else { SOURCE };
+        let message = envelope(source, &number.to_string(), at(100 - number));
+        accepted.push(bench.store().accept(vec![message]).await.unwrap()[0].id);
+    }
+    let mut fetched = Vec::new();
+    let mut after = InboxId(0);
+    loop {
+        let rows = bench.store().fetch_new(after, 3).await.unwrap();
+        let Some(last) = rows.last() else { break };
+        after = last.0;
+        fetched.extend(rows.into_iter().map(|(id, _)| id));
+    }
+    assert_eq!(fetched, accepted);
+}
+
+pub async fn an_envelope_comes_back_as_it_came(open: Open) {
+    let mut bench = bench(open).await;
+    let mut message = envelope(SOURCE, "a", at(0));
+    message.dedup_window_ms = Some(1_000);
+    message.body = vec![0, 255, 10, 13].into();
+    message.meta = Meta {
+        content_type: Some("application/json".to_owned()),
+        deaths: Some(3),
+        ..Meta::default()
+    };
+    let id = bench.store().accept(vec![message.clone()]).await.unwrap()[0].id;
+    bench.reopen().await;
+    let fetched = bench.store().fetch_new(InboxId(0), 10).await.unwrap();
+    assert_eq!(fetched, [(id, message.clone())]);
+    let trace = bench.store().trace(id).await.unwrap().unwrap();
+    assert_eq!(trace.envelope, Some(message));
+}
+
+pub async fn a_dead_row_keeps_its_code_and_is_replayed(open: Open) {
+    let mut bench = bench(open).await;
+    let dead = Decoded::Dead {
+        code: DeadCode::KeyMissing,
+        reason: "no such key".to_owned(),
+    };
+    let (id, processed) = bench.take_from(SOURCE, dead, 0).await;
+    assert_eq!(processed.state, InboxState::Dead);
+    let filter = InboxFilter {
+        state: Some(InboxState::Dead),
+        code: Some(DeadCode::KeyMissing),
+        ..InboxFilter::default()
+    };
+    let listed = bench.store().inbox(filter.clone(), 10).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].reason.as_deref(), Some("no such key"));
+    let other = InboxFilter {
+        code: Some(DeadCode::Malformed),
+        ..InboxFilter::default()
+    };
+    assert_eq!(bench.store().replay(other).await.unwrap(), 0);
+    assert_eq!(bench.store().replay(filter).await.unwrap(), 1);
+    assert_eq!(bench.store().fetch_new(InboxId(0), 10).await.unwrap()[0].0, id);
+    let event = signed("ada", "1", What::OptIn, at(0));
+    let done = vec![(id, Decoded::Event(Box::new(event)))];
+    let processed = bench.store().process(done, at(1)).await.unwrap();
+    assert_eq!(processed[0].state, InboxState::Done);
+    assert_eq!(bench.deliver_all("crm", 2).await, [id]);
+    bench.assert_balanced().await;
+}
+
+pub async fn a_skipped_row_keeps_its_reason(open: Open) {
+    let mut bench = bench(open).await;
+    let skip = Decoded::Skip {
+        reason: "a staff account".to_owned(),
+    };
+    let (id, processed) = bench.take_from(SOURCE, skip, 0).await;
+    assert_eq!(processed.state, InboxState::Skipped);
+    let trace = bench.store().trace(id).await.unwrap().unwrap();
+    assert_eq!(trace.inbox.reason.as_deref(), Some("a staff account"));
+    assert_eq!(trace.inbox.processed_at, Some(at(0)));
+    bench.assert_balanced().await;
+}
+
+pub async fn a_row_is_processed_once(open: Open) {
+    let mut bench = bench(open).await;
+    let event = signed("ada", "1", What::OptIn, at(0));
+    let id = bench.take(event.clone(), 0).await;
+    let again = vec![(id, Decoded::Event(Box::new(event)))];
+    assert_eq!(bench.store().process(again, at(1)).await.unwrap(), []);
+    assert_eq!(bench.deliver_all("crm", 2).await, [id]);
+    bench.assert_balanced().await;
+}
+
+pub async fn accepted_rows_survive_a_reopening(open: Open) {
+    let mut bench = bench(open).await;
+    let accepted = bench
+        .store()
+        .accept(vec![envelope(SOURCE, "a", at(0))])
+        .await
+        .unwrap();
+    bench.reopen().await;
+    assert_eq!(
+        bench.store().fetch_new(InboxId(0), 10).await.unwrap()[0].0,
+        accepted[0].id
+    );
+    let again = bench
+        .store()
+        .accept(vec![envelope(SOURCE, "a", at(1))])
+        .await
+        .unwrap();
+    assert!(again[0].duplicate);
+    bench.assert_balanced().await;
+}

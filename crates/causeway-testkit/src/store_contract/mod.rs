@@ -1,0 +1,85 @@
+//! What every store must do. A store's own crate runs all of it by [`store_contract!`](crate::store_contract!).
+
+mod bench;
+pub mod books;
+pub mod deliver;
+pub mod inbox;
+pub mod people;
+
+pub use bench::{Bench, Open, Stored, opener};
+
+/// Makes one test per case. `$open` is a function from the name of a database to a future of
+/// `Arc<dyn Stored>`; the same name opens the same database again.
+#[macro_export]
+macro_rules! store_contract {
+    ($open:expr) => {
+        $crate::store_contract! { @ $open,
+            inbox: [
+                a_message_is_accepted_once_however_often_it_comes,
+                a_repeat_within_one_batch_is_a_duplicate,
+                a_window_that_has_passed_makes_the_same_message_new,
+                what_waits_is_fetched_in_the_order_of_acceptance,
+                an_envelope_comes_back_as_it_came,
+                a_dead_row_keeps_its_code_and_is_replayed,
+                a_skipped_row_keeps_its_reason,
+                a_row_is_processed_once,
+                accepted_rows_survive_a_reopening,
+            ],
+            deliver: [
+                a_delivery_goes_out_with_what_is_known_when_it_is_claimed,
+                a_lease_that_ran_out_is_claimed_again,
+                a_leased_delivery_is_not_claimed_twice,
+                leases_end_with_the_process,
+                what_is_released_is_due_when_asked,
+                an_idempotency_key_stays_over_retries_and_reopenings,
+                deliveries_of_one_contact_go_out_one_after_the_other,
+                contacts_do_not_wait_for_each_other,
+                after_enough_failures_the_next_one_passes,
+                an_unordered_destination_gets_all_at_once,
+                of_several_that_wait_the_newest_is_sent,
+                a_withdrawal_is_never_superseded,
+                consent_is_asked_again_when_it_is_claimed,
+                a_lane_that_stands_still_hands_out_nothing,
+                a_dead_delivery_is_retried_with_a_fresh_schedule,
+                what_is_discarded_lets_the_next_one_go,
+                a_halted_attempt_costs_nothing,
+                one_destination_does_not_hold_up_another,
+            ],
+            people: [
+                the_order_of_arrival_does_not_matter,
+                two_contacts_that_share_an_identity_become_one,
+                a_merge_keeps_the_order_of_deliveries,
+                workspaces_with_the_same_people_never_touch,
+                test_actions_live_apart,
+                a_confirmation_on_a_page_counts_once_the_page_is_ours,
+                new_rules_may_make_a_page_ours,
+                an_action_that_comes_again_is_joined,
+                a_stage_that_delivers_nothing_does_not_make_the_action_known,
+                engagements_keep_the_greater_figures,
+                an_erased_person_leaves_nothing_and_does_not_come_back,
+                a_withdrawal_follows_when_consent_ends,
+            ],
+            books: [
+                the_books_balance_after_everything,
+                the_overview_counts_as_the_books_do,
+                pruning_keeps_the_newest_delivered_and_the_books,
+                a_trace_tells_the_whole_way,
+                gaps_in_action_ids_are_told,
+                a_backup_opens_as_a_store_and_replaces_nothing,
+            ],
+        }
+    };
+    (@ $open:expr, $($group:ident: [$($case:ident,)*],)*) => {$(
+        mod $group {
+            #[expect(unused_imports, reason = "whatever the opening expression needs")]
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let open = $crate::store_contract::opener($open);
+                    $crate::store_contract::$group::$case(open).await;
+                }
+            )*
+        }
+    )*};
+}

@@ -1,0 +1,371 @@
+//! Invariants 3 and 4: a contact does not depend on the order of what came; workspaces never touch.
+
+use causeway_core::{
+    consent::What,
+    contact::Contact,
+    event::{Decoded, Engagement, EngagementKind, Event},
+    id::InboxId,
+    rules::{DestinationRule, sandbox_of},
+    store::{InboxState, Processed},
+};
+
+use super::{Bench, Open, bench::inbox_ids};
+use crate::builders::{
+    INSTANCE, OWN_ORG, SOURCE, add_source, at, contact_ref, email, envelope, page, rules, signed, status,
+    synced,
+};
+
+async fn bench(open: Open) -> Bench {
+    Bench::new(open, vec![DestinationRule::new("crm")]).await
+}
+
+/// What must be the same in whatever order the messages came.
+fn essence(contact: &Contact) -> serde_json::Value {
+    serde_json::to_value(contact).unwrap()
+}
+
+pub async fn the_order_of_arrival_does_not_matter(open: Open) {
+    let mut late = signed("ada", "1", What::OptInPending, at(10));
+    late.fields.insert("city".to_owned(), "Bern".into());
+    let mut by_reference = status("ada", What::DoubleOptIn, at(12));
+    by_reference.identities = vec![contact_ref("ref-ada")];
+    let messages = [
+        late,
+        synced("ada", &[("city", "Chur"), ("firstName", "Ada L")], at(5)),
+        by_reference,
+        status("ada", What::Unsubscribed, at(11)),
+    ];
+    let mut expected = None;
+    for (number, order) in permutations(messages.len()).into_iter().enumerate() {
+        let rules = rules(vec![DestinationRule::new("crm")]);
+        let mut bench = Bench::with_rules(open.clone(), &format!("order-{number}"), rules).await;
+        for (seconds, index) in (20..).zip(&order) {
+            bench.take(messages[*index].clone(), seconds).await;
+        }
+        let person = bench.person("ada").await;
+        let found = (
+            essence(&person.contact),
+            person.identities,
+            person.standing,
+            person.actions.len(),
+        );
+        assert_eq!(
+            expected.get_or_insert_with(|| found.clone()),
+            &found,
+            "in the order {order:?}"
+        );
+        bench.assert_balanced().await;
+    }
+}
+
+fn permutations(count: usize) -> Vec<Vec<usize>> {
+    let mut all = vec![Vec::new()];
+    for item in 0..count {
+        all = all
+            .into_iter()
+            .flat_map(|order: Vec<usize>| {
+                (0..=order.len()).map(move |place| {
+                    let mut longer = order.clone();
+                    longer.insert(place, item);
+                    longer
+                })
+            })
+            .collect();
+    }
+    all
+}
+
+pub async fn two_contacts_that_share_an_identity_become_one(open: Open) {
+    let mut bench = bench(open).await;
+    let first = bench.take(synced("ada", &[("city", "Bern")], at(0)), 0).await;
+    let mut by_reference = status("ada", What::OptIn, at(1));
+    by_reference.identities = vec![contact_ref("ref-ada")];
+    let second = bench.take(by_reference, 1).await;
+    let apart = bench
+        .store()
+        .trace(second)
+        .await
+        .unwrap()
+        .unwrap()
+        .contact_id
+        .unwrap();
+    let third = bench.take(signed("ada", "1", What::OptIn, at(2)), 2).await;
+    let person = bench.person("ada").await;
+    let merged = bench.store().trace(third).await.unwrap().unwrap();
+    assert_eq!(merged.merged, [apart]);
+    assert_eq!(merged.contact_id, Some(person.id));
+    assert_eq!(person.inbox, [first, second, third]);
+    assert_eq!(person.identities.len(), 2);
+    assert_eq!(person.contact.text("city"), Some("Bern"));
+    assert_eq!(person.ledger.len(), 2);
+    // The number of the one that went leads to the one that stayed.
+    assert_eq!(bench.store().contact(apart).await.unwrap().unwrap().id, person.id);
+    bench.assert_balanced().await;
+}
+
+pub async fn a_merge_keeps_the_order_of_deliveries(open: Open) {
+    let mut bench = bench(open).await;
+    let mut by_address = signed("ada", "1", What::OptIn, at(0));
+    by_address.identities = vec![email("ada")];
+    let mut by_reference = signed("ada", "2", What::OptIn, at(1));
+    by_reference.identities = vec![contact_ref("ref-ada")];
+    let first = bench.take(by_address, 0).await;
+    let second = bench.take(by_reference, 1).await;
+    let third = bench.take(signed("ada", "3", What::OptIn, at(2)), 2).await;
+    for expected in [first, second, third] {
+        let claimed = bench.claim("crm", 3).await.deliveries;
+        assert_eq!(inbox_ids(&claimed), [expected]);
+        bench
+            .end(&claimed[0], causeway_core::delivery::Next::Delivered, 3)
+            .await;
+    }
+    bench.assert_balanced().await;
+}
+
+pub async fn workspaces_with_the_same_people_never_touch(open: Open) {
+    let mut both = rules(vec![DestinationRule::new("crm")]);
+    add_source(&mut both, "other-queue", "other");
+    let mut other = DestinationRule::new("other-crm");
+    other.workspace = "other".into();
+    both.destinations.insert(other.name.clone(), other.into());
+    let mut bench = Bench::with_rules(open, "store", both).await;
+    let ours = bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    let mut event = signed("ada", "1", What::Unsubscribed, at(1));
+    event.fields.insert("city".to_owned(), "Chur".into());
+    bench
+        .take_from("other-queue", Decoded::Event(Box::new(event)), 1)
+        .await;
+    assert_eq!(bench.deliver_all("crm", 2).await, [ours]);
+    assert_eq!(bench.deliver_all("other-crm", 2).await, []);
+    let found = bench.store().find_contacts("ada@example.org").await.unwrap();
+    assert_eq!(found.len(), 2);
+    for (id, workspace, subscribed, city) in [
+        (found[0], "default", true, None),
+        (found[1], "other", false, Some("Chur")),
+    ] {
+        let person = bench.store().contact(id).await.unwrap().unwrap();
+        assert_eq!(&*person.workspace, workspace);
+        assert_eq!(person.standing["email"].is_subscribed(), subscribed);
+        assert_eq!(person.contact.text("city"), city);
+        assert_eq!(person.actions.len(), 1);
+    }
+    bench.store().erase(found[1], at(3)).await.unwrap();
+    let again = bench.take(signed("ada", "2", What::OptIn, at(4)), 4).await;
+    assert_eq!(bench.deliver_all("crm", 5).await, [again]);
+    bench.assert_balanced().await;
+}
+
+pub async fn test_actions_live_apart(open: Open) {
+    let mut sandbox = DestinationRule::new("sandbox");
+    sandbox.sandbox = true;
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm"), sandbox]).await;
+    let mut event = signed("ada", "1", What::OptIn, at(0));
+    event.testing = true;
+    let id = bench.take(event, 0).await;
+    assert_eq!(bench.deliver_all("crm", 1).await, []);
+    assert_eq!(bench.deliver_all("sandbox", 1).await, [id]);
+    assert_eq!(bench.person("ada").await.workspace, sandbox_of("default"));
+}
+
+/// Somebody confirmed in a mail of the organisation that owns page 7, and nobody knows yet who that is.
+async fn confirmed_on_page_seven(bench: &mut Bench) -> InboxId {
+    bench.take(signed("ada", "1", What::OptInPending, at(0)), 0).await;
+    let what = What::DoubleOptInOnPage {
+        page: format!("{INSTANCE}/7"),
+    };
+    let id = bench.take(status("ada", what, at(1)), 1).await;
+    assert_eq!(bench.deliver_all("crm", 2).await, []);
+    id
+}
+
+pub async fn a_confirmation_on_a_page_counts_once_the_page_is_ours(open: Open) {
+    let mut bench = bench(open).await;
+    let id = confirmed_on_page_seven(&mut bench).await;
+    let mut teaches = Event::new(
+        causeway_core::event::EventKind::CampaignUpdated,
+        INSTANCE.into(),
+        at(3),
+    );
+    teaches.page = Some(page("7", Some(OWN_ORG)));
+    bench.take(teaches, 3).await;
+    assert_eq!(bench.deliver_all("crm", 4).await, [id]);
+    assert!(bench.person("ada").await.standing["email"].is_subscribed());
+    bench.assert_balanced().await;
+    bench.reopen().await;
+    let next = bench.take(signed("ada", "2", What::NotAsked, at(5)), 5).await;
+    assert_eq!(bench.deliver_all("crm", 6).await, [next]);
+}
+
+pub async fn new_rules_may_make_a_page_ours(open: Open) {
+    let mut bench = bench(open).await;
+    let id = confirmed_on_page_seven(&mut bench).await;
+    let mut teaches = Event::new(
+        causeway_core::event::EventKind::CampaignUpdated,
+        INSTANCE.into(),
+        at(3),
+    );
+    teaches.page = Some(page("7", Some("99")));
+    bench.take(teaches, 3).await;
+    assert_eq!(bench.deliver_all("crm", 4).await, []);
+    let mut changed = rules(vec![DestinationRule::new("crm")]);
+    for source in changed.sources.values_mut() {
+        source.own_orgs.insert("99".to_owned());
+    }
+    bench.set_rules(changed).await;
+    assert_eq!(bench.deliver_all("crm", 5).await, [id]);
+    bench.assert_balanced().await;
+}
+
+pub async fn an_action_that_comes_again_is_joined(open: Open) {
+    let mut copies = [1, 2].map(|number| {
+        let mut event = signed("ada", "1", What::OptIn, at(0));
+        let action = event.action.as_mut().unwrap();
+        action
+            .custom_fields
+            .insert(format!("only{number}"), number.into());
+        action.custom_fields.insert("both".to_owned(), number.into());
+        action.with_consent = number == 1;
+        event
+    });
+    let mut expected = None;
+    for name in ["forth", "back"] {
+        let rules = rules(vec![DestinationRule::new("crm")]);
+        let mut bench = Bench::with_rules(open.clone(), name, rules).await;
+        let first = bench.take(copies[0].clone(), 0).await;
+        bench.take(copies[1].clone(), 1).await;
+        // Nothing new about the person: the action is not told again.
+        let mut sent = bench.deliver_all("crm", 2).await;
+        sent.retain(|id| *id == first);
+        assert_eq!(sent, [first]);
+        let actions = bench.person("ada").await.actions;
+        assert_eq!(actions.len(), 1);
+        assert_eq!(actions[0].custom_fields.len(), 3);
+        assert_eq!(
+            expected.get_or_insert_with(|| actions.clone()),
+            &actions,
+            "{name}"
+        );
+        copies.reverse();
+    }
+}
+
+pub async fn a_stage_that_delivers_nothing_does_not_make_the_action_known(open: Open) {
+    let mut bench = bench(open).await;
+    let mut stage = signed("ada", "1", What::OptIn, at(0));
+    stage.deliver = false;
+    bench.take(stage, 0).await;
+    assert_eq!(bench.deliver_all("crm", 1).await, []);
+    let told = bench.take(signed("ada", "1", What::OptIn, at(0)), 2).await;
+    let claimed = bench.claim("crm", 3).await.deliveries;
+    assert_eq!(inbox_ids(&claimed), [told]);
+    assert_eq!(claimed[0].record.kind, causeway_core::delivery::Kind::Record);
+}
+
+pub async fn engagements_keep_the_greater_figures(open: Open) {
+    let opened = |key: &str, count, score, seconds: Option<i64>| Engagement {
+        kind: EngagementKind::EmailOpen,
+        key: key.to_owned(),
+        name: None,
+        at: seconds.map(at),
+        raw_at: None,
+        count,
+        score,
+    };
+    let mut bench = bench(open).await;
+    for engagements in [
+        vec![opened("a", Some(3), None, Some(1)), opened("b", None, None, None)],
+        vec![
+            opened("a", Some(2), Some(0.5), Some(1)),
+            opened("a", Some(1), None, Some(2)),
+        ],
+    ] {
+        let mut event = synced("ada", &[("city", "Bern")], at(0));
+        event.engagements = engagements;
+        bench.take(event, 0).await;
+    }
+    let mut kept = bench.person("ada").await.engagements;
+    kept.sort_by_key(|engagement| (engagement.key.clone(), engagement.at));
+    let expected = [
+        opened("a", Some(3), Some(0.5), Some(1)),
+        opened("a", Some(1), None, Some(2)),
+        opened("b", None, None, None),
+    ];
+    assert_eq!(kept, expected);
+}
+
+pub async fn an_erased_person_leaves_nothing_and_does_not_come_back(open: Open) {
+    let mut bench = bench(open).await;
+    let first = bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    bench.deliver_all("crm", 1).await;
+    bench.take(signed("ada", "2", What::OptIn, at(2)), 2).await;
+    let ben = bench.take(signed("ben", "3", What::OptIn, at(2)), 2).await;
+    let under_way = bench.claim("crm", 3).await.deliveries;
+    let person = bench.person("ada").await;
+    let erased = bench.store().erase(person.id, at(4)).await.unwrap();
+    assert_eq!(
+        (
+            erased.actions,
+            erased.consent,
+            erased.deliveries,
+            erased.envelopes
+        ),
+        (2, 2, 1, 2)
+    );
+    // What was on its way ends without leaving anything of the answer.
+    for delivery in &under_way {
+        bench
+            .end(delivery, causeway_core::delivery::Next::Delivered, 5)
+            .await;
+    }
+    assert_eq!(bench.store().find_contacts("ada@example.org").await.unwrap(), []);
+    assert!(bench.store().contact(person.id).await.unwrap().is_none());
+    let trace = bench.store().trace(first).await.unwrap().unwrap();
+    assert_eq!((trace.envelope, trace.contact_id), (None, None));
+    assert!(trace.action.is_none() && trace.consent.is_empty());
+    for delivery in &under_way {
+        let trace = bench
+            .store()
+            .trace(delivery.record.inbox_id)
+            .await
+            .unwrap()
+            .unwrap();
+        let is_ben = delivery.record.inbox_id == ben;
+        assert_eq!(trace.deliveries[0].attempts[0].excerpt.is_some(), is_ben);
+        assert_eq!(trace.deliveries[0].delivery.remote_id.is_some(), is_ben);
+    }
+    // By any identity, after a new start too.
+    bench.reopen().await;
+    let mut late = status("ada", What::OptIn, at(6));
+    late.identities = vec![contact_ref("ref-ada")];
+    let id = bench.take(late, 6).await;
+    let trace = bench.store().trace(id).await.unwrap().unwrap();
+    assert_eq!(trace.inbox.state, InboxState::Skipped);
+    assert!(trace.inbox.reason.unwrap().contains("erased"));
+    assert!(trace.envelope.is_none());
+    // A repeat of a message whose bytes are gone does not bring them back.
+    let again = bench
+        .store()
+        .accept(vec![envelope(SOURCE, "message 1", at(7))])
+        .await
+        .unwrap();
+    assert!(again[0].duplicate);
+    assert_eq!(bench.person("ben").await.actions.len(), 1);
+    bench.assert_balanced().await;
+}
+
+pub async fn a_withdrawal_follows_when_consent_ends(open: Open) {
+    let mut bench = bench(open).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    bench.deliver_all("crm", 1).await;
+    let mut no = status("ada", What::Unsubscribed, at(2));
+    // Whatever its stage says: who was given the person must hear it.
+    no.deliver = false;
+    let (id, processed): (_, Processed) = bench.take_from(SOURCE, Decoded::Event(Box::new(no)), 2).await;
+    assert_eq!(processed.planned.len(), 1);
+    let claimed = bench.claim("crm", 3).await.deliveries;
+    assert_eq!(inbox_ids(&claimed), [id]);
+    assert_eq!(claimed[0].record.kind, causeway_core::delivery::Kind::Withdrawal);
+    // Somebody who was never given to the destination is not told of.
+    bench.take(signed("ben", "2", What::OptIn, at(4)), 4).await;
+    bench.assert_balanced().await;
+}
