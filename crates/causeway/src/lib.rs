@@ -2,9 +2,12 @@
 //!
 //! `cli` and `web` call `engine` and the store; `engine` knows neither.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
+mod demo;
 pub mod engine;
+pub mod hub;
 pub mod sources;
 pub mod telemetry;
 pub mod web;

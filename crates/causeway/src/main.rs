@@ -1,2 +1,8 @@
-//! The program.
-fn main() {}
+//! The program: see `causeway --help`.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    causeway::cli::run().await
+}

@@ -45,6 +45,12 @@ struct DestinationReason {
 struct Answer {
     source: String,
     status: u16,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Why {
+    reason: &'static str,
 }
 
 type Seconds = Gauge<f64, AtomicU64>;
@@ -55,6 +61,8 @@ pub struct Metrics {
     accepted: Family<Source, Counter>,
     duplicates: Family<Source, Counter>,
     answered: Family<Answer, Counter>,
+    answer_time: Histogram,
+    broken: Family<Why, Counter>,
     processed: Family<SourceWord, Counter>,
     lag: Family<Source, Seconds>,
     commit: Histogram,
@@ -112,6 +120,7 @@ impl Metrics {
         let accepted = figure!("accepted", "Messages made durable, repeats included");
         let duplicates = figure!("duplicates", "Messages recognised as repeats");
         let answered = figure!("ingest_answers", "Answers of the HTTP listener");
+        let broken = figure!("ingest_broken_connections", "Connections to the listener that ended badly");
         let processed = figure!("processed", "Inbox rows processed, by the state they ended in");
         let delivered = figure!("delivered", "Deliveries that the destination took");
         let retried = figure!("retried", "Attempts to be repeated");
@@ -150,6 +159,7 @@ impl Metrics {
             "From the event to its processing, of the last row",
             Family::default()
         );
+        let answer_time = seconds!("ingest_answer_duration", "From a request to its answer", histogram());
         let commit = seconds!(
             "commit_duration",
             "Making a batch of messages durable",
@@ -175,6 +185,8 @@ impl Metrics {
             accepted,
             duplicates,
             answered,
+            answer_time,
+            broken,
             processed,
             lag,
             commit,
@@ -212,13 +224,13 @@ impl Metrics {
         self.accepted.get_or_create(&label).inc();
     }
 
-    pub fn answered(&self, name: &str, status: u16) {
-        self.answered
-            .get_or_create(&Answer {
-                source: name.to_owned(),
-                status,
-            })
-            .inc();
+    pub fn ingest_answered(&self, name: &str, status: u16, reason: &'static str, took: Duration) {
+        self.answered.get_or_create(&Answer { source: name.to_owned(), status, reason }).inc();
+        self.answer_time.observe(took.as_secs_f64());
+    }
+
+    pub fn ingest_connection_broken(&self, reason: &'static str) {
+        self.broken.get_or_create(&Why { reason }).inc();
     }
 
     pub fn processed(&self, name: &Name, state: InboxState, lag_s: Option<f64>) {
@@ -390,5 +402,24 @@ impl Health for SourceHealth {
             what: name,
         };
         self.metrics.source_event.get_or_create(&label).inc();
+    }
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Writes the log to standard error. `CAUSEWAY_LOG` (`warn`, `causeway=debug`) overrides `level`.
+pub fn start_log(format: LogFormat, level: &str) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("CAUSEWAY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_target(false).init(),
+        LogFormat::Json => log.json().init(),
     }
 }

@@ -1,6 +1,6 @@
 //! Accept: makes envelopes durable, then tells `process`. Refuses when the disk is nearly full.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use causeway_core::{
@@ -17,7 +17,7 @@ pub struct Gateway(pub Arc<Engine>);
 #[async_trait]
 impl Accept for Gateway {
     async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError> {
-        if self.0.disk_is_low.load(Ordering::Relaxed) {
+        if self.0.disk_is_low() {
             return Err(StoreError::Unavailable(
                 "the disk is nearly full; free some space".to_owned(),
             ));

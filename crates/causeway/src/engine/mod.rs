@@ -46,6 +46,11 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Whether nothing is accepted for want of space.
+    pub fn disk_is_low(&self) -> bool {
+        self.disk_is_low.load(Ordering::Relaxed)
+    }
+
     /// Returns what was said before.
     fn set_disk_is_low(&self, low: bool) -> bool {
         self.disk_is_low.swap(low, Ordering::Relaxed)

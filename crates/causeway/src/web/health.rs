@@ -1,7 +1,7 @@
 //! What watches the program from outside: `/livez`, `/readyz`, `/metrics`. Holds no knowledge of its own: the
 //! answers come from whoever is handed in.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use axum::{
     Router,
@@ -27,10 +27,13 @@ pub struct Reason {
 #[derive(Clone)]
 pub struct Health {
     /// Why the program is not ready; empty when it is.
-    pub red: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
+    pub red: Arc<dyn Fn() -> Pending<Vec<Reason>> + Send + Sync>,
     /// The counters, in the text format of Prometheus.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub metrics: Arc<dyn Fn() -> Pending<String> + Send + Sync>,
 }
+
+/// An answer that has to be looked up.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl Health {
     /// `/livez`, `/readyz` and `/metrics`.
@@ -54,7 +57,7 @@ struct Ready {
 }
 
 async fn ready(State(health): State<Health>) -> Response {
-    let reasons = (health.red)();
+    let reasons = (health.red)().await;
     let status = if reasons.is_empty() {
         StatusCode::OK
     } else {
@@ -74,7 +77,7 @@ async fn ready(State(health): State<Health>) -> Response {
 }
 
 async fn metrics(State(health): State<Health>) -> Response {
-    let mut response = Response::new(Body::from((health.metrics)()));
+    let mut response = Response::new(Body::from((health.metrics)().await));
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),

@@ -6,7 +6,9 @@ pub mod health;
 pub mod ingest;
 mod secrets;
 mod serve;
+mod site;
 pub mod verify;
 
 pub use secrets::Secrets;
 pub use serve::{Limits, serve};
+pub use site::{Parts, start};

@@ -135,8 +135,11 @@ pub(super) async fn start_gated(toml: &str) -> Rig {
     .unwrap();
     let reasons = red.clone();
     let health = Health {
-        red: Arc::new(move || reasons.lock().unwrap().clone()),
-        metrics: Arc::new(|| "causeway_up 1\n".to_owned()),
+        red: Arc::new(move || {
+            let reasons = reasons.lock().unwrap().clone();
+            Box::pin(async move { reasons })
+        }),
+        metrics: Arc::new(|| Box::pin(async { "causeway_up 1\n".to_owned() })),
     };
     let limits = Limits {
         head_timeout: Duration::from_millis(400),

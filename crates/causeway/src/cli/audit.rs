@@ -1,0 +1,61 @@
+//! `causeway audit`
+
+use causeway_core::store::{Audit, DestinationBooks, SourceBooks, Views};
+
+use super::{
+    Failure,
+    context::{Context, say, say_json},
+};
+
+/// Counts every row and compares with what was counted when it was made. Every difference must be 0; gaps in Proca's
+/// action ids hint at messages that were lost before they came here.
+#[derive(clap::Args)]
+#[command(after_help = "Example: causeway audit --json | jq .destinations.crm.difference")]
+pub(super) struct Args {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let config = context.load()?;
+    let audit = context.open(&config).await?.audit().await?;
+    if args.json {
+        say_json(&audit)?;
+    } else {
+        print(&audit);
+    }
+    if balances(&audit) { Ok(()) } else { Err(Failure::Said) }
+}
+
+fn balances(audit: &Audit) -> bool {
+    audit.sources.values().all(|books| books.difference == 0)
+        && audit.destinations.values().all(|books| books.difference == 0)
+}
+
+fn print(audit: &Audit) {
+    say(&format!(
+        "{:<20} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
+        "source", "received", "new", "done", "skipped", "dead", "duplicate", "difference"
+    ));
+    for (name, SourceBooks { received, new, done, skipped, dead, duplicate, difference }) in &audit.sources {
+        say(&format!(
+            "{name:<20} {received:>10} {new:>10} {done:>10} {skipped:>10} {dead:>10} {duplicate:>10} {difference:>10}"
+        ));
+    }
+    say("");
+    say(&format!(
+        "{:<20} {:>10} {:>10} {:>10} {:>10} {:>10} {:>21}",
+        "destination", "planned", "waiting", "delivered", "skipped", "dead", "difference"
+    ));
+    for (name, DestinationBooks { planned, waiting, delivered, skipped, dead, difference }) in &audit.destinations {
+        say(&format!("{name:<20} {planned:>10} {waiting:>10} {delivered:>10} {skipped:>10} {dead:>10} {difference:>21}"));
+    }
+    if !audit.gaps.is_empty() {
+        say("\nAction ids that never came (other organisations' actions, or lost before they reached the queue):");
+        for gap in &audit.gaps {
+            say(&format!("  {}: {} to {}", gap.source, gap.from, gap.to));
+        }
+    }
+    say(if balances(audit) { "\nThe books balance." } else { "\nThe books do NOT balance: please report this with the figures above." });
+}

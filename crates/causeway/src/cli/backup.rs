@@ -1,0 +1,32 @@
+//! `causeway backup FILE`
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use causeway_core::store::Store;
+
+use super::{
+    Failure,
+    context::{Context, say},
+};
+
+/// Writes a consistent copy of the store to FILE, which must not exist. The hub may run. To restore: stop the hub, put the
+/// copy in place of causeway.db (and remove causeway.db-wal and causeway.db-shm), start it.
+#[derive(clap::Args)]
+#[command(after_help = "Example: causeway backup /backup/causeway-$(date +%F).db")]
+pub(super) struct Args {
+    file: PathBuf,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let config = context.load()?;
+    if args.file.exists() {
+        let text = format!("{} exists already; a backup never overwrites: give another name", args.file.display());
+        return Err(Failure::Usage(text));
+    }
+    let store = context.open(&config).await?;
+    store.backup(&args.file).await.with_context(|| format!("writing {}", args.file.display()))?;
+    let bytes = std::fs::metadata(&args.file).map(|file| file.len()).unwrap_or_default();
+    say(&format!("{} written, {bytes} bytes", args.file.display()));
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What commands share: the configuration, the store, printing, and how they fail.
+
+use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc};
+
+use causeway_store::SqliteStore;
+
+use crate::config::{Config, FileError};
+
+pub(super) struct Context {
+    pub config: PathBuf,
+}
+
+/// How a command fails: the exit code follows from which.
+pub(super) enum Failure {
+    /// Wrong usage: exit code 2.
+    Usage(String),
+    /// Wrong configuration, one line each: exit code 2.
+    Config(Vec<FileError>),
+    /// It was tried and did not work: exit code 1.
+    Failed(anyhow::Error),
+    /// Everything was said already: exit code 1.
+    Said,
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<causeway_core::store::StoreError> for Failure {
+    fn from(error: causeway_core::store::StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Failure {
+    pub(super) fn report(self) -> ExitCode {
+        match self {
+            Self::Usage(text) => {
+                complain(&format!("error: {text}"));
+                ExitCode::from(2)
+            }
+            Self::Config(errors) => {
+                for error in errors {
+                    complain(&format!("error: {error}"));
+                }
+                ExitCode::from(2)
+            }
+            Self::Failed(error) => {
+                complain(&format!("error: {error:#}"));
+                ExitCode::from(1)
+            }
+            Self::Said => ExitCode::from(1),
+        }
+    }
+}
+
+impl Context {
+    pub(super) fn load(&self) -> Result<Config, Failure> {
+        crate::config::load(&self.config).map_err(Failure::Config)
+    }
+
+    /// Opens the store beside a hub that may be running.
+    pub(super) async fn open(&self, config: &Config) -> Result<Arc<SqliteStore>, Failure> {
+        crate::hub::open_store(config, false).await.map_err(Failure::Failed)
+    }
+}
+
+/// Prints a line to standard output. A closed pipe (`| head`) is not a failure.
+pub(crate) fn say(line: &str) {
+    // Nobody is left to tell.
+    drop(writeln!(std::io::stdout().lock(), "{line}"));
+}
+
+/// Prints a line to standard error.
+pub(super) fn complain(line: &str) {
+    // Nobody is left to tell.
+    drop(writeln!(std::io::stderr().lock(), "{line}"));
+}
+
+/// Prints a value as JSON, for scripts.
+pub(super) fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Failed(error.into()))?;
+    say(&text);
+    Ok(())
+}

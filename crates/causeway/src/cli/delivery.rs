@@ -1,0 +1,170 @@
+//! `causeway delivery`: deliveries and the lanes they wait in.
+
+use causeway_core::{
+    clock::Clock,
+    id::{DeliveryId, Name},
+    store::{DeliveryFilter, LaneState, Store, Views},
+};
+use clap::{Subcommand, ValueEnum};
+
+use super::{
+    Failure,
+    context::{Context, say, say_json},
+};
+use crate::{clock::SystemClock, config::Config};
+
+#[derive(clap::Args)]
+#[command(after_help = "Example: causeway delivery list --state dead --destination crm\n         causeway delivery retry --destination crm --state dead\n         causeway delivery resume crm")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Lists deliveries, newest first.
+    #[command(after_help = "Example: causeway delivery list --state dead")]
+    List {
+        #[command(flatten)]
+        filter: Filter,
+        /// How many at most.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes dead deliveries due now, with a fresh retry schedule.
+    #[command(after_help = "Example: causeway delivery retry 17 18\n         causeway delivery retry --destination crm --reason 422")]
+    Retry {
+        #[command(flatten)]
+        filter: Filter,
+    },
+    /// Ends waiting or dead deliveries without sending them.
+    #[command(after_help = "Example: causeway delivery discard 17 --why 'entered by hand'")]
+    Discard {
+        #[command(flatten)]
+        filter: Filter,
+        /// Kept with the delivery and shown in its trace.
+        #[arg(long, default_value = "discarded by hand")]
+        why: String,
+    },
+    /// Stops sending to a destination; what comes for it waits.
+    #[command(after_help = "Example: causeway delivery pause crm")]
+    Pause { destination: String },
+    /// Sends again, after a pause or a halt.
+    #[command(after_help = "Example: causeway delivery resume crm")]
+    Resume { destination: String },
+}
+
+#[derive(clap::Args)]
+struct Filter {
+    /// Numbers of deliveries.
+    ids: Vec<i64>,
+    /// Only this destination's.
+    #[arg(long)]
+    destination: Option<String>,
+    /// Only those in this state.
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    /// Only those whose reason contains this text.
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum State {
+    Waiting,
+    Blocked,
+    Delivered,
+    Dead,
+    Skipped,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Blocked => "blocked",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl Filter {
+    fn is_empty(&self) -> bool {
+        self.ids.is_empty() && self.destination.is_none() && self.state.is_none() && self.reason.is_none()
+    }
+
+    fn rule(self, config: &Config) -> Result<DeliveryFilter, Failure> {
+        let destination = self.destination.map(|name| known(config, &name)).transpose()?;
+        Ok(DeliveryFilter {
+            ids: self.ids.into_iter().map(DeliveryId).collect(),
+            destination,
+            state: self.state.map(|state| state.as_str().to_owned()),
+            reason: self.reason,
+            ..DeliveryFilter::default()
+        })
+    }
+
+    /// For verbs that change things: no filter at all is more likely a slip than a wish.
+    fn required(self) -> Result<Self, Failure> {
+        if self.is_empty() {
+            let text = "say which: numbers of deliveries, --destination, --state or --reason";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        Ok(self)
+    }
+}
+
+/// The name of a configured destination, or an error that lists them.
+pub(super) fn known(config: &Config, name: &str) -> Result<Name, Failure> {
+    if let Some((name, _)) = config.destinations.get_key_value(name) {
+        return Ok(Name::clone(name));
+    }
+    let names: Vec<&str> = config.destinations.keys().map(|name| &**name).collect();
+    Err(Failure::Usage(format!("there is no destination {name:?}; the configuration has: {}", names.join(", "))))
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let config = context.load()?;
+    let store = context.open(&config).await?;
+    let now = SystemClock.now();
+    match args.verb {
+        Verb::List { filter, limit, json } => {
+            let rows = store.deliveries(filter.rule(&config)?, limit).await?;
+            if json {
+                return say_json(&rows);
+            }
+            say(&format!("{:>9} {:>9} {:<18} {:<11} {:<10} {:>8}  reason", "delivery", "record", "destination", "kind", "state", "attempts"));
+            for row in rows {
+                say(&format!(
+                    "{:>9} {:>9} {:<18} {:<11} {:<10} {:>8}  {}",
+                    row.id.0, row.inbox_id.0, row.destination, row.kind, row.state, row.attempts, row.reason.unwrap_or_default()
+                ));
+            }
+        }
+        Verb::Retry { filter } => {
+            let rows = store.retry_deliveries(filter.required()?.rule(&config)?, now).await?;
+            say(&format!("{rows} deliveries are due now"));
+        }
+        Verb::Discard { filter, why } => {
+            let rows = store.discard_deliveries(filter.required()?.rule(&config)?, &why, now).await?;
+            say(&format!("{rows} deliveries discarded"));
+        }
+        Verb::Pause { destination } => {
+            let name = known(&config, &destination)?;
+            let halted = store.lanes().await?.remove(&name).and_then(|state| state.halted);
+            store.set_lane(&name, LaneState { paused: true, halted }).await?;
+            say(&format!("{name} is paused; `causeway delivery resume {name}` sends again"));
+        }
+        Verb::Resume { destination } => {
+            let name = known(&config, &destination)?;
+            store.set_lane(&name, LaneState::default()).await?;
+            say(&format!("{name} sends again"));
+        }
+    }
+    Ok(())
+}

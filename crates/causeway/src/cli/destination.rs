@@ -1,0 +1,69 @@
+//! `causeway destination`
+
+use std::sync::Arc;
+
+use causeway_connect::{config::Context as ConnectContext, destination as kinds};
+use clap::Subcommand;
+
+use super::{
+    Failure,
+    context::{Context, say},
+    delivery::known,
+};
+use crate::clock::SystemClock;
+
+#[derive(clap::Args)]
+#[command(after_help = "Example: causeway destination kinds\n         causeway destination sample webhook >> causeway.toml")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Lists what can be delivered to.
+    #[command(after_help = "Example: causeway destination kinds")]
+    Kinds,
+    /// Prints a complete section for one kind, each key with unit and default.
+    #[command(after_help = "Example: causeway destination sample webhook >> causeway.toml")]
+    Sample { kind: String },
+    /// Makes the tables that a destination writes to, if they are missing. Never changes or drops one.
+    #[command(after_help = "Example: causeway destination create members-db")]
+    Create { destination: String },
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    match args.verb {
+        Verb::Kinds => {
+            for kind in kinds::KINDS {
+                say(&format!("{:<12} {}", kind.name, kind.summary));
+            }
+        }
+        Verb::Sample { kind } => {
+            let found = kinds::kind(&kind).ok_or_else(|| {
+                let names: Vec<&str> = kinds::KINDS.iter().map(|kind| kind.name).collect();
+                Failure::Usage(format!("there is no destination of kind {kind:?}; there are: {}", names.join(", ")))
+            })?;
+            say(found.sample.trim_end());
+        }
+        Verb::Create { destination } => create(context, &destination).await?,
+    }
+    Ok(())
+}
+
+async fn create(context: &Context, destination: &str) -> Result<(), Failure> {
+    let config = context.load()?;
+    let name = known(&config, destination)?;
+    let Some(destination) = config.destinations.get(&name) else { return Ok(()) };
+    let Some(create) = destination.kind.create else {
+        return Err(Failure::Usage(format!("{name} is a {}: it has no tables to make", destination.kind.name)));
+    };
+    let context = ConnectContext { name, clock: Arc::new(SystemClock), dir: config.dir.clone() };
+    for statement in (create.statements)(&context, &destination.table).map_err(|error| anyhow::anyhow!("{error}"))? {
+        say(&statement);
+    }
+    let run = (create.run)(&context, &destination.table).map_err(|error| anyhow::anyhow!("{error}"))?;
+    run.await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    say("Everything is there.");
+    Ok(())
+}

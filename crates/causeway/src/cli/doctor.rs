@@ -1,0 +1,67 @@
+//! `causeway doctor`: tries everything that the configuration names.
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_connect::config::Context as ConnectContext;
+use causeway_core::{clock::Clock, destination::CheckError, store::Views};
+
+use super::{
+    Failure,
+    context::{Context, say},
+};
+use crate::{clock::SystemClock, sources};
+
+/// Opens the store, asks the broker for each queue, and has each destination prove address and credentials. Takes no
+/// message and changes nothing anywhere.
+#[derive(clap::Args)]
+#[command(after_help = "Example: causeway doctor")]
+pub(super) struct Args {
+    /// Seconds to wait for each.
+    #[arg(long, default_value_t = 15)]
+    timeout: u64,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let config = context.load()?;
+    let timeout = Duration::from_secs(args.timeout);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut well = true;
+    say(&format!("ok    configuration {}", config.path.display()));
+
+    match context.open(&config).await {
+        Ok(store) => match store.health().await {
+            Ok(health) => say(&format!("ok    store {} ({} bytes)", config.store_path().display(), health.bytes)),
+            Err(error) => well = bad("store", &error.to_string()),
+        },
+        Err(Failure::Failed(error)) => well = bad("store", &format!("{error:#}")),
+        Err(other) => return Err(other),
+    }
+    for (name, source) in sources::fetchers(&config, &clock)? {
+        well &= told(&format!("source {name}"), tokio::time::timeout(timeout, source.check()).await, timeout);
+    }
+    for (name, destination) in &config.destinations {
+        let label = format!("destination {name}");
+        let context = ConnectContext { name: Arc::clone(name), clock: Arc::clone(&clock), dir: config.dir.clone() };
+        match (destination.kind.connect)(&context, &destination.table) {
+            Ok(connected) => well &= told(&label, tokio::time::timeout(timeout, connected.check()).await, timeout),
+            Err(error) => well = bad(&label, &error.to_string()),
+        }
+    }
+    if well { Ok(()) } else { Err(Failure::Said) }
+}
+
+fn told(label: &str, result: Result<Result<(), CheckError>, tokio::time::error::Elapsed>, timeout: Duration) -> bool {
+    match result {
+        Ok(Ok(())) => {
+            say(&format!("ok    {label}"));
+            true
+        }
+        Ok(Err(error)) => bad(label, &error.to_string()),
+        Err(_) => bad(label, &format!("no answer within {} s", timeout.as_secs())),
+    }
+}
+
+fn bad(label: &str, reason: &str) -> bool {
+    say(&format!("BAD   {label}: {reason}"));
+    false
+}

@@ -1,0 +1,101 @@
+//! The command line. One file a command; what they share (opening the configuration and the store, printing) is in `context`.
+
+mod audit;
+mod backup;
+mod config;
+mod contact;
+mod context;
+mod delivery;
+mod demo;
+mod destination;
+mod doctor;
+mod import;
+mod keys;
+mod send;
+mod serve;
+mod trace;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Carries people's actions and consent to where an organisation works with them.
+#[derive(Parser)]
+#[command(name = "causeway", version, about, max_term_width = 100, propagate_version = true)]
+#[command(after_help = "Example: causeway demo        (a whole hub with invented people, nothing to set up)\n         causeway serve       (your own, by causeway.toml)")]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, short, global = true, env = "CAUSEWAY_CONFIG", default_value = "causeway.toml", value_name = "FILE")]
+    config: PathBuf,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the hub: sources, engine, listener and console, until Ctrl-C or SIGTERM.
+    Serve(serve::Args),
+    /// Shows a whole hub at work, with invented people and a pretend CRM.
+    Demo(demo::Args),
+    /// Brings a file of messages or contacts in through a source.
+    Import(import::Args),
+    /// Checks the configuration, prints a sample of it or its JSON Schema.
+    Config(config::Args),
+    /// Tries everything the configuration names: store, broker, destinations.
+    Doctor(doctor::Args),
+    /// Takes one message through the real configuration.
+    Send(send::Args),
+    /// Tells a record's whole way.
+    Trace(trace::Args),
+    /// Proves that the books balance: received = delivered + waiting + dead + skipped.
+    Audit(audit::Args),
+    /// Writes a consistent copy of the store while the hub runs.
+    Backup(backup::Args),
+    /// Lists, retries and discards deliveries; pauses and resumes destinations.
+    Delivery(delivery::Args),
+    /// Shows, exports and erases a person.
+    Contact(contact::Args),
+    /// Lists the kinds of destinations, prints a sample of one, makes its tables.
+    Destination(destination::Args),
+    /// Makes and checks keys for encrypted personal data.
+    Keys(keys::Args),
+}
+
+pub(crate) use context::say;
+use context::Failure;
+
+/// 0 done, 1 failed, 2 wrong usage or configuration.
+pub async fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not failures.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            if error.print().is_err() {
+                return ExitCode::from(1);
+            }
+            return ExitCode::from(code);
+        }
+    };
+    let context = context::Context { config: cli.config };
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(&context, args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Import(args) => import::run(&context, args).await,
+        Command::Config(args) => config::run(&context, args),
+        Command::Doctor(args) => doctor::run(&context, args).await,
+        Command::Send(args) => send::run(&context, args).await,
+        Command::Trace(args) => trace::run(&context, args).await,
+        Command::Audit(args) => audit::run(&context, args).await,
+        Command::Backup(args) => backup::run(&context, args).await,
+        Command::Delivery(args) => delivery::run(&context, args).await,
+        Command::Contact(args) => contact::run(&context, args).await,
+        Command::Destination(args) => destination::run(&context, args).await,
+        Command::Keys(args) => keys::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

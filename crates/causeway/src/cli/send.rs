@@ -1,0 +1,169 @@
+//! `causeway send FILE`: one message through the real configuration.
+
+use std::{collections::BTreeMap, io::Read, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use causeway_connect::config::Context as ConnectContext;
+use causeway_core::{
+    clock::Clock,
+    delivery::Delivery,
+    envelope::{Envelope, Meta, digest},
+    event::Decoded,
+    id::{InboxId, Name},
+    store::{Store, Views},
+};
+
+use super::{
+    Failure,
+    context::{Context, say},
+    trace::print,
+};
+use crate::{clock::SystemClock, config::Config, sources};
+
+/// Takes one message, as a source would bring it, into the running hub, and tells what became of it. With `--dry-run`
+/// nothing is stored or sent: the exact requests that would be made are printed.
+#[derive(clap::Args)]
+#[command(after_help = "Example: causeway send samples/messages/petition.json --source proca --dry-run")]
+pub(super) struct Args {
+    /// The message; `-` reads it from standard input.
+    file: PathBuf,
+    /// The source whose rules read it; may be left out if there is only one.
+    #[arg(long)]
+    source: Option<String>,
+    /// Print what would be sent, send and store nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Seconds to wait for the deliveries to end.
+    #[arg(long, default_value_t = 30)]
+    wait: u64,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let config = context.load()?;
+    let source = source(&config, args.source.as_deref())?;
+    let body = read(&args.file)?;
+    let envelope = Envelope {
+        source: Name::clone(&source),
+        dedup: digest(&[&body]),
+        dedup_window_ms: None,
+        received_at: SystemClock.now(),
+        meta: Meta { content_type: content_type(&body), ..Meta::default() },
+        body: body.into(),
+    };
+    if args.dry_run {
+        return rehearse(context, &config, envelope).await;
+    }
+    let store = context.open(&config).await?;
+    let accepted = store.accept(vec![envelope]).await?;
+    let Some(accepted) = accepted.first() else { return Ok(()) };
+    if accepted.duplicate {
+        say(&format!("this message came before, as record {}; nothing is done again", accepted.id));
+    } else if !causeway_store::is_served(&config.store_path()) {
+        say(&format!("stored as record {}; the hub is not running: it waits for `causeway serve`", accepted.id));
+        return Ok(());
+    }
+    follow(&store, accepted.id, Duration::from_secs(args.wait)).await
+}
+
+fn source(config: &Config, name: Option<&str>) -> Result<Name, Failure> {
+    let names: Vec<&Name> = config.sources.keys().collect();
+    let found = match (name, names.as_slice()) {
+        (Some(name), _) => names.iter().copied().find(|known| &***known == name),
+        (None, [only]) => Some(*only),
+        (None, _) => None,
+    };
+    found.map(Name::clone).ok_or_else(|| {
+        let names: Vec<&str> = names.iter().map(|name| &***name).collect();
+        Failure::Usage(format!("say which source reads it with --source; the configuration has: {}", names.join(", ")))
+    })
+}
+
+fn read(file: &PathBuf) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().lock().read_to_end(&mut body).context("reading standard input")?;
+    } else {
+        body = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    }
+    Ok(body)
+}
+
+/// What a sender would have said; the decoders look at the body itself where it is missing.
+fn content_type(body: &[u8]) -> Option<String> {
+    let json = body.trim_ascii_start().first().is_some_and(|first| matches!(first, b'{' | b'['));
+    Some(if json { "application/json" } else { "application/x-www-form-urlencoded" }.to_owned())
+}
+
+/// Processes the message in a transaction that is taken back, and prints what the destinations would have been sent. There
+/// is no client on this way, so that it cannot send.
+async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Result<(), Failure> {
+    let decoders = sources::decoders(config)?;
+    let decoder = decoders.get(&envelope.source).ok_or_else(|| Failure::Usage("the source has no decoder".to_owned()))?;
+    let decoded = decoder.decode(&envelope);
+    match &decoded {
+        Decoded::Skip { reason } => {
+            say(&format!("understood, and left alone: {reason}"));
+            return Ok(());
+        }
+        Decoded::Dead { code, reason } => {
+            say(&format!("would be dead ({}): {reason}", code.as_str()));
+            return Err(Failure::Said);
+        }
+        Decoded::Event(event) => {
+            say(&format!("understood: {}, happened at {}", event.kind.as_str(), event.at));
+            event.notes.iter().for_each(|note| say(&format!("note: {note}")));
+        }
+    }
+    let store = context.open(config).await?;
+    let rehearsal = store.rehearse(envelope, decoded, SystemClock.now()).await?;
+    if let Some(decision) = &rehearsal.decision {
+        say(&format!("consent: {decision}"));
+    }
+    for (destination, reason) in &rehearsal.skipped {
+        say(&format!("\n→ {destination}: not sent: {reason}"));
+    }
+    let mut by_destination: BTreeMap<Name, Vec<Delivery>> = BTreeMap::new();
+    for (destination, delivery) in rehearsal.deliveries {
+        by_destination.entry(destination).or_default().push(delivery);
+    }
+    for (name, batch) in &by_destination {
+        preview(config, name, batch)?;
+    }
+    if by_destination.is_empty() && rehearsal.skipped.is_empty() {
+        say("no destination would be told");
+    }
+    Ok(())
+}
+
+fn preview(config: &Config, name: &Name, batch: &[Delivery]) -> Result<(), Failure> {
+    let Some(destination) = config.destinations.get(name) else { return Ok(()) };
+    let context = ConnectContext { name: Name::clone(name), clock: Arc::new(SystemClock), dir: config.dir.clone() };
+    let texts = (destination.kind.preview)(&context, &destination.table, batch)
+        .map_err(|error| anyhow::anyhow!("[destination.{name}]: {error}"))?;
+    for text in texts {
+        match text {
+            Ok(text) => say(&format!("\n→ {name} ({}) would be sent:\n{}", destination.kind.name, text.trim_end())),
+            Err(reason) => say(&format!("\n→ {name}: would be dead: {reason}")),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the record and its deliveries ended, and tells its way.
+async fn follow(store: &causeway_store::SqliteStore, id: InboxId, wait: Duration) -> Result<(), Failure> {
+    let deadline = tokio::time::Instant::now() + wait;
+    loop {
+        let trace = store.trace(id).await?.ok_or_else(|| Failure::Failed(anyhow::anyhow!("record {id} is gone")))?;
+        let open = trace.inbox.state == causeway_core::store::InboxState::New
+            || trace.deliveries.iter().any(|delivery| matches!(delivery.delivery.state.as_str(), "waiting" | "blocked"));
+        let tried = trace.deliveries.iter().all(|delivery| !delivery.attempts.is_empty());
+        if !open || tokio::time::Instant::now() >= deadline {
+            print(&trace, false);
+            if open && !tried {
+                say("It still waits; `causeway trace` tells later.");
+            }
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

@@ -1,0 +1,24 @@
+//! `causeway serve`
+
+use super::{Failure, context::Context};
+use crate::hub::{Hub, Options};
+
+/// Runs until Ctrl-C or SIGTERM, then finishes what is in flight (10 s at most). A second signal stops at once; nothing is
+/// lost either way. SIGHUP reads the keystores again and retries what could not be decrypted.
+#[derive(clap::Args)]
+#[command(after_help = "Example: causeway --config /etc/causeway.toml serve --log-format json")]
+pub(super) struct Args {
+    /// How to write the log to standard error: `text` or `json`.
+    #[arg(long, value_enum, default_value_t, env = "CAUSEWAY_LOG_FORMAT")]
+    log_format: crate::telemetry::LogFormat,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let config = context.load()?;
+    crate::telemetry::start_log(args.log_format, "info");
+    let hub = Hub::start(config, Options::default()).await?;
+    tracing::info!(listener = %hub.listener, console = %hub.console, "causeway runs: console http://{}/", hub.console);
+    let ended = hub.run_until_signal().await?;
+    tracing::info!(in_time = ended.in_time, "causeway stopped");
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! `causeway trace`: a record's whole way in the terminal.
+
+use causeway_core::{
+    id::{ContactId, InboxId},
+    store::{DeliveryTrace, InboxState, Trace, Views},
+};
+use causeway_store::SqliteStore;
+
+use super::{
+    Failure,
+    context::{Context, say, say_json},
+};
+
+/// Tells everything that happened to a record: when it came, what was understood, what was decided about consent, and each
+/// delivery with its attempts.
+#[derive(clap::Args)]
+#[command(after_help = "Example: causeway trace 4711\n         causeway trace --email jane@example.org")]
+pub(super) struct Args {
+    /// The number of the record, as the listener answered and the console shows it.
+    #[arg(required_unless_present = "email", conflicts_with = "email")]
+    id: Option<i64>,
+    /// All records that named the person with this address.
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    /// Show the message as it came (personal data!).
+    #[arg(long)]
+    body: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let config = context.load()?;
+    let store = context.open(&config).await?;
+    let ids = match (&args.id, &args.email) {
+        (Some(id), _) => vec![InboxId(*id)],
+        (None, Some(email)) => of_person(&store, email).await?,
+        (None, None) => Vec::new(),
+    };
+    let mut traces = Vec::new();
+    for id in ids {
+        let trace = store.trace(id).await?;
+        traces.push(trace.ok_or_else(|| Failure::Failed(anyhow::anyhow!("there is no record {id}")))?);
+    }
+    if args.json {
+        return say_json(&traces);
+    }
+    for trace in &traces {
+        print(trace, args.body);
+    }
+    Ok(())
+}
+
+async fn of_person(store: &SqliteStore, email: &str) -> Result<Vec<InboxId>, Failure> {
+    let contacts = find_person(store, email).await?;
+    let mut ids = Vec::new();
+    for contact in contacts {
+        ids.extend(store.contact(contact).await?.map(|view| view.inbox).unwrap_or_default());
+    }
+    Ok(ids)
+}
+
+/// The contacts that an address names; an error that says so when there are none.
+pub(super) async fn find_person(store: &SqliteStore, email: &str) -> Result<Vec<ContactId>, Failure> {
+    let value = causeway_core::contact::normal_email(email).unwrap_or_else(|| email.trim().to_owned());
+    let contacts = store.find_contacts(&value).await?;
+    if contacts.is_empty() {
+        return Err(Failure::Failed(anyhow::anyhow!("nobody is known by {email} (never seen, or erased)")));
+    }
+    Ok(contacts)
+}
+
+pub(super) fn print(trace: &Trace, with_body: bool) {
+    let inbox = &trace.inbox;
+    say(&format!("record {} from {} (workspace {})", inbox.id, inbox.source, trace.workspace));
+    say(&format!("  received   {}  {} bytes", inbox.received_at, inbox.bytes));
+    if with_body {
+        print_body(trace);
+    }
+    let reason = inbox.reason.as_deref().unwrap_or_default();
+    match inbox.state {
+        InboxState::New => say("  waits to be processed"),
+        InboxState::Done => {}
+        InboxState::Skipped => say(&format!("  skipped    {reason}")),
+        InboxState::Dead => say(&format!("  DEAD       {}: {reason}", inbox.code.as_deref().unwrap_or("?"))),
+        InboxState::Duplicate => {
+            let first = trace.duplicate_of.map_or_else(|| "an earlier one".to_owned(), |id| format!("record {id}"));
+            say(&format!("  duplicate  of {first}; nothing was done"));
+        }
+    }
+    if let (Some(event), Some(at)) = (&trace.event, trace.event_at) {
+        say(&format!("  understood {event}, happened at {at}"));
+    }
+    for note in &trace.notes {
+        say(&format!("  note       {note}"));
+    }
+    if let Some(contact) = trace.contact_id {
+        say(&format!("  contact    {contact}"));
+    }
+    for merged in &trace.merged {
+        say(&format!("  merged     contact {merged} turned out to be the same person"));
+    }
+    if let Some((_, action)) = &trace.action {
+        say(&format!("  action     {} {} at {}", action.action_type, action.external_id, action.created_at));
+    }
+    if let Some(decision) = &trace.decision {
+        say(&format!("  consent    {decision}"));
+    }
+    for delivery in &trace.deliveries {
+        print_delivery(delivery);
+    }
+    say("");
+}
+
+fn print_delivery(trace: &DeliveryTrace) {
+    let delivery = &trace.delivery;
+    let mut line = format!("  → {}: {} ({})", delivery.destination, delivery.state, delivery.kind);
+    if let Some(reason) = &delivery.reason {
+        line.push_str(&format!(": {reason}"));
+    }
+    if let Some(remote) = &delivery.remote_id {
+        line.push_str(&format!(", there it is {remote}"));
+    }
+    if let (Some(due), "waiting") = (delivery.due_at, delivery.state.as_str()) {
+        line.push_str(&format!(", due {due}"));
+    }
+    say(&line);
+    say(&format!("      delivery {}, key {}", delivery.id, trace.key));
+    for attempt in &trace.attempts {
+        let status = attempt.status.map(|status| format!(" {status}")).unwrap_or_default();
+        let reason = attempt.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        say(&format!(
+            "      attempt {} at {}, {} ms: {}{status}{reason}",
+            attempt.number, attempt.started_at, attempt.took_ms, attempt.outcome
+        ));
+    }
+}
+
+fn print_body(trace: &Trace) {
+    match &trace.envelope {
+        None => say("  the body is gone (pruned or erased)"),
+        Some(envelope) => {
+            if let Some(query) = &envelope.meta.query {
+                say(&format!("  query      {query}"));
+            }
+            for line in String::from_utf8_lossy(&envelope.body).lines() {
+                say(&format!("  | {line}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The JSON Schema of the configuration, made from the types that read it.
+
+use causeway_connect::destination;
+use schemars::{Schema, schema_for};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Hub, Http, RetentionConfig,
+    common::{Common, CommonSource},
+};
+use crate::sources;
+
+/// Draft 2020-12, for editors that complete and check TOML.
+pub fn schema() -> Value {
+    let mut definitions = Map::new();
+    let destinations: Vec<Value> = destination::KINDS
+        .iter()
+        .map(|kind| section(kind.name, kind.summary, schema_for!(Common), (kind.schema)(), &mut definitions))
+        .collect();
+    let sources: Vec<Value> = sources::kinds()
+        .into_iter()
+        .map(|kind| section(kind.name, kind.summary, schema_for!(CommonSource), (kind.schema)(), &mut definitions))
+        .collect();
+    let mut plain = |schema: Schema| lifted(schema, &mut definitions);
+    let (hub, http, retention) =
+        (plain(schema_for!(Hub)), plain(schema_for!(Http)), plain(schema_for!(RetentionConfig)));
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Causeway configuration",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "hub": hub, "http": http, "retention": retention,
+            "source": { "type": "object", "additionalProperties": { "oneOf": sources } },
+            "destination": { "type": "object", "additionalProperties": { "oneOf": destinations } },
+        },
+        "$defs": definitions,
+    })
+}
+
+/// One kind's section: the shared keys and its own, in one object, with `kind` fixed.
+fn section(name: &str, summary: &str, shared: Schema, own: Schema, definitions: &mut Map<String, Value>) -> Value {
+    let mut section = lifted(shared, definitions);
+    let own = lifted(own, definitions);
+    let Some(object) = section.as_object_mut() else { return section };
+    for key in ["properties", "required"] {
+        match (object.get_mut(key), own.get(key)) {
+            (Some(Value::Object(to)), Some(Value::Object(from))) => to.extend(from.clone()),
+            (Some(Value::Array(to)), Some(Value::Array(from))) => to.extend(from.iter().cloned()),
+            (None, Some(from)) => drop(object.insert(key.to_owned(), from.clone())),
+            _ => {}
+        }
+    }
+    if let Some(Value::Object(properties)) = object.get_mut("properties") {
+        properties.insert("kind".to_owned(), json!({ "const": name, "description": summary }));
+    }
+    object.insert("title".to_owned(), name.into());
+    section
+}
+
+/// The schema without its own `$defs` and `$schema`, which move to the root.
+fn lifted(schema: Schema, definitions: &mut Map<String, Value>) -> Value {
+    let mut value = schema.to_value();
+    if let Some(object) = value.as_object_mut() {
+        object.remove("$schema");
+        if let Some(Value::Object(own)) = object.remove("$defs") {
+            definitions.extend(own);
+        }
+    }
+    value
+}

@@ -1,0 +1,217 @@
+//! A whole hub in one process: store, engine, sources, listener, console; started, stopped and reloaded together.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use causeway_connect::config::Context as ConnectContext;
+use causeway_core::{
+    clock::Clock,
+    event::DeadCode,
+    id::Name,
+    source::{Accept, Stop},
+    store::{InboxFilter, InboxState, Store, Views},
+};
+use causeway_store::SqliteStore;
+use tokio::{net::TcpListener, signal::unix::SignalKind, task::JoinSet};
+
+use crate::{
+    clock::SystemClock,
+    config::Config,
+    engine::{self, Engine, Gateway, Lane, Wake},
+    sources,
+    telemetry::{Metrics, SourceHealth, Sources},
+};
+
+/// How long a graceful stop may take.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What differs between `serve`, `demo` and the tests.
+#[derive(Default)]
+pub struct Options {
+    /// Take a free port if the configured one is taken.
+    pub any_port: bool,
+    pub clock: Option<Arc<dyn Clock>>,
+}
+
+/// A hub that runs.
+pub struct Hub {
+    pub engine: Arc<Engine>,
+    pub config: Arc<Config>,
+    /// Where the listener really listens.
+    pub listener: SocketAddr,
+    pub console: SocketAddr,
+    pub sources: Arc<Sources>,
+    stop: Stop,
+    parts: JoinSet<()>,
+}
+
+/// How a hub ended.
+pub struct Ended {
+    /// Whether everything in flight ended by itself.
+    pub in_time: bool,
+}
+
+/// Opens the store; `serve` = as the one process that runs the engine.
+pub async fn open_store(config: &Config, serve: bool) -> anyhow::Result<Arc<SqliteStore>> {
+    let path = config.store_path();
+    let store = causeway_store::open(&path, causeway_store::Options { serve, ..Default::default() })
+        .await
+        .with_context(|| format!("opening the store {}", path.display()))?;
+    store.set_rules(Arc::new(config.rules())).await.context("reading the rules into the store")?;
+    Ok(store)
+}
+
+impl Hub {
+    pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
+        let config = Arc::new(config);
+        let clock: Arc<dyn Clock> = options.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let store = open_store(&config, true).await?;
+        let engine = Arc::new(Engine {
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            views: store as Arc<dyn Views>,
+            clock: Arc::clone(&clock),
+            metrics: Arc::new(Metrics::new()),
+            decoders: ArcSwap::from_pointee(sources::decoders(&config)?),
+            wake: Wake::default(),
+            retention: config.retention.rule(),
+            min_free_bytes: config.hub.min_free_mb.saturating_mul(1 << 20),
+            disk_is_low: false.into(),
+        });
+        let lanes = lanes(&config, &clock)?;
+        let accept: Arc<dyn Accept> = Arc::new(Gateway(Arc::clone(&engine)));
+        let stop = Stop::new();
+        let health = Arc::new(Sources::default());
+        let mut parts = JoinSet::new();
+
+        let public = bind(config.http.listen, options.any_port, "http.listen").await?;
+        let private = bind(config.http.console, options.any_port, "http.console").await?;
+        let (listener, console) = (public.local_addr()?, private.local_addr()?);
+        crate::web::start(&mut parts, crate::web::Parts {
+            public,
+            private,
+            engine: Arc::clone(&engine),
+            config: Arc::clone(&config),
+            accept: Arc::clone(&accept),
+            sources: Arc::clone(&health),
+            stop: stop.clone(),
+        })?;
+
+        for (name, source) in sources::fetchers(&config, &clock)? {
+            let health = Arc::new(SourceHealth {
+                name: Name::clone(&name),
+                sources: Arc::clone(&health),
+                metrics: Arc::clone(&engine.metrics),
+            });
+            let (accept, stop) = (Arc::clone(&accept), stop.clone());
+            parts.spawn(async move {
+                if let Err(error) = source.run(accept, health, stop).await {
+                    tracing::error!(source = %name, %error, "source {name} ended; everything else goes on");
+                }
+            });
+        }
+        resume_halted(&engine).await?;
+        parts.spawn(engine::run(Arc::clone(&engine), lanes, stop.clone()));
+        Ok(Self { engine, config, listener, console, sources: health, stop, parts })
+    }
+
+    /// Runs until SIGINT or SIGTERM, then stops gracefully; a second signal, or the end of the grace, stops at once.
+    pub async fn run_until_signal(self) -> anyhow::Result<Ended> {
+        let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+        let mut terminate = tokio::signal::unix::signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+        let mut hangup = tokio::signal::unix::signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                () = self.stop.cancelled() => break,
+                _ = hangup.recv() => self.reload().await,
+            }
+        }
+        tracing::info!("stopping: finishing what is in flight; once more to stop at once");
+        let again = async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        Ok(self.stop(again).await)
+    }
+
+    /// Stops gracefully, within [`GRACE`] or until `at_once` comes.
+    pub async fn stop(mut self, at_once: impl Future<Output = ()>) -> Ended {
+        self.stop.cancel();
+        let all = async { while self.parts.join_next().await.is_some() {} };
+        let in_time = tokio::select! {
+            () = all => true,
+            () = tokio::time::sleep(GRACE) => false,
+            () = at_once => false,
+        };
+        self.parts.abort_all();
+        Ended { in_time }
+    }
+
+    /// Reads the keystores again and gives what could not be decrypted another try.
+    async fn reload(&self) {
+        match sources::decoders(&self.config) {
+            Ok(decoders) => {
+                self.engine.decoders.store(Arc::new(decoders));
+                self.replay_undecrypted().await;
+            }
+            Err(error) => tracing::error!(error = format!("{error:#}"), "could not reload the keystores; the old ones stay"),
+        }
+    }
+
+    async fn replay_undecrypted(&self) {
+        let mut rows = 0;
+        for code in [DeadCode::KeyMissing, DeadCode::Undecryptable] {
+            let filter = InboxFilter { state: Some(InboxState::Dead), code: Some(code), ..InboxFilter::default() };
+            match self.engine.store.replay(filter).await {
+                Ok(found) => rows += found,
+                Err(error) => tracing::error!(%error, "could not retry what could not be decrypted"),
+            }
+        }
+        tracing::info!(rows, "keystores reloaded; {rows} messages that could not be decrypted are tried again");
+        self.engine.wake.inbox.notify_one();
+    }
+}
+
+/// A halted lane gets one new chance with each start: the fault was probably mended.
+async fn resume_halted(engine: &Engine) -> anyhow::Result<()> {
+    for (name, mut state) in engine.views.lanes().await? {
+        if state.halted.take().is_some() {
+            engine.store.set_lane(&name, state).await?;
+        }
+    }
+    Ok(())
+}
+
+fn lanes(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Lane>> {
+    let mut lanes = Vec::new();
+    for (name, destination) in &config.destinations {
+        let context = ConnectContext { name: Arc::clone(name), clock: Arc::clone(clock), dir: config.dir.clone() };
+        let connected = (destination.kind.connect)(&context, &destination.table)
+            .with_context(|| format!("setting up [destination.{name}]"))?;
+        lanes.push(Lane { name: Name::clone(name), destination: connected.into(), pace: destination.pace.clone() });
+    }
+    Ok(lanes)
+}
+
+async fn bind(address: SocketAddr, any_port: bool, key: &str) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if any_port && error.kind() == std::io::ErrorKind::AddrInUse => {
+            let other = SocketAddr::new(address.ip(), 0);
+            TcpListener::bind(other).await.with_context(|| format!("listening on {other}"))
+        }
+        Err(error) => Err(error).with_context(|| format!("listening on {address} (`{key}` in the configuration)")),
+    }
+}
+
+/// Where relative things of a hub without a file are kept.
+pub fn in_folder(dir: PathBuf, text: &str) -> anyhow::Result<Config> {
+    crate::config::parse(&dir.join("causeway.toml"), text).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!(lines.join("\n"))
+    })
+}

@@ -1,0 +1,127 @@
+//! The sources of a configuration: those that we go and fetch from (`causeway-connect`) and those that are sent to
+//! our listener, under one roof; and the decoders that read what came.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use causeway_connect::{
+    config::{ConfigError, Context},
+    source::{self as fetched, Ours},
+};
+use causeway_core::{
+    clock::Clock,
+    event::{Decode, Decoders},
+    id::Name,
+    keystore::{Keystore, SharedKeystore},
+    rules::SourceRule,
+    source::Source,
+};
+
+use crate::{
+    clock::SystemClock,
+    config::{Config, SourceConfig},
+    web::ingest::{self, Listener},
+};
+
+/// What `kind = "…"` can be, for the schema and the documentation.
+pub struct Kind {
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub schema: fn() -> schemars::Schema,
+    /// A complete `[source.NAME]` section.
+    pub sample: &'static str,
+}
+
+const LISTENER: &str = "listener";
+
+/// All kinds, sorted by name.
+pub fn kinds() -> Vec<Kind> {
+    let listener = Kind {
+        name: LISTENER,
+        summary: "what is sent to us by HTTP",
+        schema: || schemars::schema_for!(ingest::Config),
+        sample: include_str!("../../../../samples/sources/listener.toml"),
+    };
+    let fetched = fetched::KINDS.iter().map(|kind| Kind {
+        name: kind.name,
+        summary: kind.summary,
+        schema: kind.schema,
+        sample: kind.sample,
+    });
+    std::iter::once(listener).chain(fetched).collect()
+}
+
+/// Checks a source's own keys, without I/O, and tells what the rules need of it.
+pub fn rule(name: &str, kind: &str, workspace: &str, own: &toml::Table) -> Result<SourceRule, ConfigError> {
+    let Ours { namespace, own_orgs } = match fetched::kind(kind) {
+        Some(kind) => (kind.parse)(own)?,
+        None if kind == LISTENER => ingest::Config::parse(own)?.ours(name),
+        None => {
+            let names: Vec<&str> = kinds().iter().map(|kind| kind.name).collect();
+            let error = ConfigError::new("kind", format!("there is no source of kind {kind:?}"));
+            return Err(error.hint(format!("one of {}", names.join(", "))));
+        }
+    };
+    Ok(SourceRule { name: name.into(), workspace: workspace.into(), own_orgs, namespace })
+}
+
+/// The decoders of all sources. Reads the keystores.
+pub fn decoders(config: &Config) -> anyhow::Result<Decoders> {
+    let mut all = Decoders::new();
+    for (name, source) in &config.sources {
+        let decoder = decoder(config, name, source).with_context(|| format!("setting up [source.{name}]"))?;
+        all.insert(Name::clone(name), decoder);
+    }
+    Ok(all)
+}
+
+fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> anyhow::Result<Arc<dyn Decode>> {
+    if let Some(kind) = fetched::kind(&source.kind) {
+        // Decoding needs no time: the clock is only part of what every connector is given.
+        let context = Context { name: Name::clone(name), clock: Arc::new(SystemClock), dir: config.dir.clone() };
+        return Ok((kind.decoder)(&context, &source.table)?);
+    }
+    let listener = ingest::Config::parse(&source.table)?;
+    let keys = keystore(listener.keystore_files(), &config.dir)?;
+    Ok(listener.decoder(name, keys)?)
+}
+
+/// Reads key files and puts all their keys together.
+fn keystore(files: &[PathBuf], dir: &Path) -> anyhow::Result<Arc<SharedKeystore>> {
+    let mut all = Keystore::default();
+    for file in files {
+        let path = dir.join(file);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading the keystore {}", path.display()))?;
+        let keys = Keystore::parse(&text).with_context(|| format!("reading the keystore {}", path.display()))?;
+        all.merge(keys);
+    }
+    Ok(Arc::new(SharedKeystore::new(all)))
+}
+
+/// The sources that we go and fetch from.
+pub fn fetchers(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<BTreeMap<Name, Box<dyn Source>>> {
+    let mut all = BTreeMap::new();
+    for (name, source) in &config.sources {
+        let Some(kind) = fetched::kind(&source.kind) else { continue };
+        let context = Context { name: Name::clone(name), clock: Arc::clone(clock), dir: config.dir.clone() };
+        let made = (kind.connect)(&context, &source.table).with_context(|| format!("setting up [source.{name}]"))?;
+        all.insert(Name::clone(name), made);
+    }
+    Ok(all)
+}
+
+/// The sources that are sent to us.
+pub fn listeners(config: &Config) -> anyhow::Result<Vec<Listener>> {
+    let listening = config.sources.iter().filter(|(_, source)| source.kind == LISTENER);
+    listening
+        .map(|(name, source)| {
+            ingest::Config::parse(&source.table)
+                .and_then(|door| Listener::new(Name::clone(name), &door, &config.dir))
+                .with_context(|| format!("setting up [source.{name}]"))
+        })
+        .collect()
+}

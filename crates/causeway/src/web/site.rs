@@ -1,0 +1,103 @@
+//! Puts the HTTP side together: the public listener, and the private pages.
+
+use std::sync::Arc;
+
+use axum::Router;
+use causeway_core::source::{Accept, SourceState, Stop};
+use tokio::{net::TcpListener, task::JoinSet};
+
+use super::{
+    Limits,
+    health::{Health, Reason},
+    ingest::{Ingest, IngestMetrics, STORE_WAIT},
+    serve,
+};
+use crate::{
+    config::Config,
+    engine::Engine,
+    sources,
+    telemetry::{Metrics, Sources},
+};
+
+/// What the pages need.
+pub struct Parts {
+    /// Where the listener is reached.
+    pub public: TcpListener,
+    /// Where console, health and metrics are reached.
+    pub private: TcpListener,
+    pub engine: Arc<Engine>,
+    pub config: Arc<Config>,
+    pub accept: Arc<dyn Accept>,
+    pub sources: Arc<Sources>,
+    pub stop: Stop,
+}
+
+/// Starts serving; ends with `stop`, when requests under way are answered.
+pub fn start(parts: &mut JoinSet<()>, site: Parts) -> anyhow::Result<()> {
+    let metrics: Arc<dyn IngestMetrics> = Arc::clone(&site.engine.metrics) as _;
+    let listeners = sources::listeners(&site.config)?;
+    let clock = Arc::clone(&site.engine.clock);
+    let ingest = Ingest::new(listeners, site.accept, clock, Arc::clone(&metrics), STORE_WAIT)?;
+    let pages = Router::new().merge(health(&site.engine, &site.sources).routes());
+    let sites = vec![(site.public, ingest.routes()), (site.private, pages)];
+    parts.spawn(serve(sites, Limits::default(), metrics, site.stop));
+    Ok(())
+}
+
+fn health(engine: &Arc<Engine>, sources: &Arc<Sources>) -> Health {
+    let (red_engine, red_sources, engine) = (Arc::clone(engine), Arc::clone(sources), Arc::clone(engine));
+    Health {
+        red: Arc::new(move || {
+            let (engine, sources) = (Arc::clone(&red_engine), Arc::clone(&red_sources));
+            Box::pin(async move { red(&engine, &sources).await })
+        }),
+        metrics: Arc::new(move || {
+            let engine = Arc::clone(&engine);
+            Box::pin(async move {
+                let now = engine.clock.now();
+                let overview = engine.views.overview(now).await.unwrap_or_default();
+                engine.metrics.page(&overview, now)
+            })
+        }),
+    }
+}
+
+/// Everything that keeps the hub from doing its work, in words for a person.
+async fn red(engine: &Engine, sources: &Sources) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let mut add = |part: String, reason: String| reasons.push(Reason { part, reason });
+    if let Err(error) = engine.views.health().await {
+        add("store".to_owned(), error.to_string());
+    }
+    if engine.disk_is_low() {
+        add("store".to_owned(), "the disk is nearly full: nothing is accepted".to_owned());
+    }
+    for (name, state) in sources.states() {
+        match state {
+            SourceState::Running => {}
+            SourceState::Connecting => add(format!("source.{name}"), "connecting".to_owned()),
+            SourceState::Failing { reason } | SourceState::Halted { reason } => add(format!("source.{name}"), reason),
+        }
+    }
+    match engine.views.lanes().await {
+        Err(error) => add("store".to_owned(), error.to_string()),
+        Ok(lanes) => {
+            for (name, state) in lanes {
+                if let Some(reason) = state.halted {
+                    add(format!("destination.{name}"), reason);
+                }
+            }
+        }
+    }
+    reasons
+}
+
+impl IngestMetrics for Metrics {
+    fn answered(&self, source: &str, status: u16, reason: &'static str, took: std::time::Duration) {
+        self.ingest_answered(source, status, reason, took);
+    }
+
+    fn connection_broken(&self, reason: &'static str) {
+        self.ingest_connection_broken(reason);
+    }
+}
