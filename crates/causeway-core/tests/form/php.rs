@@ -13,10 +13,8 @@ use causeway_core::form::{
 };
 use data_encoding::{BASE64, HEXLOWER};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
-use rows::ROWS;
 
-#[path = "../src/form/rows.rs"]
-mod rows;
+use super::rows::ROWS;
 
 const QUERY: Mode = Mode::StrictPhp { get: true };
 const BODY: Mode = Mode::StrictPhp { get: false };

@@ -1,6 +1,6 @@
 //! Replays the fuzz corpus of the form parser in the default run.
 
-#[path = "../../../fuzz/properties/form_parse.rs"]
+#[path = "../../../../fuzz/properties/form_parse.rs"]
 mod properties;
 
 #[test]

@@ -1,0 +1,12 @@
+//! The form codec from outside: against a real PHP, and over the fuzz corpus.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod corpus;
+mod php;
+#[path = "../../src/form/rows.rs"]
+mod rows;
