@@ -153,3 +153,38 @@ impl Waves {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::destination::sql::{coerce, config, tests::signed};
+
+    #[test]
+    fn a_wave_has_each_key_once_and_the_later_row_in_a_later_wave() {
+        let config = "url = 'sqlite:a.db'\n[contacts]\ntable = 'c'\n[contacts.columns]\n\
+                      email = 'contact.email'\nname = 'contact.firstName'";
+        let (_, tables) = config::parse(&config.parse().unwrap()).unwrap();
+        let column = |name: &str| Column {
+            name: name.to_owned(),
+            type_name: "text".to_owned(),
+            kind: coerce::Kind::Text(None),
+            cast: None,
+        };
+        let named = |number: usize, name: &str| signed(number, &json!({ "firstName": name }));
+        let batch = [
+            named(2, "A"),
+            named(1, "B"),
+            named(2, "C"),
+            named(2, "D"),
+            named(1, "E"),
+        ];
+        let plan = plan(&tables, &[vec![column("email"), column("name")]], &batch, false);
+        let waves: Vec<Vec<usize>> = plan.waves[0]
+            .iter()
+            .map(|wave| wave.iter().map(|row| row.delivery).collect())
+            .collect();
+        assert_eq!(waves, [vec![1, 0], vec![4, 2], vec![3]]);
+    }
+}

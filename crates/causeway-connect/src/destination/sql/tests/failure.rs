@@ -310,3 +310,41 @@ async fn a_connection_is_encrypted_when_it_can_be_and_verified_when_told_to() {
     let endings = connect(&other, &verified).deliver(&many(1)).await;
     assert!(matches!(endings[0].outcome, Outcome::Halt { .. }), "{endings:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_loses_a_deadlock_is_written_again_at_once() {
+    let database = Database::postgres();
+    create(&database, CONTACTS).await;
+    let sql = connect(&database, CONTACTS);
+    super::all_delivered(&sql.deliver(&many(10)).await);
+    let set = |number: usize| {
+        format!("UPDATE contacts SET first_name = 'Other' WHERE email = 'robin{number}@example.org'")
+    };
+    let mut config = table(CONTACTS);
+    config.insert("url".to_owned(), database.url.clone().into());
+    let settings = crate::destination::sql::config::settings(&database.context, &config).unwrap();
+    let target = &settings.target;
+    let mut other = crate::destination::sql::link::Link::connect(target, false)
+        .await
+        .unwrap();
+    // So that it is the batch that finds the deadlock and gives way.
+    other.run("SET deadlock_timeout = '1h'").await.unwrap();
+    other.begin().await.unwrap();
+    other.run(&set(9)).await.unwrap();
+    let batch = many(10);
+    let interfere = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while database.run(waiting) == "0" {
+            tokio::task::yield_now().await;
+        }
+        // The batch has the first row and waits for the last.
+        other.run(&set(0)).await.unwrap();
+        other.run("COMMIT").await.unwrap();
+    };
+    let (endings, ()) = tokio::join!(sql.deliver(&batch), interfere);
+    super::all_delivered(&endings);
+    assert_eq!(
+        database.run("SELECT count(*) FROM contacts WHERE first_name = 'Robin'"),
+        "10"
+    );
+}
