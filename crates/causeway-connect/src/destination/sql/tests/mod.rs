@@ -50,7 +50,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// A supporter who signed and opted in: `robin7@example.org`, action `7`.
-fn signed(number: usize, fields: &Value) -> Delivery {
+pub(super) fn signed(number: usize, fields: &Value) -> Delivery {
     let mut contact = Contact::default();
     let signed_at = at("2026-03-01T10:00:00.25Z");
     let mut all = json!({ "email": format!("robin{number}@example.org"), "firstName": "Robin" });
