@@ -82,18 +82,27 @@ impl Fields {
     /// The same as one JSON object, where `a[b]` and `a[0]` are names of nested members, as in a PHP form.
     /// Fails (once, with the configuration: it depends on the names only) when two names want the same place.
     pub fn nest(&self, record: &Value) -> Result<Value, ConfigError> {
-        let mut object = Map::new();
-        for (name, value) in self.apply(record) {
-            put(&mut object, &steps(name), value).ok_or_else(|| {
-                ConfigError::new(
-                    &format!("fields.{name}"),
-                    "is in the way of another field, or the other way round",
-                )
-            })?;
-        }
-        let members = object.into_iter().map(|(name, value)| (name, lists(value)));
-        Ok(Value::Object(members.collect()))
+        nest(self.apply(record))
     }
+
+    /// What [`Fields::nest`] gives for a record that has everything: to check the names with the configuration.
+    pub fn outline(&self) -> Result<Value, ConfigError> {
+        nest(self.names().map(|name| (name, Value::from("text"))))
+    }
+}
+
+fn nest<'a>(fields: impl Iterator<Item = (&'a str, Value)>) -> Result<Value, ConfigError> {
+    let mut object = Map::new();
+    for (name, value) in fields {
+        put(&mut object, &steps(name), value).ok_or_else(|| {
+            ConfigError::new(
+                &format!("fields.{name}"),
+                "is in the way of another field, or the other way round",
+            )
+        })?;
+    }
+    let members = object.into_iter().map(|(name, value)| (name, lists(value)));
+    Ok(Value::Object(members.collect()))
 }
 
 /// `a[b][0]` → `a`, `b`, `0`. What is not written like that is one name.

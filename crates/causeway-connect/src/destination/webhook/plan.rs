@@ -145,8 +145,10 @@ impl Plan {
             .map(|table| Fields::read("fields", table))
             .transpose()?;
         if let Some(fields) = &fields {
-            // Names that get in each other's way do so for every record.
-            fields.nest(&serde_json::Value::Null)?;
+            // Names that cannot be sent cannot be for any record.
+            let outline = fields.outline()?;
+            body::fill(config.content, &outline, &mut url.clone())
+                .map_err(|why| ConfigError::new("fields", why))?;
         }
         let success = match &config.success_path {
             Some(text) => Some((Path::read("success_path", text)?, text.clone())),

@@ -307,6 +307,14 @@ fn a_configuration_that_cannot_work_is_refused_by_key() {
             &format!("{url}fields = {{ a = 'at', 'a[b]' = 'at' }}"),
             "fields.a[b]",
         ),
+        (
+            &format!("{url}content = 'form'\nfields = {{ 'a.b' = 'at' }}"),
+            "fields",
+        ),
+        (
+            &format!("{url}content = 'query'\nfields = {{ 'a b' = 'at' }}"),
+            "fields",
+        ),
         (&format!("{url}success_path = ''"), "success_path"),
     ];
     for (text, key) in cases {
