@@ -58,7 +58,15 @@ fn with_secrets(value: &mut toml::Value) {
         {
             *value = SECRET.into();
         }
-        toml::Value::Table(table) => table.iter_mut().for_each(|(_, inner)| with_secrets(inner)),
+        toml::Value::Table(table) => {
+            for (name, inner) in table.iter_mut() {
+                // Only of a database is the address a secret in a sample.
+                if name == "url" && inner.is_table() {
+                    *inner = "sqlite:sample.db".into();
+                }
+                with_secrets(inner);
+            }
+        }
         toml::Value::Array(items) => items.iter_mut().for_each(with_secrets),
         _ => {}
     }

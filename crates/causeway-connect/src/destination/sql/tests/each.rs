@@ -3,6 +3,7 @@
 use super::on_each;
 
 on_each!(
+    keeps_the_destination_contract,
     a_repeat_makes_no_second_row,
     one_bad_row_among_500_is_rejected_alone,
     a_missing_table_halts_until_it_is_there,
@@ -17,6 +18,7 @@ on_each!(
 );
 
 mod check {
+    use causeway_testkit::destination_contract::{self, Faults};
     use serde_json::json;
 
     use crate::destination::sql::{
@@ -30,6 +32,12 @@ mod check {
     };
 
     const BOTH: &str = "contacts = { table = 'contacts' }\nactions = { table = 'actions' }";
+
+    pub(super) async fn keeps_the_destination_contract(database: Database) {
+        create(&database, BOTH).await;
+        let works = connect(&database, BOTH);
+        destination_contract::run_local(Faults::none(works, 20)).await;
+    }
 
     pub(super) async fn a_repeat_makes_no_second_row(database: Database) {
         create(&database, BOTH).await;
