@@ -1,6 +1,10 @@
 //! The decoder for what the queue brings, with the keys from their files.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use causeway_core::{
     decode::proca::{self, OptInMode, ProcaDecoder},
@@ -11,28 +15,55 @@ use causeway_core::{
 use super::{Config, Consent, Testing};
 use crate::config::{ConfigError, Context};
 
-/// Reads the key files. Relative paths start at the folder of the configuration.
-pub(super) fn decoder(context: &Context, config: &Config) -> Result<Arc<dyn Decode>, ConfigError> {
-    Ok(Arc::new(ProcaDecoder {
-        namespace: config.namespace.as_str().into(),
-        own_orgs: config.own_orgs(),
-        keystore: Arc::new(SharedKeystore::new(read_keys(config, &context.dir)?)),
-        testing: match config.testing {
-            Testing::Skip => proca::Testing::Skip,
-            Testing::Sandbox => proca::Testing::Sandbox,
-            Testing::Deliver => proca::Testing::Deliver,
-        },
-        opt_in: match config.consent {
-            Consent::Single => OptInMode::Single,
-            Consent::DoubleOptIn => OptInMode::DoubleOptIn,
-        },
-        purpose: config.purpose.as_str().into(),
-    }))
+/// What decides how Proca's messages are read, wherever they come from.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    pub namespace: &'a str,
+    pub own_orgs: BTreeSet<String>,
+    /// Key files, relative to `dir` of [`Reading::decoder`].
+    pub keystore: &'a [PathBuf],
+    pub consent: Consent,
+    pub testing: Testing,
+    pub purpose: &'a str,
 }
 
-fn read_keys(config: &Config, dir: &Path) -> Result<Keystore, ConfigError> {
+impl Reading<'_> {
+    /// Reads the key files.
+    pub fn decoder(&self, dir: &Path) -> Result<Arc<dyn Decode>, ConfigError> {
+        Ok(Arc::new(ProcaDecoder {
+            namespace: self.namespace.into(),
+            own_orgs: self.own_orgs.clone(),
+            keystore: Arc::new(SharedKeystore::new(read_keys(self.keystore, dir)?)),
+            testing: match self.testing {
+                Testing::Skip => proca::Testing::Skip,
+                Testing::Sandbox => proca::Testing::Sandbox,
+                Testing::Deliver => proca::Testing::Deliver,
+            },
+            opt_in: match self.consent {
+                Consent::Single => OptInMode::Single,
+                Consent::DoubleOptIn => OptInMode::DoubleOptIn,
+            },
+            purpose: self.purpose.into(),
+        }))
+    }
+}
+
+/// The decoder of a queue. Relative paths start at the folder of the configuration.
+pub(super) fn decoder(context: &Context, config: &Config) -> Result<Arc<dyn Decode>, ConfigError> {
+    let reading = Reading {
+        namespace: &config.namespace,
+        own_orgs: config.own_orgs(),
+        keystore: &config.keystore,
+        consent: config.consent,
+        testing: config.testing,
+        purpose: &config.purpose,
+    };
+    reading.decoder(&context.dir)
+}
+
+fn read_keys(files: &[PathBuf], dir: &Path) -> Result<Keystore, ConfigError> {
     let mut keys = Keystore::default();
-    for path in &config.keystore {
+    for path in files {
         let path = dir.join(path);
         let wrong = |why: String| ConfigError::new("keystore", format!("{}: {why}", path.display()));
         let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
@@ -63,19 +94,19 @@ mod tests {
         write("first.json", 1);
         write("second.json", 2);
         let config = config("['first.json', 'second.json']");
-        assert_eq!(read_keys(&config, folder.path()).unwrap().len(), 2);
+        assert_eq!(read_keys(&config.keystore, folder.path()).unwrap().len(), 2);
     }
 
     #[test]
     fn a_key_file_that_is_missing_or_broken_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = read_keys(&config("['none.json']"), folder.path()).unwrap_err();
+        let error = read_keys(&config("['none.json']").keystore, folder.path()).unwrap_err();
         assert!(
             error.to_string().contains("`keystore`: ") && error.message.contains("none.json"),
             "{error}"
         );
         std::fs::write(folder.path().join("bad.json"), "{").unwrap();
-        let error = read_keys(&config("['bad.json']"), folder.path()).unwrap_err();
+        let error = read_keys(&config("['bad.json']").keystore, folder.path()).unwrap_err();
         assert!(error.message.contains("bad.json: not JSON"), "{error}");
     }
 }

@@ -30,6 +30,7 @@ use tokio::{
 };
 
 pub use config::{Config, Consent, Testing};
+pub use decoder::Reading;
 
 use self::{
     backoff::{Backoff, jitter, system_random},

@@ -1,12 +1,15 @@
 //! How what came is read: the keys of each preset, and the decoder made of them.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use causeway_connect::{
-    config::ConfigError,
+    config::{ConfigError, Context},
     source::{
         Ours,
-        amqp::{Consent, Testing},
+        amqp::{Consent, Reading, Testing},
     },
 };
 use causeway_core::{
@@ -14,12 +17,10 @@ use causeway_core::{
     decode::{
         body,
         generic::{GenericDecoder, Paths},
-        proca::{self, OptInMode, ProcaDecoder},
         sync::{ArrivalConsent, SyncDecoder},
     },
     event::Decode,
     id::Name,
-    keystore::SharedKeystore,
 };
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
@@ -120,18 +121,14 @@ impl Config {
         }
     }
 
-    /// The files of the keystore that [`Config::decoder`] wants, relative to the configuration file.
-    pub fn keystore_files(&self) -> &[PathBuf] {
-        self.proca.as_ref().map_or(&[], |proca| &proca.keystore)
-    }
-
-    /// Makes what reads the envelopes of the source called `name`. Only the preset `proca` looks at the keystore.
-    pub fn decoder(&self, name: &str, keystore: Arc<SharedKeystore>) -> Result<Arc<dyn Decode>, ConfigError> {
+    /// Makes what reads the envelopes of the source called `context.name`. Reads key files: made anew when they
+    /// have changed.
+    pub fn decoder(&self, context: &Context) -> Result<Arc<dyn Decode>, ConfigError> {
         self.check_reading()?;
-        let namespace = self.namespace(name);
+        let namespace = self.namespace(&context.name);
         let limits = self.limits.for_decoder();
         Ok(match (self.preset, &self.proca) {
-            (Preset::Proca, Some(proca)) => Arc::new(decoder_of_proca(proca, namespace, keystore)),
+            (Preset::Proca, Some(proca)) => decoder_of_proca(proca, self.ours(&context.name), &context.dir)?,
             (Preset::Generic | Preset::Proca, _) => {
                 let keys = self.generic.clone().unwrap_or_default();
                 Arc::new(GenericDecoder {
@@ -169,26 +166,19 @@ impl Config {
     }
 }
 
-fn decoder_of_proca(proca: &Proca, namespace: Name, keystore: Arc<SharedKeystore>) -> ProcaDecoder {
-    ProcaDecoder {
-        namespace,
-        own_orgs: proca
-            .own_orgs
-            .iter()
-            .map(ToString::to_string)
-            .collect::<BTreeSet<_>>(),
-        keystore,
-        testing: match proca.testing {
-            Testing::Skip => proca::Testing::Skip,
-            Testing::Sandbox => proca::Testing::Sandbox,
-            Testing::Deliver => proca::Testing::Deliver,
-        },
-        opt_in: match proca.consent {
-            Consent::Single => OptInMode::Single,
-            Consent::DoubleOptIn => OptInMode::DoubleOptIn,
-        },
-        purpose: proca.purpose.as_str().into(),
-    }
+fn decoder_of_proca(proca: &Proca, ours: Ours, dir: &Path) -> Result<Arc<dyn Decode>, ConfigError> {
+    let reading = Reading {
+        namespace: &ours.namespace,
+        own_orgs: ours.own_orgs,
+        keystore: &proca.keystore,
+        consent: proca.consent,
+        testing: proca.testing,
+        purpose: &proca.purpose,
+    };
+    reading.decoder(dir).map_err(|error| ConfigError {
+        key: format!("proca.{}", error.key),
+        ..error
+    })
 }
 
 fn zone(key: &str, name: Option<&str>) -> Result<TimeZone, ConfigError> {

@@ -2,15 +2,24 @@
 
 use std::sync::Arc;
 
+use causeway_connect::config::Context;
 use causeway_core::{
     contact::Identity,
     event::{DeadCode, Decoded, Event, EventKind},
-    keystore::{Keystore, SharedKeystore},
 };
+use causeway_testkit::clock::TestClock;
 
 use super::rig::{BASE, TOKEN, config, start};
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
+
+fn context() -> Context {
+    Context {
+        name: "forms".into(),
+        clock: Arc::new(TestClock::default()),
+        dir: "nowhere".into(),
+    }
+}
 
 /// Sends the request to a listener with these keys, and decodes what it stored.
 async fn decoded(toml: &str, method: &str, query: &str, header: &str, body: &str) -> Decoded {
@@ -19,8 +28,7 @@ async fn decoded(toml: &str, method: &str, query: &str, header: &str, body: &str
         .send(method, &format!("/in/{TOKEN}{query}"), &[header], body)
         .await;
     assert_eq!(answer.status, 200);
-    let keystore = Arc::new(SharedKeystore::new(Keystore::default()));
-    let decoder = config(toml).unwrap().decoder("forms", keystore).unwrap();
+    let decoder = config(toml).unwrap().decoder(&context()).unwrap();
     decoder.decode(&rig.stored()[0])
 }
 
@@ -129,9 +137,21 @@ async fn what_nobody_can_read_is_dead_with_a_reason() {
 #[test]
 fn an_unknown_time_zone_is_refused() {
     let config = config(&format!("{BASE}sync = {{ time_zone = \"Mars/Olympus\" }}")).unwrap();
-    let keystore = Arc::new(SharedKeystore::new(Keystore::default()));
-    let error = config.decoder("forms", keystore).map(|_| ()).unwrap_err();
+    let error = config.decoder(&context()).map(|_| ()).unwrap_err();
     assert_eq!(error.key, "sync.time_zone");
+}
+
+#[test]
+fn a_key_file_that_is_missing_is_named() {
+    let toml = BASE.replace("sync-to-third-party", "proca")
+        + "proca = { own_orgs = [12], consent = \"single\", keystore = [\"none.json\"] }";
+    let error = config(&toml)
+        .unwrap()
+        .decoder(&context())
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error.key, "proca.keystore");
+    assert!(error.message.contains("none.json"), "{error}");
 }
 
 #[test]
