@@ -137,6 +137,8 @@ async fn speak(stream: TcpStream, peer: SocketAddr, site: Site, _slot: OwnedSema
         async move { answer.await.map_err(|never: Infallible| never) }
     });
     let connection = http1::Builder::new()
+        // Who closes their side behind the request still wants the answer.
+        .half_close(true)
         .timer(TokioTimer::new())
         .header_read_timeout(site.limits.head_timeout)
         .max_header_size(site.limits.head_bytes)

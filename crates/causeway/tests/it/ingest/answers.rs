@@ -126,6 +126,18 @@ async fn a_connection_serves_several_requests() {
 }
 
 #[tokio::test]
+async fn a_sender_that_closes_its_side_behind_the_request_gets_the_answer() {
+    let rig = start_gated(BASE).await;
+    let mut stream = rig
+        .open(request("POST", &format!("/in/{TOKEN}"), &[FORM], "a=1").as_bytes())
+        .await;
+    stream.shutdown().await.unwrap();
+    rig.inbox.entered.acquire().await.unwrap().forget();
+    rig.inbox.gate.add_permits(1);
+    assert_eq!(read(&mut stream).await.status, 200);
+}
+
+#[tokio::test]
 async fn probes_are_answered_when_enabled_and_store_nothing() {
     for (probes, head, get) in [(true, 200, 200), (false, 405, 400)] {
         let rig = start(&format!("{BASE}probes = {probes}")).await;
