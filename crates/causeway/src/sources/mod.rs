@@ -1,11 +1,7 @@
 //! The sources of a configuration: those that we go and fetch from (`causeway-connect`) and those that are sent to
 //! our listener, under one roof; and the decoders that read what came.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context as _;
 use causeway_connect::{
@@ -16,7 +12,6 @@ use causeway_core::{
     clock::Clock,
     event::{Decode, Decoders},
     id::Name,
-    keystore::{Keystore, SharedKeystore},
     rules::SourceRule,
     source::Source,
 };
@@ -42,9 +37,9 @@ const LISTENER: &str = "listener";
 pub fn kinds() -> Vec<Kind> {
     let listener = Kind {
         name: LISTENER,
-        summary: "what is sent to us by HTTP",
+        summary: ingest::SUMMARY,
         schema: || schemars::schema_for!(ingest::Config),
-        sample: include_str!("../../../../samples/sources/listener.toml"),
+        sample: ingest::SAMPLE,
     };
     let fetched = fetched::KINDS.iter().map(|kind| Kind {
         name: kind.name,
@@ -80,26 +75,12 @@ pub fn decoders(config: &Config) -> anyhow::Result<Decoders> {
 }
 
 fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> anyhow::Result<Arc<dyn Decode>> {
-    if let Some(kind) = fetched::kind(&source.kind) {
-        // Decoding needs no time: the clock is only part of what every connector is given.
-        let context = Context { name: Name::clone(name), clock: Arc::new(SystemClock), dir: config.dir.clone() };
-        return Ok((kind.decoder)(&context, &source.table)?);
+    // Decoding needs no time: the clock is only part of what every connector is given.
+    let context = Context { name: Name::clone(name), clock: Arc::new(SystemClock), dir: config.dir.clone() };
+    match fetched::kind(&source.kind) {
+        Some(kind) => Ok((kind.decoder)(&context, &source.table)?),
+        None => Ok(ingest::Config::parse(&source.table)?.decoder(&context)?),
     }
-    let listener = ingest::Config::parse(&source.table)?;
-    let keys = keystore(listener.keystore_files(), &config.dir)?;
-    Ok(listener.decoder(name, keys)?)
-}
-
-/// Reads key files and puts all their keys together.
-fn keystore(files: &[PathBuf], dir: &Path) -> anyhow::Result<Arc<SharedKeystore>> {
-    let mut all = Keystore::default();
-    for file in files {
-        let path = dir.join(file);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading the keystore {}", path.display()))?;
-        let keys = Keystore::parse(&text).with_context(|| format!("reading the keystore {}", path.display()))?;
-        all.merge(keys);
-    }
-    Ok(Arc::new(SharedKeystore::new(all)))
 }
 
 /// The sources that we go and fetch from.
