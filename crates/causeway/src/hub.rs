@@ -1,6 +1,11 @@
 //! A whole hub in one process: store, engine, sources, listener, console; started, stopped and reloaded together.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -55,11 +60,32 @@ pub struct Ended {
 /// Opens the store; `serve` = as the one process that runs the engine.
 pub async fn open_store(config: &Config, serve: bool) -> anyhow::Result<Arc<SqliteStore>> {
     let path = config.store_path();
-    let store = causeway_store::open(&path, causeway_store::Options { serve, ..Default::default() })
+    if let Some(folder) = path.parent() {
+        private_folder(folder).with_context(|| format!("making the folder {}", folder.display()))?;
+    }
+    let store = causeway_store::open(
+        &path,
+        causeway_store::Options {
+            serve,
+            ..Default::default()
+        },
+    )
+    .await
+    .with_context(|| format!("opening the store {}", path.display()))?;
+    store
+        .set_rules(Arc::new(config.rules()))
         .await
-        .with_context(|| format!("opening the store {}", path.display()))?;
-    store.set_rules(Arc::new(config.rules())).await.context("reading the rules into the store")?;
+        .context("reading the rules into the store")?;
     Ok(store)
+}
+
+/// Personal data lies in it: nobody but its owner may look inside.
+fn private_folder(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
 }
 
 impl Hub {
@@ -87,15 +113,18 @@ impl Hub {
         let public = bind(config.http.listen, options.any_port, "http.listen").await?;
         let private = bind(config.http.console, options.any_port, "http.console").await?;
         let (listener, console) = (public.local_addr()?, private.local_addr()?);
-        crate::web::start(&mut parts, crate::web::Parts {
-            public,
-            private,
-            engine: Arc::clone(&engine),
-            config: Arc::clone(&config),
-            accept: Arc::clone(&accept),
-            sources: Arc::clone(&health),
-            stop: stop.clone(),
-        })?;
+        crate::web::start(
+            &mut parts,
+            crate::web::Parts {
+                public,
+                private,
+                engine: Arc::clone(&engine),
+                config: Arc::clone(&config),
+                accept: Arc::clone(&accept),
+                sources: Arc::clone(&health),
+                stop: stop.clone(),
+            },
+        )?;
 
         for (name, source) in sources::fetchers(&config, &clock)? {
             let health = Arc::new(SourceHealth {
@@ -112,13 +141,23 @@ impl Hub {
         }
         resume_halted(&engine).await?;
         parts.spawn(engine::run(Arc::clone(&engine), lanes, stop.clone()));
-        Ok(Self { engine, config, listener, console, sources: health, stop, parts })
+        Ok(Self {
+            engine,
+            config,
+            listener,
+            console,
+            sources: health,
+            stop,
+            parts,
+        })
     }
 
     /// Runs until SIGINT or SIGTERM, then stops gracefully; a second signal, or the end of the grace, stops at once.
     pub async fn run_until_signal(self) -> anyhow::Result<Ended> {
-        let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-        let mut terminate = tokio::signal::unix::signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+        let mut interrupt =
+            tokio::signal::unix::signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+        let mut terminate =
+            tokio::signal::unix::signal(SignalKind::terminate()).context("listening for SIGTERM")?;
         let mut hangup = tokio::signal::unix::signal(SignalKind::hangup()).context("listening for SIGHUP")?;
         loop {
             tokio::select! {
@@ -158,20 +197,30 @@ impl Hub {
                 self.engine.decoders.store(Arc::new(decoders));
                 self.replay_undecrypted().await;
             }
-            Err(error) => tracing::error!(error = format!("{error:#}"), "could not reload the keystores; the old ones stay"),
+            Err(error) => tracing::error!(
+                error = format!("{error:#}"),
+                "could not reload the keystores; the old ones stay"
+            ),
         }
     }
 
     async fn replay_undecrypted(&self) {
         let mut rows = 0;
         for code in [DeadCode::KeyMissing, DeadCode::Undecryptable] {
-            let filter = InboxFilter { state: Some(InboxState::Dead), code: Some(code), ..InboxFilter::default() };
+            let filter = InboxFilter {
+                state: Some(InboxState::Dead),
+                code: Some(code),
+                ..InboxFilter::default()
+            };
             match self.engine.store.replay(filter).await {
                 Ok(found) => rows += found,
                 Err(error) => tracing::error!(%error, "could not retry what could not be decrypted"),
             }
         }
-        tracing::info!(rows, "keystores reloaded; {rows} messages that could not be decrypted are tried again");
+        tracing::info!(
+            rows,
+            "keystores reloaded; {rows} messages that could not be decrypted are tried again"
+        );
         self.engine.wake.inbox.notify_one();
     }
 }
@@ -189,10 +238,18 @@ async fn resume_halted(engine: &Engine) -> anyhow::Result<()> {
 fn lanes(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Lane>> {
     let mut lanes = Vec::new();
     for (name, destination) in &config.destinations {
-        let context = ConnectContext { name: Arc::clone(name), clock: Arc::clone(clock), dir: config.dir.clone() };
+        let context = ConnectContext {
+            name: Arc::clone(name),
+            clock: Arc::clone(clock),
+            dir: config.dir.clone(),
+        };
         let connected = (destination.kind.connect)(&context, &destination.table)
             .with_context(|| format!("setting up [destination.{name}]"))?;
-        lanes.push(Lane { name: Name::clone(name), destination: connected.into(), pace: destination.pace.clone() });
+        lanes.push(Lane {
+            name: Name::clone(name),
+            destination: connected.into(),
+            pace: destination.pace.clone(),
+        });
     }
     Ok(lanes)
 }
@@ -202,9 +259,13 @@ async fn bind(address: SocketAddr, any_port: bool, key: &str) -> anyhow::Result<
         Ok(listener) => Ok(listener),
         Err(error) if any_port && error.kind() == std::io::ErrorKind::AddrInUse => {
             let other = SocketAddr::new(address.ip(), 0);
-            TcpListener::bind(other).await.with_context(|| format!("listening on {other}"))
+            TcpListener::bind(other)
+                .await
+                .with_context(|| format!("listening on {other}"))
         }
-        Err(error) => Err(error).with_context(|| format!("listening on {address} (`{key}` in the configuration)")),
+        Err(error) => {
+            Err(error).with_context(|| format!("listening on {address} (`{key}` in the configuration)"))
+        }
     }
 }
 

@@ -120,7 +120,10 @@ impl Metrics {
         let accepted = figure!("accepted", "Messages made durable, repeats included");
         let duplicates = figure!("duplicates", "Messages recognised as repeats");
         let answered = figure!("ingest_answers", "Answers of the HTTP listener");
-        let broken = figure!("ingest_broken_connections", "Connections to the listener that ended badly");
+        let broken = figure!(
+            "ingest_broken_connections",
+            "Connections to the listener that ended badly"
+        );
         let processed = figure!("processed", "Inbox rows processed, by the state they ended in");
         let delivered = figure!("delivered", "Deliveries that the destination took");
         let retried = figure!("retried", "Attempts to be repeated");
@@ -159,7 +162,11 @@ impl Metrics {
             "From the event to its processing, of the last row",
             Family::default()
         );
-        let answer_time = seconds!("ingest_answer_duration", "From a request to its answer", histogram());
+        let answer_time = seconds!(
+            "ingest_answer_duration",
+            "From a request to its answer",
+            histogram()
+        );
         let commit = seconds!(
             "commit_duration",
             "Making a batch of messages durable",
@@ -225,7 +232,13 @@ impl Metrics {
     }
 
     pub fn ingest_answered(&self, name: &str, status: u16, reason: &'static str, took: Duration) {
-        self.answered.get_or_create(&Answer { source: name.to_owned(), status, reason }).inc();
+        self.answered
+            .get_or_create(&Answer {
+                source: name.to_owned(),
+                status,
+                reason,
+            })
+            .inc();
         self.answer_time.observe(took.as_secs_f64());
     }
 
@@ -417,7 +430,9 @@ pub enum LogFormat {
 pub fn start_log(format: LogFormat, level: &str) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("CAUSEWAY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().init(),

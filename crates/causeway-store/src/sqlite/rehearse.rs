@@ -52,7 +52,12 @@ impl SqliteStore {
     }
 }
 
-fn rehearse(tx: &mut Tx<'_>, mut envelope: Envelope, decoded: Decoded, now: Timestamp) -> Result<Rehearsal, Fault> {
+fn rehearse(
+    tx: &mut Tx<'_>,
+    mut envelope: Envelope,
+    decoded: Decoded,
+    now: Timestamp,
+) -> Result<Rehearsal, Fault> {
     // A message that came before is rehearsed all the same.
     envelope.dedup = digest(&[&envelope.dedup, b"rehearsal"]);
     let accepted = accept::accept(tx, &[envelope])?;
@@ -75,7 +80,9 @@ fn rehearse(tx: &mut Tx<'_>, mut envelope: Envelope, decoded: Decoded, now: Time
         .collect::<Result<_, _>>()?;
     for (delivery, destination, state, reason) in rows {
         if state == "skipped" {
-            rehearsal.skipped.push((destination.into(), reason.unwrap_or_default()));
+            rehearsal
+                .skipped
+                .push((destination.into(), reason.unwrap_or_default()));
         } else {
             let delivery = claim::peek(tx, delivery, &destination)?;
             rehearsal.deliveries.push((destination.into(), delivery));

@@ -25,7 +25,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     } else {
         print(&audit);
     }
-    if balances(&audit) { Ok(()) } else { Err(Failure::Said) }
+    if balances(&audit) {
+        Ok(())
+    } else {
+        Err(Failure::Said)
+    }
 }
 
 fn balances(audit: &Audit) -> bool {
@@ -38,7 +42,19 @@ fn print(audit: &Audit) {
         "{:<20} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
         "source", "received", "new", "done", "skipped", "dead", "duplicate", "difference"
     ));
-    for (name, SourceBooks { received, new, done, skipped, dead, duplicate, difference }) in &audit.sources {
+    for (
+        name,
+        SourceBooks {
+            received,
+            new,
+            done,
+            skipped,
+            dead,
+            duplicate,
+            difference,
+        },
+    ) in &audit.sources
+    {
         say(&format!(
             "{name:<20} {received:>10} {new:>10} {done:>10} {skipped:>10} {dead:>10} {duplicate:>10} {difference:>10}"
         ));
@@ -48,14 +64,33 @@ fn print(audit: &Audit) {
         "{:<20} {:>10} {:>10} {:>10} {:>10} {:>10} {:>21}",
         "destination", "planned", "waiting", "delivered", "skipped", "dead", "difference"
     ));
-    for (name, DestinationBooks { planned, waiting, delivered, skipped, dead, difference }) in &audit.destinations {
-        say(&format!("{name:<20} {planned:>10} {waiting:>10} {delivered:>10} {skipped:>10} {dead:>10} {difference:>21}"));
+    for (
+        name,
+        DestinationBooks {
+            planned,
+            waiting,
+            delivered,
+            skipped,
+            dead,
+            difference,
+        },
+    ) in &audit.destinations
+    {
+        say(&format!(
+            "{name:<20} {planned:>10} {waiting:>10} {delivered:>10} {skipped:>10} {dead:>10} {difference:>21}"
+        ));
     }
     if !audit.gaps.is_empty() {
-        say("\nAction ids that never came (other organisations' actions, or lost before they reached the queue):");
+        say(
+            "\nAction ids that never came (other organisations' actions, or lost before they reached the queue):",
+        );
         for gap in &audit.gaps {
             say(&format!("  {}: {} to {}", gap.source, gap.from, gap.to));
         }
     }
-    say(if balances(audit) { "\nThe books balance." } else { "\nThe books do NOT balance: please report this with the figures above." });
+    say(if balances(audit) {
+        "\nThe books balance."
+    } else {
+        "\nThe books do NOT balance: please report this with the figures above."
+    });
 }

@@ -21,12 +21,20 @@ pub(super) struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
     if args.file.exists() {
-        let text = format!("{} exists already; a backup never overwrites: give another name", args.file.display());
+        let text = format!(
+            "{} exists already; a backup never overwrites: give another name",
+            args.file.display()
+        );
         return Err(Failure::Usage(text));
     }
     let store = context.open(&config).await?;
-    store.backup(&args.file).await.with_context(|| format!("writing {}", args.file.display()))?;
-    let bytes = std::fs::metadata(&args.file).map(|file| file.len()).unwrap_or_default();
+    store
+        .backup(&args.file)
+        .await
+        .with_context(|| format!("writing {}", args.file.display()))?;
+    let bytes = std::fs::metadata(&args.file)
+        .map(|file| file.len())
+        .unwrap_or_default();
     say(&format!("{} written, {bytes} bytes", args.file.display()));
     Ok(())
 }

@@ -15,7 +15,9 @@ use super::{
 use crate::clock::SystemClock;
 
 #[derive(clap::Args)]
-#[command(after_help = "Example: causeway contact show jane@example.org\n         causeway contact erase jane@example.org --yes")]
+#[command(
+    after_help = "Example: causeway contact show jane@example.org\n         causeway contact erase jane@example.org --yes"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -63,7 +65,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 
 async fn erase(store: &causeway_store::SqliteStore, ids: &[ContactId], yes: bool) -> Result<(), Failure> {
     if !yes {
-        let text = format!("this removes {} contact(s) for ever; add --yes to do it", ids.len());
+        let text = format!(
+            "this removes {} contact(s) for ever; add --yes to do it",
+            ids.len()
+        );
         return Err(Failure::Usage(text));
     }
     for id in ids {
@@ -79,14 +84,25 @@ async fn erase(store: &causeway_store::SqliteStore, ids: &[ContactId], yes: bool
 fn show(view: &ContactView) {
     say(&format!("contact {} (workspace {})", view.id, view.workspace));
     for identity in &view.identities {
-        say(&format!("  {:<12} {} {}", identity.kind(), identity.value(), identity.namespace()));
+        say(&format!(
+            "  {:<12} {} {}",
+            identity.kind(),
+            identity.value(),
+            identity.namespace()
+        ));
     }
     for (name, field) in &view.contact.fields {
-        let text = field.value.as_str().map_or_else(|| field.value.to_string(), str::to_owned);
+        let text = field
+            .value
+            .as_str()
+            .map_or_else(|| field.value.to_string(), str::to_owned);
         say(&format!("  {name:<12} {text}  (as of {})", field.at));
     }
     for (purpose, standing) in &view.standing {
-        let since = standing.since().map(|since| format!(" since {since}")).unwrap_or_default();
+        let since = standing
+            .since()
+            .map(|since| format!(" since {since}"))
+            .unwrap_or_default();
         say(&format!("  consent      {purpose}: {}{since}", standing.as_str()));
     }
     for row in &view.ledger {
@@ -100,7 +116,10 @@ fn show(view: &ContactView) {
         ));
     }
     for action in &view.actions {
-        say(&format!("  action       {} {} at {}", action.action_type, action.external_id, action.created_at));
+        say(&format!(
+            "  action       {} {} at {}",
+            action.action_type, action.external_id, action.created_at
+        ));
     }
     for delivery in &view.deliveries {
         say(&format!(

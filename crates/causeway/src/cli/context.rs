@@ -63,7 +63,9 @@ impl Context {
 
     /// Opens the store beside a hub that may be running.
     pub(super) async fn open(&self, config: &Config) -> Result<Arc<SqliteStore>, Failure> {
-        crate::hub::open_store(config, false).await.map_err(Failure::Failed)
+        crate::hub::open_store(config, false)
+            .await
+            .map_err(Failure::Failed)
     }
 }
 

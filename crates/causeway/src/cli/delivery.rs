@@ -14,7 +14,9 @@ use super::{
 use crate::{clock::SystemClock, config::Config};
 
 #[derive(clap::Args)]
-#[command(after_help = "Example: causeway delivery list --state dead --destination crm\n         causeway delivery retry --destination crm --state dead\n         causeway delivery resume crm")]
+#[command(
+    after_help = "Example: causeway delivery list --state dead --destination crm\n         causeway delivery retry --destination crm --state dead\n         causeway delivery resume crm"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -35,7 +37,9 @@ enum Verb {
         json: bool,
     },
     /// Makes dead deliveries due now, with a fresh retry schedule.
-    #[command(after_help = "Example: causeway delivery retry 17 18\n         causeway delivery retry --destination crm --reason 422")]
+    #[command(
+        after_help = "Example: causeway delivery retry 17 18\n         causeway delivery retry --destination crm --reason 422"
+    )]
     Retry {
         #[command(flatten)]
         filter: Filter,
@@ -125,7 +129,10 @@ pub(super) fn known(config: &Config, name: &str) -> Result<Name, Failure> {
         return Ok(Name::clone(name));
     }
     let names: Vec<&str> = config.destinations.keys().map(|name| &**name).collect();
-    Err(Failure::Usage(format!("there is no destination {name:?}; the configuration has: {}", names.join(", "))))
+    Err(Failure::Usage(format!(
+        "there is no destination {name:?}; the configuration has: {}",
+        names.join(", ")
+    )))
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
@@ -138,27 +145,42 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             if json {
                 return say_json(&rows);
             }
-            say(&format!("{:>9} {:>9} {:<18} {:<11} {:<10} {:>8}  reason", "delivery", "record", "destination", "kind", "state", "attempts"));
+            say(&format!(
+                "{:>9} {:>9} {:<18} {:<11} {:<10} {:>8}  reason",
+                "delivery", "record", "destination", "kind", "state", "attempts"
+            ));
             for row in rows {
                 say(&format!(
                     "{:>9} {:>9} {:<18} {:<11} {:<10} {:>8}  {}",
-                    row.id.0, row.inbox_id.0, row.destination, row.kind, row.state, row.attempts, row.reason.unwrap_or_default()
+                    row.id.0,
+                    row.inbox_id.0,
+                    row.destination,
+                    row.kind,
+                    row.state,
+                    row.attempts,
+                    row.reason.unwrap_or_default()
                 ));
             }
         }
         Verb::Retry { filter } => {
-            let rows = store.retry_deliveries(filter.required()?.rule(&config)?, now).await?;
+            let rows = store
+                .retry_deliveries(filter.required()?.rule(&config)?, now)
+                .await?;
             say(&format!("{rows} deliveries are due now"));
         }
         Verb::Discard { filter, why } => {
-            let rows = store.discard_deliveries(filter.required()?.rule(&config)?, &why, now).await?;
+            let rows = store
+                .discard_deliveries(filter.required()?.rule(&config)?, &why, now)
+                .await?;
             say(&format!("{rows} deliveries discarded"));
         }
         Verb::Pause { destination } => {
             let name = known(&config, &destination)?;
             let halted = store.lanes().await?.remove(&name).and_then(|state| state.halted);
             store.set_lane(&name, LaneState { paused: true, halted }).await?;
-            say(&format!("{name} is paused; `causeway delivery resume {name}` sends again"));
+            say(&format!(
+                "{name} is paused; `causeway delivery resume {name}` sends again"
+            ));
         }
         Verb::Resume { destination } => {
             let name = known(&config, &destination)?;

@@ -23,9 +23,18 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     if !(args.rate > 0.0 && args.rate <= 20_000.0) {
-        return Err(Failure::Usage("--rate must be above 0 and at most 20000".to_owned()));
+        return Err(Failure::Usage(
+            "--rate must be above 0 and at most 20000".to_owned(),
+        ));
     }
-    let seconds = args.seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
-    crate::demo::run(crate::demo::Demo { rate: args.rate, stop_after: seconds, dir: args.dir }).await?;
+    let seconds = args
+        .seconds
+        .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+    crate::demo::run(crate::demo::Demo {
+        rate: args.rate,
+        stop_after: seconds,
+        dir: args.dir,
+    })
+    .await?;
     Ok(())
 }

@@ -13,7 +13,9 @@ use super::{
 use crate::clock::SystemClock;
 
 #[derive(clap::Args)]
-#[command(after_help = "Example: causeway destination kinds\n         causeway destination sample webhook >> causeway.toml")]
+#[command(
+    after_help = "Example: causeway destination kinds\n         causeway destination sample webhook >> causeway.toml"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -42,7 +44,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Verb::Sample { kind } => {
             let found = kinds::kind(&kind).ok_or_else(|| {
                 let names: Vec<&str> = kinds::KINDS.iter().map(|kind| kind.name).collect();
-                Failure::Usage(format!("there is no destination of kind {kind:?}; there are: {}", names.join(", ")))
+                Failure::Usage(format!(
+                    "there is no destination of kind {kind:?}; there are: {}",
+                    names.join(", ")
+                ))
             })?;
             say(found.sample.trim_end());
         }
@@ -54,12 +59,23 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 async fn create(context: &Context, destination: &str) -> Result<(), Failure> {
     let config = context.load()?;
     let name = known(&config, destination)?;
-    let Some(destination) = config.destinations.get(&name) else { return Ok(()) };
-    let Some(create) = destination.kind.create else {
-        return Err(Failure::Usage(format!("{name} is a {}: it has no tables to make", destination.kind.name)));
+    let Some(destination) = config.destinations.get(&name) else {
+        return Ok(());
     };
-    let context = ConnectContext { name, clock: Arc::new(SystemClock), dir: config.dir.clone() };
-    for statement in (create.statements)(&context, &destination.table).map_err(|error| anyhow::anyhow!("{error}"))? {
+    let Some(create) = destination.kind.create else {
+        return Err(Failure::Usage(format!(
+            "{name} is a {}: it has no tables to make",
+            destination.kind.name
+        )));
+    };
+    let context = ConnectContext {
+        name,
+        clock: Arc::new(SystemClock),
+        dir: config.dir.clone(),
+    };
+    for statement in
+        (create.statements)(&context, &destination.table).map_err(|error| anyhow::anyhow!("{error}"))?
+    {
         say(&statement);
     }
     let run = (create.run)(&context, &destination.table).map_err(|error| anyhow::anyhow!("{error}"))?;

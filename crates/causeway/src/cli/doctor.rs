@@ -30,27 +30,49 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 
     match context.open(&config).await {
         Ok(store) => match store.health().await {
-            Ok(health) => say(&format!("ok    store {} ({} bytes)", config.store_path().display(), health.bytes)),
+            Ok(health) => say(&format!(
+                "ok    store {} ({} bytes)",
+                config.store_path().display(),
+                health.bytes
+            )),
             Err(error) => well = bad("store", &error.to_string()),
         },
         Err(Failure::Failed(error)) => well = bad("store", &format!("{error:#}")),
         Err(other) => return Err(other),
     }
     for (name, source) in sources::fetchers(&config, &clock)? {
-        well &= told(&format!("source {name}"), tokio::time::timeout(timeout, source.check()).await, timeout);
+        well &= told(
+            &format!("source {name}"),
+            tokio::time::timeout(timeout, source.check()).await,
+            timeout,
+        );
     }
     for (name, destination) in &config.destinations {
         let label = format!("destination {name}");
-        let context = ConnectContext { name: Arc::clone(name), clock: Arc::clone(&clock), dir: config.dir.clone() };
+        let context = ConnectContext {
+            name: Arc::clone(name),
+            clock: Arc::clone(&clock),
+            dir: config.dir.clone(),
+        };
         match (destination.kind.connect)(&context, &destination.table) {
-            Ok(connected) => well &= told(&label, tokio::time::timeout(timeout, connected.check()).await, timeout),
+            Ok(connected) => {
+                well &= told(
+                    &label,
+                    tokio::time::timeout(timeout, connected.check()).await,
+                    timeout,
+                )
+            }
             Err(error) => well = bad(&label, &error.to_string()),
         }
     }
     if well { Ok(()) } else { Err(Failure::Said) }
 }
 
-fn told(label: &str, result: Result<Result<(), CheckError>, tokio::time::error::Elapsed>, timeout: Duration) -> bool {
+fn told(
+    label: &str,
+    result: Result<Result<(), CheckError>, tokio::time::error::Elapsed>,
+    timeout: Duration,
+) -> bool {
     match result {
         Ok(Ok(())) => {
             say(&format!("ok    {label}"));

@@ -26,7 +26,9 @@ const BATCH: usize = 500;
 /// recognised and change nothing, and an import that was interrupted goes on where it was: run the same command again.
 /// The hub may run; if it does not, the rows wait for it.
 #[derive(clap::Args)]
-#[command(after_help = "Example: causeway import backlog.jsonl --source proca\n         causeway import members.csv --source signups --map 'E-Mail=email' --map 'Given name=firstName'")]
+#[command(
+    after_help = "Example: causeway import backlog.jsonl --source proca\n         causeway import members.csv --source signups --map 'E-Mail=email' --map 'Given name=firstName'"
+)]
 pub(super) struct Args {
     file: PathBuf,
     /// The source in the configuration whose rules read the rows.
@@ -54,21 +56,29 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         )));
     };
     let format = args.format.or_else(|| Format::of(&args.file)).ok_or_else(|| {
-        Failure::Usage(format!("{} is neither .jsonl nor .csv: say --format jsonl or --format csv", args.file.display()))
+        Failure::Usage(format!(
+            "{} is neither .jsonl nor .csv: say --format jsonl or --format csv",
+            args.file.display()
+        ))
     })?;
     let file = std::fs::File::open(&args.file).with_context(|| format!("reading {}", args.file.display()))?;
     let bytes = file.metadata().map(|file| file.len()).unwrap_or_default();
     let progress = Progress::new(&config, &args.file, bytes)?;
     let done = if args.restart { 0 } else { progress.done() };
     if done > 0 {
-        say(&format!("going on after row {done}, where an earlier run was interrupted"));
+        say(&format!(
+            "going on after row {done}, where an earlier run was interrupted"
+        ));
     }
     let store = context.open(&config).await?;
     let bar = bar(bytes);
     let reader = BufReader::new(bar.wrap_read(Box::new(file) as Box<dyn Read>));
     let mut rows = Rows::new(reader, format, &args.map, Arc::clone(source))?;
     rows.skip(done)?;
-    let mut sum = Sum { rows: done, ..Sum::default() };
+    let mut sum = Sum {
+        rows: done,
+        ..Sum::default()
+    };
     loop {
         let batch = rows.next_batch(BATCH, SystemClock.now())?;
         if batch.is_empty() {
@@ -84,7 +94,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     bar.finish_and_clear();
     progress.clear();
-    say(&format!("{} rows read: {} new, {} known already", sum.rows, sum.fresh, sum.duplicates));
+    say(&format!(
+        "{} rows read: {} new, {} known already",
+        sum.rows, sum.fresh, sum.duplicates
+    ));
     if !causeway_store::is_served(&config.store_path()) {
         say("The hub is not running: the rows wait for `causeway serve`.");
     }
@@ -116,12 +129,16 @@ impl Progress {
         let folder = config.dir.join(&config.hub.data_dir).join("imports");
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-        let digest = causeway_core::envelope::digest(&[path.to_string_lossy().as_bytes(), &bytes.to_be_bytes()]);
+        let digest =
+            causeway_core::envelope::digest(&[path.to_string_lossy().as_bytes(), &bytes.to_be_bytes()]);
         Ok(Self(folder.join(data_encoding::HEXLOWER.encode(&digest))))
     }
 
     fn done(&self) -> u64 {
-        std::fs::read_to_string(&self.0).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+        std::fs::read_to_string(&self.0)
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(0)
     }
 
     fn set(&self, rows: u64) -> Result<(), Failure> {

@@ -46,9 +46,14 @@ fn make(file: &PathBuf) -> Result<(), Failure> {
         .mode(0o600)
         .open(file)
         .with_context(|| format!("writing {} (it must not exist)", file.display()))?;
-    out.write_all(key.file.reveal().as_bytes()).and_then(|()| out.sync_all()).with_context(|| format!("writing {}", file.display()))?;
+    out.write_all(key.file.reveal().as_bytes())
+        .and_then(|()| out.sync_all())
+        .with_context(|| format!("writing {}", file.display()))?;
     say(&format!("public key {}", key.public));
-    say(&format!("The private key is in {} and nowhere else: keep a copy in a safe place.", file.display()));
+    say(&format!(
+        "The private key is in {} and nowhere else: keep a copy in a safe place.",
+        file.display()
+    ));
     Ok(())
 }
 

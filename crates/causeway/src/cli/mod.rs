@@ -21,11 +21,26 @@ use clap::{Parser, Subcommand};
 
 /// Carries people's actions and consent to where an organisation works with them.
 #[derive(Parser)]
-#[command(name = "causeway", version, about, max_term_width = 100, propagate_version = true)]
-#[command(after_help = "Example: causeway demo        (a whole hub with invented people, nothing to set up)\n         causeway serve       (your own, by causeway.toml)")]
+#[command(
+    name = "causeway",
+    version,
+    about,
+    max_term_width = 100,
+    propagate_version = true
+)]
+#[command(
+    after_help = "Example: causeway demo        (a whole hub with invented people, nothing to set up)\n         causeway serve       (your own, by causeway.toml)"
+)]
 pub struct Cli {
     /// The configuration file.
-    #[arg(long, short, global = true, env = "CAUSEWAY_CONFIG", default_value = "causeway.toml", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "CAUSEWAY_CONFIG",
+        default_value = "causeway.toml",
+        value_name = "FILE"
+    )]
     config: PathBuf,
 
     #[command(subcommand)]
@@ -62,8 +77,8 @@ enum Command {
     Keys(keys::Args),
 }
 
-pub(crate) use context::say;
 use context::Failure;
+pub(crate) use context::say;
 
 /// 0 done, 1 failed, 2 wrong usage or configuration.
 pub async fn run() -> ExitCode {
@@ -78,6 +93,8 @@ pub async fn run() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    // Everything that speaks TLS uses the same provider. Fails only if one is installed already, which serves as well.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let context = context::Context { config: cli.config };
     let result = match cli.command {
         Command::Serve(args) => serve::run(&context, args).await,

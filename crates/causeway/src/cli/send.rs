@@ -47,7 +47,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         dedup: digest(&[&body]),
         dedup_window_ms: None,
         received_at: SystemClock.now(),
-        meta: Meta { content_type: content_type(&body), ..Meta::default() },
+        meta: Meta {
+            content_type: content_type(&body),
+            ..Meta::default()
+        },
         body: body.into(),
     };
     if args.dry_run {
@@ -55,11 +58,19 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let store = context.open(&config).await?;
     let accepted = store.accept(vec![envelope]).await?;
-    let Some(accepted) = accepted.first() else { return Ok(()) };
+    let Some(accepted) = accepted.first() else {
+        return Ok(());
+    };
     if accepted.duplicate {
-        say(&format!("this message came before, as record {}; nothing is done again", accepted.id));
+        say(&format!(
+            "this message came before, as record {}; nothing is done again",
+            accepted.id
+        ));
     } else if !causeway_store::is_served(&config.store_path()) {
-        say(&format!("stored as record {}; the hub is not running: it waits for `causeway serve`", accepted.id));
+        say(&format!(
+            "stored as record {}; the hub is not running: it waits for `causeway serve`",
+            accepted.id
+        ));
         return Ok(());
     }
     follow(&store, accepted.id, Duration::from_secs(args.wait)).await
@@ -74,14 +85,20 @@ fn source(config: &Config, name: Option<&str>) -> Result<Name, Failure> {
     };
     found.map(Name::clone).ok_or_else(|| {
         let names: Vec<&str> = names.iter().map(|name| &***name).collect();
-        Failure::Usage(format!("say which source reads it with --source; the configuration has: {}", names.join(", ")))
+        Failure::Usage(format!(
+            "say which source reads it with --source; the configuration has: {}",
+            names.join(", ")
+        ))
     })
 }
 
 fn read(file: &PathBuf) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     if file.as_os_str() == "-" {
-        std::io::stdin().lock().read_to_end(&mut body).context("reading standard input")?;
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut body)
+            .context("reading standard input")?;
     } else {
         body = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
     }
@@ -90,15 +107,27 @@ fn read(file: &PathBuf) -> Result<Vec<u8>, Failure> {
 
 /// What a sender would have said; the decoders look at the body itself where it is missing.
 fn content_type(body: &[u8]) -> Option<String> {
-    let json = body.trim_ascii_start().first().is_some_and(|first| matches!(first, b'{' | b'['));
-    Some(if json { "application/json" } else { "application/x-www-form-urlencoded" }.to_owned())
+    let json = body
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|first| matches!(first, b'{' | b'['));
+    Some(
+        if json {
+            "application/json"
+        } else {
+            "application/x-www-form-urlencoded"
+        }
+        .to_owned(),
+    )
 }
 
 /// Processes the message in a transaction that is taken back, and prints what the destinations would have been sent. There
 /// is no client on this way, so that it cannot send.
 async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Result<(), Failure> {
     let decoders = sources::decoders(config)?;
-    let decoder = decoders.get(&envelope.source).ok_or_else(|| Failure::Usage("the source has no decoder".to_owned()))?;
+    let decoder = decoders
+        .get(&envelope.source)
+        .ok_or_else(|| Failure::Usage("the source has no decoder".to_owned()))?;
     let decoded = decoder.decode(&envelope);
     match &decoded {
         Decoded::Skip { reason } => {
@@ -110,7 +139,11 @@ async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Res
             return Err(Failure::Said);
         }
         Decoded::Event(event) => {
-            say(&format!("understood: {}, happened at {}", event.kind.as_str(), event.at));
+            say(&format!(
+                "understood: {}, happened at {}",
+                event.kind.as_str(),
+                event.at
+            ));
             event.notes.iter().for_each(|note| say(&format!("note: {note}")));
         }
     }
@@ -136,13 +169,23 @@ async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Res
 }
 
 fn preview(config: &Config, name: &Name, batch: &[Delivery]) -> Result<(), Failure> {
-    let Some(destination) = config.destinations.get(name) else { return Ok(()) };
-    let context = ConnectContext { name: Name::clone(name), clock: Arc::new(SystemClock), dir: config.dir.clone() };
+    let Some(destination) = config.destinations.get(name) else {
+        return Ok(());
+    };
+    let context = ConnectContext {
+        name: Name::clone(name),
+        clock: Arc::new(SystemClock),
+        dir: config.dir.clone(),
+    };
     let texts = (destination.kind.preview)(&context, &destination.table, batch)
         .map_err(|error| anyhow::anyhow!("[destination.{name}]: {error}"))?;
     for text in texts {
         match text {
-            Ok(text) => say(&format!("\n→ {name} ({}) would be sent:\n{}", destination.kind.name, text.trim_end())),
+            Ok(text) => say(&format!(
+                "\n→ {name} ({}) would be sent:\n{}",
+                destination.kind.name,
+                text.trim_end()
+            )),
             Err(reason) => say(&format!("\n→ {name}: would be dead: {reason}")),
         }
     }
@@ -153,10 +196,19 @@ fn preview(config: &Config, name: &Name, batch: &[Delivery]) -> Result<(), Failu
 async fn follow(store: &causeway_store::SqliteStore, id: InboxId, wait: Duration) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + wait;
     loop {
-        let trace = store.trace(id).await?.ok_or_else(|| Failure::Failed(anyhow::anyhow!("record {id} is gone")))?;
+        let trace = store
+            .trace(id)
+            .await?
+            .ok_or_else(|| Failure::Failed(anyhow::anyhow!("record {id} is gone")))?;
         let open = trace.inbox.state == causeway_core::store::InboxState::New
-            || trace.deliveries.iter().any(|delivery| matches!(delivery.delivery.state.as_str(), "waiting" | "blocked"));
-        let tried = trace.deliveries.iter().all(|delivery| !delivery.attempts.is_empty());
+            || trace
+                .deliveries
+                .iter()
+                .any(|delivery| matches!(delivery.delivery.state.as_str(), "waiting" | "blocked"));
+        let tried = trace
+            .deliveries
+            .iter()
+            .all(|delivery| !delivery.attempts.is_empty());
         if !open || tokio::time::Instant::now() >= deadline {
             print(&trace, false);
             if open && !tried {

@@ -56,7 +56,13 @@ async fn of_person(store: &SqliteStore, email: &str) -> Result<Vec<InboxId>, Fai
     let contacts = find_person(store, email).await?;
     let mut ids = Vec::new();
     for contact in contacts {
-        ids.extend(store.contact(contact).await?.map(|view| view.inbox).unwrap_or_default());
+        ids.extend(
+            store
+                .contact(contact)
+                .await?
+                .map(|view| view.inbox)
+                .unwrap_or_default(),
+        );
     }
     Ok(ids)
 }
@@ -66,15 +72,23 @@ pub(super) async fn find_person(store: &SqliteStore, email: &str) -> Result<Vec<
     let value = causeway_core::contact::normal_email(email).unwrap_or_else(|| email.trim().to_owned());
     let contacts = store.find_contacts(&value).await?;
     if contacts.is_empty() {
-        return Err(Failure::Failed(anyhow::anyhow!("nobody is known by {email} (never seen, or erased)")));
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "nobody is known by {email} (never seen, or erased)"
+        )));
     }
     Ok(contacts)
 }
 
 pub(super) fn print(trace: &Trace, with_body: bool) {
     let inbox = &trace.inbox;
-    say(&format!("record {} from {} (workspace {})", inbox.id, inbox.source, trace.workspace));
-    say(&format!("  received   {}  {} bytes", inbox.received_at, inbox.bytes));
+    say(&format!(
+        "record {} from {} (workspace {})",
+        inbox.id, inbox.source, trace.workspace
+    ));
+    say(&format!(
+        "  received   {}  {} bytes",
+        inbox.received_at, inbox.bytes
+    ));
     if with_body {
         print_body(trace);
     }
@@ -83,9 +97,14 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
         InboxState::New => say("  waits to be processed"),
         InboxState::Done => {}
         InboxState::Skipped => say(&format!("  skipped    {reason}")),
-        InboxState::Dead => say(&format!("  DEAD       {}: {reason}", inbox.code.as_deref().unwrap_or("?"))),
+        InboxState::Dead => say(&format!(
+            "  DEAD       {}: {reason}",
+            inbox.code.as_deref().unwrap_or("?")
+        )),
         InboxState::Duplicate => {
-            let first = trace.duplicate_of.map_or_else(|| "an earlier one".to_owned(), |id| format!("record {id}"));
+            let first = trace
+                .duplicate_of
+                .map_or_else(|| "an earlier one".to_owned(), |id| format!("record {id}"));
             say(&format!("  duplicate  of {first}; nothing was done"));
         }
     }
@@ -99,10 +118,15 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
         say(&format!("  contact    {contact}"));
     }
     for merged in &trace.merged {
-        say(&format!("  merged     contact {merged} turned out to be the same person"));
+        say(&format!(
+            "  merged     contact {merged} turned out to be the same person"
+        ));
     }
     if let Some((_, action)) = &trace.action {
-        say(&format!("  action     {} {} at {}", action.action_type, action.external_id, action.created_at));
+        say(&format!(
+            "  action     {} {} at {}",
+            action.action_type, action.external_id, action.created_at
+        ));
     }
     if let Some(decision) = &trace.decision {
         say(&format!("  consent    {decision}"));
@@ -115,7 +139,10 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
 
 fn print_delivery(trace: &DeliveryTrace) {
     let delivery = &trace.delivery;
-    let mut line = format!("  → {}: {} ({})", delivery.destination, delivery.state, delivery.kind);
+    let mut line = format!(
+        "  → {}: {} ({})",
+        delivery.destination, delivery.state, delivery.kind
+    );
     if let Some(reason) = &delivery.reason {
         line.push_str(&format!(": {reason}"));
     }
@@ -128,8 +155,15 @@ fn print_delivery(trace: &DeliveryTrace) {
     say(&line);
     say(&format!("      delivery {}, key {}", delivery.id, trace.key));
     for attempt in &trace.attempts {
-        let status = attempt.status.map(|status| format!(" {status}")).unwrap_or_default();
-        let reason = attempt.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let status = attempt
+            .status
+            .map(|status| format!(" {status}"))
+            .unwrap_or_default();
+        let reason = attempt
+            .reason
+            .as_deref()
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
         say(&format!(
             "      attempt {} at {}, {} ms: {}{status}{reason}",
             attempt.number, attempt.started_at, attempt.took_ms, attempt.outcome

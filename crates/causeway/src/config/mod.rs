@@ -316,17 +316,27 @@ pub fn warnings(config: &Config) -> Vec<String> {
     for (name, source) in &config.sources {
         let reached = config.destinations.values().any(|destination| {
             destination.rule.workspace == source.rule.workspace
-                && destination.rule.filter.sources.as_ref().is_none_or(|sources| sources.contains(&**name))
+                && destination
+                    .rule
+                    .filter
+                    .sources
+                    .as_ref()
+                    .is_none_or(|sources| sources.contains(&**name))
         });
         if !reached && !config.destinations.is_empty() {
-            warnings.push(format!("[source.{name}]: no destination of workspace {:?} takes what comes from here", source.rule.workspace));
+            warnings.push(format!(
+                "[source.{name}]: no destination of workspace {:?} takes what comes from here",
+                source.rule.workspace
+            ));
         }
         plain_secrets(&format!("source.{name}"), &source.table, &mut warnings);
     }
     for (name, destination) in &config.destinations {
         for wanted in destination.rule.filter.sources.iter().flatten() {
             if !config.sources.contains_key(wanted.as_str()) {
-                warnings.push(format!("[destination.{name}]: `sources` names {wanted:?}, which is not in the configuration"));
+                warnings.push(format!(
+                    "[destination.{name}]: `sources` names {wanted:?}, which is not in the configuration"
+                ));
             }
         }
         plain_secrets(&format!("destination.{name}"), &destination.table, &mut warnings);
@@ -337,10 +347,22 @@ pub fn warnings(config: &Config) -> Vec<String> {
 /// Secrets that stand in the file itself.
 fn plain_secrets(section: &str, table: &toml::Table, warnings: &mut Vec<String>) {
     for (key, value) in table {
-        let secret = ["token", "secret", "secrets", "password", "passwords", "bearer", "api_key"].contains(&key.as_str());
+        let secret = [
+            "token",
+            "secret",
+            "secrets",
+            "password",
+            "passwords",
+            "bearer",
+            "api_key",
+        ]
+        .contains(&key.as_str());
         let url = value.as_str().and_then(|text| url::Url::parse(text).ok());
         let password_in_url = url.is_some_and(|url| url.password().is_some());
-        let is_text = value.is_str() || value.as_array().is_some_and(|all| all.iter().any(toml::Value::is_str));
+        let is_text = value.is_str()
+            || value
+                .as_array()
+                .is_some_and(|all| all.iter().any(toml::Value::is_str));
         if (secret && is_text) || password_in_url {
             warnings.push(format!("[{section}] `{key}` holds a secret in plain text; {{ env = \"NAME\" }} or {{ file = \"path\" }} keeps it out of this file"));
         }

@@ -5,7 +5,7 @@ use schemars::{Schema, schema_for};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Hub, Http, RetentionConfig,
+    Http, Hub, RetentionConfig,
     common::{Common, CommonSource},
 };
 use crate::sources;
@@ -15,15 +15,34 @@ pub fn schema() -> Value {
     let mut definitions = Map::new();
     let destinations: Vec<Value> = destination::KINDS
         .iter()
-        .map(|kind| section(kind.name, kind.summary, schema_for!(Common), (kind.schema)(), &mut definitions))
+        .map(|kind| {
+            section(
+                kind.name,
+                kind.summary,
+                schema_for!(Common),
+                (kind.schema)(),
+                &mut definitions,
+            )
+        })
         .collect();
     let sources: Vec<Value> = sources::kinds()
         .into_iter()
-        .map(|kind| section(kind.name, kind.summary, schema_for!(CommonSource), (kind.schema)(), &mut definitions))
+        .map(|kind| {
+            section(
+                kind.name,
+                kind.summary,
+                schema_for!(CommonSource),
+                (kind.schema)(),
+                &mut definitions,
+            )
+        })
         .collect();
     let mut plain = |schema: Schema| lifted(schema, &mut definitions);
-    let (hub, http, retention) =
-        (plain(schema_for!(Hub)), plain(schema_for!(Http)), plain(schema_for!(RetentionConfig)));
+    let (hub, http, retention) = (
+        plain(schema_for!(Hub)),
+        plain(schema_for!(Http)),
+        plain(schema_for!(RetentionConfig)),
+    );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Causeway configuration",
@@ -39,10 +58,18 @@ pub fn schema() -> Value {
 }
 
 /// One kind's section: the shared keys and its own, in one object, with `kind` fixed.
-fn section(name: &str, summary: &str, shared: Schema, own: Schema, definitions: &mut Map<String, Value>) -> Value {
+fn section(
+    name: &str,
+    summary: &str,
+    shared: Schema,
+    own: Schema,
+    definitions: &mut Map<String, Value>,
+) -> Value {
     let mut section = lifted(shared, definitions);
     let own = lifted(own, definitions);
-    let Some(object) = section.as_object_mut() else { return section };
+    let Some(object) = section.as_object_mut() else {
+        return section;
+    };
     for key in ["properties", "required"] {
         match (object.get_mut(key), own.get(key)) {
             (Some(Value::Object(to)), Some(Value::Object(from))) => to.extend(from.clone()),
@@ -52,7 +79,10 @@ fn section(name: &str, summary: &str, shared: Schema, own: Schema, definitions: 
         }
     }
     if let Some(Value::Object(properties)) = object.get_mut("properties") {
-        properties.insert("kind".to_owned(), json!({ "const": name, "description": summary }));
+        properties.insert(
+            "kind".to_owned(),
+            json!({ "const": name, "description": summary }),
+        );
     }
     object.insert("title".to_owned(), name.into());
     section

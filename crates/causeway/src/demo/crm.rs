@@ -42,7 +42,9 @@ pub(super) async fn start() -> anyhow::Result<Crm> {
     let calls = Arc::new(Calls::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let router = Router::new().route("/contacts", post(contacts)).with_state(Arc::clone(&calls));
+    let router = Router::new()
+        .route("/contacts", post(contacts))
+        .with_state(Arc::clone(&calls));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the pretend CRM ended");
@@ -59,17 +61,25 @@ async fn contacts(State(calls): State<Arc<Calls>>, headers: HeaderMap) -> Respon
         (status, text)
     };
     match call % 100 {
-        7 | 31 | 58 | 83 => refuse(StatusCode::INTERNAL_SERVER_ERROR, "<html>something broke</html>").into_response(),
+        7 | 31 | 58 | 83 => {
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, "<html>something broke</html>").into_response()
+        }
         19 | 71 => {
             let (status, text) = refuse(StatusCode::TOO_MANY_REQUESTS, "too many calls");
             (status, [("retry-after", "1")], text).into_response()
         }
         46 => refuse(StatusCode::BAD_REQUEST, "this contact cannot be taken").into_response(),
         _ => {
-            let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned();
+            let key = headers
+                .get("idempotency-key")
+                .and_then(|key| key.to_str().ok())
+                .unwrap_or_default()
+                .to_owned();
             let mut keys = calls.keys.lock().unwrap_or_else(PoisonError::into_inner);
             keys.insert(key);
-            json!({ "id": format!("C-{}", keys.len()) }).to_string().into_response()
+            json!({ "id": format!("C-{}", keys.len()) })
+                .to_string()
+                .into_response()
         }
     }
 }

@@ -29,7 +29,14 @@ pub async fn run(demo: Demo) -> anyhow::Result<()> {
     let tokens = senders::Tokens::draw()?;
     let text = configuration(&tokens, crm.address);
     std::fs::write(dir.join("causeway.toml"), &text).with_context(|| format!("writing {}", dir.display()))?;
-    let hub = Hub::start(hub::in_folder(dir.clone(), &text)?, Options { any_port: true, ..Options::default() }).await?;
+    let hub = Hub::start(
+        hub::in_folder(dir.clone(), &text)?,
+        Options {
+            any_port: true,
+            ..Options::default()
+        },
+    )
+    .await?;
     greet(&hub, &tokens, &dir);
 
     let stop = causeway_core::source::Stop::new();
@@ -47,21 +54,28 @@ pub async fn run(demo: Demo) -> anyhow::Result<()> {
         // Left-overs in the temporary folder harm nobody.
         drop(std::fs::remove_dir_all(&dir));
     } else {
-        say(&format!("everything is in {}: `causeway --config {}/causeway.toml trace 1`", dir.display(), dir.display()));
+        say(&format!(
+            "everything is in {}: `causeway --config {}/causeway.toml trace 1`",
+            dir.display(),
+            dir.display()
+        ));
     }
     Ok(())
 }
 
 fn folder(wanted: Option<PathBuf>) -> anyhow::Result<(PathBuf, bool)> {
     let temporary = wanted.is_none();
-    let dir = wanted.unwrap_or_else(|| std::env::temp_dir().join(format!("causeway-demo-{}", std::process::id())));
+    let dir =
+        wanted.unwrap_or_else(|| std::env::temp_dir().join(format!("causeway-demo-{}", std::process::id())));
     std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
     Ok((dir, temporary))
 }
 
 async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         // Without signals the demo ends by --seconds, or by being killed, which loses nothing either.
         return std::future::pending().await;
     };
@@ -72,7 +86,11 @@ async fn stopped() {
 }
 
 fn configuration(tokens: &senders::Tokens, crm: std::net::SocketAddr) -> String {
-    let senders::Tokens { petition, platform, signup } = tokens;
+    let senders::Tokens {
+        petition,
+        platform,
+        signup,
+    } = tokens;
     format!(
         r#"# What `causeway demo` runs: three sources that are sent to the listener, a pretend CRM, and a file.
 [hub]
@@ -116,19 +134,26 @@ consent = "all"
 
 fn greet(hub: &Hub, tokens: &senders::Tokens, dir: &std::path::Path) {
     let defaults = crate::config::Http::default();
-    for (what, wanted, got) in
-        [("listener", defaults.listen, hub.listener), ("console", defaults.console, hub.console)]
-    {
+    for (what, wanted, got) in [
+        ("listener", defaults.listen, hub.listener),
+        ("console", defaults.console, hub.console),
+    ] {
         if wanted.port() != got.port() {
-            say(&format!("port {} is taken: the {what} is on {} instead", wanted.port(), got.port()));
+            say(&format!(
+                "port {} is taken: the {what} is on {} instead",
+                wanted.port(),
+                got.port()
+            ));
         }
     }
     say("Causeway runs, with invented people in front and a pretend CRM behind it.\n");
     say(&format!("  console   http://{}/", hub.console));
     say(&format!("  file      {}", dir.join("archive.csv").display()));
-    say("  your own  curl 'http://LISTENER/in/TOKEN?email=you@example.org&firstName=You'"
-        .replace("LISTENER", &hub.listener.to_string())
-        .replace("TOKEN", &tokens.signup)
-        .as_str());
+    say(
+        "  your own  curl 'http://LISTENER/in/TOKEN?email=you@example.org&firstName=You'"
+            .replace("LISTENER", &hub.listener.to_string())
+            .replace("TOKEN", &tokens.signup)
+            .as_str(),
+    );
     say("\nCtrl-C stops it and shows the books.\n");
 }

@@ -4,12 +4,24 @@ use causeway_core::clock::Timestamp;
 use serde_json::{Value, json};
 
 const FIRST: [&str; 16] = [
-    "Ada", "Björn", "Chiara", "Dilan", "Élodie", "Femke", "Giorgos", "Hanna", "Ivo", "Jana", "Kofi", "Łucja", "Mehmet", "Noor",
-    "Oona", "Pedro",
+    "Ada", "Björn", "Chiara", "Dilan", "Élodie", "Femke", "Giorgos", "Hanna", "Ivo", "Jana", "Kofi", "Łucja",
+    "Mehmet", "Noor", "Oona", "Pedro",
 ];
 const LAST: [&str; 14] = [
-    "Almeida", "Berg", "Ceder", "Dubois", "Engel", "Ferreira", "Grün", "Horváth", "Iversen", "Jansen", "Kowalska", "Lindqvist",
-    "Moreau", "Novák",
+    "Almeida",
+    "Berg",
+    "Ceder",
+    "Dubois",
+    "Engel",
+    "Ferreira",
+    "Grün",
+    "Horváth",
+    "Iversen",
+    "Jansen",
+    "Kowalska",
+    "Lindqvist",
+    "Moreau",
+    "Novák",
 ];
 const COUNTRIES: [&str; 6] = ["DE", "FR", "IT", "NL", "PL", "SE"];
 const CAMPAIGNS: [&str; 3] = ["save_the_bees", "clean_rivers", "night_trains"];
@@ -24,7 +36,8 @@ pub(super) struct Person {
 
 fn pick<T: Copy>(list: &[T], number: u64) -> Option<T> {
     let length = u64::try_from(list.len()).ok()?;
-    list.get(usize::try_from(number.checked_rem(length)?).ok()?).copied()
+    list.get(usize::try_from(number.checked_rem(length)?).ok()?)
+        .copied()
 }
 
 impl Person {
@@ -98,7 +111,10 @@ pub(super) fn sync(person: &Person) -> Vec<(String, String)> {
         ("contact[id]", (40_000 + number).to_string()),
         ("contact[email]", person.email.clone()),
         ("contact[phone]", format!("+49301234{number:04}")),
-        ("contact[profile_url]", format!("https://platform.example.org/contact/{number}")),
+        (
+            "contact[profile_url]",
+            format!("https://platform.example.org/contact/{number}"),
+        ),
         ("fields[0][id]", "125".to_owned()),
         ("fields[0][name]", "First Name".to_owned()),
         ("fields[0][value]", person.first.to_owned()),
@@ -114,7 +130,10 @@ pub(super) fn sync(person: &Person) -> Vec<(String, String)> {
         ("pages-visited[0][visit_date]", "2026-05-26 05:41 PM".to_owned()),
         ("automation-triggered[0][id]", "9".to_owned()),
         ("automation-triggered[0][name]", "Welcome".to_owned()),
-        ("automation-triggered[0][trigger_date]", "2026-05-26 05:42 PM".to_owned()),
+        (
+            "automation-triggered[0][trigger_date]",
+            "2026-05-26 05:42 PM".to_owned(),
+        ),
         ("lead-score[0][id]", "5".to_owned()),
         ("lead-score[0][name]", "Opened".to_owned()),
         ("lead-score[0][score]", "10".to_owned()),

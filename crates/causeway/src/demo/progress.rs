@@ -55,33 +55,54 @@ pub(super) async fn show(
 }
 
 fn lines(now: &Overview, before: Option<&Overview>, crm: &Crm) -> String {
-    let mut out = vec![format!("{:<12} {:>10} {:>8} {:>9} {:>9} {:>8} {:>8}", "", "total", "per s", "waiting", "retrying", "skipped", "dead")];
+    let mut out = vec![format!(
+        "{:<12} {:>10} {:>8} {:>9} {:>9} {:>8} {:>8}",
+        "", "total", "per s", "waiting", "retrying", "skipped", "dead"
+    )];
     for (name, counts) in &now.sources {
-        let rate = before.and_then(|before| before.sources.get(name)).map_or(0, |before| counts.received - before.received);
+        let rate = before
+            .and_then(|before| before.sources.get(name))
+            .map_or(0, |before| counts.received - before.received);
         out.push(format!(
             "{name:<12} {:>10} {rate:>8} {:>9} {:>9} {:>8} {:>8}",
             counts.received, counts.new, "", counts.skipped, counts.dead
         ));
     }
     for (name, counts) in &now.destinations {
-        let rate = before.and_then(|before| before.destinations.get(name)).map_or(0, |before| counts.delivered - before.delivered);
+        let rate = before
+            .and_then(|before| before.destinations.get(name))
+            .map_or(0, |before| counts.delivered - before.delivered);
         out.push(format!(
             "→ {name:<10} {:>10} {rate:>8} {:>9} {:>9} {:>8} {:>8}",
             counts.delivered, counts.waiting, counts.retrying, counts.skipped, counts.dead
         ));
     }
-    let (calls, refused) = (crm.calls.all.load(Ordering::Relaxed), crm.calls.refused.load(Ordering::Relaxed));
-    out.push(format!("the pretend CRM took {calls} calls and failed {refused} of them"));
+    let (calls, refused) = (
+        crm.calls.all.load(Ordering::Relaxed),
+        crm.calls.refused.load(Ordering::Relaxed),
+    );
+    out.push(format!(
+        "the pretend CRM took {calls} calls and failed {refused} of them"
+    ));
     out.join("\n")
 }
 
 /// The books, so that everybody can add them up.
 pub(super) fn summary(audit: &Audit, sent: &Sent, crm: &Crm, in_time: bool) {
-    say(&format!("\nsent to the listener: {} accepted, {} not", sent.accepted, sent.failed));
+    say(&format!(
+        "\nsent to the listener: {} accepted, {} not",
+        sent.accepted, sent.failed
+    ));
     for (name, books) in &audit.sources {
         say(&format!(
             "{name:<12} {:>7} received = {} done + {} waiting + {} skipped + {} dead + {} duplicate   (difference {})",
-            books.received, books.done, books.new, books.skipped, books.dead, books.duplicate, books.difference
+            books.received,
+            books.done,
+            books.new,
+            books.skipped,
+            books.dead,
+            books.duplicate,
+            books.difference
         ));
     }
     for (name, books) in &audit.destinations {
@@ -90,7 +111,10 @@ pub(super) fn summary(audit: &Audit, sent: &Sent, crm: &Crm, in_time: bool) {
             books.planned, books.delivered, books.waiting, books.skipped, books.dead, books.difference
         ));
     }
-    say(&format!("the pretend CRM holds {} different records", crm.calls.records()));
+    say(&format!(
+        "the pretend CRM holds {} different records",
+        crm.calls.records()
+    ));
     if !in_time {
         say("it was stopped before everything in flight had ended; what waits goes on at the next start");
     }

@@ -27,10 +27,15 @@ impl Tokens {
     pub(super) fn draw() -> anyhow::Result<Self> {
         let draw = || -> anyhow::Result<String> {
             let mut bytes = [0; 16];
-            getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("drawing random numbers: {error}"))?;
+            getrandom::fill(&mut bytes)
+                .map_err(|error| anyhow::anyhow!("drawing random numbers: {error}"))?;
             Ok(data_encoding::BASE64URL_NOPAD.encode(&bytes))
         };
-        Ok(Self { petition: draw()?, platform: draw()?, signup: draw()? })
+        Ok(Self {
+            petition: draw()?,
+            platform: draw()?,
+            signup: draw()?,
+        })
     }
 }
 
@@ -44,8 +49,13 @@ pub(super) struct Sent {
 
 /// Sends `rate` messages a second until `stop`; returns when every request was answered.
 pub(super) async fn run(listener: SocketAddr, tokens: Tokens, rate: f64, stop: Stop) -> Sent {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build();
-    let Ok(client) = client else { return Sent::default() };
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(30))
+        .build();
+    let Ok(client) = client else {
+        return Sent::default();
+    };
     let tokens = Arc::new(tokens);
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut sent = Sent::default();
@@ -60,7 +70,9 @@ pub(super) async fn run(listener: SocketAddr, tokens: Tokens, rate: f64, stop: S
             _ = tick.tick() => {}
         }
         while expected(started, rate) > number {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break 'all };
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                break 'all;
+            };
             let (client, tokens) = (client.clone(), Arc::clone(&tokens));
             let this = number;
             requests.spawn(async move {
@@ -83,7 +95,11 @@ pub(super) async fn run(listener: SocketAddr, tokens: Tokens, rate: f64, stop: S
     sent
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a small positive number"
+)]
 fn expected(started: Instant, rate: f64) -> u64 {
     (started.elapsed().as_secs_f64() * rate) as u64 + 1
 }
@@ -97,12 +113,20 @@ fn count(sent: &mut Sent, ok: bool) {
 }
 
 /// Of ten messages: five signatures, one news of an address, two form posts, one GET, one repeat.
-async fn send(client: &reqwest::Client, listener: SocketAddr, tokens: &Tokens, number: u64) -> anyhow::Result<()> {
+async fn send(
+    client: &reqwest::Client,
+    listener: SocketAddr,
+    tokens: &Tokens,
+    number: u64,
+) -> anyhow::Result<()> {
     let now = SystemClock.now();
     let person = Person::new(number);
     let url = |token: &str| format!("http://{listener}/in/{token}");
     let json = |value: serde_json::Value| {
-        client.post(url(&tokens.petition)).header("content-type", "application/json").body(value.to_string())
+        client
+            .post(url(&tokens.petition))
+            .header("content-type", "application/json")
+            .body(value.to_string())
     };
     let request = match number % 10 {
         5 => json(people::status(&Person::new(number.saturating_sub(4)), now)),
@@ -111,7 +135,11 @@ async fn send(client: &reqwest::Client, listener: SocketAddr, tokens: &Tokens, n
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form(&people::sync(&person))),
         8 => {
-            let pairs = [("email", person.email.clone()), ("firstName", person.first.to_owned()), ("lastName", person.last.to_owned())];
+            let pairs = [
+                ("email", person.email.clone()),
+                ("firstName", person.first.to_owned()),
+                ("lastName", person.last.to_owned()),
+            ];
             let pairs = pairs.map(|(key, value)| (key.to_owned(), value));
             client.get(format!("{}?{}", url(&tokens.signup), form(&pairs)))
         }
@@ -122,10 +150,17 @@ async fn send(client: &reqwest::Client, listener: SocketAddr, tokens: &Tokens, n
             .body(form(&people::sync(&Person::new(number.saturating_sub(2))))),
         _ => json(people::signature(&person, now)),
     };
-    request.send().await.context("sending")?.error_for_status().context("the answer")?;
+    request
+        .send()
+        .await
+        .context("sending")?
+        .error_for_status()
+        .context("the answer")?;
     Ok(())
 }
 
 fn form(pairs: &[(String, String)]) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish()
 }

@@ -61,7 +61,12 @@ pub fn rule(name: &str, kind: &str, workspace: &str, own: &toml::Table) -> Resul
             return Err(error.hint(format!("one of {}", names.join(", "))));
         }
     };
-    Ok(SourceRule { name: name.into(), workspace: workspace.into(), own_orgs, namespace })
+    Ok(SourceRule {
+        name: name.into(),
+        workspace: workspace.into(),
+        own_orgs,
+        namespace,
+    })
 }
 
 /// The decoders of all sources. Reads the keystores.
@@ -76,7 +81,11 @@ pub fn decoders(config: &Config) -> anyhow::Result<Decoders> {
 
 fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> anyhow::Result<Arc<dyn Decode>> {
     // Decoding needs no time: the clock is only part of what every connector is given.
-    let context = Context { name: Name::clone(name), clock: Arc::new(SystemClock), dir: config.dir.clone() };
+    let context = Context {
+        name: Name::clone(name),
+        clock: Arc::new(SystemClock),
+        dir: config.dir.clone(),
+    };
     match fetched::kind(&source.kind) {
         Some(kind) => Ok((kind.decoder)(&context, &source.table)?),
         None => Ok(ingest::Config::parse(&source.table)?.decoder(&context)?),
@@ -87,9 +96,16 @@ fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> anyhow::Resul
 pub fn fetchers(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<BTreeMap<Name, Box<dyn Source>>> {
     let mut all = BTreeMap::new();
     for (name, source) in &config.sources {
-        let Some(kind) = fetched::kind(&source.kind) else { continue };
-        let context = Context { name: Name::clone(name), clock: Arc::clone(clock), dir: config.dir.clone() };
-        let made = (kind.connect)(&context, &source.table).with_context(|| format!("setting up [source.{name}]"))?;
+        let Some(kind) = fetched::kind(&source.kind) else {
+            continue;
+        };
+        let context = Context {
+            name: Name::clone(name),
+            clock: Arc::clone(clock),
+            dir: config.dir.clone(),
+        };
+        let made =
+            (kind.connect)(&context, &source.table).with_context(|| format!("setting up [source.{name}]"))?;
         all.insert(Name::clone(name), made);
     }
     Ok(all)
@@ -97,7 +113,10 @@ pub fn fetchers(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<BTree
 
 /// The sources that are sent to us.
 pub fn listeners(config: &Config) -> anyhow::Result<Vec<Listener>> {
-    let listening = config.sources.iter().filter(|(_, source)| source.kind == LISTENER);
+    let listening = config
+        .sources
+        .iter()
+        .filter(|(_, source)| source.kind == LISTENER);
     listening
         .map(|(name, source)| {
             ingest::Config::parse(&source.table)

@@ -70,13 +70,18 @@ async fn red(engine: &Engine, sources: &Sources) -> Vec<Reason> {
         add("store".to_owned(), error.to_string());
     }
     if engine.disk_is_low() {
-        add("store".to_owned(), "the disk is nearly full: nothing is accepted".to_owned());
+        add(
+            "store".to_owned(),
+            "the disk is nearly full: nothing is accepted".to_owned(),
+        );
     }
     for (name, state) in sources.states() {
         match state {
             SourceState::Running => {}
             SourceState::Connecting => add(format!("source.{name}"), "connecting".to_owned()),
-            SourceState::Failing { reason } | SourceState::Halted { reason } => add(format!("source.{name}"), reason),
+            SourceState::Failing { reason } | SourceState::Halted { reason } => {
+                add(format!("source.{name}"), reason)
+            }
         }
     }
     match engine.views.lanes().await {

@@ -38,7 +38,9 @@ impl Format {
 /// Reads `--map 'COLUMN=NAME'`.
 pub(super) fn mapping(text: &str) -> Result<(String, String), String> {
     match text.rsplit_once('=') {
-        Some((column, name)) if !column.is_empty() && !name.is_empty() => Ok((column.to_owned(), name.to_owned())),
+        Some((column, name)) if !column.is_empty() && !name.is_empty() => {
+            Ok((column.to_owned(), name.to_owned()))
+        }
         _ => Err("write it as COLUMN=NAME".to_owned()),
     }
 }
@@ -53,11 +55,19 @@ pub(super) struct Rows {
 
 enum Kind {
     Jsonl(Input),
-    Csv { reader: csv::Reader<Input>, names: Vec<String> },
+    Csv {
+        reader: csv::Reader<Input>,
+        names: Vec<String>,
+    },
 }
 
 impl Rows {
-    pub(super) fn new(input: Input, format: Format, map: &[(String, String)], source: Name) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        input: Input,
+        format: Format,
+        map: &[(String, String)],
+        source: Name,
+    ) -> anyhow::Result<Self> {
         let kind = match format {
             Format::Jsonl => Kind::Jsonl(input),
             Format::Csv => {
@@ -66,14 +76,23 @@ impl Rows {
                 for (column, _) in map {
                     if !header.iter().any(|name| name.trim() == column) {
                         let columns: Vec<&str> = header.iter().collect();
-                        return Err(anyhow!("there is no column {column:?}; the file has: {}", columns.join(", ")));
+                        return Err(anyhow!(
+                            "there is no column {column:?}; the file has: {}",
+                            columns.join(", ")
+                        ));
                     }
                 }
                 let name = |column: &str| {
                     let mapped = map.iter().find(|(from, _)| from == column.trim());
-                    mapped.map_or_else(|| column.trim().trim_start_matches('\u{feff}').to_owned(), |(_, to)| to.clone())
+                    mapped.map_or_else(
+                        || column.trim().trim_start_matches('\u{feff}').to_owned(),
+                        |(_, to)| to.clone(),
+                    )
                 };
-                Kind::Csv { names: header.iter().map(name).collect(), reader }
+                Kind::Csv {
+                    names: header.iter().map(name).collect(),
+                    reader,
+                }
             }
         };
         Ok(Self { source, kind, row: 0 })
@@ -99,7 +118,9 @@ impl Rows {
 
     fn next(&mut self, now: Timestamp) -> anyhow::Result<Option<Envelope>> {
         let body = match &mut self.kind {
-            Kind::Jsonl(input) => next_line(input).with_context(|| format!("reading line {}", self.row + 1))?,
+            Kind::Jsonl(input) => {
+                next_line(input).with_context(|| format!("reading line {}", self.row + 1))?
+            }
             Kind::Csv { reader, names } => {
                 next_record(reader, names).with_context(|| format!("reading row {}", self.row + 1))?
             }
@@ -111,7 +132,10 @@ impl Rows {
             dedup: digest(&[&body]),
             dedup_window_ms: None,
             received_at: now,
-            meta: Meta { content_type: Some("application/json".to_owned()), ..Meta::default() },
+            meta: Meta {
+                content_type: Some("application/json".to_owned()),
+                ..Meta::default()
+            },
             body: body.into(),
         }))
     }
@@ -126,7 +150,10 @@ fn next_line(input: &mut Input) -> anyhow::Result<Option<Vec<u8>>> {
             return Ok(None);
         }
         if read as u64 == LONGEST && line.last() != Some(&b'\n') {
-            return Err(anyhow!("longer than {} MB: is it JSON with one message a line?", LONGEST >> 20));
+            return Err(anyhow!(
+                "longer than {} MB: is it JSON with one message a line?",
+                LONGEST >> 20
+            ));
         }
         let text = line.trim_ascii();
         if !text.is_empty() {
@@ -141,7 +168,12 @@ fn next_record(reader: &mut csv::Reader<Input>, names: &[String]) -> anyhow::Res
     if !reader.read_record(&mut record)? {
         return Ok(None);
     }
-    let cells = names.iter().zip(&record).filter(|(_, cell)| !cell.trim().is_empty());
-    let object: Map<String, Value> = cells.map(|(name, cell)| (name.clone(), cell.trim().into())).collect();
+    let cells = names
+        .iter()
+        .zip(&record)
+        .filter(|(_, cell)| !cell.trim().is_empty());
+    let object: Map<String, Value> = cells
+        .map(|(name, cell)| (name.clone(), cell.trim().into()))
+        .collect();
     Ok(Some(serde_json::to_vec(&object)?))
 }
