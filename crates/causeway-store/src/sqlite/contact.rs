@@ -112,7 +112,7 @@ pub(crate) fn identities(connection: &Connection, contact: i64) -> Result<Vec<Id
     let mut statement = connection.prepare_cached(
         "SELECT identity.kind, name.name, identity.value
          FROM identity JOIN name ON name.id = identity.namespace_id
-         WHERE identity.contact_id = ?1 ORDER BY identity.kind, name.name, identity.value",
+         WHERE identity.contact_id = ?1",
     )?;
     let mut rows = statement.query([contact])?;
     let mut all = Vec::new();

@@ -1,14 +1,13 @@
 //! Removes a person. What stays are rows without a person (so that the books balance) and keyed hashes of the
 //! identities, so that nobody is brought back by what comes late.
 
-use causeway_core::{clock::Timestamp, id::ContactId, store::Erased};
+use causeway_core::{clock::Timestamp, envelope::digest, id::ContactId, store::Erased};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     contact,
     fault::Fault,
     outbox::{self, End},
-    process::{erase_key, erased_hash},
     rows::ms,
     writer::Tx,
 };
@@ -51,6 +50,23 @@ pub(crate) fn erase(tx: &mut Tx<'_>, asked: ContactId, now: Timestamp) -> Result
     // The empty row stays, so that its number is never given to somebody else.
     run("UPDATE contact SET doc = NULL WHERE id = ?1")?;
     Ok(erased)
+}
+
+pub(crate) fn erase_key(tx: &Tx<'_>) -> Result<Vec<u8>, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached("SELECT value FROM meta WHERE key = 'erase_key'")?
+        .query_row([], |row| row.get(0))?)
+}
+
+pub(crate) fn erased_hash(key: &[u8], workspace: &str, kind: &str, namespace: &str, value: &str) -> [u8; 16] {
+    digest(&[
+        key,
+        workspace.as_bytes(),
+        kind.as_bytes(),
+        namespace.as_bytes(),
+        value.as_bytes(),
+    ])
 }
 
 fn remember_hashes(tx: &Tx<'_>, id: i64, workspace: i64, now: Timestamp) -> Result<(), Fault> {

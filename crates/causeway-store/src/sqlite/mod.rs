@@ -11,6 +11,7 @@ mod commands;
 mod contact;
 mod counters;
 mod erase;
+mod event;
 mod facts;
 mod fault;
 mod names;
@@ -18,6 +19,8 @@ mod outbox;
 mod overview;
 mod pages;
 mod person;
+#[cfg(test)]
+mod plans;
 mod process;
 mod prune;
 mod read;
@@ -26,6 +29,8 @@ mod rehearse;
 mod rows;
 mod schema;
 mod state;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod views;
 mod writer;

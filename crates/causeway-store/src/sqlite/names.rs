@@ -32,7 +32,7 @@ pub(crate) struct Names {
     sources: HashMap<Name, i64>,
     destinations: HashMap<Name, i64>,
     namespaces: HashMap<Name, i64>,
-    names: HashMap<i64, Name>,
+    by_id: HashMap<i64, Name>,
 }
 
 impl Names {
@@ -79,14 +79,14 @@ impl Names {
     }
 
     pub(crate) fn name(&self, id: i64) -> Result<Name, Fault> {
-        self.names
+        self.by_id
             .get(&id)
             .cloned()
             .ok_or(Fault::Broken("the number of a name"))
     }
 
     fn put(&mut self, kind: NameKind, name: Name, id: i64) {
-        self.names.insert(id, name.clone());
+        self.by_id.insert(id, name.clone());
         match kind {
             NameKind::Workspace => &mut self.workspaces,
             NameKind::Source => &mut self.sources,

@@ -265,7 +265,7 @@ pub(crate) fn line_up(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(
         .connection
         .prepare_cached(
             "SELECT destination_id, id, attempts FROM delivery WHERE contact_id = ?1 AND state = 'waiting'
-             ORDER BY destination_id, id",
+             ORDER BY destination_id, state, id",
         )?
         .query_map([contact], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;

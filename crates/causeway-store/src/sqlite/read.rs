@@ -5,7 +5,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use causeway_core::{envelope::Envelope, id::InboxId, store::StoreError};
+use causeway_core::{
+    envelope::{Envelope, Meta},
+    id::InboxId,
+    store::StoreError,
+};
 use rusqlite::{Connection, params};
 use tokio::sync::Semaphore;
 
@@ -119,7 +123,7 @@ pub(crate) fn envelope(connection: &Connection, id: i64) -> Result<Option<Envelo
         dedup: row.get(1)?,
         dedup_window_ms: row.get(2)?,
         received_at: at(row.get(3)?),
-        meta: meta.map_or_else(|| Ok(Default::default()), |meta| from_json(&meta))?,
+        meta: meta.map_or_else(|| Ok(Meta::default()), |meta| from_json(&meta))?,
         body: body.unwrap_or_default().into(),
     }))
 }

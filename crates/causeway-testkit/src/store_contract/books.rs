@@ -1,6 +1,7 @@
 //! Invariant 12, and what people look at.
 
 use causeway_core::{
+    clock::Timestamp,
     consent::What,
     delivery::{Kind, Next},
     event::{DeadCode, Decoded},
@@ -123,7 +124,7 @@ pub async fn the_overview_counts_as_the_books_do(open: Open) {
     );
     assert_eq!(crm.oldest_waiting_at, Some(at(0)));
     assert_eq!(
-        crm.last_delivered_at.map(|at| at.as_second()),
+        crm.last_delivered_at.map(Timestamp::as_second),
         Some(at(4).as_second())
     );
     bench.assert_balanced().await;

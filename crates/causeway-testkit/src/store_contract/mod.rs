@@ -1,12 +1,18 @@
 //! What every store must do. A store's own crate runs all of it by [`store_contract!`](crate::store_contract!).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "these are tests: a panic is how they say that something is wrong"
+)]
+
 mod bench;
 pub mod books;
 pub mod deliver;
 pub mod inbox;
 pub mod people;
 
-pub use bench::{Bench, Open, Stored, opener};
+pub use bench::{Bench, Open, Stored, attempt, opener};
 
 /// Makes one test per case. `$open` is a function from the name of a database to a future of
 /// `Arc<dyn Stored>`; the same name opens the same database again.

@@ -124,8 +124,10 @@ fn join_values(a: Value, b: Value) -> Value {
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => Value::Object(join_maps(a, b)),
         (Value::Object(a), _) | (_, Value::Object(a)) => Value::Object(a),
-        (a, b) if b.to_string() > a.to_string() => b,
-        (a, _) => a,
+        (a, b) => {
+            let (ours, theirs) = (a.to_string(), b.to_string());
+            if theirs > ours { b } else { a }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     rows::{from_json, to_json},
 };
 
-pub(crate) use action::{ActionPlace, find_action, write_action};
+pub(crate) use action::{ActionPlace, KnownAction, find_action, write_action};
 
 /// More things than this are not kept in memory at once.
 const CACHED: usize = 4_096;

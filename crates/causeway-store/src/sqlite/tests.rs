@@ -1,0 +1,69 @@
+//! What cannot be seen from outside: a disk that is full.
+
+use causeway_core::{
+    consent::What,
+    event::Decoded,
+    id::InboxId,
+    rules::DestinationRule,
+    store::{Claim, Store, StoreError, Views},
+};
+use causeway_testkit::builders::{SOURCE, at, envelope, rules, signed};
+
+use super::{Options, SqliteStore, open};
+
+async fn limit_pages(store: &SqliteStore, pages: u32) {
+    store
+        .writer
+        .alone(move |connection| Ok(connection.pragma_update(None, "max_page_count", pages)?))
+        .await
+        .unwrap();
+}
+
+/// Bounded by SQLite itself: the same error as when the disk is full.
+#[tokio::test]
+async fn a_full_disk_changes_nothing_and_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let store = open(&path, Options { serve: true }).await.unwrap();
+    let crm = rules(vec![DestinationRule::new("crm")]);
+    store.set_rules(crm.into()).await.unwrap();
+    let id = store
+        .accept(vec![envelope(SOURCE, "before", at(0))])
+        .await
+        .unwrap()[0]
+        .id;
+    let event = signed("ada", "1", What::OptIn, at(0));
+    let decoded = Decoded::Event(Box::new(event));
+    store.process(vec![(id, decoded)], at(1)).await.unwrap();
+    let pages = store
+        .writer
+        .alone(
+            |connection| Ok(connection.pragma_query_value(None, "page_count", |row| row.get::<_, u32>(0))?),
+        )
+        .await
+        .unwrap();
+    limit_pages(&store, pages + 4).await;
+    let big = |key: &str| {
+        let mut message = envelope(SOURCE, key, at(2));
+        message.body = vec![b'x'; 60_000].into();
+        message
+    };
+    let small = store.accept(vec![envelope(SOURCE, "small", at(2))]);
+    let (small, large) = tokio::join!(small, store.accept(vec![big("large")]));
+    let refused = large.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+    let small_is_there = small.is_ok();
+    let new = store.fetch_new(InboxId(0), 10).await.unwrap();
+    assert_eq!(new.len(), usize::from(small_is_there));
+    let claim = Claim {
+        destination: "crm".into(),
+        limit: 10,
+        leased_until: at(100),
+        now: at(10),
+    };
+    limit_pages(&store, u32::MAX - 1).await;
+    store.accept(vec![big("large")]).await.unwrap();
+    assert_eq!(store.claim(claim).await.unwrap().deliveries.len(), 1);
+    let audit = store.audit().await.unwrap();
+    assert_eq!(audit.sources[SOURCE].difference, 0, "{audit:?}");
+}
