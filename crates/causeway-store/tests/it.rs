@@ -1,4 +1,10 @@
-//! The SQLite store through its contract.
+//! The SQLite store through its contract, and what only a file can do.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "these are tests: a panic is how they say that something is wrong"
+)]
 
 mod contract {
     use std::sync::Arc;

@@ -261,14 +261,14 @@ pub(crate) fn reopen(tx: &mut Tx<'_>, row: &Row, due_at: Option<Timestamp>) -> R
 /// After a merge there may be several heads: all but the first go behind it, unless they are on their way or were
 /// allowed to pass.
 pub(crate) fn line_up(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), Fault> {
-    let heads: Vec<(i64, i64, u32)> = tx
+    let mut heads: Vec<(i64, i64, u32)> = tx
         .connection
         .prepare_cached(
-            "SELECT destination_id, id, attempts FROM delivery WHERE contact_id = ?1 AND state = 'waiting'
-             ORDER BY destination_id, state, id",
+            "SELECT destination_id, id, attempts FROM delivery WHERE contact_id = ?1 AND state = 'waiting'",
         )?
         .query_map([contact], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
+    heads.sort_unstable();
     let mut led: Option<i64> = None;
     for (destination, id, attempts) in heads {
         let order = order(tx, destination);

@@ -23,7 +23,7 @@ pub(crate) fn process(
 ) -> Result<Vec<Processed>, Fault> {
     let anyone_erased = tx
         .connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM erased)")?
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM erased WHERE hash >= x'')")?
         .query_row([], |row| row.get(0))?;
     let mut processed = Vec::with_capacity(batch.len());
     for (id, decoded) in batch {
