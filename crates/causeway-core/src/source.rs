@@ -52,7 +52,7 @@ pub enum SourceState {
     Failing {
         reason: String,
     },
-    /// Gave up until the configuration changes.
+    /// Waits for a person; asks again only now and then.
     Halted {
         reason: String,
     },

@@ -429,7 +429,10 @@ pub enum LogFormat {
 /// Writes the log to standard error. `CAUSEWAY_LOG` (`warn`, `causeway=debug`) overrides `level`.
 pub fn start_log(format: LogFormat, level: &str) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("CAUSEWAY_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_env("CAUSEWAY_LOG").unwrap_or_else(|_| {
+        // The AMQP client reports every lost connection as an error of its own; the source says it better.
+        EnvFilter::new(format!("{level},lapin=off"))
+    });
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

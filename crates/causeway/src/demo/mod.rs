@@ -28,7 +28,7 @@ pub async fn run(demo: Demo) -> anyhow::Result<()> {
     let crm = crm::start().await.context("starting the pretend CRM")?;
     let tokens = senders::Tokens::draw()?;
     let text = configuration(&tokens, crm.address);
-    std::fs::write(dir.join("causeway.toml"), &text).with_context(|| format!("writing {}", dir.display()))?;
+    write_private(&dir.join("causeway.toml"), &text)?;
     let hub = Hub::start(
         hub::in_folder(dir.clone(), &text)?,
         Options {
@@ -69,6 +69,21 @@ fn folder(wanted: Option<PathBuf>) -> anyhow::Result<(PathBuf, bool)> {
         wanted.unwrap_or_else(|| std::env::temp_dir().join(format!("causeway-demo-{}", std::process::id())));
     std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
     Ok((dir, temporary))
+}
+
+/// The tokens in it are secrets.
+fn write_private(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path);
+    opened
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("writing {}", path.display()))
 }
 
 async fn stopped() {

@@ -5,9 +5,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    consent::What,
     envelope::Envelope,
     event::{Campaign, DeadCode, Decode, Decoded, Event, Organisation, Page},
     id::Name,
@@ -56,8 +57,30 @@ type Known<T> = Result<T, Decoded>;
 impl Decode for ProcaDecoder {
     fn decode(&self, envelope: &Envelope) -> Decoded {
         match self.read(&envelope.body, envelope.received_at) {
-            Ok(event) => Decoded::Event(Box::new(event)),
+            Ok(mut event) => {
+                not_from_the_future(&mut event, envelope.received_at);
+                Decoded::Event(Box::new(event))
+            }
             Err(end) => end,
+        }
+    }
+}
+
+/// Clocks may differ by so much.
+const SKEW: SignedDuration = SignedDuration::from_hours(1);
+
+/// A yes that claims to be given tomorrow would outweigh a no that is said today: it counts from when it came.
+fn not_from_the_future(event: &mut Event, received_at: Timestamp) {
+    for fact in &mut event.consent {
+        let says_yes = matches!(
+            fact.what,
+            What::OptIn | What::OptInPending | What::DoubleOptIn | What::DoubleOptInOnPage { .. }
+        );
+        if says_yes && fact.at.duration_since(received_at) > SKEW {
+            fact.at = received_at;
+            event
+                .notes
+                .push("consent dated in the future counts from when it came".to_owned());
         }
     }
 }
