@@ -15,7 +15,11 @@ pub(crate) const VERSION: u32 = 1;
 const BUSY: Duration = Duration::from_secs(5);
 
 pub(crate) fn writer(path: &Path) -> Result<Connection, Fault> {
-    let mut connection = Connection::open(path)?;
+    // One thread has it: no lock is needed around each call.
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "page_size", 4096)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
