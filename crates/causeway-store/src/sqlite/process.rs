@@ -16,10 +16,34 @@ use super::{
     writer::Tx,
 };
 
+/// All rows at once, since a savepoint for each costs as much as a write. Only when one of them fails, all is taken
+/// back and done again row by row, to find out which.
 pub(crate) fn process(
     tx: &mut Tx<'_>,
     batch: &[(InboxId, Decoded)],
     now: Timestamp,
+) -> Result<Vec<Processed>, Fault> {
+    tx.state.facts.flush(tx.connection)?;
+    tx.connection.prepare_cached("SAVEPOINT batch")?.execute([])?;
+    let mark = tx.state.counters.mark();
+    let processed = match process_all(tx, batch, now, false) {
+        Err(fault) if !fault.is_unavailable() => {
+            tx.connection.prepare_cached("ROLLBACK TO batch")?.execute([])?;
+            tx.state.counters.forget_since(mark);
+            tx.state.reload(tx.connection)?;
+            process_all(tx, batch, now, true)?
+        }
+        all => all?,
+    };
+    tx.connection.prepare_cached("RELEASE batch")?.execute([])?;
+    Ok(processed)
+}
+
+fn process_all(
+    tx: &mut Tx<'_>,
+    batch: &[(InboxId, Decoded)],
+    now: Timestamp,
+    one_by_one: bool,
 ) -> Result<Vec<Processed>, Fault> {
     let anyone_erased = tx
         .connection
@@ -36,35 +60,45 @@ pub(crate) fn process(
             now,
             anyone_erased,
         };
-        tx.connection.prepare_cached("SAVEPOINT inbox_row")?.execute([])?;
-        let mark = tx.state.counters.mark();
-        match process_row(tx, &row, decoded) {
-            Ok(one) => processed.push(one),
-            Err(fault) if fault.is_unavailable() => return Err(fault),
-            Err(fault) => {
-                tx.connection
-                    .prepare_cached("ROLLBACK TO inbox_row")?
-                    .execute([])?;
-                tx.state.counters.forget_since(mark);
-                tx.state.facts.flush(tx.connection)?;
-                tx.state.reload(tx.connection)?;
-                tracing::error!(
-                    inbox.id = id.0,
-                    reason = fault.text(),
-                    "An inbox row could not be processed; it is dead."
-                );
-                processed.push(end(
-                    tx,
-                    &row,
-                    InboxState::Dead,
-                    Some(DeadCode::Internal),
-                    Some(&fault.text()),
-                )?);
-            }
-        }
-        tx.connection.prepare_cached("RELEASE inbox_row")?.execute([])?;
+        processed.push(if one_by_one {
+            process_alone(tx, &row, decoded)?
+        } else {
+            process_row(tx, &row, decoded)?
+        });
     }
     tx.state.facts.flush(tx.connection)?;
+    Ok(processed)
+}
+
+/// One row in a savepoint of its own: when it fails, it is dead, and the others are as if it had not been there.
+fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Fault> {
+    tx.connection.prepare_cached("SAVEPOINT inbox_row")?.execute([])?;
+    let mark = tx.state.counters.mark();
+    let processed = match process_row(tx, row, decoded) {
+        Err(fault) if !fault.is_unavailable() => {
+            tx.connection
+                .prepare_cached("ROLLBACK TO inbox_row")?
+                .execute([])?;
+            tx.state.counters.forget_since(mark);
+            tx.state.reload(tx.connection)?;
+            tracing::error!(
+                inbox.id = row.id.0,
+                reason = fault.text(),
+                "An inbox row could not be processed; it is dead."
+            );
+            end(
+                tx,
+                row,
+                InboxState::Dead,
+                Some(DeadCode::Internal),
+                Some(&fault.text()),
+            )?
+        }
+        ended => ended?,
+    };
+    // What the row taught is written while it is known that it holds.
+    tx.state.facts.flush(tx.connection)?;
+    tx.connection.prepare_cached("RELEASE inbox_row")?.execute([])?;
     Ok(processed)
 }
 

@@ -5,7 +5,7 @@ use causeway_core::{
     event::Decoded,
     id::InboxId,
     rules::DestinationRule,
-    store::{Claim, Store, StoreError, Views},
+    store::{Claim, InboxState, Store, StoreError, Views},
 };
 use causeway_testkit::builders::{SOURCE, at, envelope, rules, signed};
 
@@ -66,4 +66,50 @@ async fn a_full_disk_changes_nothing_and_passes() {
     assert_eq!(store.claim(claim).await.unwrap().deliveries.len(), 1);
     let audit = store.audit().await.unwrap();
     assert_eq!(audit.sources[SOURCE].difference, 0, "{audit:?}");
+}
+
+/// A broken document stands for a bug in our rules: the trigger makes one contact unwritable.
+#[tokio::test]
+async fn a_row_on_which_processing_fails_is_dead_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path().join("a.db"), Options { serve: true })
+        .await
+        .unwrap();
+    let crm = rules(vec![DestinationRule::new("crm")]);
+    store.set_rules(crm.into()).await.unwrap();
+    store
+        .writer
+        .alone(|connection| {
+            Ok(connection.execute_batch(
+                "CREATE TRIGGER broken BEFORE INSERT ON identity WHEN new.value = 'ben@example.org'
+                 BEGIN SELECT raise(ABORT, 'broken'); END",
+            )?)
+        })
+        .await
+        .unwrap();
+    let names = ["ada", "ben", "eva"];
+    let messages = names.map(|name| envelope(SOURCE, name, at(0)));
+    let accepted = store.accept(messages.to_vec()).await.unwrap();
+    let batch = accepted.iter().zip(names).map(|(accepted, name)| {
+        let event = signed(name, name, What::OptIn, at(0));
+        (accepted.id, Decoded::Event(Box::new(event)))
+    });
+    let processed = store.process(batch.collect(), at(1)).await.unwrap();
+    let states: Vec<InboxState> = processed.iter().map(|row| row.state).collect();
+    assert_eq!(states, [InboxState::Done, InboxState::Dead, InboxState::Done]);
+    assert_eq!(store.find_contacts("ben@example.org").await.unwrap(), []);
+    let claim = Claim {
+        destination: "crm".into(),
+        limit: 10,
+        leased_until: at(100),
+        now: at(10),
+    };
+    let deliveries = store.claim(claim).await.unwrap().deliveries;
+    assert_eq!(deliveries.len(), 2);
+    for delivery in deliveries {
+        assert_eq!(delivery.record.campaign.unwrap().name, "clean_air");
+    }
+    let audit = store.audit().await.unwrap();
+    assert_eq!(audit.destinations["crm"].difference, 0);
+    assert_eq!(audit.sources[SOURCE].difference, 0);
 }
