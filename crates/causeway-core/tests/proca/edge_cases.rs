@@ -395,3 +395,18 @@ fn p8_a_renamed_campaign_has_its_new_name_at_once() {
     later["campaign"]["name"] = "save_all_bees".into();
     assert_eq!(name(&later), "save_all_bees");
 }
+
+#[test]
+fn a_yes_from_the_future_counts_from_when_it_came_and_a_no_keeps_its_time() {
+    let mut yes = action(1, Some(true), 0).json();
+    yes["privacy"]["givenAt"] = "2199-01-01T00:00:00Z".into();
+    let received_at = envelope("").received_at;
+    let decoded = event(&decoder(), &yes);
+    assert_eq!(decoded.consent[0].at, received_at);
+    assert_eq!(decoded.notes.len(), 1);
+
+    let mut no = status("unsub", Some(true), 0).json();
+    no["supporter"]["privacy"]["emailStatusChanged"] = "2199-01-01T00:00:00Z".into();
+    let decoded = event(&decoder(), &no);
+    assert!(decoded.consent[0].at > received_at);
+}
