@@ -1,11 +1,6 @@
 //! A whole hub in one process: store, engine, sources, listener, console; started, stopped and reloaded together.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -63,15 +58,9 @@ pub async fn open_store(config: &Config, serve: bool) -> anyhow::Result<Arc<Sqli
     if let Some(folder) = path.parent() {
         private_folder(folder).with_context(|| format!("making the folder {}", folder.display()))?;
     }
-    let store = causeway_store::open(
-        &path,
-        causeway_store::Options {
-            serve,
-            ..Default::default()
-        },
-    )
-    .await
-    .with_context(|| format!("opening the store {}", path.display()))?;
+    let store = causeway_store::open(&path, causeway_store::Options { serve })
+        .await
+        .with_context(|| format!("opening the store {}", path.display()))?;
     store
         .set_rules(Arc::new(config.rules()))
         .await
@@ -269,8 +258,8 @@ async fn bind(address: SocketAddr, any_port: bool, key: &str) -> anyhow::Result<
     }
 }
 
-/// Where relative things of a hub without a file are kept.
-pub fn in_folder(dir: PathBuf, text: &str) -> anyhow::Result<Config> {
+/// Reads a configuration as if it stood in `dir`.
+pub fn in_folder(dir: &Path, text: &str) -> anyhow::Result<Config> {
     crate::config::parse(&dir.join("causeway.toml"), text).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow::anyhow!(lines.join("\n"))

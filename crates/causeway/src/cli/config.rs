@@ -27,8 +27,8 @@ enum Verb {
     Schema,
 }
 
-pub(super) fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    match args.verb {
+pub(super) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    match &args.verb {
         Verb::Check => {
             let config = context.load()?;
             for warning in crate::config::warnings(&config) {

@@ -60,7 +60,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                     &label,
                     tokio::time::timeout(timeout, connected.check()).await,
                     timeout,
-                )
+                );
             }
             Err(error) => well = bad(&label, &error.to_string()),
         }

@@ -100,7 +100,7 @@ pub async fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(&context, args).await,
-        Command::Config(args) => config::run(&context, args),
+        Command::Config(args) => config::run(&context, &args),
         Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Send(args) => send::run(&context, args).await,
         Command::Trace(args) => trace::run(&context, args).await,

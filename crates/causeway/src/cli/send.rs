@@ -48,7 +48,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         dedup_window_ms: None,
         received_at: SystemClock.now(),
         meta: Meta {
-            content_type: content_type(&body),
+            content_type: Some(content_type(&body)),
             ..Meta::default()
         },
         body: body.into(),
@@ -106,19 +106,14 @@ fn read(file: &PathBuf) -> Result<Vec<u8>, Failure> {
 }
 
 /// What a sender would have said; the decoders look at the body itself where it is missing.
-fn content_type(body: &[u8]) -> Option<String> {
-    let json = body
-        .trim_ascii_start()
-        .first()
-        .is_some_and(|first| matches!(first, b'{' | b'['));
-    Some(
-        if json {
-            "application/json"
-        } else {
-            "application/x-www-form-urlencoded"
-        }
-        .to_owned(),
-    )
+fn content_type(body: &[u8]) -> String {
+    let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+    if is_json {
+        "application/json"
+    } else {
+        "application/x-www-form-urlencoded"
+    }
+    .to_owned()
 }
 
 /// Processes the message in a transaction that is taken back, and prints what the destinations would have been sent. There
@@ -128,8 +123,8 @@ async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Res
     let decoder = decoders
         .get(&envelope.source)
         .ok_or_else(|| Failure::Usage("the source has no decoder".to_owned()))?;
-    let decoded = decoder.decode(&envelope);
-    match &decoded {
+    let understood = decoder.decode(&envelope);
+    match &understood {
         Decoded::Skip { reason } => {
             say(&format!("understood, and left alone: {reason}"));
             return Ok(());
@@ -148,7 +143,7 @@ async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Res
         }
     }
     let store = context.open(config).await?;
-    let rehearsal = store.rehearse(envelope, decoded, SystemClock.now()).await?;
+    let rehearsal = store.rehearse(envelope, understood, SystemClock.now()).await?;
     if let Some(decision) = &rehearsal.decision {
         say(&format!("consent: {decision}"));
     }

@@ -144,13 +144,13 @@ fn print_delivery(trace: &DeliveryTrace) {
         delivery.destination, delivery.state, delivery.kind
     );
     if let Some(reason) = &delivery.reason {
-        line.push_str(&format!(": {reason}"));
+        line = format!("{line}: {reason}");
     }
     if let Some(remote) = &delivery.remote_id {
-        line.push_str(&format!(", there it is {remote}"));
+        line = format!("{line}, there it is {remote}");
     }
     if let (Some(due), "waiting") = (delivery.due_at, delivery.state.as_str()) {
-        line.push_str(&format!(", due {due}"));
+        line = format!("{line}, due {due}");
     }
     say(&line);
     say(&format!("      delivery {}, key {}", delivery.id, trace.key));

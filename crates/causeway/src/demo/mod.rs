@@ -30,7 +30,7 @@ pub async fn run(demo: Demo) -> anyhow::Result<()> {
     let text = configuration(&tokens, crm.address);
     write_private(&dir.join("causeway.toml"), &text)?;
     let hub = Hub::start(
-        hub::in_folder(dir.clone(), &text)?,
+        hub::in_folder(&dir, &text)?,
         Options {
             any_port: true,
             ..Options::default()

@@ -82,25 +82,29 @@ pub(super) fn signature(person: &Person, now: Timestamp) -> Value {
 /// What became of the signature's address: confirmed, bounced or unsubscribed.
 pub(super) fn status(person: &Person, now: Timestamp) -> Value {
     let mut event = signature(person, now);
-    let at = event["action"]["createdAt"].clone();
+    let at = now.round(jiff::Unit::Second).unwrap_or(now).to_string();
     let status = match person.number % 4 {
         0 => "bounce",
         1 => "unsub",
         _ => "double_opt_in",
     };
-    let contact = event["contact"].take();
-    event["schema"] = json!("proca:event:2");
-    event["eventType"] = json!("email_status");
-    event["timestamp"] = at.clone();
-    event["supporter"] = json!({
-        "contact": contact, "personalInfo": null,
-        "privacy": { "withConsent": false, "optIn": true, "givenAt": at, "emailStatus": status, "emailStatusChanged": at }
-    });
-    if let Some(event) = event.as_object_mut() {
-        for key in ["stage", "contact", "privacy", "personalInfo", "org", "orgId"] {
-            event.remove(key);
-        }
+    let Some(members) = event.as_object_mut() else {
+        return event;
+    };
+    for key in ["stage", "privacy", "personalInfo", "org", "orgId"] {
+        members.remove(key);
     }
+    let privacy = json!({ "withConsent": false, "optIn": true, "givenAt": at, "emailStatus": status, "emailStatusChanged": at });
+    let contact = members.remove("contact");
+    members.extend([
+        ("schema".to_owned(), json!("proca:event:2")),
+        ("eventType".to_owned(), json!("email_status")),
+        ("timestamp".to_owned(), json!(at)),
+        (
+            "supporter".to_owned(),
+            json!({ "contact": contact, "personalInfo": null, "privacy": privacy }),
+        ),
+    ]);
     event
 }
 

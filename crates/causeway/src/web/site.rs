@@ -80,7 +80,7 @@ async fn red(engine: &Engine, sources: &Sources) -> Vec<Reason> {
             SourceState::Running => {}
             SourceState::Connecting => add(format!("source.{name}"), "connecting".to_owned()),
             SourceState::Failing { reason } | SourceState::Halted { reason } => {
-                add(format!("source.{name}"), reason)
+                add(format!("source.{name}"), reason);
             }
         }
     }
