@@ -293,6 +293,11 @@ impl Metrics {
             .set(i64::from(open));
     }
 
+    /// Whether this destination's lane rests.
+    pub fn circuit_is_open(&self, name: &Name) -> bool {
+        self.circuit_open.get_or_create(&destination(name)).get() != 0
+    }
+
     pub fn halted(&self, name: &Name, halted: bool) {
         self.halted
             .get_or_create(&destination(name))

@@ -1,0 +1,534 @@
+//! A store that only pretends: invented figures that move with the clock, and a few records. For the preview and the tests.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use causeway::{
+    telemetry::{Metrics, SourceHealth, Sources},
+    web::console::{Connector, ConsoleConfig},
+};
+use causeway_core::{
+    consent::{Consent, ConsentFact, EMAIL, OwnPages, What},
+    contact::{Contact, Identity},
+    envelope::{Envelope, Meta},
+    event::Action,
+    id::{ActionId, ContactId, DeliveryId, IdempotencyKey, InboxId, Name},
+    source::{Health, SourceState},
+    store::{
+        AttemptRow, Audit, ContactView, DeliveryFilter, DeliveryRow, DeliveryTrace, DestinationCounts,
+        InboxFilter, InboxRow, InboxState, LaneState, Overview, SourceCounts, StoreError, StoreHealth, Trace,
+        Views,
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scene {
+    /// Nothing configured, nothing came.
+    Empty,
+    /// All is well.
+    Calm,
+    /// A spike, and several things wrong.
+    Troubled,
+}
+
+pub struct Pretend {
+    pub scene: Scene,
+    pub start: Timestamp,
+    /// Added to what was received, so that a test can move a figure.
+    pub more: AtomicU64,
+    /// When set, the store does not answer.
+    pub is_down: std::sync::atomic::AtomicBool,
+}
+
+impl Pretend {
+    pub fn new(scene: Scene, start: Timestamp) -> Arc<Self> {
+        Arc::new(Self {
+            scene,
+            start,
+            more: AtomicU64::new(0),
+            is_down: false.into(),
+        })
+    }
+
+    pub fn config(&self) -> ConsoleConfig {
+        let connector = |(name, kind): (&str, &str)| Connector {
+            name: name.into(),
+            kind: kind.to_owned(),
+            workspace: "default".into(),
+        };
+        match self.scene {
+            Scene::Empty => ConsoleConfig::default(),
+            _ => ConsoleConfig {
+                sources: [("petitions", "proca"), ("platform", "listener")]
+                    .map(connector)
+                    .into(),
+                destinations: [
+                    ("crm", "webhook"),
+                    ("newsletter", "webhook"),
+                    ("warehouse", "sql"),
+                    ("archive", "file"),
+                ]
+                .map(connector)
+                .into(),
+            },
+        }
+    }
+
+    pub fn sources(&self, metrics: &Arc<Metrics>) -> Arc<Sources> {
+        let sources = Arc::new(Sources::default());
+        for name in self.config().sources {
+            let health = SourceHealth {
+                name: name.name.clone(),
+                sources: Arc::clone(&sources),
+                metrics: Arc::clone(metrics),
+            };
+            let is_failing = self.scene == Scene::Troubled && &*name.name == "petitions";
+            health.set(if is_failing {
+                let reason = "The broker closed the connection: 320 connection forced".to_owned();
+                SourceState::Failing { reason }
+            } else {
+                SourceState::Running
+            });
+        }
+        sources
+    }
+
+    /// What came until `now` at about `per_s`, in waves.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "invented figures"
+    )]
+    fn grown(&self, now: Timestamp, per_s: f64, phase: f64) -> u64 {
+        let s = now.duration_since(self.start).as_secs_f64().max(0.0);
+        let wave = (s / 7.0 + phase).sin() * 2.1 + (s / 2.3 + phase).cos() * 0.6;
+        ((s + wave + 3.0) * per_s).max(0.0) as u64
+    }
+
+    fn trouble(&self, number: u64) -> u64 {
+        if self.scene == Scene::Troubled { number } else { 0 }
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("pretending".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn source(&self, now: Timestamp, per_s: f64, base: u64, dead: u64) -> SourceCounts {
+        let received = base + self.grown(now, per_s, per_s) + self.more.load(Ordering::Relaxed);
+        let new = 3 + self.trouble(4_120) + self.grown(now, 1.0, 2.0) % 5;
+        let (dead, duplicate, skipped) = (self.trouble(dead), base / 900, base / 70);
+        SourceCounts {
+            received,
+            new,
+            done: received - new - dead - duplicate - skipped,
+            skipped,
+            dead,
+            duplicate,
+            oldest_new_at: Some(now - SignedDuration::from_secs(if new > 100 { 94 } else { 0 })),
+            last_received_at: Some(now),
+        }
+    }
+
+    fn destination(
+        &self,
+        now: Timestamp,
+        per_s: f64,
+        base: u64,
+        waiting: u64,
+        dead: u64,
+    ) -> DestinationCounts {
+        let delivered = base + self.grown(now, per_s, per_s / 3.0);
+        let waiting = waiting + self.grown(now, 1.0, per_s) % 9;
+        let (retrying, dead, skipped) = (self.trouble(waiting / 40), self.trouble(dead), base / 9);
+        DestinationCounts {
+            planned: delivered + waiting + dead + skipped,
+            waiting,
+            retrying,
+            delivered,
+            skipped,
+            dead,
+            oldest_waiting_at: (waiting > 0)
+                .then(|| now - SignedDuration::from_secs(i64::try_from(waiting / 9).unwrap_or(0))),
+            last_delivered_at: Some(now),
+            lane: LaneState::default(),
+        }
+    }
+}
+
+const REASONS: [&str; 3] = [
+    "answered 503: not now",
+    "answered 422: the field postcode is required",
+    "no answer within 30 s",
+];
+
+/// Rows are numbered up to here.
+pub const NEWEST: i64 = 48_212;
+
+fn delivery(id: i64, start: Timestamp) -> DeliveryRow {
+    let state = [
+        "delivered",
+        "delivered",
+        "waiting",
+        "delivered",
+        "dead",
+        "delivered",
+        "skipped",
+        "blocked",
+    ][id.unsigned_abs() as usize % 8];
+    let destination = ["crm", "newsletter", "warehouse", "archive"][id.unsigned_abs() as usize / 2 % 4];
+    let planned_at = start - SignedDuration::from_secs((NEWEST - id) * 7 + 2);
+    let is_over = matches!(state, "delivered" | "dead" | "skipped");
+    DeliveryRow {
+        id: DeliveryId(id),
+        inbox_id: InboxId(id),
+        contact_id: Some(ContactId(7)),
+        destination: destination.into(),
+        source: if id % 3 == 0 { "platform" } else { "petitions" }.into(),
+        kind: ["record", "record", "contact", "withdrawal"][id.unsigned_abs() as usize % 4].to_owned(),
+        state: state.to_owned(),
+        attempts: match state {
+            "delivered" => 1,
+            "waiting" => 3,
+            "dead" => 10,
+            _ => 0,
+        },
+        due_at: (state == "waiting").then(|| start + SignedDuration::from_secs(25 + id % 200)),
+        planned_at,
+        finished_at: is_over.then(|| planned_at + SignedDuration::from_secs(1)),
+        reason: match state {
+            "waiting" => Some(REASONS[0]),
+            "dead" => Some(REASONS[1]),
+            "skipped" => Some("not opted in for email"),
+            "blocked" => Some("waits behind an earlier one of the same contact"),
+            _ => None,
+        }
+        .map(str::to_owned),
+        remote_id: (state == "delivered").then(|| format!("CON-{id}")),
+    }
+}
+
+fn inbox(id: i64, start: Timestamp) -> InboxRow {
+    let state = match id % 11 {
+        4 => InboxState::Dead,
+        7 => InboxState::Skipped,
+        9 => InboxState::Duplicate,
+        _ if id > NEWEST - 2 => InboxState::New,
+        _ => InboxState::Done,
+    };
+    let received_at = start - SignedDuration::from_secs((NEWEST - id) * 7 + 3);
+    InboxRow {
+        id: InboxId(id),
+        source: if id % 3 == 0 { "platform" } else { "petitions" }.into(),
+        state,
+        received_at,
+        processed_at: (state != InboxState::New).then(|| received_at + SignedDuration::from_millis(40)),
+        code: (state == InboxState::Dead).then(|| "key_missing".to_owned()),
+        reason: match state {
+            InboxState::Dead => {
+                Some("encrypted for public key u2hT…, which is not in the keystore".to_owned())
+            }
+            InboxState::Skipped => Some("a test action".to_owned()),
+            _ => None,
+        },
+        bytes: 1_480 + id.unsigned_abs() % 300,
+    }
+}
+
+fn fact(what: What, at: Timestamp, basis: &str) -> ConsentFact {
+    ConsentFact {
+        purpose: EMAIL.to_owned(),
+        what,
+        at,
+        basis: basis.to_owned(),
+    }
+}
+
+fn envelope(row: &InboxRow) -> Envelope {
+    let body = json!({
+        "schema": "proca:action:2", "stage": "deliver", "orgId": 7, "campaignId": 204, "actionPageId": 1107,
+        "actionId": 887_588,
+        "campaign": {"name": "clean_rivers", "title": "Clean rivers", "externalId": null},
+        "actionPage": {"name": "rivers/en", "locale": "en"},
+        "action": {"actionType": "petition", "createdAt": row.received_at.to_string(),
+                   "customFields": {"comment": "I swim there with Tomas"}, "testing": false},
+        "contact": {"contactRef": "hT7cPzN0bA4WqX2u", "email": "jana.novakova@example.org", "firstName": "Jana",
+                    "lastName": "Nováková", "phone": "+49 170 1234567", "postcode": "10115", "area": "DE"},
+        "privacy": {"withConsent": true, "optIn": true, "givenAt": row.received_at.to_string(), "emailStatus": null},
+    });
+    Envelope {
+        source: row.source.clone(),
+        dedup: [0x5c; 16],
+        dedup_window_ms: None,
+        received_at: row.received_at,
+        meta: Meta {
+            content_type: Some("application/json".to_owned()),
+            routing_key: Some("petition.clean_rivers".to_owned()),
+            ..Meta::default()
+        },
+        body: body.to_string().into_bytes().into(),
+    }
+}
+
+fn attempts(start: Timestamp, is_rejected: bool) -> Vec<AttemptRow> {
+    let attempt =
+        |number: u32, ago_s: i64, outcome: &str, status, reason: Option<&str>, excerpt: Option<&str>| {
+            AttemptRow {
+                number,
+                started_at: start - SignedDuration::from_secs(ago_s),
+                took_ms: 84 + number * 61,
+                outcome: outcome.to_owned(),
+                reason: reason.map(str::to_owned),
+                status,
+                excerpt: excerpt.map(str::to_owned),
+            }
+        };
+    let first = attempt(
+        1,
+        190,
+        "retry",
+        Some(503),
+        Some(REASONS[0]),
+        Some("<h1>503 Service Unavailable</h1>"),
+    );
+    if is_rejected {
+        let answer = r#"{"error":"the field postcode is required for jana.novakova@example.org"}"#;
+        return vec![
+            first,
+            attempt(2, 150, "reject", Some(422), Some(REASONS[1]), Some(answer)),
+        ];
+    }
+    vec![
+        first,
+        attempt(2, 180, "retry", None, Some(REASONS[2]), None),
+        attempt(
+            3,
+            140,
+            "delivered",
+            Some(201),
+            None,
+            Some(r#"{"id":"CON-48201","status":"created","name":"Jana Nováková"}"#),
+        ),
+    ]
+}
+
+#[async_trait]
+impl Views for Pretend {
+    async fn overview(&self, now: Timestamp) -> Result<Overview, StoreError> {
+        self.check()?;
+        if self.scene == Scene::Empty {
+            return Ok(Overview::default());
+        }
+        let is_troubled = self.scene == Scene::Troubled;
+        let mut crm = self.destination(
+            now,
+            if is_troubled { 0.0 } else { 21.0 },
+            1_120_400,
+            self.trouble(18_240),
+            0,
+        );
+        if is_troubled {
+            crm.lane.halted = Some("Answered 401: the credentials were refused".to_owned());
+            crm.retrying = 0;
+        }
+        let mut archive = self.destination(now, 23.0, 1_249_870, 0, 0);
+        archive.lane.paused = is_troubled;
+        let destinations = [
+            ("crm", crm),
+            (
+                "newsletter",
+                self.destination(now, 8.4, 402_118, self.trouble(930), 37),
+            ),
+            ("warehouse", self.destination(now, 23.0, 1_249_902, 2, 0)),
+            ("archive", archive),
+        ];
+        let sources = [
+            (
+                "petitions",
+                self.source(now, if is_troubled { 0.0 } else { 19.0 }, 1_204_311, 12),
+            ),
+            ("platform", self.source(now, 4.2, 86_020, 3)),
+        ];
+        Ok(Overview {
+            sources: sources.map(|(name, counts)| (Name::from(name), counts)).into(),
+            destinations: destinations
+                .map(|(name, counts)| (Name::from(name), counts))
+                .into(),
+        })
+    }
+
+    async fn lanes(&self) -> Result<BTreeMap<Name, LaneState>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn deliveries(&self, filter: DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.check()?;
+        if self.scene == Scene::Empty {
+            return Ok(Vec::new());
+        }
+        let before = filter.before.map_or(NEWEST + 1, |id| id.0);
+        let wanted = |row: &DeliveryRow| {
+            filter
+                .destination
+                .as_ref()
+                .is_none_or(|name| row.destination == *name)
+                && filter.state.as_ref().is_none_or(|state| row.state == *state)
+                && filter
+                    .reason
+                    .as_ref()
+                    .is_none_or(|part| row.reason.as_ref().is_some_and(|reason| reason.contains(part)))
+        };
+        let rows = (NEWEST - 800..before).rev().map(|id| delivery(id, self.start));
+        Ok(rows.filter(wanted).take(limit as usize).collect())
+    }
+
+    async fn inbox(&self, filter: InboxFilter, limit: u32) -> Result<Vec<InboxRow>, StoreError> {
+        self.check()?;
+        if self.scene == Scene::Empty {
+            return Ok(Vec::new());
+        }
+        let before = filter.before.map_or(NEWEST + 1, |id| id.0);
+        let wanted = |row: &InboxRow| {
+            (filter.ids.is_empty() || filter.ids.contains(&row.id))
+                && filter.source.as_ref().is_none_or(|name| row.source == *name)
+                && filter.state.is_none_or(|state| row.state == state)
+        };
+        let rows = (NEWEST - 800..before).rev().map(|id| inbox(id, self.start));
+        Ok(rows.filter(wanted).take(limit as usize).collect())
+    }
+
+    async fn trace(&self, id: InboxId) -> Result<Option<Trace>, StoreError> {
+        self.check()?;
+        if !(NEWEST - 800..=NEWEST).contains(&id.0) {
+            return Ok(None);
+        }
+        let row = inbox(id.0, self.start);
+        let is_done = row.state == InboxState::Done;
+        let sent = |name: &str, state: &str, attempts: Vec<AttemptRow>, reason: Option<&str>| DeliveryTrace {
+            delivery: DeliveryRow {
+                destination: name.into(),
+                state: state.to_owned(),
+                reason: reason.map(str::to_owned),
+                remote_id: (state == "delivered").then(|| "CON-48201".to_owned()),
+                finished_at: Some(self.start - SignedDuration::from_secs(140)),
+                ..delivery(id.0, self.start)
+            },
+            key: IdempotencyKey::derive("default", "petitions", b"key", name, "record"),
+            attempts,
+        };
+        let action = Action {
+            external_id: "887588".to_owned(),
+            action_type: "petition".to_owned(),
+            created_at: row.received_at,
+            custom_fields: json!({"comment": "I swim there with Tomas"})
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
+            donation: None,
+            tracking: Some(json!({"source": "newsletter", "medium": "email", "campaign": "spring"})),
+            with_consent: true,
+            dupe_rank: Some(0),
+            testing: false,
+        };
+        let deliveries = vec![
+            sent("crm", "delivered", attempts(self.start, false), None),
+            sent("newsletter", "dead", attempts(self.start, true), Some(REASONS[1])),
+            sent(
+                "warehouse",
+                "skipped",
+                Vec::new(),
+                Some("not confirmed by mail, as its policy double_opt_in asks"),
+            ),
+        ];
+        Ok(Some(Trace {
+            envelope: (row.state != InboxState::Skipped).then(|| envelope(&row)),
+            duplicate_of: (row.state == InboxState::Duplicate).then(|| InboxId(id.0 - 1)),
+            workspace: "default".into(),
+            event: is_done.then(|| "action".to_owned()),
+            event_at: is_done.then_some(row.received_at),
+            decision: is_done.then(|| {
+                "email: nobody known → opted_in, because of opt_in (proca action, row 10)".to_owned()
+            }),
+            notes: if is_done {
+                vec!["the field area is not a region we know".to_owned()]
+            } else {
+                Vec::new()
+            },
+            contact_id: is_done.then_some(ContactId(7)),
+            merged: if is_done { vec![ContactId(31)] } else { Vec::new() },
+            action: is_done.then_some((ActionId(5), action)),
+            consent: if is_done {
+                vec![fact(What::OptIn, row.received_at, "proca action, row 10")]
+            } else {
+                Vec::new()
+            },
+            deliveries: if is_done { deliveries } else { Vec::new() },
+            inbox: row,
+        }))
+    }
+
+    async fn find_contacts(&self, value: &str) -> Result<Vec<ContactId>, StoreError> {
+        self.check()?;
+        Ok(if value == "jana.novakova@example.org" {
+            vec![ContactId(7)]
+        } else {
+            Vec::new()
+        })
+    }
+
+    async fn contact(&self, id: ContactId) -> Result<Option<ContactView>, StoreError> {
+        self.check()?;
+        let since = self.start - SignedDuration::from_secs(260);
+        let mut contact = Contact::default();
+        let fields = json!({"email": "jana.novakova@example.org", "firstName": "Jana", "lastName": "Nováková", "postcode": "10115"});
+        let fields: BTreeMap<_, _> = fields
+            .as_object()
+            .cloned()
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
+        contact.set_fields(&fields, since);
+        let mut consent = Consent::default();
+        consent.add(&What::OptIn, since);
+        let standing = consent.standing(&OwnPages::new());
+        Ok((id.0 == 7).then(|| ContactView {
+            id,
+            workspace: "default".into(),
+            identities: vec![
+                Identity::Email {
+                    address: "jana.novakova@example.org".to_owned(),
+                },
+                Identity::ContactRef {
+                    namespace: "petitions".into(),
+                    reference: "hT7cPzN0bA4WqX2u".to_owned(),
+                },
+            ],
+            contact,
+            standing: [(EMAIL.to_owned(), standing)].into(),
+            ledger: Vec::new(),
+            actions: Vec::new(),
+            engagements: Vec::new(),
+            deliveries: Vec::new(),
+            inbox: vec![InboxId(NEWEST - 3), InboxId(NEWEST - 40)],
+            envelopes: Vec::new(),
+        }))
+    }
+
+    async fn audit(&self) -> Result<Audit, StoreError> {
+        Ok(Audit::default())
+    }
+
+    async fn health(&self) -> Result<StoreHealth, StoreError> {
+        Err(StoreError::Unavailable("this is no store".to_owned()))
+    }
+}

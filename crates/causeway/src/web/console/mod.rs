@@ -1,0 +1,128 @@
+//! The console: read-only pages over [`Views`], rendered here, kept current by one stream of samples. It changes nothing:
+//! what a person may do about something is shown as a command.
+//!
+//! Invariant: no page, sample or URL holds personal data that is not masked (see [`masking`]).
+
+mod attention;
+mod chart;
+mod format;
+mod guard;
+mod live;
+mod masking;
+mod pages;
+mod picture;
+mod render;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use axum::{
+    Router,
+    middleware::{from_fn_with_state, map_response},
+    routing::{any, get, post},
+};
+use causeway_core::{
+    clock::Clock,
+    id::Name,
+    source::Stop,
+    store::{StoreError, Views},
+};
+
+use crate::telemetry::{Metrics, Sources};
+
+use live::Live;
+use render::Renderer;
+
+/// What the console is made of.
+pub struct ConsoleState {
+    pub views: Arc<dyn Views>,
+    pub clock: Arc<dyn Clock>,
+    /// How the sources are.
+    pub sources: Arc<Sources>,
+    /// Whether a lane rests.
+    pub metrics: Arc<Metrics>,
+    pub config: ConsoleConfig,
+    /// Ends the streams, which would otherwise hold up a graceful stop.
+    pub stop: Stop,
+    /// Host names under which the console may be called, besides `localhost` and IP addresses. Any other is refused, so
+    /// that no web page can reach a console on loopback through a name that it makes point there.
+    pub hosts: BTreeSet<String>,
+    /// Takes templates and assets from this crate folder instead of those built in, afresh for each page. See
+    /// [`templates_from_env`].
+    pub development: Option<PathBuf>,
+}
+
+/// What the configuration says, as far as the pages show it. In the order in which they are shown.
+#[derive(Debug, Clone, Default)]
+pub struct ConsoleConfig {
+    pub sources: Vec<Connector>,
+    pub destinations: Vec<Connector>,
+}
+
+/// A source or destination as configured.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Connector {
+    pub name: Name,
+    /// `proca`, `webhook`, …
+    pub kind: String,
+    pub workspace: Name,
+}
+
+/// Where `CAUSEWAY_TEMPLATES` says that the templates are: for those who change them. Read once, at start.
+pub fn templates_from_env() -> Option<PathBuf> {
+    std::env::var_os("CAUSEWAY_TEMPLATES").map(PathBuf::from)
+}
+
+/// What the pages share.
+struct Console {
+    views: Arc<dyn Views>,
+    clock: Arc<dyn Clock>,
+    renderer: Arc<Renderer>,
+    live: Live,
+    hosts: BTreeSet<String>,
+}
+
+/// The console's routes, and a task that samples the store once a second until `stop` or until the router is gone. Call it
+/// within a tokio runtime.
+///
+/// # Errors
+///
+/// When a template is broken: only possible with `development`.
+pub fn router(state: ConsoleState) -> Result<Router, minijinja::Error> {
+    let renderer = Arc::new(Renderer::new(state.development.as_deref())?);
+    let live = Live::start(live::Watched {
+        views: Arc::clone(&state.views),
+        clock: Arc::clone(&state.clock),
+        sources: state.sources,
+        metrics: state.metrics,
+        config: state.config,
+        renderer: Arc::clone(&renderer),
+        stop: state.stop,
+    });
+    let console = Arc::new(Console {
+        views: state.views,
+        clock: state.clock,
+        renderer,
+        live,
+        hosts: state.hosts,
+    });
+    Ok(Router::new()
+        .route("/", get(pages::overview::show))
+        .route("/deliveries", get(pages::deliveries::show))
+        .route("/records", get(pages::records::show))
+        .route("/records/find", post(pages::records::find).get(pages::not_found))
+        .route("/records/{id}", get(pages::record::show))
+        .route("/live", get(live::stream))
+        .route("/assets/{name}", get(render::asset))
+        .route("/{*path}", any(pages::not_found))
+        .layer(from_fn_with_state(Arc::clone(&console), guard::hosts))
+        .layer(map_response(guard::headers))
+        .with_state(console))
+}
+
+/// Logs why a page could not be made; the reader gets a page without the chain.
+fn log_store_error(error: &StoreError) {
+    tracing::warn!(%error, "The console could not read the store.");
+}

@@ -1,0 +1,137 @@
+//! The pages. Each is a struct that its template is given, made from what the store shows.
+
+pub(super) mod deliveries;
+pub(super) mod overview;
+pub(super) mod record;
+mod record_words;
+pub(super) mod records;
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{StatusCode, Uri},
+    response::Response,
+};
+use causeway_core::store::StoreError;
+use serde::Serialize;
+
+use super::{
+    Console, log_store_error,
+    render::{Frame, Page, html},
+};
+
+/// A page that has only something to say.
+#[derive(Debug, Serialize)]
+pub(super) struct Message {
+    pub title: String,
+    pub text: String,
+    /// What to type.
+    pub command: Option<String>,
+}
+
+impl Page for Message {
+    const TEMPLATE: &'static str = "message.html";
+    #[cfg(test)]
+    fn samples() -> Vec<Self> {
+        let message = |title: &str, command: Option<&str>| Self {
+            title: title.to_owned(),
+            text: "<script>alert(1)</script>".to_owned(),
+            command: command.map(str::to_owned),
+        };
+        vec![
+            message("No such page", None),
+            message("<script>", Some("causeway trace <script>")),
+        ]
+    }
+}
+
+/// The frame for a page at `here`, for a request to `uri`.
+async fn frame(console: &Console, here: &'static str, uri: &Uri) -> Frame {
+    let asked = uri.query().and_then(|query| {
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == "theme")
+            .map(|(_, value)| value.into_owned())
+    });
+    Frame {
+        here,
+        theme: match asked.as_deref() {
+            Some("dark") => Some("dark"),
+            Some("light") => Some("light"),
+            _ => None,
+        },
+        attention: console
+            .live
+            .frame()
+            .await
+            .map_or(0, |frame| frame.picture.attention.len()),
+    }
+}
+
+/// The page for a store that does not answer.
+async fn unavailable(console: &Console, here: &'static str, uri: &Uri, error: &StoreError) -> Response {
+    log_store_error(error);
+    let page = Message {
+        title: "The store does not answer".to_owned(),
+        text: "The page could not be read from the store. Nothing is lost: what is not stored is not acknowledged. \
+               Load the page again in a moment; if it stays so, this says why:"
+            .to_owned(),
+        command: Some("causeway doctor".to_owned()),
+    };
+    html(
+        console,
+        StatusCode::SERVICE_UNAVAILABLE,
+        &frame(console, here, uri).await,
+        &page,
+    )
+}
+
+/// For who asks while the program stops.
+fn stopping(console: &Console, frame: &Frame) -> Response {
+    let page = Message {
+        title: "The program stops".to_owned(),
+        text: "What is under way is finished; what waits is sent after the next start.".to_owned(),
+        command: Some("causeway serve".to_owned()),
+    };
+    html(console, StatusCode::SERVICE_UNAVAILABLE, frame, &page)
+}
+
+/// For every address that is no page.
+pub(super) async fn not_found(State(console): State<Arc<Console>>, uri: Uri) -> Response {
+    let page = Message {
+        title: "There is no such page".to_owned(),
+        text: "The console has an overview, the deliveries and the records. To follow one record, type its number \
+               into the search box."
+            .to_owned(),
+        command: None,
+    };
+    html(
+        &console,
+        StatusCode::NOT_FOUND,
+        &frame(&console, "", &uri).await,
+        &page,
+    )
+}
+
+/// A form sends every field, also the empty ones.
+fn filled(field: Option<String>) -> Option<String> {
+    field
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
+}
+
+/// `/deliveries?` and these pairs, for a link.
+fn link(path: &str, pairs: &[(&str, Option<&str>)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (key, value) in pairs {
+        if let Some(value) = value {
+            query.append_pair(key, value);
+        }
+    }
+    let query = query.finish();
+    if query.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{query}")
+    }
+}

@@ -1,0 +1,69 @@
+//! What a record's way is called, in words.
+
+use causeway_core::consent::{Standing, Suppression, What};
+
+pub(super) fn event(event: &str) -> &str {
+    match event {
+        "action" => "A person took action",
+        "email_status" => "News about a person's address or consent",
+        "contact_sync" => "A platform sent its picture of a contact",
+        "campaign_updated" => "A campaign changed",
+        other => other,
+    }
+}
+
+pub(super) fn fact(what: &What) -> &'static str {
+    match what {
+        What::OptIn => "Agreed on a form",
+        What::OptInPending => "Agreed on a form, to be confirmed by mail",
+        What::DoubleOptIn => "Confirmed by mail",
+        What::DoubleOptInOnPage { .. } => "Confirmed by mail, if the page is ours",
+        What::Declined => "Was asked and did not agree",
+        What::NotAsked => "Was not asked",
+        What::Unsubscribed => "Unsubscribed",
+        What::Complained => "Reported a mail as spam",
+        What::Bounced => "The address does not exist",
+        What::Blocked => "The provider refuses mail to the address",
+        What::Inactive => "Not to be mailed for now",
+    }
+}
+
+/// A mark that the style sheet knows, and the sentence.
+pub(super) fn standing(standing: Standing) -> (&'static str, &'static str) {
+    match standing {
+        Standing::Unknown => ("idle", "Nothing was ever said: may not be mailed"),
+        Standing::NotSubscribed => ("idle", "Known, but did not agree: may not be mailed"),
+        Standing::Pending { .. } => ("busy", "Agreed on a form; the confirmation is still to come"),
+        Standing::OptedIn { .. } => ("good", "May be mailed: agreed on a form"),
+        Standing::DoubleOptedIn { .. } => ("good", "May be mailed: confirmed by mail"),
+        Standing::Unsubscribed { .. } => ("bad", "May not be mailed: unsubscribed"),
+        Standing::Suppressed { why, .. } => (
+            "bad",
+            match why {
+                Suppression::Complained => "May not be mailed: reported a mail as spam",
+                Suppression::Bounced => "May not be mailed: the address does not exist",
+                Suppression::Blocked => "May not be mailed: the provider refuses mail to the address",
+                Suppression::Inactive => "May not be mailed for now",
+            },
+        ),
+    }
+}
+
+pub(super) fn kind(kind: &str) -> &str {
+    match kind {
+        "record" => "the record",
+        "contact" => "news about the contact",
+        "withdrawal" => "the withdrawal of consent",
+        other => other,
+    }
+}
+
+/// An attempt's mark.
+pub(super) fn outcome(outcome: &str) -> &'static str {
+    match outcome {
+        "delivered" => "good",
+        "retry" => "warn",
+        "reject" | "halt" => "bad",
+        _ => "idle",
+    }
+}

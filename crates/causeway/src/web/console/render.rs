@@ -1,0 +1,150 @@
+//! Turns pages into HTML, and hands out the assets.
+
+use std::{path::Path, path::PathBuf, sync::Arc};
+
+use axum::{
+    extract::{Path as UrlPath, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use minijinja::{Environment, UndefinedBehavior, Value, context, value::Serde};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{Console, attention::Attention};
+
+/// What one template needs. The samples are rendered in a test: a page that names what is not there does not get built.
+pub(super) trait Page: Serialize {
+    const TEMPLATE: &'static str;
+    #[cfg(test)]
+    fn samples() -> Vec<Self>
+    where
+        Self: Sized;
+}
+
+/// What every page has around it.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Frame {
+    /// Which entry of the navigation is this page's: `overview`, `deliveries`, `records`, or none.
+    pub here: &'static str,
+    /// `light` or `dark` where the URL asks for it.
+    pub theme: Option<&'static str>,
+    /// How many things need a person.
+    pub attention: usize,
+}
+
+macro_rules! built_in {
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../../", $folder, "/", $name)))),*]
+    };
+}
+
+const TEMPLATES: [(&str, &str); 9] = built_in!("templates":
+    "base.html", "macros.html", "attention.html", "overview.html", "deliveries.html", "records.html", "record.html",
+    "message.html", "flow.html",
+);
+const ASSETS: [(&str, &str); 4] = built_in!("assets": "style.css", "live.js", "theme.js", "icon.svg");
+
+pub(super) struct Renderer {
+    /// The crate folder to take templates and assets from instead.
+    development: Option<PathBuf>,
+    built_in: Environment<'static>,
+    /// Changes with the assets, so that browsers may keep them for ever.
+    version: String,
+}
+
+impl Renderer {
+    pub(super) fn new(development: Option<&Path>) -> Result<Self, minijinja::Error> {
+        let mut environment = environment();
+        for (name, text) in TEMPLATES {
+            environment.add_template(name, text)?;
+        }
+        let mut hash = Sha256::new();
+        for (_, text) in ASSETS {
+            hash.update(text.as_bytes());
+        }
+        let version = data_encoding::HEXLOWER
+            .encode(&hash.finalize())
+            .chars()
+            .take(12)
+            .collect();
+        Ok(Self {
+            development: development.map(Path::to_owned),
+            built_in: environment,
+            version,
+        })
+    }
+
+    fn render(&self, template: &str, values: Value) -> Result<String, minijinja::Error> {
+        match &self.development {
+            None => self.built_in.get_template(template)?.render(values),
+            Some(folder) => {
+                let mut environment = environment();
+                environment.set_loader(minijinja::path_loader(folder.join("templates")));
+                environment.get_template(template)?.render(values)
+            }
+        }
+    }
+
+    /// The whole page.
+    pub(super) fn page<P: Page>(&self, frame: &Frame, page: &P) -> Result<String, minijinja::Error> {
+        let (frame, page) = (Value::from(Serde(frame)), Value::from(Serde(page)));
+        self.render(P::TEMPLATE, context! { frame, page, version => &self.version })
+    }
+
+    /// The list of what needs a person, as a piece of a page.
+    pub(super) fn attention(&self, items: &[Attention]) -> String {
+        let items = Value::from(Serde(items));
+        self.render("attention.html", context! { items })
+            .unwrap_or_else(|error| {
+                log_render_error("attention.html", &error);
+                String::new()
+            })
+    }
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment
+}
+
+fn log_render_error(template: &str, error: &minijinja::Error) {
+    // Not the debug information: it holds the values.
+    tracing::error!(template, kind = %error.kind(), line = error.line(), "A console page could not be rendered.");
+}
+
+/// Answers with a page.
+pub(super) fn html<P: Page>(console: &Console, status: StatusCode, frame: &Frame, page: &P) -> Response {
+    match console.renderer.page(frame, page) {
+        Ok(text) => (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response(),
+        Err(error) => {
+            log_render_error(P::TEMPLATE, &error);
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "This page could not be made; the log says why.\n",
+            )
+                .into_response()
+        }
+    }
+}
+
+/// `/assets/NAME`
+pub(super) async fn asset(State(console): State<Arc<Console>>, UrlPath(name): UrlPath<String>) -> Response {
+    let Some((name, text)) = ASSETS.into_iter().find(|(known, _)| *known == name) else {
+        return (StatusCode::NOT_FOUND, "No such asset.\n").into_response();
+    };
+    let kind = match name.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "js")) => "text/javascript; charset=utf-8",
+        _ => "image/svg+xml",
+    };
+    let kind = (header::CONTENT_TYPE, kind);
+    if let Some(folder) = &console.renderer.development
+        && let Ok(text) = tokio::fs::read_to_string(folder.join("assets").join(name)).await
+    {
+        return ([kind], text).into_response();
+    }
+    let keep = (header::CACHE_CONTROL, "public, max-age=31536000, immutable");
+    ([kind, keep], text).into_response()
+}

@@ -1,0 +1,352 @@
+//! Every page renders, strictly and escaped; and what the samples of the pages are made from.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use causeway_core::{
+    consent::{ConsentFact, Standing, Suppression, What},
+    contact::{Contact, Identity},
+    envelope::{Envelope, Meta},
+    event::Action,
+    id::{ActionId, ContactId, DeliveryId, IdempotencyKey, InboxId, Name},
+    source::SourceState,
+    store::{
+        AttemptRow, ContactView, DeliveryRow, DeliveryTrace, DestinationCounts, InboxRow, InboxState,
+        LaneState, Overview, SourceCounts, Trace,
+    },
+};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{
+    Connector, ConsoleConfig,
+    live::Moment,
+    pages::{Message, deliveries::Deliveries, overview, record::Record, records::Records},
+    picture::{Picture, picture},
+    render::{Frame, Page, Renderer},
+};
+
+const HOSTILE: &str = "<script>alert(1)</script>";
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_second(1_767_225_600).unwrap()
+}
+
+pub(crate) fn delivery(state: &str, text: &str) -> DeliveryRow {
+    DeliveryRow {
+        id: DeliveryId(5),
+        inbox_id: InboxId(4),
+        contact_id: None,
+        destination: text.into(),
+        source: text.into(),
+        kind: text.to_owned(),
+        state: state.to_owned(),
+        attempts: 2,
+        due_at: Some(now()),
+        planned_at: now(),
+        finished_at: (state == "delivered").then(now),
+        reason: (state != "blocked").then(|| text.to_owned()),
+        remote_id: Some(text.to_owned()),
+    }
+}
+
+pub(crate) fn inbox(state: InboxState, text: &str) -> InboxRow {
+    InboxRow {
+        id: InboxId(4),
+        source: text.into(),
+        state,
+        received_at: now(),
+        processed_at: (state == InboxState::Done).then(now),
+        code: (state == InboxState::Dead).then(|| text.to_owned()),
+        reason: Some(text.to_owned()),
+        bytes: 1_500,
+    }
+}
+
+/// Nothing at all; and a record in each state, with hostile text wherever text can be.
+pub(crate) fn traces() -> Vec<(Trace, Option<ContactView>)> {
+    let bare = Trace {
+        inbox: inbox(InboxState::New, "petitions"),
+        envelope: None,
+        duplicate_of: None,
+        workspace: "default".into(),
+        event: None,
+        event_at: None,
+        decision: None,
+        notes: Vec::new(),
+        contact_id: None,
+        merged: Vec::new(),
+        action: None,
+        consent: Vec::new(),
+        deliveries: Vec::new(),
+    };
+    let mut all = vec![(bare.clone(), None)];
+    for state in InboxState::ALL {
+        let full = Trace {
+            inbox: inbox(state, HOSTILE),
+            envelope: Some(envelope()),
+            duplicate_of: Some(InboxId(3)),
+            workspace: HOSTILE.into(),
+            event: Some(HOSTILE.to_owned()),
+            event_at: Some(now()),
+            decision: Some(HOSTILE.to_owned()),
+            notes: vec![HOSTILE.to_owned()],
+            contact_id: Some(ContactId(7)),
+            merged: vec![ContactId(8), ContactId(9)],
+            action: Some((ActionId(1), action())),
+            consent: vec![ConsentFact {
+                purpose: HOSTILE.to_owned(),
+                what: What::OptIn,
+                at: now(),
+                basis: HOSTILE.to_owned(),
+            }],
+            deliveries: ["waiting", "delivered", "dead"].map(sent).into(),
+        };
+        all.push((full, Some(contact())));
+    }
+    let nothing_to_send = Trace {
+        inbox: inbox(InboxState::Done, "petitions"),
+        ..bare
+    };
+    all.push((nothing_to_send, None));
+    all
+}
+
+fn envelope() -> Envelope {
+    let meta = Meta {
+        content_type: Some(HOSTILE.to_owned()),
+        method: Some(HOSTILE.to_owned()),
+        query: Some(format!("{HOSTILE}=1")),
+        routing_key: Some(HOSTILE.to_owned()),
+        deaths: Some(2),
+    };
+    Envelope {
+        source: HOSTILE.into(),
+        dedup: [1; 16],
+        dedup_window_ms: None,
+        received_at: now(),
+        meta,
+        body: json!({ HOSTILE: { "type": HOSTILE } })
+            .to_string()
+            .into_bytes()
+            .into(),
+    }
+}
+
+fn action() -> Action {
+    Action {
+        external_id: HOSTILE.to_owned(),
+        action_type: HOSTILE.to_owned(),
+        created_at: now(),
+        custom_fields: json!({ HOSTILE: 1 }).as_object().cloned().unwrap(),
+        donation: None,
+        tracking: None,
+        with_consent: true,
+        dupe_rank: None,
+        testing: true,
+    }
+}
+
+fn contact() -> ContactView {
+    let mut contact = Contact::default();
+    contact.set_fields(&BTreeMap::from([(HOSTILE.to_owned(), json!(HOSTILE))]), now());
+    let why = Suppression::Bounced;
+    ContactView {
+        id: ContactId(7),
+        workspace: HOSTILE.into(),
+        identities: vec![
+            Identity::Email {
+                address: HOSTILE.to_owned(),
+            },
+            Identity::ForeignId {
+                namespace: HOSTILE.into(),
+                id: HOSTILE.to_owned(),
+            },
+        ],
+        contact,
+        standing: [(HOSTILE.to_owned(), Standing::Suppressed { since: now(), why })].into(),
+        ledger: Vec::new(),
+        actions: Vec::new(),
+        engagements: Vec::new(),
+        deliveries: Vec::new(),
+        inbox: Vec::new(),
+        envelopes: Vec::new(),
+    }
+}
+
+fn sent(state: &str) -> DeliveryTrace {
+    let attempt = AttemptRow {
+        number: 1,
+        started_at: now(),
+        took_ms: 12,
+        outcome: HOSTILE.to_owned(),
+        reason: Some(HOSTILE.to_owned()),
+        status: Some(503),
+        excerpt: Some(HOSTILE.to_owned()),
+    };
+    DeliveryTrace {
+        delivery: delivery(state, HOSTILE),
+        key: IdempotencyKey(HOSTILE.to_owned()),
+        attempts: if state == "waiting" {
+            Vec::new()
+        } else {
+            vec![attempt]
+        },
+    }
+}
+
+fn moment(second: i64, name: &str) -> Arc<Moment> {
+    let n = second.unsigned_abs();
+    let source = SourceCounts {
+        received: 100 + n * 10,
+        new: 2,
+        done: 90 + n * 10,
+        dead: 8,
+        oldest_new_at: Some(now()),
+        ..SourceCounts::default()
+    };
+    let lane = LaneState {
+        paused: false,
+        halted: Some(name.to_owned()),
+    };
+    let destination = DestinationCounts {
+        planned: 50,
+        waiting: 30,
+        delivered: 10 + n,
+        dead: 5,
+        lane,
+        ..DestinationCounts::default()
+    };
+    let mut moment = Moment {
+        at: Timestamp::from_second(now().as_second() + second).unwrap(),
+        overview: Overview {
+            sources: [(Name::from(name), source)].into(),
+            destinations: [(Name::from(name), destination)].into(),
+        },
+        states: [(
+            Name::from(name),
+            SourceState::Failing {
+                reason: name.to_owned(),
+            },
+        )]
+        .into(),
+        is_stale: true,
+        ..Moment::default()
+    };
+    moment
+        .dead
+        .inbox
+        .insert((name.into(), "key_missing".to_owned()), 8);
+    moment
+        .dead
+        .deliveries
+        .entry(name.into())
+        .or_default()
+        .insert(name.to_owned(), 5);
+    Arc::new(moment)
+}
+
+/// Nothing; one look; a minute of a troubled hub.
+pub(crate) fn pictures() -> Vec<Picture> {
+    let config = ConsoleConfig {
+        sources: vec![Connector {
+            name: "quiet".into(),
+            kind: HOSTILE.to_owned(),
+            workspace: HOSTILE.into(),
+        }],
+        destinations: Vec::new(),
+    };
+    let minute: VecDeque<_> = (0..61).map(|second| moment(second, HOSTILE)).collect();
+    vec![
+        picture(
+            &VecDeque::from([Arc::new(Moment::default())]),
+            &ConsoleConfig::default(),
+        ),
+        picture(&VecDeque::from([moment(0, HOSTILE)]), &config),
+        picture(&minute, &config),
+    ]
+}
+
+fn check<P: Page>(renderer: &Renderer) {
+    let samples = P::samples();
+    assert!(
+        samples.len() > 1,
+        "{}: samples without and with everything",
+        P::TEMPLATE
+    );
+    for page in samples {
+        let frame = Frame {
+            here: "overview",
+            theme: Some("dark"),
+            attention: 2,
+        };
+        let html = renderer
+            .page(&frame, &page)
+            .unwrap_or_else(|error| panic!("{}: {error:?}", P::TEMPLATE));
+        assert!(
+            !html.contains("<script>"),
+            "{}: hostile text is not escaped:\n{html}",
+            P::TEMPLATE
+        );
+        // The policy forbids these, so a page with them would only look broken.
+        for inline in [" style=", " onclick=", "<style", "javascript:"] {
+            assert!(!html.contains(inline), "{}: {inline}", P::TEMPLATE);
+        }
+        assert!(html.trim_end().ends_with("</html>"), "{}", P::TEMPLATE);
+    }
+}
+
+#[test]
+fn every_page_renders_strictly_and_escaped() {
+    let renderer = Renderer::new(None).unwrap();
+    check::<Message>(&renderer);
+    check::<overview::Overview>(&renderer);
+    check::<Deliveries>(&renderer);
+    check::<Records>(&renderer);
+    check::<Record>(&renderer);
+}
+
+#[test]
+fn rates_come_from_the_last_seconds() {
+    let all = pictures();
+    let key = |name: &str| format!("s/{HOSTILE}/{name}");
+    assert_eq!(all[1].figures[&key("rate")], "0");
+    assert_eq!(all[2].figures[&key("rate")], "10");
+    assert_eq!(all[2].marks[&key("flow")], "brisk");
+    assert_eq!(all[2].figures[&format!("d/{HOSTILE}/rate")], "1.0");
+    assert_eq!(all[2].figures[&key("received")], "700");
+}
+
+#[test]
+fn books_that_do_not_balance_are_said_so() {
+    let all = pictures();
+    assert_eq!(all[0].marks["t/books"], "good");
+    // 50 planned, and 30 waiting + 70 delivered + 5 dead.
+    assert_eq!(all[2].figures[&format!("d/{HOSTILE}/difference")], "-55");
+    assert_eq!(all[2].figures[&format!("s/{HOSTILE}/difference")], "0");
+    assert_eq!(all[2].marks["t/books"], "bad");
+}
+
+#[test]
+fn what_needs_a_person_is_listed_worst_first() {
+    let all = pictures();
+    assert!(all[0].attention.is_empty());
+    let titles: Vec<_> = all[2]
+        .attention
+        .iter()
+        .map(|item| (item.level, item.title.as_str()))
+        .collect();
+    let named = |text: &str| format!("{text}{HOSTILE}");
+    assert_eq!(
+        titles,
+        [
+            ("bad", "The store does not answer"),
+            ("bad", format!("{HOSTILE} stands still").as_str()),
+            ("bad", named("8 messages dead from ").as_str()),
+            ("bad", named("5 deliveries dead at ").as_str()),
+            ("warn", format!("{HOSTILE} does not get through").as_str()),
+        ]
+    );
+}
