@@ -15,6 +15,7 @@ use pretend::{Pretend, Scene};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt::init();
     let mut arguments = std::env::args().skip(1);
     let scene = match arguments.next().as_deref() {
         Some("empty") => Scene::Empty,

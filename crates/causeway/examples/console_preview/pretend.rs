@@ -186,7 +186,13 @@ fn delivery(id: i64, start: Timestamp) -> DeliveryRow {
         "skipped",
         "blocked",
     ][id.unsigned_abs() as usize % 8];
-    let destination = ["crm", "newsletter", "warehouse", "archive"][id.unsigned_abs() as usize / 2 % 4];
+    let destination = ["crm", "newsletter", "warehouse", "archive"][id.unsigned_abs() as usize / 8 % 4];
+    // Only one destination rejects anything.
+    let state = if state == "dead" && destination != "newsletter" {
+        "delivered"
+    } else {
+        state
+    };
     let planned_at = start - SignedDuration::from_secs((NEWEST - id) * 7 + 2);
     let is_over = matches!(state, "delivered" | "dead" | "skipped");
     DeliveryRow {
@@ -341,13 +347,20 @@ impl Views for Pretend {
             crm.lane.halted = Some("Answered 401: the credentials were refused".to_owned());
             crm.retrying = 0;
         }
-        let mut archive = self.destination(now, 23.0, 1_249_870, 0, 0);
+        let mut archive = self.destination(
+            now,
+            if is_troubled { 0.0 } else { 23.0 },
+            1_249_870,
+            self.trouble(310),
+            0,
+        );
         archive.lane.paused = is_troubled;
+        archive.retrying = 0;
         let destinations = [
             ("crm", crm),
             (
                 "newsletter",
-                self.destination(now, 8.4, 402_118, self.trouble(930), 37),
+                self.destination(now, 8.4, 402_118, self.trouble(930), 25),
             ),
             ("warehouse", self.destination(now, 23.0, 1_249_902, 2, 0)),
             ("archive", archive),
@@ -355,9 +368,9 @@ impl Views for Pretend {
         let sources = [
             (
                 "petitions",
-                self.source(now, if is_troubled { 0.0 } else { 19.0 }, 1_204_311, 12),
+                self.source(now, if is_troubled { 0.0 } else { 19.0 }, 1_204_311, 49),
             ),
-            ("platform", self.source(now, 4.2, 86_020, 3)),
+            ("platform", self.source(now, 4.2, 86_020, 24)),
         ];
         Ok(Overview {
             sources: sources.map(|(name, counts)| (Name::from(name), counts)).into(),

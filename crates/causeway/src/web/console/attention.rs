@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use causeway_core::{event::DeadCode, id::Name, source::SourceState};
 use serde::Serialize;
 
-use super::{format, live::Moment};
+use super::{format, live::Moment, pages::link};
 
 /// One thing to look at. The worst come first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,7 +54,10 @@ fn lanes(moment: &Moment, found: &mut Vec<Attention>) {
     for (name, counts) in &moment.overview.destinations {
         let waiting = format::count(counts.waiting);
         let command = Some(format!("causeway destination resume {name}"));
-        let href = Some(format!("/deliveries?state=waiting&destination={name}"));
+        let href = Some(link(
+            "/deliveries",
+            &[("state", Some("waiting")), ("destination", Some(name))],
+        ));
         if let Some(reason) = &counts.lane.halted {
             found.push(Attention {
                 level: "bad",
@@ -105,24 +108,46 @@ fn dead_messages(moment: &Moment, found: &mut Vec<Attention>) {
         if counts.dead == 0 {
             continue;
         }
-        let codes: Vec<String> = moment
+        let mut codes: Vec<(&str, u64)> = moment
             .dead
             .inbox
             .iter()
             .filter(|((source, _), _)| source == name)
-            .map(|((_, code), rows)| format!("{} {}", format::count(*rows), code_in_words(code)))
+            .map(|((_, code), rows)| (code_in_words(code), *rows))
             .collect();
-        let detail = if codes.is_empty() {
-            "Kept as they came, and can be processed once more.".to_owned()
-        } else {
-            format!("{}. Kept as they came.", codes.join(", "))
+        codes.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
+        // Only the newest rows were looked at: their numbers are told when those are all.
+        let are_all = codes.iter().map(|(_, rows)| rows).sum::<u64>() == counts.dead;
+        let codes: Vec<String> = codes
+            .iter()
+            .map(|(words, rows)| {
+                if are_all {
+                    format!("{} {words}", format::count(*rows))
+                } else {
+                    (*words).to_owned()
+                }
+            })
+            .collect();
+        let detail = match codes.as_slice() {
+            [] => "Kept as they came, and can be processed once more.".to_owned(),
+            codes if are_all => format!(
+                "{}. Kept as they came, and can be processed once more.",
+                codes.join(", ")
+            ),
+            codes => format!(
+                "Mostly {}. Kept as they came, and can be processed once more.",
+                codes.join(", then ")
+            ),
         };
         found.push(Attention {
             level: "bad",
             title: format!("{} dead from {name}", plural(counts.dead, "message")),
             detail,
             command: None,
-            href: Some(format!("/records?state=dead&source={name}")),
+            href: Some(link(
+                "/records",
+                &[("state", Some("dead")), ("source", Some(name))],
+            )),
         });
     }
 }
@@ -148,7 +173,10 @@ fn dead_deliveries(moment: &Moment, found: &mut Vec<Attention>) {
             command: Some(format!(
                 "causeway delivery retry --destination {name} --state dead"
             )),
-            href: Some(format!("/deliveries?state=dead&destination={name}")),
+            href: Some(link(
+                "/deliveries",
+                &[("state", Some("dead")), ("destination", Some(name))],
+            )),
         });
     }
 }

@@ -19,6 +19,7 @@ use super::{
     chart::{Spark, curve, spark},
     format,
     live::Moment,
+    pages::link,
 };
 
 /// One sample a second.
@@ -48,6 +49,8 @@ pub(crate) struct Card {
     pub name: Name,
     pub kind: String,
     pub workspace: Name,
+    /// Its deliveries or records.
+    pub href: String,
     /// Its line to or from the middle.
     pub curve: String,
 }
@@ -108,6 +111,10 @@ fn connectors<'a>(configured: &[Connector], seen: impl Iterator<Item = &'a Name>
 fn cards(group: &str, connectors: Vec<Connector>, curve: impl Fn(usize) -> String) -> Vec<Card> {
     let card = |(at, connector): (usize, Connector)| Card {
         key: format!("{group}/{}", connector.name),
+        href: match group {
+            "s" => link("/records", &[("source", Some(&connector.name))]),
+            _ => link("/deliveries", &[("destination", Some(&connector.name))]),
+        },
         name: connector.name,
         kind: connector.kind,
         workspace: connector.workspace,

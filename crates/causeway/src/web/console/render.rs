@@ -111,7 +111,8 @@ fn environment() -> Environment<'static> {
 
 fn log_render_error(template: &str, error: &minijinja::Error) {
     // Not the debug information: it holds the values.
-    tracing::error!(template, kind = %error.kind(), line = error.line(), "A console page could not be rendered.");
+    let (file, line) = (error.name(), error.line());
+    tracing::error!(template, file, line, kind = %error.kind(), "A console page could not be rendered.");
 }
 
 /// Answers with a page.

@@ -81,7 +81,7 @@ impl Row {
             attempts: row.attempts,
             planned: When::new(row.planned_at, now),
             finished: row.finished_at.map(|at| When::new(at, now)),
-            due: due.map(|at| When::new(at, now)),
+            due: due.map(|at| When::new(at.max(now), now)),
             reason: row.reason,
             // Some systems know people by their address.
             remote_id: row

@@ -121,7 +121,7 @@ fn filled(field: Option<String>) -> Option<String> {
 }
 
 /// `/deliveries?` and these pairs, for a link.
-fn link(path: &str, pairs: &[(&str, Option<&str>)]) -> String {
+pub(super) fn link(path: &str, pairs: &[(&str, Option<&str>)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (key, value) in pairs {
         if let Some(value) = value {
