@@ -8,6 +8,8 @@
 )]
 
 mod amqp;
+mod crash;
 mod direction;
 mod ingest;
+mod live;
 mod rig;

@@ -1,0 +1,128 @@
+//! The real program killed at random moments under load from a real broker and over HTTP. Nothing may be lost, and
+//! nothing sent under two names.
+//!
+//! `CAUSEWAY_KILLS=n` kills more often; `CAUSEWAY_SEED=n` repeats the moments of a run that failed.
+
+use std::time::Duration;
+
+use causeway_testkit::{
+    fake_api::{FakeApi, Reply},
+    rig::{rabbit, topology},
+};
+
+use crate::live::{
+    Live,
+    books::Proof,
+    messages::{Dice, Load},
+};
+
+const KILLS: u64 = 60;
+
+/// Many short waits: in this test a delivery may fail often, and must not die of it.
+const PATIENT: &str = "retry_s = [0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.2,0.2,0.2,0.2,0.2,0.2,0.5,0.5,0.5,0.5,1,1,1,1,1]\n\
+    circuit_failures = 0\nescape_after = 1000\ntimeout_s = 5";
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name)
+        .ok()
+        .map(|value| value.parse().expect("a number"))
+}
+
+/// A queue of an organisation of its own, with the least rights.
+async fn queue() -> (topology::Topology, String) {
+    let shared = blocking(rabbit::shared).await;
+    let topology = topology::declare_unique().await;
+    let org = topology.org();
+    let url = blocking(move || shared.add_customer(org)).await;
+    let source = format!(
+        "[source.queue]\nkind = 'proca'\nurl = '{url}'\nqueue = '{}'\nown_orgs = [12]\nconsent = 'single'\n",
+        topology.queue("deliver")
+    );
+    (topology, source)
+}
+
+/// Runs what blocks (starting servers, `rabbitmqctl`) beside the asynchronous test.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work)
+        .await
+        .expect("the blocking part ends well")
+}
+
+fn destinations(api: &FakeApi) -> String {
+    format!(
+        "[destination.crm]\nkind = 'webhook'\nurl = '{}'\nallow_private = true\nconsent = 'opt_in'\n{PATIENT}\n\
+         [destination.archive]\nkind = 'file'\npath = 'archive.jsonl'\nconsent = 'all'\n{PATIENT}\n",
+        api.url("/crm")
+    )
+}
+
+/// Of 25 requests one is refused for now, one is left without an answer, and one is answered late.
+fn misbehave(api: &FakeApi) {
+    let good = || Reply::json(200, &serde_json::json!({ "id": "C-1" }));
+    let reply = |place: usize| match place % 25 {
+        5 => Reply::status(500),
+        13 => Reply::close(),
+        21 => good().after(Duration::from_millis(150)),
+        _ => good(),
+    };
+    api.script("/crm", (0..SCRIPTED).map(reply));
+}
+
+const SCRIPTED: usize = 200_000;
+
+fn is_taken(place: usize) -> bool {
+    assert!(place < SCRIPTED, "more requests than the script has answers");
+    !matches!(place % 25, 5 | 13)
+}
+
+#[tokio::test]
+async fn crash_at_random_moments_loses_nothing_and_sends_nothing_under_two_keys() {
+    let seed = setting("CAUSEWAY_SEED").unwrap_or_else(|| u64::from(std::process::id()) ^ now_ns());
+    let kills = setting("CAUSEWAY_KILLS").unwrap_or(KILLS);
+    println!("CAUSEWAY_SEED={seed} CAUSEWAY_KILLS={kills}");
+    let mut dice = Dice(seed);
+
+    let api = FakeApi::start().await;
+    misbehave(&api);
+    let (topology, source) = queue().await;
+    let mut live = Live::new("min_free_mb = 0", &(source + &destinations(&api)));
+    let mut load = Load::start(&live.sender(), Some(topology), 4);
+    for kill in 0..kills {
+        live.spawn();
+        // Most live until they have taken something; some die while they start.
+        let wait = if kill % 8 == 7 {
+            dice.throw(250)
+        } else {
+            load.takes(1).await;
+            50 + dice.throw(350)
+        };
+        // The one moment that nothing announces: a kill waits for nobody.
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        live.kill().await;
+    }
+    live.start().await;
+    let sent = load.stop().await;
+    live.is_drained(&[]).await;
+    live.stop().await;
+
+    let proof = Proof {
+        live: &live,
+        sent: &sent,
+    };
+    let duplicates = proof.books_balance().await;
+    proof.everything_is_kept_once();
+    let repeats = proof.reached_api(&api, "crm", is_taken);
+    proof.reached_file("archive");
+    proof.trace_agrees("archive").await;
+    println!(
+        "{} messages, {duplicates} repeated by senders, {repeats} requests repeated",
+        sent.len()
+    );
+    // Otherwise this test has not tried what it is for.
+    assert!(duplicates > 0, "no kill hit an unacknowledged message");
+}
+
+fn now_ns() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u64::from(since.expect("after 1970").subsec_nanos())
+}

@@ -1,0 +1,251 @@
+//! The real program beside a test: started, killed, stopped; what is sent to it; its books at the end.
+//!
+//! [`messages`] makes what is sent and tells how far it got, [`books`] reads what was kept and compares.
+
+pub mod books;
+pub mod messages;
+
+use std::{
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use causeway_testkit::rig::port;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// Far longer than anything takes: it only ends a test that would hang.
+pub const LIMIT: Duration = Duration::from_mins(3);
+/// How often something is looked at that cannot be waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// The token of the listener that every configuration here has.
+const TOKEN: &str = "a-token-that-nobody-guesses";
+
+/// A folder with a configuration, and at times a program that runs on it. Dropping it kills the program.
+pub struct Live {
+    folder: TempDir,
+    listen: u16,
+    console: u16,
+    child: Option<Child>,
+    client: reqwest::Client,
+}
+
+impl Live {
+    /// `hub` are the keys of `[hub]`, `rest` are sources and destinations besides the listener `post`, which reads
+    /// Proca's messages.
+    pub fn new(hub: &str, rest: &str) -> Self {
+        // The client wants one, also where it speaks plain HTTP only. Another test may have been first.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let folder = tempfile::tempdir().expect("a folder");
+        let (listen, console) = (port::free(), port::free());
+        let text = format!(
+            "[hub]\ndata_dir = 'data'\n{hub}\n[http]\nlisten = '127.0.0.1:{listen}'\nconsole = '127.0.0.1:{console}'\n\
+             [source.post]\nkind = 'listener'\npreset = 'proca'\ntoken = '{TOKEN}'\n\
+             proca = {{ own_orgs = [12], consent = 'single' }}\n{rest}"
+        );
+        std::fs::write(folder.path().join("causeway.toml"), text).expect("the configuration is written");
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(30));
+        Self {
+            folder,
+            listen,
+            console,
+            child: None,
+            client: client.build().expect("a client"),
+        }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn sender(&self) -> Sender {
+        Sender {
+            client: self.client.clone(),
+            url: format!("http://127.0.0.1:{}/in/{TOKEN}", self.listen),
+        }
+    }
+
+    fn program(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
+        command.arg("--config").arg(self.folder().join("causeway.toml"));
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder().join("log")
+    }
+
+    /// Starts it, and does not wait for anything.
+    pub fn spawn(&mut self) {
+        let mut command = self.program();
+        command.arg("serve");
+        self.spawn_as(command);
+    }
+
+    /// Starts a command that becomes the program. Everything it says goes to the end of the log.
+    pub fn spawn_as(&mut self, mut command: Command) {
+        assert!(self.child.is_none(), "it runs already");
+        let log: File = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .expect("a log");
+        let other = log.try_clone().expect("the same log");
+        let child = command.stdout(log).stderr(other).kill_on_drop(true).spawn();
+        self.child = Some(child.expect("the program starts"));
+    }
+
+    /// Starts it and waits until it answers.
+    pub async fn start(&mut self) {
+        self.spawn();
+        self.is_live().await;
+    }
+
+    pub async fn is_live(&mut self) {
+        let url = format!("http://127.0.0.1:{}/livez", self.console);
+        let client = self.client.clone();
+        self.becomes("it answers", async |_| {
+            client
+                .get(&url)
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status() == 200)
+        })
+        .await;
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().and_then(Child::id).expect("it runs")
+    }
+
+    /// Kills it at once, as a power cut would, and waits until it is gone.
+    pub async fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().await.expect("it can be killed");
+        }
+    }
+
+    /// Sends a signal such as `TERM`.
+    pub async fn signal(&self, signal: &str) {
+        let id = self.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &id]).status().await;
+        assert!(sent.expect("kill runs").success(), "{signal} was not sent");
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ends(&mut self, limit: Duration) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        let Ok(status) = timeout(limit, child.wait()).await else {
+            panic!("it runs on after {limit:?}\n{}", self.log());
+        };
+        status.expect("a status")
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(&mut self) {
+        self.signal("TERM").await;
+        let status = self.ends(Duration::from_secs(15)).await;
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+    }
+
+    /// The end of what it said, for a failed test.
+    pub fn log(&self) -> String {
+        let log = std::fs::read(self.log_file()).unwrap_or_default();
+        let tail = log.get(log.len().saturating_sub(6_000)..).unwrap_or_default();
+        String::from_utf8_lossy(tail).into_owned()
+    }
+
+    /// Runs another command of the program; gives its exit code and the JSON that it printed.
+    pub async fn ask(&self, args: &[&str]) -> (Option<i32>, Value) {
+        let output = self
+            .program()
+            .args(args)
+            .arg("--json")
+            .output()
+            .await
+            .expect("it runs");
+        let printed = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            panic!(
+                "{args:?} printed no JSON ({error}): {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        });
+        (output.status.code(), printed)
+    }
+
+    /// Looks until it is so. Fails the test when that takes far too long.
+    pub async fn becomes(&mut self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let started = std::time::Instant::now();
+        while !is_so(self).await {
+            look.tick().await;
+            let ended = self
+                .child
+                .as_mut()
+                .and_then(|child| child.try_wait().expect("a status"));
+            assert!(
+                ended.is_none(),
+                "not so: {what}; it has ended: {ended:?}\n{}",
+                self.log()
+            );
+            assert!(
+                started.elapsed() < LIMIT,
+                "not so in time: {what}\n{}",
+                self.log()
+            );
+        }
+    }
+
+    /// Waits until nothing waits any more, at no destination but these.
+    pub async fn is_drained(&mut self, but: &[&str]) {
+        let but: Vec<String> = but.iter().map(|&name| name.to_owned()).collect();
+        self.becomes("everything is delivered", async |live| {
+            let (_, audit) = live.ask(&["audit"]).await;
+            let none = |books: &Value, key: &str| books[key].as_i64() == Some(0);
+            let sources = audit["sources"].as_object().expect("sources");
+            let destinations = audit["destinations"].as_object().expect("destinations");
+            sources.values().all(|books| none(books, "new"))
+                && destinations
+                    .iter()
+                    .all(|(name, books)| but.contains(name) || none(books, "waiting"))
+        })
+        .await;
+    }
+}
+
+/// Posts to the listener.
+#[derive(Clone)]
+pub struct Sender {
+    client: reqwest::Client,
+    url: String,
+}
+
+impl Sender {
+    /// The status, or `None` when there was no answer.
+    pub async fn post(&self, body: &str) -> Option<u16> {
+        let request = self
+            .client
+            .post(&self.url)
+            .header("content-type", "application/json");
+        let answer = request.body(body.to_owned()).send().await.ok()?;
+        Some(answer.status().as_u16())
+    }
+
+    /// Posts until it is answered with 200, as a platform does.
+    pub async fn post_until_taken(&self, body: &str) {
+        let mut again = tokio::time::interval(LOOK_EVERY);
+        while self.post(body).await != Some(200) {
+            again.tick().await;
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Numbered messages of invented people, as a Proca queue carries them, and a dice that can be thrown again.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use causeway_testkit::rig::topology::Topology;
+use serde_json::json;
+use tokio::{sync::watch, task::JoinSet};
+
+use super::Sender;
+
+/// Few enough that each has many messages, which have to go out in order.
+const PEOPLE: u64 = 300;
+
+/// Whether the person behind a message agreed to be mailed: nine of ten did.
+pub fn agreed(number: u64) -> bool {
+    number % PEOPLE % 10 != 0
+}
+
+/// An action; no two numbers have the same.
+pub fn message(number: u64) -> String {
+    let person = number % PEOPLE;
+    json!({
+        "schema": "proca:action:2",
+        "stage": "deliver",
+        "actionId": number,
+        "actionPageId": 7,
+        "campaignId": 3,
+        "orgId": 12,
+        "campaign": { "name": "rivers", "title": "Clean rivers" },
+        "actionPage": { "name": "rivers/en", "locale": "en" },
+        "action": { "actionType": "register", "customFields": {}, "createdAt": "2026-01-02T03:04:05Z", "testing": false },
+        "contact": {
+            "firstName": format!("Person{person}"),
+            "email": format!("person{person}@example.org"),
+            "contactRef": format!("ref-{person}"),
+            "dupeRank": 0,
+        },
+        "privacy": { "withConsent": agreed(number), "optIn": agreed(number), "givenAt": "2026-01-02T03:04:05Z" },
+    })
+    .to_string()
+}
+
+/// Random enough to kill at random moments; the same seed throws the same again.
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// A number below `below`.
+    pub fn throw(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % below
+    }
+}
+
+/// What sends until it is told to stop; each message until it was confirmed or answered with 200.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    senders: JoinSet<BTreeSet<u64>>,
+    /// How many posts were answered with 200.
+    pub taken: watch::Receiver<u64>,
+}
+
+impl Load {
+    /// Sends to the queue, with `topology`, and by `posters` at once to the listener. Gentle pauses keep the load at
+    /// some hundred messages a second, so that a test with many rounds still ends.
+    pub fn start(sender: &Sender, topology: Option<Topology>, posters: u32) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let next = Arc::new(AtomicU64::new(1));
+        let (told, taken) = watch::channel(0);
+        let mut senders = JoinSet::new();
+        if let Some(topology) = topology {
+            senders.spawn(publish(topology, stop.clone(), next.clone()));
+        }
+        for _ in 0..posters {
+            senders.spawn(post(sender.clone(), stop.clone(), next.clone(), told.clone()));
+        }
+        Self { stop, senders, taken }
+    }
+
+    /// Waits until so many more posts were taken.
+    pub async fn takes(&mut self, more: u64) {
+        let before = *self.taken.borrow();
+        let enough = self.taken.wait_for(|taken| *taken >= before + more);
+        let in_time = tokio::time::timeout(super::LIMIT, enough).await;
+        in_time
+            .expect("posts are taken in time")
+            .expect("the senders live");
+    }
+
+    /// Tells the senders to finish what they have begun; gives the numbers of everything that was taken.
+    pub async fn stop(self) -> BTreeSet<u64> {
+        self.stop.store(true, Ordering::SeqCst);
+        let all = tokio::time::timeout(super::LIMIT, self.senders.join_all()).await;
+        all.expect("everything is taken in time")
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
+
+async fn publish(topology: Topology, stop: Arc<AtomicBool>, next: Arc<AtomicU64>) -> BTreeSet<u64> {
+    let mut sent = BTreeSet::new();
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    let exchange = topology.exchange("deliver");
+    while !stop.load(Ordering::SeqCst) {
+        pace.tick().await;
+        let first = next.fetch_add(20, Ordering::SeqCst);
+        let numbers = first..first + 20;
+        // Returns when the broker has confirmed them all.
+        topology
+            .publish_many(&exchange, "petition.rivers", numbers.clone().map(message))
+            .await;
+        sent.extend(numbers);
+    }
+    sent
+}
+
+async fn post(
+    sender: Sender,
+    stop: Arc<AtomicBool>,
+    next: Arc<AtomicU64>,
+    told: watch::Sender<u64>,
+) -> BTreeSet<u64> {
+    let mut sent = BTreeSet::new();
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
+    while !stop.load(Ordering::SeqCst) {
+        pace.tick().await;
+        let number = next.fetch_add(1, Ordering::SeqCst);
+        sender.post_until_taken(&message(number)).await;
+        sent.insert(number);
+        told.send_modify(|taken| *taken += 1);
+    }
+    sent
+}
