@@ -65,6 +65,8 @@ pub struct Http {
     /// Address and port of the console, health and metrics pages; they show personal data and have no log-in yet.
     #[schemars(with = "String")]
     pub console: SocketAddr,
+    /// Host names under which the console is called, besides `localhost` and IP addresses.
+    pub console_hosts: Vec<String>,
 }
 
 impl Default for Http {
@@ -72,6 +74,7 @@ impl Default for Http {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8437)),
             console: SocketAddr::from(([127, 0, 0, 1], 8438)),
+            console_hosts: Vec::new(),
         }
     }
 }

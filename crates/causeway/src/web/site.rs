@@ -2,18 +2,23 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::Router;
-use causeway_core::source::{Accept, SourceState, Stop};
+use causeway_core::{
+    id::Name,
+    source::{Accept, SourceState, Stop},
+};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
     Limits,
+    console::{self, Connector, ConsoleConfig, ConsoleState},
     health::{Health, Reason},
     ingest::{Ingest, IngestMetrics, STORE_WAIT},
     serve,
 };
 use crate::{
-    config::Config,
+    config::{Config, DestinationConfig, SourceConfig},
     engine::Engine,
     sources,
     telemetry::{Metrics, Sources},
@@ -37,11 +42,46 @@ pub fn start(parts: &mut JoinSet<()>, site: Parts) -> anyhow::Result<()> {
     let metrics: Arc<dyn IngestMetrics> = Arc::clone(&site.engine.metrics) as _;
     let listeners = sources::listeners(&site.config)?;
     let clock = Arc::clone(&site.engine.clock);
-    let ingest = Ingest::new(listeners, site.accept, clock, Arc::clone(&metrics), STORE_WAIT)?;
-    let pages = Router::new().merge(health(&site.engine, &site.sources).routes());
+    let ingest = Ingest::new(
+        listeners,
+        Arc::clone(&site.accept),
+        clock,
+        Arc::clone(&metrics),
+        STORE_WAIT,
+    )?;
+    let pages = health(&site.engine, &site.sources)
+        .routes()
+        .merge(console(&site)?);
     let sites = vec![(site.public, ingest.routes()), (site.private, pages)];
     parts.spawn(serve(sites, Limits::default(), metrics, site.stop));
     Ok(())
+}
+
+fn console(site: &Parts) -> anyhow::Result<Router> {
+    let source = |(name, source): (&Name, &SourceConfig)| Connector {
+        name: Name::clone(name),
+        kind: source.kind.clone(),
+        workspace: Name::clone(&source.rule.workspace),
+    };
+    let destination = |(name, destination): (&Name, &DestinationConfig)| Connector {
+        name: Name::clone(name),
+        kind: destination.kind.name.to_owned(),
+        workspace: Name::clone(&destination.rule.workspace),
+    };
+    let state = ConsoleState {
+        views: Arc::clone(&site.engine.views),
+        clock: Arc::clone(&site.engine.clock),
+        sources: Arc::clone(&site.sources),
+        metrics: Arc::clone(&site.engine.metrics),
+        config: ConsoleConfig {
+            sources: site.config.sources.iter().map(source).collect(),
+            destinations: site.config.destinations.iter().map(destination).collect(),
+        },
+        stop: site.stop.clone(),
+        hosts: site.config.http.console_hosts.iter().cloned().collect(),
+        development: console::templates_from_env(),
+    };
+    console::router(state).context("reading the console's templates")
 }
 
 fn health(engine: &Arc<Engine>, sources: &Arc<Sources>) -> Health {
