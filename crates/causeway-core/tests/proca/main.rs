@@ -7,6 +7,7 @@
 )]
 
 mod book;
+mod corpus;
 mod damage;
 mod decode;
 mod edge_cases;

@@ -8,6 +8,7 @@
 )]
 
 mod amqp;
+mod config_corpus;
 mod crash;
 mod direction;
 mod ingest;
