@@ -7,8 +7,9 @@ mod maintain;
 mod process;
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -57,13 +58,38 @@ impl Engine {
     }
 }
 
-/// Tells the loops that there is something to do.
+/// Tells the loops that there is something to do. A wake-up that comes while a loop is busy is kept for it.
 #[derive(Default)]
 pub struct Wake {
     /// Rows were accepted.
     pub inbox: Notify,
-    /// Deliveries may be due, or a lane's state changed: every lane looks.
-    pub lanes: Notify,
+    /// One for each lane: were there one for all, every answer of a busy destination would have all the others
+    /// ask the store.
+    lanes: Mutex<BTreeMap<Name, Arc<Notify>>>,
+}
+
+impl Wake {
+    /// The destination's deliveries may be due, or its lane was paused or resumed: its lane looks now.
+    pub fn lane(&self, destination: &str) {
+        if let Some(lane) = self.locked().get(destination) {
+            lane.notify_one();
+        }
+    }
+
+    /// As [`Wake::lane`], for all.
+    pub fn all_lanes(&self) {
+        for lane in self.locked().values() {
+            lane.notify_one();
+        }
+    }
+
+    fn of_lane(&self, destination: &Name) -> Arc<Notify> {
+        Arc::clone(self.locked().entry(Name::clone(destination)).or_default())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Notify>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One destination and how its deliveries are paced.

@@ -15,8 +15,10 @@ pub(super) struct Breaker {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Allows {
     All,
+    /// One delivery, to see whether the destination lives again.
     One,
-    None,
+    /// It rests; the time is ahead.
+    NoneUntil(Timestamp),
 }
 
 impl Breaker {
@@ -34,7 +36,7 @@ impl Breaker {
         match self.retry_at {
             None => Allows::All,
             Some(at) if now >= at => Allows::One,
-            Some(_) => Allows::None,
+            Some(at) => Allows::NoneUntil(at),
         }
     }
 
@@ -59,10 +61,6 @@ impl Breaker {
 
     pub(super) fn is_open(&self) -> bool {
         self.retry_at.is_some()
-    }
-
-    pub(super) fn retry_at(&self) -> Option<Timestamp> {
-        self.retry_at
     }
 }
 
@@ -91,7 +89,7 @@ mod tests {
         breaker.heard(0, 1, at(0));
         assert_eq!(breaker.allows(at(0)), Allows::All);
         breaker.heard(0, 1, at(0));
-        assert_eq!(breaker.allows(at(4)), Allows::None);
+        assert_eq!(breaker.allows(at(4)), Allows::NoneUntil(at(5)));
         assert_eq!(breaker.allows(at(5)), Allows::One);
     }
 
@@ -103,7 +101,7 @@ mod tests {
         }
         for (tried_at, next) in [(5, 15), (15, 30), (30, 45)] {
             breaker.heard(0, 1, at(tried_at));
-            assert_eq!(breaker.retry_at(), Some(at(next)), "after the try at {tried_at}");
+            assert_eq!(breaker.retry_at, Some(at(next)), "after the try at {tried_at}");
         }
         breaker.heard(1, 0, at(45));
         assert_eq!(breaker.allows(at(45)), Allows::All);
@@ -126,6 +124,6 @@ mod tests {
         for _ in 0..20 {
             breaker.heard(0, 1, at(1));
         }
-        assert_eq!(breaker.retry_at(), Some(at(6)));
+        assert_eq!(breaker.retry_at, Some(at(6)));
     }
 }

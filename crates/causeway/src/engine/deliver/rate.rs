@@ -2,6 +2,8 @@
 
 use causeway_core::clock::Timestamp;
 
+const SHORTEST_WAIT: std::time::Duration = std::time::Duration::from_millis(1);
+
 pub(super) struct Bucket {
     per_second: f64,
     tokens: f64,
@@ -38,12 +40,12 @@ impl Bucket {
         self.tokens -= u32::try_from(deliveries).map_or(f64::MAX, f64::from);
     }
 
-    /// When the next one may start.
+    /// When the next one may start: after `now`, however little is missing, so that nobody waits in circles.
     pub(super) fn next_at(&self, now: Timestamp) -> Timestamp {
         let missing = (1.0 - self.tokens).max(0.0) / self.per_second;
         std::time::Duration::try_from_secs_f64(missing)
             .ok()
-            .and_then(|wait| now.saturating_add(wait).ok())
+            .and_then(|wait| now.saturating_add(wait.max(SHORTEST_WAIT)).ok())
             .unwrap_or(Timestamp::MAX)
     }
 }
@@ -75,6 +77,13 @@ mod tests {
         bucket.take(2);
         assert_eq!(bucket.available(at(3_600_000)), 0);
         assert_eq!(bucket.next_at(at(3_600_000)), at(3_600_500));
+    }
+
+    #[test]
+    fn who_waits_for_a_crumb_waits_a_while_all_the_same() {
+        let mut bucket = Bucket::new(1e12, at(0));
+        bucket.take(1);
+        assert_eq!(bucket.next_at(at(0)), at(1));
     }
 
     #[test]

@@ -3,7 +3,14 @@
 //! Decoding the next batch runs beside the commit of the one before. Nothing is leased: rows that were not
 //! committed are still `new` and are read again.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+mod mend;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use causeway_core::{
     clock::Timestamp,
@@ -44,11 +51,18 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
         let last = rows.last().map(|(id, _)| *id);
         let origins = origins(&rows);
         let decoded = decode(&engine, rows).await;
-        if !finish(&engine, commit.take()).await {
+        match finish(&engine, commit.take()).await {
+            Finished::Committed => {}
             // What we just read may come after what was not committed: start over, in order.
-            after = InboxId(0);
-            wait(&engine, &stop).await;
-            continue;
+            Finished::Unavailable => {
+                after = InboxId(0);
+                wait(&engine, &stop).await;
+                continue;
+            }
+            Finished::Failed => {
+                after = mend::oldest(&engine, &stop).await;
+                continue;
+            }
         }
         let Some(last) = last else {
             if after == InboxId(0) {
@@ -57,46 +71,75 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
             after = InboxId(0);
             continue;
         };
-        let committing = Arc::clone(&engine);
-        let span = tracing::debug_span!("process", rows = decoded.len());
-        let write = async move {
-            let happened = happened(&decoded);
-            let processed = committing.store.process(decoded, committing.clock.now()).await?;
-            tell(&committing, &processed, &origins, &happened);
-            Ok(processed)
-        };
-        commit = Some(tokio::spawn(write.instrument(span)));
+        commit = Some(tokio::spawn(write(Arc::clone(&engine), decoded, origins)));
         after = last;
         full_batches += 1;
         if !more || full_batches >= RESTART_AFTER {
-            finish(&engine, commit.take()).await;
-            after = InboxId(0);
             full_batches = 0;
+            after = match finish(&engine, commit.take()).await {
+                Finished::Committed => InboxId(0),
+                Finished::Unavailable => {
+                    wait(&engine, &stop).await;
+                    InboxId(0)
+                }
+                Finished::Failed => mend::oldest(&engine, &stop).await,
+            };
         }
     }
     finish(&engine, commit).await;
 }
 
-/// Waits for a commit and reports it; false when it failed and its rows are still new.
-async fn finish(engine: &Engine, commit: Option<Commit>) -> bool {
-    let Some(commit) = commit else { return true };
-    let result = match commit.await {
-        Ok(result) => result,
-        Err(error) => Err(StoreError::Failed(format!(
-            "processing ended unexpectedly: {error}"
-        ))),
+enum Finished {
+    Committed,
+    /// Nothing was changed; the same may go well later.
+    Unavailable,
+    /// Nothing was changed, and trying the same again will not help.
+    Failed,
+}
+
+async fn finish(engine: &Engine, commit: Option<Commit>) -> Finished {
+    let Some(commit) = commit else {
+        return Finished::Committed;
     };
+    let result = commit.await.unwrap_or_else(|error| {
+        Err(StoreError::Failed(format!(
+            "processing ended unexpectedly: {error}"
+        )))
+    });
     match result {
         Ok(processed) => {
-            if processed.iter().any(|row| !row.planned.is_empty()) {
-                engine.wake.lanes.notify_waiters();
-            }
-            true
+            wake(engine, &processed);
+            Finished::Committed
         }
-        Err(error) => {
+        Err(error @ StoreError::Unavailable(_)) => {
             tracing::error!(%error, "could not commit processed rows; trying again");
-            false
+            Finished::Unavailable
         }
+        Err(error @ StoreError::Failed(_)) => {
+            tracing::error!(%error, "could not commit processed rows; looking for the one that is to blame");
+            Finished::Failed
+        }
+    }
+}
+
+async fn write(
+    engine: Arc<Engine>,
+    decoded: Vec<(InboxId, Decoded)>,
+    origins: HashMap<InboxId, Name>,
+) -> Result<Vec<Processed>, StoreError> {
+    let span = tracing::debug_span!("process", rows = decoded.len());
+    let happened = happened(&decoded);
+    let written = engine.store.process(decoded, engine.clock.now());
+    let processed = written.instrument(span).await?;
+    tell(&engine, &processed, &origins, &happened);
+    Ok(processed)
+}
+
+/// The lanes that got something to do.
+fn wake(engine: &Engine, processed: &[Processed]) {
+    let planned: BTreeSet<&Name> = processed.iter().flat_map(|row| &row.planned).collect();
+    for destination in planned {
+        engine.wake.lane(destination);
     }
 }
 

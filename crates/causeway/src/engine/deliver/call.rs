@@ -1,0 +1,171 @@
+//! One call of a destination, with its time-out: what it says of each delivery becomes an attempt.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use causeway_core::{
+    clock::Timestamp,
+    delivery::{Delivery, Next, next_state},
+    destination::{Destination, Ending, Outcome},
+    id::Name,
+    store::Attempt,
+};
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+
+use super::later;
+use crate::engine::{Engine, Pace};
+
+pub(super) struct Call {
+    pub engine: Arc<Engine>,
+    pub name: Name,
+    pub destination: Arc<dyn Destination>,
+    pub pace: Pace,
+    pub batch: Vec<Delivery>,
+    pub attempts: mpsc::Sender<Attempt>,
+}
+
+/// What a call that ended tells its lane.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    pub retryable: usize,
+    pub answered: usize,
+    pub halt: Option<String>,
+}
+
+impl Report {
+    /// Of a call that could not even say how it ended.
+    pub(super) fn of_failure() -> Self {
+        Self {
+            retryable: 1,
+            ..Self::default()
+        }
+    }
+
+    fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Retry { .. } => self.retryable += 1,
+            Outcome::Halt { reason } => self.halt = Some(reason.clone()),
+            Outcome::Delivered { .. } | Outcome::Skip { .. } | Outcome::Reject { .. } => self.answered += 1,
+        }
+    }
+}
+
+impl Call {
+    pub(super) async fn run(self) -> Report {
+        let started_at = self.engine.clock.now();
+        let mut endings = self.endings(started_at).await.into_iter();
+        let now = self.engine.clock.now();
+        // The system's clock may have been set back meanwhile.
+        let took_ms = now.duration_since(started_at).as_millis().max(0);
+        let took_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
+        self.engine.metrics.called(&self.name, took_ms);
+        let mut report = Report::default();
+        for delivery in &self.batch {
+            // A destination that answers for fewer than it was given has lost count: send the rest again.
+            let ending = endings
+                .next()
+                .unwrap_or_else(|| retry("the destination told nothing of this delivery"));
+            report.count(&ending.outcome);
+            let next = next_state(delivery.attempt, &ending.outcome, &self.pace.retry, now, random());
+            self.engine.metrics.attempted(&self.name, &ending, &next);
+            tell(delivery, &ending);
+            let attempt = attempt(delivery, ending, next, started_at, took_ms);
+            if self.attempts.send(attempt).await.is_err() {
+                tracing::error!(
+                    delivery.id = delivery.id.0,
+                    "the recorder is gone; the delivery's lease will bring it back"
+                );
+            }
+        }
+        report
+    }
+
+    async fn endings(&self, started_at: Timestamp) -> Vec<Ending> {
+        let all = |reason: &str| self.batch.iter().map(|_| retry(reason)).collect();
+        tokio::select! {
+            endings = AssertUnwindSafe(self.destination.deliver(&self.batch)).catch_unwind() => {
+                // Costs an attempt, or a record that is too much for its destination would come back for ever.
+                endings.unwrap_or_else(|_| all("the destination failed on it: please report this as a bug"))
+            }
+            () = self.engine.clock.sleep_until(later(started_at, self.pace.timeout)) => {
+                all(&format!("no answer within {} s", self.pace.timeout.as_secs_f64()))
+            }
+        }
+    }
+}
+
+fn retry(reason: &str) -> Ending {
+    Ending::from(Outcome::Retry {
+        reason: reason.to_owned(),
+        after: None,
+    })
+}
+
+fn tell(delivery: &Delivery, ending: &Ending) {
+    let outcome = ending.outcome.as_str();
+    let (id, attempt, status) = (delivery.id.0, delivery.attempt, ending.status);
+    match &ending.outcome {
+        Outcome::Delivered { .. } => tracing::debug!(delivery.id = id, attempt, status, outcome, "delivered"),
+        Outcome::Skip { reason } => tracing::debug!(
+            delivery.id = id,
+            attempt,
+            status,
+            outcome,
+            reason,
+            "nothing to do"
+        ),
+        Outcome::Retry { reason, .. } => tracing::info!(
+            delivery.id = id,
+            attempt,
+            status,
+            outcome,
+            reason,
+            "did not go through"
+        ),
+        Outcome::Reject { reason } => tracing::warn!(
+            delivery.id = id,
+            attempt,
+            status,
+            outcome,
+            reason,
+            "was refused for good"
+        ),
+        Outcome::Halt { reason } => tracing::warn!(
+            delivery.id = id,
+            attempt,
+            status,
+            outcome,
+            reason,
+            "the destination takes nothing"
+        ),
+    }
+}
+
+fn attempt(delivery: &Delivery, ending: Ending, next: Next, started_at: Timestamp, took_ms: u32) -> Attempt {
+    let remote_id = match &ending.outcome {
+        Outcome::Delivered { remote_id } => remote_id.clone(),
+        _ => None,
+    };
+    Attempt {
+        delivery: delivery.id,
+        number: delivery.attempt,
+        started_at,
+        took_ms,
+        outcome: ending.outcome.as_str(),
+        reason: ending.outcome.reason().map(str::to_owned),
+        status: ending.status,
+        excerpt: ending.excerpt,
+        remote_id,
+        next,
+    }
+}
+
+/// In 0..1, to spread retries; need not be unpredictable.
+fn random() -> f64 {
+    let mut bytes = [0_u8; 4];
+    // Without a random source the middle is as good: retries are then merely not spread.
+    if getrandom::fill(&mut bytes).is_err() {
+        return 0.5;
+    }
+    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+}

@@ -1,0 +1,287 @@
+//! Deliver: one lane per destination. Claims what can start now, sends, decides by `next_state`, records.
+//!
+//! A lane owns all the waiting: leases, concurrency, rate, time-out, retry, circuit, pause. The destination only
+//! translates. Lanes share nothing but the store, so that a slow one delays nobody.
+
+mod call;
+mod circuit;
+mod rate;
+mod recorder;
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_core::{
+    clock::Timestamp,
+    delivery::Delivery,
+    id::Name,
+    source::Stop,
+    store::{Claim, Claimed, LaneState},
+};
+use tokio::{
+    sync::Notify,
+    task::{JoinError, JoinSet},
+};
+use tracing::Instrument;
+
+use self::{
+    call::{Call, Report},
+    circuit::{Allows, Breaker},
+    rate::Bucket,
+    recorder::Recorder,
+};
+use super::{Engine, Lane};
+
+/// How often a lane looks without being woken.
+const POLL: Duration = Duration::from_secs(1);
+/// How long it waits for calls in flight when it is told to stop; then they are dropped, and their leases bring the
+/// deliveries back.
+const GRACE: Duration = Duration::from_secs(8);
+/// How much longer for what these have yet to write.
+const RECORD_GRACE: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(engine: Arc<Engine>, lane: Lane, stop: Stop) {
+    let woken = engine.wake.of_lane(&lane.name);
+    let now = engine.clock.now();
+    let mut running = Running {
+        recorder: Recorder::start(Arc::clone(&engine), Name::clone(&lane.name), Arc::clone(&woken)),
+        breaker: Breaker::new(lane.pace.circuit.clone()),
+        bucket: lane.pace.rate_per_s.map(|rate| Bucket::new(rate, now)),
+        calls: JoinSet::new(),
+        state: LaneState::default(),
+        ask_state_at: now,
+        claim_at: now,
+        engine,
+        lane,
+        woken,
+    };
+    while !stop.is_cancelled() {
+        running.settle_ended().await;
+        let now = running.engine.clock.now();
+        running.ask_state(now).await;
+        match running.can_start(now) {
+            May::Start(limit) if running.claim_at <= now => running.claim(limit, now).await,
+            May::Start(_) => running.wait(now, running.claim_at, &stop).await,
+            May::Wait(until) => running.wait(now, until, &stop).await,
+        }
+    }
+    running.finish().await;
+}
+
+struct Running {
+    engine: Arc<Engine>,
+    lane: Lane,
+    /// Keeps a wake-up that comes while the lane is busy.
+    woken: Arc<Notify>,
+    recorder: Recorder,
+    breaker: Breaker,
+    bucket: Option<Bucket>,
+    calls: JoinSet<Report>,
+    state: LaneState,
+    /// When to read `state` again: another process may have written it.
+    ask_state_at: Timestamp,
+    /// Before that nothing is due, as far as is known.
+    claim_at: Timestamp,
+}
+
+enum May {
+    /// So many deliveries.
+    Start(u32),
+    /// Nothing, until then or until something happens.
+    Wait(Timestamp),
+}
+
+impl Running {
+    fn can_start(&mut self, now: Timestamp) -> May {
+        let something_happens = May::Wait(later(now, POLL));
+        // While attempts cannot be written nothing new starts: it could not be written either.
+        if self.state.paused || self.state.halted.is_some() || self.recorder.is_behind() {
+            return something_happens;
+        }
+        let running = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
+        let pace = &self.lane.pace;
+        let free = match self.breaker.allows(now) {
+            Allows::NoneUntil(at) => return May::Wait(at),
+            Allows::One => u32::from(running == 0),
+            Allows::All => pace
+                .concurrency
+                .saturating_sub(running)
+                .saturating_mul(pace.batch),
+        };
+        if free == 0 {
+            return something_happens;
+        }
+        let Some(bucket) = self.bucket.as_mut() else {
+            return May::Start(free);
+        };
+        match bucket.available(now) {
+            0 => May::Wait(bucket.next_at(now)),
+            available => May::Start(available.min(free)),
+        }
+    }
+
+    async fn claim(&mut self, limit: u32, now: Timestamp) {
+        let claim = Claim {
+            destination: Arc::clone(&self.lane.name),
+            limit,
+            leased_until: later(now, self.lane.pace.lease()),
+            now,
+        };
+        match self.engine.store.claim(claim).await {
+            Ok(claimed) => self.start(claimed, limit, now),
+            Err(error) => {
+                tracing::error!(destination = %self.lane.name, %error, "could not claim deliveries; trying again");
+                self.claim_at = later(now, POLL);
+            }
+        }
+    }
+
+    fn start(&mut self, claimed: Claimed, limit: u32, now: Timestamp) {
+        let ended = claimed.skipped.saturating_add(claimed.superseded);
+        self.engine.metrics.skipped(&self.lane.name, ended);
+        if let Some(bucket) = self.bucket.as_mut() {
+            bucket.take(claimed.deliveries.len());
+        }
+        let is_full = claimed.deliveries.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        // There may be more; otherwise not before something wakes us, so that idle lanes leave the store alone.
+        self.claim_at = if is_full || ended > 0 {
+            now
+        } else {
+            let poll = later(now, POLL);
+            claimed.next_due.map_or(poll, |due| due.min(poll))
+        };
+        let batch = usize::try_from(self.lane.pace.batch).unwrap_or(1).max(1);
+        let mut deliveries = claimed.deliveries.into_iter().peekable();
+        while deliveries.peek().is_some() {
+            let batch: Vec<Delivery> = deliveries.by_ref().take(batch).collect();
+            let span = call_span(&self.lane, &batch);
+            let call = Call {
+                engine: Arc::clone(&self.engine),
+                name: Arc::clone(&self.lane.name),
+                destination: Arc::clone(&self.lane.destination),
+                pace: self.lane.pace.clone(),
+                batch,
+                attempts: self.recorder.attempts(),
+            };
+            self.calls.spawn(call.run().instrument(span));
+        }
+    }
+
+    /// Until something may have changed: a call ended, the lane was woken, `until` came, or stop.
+    async fn wait(&mut self, now: Timestamp, until: Timestamp, stop: &Stop) {
+        let until = until.min(later(now, POLL));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.woken.notified() => {
+                self.claim_at = self.claim_at.min(now);
+                if self.state.paused || self.state.halted.is_some() {
+                    self.ask_state_at = now;
+                }
+            }
+            () = self.engine.clock.sleep_until(until) => {}
+            Some(ended) = self.calls.join_next() => self.settle(ended).await,
+        }
+    }
+
+    async fn settle_ended(&mut self) {
+        while let Some(ended) = self.calls.try_join_next() {
+            self.settle(ended).await;
+        }
+    }
+
+    async fn settle(&mut self, ended: Result<Report, JoinError>) {
+        let report = match ended {
+            Ok(report) => report,
+            Err(error) => {
+                tracing::error!(destination = %self.lane.name, %error, "a call ended unexpectedly; its lease will bring the delivery back");
+                Report::of_failure()
+            }
+        };
+        self.breaker
+            .heard(report.answered, report.retryable, self.engine.clock.now());
+        self.engine
+            .metrics
+            .circuit(&self.lane.name, self.breaker.is_open());
+        if let Some(reason) = report.halt {
+            self.halt(reason).await;
+        }
+    }
+
+    /// The lane stands still until a person acts.
+    async fn halt(&mut self, reason: String) {
+        if self.state.halted.is_some() {
+            return;
+        }
+        let name = &self.lane.name;
+        tracing::error!(
+            destination = %name, reason,
+            "destination {name} stands still until a person mends it: `causeway delivery resume {name}`"
+        );
+        // As it is now, or a pause of a moment ago would be lost.
+        if let Ok(mut lanes) = self.engine.views.lanes().await {
+            self.state = lanes.remove(name).unwrap_or_default();
+        }
+        self.state.halted = Some(reason);
+        self.engine.metrics.halted(name, true);
+        if let Err(error) = self.engine.store.set_lane(name, self.state.clone()).await {
+            tracing::error!(destination = %name, %error, "could not store that the lane is halted");
+        }
+    }
+
+    /// Learns of pause and resume, which another process may have written.
+    async fn ask_state(&mut self, now: Timestamp) {
+        if now < self.ask_state_at {
+            return;
+        }
+        self.ask_state_at = later(now, POLL);
+        let name = &self.lane.name;
+        match self.engine.views.lanes().await {
+            Ok(mut lanes) => {
+                let state = lanes.remove(name).unwrap_or_default();
+                if state != self.state {
+                    tracing::info!(destination = %name, paused = state.paused, halted = state.halted.is_some(), "lane state changed");
+                    self.engine.metrics.halted(name, state.halted.is_some());
+                    self.state = state;
+                    self.claim_at = now;
+                }
+            }
+            Err(error) => tracing::error!(destination = %name, %error, "could not read the lanes' state"),
+        }
+    }
+
+    /// Lets calls in flight end and records them. What is cut off keeps its lease, which ends by itself or at the
+    /// next start.
+    async fn finish(mut self) {
+        let clock = Arc::clone(&self.engine.clock);
+        let deadline = later(clock.now(), GRACE);
+        let drained = async {
+            while let Some(ended) = self.calls.join_next().await {
+                self.settle(ended).await;
+            }
+        };
+        let in_time = tokio::select! {
+            () = drained => true,
+            () = clock.sleep_until(deadline) => false,
+        };
+        if !in_time {
+            tracing::warn!(destination = %self.lane.name, calls = self.calls.len(), "calls still in flight are cut off; their deliveries come back with the next start");
+            self.calls.shutdown().await;
+        }
+        self.recorder.finish(later(deadline, RECORD_GRACE)).await;
+    }
+}
+
+fn call_span(lane: &Lane, batch: &[Delivery]) -> tracing::Span {
+    let first = batch.first();
+    tracing::info_span!(
+        "deliver",
+        destination = %lane.name,
+        delivery.id = first.map(|delivery| delivery.id.0),
+        inbox.id = first.map(|delivery| delivery.record.inbox_id.0),
+        attempt = first.map(|delivery| delivery.attempt),
+        batch = batch.len(),
+    )
+}
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    now.saturating_add(wait).unwrap_or(Timestamp::MAX)
+}
