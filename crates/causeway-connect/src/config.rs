@@ -53,7 +53,7 @@ impl ConfigError {
             Some(name) if path != name && !path.ends_with(&format!(".{name}")) => format!("{path}.{name}"),
             _ => path.to_owned(),
         };
-        Self::new(&key, error.message())
+        Self::new(&key, plain(error.message()))
     }
 
     #[must_use]
@@ -61,6 +61,25 @@ impl ConfigError {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// Says in words what the reader says in types.
+fn plain(message: &str) -> String {
+    let words = [
+        ("expected u16", "expected a whole number from 0 to 65535"),
+        ("expected u32", "expected a whole number from 0 to 4294967295"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected f64", "expected a number"),
+        (
+            "invalid socket address syntax",
+            "expected an address and a port, such as \"127.0.0.1:8437\"",
+        ),
+    ];
+    words
+        .iter()
+        .fold(message.to_owned(), |message, (type_name, words)| {
+            message.replace(type_name, words)
+        })
 }
 
 /// What a connector may use of its surroundings.

@@ -58,6 +58,7 @@ pub async fn open_store(config: &Config, serve: bool) -> anyhow::Result<Arc<Sqli
     if let Some(folder) = path.parent() {
         private_folder(folder).with_context(|| format!("making the folder {}", folder.display()))?;
     }
+    private_file(&path).with_context(|| format!("making {}", path.display()))?;
     let store = causeway_store::open(&path, causeway_store::Options { serve })
         .await
         .with_context(|| format!("opening the store {}", path.display()))?;
@@ -75,6 +76,16 @@ fn private_folder(folder: &Path) -> std::io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(folder)
+}
+
+/// A folder that was there may be open to all. SQLite gives its log files the rights of the database.
+fn private_file(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut open = std::fs::OpenOptions::new();
+    match open.write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 impl Hub {
@@ -233,7 +244,7 @@ fn lanes(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Lane>> {
             dir: config.dir.clone(),
         };
         let connected = (destination.kind.connect)(&context, &destination.table)
-            .with_context(|| format!("setting up [destination.{name}]"))?;
+            .map_err(|error| config.error_in("destination", name, error))?;
         lanes.push(Lane {
             name: Name::clone(name),
             destination: connected.into(),
@@ -253,7 +264,13 @@ async fn bind(address: SocketAddr, any_port: bool, key: &str) -> anyhow::Result<
                 .with_context(|| format!("listening on {other}"))
         }
         Err(error) => {
-            Err(error).with_context(|| format!("listening on {address} (`{key}` in the configuration)"))
+            let hint = match error.kind() {
+                std::io::ErrorKind::AddrInUse => {
+                    "; another program has it: stop that one, or give another port"
+                }
+                _ => "",
+            };
+            Err(error).with_context(|| format!("listening on {address} (`{key}` in the configuration{hint})"))
         }
     }
 }

@@ -431,8 +431,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// Writes the log to standard error. `CAUSEWAY_LOG` (`warn`, `causeway=debug`) overrides `level`.
+/// Writes the log to standard error, in colours only on a terminal. `CAUSEWAY_LOG` (`warn`, `causeway=debug`) overrides `level`.
 pub fn start_log(format: LogFormat, level: &str) {
+    use std::io::IsTerminal as _;
+
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("CAUSEWAY_LOG").unwrap_or_else(|_| {
         // The AMQP client reports every lost connection as an error of its own; the source says it better.
@@ -440,6 +442,7 @@ pub fn start_log(format: LogFormat, level: &str) {
     });
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.with_target(false).init(),

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -29,6 +30,12 @@ fn write(connection: &Connection, part: &Path, to: &Path) -> Result<(), Fault> {
     let name = part
         .to_str()
         .ok_or_else(|| Fault::Refused("the name of the file is not valid UTF-8".to_owned()))?;
+    // An empty file is taken; made here so that nobody else may read what it will hold.
+    File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(part)?;
     connection.execute("VACUUM INTO ?1", [name])?;
     File::open(part)?.sync_all()?;
     // A link is refused when somebody made the file meanwhile; a rename would replace it.

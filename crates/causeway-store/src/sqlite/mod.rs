@@ -121,7 +121,8 @@ fn lock(path: &Path) -> Result<File, Fault> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Fault::Refused(
-            "another process serves from this database".to_owned(),
+            "another process serves from this database; stop it first, or give this one a data_dir of its own"
+                .to_owned(),
         )),
         Err(TryLockError::Error(error)) => Err(error.into()),
     }

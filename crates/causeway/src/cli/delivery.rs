@@ -130,9 +130,18 @@ pub(super) fn known(config: &Config, name: &str) -> Result<Name, Failure> {
     }
     let names: Vec<&str> = config.destinations.keys().map(|name| &**name).collect();
     Err(Failure::Usage(format!(
-        "there is no destination {name:?}; the configuration has: {}",
-        names.join(", ")
+        "there is no destination {name:?}; the configuration has {}",
+        listed(&names)
     )))
+}
+
+/// The names, or that there are none.
+pub(super) fn listed(names: &[&str]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {

@@ -50,9 +50,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let Some((source, _)) = config.sources.get_key_value(args.source.as_str()) else {
         let names: Vec<&str> = config.sources.keys().map(|name| &**name).collect();
         return Err(Failure::Usage(format!(
-            "there is no source {:?}; the configuration has: {}",
+            "there is no source {:?}; the configuration has {}",
             args.source,
-            names.join(", ")
+            super::delivery::listed(&names)
         )));
     };
     let format = args.format.or_else(|| Format::of(&args.file)).ok_or_else(|| {

@@ -23,7 +23,9 @@ use crate::{clock::SystemClock, config::Config, sources};
 /// Takes one message, as a source would bring it, into the running hub, and tells what became of it. With `--dry-run`
 /// nothing is stored or sent: the exact requests that would be made are printed.
 #[derive(clap::Args)]
-#[command(after_help = "Example: causeway send samples/messages/petition.json --source proca --dry-run")]
+#[command(
+    after_help = "Example: causeway send samples/messages/petition-opt-in.json --source proca --dry-run"
+)]
 pub(super) struct Args {
     /// The message; `-` reads it from standard input.
     file: PathBuf,
@@ -86,8 +88,8 @@ fn source(config: &Config, name: Option<&str>) -> Result<Name, Failure> {
     found.map(Name::clone).ok_or_else(|| {
         let names: Vec<&str> = names.iter().map(|name| &***name).collect();
         Failure::Usage(format!(
-            "say which source reads it with --source; the configuration has: {}",
-            names.join(", ")
+            "say which source reads it with --source; the configuration has {}",
+            super::delivery::listed(&names)
         ))
     })
 }

@@ -159,7 +159,7 @@ pub(super) fn destination(name: &str, mut own: toml::Table) -> Result<Destinatio
     };
     let mut errors = Vec::new();
     if let Err(mut error) = (kind.parse)(&own) {
-        if error.message.starts_with("unknown field") && error.hint.is_none() {
+        if error.message.starts_with("unknown field") && !error.key.contains('.') && error.hint.is_none() {
             error = error.hint(format!(
                 "besides, every destination has: {}",
                 common_keys().join(", ")

@@ -22,6 +22,19 @@ pub(super) fn line(text: &str, path: &[&str]) -> Option<usize> {
     Some(line_of(text, start))
 }
 
+/// The line of a section's key (dotted); if it is not written there, of the nearest that holds it.
+pub(super) fn nearest(text: &str, section: &[&str], key: &str) -> Option<usize> {
+    let mut path: Vec<&str> = section.to_vec();
+    path.extend(key.split('.').filter(|part| !part.is_empty()));
+    while !path.is_empty() {
+        if let Some(line) = line(text, &path) {
+            return Some(line);
+        }
+        path.pop();
+    }
+    None
+}
+
 type Entry<'a, 'i> = (&'a Spanned<std::borrow::Cow<'i, str>>, &'a Spanned<DeValue<'i>>);
 
 fn find<'a, 'i>(table: &'a DeTable<'i>, name: &str) -> Option<Entry<'a, 'i>> {

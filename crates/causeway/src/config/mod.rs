@@ -16,7 +16,7 @@ use std::{
 };
 
 use causeway_connect::config::{ConfigError, read};
-use causeway_core::{id::Name, rules::Rules, store::Retention};
+use causeway_core::{id::Name, rules::Rules, secret::Secret, store::Retention};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     pub sources: BTreeMap<Name, SourceConfig>,
     pub destinations: BTreeMap<Name, DestinationConfig>,
+    /// As it was read, to name lines in what goes wrong later. May hold secrets.
+    text: Secret,
 }
 
 /// `[hub]`
@@ -174,6 +176,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
         retention: reader.section(&mut root, "retention"),
         sources: reader.tables(&mut root, "source", common::source),
         destinations: reader.tables(&mut root, "destination", common::destination),
+        text: Secret::new(text),
     };
     for key in root.keys() {
         let error = ConfigError::new(key, "unknown section")
@@ -205,14 +208,11 @@ impl Reader<'_> {
 
     /// Reports an error inside `[section]` (dotted), at the line of its key, or else of the section.
     fn push_at(&mut self, section: &[&str], error: ConfigError) {
-        let mut place: Vec<&str> = section.to_vec();
-        place.extend(error.key.split('.').filter(|part| !part.is_empty()));
-        let mut line = None;
-        while line.is_none() && !place.is_empty() {
-            line = locate::line(self.text, &place);
-            place.pop();
-        }
-        self.push(line, &section.join("."), error);
+        self.push(
+            locate::nearest(self.text, section, &error.key),
+            &section.join("."),
+            error,
+        );
     }
 
     fn section<T: Default + for<'de> Deserialize<'de>>(&mut self, root: &mut toml::Table, name: &str) -> T {
@@ -288,6 +288,16 @@ fn checked_name(name: &str) -> Result<(), ConfigError> {
 impl Config {
     pub fn store_path(&self) -> PathBuf {
         self.dir.join(&self.hub.data_dir).join("causeway.db")
+    }
+
+    /// What turned out to be wrong with `[group.name]` when it was put to use, at its line.
+    pub fn error_in(&self, group: &str, name: &str, error: ConfigError) -> FileError {
+        FileError {
+            path: self.path.clone(),
+            line: locate::nearest(self.text.reveal(), &[group, name], &error.key),
+            section: format!("{group}.{name}"),
+            error,
+        }
     }
 
     /// What the store and the rules need of it.

@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use anyhow::Context as _;
 use causeway_connect::{
     config::{ConfigError, Context},
     source::{self as fetched, Ours},
@@ -73,13 +72,14 @@ pub fn rule(name: &str, kind: &str, workspace: &str, own: &toml::Table) -> Resul
 pub fn decoders(config: &Config) -> anyhow::Result<Decoders> {
     let mut all = Decoders::new();
     for (name, source) in &config.sources {
-        let decoder = decoder(config, name, source).with_context(|| format!("setting up [source.{name}]"))?;
+        let decoder =
+            decoder(config, name, source).map_err(|error| config.error_in("source", name, error))?;
         all.insert(Name::clone(name), decoder);
     }
     Ok(all)
 }
 
-fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> anyhow::Result<Arc<dyn Decode>> {
+fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> Result<Arc<dyn Decode>, ConfigError> {
     // Decoding needs no time: the clock is only part of what every connector is given.
     let context = Context {
         name: Name::clone(name),
@@ -87,8 +87,8 @@ fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> anyhow::Resul
         dir: config.dir.clone(),
     };
     match fetched::kind(&source.kind) {
-        Some(kind) => Ok((kind.decoder)(&context, &source.table)?),
-        None => Ok(ingest::Config::parse(&source.table)?.decoder(&context)?),
+        Some(kind) => (kind.decoder)(&context, &source.table),
+        None => ingest::Config::parse(&source.table)?.decoder(&context),
     }
 }
 
@@ -96,19 +96,27 @@ fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> anyhow::Resul
 pub fn fetchers(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<BTreeMap<Name, Box<dyn Source>>> {
     let mut all = BTreeMap::new();
     for (name, source) in &config.sources {
-        let Some(kind) = fetched::kind(&source.kind) else {
-            continue;
-        };
-        let context = Context {
-            name: Name::clone(name),
-            clock: Arc::clone(clock),
-            dir: config.dir.clone(),
-        };
         let made =
-            (kind.connect)(&context, &source.table).with_context(|| format!("setting up [source.{name}]"))?;
-        all.insert(Name::clone(name), made);
+            fetcher(config, name, source, clock).map_err(|error| config.error_in("source", name, error))?;
+        all.extend(made.map(|made| (Name::clone(name), made)));
     }
     Ok(all)
+}
+
+fn fetcher(
+    config: &Config,
+    name: &Name,
+    source: &SourceConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Box<dyn Source>>, ConfigError> {
+    let context = Context {
+        name: Name::clone(name),
+        clock: Arc::clone(clock),
+        dir: config.dir.clone(),
+    };
+    fetched::kind(&source.kind)
+        .map(|kind| (kind.connect)(&context, &source.table))
+        .transpose()
 }
 
 /// The sources that are sent to us.
@@ -119,9 +127,26 @@ pub fn listeners(config: &Config) -> anyhow::Result<Vec<Listener>> {
         .filter(|(_, source)| source.kind == LISTENER);
     listening
         .map(|(name, source)| {
-            ingest::Config::parse(&source.table)
-                .and_then(|door| Listener::new(Name::clone(name), &door, &config.dir))
-                .with_context(|| format!("setting up [source.{name}]"))
+            listener(config, name, source).map_err(|error| config.error_in("source", name, error).into())
         })
         .collect()
+}
+
+fn listener(config: &Config, name: &Name, source: &SourceConfig) -> Result<Listener, ConfigError> {
+    let door = ingest::Config::parse(&source.table)?;
+    Listener::new(Name::clone(name), &door, &config.dir)
+}
+
+/// Sets one source up as a start would: reads its secrets and keystores. Gives the source to ask further if we fetch from it.
+pub fn prove(
+    config: &Config,
+    name: &Name,
+    source: &SourceConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Box<dyn Source>>, ConfigError> {
+    decoder(config, name, source)?;
+    if source.kind == LISTENER {
+        listener(config, name, source)?;
+    }
+    fetcher(config, name, source, clock)
 }
