@@ -1,11 +1,13 @@
 //! `causeway config`
 
+use causeway_connect::destination::KINDS;
 use clap::Subcommand;
 
 use super::{
     Failure,
     context::{Context, say, say_json},
 };
+use crate::sources;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway config sample > causeway.toml\n         causeway config check")]
@@ -19,9 +21,14 @@ enum Verb {
     /// Reads the file and tells what is wrong with it; touches nothing else.
     #[command(after_help = "Example: causeway --config causeway.toml config check")]
     Check,
-    /// Prints a configuration that names every key, with unit and default.
-    #[command(after_help = "Example: causeway config sample > causeway.toml")]
-    Sample,
+    /// Prints a configuration that names every key that all share, with unit and default; or a complete section of one kind.
+    #[command(
+        after_help = "Example: causeway config sample > causeway.toml\n         causeway config sample listener >> causeway.toml"
+    )]
+    Sample {
+        /// A kind of source (proca, listener) or of destination (see `causeway destination kinds`).
+        kind: Option<String>,
+    },
     /// Prints the JSON Schema of the configuration, for editors.
     #[command(after_help = "Example: causeway config schema > causeway.schema.json")]
     Schema,
@@ -41,8 +48,30 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
                 config.destinations.len()
             ));
         }
-        Verb::Sample => say(include_str!("../../../../samples/causeway.toml").trim_end()),
+        Verb::Sample { kind: None } => say(include_str!("../../../../samples/causeway.toml").trim_end()),
+        Verb::Sample { kind: Some(kind) } => say(sample(&kind)?.trim_end()),
         Verb::Schema => say_json(&crate::config::schema())?,
     }
     Ok(())
+}
+
+/// The complete section of a kind of source or destination.
+fn sample(kind: &str) -> Result<&'static str, Failure> {
+    let mut samples: Vec<(&str, &'static str)> = sources::kinds()
+        .iter()
+        .map(|source| (source.name, source.sample))
+        .collect();
+    samples.extend(
+        KINDS
+            .iter()
+            .map(|destination| (destination.name, destination.sample)),
+    );
+    let found = samples.iter().find(|(name, _)| *name == kind);
+    found.map(|(_, sample)| *sample).ok_or_else(|| {
+        let names: Vec<&str> = samples.iter().map(|(name, _)| *name).collect();
+        Failure::Usage(format!(
+            "there is no kind {kind:?}; there are: {}",
+            names.join(", ")
+        ))
+    })
 }

@@ -17,7 +17,7 @@ mod trace;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Carries people's actions and consent to where an organisation works with them.
 #[derive(Parser)]
@@ -63,7 +63,7 @@ enum Command {
     Send(send::Args),
     /// Tells a record's whole way.
     Trace(trace::Args),
-    /// Proves that the books balance: received = delivered + waiting + dead + skipped.
+    /// Proves that the books balance: what came is done, waiting, skipped, dead or a repeat.
     Audit(audit::Args),
     /// Writes a consistent copy of the store while the hub runs.
     Backup(backup::Args),
@@ -79,6 +79,11 @@ enum Command {
 
 use context::Failure;
 pub(crate) use context::say;
+
+/// The whole command line, for the documentation's tests.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
 
 /// 0 done, 1 failed, 2 wrong usage or configuration.
 pub async fn run() -> ExitCode {

@@ -11,6 +11,7 @@ mod amqp;
 mod config_corpus;
 mod crash;
 mod direction;
+mod docs;
 mod ingest;
 mod live;
 mod rig;
