@@ -11,6 +11,7 @@ mod destination;
 mod doctor;
 mod import;
 mod keys;
+mod replay;
 mod send;
 mod serve;
 mod trace;
@@ -69,6 +70,8 @@ enum Command {
     Backup(backup::Args),
     /// Lists, retries and discards deliveries; pauses and resumes destinations.
     Delivery(delivery::Args),
+    /// Has dead messages processed again.
+    Replay(replay::Args),
     /// Shows, exports and erases a person.
     Contact(contact::Args),
     /// Lists the kinds of destinations, prints a sample of one, makes its tables.
@@ -112,6 +115,7 @@ pub async fn run() -> ExitCode {
         Command::Audit(args) => audit::run(&context, args).await,
         Command::Backup(args) => backup::run(&context, args).await,
         Command::Delivery(args) => delivery::run(&context, args).await,
+        Command::Replay(args) => replay::run(&context, args).await,
         Command::Contact(args) => contact::run(&context, args).await,
         Command::Destination(args) => destination::run(&context, args).await,
         Command::Keys(args) => keys::run(args),

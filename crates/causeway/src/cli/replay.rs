@@ -1,0 +1,81 @@
+//! `causeway replay`: dead messages, another try.
+
+use causeway_core::{
+    event::DeadCode,
+    id::{InboxId, Name},
+    store::{InboxFilter, InboxState, Store},
+};
+use clap::ValueEnum;
+
+use super::{
+    Failure,
+    context::{Context, say},
+    delivery::listed,
+};
+
+/// Has messages processed again, once the cause is mended: dead ones, or by number also skipped ones. The running hub
+/// takes them up; otherwise they wait for it.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: causeway replay 4711\n         causeway replay --source proca --code unknown\n         causeway replay --code internal"
+)]
+pub(super) struct Args {
+    /// Numbers of records.
+    ids: Vec<i64>,
+    /// Only dead ones from this source.
+    #[arg(long)]
+    source: Option<String>,
+    /// Only dead ones with this code.
+    #[arg(long, value_enum)]
+    code: Option<Code>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Code {
+    Malformed,
+    Unknown,
+    KeyMissing,
+    Undecryptable,
+    Internal,
+}
+
+impl From<Code> for DeadCode {
+    fn from(code: Code) -> Self {
+        match code {
+            Code::Malformed => Self::Malformed,
+            Code::Unknown => Self::Unknown,
+            Code::KeyMissing => Self::KeyMissing,
+            Code::Undecryptable => Self::Undecryptable,
+            Code::Internal => Self::Internal,
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    if args.ids.is_empty() && args.source.is_none() && args.code.is_none() {
+        let text = "say which: numbers of records, --source or --code";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let config = context.load()?;
+    let names: Vec<&str> = config.sources.keys().map(|name| &**name).collect();
+    if let Some(source) = &args.source
+        && !names.contains(&source.as_str())
+    {
+        let text = format!(
+            "there is no source {source:?}; the configuration has {}",
+            listed(&names)
+        );
+        return Err(Failure::Usage(text));
+    }
+    let filter = InboxFilter {
+        state: args.ids.is_empty().then_some(InboxState::Dead),
+        ids: args.ids.into_iter().map(InboxId).collect(),
+        source: args.source.map(Name::from),
+        code: args.code.map(DeadCode::from),
+        before: None,
+    };
+    let rows = context.open(&config).await?.replay(filter).await?;
+    say(&format!("{rows} messages are tried again"));
+    Ok(())
+}
