@@ -63,6 +63,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     })?;
     let file = std::fs::File::open(&args.file).with_context(|| format!("reading {}", args.file.display()))?;
     let bytes = file.metadata().map(|file| file.len()).unwrap_or_default();
+    // First: it makes the data folder for its owner only.
+    let store = context.open(&config).await?;
     let progress = Progress::new(&config, &args.file, bytes)?;
     let done = if args.restart { 0 } else { progress.done() };
     if done > 0 {
@@ -70,7 +72,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             "going on after row {done}, where an earlier run was interrupted"
         ));
     }
-    let store = context.open(&config).await?;
     let bar = bar(bytes);
     let reader = BufReader::new(bar.wrap_read(Box::new(file) as Box<dyn Read>));
     let mut rows = Rows::new(reader, format, &args.map, Arc::clone(source))?;
