@@ -72,9 +72,9 @@ pub(super) async fn find_person(store: &SqliteStore, email: &str) -> Result<Vec<
     let value = causeway_core::contact::normal_email(email).unwrap_or_else(|| email.trim().to_owned());
     let contacts = store.find_contacts(&value).await?;
     if contacts.is_empty() {
-        return Err(Failure::Failed(anyhow::anyhow!(
-            "nobody is known by {email} (never seen, or erased)"
-        )));
+        // Without the address: errors of commands end up in logs and mails.
+        let text = "nobody is known by that (never seen, or erased)";
+        return Err(Failure::Failed(anyhow::anyhow!(text)));
     }
     Ok(contacts)
 }
