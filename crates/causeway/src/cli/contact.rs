@@ -19,6 +19,9 @@ use crate::clock::SystemClock;
     after_help = "Example: causeway contact show jane@example.org\n         causeway contact erase jane@example.org --yes"
 )]
 pub(super) struct Args {
+    /// Only who is known in this workspace; in all if not given.
+    #[arg(long, global = true, value_name = "NAME")]
+    workspace: Option<String>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -48,13 +51,21 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
     let store = context.open(&config).await?;
     let (Verb::Show { who } | Verb::Export { who } | Verb::Erase { who, .. }) = &args.verb;
-    let ids = find_person(&store, who).await?;
-    if let Verb::Erase { yes, .. } = args.verb {
-        return erase(&store, &ids, yes).await;
-    }
     let mut views = Vec::new();
-    for id in ids {
+    for id in find_person(&store, who).await? {
         views.extend(store.contact(id).await?);
+    }
+    if let Some(workspace) = &args.workspace {
+        views.retain(|view| &*view.workspace == workspace.as_str());
+        if views.is_empty() {
+            return Err(Failure::Failed(anyhow::anyhow!(
+                "nobody in the workspace {workspace} is known by that"
+            )));
+        }
+    }
+    if let Verb::Erase { yes, .. } = args.verb {
+        let ids: Vec<ContactId> = views.iter().map(|view| view.id).collect();
+        return erase(&store, &ids, yes).await;
     }
     if matches!(args.verb, Verb::Export { .. }) {
         return say_json(&views);
