@@ -8,10 +8,17 @@
 )]
 
 mod amqp;
+mod bad_input;
+mod cli;
 mod config_corpus;
 mod crash;
 mod direction;
 mod docs;
+mod flow;
 mod ingest;
+mod interop;
 mod live;
+mod private;
 mod rig;
+mod running;
+mod workspaces;

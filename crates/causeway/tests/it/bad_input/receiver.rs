@@ -1,0 +1,80 @@
+//! Case 15: trouble with the receiver.
+
+use causeway_testkit::fake_api::Reply;
+use serde_json::json;
+
+use super::Scene;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_15_what_may_pass_is_repeated_and_what_cannot_is_dead_alone() {
+    let scene = Scene::new("retry_s = [0.05, 0.05, 0.05, 0.05, 0.05, 0.05]\ntimeout_s = 1").await;
+    let trouble = [
+        Reply::status(429).header("retry-after", "1"),
+        Reply::status(503),
+        Reply::close(),
+        Reply::raw("nonsense\r\n\r\n"),
+        Reply::hang(),
+    ];
+    let count = trouble.len();
+    scene.api.script("/hook", trouble);
+    scene.signs(1, "ann").await;
+    let requests = scene.api.wait_for(count + 1).await;
+    scene.home.settled(1).await;
+    let keys: std::collections::BTreeSet<_> = requests
+        .iter()
+        .map(|request| request.header("idempotency-key"))
+        .collect();
+    assert_eq!(keys.len(), 1, "all attempts have one key");
+    let trace = scene.home.trace(1);
+    let attempts = trace["deliveries"][0]["attempts"].as_array().expect("attempts");
+    assert_eq!(attempts.len(), count + 1, "{trace}");
+    assert_eq!(
+        trace["deliveries"][0]["delivery"]["state"], "delivered",
+        "{trace}"
+    );
+
+    // One address that is refused for good.
+    scene.api.script(
+        "/hook",
+        [Reply::json(400, &json!({ "error": "forgotten e-mail" }))],
+    );
+    scene.signs(2, "bob").await;
+    scene.home.settled(2).await;
+    let trace = scene.home.trace(2);
+    assert_eq!(trace["deliveries"][0]["delivery"]["state"], "dead", "{trace}");
+    assert!(
+        trace["deliveries"][0]["delivery"]["reason"]
+            .as_str()
+            .expect("a reason")
+            .contains("400"),
+        "{trace}"
+    );
+    scene.goes_on(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn case_15_refused_credentials_stop_the_lane_visibly_and_cost_nothing() {
+    let scene = Scene::new("").await;
+    scene.api.script("/hook", [Reply::status(401)]);
+    scene.signs(1, "ann").await;
+    scene.api.wait_for(1).await;
+    let mut ready = String::new();
+    // As long as it takes to be written.
+    while !ready.contains("destination.hook") {
+        ready = scene.hub.page("/readyz").await;
+    }
+    assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
+    scene.signs(2, "bob").await;
+    scene
+        .home
+        .until("bob is taken in all the same", || {
+            scene.home.run(&["trace", "2"]).out.contains("→ hook: waiting")
+        })
+        .await;
+    scene.home.ok(&["delivery", "resume", "hook"]);
+    scene.home.settled(2).await;
+    let mut told = scene.told();
+    told.sort();
+    assert_eq!(told, ["ann@example.org", "ann@example.org", "bob@example.org"]);
+    scene.goes_on(2).await;
+}

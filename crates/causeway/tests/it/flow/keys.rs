@@ -1,0 +1,61 @@
+//! Encrypted people, and keys that come later.
+
+use causeway_testkit::{
+    fake_api::FakeApi,
+    rig::{rabbit, topology},
+};
+use serde_json::Value;
+
+use crate::running::{Home, blocking};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_for_a_missing_key_is_kept_and_delivered_when_the_key_is_there() {
+    let topology = topology::declare_unique().await;
+    let org = topology.org();
+    let broker = blocking(move || rabbit::shared().add_customer(org)).await;
+    let api = FakeApi::start().await;
+    let home = Home::new(&format!(
+        "[source.proca]\nkind = 'proca'\nurl = {{ env = 'PROCA_AMQP_URL' }}\nqueue = 'cus.{org}.deliver'\nconsent = 'single'\n\
+         keystore = ['keys.json']\n[destination.hook]\nkind = 'webhook'\nurl = '{}'\nallow_private = true\nconsent = 'all'\n",
+        api.url("/hook")
+    ))
+    .with("PROCA_AMQP_URL", &broker);
+    let without = home.run(&["serve"]);
+    assert_eq!(without.code, 1, "{without:?}");
+    assert!(without.err.contains("keys.json"), "{without:?}");
+
+    home.ok(&["keys", "generate", "keys.json"]);
+    let hub = home.serve();
+    let mut body: Value = serde_json::from_str(include_str!(
+        "../../../../../samples/messages/petition-encrypted.json"
+    ))
+    .expect("JSON");
+    body["orgId"] = org.into();
+    topology
+        .publish_action("register.save_bees", body.to_string().as_bytes())
+        .await;
+    home.settled(1).await;
+    let trace = home.trace(1);
+    assert_eq!(trace["inbox"]["code"], "key_missing", "{trace}");
+    assert_eq!(api.requests().len(), 0, "nobody is told half of it");
+    assert_eq!(
+        topology.waiting(&topology.fail_queue()).await,
+        0,
+        "and it is not sent back"
+    );
+
+    // A keystore that cannot be read changes nothing and stops nothing.
+    home.write("keys.json", "{");
+    hub.hang_up();
+    home.until("the old keys stay", || hub.log().contains("the old ones stay"))
+        .await;
+
+    home.write("keys.json", include_str!("../../../../../samples/keystore.json"));
+    home.ok(&["keys", "check", "keys.json"]);
+    hub.hang_up();
+    let requests = api.wait_for(1).await;
+    assert_eq!(requests[0].json()["contact"]["email"], "bruce@example.org");
+    home.settled(1).await;
+    assert_eq!(home.run(&["audit"]).code, 0);
+    hub.stop();
+}

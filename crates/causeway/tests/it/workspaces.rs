@@ -1,0 +1,145 @@
+//! Two organisations on one hub, with the same people: each sees exactly what it would see on a hub of its own.
+
+use causeway_testkit::fake_api::FakeApi;
+use serde_json::Value;
+
+use crate::running::{Home, Running, signature, status};
+
+const SIDES: [&str; 2] = ["bees", "rivers"];
+
+fn token(side: &str) -> String {
+    format!("token-of-24-characters-of-{side}")
+}
+
+/// A hub for these organisations, each with its source and its destinations.
+fn home(api: &FakeApi, run: &str, sides: &[&str]) -> Home {
+    let section = |side: &&str| {
+        format!(
+            "[source.{side}]\nkind = 'listener'\npreset = 'proca'\nworkspace = '{side}'\ntoken = '{}'\n\
+             proca = {{ own_orgs = [12], consent = 'single' }}\n\
+             [destination.{side}-all]\nkind = 'webhook'\nworkspace = '{side}'\nurl = '{}'\nallow_private = true\nconsent = 'all'\n\
+             [destination.{side}-mail]\nkind = 'webhook'\nworkspace = '{side}'\nurl = '{}'\nallow_private = true\nconsent = 'opt_in'\n",
+            token(side),
+            api.url(&format!("/{run}/{side}/all")),
+            api.url(&format!("/{run}/{side}/mail")),
+        )
+    };
+    Home::new(&sides.iter().map(section).collect::<String>())
+}
+
+enum Step {
+    Signs(u32, &'static str, Option<bool>),
+    Becomes(u32, &'static str, &'static str),
+}
+use Step::{Becomes, Signs};
+
+/// What happens, at which organisation. The same people, and even the same ids of actions, as two Procas would have.
+const STORY: [(&str, Step); 10] = [
+    ("bees", Signs(1, "ann", Some(true))),
+    ("rivers", Signs(1, "ann", Some(false))),
+    ("rivers", Signs(2, "bob", Some(true))),
+    ("bees", Becomes(1, "ann", "unsub")),
+    ("rivers", Becomes(1, "ann", "double_opt_in")),
+    ("bees", Signs(2, "bob", None)),
+    ("rivers", Becomes(2, "bob", "bounce")),
+    ("bees", Signs(3, "cem", Some(true))),
+    ("rivers", Signs(3, "cem", Some(true))),
+    ("bees", Becomes(2, "bob", "double_opt_in")),
+];
+
+async fn tell(hub: &Running, home: &Home, sides: &[&str]) {
+    let steps = STORY.iter().filter(|(side, _)| sides.contains(side));
+    for (number, (side, step)) in (1..).zip(steps) {
+        let body = match step {
+            Signs(id, name, opt_in) => signature(12, *id, name, *opt_in),
+            Becomes(id, name, what) => status(*id, name, what),
+        };
+        hub.post_json(&token(side), &body).await;
+        // One after the other, so that what is sent does not depend on who was faster.
+        home.settled(number).await;
+    }
+}
+
+/// What a destination was told, without the numbers that rows have.
+fn told(api: &FakeApi, path: &str) -> Vec<Value> {
+    let requests = api.requests().into_iter().filter(|request| request.path == path);
+    requests
+        .map(|request| {
+            let mut record = request.json();
+            record.as_object_mut().expect("a record").remove("reference");
+            record
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workspaces_with_the_same_people_never_touch() {
+    let api = FakeApi::start().await;
+    for side in SIDES {
+        let home = home(&api, "alone", &[side]);
+        let hub = home.serve();
+        tell(&hub, &home, &[side]).await;
+        hub.stop();
+    }
+    let home = home(&api, "together", &SIDES);
+    let hub = home.serve();
+    tell(&hub, &home, &SIDES).await;
+    for side in SIDES {
+        for destination in ["all", "mail"] {
+            let alone = told(&api, &format!("/alone/{side}/{destination}"));
+            let together = told(&api, &format!("/together/{side}/{destination}"));
+            assert!(!alone.is_empty(), "{side} {destination}");
+            assert_eq!(together, alone, "{side} {destination}");
+            assert!(together.iter().all(|record| record["workspace"] == side));
+        }
+    }
+    let people = home.json(&["contact", "export", "ann@example.org"]);
+    assert_eq!(people.as_array().map(Vec::len), Some(2), "one in each: {people}");
+    let standing = |side: &str| home.ok(&["contact", "show", "ann@example.org", "--workspace", side]);
+    assert!(
+        standing("bees").contains("email: unsubscribed"),
+        "{}",
+        standing("bees")
+    );
+    assert!(!standing("bees").contains("rivers"), "{}", standing("bees"));
+    assert!(
+        !standing("rivers").contains("unsubscribed"),
+        "{}",
+        standing("rivers")
+    );
+
+    // One organisation is asked to forget her; the other is not.
+    home.ok(&[
+        "contact",
+        "erase",
+        "ann@example.org",
+        "--workspace",
+        "bees",
+        "--yes",
+    ]);
+    let left = home.json(&["contact", "export", "ann@example.org"]);
+    assert_eq!(left.as_array().map(Vec::len), Some(1), "{left}");
+    assert_eq!(left[0]["workspace"], "rivers");
+    let before = (
+        told(&api, "/together/bees/all").len(),
+        told(&api, "/together/rivers/all").len(),
+    );
+    for (side, received) in [("bees", 11), ("rivers", 12)] {
+        hub.post_json(&token(side), &signature(12, 9, "ann", Some(true)))
+            .await;
+        home.settled(received).await;
+    }
+    let after = (
+        told(&api, "/together/bees/all").len(),
+        told(&api, "/together/rivers/all").len(),
+    );
+    assert_eq!(
+        after,
+        (before.0, before.1 + 1),
+        "the erased one stays away there, and only there"
+    );
+    let missing = home.run(&["contact", "show", "ann@example.org", "--workspace", "bees"]);
+    assert_eq!(missing.code, 1, "{missing:?}");
+    assert_eq!(home.run(&["audit"]).code, 0);
+    hub.stop();
+}
