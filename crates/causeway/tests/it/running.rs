@@ -44,7 +44,7 @@ impl Home {
             variables: Vec::new(),
         };
         let http = "[http]\nlisten = \"127.0.0.1:0\"\nconsole = \"127.0.0.1:0\"\n";
-        home.write("causeway.toml", &format!("{http}{config}"));
+        home.write("causeway.toml", format!("{http}{config}"));
         home
     }
 

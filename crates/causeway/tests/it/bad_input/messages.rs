@@ -21,6 +21,7 @@ fn sample(name: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn cases_1_to_6_what_cannot_be_read_is_kept_with_its_reason() {
     let scene = Scene::new("").await;
     let org = scene.org();

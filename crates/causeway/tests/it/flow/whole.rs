@@ -51,6 +51,7 @@ consent = "all"
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn everything_that_comes_reaches_who_may_have_it_and_the_books_balance() {
     let topology = topology::declare_unique().await;
     let org = topology.org();
