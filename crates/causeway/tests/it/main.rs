@@ -14,6 +14,7 @@ mod config_corpus;
 mod crash;
 mod direction;
 mod docs;
+mod failing_store;
 mod flow;
 mod ingest;
 mod interop;

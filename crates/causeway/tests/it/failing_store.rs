@@ -1,0 +1,261 @@
+//! The four verbs over a store that fails at call n, before or after it was done, for every n: whatever the engine
+//! was told, in the end each record has reached its destination under one key, and the books balance.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use causeway::{
+    engine::{self, Circuit, Engine, Gateway, Lane, Pace, Wake},
+    telemetry::Metrics,
+};
+use causeway_core::{
+    clock::Clock,
+    consent::What,
+    delivery::{Delivery, Kind},
+    destination::{CheckError, Destination, Ending, Outcome},
+    envelope::Envelope,
+    event::{Decode, Decoded, Decoders, Event},
+    id::InboxId,
+    retry::RetryPolicy,
+    rules::DestinationRule,
+    source::{Accept, Stop},
+    store::{Audit, Retention, Store, Trace, Views},
+};
+use causeway_testkit::{
+    builders::{SOURCE, at, envelope, rules, signed, status},
+    clock::TestClock,
+    failing_store::{Fail, FailingStore},
+};
+
+/// What is sent, by its key: bob did not agree; cat agreed and then said no, in the same batch; dan's first attempt
+/// fails, and his second action waits behind it.
+const MESSAGES: [&str; 6] = ["ann", "bob", "cat", "cat-said-no", "dan", "dan-again"];
+/// More calls than any run makes: it only ends a loop that would not end.
+const MOST_CALLS: u64 = 500;
+
+fn event(key: &str) -> Event {
+    match key {
+        "bob" => signed("bob", "2", What::Declined, at(0)),
+        "cat-said-no" => status("cat", What::Unsubscribed, at(1)),
+        "dan-again" => signed("dan", "5", What::OptIn, at(2)),
+        _ => signed(key, key, What::OptIn, at(0)),
+    }
+}
+
+/// Knows the events by the message's name.
+struct Script;
+
+impl Decode for Script {
+    fn decode(&self, envelope: &Envelope) -> Decoded {
+        let body: serde_json::Value = serde_json::from_slice(&envelope.body).expect("a message of ours");
+        Decoded::Event(Box::new(event(body["message"].as_str().expect("a name"))))
+    }
+}
+
+/// Takes everything, but dan's first only at the second time.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<Delivery>>);
+
+#[async_trait]
+impl Destination for Recorder {
+    async fn check(&self) -> Result<(), CheckError> {
+        Ok(())
+    }
+
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answer = |delivery: &Delivery| {
+            let is_first = !seen.iter().any(|before| before.key == delivery.key);
+            seen.push(delivery.clone());
+            let outcome = if is_first && action(delivery).as_deref() == Some("dan") {
+                Outcome::Retry {
+                    reason: "not the first time".to_owned(),
+                    after: None,
+                }
+            } else {
+                Outcome::Delivered { remote_id: None }
+            };
+            outcome.into()
+        };
+        batch.iter().map(&mut answer).collect()
+    }
+}
+
+fn action(delivery: &Delivery) -> Option<String> {
+    Some(delivery.record.action.as_ref()?.external_id.clone())
+}
+
+struct Ran {
+    seen: Vec<Delivery>,
+    audit: Audit,
+    traces: Vec<Trace>,
+    calls: u64,
+}
+
+/// Sends everything and runs the engine until nothing waits.
+async fn run(number: u64, fail: Fail) -> Ran {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = causeway_store::open(
+        folder.path().join("causeway.db"),
+        causeway_store::Options { serve: true },
+    );
+    let store = store.await.expect("a store");
+    let rules = Arc::new(rules(vec![DestinationRule::new("crm")]));
+    store.set_rules(rules).await.expect("rules");
+    let failing = Arc::new(FailingStore::new(store.clone(), number, fail));
+    let clock = Arc::new(TestClock::default());
+    let script: Arc<dyn Decode> = Arc::new(Script);
+    let engine = Arc::new(Engine {
+        store: failing.clone(),
+        views: store.clone(),
+        clock: clock.clone(),
+        metrics: Arc::new(Metrics::new()),
+        decoders: ArcSwap::from_pointee(Decoders::from([(SOURCE.into(), script)])),
+        wake: Wake::default(),
+        retention: Retention {
+            payload_days: None,
+            history_days: None,
+        },
+        min_free_bytes: 0,
+        disk_is_low: false.into(),
+    });
+    let recorder = Arc::new(Recorder::default());
+    let stop = Stop::new();
+    let running = tokio::spawn(engine::run(
+        engine.clone(),
+        vec![lane(recorder.clone())],
+        stop.clone(),
+    ));
+
+    let envelopes = MESSAGES.map(|key| envelope(SOURCE, key, clock.now())).to_vec();
+    let gateway = Gateway(engine);
+    // Sent until it is told that they are kept, as every source does.
+    while gateway.accept(envelopes.clone()).await.is_err() {}
+    let mut tick = tokio::time::interval(Duration::from_millis(1));
+    let end = std::time::Instant::now() + Duration::from_mins(1);
+    while !is_done(&*store).await {
+        assert!(
+            std::time::Instant::now() < end,
+            "call {number} {fail:?}: it never ends"
+        );
+        clock.advance(Duration::from_secs(1));
+        tick.tick().await;
+    }
+    stop.cancel();
+    running.await.expect("the engine ends well");
+
+    let mut traces = Vec::new();
+    for id in 1..=i64::try_from(MESSAGES.len()).expect("a few") {
+        traces.extend(store.trace(InboxId(id)).await.expect("a trace"));
+    }
+    let seen = recorder.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ran {
+        seen,
+        audit: store.audit().await.expect("the books"),
+        traces,
+        calls: failing.calls(),
+    }
+}
+
+fn lane(destination: Arc<dyn Destination>) -> Lane {
+    let pace = Pace {
+        concurrency: 4,
+        batch: 1,
+        rate_per_s: None,
+        timeout: Duration::from_secs(5),
+        retry: RetryPolicy::default(),
+        circuit: Circuit {
+            failures: 0,
+            rest: Duration::from_secs(1),
+            rest_max: Duration::from_secs(1),
+        },
+    };
+    Lane {
+        name: "crm".into(),
+        destination,
+        pace,
+    }
+}
+
+async fn is_done(views: &dyn Views) -> bool {
+    let audit = views.audit().await.expect("the books");
+    let source = audit.sources.get(SOURCE);
+    source.is_some_and(|books| books.new == 0 && books.done == 6)
+        && audit
+            .destinations
+            .get("crm")
+            .is_some_and(|books| books.waiting == 0)
+}
+
+fn verify(ran: &Ran, case: &str) {
+    let mut keys: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for delivery in &ran.seen {
+        let email = delivery.record.email().expect("an address");
+        assert!(email != "bob@example.org", "{case}: bob did not agree");
+        let is_withdrawal = delivery.record.kind == Kind::Withdrawal;
+        // That she said no is told, and nothing else: she said it before anything was sent.
+        assert_eq!(email == "cat@example.org", is_withdrawal, "{case}: cat said no");
+        let what = if is_withdrawal {
+            "cat's no".to_owned()
+        } else {
+            action(delivery).expect("an action")
+        };
+        keys.entry(what).or_default().insert(&delivery.key.0);
+    }
+    let names: Vec<&str> = keys.keys().map(String::as_str).collect();
+    assert_eq!(names, ["5", "ann", "cat's no", "dan"], "{case}: what arrived");
+    let all: BTreeSet<&str> = keys.values().flatten().copied().collect();
+    assert_eq!(all.len(), 4, "{case}: one key each, and each its own: {keys:?}");
+    assert!(keys.values().all(|keys| keys.len() == 1), "{case}: {keys:?}");
+    let place = |action_id: &str| {
+        ran.seen
+            .iter()
+            .position(|delivery| action(delivery).as_deref() == Some(action_id))
+    };
+    assert!(place("dan") < place("5"), "{case}: out of order");
+
+    for (name, books) in &ran.audit.sources {
+        assert_eq!(books.difference, 0, "{case}: {name}: {books:?}");
+        assert_eq!((books.done, books.dead), (6, 0), "{case}: {books:?}");
+    }
+    for (name, books) in &ran.audit.destinations {
+        assert_eq!(books.difference, 0, "{case}: {name}: {books:?}");
+        assert_eq!(
+            (books.delivered, books.dead, books.waiting),
+            (4, 0, 0),
+            "{case}: {books:?}"
+        );
+    }
+    // What is told of each delivery names the key that went out.
+    let told: BTreeSet<&str> = ran
+        .traces
+        .iter()
+        .flat_map(|trace| &trace.deliveries)
+        .filter(|told| told.delivery.state == "delivered")
+        .map(|told| told.key.0.as_str())
+        .collect();
+    assert_eq!(told, all, "{case}");
+}
+
+#[tokio::test]
+async fn failing_store_at_any_call_loses_nothing_and_sends_nothing_under_two_keys() {
+    for fail in [Fail::Before, Fail::After] {
+        let mut number = 0;
+        loop {
+            number += 1;
+            assert!(number < MOST_CALLS, "the runs make ever more calls");
+            let ran = run(number, fail).await;
+            verify(&ran, &format!("call {number} fails {fail:?}"));
+            if ran.calls < number {
+                break;
+            }
+        }
+        println!("{fail:?}: {number} runs");
+        assert!(number > 8, "the flow makes more calls than that");
+    }
+}
