@@ -5,55 +5,21 @@
 
 use std::time::Duration;
 
-use causeway_testkit::{
-    fake_api::{FakeApi, Reply},
-    rig::{rabbit, topology},
-};
+use causeway_testkit::fake_api::{FakeApi, Reply};
 
 use crate::live::{
     Live,
     books::Proof,
     messages::{Dice, Load},
+    setting::{api_and_file, queue},
 };
 
 const KILLS: u64 = 60;
-
-/// Many short waits: in this test a delivery may fail often, and must not die of it.
-const PATIENT: &str = "retry_s = [0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.1,0.2,0.2,0.2,0.2,0.2,0.2,0.5,0.5,0.5,0.5,1,1,1,1,1]\n\
-    circuit_failures = 0\nescape_after = 1000\ntimeout_s = 5";
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name)
         .ok()
         .map(|value| value.parse().expect("a number"))
-}
-
-/// A queue of an organisation of its own, with the least rights.
-async fn queue() -> (topology::Topology, String) {
-    let shared = blocking(rabbit::shared).await;
-    let topology = topology::declare_unique().await;
-    let org = topology.org();
-    let url = blocking(move || shared.add_customer(org)).await;
-    let source = format!(
-        "[source.queue]\nkind = 'proca'\nurl = '{url}'\nqueue = '{}'\nown_orgs = [12]\nconsent = 'single'\n",
-        topology.queue("deliver")
-    );
-    (topology, source)
-}
-
-/// Runs what blocks (starting servers, `rabbitmqctl`) beside the asynchronous test.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work)
-        .await
-        .expect("the blocking part ends well")
-}
-
-fn destinations(api: &FakeApi) -> String {
-    format!(
-        "[destination.crm]\nkind = 'webhook'\nurl = '{}'\nallow_private = true\nconsent = 'opt_in'\n{PATIENT}\n\
-         [destination.archive]\nkind = 'file'\npath = 'archive.jsonl'\nconsent = 'all'\n{PATIENT}\n",
-        api.url("/crm")
-    )
 }
 
 /// Of 25 requests one is refused for now, one is left without an answer, and one is answered late.
@@ -85,8 +51,8 @@ async fn crash_at_random_moments_loses_nothing_and_sends_nothing_under_two_keys(
     let api = FakeApi::start().await;
     misbehave(&api);
     let (topology, source) = queue().await;
-    let mut live = Live::new("min_free_mb = 0", &(source + &destinations(&api)));
-    let mut load = Load::start(&live.sender(), Some(topology), 4);
+    let mut live = Live::new("min_free_mb = 0", &(source + &api_and_file(&api)));
+    let mut load = Load::start(&live.sender(), Some(topology), 4, 1);
     for kill in 0..kills {
         live.spawn();
         // Most live until they have taken something; some die while they start.
@@ -102,6 +68,7 @@ async fn crash_at_random_moments_loses_nothing_and_sends_nothing_under_two_keys(
     }
     live.start().await;
     let sent = load.stop().await;
+    live.has_taken(sent.len()).await;
     live.is_drained(&[]).await;
     live.stop().await;
 

@@ -1,9 +1,11 @@
 //! The real program beside a test: started, killed, stopped; what is sent to it; its books at the end.
 //!
-//! [`messages`] makes what is sent and tells how far it got, [`books`] reads what was kept and compares.
+//! [`messages`] makes what is sent and tells how far it got, [`books`] reads what was kept
+//! and compares, [`setting`] has the sources and destinations that several tests use.
 
 pub mod books;
 pub mod messages;
+pub mod setting;
 
 use std::{
     fs::{File, OpenOptions},
@@ -204,6 +206,21 @@ impl Live {
                 self.log()
             );
         }
+    }
+
+    /// Waits until so many messages were accepted, repeats aside.
+    pub async fn has_taken(&mut self, count: usize) {
+        let count = i64::try_from(count).expect("a count");
+        self.becomes("everything is accepted", async |live| {
+            let (_, audit) = live.ask(&["audit"]).await;
+            let sources = audit["sources"].as_object().expect("sources");
+            let of = |books: &Value, key: &str| books[key].as_i64().expect("a count");
+            let taken = sources
+                .values()
+                .map(|books| of(books, "received") - of(books, "duplicate"));
+            taken.sum::<i64>() >= count
+        })
+        .await;
     }
 
     /// Waits until nothing waits any more, at no destination but these.

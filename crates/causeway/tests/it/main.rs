@@ -15,6 +15,7 @@ mod crash;
 mod direction;
 mod docs;
 mod failing_store;
+mod fault;
 mod flow;
 mod ingest;
 mod interop;

@@ -25,6 +25,11 @@ pub fn agreed(number: u64) -> bool {
 
 /// An action; no two numbers have the same.
 pub fn message(number: u64) -> String {
+    long_message(number, 0)
+}
+
+/// An action with so many bytes of a comment.
+pub fn long_message(number: u64, bytes: usize) -> String {
     let person = number % PEOPLE;
     json!({
         "schema": "proca:action:2",
@@ -35,7 +40,7 @@ pub fn message(number: u64) -> String {
         "orgId": 12,
         "campaign": { "name": "rivers", "title": "Clean rivers" },
         "actionPage": { "name": "rivers/en", "locale": "en" },
-        "action": { "actionType": "register", "customFields": {}, "createdAt": "2026-01-02T03:04:05Z", "testing": false },
+        "action": { "actionType": "register", "customFields": { "comment": "x".repeat(bytes) }, "createdAt": "2026-01-02T03:04:05Z", "testing": false },
         "contact": {
             "firstName": format!("Person{person}"),
             "email": format!("person{person}@example.org"),
@@ -71,10 +76,10 @@ pub struct Load {
 
 impl Load {
     /// Sends to the queue, with `topology`, and by `posters` at once to the listener. Gentle pauses keep the load at
-    /// some hundred messages a second, so that a test with many rounds still ends.
-    pub fn start(sender: &Sender, topology: Option<Topology>, posters: u32) -> Self {
+    /// some hundred messages a second, so that a test with many rounds still ends. `first` is the first number.
+    pub fn start(sender: &Sender, topology: Option<Topology>, posters: u32, first: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let next = Arc::new(AtomicU64::new(1));
+        let next = Arc::new(AtomicU64::new(first));
         let (told, taken) = watch::channel(0);
         let mut senders = JoinSet::new();
         if let Some(topology) = topology {
