@@ -443,6 +443,9 @@ pub fn start_log(format: LogFormat, level: &str) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would tell of a log that cannot be written (its disk is full) on standard error, which is that log, and
+        // panic where the line was logged: in the middle of a request.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.with_target(false).init(),
