@@ -1,0 +1,63 @@
+// A consumer of a Proca queue as its documentation shows it: `@proca/queue` with a function that gets each action.
+//
+//   node consumer.mjs URL QUEUE CONCURRENCY COUNT none|file|http [FOLDER or URL] [KEYSTORE]
+//
+// Says "handled COUNT" when it has had so many, and goes on until it is killed.
+
+import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { Agent, request } from "node:http";
+import { join } from "node:path";
+import { loadKeyStoreFromString } from "@proca/crypto";
+import { syncQueue } from "@proca/queue";
+
+const [url, queue, concurrency, count, what, where, keys] = process.argv.slice(2);
+const goal = Number(count);
+let handled = 0;
+
+// Connections are kept, as many as messages are in work: the best that this design can do.
+const agent = new Agent({ keepAlive: true, maxSockets: Number(concurrency) });
+
+function post(body) {
+  return new Promise((resolve, reject) => {
+    const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+    const call = request(where, { method: "POST", agent, headers }, (answer) => {
+      answer.resume();
+      answer.on("end", () => resolve(answer.statusCode === 200));
+    });
+    call.on("error", reject);
+    call.end(body);
+  });
+}
+
+const kinds = {
+  // Stores nothing, sends nothing.
+  none: async () => true,
+  // One file of JSON for each message.
+  file: async (action) => {
+    await writeFile(join(where, `${action.actionId}.json`), JSON.stringify(action, null, 2));
+    return true;
+  },
+  // What connectors do: make the CRM's contact of it and post that.
+  http: (action) => {
+    const { contact, privacy, campaign } = action;
+    const subscribed = Boolean(privacy?.optIn);
+    return post(JSON.stringify({ ...contact, subscribed, campaign: campaign.name, action: action.action }));
+  },
+};
+
+const handle = kinds[what];
+const keyStore = keys ? loadKeyStoreFromString(readFileSync(keys, "utf8")) : undefined;
+
+await syncQueue(
+  url,
+  queue,
+  async (action) => {
+    const done = await handle(action);
+    if (keyStore && !action.contact.email) throw new Error("a message was not decrypted");
+    handled += 1;
+    if (handled === goal) console.log(`handled ${handled}`);
+    return done;
+  },
+  { concurrency: Number(concurrency), keyStore, tag: "peer" },
+);

@@ -1,0 +1,46 @@
+//! Servers of ours to measure against: a pretend CRM, and the bare listener that is the machine's limit.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context as _;
+use axum::{Router, body::Bytes, routing::post};
+use tokio::task::JoinHandle;
+
+/// Runs until it is dropped.
+pub struct Server {
+    pub port: u16,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A CRM that answers with the id of the contact after `wait`, as JSON.
+pub async fn crm(wait: Duration) -> anyhow::Result<Server> {
+    let answer = move |_body: Bytes| async move {
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        ([("content-type", "application/json")], r#"{"id":"C-1"}"#)
+    };
+    serve(Router::new().route("/contacts", post(answer))).await
+}
+
+/// Reads the body and forgets it.
+pub async fn bare() -> anyhow::Result<Server> {
+    serve(Router::new().route("/in", post(|_body: Bytes| async { r#"{"status":"ok"}"# }))).await
+}
+
+async fn serve(routes: Router) -> anyhow::Result<Server> {
+    let socket = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await;
+    let socket = socket.context("listening")?;
+    let port = socket.local_addr()?.port();
+    let task = tokio::spawn(async move {
+        // It ends only with us; a failure shows as a failed run.
+        let _ended = axum::serve(socket, routes).await;
+    });
+    Ok(Server { port, task })
+}
