@@ -18,14 +18,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// emptied before. Numbers start at `first`, so that no run sees the people of another.
 pub async fn fill(topology: &Topology, messages: &Messages, first: u64, count: u64) -> anyhow::Result<()> {
     let queue = topology.queue("deliver");
-    let purge = topology.channel().queue_purge(queue.as_str().into(), QueuePurgeOptions::default());
+    let purge = topology
+        .channel()
+        .queue_purge(queue.as_str().into(), QueuePurgeOptions::default());
     purge.await.context("emptying the queue")?;
     let bodies: Vec<Vec<u8>> = (first..first + count)
         .map(|number| messages.action(number))
         .collect::<anyhow::Result<_>>()?;
     // Straight to the queue: Proca's exchange would copy each message to four others that nobody measures.
     topology.publish_many("", &queue, bodies).await;
-    ensure!(u64::from(topology.waiting(&queue).await) == count, "the queue does not hold what was published");
+    ensure!(
+        u64::from(topology.waiting(&queue).await) == count,
+        "the queue does not hold what was published"
+    );
     Ok(())
 }
 
@@ -34,7 +39,10 @@ pub async fn first_taken(topology: &Topology, count: u64) -> anyhow::Result<Inst
     let queue = topology.queue("deliver");
     let asked = Instant::now();
     while u64::from(topology.waiting(&queue).await) >= count {
-        ensure!(asked.elapsed() < Duration::from_mins(1), "nobody takes messages from {queue}");
+        ensure!(
+            asked.elapsed() < Duration::from_mins(1),
+            "nobody takes messages from {queue}"
+        );
         tokio::time::sleep(LOOK_EVERY).await;
     }
     Ok(Instant::now())
@@ -54,14 +62,21 @@ pub async fn drain(topology: &Topology, url: &str, count: u64) -> anyhow::Result
     channel.basic_qos(1_000, BasicQosOptions::default()).await?;
     let queue = topology.queue("deliver");
     let mut consumer = channel
-        .basic_consume(queue.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
+        .basic_consume(
+            queue.as_str().into(),
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
         .await?;
     let mut started = None;
     for taken in 1..=count {
         let message = consumer.next().await.context("the queue ended")??;
         started.get_or_insert_with(Instant::now);
         if taken % 250 == 0 || taken == count {
-            channel.basic_ack(message.delivery_tag, BasicAckOptions { multiple: true }).await?;
+            channel
+                .basic_ack(message.delivery_tag, BasicAckOptions { multiple: true })
+                .await?;
         }
     }
     let seconds = started.context("no message came")?.elapsed().as_secs_f64();

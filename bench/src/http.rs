@@ -37,9 +37,14 @@ struct Connection {
 
 impl Connection {
     async fn open(port: u16) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.context("connecting")?;
+        let stream = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .context("connecting")?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(8_192) })
+        Ok(Self {
+            stream,
+            buffer: Vec::with_capacity(8_192),
+        })
     }
 
     /// Sends a whole request and reads the whole answer; gives its status.
@@ -74,9 +79,15 @@ fn status(head: &[u8]) -> anyhow::Result<u16> {
 
 fn content_length(head: &[u8]) -> anyhow::Result<usize> {
     let name = b"\r\ncontent-length:";
-    let at = head.windows(name.len()).position(|window| window.eq_ignore_ascii_case(name));
+    let at = head
+        .windows(name.len())
+        .position(|window| window.eq_ignore_ascii_case(name));
     let at = at.context("an answer without Content-Length")? + name.len();
-    let line = head.get(at..).unwrap_or_default().split(|byte| *byte == b'\r').next();
+    let line = head
+        .get(at..)
+        .unwrap_or_default()
+        .split(|byte| *byte == b'\r')
+        .next();
     Ok(std::str::from_utf8(line.unwrap_or_default())?.trim().parse()?)
 }
 
@@ -96,7 +107,12 @@ impl Load {
     }
 
     /// `part` of 0.99 gives the time within which 99 of 100 were answered.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place in a list"
+    )]
     pub fn within_ms(&self, part: f64) -> f64 {
         let at = ((self.waits.len() as f64 * part) as usize).min(self.waits.len().saturating_sub(1));
         self.waits.get(at).copied().map_or(f64::NAN, f64::from)
@@ -105,17 +121,30 @@ impl Load {
 
 /// Posts forms on `connections` connections for `time`, each sending the next when it has its answer. `numbers` gives
 /// every post another person.
-pub async fn post_forms(port: u16, path: &str, connections: usize, time: Duration, numbers: &Arc<AtomicU64>) -> anyhow::Result<Load> {
+pub async fn post_forms(
+    port: u16,
+    path: &str,
+    connections: usize,
+    time: Duration,
+    numbers: &Arc<AtomicU64>,
+) -> anyhow::Result<Load> {
     let stop = Arc::new(AtomicBool::new(false));
     let started = Instant::now();
     let mut tasks = Vec::new();
     for _ in 0..connections {
         let (stop, numbers, path) = (Arc::clone(&stop), Arc::clone(numbers), path.to_owned());
-        tasks.push(tokio::spawn(async move { post_until(port, &path, &stop, &numbers).await }));
+        tasks.push(tokio::spawn(async move {
+            post_until(port, &path, &stop, &numbers).await
+        }));
     }
     tokio::time::sleep(time).await;
     stop.store(true, Ordering::Relaxed);
-    let mut load = Load { answered: 0, refused: 0, seconds: 0.0, waits: Vec::new() };
+    let mut load = Load {
+        answered: 0,
+        refused: 0,
+        seconds: 0.0,
+        waits: Vec::new(),
+    };
     for task in tasks {
         let (waits, refused) = task.await.context("a connection of the load")??;
         load.waits.extend(waits);
@@ -127,7 +156,12 @@ pub async fn post_forms(port: u16, path: &str, connections: usize, time: Duratio
     Ok(load)
 }
 
-async fn post_until(port: u16, path: &str, stop: &AtomicBool, numbers: &AtomicU64) -> anyhow::Result<(Vec<f32>, u64)> {
+async fn post_until(
+    port: u16,
+    path: &str,
+    stop: &AtomicBool,
+    numbers: &AtomicU64,
+) -> anyhow::Result<(Vec<f32>, u64)> {
     let mut connection = Connection::open(port).await?;
     let mut form = Form::new()?;
     let length = form.of(0)?.len();
@@ -149,4 +183,14 @@ async fn post_until(port: u16, path: &str, stop: &AtomicBool, numbers: &AtomicU6
         }
     }
     Ok((waits, refused))
+}
+
+/// One post on a connection of its own; gives the status.
+pub async fn post(port: u16, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<u16> {
+    let mut connection = Connection::open(port).await?;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.exchange(&[head.as_bytes(), body].concat()).await
 }

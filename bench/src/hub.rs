@@ -10,7 +10,10 @@ use anyhow::{Context as _, bail};
 use causeway_testkit::rig::{port, process::Process};
 use tempfile::TempDir;
 
-use crate::{http, usage::{self, Usage}};
+use crate::{
+    http,
+    usage::{self, Usage},
+};
 
 /// How often the metrics are read while waiting: they cost the hub some 0.1 ms.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -33,7 +36,9 @@ pub struct Settings<'a> {
 
 /// The tables of a Proca source for [`Settings`].
 pub fn proca_source(url: &str, org: u32, keystore: Option<&Path>) -> String {
-    let keystore = keystore.map_or(String::new(), |path| format!("keystore = [{:?}]\n", path.display().to_string()));
+    let keystore = keystore.map_or(String::new(), |path| {
+        format!("keystore = [{:?}]\n", path.display().to_string())
+    });
     format!(
         "[source.proca]\nkind = \"proca\"\nurl = {url:?}\nqueue = \"cus.{org}.deliver\"\nown_orgs = [{org}]\n\
          consent = \"single\"\n{keystore}"
@@ -43,7 +48,9 @@ pub fn proca_source(url: &str, org: u32, keystore: Option<&Path>) -> String {
 pub const TOKEN: &str = "bench-token-of-no-secret";
 
 pub fn form_source() -> String {
-    format!("[source.platform]\nkind = \"listener\"\npreset = \"sync-to-third-party\"\ntoken = \"{TOKEN}\"\nsync = {{ consent = \"opt_in\" }}\n")
+    format!(
+        "[source.platform]\nkind = \"listener\"\npreset = \"sync-to-third-party\"\ntoken = \"{TOKEN}\"\nsync = {{ consent = \"opt_in\" }}\n"
+    )
 }
 
 pub const NULL: &str = "[destination.nowhere]\nkind = \"null\"\n";
@@ -70,7 +77,11 @@ impl Hub {
         let config = folder.path().join("causeway.toml");
         std::fs::write(&config, text).context("writing the configuration")?;
         let mut command = Command::new(settings.program);
-        command.arg("--config").arg(&config).arg("serve").env("RUST_LOG", "warn");
+        command
+            .arg("--config")
+            .arg(&config)
+            .arg("serve")
+            .env("RUST_LOG", "warn");
         let started = Instant::now();
         let log = folder.path().join("hub.log");
         let mut hub = Self {
@@ -117,7 +128,11 @@ impl Hub {
             .filter(|rest| rest.starts_with(['{', ' ']))
             .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
             .sum();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a counter"
+        )]
         let sum = sum as u64;
         Ok(sum)
     }
@@ -134,7 +149,10 @@ impl Hub {
                 (last, moved) = (now, Instant::now());
             }
             if moved.elapsed() > Duration::from_mins(1) {
-                bail!("{name} stands at {now} and should come to {goal}: {}", self.process.log());
+                bail!(
+                    "{name} stands at {now} and should come to {goal}: {}",
+                    self.process.log()
+                );
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -161,9 +179,13 @@ impl Hub {
 
 pub fn store_in(folder: &Path) -> PathBuf {
     let data = folder.join("data");
-    let found = std::fs::read_dir(&data).into_iter().flatten().flatten().find_map(|file| {
-        let path = file.path();
-        (path.extension()? == "db").then_some(path)
-    });
+    let found = std::fs::read_dir(&data)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .find_map(|file| {
+            let path = file.path();
+            (path.extension()? == "db").then_some(path)
+        });
     found.unwrap_or_else(|| data.join("causeway.db"))
 }

@@ -17,7 +17,11 @@ mod scenario;
 mod servers;
 mod usage;
 
-use std::{path::PathBuf, process::ExitCode, sync::atomic::{AtomicU64, Ordering}};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use anyhow::Context as _;
 use causeway_testkit::rig::rabbit::{self, Rabbit};
@@ -108,10 +112,17 @@ async fn run(mut args: Args) -> anyhow::Result<()> {
         std::mem::take(&mut args.scenarios)
     };
     std::fs::create_dir_all(&args.work).context("making the work folder")?;
-    let bench = Bench { args, rabbit: std::sync::OnceLock::new(), numbers: AtomicU64::new(1), orgs: AtomicU64::new(1_000) };
+    let bench = Bench {
+        args,
+        rabbit: std::sync::OnceLock::new(),
+        numbers: AtomicU64::new(1),
+        orgs: AtomicU64::new(1_000),
+    };
     println!("{}", machine());
     for name in chosen {
-        let section = scenario::run(&bench, &name).await.with_context(|| format!("measuring {name}"))?;
+        let section = scenario::run(&bench, &name)
+            .await
+            .with_context(|| format!("measuring {name}"))?;
         println!("{}", Section::markdown(&section));
     }
     Ok(())
@@ -121,7 +132,11 @@ async fn run(mut args: Args) -> anyhow::Result<()> {
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, key: &str| {
-        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(key))
+            .unwrap_or_default()
+            .to_owned();
         line.split(':').nth(1).unwrap_or_default().trim().to_owned()
     };
     let processors = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);

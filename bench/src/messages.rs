@@ -120,24 +120,97 @@ impl Form {
         let mut pairs = vec![
             ("transactionid".to_owned(), PLACE.to_owned()),
             ("contact[id]".to_owned(), PLACE.to_owned()),
-            ("contact[email]".to_owned(), format!("supporter{PLACE}@example.org")),
+            (
+                "contact[email]".to_owned(),
+                format!("supporter{PLACE}@example.org"),
+            ),
             ("contact[phone]".to_owned(), "+15551234".to_owned()),
-            ("contact[profile_url]".to_owned(), format!("https://app.example.org/c/{PLACE}")),
+            (
+                "contact[profile_url]".to_owned(),
+                format!("https://app.example.org/c/{PLACE}"),
+            ),
         ];
         let rows: [(&str, usize, &[(&str, &str)]); 8] = [
-            ("fields", 4, &[("id", "12"), ("name", "Favourite Colour"), ("value", "Green as a meadow")]),
-            ("campaigns-opened", 2, &[("id", "3"), ("name", "Spring news"), ("open_date", "2026-05-26 05:40 PM")]),
-            ("links-clicked", 2, &[("url", "https://act.example.org/?page=1&from=mail"), ("clicks", "3")]),
-            ("pages-visited", 2, &[("page", "https://act.example.org/bees"), ("visit_date", "2026-05-26 05:41 PM")]),
-            ("automation-triggered", 2, &[("id", "8"), ("name", "Welcome"), ("trigger_date", "2026-05-26 05:42 PM")]),
-            ("goals-reached", 1, &[("id", "4"), ("name", "Signed"), ("reach_date", "2026-05-26 05:43 PM")]),
-            ("webhooks-triggered", 2, &[("id", "6"), ("name", "Exit pop-up"), ("trigger_date", "2026-05-26 05:44 PM")]),
-            ("lead-score", 1, &[("id", "5"), ("name", "Opened"), ("score", "10"), ("score_date", "2026-05-26 05:45 PM")]),
+            (
+                "fields",
+                4,
+                &[
+                    ("id", "12"),
+                    ("name", "Favourite Colour"),
+                    ("value", "Green as a meadow"),
+                ],
+            ),
+            (
+                "campaigns-opened",
+                2,
+                &[
+                    ("id", "3"),
+                    ("name", "Spring news"),
+                    ("open_date", "2026-05-26 05:40 PM"),
+                ],
+            ),
+            (
+                "links-clicked",
+                2,
+                &[
+                    ("url", "https://act.example.org/?page=1&from=mail"),
+                    ("clicks", "3"),
+                ],
+            ),
+            (
+                "pages-visited",
+                2,
+                &[
+                    ("page", "https://act.example.org/bees"),
+                    ("visit_date", "2026-05-26 05:41 PM"),
+                ],
+            ),
+            (
+                "automation-triggered",
+                2,
+                &[
+                    ("id", "8"),
+                    ("name", "Welcome"),
+                    ("trigger_date", "2026-05-26 05:42 PM"),
+                ],
+            ),
+            (
+                "goals-reached",
+                1,
+                &[
+                    ("id", "4"),
+                    ("name", "Signed"),
+                    ("reach_date", "2026-05-26 05:43 PM"),
+                ],
+            ),
+            (
+                "webhooks-triggered",
+                2,
+                &[
+                    ("id", "6"),
+                    ("name", "Exit pop-up"),
+                    ("trigger_date", "2026-05-26 05:44 PM"),
+                ],
+            ),
+            (
+                "lead-score",
+                1,
+                &[
+                    ("id", "5"),
+                    ("name", "Opened"),
+                    ("score", "10"),
+                    ("score_date", "2026-05-26 05:45 PM"),
+                ],
+            ),
         ];
         for (group, count, members) in rows {
             for row in 0..count {
                 for (member, value) in members {
-                    let value = if *member == "id" { format!("{value}{row}") } else { (*value).to_owned() };
+                    let value = if *member == "id" {
+                        format!("{value}{row}")
+                    } else {
+                        (*value).to_owned()
+                    };
                     pairs.push((format!("{group}[{row}][{member}]"), value));
                 }
             }
@@ -150,8 +223,15 @@ impl Form {
             .collect::<Vec<_>>()
             .join("&");
         let places: Vec<usize> = body.match_indices(PLACE).map(|(at, _)| at).collect();
-        anyhow::ensure!(places.len() == 4, "the form has {} places for the number", places.len());
-        Ok(Self { body: body.into_bytes(), places })
+        anyhow::ensure!(
+            places.len() == 4,
+            "the form has {} places for the number",
+            places.len()
+        );
+        Ok(Self {
+            body: body.into_bytes(),
+            places,
+        })
     }
 
     /// The body of person `number`.

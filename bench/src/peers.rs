@@ -34,24 +34,41 @@ pub struct NodeConsumer {
 }
 
 /// Starts it; it takes messages as soon as it has connected.
-pub fn start_node(peers: &Path, log: &Path, url: &str, queue: &str, concurrency: u32, goal: u64, does: &Does, keystore: Option<&Path>) -> NodeConsumer {
+pub fn start_node(
+    peers: &Path,
+    log: &Path,
+    url: &str,
+    queue: &str,
+    concurrency: u32,
+    goal: u64,
+    does: &Does,
+    keystore: Option<&Path>,
+) -> NodeConsumer {
     let mut command = Command::new(process::program("node", &["/usr/bin"]));
-    command
-        .current_dir(peers)
-        .args(["consumer.mjs", url, queue, &concurrency.to_string(), &goal.to_string()]);
+    command.current_dir(peers).args([
+        "consumer.mjs",
+        url,
+        queue,
+        &concurrency.to_string(),
+        &goal.to_string(),
+    ]);
     match does {
         Does::Nothing => command.args(["none", "-"]),
         Does::WritesFiles(folder) => command.arg("file").arg(folder),
         Does::Posts(port) => command.args(["http", &format!("http://127.0.0.1:{port}/contacts")]),
     };
     command.args(keystore);
-    NodeConsumer { process: Process::spawn("node", command, log, None), goal }
+    NodeConsumer {
+        process: Process::spawn("node", command, log, None),
+        goal,
+    }
 }
 
 impl NodeConsumer {
     /// Blocks until it has had all messages.
     pub fn wait(&mut self) {
-        self.process.wait_for_line(&format!("handled {}", self.goal), LIMIT);
+        self.process
+            .wait_for_line(&format!("handled {}", self.goal), LIMIT);
     }
 
     pub fn usage(&self) -> Usage {
@@ -79,7 +96,11 @@ impl Php {
             .context("making the PHP page's database")?;
         let port = port::free();
         let is_root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self")?) == 0;
-        let (user, nginx_user) = if is_root { ("user = root\ngroup = root\n", "user root;\n") } else { ("", "") };
+        let (user, nginx_user) = if is_root {
+            ("user = root\ngroup = root\n", "user root;\n")
+        } else {
+            ("", "")
+        };
         std::fs::write(
             at("fpm.conf"),
             format!(
@@ -111,10 +132,17 @@ impl Php {
         let folders = ["/usr/sbin", "/usr/bin"];
         let fpm = ["php-fpm8.2", "php-fpm8.3", "php-fpm8.4", "php-fpm"]
             .into_iter()
-            .find(|name| folders.iter().any(|folder| Path::new(folder).join(name).is_file()))
+            .find(|name| {
+                folders
+                    .iter()
+                    .any(|folder| Path::new(folder).join(name).is_file())
+            })
             .context("php-fpm is not installed: bench/run installs it when root")?;
         let mut command = Command::new(process::program(fpm, &folders));
-        command.arg("--nodaemonize").arg("--fpm-config").arg(at("fpm.conf"));
+        command
+            .arg("--nodaemonize")
+            .arg("--fpm-config")
+            .arg(at("fpm.conf"));
         // PHP refuses workers that are root unless told.
         if is_root {
             command.arg("--allow-to-run-as-root");
@@ -123,10 +151,19 @@ impl Php {
         let socket = folder.path().join("fpm.sock");
         fpm.wait_for("its socket", Duration::from_secs(20), |_| socket.exists());
         let mut command = Command::new(process::program("nginx", &folders));
-        command.arg("-p").arg(folder.path()).arg("-c").arg(at("nginx.conf"));
+        command
+            .arg("-p")
+            .arg(folder.path())
+            .arg("-c")
+            .arg(at("nginx.conf"));
         let mut nginx = Process::spawn("nginx", command, &folder.path().join("nginx.log"), None);
         nginx.wait_for_port(port, Duration::from_secs(20));
-        Ok(Self { port, nginx, fpm, folder })
+        Ok(Self {
+            port,
+            nginx,
+            fpm,
+            folder,
+        })
     }
 
     pub fn usage(&self) -> Usage {

@@ -21,7 +21,10 @@ pub struct Series {
 
 impl Series {
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), runs: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            runs: Vec::new(),
+        }
     }
 
     pub fn per_s(&self) -> f64 {
@@ -45,15 +48,29 @@ pub struct Check {
 
 impl Check {
     pub fn at_least(what: &str, measured: f64, must: f64, aim: f64, unit: &'static str) -> Self {
-        Self { what: what.to_owned(), measured, must, aim, unit, less_is_better: false }
+        Self {
+            what: what.to_owned(),
+            measured,
+            must,
+            aim,
+            unit,
+            less_is_better: false,
+        }
     }
 
     pub fn at_most(what: &str, measured: f64, must: f64, aim: f64, unit: &'static str) -> Self {
-        Self { less_is_better: true, ..Self::at_least(what, measured, must, aim, unit) }
+        Self {
+            less_is_better: true,
+            ..Self::at_least(what, measured, must, aim, unit)
+        }
     }
 
     fn holds(&self, limit: f64) -> bool {
-        if self.less_is_better { self.measured <= limit } else { self.measured >= limit }
+        if self.less_is_better {
+            self.measured <= limit
+        } else {
+            self.measured >= limit
+        }
     }
 
     fn verdict(&self) -> &'static str {
@@ -82,7 +99,11 @@ impl Section {
         for series in &self.series {
             let rates = || series.runs.iter().map(|run| run.per_s);
             let optional = |value: f64, digits: usize| {
-                if value.is_nan() { String::new() } else { format!("{value:.digits$}") }
+                if value.is_nan() {
+                    String::new()
+                } else {
+                    format!("{value:.digits$}")
+                }
             };
             let _infallible = writeln!(
                 out,
@@ -121,7 +142,11 @@ impl Section {
 }
 
 fn short(value: f64) -> String {
-    if value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+    if value.abs() >= 100.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.2}")
+    }
 }
 
 /// `NAN` of nothing.
@@ -131,6 +156,9 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     match values.get(middle) {
         None => f64::NAN,
         Some(upper) if values.len() % 2 == 1 => *upper,
-        Some(upper) => f64::midpoint(*upper, values.get(middle.saturating_sub(1)).copied().unwrap_or(*upper)),
+        Some(upper) => f64::midpoint(
+            *upper,
+            values.get(middle.saturating_sub(1)).copied().unwrap_or(*upper),
+        ),
     }
 }

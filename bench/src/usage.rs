@@ -42,7 +42,11 @@ fn one(pid: u32) -> Usage {
             .and_then(|kilobytes| kilobytes.parse::<f64>().ok())
             .map_or(0.0, |kilobytes| kilobytes / 1_024.0)
     };
-    Usage { cpu_s: ticks / TICKS_PER_S, resident_mb: megabytes("VmRSS:"), peak_mb: megabytes("VmHWM:") }
+    Usage {
+        cpu_s: ticks / TICKS_PER_S,
+        resident_mb: megabytes("VmRSS:"),
+        peak_mb: megabytes("VmHWM:"),
+    }
 }
 
 fn children(pid: u32) -> Vec<u32> {

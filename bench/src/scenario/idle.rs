@@ -12,7 +12,12 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Section> {
     bench.note("idle");
     let args = &bench.args;
     let tables = format!("{}{}", hub::form_source(), hub::NULL);
-    let hub = Hub::start(&Settings { program: &args.program, work: &args.work, tables }).await?;
+    let hub = Hub::start(&Settings {
+        program: &args.program,
+        work: &args.work,
+        tables,
+    })
+    .await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let before = hub.usage();
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -22,7 +27,13 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Section> {
     Ok(Section {
         title: "Idle".to_owned(),
         series: Vec::new(),
-        checks: vec![Check::at_most("resident when idle", usage.resident_mb, 40.0, 20.0, "MB")],
+        checks: vec![Check::at_most(
+            "resident when idle",
+            usage.resident_mb,
+            40.0,
+            20.0,
+            "MB",
+        )],
         notes: vec![format!(
             "Ready {start:.0} ms after its start with an empty store; {:.2} % of one processor when idle.",
             (usage.cpu_s - before.cpu_s) * 10.0

@@ -18,19 +18,40 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Section> {
     for run in 1..=bench.args.runs {
         bench.note(&format!("intake, run {run}"));
         bare.runs.push(queue.bare(count).await?);
-        hub.runs.push(queue.hub(false, "", "accepted_total", count).await?);
+        hub.runs
+            .push(queue.hub(false, "", "accepted_total", count).await?);
         one.runs.push(queue.node(false, 1, &Does::Nothing, count).await?);
         ten.runs.push(queue.node(false, 10, &Does::Nothing, count).await?);
-        hundred.runs.push(queue.node(false, 100, &Does::Nothing, count).await?);
+        hundred
+            .runs
+            .push(queue.node(false, 100, &Does::Nothing, count).await?);
     }
     let rate = hub.per_s();
     let best = ten.per_s().max(hundred.per_s());
     let checks = vec![
         Check::at_least("queue → committed", rate, 0.0, 25_000.0, "/s"),
-        Check::at_least("… beside `@proca/queue` default", rate / one.per_s(), 2.0, 2.0, "×"),
+        Check::at_least(
+            "… beside `@proca/queue` default",
+            rate / one.per_s(),
+            2.0,
+            2.0,
+            "×",
+        ),
         Check::at_least("… beside its best", rate / best, 1.5, 1.5, "×"),
-        Check::at_least("… beside the bare consumer", 100.0 * rate / bare.per_s(), 50.0, 75.0, "%"),
-        Check::at_most("CPU per 100 k, queue intake", hub.of(|run| run.cpu_s), 6.0, 4.0, "s"),
+        Check::at_least(
+            "… beside the bare consumer",
+            100.0 * rate / bare.per_s(),
+            50.0,
+            75.0,
+            "%",
+        ),
+        Check::at_most(
+            "CPU per 100 k, queue intake",
+            hub.of(|run| run.cpu_s),
+            6.0,
+            4.0,
+            "s",
+        ),
         Check::at_most("peak resident", hub.of(|run| run.peak_mb), 120.0, 80.0, "MB"),
     ];
     Ok(Section {

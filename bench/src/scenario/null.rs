@@ -22,20 +22,52 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let mut keys = Series::new("`@proca/queue` with key store, does nothing, concurrency 100");
     for run in 1..=bench.args.runs {
         bench.note(&format!("null, run {run}"));
-        plain.runs.push(queue.hub(false, hub::NULL, "delivered_total", count).await?);
-        sealed.runs.push(queue.hub(true, hub::NULL, "delivered_total", count).await?);
-        file.runs.push(queue.node(false, 1, &queue.files()?, fewer).await?);
-        files.runs.push(queue.node(false, 10, &queue.files()?, fewer).await?);
+        plain
+            .runs
+            .push(queue.hub(false, hub::NULL, "delivered_total", count).await?);
+        sealed
+            .runs
+            .push(queue.hub(true, hub::NULL, "delivered_total", count).await?);
+        file.runs
+            .push(queue.node(false, 1, &queue.files()?, fewer).await?);
+        files
+            .runs
+            .push(queue.node(false, 10, &queue.files()?, fewer).await?);
         key.runs.push(queue.node(true, 1, &Does::Nothing, fewer).await?);
-        keys.runs.push(queue.node(true, 100, &Does::Nothing, fewer).await?);
+        keys.runs
+            .push(queue.node(true, 100, &Does::Nothing, fewer).await?);
     }
     let rate = plain.per_s();
     let checks = vec![
         Check::at_least("queue → null destination", rate, 10_000.0, 15_000.0, "/s"),
-        Check::at_least("… beside writing files, default concurrency", rate / file.per_s(), 5.0, 5.0, "×"),
-        Check::at_least("encrypted, beside `@proca/queue` with key store", sealed.per_s() / key.per_s().max(keys.per_s()), 7.0, 7.0, "×"),
-        Check::at_least("encrypted, of plain", 100.0 * sealed.per_s() / rate, 90.0, 97.0, "%"),
-        Check::at_most("CPU per 100 k, end to end", plain.of(|run| run.cpu_s), 16.0, 12.0, "s"),
+        Check::at_least(
+            "… beside writing files, default concurrency",
+            rate / file.per_s(),
+            5.0,
+            5.0,
+            "×",
+        ),
+        Check::at_least(
+            "encrypted, beside `@proca/queue` with key store",
+            sealed.per_s() / key.per_s().max(keys.per_s()),
+            7.0,
+            7.0,
+            "×",
+        ),
+        Check::at_least(
+            "encrypted, of plain",
+            100.0 * sealed.per_s() / rate,
+            90.0,
+            97.0,
+            "%",
+        ),
+        Check::at_most(
+            "CPU per 100 k, end to end",
+            plain.of(|run| run.cpu_s),
+            16.0,
+            12.0,
+            "s",
+        ),
         Check::at_most("peak resident", plain.of(|run| run.peak_mb), 120.0, 80.0, "MB"),
     ];
     Ok(Section {

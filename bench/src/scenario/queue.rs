@@ -31,21 +31,45 @@ impl<'a> Queue<'a> {
         std::fs::write(&keystore, messages::keystore()).context("writing the key store")?;
         let (url, org) = (bench.rabbit().url(), bench.org());
         let topology = topology::declare(&url, org).await;
-        Ok(Self { bench, url, org, topology, keystore, folder })
+        Ok(Self {
+            bench,
+            url,
+            org,
+            topology,
+            keystore,
+            folder,
+        })
     }
 
     async fn fill(&self, encrypted: bool, count: u64) -> anyhow::Result<()> {
-        let messages = if encrypted { Messages::encrypted(self.org) } else { Messages::plain(self.org) };
+        let messages = if encrypted {
+            Messages::encrypted(self.org)
+        } else {
+            Messages::plain(self.org)
+        };
         broker::fill(&self.topology, &messages, self.bench.numbers(count), count).await
     }
 
     /// Our hub, until `figure` (such as `accepted_total`) has come to `count`.
-    pub async fn hub(&self, encrypted: bool, destination: &str, figure: &str, count: u64) -> anyhow::Result<Run> {
+    pub async fn hub(
+        &self,
+        encrypted: bool,
+        destination: &str,
+        figure: &str,
+        count: u64,
+    ) -> anyhow::Result<Run> {
         self.fill(encrypted, count).await?;
         let args = &self.bench.args;
         let keystore = encrypted.then_some(self.keystore.as_path());
-        let tables = format!("{}{destination}", hub::proca_source(&self.url, self.org, keystore));
-        let settings = Settings { program: &args.program, work: &args.work, tables };
+        let tables = format!(
+            "{}{destination}",
+            hub::proca_source(&self.url, self.org, keystore)
+        );
+        let settings = Settings {
+            program: &args.program,
+            work: &args.work,
+            tables,
+        };
         let (hub, started) = tokio::join!(Hub::start(&settings), broker::first_taken(&self.topology, count));
         let (hub, started) = (hub?, started?);
         hub.wait_for(figure, count).await?;
@@ -61,7 +85,13 @@ impl<'a> Queue<'a> {
     }
 
     /// `@proca/queue` with a function of ours.
-    pub async fn node(&self, encrypted: bool, concurrency: u32, does: &Does, count: u64) -> anyhow::Result<Run> {
+    pub async fn node(
+        &self,
+        encrypted: bool,
+        concurrency: u32,
+        does: &Does,
+        count: u64,
+    ) -> anyhow::Result<Run> {
         self.fill(encrypted, count).await?;
         let keystore = encrypted.then_some(self.keystore.as_path());
         let mut consumer = peers::start_node(
@@ -107,5 +137,10 @@ impl<'a> Queue<'a> {
 #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
 fn run(count: u64, seconds: f64, cpu_s: f64, peak_mb: f64) -> Run {
     let count = count as f64;
-    Run { per_s: count / seconds, cpu_s: Some(cpu_s * 100_000.0 / count), peak_mb: Some(peak_mb), ..Run::default() }
+    Run {
+        per_s: count / seconds,
+        cpu_s: Some(cpu_s * 100_000.0 / count),
+        peak_mb: Some(peak_mb),
+        ..Run::default()
+    }
 }
