@@ -44,6 +44,8 @@ pub struct Pretend {
     pub start: Timestamp,
     /// Added to what was received, so that a test can move a figure.
     pub more: AtomicU64,
+    /// When set, that happens as soon as somebody watches.
+    pub moves_when_watched: std::sync::atomic::AtomicBool,
     /// When set, the store does not answer.
     pub is_down: std::sync::atomic::AtomicBool,
 }
@@ -54,6 +56,7 @@ impl Pretend {
             scene,
             start,
             more: AtomicU64::new(0),
+            moves_when_watched: false.into(),
             is_down: false.into(),
         })
     }
