@@ -44,8 +44,6 @@ pub struct Pretend {
     pub start: Timestamp,
     /// Added to what was received, so that a test can move a figure.
     pub more: AtomicU64,
-    /// When set, that happens as soon as somebody watches.
-    pub moves_when_watched: std::sync::atomic::AtomicBool,
     /// When set, the store does not answer.
     pub is_down: std::sync::atomic::AtomicBool,
 }
@@ -56,7 +54,6 @@ impl Pretend {
             scene,
             start,
             more: AtomicU64::new(0),
-            moves_when_watched: false.into(),
             is_down: false.into(),
         })
     }
@@ -179,17 +176,19 @@ const REASONS: [&str; 3] = [
 pub const NEWEST: i64 = 48_212;
 
 fn delivery(id: i64, start: Timestamp) -> DeliveryRow {
-    let state = [
-        "delivered",
-        "delivered",
-        "waiting",
-        "delivered",
-        "dead",
-        "delivered",
-        "skipped",
-        "blocked",
-    ][id.unsigned_abs() as usize % 8];
-    let destination = ["crm", "newsletter", "warehouse", "archive"][id.unsigned_abs() as usize / 8 % 4];
+    let state = match id % 8 {
+        2 => "waiting",
+        4 => "dead",
+        6 => "skipped",
+        7 => "blocked",
+        _ => "delivered",
+    };
+    let destination = match id / 8 % 4 {
+        0 => "crm",
+        1 => "newsletter",
+        2 => "warehouse",
+        _ => "archive",
+    };
     // Only one destination rejects anything.
     let state = if state == "dead" && destination != "newsletter" {
         "delivered"
@@ -204,7 +203,7 @@ fn delivery(id: i64, start: Timestamp) -> DeliveryRow {
         contact_id: Some(ContactId(7)),
         destination: destination.into(),
         source: if id % 3 == 0 { "platform" } else { "petitions" }.into(),
-        kind: ["record", "record", "contact", "withdrawal"][id.unsigned_abs() as usize % 4].to_owned(),
+        kind: if id % 5 == 0 { "contact" } else { "record" }.to_owned(),
         state: state.to_owned(),
         attempts: match state {
             "delivered" => 1,

@@ -6,7 +6,13 @@ mod pretend;
 #[path = "console/browser.rs"]
 mod browser;
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::Arc,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use axum::{extract::Request, middleware::Next};
 use browser::Browser;
@@ -27,6 +33,8 @@ struct Site {
     at: SocketAddr,
     views: Arc<Pretend>,
     stop: Stop,
+    /// When set, a figure moves as soon as somebody watches.
+    moves_when_watched: Arc<AtomicBool>,
 }
 
 async fn site(scene: Scene, clock: Arc<dyn Clock>) -> Site {
@@ -44,9 +52,10 @@ async fn site(scene: Scene, clock: Arc<dyn Clock>) -> Site {
         development: None,
     })
     .expect("a console");
-    let seen = Arc::clone(&views);
+    let moves_when_watched = Arc::new(AtomicBool::new(false));
+    let (moves, seen) = (Arc::clone(&moves_when_watched), Arc::clone(&views));
     let router = router.layer(axum::middleware::from_fn(move |request: Request, next: Next| {
-        if request.uri().path() == "/live" && seen.moves_when_watched.load(Ordering::Relaxed) {
+        if request.uri().path() == "/live" && moves.load(Ordering::Relaxed) {
             seen.more.store(5_000_000, Ordering::Relaxed);
         }
         next.run(request)
@@ -54,7 +63,12 @@ async fn site(scene: Scene, clock: Arc<dyn Clock>) -> Site {
     let socket = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let at = socket.local_addr().expect("its address");
     tokio::spawn(async move { axum::serve(socket, router).await });
-    Site { at, views, stop }
+    Site {
+        at,
+        views,
+        stop,
+        moves_when_watched,
+    }
 }
 
 struct Answer {
@@ -262,10 +276,7 @@ async fn pages_follow_each_other_without_a_gap() {
     let before = NEWEST - 49;
     assert!(first.contains(&format!("/records/{before}\"")));
     assert!(!first.contains(&format!("/records/{}\"", before - 1)));
-    assert!(
-        first.contains(&format!("records?before={before}\"")),
-        "{first}"
-    );
+    assert!(first.contains(&format!("records?before={before}\"")), "{first}");
     let second = get(&site, &format!("/records?before={before}")).await.body;
     assert!(second.contains(&format!("/records/{}\"", before - 1)));
     assert!(!second.contains(&format!("/records/{before}\"")));
@@ -285,7 +296,7 @@ async fn a_command_to_copy_names_only_what_we_know() {
 /// Reads the stream's text until it holds `wanted`.
 async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
     let mut text = String::new();
-    let mut piece = [0; 16_384];
+    let mut piece = vec![0; 16_384];
     let reading = async {
         while !text.contains(wanted) {
             let read = stream.read(&mut piece).await.expect("the stream");
@@ -334,7 +345,7 @@ async fn the_stream_gives_the_newest_sample_at_once_and_then_each_second() {
 async fn browser_shows_the_figures_that_the_stream_brings() {
     let site = site(Scene::Troubled, Arc::new(SystemClock)).await;
     let mut browser = Browser::start().await;
-    site.views.moves_when_watched.store(true, Ordering::Relaxed);
+    site.moves_when_watched.store(true, Ordering::Relaxed);
     browser.open(&format!("http://{}/", site.at)).await;
     // It moves when the page begins to listen: the page as it was loaded cannot know it.
     let figure =

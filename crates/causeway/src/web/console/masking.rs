@@ -222,7 +222,7 @@ mod tests {
     fn what_is_not_known_to_be_harmless_is_hidden() {
         let shown = json(&j!({
             "schema": "proca:action:2", "actionId": 887, "orgId": 7, "testing": false,
-            "contact": {"firstName": "Jana", "email": "jana@example.org", "phone": 491701234567_u64, "birthDate": "1990-01-02",
+            "contact": {"firstName": "Jana", "email": "jana@example.org", "phone": 491_701_234_567_u64, "birthDate": "1990-01-02",
                         "name": "Jana N", "nested": "{\"email\":\"jana@example.org\"}"},
             "campaign": {"name": "clean_rivers", "title": "Clean rivers"},
             "privacy": {"optIn": true, "givenAt": "2026-01-01T10:00:00Z"},

@@ -291,6 +291,11 @@ fn totals(out: &mut Picture, ring: &VecDeque<Arc<Moment>>, now: &Moment) {
     let waiting: Vec<f64> = ring.iter().map(|moment| waiting(moment)).collect();
     out.sparks
         .insert("t/waiting".to_owned(), spark(&waiting, slots()));
+    verdict(out, now);
+}
+
+/// How it stands, all in all.
+fn verdict(out: &mut Picture, now: &Moment) {
     let is_off = now
         .overview
         .sources
