@@ -67,7 +67,7 @@ async fn everything_that_comes_reaches_who_may_have_it_and_the_books_balance() {
     home.ok(&["config", "check"]);
     home.ok(&["destination", "create", "members"]);
     let doctor = home.ok(&["doctor"]);
-    assert_eq!(doctor.matches("ok  ").count(), 6, "{doctor}");
+    assert_eq!(doctor.matches("ok  ").count(), 8, "{doctor}");
 
     let hub = home.serve();
     for (id, name, opt_in) in [(1, "ann", Some(true)), (2, "bob", None), (3, "cem", Some(false))] {
