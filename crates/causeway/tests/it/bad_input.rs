@@ -89,6 +89,8 @@ impl Scene {
         self.home.settled(received + 1).await;
         assert_eq!(self.topology.waiting(&self.topology.queue("deliver")).await, 0);
         assert_eq!(self.topology.waiting(&self.topology.fail_queue()).await, 0);
+        let audit = self.home.json(&["audit", "--json"]);
+        assert_eq!(audit["sources"]["proca"]["received"], received + 1, "{audit}");
         let audit = self.home.run(&["audit"]);
         assert_eq!(audit.code, 0, "{audit:?}");
         assert!(self.hub.is_running());
