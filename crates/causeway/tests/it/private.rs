@@ -106,6 +106,7 @@ async fn neither_people_nor_secrets_are_in_logs_metrics_health_or_errors() {
             .values()
             .all(|book| book["new"] == 0);
         is_done
+            && audit["sources"]["proca"]["received"] == 7
             && ["good", "refuses", "breaks", "members", "wide", "archive"]
                 .iter()
                 .all(|name| {
