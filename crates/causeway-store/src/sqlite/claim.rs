@@ -25,6 +25,9 @@ use super::{
 };
 
 const SUPERSEDED: &str = "superseded by a newer one";
+/// Deliveries that one claim skips at most, so that when very many lose their consent at once nobody waits long for
+/// the writer; the lane asks again.
+const ENDED_PER_CLAIM: u32 = 1_000;
 
 pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
     let mut claimed = Claimed {
@@ -44,7 +47,9 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
     }
     let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
     // What is skipped may let the next of its contact go, so look again until nothing is due.
-    while claimed.deliveries.len() < limit {
+    while claimed.deliveries.len() < limit
+        && claimed.skipped.saturating_add(claimed.superseded) < ENDED_PER_CLAIM
+    {
         let due = due(tx, destination, claim.now, limit - claimed.deliveries.len())?;
         if due.is_empty() {
             break;
@@ -130,6 +135,28 @@ fn read_due(tx: &Tx<'_>, id: i64) -> Result<Due, Fault> {
     })
 }
 
+/// What was read for a delivery. When it is broken, the delivery is dead with that reason, and holds up nobody.
+fn or_bury<T>(tx: &mut Tx<'_>, id: i64, read: Result<T, Fault>, now: Timestamp) -> Result<Option<T>, Fault> {
+    let fault = match read {
+        Ok(value) => return Ok(Some(value)),
+        Err(fault) if fault.is_of_one_row() => fault,
+        Err(fault) => return Err(fault),
+    };
+    let reason = format!("broken in the store: {}", fault.text());
+    tracing::error!(
+        delivery.id = id,
+        reason,
+        "A delivery could not be handed out; it is dead."
+    );
+    let row = outbox::row(tx, id)?.ok_or(Fault::Broken("a delivery"))?;
+    let end = End {
+        state: DeliveryState::Dead,
+        ..End::skipped(&row, &reason, ms(now))
+    };
+    outbox::end(tx, &row, &end)?;
+    Ok(None)
+}
+
 fn claim_one(
     tx: &mut Tx<'_>,
     rule: &DestinationRule,
@@ -139,7 +166,10 @@ fn claim_one(
     claimed: &mut Claimed,
 ) -> Result<(), Fault> {
     let mut id = id;
-    let mut due = read_due(tx, id)?;
+    let read = read_due(tx, id);
+    let Some(mut due) = or_bury(tx, id, read, claim.now)? else {
+        return Ok(());
+    };
     if due.state != DeliveryState::Waiting {
         // Superseded by one that was claimed a moment ago.
         return Ok(());
@@ -154,7 +184,10 @@ fn claim_one(
             due = read_due(tx, id)?;
         }
     }
-    let (record, message_key) = record(tx, &due)?;
+    let read = record(tx, &due);
+    let Some((record, message_key)) = or_bury(tx, id, read, claim.now)? else {
+        return Ok(());
+    };
     let standing = record.standing_for(&rule.purpose);
     if let Gate::Skip { reason } = rule.gate(due.kind, standing, record.contact.gave_data) {
         let row = outbox::row(tx, id)?.ok_or(Fault::Broken("a delivery"))?;

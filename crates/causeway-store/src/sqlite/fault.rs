@@ -45,6 +45,20 @@ impl Fault {
         )
     }
 
+    /// Whether it is about what one row holds, so that others can be read all the same.
+    pub(crate) fn is_of_one_row(&self) -> bool {
+        matches!(
+            self,
+            Self::Broken(_)
+                | Self::Sql(
+                    rusqlite::Error::FromSqlConversionFailure(..)
+                        | rusqlite::Error::InvalidColumnType(..)
+                        | rusqlite::Error::IntegralValueOutOfRange(..)
+                        | rusqlite::Error::QueryReturnedNoRows
+                )
+        )
+    }
+
     pub(crate) fn text(&self) -> String {
         match self {
             // The words of SQLite name tables and columns, never values.

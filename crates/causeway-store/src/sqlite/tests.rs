@@ -1,11 +1,11 @@
-//! What cannot be seen from outside: a disk that is full.
+//! What cannot be made from outside: a disk that is full, rows that are broken.
 
 use causeway_core::{
     consent::What,
     event::Decoded,
     id::InboxId,
     rules::DestinationRule,
-    store::{Claim, InboxState, Store, StoreError, Views},
+    store::{Claim, DeliveryFilter, InboxState, Store, StoreError, Views},
 };
 use causeway_testkit::builders::{SOURCE, at, envelope, rules, signed};
 
@@ -112,4 +112,55 @@ async fn a_row_on_which_processing_fails_is_dead_alone() {
     let audit = store.audit().await.unwrap();
     assert_eq!(audit.destinations["crm"].difference, 0);
     assert_eq!(audit.sources[SOURCE].difference, 0);
+}
+
+#[tokio::test]
+async fn a_delivery_that_cannot_be_read_is_dead_alone_and_lets_the_others_go() {
+    let breakages = [
+        "UPDATE contact SET doc = '{' WHERE id = (SELECT contact_id FROM identity WHERE value = 'ben@example.org')",
+        "UPDATE contact SET doc = NULL WHERE id = (SELECT contact_id FROM identity WHERE value = 'ben@example.org')",
+        "DELETE FROM event WHERE contact_id = (SELECT contact_id FROM identity WHERE value = 'ben@example.org')",
+        "UPDATE action SET doc = '[]' WHERE external_id = 'ben'",
+    ];
+    for breakage in breakages {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path().join("a.db"), Options { serve: true })
+            .await
+            .unwrap();
+        let crm = rules(vec![DestinationRule::new("crm")]);
+        store.set_rules(crm.into()).await.unwrap();
+        let names = ["ada", "ben", "eva"];
+        let messages = names.map(|name| envelope(SOURCE, name, at(0)));
+        let accepted = store.accept(messages.to_vec()).await.unwrap();
+        let batch = accepted.iter().zip(names).map(|(accepted, name)| {
+            let event = signed(name, name, What::OptIn, at(0));
+            (accepted.id, Decoded::Event(Box::new(event)))
+        });
+        store.process(batch.collect(), at(1)).await.unwrap();
+        store
+            .writer
+            .alone(move |connection| Ok(connection.execute_batch(breakage)?))
+            .await
+            .unwrap();
+        let claim = Claim {
+            destination: "crm".into(),
+            limit: 1,
+            leased_until: at(100),
+            now: at(10),
+        };
+        let mut handed_out = Vec::new();
+        while let [delivery] = &store.claim(claim.clone()).await.unwrap().deliveries[..] {
+            handed_out.push(delivery.record.inbox_id);
+        }
+        assert_eq!(handed_out, [accepted[0].id, accepted[2].id], "{breakage}");
+        let dead = DeliveryFilter {
+            state: Some("dead".to_owned()),
+            ..DeliveryFilter::default()
+        };
+        let dead = store.deliveries(dead, 10).await.unwrap();
+        assert_eq!(dead.len(), 1, "{breakage}");
+        let reason = dead[0].reason.clone().unwrap();
+        assert!(reason.starts_with("broken in the store: "), "{reason}");
+        assert_eq!(store.audit().await.unwrap().destinations["crm"].difference, 0);
+    }
 }
