@@ -20,6 +20,7 @@ mod fault;
 mod flow;
 mod ingest;
 mod interop;
+mod lanes;
 mod live;
 mod private;
 mod rig;

@@ -1,0 +1,219 @@
+//! When a lane sends, and when it rests.
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_core::{
+    clock::Clock,
+    store::{LaneState, Store, Views},
+};
+use causeway_testkit::builders::at;
+use tokio::sync::Semaphore;
+
+use super::rig::{Act, Rig, delivered, eventually, halt, pace, retry, until_calls};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn retries_follow_the_schedule_within_a_fifth_and_end_dead() {
+    let (mut rig, crm) = Rig::start(pace(), |_, _| retry(None)).await;
+    rig.sign("ada").await;
+    let waits = pace().retry.waits;
+    for (attempt, wait) in (1..).zip(&waits) {
+        rig.until_attempts(attempt).await;
+        let now = rig.clock.now();
+        let due = rig.rows().await[0].due_at.expect("due");
+        let waited = due.duration_since(now).as_secs_f64() / wait.as_secs_f64();
+        assert!((0.799..=1.201).contains(&waited), "attempt {attempt}: {waited}");
+        rig.clock.set(due - Duration::from_millis(1));
+        rig.look().await;
+        assert_eq!(crm.calls(), usize::try_from(attempt).unwrap(), "too early");
+        rig.clock.set(due);
+        until_calls(&crm, usize::try_from(attempt).unwrap() + 1).await;
+    }
+    rig.until("dead", 1).await;
+    let seen = crm.seen();
+    assert_eq!(seen.len(), waits.len() + 1);
+    assert!(seen.iter().all(|call| call.key == seen[0].key));
+    assert_eq!(seen.last().unwrap().attempt, 11);
+    assert_eq!(seen.last().unwrap().at, rig.clock.now());
+}
+
+#[tokio::test]
+async fn what_the_other_side_asks_for_wins_over_the_schedule() {
+    let asked = Duration::from_secs(777);
+    let (mut rig, crm) = Rig::start(pace(), move |_, call| {
+        if call == 1 {
+            retry(Some(asked))
+        } else {
+            delivered()
+        }
+    })
+    .await;
+    rig.sign("ada").await;
+    rig.until_attempts(1).await;
+    assert_eq!(rig.rows().await[0].due_at, Some(at(777)));
+    rig.clock.set(at(776));
+    rig.look().await;
+    assert_eq!(crm.calls(), 1);
+    rig.clock.set(at(777));
+    rig.until("delivered", 1).await;
+}
+
+#[tokio::test]
+async fn no_more_than_the_rate_goes_out() {
+    let mut slow = pace();
+    slow.rate_per_s = Some(2.0);
+    let (mut rig, crm) = Rig::start(slow, |_, _| delivered()).await;
+    rig.sign_all(7).await;
+    until_calls(&crm, 1).await;
+    for half_seconds in 1..7_usize {
+        rig.look().await;
+        assert_eq!(crm.calls(), half_seconds);
+        assert!(rig.asked_while_idle().await < 5, "it asks in circles");
+        rig.clock.advance(Duration::from_millis(500));
+        until_calls(&crm, half_seconds + 1).await;
+    }
+    rig.until("delivered", 7).await;
+}
+
+#[tokio::test]
+async fn no_more_calls_than_allowed_are_open_and_each_has_a_batch() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let mut batches = pace();
+    (batches.concurrency, batches.batch) = (2, 3);
+    let (mut rig, crm) = Rig::start(batches, move |_, _| Act::Gate(Arc::clone(&held))).await;
+    rig.sign_all(10).await;
+    until_calls(&crm, 2).await;
+    rig.look().await;
+    let sizes =
+        |calls: &[super::rig::Seen]| -> Vec<usize> { calls.iter().map(|call| call.who.len()).collect() };
+    assert_eq!(sizes(&crm.seen()), [3, 3]);
+    gate.add_permits(1);
+    until_calls(&crm, 3).await;
+    rig.look().await;
+    assert_eq!(sizes(&crm.seen()), [3, 3, 3]);
+    gate.add_permits(9);
+    rig.until("delivered", 10).await;
+    assert_eq!(sizes(&crm.seen()), [3, 3, 3, 1]);
+}
+
+#[tokio::test]
+async fn a_call_without_an_answer_is_cut_off_and_repeated() {
+    let (mut rig, crm) = Rig::start(pace(), |_, call| if call == 1 { Act::Hang } else { delivered() }).await;
+    rig.sign("ada").await;
+    until_calls(&crm, 1).await;
+    rig.clock.set(at(9));
+    rig.look().await;
+    assert_eq!(rig.rows().await[0].attempts, 0);
+    rig.clock.set(at(10));
+    rig.until_attempts(1).await;
+    assert_eq!(
+        rig.rows().await[0].reason.as_deref(),
+        Some("no answer within 10 s")
+    );
+    rig.sign("ben").await;
+    rig.until("delivered", 1).await;
+    rig.clock.set(at(20));
+    rig.until("delivered", 2).await;
+}
+
+#[tokio::test]
+async fn the_circuit_opens_tries_one_and_closes_and_rests_cost_no_attempt() {
+    let mut fragile = pace();
+    fragile.concurrency = 2;
+    fragile.circuit.failures = 2;
+    let (mut rig, crm) = Rig::start(
+        fragile,
+        |_, call| if call <= 3 { retry(None) } else { delivered() },
+    )
+    .await;
+    rig.sign_all(6).await;
+    rig.look().await;
+    println!("{:?} {}", crm.seen(), rig.metrics());
+    eventually("it opens", async || {
+        rig.metrics().contains("circuit_open{destination=\"crm\"} 1")
+    })
+    .await;
+    assert_eq!(crm.calls(), 2);
+    rig.clock.set(at(59));
+    rig.look().await;
+    assert_eq!(crm.calls(), 2);
+    rig.clock.set(at(60));
+    until_calls(&crm, 3).await;
+    // Failed again: rests twice as long.
+    rig.clock.set(at(179));
+    rig.look().await;
+    assert_eq!(crm.calls(), 3);
+    rig.clock.set(at(180));
+    rig.until("delivered", 6).await;
+    assert!(rig.metrics().contains("circuit_open{destination=\"crm\"} 0"));
+    let failed: Vec<u32> = rig.rows().await.iter().map(|row| row.attempts).collect();
+    assert_eq!(failed.iter().sum::<u32>(), 6 + 3, "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_half_open_circuit_with_nothing_due_does_not_ask_in_circles() {
+    let mut fragile = pace();
+    fragile.circuit.failures = 1;
+    fragile.retry.waits = vec![Duration::from_hours(1)];
+    let (mut rig, crm) = Rig::start(fragile, |_, _| retry(None)).await;
+    rig.sign("ada").await;
+    rig.until_attempts(1).await;
+    rig.clock.set(at(120));
+    assert!(rig.asked_while_idle().await < 5);
+    assert_eq!(crm.calls(), 1);
+}
+
+#[tokio::test]
+async fn another_process_pauses_and_resumes_and_a_paused_lane_is_quiet() {
+    let mut limited = pace();
+    limited.rate_per_s = Some(100.0);
+    let (mut rig, crm) = Rig::start(limited, |_, _| delivered()).await;
+    let beside = causeway_store::open(rig.database(), causeway_store::Options { serve: false })
+        .await
+        .unwrap();
+    let paused = LaneState {
+        paused: true,
+        halted: None,
+    };
+    beside.set_lane("crm", paused).await.unwrap();
+    rig.clock.advance(SECOND);
+    rig.sign("ada").await;
+    rig.clock.advance(SECOND);
+    assert!(rig.asked_while_idle().await < 5);
+    assert_eq!(crm.calls(), 0);
+    beside.set_lane("crm", LaneState::default()).await.unwrap();
+    rig.clock.advance(SECOND);
+    rig.until("delivered", 1).await;
+}
+
+#[tokio::test]
+async fn a_halt_stops_the_lane_with_an_alarm_and_costs_no_attempt() {
+    let (mut rig, crm) = Rig::start(pace(), |_, call| if call == 1 { halt() } else { delivered() }).await;
+    rig.sign("ada").await;
+    eventually("the lane is halted", async || {
+        let lanes = rig.store.lanes().await.unwrap();
+        lanes
+            .get("crm")
+            .is_some_and(|lane| lane.halted.as_deref() == Some("wrong password"))
+    })
+    .await;
+    assert!(rig.metrics().contains("halted{destination=\"crm\"} 1"));
+    rig.sign("ben").await;
+    rig.clock.advance(Duration::from_hours(5));
+    rig.look().await;
+    assert_eq!(crm.calls(), 1);
+    assert!(
+        rig.rows()
+            .await
+            .iter()
+            .all(|row| row.attempts == 0 && row.state == "waiting")
+    );
+    rig.store.set_lane("crm", LaneState::default()).await.unwrap();
+    // Without the clock: whoever resumes it here wakes it.
+    rig.engine.wake.lane("crm");
+    rig.until("delivered", 2).await;
+    assert!(rig.metrics().contains("halted{destination=\"crm\"} 0"));
+    assert_eq!(crm.seen()[1].attempt, 1);
+}

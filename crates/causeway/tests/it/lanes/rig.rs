@@ -1,0 +1,372 @@
+//! The engine on a set clock, and what can be seen of it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use causeway::{
+    engine::{self, Circuit, Engine, Lane, Pace, Wake},
+    telemetry::Metrics,
+};
+use causeway_core::{
+    clock::{Clock, Timestamp},
+    consent::What,
+    delivery::Delivery,
+    destination::{CheckError, Destination, Ending, Outcome},
+    event::{Decoded, Event},
+    id::InboxId,
+    retry::RetryPolicy,
+    rules::DestinationRule,
+    source::Stop,
+    store::{DeliveryFilter, DeliveryRow, Retention, Store, Views},
+};
+use causeway_store::SqliteStore;
+use causeway_testkit::{
+    builders::{SOURCE, at, envelope, rules, signed},
+    clock::TestClock,
+    failing_store::{Fail, FailingStore},
+};
+use tokio::{sync::Semaphore, task::JoinHandle};
+
+/// What the destination does with a call.
+#[derive(Clone)]
+pub enum Act {
+    /// The same for all of the batch.
+    Answer(Outcome),
+    Hang,
+    Panic,
+    /// Delivers once the test gives a permit.
+    Gate(Arc<Semaphore>),
+}
+
+pub fn delivered() -> Act {
+    Act::Answer(Outcome::Delivered { remote_id: None })
+}
+
+pub fn retry(after: Option<Duration>) -> Act {
+    Act::Answer(Outcome::Retry {
+        reason: "not now".to_owned(),
+        after,
+    })
+}
+
+pub fn halt() -> Act {
+    Act::Answer(Outcome::Halt {
+        reason: "wrong password".to_owned(),
+    })
+}
+
+/// One call as the destination saw it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub at: Timestamp,
+    /// First names.
+    pub who: Vec<String>,
+    pub attempt: u32,
+    pub key: String,
+}
+
+type Script = Box<dyn Fn(&Seen, usize) -> Act + Send + Sync>;
+
+/// Plays what `script` says for a call and its number (from 1).
+pub struct Scripted {
+    clock: Arc<TestClock>,
+    script: Script,
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl Scripted {
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn calls(&self) -> usize {
+        self.seen().len()
+    }
+
+    /// Everybody in the order of the calls.
+    pub fn who(&self) -> Vec<String> {
+        self.seen().into_iter().flat_map(|seen| seen.who).collect()
+    }
+}
+
+#[async_trait]
+impl Destination for Scripted {
+    async fn check(&self) -> Result<(), CheckError> {
+        Ok(())
+    }
+
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
+        let name = |delivery: &Delivery| {
+            let name = delivery.record.contact.text("firstName").unwrap_or("?");
+            name.to_owned()
+        };
+        let seen = Seen {
+            at: self.clock.now(),
+            who: batch.iter().map(name).collect(),
+            attempt: batch[0].attempt,
+            key: batch[0].key.to_string(),
+        };
+        let number = {
+            let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            all.push(seen.clone());
+            all.len()
+        };
+        let outcome = match (self.script)(&seen, number) {
+            Act::Answer(outcome) => outcome,
+            Act::Hang => std::future::pending().await,
+            Act::Panic => panic!("the destination has a bug"),
+            Act::Gate(gate) => {
+                gate.acquire().await.expect("never closed").forget();
+                Outcome::Delivered { remote_id: None }
+            }
+        };
+        batch.iter().map(|_| outcome.clone().into()).collect()
+    }
+}
+
+pub fn pace() -> Pace {
+    Pace {
+        concurrency: 4,
+        batch: 1,
+        rate_per_s: None,
+        timeout: Duration::from_secs(10),
+        retry: RetryPolicy::default(),
+        circuit: Circuit {
+            failures: 0,
+            rest: Duration::from_secs(60),
+            rest_max: Duration::from_secs(600),
+        },
+    }
+}
+
+pub struct Rig {
+    folder: tempfile::TempDir,
+    pub clock: Arc<TestClock>,
+    pub store: Arc<SqliteStore>,
+    /// Counts what the engine asks of the store.
+    counted: Arc<FailingStore>,
+    pub engine: Arc<Engine>,
+    stop: Stop,
+    running: JoinHandle<()>,
+    messages: usize,
+}
+
+impl Rig {
+    /// One lane, `crm`, with this pace and script.
+    pub async fn start(
+        pace: Pace,
+        script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static,
+    ) -> (Self, Arc<Scripted>) {
+        Self::with_rule(DestinationRule::new("crm"), pace, script).await
+    }
+
+    pub fn log() { drop(tracing_subscriber::fmt().with_test_writer().with_env_filter("causeway=trace").try_init()); }
+    pub async fn with_rule(
+        rule: DestinationRule,
+        pace: Pace,
+        script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static,
+    ) -> (Self, Arc<Scripted>) {
+        let lanes: Vec<(DestinationRule, Pace, Script)> = vec![(rule, pace, Box::new(script))];
+        Self::log(); let (rig, mut crm) = Self::with_lanes(lanes).await;
+        (rig, crm.remove(0))
+    }
+
+    pub async fn with_lanes(lanes: Vec<(DestinationRule, Pace, Script)>) -> (Self, Vec<Arc<Scripted>>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::in_folder(folder, Arc::default(), lanes).await
+    }
+
+    async fn in_folder(
+        folder: tempfile::TempDir,
+        clock: Arc<TestClock>,
+        lanes: Vec<(DestinationRule, Pace, Script)>,
+    ) -> (Self, Vec<Arc<Scripted>>) {
+        let options = causeway_store::Options { serve: true };
+        let store = causeway_store::open(folder.path().join("a.db"), options)
+            .await
+            .expect("a store");
+        let all = lanes.iter().map(|(rule, ..)| rule.clone()).collect();
+        store.set_rules(rules(all).into()).await.expect("rules");
+        let inner = Arc::clone(&store) as Arc<dyn Store>;
+        let counted = Arc::new(FailingStore::new(inner, u64::MAX, Fail::Before));
+        let engine = Arc::new(Engine {
+            store: Arc::clone(&counted) as Arc<dyn Store>,
+            views: Arc::clone(&store) as Arc<dyn Views>,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            metrics: Arc::new(Metrics::new()),
+            decoders: arc_swap::ArcSwap::default(),
+            wake: Wake::default(),
+            retention: Retention {
+                payload_days: None,
+                history_days: None,
+            },
+            min_free_bytes: 0,
+            disk_is_low: false.into(),
+        });
+        let mut scripted = Vec::new();
+        let mut built = Vec::new();
+        for (rule, pace, script) in lanes {
+            let destination = Arc::new(Scripted {
+                clock: Arc::clone(&clock),
+                script,
+                seen: Mutex::default(),
+            });
+            scripted.push(Arc::clone(&destination));
+            built.push(Lane {
+                name: rule.name,
+                destination,
+                pace,
+            });
+        }
+        let stop = Stop::new();
+        let running = tokio::spawn(engine::run(Arc::clone(&engine), built, stop.clone()));
+        let rig = Self {
+            folder,
+            clock,
+            store,
+            counted,
+            engine,
+            stop,
+            running,
+            messages: 0,
+        };
+        (rig, scripted)
+    }
+
+    /// As after a crash and a new start: all that is left is what is on disk.
+    pub async fn crash_and_start(
+        self,
+        pace: Pace,
+        script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static,
+    ) -> (Self, Arc<Scripted>) {
+        self.running.abort();
+        drop(self.running.await);
+        drop((self.engine, self.counted));
+        // The file's lock goes with the last of it, which a recorder may hold for a moment.
+        let weak = Arc::downgrade(&self.store);
+        drop(self.store);
+        eventually("the store is closed", async || weak.strong_count() == 0).await;
+        let lanes: Vec<(DestinationRule, Pace, Script)> =
+            vec![(DestinationRule::new("crm"), pace, Box::new(script))];
+        let (rig, mut crm) = Self::in_folder(self.folder, self.clock, lanes).await;
+        (rig, crm.remove(0))
+    }
+
+    pub fn database(&self) -> std::path::PathBuf {
+        self.folder.path().join("a.db")
+    }
+
+    /// `name` signed once more; deliveries are planned and the lanes woken.
+    pub async fn sign(&mut self, name: &str) -> InboxId {
+        let action = (self.messages + 1).to_string();
+        let when = self.clock.now();
+        self.take(signed(name, &action, What::OptIn, when)).await
+    }
+
+    pub async fn take(&mut self, event: Event) -> InboxId {
+        self.take_all(vec![event]).await[0]
+    }
+
+    pub async fn take_all(&mut self, events: Vec<Event>) -> Vec<InboxId> {
+        let now = self.clock.now();
+        let mut batch = Vec::new();
+        for event in events {
+            self.messages += 1;
+            let message = envelope(SOURCE, &self.messages.to_string(), now);
+            let accepted = self.store.accept(vec![message]).await.expect("accepted");
+            batch.push((accepted[0].id, Decoded::Event(Box::new(event))));
+        }
+        let ids = batch.iter().map(|(id, _)| *id).collect();
+        self.store.process(batch, now).await.expect("processed");
+        self.engine.wake.all_lanes();
+        ids
+    }
+
+    pub async fn sign_all(&mut self, people: usize) {
+        let events = (0..people).map(|number| {
+            let name = format!("person{number}");
+            signed(&name, &number.to_string(), What::OptIn, at(0))
+        });
+        self.take_all(events.collect()).await;
+    }
+
+    pub async fn rows(&self) -> Vec<DeliveryRow> {
+        let all = DeliveryFilter::default();
+        self.store.deliveries(all, 1_000).await.expect("deliveries")
+    }
+
+    pub async fn count(&self, state: &str) -> usize {
+        let rows = self.rows().await;
+        rows.iter().filter(|row| row.state == state).count()
+    }
+
+    /// Waits until so many deliveries are in that state.
+    pub async fn until(&self, state: &str, count: usize) {
+        eventually(&format!("{count} are {state}"), async || {
+            self.count(state).await == count
+        })
+        .await;
+    }
+
+    pub async fn until_attempts(&self, attempts: u32) {
+        eventually(&format!("{attempts} attempts are written"), async || {
+            self.rows().await.iter().any(|row| row.attempts == attempts)
+        })
+        .await;
+    }
+
+    /// Wakes the lanes and gives them a chance to do something wrong.
+    pub async fn look(&self) {
+        for _ in 0..2 {
+            self.engine.wake.all_lanes();
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            // In turn with whatever the lane asked before.
+            self.store.release(Vec::new(), at(0)).await.expect("released");
+            self.store.overview(at(0)).await.expect("an overview");
+        }
+    }
+
+    /// How often the engine asks the store of itself, while nothing happens and the clock stands still.
+    pub async fn asked_while_idle(&self) -> u64 {
+        self.look().await;
+        let before = self.counted.calls();
+        for _ in 0..30 {
+            tokio::task::yield_now().await;
+            self.store.overview(at(0)).await.expect("an overview");
+        }
+        self.counted.calls() - before
+    }
+
+    pub fn metrics(&self) -> String {
+        let overview = causeway_core::store::Overview::default();
+        self.engine.metrics.page(&overview, self.clock.now())
+    }
+
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    pub fn has_stopped(&self) -> bool {
+        self.running.is_finished()
+    }
+}
+
+/// Waits for what has to come without the clock moving; fails when it does not.
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !condition().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    assert!(in_time.is_ok(), "it did not come: {what}");
+}
+
+pub async fn until_calls(destination: &Scripted, calls: usize) {
+    eventually(&format!("{calls} calls"), async || destination.calls() >= calls).await;
+}
