@@ -255,7 +255,6 @@ async fn failing_store_at_any_call_loses_nothing_and_sends_nothing_under_two_key
                 break;
             }
         }
-        println!("{fail:?}: {number} runs");
         assert!(number > 8, "the flow makes more calls than that");
     }
 }

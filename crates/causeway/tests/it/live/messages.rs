@@ -20,7 +20,7 @@ const PEOPLE: u64 = 300;
 
 /// Whether the person behind a message agreed to be mailed: nine of ten did.
 pub fn agreed(number: u64) -> bool {
-    number % PEOPLE % 10 != 0
+    !(number % PEOPLE).is_multiple_of(10)
 }
 
 /// An action; no two numbers have the same.
