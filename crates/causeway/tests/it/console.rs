@@ -293,6 +293,28 @@ async fn a_command_to_copy_names_only_what_we_know() {
     assert!(!foreign.contains("delivery retry"), "{foreign}");
 }
 
+#[tokio::test]
+async fn every_command_that_is_shown_exists() {
+    let site = site(Scene::Troubled, Arc::new(TestClock::default())).await;
+    let record = format!("/records/{}", NEWEST - 4);
+    let mut seen = BTreeSet::new();
+    for path in [
+        "/",
+        "/deliveries?state=dead&destination=crm",
+        &record,
+        "/records/1",
+    ] {
+        let page = get(&site, path).await.body;
+        for shown in page.split("data-copy=\"").skip(1) {
+            let command = shown.split('"').next().unwrap_or_default().to_owned();
+            let read = causeway::cli::command().try_get_matches_from(command.split(' '));
+            assert!(read.is_ok(), "{path} shows `{command}`: {:?}", read.err());
+            seen.insert(command);
+        }
+    }
+    assert!(seen.len() >= 8, "only {seen:?}");
+}
+
 /// Reads the stream's text until it holds `wanted`.
 async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
     let mut text = String::new();

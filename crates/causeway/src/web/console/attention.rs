@@ -53,7 +53,7 @@ pub(crate) fn attention(moment: &Moment) -> Vec<Attention> {
 fn lanes(moment: &Moment, found: &mut Vec<Attention>) {
     for (name, counts) in &moment.overview.destinations {
         let waiting = format::count(counts.waiting);
-        let command = Some(format!("causeway destination resume {name}"));
+        let command = Some(format!("causeway delivery resume {name}"));
         let href = Some(link(
             "/deliveries",
             &[("state", Some("waiting")), ("destination", Some(name))],
@@ -143,7 +143,7 @@ fn dead_messages(moment: &Moment, found: &mut Vec<Attention>) {
             level: "bad",
             title: format!("{} dead from {name}", plural(counts.dead, "message")),
             detail,
-            command: None,
+            command: Some(format!("causeway replay --source {name}")),
             href: Some(link(
                 "/records",
                 &[("state", Some("dead")), ("source", Some(name))],
