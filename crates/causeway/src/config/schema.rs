@@ -37,7 +37,7 @@ pub fn schema() -> Value {
             )
         })
         .collect();
-    let mut plain = |schema: Schema| lifted(schema, &mut definitions);
+    let mut plain = |schema: Schema| lifted("hub", schema, &mut definitions);
     let (hub, http, retention) = (
         plain(schema_for!(Hub)),
         plain(schema_for!(Http)),
@@ -65,8 +65,8 @@ fn section(
     own: Schema,
     definitions: &mut Map<String, Value>,
 ) -> Value {
-    let mut section = lifted(shared, definitions);
-    let own = lifted(own, definitions);
+    let mut section = lifted("common", shared, definitions);
+    let own = lifted(name, own, definitions);
     let Some(object) = section.as_object_mut() else {
         return section;
     };
@@ -88,14 +88,34 @@ fn section(
     section
 }
 
-/// The schema without its own `$defs` and `$schema`, which move to the root.
-fn lifted(schema: Schema, definitions: &mut Map<String, Value>) -> Value {
+/// The schema without its own `$defs` and `$schema`. The former move to the root, each with `owner` in front of its name:
+/// two kinds may use one name for different things.
+fn lifted(owner: &str, schema: Schema, definitions: &mut Map<String, Value>) -> Value {
     let mut value = schema.to_value();
+    point_to(owner, &mut value);
     if let Some(object) = value.as_object_mut() {
         object.remove("$schema");
         if let Some(Value::Object(own)) = object.remove("$defs") {
-            definitions.extend(own);
+            definitions.extend(own.into_iter().map(|(name, it)| (format!("{owner}.{name}"), it)));
         }
     }
     value
+}
+
+/// Has every `$ref` point to the name that [`lifted`] gives.
+fn point_to(owner: &str, value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            for (key, inner) in object {
+                match inner {
+                    Value::String(path) if key == "$ref" => {
+                        *path = path.replace("#/$defs/", &format!("#/$defs/{owner}."));
+                    }
+                    _ => point_to(owner, inner),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|inner| point_to(owner, inner)),
+        _ => {}
+    }
 }
