@@ -127,7 +127,8 @@ impl GenericDecoder {
         }
         for (name, value) in self.fields(&record, &mut notes) {
             if !sync::is_empty(&value) {
-                event.fields.insert(name, value);
+                let known = canonical(&name).filter(|known| !event.fields.contains_key(*known));
+                event.fields.insert(known.map_or(name, str::to_owned), value);
             }
         }
         if let Some(address) = address {

@@ -4,5 +4,6 @@ pub mod body;
 pub mod dates;
 pub mod generic;
 mod multipart;
+mod names;
 pub mod proca;
 pub mod sync;

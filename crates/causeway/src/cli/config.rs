@@ -49,7 +49,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             ));
         }
         Verb::Sample { kind: None } => say(include_str!("../../../../samples/causeway.toml").trim_end()),
-        Verb::Sample { kind: Some(kind) } => say(sample(&kind)?.trim_end()),
+        Verb::Sample { kind: Some(kind) } => say(sample(kind)?.trim_end()),
         Verb::Schema => say_json(&crate::config::schema())?,
     }
     Ok(())

@@ -32,7 +32,7 @@ fn pages() -> Vec<(String, String)> {
             .file_name()
             .into_string()
             .expect("a name");
-        if name.ends_with(".md") {
+        if Path::new(&name).extension().is_some_and(|ending| ending == "md") {
             names.push(format!("docs/{name}"));
         }
     }
@@ -264,9 +264,9 @@ fn the_samples_name_every_key() {
             let mut names = BTreeSet::new();
             keys(&section, &schema["$defs"], &mut names);
             for key in names {
-                let named = is_named(&sample, &key) || is_named(&main, &key);
+                let is_there = is_named(&sample, &key) || is_named(&main, &key);
                 assert!(
-                    named,
+                    is_there,
                     "the samples do not name `{key}` of {group}s of kind {kind}"
                 );
             }

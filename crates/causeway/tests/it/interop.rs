@@ -105,7 +105,7 @@ async fn a_form_that_php_builds_is_read_as_php_means_it() {
     let record = api.wait_for(1).await[0].json();
     let contact = &record["contact"];
     assert_eq!(contact["email"], "zoe+rivers@example.org", "{record}");
-    assert_eq!(contact["First Name"], "Zoë & 'Söhne' 🌻 100%", "{record}");
+    assert_eq!(contact["firstName"], "Zoë & 'Söhne' 🌻 100%", "{record}");
     assert_eq!(contact["Last Name"], "a=b;c+d", "{record}");
     assert!(
         contact["phone"]

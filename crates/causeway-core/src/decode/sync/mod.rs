@@ -15,6 +15,7 @@ pub(super) use payload::{is_empty, scalar};
 use super::{
     body::{self, Body, BodyError, Format, Limits},
     generic,
+    names::canonical,
 };
 use crate::{
     consent::{ConsentFact, EMAIL, What},
@@ -247,7 +248,9 @@ fn set_fields(event: &mut Event, payload: SyncPayload, notes: &mut Vec<String>) 
     let mut ids = Map::new();
     for field in list_fields {
         let id = field.id.as_deref().unwrap_or("?");
-        let mut label = field.name.unwrap_or_else(|| format!("Field {id}"));
+        let label = field.name.unwrap_or_else(|| format!("Field {id}"));
+        let known = canonical(&label).filter(|name| !fields.contains_key(*name));
+        let mut label = known.map_or(label, str::to_owned);
         if fields.contains_key(&label) {
             // The contact's own data, or a second field of that name: keep both.
             label = format!("{label} ({id})");

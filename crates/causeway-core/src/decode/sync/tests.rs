@@ -103,8 +103,8 @@ fn acceptance_1_the_reference_body_gives_the_eleven_groups_and_comes_back_byte_f
     assert_eq!(
         json!(event.fields),
         json!({
-            "First Name": "Jane", "Last Name": "Doe", "email": "jane.doe+x@example.com", "lead_score": 10,
-            "lead_status": "Cold Lead", "list_field_ids:platform": {"First Name": "125", "Last Name": "1204"},
+            "firstName": "Jane", "lastName": "Doe", "email": "jane.doe+x@example.com", "lead_score": 10,
+            "lead_status": "Cold Lead", "list_field_ids:platform": {"firstName": "125", "lastName": "1204"},
             "phone": "+15551234", "profile_url": "https://app.example/c/8812",
         })
     );

@@ -11,7 +11,7 @@ use causeway_core::{
 use causeway_testkit::builders::{at, status};
 use tokio::sync::Semaphore;
 
-use super::rig::{Act, Rig, delivered, pace, retry, until_calls};
+use super::rig::{Act, Rig, Script, delivered, pace, retry, until_calls};
 
 #[tokio::test]
 async fn a_contact_waits_for_their_own_and_others_do_not() {
@@ -115,13 +115,11 @@ async fn who_says_no_between_plan_and_send_is_not_mailed() {
 
 #[tokio::test]
 async fn a_stuck_destination_does_not_delay_another() {
-    let lanes = ["crm", "list"].map(
-        |name| -> (DestinationRule, _, Box<dyn Fn(&_, usize) -> Act + Send + Sync>) {
-            let stuck = name == "crm";
-            let script = move |_: &super::rig::Seen, _| if stuck { Act::Hang } else { delivered() };
-            (DestinationRule::new(name), pace(), Box::new(script))
-        },
-    );
+    let lanes = ["crm", "list"].map(|name| -> (DestinationRule, _, Script) {
+        let stuck = name == "crm";
+        let script = move |_: &super::rig::Seen, _| if stuck { Act::Hang } else { delivered() };
+        (DestinationRule::new(name), pace(), Box::new(script))
+    });
     let (mut rig, both) = Rig::with_lanes(lanes.into()).await;
     rig.sign_all(20).await;
     rig.until("delivered", 20).await;

@@ -129,8 +129,6 @@ async fn the_circuit_opens_tries_one_and_closes_and_rests_cost_no_attempt() {
     )
     .await;
     rig.sign_all(6).await;
-    rig.look().await;
-    println!("{:?} {}", crm.seen(), rig.metrics());
     eventually("it opens", async || {
         rig.metrics().contains("circuit_open{destination=\"crm\"} 1")
     })

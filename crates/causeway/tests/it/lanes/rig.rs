@@ -1,11 +1,13 @@
 //! The engine on a set clock, and what can be seen of it.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use causeway::{
     engine::{self, Circuit, Engine, Lane, Pace, Wake},
     telemetry::Metrics,
@@ -15,12 +17,13 @@ use causeway_core::{
     consent::What,
     delivery::Delivery,
     destination::{CheckError, Destination, Ending, Outcome},
-    event::{Decoded, Event},
+    envelope::Envelope,
+    event::{Decode, Decoded, Decoders, Event},
     id::InboxId,
     retry::RetryPolicy,
     rules::DestinationRule,
     source::Stop,
-    store::{DeliveryFilter, DeliveryRow, Retention, Store, Views},
+    store::{DeliveryFilter, DeliveryRow, InboxFilter, InboxState, Retention, Store, Views},
 };
 use causeway_store::SqliteStore;
 use causeway_testkit::{
@@ -68,7 +71,7 @@ pub struct Seen {
     pub key: String,
 }
 
-type Script = Box<dyn Fn(&Seen, usize) -> Act + Send + Sync>;
+pub type Script = Box<dyn Fn(&Seen, usize) -> Act + Send + Sync>;
 
 /// Plays what `script` says for a call and its number (from 1).
 pub struct Scripted {
@@ -136,14 +139,31 @@ pub fn pace() -> Pace {
         retry: RetryPolicy::default(),
         circuit: Circuit {
             failures: 0,
-            rest: Duration::from_secs(60),
-            rest_max: Duration::from_secs(600),
+            rest: Duration::from_mins(1),
+            rest_max: Duration::from_mins(10),
         },
+    }
+}
+
+/// Reads a message as the event that the test says it is.
+#[derive(Default)]
+struct Known(Mutex<HashMap<Bytes, Event>>);
+
+impl Known {
+    fn locked(&self) -> MutexGuard<'_, HashMap<Bytes, Event>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Decode for Known {
+    fn decode(&self, envelope: &Envelope) -> Decoded {
+        Decoded::Event(Box::new(self.locked()[&envelope.body].clone()))
     }
 }
 
 pub struct Rig {
     folder: tempfile::TempDir,
+    known: Arc<Known>,
     pub clock: Arc<TestClock>,
     pub store: Arc<SqliteStore>,
     /// Counts what the engine asks of the store.
@@ -163,14 +183,13 @@ impl Rig {
         Self::with_rule(DestinationRule::new("crm"), pace, script).await
     }
 
-    pub fn log() { drop(tracing_subscriber::fmt().with_test_writer().with_env_filter("causeway=trace").try_init()); }
     pub async fn with_rule(
         rule: DestinationRule,
         pace: Pace,
         script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static,
     ) -> (Self, Arc<Scripted>) {
         let lanes: Vec<(DestinationRule, Pace, Script)> = vec![(rule, pace, Box::new(script))];
-        Self::log(); let (rig, mut crm) = Self::with_lanes(lanes).await;
+        let (rig, mut crm) = Self::with_lanes(lanes).await;
         (rig, crm.remove(0))
     }
 
@@ -206,6 +225,11 @@ impl Rig {
             min_free_bytes: 0,
             disk_is_low: false.into(),
         });
+        let known = Arc::new(Known::default());
+        let decoder = Arc::clone(&known) as Arc<dyn Decode>;
+        engine
+            .decoders
+            .store(Arc::new(Decoders::from([(SOURCE.into(), decoder)])));
         let mut scripted = Vec::new();
         let mut built = Vec::new();
         for (rule, pace, script) in lanes {
@@ -225,6 +249,7 @@ impl Rig {
         let running = tokio::spawn(engine::run(Arc::clone(&engine), built, stop.clone()));
         let rig = Self {
             folder,
+            known,
             clock,
             store,
             counted,
@@ -246,9 +271,13 @@ impl Rig {
         drop(self.running.await);
         drop((self.engine, self.counted));
         // The file's lock goes with the last of it, which a recorder may hold for a moment.
+        let path = self.folder.path().join("a.db");
         let weak = Arc::downgrade(&self.store);
         drop(self.store);
-        eventually("the store is closed", async || weak.strong_count() == 0).await;
+        eventually("the store is closed", async || {
+            weak.strong_count() == 0 && !causeway_store::is_served(&path)
+        })
+        .await;
         let lanes: Vec<(DestinationRule, Pace, Script)> =
             vec![(DestinationRule::new("crm"), pace, Box::new(script))];
         let (rig, mut crm) = Self::in_folder(self.folder, self.clock, lanes).await;
@@ -259,7 +288,7 @@ impl Rig {
         self.folder.path().join("a.db")
     }
 
-    /// `name` signed once more; deliveries are planned and the lanes woken.
+    /// `name` signed once more, and the deliveries are planned.
     pub async fn sign(&mut self, name: &str) -> InboxId {
         let action = (self.messages + 1).to_string();
         let when = self.clock.now();
@@ -272,17 +301,25 @@ impl Rig {
 
     pub async fn take_all(&mut self, events: Vec<Event>) -> Vec<InboxId> {
         let now = self.clock.now();
-        let mut batch = Vec::new();
+        let mut messages = Vec::new();
         for event in events {
             self.messages += 1;
             let message = envelope(SOURCE, &self.messages.to_string(), now);
-            let accepted = self.store.accept(vec![message]).await.expect("accepted");
-            batch.push((accepted[0].id, Decoded::Event(Box::new(event))));
+            self.known.locked().insert(message.body.clone(), event);
+            messages.push(message);
         }
-        let ids = batch.iter().map(|(id, _)| *id).collect();
-        self.store.process(batch, now).await.expect("processed");
-        self.engine.wake.all_lanes();
-        ids
+        let accepted = self.store.accept(messages).await.expect("accepted");
+        self.engine.wake.inbox.notify_one();
+        let new = InboxFilter {
+            state: Some(InboxState::New),
+            ..InboxFilter::default()
+        };
+        eventually("all is processed", async || {
+            let waiting = self.store.inbox(new.clone(), 1).await.expect("the inbox");
+            waiting.is_empty()
+        })
+        .await;
+        accepted.into_iter().map(|accepted| accepted.id).collect()
     }
 
     pub async fn sign_all(&mut self, people: usize) {
