@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     body::{self, Body, Limits},
     dates::{self, Reading},
+    names::canonical,
     sync::{self, ArrivalConsent},
 };
 use crate::{

@@ -3,7 +3,11 @@
 
 /// Our name for a sender's label (`First Name`, `first_name`); `None` for a field of the sender's own.
 pub(super) fn canonical(label: &str) -> Option<&'static str> {
-    let folded: String = label.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let folded: String = label
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
     Some(match folded.as_str() {
         "firstname" | "givenname" | "forename" => "firstName",
         "lastname" | "surname" | "familyname" => "lastName",

@@ -32,7 +32,7 @@ fn pages() -> Vec<(String, String)> {
             .file_name()
             .into_string()
             .expect("a name");
-        if Path::new(&name).extension().is_some_and(|ending| ending == "md") {
+        if Path::new(&name).extension().is_some_and(|end| end == "md") {
             names.push(format!("docs/{name}"));
         }
     }
