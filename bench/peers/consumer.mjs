@@ -7,9 +7,13 @@
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
+import { createRequire } from "node:module";
 import { join } from "node:path";
-import { loadKeyStoreFromString } from "@proca/crypto";
-import { syncQueue } from "@proca/queue";
+
+// The package's build for `import` fails on Node ("Dynamic require of crypto is not supported"); that for `require` works.
+const require = createRequire(import.meta.url);
+const { loadKeyStoreFromString } = require("@proca/crypto");
+const { syncQueue } = require("@proca/queue");
 
 const [url, queue, concurrency, count, what, where, keys] = process.argv.slice(2);
 const goal = Number(count);

@@ -113,8 +113,8 @@ impl Hub {
         self.process.id()
     }
 
-    pub fn store(&self) -> PathBuf {
-        store_in(self.folder.path())
+    pub fn log(&self) -> String {
+        self.process.log()
     }
 
     /// The sum over all labels of a figure such as `accepted_total`.

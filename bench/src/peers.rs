@@ -17,7 +17,7 @@ use crate::usage::{self, Usage};
 
 /// More than any measured run takes.
 const LIMIT: Duration = Duration::from_mins(10);
-/// Enough to keep two processors busy; 4, 8 and 16 were tried and differ by less than the noise.
+/// Enough to keep two processors busy. Connections between nginx and PHP are not kept: a kept one holds a worker.
 const PHP_WORKERS: u32 = 8;
 
 /// What a Node consumer does with each message.
@@ -74,6 +74,10 @@ impl NodeConsumer {
     pub fn usage(&self) -> Usage {
         usage::of(self.process.id())
     }
+
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
 }
 
 /// nginx and PHP-FPM. Fields are dropped in this order.
@@ -119,8 +123,8 @@ impl Php {
             format!(
                 "{nginx_user}daemon off;\nworker_processes 2;\npid {};\nerror_log /dev/stderr warn;\nevents {{ worker_connections 1024; }}\n\
                  http {{\naccess_log off;\n{temp}keepalive_requests 100000000;\nclient_body_buffer_size 64k;\n\
-                 upstream php {{ server unix:{}; keepalive {PHP_WORKERS}; }}\n\
-                 server {{ listen 127.0.0.1:{port} backlog=1024;\nlocation / {{\nfastcgi_pass php;\nfastcgi_keep_conn on;\n\
+                 upstream php {{ server unix:{}; }}\n\
+                 server {{ listen 127.0.0.1:{port} backlog=1024;\nlocation / {{\nfastcgi_pass php;\n\
                  fastcgi_param SCRIPT_FILENAME {script};\nfastcgi_param BENCH_DB {};\n\
                  fastcgi_param REQUEST_METHOD $request_method;\nfastcgi_param CONTENT_TYPE $content_type;\n\
                  fastcgi_param CONTENT_LENGTH $content_length;\nfastcgi_param QUERY_STRING $query_string;\n}}\n}}\n}}\n",

@@ -71,7 +71,8 @@ impl<'a> Queue<'a> {
             tables,
         };
         let (hub, started) = tokio::join!(Hub::start(&settings), broker::first_taken(&self.topology, count));
-        let (hub, started) = (hub?, started?);
+        let hub = hub?;
+        let started = started.with_context(|| hub.log())?;
         hub.wait_for(figure, count).await?;
         let seconds = started.elapsed().as_secs_f64();
         let usage = hub.usage();
@@ -104,7 +105,9 @@ impl<'a> Queue<'a> {
             does,
             keystore,
         );
-        let started = broker::first_taken(&self.topology, count).await?;
+        let started = broker::first_taken(&self.topology, count)
+            .await
+            .with_context(|| consumer.log())?;
         let before = consumer.usage();
         tokio::task::block_in_place(|| consumer.wait());
         let seconds = started.elapsed().as_secs_f64();
