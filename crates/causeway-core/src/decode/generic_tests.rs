@@ -76,7 +76,7 @@ fn paths_win_over_guesses() {
     assert_eq!(who(&event), ["jane@example.org", "r1"]);
     assert_eq!(
         json!(event.fields),
-        json!({"City": "Bonn", "email": "jane@example.org"})
+        json!({"locality": "Bonn", "email": "jane@example.org"})
     );
     assert_eq!(event.at.to_string(), "2022-05-26T15:40:00Z");
     assert_eq!(event.kind, EventKind::ContactSync);
@@ -89,7 +89,7 @@ fn without_a_path_the_whole_record_becomes_fields() {
     let event = event(Paths::default(), value);
     assert_eq!(
         json!(event.fields),
-        json!({"city": "Bonn", "email": "jane@example.org", "list": ["a"]})
+        json!({"email": "jane@example.org", "list": ["a"], "locality": "Bonn"})
     );
 }
 

@@ -106,7 +106,7 @@ async fn a_form_that_php_builds_is_read_as_php_means_it() {
     let contact = &record["contact"];
     assert_eq!(contact["email"], "zoe+rivers@example.org", "{record}");
     assert_eq!(contact["firstName"], "Zoë & 'Söhne' 🌻 100%", "{record}");
-    assert_eq!(contact["Last Name"], "a=b;c+d", "{record}");
+    assert_eq!(contact["lastName"], "a=b;c+d", "{record}");
     assert!(
         contact["phone"]
             .as_str()
