@@ -126,7 +126,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Section> {
 fn tables() -> String {
     format!(
         "[source.proca]\nkind = \"listener\"\npreset = \"proca\"\ntoken = \"{TOKEN}\"\nnamespace = \"proca\"\n\
-         proca = {{ own_orgs = [{ORG}] }}\n{}",
+         proca = {{ own_orgs = [{ORG}], consent = \"single\" }}\n{}",
         hub::NULL
     )
 }
@@ -228,11 +228,13 @@ fn grow(store: &Path, from: i64, to: i64, state: &str) -> anyhow::Result<()> {
         ),
         [added],
     )?;
-    db.execute(
-        "INSERT INTO counter (name_id, what, value) SELECT id, ?2, ?1 FROM name WHERE kind = 'destination'
-         ON CONFLICT DO UPDATE SET value = value + excluded.value",
-        rusqlite::params![added, state],
-    )?;
+    for what in ["planned", state] {
+        db.execute(
+            "INSERT INTO counter (name_id, what, value) SELECT id, ?2, ?1 FROM name WHERE kind = 'destination'
+             ON CONFLICT DO UPDATE SET value = value + excluded.value",
+            rusqlite::params![added, what],
+        )?;
+    }
     db.execute_batch("COMMIT; PRAGMA wal_checkpoint(truncate); PRAGMA synchronous = full")?;
     Ok(())
 }
