@@ -141,7 +141,7 @@ impl Store for SqliteStore {
 
     async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError> {
         self.writer
-            .write(envelopes.len(), move |tx| accept::accept(tx, &envelopes))
+            .write_urgently(envelopes.len(), move |tx| accept::accept(tx, &envelopes))
             .await
     }
 

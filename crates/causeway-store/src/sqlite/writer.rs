@@ -2,6 +2,7 @@
 //! full durability, and only then answers: while one transaction syncs, the next batch gathers.
 
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     thread::JoinHandle,
 };
@@ -16,6 +17,10 @@ use super::{fault::Fault, state::State};
 const WAITING_COMMANDS: usize = 256;
 /// Rows in one transaction: enough to share a sync, few enough that nobody waits long for it.
 const ROWS_PER_TRANSACTION: usize = 4_000;
+/// The same for other commands while urgent ones wait.
+const ROWS_WHILE_URGENT: usize = 200;
+/// So many transactions of urgent commands for one of others, while both wait.
+const URGENT_TURNS: u32 = 8;
 
 pub(crate) struct Tx<'a> {
     pub connection: &'a Connection,
@@ -41,6 +46,7 @@ struct Ended {
 }
 
 struct Command {
+    is_urgent: bool,
     rows: usize,
     run: Run,
 }
@@ -68,6 +74,23 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
     {
+        self.enqueue(false, rows, work).await
+    }
+
+    /// The same before everything that is not urgent.
+    pub(crate) async fn write_urgently<T, F>(&self, rows: usize, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        self.enqueue(true, rows, work).await
+    }
+
+    async fn enqueue<T, F>(&self, is_urgent: bool, rows: usize, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    {
         let (sender, receiver) = oneshot::channel();
         let run = Run::InTransaction(Box::new(move |tx| {
             let result = match tx {
@@ -87,7 +110,7 @@ impl Writer {
                 }),
             }
         }));
-        self.send(Command { rows, run }).await?;
+        self.send(Command { is_urgent, rows, run }).await?;
         receiver.await.map_err(|_| stopped())?
     }
 
@@ -101,7 +124,12 @@ impl Writer {
         let run = Run::Alone(Box::new(move |connection| {
             drop(sender.send(work(connection).map_err(StoreError::from)));
         }));
-        self.send(Command { rows: 0, run }).await?;
+        self.send(Command {
+            is_urgent: false,
+            rows: 0,
+            run,
+        })
+        .await?;
         receiver.await.map_err(|_| stopped())?
     }
 
@@ -127,6 +155,90 @@ fn stopped() -> StoreError {
     StoreError::Failed("the writer has stopped".to_owned())
 }
 
+/// What the thread has taken from the channel and not yet run.
+#[derive(Default)]
+struct Pending {
+    /// Somebody outside waits for the answer: a broker or a caller.
+    urgent: VecDeque<Command>,
+    other: VecDeque<Command>,
+    /// Transactions of urgent commands since the last of others.
+    urgent_turns: u32,
+}
+
+/// What to run next.
+enum Turn {
+    Transaction(Vec<Work>),
+    Alone(Box<dyn FnOnce(&Connection) + Send>),
+}
+
+impl Pending {
+    /// Takes what waits, without growing past a channel's worth; waits if there is nothing at all. False at the end.
+    fn gather(&mut self, commands: &mut mpsc::Receiver<Command>) -> bool {
+        if self.urgent.is_empty() && self.other.is_empty() {
+            match commands.blocking_recv() {
+                Some(command) => self.take(command),
+                None => return false,
+            }
+        }
+        while self.urgent.len() + self.other.len() < WAITING_COMMANDS
+            && let Ok(command) = commands.try_recv()
+        {
+            self.take(command);
+        }
+        true
+    }
+
+    fn take(&mut self, command: Command) {
+        if command.is_urgent {
+            &mut self.urgent
+        } else {
+            &mut self.other
+        }
+        .push_back(command);
+    }
+
+    /// Urgent commands go first, in transactions of their own, so that nobody outside waits for processing; every so
+    /// often the others have their turn, so that processing goes on under any load.
+    fn next(&mut self) -> Turn {
+        let others_turn =
+            self.urgent.is_empty() || (self.urgent_turns >= URGENT_TURNS && !self.other.is_empty());
+        let most = if self.urgent.is_empty() {
+            ROWS_PER_TRANSACTION
+        } else {
+            ROWS_WHILE_URGENT
+        };
+        if others_turn {
+            self.urgent_turns = 0;
+            transaction_of(&mut self.other, most)
+        } else {
+            self.urgent_turns += 1;
+            transaction_of(&mut self.urgent, ROWS_PER_TRANSACTION)
+        }
+    }
+}
+
+/// The first command and those behind it, up to about `most` rows, or up to one that runs alone.
+fn transaction_of(commands: &mut VecDeque<Command>, most: usize) -> Turn {
+    let mut batch = Vec::new();
+    let mut rows = 0;
+    while rows < most
+        && let Some(command) = commands.pop_front()
+    {
+        match command.run {
+            Run::InTransaction(work) => {
+                rows += command.rows;
+                batch.push(work);
+            }
+            Run::Alone(run) if batch.is_empty() => return Turn::Alone(run),
+            Run::Alone(_) => {
+                commands.push_front(command);
+                break;
+            }
+        }
+    }
+    Turn::Transaction(batch)
+}
+
 struct Loop {
     connection: Connection,
     state: State,
@@ -141,35 +253,13 @@ impl Loop {
     }
 
     fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        let mut next = commands.blocking_recv();
-        while let Some(first) = next.take() {
-            match first.run {
-                Run::Alone(run) => {
+        let mut pending = Pending::default();
+        while pending.gather(&mut commands) {
+            match pending.next() {
+                Turn::Transaction(batch) => self.transaction(batch),
+                Turn::Alone(run) => {
                     if catch_unwind(AssertUnwindSafe(|| run(&self.connection))).is_err() {
                         tracing::error!("A command of the store panicked.");
-                    }
-                    next = commands.blocking_recv();
-                }
-                Run::InTransaction(run) => {
-                    let mut batch = vec![run];
-                    let mut rows = first.rows;
-                    while rows < ROWS_PER_TRANSACTION
-                        && let Ok(command) = commands.try_recv()
-                    {
-                        match command.run {
-                            Run::InTransaction(run) => {
-                                rows += command.rows;
-                                batch.push(run);
-                            }
-                            Run::Alone(_) => {
-                                next = Some(command);
-                                break;
-                            }
-                        }
-                    }
-                    self.transaction(batch);
-                    if next.is_none() {
-                        next = commands.blocking_recv();
                     }
                 }
             }

@@ -147,7 +147,15 @@ async fn run(number: u64, fail: Fail) -> Ran {
         tick.tick().await;
     }
     stop.cancel();
-    running.await.expect("the engine ends well");
+    // Time goes on while it stops: an attempt whose record failed is written again a second later.
+    tokio::pin!(running);
+    let ended = loop {
+        tokio::select! {
+            ended = &mut running => break ended,
+            _ = tick.tick() => clock.advance(Duration::from_secs(1)),
+        }
+    };
+    ended.expect("the engine ends well");
 
     let mut traces = Vec::new();
     for id in 1..=i64::try_from(MESSAGES.len()).expect("a few") {

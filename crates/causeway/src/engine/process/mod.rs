@@ -25,8 +25,8 @@ use tracing::Instrument;
 
 use super::Engine;
 
-/// Rows per transaction: large enough that the sync does not count, small enough to plan in some 20 ms.
-const BATCH: u32 = 500;
+/// Rows per transaction: large enough that the sync does not count, small enough to plan in some 10 ms.
+const BATCH: u32 = 200;
 /// How often it looks without being woken.
 const POLL: Duration = Duration::from_secs(1);
 /// After so many full batches it starts over at the oldest row, so that replayed ones need not wait for the backlog to end.
