@@ -80,6 +80,21 @@ pub fn normal_email(text: &str) -> Option<String> {
     (!bad).then(|| text.to_lowercase())
 }
 
+/// A tag is a field of its own, true or false, so that putting it on and taking it off follow the rule of all fields: the
+/// newest word counts.
+pub const TAG: &str = "tag:";
+/// The same for a list that the contact is on.
+pub const LIST: &str = "list:";
+/// The numbers that a platform gave the list fields, by their label: a field for each source.
+pub const LIST_FIELD_IDS: &str = "list_field_ids:";
+
+/// Whether a field is ours, for something that has a place of its own in a record: a tag, a list, the platform's numbers.
+pub fn is_internal(field: &str) -> bool {
+    [TAG, LIST, LIST_FIELD_IDS]
+        .iter()
+        .any(|prefix| field.starts_with(prefix))
+}
+
 /// A value and the moment that it dates from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Field {
@@ -159,6 +174,24 @@ impl Contact {
             changed |= self.consent.entry(purpose).or_default().join(&consent);
         }
         changed
+    }
+
+    /// The tags that the contact has.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        self.members(TAG)
+    }
+
+    /// The lists that the contact is on.
+    pub fn lists(&self) -> impl Iterator<Item = &str> {
+        self.members(LIST)
+    }
+
+    fn members<'a>(&'a self, prefix: &'static str) -> impl Iterator<Item = &'a str> {
+        self.fields
+            .range(prefix.to_owned()..)
+            .take_while(move |(name, _)| name.starts_with(prefix))
+            .filter(|(_, field)| field.value == Value::Bool(true))
+            .filter_map(move |(name, _)| name.strip_prefix(prefix))
     }
 
     /// The value of a text field.

@@ -1,8 +1,9 @@
 //! The seam to where records go.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use crate::delivery::Delivery;
 
@@ -65,6 +66,8 @@ pub struct Ending {
     /// The start of the answer, for a person to read: at most [`Ending::EXCERPT_BYTES`]. May hold personal data:
     /// it is stored under the contact's retention and never logged.
     pub excerpt: Option<String>,
+    /// What the answer says of the contact, to be written back: field → value, already of the field's type.
+    pub writes: BTreeMap<String, Value>,
 }
 
 impl Ending {
@@ -77,6 +80,7 @@ impl From<Outcome> for Ending {
             outcome,
             status: None,
             excerpt: None,
+            writes: BTreeMap::new(),
         }
     }
 }

@@ -64,6 +64,12 @@ pub enum EventKind {
     ContactSync,
     /// A campaign's data changed.
     CampaignUpdated,
+    /// What a contact did with a mail or a page, a tag, a score, a consent: told to `POST /v1/events`.
+    Engagement,
+    /// A destination answered with values for the contact.
+    Response,
+    /// The time of an automation came.
+    Schedule,
 }
 
 impl EventKind {
@@ -73,6 +79,9 @@ impl EventKind {
             Self::EmailStatus => "email_status",
             Self::ContactSync => "contact_sync",
             Self::CampaignUpdated => "campaign_updated",
+            Self::Engagement => "engagement",
+            Self::Response => "response",
+            Self::Schedule => "schedule",
         }
     }
 }
@@ -97,6 +106,12 @@ pub struct Event {
     pub page: Option<Page>,
     pub consent: Vec<ConsentFact>,
     pub engagements: Vec<Engagement>,
+    /// The destination that said so, for [`EventKind::Response`]: it is not told again what it told us.
+    pub origin: Option<Name>,
+    /// The automation whose time came, for [`EventKind::Schedule`].
+    pub automation: Option<Name>,
+    /// The hubs that this came through, the first one first. With our own among them it is an echo.
+    pub via: Vec<String>,
     pub testing: bool,
     /// Whether deliveries may follow. False for what only changes our knowledge (Proca's confirm stages).
     pub deliver: bool,
@@ -118,6 +133,9 @@ impl Event {
             page: None,
             consent: Vec::new(),
             engagements: Vec::new(),
+            origin: None,
+            automation: None,
+            via: Vec::new(),
             testing: false,
             deliver: true,
             notes: Vec::new(),
@@ -220,6 +238,8 @@ pub enum EngagementKind {
     Goal,
     Popup,
     LeadScore,
+    /// An event of the sender's own making, by its name.
+    Custom,
 }
 
 impl EngagementKind {
@@ -232,6 +252,7 @@ impl EngagementKind {
             Self::Goal => "goal",
             Self::Popup => "popup",
             Self::LeadScore => "lead_score",
+            Self::Custom => "custom",
         }
     }
 }

@@ -120,6 +120,7 @@ fn delivery_kind(event: &Event, known: &Known<'_>, changed: bool) -> Option<Kind
         EventKind::Action if !known.action_is_known => Some(Kind::Record),
         EventKind::Action | EventKind::EmailStatus => changed.then_some(Kind::Contact),
         EventKind::ContactSync => Some(Kind::Record),
+        EventKind::Engagement | EventKind::Response | EventKind::Schedule => changed.then_some(Kind::Contact),
         EventKind::CampaignUpdated => None,
     }
 }

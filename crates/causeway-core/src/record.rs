@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     consent::Standing,
-    contact::{Contact, Identity},
+    contact::{Contact, Identity, is_internal},
     delivery::Kind,
-    event::{Action, Campaign, Page},
+    event::{Action, Campaign, Engagement, Page},
     id::{InboxId, Name},
 };
 
@@ -31,6 +31,13 @@ pub struct Record {
     pub page: Option<Page>,
     /// Purpose → standing.
     pub standing: BTreeMap<String, Standing>,
+    /// What the contact did with mails and pages, oldest first; only where the destination asks for it
+    /// ([`crate::rules::DestinationRule::history`]), else empty.
+    pub engagements: Vec<Engagement>,
+    /// What the configuration and the campaign say for this destination: list, tag and form numbers and the like.
+    pub settings: Map<String, Value>,
+    /// The hubs that this came through, the first one first.
+    pub via: Vec<String>,
 }
 
 impl Record {
@@ -55,8 +62,17 @@ impl Record {
             .contact
             .fields
             .iter()
+            .filter(|(name, _)| !is_internal(name))
             .map(|(name, field)| (name.clone(), field.value.clone()))
             .collect();
+        for (name, members) in [
+            ("tags", self.contact.tags().collect::<Vec<_>>()),
+            ("lists", self.contact.lists().collect()),
+        ] {
+            if !members.is_empty() {
+                contact.insert(name.to_owned(), members.into());
+            }
+        }
         if let Some(email) = self.email() {
             contact.insert("email".to_owned(), email.into());
         }

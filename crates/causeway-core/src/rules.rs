@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use crate::{
     consent::{EMAIL, Policy},
     delivery::Kind,
-    event::Event,
+    event::{Campaign, Event},
     id::Name,
 };
 
@@ -45,6 +47,38 @@ pub struct DestinationRule {
     /// Of several waiting deliveries of one contact only the newest is sent: for destinations that keep contacts, not actions.
     pub coalesce: bool,
     pub filter: Filter,
+    /// Its records carry the contact's engagements.
+    pub history: bool,
+    pub settings: Settings,
+}
+
+/// Values for a destination's mapping that differ between campaigns: list, tag and form numbers and the like.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings {
+    pub defaults: Map<String, Value>,
+    /// Campaign name → what differs.
+    pub campaigns: BTreeMap<String, Map<String, Value>>,
+}
+
+impl Settings {
+    /// For an event of this campaign. What the configuration says for the campaign beats what the campaign says of itself
+    /// (`component.sync` in its config), and that beats the defaults.
+    pub fn for_campaign(&self, campaign: Option<&Campaign>) -> Map<String, Value> {
+        let mut settings = self.defaults.clone();
+        let Some(campaign) = campaign else {
+            return settings;
+        };
+        let own = campaign
+            .config
+            .as_ref()
+            .and_then(|config| config.pointer("/component/sync"))
+            .and_then(Value::as_object);
+        let configured = self.campaigns.get(&campaign.name);
+        for (name, value) in own.into_iter().chain(configured).flatten() {
+            settings.insert(name.clone(), value.clone());
+        }
+        settings
+    }
 }
 
 /// Which events are routed to a destination; `None` = all.
@@ -69,6 +103,8 @@ impl DestinationRule {
             escape_after: 5,
             coalesce: false,
             filter: Filter::default(),
+            history: false,
+            settings: Settings::default(),
         }
     }
 }

@@ -170,6 +170,7 @@ mod own {
             status: None,
             excerpt: None,
             remote_id: None,
+            writes: std::collections::BTreeMap::new(),
             next: causeway_core::delivery::Next::Delivered,
         }]);
         let right = store.accept(vec![envelope(SOURCE, "2", at(2))]);

@@ -291,6 +291,9 @@ fn record(number: i64, at: Timestamp) -> Record {
             json!({ "external_id": "9", "name": "rivers/hu", "locale": "hu" }),
         )),
         standing: BTreeMap::from([("email".to_owned(), Standing::Unknown)]),
+        engagements: Vec::new(),
+        settings: serde_json::Map::new(),
+        via: Vec::new(),
     }
 }
 

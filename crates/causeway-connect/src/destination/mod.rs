@@ -30,7 +30,7 @@ pub struct Kind {
     /// Deliveries per call of `deliver` unless the configuration says otherwise.
     pub batch: u32,
     /// Reads the kind's own keys without any I/O: what `config check` does.
-    pub parse: fn(&toml::Table) -> Result<(), ConfigError>,
+    pub parse: fn(&toml::Table) -> Result<Needs, ConfigError>,
     /// Makes the destination. Opens no connection; reads secrets.
     pub connect: Connect,
     /// The exact requests (or rows, or lines) that `deliver` would send, as text with secrets masked. Has no
@@ -38,6 +38,15 @@ pub struct Kind {
     pub preview: Preview,
     /// Makes what is missing over there (`causeway destination create NAME`); `None` where nothing can be made.
     pub create: Option<Create>,
+}
+
+/// What a destination's own keys turned out to mean for the rest of the program.
+#[derive(Debug, Default)]
+pub struct Needs {
+    /// Its records have to carry the contact's engagements ([`causeway_core::rules::DestinationRule::history`]).
+    pub history: bool,
+    /// What is legal and probably not meant, for `config check`.
+    pub warnings: Vec<String>,
 }
 
 /// How a kind makes what it delivers into. Only adds: never alters or removes anything.

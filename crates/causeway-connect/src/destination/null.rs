@@ -8,7 +8,7 @@ use causeway_core::{
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
-use super::Kind;
+use super::{Kind, Needs};
 use crate::config::{ConfigError, Context, read};
 
 pub const KIND: Kind = Kind {
@@ -18,7 +18,7 @@ pub const KIND: Kind = Kind {
     schema: || schema_for!(Config),
     concurrency: 1,
     batch: 500,
-    parse: |table| read::<Config>(table).map(|_| ()),
+    parse: |table| read::<Config>(table).map(|_| Needs::default()),
     connect: |_: &Context, table| {
         read::<Config>(table)?;
         Ok(Box::new(Null))

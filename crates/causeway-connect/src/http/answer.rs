@@ -80,9 +80,9 @@ impl Answer {
     /// An outcome that the destination found out itself, with status and excerpt.
     pub fn ending_as(&self, outcome: Outcome) -> Ending {
         Ending {
-            outcome,
             status: Some(self.status),
             excerpt: self.excerpt(),
+            ..outcome.into()
         }
     }
 }

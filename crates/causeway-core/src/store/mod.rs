@@ -3,11 +3,12 @@
 
 mod views;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use views::*;
 
@@ -112,6 +113,9 @@ pub struct Attempt {
     pub status: Option<u16>,
     pub excerpt: Option<String>,
     pub remote_id: Option<String>,
+    /// What the answer says of the contact. It becomes an inbox row of its own, so that it is processed, explained and
+    /// kept like everything else that tells of a person.
+    pub writes: BTreeMap<String, Value>,
     pub next: Next,
 }
 

@@ -184,7 +184,7 @@ fn claim_one(
             due = read_due(tx, id)?;
         }
     }
-    let read = record(tx, &due);
+    let read = record(tx, &due, rule);
     let Some((record, message_key)) = or_bury(tx, id, read, claim.now)? else {
         return Ok(());
     };
@@ -252,7 +252,7 @@ fn newest_of_run(
 }
 
 /// The record as it is known now, and the key of its message.
-fn record(tx: &mut Tx<'_>, due: &Due) -> Result<(Record, [u8; 16]), Fault> {
+fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record, [u8; 16]), Fault> {
     type Found = (
         i64,
         String,
@@ -313,6 +313,12 @@ fn record(tx: &mut Tx<'_>, due: &Due) -> Result<(Record, [u8; 16]), Fault> {
         contact,
         identities,
         action,
+        settings: rule.settings.for_campaign(campaign.as_ref()),
+        engagements: match due.contact {
+            Some(id) if rule.history => super::person::engagements(tx.connection, id)?,
+            _ => Vec::new(),
+        },
+        via: Vec::new(),
         campaign,
         page,
     };
@@ -322,7 +328,14 @@ fn record(tx: &mut Tx<'_>, due: &Due) -> Result<(Record, [u8; 16]), Fault> {
 /// A delivery as it would be handed out now, whatever its state; takes no lease. For a rehearsal.
 pub(crate) fn peek(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delivery, Fault> {
     let due = read_due(tx, id)?;
-    let (record, message_key) = record(tx, &due)?;
+    let rule = tx
+        .state
+        .rules
+        .destinations
+        .get(destination)
+        .cloned()
+        .unwrap_or_else(|| DestinationRule::new(destination).into());
+    let (record, message_key) = record(tx, &due, &rule)?;
     let kind = due.kind.as_str();
     Ok(Delivery {
         id: DeliveryId(id),

@@ -80,7 +80,8 @@ fn actions(connection: &Connection, id: i64) -> Result<Vec<causeway_core::event:
     docs.iter().map(|doc| from_json(doc)).collect()
 }
 
-fn engagements(connection: &Connection, id: i64) -> Result<Vec<Engagement>, Fault> {
+/// Oldest first.
+pub(crate) fn engagements(connection: &Connection, id: i64) -> Result<Vec<Engagement>, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT kind, key, at, name, raw_at, count, score FROM engagement WHERE contact_id = ?1
          ORDER BY at, kind, key",

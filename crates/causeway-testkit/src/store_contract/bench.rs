@@ -1,6 +1,6 @@
 //! A store with a few verbs on top, so that a case reads as what it proves.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
 use causeway_core::{
     clock::Timestamp,
@@ -218,6 +218,7 @@ pub fn attempt(delivery: &Delivery, next: Next, started_at: Timestamp) -> Attemp
         status: Some(200),
         excerpt: Some("an answer".to_owned()),
         remote_id: (next == Next::Delivered).then(|| "remote-1".to_owned()),
+        writes: BTreeMap::new(),
         next,
     }
 }

@@ -1,15 +1,18 @@
 //! The keys that every source and every destination has.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use causeway_connect::{
     config::{ConfigError, read},
-    destination::{self, Kind},
+    destination::{self, Kind, Needs},
 };
 use causeway_core::{
     consent::{EMAIL, Policy},
     retry::RetryPolicy,
-    rules::{DEFAULT_WORKSPACE, DestinationRule, Filter, SourceRule},
+    rules::{DEFAULT_WORKSPACE, DestinationRule, Filter, Settings, SourceRule},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,6 +36,8 @@ pub struct DestinationConfig {
     pub kind: &'static Kind,
     /// The kind's own keys.
     pub table: toml::Table,
+    /// What `config check` says of them.
+    pub warnings: Vec<String>,
 }
 
 impl std::fmt::Debug for DestinationConfig {
@@ -78,6 +83,14 @@ pub struct Common {
     /// Of several waiting deliveries of one contact send only the newest: for destinations that keep contacts, not actions.
     #[serde(default)]
     pub coalesce: bool,
+    /// Values for the mapping (`settings.NAME`), the same for all campaigns.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub settings: toml::Table,
+    /// Campaign name → what of `settings` differs for it.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, BTreeMap<String, serde_json::Value>>")]
+    pub campaign_settings: BTreeMap<String, toml::Table>,
     /// Calls at once.
     pub concurrency: Option<u32>,
     /// Deliveries in one call.
@@ -158,7 +171,7 @@ pub(super) fn destination(name: &str, mut own: toml::Table) -> Result<Destinatio
         return Err(vec![error.hint(format!("one of {}", kinds.join(", ")))]);
     };
     let mut errors = Vec::new();
-    if let Err(mut error) = (kind.parse)(&own) {
+    let needs = (kind.parse)(&own).unwrap_or_else(|mut error| {
         if error.message.starts_with("unknown field") && !error.key.contains('.') && error.hint.is_none() {
             error = error.hint(format!(
                 "besides, every destination has: {}",
@@ -166,13 +179,15 @@ pub(super) fn destination(name: &str, mut own: toml::Table) -> Result<Destinatio
             ));
         }
         errors.push(error);
-    }
+        Needs::default()
+    });
     match pace(&common, kind) {
         Ok(pace) if errors.is_empty() => Ok(DestinationConfig {
-            rule: rule(name, common),
+            rule: rule(name, common, needs.history),
             pace,
             kind,
             table: own,
+            warnings: needs.warnings,
         }),
         Ok(_) => Err(errors),
         Err(error) => {
@@ -182,7 +197,7 @@ pub(super) fn destination(name: &str, mut own: toml::Table) -> Result<Destinatio
     }
 }
 
-fn rule(name: &str, common: Common) -> DestinationRule {
+fn rule(name: &str, common: Common, history: bool) -> DestinationRule {
     DestinationRule {
         name: name.into(),
         workspace: common.workspace.into(),
@@ -197,6 +212,35 @@ fn rule(name: &str, common: Common) -> DestinationRule {
             campaigns: common.campaigns,
             action_types: common.action_types,
         },
+        history,
+        settings: Settings {
+            defaults: values(common.settings),
+            campaigns: common
+                .campaign_settings
+                .into_iter()
+                .map(|(campaign, table)| (campaign, values(table)))
+                .collect(),
+        },
+    }
+}
+
+/// TOML's dates become texts.
+fn values(table: toml::Table) -> serde_json::Map<String, serde_json::Value> {
+    table
+        .into_iter()
+        .map(|(name, value)| (name, json(value)))
+        .collect()
+}
+
+fn json(value: toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Boolean(flag) => flag.into(),
+        toml::Value::Datetime(at) => at.to_string().into(),
+        toml::Value::Array(items) => items.into_iter().map(json).collect(),
+        toml::Value::Table(table) => values(table).into(),
     }
 }
 

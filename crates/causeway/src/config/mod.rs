@@ -352,6 +352,8 @@ pub fn warnings(config: &Config) -> Vec<String> {
                 ));
             }
         }
+        let told = destination.warnings.iter();
+        warnings.extend(told.map(|warning| format!("[destination.{name}]: {warning}")));
         plain_secrets(&format!("destination.{name}"), &destination.table, &mut warnings);
     }
     warnings

@@ -20,7 +20,7 @@ use self::{
     book::{Book, Fault},
     layout::{Format, Layout, Row},
 };
-use super::{Kind, fields::Fields};
+use super::{Kind, Needs, fields::Fields};
 use crate::config::{ConfigError, read};
 
 mod book;
@@ -37,7 +37,7 @@ pub const KIND: Kind = Kind {
     schema: || schema_for!(Config),
     concurrency: 1,
     batch: 500,
-    parse: |table| Plan::new(&read(table)?, Path::new("")).map(|_| ()),
+    parse: |table| Plan::new(&read(table)?, Path::new("")).map(|_| Needs::default()),
     connect: |context, table| {
         Ok(Box::new(FileDestination {
             plan: Arc::new(Plan::new(&read(table)?, &context.dir)?),

@@ -45,14 +45,13 @@ impl Trouble {
             },
         };
         Ending {
-            outcome,
-            status: None,
             excerpt: match self {
                 Self::Row { said: Some(said), .. } => said
                     .get(..said.floor_char_boundary(Ending::EXCERPT_BYTES))
                     .map(str::to_owned),
                 _ => None,
             },
+            ..outcome.into()
         }
     }
 

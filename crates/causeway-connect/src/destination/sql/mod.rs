@@ -5,7 +5,7 @@
 
 use schemars::schema_for;
 
-use super::{Create, Kind};
+use super::{Create, Kind, Needs};
 
 mod coerce;
 mod config;
@@ -29,7 +29,7 @@ pub const KIND: Kind = Kind {
     schema: || schema_for!(config::Config),
     concurrency: 4,
     batch: 500,
-    parse: |table| config::parse(table).map(|_| ()),
+    parse: |table| config::parse(table).map(|_| Needs::default()),
     connect: |context, table| {
         let settings = config::settings(context, table)?;
         Ok(Box::new(deliver::Sql::new(context.name.clone(), settings)))

@@ -15,7 +15,7 @@ use schemars::schema_for;
 use serde_json::Value;
 
 use self::plan::{Config, Plan};
-use super::Kind;
+use super::{Kind, Needs};
 use crate::http::{Answer, Client};
 
 mod body;
@@ -30,7 +30,7 @@ pub const KIND: Kind = Kind {
     schema: || schema_for!(Config),
     concurrency: 64,
     batch: 1,
-    parse: |table| Plan::parse(table).map(|_| ()),
+    parse: |table| Plan::parse(table).map(|_| Needs::default()),
     connect: |context, table| {
         let plan = Plan::read(&context.dir, table)?;
         Ok(Box::new(Webhook {

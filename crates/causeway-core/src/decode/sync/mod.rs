@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     consent::{ConsentFact, EMAIL, What},
-    contact::{Identity, normal_email},
+    contact::{Identity, LIST_FIELD_IDS, normal_email},
     envelope::{Envelope, MessageKey, digest},
     event::{DeadCode, Decode, Decoded, Event, EventKind},
     id::Name,
@@ -269,6 +269,6 @@ fn set_fields(event: &mut Event, payload: SyncPayload, notes: &mut Vec<String>) 
     }
     if !ids.is_empty() {
         // The ids are what the platform's API wants back when a field is written.
-        fields.insert(format!("list_field_ids:{}", event.namespace), json!(ids));
+        fields.insert(format!("{LIST_FIELD_IDS}{}", event.namespace), json!(ids));
     }
 }

@@ -156,6 +156,7 @@ fn attempt(delivery: &Delivery, ending: Ending, next: Next, started_at: Timestam
         status: ending.status,
         excerpt: ending.excerpt,
         remote_id,
+        writes: ending.writes,
         next,
     }
 }

@@ -100,6 +100,9 @@ pub(super) fn signed(number: usize, fields: &Value) -> Delivery {
             }),
             page: None,
             standing: [("email".to_owned(), Standing::OptedIn { since: signed_at })].into(),
+            engagements: Vec::new(),
+            settings: serde_json::Map::new(),
+            via: Vec::new(),
         },
     }
 }
