@@ -118,9 +118,12 @@ fn merged(contacts: &[Contact]) -> (Contact, bool) {
 fn delivery_kind(event: &Event, known: &Known<'_>, changed: bool) -> Option<Kind> {
     match event.kind {
         EventKind::Action if !known.action_is_known => Some(Kind::Record),
-        EventKind::Action | EventKind::EmailStatus => changed.then_some(Kind::Contact),
         EventKind::ContactSync => Some(Kind::Record),
-        EventKind::Engagement | EventKind::Response | EventKind::Schedule => changed.then_some(Kind::Contact),
+        EventKind::Action
+        | EventKind::EmailStatus
+        | EventKind::Engagement
+        | EventKind::Response
+        | EventKind::Schedule => changed.then_some(Kind::Contact),
         EventKind::CampaignUpdated => None,
     }
 }

@@ -31,6 +31,10 @@ pub struct SourceRule {
     pub namespace: Name,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the configuration, true or false there, too"
+)]
 #[derive(Debug, Clone)]
 pub struct DestinationRule {
     pub name: Name,
