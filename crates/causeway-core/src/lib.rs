@@ -18,6 +18,7 @@ pub mod event;
 pub mod form;
 pub mod id;
 pub mod keystore;
+pub mod mapping;
 pub mod plan;
 pub mod record;
 pub mod retry;

@@ -9,7 +9,7 @@ use crate::{
     consent::Standing,
     contact::{Contact, Identity, is_internal},
     delivery::Kind,
-    event::{Action, Campaign, Engagement, Page},
+    event::{Action, Campaign, Engagement, Organisation, Page},
     id::{InboxId, Name},
 };
 
@@ -58,6 +58,22 @@ impl Record {
     /// The stable JSON shape that destinations get when they map nothing. Keys without a value are absent
     /// except the top-level ones, which are null.
     pub fn to_json(&self) -> Value {
+        json!({
+            "type": self.kind.as_str(),
+            "event": self.event,
+            "at": self.event_at.to_string(),
+            "workspace": &*self.workspace,
+            "source": &*self.source,
+            "reference": self.inbox_id.to_string(),
+            "contact": self.contact_json(),
+            "consent": self.consent_json(),
+            "action": self.action_json(),
+            "campaign": self.campaign_json(),
+            "page": self.page_json(),
+        })
+    }
+
+    pub(crate) fn contact_json(&self) -> Map<String, Value> {
         let mut contact: Map<String, Value> = self
             .contact
             .fields
@@ -90,34 +106,40 @@ impl Record {
                 }
             }
         }
-        let consent: Map<String, Value> = self
-            .standing
-            .iter()
-            .map(|(purpose, standing)| {
-                let mut entry = json!({ "state": standing.as_str(), "subscribed": standing.is_subscribed() });
-                if let (Some(since), Some(entry)) = (standing.since(), entry.as_object_mut()) {
-                    entry.insert("since".to_owned(), since.to_string().into());
-                    if let Standing::Suppressed { why, .. } = standing {
-                        entry.insert("why".to_owned(), why.as_str().into());
-                    }
-                }
-                (purpose.clone(), entry)
-            })
-            .collect();
-        json!({
-            "type": self.kind.as_str(),
-            "event": self.event,
-            "at": self.event_at.to_string(),
-            "workspace": &*self.workspace,
-            "source": &*self.source,
-            "reference": self.inbox_id.to_string(),
-            "contact": contact,
-            "consent": consent,
-            "action": self.action.as_ref().map(action_json),
-            "campaign": self.campaign.as_ref().map(campaign_json),
-            "page": self.page.as_ref().map(page_json),
-        })
+        contact
     }
+
+    pub(crate) fn consent_json(&self) -> Map<String, Value> {
+        self.standing
+            .iter()
+            .map(|(purpose, standing)| (purpose.clone(), standing_json(*standing)))
+            .collect()
+    }
+
+    pub(crate) fn action_json(&self) -> Option<Value> {
+        self.action.as_ref().map(action_json)
+    }
+
+    pub(crate) fn campaign_json(&self) -> Option<Value> {
+        self.campaign.as_ref().map(campaign_json)
+    }
+
+    pub(crate) fn page_json(&self) -> Option<Value> {
+        self.page.as_ref().map(page_json)
+    }
+}
+
+pub(crate) fn standing_json(standing: Standing) -> Value {
+    let mut entry = json!({ "state": standing.as_str(), "subscribed": standing.is_subscribed() });
+    put(
+        &mut entry,
+        "since",
+        standing.since().map(|since| since.to_string().into()),
+    );
+    if let Standing::Suppressed { why, .. } = standing {
+        put(&mut entry, "why", Some(why.as_str().into()));
+    }
+    entry
 }
 
 fn action_json(action: &Action) -> Value {
@@ -145,12 +167,14 @@ fn page_json(page: &Page) -> Value {
     let mut out = json!({ "id": page.external_id });
     put(&mut out, "name", page.name.clone().map(Value::from));
     put(&mut out, "locale", page.locale.clone().map(Value::from));
-    if let Some(org) = &page.org {
-        let mut organisation = json!({ "id": org.external_id });
-        put(&mut organisation, "name", org.name.clone().map(Value::from));
-        put(&mut organisation, "title", org.title.clone().map(Value::from));
-        put(&mut out, "organisation", Some(organisation));
-    }
+    put(&mut out, "organisation", page.org.as_ref().map(organisation_json));
+    out
+}
+
+pub(crate) fn organisation_json(org: &Organisation) -> Value {
+    let mut out = json!({ "id": org.external_id });
+    put(&mut out, "name", org.name.clone().map(Value::from));
+    put(&mut out, "title", org.title.clone().map(Value::from));
     out
 }
 

@@ -19,16 +19,18 @@ const ARROWS: [(&str, &[&str], &[&str]); 5] = [
 ];
 
 /// All that the rules may use. None of these opens a file or a socket; a new one is a topic of its own.
-const CORE_USES: [&str; 11] = [
+const CORE_USES: [&str; 13] = [
     "async-trait",
     "bytes",
     "crypto_box",
     "data-encoding",
     "jiff",
+    "md-5",
     "minijinja",
     "serde",
     "serde_json",
     "sha2",
+    "strsim",
     "thiserror",
     "tokio-util",
 ];

@@ -1,0 +1,244 @@
+//! What can be said of an expression's text before it is evaluated: which names it uses, and what it must not use.
+
+use std::{collections::HashSet, ops::Range};
+
+use super::{
+    MappingError,
+    filters::{FILTERS, FUNCTIONS, TESTS},
+    lexer::{Spanned, Token, words},
+    lookup::Tables,
+    names::Path,
+    nearest::did_you_mean,
+    simple::is_reserved,
+};
+
+/// The statements that a template may have. Others would let its size grow without bound, or are of no use here.
+const STATEMENTS: [&str; 7] = ["if", "elif", "else", "endif", "for", "endfor", "raw"];
+
+/// The expressions of a template, each with where it starts.
+pub(super) fn parts(text: &str) -> Result<Vec<Vec<Spanned<'_>>>, MappingError> {
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while let Some(open) = text
+        .get(at..)
+        .and_then(|rest| rest.find('{'))
+        .map(|open| at + open)
+    {
+        let rest = text.get(open..).unwrap_or_default();
+        at = open + 1;
+        if rest.starts_with("{#") {
+            at = rest.find("#}").map_or(text.len(), |end| open + end + 2);
+        } else if rest.starts_with("{{") {
+            let (found, end) = words(text, skip_sign(text, open + 2), &["}}", "-}}", "+}}"]);
+            parts.push(found);
+            at = end;
+        } else if rest.starts_with("{%") {
+            let (found, end) = words(text, skip_sign(text, open + 2), &["%}", "-%}", "+%}"]);
+            at = end;
+            if statement(text, &found)? {
+                at = skip_raw(text, end);
+            }
+            parts.push(found);
+        }
+    }
+    Ok(parts)
+}
+
+/// Whitespace control right behind a bracket is no part of the expression.
+fn skip_sign(text: &str, at: usize) -> usize {
+    at + usize::from(text.get(at..).is_some_and(|rest| rest.starts_with(['-', '+'])))
+}
+
+/// Refuses the statements that are not for mappings; tells whether it is `raw`.
+fn statement(text: &str, found: &[Spanned<'_>]) -> Result<bool, MappingError> {
+    match found.first() {
+        Some(Spanned {
+            token: Token::Word(word),
+            from,
+            ..
+        }) => {
+            if !STATEMENTS.contains(word) {
+                let hint = "a template of a mapping has if, elif, else, for and raw";
+                return Err(MappingError::new(format!("`{word}` is no statement here"))
+                    .hint(hint)
+                    .at(text, *from));
+            }
+            Ok(*word == "raw")
+        }
+        _ => Ok(false),
+    }
+}
+
+fn skip_raw(text: &str, from: usize) -> usize {
+    let mut at = from;
+    while let Some(open) = text.get(at..).and_then(|rest| rest.find("{%")) {
+        let inside = skip_sign(text, at + open + 2);
+        let (found, end) = words(text, inside, &["%}", "-%}", "+%}"]);
+        at = end.max(at + open + 2);
+        if matches!(found.first(), Some(word) if word.token == Token::Word("endraw")) {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// Looks through the words of one expression; adds the paths that it names.
+pub(super) fn look<'t>(
+    text: &'t str,
+    all: &[Spanned<'t>],
+    undeclared: &HashSet<String>,
+    tables: &Tables,
+    paths: &mut Vec<Path>,
+) -> Result<(), MappingError> {
+    let at = |index: usize| all.get(index).map(|word| word.token);
+    for (index, word) in all.iter().enumerate() {
+        let before = index.checked_sub(1).and_then(at);
+        let fail = |error: MappingError| Err(error.at(text, word.from));
+        match word.token {
+            Token::Sign("~") => {
+                let hint = "write a template, as in \"{{ contact.firstName }} {{ contact.lastName }}\"";
+                return fail(MappingError::new("`~` would write `none` for what is missing").hint(hint));
+            }
+            Token::Word(name) if before == Some(Token::Sign("|")) => {
+                known("filter", name, &FILTERS).or_else(fail)?;
+                if name == "lookup" {
+                    table(at(index + 1), at(index + 2), tables).or_else(fail)?;
+                }
+            }
+            Token::Word(name) if is_test(all, index) => known("test", name, &TESTS).or_else(fail)?,
+            Token::Word(_) if before == Some(Token::Sign(".")) && at(index + 1) == Some(Token::Sign("(")) => {
+                let hint = "use a filter: `contact.email | upper`";
+                return fail(MappingError::new("values have no methods").hint(hint));
+            }
+            Token::Word(_) if before == Some(Token::Sign(".")) => {}
+            Token::Word(name) if is_reserved(name) => {}
+            Token::Word(name) if at(index + 1) == Some(Token::Sign("(")) => {
+                // Only names that stand for values may be followed by a bracket without being called: `in (…)`.
+                known("function", name, &FUNCTIONS).or_else(fail)?;
+            }
+            Token::Word(name) if undeclared.contains(name) && !is_argument(all, index) => {
+                paths.push(path(all, index));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `is defined`, `is not defined`
+fn is_test(all: &[Spanned<'_>], index: usize) -> bool {
+    let before = |n: usize| {
+        index
+            .checked_sub(n)
+            .and_then(|at| all.get(at))
+            .map(|word| word.token)
+    };
+    let is = Some(Token::Word("is"));
+    before(1) == is && before(0) != Some(Token::Word("not"))
+        || before(1) == Some(Token::Word("not")) && before(2) == is
+}
+
+/// The name of an argument: `date('%Y', zone='Europe/Berlin')`.
+fn is_argument(all: &[Spanned<'_>], index: usize) -> bool {
+    all.get(index + 1)
+        .is_some_and(|word| word.token == Token::Sign("="))
+}
+
+fn path(all: &[Spanned<'_>], root: usize) -> Path {
+    let mut path = Path {
+        steps: Vec::new(),
+        from: 0,
+        to: 0,
+    };
+    let mut rest = all.get(root..).unwrap_or_default();
+    if let Some(word) = rest.first() {
+        (path.from, path.to) = (word.from, word.to);
+        if let Token::Word(name) = word.token {
+            path.steps.push(name.to_owned());
+        }
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    loop {
+        let (step, used) = match rest {
+            [dot, step, ..] if dot.token == Token::Sign(".") => match step.token {
+                Token::Word(name) | Token::Number(name) => (name, 2),
+                _ => return path,
+            },
+            [open, step, close, ..] if open.token == Token::Sign("[") && close.token == Token::Sign("]") => {
+                match step.token {
+                    Token::Text(Some(name)) | Token::Number(name) => (name, 3),
+                    _ => return path,
+                }
+            }
+            _ => return path,
+        };
+        path.steps.push(step.to_owned());
+        if let Some(last) = rest.get(used - 1) {
+            path.to = last.to;
+        }
+        rest = rest.get(used..).unwrap_or_default();
+    }
+}
+
+fn known(sort: &str, name: &str, all: &[&str]) -> Result<(), MappingError> {
+    if all.contains(&name) {
+        return Ok(());
+    }
+    let hint =
+        did_you_mean(name, all.iter().copied()).unwrap_or_else(|| format!("there are {}", all.join(", ")));
+    Err(MappingError::new(format!("there is no {sort} `{name}`")).hint(hint))
+}
+
+/// `lookup('NAME')`: the table has to be in the configuration.
+fn table(bracket: Option<Token<'_>>, name: Option<Token<'_>>, tables: &Tables) -> Result<(), MappingError> {
+    let (Some(Token::Sign("(")), Some(Token::Text(Some(name)))) = (bracket, name) else {
+        return Err(MappingError::new("`lookup` needs the name of a table")
+            .hint("contact.country | lookup('regions'), with a section [lookup.regions]"));
+    };
+    if tables.get(name).is_some() {
+        return Ok(());
+    }
+    let hint = did_you_mean(name, tables.names())
+        .unwrap_or_else(|| format!("add a section [lookup.{name}] with key = value"));
+    Err(MappingError::new(format!("there is no lookup table {name:?}")).hint(hint))
+}
+
+/// What is said of the name, among those in this part of the text, that leads nowhere.
+pub(super) fn missing(
+    text: &str,
+    paths: &[Path],
+    scope: &super::Scope,
+    range: &Range<usize>,
+) -> Option<MappingError> {
+    let leads_nowhere = |path: &&Path| scope.find(path.steps.iter().map(String::as_str)).is_none();
+    let inside = |path: &&Path| path.from < range.end && range.start < path.to;
+    let path = paths
+        .iter()
+        .filter(inside)
+        .find(leads_nowhere)
+        .or_else(|| paths.iter().find(leads_nowhere))?;
+    // The first step that is not there, and the names beside it.
+    let depth = (1..=path.steps.len()).find(|depth| {
+        let start = path.steps.iter().take(*depth).map(String::as_str);
+        scope.find(start).is_none()
+    })?;
+    let (parent, name) = (path.steps.get(..depth - 1)?, path.steps.get(depth - 1)?);
+    let known = scope.known_names(parent);
+    let lacks = super::names::write(path.steps.get(..depth)?);
+    let near: Vec<String> = super::nearest::nearest(name, known.iter().map(String::as_str))
+        .into_iter()
+        .map(|near| {
+            let mut steps = parent.to_vec();
+            steps.push(near.to_owned());
+            super::names::write(&steps)
+        })
+        .collect();
+    let fallback = "`| default('')` gives a value for what is missing";
+    let hint = if near.is_empty() {
+        fallback.to_owned()
+    } else {
+        format!("did you mean {}? {fallback}", near.join(" or "))
+    };
+    let error = MappingError::new(format!("`{lacks}` is not there")).hint(hint);
+    Some(error.at(text, path.from))
+}

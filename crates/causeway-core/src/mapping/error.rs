@@ -1,0 +1,141 @@
+//! What goes wrong, where, and how to mend it. Never with a value of the contact's: the texts are logged and shown.
+
+use std::{fmt, ops::Range};
+
+/// An expression, template or mapping that cannot be read, or not be evaluated for a record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct MappingError {
+    /// The name over there that the value was for.
+    pub field: Option<String>,
+    /// Line and column in the text, from 1.
+    pub place: Option<(usize, usize)>,
+    pub what: String,
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for MappingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(field) = &self.field {
+            write!(f, "`{field}`: ")?;
+        }
+        f.write_str(&self.what)?;
+        if let Some((line, column)) = self.place {
+            write!(f, ", at line {line}, column {column}")?;
+        }
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl MappingError {
+    pub fn new(what: impl Into<String>) -> Self {
+        Self {
+            field: None,
+            place: None,
+            what: what.into(),
+            hint: None,
+        }
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The byte of `text` that it is about.
+    #[must_use]
+    pub(super) fn at(mut self, text: &str, offset: usize) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        self.place = Some((line, column));
+        self
+    }
+
+    #[must_use]
+    pub(super) fn of(mut self, field: &str) -> Self {
+        self.field = Some(match self.field {
+            Some(inner) => format!("{field}.{inner}"),
+            None => field.to_owned(),
+        });
+        self
+    }
+}
+
+/// For what cannot be told more exactly.
+pub(super) fn not_there(what: &str) -> MappingError {
+    MappingError::new(format!("`{what}` is not there"))
+        .hint("`| default('')` gives a value for what is missing")
+}
+
+/// What one of our filters says; carried through the engine as the source of its error.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct Trouble {
+    pub what: String,
+    pub hint: Option<String>,
+}
+
+/// A filter's refusal. `what` must not quote the value.
+pub(super) fn refuse(what: impl Into<String>, hint: Option<String>) -> minijinja::Error {
+    let trouble = Trouble {
+        what: what.into(),
+        hint,
+    };
+    minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "").with_source(trouble)
+}
+
+/// Says what the engine says without the values that its details may quote. `missing` tells which name in this part of the
+/// text is not there.
+pub(super) fn translate(
+    error: &minijinja::Error,
+    text: &str,
+    missing: impl FnOnce(Range<usize>) -> Option<MappingError>,
+) -> MappingError {
+    use minijinja::ErrorKind as Kind;
+    let range = error
+        .range()
+        .filter(|range| text.get(range.clone()).is_some())
+        .unwrap_or(0..0);
+    let part = text.get(range.clone()).unwrap_or_default();
+    let part = super::limit::shown(part);
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(trouble) = inner.downcast_ref::<Trouble>() {
+            let mut out = MappingError::new(trouble.what.clone()).at(text, range.start);
+            out.hint.clone_from(&trouble.hint);
+            return out;
+        }
+        source = inner.source();
+    }
+    let out = match error.kind() {
+        Kind::SyntaxError | Kind::BadEscape => {
+            let detail = error.detail().unwrap_or("cannot be read");
+            MappingError::new(format!("cannot be read: {detail}"))
+        }
+        Kind::UndefinedError => match missing(range.clone()) {
+            Some(error) => return error,
+            None => not_there(&part),
+        },
+        Kind::OutOfFuel => MappingError::new("takes too many steps")
+            .hint(format!("one evaluation may take {}", super::limit::FUEL)),
+        Kind::WriteFailure => super::limit::too_long(),
+        Kind::InvalidOperation => {
+            let types = error
+                .detail()
+                .filter(|detail| detail.starts_with("tried to use ") || detail.starts_with("value of type "));
+            MappingError::new(match types {
+                Some(detail) => format!("`{part}` cannot be worked out: {detail}"),
+                None => format!("`{part}` cannot be worked out with these values"),
+            })
+        }
+        kind => MappingError::new(format!("`{part}` cannot be worked out: {kind}")),
+    };
+    if error.line().is_some() {
+        return out.at(text, range.start);
+    }
+    out
+}

@@ -1,0 +1,277 @@
+//! Expressions, which give typed values, and templates, which give text. Read once, with the configuration.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, LazyLock},
+};
+
+use minijinja::{Environment, UndefinedBehavior, Value};
+use serde_json::Value as Json;
+
+use super::{
+    MappingError, Scope,
+    check::{self, look, parts},
+    error::{not_there, translate},
+    filters,
+    lexer::{Token, words},
+    limit,
+    lookup::Tables,
+    names::Path,
+    simple::Simple,
+    view::{Root, json_of, json_of_found},
+};
+
+/// Filters, tests and functions, and nothing that is read or written. Expressions live in it; a template in a copy, which
+/// shares them.
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::empty();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(limit::FUEL));
+    environment.set_recursion_limit(50);
+    environment.set_debug(false);
+    environment.set_formatter(filters::print);
+    filters::install(&mut environment);
+    environment
+});
+
+/// `contact.country == 'DE' and campaign.name in ['bees', 'rivers']`
+#[derive(Clone)]
+pub struct Expression(Arc<Compiled>);
+
+struct Compiled {
+    text: String,
+    engine: minijinja::Expression<'static, 'static>,
+    tables: Tables,
+    names: Vec<Path>,
+    /// The whole text is one path.
+    path: bool,
+    simple: Option<Simple>,
+}
+
+impl std::fmt::Debug for Expression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Expression").field(&self.0.text).finish()
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text && self.0.tables == other.0.tables
+    }
+}
+
+impl Expression {
+    pub fn new(text: &str) -> Result<Self, MappingError> {
+        Self::read(text, &Tables::default())
+    }
+
+    pub fn read(text: &str, tables: &Tables) -> Result<Self, MappingError> {
+        short_enough(text)?;
+        if text.trim().is_empty() {
+            return Err(MappingError::new("the expression is empty")
+                .hint("a name such as contact.email, or =text for a fixed text"));
+        }
+        let engine = ENVIRONMENT
+            .compile_expression_owned(text.to_owned())
+            .map_err(|error| translate(&error, text, |_| None).hint(SYNTAX))?;
+        let (all, _) = words(text, 0, &[]);
+        let mut names = Vec::new();
+        look(
+            text,
+            &all,
+            &engine.undeclared_variables(false),
+            tables,
+            &mut names,
+        )?;
+        let path = match names.as_slice() {
+            // A number is a place in a list, which only the engine looks up.
+            [path] => {
+                let whole = path.from == text.len() - text.trim_start().len();
+                let numbered = all.iter().any(|word| matches!(word.token, Token::Number(_)));
+                whole && path.to == text.trim_end().len() && !numbered
+            }
+            _ => false,
+        };
+        Ok(Self(Arc::new(Compiled {
+            text: text.to_owned(),
+            engine,
+            tables: tables.clone(),
+            names,
+            path,
+            simple: Simple::read(&all),
+        })))
+    }
+
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// The paths that it names, in the order of the text.
+    pub fn names(&self) -> &[Path] {
+        &self.0.names
+    }
+
+    /// The path that the whole of it is.
+    pub fn as_path(&self) -> Option<&Path> {
+        self.0.names.first().filter(|_| self.0.path)
+    }
+
+    pub fn eval(&self, scope: &Scope) -> Result<Json, MappingError> {
+        if let Some(path) = self.as_path()
+            && let Some(found) = scope.find(path.steps.iter().map(String::as_str))
+        {
+            return json_of_found(scope, found);
+        }
+        let value = self.ask(scope)?;
+        if value.is_undefined() {
+            return Err(self.lacks(scope));
+        }
+        json_of(&value)
+    }
+
+    /// Whether it holds, as `if` would have it.
+    pub fn is_true(&self, scope: &Scope) -> Result<bool, MappingError> {
+        let simple = self.0.simple.as_ref();
+        if let Some(answer) = simple.and_then(|simple| simple.is_true(scope)) {
+            return Ok(answer);
+        }
+        self.is_true_by_engine(scope)
+    }
+
+    pub(super) fn is_true_by_engine(&self, scope: &Scope) -> Result<bool, MappingError> {
+        let value = self.ask(scope)?;
+        if value.is_undefined() {
+            return Err(self.lacks(scope));
+        }
+        Ok(value.is_true())
+    }
+
+    fn ask(&self, scope: &Scope) -> Result<Value, MappingError> {
+        let root = root(scope, &self.0.tables);
+        self.0.engine.eval(root).map_err(|error| {
+            translate(&error, &self.0.text, |range| {
+                check::missing(&self.0.text, &self.0.names, scope, &range)
+            })
+        })
+    }
+
+    fn lacks(&self, scope: &Scope) -> MappingError {
+        let text = &self.0.text;
+        check::missing(text, &self.0.names, scope, &(0..text.len()))
+            .unwrap_or_else(|| not_there(&limit::shown(text)))
+    }
+}
+
+const SYNTAX: &str = "an expression is written like contact.country == 'DE'; a text with {{ … }} is a template, \
+                      and one that begins with = is taken as it is";
+
+/// `{{ contact.firstName }} {{ contact.lastName }}`
+#[derive(Clone)]
+pub struct Template(Arc<CompiledTemplate>);
+
+struct CompiledTemplate {
+    text: String,
+    environment: Environment<'static>,
+    tables: Tables,
+    names: Vec<Path>,
+}
+
+/// The one template in its environment.
+const NAME: &str = "template";
+
+impl std::fmt::Debug for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Template").field(&self.0.text).finish()
+    }
+}
+
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text && self.0.tables == other.0.tables
+    }
+}
+
+impl Template {
+    pub fn new(text: &str) -> Result<Self, MappingError> {
+        Self::read(text, &Tables::default())
+    }
+
+    pub fn read(text: &str, tables: &Tables) -> Result<Self, MappingError> {
+        short_enough(text)?;
+        // Before the engine reads it: what is refused here may be refused there with stranger words.
+        let parts = parts(text)?;
+        let mut environment = ENVIRONMENT.clone();
+        environment
+            .add_template_owned(NAME, text.to_owned())
+            .map_err(|error| translate(&error, text, |_| None))?;
+        let undeclared = environment
+            .get_template(NAME)
+            .map(|template| template.undeclared_variables(false))
+            .unwrap_or_default();
+        let mut names = Vec::new();
+        for part in parts {
+            look(text, &part, &undeclared, tables, &mut names)?;
+        }
+        Ok(Self(Arc::new(CompiledTemplate {
+            text: text.to_owned(),
+            environment,
+            tables: tables.clone(),
+            names,
+        })))
+    }
+
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    pub fn names(&self) -> &[Path] {
+        &self.0.names
+    }
+
+    pub fn render(&self, scope: &Scope) -> Result<String, MappingError> {
+        let compiled = &*self.0;
+        let failed = |error: minijinja::Error| {
+            translate(&error, &compiled.text, |range| {
+                check::missing(&compiled.text, &compiled.names, scope, &range)
+            })
+        };
+        let template = compiled.environment.get_template(NAME).map_err(failed)?;
+        let mut out = Short(Vec::new());
+        template
+            .render_captured_to(root(scope, &compiled.tables), &mut out)
+            .map_err(failed)?;
+        String::from_utf8(out.0).map_err(|_| MappingError::new("the text is not UTF-8"))
+    }
+}
+
+fn root(scope: &Scope, tables: &Tables) -> Value {
+    Value::from_object(Root {
+        scope: scope.clone(),
+        tables: tables.clone(),
+    })
+}
+
+fn short_enough(text: &str) -> Result<(), MappingError> {
+    if text.len() > limit::SOURCE {
+        let most = limit::SOURCE / 1024;
+        return Err(MappingError::new(format!("is longer than {most} KiB")));
+    }
+    Ok(())
+}
+
+/// Takes as much text as a field may have.
+struct Short(Vec<u8>);
+
+impl Write for Short {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > limit::TEXT {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

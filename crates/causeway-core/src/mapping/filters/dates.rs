@@ -1,0 +1,115 @@
+//! Dates: read in every shape that platforms print, written as the other side wants them.
+
+use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
+
+use super::{Error, Kwargs, Value, ValueKind, nothing, refuse, text_of};
+use crate::decode::dates::{Reading, read};
+
+/// What was read: a moment, or a day (and time) that belongs to no zone.
+enum Read {
+    At(Timestamp),
+    Day(DateTime),
+}
+
+/// `date`, `date('%d.%m.%Y')`, `date('%H:%M', zone='Europe/Berlin')`, `date(from='Europe/Berlin')`
+pub(super) fn date(value: &Value, pattern: Option<&str>, options: Kwargs) -> Result<Value, Error> {
+    let zone: Option<&str> = options.get("zone")?;
+    let from: Option<&str> = options.get("from")?;
+    options.assert_all_used()?;
+    let (zone, from) = (
+        zone.map(zone_named).transpose()?,
+        from.map(zone_named).transpose()?,
+    );
+    let Some(read) = understand(value, &from.unwrap_or(TimeZone::UTC))? else {
+        return Ok(nothing());
+    };
+    let pattern = pattern.unwrap_or("iso");
+    match read {
+        Read::Day(day) => write_day(day, pattern),
+        Read::At(at) => write_moment(at, zone, pattern),
+    }
+}
+
+fn understand(value: &Value, from: &TimeZone) -> Result<Option<Read>, Error> {
+    let unreadable = || {
+        refuse(
+            "the value is no date that is known here",
+            Some("dates are read as 2022-05-26, 26-05-2022 or 05/26/2022, with or without a time".to_owned()),
+        )
+    };
+    if value.kind() == ValueKind::Number {
+        let seconds = value.as_i64().ok_or_else(unreadable)?;
+        // Milliseconds, where seconds would be beyond the year 5000.
+        let at = if seconds.unsigned_abs() < 100_000_000_000 {
+            Timestamp::from_second(seconds)
+        } else {
+            Timestamp::from_millisecond(seconds)
+        };
+        return at.map(|at| Some(Read::At(at))).map_err(|_| unreadable());
+    }
+    let Some(text) = text_of(value)? else {
+        return Ok(None);
+    };
+    let at = match read(&text, from) {
+        Reading::At(at) => at,
+        Reading::Nothing => return Ok(None),
+        Reading::Unreadable => return Err(unreadable()),
+    };
+    // A birthday is the same day everywhere.
+    Ok(Some(if text.contains(':') {
+        Read::At(at)
+    } else {
+        Read::Day(from.to_datetime(at))
+    }))
+}
+
+fn write_day(day: DateTime, pattern: &str) -> Result<Value, Error> {
+    match pattern {
+        "iso" | "date" => Ok(day.date().to_string().into()),
+        "unix" => {
+            let at = TimeZone::UTC
+                .to_timestamp(day)
+                .map_err(|_| bad_pattern(pattern))?;
+            Ok(at.as_second().into())
+        }
+        _ => jiff::fmt::strtime::format(pattern, day)
+            .map(Value::from)
+            .map_err(|_| bad_pattern(pattern)),
+    }
+}
+
+fn write_moment(at: Timestamp, zone: Option<TimeZone>, pattern: &str) -> Result<Value, Error> {
+    let zoned = zone.clone().map(|zone| at.to_zoned(zone));
+    match (pattern, &zoned) {
+        ("unix", _) => return Ok(at.as_second().into()),
+        ("iso", None) => return Ok(at.to_string().into()),
+        _ => {}
+    }
+    let pattern = match pattern {
+        "iso" => "%Y-%m-%dT%H:%M:%S%:z",
+        "date" => "%Y-%m-%d",
+        pattern => pattern,
+    };
+    let zoned = zoned.unwrap_or_else(|| at.to_zoned(TimeZone::UTC));
+    write(&zoned, pattern).map(Value::from)
+}
+
+fn write(zoned: &Zoned, pattern: &str) -> Result<String, Error> {
+    jiff::fmt::strtime::format(pattern, zoned).map_err(|_| bad_pattern(pattern))
+}
+
+fn bad_pattern(pattern: &str) -> Error {
+    refuse(
+        format!("a date cannot be written as {pattern:?}"),
+        Some("the patterns are those of strftime: %Y-%m-%d %H:%M:%S; or iso, date, unix".to_owned()),
+    )
+}
+
+fn zone_named(name: &str) -> Result<TimeZone, Error> {
+    TimeZone::get(name).map_err(|_| {
+        refuse(
+            format!("there is no time zone {name:?}"),
+            Some("as in Europe/Berlin".to_owned()),
+        )
+    })
+}

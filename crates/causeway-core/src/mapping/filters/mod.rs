@@ -1,0 +1,189 @@
+//! The filters, tests and functions of the mapping language. docs/mapping.md shows each with an example that a test runs.
+//!
+//! A filter that is given nothing (`none`) gives nothing, but for those that exist to change that. Refusals never quote the
+//! value: they are logged.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the engine hands the arguments of a filter over by value"
+)]
+
+use std::borrow::Cow;
+
+use minijinja::{
+    Environment, Error, ErrorKind, Output, State, filters as engine, tests,
+    value::{Kwargs, Rest, Value, ValueKind},
+};
+
+use super::{
+    error::refuse,
+    limit,
+    view::{TABLES, json_of},
+};
+
+mod dates;
+mod hash;
+mod list;
+mod lookup;
+mod text;
+mod value;
+
+pub(super) const FILTERS: [&str; 37] = [
+    "abs",
+    "bool",
+    "capitalize",
+    "coalesce",
+    "date",
+    "default",
+    "first",
+    "float",
+    "int",
+    "items",
+    "join",
+    "json",
+    "last",
+    "length",
+    "list",
+    "lookup",
+    "lower",
+    "map",
+    "max",
+    "md5",
+    "min",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "select",
+    "selectattr",
+    "sha256",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "title",
+    "trim",
+    "truncate",
+    "upper",
+];
+pub(super) const FUNCTIONS: [&str; 1] = ["coalesce"];
+pub(super) const TESTS: [&str; 24] = [
+    "boolean",
+    "defined",
+    "divisibleby",
+    "endingwith",
+    "eq",
+    "even",
+    "false",
+    "float",
+    "ge",
+    "gt",
+    "in",
+    "integer",
+    "iterable",
+    "le",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "sequence",
+    "startingwith",
+    "string",
+    "true",
+];
+
+pub(super) fn install(environment: &mut Environment<'static>) {
+    text::install(environment);
+    list::install(environment);
+    value::install(environment);
+    environment.add_filter("date", dates::date);
+    environment.add_filter("md5", hash::md5);
+    environment.add_filter("sha256", hash::sha256);
+    environment.add_filter("lookup", lookup::lookup);
+    install_tests(environment);
+}
+
+fn install_tests(environment: &mut Environment<'static>) {
+    environment.add_test("boolean", tests::is_boolean);
+    environment.add_test("defined", tests::is_defined);
+    environment.add_test("divisibleby", tests::is_divisibleby);
+    environment.add_test("endingwith", tests::is_endingwith);
+    environment.add_test("even", tests::is_even);
+    environment.add_test("false", tests::is_false);
+    environment.add_test("float", tests::is_float);
+    environment.add_test("in", tests::is_in);
+    environment.add_test("integer", tests::is_integer);
+    environment.add_test("iterable", tests::is_iterable);
+    environment.add_test("mapping", tests::is_mapping);
+    environment.add_test("none", tests::is_none);
+    environment.add_test("number", tests::is_number);
+    environment.add_test("odd", tests::is_odd);
+    environment.add_test("sequence", tests::is_sequence);
+    environment.add_test("startingwith", tests::is_startingwith);
+    environment.add_test("string", tests::is_string);
+    environment.add_test("true", tests::is_true);
+    // What `select` and `selectattr` compare with.
+    environment.add_test("eq", tests::is_eq);
+    environment.add_test("ne", tests::is_ne);
+    environment.add_test("lt", tests::is_lt);
+    environment.add_test("le", tests::is_le);
+    environment.add_test("gt", tests::is_gt);
+    environment.add_test("ge", tests::is_ge);
+}
+
+/// How a value is written into a text: nothing for `none`, JSON for lists and objects.
+pub(super) fn print(out: &mut Output<'_>, _state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let written = match value.kind() {
+        ValueKind::Undefined => return Err(ErrorKind::UndefinedError.into()),
+        ValueKind::None => Ok(()),
+        ValueKind::String => out.write_str(value.as_str().unwrap_or_default()),
+        _ => out.write_str(&plain(value)?),
+    };
+    written.map_err(|_| ErrorKind::WriteFailure.into())
+}
+
+/// A number, a boolean, a list or an object as text.
+fn plain(value: &Value) -> Result<String, Error> {
+    let json = json_of(value).map_err(|error| refuse(error.what, error.hint))?;
+    Ok(match json {
+        serde_json::Value::String(text) => text,
+        serde_json::Value::Null => String::new(),
+        other => other.to_string(),
+    })
+}
+
+/// The text that a filter works on; `None` for nothing.
+fn text_of(value: &Value) -> Result<Option<Cow<'_, str>>, Error> {
+    match value.kind() {
+        ValueKind::Undefined => Err(ErrorKind::UndefinedError.into()),
+        ValueKind::None => Ok(None),
+        ValueKind::String => Ok(value.as_str().map(Cow::Borrowed)),
+        ValueKind::Number | ValueKind::Bool => Ok(Some(Cow::Owned(plain(value)?))),
+        kind => Err(refuse(
+            format!("needs a text, and was given a {kind}"),
+            Some("`| join(', ')` or `| json` makes a text of it".to_owned()),
+        )),
+    }
+}
+
+/// Applies `change` to a text; nothing stays nothing.
+fn change_text(value: &Value, change: impl FnOnce(&str) -> String) -> Result<Value, Error> {
+    match text_of(value)? {
+        Some(text) => bounded(change(&text)),
+        None => Ok(Value::from(())),
+    }
+}
+
+fn bounded(text: String) -> Result<Value, Error> {
+    if text.len() > limit::TEXT {
+        return Err(ErrorKind::WriteFailure.into());
+    }
+    Ok(text.into())
+}
+
+fn nothing() -> Value {
+    Value::from(())
+}

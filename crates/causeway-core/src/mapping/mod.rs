@@ -1,0 +1,28 @@
+//! Which part of a record goes where, and on which condition: expressions and templates in the language of MiniJinja,
+//! strict, without I/O, with an end to their steps and their size.
+//!
+//! [`Expression`] gives a typed value, [`Template`] a text, [`Mapping`] a value for each name over there; all of a
+//! [`Scope`], which looks things up in a record when they are asked for.
+
+mod check;
+mod error;
+mod expression;
+mod filters;
+mod lexer;
+pub mod limit;
+mod lookup;
+mod names;
+mod nearest;
+mod scope;
+mod simple;
+mod term;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use error::MappingError;
+pub use expression::{Expression, Template};
+pub use lookup::Tables;
+pub use names::{Path, ROOTS};
+pub use scope::Scope;
+pub use term::{Mapping, Term};

@@ -1,0 +1,264 @@
+//! The names that every record may have, and what is wrong with those that none can have.
+
+use std::fmt;
+
+use super::{
+    MappingError,
+    nearest::{did_you_mean, nearest},
+    scope::Part,
+};
+use crate::event::EngagementKind;
+
+/// The first words of a path.
+pub const ROOTS: [&str; 17] = [
+    "contact",
+    "fields",
+    "consent",
+    "action",
+    "campaign",
+    "page",
+    "organisation",
+    "tracking",
+    "engagement",
+    "lead",
+    "settings",
+    "event",
+    "at",
+    "source",
+    "workspace",
+    "reference",
+    "type",
+];
+
+/// An object some or all of whose members are known beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Object {
+    Contact,
+    Action,
+    Donation,
+    Tracking,
+    Campaign,
+    Page,
+    Organisation,
+}
+
+const STANDING: [&str; 4] = ["state", "subscribed", "since", "why"];
+const LEAD: [&str; 2] = ["score", "status"];
+
+/// The lists of the history and the kinds in them.
+pub(super) const ENGAGEMENTS: [(&str, EngagementKind); 8] = [
+    ("opens", EngagementKind::EmailOpen),
+    ("clicks", EngagementKind::LinkClick),
+    ("visits", EngagementKind::PageVisit),
+    ("goals", EngagementKind::Goal),
+    ("popups", EngagementKind::Popup),
+    ("automations", EngagementKind::Automation),
+    ("scores", EngagementKind::LeadScore),
+    ("custom", EngagementKind::Custom),
+];
+
+pub(super) fn engagement_kind(name: &str) -> Option<EngagementKind> {
+    let (_, kind) = ENGAGEMENTS.iter().find(|(known, _)| *known == name)?;
+    Some(*kind)
+}
+
+impl Object {
+    fn members(self) -> &'static [&'static str] {
+        match self {
+            Self::Contact => &[
+                "email",
+                "firstName",
+                "lastName",
+                "phone",
+                "country",
+                "postcode",
+                "area",
+                "region",
+                "locality",
+                "street",
+                "streetNumber",
+                "birthDate",
+                "nationality",
+                "contactRef",
+                "tags",
+                "lists",
+                "ids",
+                "profile_url",
+                "lead_score",
+                "lead_status",
+            ],
+            Self::Action => &[
+                "id",
+                "type",
+                "createdAt",
+                "withConsent",
+                "testing",
+                "fields",
+                "donation",
+                "tracking",
+            ],
+            Self::Donation => &["amount", "currency", "frequencyUnit", "payload"],
+            Self::Tracking => &["source", "medium", "campaign", "content", "location"],
+            Self::Campaign => &["id", "name", "title", "externalId"],
+            Self::Page => &["id", "name", "locale", "organisation"],
+            Self::Organisation => &["id", "name", "title"],
+        }
+    }
+
+    /// Our spelling of a name: `first_name` is `firstName`, and `profileUrl` is `profile_url`.
+    pub(super) fn canonical(self, name: &str) -> Option<&'static str> {
+        let members = self.members();
+        let exact = members.iter().find(|known| **known == name);
+        exact
+            .or_else(|| members.iter().find(|known| is_same(known, name)))
+            .copied()
+    }
+}
+
+/// Whether two names differ only in being written with capitals or with underscores.
+fn is_same(known: &str, name: &str) -> bool {
+    let snake = |name: &str| {
+        let mut out = String::with_capacity(name.len() + 4);
+        for c in name.chars() {
+            if c.is_ascii_uppercase() {
+                out.push('_');
+            }
+            out.push(c.to_ascii_lowercase());
+        }
+        out
+    };
+    known.len().abs_diff(name.len()) <= 2 && snake(known) == snake(name)
+}
+
+/// The members that are known beforehand.
+pub(super) fn members(part: &Part) -> Box<dyn Iterator<Item = &'static str>> {
+    let known: &'static [&'static str] = match part {
+        Part::Root => &ROOTS,
+        Part::Contact => Object::Contact.members(),
+        Part::Action => Object::Action.members(),
+        Part::Donation => Object::Donation.members(),
+        Part::Tracking => Object::Tracking.members(),
+        Part::Campaign => Object::Campaign.members(),
+        Part::Page => Object::Page.members(),
+        Part::Organisation => Object::Organisation.members(),
+        Part::Standing(_) => &STANDING,
+        Part::Lead => &LEAD,
+        Part::Engagement => return Box::new(ENGAGEMENTS.iter().map(|(name, _)| *name)),
+        _ => &[],
+    };
+    Box::new(known.iter().copied())
+}
+
+/// A path that an expression names: `contact.email`, `action.fields["Favourite colour"]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path {
+    pub steps: Vec<String>,
+    /// The byte of the text at which it starts, and the one behind it.
+    pub(super) from: usize,
+    pub(super) to: usize,
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&write(&self.steps))
+    }
+}
+
+/// A path as it would be written.
+pub(super) fn write(steps: &[String]) -> String {
+    let mut out = String::new();
+    for step in steps {
+        let is_word = step.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        match (is_word && !step.is_empty(), out.is_empty()) {
+            (true, true) => out.push_str(step),
+            (true, false) => {
+                out.push('.');
+                out.push_str(step);
+            }
+            (false, _) => out.extend(["[", &format!("{step:?}"), "]"]),
+        }
+    }
+    out
+}
+
+impl Path {
+    /// Whether it asks for what the contact did with mails and pages, which a record carries only on demand.
+    pub fn needs_history(&self) -> bool {
+        self.steps.first().is_some_and(|root| root == "engagement")
+    }
+
+    /// Refuses what no record can have. `extra` are further first words that are known where it is evaluated.
+    pub fn check(&self, extra: &[&str]) -> Result<(), MappingError> {
+        let steps: Vec<&str> = self.steps.iter().map(String::as_str).collect();
+        let Some((root, rest)) = steps.split_first() else {
+            return Ok(());
+        };
+        if extra.contains(root) {
+            return Ok(());
+        }
+        if !ROOTS.contains(root) {
+            let all = ROOTS.iter().chain(extra).copied();
+            let hint = match nearest(root, all.clone()).first() {
+                Some(near) => format!("did you mean {}?", self.with(0, near)),
+                None => format!(
+                    "the names are {}; a fixed text is written =text",
+                    all.collect::<Vec<_>>().join(", ")
+                ),
+            };
+            return Err(MappingError::new(format!("nothing is called `{root}`")).hint(hint));
+        }
+        self.closed(root, rest)
+    }
+
+    fn closed(&self, root: &str, rest: &[&str]) -> Result<(), MappingError> {
+        let check = |at: usize, known: &[&str], is_known: &dyn Fn(&str) -> bool| {
+            let Some(name) = rest.get(at) else { return Ok(()) };
+            if is_known(name) {
+                return Ok(());
+            }
+            let path = write(self.steps.get(..=at).unwrap_or(&self.steps));
+            let hint = match nearest(name, known.iter().copied()).first() {
+                Some(near) => format!("did you mean {}?", self.with(at + 1, near)),
+                None if known.is_empty() => format!("`{path}` is a plain value"),
+                None => format!("`{path}` has {}", known.join(", ")),
+            };
+            Err(MappingError::new(format!("`{path}` has no `{name}`")).hint(hint))
+        };
+        let object =
+            |at: usize, object: Object| check(at, object.members(), &|name| object.canonical(name).is_some());
+        match (root, rest) {
+            ("action", ["fields" | "donation" | "tracking", ..]) => Ok(()),
+            ("action", _) => object(0, Object::Action).and_then(|()| check(1, &[], &|_| false)),
+            ("campaign", _) => object(0, Object::Campaign).and_then(|()| check(1, &[], &|_| false)),
+            ("page", ["organisation", ..]) => object(1, Object::Organisation),
+            ("page", _) => object(0, Object::Page).and_then(|()| check(1, &[], &|_| false)),
+            ("organisation", _) => object(0, Object::Organisation),
+            ("consent", _) => check(1, &STANDING, &|name| STANDING.contains(&name)),
+            ("lead", _) => check(0, &LEAD, &|name| LEAD.contains(&name)),
+            ("engagement", _) => {
+                let lists: Vec<&str> = ENGAGEMENTS.iter().map(|(name, _)| *name).collect();
+                check(0, &lists, &|name| engagement_kind(name).is_some())
+            }
+            ("event" | "at" | "source" | "workspace" | "reference" | "type", _) => check(0, &[], &|_| false),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is probably misspelt, though a record could have it.
+    pub fn doubt(&self) -> Option<String> {
+        let (root, name) = (self.steps.first()?, self.steps.get(1)?);
+        if root != "contact" || Object::Contact.canonical(name).is_some() {
+            return None;
+        }
+        did_you_mean(name, Object::Contact.members().iter().copied())
+            .map(|hint| format!("`{self}` is no field that everybody has: {hint}"))
+    }
+
+    fn with(&self, at: usize, name: &str) -> String {
+        let mut steps = self.steps.clone();
+        if let Some(step) = steps.get_mut(at) {
+            name.clone_into(step);
+        }
+        write(&steps)
+    }
+}

@@ -1,0 +1,72 @@
+//! The contact's fields by their names, and the list fields by the numbers that a platform gave them.
+
+use serde_json::Value;
+
+use super::{Found, Part, Scope, scalar, text};
+use crate::{
+    contact::{Identity, LIST, LIST_FIELD_IDS, TAG, is_internal},
+    mapping::names::Object,
+};
+
+impl Scope {
+    pub(super) fn contact(&self, name: &str) -> Option<Found<'_>> {
+        match name {
+            "email" => return Some(text(self.record().email())),
+            "tags" => return Some(Found::Part(Part::Members(TAG))),
+            "lists" => return Some(Found::Part(Part::Members(LIST))),
+            "ids" => return Some(Found::Part(Part::Ids)),
+            "contactRef" | "contact_ref" => {
+                let reference = self
+                    .record()
+                    .identities
+                    .iter()
+                    .find_map(|identity| match identity {
+                        Identity::ContactRef { reference, .. } => Some(reference.as_str()),
+                        _ => None,
+                    });
+                return Some(text(reference));
+            }
+            _ => {}
+        }
+        if let Some(value) = self.field(name) {
+            return Some(scalar(value));
+        }
+        let lacks = || self.is_lenient().then_some(Found::Null);
+        let Some(canonical) = Object::Contact.canonical(name) else {
+            return lacks();
+        };
+        Some(self.field(canonical).map_or(Found::Null, scalar))
+    }
+
+    pub(super) fn field(&self, name: &str) -> Option<&Value> {
+        if is_internal(name) {
+            return None;
+        }
+        self.record().contact.fields.get(name).map(|field| &field.value)
+    }
+
+    /// By its label, or by the number that a platform gave it.
+    pub(super) fn list_field(&self, name: &str) -> Option<Found<'_>> {
+        if let Some(value) = self.field(name) {
+            return Some(scalar(value));
+        }
+        for (label, id) in self.list_field_ids() {
+            if id.as_str() == Some(name) {
+                return Some(self.field(label).map_or(Found::Null, scalar));
+            }
+            if label == name {
+                return Some(Found::Null);
+            }
+        }
+        self.is_lenient().then_some(Found::Null)
+    }
+
+    /// Label and number of every list field that a platform told of.
+    pub(super) fn list_field_ids(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let fields = self.record().contact.fields.range(LIST_FIELD_IDS.to_owned()..);
+        fields
+            .take_while(|(name, _)| name.starts_with(LIST_FIELD_IDS))
+            .filter_map(|(_, field)| field.value.as_object())
+            .flatten()
+    }
+}

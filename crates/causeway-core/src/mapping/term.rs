@@ -1,0 +1,190 @@
+//! A mapping of the configuration: name over there → where its value comes from.
+
+use serde_json::Value;
+
+use super::{
+    MappingError, Scope,
+    expression::{Expression, Template},
+    lookup::Tables,
+    names::Path,
+};
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Term {
+    /// As it is: a number, `true`, or a text that was written with `=` in front.
+    Fixed(Value),
+    Expression(Expression),
+    Template(Template),
+    List(Vec<Term>),
+    Object(Vec<(String, Term)>),
+}
+
+/// Lists and objects within each other.
+const DEPTH: usize = 16;
+
+impl Term {
+    pub fn read(value: &Value) -> Result<Self, MappingError> {
+        Self::with(value, &Tables::default())
+    }
+
+    /// A text with `{{` or `{%` is a template, one that begins with `=` is fixed, any other is an expression. Numbers,
+    /// booleans, lists and tables stand for themselves, with texts inside read by the same rule.
+    pub fn with(value: &Value, tables: &Tables) -> Result<Self, MappingError> {
+        Self::within(value, tables, 0)
+    }
+
+    fn within(value: &Value, tables: &Tables, depth: usize) -> Result<Self, MappingError> {
+        if depth > DEPTH {
+            return Err(MappingError::new(format!(
+                "has more than {DEPTH} lists and tables within each other"
+            )));
+        }
+        Ok(match value {
+            Value::String(text) => return Self::of_text(text, tables),
+            Value::Array(items) => Self::List(
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(at, item)| {
+                        Self::within(item, tables, depth + 1).map_err(|error| error.of(&at.to_string()))
+                    })
+                    .collect::<Result<_, _>>()?,
+            ),
+            Value::Object(members) => Self::Object(
+                members
+                    .iter()
+                    .map(|(name, value)| {
+                        let term = Self::within(value, tables, depth + 1).map_err(|error| error.of(name))?;
+                        Ok((name.clone(), term))
+                    })
+                    .collect::<Result<_, MappingError>>()?,
+            ),
+            other => Self::Fixed(other.clone()),
+        })
+    }
+
+    fn of_text(text: &str, tables: &Tables) -> Result<Self, MappingError> {
+        if let Some(text) = text.strip_prefix('=') {
+            return Ok(Self::Fixed(text.into()));
+        }
+        Ok(if text.contains("{{") || text.contains("{%") {
+            Self::Template(Template::read(text, tables)?)
+        } else {
+            Self::Expression(Expression::read(text, tables)?)
+        })
+    }
+
+    pub fn eval(&self, scope: &Scope) -> Result<Value, MappingError> {
+        match self {
+            Self::Fixed(value) => Ok(value.clone()),
+            Self::Expression(expression) => expression.eval(scope),
+            Self::Template(template) => template.render(scope).map(Value::from),
+            Self::List(items) => items
+                .iter()
+                .enumerate()
+                .map(|(at, item)| item.eval(scope).map_err(|error| error.of(&at.to_string())))
+                .collect(),
+            Self::Object(members) => members
+                .iter()
+                .map(|(name, term)| {
+                    let value = term.eval(scope).map_err(|error| error.of(name))?;
+                    Ok((name.clone(), value))
+                })
+                .collect(),
+        }
+    }
+
+    /// Visits every path that it names, with the field that it is in.
+    fn visit<'a>(&'a self, seen: &mut dyn FnMut(&'a Path)) {
+        match self {
+            Self::Fixed(_) => {}
+            Self::Expression(expression) => expression.names().iter().for_each(seen),
+            Self::Template(template) => template.names().iter().for_each(seen),
+            Self::List(items) => items.iter().for_each(|item| item.visit(seen)),
+            Self::Object(members) => members.iter().for_each(|(_, term)| term.visit(seen)),
+        }
+    }
+
+    pub fn names(&self) -> Vec<&Path> {
+        let mut names = Vec::new();
+        self.visit(&mut |path| names.push(path));
+        names
+    }
+
+    /// The path that the whole of it is; `None` for all else.
+    pub fn as_path(&self) -> Option<&Path> {
+        match self {
+            Self::Expression(expression) => expression.as_path(),
+            _ => None,
+        }
+    }
+}
+
+/// Names in the order of the configuration.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Mapping(Vec<(String, Term)>);
+
+impl Mapping {
+    /// Refuses also names that no record can have. `extra` are further first words, known where it is applied.
+    pub fn read<'a>(
+        table: impl IntoIterator<Item = (&'a str, &'a Value)>,
+        tables: &Tables,
+        extra: &[&str],
+    ) -> Result<Self, MappingError> {
+        let mut terms = Vec::new();
+        for (name, value) in table {
+            let read = || {
+                let term = Term::with(value, tables)?;
+                for path in term.names() {
+                    path.check(extra)?;
+                }
+                Ok(term)
+            };
+            terms.push((
+                name.to_owned(),
+                read().map_err(|error: MappingError| error.of(name))?,
+            ));
+        }
+        Ok(Self(terms))
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    pub fn terms(&self) -> impl Iterator<Item = (&str, &Term)> {
+        self.0.iter().map(|(name, term)| (name.as_str(), term))
+    }
+
+    /// All values, or none.
+    pub fn apply(&self, scope: &Scope) -> Result<Vec<(String, Value)>, MappingError> {
+        self.0
+            .iter()
+            .map(|(name, term)| {
+                let value = term.eval(scope).map_err(|error| error.of(name))?;
+                Ok((name.clone(), value))
+            })
+            .collect()
+    }
+
+    /// Whether its records have to carry the contact's history.
+    pub fn needs_history(&self) -> bool {
+        self.paths().iter().any(|(_, path)| path.needs_history())
+    }
+
+    /// What is probably misspelt.
+    pub fn doubts(&self) -> Vec<String> {
+        let paths = self.paths();
+        let doubts = paths
+            .iter()
+            .filter_map(|(name, path)| Some(format!("`{name}`: {}", path.doubt()?)));
+        doubts.collect()
+    }
+
+    fn paths(&self) -> Vec<(&str, &Path)> {
+        let all = self.0.iter();
+        all.flat_map(|(name, term)| term.names().into_iter().map(|path| (name.as_str(), path)))
+            .collect()
+    }
+}

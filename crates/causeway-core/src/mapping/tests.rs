@@ -1,0 +1,167 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    consent::{Standing, Suppression},
+    contact::{Contact, Field, Identity},
+    delivery::Kind,
+    event::{Action, Campaign, Engagement, EngagementKind, Organisation, Page},
+    id::InboxId,
+    record::Record,
+};
+
+mod names;
+
+fn at(text: &str) -> jiff::Timestamp {
+    text.parse().unwrap()
+}
+
+/// A record that has something of everything.
+#[expect(clippy::too_many_lines, reason = "one literal")]
+fn record() -> Record {
+    let contact = json!({
+        "email": "ada@example.org", "firstName": "Ada", "lastName": "Nowak", "phone": "030 1234567",
+        "country": "DE", "postcode": "10115", "birthDate": "1990-03-04",
+        "Favourite colour": "sea green", "Size": 42, "Topics": ["rivers", "bees"],
+        "tag:vip": true, "tag:old": false, "tag:press": true, "list:main": true,
+        "lead_score": 12, "lead_status": "Warm",
+        "list_field_ids:platform": { "Favourite colour": "125", "Nickname": "126" },
+    });
+    let fields = contact.as_object().unwrap().iter().map(|(name, value)| {
+        let field = Field {
+            value: value.clone(),
+            at: at("2024-05-01T10:00:00Z"),
+        };
+        (name.clone(), field)
+    });
+    let engagement = |kind, key: &str, name: &str, count| Engagement {
+        kind,
+        key: key.to_owned(),
+        name: Some(name.to_owned()),
+        at: Some(at("2024-05-02T08:00:00Z")),
+        raw_at: None,
+        count,
+        score: None,
+    };
+    Record {
+        workspace: "default".into(),
+        source: "proca".into(),
+        inbox_id: InboxId(7),
+        kind: Kind::Record,
+        event: "action".to_owned(),
+        event_at: at("2024-05-03T12:30:00Z"),
+        contact: Contact {
+            fields: fields.collect(),
+            ..Contact::default()
+        },
+        identities: vec![
+            Identity::Email {
+                address: "ada@example.org".to_owned(),
+            },
+            Identity::ContactRef {
+                namespace: "proca".into(),
+                reference: "abc_1".to_owned(),
+            },
+            Identity::ForeignId {
+                namespace: "crm".into(),
+                id: "900".to_owned(),
+            },
+        ],
+        action: Some(Action {
+            external_id: "55".to_owned(),
+            action_type: "petition".to_owned(),
+            created_at: at("2024-05-03T12:29:00Z"),
+            custom_fields: json!({ "why": "for the bees", "amount": 5, "my-field": "x" })
+                .as_object()
+                .unwrap()
+                .clone(),
+            donation: None,
+            tracking: Some(json!({ "source": "mail", "medium": "newsletter", "campaign": null })),
+            with_consent: true,
+            dupe_rank: None,
+            testing: false,
+        }),
+        campaign: Some(Campaign {
+            external_id: "204".to_owned(),
+            name: "bees".to_owned(),
+            title: Some("Save the bees".to_owned()),
+            crm_id: None,
+            contact_schema: None,
+            config: None,
+        }),
+        page: Some(Page {
+            external_id: "9".to_owned(),
+            name: Some("bees/de".to_owned()),
+            locale: Some("de_AT".to_owned()),
+            org: Some(Organisation {
+                external_id: "3".to_owned(),
+                name: Some("rivers".to_owned()),
+                title: None,
+            }),
+        }),
+        standing: BTreeMap::from([
+            (
+                "email".to_owned(),
+                Standing::DoubleOptedIn {
+                    since: at("2024-05-03T12:30:00Z"),
+                },
+            ),
+            (
+                "sms".to_owned(),
+                Standing::Suppressed {
+                    since: at("2024-05-01T00:00:00Z"),
+                    why: Suppression::Blocked,
+                },
+            ),
+        ]),
+        engagements: vec![
+            engagement(EngagementKind::EmailOpen, "1", "Spring letter", None),
+            engagement(EngagementKind::LinkClick, "https://example.org/a", "a", Some(3)),
+            engagement(EngagementKind::EmailOpen, "2", "May letter", None),
+        ],
+        settings: json!({ "list": "L1", "tags": ["x"], "form": null })
+            .as_object()
+            .unwrap()
+            .clone(),
+        via: Vec::new(),
+    }
+}
+
+/// A bounce: no action, no campaign, no page.
+fn bare() -> Record {
+    Record {
+        kind: Kind::Contact,
+        event: "email_status".to_owned(),
+        contact: Contact::default(),
+        identities: vec![Identity::Email {
+            address: "ada@example.org".to_owned(),
+        }],
+        action: None,
+        campaign: None,
+        page: None,
+        standing: BTreeMap::new(),
+        engagements: Vec::new(),
+        ..record()
+    }
+}
+
+fn scope() -> Scope {
+    Scope::of(Arc::new(record()))
+}
+
+fn eval_in(scope: &Scope, text: &str) -> Result<Value, MappingError> {
+    Expression::new(text)?.eval(scope)
+}
+
+fn eval(text: &str) -> Value {
+    eval_in(&scope(), text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn error(text: &str) -> String {
+    match eval_in(&scope(), text) {
+        Ok(value) => panic!("{text} gives {value}"),
+        Err(error) => error.to_string(),
+    }
+}
