@@ -56,6 +56,17 @@ impl ConfigError {
         Self::new(&key, plain(error.message()))
     }
 
+    /// The same error, seen from the table that holds this one under `key`.
+    #[must_use]
+    pub fn within(mut self, key: &str) -> Self {
+        self.key = if self.key.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{key}.{}", self.key)
+        };
+        self
+    }
+
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -136,6 +136,17 @@ pub struct Contact {
     /// Whether the person ever gave us their data with a form, or a platform sent their contact.
     #[serde(default)]
     pub gave_data: bool,
+    /// Automation → when it first ran for this contact.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "millis::map")]
+    pub ran: BTreeMap<Name, Timestamp>,
+    /// The sum of what our own scoring rules gave.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub points: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(points: &f64) -> bool {
+    *points == 0.0
 }
 
 impl Contact {
@@ -163,6 +174,24 @@ impl Contact {
         true
     }
 
+    /// Sets a field because a rule of ours says so. Unlike what arrives it beats a value of the same time: it follows
+    /// from the very event that may have brought that one. Tells whether the value is another now.
+    pub fn put(&mut self, name: &str, value: Value, at: Timestamp) -> bool {
+        let at = millis::floor(at);
+        let known = self.fields.get(name);
+        let changes = known.is_none_or(|known| known.value != value && known.at <= at);
+        if changes {
+            self.fields.insert(name.to_owned(), Field { value, at });
+        }
+        changes
+    }
+
+    /// Puts a tag on or takes it off, likewise.
+    pub fn set_tag(&mut self, tag: &str, on: bool, at: Timestamp) -> bool {
+        let has = self.tags().any(|known| known == tag);
+        has != on && self.put(&format!("{TAG}{tag}"), Value::Bool(on), at)
+    }
+
     /// Merges what is known of a second contact that turned out to be the same person.
     pub fn join(&mut self, other: Self) -> bool {
         let mut changed = other.gave_data && !self.gave_data;
@@ -170,6 +199,12 @@ impl Contact {
         for (name, field) in other.fields {
             changed |= self.set_field(&name, field);
         }
+        for (automation, at) in other.ran {
+            let first = self.ran.entry(automation).or_insert(at);
+            *first = at.min(*first);
+        }
+        // At least; the store counts them again from the rows of both, some of which may be the same.
+        self.points = self.points.max(other.points);
         for (purpose, consent) in other.consent {
             changed |= self.consent.entry(purpose).or_default().join(&consent);
         }
@@ -216,6 +251,32 @@ pub mod millis {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         Timestamp::from_millisecond(i64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    /// The same for times by name.
+    pub mod map {
+        use std::collections::BTreeMap;
+
+        use serde::Serializer;
+
+        use super::{Deserialize, Deserializer, Error, Timestamp};
+        use crate::id::Name;
+
+        pub fn serialize<S: Serializer>(
+            times: &BTreeMap<Name, Timestamp>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(times.iter().map(|(name, at)| (name, at.as_millisecond())))
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<BTreeMap<Name, Timestamp>, D::Error> {
+            BTreeMap::<Name, i64>::deserialize(deserializer)?
+                .into_iter()
+                .map(|(name, ms)| Ok((name, Timestamp::from_millisecond(ms).map_err(D::Error::custom)?)))
+                .collect()
+        }
     }
 
     /// The same for a time that may be missing.

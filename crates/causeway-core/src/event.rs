@@ -8,7 +8,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{consent::ConsentFact, contact::Identity, id::Name};
+use crate::{
+    consent::ConsentFact,
+    contact::Identity,
+    id::{ContactId, InboxId, Name},
+};
 
 /// How decoding ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,10 +110,8 @@ pub struct Event {
     pub page: Option<Page>,
     pub consent: Vec<ConsentFact>,
     pub engagements: Vec<Engagement>,
-    /// The destination that said so, for [`EventKind::Response`]: it is not told again what it told us.
-    pub origin: Option<Name>,
-    /// The automation whose time came, for [`EventKind::Schedule`].
-    pub automation: Option<Name>,
+    /// Of the rows that Causeway makes itself: what they follow from.
+    pub follow_up: Option<Box<FollowUp>>,
     /// The hubs that this came through, the first one first. With our own among them it is an echo.
     pub via: Vec<String>,
     pub testing: bool,
@@ -133,8 +135,7 @@ impl Event {
             page: None,
             consent: Vec::new(),
             engagements: Vec::new(),
-            origin: None,
-            automation: None,
+            follow_up: None,
             via: Vec::new(),
             testing: false,
             deliver: true,
@@ -142,8 +143,53 @@ impl Event {
         }
     }
 
+    /// Whether it is about a person at all.
+    pub fn names_somebody(&self) -> bool {
+        !self.identities.is_empty() || self.follow_up.is_some()
+    }
+
     pub fn fields_time(&self) -> Timestamp {
         self.fields_at.unwrap_or(self.at)
+    }
+}
+
+/// What a row of our own making follows from: an answer of a destination, or the time of an automation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowUp {
+    pub workspace: Name,
+    pub contact: ContactId,
+    /// The row that the delivery or the automation came from: its action, campaign and page are ours, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<InboxId>,
+    /// The destination that answered: it is not told again what it told us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Name>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automation: Option<(Name, Due)>,
+    /// How many answers led to this one, each to the next.
+    #[serde(default)]
+    pub hops: u8,
+}
+
+/// What of an automation is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Due {
+    /// Its clock came round: its condition is asked.
+    Clock,
+    /// It was admitted to this hour: all its steps.
+    Postponed,
+    /// The delay of this step is over, from 0.
+    Step(u16),
+}
+
+impl std::fmt::Display for Due {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Clock => f.write_str("its turn"),
+            Self::Postponed => f.write_str("all of it"),
+            Self::Step(step) => write!(f, "step {}", step.saturating_add(1)),
+        }
     }
 }
 

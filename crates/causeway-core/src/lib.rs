@@ -7,6 +7,7 @@
 //! A record's way: [`envelope`] → [`decode`] → [`event`] → [`plan`] (with [`contact`], [`consent`],
 //! [`rules`]) → [`delivery`] → [`destination`].
 
+pub mod automation;
 pub mod clock;
 pub mod consent;
 pub mod contact;

@@ -1,15 +1,23 @@
 //! What an event changes and what has to be sent because of it. Pure.
 
+mod follow;
+
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use crate::{
+    automation::{Explained, Ran, Timer},
     consent::{ConsentFact, OwnPages, Standing},
     contact::{Contact, millis},
     delivery::Kind,
-    event::{Event, EventKind},
-    id::Name,
+    event::{Action, Campaign, Engagement, Event, EventKind, Page},
+    id::{InboxId, Name},
     rules::{DestinationRule, Gate, Rules},
 };
+
+/// So many answers may follow from one another; what comes after is taken in and told to nobody.
+pub const MOST_HOPS: u8 = 3;
 
 /// What is known before the event.
 pub struct Known<'a> {
@@ -22,10 +30,27 @@ pub struct Known<'a> {
     pub own_pages: &'a OwnPages,
     /// Whether this destination was ever given the contact, or is about to be.
     pub was_given: &'a dyn Fn(&DestinationRule) -> bool,
+    /// Whether the contact has this engagement already.
+    pub knows: &'a dyn Fn(&Engagement) -> bool,
+    /// The newest hour that an automation was admitted to (hours since 1970), and how often.
+    pub last_hour: &'a dyn Fn(&str) -> Option<(i64, u32)>,
+    /// What expressions may ask for; asked only when an automation does.
+    pub about: &'a dyn Fn() -> About,
+}
+
+/// What an event is about, besides the contact.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct About {
+    pub inbox_id: Option<InboxId>,
+    pub action: Option<Action>,
+    pub campaign: Option<Campaign>,
+    pub page: Option<Page>,
+    /// Before the event; empty unless an automation asks for it ([`Rules::asks_for_history`]).
+    pub engagements: Vec<Engagement>,
 }
 
 /// What to write, all of it in one transaction.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// The contact afterwards; `None` when the event is about nobody.
     pub contact: Option<Contact>,
@@ -34,6 +59,13 @@ pub struct Plan {
     /// they do not change the state, so that the ledger is complete in whatever order messages arrive.
     pub consent: Vec<ConsentFact>,
     pub deliveries: Vec<Planned>,
+    /// Points that our scoring rules gave, to be written beside the event's own engagements.
+    pub scores: Vec<Engagement>,
+    pub timers: Vec<Timer>,
+    /// Automation and hour (since 1970): to be counted.
+    pub admitted: Vec<(Name, i64)>,
+    /// Why automations ran or did not; empty when none listens to what happened.
+    pub explained: Explained,
     /// What was decided about consent, in words for the trace.
     pub decision: String,
 }
@@ -47,85 +79,172 @@ pub struct Planned {
     pub gate: Gate,
 }
 
-/// Decides. `now` is when it is processed.
-pub fn plan(
-    source: &str,
-    workspace: &str,
-    event: &Event,
-    known: &Known<'_>,
-    rules: &Rules,
-    _now: Timestamp,
-) -> Plan {
-    if event.identities.is_empty() {
+/// An event and all that is known when it is decided about.
+#[derive(Clone, Copy)]
+pub struct Case<'a> {
+    pub source: &'a str,
+    pub workspace: &'a str,
+    pub event: &'a Event,
+    pub known: &'a Known<'a>,
+    pub rules: &'a Rules,
+    /// When it is processed.
+    pub now: Timestamp,
+}
+
+/// Decides.
+pub fn plan(case: &Case<'_>) -> Plan {
+    let Case { event, known, .. } = *case;
+    if !event.names_somebody() {
         return Plan {
-            contact: None,
-            contact_changed: false,
-            consent: Vec::new(),
-            deliveries: Vec::new(),
             decision: "about no person".to_owned(),
+            ..Plan::default()
         };
     }
-    let (mut contact, mut changed) = merged(known.contacts);
-    let mut ledger = Vec::new();
-    changed |= contact.set_fields(&event.fields, event.fields_time());
+    let before = before(known.contacts);
+    let before = before.as_deref();
+    let (mut contact, said) = take_in(event, before, known.contacts.len() > 1);
+    let silence = silence(case);
+    let ran = match silence {
+        None => follow::automations(case, before, &mut contact, &said.ledger),
+        Some(_) => Ran::default(),
+    };
+    let news = said.news || has_other_values(before, &contact);
+    let kind = delivery_kind(case, news).filter(|_| silence.is_none());
+    let origin = event
+        .follow_up
+        .as_ref()
+        .and_then(|row| row.destination.as_deref());
+    let deliveries = case
+        .rules
+        .destinations_of(case.workspace)
+        .filter(|rule| origin != Some(&*rule.name))
+        .filter_map(|rule| {
+            let kind = if silence.is_none() {
+                kind_for(case, rule, kind, &ran)
+            } else {
+                None
+            };
+            plan_delivery(rule, kind, &contact, known)
+        })
+        .collect();
+    let mut decision = decision(&contact, known, event);
+    if let Some(why) = silence {
+        decision = format!("{decision}; {why}");
+    }
+    Plan {
+        contact_changed: said.changed || before != Some(&contact),
+        contact: Some(contact),
+        consent: said.ledger,
+        deliveries,
+        scores: ran.engagements,
+        timers: ran.timers,
+        admitted: ran.admitted,
+        explained: ran.explained,
+        decision,
+    }
+}
+
+/// Why nothing but knowledge may come of it, if so. Who said no is still withdrawn.
+fn silence(case: &Case<'_>) -> Option<&'static str> {
+    let Case { event, rules, .. } = *case;
+    if event.via.iter().any(|hub| *hub == *rules.hub) {
+        return Some("an echo of what this hub sent: taken in, and told to nobody");
+    }
+    let is_late = event.follow_up.as_ref().is_some_and(|row| row.hops > MOST_HOPS);
+    is_late.then_some("one answer led to another too often: taken in, and told to nobody")
+}
+
+/// The contact as it was: one out of all that were found, `None` if nobody was.
+fn before(contacts: &[Contact]) -> Option<Cow<'_, Contact>> {
+    let (first, others) = contacts.split_first()?;
+    if others.is_empty() {
+        return Some(Cow::Borrowed(first));
+    }
+    let mut all = first.clone();
+    for other in others {
+        all.join(other.clone());
+    }
+    Some(Cow::Owned(all))
+}
+
+/// What the event itself says.
+struct Said {
+    /// Whether the document has to be written.
+    changed: bool,
+    /// Whether more than values of fields is worth telling. A newer date of what was known is not.
+    news: bool,
+    ledger: Vec<ConsentFact>,
+}
+
+fn take_in(event: &Event, before: Option<&Contact>, merged: bool) -> (Contact, Said) {
+    let mut contact = before.cloned().unwrap_or_default();
+    let mut said = Said {
+        changed: before.is_none() || merged,
+        news: before.is_none() || merged,
+        ledger: Vec::new(),
+    };
+    said.changed |= contact.set_fields(&event.fields, event.fields_time());
     for fact in &event.consent {
         let consent = contact.consent.entry(fact.purpose.clone()).or_default();
         if consent.newest(&fact.what) == Some(millis::floor(fact.at)) {
             continue;
         }
-        changed |= consent.add(&fact.what, fact.at);
-        ledger.push(fact.clone());
+        let changed = consent.add(&fact.what, fact.at);
+        said.changed |= changed;
+        said.news |= changed;
+        said.ledger.push(fact.clone());
     }
     let gives_data = event.kind == EventKind::ContactSync
         || event.action.as_ref().is_some_and(|action| action.with_consent);
     if gives_data && event.kind != EventKind::EmailStatus && !contact.gave_data {
         contact.gave_data = true;
-        changed = true;
+        said.changed = true;
+        said.news = true;
     }
-
-    let kind = delivery_kind(event, known, changed);
-    let deliveries = rules
-        .destinations_of(workspace)
-        .filter_map(|rule| {
-            let routed = event.deliver && rule.filter.matches(source, event);
-            plan_delivery(rule, kind.filter(|_| routed), &contact, known)
-        })
-        .collect();
-    let decision = decision(&contact, known, event);
-    Plan {
-        contact: Some(contact),
-        contact_changed: changed,
-        consent: ledger,
-        deliveries,
-        decision,
-    }
+    (contact, said)
 }
 
-/// One contact out of all that were found, and whether that is a change.
-fn merged(contacts: &[Contact]) -> (Contact, bool) {
-    let mut all = contacts.iter().cloned();
-    let Some(mut contact) = all.next() else {
-        return (Contact::default(), true);
-    };
-    let merges = contacts.len() > 1;
-    for other in all {
-        contact.join(other);
-    }
-    (contact, merges)
+/// Whether a field has another value than before.
+fn has_other_values(before: Option<&Contact>, after: &Contact) -> bool {
+    before.is_none_or(|before| {
+        after.fields.iter().any(|(name, field)| {
+            before
+                .fields
+                .get(name)
+                .is_none_or(|known| known.value != field.value)
+        })
+    })
 }
 
 /// What there is to tell; `None` when it is a repeat that says nothing new.
-fn delivery_kind(event: &Event, known: &Known<'_>, changed: bool) -> Option<Kind> {
+fn delivery_kind(case: &Case<'_>, news: bool) -> Option<Kind> {
+    let Case { event, known, .. } = *case;
     match event.kind {
         EventKind::Action if !known.action_is_known => Some(Kind::Record),
-        EventKind::ContactSync => Some(Kind::Record),
+        EventKind::ContactSync if news || event.engagements.iter().any(|row| !(known.knows)(row)) => {
+            Some(Kind::Record)
+        }
+        EventKind::ContactSync | EventKind::CampaignUpdated => None,
         EventKind::Action
         | EventKind::EmailStatus
         | EventKind::Engagement
         | EventKind::Response
-        | EventKind::Schedule => changed.then_some(Kind::Contact),
-        EventKind::CampaignUpdated => None,
+        | EventKind::Schedule => news.then_some(Kind::Contact),
     }
+}
+
+/// What this destination is to be told.
+fn kind_for(case: &Case<'_>, rule: &DestinationRule, kind: Option<Kind>, ran: &Ran) -> Option<Kind> {
+    let Case { event, known, .. } = *case;
+    if ran.deliveries.iter().any(|(name, _)| *name == rule.name) {
+        return Some(kind.unwrap_or(Kind::Contact));
+    }
+    if !rule.takes_all || !event.deliver || !rule.filter.matches(case.source, event) {
+        return None;
+    }
+    // A contact that did not change is told to who does not have it yet.
+    let is_first = || event.kind == EventKind::ContactSync && !(known.was_given)(rule);
+    kind.or_else(|| is_first().then_some(Kind::Record))
 }
 
 fn plan_delivery(

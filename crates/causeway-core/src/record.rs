@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    automation::Lead,
     consent::Standing,
     contact::{Contact, Identity, is_internal},
     delivery::Kind,
@@ -36,6 +37,7 @@ pub struct Record {
     pub engagements: Vec<Engagement>,
     /// What the configuration and the campaign say for this destination: list, tag and form numbers and the like.
     pub settings: Map<String, Value>,
+    pub lead: Lead,
     /// The hubs that this came through, the first one first.
     pub via: Vec<String>,
 }

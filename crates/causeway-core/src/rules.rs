@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::{
+    automation::{Automation, Scoring},
     consent::{EMAIL, Policy},
     delivery::Kind,
     event::{Campaign, Event},
@@ -15,11 +16,49 @@ use crate::{
 /// The workspace that everything belongs to unless the configuration says otherwise.
 pub const DEFAULT_WORKSPACE: &str = "default";
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Rules {
     pub sources: BTreeMap<Name, SourceRule>,
     pub destinations: BTreeMap<Name, Arc<DestinationRule>>,
+    /// By workspace.
+    pub workspaces: BTreeMap<Name, WorkspaceRule>,
+    /// Names this hub among others. Messages that came through it are told to nobody a second time.
+    pub hub: Name,
 }
+
+/// Automations and scoring of one workspace.
+#[derive(Debug, Clone, Default)]
+pub struct WorkspaceRule {
+    /// In the order of the configuration; the scoring rules are among them.
+    pub automations: Vec<Arc<Automation>>,
+    pub scoring: Scoring,
+    /// Whether any of them is started by what contacts do.
+    pub listens_to_engagements: bool,
+    /// Whether any of them asks for what a contact did before.
+    pub asks_for_history: bool,
+}
+
+impl WorkspaceRule {
+    pub fn new(automations: Vec<Arc<Automation>>, scoring: Scoring) -> Self {
+        let any = |test: fn(&Automation) -> bool| automations.iter().any(|automation| test(automation));
+        Self {
+            listens_to_engagements: any(Automation::listens_to_engagements),
+            asks_for_history: any(Automation::asks_for_history),
+            automations,
+            scoring,
+        }
+    }
+}
+
+static NO_RULE: WorkspaceRule = WorkspaceRule {
+    automations: Vec::new(),
+    scoring: Scoring {
+        own: false,
+        statuses: Vec::new(),
+    },
+    listens_to_engagements: false,
+    asks_for_history: false,
+};
 
 #[derive(Debug, Clone)]
 pub struct SourceRule {
@@ -54,6 +93,8 @@ pub struct DestinationRule {
     /// Its records carry the contact's engagements.
     pub history: bool,
     pub settings: Settings,
+    /// Gets every event that `filter` lets through; else only what automations send, and withdrawals.
+    pub takes_all: bool,
 }
 
 /// Values for a destination's mapping that differ between campaigns: list, tag and form numbers and the like.
@@ -109,6 +150,7 @@ impl DestinationRule {
             filter: Filter::default(),
             history: false,
             settings: Settings::default(),
+            takes_all: true,
         }
     }
 }
@@ -131,7 +173,24 @@ impl Filter {
     }
 }
 
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            sources: BTreeMap::new(),
+            destinations: BTreeMap::new(),
+            workspaces: BTreeMap::new(),
+            hub: "".into(),
+        }
+    }
+}
+
 impl Rules {
+    /// Automations and scoring of a workspace; the one beside it for test actions has the same.
+    pub fn of_workspace(&self, workspace: &str) -> &WorkspaceRule {
+        let workspace = workspace.strip_suffix(SANDBOX).unwrap_or(workspace);
+        self.workspaces.get(workspace).unwrap_or(&NO_RULE)
+    }
+
     /// The workspace that an event of this source lives in. Test actions live in one of their own, so that
     /// they can never touch what is known of real people.
     pub fn workspace(&self, source: &str, testing: bool) -> Name {

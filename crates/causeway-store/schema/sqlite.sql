@@ -15,6 +15,14 @@ CREATE TABLE action (
     UNIQUE (workspace_id, namespace_id, external_id)
 ) STRICT;
 
+CREATE TABLE admitted (
+    workspace_id INTEGER NOT NULL,
+    automation   TEXT NOT NULL,
+    hour         INTEGER NOT NULL,
+    count        INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, automation)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE attempt (
     delivery_id INTEGER NOT NULL,
     seq         INTEGER NOT NULL,
@@ -117,7 +125,7 @@ CREATE TABLE event (
     -- JSON arrays; NULL when empty.
     notes        TEXT,
     merged       TEXT
-) STRICT;
+, about INTEGER, via TEXT, hops INTEGER NOT NULL DEFAULT 0, automations TEXT) STRICT;
 
 CREATE TABLE identity (
     workspace_id INTEGER NOT NULL,
@@ -180,11 +188,32 @@ CREATE TABLE page (
     UNIQUE (workspace_id, namespace_id, external_id)
 ) STRICT;
 
+CREATE TABLE timer (
+    id           INTEGER PRIMARY KEY,
+    due_at       INTEGER NOT NULL,
+    workspace_id INTEGER NOT NULL,
+    contact_id   INTEGER NOT NULL,
+    -- The row that the automation ran for.
+    inbox_id     INTEGER NOT NULL,
+    automation   TEXT NOT NULL,
+    -- JSON: "postponed" or {"step": n}.
+    due          TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE turn (
+    workspace_id INTEGER NOT NULL,
+    automation   TEXT NOT NULL,
+    at           INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, automation)
+) STRICT, WITHOUT ROWID;
+
 CREATE INDEX action_contact ON action (contact_id) WHERE contact_id IS NOT NULL;
 
 CREATE INDEX consent_page ON consent (page) WHERE page <> '';
 
 CREATE INDEX contact_merged ON contact (merged_into) WHERE merged_into IS NOT NULL;
+
+CREATE INDEX contact_workspace ON contact (workspace_id, id) WHERE doc IS NOT NULL;
 
 CREATE INDEX delivery_contact ON delivery (contact_id, destination_id, state, id);
 
@@ -195,6 +224,8 @@ CREATE INDEX delivery_due ON delivery (destination_id, due_at, id) WHERE state =
 CREATE UNIQUE INDEX delivery_inbox ON delivery (inbox_id, destination_id, kind);
 
 CREATE INDEX delivery_retrying ON delivery (destination_id, id) WHERE state = 'waiting' AND attempts > 0;
+
+CREATE INDEX event_about ON event (about) WHERE about IS NOT NULL;
 
 CREATE INDEX event_contact ON event (contact_id) WHERE contact_id IS NOT NULL;
 
@@ -207,4 +238,10 @@ CREATE UNIQUE INDEX inbox_dedup ON inbox (source_id, dedup) WHERE dedup IS NOT N
 CREATE INDEX inbox_duplicate ON inbox (duplicate_of) WHERE duplicate_of IS NOT NULL;
 
 CREATE INDEX inbox_new ON inbox (source_id, id) WHERE state = 'new';
+
+CREATE INDEX timer_contact ON timer (contact_id);
+
+CREATE INDEX timer_due ON timer (due_at, id);
+
+CREATE INDEX timer_inbox ON timer (inbox_id);
 

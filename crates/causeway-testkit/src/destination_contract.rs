@@ -292,6 +292,7 @@ fn record(number: i64, at: Timestamp) -> Record {
         )),
         standing: BTreeMap::from([("email".to_owned(), Standing::Unknown)]),
         engagements: Vec::new(),
+        lead: causeway_core::automation::Lead::default(),
         settings: serde_json::Map::new(),
         via: Vec::new(),
     }

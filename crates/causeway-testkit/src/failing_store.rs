@@ -94,6 +94,14 @@ impl Store for FailingStore {
         self.call(self.inner.process(batch, now)).await
     }
 
+    async fn ring(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError> {
+        self.call(self.inner.ring(limit, now)).await
+    }
+
+    async fn set_turn(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError> {
+        self.call(self.inner.set_turn(workspace, automation, at)).await
+    }
+
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
         self.call(self.inner.claim(claim)).await
     }

@@ -101,6 +101,7 @@ impl Hub {
             decoders: ArcSwap::from_pointee(sources::decoders(&config)?),
             wake: Wake::default(),
             retention: config.retention.rule(),
+            clocked: config.automations.clocked(),
             min_free_bytes: config.hub.min_free_mb.saturating_mul(1 << 20),
             disk_is_low: false.into(),
         });

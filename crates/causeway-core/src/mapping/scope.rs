@@ -89,6 +89,12 @@ impl Scope {
         &self.0.record
     }
 
+    /// The value that a path leads to; `None` where a name of it is not there, or where it cannot be written as JSON.
+    pub fn value(&self, path: &super::Path) -> Option<Value> {
+        let found = self.find(path.steps.iter().map(String::as_str))?;
+        super::view::json_of_found(self, found).ok()
+    }
+
     /// What a path leads to; `None` where a name of it is not there.
     pub(super) fn find<'a, 's>(&'a self, path: impl IntoIterator<Item = &'s str>) -> Option<Found<'a>> {
         path.into_iter()
@@ -146,14 +152,11 @@ impl Scope {
             Part::Page => return self.page(name),
             Part::Organisation => return self.organisation(name),
             Part::Engagement => Found::Part(Part::Engagements(names::engagement_kind(name)?)),
-            Part::Lead => {
-                let field = match name {
-                    "score" => "lead_score",
-                    "status" => "lead_status",
-                    _ => return None,
-                };
-                self.field(field).map_or(Found::Null, scalar)
-            }
+            Part::Lead => match name {
+                "score" => record.lead.score.as_ref().map_or(Found::Null, scalar),
+                "status" => record.lead.status.as_deref().map_or(Found::Null, Found::Text),
+                _ => return None,
+            },
             Part::Settings => return record.settings.get(name).map(scalar),
             Part::Engagements(_) | Part::Members(_) => return None,
         };

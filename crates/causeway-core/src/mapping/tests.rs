@@ -26,7 +26,6 @@ fn record() -> Record {
         "country": "DE", "postcode": "10115", "birthDate": "1990-03-04",
         "Favourite colour": "sea green", "Size": 42, "Topics": ["rivers", "bees"],
         "tag:vip": true, "tag:old": false, "tag:press": true, "list:main": true,
-        "lead_score": 12, "lead_status": "Warm",
         "list_field_ids:platform": { "Favourite colour": "125", "Nickname": "126" },
     });
     let fields = contact.as_object().unwrap().iter().map(|(name, value)| {
@@ -116,6 +115,10 @@ fn record() -> Record {
                 },
             ),
         ]),
+        lead: crate::automation::Lead {
+            score: Some(json!(12)),
+            status: Some("Warm".to_owned()),
+        },
         engagements: vec![
             engagement(EngagementKind::EmailOpen, "1", "Spring letter", None),
             engagement(EngagementKind::LinkClick, "https://example.org/a", "a", Some(3)),
@@ -143,6 +146,7 @@ fn bare() -> Record {
         page: None,
         standing: BTreeMap::new(),
         engagements: Vec::new(),
+        lead: crate::automation::Lead::default(),
         ..record()
     }
 }

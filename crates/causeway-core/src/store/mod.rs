@@ -191,6 +191,12 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<Processed>, StoreError>;
 
+    /// Turns timers of automations whose time has come into inbox rows, up to `limit`; tells how many.
+    async fn ring(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Notes that an automation that the clock starts has had its turns up to then.
+    async fn set_turn(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError>;
+
     /// Leases due deliveries of one destination, asking [`crate::rules::DestinationRule::gate`] again.
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
 

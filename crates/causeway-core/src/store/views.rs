@@ -9,9 +9,11 @@ use serde_json::Value;
 
 use super::{DeliveryFilter, InboxFilter, InboxState, LaneState, StoreError};
 use crate::{
+    automation::Explained,
     consent::{ConsentFact, Standing},
     contact::{Contact, Identity},
     envelope::Envelope,
+    event::Due,
     id::{ActionId, ContactId, DeliveryId, IdempotencyKey, InboxId, Name},
 };
 
@@ -33,6 +35,20 @@ pub trait Views: Send + Sync {
 
     /// The contacts that an e-mail address (normalised) or another identity's value names, in every workspace.
     async fn find_contacts(&self, value: &str) -> Result<Vec<ContactId>, StoreError>;
+
+    /// Contacts of a workspace with an id above `after`, ascending, up to `limit`.
+    async fn contacts(
+        &self,
+        workspace: &str,
+        after: ContactId,
+        limit: u32,
+    ) -> Result<Vec<(ContactId, Contact)>, StoreError>;
+
+    /// Up to when an automation that the clock starts has had its turns; `None` = it never had one.
+    async fn turn(&self, workspace: &str, automation: &str) -> Result<Option<Timestamp>, StoreError>;
+
+    /// When the next timer of an automation is due.
+    async fn next_timer(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Everything about a person.
     async fn contact(&self, id: ContactId) -> Result<Option<ContactView>, StoreError>;
@@ -128,7 +144,25 @@ pub struct Trace {
     pub merged: Vec<ContactId>,
     pub action: Option<(ActionId, crate::event::Action)>,
     pub consent: Vec<ConsentFact>,
+    /// Why automations ran or did not; personal data.
+    pub automations: Option<Explained>,
+    /// What automations still have to do because of it.
+    pub timers: Vec<TimerRow>,
+    /// The row that this one follows from.
+    pub about: Option<InboxId>,
+    /// The rows that follow from it.
+    pub follow_ups: Vec<InboxId>,
+    /// The hubs that it came through.
+    pub via: Vec<String>,
     pub deliveries: Vec<DeliveryTrace>,
+}
+
+/// A step of an automation that waits for its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TimerRow {
+    pub automation: Name,
+    pub due: Due,
+    pub due_at: Timestamp,
 }
 
 #[derive(Debug, Clone, Serialize)]

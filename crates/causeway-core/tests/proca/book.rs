@@ -9,7 +9,7 @@ use causeway_core::{
     delivery::Kind,
     event::{Decoded, Event},
     id::Name,
-    plan::{Known, Plan, Planned, plan},
+    plan::{About, Case, Known, Plan, Planned, plan},
     rules::{DestinationRule, Gate, Rules, SourceRule},
 };
 use serde_json::Value;
@@ -62,6 +62,7 @@ impl Book {
             rules: Rules {
                 sources: [(source.name.clone(), source)].into(),
                 destinations: destinations.into(),
+                ..Rules::default()
             },
             own_pages: OwnPages::new(),
             entries: Vec::new(),
@@ -112,8 +113,18 @@ impl Book {
             action_is_known,
             own_pages: &self.own_pages,
             was_given: &|rule| given.contains(&rule.name),
+            knows: &|_| false,
+            last_hour: &|_| None,
+            about: &About::default,
         };
-        let plan = plan("queue", "default", event, &known, &self.rules, at(0));
+        let plan = plan(&Case {
+            source: "queue",
+            workspace: "default",
+            event,
+            known: &known,
+            rules: &self.rules,
+            now: at(0),
+        });
         if let Some(contact) = &plan.contact {
             entry.contact = contact.clone();
             entry.identities.extend(event.identities.iter().cloned());

@@ -7,7 +7,6 @@ use causeway_core::{
     consent::{OwnPages, Standing},
     contact::Contact,
     delivery::{Delivery, Kind},
-    event::Action,
     id::{DeliveryId, IdempotencyKey, InboxId},
     record::Record,
     rules::{DestinationRule, Gate},
@@ -16,7 +15,7 @@ use causeway_core::{
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    contact,
+    contact, facts,
     fault::Fault,
     names::NameKind,
     outbox::{self, End},
@@ -262,12 +261,13 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         Option<i64>,
         i64,
         [u8; 16],
+        Option<String>,
     );
-    let (workspace, event, event_at, action, campaign, page, source, key): Found = tx
+    let (workspace, event, event_at, action, campaign, page, source, key, via): Found = tx
         .connection
         .prepare_cached(
             "SELECT event.workspace_id, event.kind, event.at, event.action_id, event.campaign_id, event.page_id,
-                    inbox.source_id, inbox.key
+                    inbox.source_id, inbox.key, event.via
              FROM event JOIN inbox ON inbox.id = event.inbox_id WHERE event.inbox_id = ?1",
         )?
         .query_row([due.inbox], |row| {
@@ -280,6 +280,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
                 row.get(5)?,
                 row.get(6)?,
                 row.get(7)?,
+                row.get(8)?,
             ))
         })?;
     let (contact, identities) = match due.contact {
@@ -290,7 +291,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         None => (Contact::default(), Vec::new()),
     };
     let action = match action {
-        Some(id) => read_action(tx, id)?,
+        Some(id) => facts::read_action(tx.connection, id)?,
         None => None,
     };
     let campaign = match campaign {
@@ -302,8 +303,12 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         None => None,
     };
     let own_pages = tx.state.own_pages_of(workspace);
+    let workspace = tx.state.names.name(workspace)?;
+    let mut hubs: Vec<String> = via.map_or(Ok(Vec::new()), |via| from_json(&via))?;
+    hubs.push(tx.state.rules.hub.to_string());
     let record = Record {
-        workspace: tx.state.names.name(workspace)?,
+        lead: tx.state.rules.of_workspace(&workspace).scoring.lead(&contact),
+        workspace,
         source: tx.state.names.name(source)?,
         inbox_id: InboxId(due.inbox),
         kind: due.kind,
@@ -318,7 +323,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
             Some(id) if rule.history => super::person::engagements(tx.connection, id)?,
             _ => Vec::new(),
         },
-        via: Vec::new(),
+        via: hubs,
         campaign,
         page,
     };
@@ -344,17 +349,6 @@ pub(crate) fn peek(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delive
         planned_at: at(due.planned_at),
         record,
     })
-}
-
-fn read_action(tx: &Tx<'_>, id: i64) -> Result<Option<Action>, Fault> {
-    let mut statement = tx
-        .connection
-        .prepare_cached("SELECT doc FROM action WHERE id = ?1")?;
-    let mut rows = statement.query([id])?;
-    match rows.next()? {
-        Some(row) => Ok(Some(from_json(super::rows::text(row, 0)?)?)),
-        None => Ok(None),
-    }
 }
 
 pub(crate) fn standings(contact: &Contact, own_pages: &OwnPages) -> BTreeMap<String, Standing> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use causeway_core::{
+    automation::OWN_SCORE,
     clock::Timestamp,
     consent::{ConsentFact, What},
     contact::{Contact, Identity},
@@ -212,6 +213,39 @@ pub(crate) fn write_engagements(
     Ok(())
 }
 
+/// Whether the contact has it already.
+pub(crate) fn has_engagement(
+    connection: &Connection,
+    contact: i64,
+    engagement: &Engagement,
+) -> Result<bool, Fault> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM engagement WHERE contact_id = ?1 AND kind = ?2 AND key = ?3 AND at = ?4
+                            AND coalesce(count, 0) >= coalesce(?5, 0))",
+        )?
+        .query_row(
+            params![
+                contact,
+                engagement.kind.as_str(),
+                engagement.key,
+                engagement.at.map_or(NO_TIME, ms),
+                engagement.count
+            ],
+            |row| row.get(0),
+        )?)
+}
+
+/// The sum of what our own scoring rules gave.
+pub(crate) fn own_points(connection: &Connection, contact: i64) -> Result<f64, Fault> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT total(score) FROM engagement
+             WHERE contact_id = ?1 AND kind = 'lead_score' AND key >= ?2 AND key < ?2 || char(1114111)",
+        )?
+        .query_row(params![contact, OWN_SCORE], |row| row.get(0))?)
+}
+
 /// Everything of `from` goes to `into`. The row of `from` stays and says where its content went.
 pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Fault> {
     let steps = [
@@ -219,6 +253,7 @@ pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(),
         "UPDATE action SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE delivery SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE event SET contact_id = ?2 WHERE contact_id = ?1",
+        "UPDATE timer SET contact_id = ?2 WHERE contact_id = ?1",
         // Both may hold the same fact: then the one that is there stays.
         "UPDATE OR IGNORE consent SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE contact SET merged_into = ?2 WHERE merged_into = ?1",

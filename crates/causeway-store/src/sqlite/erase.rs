@@ -41,12 +41,14 @@ pub(crate) fn erase(tx: &mut Tx<'_>, asked: ContactId, now: Timestamp) -> Result
     erased.envelopes =
         run("DELETE FROM inbox_body WHERE id IN (SELECT inbox_id FROM event WHERE contact_id = ?1)")?;
     run(
-        "UPDATE event SET contact_id = NULL, action_id = NULL, decision = NULL, notes = NULL WHERE contact_id = ?1",
+        "UPDATE event SET contact_id = NULL, action_id = NULL, decision = NULL, notes = NULL, automations = NULL
+         WHERE contact_id = ?1",
     )?;
     erased.actions = run("DELETE FROM action WHERE contact_id = ?1")?;
     erased.consent = run("DELETE FROM consent WHERE contact_id = ?1")?;
     run("DELETE FROM engagement WHERE contact_id = ?1")?;
     run("DELETE FROM identity WHERE contact_id = ?1")?;
+    run("DELETE FROM timer WHERE contact_id = ?1")?;
     // The empty row stays, so that its number is never given to somebody else.
     run("UPDATE contact SET doc = NULL WHERE id = ?1")?;
     Ok(erased)

@@ -1,26 +1,22 @@
 //! One event: who it is about, what the rules say, and everything that is written because of it.
 
-use std::{
-    cell::RefCell,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
-
 use causeway_core::{
     clock::Timestamp,
-    contact::Contact,
     event::{Event, EventKind},
     id::Name,
-    plan::{Known, Plan, plan},
-    rules::{DestinationRule, Gate},
+    plan::Plan,
+    rules::Gate,
     store::{InboxState, Processed},
 };
 use rusqlite::params;
 
 use super::{
     contact,
+    decide::decide,
     erase::{erase_key, erased_hash},
     facts::{self, ActionPlace, KnownAction, find_action, write_action},
     fault::Fault,
+    follow,
     names::NameKind,
     outbox, pages,
     process::{Row, end},
@@ -32,52 +28,43 @@ const ERASED: &str = "names a person who was erased";
 
 pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result<Processed, Fault> {
     let source = tx.state.names.name(row.source)?;
-    let workspace_name = tx.state.rules.workspace(&source, event.testing);
+    let workspace_name = match &event.follow_up {
+        Some(follow_up) => follow_up.workspace.clone(),
+        None => tx.state.rules.workspace(&source, event.testing),
+    };
     let workspace = tx
         .state
         .names
         .id(tx.connection, NameKind::Workspace, &workspace_name)?;
-    if row.anyone_erased && names_erased(tx, &workspace_name, event)? {
+    let Some(contacts) = people(tx, row, workspace, &workspace_name, event)? else {
         tx.connection
             .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
             .execute([row.id.0])?;
         return end(tx, row, InboxState::Skipped, None, Some(ERASED));
-    }
+    };
     let place = learn_things(tx, workspace, event)?;
     let before = Before {
-        contacts: contact::find(tx, workspace, &event.identities)?,
+        contacts,
         action: match &event.action {
             Some(action) => find_action(tx.connection, workspace, place.namespace, &action.external_id)?,
             None => None,
         },
     };
-    let plan = decide(tx, row, (&source, &workspace_name, workspace), event, &before)?;
-    let contact = write_contact(tx, workspace, event, &before.contacts, &plan, row.now)?;
+    let mut plan = decide(
+        tx,
+        row,
+        (&source, &workspace_name, workspace),
+        event,
+        &before,
+        &place,
+    )?;
+    let contact = write_contact(tx, workspace, event, &before.contacts, &mut plan, row.now)?;
     if let Some(contact) = contact {
         contact::write_consent(tx.connection, contact, row.id.0, &plan.consent)?;
         contact::write_engagements(tx.connection, contact, &event.engagements)?;
+        follow::write(tx, workspace, contact, row.id, &plan)?;
     }
-    let action = match &event.action {
-        Some(action) => {
-            let place = ActionPlace {
-                workspace,
-                namespace: place.namespace,
-                source: row.source,
-                inbox: row.id.0,
-                contact,
-                campaign: place.campaign,
-                page: place.page,
-                tells: event.kind == EventKind::Action && event.deliver,
-            };
-            Some(write_action(
-                tx.connection,
-                before.action.as_ref(),
-                action,
-                &place,
-            )?)
-        }
-        None => None,
-    };
+    let action = write_event_action(tx, row, workspace, event, &before, &place, contact)?;
     let links = Links {
         contact,
         action,
@@ -107,53 +94,54 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
 }
 
 /// What is there before the event.
-struct Before {
+pub(super) struct Before {
     /// Ascending.
-    contacts: Vec<i64>,
-    action: Option<KnownAction>,
+    pub contacts: Vec<i64>,
+    pub action: Option<KnownAction>,
 }
 
-/// Asks the rules. A panic in them is one row's trouble.
-fn decide(
+/// The contacts that the event names, ascending; `None` when it is about somebody who was erased.
+fn people(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    workspace_name: &Name,
+    event: &Event,
+) -> Result<Option<Vec<i64>>, Fault> {
+    if let Some(follow_up) = &event.follow_up {
+        let living = follow::living_contact(tx.connection, follow_up.contact)?;
+        return Ok(living.map(|contact| vec![contact]));
+    }
+    if row.anyone_erased && names_erased(tx, workspace_name, event)? {
+        return Ok(None);
+    }
+    contact::find(tx, workspace, &event.identities).map(Some)
+}
+
+/// The action's row: the event's own, or that of the row that it follows from.
+fn write_event_action(
     tx: &Tx<'_>,
     row: &Row,
-    (source, workspace_name, workspace): (&str, &str, i64),
+    workspace: i64,
     event: &Event,
     before: &Before,
-) -> Result<Plan, Fault> {
-    let contacts = before
-        .contacts
-        .iter()
-        .map(|id| contact::read(tx.connection, *id)?.ok_or(Fault::Broken("a contact")))
-        .collect::<Result<Vec<Contact>, Fault>>()?;
-    let own_pages = tx.state.own_pages_of(workspace);
-    let trouble = RefCell::new(None);
-    let was_given = |rule: &DestinationRule| match was_given(tx, &before.contacts, rule) {
-        Ok(given) => given,
-        Err(fault) => {
-            trouble.replace(Some(fault));
-            false
-        }
+    place: &Place,
+    contact: Option<i64>,
+) -> Result<Option<i64>, Fault> {
+    let Some(action) = &event.action else {
+        return Ok(place.action);
     };
-    let known = Known {
-        contacts: &contacts,
-        // Told by this very row means that it is processed once more, and is to come to the same.
-        action_is_known: before
-            .action
-            .as_ref()
-            .and_then(|action| action.told_by)
-            .is_some_and(|by| by != row.id.0),
-        own_pages: &own_pages,
-        was_given: &was_given,
+    let place = ActionPlace {
+        workspace,
+        namespace: place.namespace,
+        source: row.source,
+        inbox: row.id.0,
+        contact,
+        campaign: place.campaign,
+        page: place.page,
+        tells: event.kind == EventKind::Action && event.deliver,
     };
-    let plan = catch_unwind(AssertUnwindSafe(|| {
-        plan(source, workspace_name, event, &known, &tx.state.rules, row.now)
-    }))
-    .map_err(|_| Fault::Refused("the rules panicked on it".to_owned()))?;
-    match trouble.take() {
-        Some(fault) => Err(fault),
-        None => Ok(plan),
-    }
+    write_action(tx.connection, before.action.as_ref(), action, &place).map(Some)
 }
 
 /// Whether one of the identities is of a person who asked to be forgotten.
@@ -179,10 +167,12 @@ fn names_erased(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<bool, Fa
 }
 
 /// Row numbers of what an event is about.
-struct Place {
-    namespace: i64,
-    campaign: Option<i64>,
-    page: Option<i64>,
+pub(super) struct Place {
+    pub namespace: i64,
+    /// Of the row that one of our own follows from.
+    pub action: Option<i64>,
+    pub campaign: Option<i64>,
+    pub page: Option<i64>,
     /// The key of the page that the event shows to be ours.
     learned_own_page: Option<String>,
 }
@@ -192,6 +182,17 @@ fn learn_things(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place,
         .state
         .names
         .id(tx.connection, NameKind::Namespace, &event.namespace)?;
+    let about = event.follow_up.as_ref().and_then(|follow_up| follow_up.about);
+    if let Some(about) = about {
+        let things = follow::things_of(tx.connection, about)?;
+        return Ok(Place {
+            namespace,
+            action: things.action,
+            campaign: things.campaign,
+            page: things.page,
+            learned_own_page: None,
+        });
+    }
     let campaign = match &event.campaign {
         Some(campaign) => {
             let key = (workspace, namespace, campaign.external_id.as_str());
@@ -215,32 +216,11 @@ fn learn_things(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place,
     };
     Ok(Place {
         namespace,
+        action: None,
         campaign,
         page,
         learned_own_page,
     })
-}
-
-/// Whether the destination ever had the contact, may have had it, or is about to.
-fn was_given(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Result<bool, Fault> {
-    let Some(destination) = tx.state.names.find(NameKind::Destination, &rule.name) else {
-        return Ok(false);
-    };
-    for contact in contacts {
-        let given: bool = tx
-            .connection
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM delivery WHERE contact_id = ?1 AND destination_id = ?2
-                                AND state IN ('waiting', 'blocked', 'delivered'))
-                     OR EXISTS (SELECT 1 FROM delivery WHERE contact_id = ?1 AND destination_id = ?2
-                                AND state IN ('dead', 'skipped') AND attempts > 0)",
-            )?
-            .query_row([*contact, destination], |row| row.get(0))?;
-        if given {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 fn write_contact(
@@ -248,10 +228,10 @@ fn write_contact(
     workspace: i64,
     event: &Event,
     known: &[i64],
-    plan: &Plan,
+    plan: &mut Plan,
     now: Timestamp,
 ) -> Result<Option<i64>, Fault> {
-    let Some(after) = &plan.contact else {
+    let Some(after) = &mut plan.contact else {
         return Ok(None);
     };
     // Ascending: the oldest number survives, whoever came first in the message.
@@ -263,6 +243,8 @@ fn write_contact(
             }
             if !others.is_empty() {
                 outbox::line_up(tx, *id, now)?;
+                let new: f64 = plan.scores.iter().filter_map(|row| row.score).sum();
+                after.points = contact::own_points(tx.connection, *id)? + new;
             }
             if plan.contact_changed {
                 contact::update(tx.connection, *id, after, now)?;
@@ -296,11 +278,15 @@ fn write_event(
     let merged = (!links.merged.is_empty())
         .then(|| to_json(&links.merged))
         .transpose()?;
+    let via = (!event.via.is_empty()).then(|| to_json(&event.via)).transpose()?;
+    let automations = (!plan.explained.asked.is_empty())
+        .then(|| to_json(&plan.explained))
+        .transpose()?;
     tx.connection
         .prepare_cached(
             "INSERT OR REPLACE INTO event (inbox_id, workspace_id, kind, at, contact_id, action_id, campaign_id,
-                                           page_id, decision, notes, merged)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                           page_id, decision, notes, merged, about, via, hops, automations)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params![
             row.id.0,
@@ -314,6 +300,10 @@ fn write_event(
             plan.decision,
             notes,
             merged,
+            event.follow_up.as_ref().and_then(|row| row.about).map(|about| about.0),
+            via,
+            event.follow_up.as_ref().map_or(0, |row| row.hops),
+            automations,
         ])?;
     Ok(())
 }

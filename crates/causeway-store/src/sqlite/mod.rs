@@ -10,10 +10,12 @@ mod claim;
 mod commands;
 mod contact;
 mod counters;
+mod decide;
 mod erase;
 mod event;
 mod facts;
 mod fault;
+mod follow;
 mod names;
 mod outbox;
 mod overview;
@@ -158,6 +160,22 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Processed>, StoreError> {
         self.writer
             .write(batch.len(), move |tx| process::process(tx, &batch, now))
+            .await
+    }
+
+    async fn ring(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError> {
+        let rows = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.writer
+            .write(rows, move |tx| follow::ring(tx, limit, now))
+            .await
+    }
+
+    async fn set_turn(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError> {
+        let (workspace, automation) = (workspace.to_owned(), automation.to_owned());
+        self.writer
+            .write(1, move |tx| {
+                follow::set_turn(tx, &workspace, &automation, rows::ms(at))
+            })
             .await
     }
 

@@ -131,6 +131,15 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<causeway_core::rules::Rules>
             .names
             .id(tx.connection, NameKind::Destination, &rule.name)?;
     }
+    for workspace in rules.workspaces.keys() {
+        tx.state.names.id(tx.connection, NameKind::Workspace, workspace)?;
+    }
+    let hub: String = tx
+        .connection
+        .prepare_cached("SELECT value FROM meta WHERE key = 'hub_id'")?
+        .query_row([], |row| row.get(0))?;
+    let mut rules = rules;
+    Arc::make_mut(&mut rules).hub = hub.into();
     tx.state.rules = rules;
     for (workspace, page) in judge_all(tx)? {
         reconsider_page(tx, workspace, &page)?;

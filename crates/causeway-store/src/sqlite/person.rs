@@ -1,11 +1,12 @@
 //! Everything about a person, for the console and for an export.
 
 use causeway_core::{
+    contact::Contact,
     event::{Engagement, EngagementKind},
     id::{ContactId, InboxId},
     store::{ContactView, DeliveryFilter, LedgerRow},
 };
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use super::{
@@ -55,6 +56,29 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
         envelopes: bodies(connection, &inbox)?,
         inbox,
     }))
+}
+
+/// Contacts of a workspace, ascending.
+pub(crate) fn page(
+    connection: &Connection,
+    workspace: &str,
+    after: ContactId,
+    limit: u32,
+) -> Result<Vec<(ContactId, Contact)>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, doc FROM contact
+         WHERE workspace_id = (SELECT id FROM name WHERE kind = 'workspace' AND name = ?1)
+               AND id > ?2 AND doc IS NOT NULL ORDER BY id LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![workspace, after.0, limit])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id = ContactId(row.get(0)?);
+        let mut contact: Contact = from_json(super::rows::text(row, 1)?)?;
+        contact.id = Some(id);
+        all.push((id, contact));
+    }
+    Ok(all)
 }
 
 fn ledger(connection: &Connection, id: i64) -> Result<Vec<LedgerRow>, Fault> {

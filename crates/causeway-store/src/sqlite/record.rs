@@ -6,6 +6,7 @@ use rusqlite::params;
 use super::{
     counters::LAST_DELIVERED,
     fault::Fault,
+    follow,
     outbox::{self, End, Row},
     rows::{DeliveryState, ms},
     writer::Tx,
@@ -47,6 +48,9 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Fault
     } else {
         row.attempts
     };
+    if attempt.next == Next::Delivered {
+        follow::take_answer(tx, row, attempt)?;
+    }
     let ends = |state| End {
         state,
         reason: attempt.reason.as_deref(),

@@ -7,9 +7,12 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 use super::fault::Fault;
 
 /// In order; `user_version` says how many were taken. Never change one that was released: add another.
-const MIGRATIONS: [&str; VERSION as usize] = [include_str!("../../migrations/sqlite/0001_start.sql")];
+const MIGRATIONS: [&str; VERSION as usize] = [
+    include_str!("../../migrations/sqlite/0001_start.sql"),
+    include_str!("../../migrations/sqlite/0002_automations.sql"),
+];
 
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Another process (a command while the hub runs) may hold the write lock for so long.
 const BUSY: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use causeway_core::{
     consent::ConsentFact,
     id::{ActionId, ContactId, IdempotencyKey, InboxId, Name},
     rules::Rules,
-    store::{AttemptRow, DeliveryTrace, Trace},
+    store::{AttemptRow, DeliveryTrace, TimerRow, Trace},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -25,6 +25,9 @@ struct Event {
     decision: Option<String>,
     notes: Option<String>,
     merged: Option<String>,
+    automations: Option<String>,
+    about: Option<i64>,
+    via: Option<String>,
 }
 
 pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Result<Option<Trace>, Fault> {
@@ -64,12 +67,24 @@ pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Resu
         merged: Vec::new(),
         action: None,
         consent: Vec::new(),
+        automations: None,
+        timers: timers(connection, id)?,
+        about: None,
+        follow_ups: follow_ups(connection, id)?,
+        via: Vec::new(),
     };
     if let Some(event) = event {
         trace.event = Some(event.kind);
         trace.event_at = Some(at(event.at_ms));
         trace.decision = event.decision;
         trace.contact_id = event.contact.map(ContactId);
+        trace.about = event.about.map(InboxId);
+        if let Some(automations) = event.automations {
+            trace.automations = Some(from_json(&automations)?);
+        }
+        if let Some(via) = event.via {
+            trace.via = from_json(&via)?;
+        }
         if let Some(notes) = event.notes {
             trace.notes = from_json(&notes)?;
         }
@@ -94,7 +109,8 @@ pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Resu
 fn event(connection: &Connection, id: i64) -> Result<Option<Event>, Fault> {
     Ok(connection
         .prepare_cached(
-            "SELECT name.name, event.kind, at, contact_id, action_id, decision, notes, merged
+            "SELECT name.name, event.kind, at, contact_id, action_id, decision, notes, merged,
+                    automations, about, via
              FROM event JOIN name ON name.id = event.workspace_id WHERE inbox_id = ?1",
         )?
         .query_row([id], |row| {
@@ -107,9 +123,36 @@ fn event(connection: &Connection, id: i64) -> Result<Option<Event>, Fault> {
                 decision: row.get(5)?,
                 notes: row.get(6)?,
                 merged: row.get(7)?,
+                automations: row.get(8)?,
+                about: row.get(9)?,
+                via: row.get(10)?,
             })
         })
         .optional()?)
+}
+
+fn follow_ups(connection: &Connection, id: InboxId) -> Result<Vec<InboxId>, Fault> {
+    let follow_ups = connection
+        .prepare_cached("SELECT inbox_id FROM event WHERE about = ?1 ORDER BY inbox_id")?
+        .query_map([id.0], |row| row.get(0).map(InboxId))?
+        .collect::<Result<_, _>>()?;
+    Ok(follow_ups)
+}
+
+fn timers(connection: &Connection, id: InboxId) -> Result<Vec<TimerRow>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT automation, due, due_at FROM timer WHERE inbox_id = ?1 ORDER BY due_at, id",
+    )?;
+    let mut rows = statement.query([id.0])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(TimerRow {
+            automation: super::rows::name(row, 0)?,
+            due: from_json(super::rows::text(row, 1)?)?,
+            due_at: at(row.get(2)?),
+        });
+    }
+    Ok(all)
 }
 
 fn consent(connection: &Connection, contact: i64, inbox: i64) -> Result<Vec<ConsentFact>, Fault> {

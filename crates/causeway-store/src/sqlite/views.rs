@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use causeway_core::{
     clock::Timestamp,
-    contact::normal_email,
+    contact::{Contact, normal_email},
     id::{ContactId, InboxId, Name},
     store::{
         Audit, ContactView, DeliveryFilter, DeliveryRow, InboxFilter, InboxRow, LaneState, Overview,
@@ -18,7 +18,7 @@ use super::{
     SqliteStore, audit,
     commands::{delivery_where, inbox_where},
     fault::Fault,
-    overview, person,
+    follow, overview, person,
     rows::{DELIVERY_COLUMNS, at, delivery_row, inbox_state, name},
     schema, trace,
 };
@@ -56,6 +56,31 @@ impl Views for SqliteStore {
         let value = value.trim().to_owned();
         self.readers
             .read(move |connection| find_contacts(connection, &value))
+            .await
+    }
+
+    async fn contacts(
+        &self,
+        workspace: &str,
+        after: ContactId,
+        limit: u32,
+    ) -> Result<Vec<(ContactId, Contact)>, StoreError> {
+        let workspace = workspace.to_owned();
+        self.readers
+            .read(move |connection| person::page(connection, &workspace, after, limit))
+            .await
+    }
+
+    async fn turn(&self, workspace: &str, automation: &str) -> Result<Option<Timestamp>, StoreError> {
+        let (workspace, automation) = (workspace.to_owned(), automation.to_owned());
+        self.readers
+            .read(move |connection| Ok(follow::turn(connection, &workspace, &automation)?.map(at)))
+            .await
+    }
+
+    async fn next_timer(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.readers
+            .read(|connection| Ok(follow::next_timer(connection)?.map(at)))
             .await
     }
 

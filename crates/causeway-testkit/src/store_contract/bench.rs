@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
 use causeway_core::{
     clock::Timestamp,
+    decode::follow_up::FollowUpDecoder,
     delivery::{Delivery, Next},
-    event::{Decoded, Event},
+    event::{Decode, Decoded, Event},
     id::InboxId,
     rules::{DestinationRule, Rules},
     store::{Attempt, Claim, Claimed, ContactView, Processed, Store, Views},
@@ -92,6 +93,18 @@ impl Bench {
         self.take_from(SOURCE, Decoded::Event(Box::new(event)), seconds)
             .await
             .0
+    }
+
+    /// Processes what the store made itself: the rows, in their order.
+    pub async fn follow(&self, seconds: i64) -> Vec<InboxId> {
+        let rows = self.store().fetch_new(InboxId(0), 1_000).await.unwrap();
+        let ids = rows.iter().map(|(id, _)| *id).collect();
+        let decoded = rows
+            .iter()
+            .map(|(id, envelope)| (*id, FollowUpDecoder.decode(envelope)))
+            .collect();
+        self.store().process(decoded, at(seconds)).await.unwrap();
+        ids
     }
 
     pub async fn claim(&self, destination: &str, seconds: i64) -> Claimed {

@@ -9,6 +9,7 @@
 mod bench;
 pub mod books;
 pub mod deliver;
+pub mod follow;
 pub mod inbox;
 pub mod people;
 
@@ -64,6 +65,18 @@ macro_rules! store_contract {
                 engagements_keep_the_greater_figures,
                 an_erased_person_leaves_nothing_and_does_not_come_back,
                 a_withdrawal_follows_when_consent_ends,
+            ],
+            follow: [
+                a_step_that_waits_comes_back_once_over_a_reopening,
+                consent_is_asked_when_a_step_that_waited_is_planned,
+                timers_of_an_erased_person_are_gone,
+                a_merge_takes_timers_along_and_counts_points_once,
+                what_is_beyond_the_hour_waits_for_the_next_one,
+                an_answer_is_a_row_of_its_own_and_told_to_the_others_only,
+                a_chain_of_answers_ends,
+                a_trace_says_why_automations_ran_and_erasing_forgets_it,
+                turns_and_pages_of_contacts_are_kept_by_workspace,
+                what_was_sent_carries_the_hubs_it_came_through,
             ],
             books: [
                 the_books_balance_after_everything,

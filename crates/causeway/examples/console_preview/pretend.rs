@@ -14,6 +14,7 @@ use causeway::{
     web::console::{Connector, ConsoleConfig},
 };
 use causeway_core::{
+    automation::{Explained, Verdict},
     consent::{Consent, ConsentFact, EMAIL, OwnPages, What},
     contact::{Contact, Identity},
     envelope::{Envelope, Meta},
@@ -330,6 +331,27 @@ fn attempts(start: Timestamp, is_rejected: bool) -> Vec<AttemptRow> {
     ]
 }
 
+fn explained() -> Explained {
+    Explained {
+        values: [
+            ("campaign.name".to_owned(), json!("rivers")),
+            ("consent.email.subscribed".to_owned(), json!(true)),
+            ("contact.country".to_owned(), json!("CZ")),
+        ]
+        .into(),
+        asked: vec![
+            (
+                "Welcome to the rivers team".into(),
+                Verdict::Ran(vec![
+                    "tag +rivers".to_owned(),
+                    "step 2 at 2026-03-07T09:00:00Z".to_owned(),
+                ]),
+            ),
+            ("Big donors".into(), Verdict::ConditionFalse),
+        ],
+    }
+}
+
 #[async_trait]
 impl Views for Pretend {
     async fn overview(&self, now: Timestamp) -> Result<Overview, StoreError> {
@@ -466,6 +488,11 @@ impl Views for Pretend {
             ),
         ];
         Ok(Some(Trace {
+            automations: is_done.then(explained),
+            timers: Vec::new(),
+            about: None,
+            follow_ups: is_done.then(|| InboxId(id.0 + 1)).into_iter().collect(),
+            via: Vec::new(),
             envelope: (row.state != InboxState::Skipped).then(|| envelope(&row)),
             duplicate_of: (row.state == InboxState::Duplicate).then(|| InboxId(id.0 - 1)),
             workspace: "default".into(),
@@ -499,6 +526,23 @@ impl Views for Pretend {
         } else {
             Vec::new()
         })
+    }
+
+    async fn contacts(
+        &self,
+        _workspace: &str,
+        _after: ContactId,
+        _limit: u32,
+    ) -> Result<Vec<(ContactId, Contact)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn turn(&self, _workspace: &str, _automation: &str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    async fn next_timer(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
     }
 
     async fn contact(&self, id: ContactId) -> Result<Option<ContactView>, StoreError> {

@@ -111,6 +111,15 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
     if let (Some(event), Some(at)) = (&trace.event, trace.event_at) {
         say(&format!("  understood {event}, happened at {at}"));
     }
+    if let Some(about) = trace.about {
+        say(&format!("  because of record {about}"));
+    }
+    for follow_up in &trace.follow_ups {
+        say(&format!("  led to     record {follow_up}"));
+    }
+    if !trace.via.is_empty() {
+        say(&format!("  through    {}", trace.via.join(", then ")));
+    }
     for note in &trace.notes {
         say(&format!("  note       {note}"));
     }
@@ -131,10 +140,31 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
     if let Some(decision) = &trace.decision {
         say(&format!("  consent    {decision}"));
     }
+    print_automations(trace);
     for delivery in &trace.deliveries {
         print_delivery(delivery);
     }
     say("");
+}
+
+fn print_automations(trace: &Trace) {
+    if let Some(explained) = &trace.automations {
+        for (name, verdict) in &explained.asked {
+            say(&format!("  automation {name}: {verdict}"));
+        }
+        if !explained.values.is_empty() {
+            say("    the conditions saw");
+            for (name, value) in &explained.values {
+                say(&format!("      {name} = {value}"));
+            }
+        }
+    }
+    for timer in &trace.timers {
+        say(&format!(
+            "  automation {}: {} waits until {}",
+            timer.automation, timer.due, timer.due_at
+        ));
+    }
 }
 
 fn print_delivery(trace: &DeliveryTrace) {

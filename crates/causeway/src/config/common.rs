@@ -36,6 +36,8 @@ pub struct DestinationConfig {
     pub kind: &'static Kind,
     /// The kind's own keys.
     pub table: toml::Table,
+    /// Whether the configuration says what it takes.
+    pub says_what_it_takes: bool,
     /// What `config check` says of them.
     pub warnings: Vec<String>,
 }
@@ -83,6 +85,9 @@ pub struct Common {
     /// Of several waiting deliveries of one contact send only the newest: for destinations that keep contacts, not actions.
     #[serde(default)]
     pub coalesce: bool,
+    /// `all`: every event that the keys above let through; `automations`: only what automations send. Withdrawals come
+    /// in both cases. Has to be said if an automation names the destination; else `all`.
+    pub takes: Option<Takes>,
     /// Values for the mapping (`settings.NAME`), the same for all campaigns.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
@@ -119,6 +124,13 @@ pub enum Order {
     #[default]
     Contact,
     None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Takes {
+    All,
+    Automations,
 }
 
 fn default_workspace() -> String {
@@ -183,6 +195,7 @@ pub(super) fn destination(name: &str, mut own: toml::Table) -> Result<Destinatio
     });
     match pace(&common, kind) {
         Ok(pace) if errors.is_empty() => Ok(DestinationConfig {
+            says_what_it_takes: common.takes.is_some(),
             rule: rule(name, common, needs.history),
             pace,
             kind,
@@ -213,6 +226,7 @@ fn rule(name: &str, common: Common, history: bool) -> DestinationRule {
             action_types: common.action_types,
         },
         history,
+        takes_all: common.takes != Some(Takes::Automations),
         settings: Settings {
             defaults: values(common.settings),
             campaigns: common
@@ -232,7 +246,7 @@ fn values(table: toml::Table) -> serde_json::Map<String, serde_json::Value> {
         .collect()
 }
 
-fn json(value: toml::Value) -> serde_json::Value {
+pub(super) fn json(value: toml::Value) -> serde_json::Value {
     match value {
         toml::Value::String(text) => text.into(),
         toml::Value::Integer(number) => number.into(),

@@ -35,6 +35,26 @@ pub(super) fn nearest(text: &str, section: &[&str], key: &str) -> Option<usize> 
     None
 }
 
+/// The line of a key (dotted) of the item with this index of `[[group]]`; of the item where the key is not written.
+pub(super) fn item(text: &str, group: &str, index: usize, key: &str) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    let DeValue::Array(items) = find(root.get_ref(), group)?.1.get_ref() else {
+        return None;
+    };
+    let item = items.get(index)?;
+    let mut line = line_of(text, item.span().start);
+    let mut at = item.get_ref();
+    for part in key.split('.') {
+        let DeValue::Table(table) = at else { break };
+        let Some((key, value)) = find(table, part) else {
+            break;
+        };
+        line = line_of(text, key.span().start);
+        at = value.get_ref();
+    }
+    Some(line)
+}
+
 type Entry<'a, 'i> = (&'a Spanned<std::borrow::Cow<'i, str>>, &'a Spanned<DeValue<'i>>);
 
 fn find<'a, 'i>(table: &'a DeTable<'i>, name: &str) -> Option<Entry<'a, 'i>> {

@@ -3,9 +3,11 @@
 //! What all sources and destinations share is read here; a kind's own keys are read by the kind. Every error names
 //! file, line and key.
 
+mod automation;
 mod common;
 mod locate;
 mod schema;
+mod trigger;
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +22,7 @@ use causeway_core::{id::Name, rules::Rules, secret::Secret, store::Retention};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use automation::Automations;
 pub use common::{DestinationConfig, SourceConfig};
 pub use schema::schema;
 
@@ -34,6 +37,7 @@ pub struct Config {
     pub retention: RetentionConfig,
     pub sources: BTreeMap<Name, SourceConfig>,
     pub destinations: BTreeMap<Name, DestinationConfig>,
+    pub automations: Automations,
     /// As it was read, to name lines in what goes wrong later. May hold secrets.
     text: Secret,
 }
@@ -176,11 +180,13 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
         retention: reader.section(&mut root, "retention"),
         sources: reader.tables(&mut root, "source", common::source),
         destinations: reader.tables(&mut root, "destination", common::destination),
+        automations: reader.automations(&mut root),
         text: Secret::new(text),
     };
+    reader.check_destinations(&config);
     for key in root.keys() {
         let error = ConfigError::new(key, "unknown section")
-            .hint("the sections are [hub], [http], [retention], [source.NAME] and [destination.NAME]");
+            .hint("the sections are [hub], [http], [retention], [source.NAME], [destination.NAME], [[automation]], [[score]] and [[status]]");
         reader.push(locate::line(text, &[key]), "", error);
     }
     if reader.errors.is_empty() {
@@ -271,6 +277,89 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    fn automations(&mut self, root: &mut toml::Table) -> Automations {
+        let mut all = Automations::default();
+        self.items(root, "automation", |table| all.add_automation(table));
+        self.items(root, "score", |table| all.add_score(table));
+        self.items(root, "status", |table| all.add_status(table));
+        all
+    }
+
+    /// Reads each `[[group]]`.
+    fn items(
+        &mut self,
+        root: &mut toml::Table,
+        group: &str,
+        mut add: impl FnMut(&toml::Table) -> Result<(), ConfigError>,
+    ) {
+        let items = match root.remove(group) {
+            None => return,
+            Some(toml::Value::Array(items)) => items,
+            Some(_) => {
+                let error = ConfigError::new("", format!("write each as a section of its own: [[{group}]]"));
+                return self.push_at(&[group], error);
+            }
+        };
+        for (index, item) in items.iter().enumerate() {
+            let added = match item {
+                toml::Value::Table(table) => add(table),
+                _ => Err(ConfigError::new("", "is no table")),
+            };
+            if let Err(error) = added {
+                let name = item.get("name").and_then(toml::Value::as_str).unwrap_or_default();
+                let line = locate::item(self.text, group, index, &error.key);
+                self.push(line, format!("{group} {name}").trim(), error);
+            }
+        }
+    }
+
+    /// What automations deliver to has to be there, and to say whether it takes anything else.
+    fn check_destinations(&mut self, config: &Config) {
+        let mut unsaid = std::collections::BTreeSet::new();
+        for (index, automation) in config.automations.automations.iter().enumerate() {
+            for name in automation.destinations() {
+                let error = match config.destinations.get(name) {
+                    Some(found) if found.rule.workspace != automation.workspace => ConfigError::new(
+                        "then",
+                        format!(
+                            "the destination {name:?} is of workspace {:?}",
+                            &*found.rule.workspace
+                        ),
+                    ),
+                    Some(found) => {
+                        if !found.says_what_it_takes {
+                            unsaid.insert(Name::clone(name));
+                        }
+                        continue;
+                    }
+                    // It may be there and wrong itself: then that is what is told.
+                    None if self
+                        .errors
+                        .iter()
+                        .any(|error| error.section == format!("destination.{name}")) =>
+                    {
+                        continue;
+                    }
+                    None => {
+                        let names: Vec<&str> = config.destinations.keys().map(|name| &**name).collect();
+                        ConfigError::new("then", format!("there is no destination {name:?}"))
+                            .hint(format!("there are: {}", names.join(", ")))
+                    }
+                };
+                let line = locate::item(self.text, "automation", index, "then");
+                self.push(line, &format!("automation {}", automation.name), error);
+            }
+        }
+        for name in unsaid {
+            let error = ConfigError::new("takes", "has to be said, since automations deliver here").hint(
+                "takes = \"automations\" gives it only what they send, takes = \"all\" everything else, too",
+            );
+            self.push_at(&["destination", &name], error);
+        }
+    }
+}
+
 /// Names end up in URLs, metric labels, file names and idempotency keys.
 fn checked_name(name: &str) -> Result<(), ConfigError> {
     let good = name.len() <= 64
@@ -313,6 +402,8 @@ impl Config {
                 .iter()
                 .map(|(name, destination)| (Name::clone(name), Arc::new(destination.rule.clone())))
                 .collect(),
+            workspaces: self.automations.rules(),
+            ..Rules::default()
         }
     }
 }

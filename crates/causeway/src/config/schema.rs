@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Http, Hub, RetentionConfig,
+    automation::{AutomationConfig, ScoreConfig, StatusConfig},
     common::{Common, CommonSource},
 };
 use crate::sources;
@@ -43,6 +44,11 @@ pub fn schema() -> Value {
         plain(schema_for!(Http)),
         plain(schema_for!(RetentionConfig)),
     );
+    let (automation, score, status) = (
+        plain(schema_for!(AutomationConfig)),
+        plain(schema_for!(ScoreConfig)),
+        plain(schema_for!(StatusConfig)),
+    );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Causeway configuration",
@@ -51,6 +57,9 @@ pub fn schema() -> Value {
         "properties": {
             "hub": hub, "http": http, "retention": retention,
             "source": { "type": "object", "additionalProperties": { "oneOf": sources } },
+            "automation": { "type": "array", "items": automation },
+            "score": { "type": "array", "items": score },
+            "status": { "type": "array", "items": status },
             "destination": { "type": "object", "additionalProperties": { "oneOf": destinations } },
         },
         "$defs": definitions,

@@ -5,6 +5,7 @@ mod accept;
 mod deliver;
 mod maintain;
 mod process;
+mod turns;
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +18,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use causeway_core::{
+    automation::Automation,
     clock::Clock,
     destination::Destination,
     event::Decoders,
@@ -41,6 +43,8 @@ pub struct Engine {
     pub decoders: ArcSwap<Decoders>,
     pub wake: Wake,
     pub retention: Retention,
+    /// The automations that the clock starts.
+    pub clocked: Vec<Arc<Automation>>,
     /// Below so much free space nothing is accepted, so that what is there can still be finished.
     pub min_free_bytes: u64,
     pub disk_is_low: AtomicBool,
@@ -132,6 +136,7 @@ impl Pace {
 pub async fn run(engine: Arc<Engine>, lanes: Vec<Lane>, stop: Stop) {
     let mut verbs = JoinSet::new();
     verbs.spawn(process::run(Arc::clone(&engine), stop.clone()));
+    verbs.spawn(turns::run(Arc::clone(&engine), stop.clone()));
     verbs.spawn(maintain::run(Arc::clone(&engine), stop.clone()));
     for lane in lanes {
         verbs.spawn(deliver::run(Arc::clone(&engine), lane, stop.clone()));

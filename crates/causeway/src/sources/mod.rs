@@ -9,6 +9,7 @@ use causeway_connect::{
 };
 use causeway_core::{
     clock::Clock,
+    decode::follow_up::{ANSWERS, AUTOMATIONS, FollowUpDecoder},
     event::{Decode, Decoders},
     id::Name,
     rules::SourceRule,
@@ -75,6 +76,9 @@ pub fn decoders(config: &Config) -> anyhow::Result<Decoders> {
         let decoder =
             decoder(config, name, source).map_err(|error| config.error_in("source", name, error))?;
         all.insert(Name::clone(name), decoder);
+    }
+    for own in [ANSWERS, AUTOMATIONS] {
+        all.insert(own.into(), Arc::new(FollowUpDecoder));
     }
     Ok(all)
 }

@@ -256,6 +256,21 @@ fn the_samples_name_every_key() {
             );
         }
     }
+    for group in ["automation", "score", "status"] {
+        let mut names = BTreeSet::new();
+        keys(
+            &schema["properties"][group]["items"],
+            &schema["$defs"],
+            &mut names,
+        );
+        assert!(!names.is_empty(), "[[{group}]]");
+        for key in names {
+            assert!(
+                is_named(&main, &key),
+                "samples/causeway.toml does not name {key} of [[{group}]]"
+            );
+        }
+    }
     for group in ["source", "destination"] {
         for (kind, (sample, section)) in kinds(group) {
             let mut names = BTreeSet::new();

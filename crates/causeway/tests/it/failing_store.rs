@@ -117,6 +117,7 @@ async fn run(number: u64, fail: Fail) -> Ran {
         metrics: Arc::new(Metrics::new()),
         decoders: ArcSwap::from_pointee(Decoders::from([(SOURCE.into(), script)])),
         wake: Wake::default(),
+        clocked: Vec::new(),
         retention: Retention {
             payload_days: None,
             history_days: None,

@@ -28,7 +28,7 @@ impl Scope {
             Part::Page => record.page.is_some(),
             Part::Organisation => record.page.as_ref().is_some_and(|page| page.org.is_some()),
             Part::Engagements(kind) => self.engagements(*kind).next().is_some(),
-            Part::Lead => self.field("lead_score").is_some() || self.field("lead_status").is_some(),
+            Part::Lead => record.lead.score.is_some() || record.lead.status.is_some(),
             Part::Settings => !record.settings.is_empty(),
             Part::Members(prefix) => self.members(prefix).next().is_some(),
         }
@@ -77,13 +77,7 @@ impl Scope {
                 Value::Object(lists.collect())
             }
             Part::Engagements(kind) => self.engagements(*kind).map(engagement_json).collect(),
-            Part::Lead => {
-                let members = [("score", "lead_score"), ("status", "lead_status")];
-                let members = members.map(|(name, field)| {
-                    (name.to_owned(), self.field(field).cloned().unwrap_or(Value::Null))
-                });
-                Value::Object(members.into_iter().collect())
-            }
+            Part::Lead => serde_json::json!({ "score": record.lead.score, "status": record.lead.status }),
             Part::Settings => record.settings.clone().into(),
             Part::Members(prefix) => self.members(prefix).collect(),
         }

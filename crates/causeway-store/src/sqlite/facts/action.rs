@@ -50,6 +50,15 @@ pub(crate) fn find_action(
         .optional()?)
 }
 
+pub(crate) fn read_action(connection: &Connection, id: i64) -> Result<Option<Action>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT doc FROM action WHERE id = ?1")?;
+    let mut rows = statement.query([id])?;
+    match rows.next()? {
+        Some(row) => Ok(Some(from_json(crate::sqlite::rows::text(row, 0)?)?)),
+        None => Ok(None),
+    }
+}
+
 /// Inserts the action, or joins it to the copy that is known.
 pub(crate) fn write_action(
     connection: &Connection,

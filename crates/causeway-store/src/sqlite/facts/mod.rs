@@ -19,7 +19,7 @@ use super::{
     rows::{from_json, to_json},
 };
 
-pub(crate) use action::{ActionPlace, KnownAction, find_action, write_action};
+pub(crate) use action::{ActionPlace, KnownAction, find_action, read_action, write_action};
 
 /// More things than this are not kept in memory at once.
 const CACHED: usize = 4_096;
@@ -92,6 +92,18 @@ impl Facts {
             }
         }
         Ok(())
+    }
+
+    /// A campaign as it was learned and perhaps not yet written.
+    pub(crate) fn learned_campaign(
+        &self,
+        workspace: i64,
+        namespace: i64,
+        external_id: &str,
+    ) -> Option<Campaign> {
+        let key = (Sort::Campaign, workspace, namespace, Name::from(external_id));
+        let thing = self.things.get(&key)?;
+        Some(campaign_of(external_id.to_owned(), &thing.doc))
     }
 
     pub(crate) fn campaign(&mut self, connection: &Connection, id: i64) -> Result<Option<Campaign>, Fault> {
@@ -206,15 +218,19 @@ pub(crate) fn read_campaign(connection: &Connection, id: i64) -> Result<Option<C
     else {
         return Ok(None);
     };
+    Ok(Some(campaign_of(external_id, &doc)))
+}
+
+fn campaign_of(external_id: String, doc: &Contact) -> Campaign {
     let text = |name: &str| doc.text(name).map(str::to_owned);
-    Ok(Some(Campaign {
+    Campaign {
         external_id,
         name: text("name").unwrap_or_default(),
         title: text("title"),
         crm_id: doc.fields.get("crm_id").and_then(|field| field.value.as_i64()),
         contact_schema: text("contact_schema"),
         config: doc.fields.get("config").map(|field| field.value.clone()),
-    }))
+    }
 }
 
 pub(crate) fn read_page(connection: &Connection, id: i64) -> Result<Option<Page>, Fault> {

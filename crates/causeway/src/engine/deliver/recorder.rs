@@ -93,8 +93,14 @@ impl Writer {
         // What is yet to be written, the first of it last.
         let mut parts = vec![attempts];
         while let Some(mut part) = parts.pop() {
+            let answers = part.iter().any(|attempt| !attempt.writes.is_empty());
             match self.engine.store.record(part.clone()).await {
-                Ok(()) => self.caught_up(),
+                Ok(()) => {
+                    self.caught_up();
+                    if answers {
+                        self.engine.wake.inbox.notify_one();
+                    }
+                }
                 Err(error @ StoreError::Unavailable(_)) => {
                     self.fell_behind(&error);
                     parts.push(part);

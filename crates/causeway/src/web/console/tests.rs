@@ -6,15 +6,16 @@ use std::{
 };
 
 use causeway_core::{
+    automation::{Explained, Verdict},
     consent::{ConsentFact, Standing, Suppression, What},
     contact::{Contact, Identity},
     envelope::{Envelope, Meta},
-    event::Action,
+    event::{Action, Due},
     id::{ActionId, ContactId, DeliveryId, IdempotencyKey, InboxId, Name},
     source::SourceState,
     store::{
         AttemptRow, ContactView, DeliveryRow, DeliveryTrace, DestinationCounts, InboxRow, InboxState,
-        LaneState, Overview, SourceCounts, Trace,
+        LaneState, Overview, SourceCounts, TimerRow, Trace,
     },
 };
 use jiff::Timestamp;
@@ -80,6 +81,11 @@ pub(crate) fn traces() -> Vec<(Trace, Option<ContactView>)> {
         merged: Vec::new(),
         action: None,
         consent: Vec::new(),
+        automations: None,
+        timers: Vec::new(),
+        about: None,
+        follow_ups: Vec::new(),
+        via: Vec::new(),
         deliveries: Vec::new(),
     };
     let mut all = vec![(bare.clone(), None)];
@@ -102,6 +108,21 @@ pub(crate) fn traces() -> Vec<(Trace, Option<ContactView>)> {
                 at: now(),
                 basis: HOSTILE.to_owned(),
             }],
+            automations: Some(Explained {
+                values: [(HOSTILE.to_owned(), HOSTILE.into())].into(),
+                asked: vec![
+                    (HOSTILE.into(), Verdict::Ran(vec![HOSTILE.to_owned()])),
+                    (HOSTILE.into(), Verdict::Failed(HOSTILE.to_owned())),
+                ],
+            }),
+            timers: vec![TimerRow {
+                automation: HOSTILE.into(),
+                due: Due::Step(1),
+                due_at: now(),
+            }],
+            about: Some(InboxId(2)),
+            follow_ups: vec![InboxId(4), InboxId(5)],
+            via: vec![HOSTILE.to_owned()],
             deliveries: ["waiting", "delivered", "dead"].map(sent).into(),
         };
         all.push((full, Some(contact())));

@@ -218,6 +218,7 @@ impl Rig {
             metrics: Arc::new(Metrics::new()),
             decoders: arc_swap::ArcSwap::default(),
             wake: Wake::default(),
+            clocked: Vec::new(),
             retention: Retention {
                 payload_days: None,
                 history_days: None,

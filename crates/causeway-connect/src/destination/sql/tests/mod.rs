@@ -101,6 +101,7 @@ pub(super) fn signed(number: usize, fields: &Value) -> Delivery {
             page: None,
             standing: [("email".to_owned(), Standing::OptedIn { since: signed_at })].into(),
             engagements: Vec::new(),
+            lead: causeway_core::automation::Lead::default(),
             settings: serde_json::Map::new(),
             via: Vec::new(),
         },

@@ -3,6 +3,7 @@
 pub(super) mod deliveries;
 pub(super) mod overview;
 pub(super) mod record;
+mod record_automations;
 mod record_words;
 pub(super) mod records;
 

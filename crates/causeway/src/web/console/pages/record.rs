@@ -25,7 +25,7 @@ use super::super::{
     masking,
     render::{Page, html},
 };
-use super::{Message, deliveries, record_words as words, records};
+use super::{Message, deliveries, record_automations::Automations, record_words as words, records};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Record {
@@ -40,6 +40,11 @@ pub(crate) struct Record {
     contact: Option<ContactPart>,
     decision: Option<String>,
     ledger: Vec<Fact>,
+    automations: Automations,
+    /// The record that this one follows from, and those that follow from it.
+    about: Option<i64>,
+    follow_ups: Vec<i64>,
+    via: Vec<String>,
     deliveries: Vec<Delivery>,
     /// The same in a terminal.
     command: String,
@@ -140,6 +145,10 @@ impl Record {
             contact: contact.map(|view| contact_part(&view, &trace, now)),
             notes: trace.notes,
             decision: trace.decision,
+            automations: Automations::new(trace.automations, trace.timers, now),
+            about: trace.about.map(|id| id.0),
+            follow_ups: trace.follow_ups.iter().map(|id| id.0).collect(),
+            via: trace.via,
             ledger: trace.consent.into_iter().map(|entry| fact(entry, now)).collect(),
             deliveries: trace
                 .deliveries

@@ -1,0 +1,372 @@
+//! Asks the automations, and does what their steps say to the contact.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    Automation, Does, Explained, Happening, Points, Scoring, Verdict, happening::changes, lead::own_key,
+};
+use crate::{
+    contact::Contact,
+    event::{Due, Engagement, EngagementKind, Event},
+    id::Name,
+    mapping::{Expression, MappingError, Scope},
+    record::Record,
+};
+
+const HOUR_MS: i64 = 3_600_000;
+/// Of a value that a condition looked at, so many bytes are kept to be shown.
+const SHOWN_BYTES: usize = 200;
+
+/// What is known when they are asked.
+pub struct Moment<'a> {
+    pub automations: &'a [Arc<Automation>],
+    pub scoring: &'a Scoring,
+    pub event: &'a Event,
+    pub now: Timestamp,
+    /// What expressions see, for the contact as it is at that moment.
+    pub record: &'a dyn Fn(&Contact) -> Record,
+    /// The newest hour that an automation was admitted to (hours since 1970), and how often.
+    pub last_hour: &'a dyn Fn(&str) -> Option<(i64, u32)>,
+    /// Whether the contact has this engagement already.
+    pub knows: &'a dyn Fn(&Engagement) -> bool,
+}
+
+/// What they ask for.
+#[derive(Debug, Default, PartialEq)]
+pub struct Ran {
+    /// Destination and the automation that sends.
+    pub deliveries: Vec<(Name, Name)>,
+    pub timers: Vec<Timer>,
+    /// Rows of points.
+    pub engagements: Vec<Engagement>,
+    /// Automation and the hour (since 1970) that it was admitted to: to be counted.
+    pub admitted: Vec<(Name, i64)>,
+    pub explained: Explained,
+}
+
+/// To be given back as an event of its own when its time comes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timer {
+    pub automation: Name,
+    pub due: Due,
+    pub due_at: Timestamp,
+}
+
+/// Changes the contact as the automations say that `happened` starts, and those that follow from these in turn.
+pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>) -> Ran {
+    let mut run = Run {
+        moment,
+        contact,
+        scope: None,
+        changed: changed_names(&happened),
+        out: Ran::default(),
+        ran: vec![false; moment.automations.len()],
+    };
+    let due = moment
+        .event
+        .follow_up
+        .as_ref()
+        .and_then(|row| row.automation.as_ref());
+    let mut happened = happened;
+    if let Some((name, due @ (Due::Postponed | Due::Step(_)))) = due {
+        happened.extend(run.follow_up(name, *due));
+    }
+    // Each automation runs at most once for an event: it ends.
+    while !happened.is_empty() {
+        happened = run.round(&happened);
+    }
+    run.out
+}
+
+fn changed_names(happened: &[Happening]) -> Vec<String> {
+    happened
+        .iter()
+        .filter_map(|happening| match happening {
+            Happening::FieldChanged { field } => Some(field.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+struct Run<'a> {
+    moment: &'a Moment<'a>,
+    contact: &'a mut Contact,
+    /// Made when it is first needed, and anew when the contact was changed.
+    scope: Option<Scope>,
+    changed: Vec<String>,
+    out: Ran,
+    ran: Vec<bool>,
+}
+
+/// A step with its values worked out, so that nothing is done when one of them cannot be.
+enum Ready<'a> {
+    Later(u16, std::time::Duration),
+    Deliver(&'a [Name]),
+    Tag(&'a str, bool),
+    Fields(BTreeMap<String, Value>),
+    Score(Points),
+}
+
+impl Run<'_> {
+    fn round(&mut self, happened: &[Happening]) -> Vec<Happening> {
+        let mut caused = Vec::new();
+        for (index, automation) in self.moment.automations.iter().enumerate() {
+            let starts = |happening: &Happening| {
+                automation
+                    .on
+                    .iter()
+                    .any(|trigger| happening.is(trigger, &automation.name))
+            };
+            if self.ran.get(index) == Some(&false) && happened.iter().any(starts) {
+                let verdict = self.ask(automation, &mut caused);
+                if let Some(ran) = self.ran.get_mut(index) {
+                    *ran = matches!(verdict, Verdict::Ran(_) | Verdict::Postponed(_));
+                }
+                self.note(&automation.name, verdict);
+            }
+        }
+        caused
+    }
+
+    /// Of several answers for one automation the last counts.
+    fn note(&mut self, automation: &Name, verdict: Verdict) {
+        let asked = &mut self.out.explained.asked;
+        asked.retain(|(name, _)| name != automation);
+        asked.push((automation.clone(), verdict));
+    }
+
+    fn ask(&mut self, automation: &Automation, caused: &mut Vec<Happening>) -> Verdict {
+        if automation.once && self.contact.ran.contains_key(&automation.name) {
+            return Verdict::RanBefore;
+        }
+        match self.holds(automation.when.as_ref()) {
+            Ok(true) => {}
+            Ok(false) => return Verdict::ConditionFalse,
+            Err(error) => return Verdict::Failed(format!("when: {error}")),
+        }
+        if let Some(hour) = self.hour(automation) {
+            self.out.admitted.push((automation.name.clone(), hour));
+            let this_hour = self.moment.now.as_millisecond().div_euclid(HOUR_MS);
+            if hour > this_hour {
+                let start = hour.saturating_mul(HOUR_MS);
+                self.mark(automation);
+                self.out.timers.push(Timer {
+                    automation: automation.name.clone(),
+                    due: Due::Postponed,
+                    due_at: Timestamp::from_millisecond(start).unwrap_or(Timestamp::MAX),
+                });
+                return Verdict::Postponed(start);
+            }
+        }
+        self.take(automation, None, caused)
+    }
+
+    /// What was promised when the automation started, unless its stop condition holds now.
+    fn follow_up(&mut self, name: &Name, due: Due) -> Vec<Happening> {
+        let mut caused = Vec::new();
+        let found = self
+            .moment
+            .automations
+            .iter()
+            .position(|automation| automation.name == *name);
+        let Some((index, automation)) =
+            found.and_then(|index| Some((index, self.moment.automations.get(index)?)))
+        else {
+            self.note(name, Verdict::Gone);
+            return caused;
+        };
+        let only = match due {
+            Due::Step(step) => Some(step),
+            Due::Clock | Due::Postponed => None,
+        };
+        let is_there = only.is_none_or(|step| automation.then.get(usize::from(step)).is_some());
+        let verdict = match self.holds_if(automation.stop.as_ref(), false) {
+            _ if !is_there => Verdict::Gone,
+            Ok(true) => Verdict::Stopped,
+            Ok(false) => self.take(automation, only, &mut caused),
+            Err(error) => Verdict::Failed(format!("stop: {error}")),
+        };
+        if let Some(ran) = self.ran.get_mut(index) {
+            *ran = true;
+        }
+        self.note(name, verdict);
+        caused
+    }
+
+    fn holds(&mut self, condition: Option<&Expression>) -> Result<bool, MappingError> {
+        self.holds_if(condition, true)
+    }
+
+    fn holds_if(&mut self, condition: Option<&Expression>, without: bool) -> Result<bool, MappingError> {
+        let Some(condition) = condition else {
+            return Ok(without);
+        };
+        self.show(condition);
+        condition.is_true(self.scope())
+    }
+
+    /// Keeps what an expression looks at, for the explanation.
+    fn show(&mut self, condition: &Expression) {
+        for path in condition.names() {
+            let name = path.to_string();
+            if self.out.explained.values.contains_key(&name) {
+                continue;
+            }
+            let value = self.scope().value(path).unwrap_or(Value::Null);
+            if value.to_string().len() <= SHOWN_BYTES {
+                self.out.explained.values.insert(name, value);
+            }
+        }
+    }
+
+    fn scope(&mut self) -> &Scope {
+        self.scope.get_or_insert_with(|| {
+            let record = (self.moment.record)(self.contact);
+            Scope::of(Arc::new(record)).with("changed", Value::from(self.changed.clone()))
+        })
+    }
+
+    /// The hour that it may start in, where that is limited.
+    fn hour(&self, automation: &Automation) -> Option<i64> {
+        let limit = automation.per_hour?;
+        let this_hour = self.moment.now.as_millisecond().div_euclid(HOUR_MS);
+        Some(match (self.moment.last_hour)(&automation.name) {
+            Some((hour, count)) if hour >= this_hour && count >= limit => hour.saturating_add(1),
+            Some((hour, _)) => hour.max(this_hour),
+            None => this_hour,
+        })
+    }
+
+    fn mark(&mut self, automation: &Automation) {
+        if automation.once {
+            self.contact
+                .ran
+                .entry(automation.name.clone())
+                .or_insert(self.moment.event.at);
+        }
+    }
+
+    /// Does its steps, or the one of that number; all of them or none.
+    fn take(&mut self, automation: &Automation, only: Option<u16>, caused: &mut Vec<Happening>) -> Verdict {
+        let ready = match self.ready(automation, only) {
+            Ok(ready) => ready,
+            Err(error) => return Verdict::Failed(error),
+        };
+        self.mark(automation);
+        let before = self.contact.clone();
+        let mut words = Vec::new();
+        for step in ready {
+            words.push(self.apply(automation, step, caused));
+        }
+        let changes = changes(&before, self.contact);
+        if !changes.is_empty() || before.points.to_bits() != self.contact.points.to_bits() {
+            self.scope = None;
+        }
+        self.changed.extend(changed_names(&changes));
+        if !changes.is_empty() {
+            caused.push(Happening::ContactUpdated);
+        }
+        caused.extend(changes);
+        Verdict::Ran(words)
+    }
+
+    fn ready<'a>(&mut self, automation: &'a Automation, only: Option<u16>) -> Result<Vec<Ready<'a>>, String> {
+        let mut ready = Vec::new();
+        for (number, step) in (0_u16..).zip(&automation.then) {
+            if only.is_some_and(|only| only != number) {
+                continue;
+            }
+            if let Some(delay) = step.delay.filter(|_| only.is_none()) {
+                ready.push(Ready::Later(number, delay));
+                continue;
+            }
+            ready.push(match &step.does {
+                Does::Deliver(names) => Ready::Deliver(names),
+                Does::AddTag(tag) => Ready::Tag(tag, true),
+                Does::RemoveTag(tag) => Ready::Tag(tag, false),
+                Does::AddScore(points) => Ready::Score(*points),
+                Does::SetFields(fields) => {
+                    let mut values = BTreeMap::new();
+                    for (field, term) in fields {
+                        let value = term
+                            .eval(self.scope())
+                            .map_err(|error| format!("set_field.{field}: {error}"))?;
+                        if !value.is_null() {
+                            values.insert(field.clone(), value);
+                        }
+                    }
+                    Ready::Fields(values)
+                }
+            });
+        }
+        Ok(ready)
+    }
+
+    /// Says in words what was done.
+    fn apply(&mut self, automation: &Automation, step: Ready<'_>, caused: &mut Vec<Happening>) -> String {
+        let at = self.moment.event.at;
+        match step {
+            Ready::Later(number, delay) => {
+                let due_at = self.moment.now.saturating_add(delay).unwrap_or(Timestamp::MAX);
+                self.out.timers.push(Timer {
+                    automation: automation.name.clone(),
+                    due: Due::Step(number),
+                    due_at,
+                });
+                format!("step {} at {due_at}", number.saturating_add(1))
+            }
+            Ready::Deliver(names) => {
+                for name in names {
+                    self.out.deliveries.push((name.clone(), automation.name.clone()));
+                }
+                format!("to {}", names.join(", "))
+            }
+            Ready::Tag(tag, on) => {
+                let changed = self.contact.set_tag(tag, on, at);
+                let sign = if on { '+' } else { '-' };
+                let already = if changed { "" } else { " (as it was)" };
+                format!("tag {sign}{tag}{already}")
+            }
+            Ready::Fields(values) => {
+                let mut names = Vec::new();
+                for (name, value) in values {
+                    self.contact.put(&name, value, at);
+                    names.push(name);
+                }
+                format!("set {}", names.join(", "))
+            }
+            Ready::Score(points) => self.score(automation, points, caused),
+        }
+    }
+
+    fn score(&mut self, automation: &Automation, points: Points, caused: &mut Vec<Happening>) -> String {
+        let is_known = self.contact.text("email").is_some();
+        let points = if is_known { points.known } else { points.anonymous };
+        let row = Engagement {
+            kind: EngagementKind::LeadScore,
+            key: own_key(&automation.name),
+            name: Some(automation.name.to_string()),
+            at: Some(crate::contact::millis::floor(self.moment.event.at)),
+            raw_at: None,
+            count: None,
+            score: Some(points),
+        };
+        if points == 0.0 || (self.moment.knows)(&row) {
+            return "score as it was".to_owned();
+        }
+        let before = self.contact.points;
+        self.contact.points += points;
+        self.out.engagements.push(row);
+        let status = |points| self.moment.scoring.status(points).map(str::to_owned);
+        caused.push(Happening::Score {
+            before,
+            after: self.contact.points,
+            status_before: status(before),
+            status_after: status(self.contact.points),
+        });
+        format!("score {points:+} = {}", self.contact.points)
+    }
+}

@@ -1,0 +1,233 @@
+//! What automations and answers leave behind, and the rows that come of it when their time is there.
+
+use std::collections::BTreeMap;
+
+use causeway_core::{
+    automation::Timer,
+    clock::Timestamp,
+    decode::follow_up::{self, ANSWERS, AUTOMATIONS},
+    event::{Due, FollowUp},
+    id::{ContactId, InboxId, Name},
+    plan::Plan,
+    store::Attempt,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    accept, contact,
+    fault::Fault,
+    names::NameKind,
+    outbox,
+    rows::{from_json, ms, to_json},
+    writer::Tx,
+};
+
+/// Writes what the plan leaves for later.
+pub(crate) fn write(
+    tx: &Tx<'_>,
+    workspace: i64,
+    contact: i64,
+    inbox: InboxId,
+    plan: &Plan,
+) -> Result<(), Fault> {
+    contact::write_engagements(tx.connection, contact, &plan.scores)?;
+    for timer in &plan.timers {
+        set_timer(tx.connection, workspace, contact, inbox, timer)?;
+    }
+    for (automation, hour) in &plan.admitted {
+        tx.connection
+            .prepare_cached(
+                "INSERT INTO admitted (workspace_id, automation, hour, count) VALUES (?1, ?2, ?3, 1)
+                 ON CONFLICT DO UPDATE SET
+                    count = CASE WHEN hour = excluded.hour THEN count + 1 ELSE 1 END, hour = excluded.hour",
+            )?
+            .execute(params![workspace, automation, hour])?;
+    }
+    Ok(())
+}
+
+fn set_timer(
+    connection: &Connection,
+    workspace: i64,
+    contact: i64,
+    inbox: InboxId,
+    timer: &Timer,
+) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO timer (due_at, workspace_id, contact_id, inbox_id, automation, due)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            ms(timer.due_at),
+            workspace,
+            contact,
+            inbox.0,
+            timer.automation,
+            to_json(&timer.due)?
+        ])?;
+    Ok(())
+}
+
+pub(crate) fn last_hour(
+    connection: &Connection,
+    workspace: i64,
+    automation: &str,
+) -> Result<Option<(i64, u32)>, Fault> {
+    Ok(connection
+        .prepare_cached("SELECT hour, count FROM admitted WHERE workspace_id = ?1 AND automation = ?2")?
+        .query_row(params![workspace, automation], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?)
+}
+
+/// Turns timers whose time has come into inbox rows, up to `limit` of them, and tells how many.
+pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, Fault> {
+    type Found = (i64, i64, i64, i64, i64, String, String);
+    let due: Vec<Found> = tx
+        .connection
+        .prepare_cached(
+            "SELECT id, due_at, workspace_id, contact_id, inbox_id, automation, due FROM timer
+             WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2",
+        )?
+        .query_map(params![ms(now), limit], |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+                row.get(5)?,
+                row.get(6)?,
+            ))
+        })?
+        .collect::<Result<_, _>>()?;
+    let mut count = 0;
+    for (id, due_at, workspace, contact, inbox, automation, due) in due {
+        let follow_up = FollowUp {
+            workspace: tx.state.names.name(workspace)?,
+            contact: ContactId(contact),
+            about: Some(InboxId(inbox)),
+            destination: None,
+            automation: Some((Name::from(automation.as_str()), from_json::<Due>(&due)?)),
+            hops: 0,
+        };
+        let once: [&[u8]; 4] = [
+            &inbox.to_be_bytes(),
+            &due_at.to_be_bytes(),
+            automation.as_bytes(),
+            due.as_bytes(),
+        ];
+        let envelope = follow_up::envelope(AUTOMATIONS, follow_up, BTreeMap::new(), &once, now);
+        accept::accept(tx, &[envelope])?;
+        tx.connection
+            .prepare_cached("DELETE FROM timer WHERE id = ?1")?
+            .execute([id])?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// When the next timer is due.
+pub(crate) fn next_timer(connection: &Connection) -> Result<Option<i64>, Fault> {
+    Ok(connection
+        .prepare_cached("SELECT due_at FROM timer ORDER BY due_at LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?)
+}
+
+/// What the answer says of the contact becomes a row of its own, unless it says what is known.
+pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt) -> Result<(), Fault> {
+    let Some(contact) = row.contact.filter(|_| !attempt.writes.is_empty()) else {
+        return Ok(());
+    };
+    let Some(known) = contact::read(tx.connection, contact)? else {
+        return Ok(());
+    };
+    let mut writes = attempt.writes.clone();
+    writes.retain(|name, value| known.fields.get(name).is_none_or(|field| field.value != *value));
+    if writes.is_empty() {
+        return Ok(());
+    }
+    let found: Option<(i64, i64, u8)> = tx
+        .connection
+        .prepare_cached(
+            "SELECT event.inbox_id, event.workspace_id, event.hops
+             FROM delivery JOIN event ON event.inbox_id = delivery.inbox_id WHERE delivery.id = ?1",
+        )?
+        .query_row([row.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((inbox, workspace, hops)) = found else {
+        return Ok(());
+    };
+    let follow_up = FollowUp {
+        workspace: tx.state.names.name(workspace)?,
+        contact: ContactId(contact),
+        about: Some(InboxId(inbox)),
+        destination: Some(tx.state.names.name(row.destination)?),
+        automation: None,
+        hops: hops.saturating_add(1),
+    };
+    let said = to_json(&writes)?;
+    let at = ms(attempt.started_at).saturating_add(i64::from(attempt.took_ms));
+    let once: [&[u8]; 2] = [&row.id.to_be_bytes(), said.as_bytes()];
+    let envelope = follow_up::envelope(ANSWERS, follow_up, writes, &once, super::rows::at(at));
+    accept::accept(tx, &[envelope])?;
+    Ok(())
+}
+
+/// The contact that a row of ours is about, if it is still there.
+pub(crate) fn living_contact(connection: &Connection, contact: ContactId) -> Result<Option<i64>, Fault> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT living.id FROM contact JOIN contact living ON living.id = coalesce(contact.merged_into, contact.id)
+             WHERE contact.id = ?1 AND living.doc IS NOT NULL",
+        )?
+        .query_row([contact.0], |row| row.get(0))
+        .optional()?)
+}
+
+/// Action, campaign and page of the row that one of ours follows from.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Things {
+    pub action: Option<i64>,
+    pub campaign: Option<i64>,
+    pub page: Option<i64>,
+}
+
+pub(crate) fn things_of(connection: &Connection, inbox: InboxId) -> Result<Things, Fault> {
+    Ok(connection
+        .prepare_cached("SELECT action_id, campaign_id, page_id FROM event WHERE inbox_id = ?1")?
+        .query_row([inbox.0], |row| {
+            Ok(Things {
+                action: row.get(0)?,
+                campaign: row.get(1)?,
+                page: row.get(2)?,
+            })
+        })
+        .optional()?
+        .unwrap_or_default())
+}
+
+/// Up to when a clocked automation has had its turns.
+pub(crate) fn turn(connection: &Connection, workspace: &str, automation: &str) -> Result<Option<i64>, Fault> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT turn.at FROM turn JOIN name ON name.id = turn.workspace_id
+             WHERE name.kind = 'workspace' AND name.name = ?1 AND turn.automation = ?2",
+        )?
+        .query_row([workspace, automation], |row| row.get(0))
+        .optional()?)
+}
+
+pub(crate) fn set_turn(tx: &mut Tx<'_>, workspace: &str, automation: &str, at: i64) -> Result<(), Fault> {
+    let workspace = tx.state.names.id(tx.connection, NameKind::Workspace, workspace)?;
+    tx.connection
+        .prepare_cached(
+            "INSERT INTO turn (workspace_id, automation, at) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
+        )?
+        .execute(params![workspace, automation, at])?;
+    Ok(())
+}

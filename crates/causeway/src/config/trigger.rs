@@ -1,0 +1,332 @@
+//! `on`: what starts an automation.
+
+use std::collections::BTreeSet;
+
+use causeway_connect::config::ConfigError;
+use causeway_core::{
+    automation::{Clocked, ConsentTrigger, Every, Pattern, Rhythm, Trigger},
+    event::EngagementKind,
+};
+use jiff::{
+    civil::{Time, Weekday},
+    tz::TimeZone,
+};
+use toml::{Table, Value};
+
+/// The words of `on`, each with what may stand behind it in a table.
+pub const WORDS: &[(&str, &str)] = &[
+    ("action", "an action type, or a list of them"),
+    ("contact_created", "nothing: write it as a word"),
+    ("contact_updated", "nothing: write it as a word"),
+    ("field_changed", "the name of the field"),
+    (
+        "email_status",
+        "double_opt_in, bounced, blocked, complained, unsubscribed, …, or a list",
+    ),
+    (
+        "consent_changed",
+        "a table: purpose = \"email\", to = \"unsubscribed\"",
+    ),
+    ("list_joined", "the name of the list"),
+    ("tag_added", "the tag"),
+    ("email_opened", "the id or name of the mail"),
+    (
+        "link_clicked",
+        "the address; one that ends in * stands for all that begin so",
+    ),
+    (
+        "page_visited",
+        "the address; one that ends in * stands for all that begin so",
+    ),
+    ("goal_reached", "the id or name of the goal"),
+    ("popup_shown", "the id or name of the pop-up"),
+    ("custom", "the name of the event"),
+    ("score_reached", "a number of points"),
+    ("status_reached", "the name of a [[status]]"),
+    (
+        "date_reached",
+        "a date field; besides at, days, yearly, time_zone",
+    ),
+    (
+        "schedule",
+        "hourly, daily, weekly or monthly; besides at, weekday, day, time_zone",
+    ),
+];
+
+pub(super) fn read_all(on: &Value) -> Result<Vec<Trigger>, ConfigError> {
+    match on {
+        Value::Array(all) if all.is_empty() => Err(ConfigError::new("on", "names nothing").hint(words())),
+        Value::Array(all) => all.iter().map(read_one).collect(),
+        one => Ok(vec![read_one(one)?]),
+    }
+}
+
+fn words() -> String {
+    let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
+    format!("one of {}", words.join(", "))
+}
+
+fn read_one(on: &Value) -> Result<Trigger, ConfigError> {
+    match on {
+        Value::String(word) => trigger(word, None, &Table::new()),
+        Value::Table(table) => {
+            let known = |key: &&String| WORDS.iter().any(|(word, _)| word == key);
+            let named: Vec<&String> = table.keys().filter(known).collect();
+            let [word] = named.as_slice() else {
+                return Err(ConfigError::new("on", "a table names exactly one thing").hint(words()));
+            };
+            let mut rest = table.clone();
+            let value = rest.remove(word.as_str());
+            trigger(word, value.as_ref(), &rest)
+        }
+        _ => Err(ConfigError::new("on", "is neither a word nor a table").hint(words())),
+    }
+}
+
+fn trigger(word: &str, value: Option<&Value>, rest: &Table) -> Result<Trigger, ConfigError> {
+    let asked = Asked { word, value, rest };
+    asked.allow(match word {
+        "date_reached" => &["at", "days", "yearly", "time_zone"],
+        "schedule" => &["at", "weekday", "day", "time_zone"],
+        _ => &[],
+    })?;
+    Ok(match word {
+        "action" => Trigger::Action(asked.texts()?),
+        "contact_created" => asked.nothing(Trigger::ContactCreated)?,
+        "contact_updated" => asked.nothing(Trigger::ContactUpdated)?,
+        "field_changed" => Trigger::FieldChanged(asked.text()?),
+        "email_status" => Trigger::EmailStatus(asked.known_texts(STATUSES)?),
+        "consent_changed" => Trigger::ConsentChanged(asked.consent()?),
+        "list_joined" => Trigger::ListJoined(asked.maybe_text()?),
+        "tag_added" => Trigger::TagAdded(asked.maybe_text()?),
+        "email_opened" => asked.engaged(EngagementKind::EmailOpen)?,
+        "link_clicked" => asked.engaged(EngagementKind::LinkClick)?,
+        "page_visited" => asked.engaged(EngagementKind::PageVisit)?,
+        "goal_reached" => asked.engaged(EngagementKind::Goal)?,
+        "popup_shown" => asked.engaged(EngagementKind::Popup)?,
+        "custom" => asked.engaged(EngagementKind::Custom)?,
+        "score_reached" => Trigger::ScoreReached(asked.number()?),
+        "status_reached" => Trigger::StatusReached(asked.text()?),
+        "date_reached" => Trigger::DateReached(asked.clocked()?),
+        "schedule" => Trigger::Schedule(asked.rhythm()?),
+        other => {
+            return Err(ConfigError::new("on", format!("{other:?} starts nothing")).hint(words()));
+        }
+    })
+}
+
+const STATUSES: &[&str] = &[
+    "opt_in",
+    "opt_in_pending",
+    "double_opt_in",
+    "double_opt_in_on_page",
+    "declined",
+    "not_asked",
+    "unsubscribed",
+    "complained",
+    "bounced",
+    "blocked",
+    "inactive",
+];
+const STANDINGS: &[&str] = &[
+    "not_subscribed",
+    "pending",
+    "opted_in",
+    "double_opted_in",
+    "unsubscribed",
+    "suppressed",
+];
+
+/// One word of `on`, what stands behind it, and what stands beside it.
+struct Asked<'a> {
+    word: &'a str,
+    value: Option<&'a Value>,
+    rest: &'a Table,
+}
+
+impl Asked<'_> {
+    fn wrong(&self, what: impl std::fmt::Display) -> ConfigError {
+        let takes = WORDS
+            .iter()
+            .find(|(word, _)| *word == self.word)
+            .map_or("", |(_, takes)| *takes);
+        ConfigError::new("on", format!("{}: {what}", self.word)).hint(format!("it takes {takes}"))
+    }
+
+    fn allow(&self, keys: &[&str]) -> Result<(), ConfigError> {
+        match self.rest.keys().find(|key| !keys.contains(&key.as_str())) {
+            Some(key) => Err(self.wrong(format!("{key:?} does not belong here"))),
+            None => Ok(()),
+        }
+    }
+
+    fn nothing(&self, trigger: Trigger) -> Result<Trigger, ConfigError> {
+        match self.value {
+            None | Some(Value::Boolean(true)) => Ok(trigger),
+            Some(_) => Err(self.wrong("takes nothing")),
+        }
+    }
+
+    fn maybe_text(&self) -> Result<Option<String>, ConfigError> {
+        match self.value {
+            None | Some(Value::Boolean(true)) => Ok(None),
+            Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text.clone())),
+            Some(_) => Err(self.wrong("is no text")),
+        }
+    }
+
+    fn text(&self) -> Result<String, ConfigError> {
+        self.maybe_text()?.ok_or_else(|| self.wrong("needs a text"))
+    }
+
+    fn texts(&self) -> Result<Option<BTreeSet<String>>, ConfigError> {
+        texts(self.value).map_err(|what| self.wrong(what))
+    }
+
+    fn known_texts(&self, known: &[&str]) -> Result<Option<BTreeSet<String>>, ConfigError> {
+        let texts = self.texts()?;
+        check(texts.as_ref(), known).map_err(|what| self.wrong(what))?;
+        Ok(texts)
+    }
+
+    fn consent(&self) -> Result<ConsentTrigger, ConfigError> {
+        let table = match self.value {
+            None | Some(Value::Boolean(true)) => return Ok(ConsentTrigger::default()),
+            Some(Value::Table(table)) => table,
+            Some(_) => return Err(self.wrong("is no table")),
+        };
+        if let Some(key) = table
+            .keys()
+            .find(|key| !["purpose", "to"].contains(&key.as_str()))
+        {
+            return Err(self.wrong(format!("{key:?} does not belong here")));
+        }
+        let to = texts(table.get("to")).map_err(|what| self.wrong(what))?;
+        check(to.as_ref(), STANDINGS).map_err(|what| self.wrong(what))?;
+        let purpose = match table.get("purpose") {
+            None => None,
+            Some(Value::String(purpose)) => Some(purpose.clone()),
+            Some(_) => return Err(self.wrong("purpose is no text")),
+        };
+        Ok(ConsentTrigger { purpose, to })
+    }
+
+    fn engaged(&self, kind: EngagementKind) -> Result<Trigger, ConfigError> {
+        Ok(Trigger::Engaged(kind, self.maybe_text()?.map(Pattern)))
+    }
+
+    fn number(&self) -> Result<f64, ConfigError> {
+        number(self.value)
+            .filter(|number| number.is_finite())
+            .ok_or_else(|| self.wrong("needs a number"))
+    }
+
+    fn at(&self) -> Result<Time, ConfigError> {
+        match self.rest.get("at") {
+            None => Ok(Time::midnight()),
+            Some(Value::String(text)) => text
+                .parse()
+                .map_err(|_| self.wrong(format!("at: {text:?} is no time like \"09:00\""))),
+            Some(_) => Err(self.wrong("at is no time like \"09:00\"")),
+        }
+    }
+
+    fn zone(&self) -> Result<TimeZone, ConfigError> {
+        match self.rest.get("time_zone") {
+            None => Ok(TimeZone::UTC),
+            Some(Value::String(name)) => TimeZone::get(name)
+                .map_err(|_| self.wrong(format!("time_zone: {name:?} is no zone like \"Europe/Brussels\""))),
+            Some(_) => Err(self.wrong("time_zone is no text like \"Europe/Brussels\"")),
+        }
+    }
+
+    fn clocked(&self) -> Result<Clocked, ConfigError> {
+        let days = match self.rest.get("days") {
+            None => 0,
+            Some(value) => value
+                .as_integer()
+                .and_then(|days| i32::try_from(days).ok())
+                .filter(|days| days.abs() <= 36_500)
+                .ok_or_else(|| self.wrong("days is no number of days"))?,
+        };
+        let yearly = match self.rest.get("yearly") {
+            None => false,
+            Some(value) => value
+                .as_bool()
+                .ok_or_else(|| self.wrong("yearly is neither true nor false"))?,
+        };
+        Ok(Clocked {
+            field: self.text()?,
+            days,
+            yearly,
+            at: self.at()?,
+            zone: self.zone()?,
+        })
+    }
+
+    fn rhythm(&self) -> Result<Rhythm, ConfigError> {
+        let text = |key: &str| self.rest.get(key).and_then(Value::as_str);
+        let every = match self.text()?.as_str() {
+            "hourly" => Every::Hour,
+            "daily" => Every::Day,
+            "weekly" => Every::Week(
+                weekday(text("weekday").unwrap_or("monday"))
+                    .ok_or_else(|| self.wrong("weekday is no day of the week"))?,
+            ),
+            "monthly" => {
+                let day = self.rest.get("day").map_or(Some(1), Value::as_integer);
+                let day = day
+                    .and_then(|day| i8::try_from(day).ok())
+                    .filter(|day| (1..=31).contains(day));
+                Every::Month(day.ok_or_else(|| self.wrong("day is no day of the month"))?)
+            }
+            other => return Err(self.wrong(format!("{other:?} is no rhythm"))),
+        };
+        Ok(Rhythm {
+            every,
+            at: self.at()?,
+            zone: self.zone()?,
+        })
+    }
+}
+
+fn number(value: Option<&Value>) -> Option<f64> {
+    match value? {
+        Value::Float(number) => Some(*number),
+        Value::Integer(number) => number.to_string().parse().ok(),
+        _ => None,
+    }
+}
+
+fn texts(value: Option<&Value>) -> Result<Option<BTreeSet<String>>, String> {
+    let one = |value: &Value| value.as_str().map(str::to_owned).ok_or("is no text".to_owned());
+    Ok(match value {
+        None | Some(Value::Boolean(true)) => None,
+        Some(Value::Array(all)) => Some(all.iter().map(one).collect::<Result<_, _>>()?),
+        Some(value) => Some(BTreeSet::from([one(value)?])),
+    })
+}
+
+fn check(texts: Option<&BTreeSet<String>>, known: &[&str]) -> Result<(), String> {
+    match texts
+        .into_iter()
+        .flatten()
+        .find(|text| !known.contains(&text.as_str()))
+    {
+        Some(text) => Err(format!("{text:?} is none of {}", known.join(", "))),
+        None => Ok(()),
+    }
+}
+
+fn weekday(text: &str) -> Option<Weekday> {
+    Some(match text {
+        "monday" => Weekday::Monday,
+        "tuesday" => Weekday::Tuesday,
+        "wednesday" => Weekday::Wednesday,
+        "thursday" => Weekday::Thursday,
+        "friday" => Weekday::Friday,
+        "saturday" => Weekday::Saturday,
+        "sunday" => Weekday::Sunday,
+        _ => return None,
+    })
+}

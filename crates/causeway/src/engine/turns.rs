@@ -1,0 +1,113 @@
+//! Turns: gives back what automations put off, and starts those that the clock starts. Both become inbox rows, so that
+//! a kill at any moment loses nothing and does nothing twice.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use causeway_core::{
+    automation::Automation,
+    clock::Timestamp,
+    decode::follow_up::{self, AUTOMATIONS},
+    event::{Due, FollowUp},
+    id::ContactId,
+    source::Stop,
+    store::StoreError,
+};
+
+use super::Engine;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Timers in one transaction, and contacts in one look.
+const BATCH: u32 = 500;
+/// A turn that was missed by more than this (the hub was down) is left out: the next one comes.
+const TOO_LATE: Duration = Duration::from_hours(24);
+
+pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
+    while !stop.is_cancelled() {
+        if let Err(error) = ring(&engine, &stop).await {
+            tracing::error!(%error, "could not give back what automations put off; trying again");
+        }
+        for automation in &engine.clocked {
+            if let Err(error) = turn(&engine, automation, &stop).await {
+                tracing::error!(automation = %automation.name, %error, "an automation could not have its turn; trying again");
+            }
+        }
+        let next = engine.clock.now().saturating_add(EVERY).unwrap_or(Timestamp::MAX);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = engine.clock.sleep_until(next) => {}
+        }
+    }
+}
+
+async fn ring(engine: &Engine, stop: &Stop) -> Result<(), StoreError> {
+    while !stop.is_cancelled() {
+        let now = engine.clock.now();
+        if engine.views.next_timer().await?.is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        engine.store.ring(BATCH, now).await?;
+        engine.wake.inbox.notify_one();
+    }
+    Ok(())
+}
+
+/// Makes a row for each contact whose turn it is. Rows that were made before a kill are recognised as repeats.
+async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(), StoreError> {
+    let now = engine.clock.now();
+    let Some(turn) = automation.latest_turn(now) else {
+        return Ok(());
+    };
+    let (workspace, name) = (&*automation.workspace, &*automation.name);
+    let before = engine.views.turn(workspace, name).await?;
+    // One that is new in the configuration begins with its next turn.
+    let is_due = before.is_some_and(|before| before < turn);
+    if is_due && now.duration_since(turn).unsigned_abs() <= TOO_LATE {
+        let mut after = ContactId(0);
+        loop {
+            if stop.is_cancelled() || engine.disk_is_low() {
+                return Ok(());
+            }
+            let contacts = engine.views.contacts(workspace, after, BATCH).await?;
+            let Some((last, _)) = contacts.last() else {
+                break;
+            };
+            after = *last;
+            let rows: Vec<_> = contacts
+                .iter()
+                .filter(|(_, contact)| automation.is_turn_of(contact, turn))
+                .map(|(id, _)| row(automation, *id, turn, now))
+                .collect();
+            if !rows.is_empty() {
+                engine.store.accept(rows).await?;
+                engine.wake.inbox.notify_one();
+            }
+        }
+    }
+    if before.is_none_or(|before| before < turn) {
+        engine.store.set_turn(workspace, name, turn).await?;
+    }
+    Ok(())
+}
+
+fn row(
+    automation: &Automation,
+    contact: ContactId,
+    turn: Timestamp,
+    now: Timestamp,
+) -> causeway_core::envelope::Envelope {
+    let follow_up = FollowUp {
+        workspace: automation.workspace.clone(),
+        contact,
+        about: None,
+        destination: None,
+        automation: Some((automation.name.clone(), Due::Clock)),
+        hops: 0,
+    };
+    let once: [&[u8]; 4] = [
+        automation.workspace.as_bytes(),
+        automation.name.as_bytes(),
+        &turn.as_millisecond().to_be_bytes(),
+        &contact.0.to_be_bytes(),
+    ];
+    follow_up::envelope(AUTOMATIONS, follow_up, BTreeMap::new(), &once, now)
+}
