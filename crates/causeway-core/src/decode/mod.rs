@@ -5,6 +5,6 @@ pub mod dates;
 pub mod follow_up;
 pub mod generic;
 mod multipart;
-mod names;
+pub(crate) mod names;
 pub mod proca;
 pub mod sync;

@@ -2,7 +2,7 @@
 //! wherever it came from.
 
 /// Our name for a sender's label (`First Name`, `first_name`); `None` for a field of the sender's own.
-pub(super) fn canonical(label: &str) -> Option<&'static str> {
+pub(crate) fn canonical(label: &str) -> Option<&'static str> {
     let folded: String = label
         .chars()
         .filter(|c| c.is_alphanumeric())

@@ -1,4 +1,4 @@
-//! The form codec from outside: against a real PHP, and over the fuzz corpus.
+//! The form codec and the date patterns from outside: against a real PHP, and over the fuzz corpus.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,6 +7,7 @@
 )]
 
 mod corpus;
+mod dates;
 mod php;
 #[path = "../../src/form/rows.rs"]
 mod rows;

@@ -322,7 +322,7 @@ fn serialize_text(text: &[u8]) -> Vec<u8> {
 }
 
 /// The name of the PHP program; `None` when it is not to be looked for.
-fn php() -> Option<String> {
+pub fn php() -> Option<String> {
     if std::env::var_os("CAUSEWAY_SKIP_PHP").is_some_and(|value| value == "1") {
         return None;
     }
@@ -335,7 +335,7 @@ fn php() -> Option<String> {
 }
 
 /// Runs `script`, the body of a function of `$line`, once for each input; in one process.
-fn run(php: &str, script: &str, inputs: &[Vec<u8>]) -> Vec<String> {
+pub fn run(php: &str, script: &str, inputs: &[Vec<u8>]) -> Vec<String> {
     let program = format!(
         "{DUMP} $f = function($line) {{ {script} }};
         while (($l = fgets(STDIN)) !== false) echo base64_encode($f(base64_decode($l))), \"\\n\";"

@@ -19,7 +19,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 5] = [
 ];
 
 /// All that the rules may use. None of these opens a file or a socket; a new one is a topic of its own.
-const CORE_USES: [&str; 13] = [
+const CORE_USES: &[&str] = &[
     "async-trait",
     "bytes",
     "crypto_box",

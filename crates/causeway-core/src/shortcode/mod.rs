@@ -1,0 +1,203 @@
+//! Shortcodes, `[#PROPER FIRST NAME/there#]`: what platforms put a contact's values into texts with.
+//!
+//! [`parse`] once, with the configuration; [`expand`] for each record. A value is put in as it is and never read for
+//! shortcodes again, so nobody can make us fill in something by writing it into a form. What a shortcode can say is in
+//! `docs/shortcodes.md`.
+
+mod functions;
+mod lint;
+mod names;
+mod parse;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use self::{functions::Function, names::Found};
+pub use self::{
+    lint::{lint, lint_url},
+    names::Names,
+    parse::{Code, Piece, has_codes, parse},
+    place::{Place, expand_url},
+};
+
+/// How shortcodes are understood.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub slash: Slash,
+    pub unknown: Unknown,
+    /// For `DATE`: where dates without a zone are, and what the printed ones are of.
+    pub zone: TimeZone,
+    /// Our name of a field → its number over there, for `[#FIELD 125#]`. Beats what a platform told.
+    pub field_ids: BTreeMap<String, String>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            slash: Slash::default(),
+            unknown: Unknown::default(),
+            zone: TimeZone::UTC,
+            field_ids: BTreeMap::new(),
+        }
+    }
+}
+
+/// What `/2` means. No platform documents it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Slash {
+    /// The first two characters.
+    #[default]
+    Take,
+    /// The second word.
+    Word,
+}
+
+/// What happens to a delivery whose template names something that is not known of the contact.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unknown {
+    /// Nothing is put in.
+    #[default]
+    Lenient,
+    /// The text cannot be made.
+    Strict,
+}
+
+/// Why there is no text. Names only what the configuration says, never a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExpandError {
+    #[error("the shortcode [#{0}#] names nothing that is known of this contact")]
+    Unknown(String),
+    #[error("the value of [#{code}#] {why}")]
+    Value { code: String, why: &'static str },
+}
+
+/// Puts the values in. Adds to `unknown` the shortcodes that named nothing.
+pub fn expand(
+    pieces: &[Piece],
+    names: &Names<'_>,
+    place: Place,
+    unknown: &mut BTreeSet<String>,
+) -> Result<String, ExpandError> {
+    let mut out = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Code(code) => put(code, names, place, unknown, &mut out)?,
+        }
+    }
+    Ok(out)
+}
+
+fn put(
+    code: &Code,
+    names: &Names<'_>,
+    place: Place,
+    unknown: &mut BTreeSet<String>,
+    out: &mut String,
+) -> Result<(), ExpandError> {
+    let Some(value) = value(code, names) else {
+        if names.rules.unknown == Unknown::Strict {
+            return Err(ExpandError::Unknown(code.written.clone()));
+        }
+        unknown.insert(code.written.clone());
+        // What somebody put down for "no value" is better than nothing.
+        return place.put(code, fallback(code, false).unwrap_or_default(), out);
+    };
+    place.put(code, &value, out)
+}
+
+/// The text for a shortcode, empty where the contact has no value; `None` when it names nothing that is known.
+fn value(code: &Code, names: &Names<'_>) -> Option<String> {
+    // A field may be called `UPPER LIMIT` or `Industry/Vertical`: what is a name is no function and no argument.
+    if let Some(found) = names.find(&code.written) {
+        return Some(found.text().unwrap_or_default());
+    }
+    let (functions, found) = read_head(&code.head, names)?;
+    let is_date = functions.contains(&Function::Date);
+    let mut text = found.text();
+    for function in functions.iter().rev() {
+        text = text.and_then(|text| function.apply(&text, code.argument.as_deref(), &names.rules.zone));
+    }
+    let text = text.filter(|text| !text.trim().is_empty());
+    Some(match (text, code.argument.as_deref()) {
+        (Some(text), Some(argument)) if !is_date => cut(text, argument, names.rules.slash),
+        (Some(text), _) => text,
+        (None, _) => fallback(code, is_date).unwrap_or_default().to_owned(),
+    })
+}
+
+/// Takes functions off the front until what remains is a known name.
+fn read_head<'n>(head: &str, names: &'n Names<'_>) -> Option<(Vec<Function>, Found<'n>)> {
+    let mut functions = Vec::new();
+    let mut rest = head;
+    loop {
+        if let Some(found) = names.find(rest) {
+            return Some((functions, found));
+        }
+        let (word, after) = rest.split_once(char::is_whitespace)?;
+        functions.push(Function::named(word)?);
+        rest = after.trim_start();
+    }
+}
+
+/// The argument as the text for a missing value: all but numbers, and those too in quotes.
+fn fallback(code: &Code, is_date: bool) -> Option<&str> {
+    let argument = code.argument.as_deref()?;
+    match quoted(argument) {
+        Some(text) => Some(text),
+        None if is_date || span(argument).is_some() => None,
+        None => Some(argument),
+    }
+}
+
+fn quoted(argument: &str) -> Option<&str> {
+    argument.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// `2` is the first two or the second, `2-5` the second to the fifth, counted from 1.
+#[derive(Clone, Copy)]
+enum Span {
+    Number(usize),
+    FromTo(usize, usize),
+}
+
+fn span(argument: &str) -> Option<Span> {
+    // A number that is too great to count to means all.
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| text.parse().unwrap_or(usize::MAX))
+    };
+    match argument.split_once('-') {
+        None => number(argument).map(Span::Number),
+        Some((from, to)) => Some(Span::FromTo(number(from)?, number(to)?)),
+    }
+}
+
+fn cut(text: String, argument: &str, slash: Slash) -> String {
+    let Some(span) = span(argument) else {
+        return text;
+    };
+    let (from, to) = match (span, slash) {
+        (Span::Number(count), Slash::Take) => (1, count),
+        (Span::Number(which), Slash::Word) => (which, which),
+        (Span::FromTo(from, to), _) => (from, to),
+    };
+    if to == 0 || from > to {
+        return String::new();
+    }
+    let (skip, keep) = (from.saturating_sub(1), to - from.saturating_sub(1));
+    match slash {
+        Slash::Take => text.chars().skip(skip).take(keep).collect(),
+        Slash::Word => {
+            let words: Vec<&str> = functions::words(&text).skip(skip).take(keep).collect();
+            words.join(" ")
+        }
+    }
+}

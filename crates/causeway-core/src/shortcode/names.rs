@@ -1,0 +1,211 @@
+//! What a shortcode can name: the contact's fields, their labels and numbers, and what is known of everybody.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use serde_json::Value;
+
+use super::Rules;
+use crate::{
+    contact::{Identity, LIST_FIELD_IDS, is_internal},
+    decode::names::canonical,
+    record::Record,
+};
+
+/// The names of one record.
+pub struct Names<'a> {
+    pub(super) rules: &'a Rules,
+    record: &'a Record,
+    /// Folded name of a field or of a label → our name of the field.
+    fields: BTreeMap<String, &'a str>,
+    /// Number over there → our name of the field.
+    numbers: BTreeMap<Cow<'a, str>, &'a str>,
+}
+
+/// What a name stands for.
+pub(super) enum Found<'a> {
+    Value(&'a Value),
+    Text(String),
+    /// Known, and the contact has none.
+    Nothing,
+}
+
+impl Found<'_> {
+    /// `None` where there is nothing to say.
+    pub fn text(&self) -> Option<String> {
+        let text = match self {
+            Self::Value(value) => text(value),
+            Self::Text(text) => text.clone(),
+            Self::Nothing => return None,
+        };
+        (!text.trim().is_empty()).then_some(text)
+    }
+
+    fn of(text: Option<&str>) -> Self {
+        text.map_or(Self::Nothing, |text| Self::Text(text.to_owned()))
+    }
+}
+
+/// The fields of a person that everybody may have, by our names.
+const PERSON: [&str; 9] = [
+    "firstName",
+    "lastName",
+    "phone",
+    "country",
+    "postcode",
+    "locality",
+    "street",
+    "birthDate",
+    "profile_url",
+];
+
+impl<'a> Names<'a> {
+    pub fn new(record: &'a Record, rules: &'a Rules) -> Self {
+        let mut names = Self {
+            rules,
+            record,
+            fields: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+        };
+        for (ours, number) in &rules.field_ids {
+            names.numbers.entry(number.into()).or_insert(ours);
+            names.fields.entry(fold(ours)).or_insert(ours);
+        }
+        for name in record.contact.fields.keys().filter(|name| !is_internal(name)) {
+            names.fields.entry(fold(name)).or_insert(name);
+        }
+        for (label, number) in list_fields(record) {
+            names.numbers.entry(text(number).into()).or_insert(label);
+            // The platform has such a field, though this contact has no value in it.
+            names.fields.entry(fold(label)).or_insert(label);
+        }
+        names
+    }
+
+    /// `None` for what names nothing.
+    pub(super) fn find(&self, name: &str) -> Option<Found<'_>> {
+        if let Some(field) = self.record.contact.fields.get(name)
+            && !is_internal(name)
+        {
+            return Some(Found::Value(&field.value));
+        }
+        let folded = fold(name);
+        if let Some(ours) = self.fields.get(&folded) {
+            return Some(self.field(ours));
+        }
+        let ours = canonical(name).or_else(|| PERSON.into_iter().find(|known| fold(known) == folded));
+        if let Some(ours) = ours {
+            return Some(self.field(ours));
+        }
+        self.system(&folded)
+            .or_else(|| self.numbered(&folded))
+            .or_else(|| self.of_the_action(&folded))
+    }
+
+    fn field(&self, ours: &str) -> Found<'_> {
+        let field = self.record.contact.fields.get(ours);
+        field.map_or(Found::Nothing, |field| Found::Value(&field.value))
+    }
+
+    fn numbered(&self, folded: &str) -> Option<Found<'_>> {
+        let number = folded.strip_prefix("field").unwrap_or(folded);
+        self.numbers.get(number).map(|ours| self.field(ours))
+    }
+
+    fn of_the_action(&self, folded: &str) -> Option<Found<'_>> {
+        let fields = &self.record.action.as_ref()?.custom_fields;
+        let (_, value) = fields.iter().find(|(name, _)| fold(name) == folded)?;
+        Some(Found::Value(value))
+    }
+
+    fn system(&self, folded: &str) -> Option<Found<'_>> {
+        let record = self.record;
+        let (action, campaign, page) = (&record.action, &record.campaign, &record.page);
+        Some(match folded {
+            "email" | "emailaddress" => Found::of(record.email()),
+            "id" | "contactid" => Found::of(contact_id(record).as_deref()),
+            "name" | "fullname" => {
+                let both =
+                    ["firstName", "lastName"].map(|name| record.contact.text(name).unwrap_or_default());
+                Found::Text(both.join(" ").trim().to_owned())
+            }
+            "contactref" => Found::of(record.identities.iter().find_map(|identity| match identity {
+                Identity::ContactRef { reference, .. } => Some(reference.as_str()),
+                _ => None,
+            })),
+            "tags" => Found::Text(record.contact.tags().collect::<Vec<_>>().join(",")),
+            "lists" => Found::Text(record.contact.lists().collect::<Vec<_>>().join(",")),
+            "leadscore" => self.field("lead_score"),
+            "leadstatus" => self.field("lead_status"),
+            "source" => Found::of(Some(&record.source)),
+            "event" => Found::of(Some(&record.event)),
+            "actiontype" => Found::of(action.as_ref().map(|action| action.action_type.as_str())),
+            "actionid" => Found::of(action.as_ref().map(|action| action.external_id.as_str())),
+            "actiondate" => Found::of(
+                action
+                    .as_ref()
+                    .map(|action| action.created_at.to_string())
+                    .as_deref(),
+            ),
+            "campaign" | "campaignname" => {
+                Found::of(campaign.as_ref().map(|campaign| campaign.name.as_str()))
+            }
+            "campaignid" => Found::of(campaign.as_ref().map(|campaign| campaign.external_id.as_str())),
+            "campaigntitle" => Found::of(campaign.as_ref().and_then(|campaign| campaign.title.as_deref())),
+            "page" | "pagename" => Found::of(page.as_ref().and_then(|page| page.name.as_deref())),
+            "locale" => Found::of(page.as_ref().and_then(|page| page.locale.as_deref())),
+            _ => return None,
+        })
+    }
+}
+
+/// What the contact is called where it came from, else our own number.
+pub(crate) fn contact_id(record: &Record) -> Option<String> {
+    let mut foreign = record.identities.iter().filter_map(|identity| match identity {
+        Identity::ForeignId { namespace, id } => Some((namespace, id)),
+        _ => None,
+    });
+    let first = foreign.clone().next();
+    let chosen = foreign
+        .find(|(namespace, _)| **namespace == record.source)
+        .or(first);
+    chosen
+        .map(|(_, id)| id.clone())
+        .or_else(|| record.contact.id.map(|id| id.to_string()))
+}
+
+/// The numbers that platforms gave to fields, by our names of them: those of the record's source first.
+pub(crate) fn list_fields(record: &Record) -> impl Iterator<Item = (&str, &Value)> {
+    let own = format!("{LIST_FIELD_IDS}{}", record.source);
+    let known = &record.contact.fields;
+    let first = known.get(&own).into_iter();
+    let others = known
+        .range(LIST_FIELD_IDS.to_owned()..)
+        .take_while(|(name, _)| name.starts_with(LIST_FIELD_IDS))
+        .filter(move |(name, _)| **name != own)
+        .map(|(_, field)| field);
+    first
+        .chain(others)
+        .filter_map(|field| field.value.as_object())
+        .flatten()
+        .map(|(label, number)| (label.as_str(), number))
+}
+
+/// `First Name`, `first_name` and `FIRST-NAME` are one name.
+fn fold(name: &str) -> String {
+    name.chars()
+        .filter(|letter| !letter.is_whitespace() && !matches!(letter, '_' | '-'))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// A value as people would write it: lists with commas, yes and no as 1 and 0.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(yes) => if *yes { "1" } else { "0" }.to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
+        Value::Object(_) => value.to_string(),
+    }
+}

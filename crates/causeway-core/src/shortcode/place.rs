@@ -1,0 +1,96 @@
+//! Where a value goes, and what has to be done to it so that it arrives there as it is.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use super::{
+    ExpandError, Names,
+    parse::{Code, Piece},
+    put,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Whoever takes the text encodes it: a value of a form, of JSON, of XML.
+    Plain,
+    /// The path of an address.
+    Path,
+    /// The query of an address.
+    Query,
+    /// The value of a header.
+    Header,
+}
+
+impl Place {
+    pub(super) fn put(self, code: &Code, value: &str, out: &mut String) -> Result<(), ExpandError> {
+        match self {
+            Self::Plain => out.push_str(value),
+            Self::Path | Self::Query => encode(value, out),
+            Self::Header => {
+                if value.contains(|letter: char| letter.is_control() && letter != '\t') {
+                    return Err(ExpandError::Value {
+                        code: code.written.clone(),
+                        why: "holds a line break or another control character, which no header can carry",
+                    });
+                }
+                out.push_str(value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Percent-encodes all but letters, digits and `-._~`.
+pub(super) fn encode(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a String cannot fail.
+            write!(out, "%{byte:02X}").ok();
+        }
+    }
+}
+
+/// Fills an address in before anybody reads it as one: to an address `#` is the end of what is sent. Each value is
+/// encoded for where it stands.
+pub fn expand_url(
+    pieces: &[Piece],
+    names: &Names<'_>,
+    unknown: &mut BTreeSet<String>,
+) -> Result<String, ExpandError> {
+    let mut out = String::new();
+    let mut place = Place::Path;
+    let mut last_in_path = None;
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => {
+                if text.contains(['?', '#']) {
+                    place = Place::Query;
+                }
+                out.push_str(text);
+            }
+            Piece::Code(code) => {
+                if place == Place::Path {
+                    last_in_path = Some(code);
+                }
+                put(code, names, place, unknown, &mut out)?;
+            }
+        }
+    }
+    match last_in_path {
+        Some(code) if climbs(&out) => Err(ExpandError::Value {
+            code: code.written.clone(),
+            why: "would make a step of the path `.` or `..`, which leads to another address",
+        }),
+        _ => Ok(out),
+    }
+}
+
+/// Whether a step of the path is one that addresses are shortened by. The configuration has none.
+fn climbs(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.split('/').any(|step| {
+        let step = step.to_ascii_lowercase().replace("%2e", ".");
+        step == "." || step == ".."
+    })
+}
