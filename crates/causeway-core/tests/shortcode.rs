@@ -1,10 +1,6 @@
 //! Replays the fuzz corpus of the shortcodes in the default run.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test may stop at the first surprise"
-)]
+#![expect(clippy::expect_used, reason = "a test may stop at the first surprise")]
 
 #[path = "../../../fuzz/properties/shortcode.rs"]
 mod properties;

@@ -6,7 +6,11 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::multipart::{self, MultipartError};
-use crate::{envelope::Meta, form};
+use crate::{
+    envelope::Meta,
+    form,
+    xml::{self, XmlError},
+};
 
 /// What a body may have. Over it is an error, never a silent loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,7 @@ pub enum Format {
     Form,
     Multipart,
     Json,
+    Xml,
     /// No body: everything came in the query.
     Query,
 }
@@ -62,7 +67,7 @@ pub enum BodyError {
     OverLimit(String),
     #[error("the body cannot be read: {0}")]
     Malformed(String),
-    #[error("this listener reads no {0}")]
+    #[error("this listener does not read {0}")]
     Unsupported(&'static str),
 }
 
@@ -73,6 +78,18 @@ impl BodyError {
             Self::Empty | Self::Malformed(_) => 400,
             Self::OverLimit(_) => 413,
             Self::Unsupported(_) => 415,
+        }
+    }
+}
+
+impl From<XmlError> for BodyError {
+    fn from(error: XmlError) -> Self {
+        match error {
+            XmlError::TooDeep(_) | XmlError::TooMany(_) => Self::OverLimit(error.to_string()),
+            XmlError::Encoding => Self::Unsupported("XML in another encoding than UTF-8"),
+            XmlError::Malformed(_) | XmlError::DocumentType | XmlError::Entity(_) => {
+                Self::Malformed(error.to_string())
+            }
         }
     }
 }
@@ -140,9 +157,9 @@ fn read_body(content_type: &str, body: &[u8], limits: Limits) -> Result<Body, Bo
                 read => read,
             }
         }
-        xml if xml.ends_with("/xml") || xml.ends_with("+xml") => Err(BodyError::Unsupported("XML")),
+        xml if xml.ends_with("/xml") || xml.ends_with("+xml") => read_xml(body, limits),
         _ if looks_like_json => read_json(body, limits),
-        _ if first == Some(&b'<') => Err(BodyError::Unsupported("XML")),
+        _ if first == Some(&b'<') => read_xml(body, limits),
         _ => read_form(body, Format::Form, limits),
     }
 }
@@ -210,6 +227,19 @@ fn read_json(body: &[u8], limits: Limits) -> Result<Body, BodyError> {
     Ok(Body {
         value,
         format: Format::Json,
+        notes,
+    })
+}
+
+fn read_xml(body: &[u8], limits: Limits) -> Result<Body, BodyError> {
+    let mut notes = Vec::new();
+    let text = String::from_utf8_lossy(body);
+    if let Cow::Owned(_) = text {
+        notes.push("XML: not UTF-8; odd bytes were replaced".to_owned());
+    }
+    Ok(Body {
+        value: xml::read(&text, limits.depth, limits.pairs)?,
+        format: Format::Xml,
         notes,
     })
 }

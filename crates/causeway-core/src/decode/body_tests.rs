@@ -97,8 +97,24 @@ fn what_cannot_be_read_says_why_without_quoting_it() {
             "the body cannot be read: no valid JSON at line 1 column 2",
             400,
         ),
-        ("text/xml", "<a/>", "this listener reads no XML", 415),
-        ("", "<a/>", "this listener reads no XML", 415),
+        (
+            "text/xml",
+            "<a>jane",
+            "the body cannot be read: no valid XML at byte 7",
+            400,
+        ),
+        (
+            "",
+            "<!DOCTYPE a [<!ENTITY x 'jane'>]><a>&x;</a>",
+            "the body cannot be read: XML with a document type is not read: take the <!DOCTYPE …> out",
+            400,
+        ),
+        (
+            "application/xml",
+            "<?xml version='1.0' encoding='latin1'?><a/>",
+            "this listener does not read XML in another encoding than UTF-8",
+            415,
+        ),
         (
             "multipart/form-data",
             "--x",
@@ -172,5 +188,21 @@ fn bytes_that_are_not_utf8_are_replaced_and_told() {
     ] {
         let read = read(&meta(content_type, ""), body, Limits::default()).unwrap();
         assert_eq!((read.value, read.notes.len()), (json!({"a": "x\u{fffd}"}), 1));
+    }
+}
+
+#[test]
+fn xml_is_read_by_its_type_and_by_its_look() {
+    for content_type in [
+        "application/xml; charset=utf-8",
+        "text/xml",
+        "application/x+xml",
+        "",
+    ] {
+        let read = reading(content_type, "a=0&q=1", "\n<r><a>1</a><b><item>x</item></b></r>").unwrap();
+        assert_eq!(
+            (read.value, read.format),
+            (json!({ "a": "1", "b": ["x"], "q": "1" }), Format::Xml)
+        );
     }
 }

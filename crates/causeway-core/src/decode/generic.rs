@@ -84,7 +84,7 @@ impl GenericDecoder {
         let Some(record) = sync::object(body.value) else {
             return Decoded::Dead {
                 code: DeadCode::Malformed,
-                reason: "not one record: the JSON is no object".to_owned(),
+                reason: "not one record: the body is no object".to_owned(),
             };
         };
         let record = Value::Object(record);

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::names::{contact_id, list_fields};
 use self::{functions::Function, names::Found};
 pub use self::{
     lint::{lint, lint_url},

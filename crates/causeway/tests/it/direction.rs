@@ -27,6 +27,7 @@ const CORE_USES: &[&str] = &[
     "jiff",
     "md-5",
     "minijinja",
+    "quick-xml",
     "serde",
     "serde_json",
     "sha2",

@@ -68,7 +68,7 @@ pub(super) fn engagements(
 }
 
 /// A JSON number of a decimal text; whole numbers stay whole.
-pub(super) fn number(text: &str) -> Option<Value> {
+pub(crate) fn number(text: &str) -> Option<Value> {
     let text = text.trim();
     if let Ok(whole) = text.parse::<i64>() {
         return Some(whole.into());

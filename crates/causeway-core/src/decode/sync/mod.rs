@@ -1,6 +1,6 @@
 //! The preset `sync-to-third-party`: a marketing platform's picture of one contact, by form, JSON or GET.
 
-mod history;
+pub(crate) mod history;
 mod payload;
 #[cfg(test)]
 mod tests;
@@ -9,8 +9,9 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub(super) use payload::is_empty;
+pub(crate) use payload::scalar;
 pub use payload::{Click, LeadStatus, ListField, Occurrence, Score, SyncContact, SyncPayload, Visit};
-pub(super) use payload::{is_empty, scalar};
 
 use super::{
     body::{self, Body, BodyError, Format, Limits},
@@ -121,7 +122,7 @@ impl SyncDecoder {
         let Some(object) = object(value) else {
             return Decoded::Dead {
                 code: DeadCode::Malformed,
-                reason: "not one record: the JSON is no object".to_owned(),
+                reason: "not one record: the body is no object".to_owned(),
             };
         };
         let mut payload = SyncPayload::from_value(object, &mut notes);

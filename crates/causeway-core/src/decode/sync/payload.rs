@@ -259,7 +259,7 @@ pub(in crate::decode) fn is_empty(value: &Value) -> bool {
 }
 
 /// Text of a scalar, as a form would carry it; `None` when it says nothing or is no scalar.
-pub(in crate::decode) fn scalar(value: &Value) -> Option<String> {
+pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

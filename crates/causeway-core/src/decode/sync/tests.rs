@@ -365,7 +365,8 @@ fn what_names_nobody_is_dead_with_a_reason_that_quotes_nothing() {
         ("", "[1,2]", DeadCode::Malformed),
         ("", "", DeadCode::Malformed),
         ("application/json", r#"{"contact":"#, DeadCode::Malformed),
-        ("text/xml", "<a/>", DeadCode::Unknown),
+        ("text/xml", "<a/>", DeadCode::Malformed),
+        ("text/xml", "<a><b>1</b></a>", DeadCode::Unknown),
     ] {
         let Decoded::Dead { code: seen, reason } = decoder().decode(&envelope(content_type, "", body)) else {
             panic!("{body} must be dead");
