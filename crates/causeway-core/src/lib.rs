@@ -24,6 +24,7 @@ pub mod mapping;
 pub mod php_date;
 pub mod plan;
 pub mod record;
+pub mod response;
 pub mod retry;
 pub mod rules;
 pub mod secret;

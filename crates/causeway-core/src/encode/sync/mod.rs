@@ -157,7 +157,7 @@ impl Options {
         self.groups.contains(&group)
     }
 
-    /// The most variables that these options let through without any list field; `None` when there is no end.
+    /// The most variables that these options let through without any list field.
     pub fn variables(&self) -> usize {
         let of = |group: &Group| match group.is_history() {
             true => self.cap(*group).saturating_mul(group.variables()),

@@ -1,0 +1,141 @@
+//! Update contact from response: what of a destination's answer is written into which field of the contact.
+
+mod coerce;
+mod path;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use self::path::{Found, Path, PathError};
+use crate::{form, record::Record, xml};
+
+/// Of an answer no more is read.
+pub const MOST_BYTES: usize = 1 << 20;
+/// A longer text is not taken over.
+const LONGEST_TEXT: usize = 64 * 1_024;
+const DEPTH: usize = 64;
+const VALUES: usize = 20_000;
+
+/// One row: where in the answer, and into which field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub field: String,
+    pub path: Path,
+    /// `None`: that of the value which the contact has, and where there is none, as it comes.
+    pub kind: Option<Kind>,
+    /// What to write where the answer has null or an empty text; without it nothing is written then.
+    pub if_null: Option<Value>,
+}
+
+/// What a value is made to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Text,
+    Number,
+    /// `2022-05-26`, or with a time a moment in UTC.
+    Date,
+    Boolean,
+}
+
+/// Reads an answer: JSON, a form or XML by its content type, else by its look, else as one text. `None` when it is empty.
+/// Many answer JSON and call it HTML, because that is what their server says of everything.
+pub fn read(content_type: Option<&str>, body: &[u8]) -> Option<Value> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    if text.is_empty() {
+        return None;
+    }
+    let media = content_type
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default();
+    let media = media.trim().to_ascii_lowercase();
+    if media == "application/x-www-form-urlencoded" && !text.starts_with(['{', '[']) {
+        return read_form(text);
+    }
+    if text.starts_with('<') {
+        return Some(xml::read(text, DEPTH, VALUES).unwrap_or_else(|_| text.into()));
+    }
+    if let Ok(value) = serde_json::from_str(text) {
+        return Some(value);
+    }
+    if looks_like_a_form(text) {
+        return read_form(text);
+    }
+    Some(text.into())
+}
+
+fn read_form(text: &str) -> Option<Value> {
+    let limits = form::Mode::Lenient {
+        max_pairs: VALUES,
+        max_depth: DEPTH,
+    };
+    let parsed = form::parse(text.as_bytes(), limits).ok()?;
+    Some(form::array_to_json(parsed.root, &mut 0).into())
+}
+
+/// `id=7&status=ok`: a name, and no white space anywhere.
+fn looks_like_a_form(text: &str) -> bool {
+    let named = text.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-.[]%".contains(&byte))
+    });
+    named && !text.contains(char::is_whitespace)
+}
+
+/// What to write: field → value, without what the contact has already. Adds to `notes` what could not be taken over, by the
+/// names of the configuration.
+pub fn writes(
+    rows: &[Row],
+    answer: &Value,
+    record: &Record,
+    zone: &TimeZone,
+    notes: &mut Vec<String>,
+) -> BTreeMap<String, Value> {
+    let mut writes = BTreeMap::new();
+    for row in rows {
+        let known = record.contact.fields.get(&row.field).map(|field| &field.value);
+        let found = match row.path.find(answer) {
+            Found::Missing => continue,
+            Found::Value(value) => taken(row, &value, known, zone, notes),
+            Found::Nothing => row.if_null.clone(),
+        };
+        if let Some(value) = found
+            && known != Some(&value)
+        {
+            writes.insert(row.field.clone(), value);
+        }
+    }
+    writes
+}
+
+fn taken(
+    row: &Row,
+    value: &Value,
+    known: Option<&Value>,
+    zone: &TimeZone,
+    notes: &mut Vec<String>,
+) -> Option<Value> {
+    let made = match row.kind {
+        Some(kind) => coerce::to(kind, value, zone),
+        None => coerce::like(known, value, zone),
+    };
+    let fits = made.filter(|made| made.as_str().is_none_or(|text| text.len() <= LONGEST_TEXT));
+    if fits.is_none() {
+        notes.push(format!(
+            "the value for `{}` in the answer does not fit",
+            row.field
+        ));
+    }
+    fits
+}

@@ -1,0 +1,211 @@
+use serde_json::json;
+
+use super::*;
+use crate::{contact::Contact, id::InboxId};
+
+fn record(fields: &Value) -> Record {
+    let at = "2026-01-01T00:00:00Z".parse().unwrap();
+    let mut contact = Contact::default();
+    contact.set_fields(&fields.as_object().unwrap().clone().into_iter().collect(), at);
+    Record {
+        workspace: "default".into(),
+        source: "platform".into(),
+        inbox_id: InboxId(1),
+        kind: crate::delivery::Kind::Record,
+        event: "contact_sync".to_owned(),
+        event_at: at,
+        contact,
+        identities: Vec::new(),
+        action: None,
+        campaign: None,
+        page: None,
+        standing: BTreeMap::new(),
+        engagements: Vec::new(),
+        settings: serde_json::Map::new(),
+        via: Vec::new(),
+    }
+}
+
+fn row(path: &str, kind: Option<Kind>) -> Row {
+    Row {
+        field: "f".to_owned(),
+        path: Path::parse(path).unwrap(),
+        kind,
+        if_null: None,
+    }
+}
+
+#[test]
+fn answers_are_read_by_their_type_and_by_their_look() {
+    for (media, body, expected) in [
+        (
+            "application/json",
+            r#"{"crm_id":"C-9"}"#,
+            json!({ "crm_id": "C-9" }),
+        ),
+        (
+            "text/html; charset=UTF-8",
+            " {\"crm_id\":\"C-9\"}\n",
+            json!({ "crm_id": "C-9" }),
+        ),
+        ("", "[1]", json!([1])),
+        (
+            "application/x-www-form-urlencoded",
+            "crm_id=C+9&a[b]=1",
+            json!({ "crm_id": "C 9", "a": { "b": "1" } }),
+        ),
+        (
+            "text/plain",
+            "crm_id=C-9&ok=1",
+            json!({ "crm_id": "C-9", "ok": "1" }),
+        ),
+        (
+            "text/xml",
+            "<r><crm-id>C-9</crm-id></r>",
+            json!({ "crm-id": "C-9" }),
+        ),
+        ("", "<r><a>1</a></r>", json!({ "a": "1" })),
+        ("text/plain", "C-9\r\n", json!("C-9")),
+        ("text/plain", "12", json!(12)),
+        ("text/plain", "all = fine", json!("all = fine")),
+        ("application/json", "no JSON", json!("no JSON")),
+        (
+            "text/html",
+            "<!DOCTYPE html><p>Hello",
+            json!("<!DOCTYPE html><p>Hello"),
+        ),
+    ] {
+        assert_eq!(
+            read(Some(media), body.as_bytes()),
+            Some(expected),
+            "{media} {body}"
+        );
+    }
+    assert_eq!((read(None, b" \n"), read(None, b"")), (None, None));
+}
+
+#[test]
+fn paths_lead_to_members_items_and_all_of_a_list() {
+    let answer = json!({
+        "id": 7, "a.b": "dotted", "data": { "people": [{ "id": "x", "n": null }, { "id": "y" }], "gaps": { "0": "p", "2": "q" } },
+        "tags": ["a", " ", 2, true, null, ["z"]], "none": null, "blank": " ", "empty": [],
+    });
+    let value = |value: Value| Found::Value(value);
+    for (path, expected) in [
+        ("id", value(json!(7))),
+        ("a.b", value(json!("dotted"))),
+        ("data.people[1].id", value(json!("y"))),
+        ("data.people.1.id", value(json!("y"))),
+        ("data.people[].id", value(json!("x,y"))),
+        ("data.gaps[2]", value(json!("q"))),
+        ("data.gaps[]", value(json!("p,q"))),
+        ("tags[]", value(json!("a,2,true"))),
+        ("tags[0]", value(json!("a"))),
+        ("data.people[].n", Found::Nothing),
+        ("none", Found::Nothing),
+        ("blank", Found::Nothing),
+        ("empty", Found::Nothing),
+        ("empty[]", Found::Missing),
+        ("data.people[2].id", Found::Missing),
+        ("id.x", Found::Missing),
+        ("nothing", Found::Missing),
+    ] {
+        assert_eq!(Path::parse(path).unwrap().find(&answer), expected, "{path}");
+    }
+    assert_eq!(Path::parse(".").unwrap().find(&json!("C-9")), value(json!("C-9")));
+    assert_eq!(
+        Path::parse("[0].id").unwrap().find(&json!([{ "id": 1 }])),
+        value(json!(1))
+    );
+    for path in ["", "a..b", "a.", "a[", "a[x]", "a[0]b", "a[-1]", "a]["] {
+        assert!(Path::parse(path).is_err(), "{path}");
+    }
+}
+
+#[test]
+fn values_become_what_the_field_holds() {
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let written = |known: Value, value: Value, kind| {
+        let record = record(&if known.is_null() {
+            json!({})
+        } else {
+            json!({ "f": known })
+        });
+        let mut notes = Vec::new();
+        let mut made = writes(
+            &[row("v", kind)],
+            &json!({ "v": value }),
+            &record,
+            &zone,
+            &mut notes,
+        );
+        assert!(made.is_empty() || notes.is_empty());
+        assert!(notes.iter().all(|note| note.contains("`f`")));
+        (made.remove("f"), !notes.is_empty())
+    };
+    let is = |value: Value| (Some(value), false);
+    let (unchanged, refused) = ((None, false), (None, true));
+    for (known, value, kind, expected) in [
+        (json!(null), json!("C-9"), None, is(json!("C-9"))),
+        (json!(null), json!(7), None, is(json!(7))),
+        (json!(null), json!(["a", "b"]), None, is(json!(["a", "b"]))),
+        (json!(null), json!({ "x": 1 }), None, refused.clone()),
+        // Like what is there.
+        (json!("7"), json!(7), None, unchanged.clone()),
+        (json!(7), json!("7"), None, unchanged.clone()),
+        (json!(7), json!("8"), None, is(json!(8))),
+        (json!(true), json!("yes"), None, unchanged.clone()),
+        (json!(7), json!("eight"), None, is(json!("eight"))),
+        // As it is told to be.
+        (json!(null), json!(7), Some(Kind::Text), is(json!("7"))),
+        (json!(null), json!(" 7.50 "), Some(Kind::Number), is(json!(7.5))),
+        (json!(null), json!("seven"), Some(Kind::Number), refused.clone()),
+        (json!(null), json!("Off"), Some(Kind::Boolean), is(json!(false))),
+        (json!(null), json!(2), Some(Kind::Boolean), refused.clone()),
+        (
+            json!(null),
+            json!("05/26/2022"),
+            Some(Kind::Date),
+            is(json!("2022-05-26")),
+        ),
+        (
+            json!(null),
+            json!("2022-05-26 05:40 PM"),
+            Some(Kind::Date),
+            is(json!("2022-05-26T15:40:00Z")),
+        ),
+        (json!(null), json!("soon"), Some(Kind::Date), refused.clone()),
+        (json!(null), json!("x".repeat(70_000)), None, refused),
+        // Nothing.
+        (json!("x"), json!(null), None, unchanged.clone()),
+        (json!("x"), json!(""), None, unchanged),
+    ] {
+        assert_eq!(
+            written(known.clone(), value.clone(), kind),
+            expected,
+            "{known} {value} {kind:?}"
+        );
+    }
+}
+
+#[test]
+fn null_writes_what_the_row_says() {
+    let row = Row {
+        if_null: Some(json!("nobody")),
+        ..row("owner", None)
+    };
+    let writes = |answer| {
+        writes(
+            std::slice::from_ref(&row),
+            &answer,
+            &record(&json!({})),
+            &TimeZone::UTC,
+            &mut Vec::new(),
+        )
+    };
+    assert_eq!(
+        writes(json!({ "owner": null })),
+        BTreeMap::from([("f".to_owned(), json!("nobody"))])
+    );
+    assert_eq!(writes(json!({ "other": 1 })), BTreeMap::new());
+}
