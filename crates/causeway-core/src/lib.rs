@@ -22,6 +22,7 @@ pub mod id;
 pub mod keystore;
 pub mod mapping;
 pub mod php_date;
+pub mod nearest;
 pub mod plan;
 pub mod record;
 pub mod response;
