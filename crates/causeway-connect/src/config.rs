@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use causeway_core::{clock::Clock, secret::Secret};
+use causeway_core::{clock::Clock, nearest::nearest, secret::Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -53,7 +53,13 @@ impl ConfigError {
             Some(name) if path != name && !path.ends_with(&format!(".{name}")) => format!("{path}.{name}"),
             _ => path.to_owned(),
         };
-        Self::new(&key, plain(error.message()))
+        let message = error.message();
+        let meant = unknown_name(message).and_then(|wanted| nearest(wanted, expected_names(message)));
+        let wrong = Self::new(&key, plain(message));
+        match meant {
+            Some(meant) => wrong.hint(did_you_mean(meant)),
+            None => wrong,
+        }
     }
 
     /// The same error, seen from the table that holds this one under `key`.
@@ -72,6 +78,25 @@ impl ConfigError {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// The hint for a name that is not known.
+pub fn did_you_mean(name: &str) -> String {
+    format!("did you mean `{name}`?")
+}
+
+/// What the reader did not know: "unknown field `urll`, expected …", "unknown variant `singel`, expected …".
+pub fn unknown_name(message: &str) -> Option<&str> {
+    let rest = message
+        .strip_prefix("unknown field `")
+        .or_else(|| message.strip_prefix("unknown variant `"))?;
+    rest.split('`').next()
+}
+
+/// The names that the reader says it knows.
+pub fn expected_names(message: &str) -> impl Iterator<Item = &str> {
+    let names = message.split_once("expected ").map_or("", |(_, names)| names);
+    names.split('`').skip(1).step_by(2)
 }
 
 /// Says in words what the reader says in types.

@@ -4,4 +4,7 @@
 
 mod sqlite;
 
-pub use sqlite::{Options, Rehearsal, SqliteStore, is_served, open};
+pub use sqlite::{
+    Of, Options, Play, Played, Rehearsal, SqliteStore, Stored, StoredCount, StoredRecord, Told, is_served,
+    open,
+};

@@ -10,4 +10,5 @@ pub mod engine;
 pub mod hub;
 pub mod sources;
 pub mod telemetry;
+pub mod trial;
 pub mod web;

@@ -351,6 +351,39 @@ pub(crate) fn peek(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delive
     })
 }
 
+/// The delivery that an event would make now, planned or not. For a preview.
+pub(crate) fn sketch(
+    tx: &mut Tx<'_>,
+    rule: &DestinationRule,
+    inbox: i64,
+    contact: Option<i64>,
+    kind: Kind,
+) -> Result<Delivery, Fault> {
+    let due = Due {
+        inbox,
+        contact,
+        kind,
+        state: DeliveryState::Waiting,
+        attempts: 0,
+        planned_at: 0,
+    };
+    let (record, message_key) = record(tx, &due, rule)?;
+    let key = IdempotencyKey::derive(
+        &record.workspace,
+        &record.source,
+        &message_key,
+        &rule.name,
+        kind.as_str(),
+    );
+    Ok(Delivery {
+        id: DeliveryId(0),
+        key,
+        attempt: 1,
+        planned_at: record.event_at,
+        record,
+    })
+}
+
 pub(crate) fn standings(contact: &Contact, own_pages: &OwnPages) -> BTreeMap<String, Standing> {
     contact
         .consent

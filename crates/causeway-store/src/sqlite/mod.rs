@@ -23,6 +23,7 @@ mod pages;
 mod person;
 #[cfg(test)]
 mod plans;
+mod play;
 mod process;
 mod prune;
 mod read;
@@ -31,6 +32,7 @@ mod rehearse;
 mod rows;
 mod schema;
 mod state;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -56,7 +58,9 @@ use causeway_core::{
     },
 };
 
+pub use play::{Play, Played, Told};
 pub use rehearse::Rehearsal;
+pub use stored::{Of, Stored, StoredCount, StoredRecord};
 
 use fault::Fault;
 use read::Readers;

@@ -187,7 +187,7 @@ fn inbox(connection: &Connection, filter: &InboxFilter, limit: u32) -> Result<Ve
 }
 
 /// Looks under every workspace, kind and namespace there is: each is one look into the index.
-fn find_contacts(connection: &Connection, value: &str) -> Result<Vec<ContactId>, Fault> {
+pub(crate) fn find_contacts(connection: &Connection, value: &str) -> Result<Vec<ContactId>, Fault> {
     let address = normal_email(value).unwrap_or_else(|| value.to_owned());
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT identity.contact_id

@@ -14,6 +14,7 @@ mod keys;
 mod replay;
 mod send;
 mod serve;
+mod test;
 mod trace;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -62,6 +63,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Takes one message through the real configuration.
     Send(send::Args),
+    /// Runs the tests that the configuration holds.
+    Test(test::Args),
     /// Tells a record's whole way.
     Trace(trace::Args),
     /// Proves that the books balance: what came is done, waiting, skipped, dead or a repeat.
@@ -111,6 +114,7 @@ pub async fn run() -> ExitCode {
         Command::Config(args) => config::run(&context, &args),
         Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Send(args) => send::run(&context, args).await,
+        Command::Test(args) => test::run(&context, args).await,
         Command::Trace(args) => trace::run(&context, args).await,
         Command::Audit(args) => audit::run(&context, args).await,
         Command::Backup(args) => backup::run(&context, args).await,

@@ -6,11 +6,12 @@ use std::{
 };
 
 use causeway_connect::{
-    config::{ConfigError, read},
+    config::{ConfigError, did_you_mean, expected_names, read},
     destination::{self, Kind, Needs},
 };
 use causeway_core::{
     consent::{EMAIL, Policy},
+    nearest::nearest,
     retry::RetryPolicy,
     rules::{DEFAULT_WORKSPACE, DestinationRule, Filter, Settings, SourceRule},
 };
@@ -180,15 +181,18 @@ pub(super) fn destination(name: &str, mut own: toml::Table) -> Result<Destinatio
             "kind",
             format!("there is no destination of kind {:?}", common.kind),
         );
-        return Err(vec![error.hint(format!("one of {}", kinds.join(", ")))]);
+        return Err(vec![error.hint(one_of(&common.kind, &kinds))]);
     };
     let mut errors = Vec::new();
     let needs = (kind.parse)(&own).unwrap_or_else(|mut error| {
-        if error.message.starts_with("unknown field") && !error.key.contains('.') && error.hint.is_none() {
-            error = error.hint(format!(
-                "besides, every destination has: {}",
-                common_keys().join(", ")
-            ));
+        if error.message.starts_with("unknown field") && !error.key.contains('.') {
+            let keys = common_keys();
+            let own = expected_names(&error.message);
+            let hint = match nearest(&error.key, own.chain(keys.iter().map(String::as_str))) {
+                Some(meant) => did_you_mean(meant),
+                None => format!("besides, every destination has: {}", keys.join(", ")),
+            };
+            error = error.hint(hint);
         }
         errors.push(error);
         Needs::default()
@@ -207,6 +211,15 @@ pub(super) fn destination(name: &str, mut own: toml::Table) -> Result<Destinatio
             errors.push(error);
             Err(errors)
         }
+    }
+}
+
+/// What there is, and which of it was probably meant.
+pub(crate) fn one_of(wanted: &str, known: &[&str]) -> String {
+    let all = known.join(", ");
+    match nearest(wanted, known.iter().copied()) {
+        Some(meant) => format!("{} There are: {all}", did_you_mean(meant)),
+        None => format!("one of {all}"),
     }
 }
 

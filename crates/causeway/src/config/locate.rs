@@ -10,11 +10,22 @@ pub(super) fn line(text: &str, path: &[&str]) -> Option<usize> {
     let root = DeTable::parse(text).ok()?;
     let mut table = root.get_ref();
     let (last, parents) = path.split_last()?;
+    // In a list (`[[test]]`) the next part is the number of an item.
+    let mut items: Option<&[Spanned<DeValue<'_>>]> = None;
     for part in parents {
-        let DeValue::Table(inner) = find(table, part)?.1.get_ref() else {
-            return None;
+        let value = match items.take() {
+            Some(items) => items.get(part.parse::<usize>().ok()?)?.get_ref(),
+            None => find(table, part)?.1.get_ref(),
         };
-        table = inner;
+        match value {
+            DeValue::Table(inner) => table = inner,
+            DeValue::Array(inner) => items = Some(inner),
+            _ => return None,
+        }
+    }
+    if let Some(items) = items {
+        let item = items.get(last.parse::<usize>().ok()?)?;
+        return Some(line_of(text, item.span().start));
     }
     let (key, value) = find(table, last)?;
     // A table's header is where its name stands; an implicit table (`[a.b]` alone for `a`) has only its own.
@@ -33,26 +44,6 @@ pub(super) fn nearest(text: &str, section: &[&str], key: &str) -> Option<usize> 
         path.pop();
     }
     None
-}
-
-/// The line of a key (dotted) of the item with this index of `[[group]]`; of the item where the key is not written.
-pub(super) fn item(text: &str, group: &str, index: usize, key: &str) -> Option<usize> {
-    let root = DeTable::parse(text).ok()?;
-    let DeValue::Array(items) = find(root.get_ref(), group)?.1.get_ref() else {
-        return None;
-    };
-    let item = items.get(index)?;
-    let mut line = line_of(text, item.span().start);
-    let mut at = item.get_ref();
-    for part in key.split('.') {
-        let DeValue::Table(table) = at else { break };
-        let Some((key, value)) = find(table, part) else {
-            break;
-        };
-        line = line_of(text, key.span().start);
-        at = value.get_ref();
-    }
-    Some(line)
 }
 
 type Entry<'a, 'i> = (&'a Spanned<std::borrow::Cow<'i, str>>, &'a Spanned<DeValue<'i>>);

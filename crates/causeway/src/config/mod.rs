@@ -7,6 +7,7 @@ mod automation;
 mod common;
 mod locate;
 mod schema;
+mod test;
 mod trigger;
 
 use std::{
@@ -17,14 +18,16 @@ use std::{
     sync::Arc,
 };
 
-use causeway_connect::config::{ConfigError, read};
-use causeway_core::{id::Name, rules::Rules, secret::Secret, store::Retention};
+use causeway_connect::config::{ConfigError, did_you_mean, read};
+use causeway_core::{id::Name, nearest::nearest, rules::Rules, secret::Secret, store::Retention};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use automation::Automations;
+pub(crate) use common::one_of;
 pub use common::{DestinationConfig, SourceConfig};
 pub use schema::schema;
+pub use test::{Expected, Message, Skipped, Test, as_json, due_at};
 
 /// A whole configuration, checked.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub struct Config {
     pub sources: BTreeMap<Name, SourceConfig>,
     pub destinations: BTreeMap<Name, DestinationConfig>,
     pub automations: Automations,
+    /// `[[test]]`, in the order of the file.
+    pub tests: Vec<Test>,
     /// As it was read, to name lines in what goes wrong later. May hold secrets.
     text: Secret,
 }
@@ -168,7 +173,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
             return Err(reader.errors);
         }
     };
-    let config = Config {
+    let mut config = Config {
         path: path.to_owned(),
         dir: path
             .parent()
@@ -181,12 +186,17 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
         sources: reader.tables(&mut root, "source", common::source),
         destinations: reader.tables(&mut root, "destination", common::destination),
         automations: reader.automations(&mut root),
+        tests: Vec::new(),
         text: Secret::new(text),
     };
+    config.tests = reader.tests(&mut root, &config);
     reader.check_destinations(&config);
     for key in root.keys() {
-        let error = ConfigError::new(key, "unknown section")
-            .hint("the sections are [hub], [http], [retention], [source.NAME], [destination.NAME], [[automation]], [[score]] and [[status]]");
+        let sections = "the sections are [hub], [http], [retention], [source.NAME], [destination.NAME], [[automation]], [[score]], [[status]] and [[test]]";
+        let error = ConfigError::new(key, "unknown section").hint(match nearest(key, SECTIONS.into_iter()) {
+            Some(meant) => format!("{} {sections}", did_you_mean(meant)),
+            None => sections.to_owned(),
+        });
         reader.push(locate::line(text, &[key]), "", error);
     }
     if reader.errors.is_empty() {
@@ -195,6 +205,18 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
         Err(reader.errors)
     }
 }
+
+const SECTIONS: [&str; 9] = [
+    "hub",
+    "http",
+    "retention",
+    "source",
+    "destination",
+    "automation",
+    "score",
+    "status",
+    "test",
+];
 
 struct Reader<'a> {
     path: &'a Path,
@@ -278,6 +300,17 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
+    fn tests(&mut self, root: &mut toml::Table, config: &Config) -> Vec<Test> {
+        let mut tests: Vec<Test> = Vec::new();
+        self.items(root, "test", |table| {
+            let test = Test::read(table)?;
+            test.check(config, &tests)?;
+            tests.push(test);
+            Ok(())
+        });
+        tests
+    }
+
     fn automations(&mut self, root: &mut toml::Table) -> Automations {
         let mut all = Automations::default();
         self.items(root, "automation", |table| all.add_automation(table));
@@ -308,7 +341,7 @@ impl Reader<'_> {
             };
             if let Err(error) = added {
                 let name = item.get("name").and_then(toml::Value::as_str).unwrap_or_default();
-                let line = locate::item(self.text, group, index, &error.key);
+                let line = locate::nearest(self.text, &[group, &index.to_string()], &error.key);
                 self.push(line, format!("{group} {name}").trim(), error);
             }
         }
@@ -347,7 +380,7 @@ impl Reader<'_> {
                             .hint(format!("there are: {}", names.join(", ")))
                     }
                 };
-                let line = locate::item(self.text, "automation", index, "then");
+                let line = locate::nearest(self.text, &["automation", &index.to_string()], "then");
                 self.push(line, &format!("automation {}", automation.name), error);
             }
         }

@@ -5,7 +5,7 @@ use schemars::{Schema, schema_for};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Http, Hub, RetentionConfig,
+    Http, Hub, RetentionConfig, Test,
     automation::{AutomationConfig, ScoreConfig, StatusConfig},
     common::{Common, CommonSource},
 };
@@ -39,10 +39,11 @@ pub fn schema() -> Value {
         })
         .collect();
     let mut plain = |schema: Schema| lifted("hub", schema, &mut definitions);
-    let (hub, http, retention) = (
+    let (hub, http, retention, test) = (
         plain(schema_for!(Hub)),
         plain(schema_for!(Http)),
         plain(schema_for!(RetentionConfig)),
+        plain(schema_for!(Test)),
     );
     let (automation, score, status) = (
         plain(schema_for!(AutomationConfig)),
@@ -56,6 +57,7 @@ pub fn schema() -> Value {
         "additionalProperties": false,
         "properties": {
             "hub": hub, "http": http, "retention": retention,
+            "test": { "type": "array", "items": test },
             "source": { "type": "object", "additionalProperties": { "oneOf": sources } },
             "automation": { "type": "array", "items": automation },
             "score": { "type": "array", "items": score },

@@ -30,6 +30,7 @@ use causeway_core::{
 use tokio::{sync::Notify, task::JoinSet};
 
 pub use accept::Gateway;
+pub(crate) use process::decode_one;
 
 use crate::telemetry::Metrics;
 

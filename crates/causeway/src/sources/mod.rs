@@ -18,7 +18,7 @@ use causeway_core::{
 
 use crate::{
     clock::SystemClock,
-    config::{Config, SourceConfig},
+    config::{Config, SourceConfig, one_of},
     web::ingest::{self, Listener},
 };
 
@@ -58,7 +58,7 @@ pub fn rule(name: &str, kind: &str, workspace: &str, own: &toml::Table) -> Resul
         None => {
             let names: Vec<&str> = kinds().iter().map(|kind| kind.name).collect();
             let error = ConfigError::new("kind", format!("there is no source of kind {kind:?}"));
-            return Err(error.hint(format!("one of {}", names.join(", "))));
+            return Err(error.hint(one_of(kind, &names)));
         }
     };
     Ok(SourceRule {

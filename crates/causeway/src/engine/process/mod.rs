@@ -213,7 +213,8 @@ async fn decode(engine: &Engine, rows: Vec<(InboxId, Envelope)>) -> Vec<(InboxId
     })
 }
 
-fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
+/// Reads one message. A decoder that panics is that message's trouble alone.
+pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
     let Some(decoder) = decoders.get(&envelope.source) else {
         let reason = format!(
             "the source {} is not in the configuration (any more)",

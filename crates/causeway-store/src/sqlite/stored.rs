@@ -1,0 +1,210 @@
+//! Looks at a database without changing anything in it: no writer, no schema step, no rules set.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use causeway_core::{
+    clock::Timestamp,
+    delivery::{Delivery, Kind},
+    envelope::Envelope,
+    id::{ContactId, InboxId, Name},
+    rules::{DestinationRule, Rules},
+    store::{ContactView, DeliveryFilter, DeliveryRow, InboxState, LaneState, StoreError},
+};
+use rusqlite::{Connection, params};
+
+use super::{
+    claim,
+    fault::Fault,
+    person,
+    read::{Readers, envelope},
+    rows::{inbox_state, ms},
+    schema,
+    state::State,
+    views,
+    writer::Tx,
+};
+
+/// A database that somebody else may be serving from.
+pub struct Stored {
+    readers: Readers,
+}
+
+/// A message as it was accepted.
+#[derive(Debug, Clone)]
+pub struct StoredRecord {
+    pub id: InboxId,
+    pub state: InboxState,
+    pub received_at: Timestamp,
+    /// `None` once its body was pruned or erased.
+    pub envelope: Option<Envelope>,
+}
+
+/// How many messages there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoredCount {
+    pub before: u64,
+    pub since: u64,
+}
+
+impl Stored {
+    /// Fails when there is no database, or one of another version than this program writes.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        if !path.exists() {
+            return Err(StoreError::Failed(format!(
+                "there is no store at {}: nothing came yet, or `data_dir` names another folder",
+                path.display()
+            )));
+        }
+        let stored = Self {
+            readers: Readers::new(path),
+        };
+        let found: u32 = stored
+            .readers
+            .read(|connection| Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?))
+            .await?;
+        if found == schema::VERSION {
+            return Ok(stored);
+        }
+        Err(StoreError::Failed(format!(
+            "the store has schema {found} and this program reads {}; start the hub once to bring it up to date",
+            schema::VERSION
+        )))
+    }
+
+    /// The next messages after `after`, in the order of acceptance.
+    pub async fn records(&self, after: InboxId, limit: u32) -> Result<Vec<StoredRecord>, StoreError> {
+        self.readers
+            .read(move |connection| records(connection, after, limit))
+            .await
+    }
+
+    pub async fn count(&self, since: Timestamp) -> Result<StoredCount, StoreError> {
+        self.readers
+            .read(move |connection| {
+                let sql = "SELECT count(*), count(*) FILTER (WHERE received_at >= ?1) FROM inbox";
+                let (all, since): (i64, i64) =
+                    connection.query_row(sql, [ms(since)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let count = |rows: i64| u64::try_from(rows).unwrap_or(0);
+                Ok(StoredCount {
+                    before: count(all.saturating_sub(since)),
+                    since: count(since),
+                })
+            })
+            .await
+    }
+
+    /// See [`causeway_core::store::Views::find_contacts`].
+    pub async fn find_contacts(&self, value: &str) -> Result<Vec<ContactId>, StoreError> {
+        let value = value.trim().to_owned();
+        self.readers
+            .read(move |connection| views::find_contacts(connection, &value))
+            .await
+    }
+
+    pub async fn contact(&self, id: ContactId) -> Result<Option<ContactView>, StoreError> {
+        self.readers
+            .read(move |connection| person::contact(connection, id))
+            .await
+    }
+
+    /// Newest first.
+    pub async fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.readers
+            .read(move |connection| views::deliveries(connection, &filter, limit))
+            .await
+    }
+
+    pub async fn lanes(&self) -> Result<BTreeMap<Name, LaneState>, StoreError> {
+        self.readers.read(views::lanes).await
+    }
+
+    /// What the destination would be given now for the events of this contact, or for this one record: the newest
+    /// event first, whether or not a delivery was planned for it.
+    pub async fn sketches(
+        &self,
+        rules: Arc<Rules>,
+        destination: &str,
+        of: Of,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let destination = destination.to_owned();
+        self.readers
+            .read(move |connection| {
+                let rule = rules
+                    .destinations
+                    .get(destination.as_str())
+                    .cloned()
+                    .ok_or(Fault::Broken("the name of a destination"))?;
+                let mut state = State::default();
+                state.rules = rules;
+                state.reload(connection)?;
+                let mut tx = Tx {
+                    connection,
+                    state: &mut state,
+                };
+                sketches(&mut tx, &rule, of, limit)
+            })
+            .await
+    }
+}
+
+/// Whose events, or which.
+#[derive(Debug, Clone, Copy)]
+pub enum Of {
+    Contact(ContactId),
+    Record(InboxId),
+}
+
+fn sketches(tx: &mut Tx<'_>, rule: &DestinationRule, of: Of, limit: u32) -> Result<Vec<Delivery>, Fault> {
+    let (column, id) = match of {
+        Of::Contact(id) => ("contact_id", id.0),
+        Of::Record(id) => ("inbox_id", id.0),
+    };
+    let sql = format!(
+        "SELECT inbox_id, contact_id, kind FROM event WHERE {column} = ?1 ORDER BY at DESC, inbox_id DESC LIMIT ?2"
+    );
+    let events: Vec<(i64, Option<i64>, String)> = tx
+        .connection
+        .prepare_cached(&sql)?
+        .query_map(params![id, limit], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    events
+        .into_iter()
+        .map(|(inbox, contact, event)| {
+            let kind = match event.as_str() {
+                "action" | "contact_sync" => Kind::Record,
+                _ => Kind::Contact,
+            };
+            claim::sketch(tx, rule, inbox, contact, kind)
+        })
+        .collect()
+}
+
+fn records(connection: &Connection, after: InboxId, limit: u32) -> Result<Vec<StoredRecord>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT inbox.id, inbox.state, inbox.received_at, inbox_body.id IS NOT NULL
+         FROM inbox LEFT JOIN inbox_body ON inbox_body.id = inbox.id
+         WHERE inbox.id > ?1 ORDER BY inbox.id LIMIT ?2",
+    )?;
+    let rows: Vec<(i64, String, i64, bool)> = statement
+        .query_map(params![after.0, limit], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    rows.into_iter()
+        .map(|(id, state, received_at, has_body)| {
+            Ok(StoredRecord {
+                id: InboxId(id),
+                state: inbox_state(&state)?,
+                received_at: super::rows::at(received_at),
+                envelope: if has_body { envelope(connection, id)? } else { None },
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,108 @@
+//! `causeway test`: the `[[test]]` blocks of the configuration.
+
+use std::io::IsTerminal as _;
+
+use causeway_core::{clock::Clock, nearest::nearest};
+use serde_json::json;
+
+use super::{
+    Failure,
+    context::{Context, say, say_json},
+};
+use crate::{
+    clock::SystemClock,
+    config::{Config, Test},
+    trial::{
+        difference::{painted, render},
+        test::{Verdict, run as run_test},
+    },
+};
+
+/// Runs the [[test]] blocks of the configuration: each sends its messages through the real rules on a store of its own
+/// and compares what would be sent with what is expected. Nothing is sent, the hub's store is not touched, and no secret
+/// is needed.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: causeway test\n         causeway --config samples/configs/petition.toml test\n         causeway test 'no consent' --json"
+)]
+pub(super) struct Args {
+    /// Only tests whose name contains one of these.
+    names: Vec<String>,
+    /// For scripts.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let config = context.load()?;
+    let tests = chosen(&config, &args.names)?;
+    let now = SystemClock.now();
+    let colour = colour();
+    let mut verdicts = Vec::new();
+    for test in tests {
+        let verdict = run_test(&config, test, now).await;
+        if !args.json {
+            tell(&verdict, colour);
+        }
+        verdicts.push(verdict);
+    }
+    let failed = verdicts.iter().filter(|verdict| !verdict.passed).count();
+    let passed = verdicts.len() - failed;
+    if args.json {
+        say_json(&json!({ "passed": passed, "failed": failed, "tests": verdicts }))?;
+    } else {
+        let text = format!("{passed} passed, {failed} failed");
+        say(&painted(&text, if failed == 0 { "32" } else { "31" }, colour));
+    }
+    if failed == 0 { Ok(()) } else { Err(Failure::Said) }
+}
+
+fn chosen<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a Test>, Failure> {
+    if config.tests.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{} has no [[test]]; docs/testing.md shows how to write one",
+            config.path.display()
+        )));
+    }
+    let folded = |text: &str| text.to_lowercase();
+    for name in names {
+        let is_there = |test: &Test| folded(&test.name).contains(&folded(name));
+        if !config.tests.iter().any(is_there) {
+            let known = || config.tests.iter().map(|test| test.name.as_str());
+            let meant = nearest(name, known()).map_or_else(
+                || format!("there are: {}", known().collect::<Vec<_>>().join(", ")),
+                |meant| format!("did you mean {meant:?}?"),
+            );
+            return Err(Failure::Usage(format!("no test is called {name:?}; {meant}")));
+        }
+    }
+    let is_chosen = |test: &&Test| {
+        names.is_empty()
+            || names
+                .iter()
+                .any(|name| folded(&test.name).contains(&folded(name)))
+    };
+    Ok(config.tests.iter().filter(is_chosen).collect())
+}
+
+fn tell(verdict: &Verdict, colour: bool) {
+    let mark = if verdict.passed {
+        painted("ok  ", "32", colour)
+    } else {
+        painted("FAIL", "31", colour)
+    };
+    say(&format!("{mark} {}", verdict.name));
+    for failure in &verdict.failures {
+        say(&format!("     {}", failure.what));
+        if let (Some(expected), Some(actual)) = (&failure.expected, &failure.actual) {
+            for line in render(expected, actual, colour).lines() {
+                say(&format!("       {line}"));
+            }
+        }
+    }
+}
+
+/// Whether somebody looks who can see colours.
+pub(super) fn colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+}

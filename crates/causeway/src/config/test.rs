@@ -1,0 +1,410 @@
+//! `[[test]]`: a message, and what has to follow from it. Run by `causeway test`.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use causeway_connect::config::{ConfigError, read};
+use causeway_core::{clock::Timestamp, delivery::Kind};
+use jiff::{Span, Zoned, tz::TimeZone};
+use schemars::JsonSchema;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use serde_json::Value;
+
+use super::{Config, common::json, one_of};
+
+/// `[[test]]`
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Test {
+    /// What it shows; no two tests have one name.
+    pub name: String,
+    /// The source that the messages come from; may be left out if there is only one.
+    pub source: Option<String>,
+    /// When the message comes. Default: now.
+    pub at: Option<Time>,
+    /// Earlier messages, the oldest first, each a minute before the next unless it says when.
+    #[serde(default)]
+    pub before: Vec<Message>,
+    pub message: Message,
+    /// The deliveries that the message leads to: these and no other.
+    pub expect: Option<Vec<Expected>>,
+    /// Other destinations than those in `expect` may be told, too.
+    #[serde(default)]
+    pub others: bool,
+    /// Destinations that are not told for want of consent.
+    #[serde(default)]
+    pub expect_skipped: Vec<Skipped>,
+    /// No destination is told anything.
+    #[serde(default)]
+    pub expect_none: bool,
+    /// What is known of the contact afterwards: fields, `tags`, `lists`, `consent.email.state`.
+    #[schemars(with = "Option<BTreeMap<String, Value>>")]
+    pub expect_contact: Option<toml::Table>,
+    /// The message cannot be read; part of the reason.
+    pub expect_dead: Option<String>,
+    /// The message is understood and left alone; part of the reason.
+    pub expect_left_alone: Option<String>,
+}
+
+/// A message as a source would bring it: its text, or a table.
+#[derive(Debug, Clone, Default)]
+pub struct Message(pub MessageTable);
+
+/// Exactly one of `file`, `text` and `json`, or a `query` alone.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MessageTable {
+    /// Relative to the configuration's folder.
+    pub file: Option<PathBuf>,
+    pub text: Option<String>,
+    /// The message as a table, sent as JSON.
+    #[schemars(with = "Option<BTreeMap<String, Value>>")]
+    pub json: Option<toml::Table>,
+    /// For JSON: dotted path = what is put there instead.
+    #[schemars(with = "BTreeMap<String, Value>")]
+    pub set: toml::Table,
+    /// Default: JSON if it looks so, else a form.
+    pub content_type: Option<String>,
+    /// The query of the address, for what comes by HTTP.
+    pub query: Option<String>,
+    /// The source, where it is another than the test's.
+    pub source: Option<String>,
+    /// When it came.
+    pub at: Option<Time>,
+}
+
+/// A delivery that has to follow.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    pub destination: String,
+    /// `record`, `contact` or `withdrawal`.
+    #[schemars(with = "Option<String>")]
+    pub kind: Option<Kind>,
+    /// The whole body: a table, or text (JSON in text is compared as JSON).
+    #[schemars(with = "Option<Value>")]
+    pub body: Option<toml::Value>,
+    /// What the body has at least.
+    #[schemars(with = "Option<Value>")]
+    pub contains: Option<toml::Value>,
+    /// Dotted paths that the body does not have.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+    /// Part of the request as `causeway send --dry-run` prints it.
+    pub request: Option<String>,
+    /// When it is sent: a time, or how long after the message, as "2h".
+    pub due: Option<String>,
+    /// It cannot be made: part of the reason for which it would be dead.
+    pub dead: Option<String>,
+}
+
+/// A destination that is not told.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Skipped {
+    pub destination: String,
+    /// Part of the reason.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A time in TOML, with or without quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String")]
+pub struct Time(pub Timestamp);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => text,
+            toml::Value::Datetime(at) => at.to_string(),
+            other => return Err(de::Error::custom(format!("{other} is no time"))),
+        };
+        text.parse()
+            .map(Self)
+            .map_err(|_| de::Error::custom(format!("{text:?} is no time; write it as 2026-01-02T03:04:05Z")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Message {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrTable;
+        impl<'de> Visitor<'de> for TextOrTable {
+            type Value = Message;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the text of a message, or a table as { file = \"message.json\" }")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Message, E> {
+                Ok(Message(MessageTable {
+                    text: Some(text.to_owned()),
+                    ..MessageTable::default()
+                }))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Message, A::Error> {
+                MessageTable::deserialize(MapAccessDeserializer::new(map)).map(Message)
+            }
+        }
+        deserializer.deserialize_any(TextOrTable)
+    }
+}
+
+impl JsonSchema for Message {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Message".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let table = generator.subschema_for::<MessageTable>();
+        schemars::json_schema!({ "anyOf": [{ "type": "string" }, table] })
+    }
+}
+
+impl Test {
+    pub(super) fn read(table: &toml::Table) -> Result<Self, ConfigError> {
+        read(table)
+    }
+
+    /// What can be said without running it.
+    pub(super) fn check(&self, config: &Config, others: &[Self]) -> Result<(), ConfigError> {
+        if self.name.trim().is_empty() {
+            return Err(ConfigError::new("name", "say what the test shows"));
+        }
+        if others.iter().any(|other| other.name == self.name) {
+            return Err(ConfigError::new(
+                "name",
+                format!("another test is called {:?}, too", self.name),
+            ));
+        }
+        self.check_sources(config)?;
+        self.message.check("message")?;
+        for (index, message) in self.before.iter().enumerate() {
+            message.check(&format!("before.{index}"))?;
+        }
+        self.check_expectations(config)
+    }
+
+    fn check_sources(&self, config: &Config) -> Result<(), ConfigError> {
+        let known: Vec<&str> = config.sources.keys().map(|name| &**name).collect();
+        let mut named = vec![("source".to_owned(), self.source.as_deref())];
+        named.push(("message.source".to_owned(), self.message.0.source.as_deref()));
+        for (index, message) in self.before.iter().enumerate() {
+            named.push((format!("before.{index}.source"), message.0.source.as_deref()));
+        }
+        for (key, source) in named {
+            known_name(&key, "source", source, &known)?;
+        }
+        if self.source.is_none() && self.message.0.source.is_none() && known.len() != 1 {
+            return Err(
+                ConfigError::new("source", "say which source the message comes from")
+                    .hint(one_of("", &known)),
+            );
+        }
+        Ok(())
+    }
+
+    fn check_expectations(&self, config: &Config) -> Result<(), ConfigError> {
+        let known: Vec<&str> = config.destinations.keys().map(|name| &**name).collect();
+        for (index, expected) in self.expect.iter().flatten().enumerate() {
+            let key = format!("expect.{index}.destination");
+            known_name(&key, "destination", Some(&expected.destination), &known)?;
+            expected.check(&format!("expect.{index}"))?;
+        }
+        for (index, skipped) in self.expect_skipped.iter().enumerate() {
+            let key = format!("expect_skipped.{index}.destination");
+            known_name(&key, "destination", Some(&skipped.destination), &known)?;
+        }
+        if self.expect_none && self.expect.as_ref().is_some_and(|list| !list.is_empty()) {
+            return Err(ConfigError::new(
+                "expect_none",
+                "contradicts `expect`, which names deliveries",
+            ));
+        }
+        let expects_something = self.expect.is_some()
+            || self.expect_none
+            || !self.expect_skipped.is_empty()
+            || self.expect_contact.is_some()
+            || self.expect_dead.is_some()
+            || self.expect_left_alone.is_some();
+        if expects_something {
+            return Ok(());
+        }
+        Err(
+            ConfigError::new("expect", "the test expects nothing, so that it could not fail")
+                .hint("expect = [{ destination = \"…\" }], or expect_none = true"),
+        )
+    }
+}
+
+fn known_name(key: &str, what: &str, name: Option<&str>, known: &[&str]) -> Result<(), ConfigError> {
+    match name {
+        Some(name) if !known.contains(&name) => {
+            Err(ConfigError::new(key, format!("there is no {what} {name:?}")).hint(one_of(name, known)))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Message {
+    fn check(&self, key: &str) -> Result<(), ConfigError> {
+        let table = &self.0;
+        let ways = [table.file.is_some(), table.text.is_some(), table.json.is_some()];
+        let given = ways.iter().filter(|given| **given).count();
+        if given > 1 || (given == 0 && table.query.is_none()) {
+            return Err(ConfigError::new(
+                key,
+                "needs exactly one of `file`, `text` and `json`, or a `query`",
+            ));
+        }
+        if !table.set.is_empty() && given == 0 {
+            return Err(ConfigError::new(
+                &format!("{key}.set"),
+                "there is no JSON to change",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Expected {
+    fn check(&self, key: &str) -> Result<(), ConfigError> {
+        if self.body.is_some() && self.contains.is_some() {
+            return Err(ConfigError::new(
+                &format!("{key}.contains"),
+                "`body` tells the whole body already",
+            ));
+        }
+        if let Some(due) = &self.due {
+            due_at(due, Timestamp::UNIX_EPOCH).map_err(|why| ConfigError::new(&format!("{key}.due"), why))?;
+        }
+        Ok(())
+    }
+}
+
+/// A time as it stands, or so long after `from`.
+pub fn due_at(text: &str, from: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    let span: Span = text
+        .parse()
+        .map_err(|_| format!("{text:?} is neither a time nor a duration as \"2h\""))?;
+    let from = Zoned::new(from, TimeZone::UTC);
+    from.checked_add(span)
+        .map(|at| at.timestamp())
+        .map_err(|_| format!("{text:?} is too long"))
+}
+
+/// What was written in TOML, as JSON.
+pub fn as_json(value: &toml::Value) -> Value {
+    json(value.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    const BASE: &str = "[source.in]\nkind = 'listener'\npreset = 'generic'\ntoken = 'token-of-more-than-22-chars'\n\
+        [destination.out]\nkind = 'null'\n";
+
+    fn error(test: &str) -> String {
+        let text = format!("{BASE}[[test]]\n{test}");
+        let errors = super::super::parse(Path::new("c.toml"), &text).expect_err(test);
+        errors
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn a_test_that_cannot_be_meant_is_refused_with_its_line() {
+        for (test, says) in [
+            (
+                "name = 'a'\nmessage = 'x'",
+                "c.toml:7: [test] `expect`: the test expects nothing",
+            ),
+            (
+                "name = 'a'\nmesage = 'x'",
+                "c.toml:9: [test] `mesage`: unknown field",
+            ),
+            ("name = 'a'\nmesage = 'x'", "did you mean `message`?"),
+            (
+                "name = ' '\nmessage = 'x'\nexpect_none = true",
+                "say what the test shows",
+            ),
+            (
+                "name = 'a'\nmessage = {}\nexpect_none = true",
+                "needs exactly one of",
+            ),
+            (
+                "name = 'a'\nmessage = { text = 'x', file = 'y' }\nexpect_none = true",
+                "needs exactly one of",
+            ),
+            (
+                "name = 'a'\nmessage = { txt = 'x' }\nexpect_none = true",
+                "did you mean `text`?",
+            ),
+            (
+                "name = 'a'\nmessage = 'x'\nexpect = [{ destination = 'outt' }]",
+                "there is no destination \"outt\" (did you mean `out`?",
+            ),
+            (
+                "name = 'a'\nsource = 'inn'\nmessage = 'x'\nexpect_none = true",
+                "c.toml:9: [test] `source`: there is no source \"inn\"",
+            ),
+            (
+                "name = 'a'\nmessage = 'x'\nexpect = [{ destination = 'out', kind = 'recrod' }]",
+                "did you mean `record`?",
+            ),
+            (
+                "name = 'a'\nmessage = 'x'\nexpect = [{ destination = 'out', due = 'soon' }]",
+                "neither a time nor a duration",
+            ),
+            (
+                "name = 'a'\nmessage = 'x'\nexpect = [{ destination = 'out' }]\nexpect_none = true",
+                "contradicts `expect`",
+            ),
+            (
+                "name = 'a'\nat = 'noon'\nmessage = 'x'\nexpect_none = true",
+                "is no time",
+            ),
+        ] {
+            let error = error(test);
+            assert!(error.contains(says), "{test}\nsays {says:?}? {error}");
+        }
+    }
+
+    #[test]
+    fn two_tests_have_two_names() {
+        let one = "name = 'a'\nmessage = 'x'\nexpect_none = true\n";
+        let error = error(&format!("{one}[[test]]\n{one}"));
+        assert!(
+            error.starts_with("c.toml:12: [test] `name`: another test"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn times_are_read_with_and_without_quotes_and_due_by_duration() {
+        let text = format!(
+            "{BASE}[[test]]\nname = 'a'\nat = 2026-01-02T03:04:05Z\nmessage = {{ text = 'x', at = '2026-01-02T03:04:05Z' }}\nexpect_none = true\n"
+        );
+        let config = super::super::parse(Path::new("c.toml"), &text).unwrap();
+        let test = &config.tests[0];
+        assert_eq!(test.at, test.message.0.at);
+        let at = test.at.unwrap().0;
+        assert_eq!(
+            super::due_at("2h", at).unwrap().to_string(),
+            "2026-01-02T05:04:05Z"
+        );
+        assert_eq!(
+            super::due_at("2 days", at).unwrap().to_string(),
+            "2026-01-04T03:04:05Z"
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! A configuration tried out: its real decoders, rules and previews on a private store in a temporary folder. No client
+//! is made, nothing of the real store is touched, and no secret is needed: a stand-in takes the place of each.
+
+pub mod body;
+pub mod compare;
+pub mod contact;
+pub mod difference;
+mod message;
+mod secrets;
+pub mod test;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use causeway_connect::{config::Context as ConnectContext, destination::Kind};
+use causeway_core::{
+    clock::{Clock, Timestamp},
+    delivery::Delivery,
+    envelope::Envelope,
+    event::Decoders,
+    id::{ContactId, Name},
+    store::{ContactView, Store, Views},
+};
+use causeway_store::{Play, Played, SqliteStore};
+use tempfile::TempDir;
+
+use crate::{config::Config, engine::decode_one, sources};
+
+pub struct Trial {
+    store: Arc<SqliteStore>,
+    decoders: Decoders,
+    clock: Arc<StoppedClock>,
+    destinations: BTreeMap<Name, Previewed>,
+    // Last: the folder goes when the store is closed.
+    _folder: TempDir,
+}
+
+struct Previewed {
+    kind: &'static Kind,
+    table: toml::Table,
+    context: ConnectContext,
+}
+
+/// The request that a destination would be sent, or why it cannot be made.
+pub type Request = Result<String, String>;
+
+impl Trial {
+    /// Reads key files; opens no connection.
+    pub async fn new(config: &Config) -> anyhow::Result<Self> {
+        let decoders = sources::decoders(config)?;
+        let folder = tempfile::Builder::new()
+            .prefix("causeway-trial-")
+            .tempdir()
+            .context("making a temporary folder")?;
+        let store = causeway_store::open(folder.path().join("trial.db"), causeway_store::Options::default())
+            .await
+            .context("making a store for the trial")?;
+        store.set_rules(Arc::new(config.rules())).await?;
+        let clock = Arc::new(StoppedClock::default());
+        let mut destinations = BTreeMap::new();
+        for (name, destination) in &config.destinations {
+            let table = secrets::stand_ins(destination.kind.name, &destination.table, folder.path())
+                .context("writing stand-ins for secrets")?;
+            let context = ConnectContext {
+                name: Name::clone(name),
+                clock: Arc::clone(&clock) as Arc<dyn Clock>,
+                dir: config.dir.clone(),
+            };
+            let kind = destination.kind;
+            destinations.insert(Name::clone(name), Previewed { kind, table, context });
+        }
+        Ok(Self {
+            store,
+            decoders,
+            clock,
+            destinations,
+            _folder: folder,
+        })
+    }
+
+    /// Has the messages come, each at its time, and tells what follows from each.
+    pub async fn play(&self, envelopes: Vec<Envelope>) -> anyhow::Result<Vec<Played>> {
+        if let Some(last) = envelopes.last() {
+            self.clock.set(last.received_at);
+        }
+        let messages = envelopes
+            .into_iter()
+            .map(|envelope| Play {
+                decoded: decode_one(&self.decoders, &envelope),
+                now: envelope.received_at,
+                envelope,
+            })
+            .collect();
+        Ok(self.store.play(messages).await?)
+    }
+
+    /// The exact requests for these deliveries, in their order; secrets are masked.
+    pub fn preview(&self, destination: &Name, batch: &[Delivery]) -> anyhow::Result<Vec<Request>> {
+        let Some(to) = self.destinations.get(destination) else {
+            anyhow::bail!("there is no destination {destination}");
+        };
+        (to.kind.preview)(&to.context, &to.table, batch)
+            .map_err(|error| anyhow::anyhow!("[destination.{destination}]: {error}"))
+    }
+
+    pub async fn contact(&self, id: ContactId) -> anyhow::Result<Option<ContactView>> {
+        Ok(self.store.contact(id).await?)
+    }
+}
+
+/// Shows the time that it was set to.
+#[derive(Default)]
+struct StoppedClock(Mutex<Timestamp>);
+
+impl StoppedClock {
+    fn set(&self, now: Timestamp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+}
+
+#[async_trait]
+impl Clock for StoppedClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A trial waits for nothing.
+    async fn sleep_until(&self, _at: Timestamp) {}
+}

@@ -1,0 +1,330 @@
+//! Runs a `[[test]]` of the configuration.
+
+use causeway_core::{clock::Timestamp, store::InboxState};
+use causeway_store::{Played, Told};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    Request, Trial,
+    body::Body,
+    compare::{asked_for, at, covers, expectation, lines, same},
+    contact, message,
+};
+use crate::config::{Config, Expected, Test, as_json, due_at};
+
+/// How a test ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verdict {
+    pub name: String,
+    pub passed: bool,
+    pub failures: Vec<Failure>,
+}
+
+/// What was not as expected; with both texts where they are worth comparing.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    pub what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
+}
+
+impl Failure {
+    fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            expected: None,
+            actual: None,
+        }
+    }
+
+    fn between(what: impl Into<String>, expected: String, actual: String) -> Self {
+        Self {
+            what: what.into(),
+            expected: Some(expected),
+            actual: Some(actual),
+        }
+    }
+}
+
+/// A delivery and its request.
+struct Made {
+    told: Told,
+    request: Request,
+    is_expected: bool,
+}
+
+/// Runs it on a store of its own. What cannot be run (a file is missing) is a failure of the test.
+pub async fn run(config: &Config, test: &Test, now: Timestamp) -> Verdict {
+    let failures = match try_run(config, test, now).await {
+        Ok(failures) => failures,
+        Err(error) => vec![Failure::new(format!("could not be run: {error:#}"))],
+    };
+    Verdict {
+        name: test.name.clone(),
+        passed: failures.is_empty(),
+        failures,
+    }
+}
+
+async fn try_run(config: &Config, test: &Test, now: Timestamp) -> anyhow::Result<Vec<Failure>> {
+    let trial = Trial::new(config).await?;
+    let envelopes = message::envelopes(config, test, now)?;
+    let came_at = envelopes.last().map_or(now, |envelope| envelope.received_at);
+    let mut played = trial.play(envelopes).await?;
+    let Some(last) = played.pop() else {
+        return Ok(Vec::new());
+    };
+    let mut made = Vec::new();
+    for told in &last.told {
+        let requests = trial.preview(&told.destination, std::slice::from_ref(&told.delivery))?;
+        made.extend(requests.into_iter().map(|request| Made {
+            told: told.clone(),
+            request,
+            is_expected: false,
+        }));
+    }
+    let mut failures = Vec::new();
+    before_went_well(&played, &mut failures);
+    outcome(test, &last, &mut failures);
+    for expected in test.expect.iter().flatten() {
+        delivery(expected, &last, &mut made, came_at, &mut failures);
+    }
+    nothing_else(test, &made, &mut failures);
+    skipped(test, &last, &mut failures);
+    if let Some(fields) = &test.expect_contact {
+        let view = match last.contact {
+            Some(id) => trial.contact(id).await?,
+            None => None,
+        };
+        match view {
+            Some(view) => known(fields, &contact::as_json(view), &mut failures),
+            None => failures.push(Failure::new("the message is about no contact")),
+        }
+    }
+    Ok(failures)
+}
+
+/// An earlier message that cannot be read would make the test say less than it seems to.
+fn before_went_well(before: &[Played], failures: &mut Vec<Failure>) {
+    for (number, played) in (1..).zip(before) {
+        if played.state == InboxState::Dead {
+            let reason = played.reason.as_deref().unwrap_or_default();
+            failures.push(Failure::new(format!(
+                "message {number} of `before` cannot be read: {reason}"
+            )));
+        }
+    }
+}
+
+/// Whether the message was read, left alone, or could not be read.
+fn outcome(test: &Test, played: &Played, failures: &mut Vec<Failure>) {
+    let reason = played.reason.as_deref().unwrap_or_default();
+    for (state, wanted, word) in [
+        (InboxState::Dead, &test.expect_dead, "cannot be read"),
+        (InboxState::Skipped, &test.expect_left_alone, "is left alone"),
+    ] {
+        match wanted {
+            Some(part) if played.state != state => {
+                failures.push(Failure::new(format!(
+                    "the message {word}, was expected ({part}); it is {}",
+                    played.state.as_str()
+                )));
+            }
+            Some(part) if !reason.contains(part.as_str()) => {
+                failures.push(Failure::between(
+                    format!("the message {word} for another reason"),
+                    part.clone(),
+                    reason.to_owned(),
+                ));
+            }
+            None if played.state == state => {
+                let expects_more = test.expect.as_ref().is_some_and(|list| !list.is_empty())
+                    || !test.expect_skipped.is_empty()
+                    || test.expect_contact.is_some()
+                    || state == InboxState::Dead;
+                if expects_more {
+                    failures.push(Failure::new(format!("the message {word}: {reason}")));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn delivery(
+    expected: &Expected,
+    played: &Played,
+    made: &mut [Made],
+    came_at: Timestamp,
+    failures: &mut Vec<Failure>,
+) {
+    let to = expected.destination.as_str();
+    let of_kind = |made: &Made| {
+        expected
+            .kind
+            .is_none_or(|kind| kind == made.told.delivery.record.kind)
+    };
+    let mut free = made
+        .iter_mut()
+        .filter(|made| !made.is_expected && &*made.told.destination == to)
+        .collect::<Vec<_>>();
+    let chosen = free.iter().position(|made| of_kind(made)).unwrap_or(0);
+    if free.is_empty() {
+        failures.push(Failure::new(format!(
+            "{to}: nothing is sent{}",
+            why_not(to, played)
+        )));
+        return;
+    }
+    let made = free.swap_remove(chosen);
+    made.is_expected = true;
+    if let Some(kind) = expected.kind
+        && !of_kind(made)
+    {
+        failures.push(Failure::new(format!(
+            "{to}: a {} was expected, and a {} is sent",
+            kind.as_str(),
+            made.told.delivery.record.kind.as_str()
+        )));
+    }
+    if let Some(Ok(due)) = expected.due.as_ref().map(|due| due_at(due, came_at))
+        && due != made.told.due_at
+    {
+        failures.push(Failure::between(
+            format!("{to}: is sent at another time"),
+            due.to_string(),
+            made.told.due_at.to_string(),
+        ));
+    }
+    match (&made.request, &expected.dead) {
+        (Ok(request), None) => request_is(expected, request, failures),
+        (Ok(_), Some(part)) => failures.push(Failure::new(format!(
+            "{to}: would be sent, and was expected to be dead ({part})"
+        ))),
+        (Err(reason), Some(part)) if reason.contains(part.as_str()) => {}
+        (Err(reason), Some(part)) => failures.push(Failure::between(
+            format!("{to}: would be dead for another reason"),
+            part.clone(),
+            reason.clone(),
+        )),
+        (Err(reason), None) => failures.push(Failure::new(format!("{to}: would be dead: {reason}"))),
+    }
+}
+
+fn why_not(to: &str, played: &Played) -> String {
+    let skipped = played.skipped.iter().find(|(name, _)| &**name == to);
+    match (skipped, &played.reason, played.state) {
+        (Some((_, reason)), ..) => format!(": it is skipped, {reason}"),
+        (None, Some(reason), state) => format!(": the message is {}, {reason}", state.as_str()),
+        (None, None, InboxState::Done) => {
+            ": it is not for this destination (workspace, `sources`, `campaigns`, `action_types`), or says nothing new"
+                .to_owned()
+        }
+        (None, None, state) => format!(": the message is {}", state.as_str()),
+    }
+}
+
+fn request_is(expected: &Expected, request: &str, failures: &mut Vec<Failure>) {
+    let to = expected.destination.as_str();
+    let body = Body::of(request);
+    let actual = body.value();
+    if let Some(wanted) = &expected.body {
+        let wanted = expectation(&as_json(wanted), &body);
+        if !same(&wanted, &actual) {
+            failures.push(Failure::between(
+                format!("{to}: the body is another"),
+                lines(&wanted),
+                lines(&actual),
+            ));
+        }
+    }
+    if let Some(wanted) = &expected.contains {
+        let wanted = expectation(&as_json(wanted), &body);
+        let is_there = match (&wanted, &actual) {
+            (Value::String(part), Value::String(text)) => text.contains(part.as_str()),
+            (wanted, actual) => covers(wanted, actual),
+        };
+        if !is_there {
+            failures.push(Failure::between(
+                format!("{to}: the body does not contain what was expected"),
+                lines(&wanted),
+                lines(&asked_for(&wanted, &actual)),
+            ));
+        }
+    }
+    for path in &expected.lacks {
+        if let Some(found) = at(&actual, path) {
+            failures.push(Failure::new(format!(
+                "{to}: `{path}` was not expected, and is {found}"
+            )));
+        }
+    }
+    if let Some(part) = &expected.request
+        && !request.contains(part.trim_end())
+    {
+        failures.push(Failure::between(
+            format!("{to}: the request does not contain what was expected"),
+            part.clone(),
+            request.to_owned(),
+        ));
+    }
+}
+
+fn nothing_else(test: &Test, made: &[Made], failures: &mut Vec<Failure>) {
+    if test.others || !(test.expect_none || test.expect.is_some()) {
+        return;
+    }
+    for made in made.iter().filter(|made| !made.is_expected) {
+        let request = match &made.request {
+            Ok(request) => request.clone(),
+            Err(reason) => format!("would be dead: {reason}"),
+        };
+        failures.push(Failure::between(
+            format!(
+                "{}: a {} is sent, and none was expected (others = true allows it)",
+                made.told.destination,
+                made.told.delivery.record.kind.as_str()
+            ),
+            String::new(),
+            request,
+        ));
+    }
+}
+
+fn skipped(test: &Test, played: &Played, failures: &mut Vec<Failure>) {
+    for expected in &test.expect_skipped {
+        let to = expected.destination.as_str();
+        let found = played.skipped.iter().find(|(name, _)| &**name == to);
+        match found {
+            None if played.told.iter().any(|told| &*told.destination == to) => {
+                failures.push(Failure::new(format!(
+                    "{to}: is sent, and was expected to be skipped"
+                )));
+            }
+            None => failures.push(Failure::new(format!(
+                "{to}: was expected to be skipped, and is not concerned at all{}",
+                why_not(to, played)
+            ))),
+            Some((_, reason)) if !reason.contains(&expected.reason) => failures.push(Failure::between(
+                format!("{to}: is skipped for another reason"),
+                expected.reason.clone(),
+                reason.clone(),
+            )),
+            Some(_) => {}
+        }
+    }
+}
+
+fn known(fields: &toml::Table, actual: &Value, failures: &mut Vec<Failure>) {
+    let wanted = as_json(&toml::Value::Table(fields.clone()));
+    if !covers(&wanted, actual) {
+        failures.push(Failure::between(
+            "the contact is another",
+            lines(&wanted),
+            lines(&asked_for(&wanted, actual)),
+        ));
+    }
+}
