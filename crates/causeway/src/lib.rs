@@ -8,6 +8,7 @@ pub mod config;
 mod demo;
 pub mod engine;
 pub mod hub;
+pub mod migrate;
 pub mod sources;
 pub mod telemetry;
 pub mod trial;

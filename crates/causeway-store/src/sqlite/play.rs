@@ -31,6 +31,8 @@ pub struct Play {
 pub struct Played {
     pub id: InboxId,
     pub state: InboxState,
+    /// [`causeway_core::event::DeadCode::as_str`], where it is dead.
+    pub code: Option<String>,
     /// Why it is dead or was left alone.
     pub reason: Option<String>,
     pub contact: Option<ContactId>,
@@ -59,6 +61,9 @@ impl SqliteStore {
     }
 }
 
+/// Delivery, destination, state, reason, when it is due.
+type Row = (i64, String, String, Option<String>, i64);
+
 fn play(tx: &mut Tx<'_>, message: Play) -> Result<Played, Fault> {
     let accepted = accept::accept(tx, &[message.envelope])?;
     let accepted = accepted.first().ok_or(Fault::Broken("an accepted row"))?;
@@ -66,6 +71,7 @@ fn play(tx: &mut Tx<'_>, message: Play) -> Result<Played, Fault> {
     let mut played = Played {
         id,
         state: InboxState::Duplicate,
+        code: None,
         reason: None,
         contact: None,
         decision: None,
@@ -76,12 +82,12 @@ fn play(tx: &mut Tx<'_>, message: Play) -> Result<Played, Fault> {
         return Ok(played);
     }
     process::process(tx, &[(id, message.decoded)], message.now)?;
-    let (state, reason): (String, Option<String>) = tx
+    let (state, code, reason): (String, Option<String>, Option<String>) = tx
         .connection
-        .prepare_cached("SELECT state, reason FROM inbox WHERE id = ?1")?
-        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .prepare_cached("SELECT state, code, reason FROM inbox WHERE id = ?1")?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     played.state = inbox_state(&state)?;
-    played.reason = reason;
+    (played.code, played.reason) = (code, reason);
     let event: Option<(Option<i64>, Option<String>)> = tx
         .connection
         .prepare_cached("SELECT contact_id, decision FROM event WHERE inbox_id = ?1")?
@@ -91,7 +97,6 @@ fn play(tx: &mut Tx<'_>, message: Play) -> Result<Played, Fault> {
         played.contact = contact.map(ContactId);
         played.decision = decision;
     }
-    type Row = (i64, String, String, Option<String>, i64);
     let rows: Vec<Row> = tx
         .connection
         .prepare_cached(

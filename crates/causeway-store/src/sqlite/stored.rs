@@ -123,12 +123,13 @@ impl Stored {
     }
 
     /// What the destination would be given now for the events of this contact, or for this one record: the newest
-    /// event first, whether or not a delivery was planned for it.
+    /// event first, whether or not a delivery was planned for it. `kind` is what it would tell; by the event if `None`.
     pub async fn sketches(
         &self,
         rules: Arc<Rules>,
         destination: &str,
         of: Of,
+        kind: Option<Kind>,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
         let destination = destination.to_owned();
@@ -146,7 +147,7 @@ impl Stored {
                     connection,
                     state: &mut state,
                 };
-                sketches(&mut tx, &rule, of, limit)
+                sketches(&mut tx, &rule, of, kind, limit)
             })
             .await
     }
@@ -159,7 +160,13 @@ pub enum Of {
     Record(InboxId),
 }
 
-fn sketches(tx: &mut Tx<'_>, rule: &DestinationRule, of: Of, limit: u32) -> Result<Vec<Delivery>, Fault> {
+fn sketches(
+    tx: &mut Tx<'_>,
+    rule: &DestinationRule,
+    of: Of,
+    kind: Option<Kind>,
+    limit: u32,
+) -> Result<Vec<Delivery>, Fault> {
     let (column, id) = match of {
         Of::Contact(id) => ("contact_id", id.0),
         Of::Record(id) => ("inbox_id", id.0),
@@ -177,11 +184,11 @@ fn sketches(tx: &mut Tx<'_>, rule: &DestinationRule, of: Of, limit: u32) -> Resu
     events
         .into_iter()
         .map(|(inbox, contact, event)| {
-            let kind = match event.as_str() {
+            let by_event = match event.as_str() {
                 "action" | "contact_sync" => Kind::Record,
                 _ => Kind::Contact,
             };
-            claim::sketch(tx, rule, inbox, contact, kind)
+            claim::sketch(tx, rule, inbox, contact, kind.unwrap_or(by_event))
         })
         .collect()
 }

@@ -32,9 +32,14 @@ enum Verb {
     /// Prints the JSON Schema of the configuration, for editors.
     #[command(after_help = "Example: causeway config schema > causeway.schema.json")]
     Schema,
+    /// Runs the records of the last days through two configurations and shows what would change. Sends and stores nothing.
+    #[command(
+        after_help = "Example: causeway config diff causeway.toml causeway-new.toml --last 7d\n         causeway config diff causeway.toml causeway-new.toml --json"
+    )]
+    Diff(super::config_diff::Args),
 }
 
-pub(super) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     match &args.verb {
         Verb::Check => {
             let config = context.load()?;
@@ -42,15 +47,20 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
                 say(&format!("warning: {warning}"));
             }
             say(&format!(
-                "{} is good: {} source(s), {} destination(s)",
+                "{} is good: {} source(s), {} destination(s){}",
                 config.path.display(),
                 config.sources.len(),
-                config.destinations.len()
+                config.destinations.len(),
+                match config.tests.len() {
+                    0 => String::new(),
+                    tests => format!(", {tests} test(s) for `causeway test`"),
+                }
             ));
         }
         Verb::Sample { kind: None } => say(include_str!("../../../../samples/causeway.toml").trim_end()),
         Verb::Sample { kind: Some(kind) } => say(sample(kind)?.trim_end()),
         Verb::Schema => say_json(&crate::config::schema())?,
+        Verb::Diff(args) => super::config_diff::run(args).await?,
     }
     Ok(())
 }

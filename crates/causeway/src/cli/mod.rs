@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod config;
+mod config_diff;
 mod contact;
 mod context;
 mod delivery;
@@ -11,6 +12,8 @@ mod destination;
 mod doctor;
 mod import;
 mod keys;
+mod migrate;
+mod preview;
 mod replay;
 mod send;
 mod serve;
@@ -57,7 +60,7 @@ enum Command {
     Demo(demo::Args),
     /// Brings a file of messages or contacts in through a source.
     Import(import::Args),
-    /// Checks the configuration, prints a sample of it or its JSON Schema.
+    /// Checks the configuration, compares two, prints a sample or the JSON Schema.
     Config(config::Args),
     /// Tries everything the configuration names: store, broker, destinations.
     Doctor(doctor::Args),
@@ -65,6 +68,8 @@ enum Command {
     Send(send::Args),
     /// Runs the tests that the configuration holds.
     Test(test::Args),
+    /// Shows what a destination would be sent now for a person, and why it would not.
+    Preview(preview::Args),
     /// Tells a record's whole way.
     Trace(trace::Args),
     /// Proves that the books balance: what came is done, waiting, skipped, dead or a repeat.
@@ -79,6 +84,8 @@ enum Command {
     Contact(contact::Args),
     /// Lists the kinds of destinations, prints a sample of one, makes its tables.
     Destination(destination::Args),
+    /// Writes a configuration from that of another program.
+    Migrate(migrate::Args),
     /// Makes and checks keys for encrypted personal data.
     Keys(keys::Args),
 }
@@ -111,10 +118,11 @@ pub async fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(&context, args).await,
-        Command::Config(args) => config::run(&context, &args),
+        Command::Config(args) => config::run(&context, &args).await,
         Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Send(args) => send::run(&context, args).await,
         Command::Test(args) => test::run(&context, args).await,
+        Command::Preview(args) => preview::run(&context, args).await,
         Command::Trace(args) => trace::run(&context, args).await,
         Command::Audit(args) => audit::run(&context, args).await,
         Command::Backup(args) => backup::run(&context, args).await,
@@ -122,6 +130,7 @@ pub async fn run() -> ExitCode {
         Command::Replay(args) => replay::run(&context, args).await,
         Command::Contact(args) => contact::run(&context, args).await,
         Command::Destination(args) => destination::run(&context, args).await,
+        Command::Migrate(args) => migrate::run(&args),
         Command::Keys(args) => keys::run(args),
     };
     match result {

@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn what_differs_is_marked_and_what_is_far_from_it_left_out() {
-        let text: String = (0..20).map(|n| format!("line {n}\n")).collect();
+        let lines: Vec<String> = (0..20).map(|n| format!("line {n}\n")).collect();
+        let text = lines.concat();
         let other = text.replace("line 10\n", "line ten\n");
         let shown = render(&text, &other, false);
         assert!(shown.contains("- line 10\n+ line ten\n"), "{shown}");

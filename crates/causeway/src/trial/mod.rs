@@ -2,6 +2,7 @@
 //! is made, nothing of the real store is touched, and no secret is needed: a stand-in takes the place of each.
 
 pub mod body;
+pub mod changes;
 pub mod compare;
 pub mod contact;
 pub mod difference;

@@ -122,6 +122,10 @@ fn before_went_well(before: &[Played], failures: &mut Vec<Failure>) {
 /// Whether the message was read, left alone, or could not be read.
 fn outcome(test: &Test, played: &Played, failures: &mut Vec<Failure>) {
     let reason = played.reason.as_deref().unwrap_or_default();
+    let reason = match &played.code {
+        Some(code) => format!("{code}: {reason}"),
+        None => reason.to_owned(),
+    };
     for (state, wanted, word) in [
         (InboxState::Dead, &test.expect_dead, "cannot be read"),
         (InboxState::Skipped, &test.expect_left_alone, "is left alone"),
@@ -137,7 +141,7 @@ fn outcome(test: &Test, played: &Played, failures: &mut Vec<Failure>) {
                 failures.push(Failure::between(
                     format!("the message {word} for another reason"),
                     part.clone(),
-                    reason.to_owned(),
+                    reason.clone(),
                 ));
             }
             None if played.state == state => {

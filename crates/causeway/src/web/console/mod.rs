@@ -8,7 +8,7 @@ mod chart;
 mod format;
 mod guard;
 mod live;
-mod masking;
+pub(crate) mod masking;
 mod pages;
 mod picture;
 mod render;

@@ -1,0 +1,75 @@
+//! `causeway migrate`: configurations of other programs, as ours.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use clap::Subcommand;
+
+use super::{
+    Failure,
+    context::{complain, say},
+};
+use crate::{config, migrate::proca_sync};
+
+#[derive(clap::Args)]
+#[command(after_help = "Example: causeway migrate proca-sync .env.rivers --out causeway.toml")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Writes a configuration from an environment file of proca-sync. Every key of the file is named in it, with what became
+    /// of it; no secret is copied. What is left to do is told, too.
+    #[command(after_help = "Example: causeway migrate proca-sync .env.rivers --out causeway.toml")]
+    ProcaSync {
+        /// The environment file, such as .env.rivers.
+        file: PathBuf,
+        /// Where to write the configuration; it must not exist. Default: standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let Verb::ProcaSync { file, out } = &args.verb;
+    let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{} is not text in UTF-8", file.display()))?;
+    let name = file
+        .file_name()
+        .map_or_else(|| "a file".to_owned(), |name| name.to_string_lossy().into_owned());
+    let migrated = proca_sync::migrate(&name, &text);
+    let path = out.as_deref().unwrap_or(Path::new("causeway.toml"));
+    // Whatever stood in the file, what comes out can be read.
+    config::parse(path, &migrated.text).map_err(Failure::Config)?;
+    let Some(out) = out else {
+        say(migrated.text.trim_end());
+        return Ok(());
+    };
+    let mut new = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(out)
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => Failure::Usage(format!(
+                "{} is there already; name another with --out",
+                out.display()
+            )),
+            _ => Failure::Failed(anyhow::Error::from(error).context(format!("writing {}", out.display()))),
+        })?;
+    new.write_all(migrated.text.as_bytes())
+        .with_context(|| format!("writing {}", out.display()))?;
+    say(&format!("{} is written and can be read.", out.display()));
+    for what in &migrated.to_do {
+        say(&format!("to do: {what}"));
+    }
+    if migrated.text.contains("cus.0.deliver") {
+        complain("warning: the queue is a stand-in: put yours in before the start");
+    }
+    Ok(())
+}

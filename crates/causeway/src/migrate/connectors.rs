@@ -1,0 +1,221 @@
+//! What proca-sync's connectors did, as far as a configuration has to know: whom they took by default, where they wrote,
+//! and what cannot be carried over.
+
+/// Whom a connector was given (`CRM_TYPE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrmType {
+    /// Who gave their data, opted in or not.
+    Contact,
+    OptIn,
+    DoubleOptIn,
+}
+
+/// The destination that comes nearest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closest {
+    /// Its own API, spoken by nothing here yet: JSON to an address of one's own.
+    Bridge,
+    /// It posted to an address by itself.
+    Webhook,
+    /// It wrote into a database.
+    Sql,
+    Csv,
+    Jsonl,
+}
+
+pub struct Connector {
+    /// As in `CRM=…`.
+    pub name: &'static str,
+    pub crm_type: CrmType,
+    pub closest: Closest,
+    /// What it did that will be different.
+    pub differs: &'static [&'static str],
+}
+
+/// By the names of their files there.
+pub const CONNECTORS: &[Connector] = &[
+    Connector {
+        name: "actionnetwork",
+        crm_type: CrmType::Contact,
+        closest: Closest::Bridge,
+        differs: &[
+            "it made the tags `supporter` and the campaign's name, and submissions of a form (`settings.form`)",
+            "it marked everybody who did not opt in as unsubscribed; here the record only says where the person stands",
+        ],
+    },
+    Connector {
+        name: "activecampaign",
+        crm_type: CrmType::DoubleOptIn,
+        closest: Closest::Bridge,
+        differs: &[
+            "it synced the contact, its list and its tags in several calls",
+            "it subscribed people again who had left the list; here a newer opt-in is needed",
+        ],
+    },
+    Connector {
+        name: "brevo",
+        crm_type: CrmType::OptIn,
+        closest: Closest::Bridge,
+        differs: &[
+            "it made a list for each campaign in the folder `proca`",
+            "it took people off the blacklist whatever had put them there; here a newer opt-in is needed",
+        ],
+    },
+    Connector {
+        name: "sendinblue",
+        crm_type: CrmType::OptIn,
+        closest: Closest::Bridge,
+        differs: &["it is brevo under its old name: see there"],
+    },
+    Connector {
+        name: "civicrm",
+        crm_type: CrmType::OptIn,
+        closest: Closest::Bridge,
+        differs: &[
+            "it wrote contact, address, activity, phone, group and campaign by API 4",
+            "it ended an opt-out of the contact; here a newer opt-in is needed",
+        ],
+    },
+    Connector {
+        name: "cleverreach",
+        crm_type: CrmType::DoubleOptIn,
+        closest: Closest::Bridge,
+        differs: &[
+            "list and label came from the campaign's own configuration (`component.sync`), as `settings` do here",
+        ],
+    },
+    Connector {
+        name: "csv",
+        crm_type: CrmType::Contact,
+        closest: Closest::Csv,
+        differs: &["it added the constants of the campaign's `component.sync` as columns"],
+    },
+    Connector {
+        name: "debug",
+        crm_type: CrmType::Contact,
+        closest: Closest::Jsonl,
+        differs: &["it printed each action and had the queue take it back; here it is written to a file"],
+    },
+    Connector {
+        name: "stdout",
+        crm_type: CrmType::OptIn,
+        closest: Closest::Jsonl,
+        differs: &["it printed each action and had the queue take it back; here it is written to a file"],
+    },
+    Connector {
+        name: "file",
+        crm_type: CrmType::Contact,
+        closest: Closest::Jsonl,
+        differs: &["it wrote a file for each action; here there is one, with a line for each"],
+    },
+    Connector {
+        name: "engagingnetworks",
+        crm_type: CrmType::OptIn,
+        closest: Closest::Bridge,
+        differs: &["it logged in, looked the supporter up, and wrote answers to questions"],
+    },
+    Connector {
+        name: "gpdedatahub",
+        crm_type: CrmType::DoubleOptIn,
+        closest: Closest::Webhook,
+        differs: &[
+            "it sent Proca's own message with `promo_code` and `form_type` added; here the record is sent",
+        ],
+    },
+    Connector {
+        name: "magnews",
+        crm_type: CrmType::OptIn,
+        closest: Closest::Bridge,
+        differs: &["it never looked at the answers; here a refused record is dead and shown"],
+    },
+    Connector {
+        name: "mailchimp",
+        crm_type: CrmType::OptIn,
+        closest: Closest::Bridge,
+        differs: &[
+            "it only added members; who was one already got no new field or tag",
+            "it tagged with `proca`, the campaign and the page",
+        ],
+    },
+    Connector {
+        name: "mailjet",
+        crm_type: CrmType::OptIn,
+        closest: Closest::Bridge,
+        differs: &[
+            "it wrote contact, properties and list in three calls",
+            "it subscribed people again who had left the list; here a newer opt-in is needed",
+        ],
+    },
+    Connector {
+        name: "publicComment",
+        crm_type: CrmType::Contact,
+        closest: Closest::Sql,
+        differs: &[
+            "it wrote comments to be shown in public, from test actions too; here test actions are skipped",
+        ],
+    },
+    Connector {
+        name: "salesforce",
+        crm_type: CrmType::OptIn,
+        closest: Closest::Bridge,
+        differs: &[
+            "it wrote Contact or Lead, Campaign and CampaignMember, and always set the opt-in field to true",
+        ],
+    },
+    Connector {
+        name: "supabase",
+        crm_type: CrmType::OptIn,
+        closest: Closest::Sql,
+        differs: &[
+            "it wrote the whole message as JSON into one table",
+            "its listener that put approved rows back into the queue has no counterpart",
+        ],
+    },
+    Connector {
+        name: "trust-lc",
+        crm_type: CrmType::DoubleOptIn,
+        closest: Closest::Bridge,
+        differs: &[
+            "it signed with a token that changes every 30 seconds, and verified each signature by a second call",
+        ],
+    },
+];
+
+/// However it is written.
+pub fn find(name: &str) -> Option<&'static Connector> {
+    let folded = |text: &str| text.to_lowercase().replace(['-', '_'], "");
+    let wanted = folded(name);
+    CONNECTORS
+        .iter()
+        .find(|connector| folded(connector.name) == wanted)
+}
+
+impl CrmType {
+    /// `OptIn`, `DOUBLE_OPTIN`, …; `None` for what is not known.
+    pub fn read(text: &str) -> Option<Self> {
+        let folded = text.to_lowercase().replace(['-', '_', ' '], "");
+        match folded.as_str() {
+            "contact" => Some(Self::Contact),
+            "optin" => Some(Self::OptIn),
+            "doubleoptin" => Some(Self::DoubleOptIn),
+            _ => None,
+        }
+    }
+
+    /// What suffices to be mailed, for the source.
+    pub fn of_source(self) -> &'static str {
+        match self {
+            Self::Contact | Self::OptIn => "single",
+            Self::DoubleOptIn => "double_opt_in",
+        }
+    }
+
+    /// Who is sent, for the destination.
+    pub fn of_destination(self) -> &'static str {
+        match self {
+            Self::Contact => "with_consent",
+            Self::OptIn => "opt_in",
+            Self::DoubleOptIn => "double_opt_in",
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Configurations of other programs, as ours.
+
+pub mod connectors;
+pub mod env_file;
+pub mod field_map;
+pub mod proca_sync;

@@ -1,0 +1,234 @@
+//! The destination, with what its keys say of fields and settings.
+
+use std::fmt::Write as _;
+
+use super::{Work, quoted};
+use crate::migrate::{
+    connectors::{Closest, Connector, CrmType},
+    field_map,
+};
+
+/// Keys of a field map: name over there = Proca's field.
+const FIELD_MAPS: [&str; 4] = [
+    "CONTACT_ATTRIBUTES",
+    "MERGE_FIELDS",
+    "CONTACT_PROPERTIES",
+    "CUSTOM_FIELDS",
+];
+/// Keys with a list, group or form number or name, and what we call the setting.
+const SETTINGS: [(&str, &str); 6] = [
+    ("LIST", "list"),
+    ("LIST_ID", "list"),
+    ("GROUP", "group"),
+    ("CRM_FORM", "form"),
+    ("promocode", "promo_code"),
+    ("promocodephone", "promo_code_phone"),
+];
+/// Keys with the name of an attribute that tells consent, and the path of what to put there.
+const CONSENT_FIELDS: [(&str, &str); 3] = [
+    ("OPTIN", "consent.email.subscribed"),
+    ("FIELD_OPTIN", "consent.email.subscribed"),
+    ("DOUBLE_OPTIN", "consent.email.state"),
+];
+impl Work<'_> {
+    pub(super) fn destination(&mut self, connector: Option<&Connector>, crm_type: CrmType) -> String {
+        let closest = connector.map_or(Closest::Bridge, |connector| connector.closest);
+        let mut out = String::from("[destination.crm]\n");
+        match closest {
+            Closest::Csv | Closest::Jsonl => self.file(closest, &mut out),
+            Closest::Sql => self.sql(&mut out),
+            Closest::Webhook | Closest::Bridge => self.webhook(closest, &mut out),
+        }
+        writeln!(
+            out,
+            "consent = {:<26} # who is sent: all, with_consent, opt_in, double_opt_in",
+            quoted(crm_type.of_destination())
+        )
+        .ok();
+        self.concurrency(closest, &mut out);
+        let fields = self.fields();
+        if !fields.is_empty() {
+            let (table, email) = match closest {
+                Closest::Sql => ("[destination.crm.contacts.columns]", "email"),
+                _ => ("[destination.crm.fields]", "email"),
+            };
+            writeln!(out, "\n{table}").ok();
+            if !fields.iter().any(|(_, path)| path == "contact.email") {
+                writeln!(out, "{} = \"contact.email\"", quoted(email)).ok();
+            }
+            for (name, path) in fields {
+                writeln!(out, "{} = {}", quoted(&name), quoted(&path)).ok();
+            }
+        }
+        let settings = self.settings();
+        if !settings.is_empty() {
+            out.push_str("\n# For mappings: settings.NAME. A campaign's own `component.sync` goes before these.\n[destination.crm.settings]\n");
+            for (name, value) in settings {
+                writeln!(out, "{name} = {}", quoted(&value)).ok();
+            }
+        }
+        out
+    }
+
+    fn file(&mut self, closest: Closest, out: &mut String) {
+        let (format, default) = match closest {
+            Closest::Csv => ("csv", "supporters.csv"),
+            _ => ("jsonl", "actions.jsonl"),
+        };
+        let is_path = |path: &&str| {
+            !path.contains(['{', '}']) && !path.ends_with('/') && !path.contains(char::is_control)
+        };
+        let path = self
+            .get("CSV_PATH")
+            .filter(is_path)
+            .filter(|_| closest == Closest::Csv);
+        match path {
+            Some(_) => self.fate("CSV_PATH", "path of [destination.crm]"),
+            None => self.fate("CSV_PATH", "cannot be used as a path here: put one in by hand"),
+        }
+        writeln!(
+            out,
+            "kind = \"file\"\npath = {}\nformat = {}",
+            quoted(path.unwrap_or(default)),
+            quoted(format)
+        )
+        .ok();
+    }
+
+    fn sql(&mut self, out: &mut String) {
+        self.export(
+            "CRM_DATABASE_URL",
+            "postgres://USER:PASSWORD@HOST:5432/DATABASE: the database itself, not its web address",
+        );
+        out.push_str(
+            "kind = \"sql\"\nurl = { env = \"CRM_DATABASE_URL\" }\ncontacts = { table = \"contacts\" }\nactions = { table = \"actions\" }\n",
+        );
+        self.to_do.push(
+            "look at the tables: `causeway destination create crm` makes those that are missing".to_owned(),
+        );
+    }
+
+    fn webhook(&mut self, closest: Closest, out: &mut String) {
+        let address = match closest {
+            Closest::Webhook => "the address that proca-sync posted to",
+            _ => "an address of yours that takes JSON and speaks to the CRM",
+        };
+        // One that proca-sync had is taken as it is: its value stays out of this file.
+        let known = ["CRM_URL", "GPDEDATAHUB_URL", "DATAHUB_URL"];
+        let key = known
+            .into_iter()
+            .find(|key| closest == Closest::Webhook && self.get(key).is_some());
+        let name = key.unwrap_or("CRM_WEBHOOK_URL");
+        self.fate(name, "url of [destination.crm], as it is");
+        self.export(name, address);
+        writeln!(out, "kind = \"webhook\"\nurl = {{ env = {} }}", quoted(name)).ok();
+        out.push_str("# auth = { bearer = { env = \"CRM_WEBHOOK_TOKEN\" } }   # or basic = { user = \"…\", password = { env = \"…\" } }\n");
+        if closest == Closest::Bridge {
+            self.to_do.push(
+                "there is no connector for this CRM yet: records go as JSON to CRM_WEBHOOK_URL, where something of yours writes them"
+                    .to_owned(),
+            );
+        }
+    }
+
+    fn concurrency(&mut self, closest: Closest, out: &mut String) {
+        let Some(text) = self.get("concurrency") else {
+            self.fate("concurrency", "empty");
+            return;
+        };
+        let is_file = matches!(closest, Closest::Csv | Closest::Jsonl);
+        match text.parse::<u32>() {
+            Ok(_) if is_file => self.fate("concurrency", "left out: a file is written by one"),
+            Ok(number @ 1..=10_000) => {
+                self.fate("concurrency", "concurrency of [destination.crm]");
+                writeln!(out, "concurrency = {number}").ok();
+            }
+            _ => self.fate(
+                "concurrency",
+                "not a number from 1 to 10000: the default is taken",
+            ),
+        }
+    }
+
+    fn fields(&mut self) -> Vec<(String, String)> {
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for key in FIELD_MAPS {
+            let Some(text) = self.get(key) else {
+                self.fate(key, "empty");
+                continue;
+            };
+            let Some(map) = field_map::read(text) else {
+                self.fate(
+                    key,
+                    "not a map of names as {\"FNAME\": \"firstName\"}: put it into `fields` by hand",
+                );
+                self.to_do
+                    .push(format!("{key} could not be read: put it into `fields` by hand"));
+                continue;
+            };
+            let mut told = format!("{} name(s) in the fields of [destination.crm]", map.fields.len());
+            if !map.unknown.is_empty() {
+                write!(
+                    told,
+                    "; {} more could not be matched with a field of Proca's",
+                    map.unknown.len()
+                )
+                .ok();
+                let names: Vec<&str> = map
+                    .unknown
+                    .iter()
+                    .map(|name| {
+                        if field_map::is_name(name) {
+                            name.as_str()
+                        } else {
+                            "one that cannot be a name"
+                        }
+                    })
+                    .collect();
+                self.to_do
+                    .push(format!("{key}: say by hand what goes into {}", names.join(", ")));
+            }
+            self.fate(key, told);
+            for field in map.fields {
+                put(&mut fields, field);
+            }
+        }
+        for (key, path) in CONSENT_FIELDS {
+            match self.get(key) {
+                Some(name) if field_map::is_name(name) => {
+                    self.fate(key, "a name in the fields of [destination.crm]");
+                    put(&mut fields, (name.to_owned(), path.to_owned()));
+                }
+                Some(_) => self.fate(key, "not a name: put it into `fields` by hand"),
+                None => self.fate(key, "empty"),
+            }
+        }
+        fields
+    }
+
+    fn settings(&mut self) -> Vec<(&'static str, String)> {
+        let mut settings: Vec<(&'static str, String)> = Vec::new();
+        for (key, name) in SETTINGS {
+            match self.get(key) {
+                Some(value)
+                    if field_map::is_name(value) && !settings.iter().any(|(known, _)| *known == name) =>
+                {
+                    self.fate(key, format!("settings.{name} of [destination.crm]"));
+                    settings.push((name, value.to_owned()));
+                }
+                Some(_) => self.fate(
+                    key,
+                    format!("put it into settings.{name} of [destination.crm] by hand"),
+                ),
+                None => self.fate(key, "empty"),
+            }
+        }
+        settings
+    }
+}
+
+fn put(fields: &mut Vec<(String, String)>, field: (String, String)) {
+    if !fields.iter().any(|(name, _)| *name == field.0) {
+        fields.push(field);
+    }
+}

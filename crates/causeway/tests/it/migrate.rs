@@ -1,0 +1,290 @@
+//! `causeway migrate proca-sync`: nothing of the file is lost, nothing secret gets out, and the result can be used.
+
+use std::path::Path;
+
+use causeway::{config, migrate::proca_sync::migrate};
+use proptest::prelude::*;
+
+use crate::running::Home;
+
+/// Environment files as organisations have them; the names and values are invented.
+const FILES: [(&str, &str); 8] = [
+    (
+        ".env.rivers",
+        "# Rivers\nPROCA_QUEUE=cus.12.deliver\nPROCA_USERNAME=ann@example.org\nPROCA_PASSWORD='s3cr#t/pass'\nCRM=brevo\n\
+         CRM_TYPE=DOUBLE_OPTIN\nCRM_API_TOKEN=xkeysib-hidden-1\nLIST=42\nOPTIN=OPT_IN\nDOUBLE_OPTIN=DOI\n\
+         CONTACT_ATTRIBUTES='{\"FIRSTNAME\":\"firstName\",\"LANG\":\"locale\",\"SHOE\":\"shoe size\"}'\nconcurrency=4\nNODE_ENV=production\n",
+    ),
+    (
+        ".env.bees",
+        "export PROCA_URL=\"amqps://bees:hidden%2F2@queue.example.org/proca_live\"\nexport PROCA_QUEUE=\"cus.7.deliver\"\n\
+         export CRM=civicrm\nCIVICRM_URL=https://crm.example.org/hidden-path\nCIVICRM_API_KEY=hidden-3 # rotate in May\n\
+         CIVICRM_KEY=hidden-4\nCIVICRM_PATH=civicrm/ajax/api4\nGROUP=Newsletter\nCUSTOM_FIELDS=\n",
+    ),
+    (
+        ".env.csv",
+        "PROCA_QUEUE=cus.3.deliver\nPROCA_USERNAME=csv\nPROCA_PASSWORD=hidden-5\nPROCA_URL=queue.example.org/vhost\nCRM=csv\nCSV_PATH=data/all.csv\n",
+    ),
+    (
+        ".env.lists",
+        "PROCA_QUEUE=cus.9.deliver_second\nPROCA_USERNAME=u\nPROCA_PASSWORD=`hidden'\"6`\nCRM=mailchimp\nMERGE_FIELDS=FNAME=firstName, LNAME=lastName\n\
+         MAILCHIMP_KEY=hidden-7-us1\nSENTRY_URL=https://hidden-8@sentry.example.org/1\nREACT_APP_API_URL=https://api.example.org\nORG=lists\n",
+    ),
+    (
+        ".env.table",
+        "PROCA_QUEUE=cus.5.deliver\nPROCA_USERNAME=u\nPROCA_PASSWORD=hidden-9\nCRM=supabase\nACTION_TYPE=Contact\nSUPABASE_URL=https://hidden-10.example.org\n\
+         SUPABASE_SECRET=\"hidden-11\nover two lines\"\nTABLE=actions\n",
+    ),
+    (
+        ".env.hub",
+        "PROCA_QUEUE=cus.6.deliver\nPROCA_USERNAME=u\nPROCA_PASSWORD=p-hidden-12\nCRM=gpdedatahub\nCRM_URL=https://hidden-13.example.org/in\npromocode=AB12\n",
+    ),
+    (
+        ".env.odd",
+        "CRM=mailchmp\nCRM_TYPE=Everybody\nthis is no line\nconcurrency=many\nPROCA_QUEUE=cus.12.deliver; rm\nPROCA_QUEUE=\n#PROCA_USERNAME=off\n",
+    ),
+    (".env.empty", ""),
+];
+
+fn parsed(what: &str, text: &str) -> config::Config {
+    config::parse(Path::new("causeway.toml"), text).unwrap_or_else(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        panic!("{what}: {}\n{text}", lines.join("\n"))
+    })
+}
+
+#[test]
+fn every_file_becomes_a_configuration_that_names_each_key_and_holds_no_secret() {
+    for (name, file) in FILES {
+        let migrated = migrate(name, file);
+        parsed(name, &migrated.text);
+        assert!(!migrated.text.contains("hidden"), "{name}: {}", migrated.text);
+        assert!(!migrated.text.contains("s3cr"), "{name}: {}", migrated.text);
+        for line in file.lines() {
+            let line = line.trim_start_matches("export ").trim_start_matches('#');
+            let Some((key, _)) = line.split_once('=') else {
+                continue;
+            };
+            let is_named = migrated.text.contains(&format!("#   {key:<20} "));
+            assert!(is_named, "{name}: {key} is lost:\n{}", migrated.text);
+        }
+    }
+}
+
+fn of(name: &str) -> (causeway::migrate::proca_sync::Migrated, config::Config) {
+    let file = FILES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .expect("the file")
+        .1;
+    let migrated = migrate(name, file);
+    let config = parsed(name, &migrated.text);
+    (migrated, config)
+}
+
+#[test]
+fn queue_consent_and_destination_are_carried_over() {
+    for (name, queue, source_consent, kind, consent) in [
+        (
+            ".env.rivers",
+            "cus.12.deliver",
+            "double_opt_in",
+            "webhook",
+            "double_opt_in",
+        ),
+        (".env.bees", "cus.7.deliver", "single", "webhook", "opt_in"),
+        (".env.csv", "cus.3.deliver", "single", "file", "with_consent"),
+        (
+            ".env.lists",
+            "cus.9.deliver_second",
+            "single",
+            "webhook",
+            "opt_in",
+        ),
+        (".env.table", "cus.5.deliver", "single", "sql", "with_consent"),
+        (
+            ".env.hub",
+            "cus.6.deliver",
+            "double_opt_in",
+            "webhook",
+            "double_opt_in",
+        ),
+    ] {
+        let (_, config) = of(name);
+        let (source, destination) = (&config.sources["proca"], &config.destinations["crm"]);
+        assert_eq!(source.table["queue"].as_str(), Some(queue), "{name}");
+        assert_eq!(source.table["consent"].as_str(), Some(source_consent), "{name}");
+        assert_eq!(destination.kind.name, kind, "{name}");
+        assert_eq!(destination.rule.policy.as_str(), consent, "{name}");
+    }
+}
+
+#[test]
+fn fields_settings_and_addresses_are_carried_over_and_the_rest_is_to_do() {
+    let (migrated, rivers) = of(".env.rivers");
+    let crm = &rivers.destinations["crm"];
+    let fields = crm.table["fields"].as_table().expect("fields");
+    for (name, path) in [
+        ("email", "contact.email"),
+        ("FIRSTNAME", "contact.firstName"),
+        ("LANG", "page.locale"),
+        ("OPT_IN", "consent.email.subscribed"),
+        ("DOI", "consent.email.state"),
+    ] {
+        assert_eq!(fields[name].as_str(), Some(path), "{name}");
+    }
+    assert_eq!(crm.rule.settings.defaults["list"], "42");
+    assert_eq!(crm.pace.concurrency, 4);
+    assert!(
+        migrated.to_do.iter().any(|what| what.contains("SHOE")),
+        "{:?}",
+        migrated.to_do
+    );
+    let (migrated, _) = of(".env.bees");
+    assert!(
+        migrated.text.contains("url = { env = \"PROCA_URL\" }"),
+        "{}",
+        migrated.text
+    );
+    let (_, csv) = of(".env.csv");
+    assert_eq!(
+        csv.destinations["crm"].table["path"].as_str(),
+        Some("data/all.csv")
+    );
+    let (migrated, _) = of(".env.hub");
+    assert!(
+        migrated.text.contains("url = { env = \"CRM_URL\" }"),
+        "{}",
+        migrated.text
+    );
+    let (migrated, _) = of(".env.odd");
+    for says in [
+        "did you mean `mailchimp`?",
+        "CRM_TYPE has a value that is not known",
+        "line 3 is neither",
+        "PROCA_QUEUE is missing",
+        "PROCA_QUEUE stands there more than once",
+        "PROCA_PASSWORD is missing",
+    ] {
+        assert!(
+            migrated.to_do.iter().any(|what| what.contains(says)),
+            "{says}: {:?}",
+            migrated.to_do
+        );
+    }
+}
+
+#[test]
+fn the_command_writes_a_file_that_is_checked_and_never_over_another() {
+    let home = Home::new("");
+    home.write(".env.rivers", FILES[0].1);
+    let out = home.ok(&["migrate", "proca-sync", ".env.rivers", "--out", "new.toml"]);
+    assert!(
+        out.contains("new.toml is written") && out.contains("to do: there is no connector"),
+        "{out}"
+    );
+    home.ok(&["--config", "new.toml", "config", "check"]);
+    let printed = home.ok(&["migrate", "proca-sync", ".env.rivers"]);
+    assert_eq!(printed, home.read("new.toml"));
+    let said = home.run(&["migrate", "proca-sync", ".env.rivers", "--out", "new.toml"]);
+    assert_eq!(
+        (said.code, said.err.contains("is there already")),
+        (2, true),
+        "{said:?}"
+    );
+    let said = home.run(&["migrate", "proca-sync", ".env.none"]);
+    assert_eq!((said.code, said.err.contains(".env.none")), (1, true), "{said:?}");
+}
+
+/// Keys that proca-sync knows, and others.
+fn key() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "PROCA_QUEUE",
+        "PROCA_URL",
+        "PROCA_USERNAME",
+        "PROCA_PASSWORD",
+        "CRM",
+        "CRM_TYPE",
+        "ACTION_TYPE",
+        "concurrency",
+        "LIST",
+        "GROUP",
+        "CRM_FORM",
+        "OPTIN",
+        "DOUBLE_OPTIN",
+        "FIELD_OPTIN",
+        "MERGE_FIELDS",
+        "CONTACT_ATTRIBUTES",
+        "CONTACT_PROPERTIES",
+        "CUSTOM_FIELDS",
+        "CSV_PATH",
+        "SENTRY_URL",
+        "CRM_URL",
+        "NODE_ENV",
+    ]);
+    prop_oneof![known.prop_map(str::to_owned), "[A-Za-z][A-Za-z0-9_.-]{0,20}"]
+}
+
+fn value() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "cus.12.deliver",
+        "brevo",
+        "csv",
+        "supabase",
+        "gpdedatahub",
+        "Contact",
+        "OptIn",
+        "DOUBLE_OPTIN",
+        "4",
+        "",
+        "amqps://u:p@h.example.org/v",
+        "{\"A\":\"email\",\"B\":\"nothing\"}",
+        "A=email,A=phone",
+        "a b",
+        "{date}",
+        "x/",
+    ]);
+    prop_oneof![known.prop_map(str::to_owned), "[^\\n\\r]{0,30}", any::<String>()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_key_is_ever_lost_and_the_result_can_always_be_read(
+        pairs in prop::collection::vec((key(), value(), 0_u8..4), 0..12),
+    ) {
+        let mut file = String::new();
+        for (key, value, style) in &pairs {
+            let line = match style {
+                0 => format!("{key}={value}\n"),
+                1 => format!("export {key}='{}'\n", value.replace(['\'', '\\'], "")),
+                2 => format!("{key} = \"{}\"  # why\n", value.replace(['"', '\\'], "")),
+                _ => format!("{key}=`{}`\n", value.replace(['`', '\\'], "")),
+            };
+            file.push_str(&line);
+        }
+        let entries = causeway::migrate::env_file::read(&file).entries;
+        let migrated = migrate(".env.any", &file);
+        parsed("any", &migrated.text);
+        for (key, _) in &entries {
+            prop_assert!(migrated.text.contains(&format!("#   {key:<20} ")), "{key} is lost");
+        }
+    }
+
+    #[test]
+    fn the_value_of_a_key_that_may_be_secret_never_gets_out(
+        secrets in prop::collection::vec(("[A-Z]{2,8}_(TOKEN|KEY|URL|SECRET|THING)", "[a-z0-9/+]{12,40}"), 1..8),
+        password in "[a-z0-9/+#]{12,40}",
+    ) {
+        let mut file = format!("CRM=mailjet\nPROCA_QUEUE=cus.1.deliver\nPROCA_USERNAME=user\nPROCA_PASSWORD='{password}'\n");
+        for (key, value) in &secrets {
+            file.extend([key.as_str(), "=", value, "\n"]);
+        }
+        let text = migrate(".env.any", &file).text;
+        prop_assert!(!text.contains(&password));
+        for (_, value) in &secrets {
+            prop_assert!(!text.contains(value.as_str()));
+        }
+    }
+}
