@@ -62,6 +62,39 @@ impl What {
     }
 }
 
+/// All that say the same everywhere: without [`What::DoubleOptInOnPage`], which names a page.
+const PLAIN: [What; 10] = [
+    What::OptIn,
+    What::OptInPending,
+    What::DoubleOptIn,
+    What::Declined,
+    What::NotAsked,
+    What::Unsubscribed,
+    What::Complained,
+    What::Bounced,
+    What::Blocked,
+    What::Inactive,
+];
+
+impl What {
+    /// The way back from [`What::as_str`], for all that name no page.
+    pub fn plain(word: &str) -> Option<Self> {
+        PLAIN.into_iter().find(|what| what.as_str() == word)
+    }
+}
+
+/// A purpose as it is written everywhere: `email`, `phone`, `sms`, `post`, `ads` or a word of one's own. `None` for what is
+/// no such word: small letters, digits, `-` and `_`, at most 64, a letter first.
+pub fn purpose(text: &str) -> Option<String> {
+    let text = text.trim();
+    let is_word = text.len() <= 64
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'));
+    is_word.then(|| text.to_owned())
+}
+
 /// One line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConsentFact {

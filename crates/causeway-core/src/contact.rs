@@ -51,6 +51,19 @@ impl Identity {
         }
     }
 
+    /// The browser or device that `namespace` calls so.
+    pub fn visitor(namespace: &str, id: String) -> Self {
+        Self::ForeignId {
+            namespace: format!("{namespace}{VISITOR}").into(),
+            id,
+        }
+    }
+
+    /// Whether it names a browser or device. Two people may share one: it never makes two known people the same.
+    pub fn is_visitor(&self) -> bool {
+        matches!(self, Self::ForeignId { namespace, .. } if namespace.ends_with(VISITOR))
+    }
+
     /// The way back from the three columns that the store keeps.
     pub fn from_parts(kind: &str, namespace: &str, value: String) -> Option<Self> {
         Some(match kind {
@@ -67,6 +80,9 @@ impl Identity {
         })
     }
 }
+
+/// Behind a namespace: the ids of visitors are apart from those of contacts.
+const VISITOR: &str = ":visitor";
 
 /// Makes an address comparable: trimmed, lower-cased. `None` when it cannot be an address at all (no `@`,
 /// nothing on one side of it, white space or control characters inside).

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    consent::ConsentFact,
+    consent::{ConsentFact, What},
     contact::Identity,
     id::{ContactId, InboxId, Name},
 };
@@ -146,6 +146,13 @@ impl Event {
     /// Whether it is about a person at all.
     pub fn names_somebody(&self) -> bool {
         !self.identities.is_empty() || self.follow_up.is_some()
+    }
+
+    /// Whether the person agreed to something, in so many words.
+    pub fn says_yes(&self) -> bool {
+        self.consent
+            .iter()
+            .any(|fact| matches!(fact.what, What::OptIn | What::OptInPending | What::DoubleOptIn))
     }
 
     pub fn fields_time(&self) -> Timestamp {

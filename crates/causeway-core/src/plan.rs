@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::{
     automation::{Explained, Ran, Timer},
     consent::{ConsentFact, OwnPages, Standing},
-    contact::{Contact, millis},
+    contact::{Contact, Identity, millis},
     delivery::Kind,
     event::{Action, Campaign, Engagement, Event, EventKind, Page},
     id::{InboxId, Name},
@@ -109,7 +109,8 @@ pub fn plan(case: &Case<'_>) -> Plan {
         Some(_) => Ran::default(),
     };
     let news = said.news || has_other_values(before, &contact);
-    let kind = delivery_kind(case, news).filter(|_| silence.is_none());
+    let is_told = silence.is_none() && !is_anonymous(event, &contact);
+    let kind = delivery_kind(case, news).filter(|_| is_told);
     let origin = event
         .follow_up
         .as_ref()
@@ -119,7 +120,7 @@ pub fn plan(case: &Case<'_>) -> Plan {
         .destinations_of(case.workspace)
         .filter(|rule| origin != Some(&*rule.name))
         .filter_map(|rule| {
-            let kind = if silence.is_none() {
+            let kind = if is_told {
                 kind_for(case, rule, kind, &ran)
             } else {
                 None
@@ -195,6 +196,7 @@ fn take_in(event: &Event, before: Option<&Contact>, merged: bool) -> (Contact, S
         said.ledger.push(fact.clone());
     }
     let gives_data = event.kind == EventKind::ContactSync
+        || (event.kind == EventKind::Engagement && event.says_yes())
         || event.action.as_ref().is_some_and(|action| action.with_consent);
     if gives_data && event.kind != EventKind::EmailStatus && !contact.gave_data {
         contact.gave_data = true;
@@ -202,6 +204,13 @@ fn take_in(event: &Event, before: Option<&Contact>, merged: bool) -> (Contact, S
         said.news = true;
     }
     (contact, said)
+}
+
+/// A browser that nobody knows the owner of: no destination could do anything with it.
+fn is_anonymous(event: &Event, contact: &Contact) -> bool {
+    event.identities.iter().all(Identity::is_visitor)
+        && !contact.gave_data
+        && !contact.fields.contains_key("email")
 }
 
 /// Whether a field has another value than before.

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod dates;
+pub mod events;
 pub mod follow_up;
 pub mod generic;
 mod multipart;

@@ -22,22 +22,40 @@ use super::{
 /// The numbers of the contacts that these identities name, ascending.
 pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> Result<Vec<i64>, Fault> {
     let mut found = BTreeSet::new();
+    let is_named = identities.iter().any(|identity| !identity.is_visitor());
     for identity in identities {
-        let namespace = namespace_id(tx, identity)?;
-        let id: Option<i64> = tx
-            .connection
-            .prepare_cached(
-                "SELECT contact_id FROM identity
-                 WHERE workspace_id = ?1 AND kind = ?2 AND namespace_id = ?3 AND value = ?4",
-            )?
-            .query_row(
-                params![workspace, identity.kind(), namespace, identity.value()],
-                |row| row.get(0),
-            )
-            .optional()?;
-        found.extend(id);
+        let Some(id) = find_one(tx, workspace, identity)? else {
+            continue;
+        };
+        // A browser that two people use must not make them one: what is known of it joins only while it is nobody's.
+        if is_named && identity.is_visitor() && !found.contains(&id) && is_somebodys(tx.connection, id)? {
+            continue;
+        }
+        found.insert(id);
     }
     Ok(found.into_iter().collect())
+}
+
+fn find_one(tx: &mut Tx<'_>, workspace: i64, identity: &Identity) -> Result<Option<i64>, Fault> {
+    let namespace = namespace_id(tx, identity)?;
+    Ok(tx
+        .connection
+        .prepare_cached(
+            "SELECT contact_id FROM identity
+             WHERE workspace_id = ?1 AND kind = ?2 AND namespace_id = ?3 AND value = ?4",
+        )?
+        .query_row(
+            params![workspace, identity.kind(), namespace, identity.value()],
+            |row| row.get(0),
+        )
+        .optional()?)
+}
+
+/// Whether the contact is known by more than the browsers it came with.
+fn is_somebodys(connection: &Connection, contact: i64) -> Result<bool, Fault> {
+    Ok(identities(connection, contact)?
+        .iter()
+        .any(|identity| !identity.is_visitor()))
 }
 
 fn namespace_id(tx: &mut Tx<'_>, identity: &Identity) -> Result<i64, Fault> {

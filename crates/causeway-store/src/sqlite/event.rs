@@ -147,7 +147,12 @@ fn write_event_action(
 /// Whether one of the identities is of a person who asked to be forgotten.
 fn names_erased(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<bool, Fault> {
     let key = erase_key(tx)?;
+    let is_named = event.identities.iter().any(|identity| !identity.is_visitor());
     for identity in &event.identities {
+        // Somebody else at the browser of a person who was erased.
+        if is_named && identity.is_visitor() {
+            continue;
+        }
         let hash = erased_hash(
             &key,
             workspace,

@@ -8,6 +8,7 @@
 
 mod bench;
 pub mod books;
+pub mod consent;
 pub mod deliver;
 pub mod follow;
 pub mod inbox;
@@ -77,6 +78,11 @@ macro_rules! store_contract {
                 a_trace_says_why_automations_ran_and_erasing_forgets_it,
                 turns_and_pages_of_contacts_are_kept_by_workspace,
                 what_was_sent_carries_the_hubs_it_came_through,
+            ],
+            consent: [
+                a_visitor_becomes_whoever_gives_a_name,
+                a_browser_that_two_people_use_does_not_make_them_one,
+                a_visitor_without_a_name_is_told_to_nobody,
             ],
             books: [
                 the_books_balance_after_everything,

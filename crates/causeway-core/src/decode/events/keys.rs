@@ -1,0 +1,363 @@
+//! What an item may hold, as data: the decoder checks by it, and the description of the API is made from it, so that the two
+//! cannot differ.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+/// One key of an item.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    pub name: &'static str,
+    pub required: bool,
+    pub shape: Shape,
+    /// One line for the description.
+    pub about: &'static str,
+}
+
+/// What a key's value must be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Shape {
+    /// Not blank, without control characters, at most so many characters.
+    Text(usize),
+    /// A whole number from 0 on.
+    Whole,
+    Number,
+    /// RFC 3339, or seconds or milliseconds since 1970.
+    Time,
+    Words(&'static [&'static str]),
+    /// Field name → value.
+    Fields,
+    /// Who: the keys of [`CONTACT`].
+    Contact,
+}
+
+/// A sort of item, by its `type`.
+#[derive(Debug, Clone, Copy)]
+pub struct Sort {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// Besides [`COMMON`].
+    pub keys: &'static [Key],
+}
+
+const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key {
+        name,
+        required: true,
+        shape,
+        about,
+    }
+}
+
+const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key {
+        name,
+        required: false,
+        shape,
+        about,
+    }
+}
+
+/// What every item has.
+pub const COMMON: &[Key] = &[
+    required("contact", Shape::Contact, "Who it is about."),
+    optional(
+        "id",
+        Shape::Text(200),
+        "The sender's id of the event: an item with the same id is a repeat and changes nothing.",
+    ),
+    optional(
+        "at",
+        Shape::Time,
+        "When it happened: RFC 3339 with an offset, or seconds or milliseconds since 1970. Default: when it came.",
+    ),
+    optional(
+        "fields",
+        Shape::Fields,
+        "What the event says of the person besides: field name and value.",
+    ),
+];
+
+/// At least one of these.
+pub const CONTACT: &[Key] = &[
+    optional("email", Shape::Text(320), "The e-mail address."),
+    optional("id", Shape::Text(200), "The sender's own id of the person."),
+    optional("contactRef", Shape::Text(200), "Proca's reference of the person."),
+    optional(
+        "visitor",
+        Shape::Text(200),
+        "The id of a browser or device. Alone, it is somebody unknown; with another of these, whatever it did before is theirs.",
+    ),
+];
+
+const THING: &[Key] = &[
+    required(
+        "key",
+        Shape::Text(2_000),
+        "What it was: the sender's id of the mail, goal or the like, or the address of the page or link.",
+    ),
+    optional("name", Shape::Text(500), "Its name, for people."),
+    optional("count", Shape::Whole, "How often, where the sender counts."),
+];
+
+/// All sorts of items.
+pub const SORTS: &[Sort] = &[
+    Sort {
+        name: "email_open",
+        about: "Opened a mail.",
+        keys: THING,
+    },
+    Sort {
+        name: "link_click",
+        about: "Clicked a link.",
+        keys: THING,
+    },
+    Sort {
+        name: "page_visit",
+        about: "Visited a page.",
+        keys: THING,
+    },
+    Sort {
+        name: "goal",
+        about: "Reached a goal.",
+        keys: THING,
+    },
+    Sort {
+        name: "popup",
+        about: "Was shown a pop-up.",
+        keys: THING,
+    },
+    Sort {
+        name: "automation",
+        about: "Went through an automation of the sender.",
+        keys: THING,
+    },
+    Sort {
+        name: "score",
+        about: "The lead score as it is now.",
+        keys: &[
+            required(
+                "score",
+                Shape::Number,
+                "The score: the contact's field `lead_score`.",
+            ),
+            optional(
+                "status",
+                Shape::Text(200),
+                "The name of the range it is in: the contact's field `lead_status`.",
+            ),
+        ],
+    },
+    Sort {
+        name: "tag",
+        about: "A tag was put on or taken off.",
+        keys: &[
+            required("tag", Shape::Text(200), "The tag."),
+            optional(
+                "change",
+                Shape::Words(&["add", "remove"]),
+                "Which of the two. Default: add.",
+            ),
+        ],
+    },
+    Sort {
+        name: "list",
+        about: "Joined or left a list. Says nothing about consent: send an item `consent` for that.",
+        keys: &[
+            required("list", Shape::Text(200), "The list."),
+            optional(
+                "change",
+                Shape::Words(&["join", "leave"]),
+                "Which of the two. Default: join.",
+            ),
+        ],
+    },
+    Sort {
+        name: "custom",
+        about: "Something of the sender's own making.",
+        keys: &[
+            required("name", Shape::Text(200), "What the sender calls it."),
+            optional(
+                "key",
+                Shape::Text(2_000),
+                "Which one, where there are several of that name. Default: the name.",
+            ),
+            optional("count", Shape::Whole, "How often, where the sender counts."),
+            optional("score", Shape::Number, "A figure that belongs to it."),
+        ],
+    },
+    Sort {
+        name: "contact",
+        about: "What is known of the person: `fields` as of `at`. What is left out stays as it is.",
+        keys: &[],
+    },
+    Sort {
+        name: "consent",
+        about: "What the person agreed to or refused, or what became of the address.",
+        keys: &[
+            required("what", Shape::Words(CONSENTS), "What it was."),
+            optional(
+                "purpose",
+                Shape::Text(64),
+                "What the consent is for: `email`, `phone`, `sms`, `post`, `ads` or a word of your own. Default: email.",
+            ),
+            optional(
+                "basis",
+                Shape::Text(200),
+                "Where or how it was given, for the ledger: `stall in Bern, signed on paper`.",
+            ),
+        ],
+    },
+];
+
+/// The words of `what`.
+pub const CONSENTS: &[&str] = &[
+    "opt_in",
+    "double_opt_in",
+    "declined",
+    "unsubscribed",
+    "complained",
+    "bounced",
+    "blocked",
+    "inactive",
+];
+
+/// Finds a sort by the word of `type`.
+pub fn sort(name: &str) -> Option<&'static Sort> {
+    SORTS.iter().find(|sort| sort.name == name)
+}
+
+/// Checks an object by its keys: what is wrong, for the sender. Quotes no values, which may be anything.
+pub(super) fn check<'a>(
+    place: &str,
+    object: &Map<String, Value>,
+    keys: impl Iterator<Item = &'a Key> + Clone,
+) -> Result<(), String> {
+    for key in keys.clone() {
+        match object.get(key.name) {
+            None | Some(Value::Null) if key.required => {
+                return Err(format!("`{place}{}` is missing", key.name));
+            }
+            None | Some(Value::Null) => {}
+            Some(value) => {
+                check_value(value, key.shape).map_err(|wrong| format!("`{place}{}` {wrong}", key.name))?
+            }
+        }
+    }
+    let unknown = object.keys().find(|name| {
+        let is_known = keys.clone().any(|key| key.name == name.as_str());
+        !is_known && !(place.is_empty() && name.as_str() == "type")
+    });
+    match unknown {
+        None => Ok(()),
+        Some(name) => {
+            let known: Vec<&str> = keys.map(|key| key.name).collect();
+            Err(format!(
+                "{} is not a key here; there are {}",
+                quoted(place, name),
+                known.join(", ")
+            ))
+        }
+    }
+}
+
+/// A key that is no name may be anything, an address, too: it is not repeated.
+fn quoted(place: &str, name: &str) -> String {
+    let is_name = name.len() <= 40
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+    if is_name {
+        format!("`{place}{name}`")
+    } else {
+        format!(
+            "one of the keys{}",
+            if place.is_empty() { "" } else { " of `contact`" }
+        )
+    }
+}
+
+fn check_value(value: &Value, shape: Shape) -> Result<(), String> {
+    match shape {
+        Shape::Text(most) => {
+            let text = text(value).ok_or("must be text")?;
+            if text.trim().is_empty() {
+                return Err("must not be blank".to_owned());
+            }
+            if text.chars().count() > most {
+                return Err(format!("is longer than {most} characters"));
+            }
+            if text.chars().any(char::is_control) {
+                return Err("must not have control characters".to_owned());
+            }
+            Ok(())
+        }
+        Shape::Whole => match value.as_i64() {
+            Some(0..) => Ok(()),
+            _ => Err("must be a whole number, 0 or more".to_owned()),
+        },
+        Shape::Number => match value.as_f64() {
+            Some(number) if number.is_finite() => Ok(()),
+            _ => Err("must be a number".to_owned()),
+        },
+        Shape::Time => time(value).map(drop).ok_or_else(|| {
+            "must be a time as 2026-05-01T10:00:00Z, or seconds or milliseconds since 1970".to_owned()
+        }),
+        Shape::Words(words) => match value.as_str() {
+            Some(word) if words.contains(&word) => Ok(()),
+            _ => Err(format!("must be one of {}", words.join(", "))),
+        },
+        Shape::Fields => check_fields(value),
+        Shape::Contact => match value {
+            Value::Object(contact) => check("contact.", contact, CONTACT.iter()),
+            _ => Err("must be an object".to_owned()),
+        },
+    }
+}
+
+/// The most fields of one item, and the longest name of one.
+pub const MOST_FIELDS: usize = 200;
+pub const LONGEST_FIELD: usize = 200;
+
+fn check_fields(value: &Value) -> Result<(), String> {
+    let Value::Object(fields) = value else {
+        return Err("must be an object of names and values".to_owned());
+    };
+    if fields.len() > MOST_FIELDS {
+        return Err(format!("has more than {MOST_FIELDS} fields"));
+    }
+    for name in fields.keys() {
+        let is_bad = name.trim().is_empty()
+            || name.chars().count() > LONGEST_FIELD
+            || name.chars().any(char::is_control);
+        if is_bad {
+            return Err(format!(
+                "has a name that is blank, longer than {LONGEST_FIELD} characters or has control characters"
+            ));
+        }
+        if crate::contact::is_internal(name) {
+            return Err("has a name that begins with `tag:`, `list:` or `list_field_ids:`; send items of type tag or list".to_owned());
+        }
+        if name.eq_ignore_ascii_case("email") {
+            return Err("has an `email`; it belongs into `contact`".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Senders' ids are texts, and numbers that stand for them.
+pub(super) fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+pub(super) fn time(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => crate::decode::generic::unix_time(&number.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,254 @@
+//! Items of `POST /v1/events`: what somebody did with a mail or a page, a tag, a score, a consent. One envelope holds one
+//! item.
+
+pub mod keys;
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+
+use self::keys::{COMMON, Sort, text, time};
+use super::{names::canonical, sync::is_empty};
+use crate::{
+    consent::{ConsentFact, EMAIL, What},
+    contact::{Identity, LIST, TAG, normal_email},
+    envelope::{Envelope, MessageKey, digest},
+    event::{DeadCode, Decode, Decoded, Engagement, EngagementKind, Event, EventKind},
+    id::Name,
+};
+
+#[derive(Debug, Clone)]
+pub struct EventsDecoder {
+    /// Where the sender's ids of contacts and visitors are unique.
+    pub namespace: Name,
+    /// The Proca instance that `contactRef` is from.
+    pub proca: Name,
+}
+
+impl Decode for EventsDecoder {
+    fn decode(&self, envelope: &Envelope) -> Decoded {
+        let dead = |code, reason| Decoded::Dead { code, reason };
+        match serde_json::from_slice(&envelope.body) {
+            Err(error) => dead(DeadCode::Malformed, not_json(&error)),
+            Ok(item) => match self.item(&item, envelope.received_at) {
+                Ok(event) => Decoded::Event(Box::new(event)),
+                Err(wrong) => dead(DeadCode::Unknown, wrong),
+            },
+        }
+    }
+}
+
+/// The parser's own words may quote the message: only the place is told.
+pub fn not_json(error: &serde_json::Error) -> String {
+    format!("not JSON (line {}, column {})", error.line(), error.column())
+}
+
+/// What tells a repeat: the sender's id of the event, else everything that the item says. Also, whether it is one however
+/// much later it comes: without an id and a time, the same may happen twice.
+pub fn dedup(item: &Value) -> (MessageKey, bool) {
+    if let Some(id) = item.get("id").and_then(text) {
+        return (digest(&[b"event id", id.as_bytes()]), true);
+    }
+    let is_dated = item.get("at").is_some_and(|at| !at.is_null());
+    (dedup_of_bytes(sorted(item).to_string().as_bytes()), is_dated)
+}
+
+/// For what is no item that could be told by its id.
+pub fn dedup_of_bytes(bytes: &[u8]) -> MessageKey {
+    digest(&[b"event", bytes])
+}
+
+/// With the keys of objects in order: senders write the same in any.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<(String, Value)> = members
+                .iter()
+                .map(|(name, value)| (name.clone(), sorted(value)))
+                .collect();
+            members.sort_by(|one, other| one.0.cmp(&other.0));
+            Value::Object(members.into_iter().collect())
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+impl EventsDecoder {
+    /// Reads one item; what is wrong with it, for its sender.
+    pub fn item(&self, item: &Value, received_at: Timestamp) -> Result<Event, String> {
+        let Value::Object(item) = item else {
+            return Err("not an object".to_owned());
+        };
+        let sort = item
+            .get("type")
+            .and_then(Value::as_str)
+            .and_then(keys::sort)
+            .ok_or_else(|| {
+                let names: Vec<&str> = keys::SORTS.iter().map(|sort| sort.name).collect();
+                format!("`type` must be one of {}", names.join(", "))
+            })?;
+        keys::check("", item, COMMON.iter().chain(sort.keys))?;
+        let mut notes = Vec::new();
+        let at = item
+            .get("at")
+            .and_then(time)
+            .map_or(received_at, |at| not_later(at, received_at, &mut notes));
+        let mut event = Event::new(EventKind::Engagement, self.namespace.clone(), at);
+        let contact = item.get("contact").and_then(Value::as_object);
+        self.set_contact(&mut event, contact)?;
+        if let Some(fields) = item.get("fields").and_then(Value::as_object) {
+            set_fields(&mut event, fields, &mut notes);
+        }
+        said(&mut event, sort, item)?;
+        event.notes = notes;
+        Ok(event)
+    }
+
+    fn set_contact(&self, event: &mut Event, contact: Option<&Map<String, Value>>) -> Result<(), String> {
+        let given = |name: &str| {
+            let value = contact?.get(name).and_then(text)?;
+            Some(value.trim().to_owned())
+        };
+        if let Some(email) = given("email") {
+            let address = normal_email(&email).ok_or("`contact.email` is not an address")?;
+            event.fields.insert("email".to_owned(), address.as_str().into());
+            event.identities.push(Identity::Email { address });
+        }
+        let foreign = |namespace: Name, id| Identity::ForeignId { namespace, id };
+        event
+            .identities
+            .extend(given("id").map(|id| foreign(self.namespace.clone(), id)));
+        event
+            .identities
+            .extend(given("contactRef").map(|reference| Identity::ContactRef {
+                namespace: self.proca.clone(),
+                reference,
+            }));
+        event
+            .identities
+            .extend(given("visitor").map(|id| Identity::visitor(&self.namespace, id)));
+        if event.identities.is_empty() {
+            return Err("`contact` names nobody: give email, id, contactRef or visitor".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A time after `received_at` would make this item win over all that follow, so it is cut.
+fn not_later(at: Timestamp, received_at: Timestamp, notes: &mut Vec<String>) -> Timestamp {
+    if at.duration_since(received_at) > SignedDuration::from_mins(1) {
+        notes.push("at: in the future; the time of arrival is used".to_owned());
+    }
+    at.min(received_at)
+}
+
+fn set_fields(event: &mut Event, fields: &Map<String, Value>, notes: &mut Vec<String>) {
+    let mut empty = 0;
+    for (name, value) in fields {
+        if is_empty(value) {
+            empty += 1;
+            continue;
+        }
+        let known = canonical(name).filter(|known| !event.fields.contains_key(*known));
+        let name = known.map_or_else(|| name.clone(), str::to_owned);
+        event.fields.insert(name, value.clone());
+    }
+    if empty > 0 {
+        notes.push(format!(
+            "fields: {empty} without a value were left out; what is known stays"
+        ));
+    }
+}
+
+/// What this sort of item says.
+fn said(event: &mut Event, sort: &Sort, item: &Map<String, Value>) -> Result<(), String> {
+    let given = |name: &str| item.get(name).and_then(text).map(|text| text.trim().to_owned());
+    let kind = match sort.name {
+        "email_open" => EngagementKind::EmailOpen,
+        "link_click" => EngagementKind::LinkClick,
+        "page_visit" => EngagementKind::PageVisit,
+        "goal" => EngagementKind::Goal,
+        "popup" => EngagementKind::Popup,
+        "automation" => EngagementKind::Automation,
+        "custom" => EngagementKind::Custom,
+        "score" => {
+            let score = item.get("score").cloned().unwrap_or_default();
+            event.fields.insert("lead_score".to_owned(), score);
+            if let Some(status) = given("status") {
+                event.fields.insert("lead_status".to_owned(), status.into());
+            }
+            return Ok(());
+        }
+        "tag" => {
+            member(
+                event,
+                TAG,
+                given("tag"),
+                given("change").is_none_or(|change| change == "add"),
+            );
+            return Ok(());
+        }
+        "list" => {
+            member(
+                event,
+                LIST,
+                given("list"),
+                given("change").is_none_or(|change| change == "join"),
+            );
+            return Ok(());
+        }
+        "contact" => {
+            let says_something =
+                event.fields.keys().any(|name| name != "email") || event.identities.len() > 1;
+            return if says_something {
+                Ok(())
+            } else {
+                Err("says nothing: give `fields`, or two names of the same person in `contact`".to_owned())
+            };
+        }
+        _ => return consent(event, item),
+    };
+    let name = given("name");
+    let key = given("key").or_else(|| name.clone()).unwrap_or_default();
+    event.engagements.push(Engagement {
+        kind,
+        key,
+        name,
+        at: Some(event.at),
+        raw_at: None,
+        count: item.get("count").and_then(Value::as_i64),
+        score: item.get("score").and_then(Value::as_f64),
+    });
+    Ok(())
+}
+
+fn member(event: &mut Event, prefix: &str, name: Option<String>, is_in: bool) {
+    let name = name.unwrap_or_default();
+    event.fields.insert(format!("{prefix}{name}"), is_in.into());
+}
+
+fn consent(event: &mut Event, item: &Map<String, Value>) -> Result<(), String> {
+    let what = item
+        .get("what")
+        .and_then(Value::as_str)
+        .and_then(What::plain)
+        .ok_or("`what` must be a word of the list")?;
+    let purpose = match item.get("purpose").and_then(text) {
+        None => EMAIL.to_owned(),
+        Some(purpose) => crate::consent::purpose(&purpose)
+            .ok_or("`purpose` must be one word of small letters, digits, `-` and `_`")?,
+    };
+    let basis = match item.get("basis").and_then(text) {
+        Some(basis) => format!("events: {}, {}", what.as_str(), basis.trim()),
+        None => format!("events: {}", what.as_str()),
+    };
+    event.consent.push(ConsentFact {
+        purpose,
+        what,
+        at: event.at,
+        basis,
+    });
+    Ok(())
+}

@@ -1,0 +1,312 @@
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::envelope::Meta;
+
+fn decoder() -> EventsDecoder {
+    EventsDecoder {
+        namespace: "site".into(),
+        proca: "proca".into(),
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-05-01T10:00:00Z".parse().unwrap()
+}
+
+fn read(item: &Value) -> Result<Event, String> {
+    decoder().item(item, now())
+}
+
+fn event(item: Value) -> Event {
+    read(&item).unwrap_or_else(|wrong| panic!("{item}: {wrong}"))
+}
+
+#[test]
+fn a_page_visit_is_an_engagement_of_its_time() {
+    let event = event(json!({
+        "type": "page_visit", "id": "v1", "at": "2026-04-30T08:00:00+02:00",
+        "contact": { "email": " Ada@Example.org ", "id": 7 },
+        "key": "https://example.org/whales", "name": "Whales", "count": 2,
+        "fields": { "First Name": "Ada", "colour": "red", "city": "", "note": null },
+    }));
+    assert_eq!(event.kind, EventKind::Engagement);
+    assert_eq!(event.at, "2026-04-30T06:00:00Z".parse().unwrap());
+    let [row] = &event.engagements[..] else {
+        panic!("{:?}", event.engagements)
+    };
+    assert_eq!((row.kind, row.at), (EngagementKind::PageVisit, Some(event.at)));
+    assert_eq!(
+        (row.key.as_str(), row.count),
+        ("https://example.org/whales", Some(2))
+    );
+    assert_eq!(
+        event.identities,
+        [
+            Identity::Email {
+                address: "ada@example.org".to_owned()
+            },
+            Identity::ForeignId {
+                namespace: "site".into(),
+                id: "7".to_owned()
+            },
+        ]
+    );
+    assert_eq!(event.fields["firstName"], "Ada");
+    assert_eq!(event.fields["email"], "ada@example.org");
+    assert_eq!(event.fields.len(), 3);
+    assert!(event.notes[0].contains("2 without a value"), "{:?}", event.notes);
+}
+
+#[test]
+fn each_sort_says_what_it_is_called() {
+    let with = |more: Value| {
+        let mut item = json!({ "contact": { "email": "ada@example.org" } });
+        for (key, value) in more.as_object().unwrap() {
+            item[key] = value.clone();
+        }
+        event(item)
+    };
+    for (name, kind) in [
+        ("email_open", EngagementKind::EmailOpen),
+        ("link_click", EngagementKind::LinkClick),
+        ("page_visit", EngagementKind::PageVisit),
+        ("goal", EngagementKind::Goal),
+        ("popup", EngagementKind::Popup),
+        ("automation", EngagementKind::Automation),
+    ] {
+        assert_eq!(
+            with(json!({ "type": name, "key": "k" })).engagements[0].kind,
+            kind
+        );
+    }
+    let custom = &with(json!({ "type": "custom", "name": "quiz", "score": 2.5 })).engagements[0];
+    assert_eq!(
+        (custom.kind, custom.key.as_str(), custom.score),
+        (EngagementKind::Custom, "quiz", Some(2.5))
+    );
+    let score = with(json!({ "type": "score", "score": 42, "status": "warm" }));
+    assert_eq!(
+        (&score.fields["lead_score"], &score.fields["lead_status"]),
+        (&json!(42), &json!("warm"))
+    );
+    for (item, field, is_in) in [
+        (json!({ "type": "tag", "tag": "vip" }), "tag:vip", true),
+        (
+            json!({ "type": "tag", "tag": "vip", "change": "remove" }),
+            "tag:vip",
+            false,
+        ),
+        (
+            json!({ "type": "list", "list": "news", "change": "join" }),
+            "list:news",
+            true,
+        ),
+        (
+            json!({ "type": "list", "list": "news", "change": "leave" }),
+            "list:news",
+            false,
+        ),
+    ] {
+        assert_eq!(with(item).fields[field], is_in, "{field}");
+    }
+    let fields = with(json!({ "type": "contact", "fields": { "zip": "3000" } })).fields;
+    assert_eq!(fields["postcode"], "3000");
+}
+
+#[test]
+fn consent_is_a_fact_with_its_purpose_and_time() {
+    for what in keys::CONSENTS {
+        let event = event(json!({
+            "type": "consent", "what": what, "purpose": "phone", "basis": "stall in Bern",
+            "at": "2026-04-01T00:00:00Z", "contact": { "contactRef": "abc" },
+        }));
+        let fact = &event.consent[0];
+        assert_eq!(fact.what.as_str(), *what);
+        assert_eq!(fact.purpose, "phone");
+        assert_eq!(fact.at, "2026-04-01T00:00:00Z".parse().unwrap());
+        assert_eq!(fact.basis, format!("events: {what}, stall in Bern"));
+    }
+    let plain = event(json!({ "type": "consent", "what": "opt_in", "contact": { "id": "1" } }));
+    assert_eq!(
+        (plain.consent[0].purpose.as_str(), plain.consent[0].at),
+        ("email", now())
+    );
+}
+
+#[test]
+fn a_time_to_come_counts_as_now_and_is_told() {
+    let at = now() + SignedDuration::from_hours(5);
+    let event = event(json!({
+        "type": "consent", "what": "opt_in", "at": at.to_string(), "contact": { "email": "ada@example.org" },
+    }));
+    assert_eq!((event.at, event.consent[0].at), (now(), now()));
+    assert!(event.notes[0].contains("future"));
+    let seconds = read(&json!({
+        "type": "goal", "key": "g", "at": 1_777_000_000, "contact": { "email": "ada@example.org" },
+    }))
+    .unwrap();
+    assert_eq!(seconds.at.as_second(), 1_777_000_000);
+}
+
+#[test]
+fn a_visitor_is_apart_from_the_contact_of_the_same_id() {
+    let event = event(json!({ "type": "goal", "key": "g", "contact": { "id": "1", "visitor": "1" } }));
+    assert_ne!(event.identities[0], event.identities[1]);
+    assert!(!event.identities[0].is_visitor() && event.identities[1].is_visitor());
+}
+
+#[test]
+fn what_is_wrong_is_told_without_repeating_values() {
+    let who = json!({ "email": "ada@example.org" });
+    for (item, told) in [
+        (json!("text"), "not an object"),
+        (json!({ "contact": who }), "`type` must be one of email_open"),
+        (json!({ "type": "like", "contact": who }), "`type` must be one of"),
+        (json!({ "type": "goal", "key": "g" }), "`contact` is missing"),
+        (json!({ "type": "goal", "contact": who }), "`key` is missing"),
+        (
+            json!({ "type": "goal", "key": "  ", "contact": who }),
+            "`key` must not be blank",
+        ),
+        (
+            json!({ "type": "goal", "key": ["x"], "contact": who }),
+            "`key` must be text",
+        ),
+        (
+            json!({ "type": "goal", "key": "a\nb", "contact": who }),
+            "control characters",
+        ),
+        (
+            json!({ "type": "goal", "key": "g", "count": -1, "contact": who }),
+            "`count` must be a whole",
+        ),
+        (
+            json!({ "type": "goal", "key": "g", "count": 1.5, "contact": who }),
+            "`count` must be a whole",
+        ),
+        (
+            json!({ "type": "goal", "key": "g", "at": "yesterday", "contact": who }),
+            "`at` must be a time",
+        ),
+        (
+            json!({ "type": "goal", "key": "g", "at": "2026-05-01", "contact": who }),
+            "`at` must be a time",
+        ),
+        (
+            json!({ "type": "goal", "key": "g", "kye": 1, "contact": who }),
+            "`kye` is not a key here",
+        ),
+        (
+            json!({ "type": "goal", "key": "g", "bob@example.org": 1, "contact": who }),
+            "one of the keys is not",
+        ),
+        (
+            json!({ "type": "goal", "key": "g", "contact": {} }),
+            "names nobody",
+        ),
+        (
+            json!({ "type": "goal", "key": "g", "contact": [] }),
+            "`contact` must be an object",
+        ),
+        (
+            json!({ "type": "goal", "key": "g", "contact": { "mail": "a" } }),
+            "`contact.mail` is not a key",
+        ),
+        (
+            json!({ "type": "goal", "key": "g", "contact": { "email": "bob" } }),
+            "`contact.email` is not an address",
+        ),
+        (
+            json!({ "type": "score", "score": "high", "contact": who }),
+            "`score` must be a number",
+        ),
+        (
+            json!({ "type": "tag", "tag": "a", "change": "put", "contact": who }),
+            "`change` must be one of add",
+        ),
+        (
+            json!({ "type": "consent", "what": "yes", "contact": who }),
+            "`what` must be one of opt_in",
+        ),
+        (
+            json!({ "type": "consent", "what": "opt_in", "purpose": "E-Mail!", "contact": who }),
+            "`purpose` must be",
+        ),
+        (json!({ "type": "contact", "contact": who }), "says nothing"),
+        (
+            json!({ "type": "contact", "fields": { "tag:x": true }, "contact": who }),
+            "`fields` has a name that begins",
+        ),
+        (
+            json!({ "type": "contact", "fields": { "Email": "x" }, "contact": who }),
+            "belongs into `contact`",
+        ),
+        (
+            json!({ "type": "contact", "fields": [], "contact": who }),
+            "`fields` must be an object",
+        ),
+    ] {
+        let wrong = read(&item).expect_err(told);
+        assert!(wrong.contains(told), "{item}: {wrong}");
+        assert!(!wrong.contains("example.org"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_repeat_is_told_by_its_id_or_by_all_it_says() {
+    let item = json!({ "type": "goal", "key": "g", "contact": { "id": "1" } });
+    let turned = json!({ "contact": { "id": "1" }, "key": "g", "type": "goal" });
+    assert_eq!(dedup(&item), dedup(&turned));
+    assert!(!dedup(&item).1);
+    let mut dated = item.clone();
+    dated["at"] = json!("2026-05-01T10:00:00Z");
+    assert!(dedup(&dated).1);
+    assert_ne!(dedup(&dated).0, dedup(&item).0);
+    let (mut one, mut other) = (item.clone(), json!({ "type": "popup" }));
+    one["id"] = json!("e1");
+    other["id"] = json!("e1");
+    assert_eq!(dedup(&one), dedup(&other));
+    assert!(dedup(&one).1);
+}
+
+fn envelope(body: &[u8]) -> Envelope {
+    Envelope {
+        source: "site".into(),
+        dedup: [0; 16],
+        dedup_window_ms: None,
+        received_at: now(),
+        meta: Meta::default(),
+        body: body.to_vec().into(),
+    }
+}
+
+#[test]
+fn what_is_not_json_is_dead_and_not_repeated() {
+    for body in ["", "{", "ada@example.org", "[1, bob]"] {
+        let Decoded::Dead { code, reason } = decoder().decode(&envelope(body.as_bytes())) else {
+            panic!("{body}")
+        };
+        assert_eq!(code, DeadCode::Malformed);
+        assert!(reason.starts_with("not JSON"), "{reason}");
+        assert!(!reason.contains("ada") && !reason.contains("bob"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        decoder().decode(&envelope(&body));
+    }
+
+    #[test]
+    fn no_values_make_it_panic(sort in 0..keys::SORTS.len(), text in "\\PC{0,40}", number in any::<f64>()) {
+        let mut item = json!({ "type": keys::SORTS[sort].name, "contact": { "id": text, "email": text } });
+        for (nth, key) in COMMON.iter().chain(keys::SORTS[sort].keys).skip(1).enumerate() {
+            item[key.name] = if nth % 2 == 0 { json!(text) } else { json!(number) };
+            drop(read(&item));
+        }
+    }
+}
