@@ -334,7 +334,7 @@ fn seconds(key: &str, value: f64) -> Result<Duration, ConfigError> {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommonSource {
-    /// `proca` (a queue on RabbitMQ) or `listener` (HTTP).
+    /// `proca` (a queue on RabbitMQ), `listener` (what others post) or `events` (what they tell our API).
     pub kind: String,
     /// What comes from here belongs to this workspace.
     #[serde(default = "default_workspace")]

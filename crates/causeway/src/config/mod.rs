@@ -488,6 +488,7 @@ fn plain_secrets(section: &str, table: &toml::Table, warnings: &mut Vec<String>)
     for (key, value) in table {
         let secret = [
             "token",
+            "tokens",
             "secret",
             "secrets",
             "password",

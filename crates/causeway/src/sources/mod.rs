@@ -19,7 +19,10 @@ use causeway_core::{
 use crate::{
     clock::SystemClock,
     config::{Config, SourceConfig, one_of},
-    web::ingest::{self, Listener},
+    web::{
+        events::{self, Sender},
+        ingest::{self, Listener},
+    },
 };
 
 /// What `kind = "…"` can be, for the schema and the documentation.
@@ -32,6 +35,7 @@ pub struct Kind {
 }
 
 const LISTENER: &str = "listener";
+const EVENTS: &str = "events";
 
 /// All kinds, sorted by name.
 pub fn kinds() -> Vec<Kind> {
@@ -41,13 +45,19 @@ pub fn kinds() -> Vec<Kind> {
         schema: || schemars::schema_for!(ingest::Config),
         sample: ingest::SAMPLE,
     };
+    let events = Kind {
+        name: EVENTS,
+        summary: events::SUMMARY,
+        schema: || schemars::schema_for!(events::Config),
+        sample: events::SAMPLE,
+    };
     let fetched = fetched::KINDS.iter().map(|kind| Kind {
         name: kind.name,
         summary: kind.summary,
         schema: kind.schema,
         sample: kind.sample,
     });
-    std::iter::once(listener).chain(fetched).collect()
+    [events, listener].into_iter().chain(fetched).collect()
 }
 
 /// Checks a source's own keys, without I/O, and tells what the rules need of it.
@@ -55,6 +65,7 @@ pub fn rule(name: &str, kind: &str, workspace: &str, own: &toml::Table) -> Resul
     let Ours { namespace, own_orgs } = match fetched::kind(kind) {
         Some(kind) => (kind.parse)(own)?,
         None if kind == LISTENER => ingest::Config::parse(own)?.ours(name),
+        None if kind == EVENTS => events::Config::parse(own)?.ours(name),
         None => {
             let names: Vec<&str> = kinds().iter().map(|kind| kind.name).collect();
             let error = ConfigError::new("kind", format!("there is no source of kind {kind:?}"));
@@ -92,6 +103,7 @@ fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> Result<Arc<dy
     };
     match fetched::kind(&source.kind) {
         Some(kind) => (kind.decoder)(&context, &source.table),
+        None if source.kind == EVENTS => Ok(events::Config::parse(&source.table)?.decoder(&context)),
         None => ingest::Config::parse(&source.table)?.decoder(&context),
     }
 }
@@ -141,6 +153,21 @@ fn listener(config: &Config, name: &Name, source: &SourceConfig) -> Result<Liste
     Listener::new(Name::clone(name), &door, &config.dir)
 }
 
+/// The sources that tell events to our API.
+pub fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
+    let telling = config.sources.iter().filter(|(_, source)| source.kind == EVENTS);
+    telling
+        .map(|(name, source)| {
+            sender(config, name, source).map_err(|error| config.error_in("source", name, error).into())
+        })
+        .collect()
+}
+
+fn sender(config: &Config, name: &Name, source: &SourceConfig) -> Result<Sender, ConfigError> {
+    let keys = events::Config::parse(&source.table)?;
+    Sender::new(Name::clone(name), &keys, &config.dir)
+}
+
 /// Sets one source up as a start would: reads its secrets and keystores. Gives the source to ask further if we fetch from it.
 pub fn prove(
     config: &Config,
@@ -151,6 +178,9 @@ pub fn prove(
     decoder(config, name, source)?;
     if source.kind == LISTENER {
         listener(config, name, source)?;
+    }
+    if source.kind == EVENTS {
+        sender(config, name, source)?;
     }
     fetcher(config, name, source, clock)
 }

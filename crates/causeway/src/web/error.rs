@@ -19,6 +19,10 @@ pub enum Refusal {
         reason: &'static str,
         basic: bool,
     },
+    /// No `Authorization: Bearer`, or a token that no source has. The word is for us.
+    Token {
+        reason: &'static str,
+    },
     Method,
     /// Nothing in the query and nothing in the body.
     NoData,
@@ -49,7 +53,7 @@ impl Refusal {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Address => StatusCode::FORBIDDEN,
-            Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized { .. } | Self::Token { .. } => StatusCode::UNAUTHORIZED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoData | Self::Broken => StatusCode::BAD_REQUEST,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
@@ -65,7 +69,7 @@ impl Refusal {
         match self {
             Self::NotFound => "not_found",
             Self::Address => "address",
-            Self::Unauthorized { reason, .. } => reason,
+            Self::Unauthorized { reason, .. } | Self::Token { reason } => reason,
             Self::Method => "method",
             Self::NoData => "no_data",
             Self::Broken => "broken_body",
@@ -82,12 +86,14 @@ impl Refusal {
             Self::NotFound => "not found",
             Self::Address => "this address may not send here",
             Self::Unauthorized { .. } => "unauthorized",
+            Self::Token { .. } => "send a valid token: Authorization: Bearer TOKEN",
             Self::Method => "use GET or POST",
             Self::NoData => "no data",
             Self::Broken => "the body did not arrive whole",
             Self::Slow => "the body did not arrive in time",
             Self::TooLarge("pairs") => "too many fields",
             Self::TooLarge("depth") => "nested too deep",
+            Self::TooLarge("items") => "too many events in one request",
             Self::TooLarge(_) => "too large",
             Self::Unsupported => "send a form, multipart, JSON or text, not compressed",
             Self::Busy { .. } => "too many requests at once",
@@ -107,6 +113,12 @@ impl IntoResponse for Refusal {
                 headers.insert(
                     header::WWW_AUTHENTICATE,
                     HeaderValue::from_static(r#"Basic realm="causeway""#),
+                );
+            }
+            Self::Token { .. } => {
+                headers.insert(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static(r#"Bearer realm="causeway""#),
                 );
             }
             Self::Method => {

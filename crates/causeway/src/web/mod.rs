@@ -3,6 +3,7 @@
 //! whatever other pages are merged in, on the sockets it is given.
 pub mod console;
 pub mod error;
+pub mod events;
 pub mod health;
 pub mod ingest;
 mod secrets;

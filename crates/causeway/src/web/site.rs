@@ -13,6 +13,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use super::{
     Limits,
     console::{self, Connector, ConsoleConfig, ConsoleState},
+    events::Events,
     health::{Health, Reason},
     ingest::{Ingest, IngestMetrics, STORE_WAIT},
     serve,
@@ -45,6 +46,13 @@ pub fn start(parts: &mut JoinSet<()>, site: Parts) -> anyhow::Result<()> {
     let ingest = Ingest::new(
         listeners,
         Arc::clone(&site.accept),
+        Arc::clone(&clock),
+        Arc::clone(&metrics),
+        STORE_WAIT,
+    )?;
+    let events = Events::new(
+        sources::senders(&site.config)?,
+        Arc::clone(&site.accept),
         clock,
         Arc::clone(&metrics),
         STORE_WAIT,
@@ -52,7 +60,10 @@ pub fn start(parts: &mut JoinSet<()>, site: Parts) -> anyhow::Result<()> {
     let pages = health(&site.engine, &site.sources)
         .routes()
         .merge(console(&site)?);
-    let sites = vec![(site.public, ingest.routes()), (site.private, pages)];
+    let sites = vec![
+        (site.public, ingest.routes().merge(events.routes())),
+        (site.private, pages),
+    ];
     parts.spawn(serve(sites, Limits::default(), metrics, site.stop));
     Ok(())
 }

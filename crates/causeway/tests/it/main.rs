@@ -15,6 +15,7 @@ mod console;
 mod crash;
 mod direction;
 mod docs;
+mod events;
 mod failing_store;
 mod fault;
 mod flow;

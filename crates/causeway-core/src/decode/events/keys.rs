@@ -240,13 +240,13 @@ pub(super) fn check<'a>(
             }
             None | Some(Value::Null) => {}
             Some(value) => {
-                check_value(value, key.shape).map_err(|wrong| format!("`{place}{}` {wrong}", key.name))?
+                check_value(value, key.shape).map_err(|wrong| format!("`{place}{}` {wrong}", key.name))?;
             }
         }
     }
     let unknown = object.keys().find(|name| {
-        let is_known = keys.clone().any(|key| key.name == name.as_str());
-        !is_known && !(place.is_empty() && name.as_str() == "type")
+        let is_type = place.is_empty() && name.as_str() == "type";
+        !is_type && keys.clone().all(|key| key.name != name.as_str())
     });
     match unknown {
         None => Ok(()),

@@ -20,12 +20,12 @@ const DRAIN_BYTES: usize = 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// The length that the caller announced, if any.
-pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
+pub(in crate::web) fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Reads all of the body. One chunk, the usual case, is not copied.
-pub(super) async fn read(
+pub(in crate::web) async fn read(
     body: &mut Body,
     announced: Option<u64>,
     max_bytes: usize,
@@ -81,7 +81,7 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Refusal> {
 }
 
 /// Reads and forgets what is left of a refused body, a little of it.
-pub(super) async fn drain(body: &mut Body, headers: &HeaderMap) {
+pub(in crate::web) async fn drain(body: &mut Body, headers: &HeaderMap) {
     // Who asks before sending is told now, and does not send.
     if headers.contains_key(header::EXPECT) {
         return;

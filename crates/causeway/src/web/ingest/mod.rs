@@ -5,7 +5,7 @@
 //! authenticated and is not over a limit is stored even when it makes no sense: it becomes a dead row that
 //! a person can see and replay, where a 400 would be the last that anybody hears of it.
 
-mod body;
+pub(super) mod body;
 mod config;
 mod dedup;
 mod listener;

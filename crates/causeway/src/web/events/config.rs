@@ -1,0 +1,161 @@
+//! The keys of a source with `kind = "events"`.
+
+use std::{path::Path, sync::Arc};
+
+use causeway_connect::{
+    config::{ConfigError, Context, read},
+    source::Ours,
+};
+use causeway_core::{decode::events::EventsDecoder, event::Decode, id::Name};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use crate::web::secrets::{Fingerprint, Secrets, fingerprint};
+
+/// A complete `[source.NAME]` table, each key with unit and default in a comment.
+pub const SAMPLE: &str = include_str!("../../../../../samples/sources/events.toml");
+/// One line for lists of kinds.
+pub const SUMMARY: &str = "takes visits, opens, clicks, tags, scores and consent from POST /v1/events";
+
+/// Fewer could be guessed.
+const MIN_TOKEN_CHARS: usize = 22;
+
+/// An events source's own keys: all but those that every source has (`kind`, `workspace`).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Senders show one of them: `Authorization: Bearer TOKEN`. One or several that are valid at once; at least 22
+    /// characters each, of letters, digits and `-._~`. No other source has the same.
+    pub tokens: Secrets,
+    /// Where the sender's ids of contacts and visitors are unique. Default: the source's name.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// The Proca instance that `contactRef` is from.
+    #[serde(default = "proca")]
+    pub proca: String,
+    /// How long, in seconds, an event without an id and a time counts as a repeat when it comes again.
+    #[serde(default = "one_minute")]
+    pub dedup_window_s: u32,
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+fn proca() -> String {
+    "proca".to_owned()
+}
+
+fn one_minute() -> u32 {
+    60
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The most events in one request.
+    pub items: u32,
+    /// The longest body, in units of 1024 bytes.
+    pub body_kb: u32,
+    /// The most requests of this source at once.
+    pub concurrency: u32,
+    /// How long a body may take to arrive, in seconds.
+    pub body_timeout_s: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            items: 1_000,
+            body_kb: 1_024,
+            concurrency: 256,
+            body_timeout_s: 30,
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks the keys, without any I/O.
+    pub fn parse(table: &toml::Table) -> Result<Self, ConfigError> {
+        let config: Self = read(table)?;
+        let limits = config.limits;
+        for (key, value, most) in [
+            ("items", limits.items, 10_000),
+            ("body_kb", limits.body_kb, 64 * 1_024),
+            ("concurrency", limits.concurrency, 100_000),
+            ("body_timeout_s", limits.body_timeout_s, 3_600),
+        ] {
+            if !(1..=most).contains(&value) {
+                return Err(ConfigError::new(
+                    &format!("limits.{key}"),
+                    format!("must be 1 to {most}"),
+                ));
+            }
+        }
+        Ok(config)
+    }
+
+    /// What the rules ask about the source called `name`.
+    pub fn ours(&self, name: &str) -> Ours {
+        Ours {
+            namespace: self.namespace.as_deref().unwrap_or(name).into(),
+            own_orgs: std::collections::BTreeSet::default(),
+        }
+    }
+
+    /// Makes what reads the envelopes of the source called `context.name`.
+    pub fn decoder(&self, context: &Context) -> Arc<dyn Decode> {
+        Arc::new(self.reading(&context.name))
+    }
+
+    fn reading(&self, name: &str) -> EventsDecoder {
+        EventsDecoder {
+            namespace: self.ours(name).namespace,
+            proca: self.proca.as_str().into(),
+        }
+    }
+}
+
+/// A configured source of kind `events`, ready to check requests.
+pub struct Sender {
+    pub(super) name: Name,
+    pub(super) tokens: Vec<Fingerprint>,
+    pub(super) decoder: EventsDecoder,
+    pub(super) limits: Limits,
+    pub(super) dedup_window_ms: i64,
+    pub(super) slots: Semaphore,
+}
+
+impl Sender {
+    /// Reads the secrets; relative paths of secret files start at `dir`.
+    pub fn new(name: Name, config: &Config, dir: &Path) -> Result<Self, ConfigError> {
+        let tokens = config.tokens.resolve("tokens", dir)?;
+        for token in &tokens {
+            let token = token.reveal();
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+            if !token.bytes().all(is_plain) {
+                return Err(ConfigError::new(
+                    "tokens",
+                    "a token has other characters than letters, digits and -._~",
+                ));
+            }
+            if token.len() < MIN_TOKEN_CHARS {
+                return Err(ConfigError::new(
+                    "tokens",
+                    format!("a token has fewer than {MIN_TOKEN_CHARS} characters, so it could be guessed"),
+                )
+                .hint("make one with: head -c 24 /dev/urandom | base64 | tr +/ -_"));
+            }
+        }
+        Ok(Self {
+            tokens: tokens
+                .iter()
+                .map(|token| fingerprint(token.reveal().as_bytes()))
+                .collect(),
+            decoder: config.reading(&name),
+            limits: config.limits,
+            dedup_window_ms: i64::from(config.dedup_window_s) * 1_000,
+            slots: Semaphore::new(config.limits.concurrency as usize),
+            name,
+        })
+    }
+}

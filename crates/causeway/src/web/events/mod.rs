@@ -1,0 +1,321 @@
+//! `POST /v1/events`: what somebody did with a mail or a page, a tag, a score, a consent, told by the sender's own program.
+//!
+//! Each item becomes an envelope of its own. All of a request are committed together, and only then it is answered: for
+//! each item, in its order, with the number of its record. An item that cannot be understood is stored, too (as dead, by the
+//! same decoder), and its sender is told what is wrong with it.
+
+mod config;
+mod openapi;
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::{any, get},
+};
+use bytes::Bytes;
+use causeway_connect::config::ConfigError;
+use causeway_core::{
+    clock::{Clock, Timestamp},
+    decode::events,
+    envelope::{Envelope, Meta},
+    source::Accept,
+    store::{Accepted, StoreError},
+};
+use serde::Serialize;
+use serde_json::Value;
+use tracing::{debug, error, warn};
+
+pub use self::{
+    config::{Config, Limits, SAMPLE, SUMMARY, Sender},
+    openapi::document,
+};
+use super::{
+    error::{Refusal, json},
+    ingest::{IngestMetrics, body},
+    secrets::{Fingerprint, fingerprint},
+};
+
+type ByToken = HashMap<Fingerprint, Arc<Sender>>;
+
+/// All sources of kind `events`.
+pub struct Events {
+    // By the token's digest: how long looking up takes says nothing about a token.
+    senders: ArcSwap<ByToken>,
+    accept: Arc<dyn Accept>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<dyn IngestMetrics>,
+    store_wait: Duration,
+}
+
+impl Events {
+    pub fn new(
+        senders: Vec<Sender>,
+        accept: Arc<dyn Accept>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<dyn IngestMetrics>,
+        store_wait: Duration,
+    ) -> Result<Arc<Self>, ConfigError> {
+        Ok(Arc::new(Self {
+            senders: ArcSwap::from_pointee(by_token(senders)?),
+            accept,
+            clock,
+            metrics,
+            store_wait,
+        }))
+    }
+
+    pub fn routes(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/v1/events", any(answer))
+            .with_state(Arc::clone(self))
+            .route("/v1/openapi.json", get(describe))
+    }
+}
+
+fn by_token(senders: Vec<Sender>) -> Result<ByToken, ConfigError> {
+    let mut all = ByToken::new();
+    for sender in senders {
+        let sender = Arc::new(sender);
+        for token in &sender.tokens {
+            if let Some(other) = all.insert(*token, Arc::clone(&sender))
+                && other.name != sender.name
+            {
+                return Err(ConfigError::new(
+                    "tokens",
+                    format!("{} and {} have the same token", other.name, sender.name),
+                ));
+            }
+        }
+    }
+    Ok(all)
+}
+
+async fn describe() -> Response {
+    json(StatusCode::OK, document().to_string())
+}
+
+/// What is answered for one item.
+#[derive(Debug, Serialize)]
+struct Told {
+    status: &'static str,
+    /// The number of the record; of the first one for a duplicate.
+    reference: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    /// `ok`, `partial` (some items have errors) or `error` (all have).
+    status: &'static str,
+    accepted: usize,
+    duplicates: usize,
+    errors: usize,
+    events: Vec<Told>,
+}
+
+async fn answer(State(events): State<Arc<Events>>, request: Request) -> Response {
+    let started = Instant::now();
+    let (parts, mut body) = request.into_parts();
+    let sender = sender(&events, &parts.headers);
+    let name = sender.as_ref().map_or("-", |sender| &sender.name);
+    let ended = match &sender {
+        Ok(sender) => take(&events, sender, &parts, &mut body).await,
+        Err(refusal) => Err(*refusal),
+    };
+    let (reason, response) = match ended {
+        Ok(answer) => {
+            let status = if answer.status == "error" {
+                StatusCode::BAD_REQUEST
+            } else {
+                StatusCode::OK
+            };
+            let text = serde_json::to_string(&answer).unwrap_or_default();
+            (answer.status, json(status, text))
+        }
+        Err(refusal) => {
+            warn!(source = name, reason = refusal.reason(), "Events were refused.");
+            if !matches!(refusal, Refusal::Slow | Refusal::Broken) {
+                body::drain(&mut body, &parts.headers).await;
+            }
+            let mut response = refusal.into_response();
+            if refusal == Refusal::Method {
+                response
+                    .headers_mut()
+                    .insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+            }
+            (refusal.reason(), response)
+        }
+    };
+    events
+        .metrics
+        .answered(name, response.status().as_u16(), reason, started.elapsed());
+    response
+}
+
+fn sender(events: &Events, headers: &HeaderMap) -> Result<Arc<Sender>, Refusal> {
+    let shown = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or(Refusal::Token {
+            reason: "token_missing",
+        })?;
+    events
+        .senders
+        .load()
+        .get(&fingerprint(shown.as_bytes()))
+        .cloned()
+        .ok_or(Refusal::Token {
+            reason: "token_wrong",
+        })
+}
+
+async fn take(events: &Events, sender: &Sender, parts: &Parts, body: &mut Body) -> Result<Answer, Refusal> {
+    if parts.method != Method::POST {
+        return Err(Refusal::Method);
+    }
+    let is_packed = parts
+        .headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding != "identity");
+    if is_packed {
+        return Err(Refusal::Unsupported);
+    }
+    let max_bytes = sender.limits.body_kb as usize * 1_024;
+    let announced = body::announced(&parts.headers);
+    if announced.is_some_and(|length| length > max_bytes as u64) {
+        return Err(Refusal::TooLarge("body"));
+    }
+    let _slot = sender.slots.try_acquire().map_err(|_| Refusal::Busy {
+        status: StatusCode::TOO_MANY_REQUESTS,
+    })?;
+    let within = Duration::from_secs(sender.limits.body_timeout_s.into());
+    let body = body::read(body, announced, max_bytes, within).await?;
+    let now = events.clock.now();
+    let items = items(sender, &body, now)?;
+    let (envelopes, wrong): (Vec<Envelope>, Vec<Option<String>>) = items.into_iter().unzip();
+    let accepted = store(events, envelopes).await?;
+    Ok(tell(accepted, wrong))
+}
+
+/// An envelope for each item, with what is wrong with it.
+fn items(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope, Option<String>)>, Refusal> {
+    if body.trim_ascii().is_empty() {
+        return Err(Refusal::NoData);
+    }
+    let parsed: Value = match serde_json::from_slice(body) {
+        Ok(parsed) => parsed,
+        // Kept as a whole: perhaps a person can tell what was meant.
+        Err(error) => {
+            let wrong = Some(events::not_json(&error));
+            let dedup = events::dedup_of_bytes(body);
+            return Ok(vec![(envelope(sender, body.clone(), dedup, None, now), wrong)]);
+        }
+    };
+    let items = match parsed {
+        Value::Array(items) if items.is_empty() => return Err(Refusal::NoData),
+        Value::Array(items) => items,
+        one => vec![one],
+    };
+    if items.len() > sender.limits.items as usize {
+        return Err(Refusal::TooLarge("items"));
+    }
+    Ok(items.iter().map(|item| envelope_of(sender, item, now)).collect())
+}
+
+fn envelope_of(sender: &Sender, item: &Value, now: Timestamp) -> (Envelope, Option<String>) {
+    let text = Bytes::from(item.to_string());
+    let wrong = sender.decoder.item(item, now).err();
+    let (dedup, is_for_ever) = match &wrong {
+        None => events::dedup(item),
+        // By its bytes and not by its id: the corrected one comes with the same.
+        Some(_) => (events::dedup_of_bytes(&text), true),
+    };
+    let window = (!is_for_ever).then_some(sender.dedup_window_ms);
+    (envelope(sender, text, dedup, window, now), wrong)
+}
+
+fn envelope(sender: &Sender, body: Bytes, dedup: [u8; 16], window: Option<i64>, now: Timestamp) -> Envelope {
+    Envelope {
+        source: Arc::clone(&sender.name),
+        dedup,
+        dedup_window_ms: window,
+        received_at: now,
+        meta: Meta {
+            content_type: Some("application/json".to_owned()),
+            method: Some("POST".to_owned()),
+            ..Meta::default()
+        },
+        body,
+    }
+}
+
+fn tell(accepted: Vec<Accepted>, wrong: Vec<Option<String>>) -> Answer {
+    let told: Vec<Told> = accepted
+        .into_iter()
+        .zip(wrong)
+        .map(|(accepted, error)| Told {
+            status: match (&error, accepted.duplicate) {
+                (Some(_), _) => "error",
+                (None, true) => "duplicate",
+                (None, false) => "accepted",
+            },
+            reference: accepted.id.to_string(),
+            error,
+        })
+        .collect();
+    let count = |status: &str| told.iter().filter(|one| one.status == status).count();
+    let (accepted, duplicates, errors) = (count("accepted"), count("duplicate"), count("error"));
+    Answer {
+        status: match errors {
+            0 => "ok",
+            errors if errors == told.len() => "error",
+            _ => "partial",
+        },
+        accepted,
+        duplicates,
+        errors,
+        events: told,
+    }
+}
+
+/// Returns when all are on disk. Who is told to come again may have been stored all the same: what comes then are duplicates.
+async fn store(events: &Events, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, Refusal> {
+    let count = envelopes.len();
+    let accepting = events.accept.accept(envelopes);
+    match tokio::time::timeout(events.store_wait, accepting).await {
+        Ok(Ok(accepted)) if accepted.len() == count => {
+            debug!(events = count, "Events were stored.");
+            Ok(accepted)
+        }
+        Ok(Ok(_)) => {
+            error!("The store answered for another number of events than it was given.");
+            Err(Refusal::Unavailable)
+        }
+        Ok(Err(error @ StoreError::Unavailable(_))) => {
+            warn!(%error, "Events could not be stored now.");
+            Err(Refusal::Unavailable)
+        }
+        Ok(Err(error @ StoreError::Failed(_))) => {
+            error!(%error, "Events could not be stored.");
+            Err(Refusal::Unavailable)
+        }
+        Err(_) => {
+            warn!("Events waited too long for the store.");
+            Err(Refusal::Unavailable)
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The description of the API, made from the tables that the decoder checks by.
+
+use causeway_core::decode::events::keys::{COMMON, CONTACT, Key, MOST_FIELDS, SORTS, Shape, Sort};
+use serde_json::{Map, Value, json};
+
+/// OpenAPI 3.1.
+pub fn document() -> Value {
+    let mut schemas: Map<String, Value> = SORTS
+        .iter()
+        .map(|sort| (sort.name.to_owned(), item(sort)))
+        .collect();
+    schemas.insert("person".to_owned(), contact());
+    schemas.insert("event".to_owned(), any_item());
+    schemas.insert("answer".to_owned(), answer());
+    schemas.insert("refusal".to_owned(), refusal());
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Causeway events",
+            "version": "1",
+            "description": "Tells the hub what people did with mails and pages, and what they agreed to.",
+            "license": { "name": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "token": [] }],
+        "paths": { "/v1/events": { "post": post() } },
+        "components": {
+            "securitySchemes": { "token": {
+                "type": "http", "scheme": "bearer",
+                "description": "One of the `tokens` of a source with `kind = \"events\"`.",
+            } },
+            "schemas": schemas,
+        },
+    })
+}
+
+fn post() -> Value {
+    let examples: Map<String, Value> = SORTS
+        .iter()
+        .map(|sort| {
+            (
+                sort.name.to_owned(),
+                json!({ "summary": sort.about, "value": example(sort) }),
+            )
+        })
+        .chain([(
+            "several".to_owned(),
+            json!({ "summary": "Several at once.", "value": SORTS.iter().map(example).collect::<Vec<_>>() }),
+        )])
+        .collect();
+    let said = |about: &str, schema: &str| {
+        json!({
+            "description": about,
+            "content": { "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } },
+        })
+    };
+    json!({
+        "operationId": "sendEvents",
+        "summary": "Sends one event or a list of events.",
+        "description": "Answered when all are on disk. An event that cannot be understood does not keep the others out.",
+        "requestBody": {
+            "required": true,
+            "content": { "application/json": {
+                "schema": { "oneOf": [
+                    { "$ref": "#/components/schemas/event" },
+                    {
+                        "type": "array", "minItems": 1,
+                        "description": "At most `limits.items` of the source, 1000 by default.",
+                        "items": { "$ref": "#/components/schemas/event" },
+                    },
+                ] },
+                "examples": examples,
+            } },
+        },
+        "responses": {
+            "200": said("Stored. With `partial`, some events have errors.", "answer"),
+            "400": said("No event could be understood (an answer), or there was none (a refusal).", "answer"),
+            "401": said("No token, or one that is not valid.", "refusal"),
+            "405": said("Another method than POST.", "refusal"),
+            "408": said("The body did not arrive in time.", "refusal"),
+            "413": said("Too many events, or too large.", "refusal"),
+            "415": said("A compressed body.", "refusal"),
+            "429": said("Too many requests at once: again after `Retry-After` seconds.", "refusal"),
+            "503": said("Not stored: again after `Retry-After` seconds.", "refusal"),
+        },
+    })
+}
+
+fn item(sort: &Sort) -> Value {
+    let mut properties = Map::new();
+    properties.insert("type".to_owned(), json!({ "const": sort.name }));
+    let mut required = vec!["type"];
+    for key in sort.keys.iter().chain(COMMON) {
+        properties.insert(key.name.to_owned(), property(key));
+        if key.required {
+            required.push(key.name);
+        }
+    }
+    json!({
+        "type": "object",
+        "description": sort.about,
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+fn any_item() -> Value {
+    let of = |name: &str| format!("#/components/schemas/{name}");
+    let mapping: Map<String, Value> = SORTS
+        .iter()
+        .map(|sort| (sort.name.to_owned(), of(sort.name).into()))
+        .collect();
+    json!({
+        "oneOf": SORTS.iter().map(|sort| json!({ "$ref": of(sort.name) })).collect::<Vec<_>>(),
+        "discriminator": { "propertyName": "type", "mapping": mapping },
+    })
+}
+
+fn contact() -> Value {
+    let properties: Map<String, Value> = CONTACT
+        .iter()
+        .map(|key| (key.name.to_owned(), property(key)))
+        .collect();
+    json!({
+        "type": "object",
+        "description": "Who it is about: one of these names at least. Names in one event are names of one person.",
+        "properties": properties,
+        "minProperties": 1,
+        "additionalProperties": false,
+    })
+}
+
+fn property(key: &Key) -> Value {
+    let mut schema = match key.shape {
+        Shape::Text(most) => json!({ "type": ["string", "integer"], "minLength": 1, "maxLength": most }),
+        Shape::Whole => json!({ "type": "integer", "minimum": 0 }),
+        Shape::Number => json!({ "type": "number" }),
+        Shape::Time => json!({ "type": ["string", "integer"], "format": "date-time" }),
+        Shape::Words(words) => json!({ "enum": words }),
+        Shape::Fields => json!({ "type": "object", "maxProperties": MOST_FIELDS }),
+        Shape::Contact => return json!({ "$ref": "#/components/schemas/person" }),
+    };
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("description".to_owned(), key.about.into());
+        if let (Shape::Text(_), "email") = (key.shape, key.name) {
+            schema.insert("type".to_owned(), "string".into());
+        }
+    }
+    schema
+}
+
+fn answer() -> Value {
+    let count = |about: &str| json!({ "type": "integer", "minimum": 0, "description": about });
+    json!({
+        "type": "object",
+        "properties": {
+            "status": {
+                "enum": ["ok", "partial", "error"],
+                "description": "`partial`: some events have errors. `error`: all have.",
+            },
+            "accepted": count("Events that are new."),
+            "duplicates": count("Repeats of events that came before: nothing was done."),
+            "errors": count("Events that could not be understood."),
+            "events": {
+                "type": "array",
+                "description": "One for each event, in the order of the request.",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "status": { "enum": ["accepted", "duplicate", "error"] },
+                        "reference": { "type": "string", "description": "The number of the record, for `causeway trace`; of the first one for a duplicate." },
+                        "error": { "type": "string", "description": "What is wrong with it. It is kept as dead; send it corrected." },
+                    },
+                    "required": ["status", "reference"],
+                    "additionalProperties": false,
+                },
+            },
+        },
+        "required": ["status", "accepted", "duplicates", "errors", "events"],
+        "additionalProperties": false,
+    })
+}
+
+fn refusal() -> Value {
+    json!({
+        "type": "object",
+        "properties": { "status": { "const": "error" }, "error": { "type": "string" } },
+        "required": ["status", "error"],
+    })
+}
+
+/// An item of this sort with every key.
+fn example(sort: &Sort) -> Value {
+    let mut item = Map::new();
+    item.insert("type".to_owned(), sort.name.into());
+    item.insert("id".to_owned(), format!("{}-1", sort.name).into());
+    item.insert("at".to_owned(), "2026-05-01T10:00:00+02:00".into());
+    item.insert("contact".to_owned(), json!({ "email": "ada@example.org" }));
+    for key in sort.keys {
+        item.insert(key.name.to_owned(), value(sort, key));
+    }
+    if sort.name == "contact" {
+        item.insert(
+            "fields".to_owned(),
+            json!({ "firstName": "Ada", "favourite colour": "green" }),
+        );
+        item.insert(
+            "contact".to_owned(),
+            json!({
+                "email": "ada@example.org", "id": "4711", "contactRef": "q7Jb0kAcw4sVdO", "visitor": "b-81f2",
+            }),
+        );
+    }
+    Value::Object(item)
+}
+
+fn value(sort: &Sort, key: &Key) -> Value {
+    match (sort.name, key.name) {
+        ("page_visit" | "link_click", "key") => "https://example.org/whales".into(),
+        ("email_open", "key") => "mail-88".into(),
+        (_, "key") => "whales-1".into(),
+        ("custom", "name") => "quiz finished".into(),
+        (_, "name") => "Save the whales".into(),
+        (_, "count") => 1.into(),
+        (_, "score") => 42.into(),
+        (_, "status") => "warm".into(),
+        (_, "tag") => "ocean".into(),
+        (_, "list") => "Newsletter".into(),
+        (_, "purpose") => "email".into(),
+        (_, "basis") => "stall in Bern, signed on paper".into(),
+        _ => match key.shape {
+            Shape::Words(words) => words.first().copied().unwrap_or_default().into(),
+            _ => "example".into(),
+        },
+    }
+}
