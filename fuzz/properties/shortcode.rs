@@ -63,6 +63,7 @@ fn record(value: &str) -> Record {
         campaign: None,
         page: None,
         standing: BTreeMap::new(),
+        change: causeway_core::consent::Change::None,
         lead: causeway_core::automation::Lead::default(),
         engagements: Vec::new(),
         settings: serde_json::Map::new(),

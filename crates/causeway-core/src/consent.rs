@@ -4,10 +4,14 @@
 //! time: a set of maxima, and so independent of the order of arrival. [`Consent::standing`] reads it.
 //! Who says no is believed at equal times.
 
+mod change;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use change::{CHANGES, Change};
 
 use crate::contact::millis;
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     automation::Lead,
-    consent::Standing,
+    consent::{Change, Standing},
     contact::{Contact, Identity, is_internal},
     delivery::Kind,
     event::{Action, Campaign, Engagement, Organisation, Page},
@@ -32,6 +32,8 @@ pub struct Record {
     pub page: Option<Page>,
     /// Purpose → standing.
     pub standing: BTreeMap<String, Standing>,
+    /// What the destination is to do about consent, in a word that it knows.
+    pub change: Change,
     /// What the contact did with mails and pages, oldest first; only where the destination asks for it
     /// ([`crate::rules::DestinationRule::history`]), else empty.
     pub engagements: Vec<Engagement>,
@@ -62,6 +64,7 @@ impl Record {
     pub fn to_json(&self) -> Value {
         json!({
             "type": self.kind.as_str(),
+            "change": self.change.as_str(),
             "event": self.event,
             "at": self.event_at.to_string(),
             "workspace": &*self.workspace,

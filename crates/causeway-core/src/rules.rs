@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     automation::{Automation, Scoring},
-    consent::{EMAIL, Policy},
+    consent::{CHANGES, Change, EMAIL, Policy, Standing},
     delivery::Kind,
     event::{Campaign, Event},
     id::Name,
@@ -90,6 +90,8 @@ pub struct DestinationRule {
     /// Of several waiting deliveries of one contact only the newest is sent: for destinations that keep contacts, not actions.
     pub coalesce: bool,
     pub filter: Filter,
+    /// What can be told over there about consent.
+    pub expresses: Vec<Change>,
     /// Its records carry the contact's engagements.
     pub history: bool,
     pub settings: Settings,
@@ -148,6 +150,7 @@ impl DestinationRule {
             escape_after: 5,
             coalesce: false,
             filter: Filter::default(),
+            expresses: CHANGES.to_vec(),
             history: false,
             settings: Settings::default(),
             takes_all: true,
@@ -244,7 +247,7 @@ pub enum Gate {
 }
 
 impl DestinationRule {
-    pub fn gate(&self, kind: Kind, standing: crate::consent::Standing, gave_data: bool) -> Gate {
+    pub fn gate(&self, kind: Kind, standing: Standing, gave_data: bool) -> Gate {
         let allowed = self.policy.allows(standing, gave_data);
         match kind {
             Kind::Record | Kind::Contact if allowed => Gate::Send,
@@ -258,7 +261,40 @@ impl DestinationRule {
             Kind::Withdrawal if allowed => Gate::Skip {
                 reason: "consent was given again, and a later delivery says so".to_owned(),
             },
-            Kind::Withdrawal => Gate::Send,
+            Kind::Withdrawal => self.gate_of_no(Change::of(kind, standing)),
+        }
+    }
+
+    fn gate_of_no(&self, change: Change) -> Gate {
+        if change.within(&self.expresses).is_some() {
+            return Gate::Send;
+        }
+        let known: Vec<&str> = self.expresses.iter().map(|change| change.as_str()).collect();
+        let known = if known.is_empty() {
+            "nothing"
+        } else {
+            &known.join(", ")
+        };
+        Gate::Skip {
+            reason: format!(
+                "consent: {} cannot be told there, only {known}; do it by hand",
+                change.as_str()
+            ),
+        }
+    }
+
+    /// What a delivery tells the destination to do about consent, in a word that it knows.
+    pub fn change(&self, kind: Kind, standing: Standing) -> Change {
+        Change::of(kind, standing)
+            .within(&self.expresses)
+            .unwrap_or_default()
+    }
+
+    /// Whether the destination can be told that somebody asked to be forgotten, and as what.
+    pub fn removal(&self) -> Result<Change, Gate> {
+        match self.gate_of_no(Change::Remove) {
+            Gate::Send => Ok(Change::Remove.within(&self.expresses).unwrap_or_default()),
+            skip @ Gate::Skip { .. } => Err(skip),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, future::Future, pin::pin, task::Poll, time::Dur
 
 use causeway_core::{
     clock::Timestamp,
-    consent::Standing,
+    consent::{Change, Standing},
     contact::{Contact, Field, Identity},
     delivery::{Delivery, Kind},
     destination::{Destination, Ending, Outcome},
@@ -293,6 +293,7 @@ fn record(number: i64, at: Timestamp) -> Record {
         standing: BTreeMap::from([("email".to_owned(), Standing::Unknown)]),
         engagements: Vec::new(),
         lead: causeway_core::automation::Lead::default(),
+        change: Change::None,
         settings: serde_json::Map::new(),
         via: Vec::new(),
     }

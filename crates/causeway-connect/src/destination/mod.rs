@@ -3,6 +3,7 @@
 use std::{future::Future, pin::Pin};
 
 use causeway_core::{
+    consent::Change,
     delivery::Delivery,
     destination::{CheckError, Destination},
 };
@@ -25,6 +26,8 @@ pub struct Kind {
     pub sample: &'static str,
     /// The kind's own keys.
     pub schema: fn() -> schemars::Schema,
+    /// What it can be told about consent; what it cannot is not sent there, with that as the reason.
+    pub expresses: &'static [Change],
     /// Deliveries sent at once (concurrent calls of `deliver`) unless the configuration says otherwise.
     pub concurrency: u32,
     /// Deliveries per call of `deliver` unless the configuration says otherwise.

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use causeway_core::{
+    consent::CHANGES,
     delivery::Delivery,
     destination::{CheckError, Destination, Ending, Outcome},
 };
@@ -16,6 +17,7 @@ pub const KIND: Kind = Kind {
     summary: "accepts everything and does nothing; for measuring and for trying things out",
     sample: include_str!("../../../../samples/destinations/null.toml"),
     schema: || schema_for!(Config),
+    expresses: &CHANGES,
     concurrency: 1,
     batch: 500,
     parse: |table| read::<Config>(table).map(|_| Needs::default()),

@@ -115,6 +115,7 @@ fn record() -> Record {
                 },
             ),
         ]),
+        change: crate::consent::Change::None,
         lead: crate::automation::Lead {
             score: Some(json!(12)),
             status: Some("Warm".to_owned()),

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use super::{About, Case};
 use crate::{
     automation::{self, Moment, Ran},
-    consent::ConsentFact,
+    consent::{Change, ConsentFact},
     contact::Contact,
     delivery::Kind,
     event::Engagement,
@@ -91,6 +91,7 @@ fn record(case: &Case<'_>, about: &About, contact: &Contact) -> Record {
             .cloned()
             .collect(),
         settings: serde_json::Map::new(),
+        change: Change::None,
         lead: case.rules.of_workspace(case.workspace).scoring.lead(contact),
         via: Vec::new(),
         contact: contact.clone(),

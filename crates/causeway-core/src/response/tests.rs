@@ -20,6 +20,7 @@ fn record(fields: &Value) -> Record {
         campaign: None,
         page: None,
         standing: BTreeMap::new(),
+        change: crate::consent::Change::None,
         lead: crate::automation::Lead::default(),
         engagements: Vec::new(),
         settings: serde_json::Map::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{OwnPages, Standing},
+    consent::{Change, OwnPages, Standing},
     contact::Contact,
     delivery::{Delivery, Kind},
     id::{DeliveryId, IdempotencyKey, InboxId},
@@ -27,6 +27,8 @@ const SUPERSEDED: &str = "superseded by a newer one";
 /// Deliveries that one claim skips at most, so that when very many lose their consent at once nobody waits long for
 /// the writer; the lane asks again.
 const ENDED_PER_CLAIM: u32 = 1_000;
+/// When one that waits for another of its contact is looked at again.
+const AGAIN_MS: i64 = 1_000;
 
 pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
     let mut claimed = Claimed {
@@ -187,6 +189,9 @@ fn claim_one(
     let Some((record, message_key)) = or_bury(tx, id, read, claim.now)? else {
         return Ok(());
     };
+    if waits_for_another(tx, rule, destination, id, &due, claim.now)? {
+        return Ok(());
+    }
     let standing = record.standing_for(&rule.purpose);
     if let Gate::Skip { reason } = rule.gate(due.kind, standing, record.contact.gave_data) {
         let row = outbox::row(tx, id)?.ok_or(Fault::Broken("a delivery"))?;
@@ -214,6 +219,38 @@ fn claim_one(
         record,
     });
     Ok(())
+}
+
+/// A no and a yes about one person must not overtake each other on their way. Ordered lanes see to that, but for those that
+/// were allowed to pass; here it is seen to for all: while another of the contact is on its way, this one is due again soon.
+fn waits_for_another(
+    tx: &Tx<'_>,
+    rule: &DestinationRule,
+    destination: i64,
+    id: i64,
+    due: &Due,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let Some(contact) = due.contact else {
+        return Ok(false);
+    };
+    if rule.ordered && due.kind != Kind::Withdrawal {
+        return Ok(false);
+    }
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT id, kind FROM delivery WHERE contact_id = ?1 AND destination_id = ?2 AND state = 'waiting' AND id <> ?3",
+    )?;
+    let mut rows = statement.query(params![contact, destination, id])?;
+    while let Some(row) = rows.next()? {
+        let is_no = due.kind == Kind::Withdrawal || super::rows::text(row, 1)? == Kind::Withdrawal.as_str();
+        if is_no && tx.state.leases.is_held(row.get(0)?, now) {
+            tx.connection
+                .prepare_cached("UPDATE delivery SET due_at = ?2 WHERE id = ?1")?
+                .execute(params![id, ms(now).saturating_add(AGAIN_MS)])?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Of the records and news of one contact that wait in a row, the newest says it all: the others are skipped.
@@ -306,7 +343,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     let workspace = tx.state.names.name(workspace)?;
     let mut hubs: Vec<String> = via.map_or(Ok(Vec::new()), |via| from_json(&via))?;
     hubs.push(tx.state.rules.hub.to_string());
-    let record = Record {
+    let mut record = Record {
         lead: tx.state.rules.of_workspace(&workspace).scoring.lead(&contact),
         workspace,
         source: tx.state.names.name(source)?,
@@ -314,6 +351,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         kind: due.kind,
         event,
         event_at: at(event_at),
+        change: Change::None,
         standing: standings(&contact, &own_pages),
         contact,
         identities,
@@ -327,6 +365,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         campaign,
         page,
     };
+    record.change = rule.change(due.kind, record.standing_for(&rule.purpose));
     Ok((record, key))
 }
 

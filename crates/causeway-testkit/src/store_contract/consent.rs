@@ -1,14 +1,15 @@
 //! What events say of people and their consent, and what destinations hear of it.
 
 use causeway_core::{
-    consent::{Policy, What},
+    consent::{Change, Policy, What},
     contact::Identity,
+    delivery::{Kind, Next},
     event::{Engagement, EngagementKind, Event, EventKind},
     rules::DestinationRule,
 };
 
 use super::{Bench, Open};
-use crate::builders::{INSTANCE, at, email, fact, signed};
+use crate::builders::{INSTANCE, at, email, fact, signed, status};
 
 /// A visit of a page, by the browser `visitor` and maybe somebody with a name.
 fn visit(visitor: &str, name: Option<&str>, page: &str, seconds: i64) -> Event {
@@ -102,4 +103,213 @@ pub async fn a_visitor_without_a_name_is_told_to_nobody(open: Open) {
     assert!(person.contact.gave_data);
     bench.take(signed("ada", "1", What::OptIn, at(6)), 6).await;
     bench.assert_balanced().await;
+}
+
+/// What the destination is told next about `ada`, by the kind of the delivery and the word for consent.
+async fn told(bench: &Bench, destination: &str, seconds: i64) -> Vec<(Kind, Change)> {
+    let mut told = Vec::new();
+    for delivery in bench.claim(destination, seconds).await.deliveries {
+        told.push((delivery.record.kind, delivery.record.change));
+        assert_eq!(
+            delivery.record.to_json()["change"],
+            delivery.record.change.as_str()
+        );
+        bench.end(&delivery, Next::Delivered, seconds).await;
+    }
+    told
+}
+
+pub async fn each_no_reaches_a_destination_as_the_right_change(open: Open) {
+    for (number, (what, change)) in [
+        (What::Unsubscribed, Change::Unsubscribe),
+        (What::Bounced, Change::Suppress),
+        (What::Blocked, Change::Suppress),
+        (What::Complained, Change::Suppress),
+        (What::Inactive, Change::Suppress),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut all = everybody();
+        all.name = "archive".into();
+        let mut confirmed = DestinationRule::new("confirmed");
+        confirmed.policy = Policy::DoubleOptIn;
+        let rules = crate::builders::rules(vec![DestinationRule::new("crm"), confirmed, all]);
+        let mut bench = Bench::with_rules(open.clone(), &format!("no-{number}"), rules).await;
+        bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+        assert_eq!(told(&bench, "crm", 1).await, [(Kind::Record, Change::Subscribe)]);
+        assert_eq!(told(&bench, "confirmed", 1).await, []);
+        assert_eq!(
+            told(&bench, "archive", 1).await,
+            [(Kind::Record, Change::Subscribe)]
+        );
+        bench.take(status("ada", What::DoubleOptIn, at(2)), 2).await;
+        for destination in ["crm", "confirmed", "archive"] {
+            let expected = [(Kind::Contact, Change::Subscribe)];
+            assert_eq!(told(&bench, destination, 3).await, expected, "{destination}");
+        }
+        bench.take(status("ada", what.clone(), at(4)), 4).await;
+        for destination in ["crm", "confirmed"] {
+            let expected = [(Kind::Withdrawal, change)];
+            assert_eq!(
+                told(&bench, destination, 5).await,
+                expected,
+                "{what:?} at {destination}"
+            );
+        }
+        assert_eq!(
+            told(&bench, "archive", 5).await,
+            [(Kind::Contact, change)],
+            "{what:?}"
+        );
+        // A tick on a form ends an unsubscription and no suppression.
+        bench.take(signed("ada", "2", What::OptIn, at(6)), 6).await;
+        let expected: &[_] = match change {
+            Change::Unsubscribe => &[(Kind::Record, Change::Subscribe)],
+            _ => &[],
+        };
+        assert_eq!(told(&bench, "crm", 7).await, expected, "{what:?}");
+        // The click ends both.
+        bench.take(status("ada", What::DoubleOptIn, at(8)), 8).await;
+        let expected = [(Kind::Contact, Change::Subscribe)];
+        assert_eq!(told(&bench, "crm", 9).await, expected, "{what:?}");
+        bench.assert_balanced().await;
+    }
+}
+
+pub async fn what_cannot_be_told_is_skipped_with_that_reason(open: Open) {
+    let mut adds = DestinationRule::new("adds");
+    adds.expresses = vec![Change::Subscribe];
+    let mut audience = DestinationRule::new("audience");
+    audience.expresses = vec![Change::Subscribe, Change::Remove];
+    let mut bench = Bench::new(open, vec![adds, audience]).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    for destination in ["adds", "audience"] {
+        assert_eq!(
+            told(&bench, destination, 1).await,
+            [(Kind::Record, Change::Subscribe)]
+        );
+    }
+    let id = bench.take(status("ada", What::Bounced, at(2)), 2).await;
+    assert_eq!(told(&bench, "adds", 3).await, []);
+    assert_eq!(
+        told(&bench, "audience", 3).await,
+        [(Kind::Withdrawal, Change::Remove)]
+    );
+    let trace = bench.store().trace(id).await.unwrap().unwrap();
+    let skipped = &trace.deliveries[0].delivery;
+    assert_eq!(
+        (&*skipped.destination, skipped.state.as_str()),
+        ("adds", "skipped")
+    );
+    let reason = skipped.reason.as_deref().unwrap();
+    assert_eq!(
+        reason,
+        "consent: suppress cannot be told there, only subscribe; do it by hand"
+    );
+    bench.assert_balanced().await;
+}
+
+pub async fn a_purpose_has_a_consent_of_its_own(open: Open) {
+    let mut calls = DestinationRule::new("calls");
+    calls.purpose = "phone".into();
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm"), calls]).await;
+    let mut event = signed("ada", "1", What::Declined, at(0));
+    let mut by_phone = fact(What::OptIn, at(0));
+    by_phone.purpose = "phone".to_owned();
+    event.consent.push(by_phone.clone());
+    bench.take(event, 0).await;
+    assert_eq!(told(&bench, "crm", 1).await, []);
+    assert_eq!(
+        told(&bench, "calls", 1).await,
+        [(Kind::Record, Change::Subscribe)]
+    );
+    // No more mails is not no more calls; the calls' record says how it stands for calls.
+    bench.take(status("ada", What::Unsubscribed, at(2)), 2).await;
+    assert_eq!(
+        told(&bench, "calls", 3).await,
+        [(Kind::Contact, Change::Subscribe)]
+    );
+    let mut no_calls = status("ada", What::Unsubscribed, at(4));
+    no_calls.consent[0].purpose = "phone".to_owned();
+    bench.take(no_calls, 4).await;
+    assert_eq!(
+        told(&bench, "calls", 5).await,
+        [(Kind::Withdrawal, Change::Unsubscribe)]
+    );
+    let person = bench.person("ada").await;
+    assert_eq!(person.standing.keys().collect::<Vec<_>>(), ["email", "phone"]);
+    assert_eq!(person.ledger.len(), 4);
+    bench.assert_balanced().await;
+}
+
+pub async fn what_was_planned_before_a_no_is_not_sent_after_it(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    bench.take(signed("ada", "2", What::OptIn, at(1)), 1).await;
+    bench.take(status("ada", What::Unsubscribed, at(2)), 2).await;
+    // Nothing was sent yet, so nothing but the no goes out.
+    assert_eq!(
+        told(&bench, "crm", 3).await,
+        [(Kind::Withdrawal, Change::Unsubscribe)]
+    );
+    assert_eq!(told(&bench, "crm", 4).await, []);
+    // A no that is told late, of a time before the yes, changes nothing.
+    bench.take(signed("ben", "3", What::OptIn, at(10)), 10).await;
+    bench.take(status("ben", What::Unsubscribed, at(9)), 11).await;
+    let first = [(Kind::Record, Change::Subscribe)];
+    assert_eq!(told(&bench, "crm", 12).await, first);
+    bench.assert_balanced().await;
+}
+
+pub async fn a_stale_retry_never_subscribes_again(open: Open) {
+    for (number, ordered) in [true, false].into_iter().enumerate() {
+        let mut rule = DestinationRule::new("crm");
+        rule.ordered = ordered;
+        rule.escape_after = 1;
+        let rules = crate::builders::rules(vec![rule]);
+        let mut bench = Bench::with_rules(open.clone(), &format!("stale-{number}"), rules).await;
+        bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+        let first = bench.claim("crm", 1).await.deliveries;
+        bench.end(&first[0], Next::Waiting { due_at: at(100) }, 1).await;
+        // Maybe it arrived all the same: so the no is told, and passes what failed.
+        bench.take(status("ada", What::Unsubscribed, at(2)), 2).await;
+        assert_eq!(
+            told(&bench, "crm", 3).await,
+            [(Kind::Withdrawal, Change::Unsubscribe)]
+        );
+        assert_eq!(told(&bench, "crm", 101).await, [], "ordered = {ordered}");
+        let trace = bench
+            .store()
+            .trace(first[0].record.inbox_id)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(trace.deliveries[0].delivery.state, "skipped");
+        bench.assert_balanced().await;
+    }
+}
+
+pub async fn a_no_does_not_overtake_what_is_on_its_way(open: Open) {
+    for (number, ordered) in [true, false].into_iter().enumerate() {
+        let mut rule = DestinationRule::new("crm");
+        rule.ordered = ordered;
+        rule.escape_after = 1;
+        let rules = crate::builders::rules(vec![rule]);
+        let mut bench = Bench::with_rules(open.clone(), &format!("way-{number}"), rules).await;
+        bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+        let failed = bench.claim("crm", 1).await.deliveries;
+        bench.end(&failed[0], Next::Waiting { due_at: at(2) }, 1).await;
+        let slow = bench.claim("crm", 2).await.deliveries;
+        bench.take(status("ada", What::Unsubscribed, at(3)), 3).await;
+        assert_eq!(told(&bench, "crm", 4).await, [], "ordered = {ordered}");
+        let claimed = bench.claim("crm", 4).await;
+        assert!(claimed.deliveries.is_empty() && claimed.next_due.is_some());
+        bench.end(&slow[0], Next::Delivered, 5).await;
+        assert_eq!(
+            told(&bench, "crm", 6).await,
+            [(Kind::Withdrawal, Change::Unsubscribe)]
+        );
+        bench.assert_balanced().await;
+    }
 }

@@ -83,6 +83,12 @@ macro_rules! store_contract {
                 a_visitor_becomes_whoever_gives_a_name,
                 a_browser_that_two_people_use_does_not_make_them_one,
                 a_visitor_without_a_name_is_told_to_nobody,
+                each_no_reaches_a_destination_as_the_right_change,
+                what_cannot_be_told_is_skipped_with_that_reason,
+                a_purpose_has_a_consent_of_its_own,
+                what_was_planned_before_a_no_is_not_sent_after_it,
+                a_stale_retry_never_subscribes_again,
+                a_no_does_not_overtake_what_is_on_its_way,
             ],
             books: [
                 the_books_balance_after_everything,

@@ -200,7 +200,7 @@ pub(super) fn destination(name: &str, mut own: toml::Table) -> Result<Destinatio
     match pace(&common, kind) {
         Ok(pace) if errors.is_empty() => Ok(DestinationConfig {
             says_what_it_takes: common.takes.is_some(),
-            rule: rule(name, common, needs.history),
+            rule: rule(name, common, kind, needs.history),
             pace,
             kind,
             table: own,
@@ -223,7 +223,7 @@ pub(crate) fn one_of(wanted: &str, known: &[&str]) -> String {
     }
 }
 
-fn rule(name: &str, common: Common, history: bool) -> DestinationRule {
+fn rule(name: &str, common: Common, kind: &Kind, history: bool) -> DestinationRule {
     DestinationRule {
         name: name.into(),
         workspace: common.workspace.into(),
@@ -238,6 +238,7 @@ fn rule(name: &str, common: Common, history: bool) -> DestinationRule {
             campaigns: common.campaigns,
             action_types: common.action_types,
         },
+        expresses: kind.expresses.to_vec(),
         history,
         takes_all: common.takes != Some(Takes::Automations),
         settings: Settings {

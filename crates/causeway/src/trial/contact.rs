@@ -20,6 +20,7 @@ pub fn as_json(view: ContactView) -> Value {
         campaign: None,
         page: None,
         standing: view.standing,
+        change: causeway_core::consent::Change::None,
         lead: causeway_core::automation::Lead::default(),
         engagements: Vec::new(),
         settings: Map::new(),

@@ -378,6 +378,16 @@ fn the_table_of_common_keys_is_complete_and_names_the_defaults() {
 }
 
 #[test]
+fn the_page_says_what_each_kind_can_be_told_about_consent() {
+    let page = read("docs/destinations.md");
+    for kind in destination::KINDS {
+        let words: Vec<&str> = kind.expresses.iter().map(|change| change.as_str()).collect();
+        let row = format!("| `{}` | {} |", kind.name, words.join(", "));
+        assert!(page.contains(&row), "docs/destinations.md lacks: {row}");
+    }
+}
+
+#[test]
 fn every_figure_is_explained_and_no_other() {
     let (code, page) = (include_str!("../../src/telemetry.rs"), read("docs/operating.md"));
     let named = |call: &str| -> BTreeSet<String> {

@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use causeway_core::{
     clock::{Clock, Timestamp},
+    consent::Change,
     delivery::Delivery,
     destination::{CheckError, Destination, Ending, Outcome},
 };
@@ -35,6 +36,7 @@ pub const KIND: Kind = Kind {
     summary: "appends each record to a CSV or JSONL file",
     sample: include_str!("../../../../../samples/destinations/file.toml"),
     schema: || schema_for!(Config),
+    expresses: &[Change::Subscribe, Change::Unsubscribe, Change::Suppress],
     concurrency: 1,
     batch: 500,
     parse: |table| Plan::new(&read(table)?, Path::new("")).map(|_| Needs::default()),

@@ -3,6 +3,7 @@
 //! A row is recognised by its key, for which the table must have a unique index: a repeated delivery never makes a
 //! second row. Which hosts may be reached is not restricted: databases are mostly on private addresses.
 
+use causeway_core::consent::Change;
 use schemars::schema_for;
 
 use super::{Create, Kind, Needs};
@@ -27,6 +28,7 @@ pub const KIND: Kind = Kind {
     summary: "rows for contacts and actions in your own PostgreSQL, MySQL, MariaDB or SQLite",
     sample: include_str!("../../../../../samples/destinations/sql.toml"),
     schema: || schema_for!(config::Config),
+    expresses: &[Change::Subscribe, Change::Unsubscribe, Change::Suppress],
     concurrency: 4,
     batch: 500,
     parse: |table| config::parse(table).map(|_| Needs::default()),

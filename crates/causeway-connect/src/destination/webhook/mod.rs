@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use causeway_core::{
     clock::Clock,
+    consent::CHANGES,
     delivery::Delivery,
     destination::{CheckError, Destination, Ending, Outcome},
 };
@@ -28,6 +29,7 @@ pub const KIND: Kind = Kind {
     summary: "sends each record to a URL as JSON, as a form, or in the query of a GET",
     sample: include_str!("../../../../../samples/destinations/webhook.toml"),
     schema: || schema_for!(Config),
+    expresses: &CHANGES,
     concurrency: 64,
     batch: 1,
     parse: |table| Plan::parse(table).map(|_| Needs::default()),

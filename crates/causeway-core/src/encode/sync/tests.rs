@@ -94,6 +94,7 @@ fn record() -> Record {
         campaign: None,
         page: None,
         standing: BTreeMap::new(),
+        change: crate::consent::Change::None,
         lead: crate::automation::Lead::default(),
         engagements: vec![
             clicks(Some(3), None),

@@ -6,7 +6,7 @@ mod failure;
 mod types;
 
 use causeway_core::{
-    consent::{Standing, Suppression},
+    consent::{Change, Standing, Suppression},
     contact::{Contact, Field, Identity},
     delivery::{Delivery, Kind},
     destination::{Destination, Ending, Outcome},
@@ -102,6 +102,7 @@ pub(super) fn signed(number: usize, fields: &Value) -> Delivery {
             standing: [("email".to_owned(), Standing::OptedIn { since: signed_at })].into(),
             engagements: Vec::new(),
             lead: causeway_core::automation::Lead::default(),
+            change: Change::None,
             settings: serde_json::Map::new(),
             via: Vec::new(),
         },
