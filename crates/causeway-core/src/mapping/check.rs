@@ -233,7 +233,7 @@ pub(super) fn missing(
             super::names::write(&steps)
         })
         .collect();
-    let fallback = "`| default('')` gives a value for what is missing";
+    let fallback = "`| default(none)` makes nothing of what is missing";
     let hint = if near.is_empty() {
         fallback.to_owned()
     } else {

@@ -68,7 +68,7 @@ impl MappingError {
 /// For what cannot be told more exactly.
 pub(super) fn not_there(what: &str) -> MappingError {
     MappingError::new(format!("`{what}` is not there"))
-        .hint("`| default('')` gives a value for what is missing")
+        .hint("`| default(none)` makes nothing of what is missing")
 }
 
 /// What one of our filters says; carried through the engine as the source of its error.

@@ -25,29 +25,31 @@ const DEPTH: usize = 16;
 
 impl Term {
     pub fn read(value: &Value) -> Result<Self, MappingError> {
-        Self::with(value, &Tables::default())
+        Self::with(value, &Tables::default(), &[])
     }
 
     /// A text with `{{` or `{%` is a template, one that begins with `=` is fixed, any other is an expression. Numbers,
-    /// booleans, lists and tables stand for themselves, with texts inside read by the same rule.
-    pub fn with(value: &Value, tables: &Tables) -> Result<Self, MappingError> {
-        Self::within(value, tables, 0)
+    /// booleans, lists and tables stand for themselves, with texts inside read by the same rule. Refuses names
+    /// that no record can have; `extra` are further first words, known where it is evaluated.
+    pub fn with(value: &Value, tables: &Tables, extra: &[&str]) -> Result<Self, MappingError> {
+        Self::within(value, tables, extra, 0)
     }
 
-    fn within(value: &Value, tables: &Tables, depth: usize) -> Result<Self, MappingError> {
+    fn within(value: &Value, tables: &Tables, extra: &[&str], depth: usize) -> Result<Self, MappingError> {
         if depth > DEPTH {
             return Err(MappingError::new(format!(
                 "has more than {DEPTH} lists and tables within each other"
             )));
         }
         Ok(match value {
-            Value::String(text) => return Self::of_text(text, tables),
+            Value::String(text) => return Self::of_text(text, tables, extra),
             Value::Array(items) => Self::List(
                 items
                     .iter()
                     .enumerate()
                     .map(|(at, item)| {
-                        Self::within(item, tables, depth + 1).map_err(|error| error.of(&at.to_string()))
+                        Self::within(item, tables, extra, depth + 1)
+                            .map_err(|error| error.of(&at.to_string()))
                     })
                     .collect::<Result<_, _>>()?,
             ),
@@ -55,7 +57,8 @@ impl Term {
                 members
                     .iter()
                     .map(|(name, value)| {
-                        let term = Self::within(value, tables, depth + 1).map_err(|error| error.of(name))?;
+                        let term =
+                            Self::within(value, tables, extra, depth + 1).map_err(|error| error.of(name))?;
                         Ok((name.clone(), term))
                     })
                     .collect::<Result<_, MappingError>>()?,
@@ -64,15 +67,19 @@ impl Term {
         })
     }
 
-    fn of_text(text: &str, tables: &Tables) -> Result<Self, MappingError> {
+    fn of_text(text: &str, tables: &Tables, extra: &[&str]) -> Result<Self, MappingError> {
         if let Some(text) = text.strip_prefix('=') {
             return Ok(Self::Fixed(text.into()));
         }
-        Ok(if text.contains("{{") || text.contains("{%") {
+        let term = if text.contains("{{") || text.contains("{%") {
             Self::Template(Template::read(text, tables)?)
         } else {
             Self::Expression(Expression::read(text, tables)?)
-        })
+        };
+        for path in term.names() {
+            path.check(extra).map_err(|error| error.at(text, path.from))?;
+        }
+        Ok(term)
     }
 
     pub fn eval(&self, scope: &Scope) -> Result<Value, MappingError> {
@@ -126,7 +133,6 @@ impl Term {
 pub struct Mapping(Vec<(String, Term)>);
 
 impl Mapping {
-    /// Refuses also names that no record can have. `extra` are further first words, known where it is applied.
     pub fn read<'a>(
         table: impl IntoIterator<Item = (&'a str, &'a Value)>,
         tables: &Tables,
@@ -134,17 +140,8 @@ impl Mapping {
     ) -> Result<Self, MappingError> {
         let mut terms = Vec::new();
         for (name, value) in table {
-            let read = || {
-                let term = Term::with(value, tables)?;
-                for path in term.names() {
-                    path.check(extra)?;
-                }
-                Ok(term)
-            };
-            terms.push((
-                name.to_owned(),
-                read().map_err(|error: MappingError| error.of(name))?,
-            ));
+            let term = Term::with(value, tables, extra).map_err(|error| error.of(name))?;
+            terms.push((name.to_owned(), term));
         }
         Ok(Self(terms))
     }

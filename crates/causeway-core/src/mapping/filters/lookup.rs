@@ -9,7 +9,12 @@ pub(super) fn lookup(
     name: &str,
     options: Kwargs,
 ) -> Result<Value, Error> {
-    let instead: Option<Value> = options.get("default")?;
+    // `default=none` is one, too.
+    let instead = if options.has("default") {
+        Some(options.get::<Value>("default")?)
+    } else {
+        None
+    };
     options.assert_all_used()?;
     let Some(key) = text_of(value)? else {
         return Ok(instead.unwrap_or_else(nothing));

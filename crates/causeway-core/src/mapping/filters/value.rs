@@ -18,10 +18,11 @@ pub(super) fn install(environment: &mut Environment<'static>) {
 }
 
 /// For what is missing or none; with `true` behind it also for what is empty, 0 or false.
-fn default(value: &Value, instead: Option<Value>, also_empty: Option<bool>) -> Value {
+fn default(value: &Value, given: Rest<Value>) -> Value {
+    let also_empty = given.get(1).is_some_and(Value::is_true);
     let is_missing = value.is_undefined() || value.is_none();
-    if is_missing || (also_empty.unwrap_or(false) && !value.is_true()) {
-        return instead.unwrap_or_else(|| "".into());
+    if is_missing || (also_empty && !value.is_true()) {
+        return given.first().cloned().unwrap_or_else(|| "".into());
     }
     value.clone()
 }
@@ -44,7 +45,8 @@ fn or_refuse(read: Option<Value>, instead: Option<Value>, what: &str, filter: &s
     })
 }
 
-fn int(value: &Value, instead: Option<Value>) -> Result<Value, Error> {
+fn int(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
+    let instead = given.first().cloned();
     let read = match value.kind() {
         ValueKind::None => return Ok(instead.unwrap_or_else(nothing)),
         ValueKind::Undefined => return Err(ErrorKind::UndefinedError.into()),
@@ -74,7 +76,8 @@ fn whole(number: f64) -> Option<Value> {
     })
 }
 
-fn float(value: &Value, instead: Option<Value>) -> Result<Value, Error> {
+fn float(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
+    let instead = given.first().cloned();
     let read = match value.kind() {
         ValueKind::None => return Ok(instead.unwrap_or_else(nothing)),
         ValueKind::Undefined => return Err(ErrorKind::UndefinedError.into()),
@@ -88,7 +91,8 @@ fn float(value: &Value, instead: Option<Value>) -> Result<Value, Error> {
 }
 
 /// Reads `yes`, `true`, `on` and `1` and their opposites; nothing is false.
-fn bool(value: &Value, instead: Option<Value>) -> Result<Value, Error> {
+fn bool(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
+    let instead = given.first().cloned();
     let read = match value.kind() {
         ValueKind::None => return Ok(instead.unwrap_or_else(|| false.into())),
         ValueKind::Undefined => return Err(ErrorKind::UndefinedError.into()),

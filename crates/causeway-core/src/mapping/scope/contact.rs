@@ -12,8 +12,8 @@ impl Scope {
     pub(super) fn contact(&self, name: &str) -> Option<Found<'_>> {
         match name {
             "email" => return Some(text(self.record().email())),
-            "tags" => return Some(Found::Part(Part::Members(TAG))),
-            "lists" => return Some(Found::Part(Part::Members(LIST))),
+            "tags" => return Some(self.memberships(name, TAG)),
+            "lists" => return Some(self.memberships(name, LIST)),
             "ids" => return Some(Found::Part(Part::Ids)),
             "contactRef" | "contact_ref" => {
                 let reference = self
@@ -43,6 +43,13 @@ impl Scope {
             return None;
         }
         self.record().contact.fields.get(name).map(|field| &field.value)
+    }
+
+    /// A source may send a field of that name; what we know of tags and lists wins over it.
+    fn memberships(&self, name: &str, prefix: &'static str) -> Found<'_> {
+        let none = self.members(prefix).next().is_none();
+        let sent = self.field(name).filter(|_| none);
+        sent.map_or(Found::Part(Part::Members(prefix)), scalar)
     }
 
     /// By its label, or by the number that a platform gave it.

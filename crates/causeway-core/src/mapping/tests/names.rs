@@ -119,35 +119,35 @@ fn what_is_not_there_is_named_with_the_nearest_names() {
         (
             "contact['Favorite colour']",
             "`contact[\"Favorite colour\"]` is not there, at line 1, column 1 (did you mean contact[\"Favourite colour\"]? \
-             `| default('')` gives a value for what is missing)",
+             `| default(none)` makes nothing of what is missing)",
         ),
         (
             "contact.frstName",
             "`contact.frstName` is not there, at line 1, column 1 (did you mean contact.firstName? \
-             `| default('')` gives a value for what is missing)",
+             `| default(none)` makes nothing of what is missing)",
         ),
         (
             "action.fields.wy | upper",
             "`action.fields.wy` is not there, at line 1, column 1 (did you mean action.fields.why? \
-             `| default('')` gives a value for what is missing)",
+             `| default(none)` makes nothing of what is missing)",
         ),
         (
             "settings.lits",
             "`settings.lits` is not there, at line 1, column 1 (did you mean settings.list? \
-             `| default('')` gives a value for what is missing)",
+             `| default(none)` makes nothing of what is missing)",
         ),
         (
             "campaign.nmae == 'x'",
             "`campaign.nmae` is not there, at line 1, column 1 (did you mean campaign.name? \
-             `| default('')` gives a value for what is missing)",
+             `| default(none)` makes nothing of what is missing)",
         ),
         (
             "fields['999']",
-            "`fields.999` is not there, at line 1, column 1 (`| default('')` gives a value for what is missing)",
+            "`fields.999` is not there, at line 1, column 1 (`| default(none)` makes nothing of what is missing)",
         ),
         (
             "contact.nothing.deeper",
-            "`contact.nothing` is not there, at line 1, column 1 (`| default('')` gives a value for what is missing)",
+            "`contact.nothing` is not there, at line 1, column 1 (`| default(none)` makes nothing of what is missing)",
         ),
     ] {
         assert_eq!(error(text), said);
