@@ -2,7 +2,12 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use causeway_core::{clock::Clock, nearest::nearest, secret::Secret};
+use causeway_core::{
+    clock::Clock,
+    mapping::{MappingError, Tables},
+    nearest::nearest,
+    secret::Secret,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -34,6 +39,19 @@ impl ConfigError {
             key: key.to_owned(),
             message: message.into(),
             hint: None,
+        }
+    }
+
+    /// What is wrong with a mapping: at its field of the table `key`.
+    pub fn from_mapping(key: &str, mut error: MappingError) -> Self {
+        let key = match error.field.take() {
+            Some(field) => format!("{key}.{field}"),
+            None => key.to_owned(),
+        };
+        let hint = error.hint.take();
+        Self {
+            hint,
+            ..Self::new(&key, error.to_string())
         }
     }
 
@@ -126,6 +144,42 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Relative paths in the configuration start here (the folder of the file).
     pub dir: PathBuf,
+    /// The lookup tables of the configuration, for mappings.
+    pub tables: Tables,
+}
+
+/// A table of the configuration as JSON. TOML's dates become texts.
+pub fn json_members(table: toml::Table) -> serde_json::Map<String, serde_json::Value> {
+    members(table, "")
+}
+
+/// A value of the configuration, likewise.
+pub fn plain_json(value: toml::Value) -> serde_json::Value {
+    json(value, "")
+}
+
+/// A value in a mapping, as [`causeway_core::mapping::Term`] reads it. TOML's dates become fixed texts.
+pub fn term_json(value: toml::Value) -> serde_json::Value {
+    json(value, "=")
+}
+
+fn json(value: toml::Value, before_date: &str) -> serde_json::Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Boolean(flag) => flag.into(),
+        toml::Value::Datetime(at) => format!("{before_date}{at}").into(),
+        toml::Value::Array(items) => items.into_iter().map(|item| json(item, before_date)).collect(),
+        toml::Value::Table(table) => members(table, before_date).into(),
+    }
+}
+
+fn members(table: toml::Table, before_date: &str) -> serde_json::Map<String, serde_json::Value> {
+    table
+        .into_iter()
+        .map(|(name, value)| (name, json(value, before_date)))
+        .collect()
 }
 
 /// Reads a connector's own keys. Unknown keys are refused by the type (`deny_unknown_fields`).

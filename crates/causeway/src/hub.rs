@@ -243,6 +243,7 @@ fn lanes(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Lane>> {
             name: Arc::clone(name),
             clock: Arc::clone(clock),
             dir: config.dir.clone(),
+            tables: config.lookups.clone(),
         };
         let connected = (destination.kind.connect)(&context, &destination.table)
             .map_err(|error| config.error_in("destination", name, error))?;

@@ -1,21 +1,17 @@
-//! `fields = { "EMAIL" = "contact.email", "SOURCE" = "=petition" }`: which part of the canonical record goes where.
-//! Read once, with the configuration; looked up for each delivery.
+//! `fields = { "EMAIL" = "contact.email", "SOURCE" = "=petition" }`: what of a record goes where, under which name.
+//! Read once, with the configuration; evaluated for each delivery.
 
+use causeway_core::mapping::{Mapping, MappingError, Scope, Tables};
 use serde_json::{Map, Value};
 
-use crate::config::ConfigError;
+use super::Needs;
+use crate::config::{ConfigError, term_json};
 
 /// Name over there → what to put in, in the order of the configuration.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fields(Vec<(String, Term)>);
+pub struct Fields(Mapping);
 
-#[derive(Debug, Clone, PartialEq)]
-enum Term {
-    Path(Path),
-    Text(String),
-}
-
-/// Where in a JSON value: `contact.address.street`, `tags.0`.
+/// Where in a JSON answer: `data.id`, `tags.0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path(Vec<String>);
 
@@ -45,61 +41,58 @@ impl Path {
 
 impl Fields {
     /// Reads the table of the configuration. `key` is its name there.
-    pub fn read(key: &str, table: &toml::Table) -> Result<Self, ConfigError> {
+    pub fn read(key: &str, table: &toml::Table, tables: &Tables) -> Result<Self, ConfigError> {
         if table.is_empty() {
             return Err(ConfigError::new(key, "names no field").hint("leave it out to send the whole record"));
         }
-        let mut fields = Vec::new();
-        for (name, value) in table {
-            let at = format!("{key}.{name}");
-            let text = value
-                .as_str()
-                .ok_or_else(|| ConfigError::new(&at, "has to be a text: a path, or \"=text\""))?;
-            let term = match text.strip_prefix('=') {
-                Some(text) => Term::Text(text.to_owned()),
-                None => Term::Path(Path::read(&at, text)?),
-            };
-            fields.push((name.clone(), term));
-        }
-        Ok(Self(fields))
+        let values: Vec<(&str, Value)> = table
+            .iter()
+            .map(|(name, value)| (name.as_str(), term_json(value.clone())))
+            .collect();
+        let pairs = values.iter().map(|(name, value)| (*name, value));
+        Mapping::read(pairs, tables, &[])
+            .map(Self)
+            .map_err(|error| ConfigError::from_mapping(key, error))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
+        self.0.names()
     }
 
-    /// Each name with its value; null where the record has none.
-    pub fn apply<'a>(&'a self, record: &'a Value) -> impl Iterator<Item = (&'a str, Value)> {
-        self.0.iter().map(|(name, term)| {
-            let value = match term {
-                Term::Text(text) => Value::from(text.as_str()),
-                Term::Path(path) => path.find(record).cloned().unwrap_or(Value::Null),
-            };
-            (name.as_str(), value)
-        })
+    /// Each name with its value, or the reason why there is not one for each.
+    pub fn apply(&self, scope: &Scope) -> Result<Vec<(String, Value)>, MappingError> {
+        self.0.apply(scope)
     }
 
     /// The same as one JSON object, where `a[b]` and `a[0]` are names of nested members, as in a PHP form.
-    /// Fails (once, with the configuration: it depends on the names only) when two names want the same place.
-    pub fn nest(&self, record: &Value) -> Result<Value, ConfigError> {
-        nest(self.apply(record))
+    pub fn nest(&self, scope: &Scope) -> Result<Value, MappingError> {
+        nest(self.apply(scope)?)
     }
 
     /// What [`Fields::nest`] gives for a record that has everything: to check the names with the configuration.
     pub fn outline(&self) -> Result<Value, ConfigError> {
-        nest(self.names().map(|name| (name, Value::from("text"))))
+        let texts = self.names().map(|name| (name.to_owned(), Value::from("text")));
+        nest(texts).map_err(|error| ConfigError::from_mapping("fields", error))
+    }
+
+    /// What the rest of the program has to know.
+    pub fn needs(&self) -> Needs {
+        Needs {
+            history: self.0.needs_history(),
+            warnings: self.0.doubts(),
+        }
     }
 }
 
-fn nest<'a>(fields: impl Iterator<Item = (&'a str, Value)>) -> Result<Value, ConfigError> {
+/// Fails only by the names: with the configuration already.
+fn nest(fields: impl IntoIterator<Item = (String, Value)>) -> Result<Value, MappingError> {
     let mut object = Map::new();
     for (name, value) in fields {
-        put(&mut object, &steps(name), value).ok_or_else(|| {
-            ConfigError::new(
-                &format!("fields.{name}"),
-                "is in the way of another field, or the other way round",
-            )
-        })?;
+        if put(&mut object, &steps(&name), value).is_none() {
+            let mut error = MappingError::new("is in the way of another field, or the other way round");
+            error.field = Some(name);
+            return Err(error);
+        }
     }
     let members = object.into_iter().map(|(name, value)| (name, lists(value)));
     Ok(Value::Object(members.collect()))
@@ -159,45 +152,55 @@ fn lists(value: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use causeway_testkit::destination_contract::delivery;
     use serde_json::json;
 
     use super::*;
 
     fn fields(text: &str) -> Result<Fields, ConfigError> {
-        Fields::read("fields", &toml::from_str(text).unwrap())
+        Fields::read("fields", &toml::from_str(text).unwrap(), &Tables::default())
+    }
+
+    fn scope() -> Scope {
+        Scope::new(&delivery(1).record)
     }
 
     #[test]
-    fn paths_and_texts_are_looked_up_in_the_order_of_the_configuration() {
-        let record =
-            json!({ "contact": { "email": "ada@example.org", "tags": ["a", "b"], "none": null }, "at": 1 });
+    fn names_texts_and_templates_are_evaluated_in_the_order_of_the_configuration() {
         let cases = [
-            ("z = 'contact.email'", json!("ada@example.org")),
-            ("z = 'contact.tags.1'", json!("b")),
-            ("z = 'contact.tags'", json!(["a", "b"])),
-            ("z = 'contact.tags.2'", json!(null)),
-            ("z = 'contact.none'", json!(null)),
-            ("z = 'at.0'", json!(null)),
+            ("z = 'contact.email'", json!("person1@example.org")),
+            ("z = 'action.fields'", json!({ "comment": "Save\nthe river" })),
+            ("z = 'contact.street'", json!(null)),
+            ("z = 'contact.tags'", json!([])),
             ("z = '=contact.email'", json!("contact.email")),
             ("z = '='", json!("")),
+            ("z = 1", json!(1)),
+            ("z = 2026-03-01", json!("2026-03-01")),
+            ("z = 'contact.country == \"HU\"'", json!(true)),
+            ("z = '{{ contact.firstName }}!'", json!("Ada!")),
+            ("z = ['contact.country', '=x', true]", json!(["HU", "x", true])),
+            ("z = { c = 'contact.country' }", json!({ "c": "HU" })),
         ];
         for (text, expected) in cases {
-            let fields = fields(&format!("{text}\na = 'at'")).unwrap();
-            let found: Vec<_> = fields.apply(&record).collect();
-            assert_eq!(found, [("z", expected), ("a", json!(1))], "{text}");
+            let (head, rest) = text.split_once('=').unwrap();
+            let fields = fields(&format!("{head}={rest}\na = 'event'")).unwrap();
+            let found = fields.apply(&scope()).unwrap();
+            let expected = [("z".to_owned(), expected), ("a".to_owned(), json!("action"))];
+            assert_eq!(found, expected, "{text}");
         }
     }
 
     #[test]
     fn names_with_brackets_nest() {
-        let record = json!({ "a": 1, "o": { "x": 2 } });
         let nested = fields(
-            "'c[id]' = 'a'\n't[0]' = '=p'\n't[1]' = '=q'\n'g[2]' = 'a'\n'd[e][f]' = 'o'\n'odd[' = 'a'\n'x[]' = 'a'",
+            "'c[id]' = 'event'\n't[0]' = '=p'\n't[1]' = '=q'\n'g[2]' = 'event'\n'd[e][f]' = 'action.fields'\n\
+             'odd[' = 'event'\n'x[]' = 'event'",
         );
         let expected = json!({
-            "c": { "id": 1 }, "t": ["p", "q"], "g": { "2": 1 }, "d": { "e": { "f": { "x": 2 } } }, "odd[": 1, "x[]": 1,
+            "c": { "id": "action" }, "t": ["p", "q"], "g": { "2": "action" },
+            "d": { "e": { "f": { "comment": "Save\nthe river" } } }, "odd[": "action", "x[]": "action",
         });
-        assert_eq!(nested.unwrap().nest(&record).unwrap(), expected);
+        assert_eq!(nested.unwrap().nest(&scope()).unwrap(), expected);
     }
 
     #[test]
@@ -205,17 +208,30 @@ mod tests {
         for (text, key) in [
             ("a = 'b..c'", "fields.a"),
             ("a = ''", "fields.a"),
-            ("b = 1", "fields.b"),
+            ("a = 'contct.email'", "fields.a"),
+            ("a = { b = 'campaign.nmae' }", "fields.a.b"),
             ("", "fields"),
         ] {
             assert_eq!(fields(text).unwrap_err().key, key, "{text}");
         }
         for text in [
-            "a = 'o'\n'a[x]' = 'a'",
-            "'a[x]' = 'a'\na = 'o'",
-            "'a[b]' = 'a'\n'a[b][c]' = 'a'",
+            "a = 'action.fields'\n'a[x]' = 'event'",
+            "'a[x]' = 'event'\na = 'action.fields'",
+            "'a[b]' = 'event'\n'a[b][c]' = 'event'",
         ] {
-            assert!(fields(text).unwrap().nest(&json!({ "o": {} })).is_err(), "{text}");
+            assert!(fields(text).unwrap().nest(&scope()).is_err(), "{text}");
+            assert!(fields(text).unwrap().outline().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn one_value_that_is_not_there_gives_no_record_at_all() {
+        let fields = fields("a = 'contact.email'\nb = 'action.fields.coment'").unwrap();
+        let error = fields.apply(&scope()).unwrap_err().to_string();
+        assert!(
+            error.starts_with("`b`: `action.fields.coment` is not there"),
+            "{error}"
+        );
+        assert!(error.contains("did you mean action.fields.comment?"), "{error}");
     }
 }

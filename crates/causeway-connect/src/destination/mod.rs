@@ -6,6 +6,7 @@ use causeway_core::{
     consent::Change,
     delivery::Delivery,
     destination::{CheckError, Destination},
+    mapping::Tables,
 };
 
 use crate::config::{ConfigError, Context};
@@ -33,7 +34,7 @@ pub struct Kind {
     /// Deliveries per call of `deliver` unless the configuration says otherwise.
     pub batch: u32,
     /// Reads the kind's own keys without any I/O: what `config check` does.
-    pub parse: fn(&toml::Table) -> Result<Needs, ConfigError>,
+    pub parse: fn(&Tables, &toml::Table) -> Result<Needs, ConfigError>,
     /// Makes the destination. Opens no connection; reads secrets.
     pub connect: Connect,
     /// The exact requests (or rows, or lines) that `deliver` would send, as text with secrets masked. Has no

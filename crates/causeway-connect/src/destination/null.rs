@@ -20,7 +20,7 @@ pub const KIND: Kind = Kind {
     expresses: &CHANGES,
     concurrency: 1,
     batch: 500,
-    parse: |table| read::<Config>(table).map(|_| Needs::default()),
+    parse: |_, table| read::<Config>(table).map(|_| Needs::default()),
     connect: |_: &Context, table| {
         read::<Config>(table)?;
         Ok(Box::new(Null))

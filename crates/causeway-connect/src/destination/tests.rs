@@ -18,6 +18,7 @@ fn context(dir: &Path) -> Context {
         name: "sample".into(),
         clock: Arc::<TestClock>::default(),
         dir: dir.to_owned(),
+        tables: Tables::default(),
     }
 }
 
@@ -91,7 +92,7 @@ async fn every_sample_is_read_and_connects_and_previews() {
     let dir = tempfile::tempdir().unwrap();
     for kind in KINDS {
         let own = sample(kind);
-        (kind.parse)(&own).unwrap_or_else(|error| panic!("{}: {error}", kind.name));
+        (kind.parse)(&Tables::default(), &own).unwrap_or_else(|error| panic!("{}: {error}", kind.name));
         let mut own = toml::Value::Table(own);
         with_secrets(&mut own);
         let own = own.as_table().unwrap();
@@ -128,7 +129,7 @@ fn an_unknown_key_is_refused_by_name() {
     for kind in KINDS {
         let mut own = sample(kind);
         own.insert("no_such_key".to_owned(), 1.into());
-        let error = (kind.parse)(&own).unwrap_err();
+        let error = (kind.parse)(&Tables::default(), &own).unwrap_err();
         assert!(
             error.to_string().contains("no_such_key"),
             "{}: {error}",

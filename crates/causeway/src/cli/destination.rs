@@ -74,6 +74,7 @@ async fn create(context: &Context, destination: &str) -> Result<(), Failure> {
         name,
         clock: Arc::new(SystemClock),
         dir: config.dir.clone(),
+        tables: config.lookups.clone(),
     };
     for statement in
         (create.statements)(&context, &destination.table).map_err(|error| anyhow::anyhow!("{error}"))?

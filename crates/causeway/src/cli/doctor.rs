@@ -59,6 +59,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             name: Arc::clone(name),
             clock: Arc::clone(&clock),
             dir: config.dir.clone(),
+            tables: config.lookups.clone(),
         };
         match (destination.kind.connect)(&context, &destination.table) {
             Ok(connected) => {

@@ -272,6 +272,7 @@ impl Asked<'_> {
             name: Name::clone(self.name),
             clock: Arc::new(SystemClock),
             dir: self.config.dir.clone(),
+            tables: self.config.lookups.clone(),
         };
         let batch = std::slice::from_ref(delivery);
         let mut made = (self.destination.kind.preview)(&context, &self.destination.table, batch)

@@ -173,6 +173,7 @@ fn preview(config: &Config, name: &Name, batch: &[Delivery]) -> Result<(), Failu
         name: Name::clone(name),
         clock: Arc::new(SystemClock),
         dir: config.dir.clone(),
+        tables: config.lookups.clone(),
     };
     let texts = (destination.kind.preview)(&context, &destination.table, batch)
         .map_err(|error| anyhow::anyhow!("[destination.{name}]: {error}"))?;

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use causeway_connect::config::{ConfigError, read};
+use causeway_connect::config::{ConfigError, read, term_json};
 use causeway_core::{
     automation::{Automation, Does, Points, Scoring, Status, Step},
     contact::is_internal,
     id::Name,
-    mapping::{Expression, Term},
+    mapping::{Expression, MappingError, Tables, Term},
     rules::{DEFAULT_WORKSPACE, WorkspaceRule},
 };
 use schemars::JsonSchema;
@@ -104,12 +104,31 @@ fn default_workspace() -> String {
 /// The automations and the scoring of all workspaces, as they are read.
 #[derive(Debug, Default)]
 pub struct Automations {
+    lookups: Tables,
     pub automations: Vec<Automation>,
     scored: bool,
     statuses: Vec<(String, Status)>,
 }
 
 impl Automations {
+    pub(super) fn new(lookups: Tables) -> Self {
+        Self {
+            lookups,
+            ..Self::default()
+        }
+    }
+
+    /// A condition. Besides what mappings see it may name `changed`.
+    fn expression(&self, key: &str, text: Option<&str>) -> Result<Option<Expression>, ConfigError> {
+        let Some(text) = text else { return Ok(None) };
+        let wrong = |error: MappingError| ConfigError::new(key, error.to_string());
+        let expression = Expression::read(text, &self.lookups).map_err(wrong)?;
+        for path in expression.names() {
+            path.check(&["changed"]).map_err(wrong)?;
+        }
+        Ok(Some(expression))
+    }
+
     pub(super) fn add_automation(&mut self, table: &toml::Table) -> Result<(), ConfigError> {
         let config: AutomationConfig = read(table)?;
         if config.then.is_empty() {
@@ -117,15 +136,15 @@ impl Automations {
         }
         let mut then = Vec::new();
         for (number, config) in config.then.iter().enumerate() {
-            then.push(step(config).map_err(|error| error.within(&format!("then.{number}")))?);
+            then.push(step(config, &self.lookups).map_err(|error| error.within(&format!("then.{number}")))?);
         }
         if config.per_hour == Some(0) {
             return Err(ConfigError::new("per_hour", "must be at least 1").hint("leave it out for no limit"));
         }
         self.push(Automation {
             on: trigger::read_all(&config.on)?,
-            when: expression("when", config.when.as_deref())?,
-            stop: expression("stop", config.stop.as_deref())?,
+            when: self.expression("when", config.when.as_deref())?,
+            stop: self.expression("stop", config.stop.as_deref())?,
             name: config.name.into(),
             workspace: config.workspace.into(),
             once: config.once,
@@ -139,7 +158,7 @@ impl Automations {
         self.scored = true;
         self.push(Automation {
             on: trigger::read_all(&config.on)?,
-            when: expression("when", config.when.as_deref())?,
+            when: self.expression("when", config.when.as_deref())?,
             stop: None,
             name: config.name.into(),
             workspace: config.workspace.into(),
@@ -244,12 +263,7 @@ fn finite(key: &str, number: f64) -> Result<f64, ConfigError> {
     }
 }
 
-fn expression(key: &str, text: Option<&str>) -> Result<Option<Expression>, ConfigError> {
-    text.map(|text| Expression::new(text).map_err(|error| ConfigError::new(key, error.to_string())))
-        .transpose()
-}
-
-fn step(config: &StepConfig) -> Result<Step, ConfigError> {
+fn step(config: &StepConfig, lookups: &Tables) -> Result<Step, ConfigError> {
     let mut does = Vec::new();
     if let Some(names) = &config.deliver {
         does.push(Does::Deliver(match names {
@@ -269,7 +283,7 @@ fn step(config: &StepConfig) -> Result<Step, ConfigError> {
         });
     }
     if let Some(table) = &config.set_field {
-        does.push(Does::SetFields(fields(table)?));
+        does.push(Does::SetFields(fields(table, lookups)?));
     }
     if let Some(points) = config.add_score {
         let points = finite("add_score", points)?;
@@ -293,17 +307,18 @@ fn step(config: &StepConfig) -> Result<Step, ConfigError> {
     }
 }
 
-fn fields(table: &toml::Table) -> Result<Vec<(String, Term)>, ConfigError> {
+fn fields(table: &toml::Table, lookups: &Tables) -> Result<Vec<(String, Term)>, ConfigError> {
     let mut fields = Vec::new();
-    for (name, value) in table {
+    for (name, value) in table.clone() {
+        let value = term_json(value);
         let key = format!("set_field.{name}");
-        if name == "email" || is_internal(name) {
+        if name == "email" || is_internal(&name) {
             return Err(ConfigError::new(&key, "cannot be set by an automation")
                 .hint("email says who somebody is; use add_tag for tags"));
         }
-        let value = super::common::json(value.clone());
-        let term = Term::read(&value).map_err(|error| ConfigError::new(&key, error.to_string()))?;
-        fields.push((name.clone(), term));
+        let wrong = |error: MappingError| ConfigError::new(&key, error.to_string());
+        let term = Term::with(&value, lookups, &["changed"]).map_err(wrong)?;
+        fields.push((name, term));
     }
     Ok(fields)
 }

@@ -6,11 +6,12 @@ use std::{
 };
 
 use causeway_connect::{
-    config::{ConfigError, did_you_mean, expected_names, read},
+    config::{ConfigError, did_you_mean, expected_names, json_members, read},
     destination::{self, Kind, Needs},
 };
 use causeway_core::{
     consent::{EMAIL, Policy},
+    mapping::Tables,
     nearest::nearest,
     retry::RetryPolicy,
     rules::{DEFAULT_WORKSPACE, DestinationRule, Filter, Settings, SourceRule},
@@ -167,7 +168,11 @@ pub(crate) fn common_keys() -> Vec<String> {
         .unwrap_or_default()
 }
 
-pub(super) fn destination(name: &str, mut own: toml::Table) -> Result<DestinationConfig, Vec<ConfigError>> {
+pub(super) fn destination(
+    name: &str,
+    mut own: toml::Table,
+    tables: &Tables,
+) -> Result<DestinationConfig, Vec<ConfigError>> {
     let mut shared = toml::Table::new();
     for key in common_keys() {
         if let Some(value) = own.remove(&key) {
@@ -184,7 +189,7 @@ pub(super) fn destination(name: &str, mut own: toml::Table) -> Result<Destinatio
         return Err(vec![error.hint(one_of(&common.kind, &kinds))]);
     };
     let mut errors = Vec::new();
-    let needs = (kind.parse)(&own).unwrap_or_else(|mut error| {
+    let needs = (kind.parse)(tables, &own).unwrap_or_else(|mut error| {
         if error.message.starts_with("unknown field") && !error.key.contains('.') {
             let keys = common_keys();
             let own = expected_names(&error.message);
@@ -242,33 +247,13 @@ fn rule(name: &str, common: Common, kind: &Kind, history: bool) -> DestinationRu
         history,
         takes_all: common.takes != Some(Takes::Automations),
         settings: Settings {
-            defaults: values(common.settings),
+            defaults: json_members(common.settings),
             campaigns: common
                 .campaign_settings
                 .into_iter()
-                .map(|(campaign, table)| (campaign, values(table)))
+                .map(|(campaign, table)| (campaign, json_members(table)))
                 .collect(),
         },
-    }
-}
-
-/// TOML's dates become texts.
-fn values(table: toml::Table) -> serde_json::Map<String, serde_json::Value> {
-    table
-        .into_iter()
-        .map(|(name, value)| (name, json(value)))
-        .collect()
-}
-
-pub(super) fn json(value: toml::Value) -> serde_json::Value {
-    match value {
-        toml::Value::String(text) => text.into(),
-        toml::Value::Integer(number) => number.into(),
-        toml::Value::Float(number) => number.into(),
-        toml::Value::Boolean(flag) => flag.into(),
-        toml::Value::Datetime(at) => at.to_string().into(),
-        toml::Value::Array(items) => items.into_iter().map(json).collect(),
-        toml::Value::Table(table) => values(table).into(),
     }
 }
 

@@ -18,8 +18,10 @@ use std::{
     sync::Arc,
 };
 
-use causeway_connect::config::{ConfigError, did_you_mean, read};
-use causeway_core::{id::Name, nearest::nearest, rules::Rules, secret::Secret, store::Retention};
+use causeway_connect::config::{ConfigError, did_you_mean, json_members, read};
+use causeway_core::{
+    id::Name, mapping::Tables, nearest::nearest, rules::Rules, secret::Secret, store::Retention,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     pub sources: BTreeMap<Name, SourceConfig>,
     pub destinations: BTreeMap<Name, DestinationConfig>,
+    /// `[lookup.NAME]`: what the filter `lookup` of mappings finds.
+    pub lookups: Tables,
     pub automations: Automations,
     /// `[[test]]`, in the order of the file.
     pub tests: Vec<Test>,
@@ -173,6 +177,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
             return Err(reader.errors);
         }
     };
+    // First, since mappings name them.
+    let lookups = lookups(&mut reader, &mut root);
     let mut config = Config {
         path: path.to_owned(),
         dir: path
@@ -184,15 +190,18 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
         http: reader.section(&mut root, "http"),
         retention: reader.section(&mut root, "retention"),
         sources: reader.tables(&mut root, "source", common::source),
-        destinations: reader.tables(&mut root, "destination", common::destination),
-        automations: reader.automations(&mut root),
+        destinations: reader.tables(&mut root, "destination", |name, table| {
+            common::destination(name, table, &lookups)
+        }),
+        automations: reader.automations(&mut root, &lookups),
+        lookups,
         tests: Vec::new(),
         text: Secret::new(text),
     };
     config.tests = reader.tests(&mut root, &config);
     reader.check_destinations(&config);
     for key in root.keys() {
-        let sections = "the sections are [hub], [http], [retention], [source.NAME], [destination.NAME], [[automation]], [[score]], [[status]] and [[test]]";
+        let sections = "the sections are [hub], [http], [retention], [source.NAME], [destination.NAME], [lookup.NAME], [[automation]], [[score]], [[status]] and [[test]]";
         let error = ConfigError::new(key, "unknown section").hint(match nearest(key, SECTIONS.into_iter()) {
             Some(meant) => format!("{} {sections}", did_you_mean(meant)),
             None => sections.to_owned(),
@@ -206,17 +215,31 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
     }
 }
 
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 10] = [
     "hub",
     "http",
     "retention",
     "source",
     "destination",
+    "lookup",
     "automation",
     "score",
     "status",
     "test",
 ];
+
+fn lookups(reader: &mut Reader<'_>, root: &mut toml::Table) -> Tables {
+    let tables = reader.tables(root, "lookup", |_, table| {
+        if table.is_empty() {
+            return Err(vec![
+                ConfigError::new("", "a lookup table needs entries").hint("DE = \"Central Europe\""),
+            ]);
+        }
+        Ok(json_members(table))
+    });
+    let tables = tables.into_iter().map(|(name, table)| (name.to_string(), table));
+    Tables::new(tables.collect())
+}
 
 struct Reader<'a> {
     path: &'a Path,
@@ -265,7 +288,7 @@ impl Reader<'_> {
         &mut self,
         root: &mut toml::Table,
         group: &str,
-        parse: fn(&str, toml::Table) -> Result<T, Vec<ConfigError>>,
+        parse: impl Fn(&str, toml::Table) -> Result<T, Vec<ConfigError>>,
     ) -> BTreeMap<Name, T> {
         let mut out = BTreeMap::new();
         let tables = match root.remove(group) {
@@ -311,8 +334,8 @@ impl Reader<'_> {
         tests
     }
 
-    fn automations(&mut self, root: &mut toml::Table) -> Automations {
-        let mut all = Automations::default();
+    fn automations(&mut self, root: &mut toml::Table, lookups: &Tables) -> Automations {
+        let mut all = Automations::new(lookups.clone());
         self.items(root, "automation", |table| all.add_automation(table));
         self.items(root, "score", |table| all.add_score(table));
         self.items(root, "status", |table| all.add_status(table));

@@ -63,6 +63,11 @@ pub fn schema() -> Value {
             "score": { "type": "array", "items": score },
             "status": { "type": "array", "items": status },
             "destination": { "type": "object", "additionalProperties": { "oneOf": destinations } },
+            "lookup": {
+                "type": "object",
+                "description": "Tables for the filter `lookup` of mappings: value = what it becomes",
+                "additionalProperties": { "type": "object", "minProperties": 1 },
+            },
         },
         "$defs": definitions,
     })

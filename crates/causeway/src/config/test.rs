@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use causeway_connect::config::{ConfigError, read};
+use causeway_connect::config::{ConfigError, plain_json, read};
 use causeway_core::{clock::Timestamp, delivery::Kind};
 use jiff::{Span, Zoned, tz::TimeZone};
 use schemars::JsonSchema;
@@ -12,7 +12,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{Config, common::json, one_of};
+use super::{Config, one_of};
 
 /// `[[test]]`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -301,7 +301,7 @@ pub fn due_at(text: &str, from: Timestamp) -> Result<Timestamp, String> {
 
 /// What was written in TOML, as JSON.
 pub fn as_json(value: &toml::Value) -> Value {
-    json(value.clone())
+    plain_json(value.clone())
 }
 
 #[cfg(test)]

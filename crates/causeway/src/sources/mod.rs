@@ -100,6 +100,7 @@ fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> Result<Arc<dy
         name: Name::clone(name),
         clock: Arc::new(SystemClock),
         dir: config.dir.clone(),
+        tables: config.lookups.clone(),
     };
     match fetched::kind(&source.kind) {
         Some(kind) => (kind.decoder)(&context, &source.table),
@@ -129,6 +130,7 @@ fn fetcher(
         name: Name::clone(name),
         clock: Arc::clone(clock),
         dir: config.dir.clone(),
+        tables: config.lookups.clone(),
     };
     fetched::kind(&source.kind)
         .map(|kind| (kind.connect)(&context, &source.table))

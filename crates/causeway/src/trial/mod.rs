@@ -70,6 +70,7 @@ impl Trial {
                 name: Name::clone(name),
                 clock: Arc::clone(&clock) as Arc<dyn Clock>,
                 dir: config.dir.clone(),
+                tables: config.lookups.clone(),
             };
             let kind = destination.kind;
             destinations.insert(Name::clone(name), Previewed { kind, table, context });

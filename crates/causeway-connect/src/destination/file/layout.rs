@@ -1,11 +1,17 @@
 //! Makes a line of a record: CSV as RFC 4180 has it (with `\n`), or one JSON object.
 
-use causeway_core::delivery::Delivery;
+use causeway_core::{
+    delivery::Delivery,
+    mapping::{MappingError, Scope, Tables},
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{config::ConfigError, destination::fields::Fields};
+use crate::{
+    config::ConfigError,
+    destination::{Needs, fields::Fields},
+};
 
 /// The first column, and the first member: by it a reader can drop what a crash has doubled, and so do we.
 pub(super) const KEY: &str = "delivery";
@@ -59,7 +65,7 @@ impl Layout {
                 let table = COLUMNS
                     .iter()
                     .map(|(name, path)| ((*name).to_owned(), (*path).into()));
-                Some(Fields::read("fields", &table.collect())?)
+                Some(Fields::read("fields", &table.collect(), &Tables::default())?)
             }
             (_, fields) => fields,
         };
@@ -85,26 +91,29 @@ impl Layout {
         &self.columns
     }
 
-    pub fn row(&self, delivery: &Delivery) -> Row {
+    pub fn row(&self, delivery: &Delivery) -> Result<Row, MappingError> {
         let key = delivery.key.0.clone();
-        let record = delivery.record.to_json();
-        let named = self.fields.as_ref().map(|fields| fields.apply(&record));
-        let cells = match (self.format, named) {
-            (Format::Csv, named) => {
-                let values = named.into_iter().flatten().map(|(_, value)| self.cell(&value));
+        let named = match (&self.fields, delivery.record.to_json()) {
+            (Some(fields), _) => fields.apply(&Scope::new(&delivery.record))?,
+            (None, Value::Object(members)) => members.into_iter().collect(),
+            (None, _) => Vec::new(),
+        };
+        let cells = match self.format {
+            Format::Csv => {
+                let values = named.iter().map(|(_, value)| self.cell(value));
                 std::iter::once(key.clone()).chain(values).collect()
             }
-            (Format::Jsonl, named) => {
+            Format::Jsonl => {
                 let mut object = Map::from_iter([(KEY.to_owned(), Value::from(key.as_str()))]);
-                match (named, &record) {
-                    (Some(named), _) => object.extend(named.map(|(name, value)| (name.to_owned(), value))),
-                    (None, Value::Object(members)) => object.extend(members.clone()),
-                    (None, _) => {}
-                }
+                object.extend(named);
                 vec![Value::Object(object).to_string()]
             }
         };
-        Row { key, cells }
+        Ok(Row { key, cells })
+    }
+
+    pub fn needs(&self) -> Needs {
+        self.fields.as_ref().map(Fields::needs).unwrap_or_default()
     }
 
     /// Prints the rows under the header that the file has; columns that are not ours stay empty.

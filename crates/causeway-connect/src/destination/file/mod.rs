@@ -13,15 +13,16 @@ use causeway_core::{
     consent::Change,
     delivery::Delivery,
     destination::{CheckError, Destination, Ending, Outcome},
+    mapping::Tables,
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use self::{
     book::{Book, Fault},
-    layout::{Format, Layout, Row},
+    layout::{Format, Layout},
 };
-use super::{Kind, Needs, fields::Fields};
+use super::{Kind, fields::Fields};
 use crate::config::{ConfigError, read};
 
 mod book;
@@ -39,20 +40,21 @@ pub const KIND: Kind = Kind {
     expresses: &[Change::Subscribe, Change::Unsubscribe, Change::Suppress],
     concurrency: 1,
     batch: 500,
-    parse: |table| Plan::new(&read(table)?, Path::new("")).map(|_| Needs::default()),
+    parse: |tables, table| Plan::new(&read(table)?, Path::new(""), tables).map(|plan| plan.layout.needs()),
     connect: |context, table| {
         Ok(Box::new(FileDestination {
-            plan: Arc::new(Plan::new(&read(table)?, &context.dir)?),
+            plan: Arc::new(Plan::new(&read(table)?, &context.dir, &context.tables)?),
             clock: Arc::clone(&context.clock),
             book: Arc::default(),
         }))
     },
     create: None,
     preview: |context, table, batch| {
-        let plan = Plan::new(&read(table)?, &context.dir)?;
+        let plan = Plan::new(&read(table)?, &context.dir, &context.tables)?;
         let columns = plan.layout.columns();
         let lines = batch.iter().map(|delivery| {
-            let line = plan.layout.print(&[plan.layout.row(delivery)], columns);
+            let row = plan.layout.row(delivery).map_err(|error| error.to_string())?;
+            let line = plan.layout.print(&[row], columns);
             Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
         });
         Ok(lines.collect())
@@ -66,8 +68,8 @@ struct Config {
     path: String,
     /// By the end of the path if not given: `.jsonl` and `.ndjson`, all else is CSV.
     format: Option<Format>,
-    /// Column or member = path in the record, or "=text".
-    #[schemars(with = "Option<std::collections::BTreeMap<String, String>>")]
+    /// Column or member = expression (`contact.email`), template (`{{ … }}`), or "=text".
+    #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
     fields: Option<toml::Table>,
     /// Megabytes after which the file is put aside under a name with the time, and a new one begun; 0 = never.
     #[serde(default = "default_rotate_mb")]
@@ -94,7 +96,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(config: &Config, dir: &Path) -> Result<Self, ConfigError> {
+    fn new(config: &Config, dir: &Path, tables: &Tables) -> Result<Self, ConfigError> {
         let plain = config.path.replace("{date}", "");
         if plain.trim().is_empty() || plain.ends_with('/') {
             return Err(ConfigError::new("path", "names no file"));
@@ -112,7 +114,7 @@ impl Plan {
         let fields = config
             .fields
             .as_ref()
-            .map(|table| Fields::read("fields", table))
+            .map(|table| Fields::read("fields", table, tables))
             .transpose()?;
         Ok(Self {
             dir: dir.to_owned(),
@@ -153,10 +155,16 @@ impl Destination for FileDestination {
     /// When the call is dropped, the write that was begun still ends, and the next call waits for it: the file is
     /// never written to by two.
     async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
-        let rows: Vec<Row> = batch
-            .iter()
-            .map(|delivery| self.plan.layout.row(delivery))
-            .collect();
+        let (mut rows, mut rejected) = (Vec::new(), Vec::with_capacity(batch.len()));
+        for delivery in batch {
+            match self.plan.layout.row(delivery) {
+                Ok(row) => {
+                    rows.push(row);
+                    rejected.push(None);
+                }
+                Err(error) => rejected.push(Some(error.to_string())),
+            }
+        }
         let (plan, book) = (Arc::clone(&self.plan), Arc::clone(&self.book));
         let now = self.clock.now();
         let written = tokio::task::spawn_blocking(move || {
@@ -172,6 +180,10 @@ impl Destination for FileDestination {
                 after: None,
             },
         };
-        batch.iter().map(|_| outcome.clone().into()).collect()
+        let ending = |reason: Option<String>| match reason {
+            Some(reason) => Outcome::Reject { reason }.into(),
+            None => outcome.clone().into(),
+        };
+        rejected.into_iter().map(ending).collect()
     }
 }

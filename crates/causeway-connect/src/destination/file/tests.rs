@@ -26,7 +26,7 @@ impl Folder {
     fn destination(&self, config: &str) -> FileDestination {
         let config: Config = toml::from_str(config).unwrap();
         FileDestination {
-            plan: Arc::new(Plan::new(&config, self.dir.path()).unwrap()),
+            plan: Arc::new(Plan::new(&config, self.dir.path(), &Tables::default()).unwrap()),
             clock: Arc::<TestClock>::clone(&self.clock),
             book: Arc::default(),
         }
@@ -363,7 +363,7 @@ fn a_configuration_that_cannot_work_is_refused_by_key() {
         ("path = 'a'\nrotate = 1", "rotate"),
     ];
     for (text, key) in cases {
-        let error = (KIND.parse)(&toml::from_str(text).unwrap()).unwrap_err();
+        let error = (KIND.parse)(&Tables::default(), &toml::from_str(text).unwrap()).unwrap_err();
         assert!(
             error.key == key || error.message.contains(&format!("`{key}`")),
             "{text}: {error:?}"
@@ -377,6 +377,7 @@ fn a_preview_is_the_line() {
         name: "f".into(),
         clock: Arc::<TestClock>::default(),
         dir: PathBuf::new(),
+        tables: Tables::default(),
     };
     let table = toml::from_str("path = 'p.csv'\nfields = { n = 'action.id' }").unwrap();
     let lines = (KIND.preview)(&context, &table, &[delivery(1)]).unwrap();

@@ -71,8 +71,7 @@ impl Cell {
 
 impl Column {
     /// With `truncate`, text that is too long is cut.
-    pub(super) fn coerce(&self, value: Option<&Value>, truncate: bool) -> Result<Cell, String> {
-        let Some(value) = value else { return Ok(Cell::Null) };
+    pub(super) fn coerce(&self, value: &Value, truncate: bool) -> Result<Cell, String> {
         fit(value, self.kind, truncate)
             .map_err(|problem| format!("column {:?} ({}): {problem}", self.name, self.type_name))
     }

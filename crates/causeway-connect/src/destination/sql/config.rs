@@ -2,18 +2,22 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
+use causeway_core::mapping::{Mapping, Tables, Term};
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
+use serde_json::Value;
 
 use super::{
-    mapping::Source,
     statement::TableName,
     target::{Target, Tls},
 };
-use crate::config::{ConfigError, Context, SecretRef, read};
+use crate::{
+    config::{ConfigError, Context, SecretRef, read, term_json},
+    destination::Needs,
+};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -49,7 +53,7 @@ struct TableConfig {
     /// The columns that tell whether a row is there already; the table has a unique index on exactly these.
     #[serde(default)]
     key: Option<Vec<String>>,
-    /// Column → path into the record (`"contact.firstName"`), or `"=text"`.
+    /// Column → expression (`"contact.firstName"`), template (`"{{ … }}"`), or `"=text"`.
     #[serde(default)]
     columns: Option<Columns>,
     /// What to do when the row is there. Default: `update` for contacts, `ignore` for actions.
@@ -81,8 +85,8 @@ pub(super) enum MissingKey {
 
 /// Pairs in the order of the file, which becomes the order of the columns in a table that we make.
 #[derive(Debug, JsonSchema)]
-#[schemars(with = "BTreeMap<String, String>")]
-struct Columns(Vec<(String, String)>);
+#[schemars(with = "BTreeMap<String, serde_json::Value>")]
+struct Columns(Vec<(String, toml::Value)>);
 
 impl<'de> Deserialize<'de> for Columns {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -91,7 +95,7 @@ impl<'de> Deserialize<'de> for Columns {
             type Value = Columns;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a table of column = \"path\"")
+                f.write_str("a table of column = \"expression\"")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Columns, A::Error> {
@@ -126,7 +130,7 @@ pub(super) struct Table {
     pub role: Role,
     pub name: TableName,
     /// Column and where its value comes from; never empty.
-    pub columns: Vec<(String, Source)>,
+    pub columns: Vec<(String, Term)>,
     pub key: Vec<String>,
     pub on_conflict: OnConflict,
     pub missing_key: MissingKey,
@@ -139,18 +143,24 @@ impl Table {
 }
 
 /// All that can be said without reading a secret.
-pub(super) fn parse(table: &toml::Table) -> Result<(Config, Vec<Table>), ConfigError> {
+pub(super) fn parse(
+    table: &toml::Table,
+    lookups: &Tables,
+) -> Result<(Config, Vec<Table>, Needs), ConfigError> {
     let config: Config = read(table)?;
     if let SecretRef::Text(url) = &config.url {
         Target::parse(url, None, config.tls, None, std::path::Path::new(""))?;
     }
-    let mut tables = Vec::new();
+    let (mut tables, mut needs) = (Vec::new(), Needs::default());
     for (role, table) in [
         (Role::Contacts, &config.contacts),
         (Role::Actions, &config.actions),
     ] {
         if let Some(table) = table {
-            tables.push(resolve(role, table)?);
+            let (table, mapping) = resolve(role, table, lookups)?;
+            needs.history |= mapping.needs_history();
+            needs.warnings.extend(mapping.doubts());
+            tables.push(table);
         }
     }
     if tables.is_empty() {
@@ -160,12 +170,12 @@ pub(super) fn parse(table: &toml::Table) -> Result<(Config, Vec<Table>), ConfigE
         )
         .hint("contacts = { table = \"contacts\" } is enough for a start"));
     }
-    Ok((config, tables))
+    Ok((config, tables, needs))
 }
 
 /// Reads the secrets too.
 pub(super) fn settings(context: &Context, table: &toml::Table) -> Result<Settings, ConfigError> {
-    let (config, tables) = parse(table)?;
+    let (config, tables, _) = parse(table, &context.tables)?;
     let url = config.url.resolve("url", &context.dir)?;
     let password = match &config.password {
         Some(password) => Some(password.resolve("password", &context.dir)?),
@@ -210,7 +220,7 @@ const ACTION_COLUMNS: &[(&str, &str)] = &[
     ("created_at", "action.createdAt"),
 ];
 
-fn resolve(role: Role, config: &TableConfig) -> Result<Table, ConfigError> {
+fn resolve(role: Role, config: &TableConfig, lookups: &Tables) -> Result<(Table, Mapping), ConfigError> {
     let (at, default_columns, default_key, default_conflict) = match role {
         Role::Contacts => ("contacts", CONTACT_COLUMNS, &["email"][..], OnConflict::Update),
         Role::Actions => (
@@ -222,20 +232,27 @@ fn resolve(role: Role, config: &TableConfig) -> Result<Table, ConfigError> {
     };
     let name = TableName::parse(&config.table)
         .map_err(|message| ConfigError::new(&format!("{at}.table"), message))?;
-    let pairs: Vec<(String, String)> = match &config.columns {
-        Some(Columns(pairs)) => pairs.clone(),
+    let pairs: Vec<(String, Value)> = match &config.columns {
+        Some(Columns(pairs)) => pairs
+            .iter()
+            .map(|(column, value)| (column.clone(), term_json(value.clone())))
+            .collect(),
         None => default_columns
             .iter()
-            .map(|(column, path)| ((*column).to_owned(), (*path).to_owned()))
+            .map(|(column, path)| ((*column).to_owned(), (*path).into()))
             .collect(),
     };
-    let mut columns = Vec::new();
-    for (column, text) in pairs {
+    for (column, _) in &pairs {
         let key = format!("{at}.columns.{column}");
-        super::statement::check_name(&column).map_err(|message| ConfigError::new(&key, message))?;
-        let source = Source::parse(&text).map_err(|message| ConfigError::new(&key, message))?;
-        columns.push((column, source));
+        super::statement::check_name(column).map_err(|message| ConfigError::new(&key, message))?;
     }
+    let pairs = pairs.iter().map(|(column, value)| (column.as_str(), value));
+    let mapping = Mapping::read(pairs, lookups, &[])
+        .map_err(|error| ConfigError::from_mapping(&format!("{at}.columns"), error))?;
+    let columns: Vec<(String, Term)> = mapping
+        .terms()
+        .map(|(column, term)| (column.to_owned(), term.clone()))
+        .collect();
     let key: Vec<String> = match &config.key {
         Some(key) => key.clone(),
         None => default_key.iter().map(|key| (*key).to_owned()).collect(),
@@ -254,12 +271,13 @@ fn resolve(role: Role, config: &TableConfig) -> Result<Table, ConfigError> {
         return Err(ConfigError::new(&format!("{at}.key"), message)
             .hint(format!("give it a value in `{at}.columns`, or set `{at}.key`")));
     }
-    Ok(Table {
+    let table = Table {
         role,
         name,
         columns,
         key,
         on_conflict: config.on_conflict.unwrap_or(default_conflict),
         missing_key: config.missing_key,
-    })
+    };
+    Ok((table, mapping))
 }

@@ -6,7 +6,7 @@
 use causeway_core::consent::Change;
 use schemars::schema_for;
 
-use super::{Create, Kind, Needs};
+use super::{Create, Kind};
 
 mod coerce;
 mod config;
@@ -31,7 +31,7 @@ pub const KIND: Kind = Kind {
     expresses: &[Change::Subscribe, Change::Unsubscribe, Change::Suppress],
     concurrency: 4,
     batch: 500,
-    parse: |table| config::parse(table).map(|_| Needs::default()),
+    parse: |tables, table| config::parse(table, tables).map(|(_, _, needs)| needs),
     connect: |context, table| {
         let settings = config::settings(context, table)?;
         Ok(Box::new(deliver::Sql::new(context.name.clone(), settings)))

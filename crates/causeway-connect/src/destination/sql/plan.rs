@@ -2,16 +2,15 @@
 
 use std::collections::HashMap;
 
-use causeway_core::{
-    delivery::{Delivery, Kind},
-    destination::Outcome,
-};
-use serde_json::Value;
-
 use super::{
     coerce::{Cell, Column},
     config::{MissingKey, Role, Table},
-    mapping::complete,
+    mapping::value,
+};
+use causeway_core::{
+    delivery::{Delivery, Kind},
+    destination::Outcome,
+    mapping::Scope,
 };
 
 /// One row, for the delivery at this place of the batch.
@@ -65,16 +64,13 @@ fn rows(
     delivery: &Delivery,
     truncate: bool,
 ) -> Result<Vec<Option<Vec<Cell>>>, String> {
-    let sources = tables
-        .iter()
-        .flat_map(|table| table.columns.iter().map(|(_, source)| source));
-    let record = complete(&delivery.record, sources);
+    let scope = Scope::new(&delivery.record);
     tables
         .iter()
         .zip(columns)
         .map(|(table, columns)| {
             if wants(table, delivery) {
-                row(table, columns, &record, truncate)
+                row(table, columns, &scope, truncate)
             } else {
                 Ok(None)
             }
@@ -93,14 +89,15 @@ pub(super) fn wants(table: &Table, delivery: &Delivery) -> bool {
 fn row(
     table: &Table,
     columns: &[Column],
-    record: &Value,
+    scope: &Scope,
     truncate: bool,
 ) -> Result<Option<Vec<Cell>>, String> {
     let mut cells = Vec::with_capacity(columns.len());
     for ((name, source), column) in table.columns.iter().zip(columns) {
         let is_key = table.is_key(name);
         // A key that is cut could be somebody else's.
-        let cell = column.coerce(source.value(record), truncate && !is_key)?;
+        let value = value(name, source, scope)?;
+        let cell = column.coerce(&value, truncate && !is_key)?;
         if is_key && (cell == Cell::Null || cell == Cell::Text(String::new())) {
             return match table.missing_key {
                 MissingKey::Skip => Ok(None),
@@ -165,7 +162,11 @@ mod tests {
     fn a_wave_has_each_key_once_and_the_later_row_in_a_later_wave() {
         let config = "url = 'sqlite:a.db'\n[contacts]\ntable = 'c'\n[contacts.columns]\n\
                       email = 'contact.email'\nname = 'contact.firstName'";
-        let (_, tables) = config::parse(&config.parse().unwrap()).unwrap();
+        let (_, tables, _) = config::parse(
+            &config.parse().unwrap(),
+            &causeway_core::mapping::Tables::default(),
+        )
+        .unwrap();
         let column = |name: &str| Column {
             name: name.to_owned(),
             type_name: "text".to_owned(),

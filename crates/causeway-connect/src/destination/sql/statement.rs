@@ -3,6 +3,7 @@
 use super::{
     coerce::Column,
     config::{OnConflict, Table},
+    mapping::{keeps_when_missing, path},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +172,7 @@ fn tail(dialect: Dialect, table: &Table) -> String {
                 Dialect::Mysql => (format!("VALUES({name})"), name.clone()),
                 Dialect::Postgres | Dialect::Sqlite => (format!("excluded.{name}"), format!("old.{name}")),
             };
-            sets.push(if source.keeps_when_missing() {
+            sets.push(if keeps_when_missing(source) {
                 format!("{name} = COALESCE({new}, {old})")
             } else {
                 format!("{name} = {new}")
@@ -210,7 +211,7 @@ pub(super) fn create(dialect: Dialect, table: &Table) -> String {
             let kind = if table.is_key(name) {
                 format!("{} NOT NULL", key_type(dialect, table.key.len()))
             } else {
-                column_type(dialect, source.path().as_deref().unwrap_or_default()).to_owned()
+                column_type(dialect, &path(source)).to_owned()
             };
             format!("  {} {kind}", dialect.quote(name))
         })

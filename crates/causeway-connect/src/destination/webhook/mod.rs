@@ -16,7 +16,7 @@ use schemars::schema_for;
 use serde_json::Value;
 
 use self::plan::{Config, Plan};
-use super::{Kind, Needs};
+use super::Kind;
 use crate::http::{Answer, Client};
 
 mod body;
@@ -32,9 +32,9 @@ pub const KIND: Kind = Kind {
     expresses: &CHANGES,
     concurrency: 64,
     batch: 1,
-    parse: |table| Plan::parse(table).map(|_| Needs::default()),
+    parse: |tables, table| Plan::parse(table, tables).map(|plan| plan.needs()),
     connect: |context, table| {
-        let plan = Plan::read(&context.dir, table)?;
+        let plan = Plan::read(&context.dir, table, &context.tables)?;
         Ok(Box::new(Webhook {
             client: Client::new(plan.options)?,
             clock: Arc::clone(&context.clock),
@@ -43,7 +43,7 @@ pub const KIND: Kind = Kind {
     },
     create: None,
     preview: |context, table, batch| {
-        let plan = Plan::read(&context.dir, table)?;
+        let plan = Plan::read(&context.dir, table, &context.tables)?;
         let now = context.clock.now();
         let requests = batch.iter().map(|delivery| plan.build_request(delivery, now));
         Ok(requests

@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path as FilePath, time::Duration};
 
-use causeway_core::{clock::Timestamp, delivery::Delivery, secret::Secret};
+use causeway_core::{
+    clock::Timestamp,
+    delivery::Delivery,
+    mapping::{Scope, Tables},
+    secret::Secret,
+};
 use data_encoding::BASE64;
 use reqwest::{
     Method,
@@ -15,7 +20,10 @@ use url::Url;
 use super::body::{self, Content};
 use crate::{
     config::{ConfigError, SecretRef, read},
-    destination::fields::{Fields, Path},
+    destination::{
+        Needs,
+        fields::{Fields, Path},
+    },
     http::{self, HttpRequest, read_header, read_url},
     signature::{SigningKey, sign_standard_webhooks},
 };
@@ -38,8 +46,8 @@ pub(super) struct Config {
     /// The header that carries the delivery's key, by which the receiver knows a repeat; empty for none.
     #[serde(default = "idempotency_key")]
     idempotency_header: String,
-    /// Name over there = path in the record, or "=text". The whole record if not given.
-    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    /// Name over there = expression (`contact.email`), template (`{{ … }}`), or "=text". The whole record if not given.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     fields: Option<toml::Table>,
     /// Where the JSON answer says whether it went well, for APIs that answer 200 to everything.
     success_path: Option<String>,
@@ -121,13 +129,13 @@ type Resolve<'a> = &'a dyn Fn(&str, &SecretRef, &str) -> Result<Secret, ConfigEr
 
 impl Plan {
     /// Reads the secrets too.
-    pub fn read(dir: &FilePath, table: &toml::Table) -> Result<Self, ConfigError> {
-        Self::new(&read(table)?, &|key, secret, _| secret.resolve(key, dir))
+    pub fn read(dir: &FilePath, table: &toml::Table, tables: &Tables) -> Result<Self, ConfigError> {
+        Self::new(&read(table)?, tables, &|key, secret, _| secret.resolve(key, dir))
     }
 
     /// Checks all but the secrets, without I/O.
-    pub fn parse(table: &toml::Table) -> Result<Self, ConfigError> {
-        Self::new(&read(table)?, &|_, secret, stand_in| {
+    pub fn parse(table: &toml::Table, tables: &Tables) -> Result<Self, ConfigError> {
+        Self::new(&read(table)?, tables, &|_, secret, stand_in| {
             Ok(match secret {
                 SecretRef::Text(text) => Secret::new(text),
                 SecretRef::From(_) => Secret::new(stand_in),
@@ -135,14 +143,14 @@ impl Plan {
         })
     }
 
-    fn new(config: &Config, resolve: Resolve<'_>) -> Result<Self, ConfigError> {
+    fn new(config: &Config, tables: &Tables, resolve: Resolve<'_>) -> Result<Self, ConfigError> {
         let method = method(config.method, config.content)?;
         let url = resolve("url", &config.url, "https://stand-in.example.org")?;
         let url = read_url("url", url.reveal(), config.allow_private, config.allow_http)?;
         let fields = config
             .fields
             .as_ref()
-            .map(|table| Fields::read("fields", table))
+            .map(|table| Fields::read("fields", table, tables))
             .transpose()?;
         if let Some(fields) = &fields {
             // Names that cannot be sent cannot be for any record.
@@ -172,12 +180,17 @@ impl Plan {
         })
     }
 
+    pub fn needs(&self) -> Needs {
+        self.fields.as_ref().map(Fields::needs).unwrap_or_default()
+    }
+
     /// The request for one delivery, signed for `now`; or the reason why there can be none.
     pub fn build_request(&self, delivery: &Delivery, now: Timestamp) -> Result<HttpRequest, String> {
-        let record = delivery.record.to_json();
         let record = match &self.fields {
-            Some(fields) => fields.nest(&record).map_err(|error| error.to_string())?,
-            None => record,
+            Some(fields) => fields
+                .nest(&Scope::new(&delivery.record))
+                .map_err(|error| error.to_string())?,
+            None => delivery.record.to_json(),
         };
         let mut url = self.url.clone();
         let body = body::fill(self.content, &record, &mut url)?;

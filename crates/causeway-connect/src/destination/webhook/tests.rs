@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use causeway_core::mapping::Tables;
 use causeway_testkit::{
     clock::TestClock,
     destination_contract::{self, Contract, delivery},
@@ -17,6 +18,7 @@ fn context() -> Context {
         name: "hook".into(),
         clock: Arc::new(TestClock::default()),
         dir: PathBuf::new(),
+        tables: Tables::default(),
     }
 }
 
@@ -84,7 +86,7 @@ async fn the_whole_record_arrives_as_json() {
 #[tokio::test]
 async fn mapped_fields_arrive_in_each_form() {
     let api = FakeApi::start().await;
-    let fields = "fields = { EMAIL = 'contact.email', N = 'contact.lastName', 'c[t][0]' = '=a b', ok = 'action.withConsent', no = 'contact.none' }";
+    let fields = "fields = { EMAIL = 'contact.email', N = 'contact.lastName', 'c[t][0]' = '=a b', ok = 'action.withConsent', no = 'contact.street' }";
     let pairs = "EMAIL=person1%40example.org&N=P%C3%A9lda%2C+%22jr%22&c%5Bt%5D%5B0%5D=a+b&ok=1";
 
     let (request, _) = deliver(&api, &format!("method = 'PATCH'\n{fields}")).await;
@@ -318,7 +320,7 @@ fn a_configuration_that_cannot_work_is_refused_by_key() {
         (&format!("{url}success_path = ''"), "success_path"),
     ];
     for (text, key) in cases {
-        let error = (KIND.parse)(&toml::from_str(text).unwrap()).unwrap_err();
+        let error = (KIND.parse)(&Tables::default(), &toml::from_str(text).unwrap()).unwrap_err();
         assert!(
             error.key == key || error.message.contains(&format!("`{key}`")),
             "{text}: {error:?}"
@@ -327,5 +329,5 @@ fn a_configuration_that_cannot_work_is_refused_by_key() {
     }
     let secrets =
         "url = { env = 'A' }\nauth = { bearer = { file = 'b' } }\nsign = { secrets = [{ env = 'C' }] }";
-    (KIND.parse)(&toml::from_str(secrets).unwrap()).unwrap();
+    (KIND.parse)(&Tables::default(), &toml::from_str(secrets).unwrap()).unwrap();
 }

@@ -247,6 +247,7 @@ fn source(url: &str, queue: &str, more: &str) -> Box<dyn Source> {
         name: "proca".into(),
         clock: Arc::new(TestClock::default()),
         dir: std::env::temp_dir(),
+        tables: causeway_core::mapping::Tables::default(),
     };
     let kind = kind("proca").expect("there is such a kind");
     (kind.connect)(&context, &toml::from_str(&table).expect("valid TOML")).expect("a valid configuration")

@@ -18,6 +18,7 @@ fn context() -> Context {
         name: "forms".into(),
         clock: Arc::new(TestClock::default()),
         dir: "nowhere".into(),
+        tables: causeway_core::mapping::Tables::default(),
     }
 }
 

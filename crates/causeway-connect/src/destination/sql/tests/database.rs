@@ -55,6 +55,7 @@ impl Database {
             name: "people".into(),
             clock: Arc::new(NoClock),
             dir: dir.path().to_owned(),
+            tables: causeway_core::mapping::Tables::default(),
         };
         Self {
             sort,

@@ -1,5 +1,6 @@
 //! Which failure waits, which stops, which rejects; and what is seen before anything is sent.
 
+use causeway_core::mapping::Tables;
 use causeway_testkit::rig;
 use serde_json::json;
 
@@ -125,7 +126,7 @@ async fn a_constraint_is_named_and_the_value_is_not() {
         let sql = connect(
             &database,
             "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
-             name = 'contact.firstName'\nphone = 'contact.phone'\ntown = 'contact.town'",
+             name = 'contact.firstName'\nphone = 'contact.phone'\ntown = 'contact.town | default(none)'",
         );
         let batch = [
             signed(1, &json!({ "phone": "+49 secret'1" })),
@@ -213,7 +214,7 @@ fn the_configuration_is_refused_with_the_key_and_no_secret() {
             "contacts.colums",
         ),
     ] {
-        let error = (KIND.parse)(&table(text)).unwrap_err();
+        let error = (KIND.parse)(&Tables::default(), &table(text)).unwrap_err();
         assert_eq!(error.key, key, "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
@@ -224,10 +225,13 @@ fn the_sample_is_read_and_says_the_defaults() {
     let sample: toml::Table = KIND.sample.parse().unwrap();
     let mut config = sample["destination"]["database"].as_table().unwrap().clone();
     config.remove("kind");
-    (KIND.parse)(&config).unwrap();
-    let (_, sampled) = crate::destination::sql::config::parse(&config).unwrap();
-    let (_, default) =
-        crate::destination::sql::config::parse(&table(&format!("url = 'sqlite:a.db'\n{BOTH}"))).unwrap();
+    (KIND.parse)(&Tables::default(), &config).unwrap();
+    let (_, sampled, _) = crate::destination::sql::config::parse(&config, &Tables::default()).unwrap();
+    let (_, default, _) = crate::destination::sql::config::parse(
+        &table(&format!("url = 'sqlite:a.db'\n{BOTH}")),
+        &Tables::default(),
+    )
+    .unwrap();
     assert_eq!(format!("{sampled:?}"), format!("{default:?}"));
 }
 

@@ -9,16 +9,16 @@ const MAPPING: &str = "
 table = 'typed'
 [contacts.columns]
 email = 'contact.email'
-age = 'contact.age'
-small = 'contact.small'
-amount = 'contact.amount'
-score = 'contact.score'
-member = 'contact.member'
-born = 'contact.born'
-seen = 'contact.seen'
-uid = 'contact.uid'
-doc = 'contact.doc'
-short = 'contact.short'
+age = 'contact.age | default(none)'
+small = 'contact.small | default(none)'
+amount = 'contact.amount | default(none)'
+score = 'contact.score | default(none)'
+member = 'contact.member | default(none)'
+born = 'contact.born | default(none)'
+seen = 'contact.seen | default(none)'
+uid = 'contact.uid | default(none)'
+doc = 'contact.doc | default(none)'
+short = 'contact.short | default(none)'
 signed_at = 'at'
 ";
 
@@ -116,7 +116,7 @@ async fn postgres_takes_lists_enums_and_generated_ids() {
     let sql = connect(
         &database,
         "[contacts]\ntable = 'crm.people'\n[contacts.columns]\nemail = 'contact.email'\ntags = 'contact.tags'\n\
-         mood = 'contact.mood'\naddress = 'contact.ip'",
+         mood = 'contact.mood | default(none)'\naddress = 'contact.ip | default(none)'",
     );
     sql.check().await.unwrap();
     let good = json!({ "tags": ["a,b", "c\"d", "e\\f", null], "mood": "glad", "ip": "192.0.2.1" });
