@@ -4,7 +4,8 @@ use std::{collections::HashSet, ops::Range};
 
 use super::{
     MappingError,
-    filters::{FILTERS, FUNCTIONS, TESTS},
+    error::translate,
+    filters::{self, FILTERS, FUNCTIONS, TESTS},
     lexer::{Spanned, Token, words},
     lookup::Tables,
     names::Path,
@@ -99,11 +100,15 @@ pub(super) fn look<'t>(
                 let hint = "write a template, as in \"{{ contact.firstName }} {{ contact.lastName }}\"";
                 return fail(MappingError::new("`~` would write `none` for what is missing").hint(hint));
             }
+            Token::Sign("*") if repeats(before, at(index + 1)) => {
+                return fail(MappingError::new("texts and lists cannot be repeated with `*`"));
+            }
             Token::Word(name) if before == Some(Token::Sign("|")) => {
                 known("filter", name, &FILTERS).or_else(fail)?;
                 if name == "lookup" {
                     table(at(index + 1), at(index + 2), tables).or_else(fail)?;
                 }
+                arguments(text, name, all.get(index + 1..).unwrap_or_default())?;
             }
             Token::Word(name) if is_test(all, index) => known("test", name, &TESTS).or_else(fail)?,
             Token::Word(_) if before == Some(Token::Sign(".")) && at(index + 1) == Some(Token::Sign("(")) => {
@@ -123,6 +128,12 @@ pub(super) fn look<'t>(
         }
     }
     Ok(())
+}
+
+/// Whether a text or a list stands beside the sign: a short expression could grow without bound.
+fn repeats(before: Option<Token<'_>>, after: Option<Token<'_>>) -> bool {
+    matches!(before, Some(Token::Text(_) | Token::Sign("]")))
+        || matches!(after, Some(Token::Text(_) | Token::Sign("[")))
 }
 
 /// `is defined`, `is not defined`
@@ -187,6 +198,40 @@ fn known(sort: &str, name: &str, all: &[&str]) -> Result<(), MappingError> {
     let hint =
         did_you_mean(name, all.iter().copied()).unwrap_or_else(|| format!("there are {}", all.join(", ")));
     Err(MappingError::new(format!("there is no {sort} `{name}`")).hint(hint))
+}
+
+/// Refuses the fixed arguments of a filter that no value could be given to.
+fn arguments(text: &str, filter: &str, rest: &[Spanned<'_>]) -> Result<(), MappingError> {
+    let Some((open, rest)) = rest.split_first() else {
+        return Ok(());
+    };
+    if open.token != Token::Sign("(") {
+        return Ok(());
+    }
+    let (mut depth, mut key, mut is_start) = (0_usize, "", true);
+    for (index, word) in rest.iter().enumerate() {
+        match word.token {
+            Token::Sign("(" | "[" | "{") => depth += 1,
+            Token::Sign(")" | "]" | "}") if depth == 0 => break,
+            Token::Sign(")" | "]" | "}") => depth -= 1,
+            Token::Sign(",") if depth == 0 => (key, is_start) = ("-", true),
+            Token::Word(name) if depth == 0 && is_start && is_argument(rest, index) => key = name,
+            Token::Sign("=") => {}
+            Token::Text(Some(value)) if depth == 0 && is_start && is_last(rest, index) => {
+                filters::check_argument(filter, key, value)
+                    .map_err(|error| translate(&error, "", |_| None).at(text, word.from))?;
+                is_start = false;
+            }
+            _ => is_start = false,
+        }
+    }
+    Ok(())
+}
+
+/// Whether an argument is this word alone.
+fn is_last(rest: &[Spanned<'_>], index: usize) -> bool {
+    let next = rest.get(index + 1).map(|word| word.token);
+    matches!(next, Some(Token::Sign("," | ")")))
 }
 
 /// `lookup('NAME')`: the table has to be in the configuration.

@@ -12,7 +12,10 @@ use crate::{
     record::Record,
 };
 
+mod docs;
+mod engine;
 mod names;
+mod refusals;
 
 fn at(text: &str) -> jiff::Timestamp {
     text.parse().unwrap()

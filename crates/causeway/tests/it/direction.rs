@@ -22,11 +22,13 @@ const ARROWS: [(&str, &[&str], &[&str]); 5] = [
 const CORE_USES: &[&str] = &[
     "async-trait",
     "bytes",
+    "celes",
     "crypto_box",
     "data-encoding",
     "jiff",
     "md-5",
     "minijinja",
+    "phonenumber",
     "quick-xml",
     "serde",
     "serde_json",

@@ -26,7 +26,7 @@ pub(super) fn date(value: &Value, pattern: Option<&str>, options: Kwargs) -> Res
     let pattern = pattern.unwrap_or("iso");
     match read {
         Read::Day(day) => write_day(day, pattern),
-        Read::At(at) => write_moment(at, zone, pattern),
+        Read::At(at) => write_moment(at, zone.as_ref(), pattern),
     }
 }
 
@@ -78,8 +78,8 @@ fn write_day(day: DateTime, pattern: &str) -> Result<Value, Error> {
     }
 }
 
-fn write_moment(at: Timestamp, zone: Option<TimeZone>, pattern: &str) -> Result<Value, Error> {
-    let zoned = zone.clone().map(|zone| at.to_zoned(zone));
+fn write_moment(at: Timestamp, zone: Option<&TimeZone>, pattern: &str) -> Result<Value, Error> {
+    let zoned = zone.map(|zone| at.to_zoned(zone.clone()));
     match (pattern, &zoned) {
         ("unix", _) => return Ok(at.as_second().into()),
         ("iso", None) => return Ok(at.to_string().into()),
@@ -98,6 +98,12 @@ fn write(zoned: &Zoned, pattern: &str) -> Result<String, Error> {
     jiff::fmt::strtime::format(pattern, zoned).map_err(|_| bad_pattern(pattern))
 }
 
+/// Whether a moment can be written so.
+pub(super) fn check_pattern(pattern: &str) -> Result<(), Error> {
+    let zone = Some(TimeZone::UTC);
+    write_moment(Timestamp::UNIX_EPOCH, zone.as_ref(), pattern).map(drop)
+}
+
 fn bad_pattern(pattern: &str) -> Error {
     refuse(
         format!("a date cannot be written as {pattern:?}"),
@@ -105,7 +111,7 @@ fn bad_pattern(pattern: &str) -> Error {
     )
 }
 
-fn zone_named(name: &str) -> Result<TimeZone, Error> {
+pub(super) fn zone_named(name: &str) -> Result<TimeZone, Error> {
     TimeZone::get(name).map_err(|_| {
         refuse(
             format!("there is no time zone {name:?}"),

@@ -1,6 +1,6 @@
 //! `contact.country | lookup('regions')`: the tables of the configuration.
 
-use super::{Error, Kwargs, State, TABLES, Value, nothing, refuse, text_of};
+use super::{Error, Kwargs, State, TABLES, Value, fallback, nothing, refuse, text_of};
 use crate::mapping::{lookup::Tables, nearest::did_you_mean, view::value_of_json};
 
 pub(super) fn lookup(
@@ -9,12 +9,7 @@ pub(super) fn lookup(
     name: &str,
     options: Kwargs,
 ) -> Result<Value, Error> {
-    // `default=none` is one, too.
-    let instead = if options.has("default") {
-        Some(options.get::<Value>("default")?)
-    } else {
-        None
-    };
+    let instead = fallback(&options)?;
     options.assert_all_used()?;
     let Some(key) = text_of(value)? else {
         return Ok(instead.unwrap_or_else(nothing));

@@ -21,18 +21,22 @@ use super::{
     view::{TABLES, json_of},
 };
 
+mod country;
 mod dates;
 mod hash;
 mod list;
+mod locale;
 mod lookup;
+mod phone;
 mod text;
 mod value;
 
-pub(super) const FILTERS: [&str; 37] = [
+pub(super) const FILTERS: [&str; 40] = [
     "abs",
     "bool",
     "capitalize",
     "coalesce",
+    "country",
     "date",
     "default",
     "first",
@@ -44,12 +48,14 @@ pub(super) const FILTERS: [&str; 37] = [
     "last",
     "length",
     "list",
+    "locale",
     "lookup",
     "lower",
     "map",
     "max",
     "md5",
     "min",
+    "phone",
     "reject",
     "rejectattr",
     "replace",
@@ -99,10 +105,13 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     text::install(environment);
     list::install(environment);
     value::install(environment);
+    environment.add_filter("country", country::country);
     environment.add_filter("date", dates::date);
+    environment.add_filter("locale", locale::locale);
     environment.add_filter("md5", hash::md5);
     environment.add_filter("sha256", hash::sha256);
     environment.add_filter("lookup", lookup::lookup);
+    environment.add_filter("phone", phone::phone);
     install_tests(environment);
 }
 
@@ -186,4 +195,33 @@ fn bounded(text: String) -> Result<Value, Error> {
 
 fn nothing() -> Value {
     Value::from(())
+}
+
+/// `default=…` of a filter; `default=none` is one, too.
+fn fallback(options: &Kwargs) -> Result<Option<Value>, Error> {
+    if options.has("default") {
+        return options.get::<Value>("default").map(Some);
+    }
+    Ok(None)
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
+    let all = format!("there are {}", known.join(", "));
+    refuse(format!("there is no {what} {name:?}"), Some(all))
+}
+
+/// What can be said of a fixed argument (`key` is empty for the first, unnamed one) before there is a record.
+pub(super) fn check_argument(filter: &str, key: &str, text: &str) -> Result<(), Error> {
+    match (filter, key) {
+        ("date", "") => dates::check_pattern(text),
+        ("date", "zone" | "from") => dates::zone_named(text).map(drop),
+        ("country", "") => country::check_form(text),
+        ("locale", "") => locale::check_form(text),
+        ("phone", "style") => phone::check_style(text),
+        ("phone", "") if country::find(text).is_none() => Err(refuse(
+            format!("there is no country {text:?}"),
+            Some("as in phone('DE')".to_owned()),
+        )),
+        _ => Ok(()),
+    }
 }

@@ -13,17 +13,20 @@ impl Scope {
     pub(in crate::mapping) fn is_true(&self, part: &Part) -> bool {
         let record = self.record();
         match part {
-            Part::Root | Part::Standing(_) | Part::Engagement | Part::Consent => true,
-            Part::Contact => !record.contact.fields.is_empty() || !record.identities.is_empty(),
-            Part::Fields => self.list_field_ids().next().is_some(),
+            Part::Root | Part::Standing(_) | Part::Engagement => true,
+            Part::Consent => !record.standing.is_empty(),
+            Part::Contact => !record.contact_json().is_empty(),
+            Part::Fields => self
+                .list_field_ids()
+                .any(|(label, _)| self.field(label).is_some()),
             Part::Ids => record.contact_json().contains_key("ids"),
             Part::Action => record.action.is_some(),
             Part::ActionFields => record
                 .action
                 .as_ref()
                 .is_some_and(|action| !action.custom_fields.is_empty()),
-            Part::Donation => self.donation().is_some(),
-            Part::Tracking => self.tracking().is_some(),
+            Part::Donation => self.donation().is_some_and(says_something),
+            Part::Tracking => self.tracking().is_some_and(says_something),
             Part::Campaign => record.campaign.is_some(),
             Part::Page => record.page.is_some(),
             Part::Organisation => record.page.as_ref().is_some_and(|page| page.org.is_some()),
@@ -77,6 +80,7 @@ impl Scope {
                 Value::Object(lists.collect())
             }
             Part::Engagements(kind) => self.engagements(*kind).map(engagement_json).collect(),
+            Part::Lead if !self.is_true(part) => Value::Null,
             Part::Lead => serde_json::json!({ "score": record.lead.score, "status": record.lead.status }),
             Part::Settings => record.settings.clone().into(),
             Part::Members(prefix) => self.members(prefix).collect(),
@@ -102,5 +106,17 @@ impl Scope {
             _ => {}
         }
         known
+    }
+}
+
+/// As the engine would judge the value.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(yes) => *yes,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
     }
 }

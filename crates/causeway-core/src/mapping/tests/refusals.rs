@@ -1,0 +1,256 @@
+//! What is refused, with the words for it; and that no words of the contact's are among them.
+
+use super::*;
+
+/// What reading the text says.
+fn refused(text: &str) -> String {
+    match Term::read(&text.into()) {
+        Ok(_) => panic!("{text} is read"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn what_no_record_can_have_is_refused_when_it_is_read() {
+    for (text, said) in [
+        (
+            "contct.email",
+            "nothing is called `contct`, at line 1, column 1 (did you mean contact.email?)",
+        ),
+        (
+            "contact.email | default(campain.name)",
+            "nothing is called `campain`, at line 1, column 25 (did you mean campaign.name?)",
+        ),
+        (
+            "campaign.nmae",
+            "`campaign` has no `nmae`, at line 1, column 1 (did you mean campaign.name?)",
+        ),
+        (
+            "consent.email.subscribd",
+            "`consent.email` has no `subscribd`, at line 1, column 1 (did you mean consent.email.subscribed?)",
+        ),
+        (
+            "engagement.open",
+            "`engagement` has no `open`, at line 1, column 1 (did you mean engagement.opens?)",
+        ),
+        (
+            "event.name",
+            "`event` has no `name`, at line 1, column 1 (`event` is a plain value)",
+        ),
+    ] {
+        assert_eq!(refused(text), said, "{text}");
+    }
+}
+
+#[test]
+fn what_the_language_does_not_have_is_refused_when_it_is_read() {
+    for (text, said) in [
+        (
+            "contact.email | uper",
+            "there is no filter `uper`, at line 1, column 17 (did you mean upper?)",
+        ),
+        (
+            "contact.email is definde",
+            "there is no test `definde`, at line 1, column 18 (did you mean defined?)",
+        ),
+        (
+            "colesce(contact.email)",
+            "there is no function `colesce`, at line 1, column 1 (did you mean coalesce?)",
+        ),
+        (
+            "contact.email.upper()",
+            "values have no methods, at line 1, column 15 (use a filter: `contact.email | upper`)",
+        ),
+        (
+            "contact.firstName ~ ' '",
+            "`~` would write `none` for what is missing, at line 1, column 19 \
+             (write a template, as in \"{{ contact.firstName }} {{ contact.lastName }}\")",
+        ),
+        (
+            "{% set x = 1 %}{{ x }}",
+            "`set` is no statement here, at line 1, column 4 (a template of a mapping has if, elif, else, for and raw)",
+        ),
+        (
+            "at | date(zone='Europe/Berln')",
+            "there is no time zone \"Europe/Berln\", at line 1, column 16 (as in Europe/Berlin)",
+        ),
+        (
+            "at | date('%ö')",
+            "a date cannot be written as \"%ö\", at line 1, column 11 \
+             (the patterns are those of strftime: %Y-%m-%d %H:%M:%S; or iso, date, unix)",
+        ),
+        (
+            "contact.country | country('alpha4')",
+            "there is no form of a country \"alpha4\", at line 1, column 27 (there are alpha2, alpha3, numeric, name)",
+        ),
+        (
+            "contact.country | lookup('regions')",
+            "there is no lookup table \"regions\", at line 1, column 19 (add a section [lookup.regions] with key = value)",
+        ),
+        (
+            "'x' * 3",
+            "texts and lists cannot be repeated with `*`, at line 1, column 5",
+        ),
+        (
+            "",
+            "the expression is empty (a name such as contact.email, or =text for a fixed text)",
+        ),
+    ] {
+        assert_eq!(refused(text), said, "{text}");
+    }
+    for text in [
+        "a +",
+        "contact..email",
+        "{{ contact.email",
+        "{% if a %}",
+        "(((",
+        "'open",
+        "contact.email contact",
+    ] {
+        assert!(
+            refused(text).starts_with("cannot be read: "),
+            "{text}: {}",
+            refused(text)
+        );
+    }
+    assert!(refused(&"a".repeat(limit::SOURCE + 1)).contains("longer than 16 KiB"));
+}
+
+#[test]
+fn further_names_may_be_known_where_it_is_evaluated() {
+    let term = Term::with(&json!("before.firstName"), &Tables::default(), &["before"]).unwrap();
+    let scope = scope().with("before", json!({ "firstName": "Eve" }));
+    assert_eq!(term.eval(&scope).unwrap(), json!("Eve"));
+    assert!(Term::read(&json!("before.firstName")).is_err());
+    let scope = scope.with("contact", json!({ "email": "x" }));
+    assert_eq!(eval_in(&scope, "contact.email").unwrap(), json!("x"), "it wins");
+}
+
+#[test]
+fn what_fails_with_a_record_says_what_and_where_but_never_the_value() {
+    let shown = |text: &str| match Term::with(&text.into(), &Tables::default(), &[])
+        .unwrap()
+        .eval(&scope())
+    {
+        Ok(value) => panic!("{text} gives {value}"),
+        Err(error) => error.to_string(),
+    };
+    for (text, said) in [
+        (
+            "contact.lastName | int",
+            "the value is no number, at line 1, column 20 (`| int(0)` takes 0 instead)",
+        ),
+        (
+            "contact.firstName + 1",
+            "`contact.firstName + 1` cannot be worked out: tried to use + operator on unsupported types string and number, \
+             at line 1, column 1",
+        ),
+        (
+            "contact.email | date",
+            "the value is no date that is known here, at line 1, column 17 \
+             (dates are read as 2022-05-26, 26-05-2022 or 05/26/2022, with or without a time)",
+        ),
+        (
+            "contact.lastName | country",
+            "the value is no country that is known here, at line 1, column 20 \
+             (`country(default=none)` makes nothing of it, and a lookup table knows further names)",
+        ),
+        (
+            "contact.email | phone('DE')",
+            "the value is no telephone number in its country, at line 1, column 17 (`phone('DE')` names the country, \
+             and `phone(default=none)` makes nothing of what is no number)",
+        ),
+        (
+            "contact.Topics | upper",
+            "needs a text, and was given a sequence, at line 1, column 18 (`| join(', ')` or `| json` makes a text of it)",
+        ),
+        (
+            "{{ contact.firstName }}\n{{ contact.Nick }}",
+            "`contact.Nick` is not there, at line 2, column 4 (`| default(none)` makes nothing of what is missing)",
+        ),
+        (
+            "{% for t in contact.Topics %}{{ t.name }}{% endfor %}",
+            "`t.name` is not there, at line 1, column 33 (`| default(none)` makes nothing of what is missing)",
+        ),
+    ] {
+        assert_eq!(shown(text), said, "{text}");
+        for value in ["Ada", "Nowak", "ada@", "rivers", "1234567"] {
+            assert!(!shown(text).contains(value), "{text}: {}", shown(text));
+        }
+    }
+}
+
+#[test]
+fn a_lookup_names_the_nearest_keys_of_its_table() {
+    let regions = json!({ "DEU": "central", "POL": "east" });
+    let tables = Tables::new(BTreeMap::from([(
+        "regions".to_owned(),
+        regions.as_object().unwrap().clone(),
+    )]));
+    let read = |text: &str| Expression::read(text, &tables);
+    let error = read("contact.country | lookup('regions')")
+        .unwrap()
+        .eval(&scope())
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the value is not in the lookup table \"regions\", at line 1, column 19 (did you mean DEU? \
+         `default=…` gives a value for all others)"
+    );
+    let error = read("contact.country | lookup('region')").unwrap_err();
+    assert_eq!(error.hint.as_deref(), Some("did you mean regions?"));
+}
+
+#[test]
+fn a_withdrawal_lacks_what_it_lacks() {
+    let scope = Scope::new(&Record {
+        kind: Kind::Withdrawal,
+        ..bare()
+    });
+    for text in [
+        "contact.Nickname",
+        "fields.Nickname",
+        "action.fields.why",
+        "contact['Favourite colour'] | upper",
+    ] {
+        assert_eq!(eval_in(&scope, text).unwrap(), Value::Null, "{text}");
+    }
+    assert!(
+        eval_in(&scope, "settings.lst").is_err(),
+        "not of a person, and a call without it may be a wrong one"
+    );
+}
+
+#[test]
+fn nothing_runs_or_grows_for_ever() {
+    let shown = |text: &str| match Term::read(&text.into()).and_then(|term| term.eval(&scope())) {
+        Ok(value) => panic!("{text} gives {} bytes", value.to_string().len()),
+        Err(error) => error.to_string(),
+    };
+    let loops = "{% for a in s %}".repeat(6).replace('s', "[1,2,3,4,5,6,7,8,9,0]")
+        + "{{ 1 }}"
+        + &"{% endfor %}".repeat(6);
+    assert!(
+        shown(&loops).starts_with("takes too many steps"),
+        "{}",
+        shown(&loops)
+    );
+    let long = format!(
+        "{{% for a in [1,2,3,4,5,6,7,8,9] %}}{}{{% endfor %}}",
+        "x".repeat(8_000)
+    );
+    assert!(
+        shown(&long).starts_with("the text is too long"),
+        "{}",
+        shown(&long)
+    );
+    let replaced = "'aaaaaaaaaa' | replace('a', 'aaaaaaaaaaaaaaaa') | replace('a', 'aaaaaaaaaaaaaaaa') | replace('a', 'aaaaaaaaaaaaaaaa') | replace('a', 'aaaaaaaaaaaaaaaa')";
+    assert!(
+        shown(replaced).starts_with("the text is too long"),
+        "{}",
+        shown(replaced)
+    );
+    assert!(shown("contact.tags * 50000").contains("10000 values"));
+    let deep = "[".repeat(40) + &"]".repeat(40);
+    assert!(shown(&deep).contains("within each other"), "{}", shown(&deep));
+}
