@@ -1,6 +1,9 @@
 //! Rows per second of each stage of the hot path, one after the other, in one process.
 //!
-//! `cargo run --release -p causeway-store --example hotpath -- [RECORDS] [FOLDER]`
+//! `cargo run --release -p causeway-store --example hotpath -- [RECORDS] [FOLDER] [proca|form]`
+//!
+//! Where figures of a clock would be noise, count instructions: build it with `--profile profiling` and run it by
+//! `valgrind --tool=callgrind`, with some thousand records.
 
 #![expect(
     clippy::print_stdout,
@@ -8,24 +11,32 @@
     reason = "a measurement reads the clock and tells what it found"
 )]
 
-use std::{error::Error, time::Instant};
+use std::{error::Error, sync::Arc, time::Instant};
 
 use causeway_core::{
     clock::Timestamp,
-    consent::What,
+    decode::{
+        body::Limits,
+        proca::{OptInMode, ProcaDecoder, Testing},
+        sync::{ArrivalConsent, SyncDecoder},
+    },
     delivery::Next,
-    event::Decoded,
+    envelope::Meta,
+    event::Decode,
     id::InboxId,
+    keystore::{Keystore, SharedKeystore},
     rules::DestinationRule,
     store::{Claim, Store, Views},
 };
 use causeway_store::{Options, SqliteStore, open};
 use causeway_testkit::{
-    builders::{SOURCE, at, envelope, rules, signed},
+    builders::{INSTANCE, OWN_ORG, SOURCE, at, envelope, rules},
     store_contract::attempt,
 };
+use jiff::tz::TimeZone;
 
-const BATCH: usize = 500;
+/// As many as the engine takes at once.
+const BATCH: u32 = 200;
 type Outcome = Result<(), Box<dyn Error>>;
 
 #[tokio::main]
@@ -38,10 +49,14 @@ async fn main() -> Outcome {
     store
         .set_rules(rules(vec![DestinationRule::new("crm")]).into())
         .await?;
-    let body = "x".repeat(1_500);
+    let feed = match arguments.next().as_deref() {
+        None | Some("proca") => Feed::proca(),
+        Some("form") => Feed::form(),
+        Some(other) => return Err(format!("{other} is neither proca nor form").into()),
+    };
 
-    stage(&store, "accept", records, accept(&store, records, &body)).await?;
-    stage(&store, "process", records, process(&store)).await?;
+    stage("accept", records, accept(&store, records, &feed)).await?;
+    stage("decode + process", records, process(&store, &*feed.decoder)).await?;
     memory("with all of them waiting");
     let now = Instant::now();
     for _ in 0..100 {
@@ -53,7 +68,7 @@ async fn main() -> Outcome {
         "claim and release of one: {:.0} µs",
         now.elapsed().as_secs_f64() * 10_000.0
     );
-    stage(&store, "claim + record", records, deliver(&store)).await?;
+    stage("claim + record", records, deliver(&store)).await?;
     let now = Instant::now();
     store.overview(Timestamp::now()).await?;
     println!("overview: {:.1} ms", now.elapsed().as_secs_f64() * 1_000.0);
@@ -61,12 +76,7 @@ async fn main() -> Outcome {
     Ok(())
 }
 
-async fn stage(
-    _store: &SqliteStore,
-    name: &str,
-    records: usize,
-    work: impl Future<Output = Outcome>,
-) -> Outcome {
+async fn stage(name: &str, records: usize, work: impl Future<Output = Outcome>) -> Outcome {
     let (start, cpu) = (Instant::now(), cpu_seconds());
     work.await?;
     let seconds = start.elapsed().as_secs_f64();
@@ -79,12 +89,135 @@ async fn stage(
     Ok(())
 }
 
-async fn accept(store: &SqliteStore, records: usize, body: &str) -> Outcome {
-    for start in (0..records).step_by(BATCH) {
-        let batch = (start..records.min(start + BATCH))
+/// What comes, and who reads it.
+struct Feed {
+    body: fn(usize) -> String,
+    meta: Meta,
+    decoder: Arc<dyn Decode>,
+}
+
+impl Feed {
+    fn proca() -> Self {
+        Self {
+            body: action,
+            meta: Meta::default(),
+            decoder: Arc::new(ProcaDecoder {
+                namespace: INSTANCE.into(),
+                own_orgs: [OWN_ORG.to_owned()].into(),
+                keystore: Arc::new(SharedKeystore::new(Keystore::default())),
+                testing: Testing::default(),
+                opt_in: OptInMode::default(),
+                purpose: "email".into(),
+            }),
+        }
+    }
+
+    fn form() -> Self {
+        Self {
+            body: form,
+            meta: Meta {
+                content_type: Some("application/x-www-form-urlencoded".to_owned()),
+                method: Some("POST".to_owned()),
+                ..Meta::default()
+            },
+            decoder: Arc::new(SyncDecoder {
+                namespace: SOURCE.into(),
+                time_zone: TimeZone::UTC,
+                consent: ArrivalConsent::OptIn,
+                limits: Limits::default(),
+            }),
+        }
+    }
+}
+
+/// An action of about 1.5 kB, as Proca sends it.
+fn action(number: usize) -> String {
+    let comment = "For the bees, and for those who live from them. ".repeat(8);
+    format!(
+        r#"{{"schema":"proca:action:2","stage":"deliver","actionId":{number},"actionPageId":7,"campaignId":3,"orgId":{OWN_ORG},
+"org":{{"name":"bees","title":"Friends of Bees"}},
+"campaign":{{"name":"save_the_bees","title":"Save the bees","externalId":null,"contactSchema":"basic"}},
+"actionPage":{{"name":"save_the_bees/en","locale":"en","thankYouTemplate":null,"thankYouTemplateRef":null,"supporterConfirmTemplate":null}},
+"action":{{"actionType":"petition","createdAt":"2026-01-02T03:04:05Z","testing":false,
+"customFields":{{"emailProvider":"example.org","comment":"{comment}"}}}},
+"contact":{{"firstName":"Ada","lastName":"Berg{number}","email":"supporter{number}@example.org","country":"DE","postcode":"10115",
+"area":"DE","contactRef":"reference-of-person-{number:020}","dupeRank":0}},"personalInfo":null,
+"privacy":{{"withConsent":true,"optIn":true,"givenAt":"2026-01-02T03:04:05Z","emailStatus":null,"emailStatusChanged":null}},
+"tracking":{{"source":"newsletter","medium":"email","campaign":"spring","content":"","location":"https://act.example.org/bees"}}}}"#
+    )
+}
+
+/// Rows of a platform's form post: group, how many, and what each holds after the first two brackets.
+const GROUPS: [(&str, usize, &str); 8] = [
+    (
+        "fields",
+        4,
+        "[id]=12#&@[name]=Favourite+Colour&@[value]=Green+as+a+meadow",
+    ),
+    (
+        "campaigns-opened",
+        2,
+        "[id]=3#&@[name]=Spring+news&@[open_date]=2026-05-26+05%3A40+PM",
+    ),
+    (
+        "links-clicked",
+        2,
+        "[url]=https%3A%2F%2Fact.example.org%2F%3Fpage%3D1%26from%3Dmail&@[clicks]=3",
+    ),
+    (
+        "pages-visited",
+        2,
+        "[page]=https%3A%2F%2Fact.example.org%2Fbees&@[visit_date]=2026-05-26+05%3A41+PM",
+    ),
+    (
+        "automation-triggered",
+        2,
+        "[id]=8#&@[name]=Welcome&@[trigger_date]=2026-05-26+05%3A42+PM",
+    ),
+    (
+        "goals-reached",
+        1,
+        "[id]=4#&@[name]=Signed&@[reach_date]=2026-05-26+05%3A43+PM",
+    ),
+    (
+        "webhooks-triggered",
+        2,
+        "[id]=6#&@[name]=Exit+pop-up&@[trigger_date]=2026-05-26+05%3A44+PM",
+    ),
+    (
+        "lead-score",
+        1,
+        "[id]=5#&@[name]=Opened&@[score]=10&@[score_date]=2026-05-26+05%3A45+PM",
+    ),
+];
+
+/// The eleven groups, about 2.5 kB, with the brackets encoded as `http_build_query` does.
+fn form(number: usize) -> String {
+    let mut body = format!(
+        "transactionid={number}&contact[id]={number}&contact[email]=supporter{number}%40example.org\
+         &contact[phone]=%2B15551234&contact[profile_url]=https%3A%2F%2Fapp.example.org%2Fc%2F{number}\
+         &lead-status[score]=10&lead-status[label]=Cold+Lead"
+    );
+    for (group, count, members) in GROUPS {
+        for row in 0..count {
+            let start = format!("{group}[{row}]");
+            body.push_str(
+                &format!("&@{members}")
+                    .replace('@', &start)
+                    .replace('#', &row.to_string()),
+            );
+        }
+    }
+    body.replace('[', "%5B").replace(']', "%5D")
+}
+
+async fn accept(store: &SqliteStore, records: usize, feed: &Feed) -> Outcome {
+    for start in (0..records).step_by(BATCH as usize) {
+        let batch = (start..records.min(start + BATCH as usize))
             .map(|number| {
                 let mut message = envelope(SOURCE, &format!("message {number}"), at(0));
-                message.body = body.to_owned().into();
+                message.body = (feed.body)(number).into();
+                message.meta = feed.meta.clone();
                 message
             })
             .collect();
@@ -93,20 +226,17 @@ async fn accept(store: &SqliteStore, records: usize, body: &str) -> Outcome {
     Ok(())
 }
 
-async fn process(store: &SqliteStore) -> Outcome {
+async fn process(store: &SqliteStore, decoder: &dyn Decode) -> Outcome {
     let mut after = InboxId(0);
     loop {
-        let rows = store.fetch_new(after, 500).await?;
+        let rows = store.fetch_new(after, BATCH).await?;
         let Some(last) = rows.last() else {
             return Ok(());
         };
         after = last.0;
         let batch = rows
             .into_iter()
-            .map(|(id, _)| {
-                let event = signed(&format!("person{id}"), &id.to_string(), What::OptIn, at(0));
-                (id, Decoded::Event(Box::new(event)))
-            })
+            .map(|(id, envelope)| (id, decoder.decode(&envelope)))
             .collect();
         store.process(batch, at(1)).await?;
     }
@@ -123,7 +253,7 @@ fn claim(limit: u32) -> Claim {
 
 async fn deliver(store: &SqliteStore) -> Outcome {
     loop {
-        let claimed = store.claim(claim(500)).await?.deliveries;
+        let claimed = store.claim(claim(BATCH)).await?.deliveries;
         if claimed.is_empty() {
             return Ok(());
         }
