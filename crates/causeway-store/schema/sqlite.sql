@@ -29,7 +29,8 @@ CREATE TABLE attempt (
     number      INTEGER NOT NULL,
     started_at  INTEGER NOT NULL,
     took_ms     INTEGER NOT NULL,
-    outcome     TEXT NOT NULL CHECK (outcome IN ('delivered', 'skip', 'retry', 'reject', 'halt')),
+    outcome     TEXT NOT NULL CHECK (outcome = 'delivered' OR outcome = 'skip' OR outcome = 'retry' OR outcome = 'reject'
+                                     OR outcome = 'halt'),
     reason      TEXT,
     status      INTEGER,
     excerpt     TEXT,
@@ -81,8 +82,9 @@ CREATE TABLE delivery (
     inbox_id       INTEGER NOT NULL,
     destination_id INTEGER NOT NULL,
     contact_id     INTEGER,
-    kind           TEXT NOT NULL CHECK (kind IN ('record', 'contact', 'withdrawal')),
-    state          TEXT NOT NULL CHECK (state IN ('waiting', 'blocked', 'delivered', 'dead', 'skipped')),
+    kind           TEXT NOT NULL CHECK (kind = 'record' OR kind = 'contact' OR kind = 'withdrawal'),
+    state          TEXT NOT NULL CHECK (state = 'waiting' OR state = 'blocked' OR state = 'delivered' OR state = 'dead'
+                                      OR state = 'skipped'),
     -- Failed attempts since it was planned, or since a person asked to try again.
     attempts       INTEGER NOT NULL DEFAULT 0,
     due_at         INTEGER NOT NULL,
@@ -129,7 +131,7 @@ CREATE TABLE event (
 
 CREATE TABLE identity (
     workspace_id INTEGER NOT NULL,
-    kind         TEXT NOT NULL CHECK (kind IN ('email', 'contact_ref', 'foreign_id')),
+    kind         TEXT NOT NULL CHECK (kind = 'email' OR kind = 'contact_ref' OR kind = 'foreign_id'),
     namespace_id INTEGER NOT NULL,
     value        TEXT NOT NULL,
     contact_id   INTEGER NOT NULL,
@@ -146,7 +148,8 @@ CREATE TABLE inbox (
     key          BLOB NOT NULL,
     received_at  INTEGER NOT NULL,
     processed_at INTEGER,
-    state        TEXT NOT NULL CHECK (state IN ('new', 'done', 'skipped', 'dead', 'duplicate')),
+    state        TEXT NOT NULL CHECK (state = 'new' OR state = 'done' OR state = 'skipped' OR state = 'dead'
+                                    OR state = 'duplicate'),
     code         TEXT,
     reason       TEXT,
     duplicate_of INTEGER,
@@ -172,7 +175,7 @@ CREATE TABLE meta (
 
 CREATE TABLE name (
     id   INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('workspace', 'source', 'destination', 'namespace')),
+    kind TEXT NOT NULL CHECK (kind = 'workspace' OR kind = 'source' OR kind = 'destination' OR kind = 'namespace'),
     name TEXT NOT NULL,
     UNIQUE (kind, name)
 ) STRICT;

@@ -1,5 +1,7 @@
 -- Times are integer milliseconds since 1970, UTC. States are words. No foreign keys are enforced: rows are
 -- pruned in their own order, and one writer keeps the references right.
+--
+-- Checks name the words with OR: for an IN list of more than two SQLite fills a temporary table, in each statement.
 
 -- Single values: the key of the hashes in `erased`, the pulse of the health check.
 CREATE TABLE meta (
@@ -12,7 +14,7 @@ INSERT INTO meta (key, value) VALUES ('erase_key', randomblob(32)), ('pulse', 0)
 -- Names out of the configuration, so that rows hold a small number.
 CREATE TABLE name (
     id   INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('workspace', 'source', 'destination', 'namespace')),
+    kind TEXT NOT NULL CHECK (kind = 'workspace' OR kind = 'source' OR kind = 'destination' OR kind = 'namespace'),
     name TEXT NOT NULL,
     UNIQUE (kind, name)
 ) STRICT;
@@ -28,7 +30,8 @@ CREATE TABLE inbox (
     key          BLOB NOT NULL,
     received_at  INTEGER NOT NULL,
     processed_at INTEGER,
-    state        TEXT NOT NULL CHECK (state IN ('new', 'done', 'skipped', 'dead', 'duplicate')),
+    state        TEXT NOT NULL CHECK (state = 'new' OR state = 'done' OR state = 'skipped' OR state = 'dead'
+                                    OR state = 'duplicate'),
     code         TEXT,
     reason       TEXT,
     duplicate_of INTEGER,
@@ -85,7 +88,7 @@ CREATE INDEX contact_merged ON contact (merged_into) WHERE merged_into IS NOT NU
 
 CREATE TABLE identity (
     workspace_id INTEGER NOT NULL,
-    kind         TEXT NOT NULL CHECK (kind IN ('email', 'contact_ref', 'foreign_id')),
+    kind         TEXT NOT NULL CHECK (kind = 'email' OR kind = 'contact_ref' OR kind = 'foreign_id'),
     namespace_id INTEGER NOT NULL,
     value        TEXT NOT NULL,
     contact_id   INTEGER NOT NULL,
@@ -171,8 +174,9 @@ CREATE TABLE delivery (
     inbox_id       INTEGER NOT NULL,
     destination_id INTEGER NOT NULL,
     contact_id     INTEGER,
-    kind           TEXT NOT NULL CHECK (kind IN ('record', 'contact', 'withdrawal')),
-    state          TEXT NOT NULL CHECK (state IN ('waiting', 'blocked', 'delivered', 'dead', 'skipped')),
+    kind           TEXT NOT NULL CHECK (kind = 'record' OR kind = 'contact' OR kind = 'withdrawal'),
+    state          TEXT NOT NULL CHECK (state = 'waiting' OR state = 'blocked' OR state = 'delivered' OR state = 'dead'
+                                      OR state = 'skipped'),
     -- Failed attempts since it was planned, or since a person asked to try again.
     attempts       INTEGER NOT NULL DEFAULT 0,
     due_at         INTEGER NOT NULL,
@@ -201,7 +205,8 @@ CREATE TABLE attempt (
     number      INTEGER NOT NULL,
     started_at  INTEGER NOT NULL,
     took_ms     INTEGER NOT NULL,
-    outcome     TEXT NOT NULL CHECK (outcome IN ('delivered', 'skip', 'retry', 'reject', 'halt')),
+    outcome     TEXT NOT NULL CHECK (outcome = 'delivered' OR outcome = 'skip' OR outcome = 'retry' OR outcome = 'reject'
+                                     OR outcome = 'halt'),
     reason      TEXT,
     status      INTEGER,
     excerpt     TEXT,

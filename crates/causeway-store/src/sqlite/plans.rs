@@ -1,9 +1,42 @@
 //! Every query of the hot path finds its rows by an index, however many rows there are.
 
+use rusqlite::Connection;
+
 use super::schema;
 
 #[test]
 fn no_hot_query_scans_or_sorts() {
+    let checked = each_hot_statement(|connection, file, sql| {
+        for step in explained(connection, "EXPLAIN QUERY PLAN", 3, sql) {
+            let scans = step.starts_with("SCAN") && step != "SCAN CONSTANT ROW";
+            assert!(!scans && !step.contains("TEMP B-TREE"), "{file}: {step}: {sql}");
+        }
+    });
+    assert!(checked > 35, "only {checked} statements were found");
+}
+
+/// Making and dropping one costs as much as writing a row.
+#[test]
+fn no_hot_write_makes_a_temporary_table() {
+    let mut writes = 0;
+    each_hot_statement(|connection, file, sql| {
+        // Of a merge, which is rare, and reads what it changes.
+        let is_of_merge = sql.ends_with("WHERE contact_id = ?1")
+            || sql.ends_with("WHERE merged_into = ?1")
+            || sql.contains("FROM engagement");
+        if sql.starts_with("SELECT") || is_of_merge {
+            return;
+        }
+        let steps = explained(connection, "EXPLAIN", 1, sql);
+        assert!(!steps.contains(&"OpenEphemeral".to_owned()), "{file}: {sql}");
+        writes += 1;
+    });
+    assert!(writes > 20, "only {writes} statements were found");
+}
+
+/// Tells how many there were.
+fn each_hot_statement(check: impl FnMut(&Connection, &str, &str)) -> usize {
+    let mut check = check;
     let folder = tempfile::tempdir().unwrap();
     let connection = schema::writer(&folder.path().join("a.db")).unwrap();
     let mut checked = 0;
@@ -18,22 +51,23 @@ fn no_hot_query_scans_or_sorts() {
         ("record", include_str!("record.rs")),
     ] {
         for sql in statements(source) {
-            let mut plan = connection
-                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-                .unwrap_or_else(|error| panic!("{file}: {sql}: {error}"));
-            let mut rows = plan.raw_query();
-            let mut steps = Vec::new();
-            while let Some(row) = rows.next().unwrap() {
-                steps.push(row.get::<_, String>(3).unwrap());
-            }
-            for step in steps {
-                let scans = step.starts_with("SCAN") && step != "SCAN CONSTANT ROW";
-                assert!(!scans && !step.contains("TEMP B-TREE"), "{file}: {step}: {sql}");
-            }
+            check(&connection, file, &sql);
             checked += 1;
         }
     }
-    assert!(checked > 35, "only {checked} statements were found");
+    checked
+}
+
+fn explained(connection: &Connection, how: &str, column: usize, sql: &str) -> Vec<String> {
+    let mut plan = connection
+        .prepare(&format!("{how} {sql}"))
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let mut rows = plan.raw_query();
+    let mut steps = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        steps.push(row.get::<_, String>(column).unwrap());
+    }
+    steps
 }
 
 /// The SQL in a file of ours: its string literals that start with a verb.
