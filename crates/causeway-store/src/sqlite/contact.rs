@@ -211,22 +211,24 @@ pub(crate) fn write_engagements(
     contact: i64,
     engagements: &[Engagement],
 ) -> Result<(), Fault> {
+    if engagements.is_empty() {
+        return Ok(());
+    }
+    let mut insert = connection.prepare_cached(&format!(
+        "INSERT INTO engagement (contact_id, kind, key, at, name, raw_at, count, score)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) {JOIN_ENGAGEMENT}"
+    ))?;
     for engagement in engagements {
-        connection
-            .prepare_cached(&format!(
-                "INSERT INTO engagement (contact_id, kind, key, at, name, raw_at, count, score)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) {JOIN_ENGAGEMENT}"
-            ))?
-            .execute(params![
-                contact,
-                engagement.kind.as_str(),
-                engagement.key,
-                engagement.at.map_or(NO_TIME, ms),
-                engagement.name,
-                engagement.raw_at,
-                engagement.count,
-                engagement.score,
-            ])?;
+        insert.execute(params![
+            contact,
+            engagement.kind.as_str(),
+            engagement.key,
+            engagement.at.map_or(NO_TIME, ms),
+            engagement.name,
+            engagement.raw_at,
+            engagement.count,
+            engagement.score,
+        ])?;
     }
     Ok(())
 }
