@@ -19,6 +19,7 @@ use super::{
     fault::Fault,
     names::NameKind,
     outbox::{self, End},
+    recent::Parts,
     rows::{DeliveryState, at, from_json, ms},
     writer::Tx,
 };
@@ -289,73 +290,44 @@ fn newest_of_run(
 
 /// The record as it is known now, and the key of its message.
 fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record, [u8; 16]), Fault> {
-    type Found = (
-        i64,
-        String,
-        i64,
-        Option<i64>,
-        Option<i64>,
-        Option<i64>,
-        i64,
-        [u8; 16],
-        Option<String>,
-    );
-    let (workspace, event, event_at, action, campaign, page, source, key, via): Found = tx
-        .connection
-        .prepare_cached(
-            "SELECT event.workspace_id, event.kind, event.at, event.action_id, event.campaign_id, event.page_id,
-                    inbox.source_id, inbox.key, event.via
-             FROM event JOIN inbox ON inbox.id = event.inbox_id WHERE event.inbox_id = ?1",
-        )?
-        .query_row([due.inbox], |row| {
-            Ok((
-                row.get(0)?,
-                row.get(1)?,
-                row.get(2)?,
-                row.get(3)?,
-                row.get(4)?,
-                row.get(5)?,
-                row.get(6)?,
-                row.get(7)?,
-                row.get(8)?,
-            ))
-        })?;
-    let (contact, identities) = match due.contact {
-        Some(id) => (
-            contact::read(tx.connection, id)?.ok_or(Fault::Broken("a contact"))?,
-            contact::identities(tx.connection, id)?,
-        ),
-        None => (Contact::default(), Vec::new()),
+    let recent = due
+        .contact
+        .and_then(|contact| tx.state.recent.take(due.inbox, contact));
+    let parts = match recent {
+        Some(parts) => {
+            debug_assert!(
+                parts == read_parts(tx, due)?,
+                "what is kept of a record is not what is stored"
+            );
+            parts
+        }
+        None => read_parts(tx, due)?,
     };
-    let action = match action {
-        Some(id) => facts::read_action(tx.connection, id)?,
-        None => None,
-    };
-    let campaign = match campaign {
+    let campaign = match parts.campaign {
         Some(id) => tx.state.facts.campaign(tx.connection, id)?,
         None => None,
     };
-    let page = match page {
+    let page = match parts.page {
         Some(id) => tx.state.facts.page(tx.connection, id)?,
         None => None,
     };
-    let own_pages = tx.state.own_pages_of(workspace);
-    let workspace = tx.state.names.name(workspace)?;
-    let mut hubs: Vec<String> = via.map_or(Ok(Vec::new()), |via| from_json(&via))?;
+    let own_pages = tx.state.own_pages_of(parts.workspace);
+    let workspace = tx.state.names.name(parts.workspace)?;
+    let mut hubs: Vec<String> = parts.via.map_or(Ok(Vec::new()), |via| from_json(&via))?;
     hubs.push(tx.state.rules.hub.to_string());
     let mut record = Record {
-        lead: tx.state.rules.of_workspace(&workspace).scoring.lead(&contact),
+        lead: tx.state.rules.of_workspace(&workspace).scoring.lead(&parts.contact),
         workspace,
-        source: tx.state.names.name(source)?,
+        source: tx.state.names.name(parts.source)?,
         inbox_id: InboxId(due.inbox),
         kind: due.kind,
-        event,
-        event_at: at(event_at),
+        event: parts.event,
+        event_at: at(parts.event_at),
         change: Change::None,
-        standing: standings(&contact, &own_pages),
-        contact,
-        identities,
-        action,
+        standing: standings(&parts.contact, &own_pages),
+        contact: parts.contact,
+        identities: parts.identities,
+        action: parts.action,
         settings: rule.settings.for_campaign(campaign.as_ref()),
         engagements: match due.contact {
             Some(id) if rule.history => super::person::engagements(tx.connection, id)?,
@@ -366,7 +338,39 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         page,
     };
     record.change = rule.change(due.kind, record.standing_for(&rule.purpose));
-    Ok((record, key))
+    Ok((record, parts.key))
+}
+
+fn read_parts(tx: &Tx<'_>, due: &Due) -> Result<Parts, Fault> {
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT event.workspace_id, event.kind, event.at, event.action_id, event.campaign_id, event.page_id,
+                inbox.source_id, inbox.key, event.via
+         FROM event JOIN inbox ON inbox.id = event.inbox_id WHERE event.inbox_id = ?1",
+    )?;
+    let (mut parts, action) = statement.query_row([due.inbox], |row| {
+        let parts = Parts {
+            workspace: row.get(0)?,
+            event: row.get(1)?,
+            event_at: row.get(2)?,
+            campaign: row.get(4)?,
+            page: row.get(5)?,
+            source: row.get(6)?,
+            key: row.get(7)?,
+            via: row.get(8)?,
+            contact: Contact::default(),
+            identities: Vec::new(),
+            action: None,
+        };
+        Ok((parts, row.get::<_, Option<i64>>(3)?))
+    })?;
+    if let Some(id) = due.contact {
+        parts.contact = contact::read(tx.connection, id)?.ok_or(Fault::Broken("a contact"))?;
+        parts.identities = contact::identities(tx.connection, id)?;
+    }
+    if let Some(id) = action {
+        parts.action = facts::read_action(tx.connection, id)?;
+    }
+    Ok(parts)
 }
 
 /// A delivery as it would be handed out now, whatever its state; takes no lease. For a rehearsal.

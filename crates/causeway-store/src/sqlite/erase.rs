@@ -8,6 +8,7 @@ use super::{
     contact,
     fault::Fault,
     outbox::{self, End},
+    recent::Recent,
     rows::ms,
     writer::Tx,
 };
@@ -24,6 +25,7 @@ pub(crate) fn erase(tx: &mut Tx<'_>, asked: ContactId, now: Timestamp) -> Result
         return Ok(Erased::default());
     };
     remember_hashes(tx, id, workspace, now)?;
+    tx.state.recent = Recent::default();
     let mut erased = Erased {
         deliveries: end_deliveries(tx, id, now)?,
         ..Erased::default()

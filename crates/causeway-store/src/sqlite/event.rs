@@ -2,6 +2,7 @@
 
 use causeway_core::{
     clock::Timestamp,
+    contact::{Contact, Identity},
     event::{Event, EventKind},
     id::Name,
     plan::Plan,
@@ -20,6 +21,7 @@ use super::{
     names::NameKind,
     outbox, pages,
     process::{Row, end},
+    recent::Told,
     rows::{ms, to_json},
     writer::Tx,
 };
@@ -42,6 +44,7 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
             .execute([row.id.0])?;
         return end(tx, row, InboxState::Skipped, None, Some(ERASED));
     };
+    tx.state.recent.forget_event(row.id.0);
     let place = learn_things(tx, workspace, event)?;
     let before = Before {
         contacts,
@@ -90,7 +93,45 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
     if let Some(page) = &place.learned_own_page {
         pages::reconsider_page(tx, workspace, page)?;
     }
+    let is_all_new = before.contacts.is_empty() && before.action.is_none();
+    if let (Some(id), Some(after), true) = (contact, plan.contact, is_all_new) {
+        let uses = processed.planned.len();
+        keep(tx, row, workspace, event, (id, after), (action, &place), uses);
+    }
     Ok(processed)
+}
+
+/// Keeps a record of which everything is new, for the claims that follow.
+fn keep(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    event: &Event,
+    (contact, after): (i64, Contact),
+    (action, place): (Option<i64>, &Place),
+    uses: usize,
+) {
+    let recent = &mut tx.state.recent;
+    // What came through other hubs or from a browser is rare, and more than these parts.
+    let is_plain = event.via.is_empty() && !event.identities.iter().any(Identity::is_visitor);
+    if uses == 0 || !is_plain || !recent.has_room() {
+        return;
+    }
+    let told = Told {
+        workspace,
+        source: row.source,
+        key: row.key,
+        event: event.kind.as_str(),
+        event_at: ms(event.at),
+        action,
+        campaign: place.campaign,
+        page: place.page,
+    };
+    recent.keep_event(row.id.0, told, uses);
+    recent.keep_contact(contact, after, &event.identities, uses);
+    if let (Some(id), Some(action)) = (action, &event.action) {
+        recent.keep_action(id, action, uses);
+    }
 }
 
 /// What is there before the event.
@@ -120,7 +161,7 @@ fn people(
 
 /// The action's row: the event's own, or that of the row that it follows from.
 fn write_event_action(
-    tx: &Tx<'_>,
+    tx: &mut Tx<'_>,
     row: &Row,
     workspace: i64,
     event: &Event,
@@ -131,6 +172,9 @@ fn write_event_action(
     let Some(action) = &event.action else {
         return Ok(place.action);
     };
+    if let Some(known) = &before.action {
+        tx.state.recent.forget_action(known.id);
+    }
     let place = ActionPlace {
         workspace,
         namespace: place.namespace,
@@ -239,6 +283,9 @@ fn write_contact(
     let Some(after) = &mut plan.contact else {
         return Ok(None);
     };
+    for id in known {
+        tx.state.recent.forget_contact(*id);
+    }
     // Ascending: the oldest number survives, whoever came first in the message.
     let id = match known {
         [] => contact::insert(tx.connection, workspace, after, now)?,

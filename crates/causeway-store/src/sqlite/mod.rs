@@ -27,6 +27,7 @@ mod play;
 mod process;
 mod prune;
 mod read;
+mod recent;
 mod record;
 mod rehearse;
 mod rows;

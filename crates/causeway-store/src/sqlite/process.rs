@@ -51,12 +51,13 @@ fn process_all(
         .query_row([], |row| row.get(0))?;
     let mut processed = Vec::with_capacity(batch.len());
     for (id, decoded) in batch {
-        let Some(source) = source_if_new(tx, *id)? else {
+        let Some((source, key)) = source_if_new(tx, *id)? else {
             continue;
         };
         let row = Row {
             id: *id,
             source,
+            key,
             now,
             anyone_erased,
         };
@@ -106,22 +107,24 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Proces
 pub(crate) struct Row {
     pub id: InboxId,
     pub source: i64,
+    /// Names the message for ever.
+    pub key: [u8; 16],
     pub now: Timestamp,
     /// Saves looking for each identity while there is nobody.
     pub anyone_erased: bool,
 }
 
-/// The source of a row that still waits; a row that does not was processed by somebody before.
-fn source_if_new(tx: &Tx<'_>, id: InboxId) -> Result<Option<i64>, Fault> {
-    let found: Option<(i64, String)> = tx
+/// Source and key of a row that still waits; a row that does not was processed by somebody before.
+fn source_if_new(tx: &Tx<'_>, id: InboxId) -> Result<Option<(i64, [u8; 16])>, Fault> {
+    let found: Option<(i64, String, [u8; 16])> = tx
         .connection
-        .prepare_cached("SELECT source_id, state FROM inbox WHERE id = ?1")?
-        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .prepare_cached("SELECT source_id, state, key FROM inbox WHERE id = ?1")?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
-    let Some((source, state)) = found else {
+    let Some((source, state, key)) = found else {
         return Ok(None);
     };
-    Ok((inbox_state(&state)? == InboxState::New).then_some(source))
+    Ok((inbox_state(&state)? == InboxState::New).then_some((source, key)))
 }
 
 fn process_row(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Fault> {

@@ -10,7 +10,7 @@ use causeway_core::{
 };
 use rusqlite::{Connection, params};
 
-use super::{counters::Counters, facts::Facts, fault::Fault, names::Names};
+use super::{counters::Counters, facts::Facts, fault::Fault, names::Names, recent::Recent};
 
 #[derive(Default)]
 pub(crate) struct State {
@@ -19,6 +19,7 @@ pub(crate) struct State {
     /// Workspace -> its own pages.
     pub own_pages: HashMap<i64, Arc<OwnPages>>,
     pub facts: Facts,
+    pub recent: Recent,
     pub counters: Counters,
     pub leases: Leases,
     /// Moves when another connection changed the file.
@@ -42,6 +43,7 @@ impl State {
     /// Forgets what a transaction that was rolled back may have left in memory.
     pub(crate) fn reload(&mut self, connection: &Connection) -> Result<(), Fault> {
         self.facts = Facts::default();
+        self.recent = Recent::default();
         self.names = Names::load(connection)?;
         self.own_pages = own_pages(connection)?;
         Ok(())

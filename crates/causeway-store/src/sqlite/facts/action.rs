@@ -24,7 +24,7 @@ pub(crate) struct ActionPlace {
 
 /// What is known of an action before an event.
 pub(crate) struct KnownAction {
-    id: i64,
+    pub id: i64,
     /// The inbox row that told destinations of it.
     pub told_by: Option<i64>,
     doc: String,
