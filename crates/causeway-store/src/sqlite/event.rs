@@ -15,7 +15,7 @@ use super::{
     contact,
     decide::decide,
     erase::{erase_key, erased_hash},
-    facts::{self, ActionPlace, KnownAction, find_action, write_action},
+    facts::{ActionPlace, KnownAction, Said, find_action, write_action},
     fault::Fault,
     follow,
     names::NameKind,
@@ -244,15 +244,10 @@ fn learn_things(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place,
     }
     let campaign = match &event.campaign {
         Some(campaign) => {
-            let key = (workspace, namespace, campaign.external_id.as_str());
-            let fields = facts::campaign_fields(campaign);
-            let sort = facts::Sort::Campaign;
-            Some(
-                tx.state
-                    .facts
-                    .learn(tx.connection, sort, key, &fields, event.at)?
-                    .id,
-            )
+            let place = (workspace, namespace);
+            let said = Said::Campaign(campaign);
+            let (id, _) = tx.state.facts.learn(tx.connection, place, said, event.at)?;
+            Some(id)
         }
         None => None,
     };

@@ -7,7 +7,7 @@ use causeway_core::{clock::Timestamp, consent::page_key, event::Page, id::Name};
 use rusqlite::params;
 
 use super::{
-    facts::{self, Sort},
+    facts::{self, Said},
     fault::Fault,
     names::NameKind,
     outbox,
@@ -25,13 +25,13 @@ pub(crate) fn learn(
     page: &Page,
     at: Timestamp,
 ) -> Result<(i64, Option<String>), Fault> {
-    let key = (workspace, namespace, page.external_id.as_str());
-    let fields = facts::page_fields(page);
-    let thing = tx
-        .state
-        .facts
-        .learn(tx.connection, Sort::Page, key, &fields, at)?;
-    let (id, org) = (thing.id, facts::organisation(&thing.doc));
+    let place = (workspace, namespace);
+    let said = Said::Page(page);
+    let (id, thing) = tx.state.facts.learn(tx.connection, place, said, at)?;
+    let Some(thing) = thing else {
+        return Ok((id, None));
+    };
+    let org = facts::organisation(&thing.doc);
     let workspace_name = tx.state.names.name(workspace)?;
     let is_own = org.is_some_and(|org| {
         tx.state

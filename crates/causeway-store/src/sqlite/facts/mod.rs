@@ -2,6 +2,7 @@
 //! arrival does not matter.
 
 mod action;
+mod thing;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,71 +21,67 @@ use super::{
 };
 
 pub(crate) use action::{ActionPlace, KnownAction, find_action, read_action, write_action};
+pub(crate) use thing::{Said, Sort, Thing};
 
 /// More things than this are not kept in memory at once.
 const CACHED: usize = 4_096;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Sort {
-    Campaign,
-    Page,
-}
-
-/// Fields with the time that each value dates from. A [`Contact`]'s fields have the right join.
-pub(crate) struct Thing {
-    pub id: i64,
-    pub doc: Contact,
-    dirty: bool,
-}
-
 /// The campaigns and pages that events name again and again, written once per command.
 #[derive(Default)]
 pub(crate) struct Facts {
-    things: HashMap<(Sort, i64, i64, Name), Thing>,
+    /// By workspace and namespace, then by id over there.
+    things: HashMap<(Sort, i64, i64), HashMap<Name, Thing>>,
+    /// Things in all of them.
+    count: usize,
     /// For reading, by row number.
     campaigns: HashMap<i64, Campaign>,
     pages: HashMap<i64, Page>,
 }
 
 impl Facts {
-    /// Takes in what an event of time `at` says; gives the thing as it is afterwards.
+    /// Takes in what an event of time `at` says. Tells the row, and the thing as it is afterwards unless this was said before.
     pub(crate) fn learn(
         &mut self,
         connection: &Connection,
-        sort: Sort,
-        (workspace, namespace, external_id): (i64, i64, &str),
-        fields: &BTreeMap<String, Value>,
+        (workspace, namespace): (i64, i64),
+        said: Said<'_>,
         at: Timestamp,
-    ) -> Result<&Thing, Fault> {
-        if self.things.len() > CACHED {
+    ) -> Result<(i64, Option<&Thing>), Fault> {
+        let (sort, external_id) = (said.sort(), said.external_id());
+        if self.count > CACHED {
             self.flush(connection)?;
             self.things.clear();
+            self.count = 0;
         }
-        let key = (sort, workspace, namespace, Name::from(external_id));
-        if !self.things.contains_key(&key) {
+        let things = self.things.entry((sort, workspace, namespace)).or_default();
+        if let Some(thing) = things.get_mut(external_id)
+            && thing.is_repeat(said, at)
+        {
+            return Ok((thing.id, None));
+        }
+        if !things.contains_key(external_id) {
             let thing = load_or_insert(connection, sort, workspace, namespace, external_id)?;
-            self.things.insert(key.clone(), thing);
+            things.insert(external_id.into(), thing);
+            self.count += 1;
         }
-        let thing = self
-            .things
-            .get_mut(&key)
+        let thing = things
+            .get_mut(external_id)
             .ok_or(Fault::Broken("a campaign or page"))?;
-        if thing.doc.set_fields(fields, at) {
-            thing.dirty = true;
+        if thing.learn(said, at) {
             self.campaigns.remove(&thing.id);
             self.pages.remove(&thing.id);
         }
-        Ok(thing)
+        Ok((thing.id, Some(thing)))
     }
 
     /// Writes what changed. A thing whose row was rolled back is not there any more, and is left out.
     pub(crate) fn flush(&mut self, connection: &Connection) -> Result<(), Fault> {
-        for ((sort, ..), thing) in &mut self.things {
-            if thing.dirty {
-                let sql = match sort {
-                    Sort::Campaign => "UPDATE campaign SET doc = ?2 WHERE id = ?1",
-                    Sort::Page => "UPDATE page SET doc = ?2 WHERE id = ?1",
-                };
+        for ((sort, ..), things) in &mut self.things {
+            let sql = match sort {
+                Sort::Campaign => "UPDATE campaign SET doc = ?2 WHERE id = ?1",
+                Sort::Page => "UPDATE page SET doc = ?2 WHERE id = ?1",
+            };
+            for thing in things.values_mut().filter(|thing| thing.dirty) {
                 connection
                     .prepare_cached(sql)?
                     .execute(params![thing.id, to_json(&thing.doc.fields)?])?;
@@ -101,8 +98,8 @@ impl Facts {
         namespace: i64,
         external_id: &str,
     ) -> Option<Campaign> {
-        let key = (Sort::Campaign, workspace, namespace, Name::from(external_id));
-        let thing = self.things.get(&key)?;
+        let campaigns = self.things.get(&(Sort::Campaign, workspace, namespace))?;
+        let thing = campaigns.get(external_id)?;
         Some(campaign_of(external_id.to_owned(), &thing.doc))
     }
 
@@ -168,11 +165,7 @@ fn load_or_insert(
             .execute(params![workspace, namespace, external_id])?;
         connection.last_insert_rowid()
     };
-    Ok(Thing {
-        id,
-        doc,
-        dirty: false,
-    })
+    Ok(Thing::new(id, doc))
 }
 
 pub(crate) fn campaign_fields(campaign: &Campaign) -> BTreeMap<String, Value> {
