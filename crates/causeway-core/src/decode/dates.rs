@@ -24,10 +24,11 @@ pub fn read(text: &str, zone: &TimeZone) -> Reading {
     if text.is_empty() || text == "-" || text.eq_ignore_ascii_case("n/a") {
         return Reading::Nothing;
     }
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Reading::At(at);
-    }
-    let at = civil(text).and_then(|civil| zone.to_timestamp(civil).ok());
+    // No text is both: these have no offset, and those need one.
+    let at = match civil(text) {
+        Some(civil) => zone.to_timestamp(civil).ok(),
+        None => text.parse::<Timestamp>().ok(),
+    };
     at.map_or(Reading::Unreadable, Reading::At)
 }
 

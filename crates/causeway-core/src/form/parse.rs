@@ -1,8 +1,10 @@
 //! Reads a form body to the value that PHP makes of it.
 
+use std::borrow::Cow;
+
 use super::{
     percent,
-    value::{Array, Key, Value},
+    value::{Array, Key, KeyRef, Value},
 };
 
 /// PHP's `max_input_vars` and `max_input_nesting_level`.
@@ -86,18 +88,32 @@ pub fn parse(input: &[u8], mode: Mode) -> Result<Parsed, FormError> {
         _ => input,
     };
     let mut name = Vec::new();
-    for piece in input.split(|byte| *byte == b'&') {
+    let mut rest = Some(input);
+    while let Some(pieces) = rest {
+        let (piece, after) = cut(pieces, b'&');
+        rest = after;
         if piece.is_empty() {
             builder.count_empty_piece();
             continue;
         }
-        let mut sides = piece.splitn(2, |byte| *byte == b'=');
-        percent::decode(sides.next().unwrap_or_default(), &mut name);
+        let (left, right) = cut(piece, b'=');
+        percent::decode(left, &mut name);
         let mut value = Vec::new();
-        percent::decode(sides.next().unwrap_or_default(), &mut value);
+        percent::decode(right.unwrap_or_default(), &mut value);
         builder.push_pair(&name, value)?;
     }
     Ok(builder.finish())
+}
+
+/// What is before the separator, and what is behind it if there is one.
+fn cut(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
+    match text.iter().position(|byte| *byte == separator) {
+        Some(at) => (
+            text.get(..at).unwrap_or_default(),
+            Some(text.get(at + 1..).unwrap_or_default()),
+        ),
+        None => (text, None),
+    }
 }
 
 /// Takes decoded pairs one by one: what [`parse`] does inside, open to whoever has the pairs already (the
@@ -192,7 +208,7 @@ impl Builder {
 
 /// A name, split where its first index begins.
 struct Name<'a> {
-    top: Vec<u8>,
+    top: Cow<'a, [u8]>,
     /// As written, without leading spaces.
     whole: &'a [u8],
     /// From the first `[`, if its `]` follows; else empty.
@@ -218,11 +234,11 @@ impl<'a> Name<'a> {
             (trimmed, &b""[..])
         };
         let mut mangled = whole.len() != name.len() || start > 0;
-        let mut out = top.to_vec();
-        for byte in &mut out {
-            if matches!(*byte, b' ' | b'.' | b'[') {
+        let mut out = Cow::Borrowed(top);
+        if top.iter().any(|byte| is_odd(*byte)) {
+            mangled = true;
+            for byte in out.to_mut().iter_mut().filter(|byte| is_odd(**byte)) {
                 *byte = b'_';
-                mangled = true;
             }
         }
         if is_forged(&out, trimmed) {
@@ -237,10 +253,15 @@ impl<'a> Name<'a> {
     }
 }
 
+/// What PHP makes a `_` of in a name.
+fn is_odd(byte: u8) -> bool {
+    matches!(byte, b' ' | b'.' | b'[')
+}
+
 /// Walks the indexes down to where the value belongs. `mangled` is raised when a part of the name is ignored.
 fn store(root: &mut Array, name: &Name<'_>, value: Vec<u8>, max_depth: usize, mangled: &mut bool) -> Ending {
     let mut here = root;
-    let mut key = Some(Key::new(&name.top));
+    let mut key = Some(KeyRef::new(&name.top));
     let mut rest = name.indexes;
     let mut depth = 0;
     let mut overwritten = false;
@@ -255,7 +276,7 @@ fn store(root: &mut Array, name: &Name<'_>, value: Vec<u8>, max_depth: usize, ma
             rest = &[];
             break;
         };
-        if is_forged_key(key.as_ref(), name.whole) {
+        if is_forged_key(key, name.whole) {
             return Ending::Lost;
         }
         let Some((array, replaced)) = here.array_at(key) else {
@@ -263,16 +284,16 @@ fn store(root: &mut Array, name: &Name<'_>, value: Vec<u8>, max_depth: usize, ma
         };
         overwritten |= replaced;
         here = array;
-        key = index.map(Key::new);
+        key = index.map(KeyRef::new);
         rest = after;
     }
     *mangled |= !rest.is_empty();
-    if is_forged_key(key.as_ref(), name.whole) {
+    if is_forged_key(key, name.whole) {
         return Ending::Lost;
     }
     match key {
         Some(key) => {
-            overwritten |= here.set(key, Value::Text(value)).is_some();
+            overwritten |= here.set_ref(key, Value::Text(value)).is_some();
             Ending::Stored { overwritten }
         }
         None => match here.append(Value::Text(value)) {
@@ -303,12 +324,12 @@ fn is_forged(key: &[u8], whole_name: &[u8]) -> bool {
     prefixes.iter().any(forged)
 }
 
-fn is_forged_key(key: Option<&Key>, whole_name: &[u8]) -> bool {
-    matches!(key, Some(Key::Text(key)) if is_forged(key, whole_name))
+fn is_forged_key(key: Option<KeyRef<'_>>, whole_name: &[u8]) -> bool {
+    matches!(key, Some(KeyRef::Text(key)) if is_forged(key, whole_name))
 }
 
 fn before_nul(text: &[u8]) -> &[u8] {
-    text.split(|byte| *byte == 0).next().unwrap_or_default()
+    cut(text, 0).0
 }
 
 /// Sorts lists in disorder, at any depth; tells how many there were.

@@ -6,20 +6,21 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 pub(super) fn decode(text: &[u8], out: &mut Vec<u8>) {
     out.clear();
     out.reserve(text.len());
-    let mut rest = text;
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        match first {
-            b'+' => out.push(b' '),
-            b'%' => match tail {
-                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                    out.push(hex_digit(*high) << 4 | hex_digit(*low));
-                    rest = after;
-                }
-                _ => out.push(b'%'),
-            },
-            other => out.push(other),
-        }
+    let plain = text.iter().position(|byte| matches!(byte, b'+' | b'%'));
+    let (plain, mut rest) = text
+        .split_at_checked(plain.unwrap_or(text.len()))
+        .unwrap_or_default();
+    out.extend_from_slice(plain);
+    while let [first, after @ ..] = rest {
+        rest = after;
+        out.push(match (first, after) {
+            (b'+', _) => b' ',
+            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                rest = after;
+                hex_digit(*high) << 4 | hex_digit(*low)
+            }
+            _ => *first,
+        });
     }
 }
 

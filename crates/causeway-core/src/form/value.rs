@@ -31,6 +31,43 @@ impl Key {
     }
 }
 
+/// A key to look for, before it is known that it is new and has to be kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum KeyRef<'a> {
+    Int(i64),
+    Text(&'a [u8]),
+}
+
+impl<'a> KeyRef<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        canonical_integer(bytes).map_or(Self::Text(bytes), Self::Int)
+    }
+
+    fn to_key(self) -> Key {
+        match self {
+            Self::Int(number) => Key::Int(number),
+            Self::Text(text) => Key::Text(text.into()),
+        }
+    }
+
+    fn is(self, key: &Key) -> bool {
+        match (self, key) {
+            (Self::Int(ours), Key::Int(theirs)) => ours == *theirs,
+            (Self::Text(ours), Key::Text(theirs)) => *ours == **theirs,
+            _ => false,
+        }
+    }
+}
+
+impl<'a> From<&'a Key> for KeyRef<'a> {
+    fn from(key: &'a Key) -> Self {
+        match key {
+            Key::Int(number) => Self::Int(*number),
+            Key::Text(text) => Self::Text(text),
+        }
+    }
+}
+
 fn canonical_integer(bytes: &[u8]) -> Option<i64> {
     let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
     let (first, rest) = digits.split_first()?;
@@ -98,24 +135,38 @@ impl Array {
     }
 
     pub fn get(&self, key: &Key) -> Option<&Value> {
-        let (_, value) = self.entries.get(self.position(key)?)?;
+        let (_, value) = self.entries.get(self.position(key.into())?)?;
         Some(value)
     }
 
     /// Sets a value, in its old place where the key is known; gives back what was there.
     pub fn set(&mut self, key: Key, value: Value) -> Option<Value> {
-        if let Some((_, old)) = self.position(&key).and_then(|at| self.entries.get_mut(at)) {
+        if let Some(old) = self.at_mut(KeyRef::from(&key)) {
             return Some(std::mem::replace(old, value));
         }
         self.add(key, value);
         None
     }
 
+    /// As [`Self::set`], with a key that is copied only if it is new.
+    pub(super) fn set_ref(&mut self, key: KeyRef<'_>, value: Value) -> Option<Value> {
+        if let Some(old) = self.at_mut(key) {
+            return Some(std::mem::replace(old, value));
+        }
+        self.add(key.to_key(), value);
+        None
+    }
+
+    fn at_mut(&mut self, key: KeyRef<'_>) -> Option<&mut Value> {
+        let at = self.position(key)?;
+        self.entries.get_mut(at).map(|(_, value)| value)
+    }
+
     /// Adds a value under the next integer key. PHP loses it when the greatest integer is taken, and so do
     /// we: the value comes back as the error.
     pub fn append(&mut self, value: Value) -> Result<(), Value> {
         let key = self.next_key();
-        if key == Key::Int(i64::MAX) && self.position(&key).is_some() {
+        if key == Key::Int(i64::MAX) && self.position(KeyRef::from(&key)).is_some() {
             return Err(value);
         }
         self.add(key, value);
@@ -124,7 +175,7 @@ impl Array {
 
     /// The array under `key` (`None` = a new one, appended), made if there is none. The flag tells whether a
     /// text had to give way. `None` when the append is lost.
-    pub(super) fn array_at(&mut self, key: Option<Key>) -> Option<(&mut Self, bool)> {
+    pub(super) fn array_at(&mut self, key: Option<KeyRef<'_>>) -> Option<(&mut Self, bool)> {
         let mut replaced = false;
         let at = match key {
             None => {
@@ -132,10 +183,10 @@ impl Array {
                 self.entries.len() - 1
             }
             Some(key) => {
-                if let Some(at) = self.position(&key) {
+                if let Some(at) = self.position(key) {
                     at
                 } else {
-                    self.add(key, Value::Array(Self::default()));
+                    self.add(key.to_key(), Value::Array(Self::default()));
                     self.entries.len() - 1
                 }
             }
@@ -153,7 +204,7 @@ impl Array {
 
     /// Takes a key out; the others keep their order. Linear.
     pub(super) fn remove(&mut self, key: &Key) -> Option<Value> {
-        let at = self.position(key)?;
+        let at = self.position(key.into())?;
         let (_, value) = self.entries.remove(at);
         self.is_list = (0_i64..)
             .zip(&self.entries)
@@ -190,14 +241,14 @@ impl Array {
         Key::Int(if self.next == i64::MIN { 0 } else { self.next })
     }
 
-    fn position(&self, key: &Key) -> Option<usize> {
+    fn position(&self, key: KeyRef<'_>) -> Option<usize> {
         if self.is_list {
-            let Key::Int(n) = key else { return None };
-            return usize::try_from(*n).ok().filter(|n| *n < self.entries.len());
+            let KeyRef::Int(n) = key else { return None };
+            return usize::try_from(n).ok().filter(|n| *n < self.entries.len());
         }
         match &self.index {
-            Some(index) => index.get(key).copied(),
-            None => self.entries.iter().position(|(known, _)| known == key),
+            Some(index) => index.get(&key.to_key()).copied(),
+            None => self.entries.iter().position(|(known, _)| key.is(known)),
         }
     }
 

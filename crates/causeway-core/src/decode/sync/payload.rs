@@ -268,12 +268,21 @@ pub(crate) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
+/// As [`scalar`], without a copy.
+fn into_scalar(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.trim().is_empty() => Some(text),
+        Value::String(_) => None,
+        other => scalar(&other),
+    }
+}
+
 #[derive(Default)]
 struct Row(Map<String, Value>);
 
 impl Row {
     fn text(&mut self, key: &str) -> Option<String> {
-        scalar(&self.0.remove(key)?)
+        into_scalar(self.0.remove(key)?)
     }
 }
 
@@ -284,7 +293,7 @@ struct Groups<'a> {
 
 impl Groups<'_> {
     fn scalar(&mut self, key: &str) -> Option<String> {
-        scalar(&self.object.remove(key)?)
+        into_scalar(self.object.remove(key)?)
     }
 
     /// A map, or a list of one map.

@@ -97,13 +97,20 @@ fn count_pairs(form: &[u8]) -> (usize, usize) {
             continue;
         }
         pairs += 1;
-        let name = piece.split(|byte| *byte == b'=').next().unwrap_or_default();
-        let raw = name.split(|byte| *byte == b'[').count() - 1;
-        let escaped = name
-            .windows(3)
-            .filter(|three| three.eq_ignore_ascii_case(b"%5b"))
-            .count();
-        deepest = deepest.max(raw + escaped);
+        let mut brackets = 0;
+        let mut rest = piece;
+        while let [first, after @ ..] = rest
+            && *first != b'='
+        {
+            let is_bracket = match first {
+                b'[' => true,
+                b'%' => matches!(after, [b'5', b'b' | b'B', ..]),
+                _ => false,
+            };
+            brackets += usize::from(is_bracket);
+            rest = after;
+        }
+        deepest = deepest.max(brackets);
     }
     (pairs, deepest)
 }
