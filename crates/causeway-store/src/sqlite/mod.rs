@@ -38,6 +38,7 @@ mod stored;
 mod tests;
 mod trace;
 mod views;
+mod work;
 mod writer;
 
 use std::{
@@ -140,7 +141,7 @@ impl Store for SqliteStore {
     async fn set_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError> {
         let followed = rules.clone();
         self.writer
-            .write(100, move |tx| pages::set_rules(tx, followed))
+            .write(100, move |tx| pages::set_rules(tx, Arc::clone(&followed)))
             .await?;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         Ok(())

@@ -55,7 +55,7 @@ impl SqliteStore {
     pub async fn play(&self, messages: Vec<Play>) -> Result<Vec<Played>, StoreError> {
         self.writer
             .write(messages.len(), move |tx| {
-                messages.into_iter().map(|message| play(tx, message)).collect()
+                messages.iter().map(|message| play(tx, message.clone())).collect()
             })
             .await
     }

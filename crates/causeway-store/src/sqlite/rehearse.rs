@@ -37,7 +37,7 @@ impl SqliteStore {
         let taken_back = self
             .writer
             .write(1, move |tx| {
-                let rehearsal = rehearse(tx, envelope, decoded, now)?;
+                let rehearsal = rehearse(tx, envelope.clone(), decoded.clone(), now)?;
                 *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(rehearsal);
                 // Ending with a fault is what rolls the savepoint back.
                 Err::<(), Fault>(Fault::Refused("a rehearsal leaves nothing behind".to_owned()))

@@ -139,7 +139,10 @@ async fn a_delivery_that_cannot_be_read_is_dead_alone_and_lets_the_others_go() {
         store.process(batch.collect(), at(1)).await.unwrap();
         store
             .writer
-            .alone(move |connection| Ok(connection.execute_batch(breakage)?))
+            .write(1, move |tx| {
+                tx.connection.execute_batch(breakage)?;
+                tx.state.reload(tx.connection)
+            })
             .await
             .unwrap();
         let claim = Claim {
@@ -163,4 +166,46 @@ async fn a_delivery_that_cannot_be_read_is_dead_alone_and_lets_the_others_go() {
         assert!(reason.starts_with("broken in the store: "), "{reason}");
         assert_eq!(store.audit().await.unwrap().destinations["crm"].difference, 0);
     }
+}
+
+#[tokio::test]
+async fn a_command_that_fails_or_panics_takes_no_other_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path().join("a.db"), Options { serve: true })
+        .await
+        .unwrap();
+    let writer = &store.writer;
+    let (go, gone) = std::sync::mpsc::sync_channel(1);
+    let add = |name: &'static str| {
+        writer.write(1, move |tx| {
+            tx.state
+                .names
+                .id(tx.connection, super::names::NameKind::Source, name)
+        })
+    };
+    // While the writer waits, the others gather for one transaction.
+    let (held, first, failed, panicked, second, ()) = tokio::join!(
+        writer.alone(move |_| {
+            gone.recv().unwrap();
+            Ok(())
+        }),
+        add("first"),
+        writer.write(1, |_| Err::<(), _>(super::fault::Fault::Refused("no".to_owned()))),
+        writer.write(1, |_| -> Result<(), _> { panic!("as a bug would") }),
+        add("second"),
+        async { go.send(()).unwrap() },
+    );
+    held.unwrap();
+    assert!(failed.is_err() && panicked.is_err());
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_ne!(first, second);
+    let names = writer
+        .alone(|connection| {
+            let mut names = connection.prepare("SELECT id FROM name WHERE kind = 'source' ORDER BY id")?;
+            let ids = names.query_map([], |row| row.get(0))?;
+            Ok(ids.collect::<Result<Vec<i64>, _>>()?)
+        })
+        .await
+        .unwrap();
+    assert_eq!(names, [first, second]);
 }

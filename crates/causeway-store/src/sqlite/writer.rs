@@ -1,5 +1,6 @@
-//! The one thread that writes. It takes what is pending, runs each command in a savepoint, commits once with
-//! full durability, and only then answers: while one transaction syncs, the next batch gathers.
+//! The one thread that writes. It takes what is pending, runs all of it in one transaction, commits once with full
+//! durability, and only then answers: while one transaction syncs, the next batch gathers. Only when one of the commands
+//! fails, all is taken back and done again with a savepoint for each.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +12,11 @@ use causeway_core::store::StoreError;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{fault::Fault, state::State};
+use super::{
+    fault::Fault,
+    state::State,
+    work::{Asked, Went, Work},
+};
 
 /// Commands that may wait; who comes then waits outside.
 const WAITING_COMMANDS: usize = 256;
@@ -27,22 +32,10 @@ pub(crate) struct Tx<'a> {
     pub state: &'a mut State,
 }
 
-type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
-
-/// Without a transaction it only says how to answer.
-type Work = Box<dyn FnOnce(Option<&mut Tx<'_>>) -> Ended + Send>;
-
 enum Run {
-    InTransaction(Work),
+    InTransaction(Box<dyn Work>),
     /// Between transactions.
     Alone(Box<dyn FnOnce(&Connection) + Send>),
-}
-
-/// How a command ended. `answer` is called after the commit, with the error that hit the whole transaction.
-struct Ended {
-    failed: bool,
-    unavailable: bool,
-    answer: Answer,
 }
 
 struct Command {
@@ -68,11 +61,12 @@ impl Writer {
         })
     }
 
-    /// Runs `work` in the next transaction; answers after its commit. `rows` is about how many it writes.
+    /// Runs `work` in the next transaction; answers after its commit. `rows` is about how many it writes. When another
+    /// command of the transaction fails, it is taken back and run again.
     pub(crate) async fn write<T, F>(&self, rows: usize, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
     {
         self.enqueue(false, rows, work).await
     }
@@ -81,7 +75,7 @@ impl Writer {
     pub(crate) async fn write_urgently<T, F>(&self, rows: usize, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
     {
         self.enqueue(true, rows, work).await
     }
@@ -89,26 +83,13 @@ impl Writer {
     async fn enqueue<T, F>(&self, is_urgent: bool, rows: usize, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        let (sender, receiver) = oneshot::channel();
-        let run = Run::InTransaction(Box::new(move |tx| {
-            let result = match tx {
-                Some(tx) => work(tx),
-                None => Err(Fault::Refused("not run".to_owned())),
-            };
-            Ended {
-                failed: result.is_err(),
-                unavailable: result.as_ref().is_err_and(Fault::is_unavailable),
-                answer: Box::new(move |whole| {
-                    let answer = match whole {
-                        Some(error) => Err(error),
-                        None => result.map_err(StoreError::from),
-                    };
-                    // Who asked may have gone: the work is done all the same.
-                    drop(sender.send(answer));
-                }),
-            }
+        let (asker, receiver) = oneshot::channel();
+        let run = Run::InTransaction(Box::new(Asked {
+            work,
+            result: None,
+            asker,
         }));
         self.send(Command { is_urgent, rows, run }).await?;
         receiver.await.map_err(|_| stopped())?
@@ -167,7 +148,7 @@ struct Pending {
 
 /// What to run next.
 enum Turn {
-    Transaction(Vec<Work>),
+    Transaction(Vec<Box<dyn Work>>),
     Alone(Box<dyn FnOnce(&Connection) + Send>),
 }
 
@@ -269,33 +250,62 @@ impl Loop {
         }
     }
 
-    fn transaction(&mut self, batch: Vec<Work>) {
+    fn transaction(&mut self, mut batch: Vec<Box<dyn Work>>) {
+        match self.all_at_once(&mut batch) {
+            Ok(true) => self.answer(batch),
+            Ok(false) => {
+                self.roll_back();
+                self.one_by_one(batch);
+            }
+            Err(fault) => self.fail(&fault, batch),
+        }
+    }
+
+    /// Whether all went well. Savepoints would copy each page that a command touches.
+    fn all_at_once(&mut self, batch: &mut [Box<dyn Work>]) -> Result<bool, Fault> {
+        self.begin()?;
+        for work in batch {
+            let mut tx = Tx {
+                connection: &self.connection,
+                state: &mut self.state,
+            };
+            let went = catch_unwind(AssertUnwindSafe(|| work.run(&mut tx)));
+            if !matches!(went, Ok(Went::Well)) {
+                return Ok(false);
+            }
+            self.state.counters.command_done();
+        }
+        self.commit()?;
+        Ok(true)
+    }
+
+    fn one_by_one(&mut self, batch: Vec<Box<dyn Work>>) {
         let mut ended = Vec::with_capacity(batch.len());
         let mut result = self.begin();
-        for work in batch {
-            if result.is_err() {
-                ended.push(work(None));
-                continue;
-            }
-            match self.command(work) {
-                Ok(Some(command)) => {
-                    if command.unavailable {
+        for mut work in batch {
+            if result.is_ok() {
+                match self.command(&mut *work) {
+                    Ok(Some(Went::Unavailable)) => {
                         result = Err(Fault::Refused("the database could not write".to_owned()));
                     }
-                    ended.push(command);
+                    Ok(Some(_)) => {}
+                    // It panicked: its caller sees a closed channel.
+                    Ok(None) => continue,
+                    Err(fault) => result = Err(fault),
                 }
-                Ok(None) => {}
-                Err(fault) => result = Err(fault),
             }
+            ended.push(work);
         }
         match result.and_then(|()| self.commit()) {
-            Ok(()) => {
-                self.state.leases.commit();
-                for command in ended {
-                    (command.answer)(None);
-                }
-            }
+            Ok(()) => self.answer(ended),
             Err(fault) => self.fail(&fault, ended),
+        }
+    }
+
+    fn answer(&mut self, ended: Vec<Box<dyn Work>>) {
+        self.state.leases.commit();
+        for work in ended {
+            work.answer(None);
         }
     }
 
@@ -304,8 +314,8 @@ impl Loop {
         self.state.refresh(&self.connection)
     }
 
-    /// Runs one command in a savepoint. `None` when it panicked: its caller sees a closed channel.
-    fn command(&mut self, work: Work) -> Result<Option<Ended>, Fault> {
+    /// Runs one command in a savepoint. `None` when it panicked.
+    fn command(&mut self, work: &mut dyn Work) -> Result<Option<Went>, Fault> {
         let connection = &self.connection;
         connection.prepare_cached("SAVEPOINT command")?.execute([])?;
         let leases = self.state.leases.mark();
@@ -313,11 +323,11 @@ impl Loop {
             connection,
             state: &mut self.state,
         };
-        let ended = catch_unwind(AssertUnwindSafe(|| work(Some(&mut tx)))).ok();
-        if ended.as_ref().is_some_and(|ended| ended.unavailable) {
-            return Ok(ended);
+        let went = catch_unwind(AssertUnwindSafe(|| work.run(&mut tx))).ok();
+        if went == Some(Went::Unavailable) {
+            return Ok(went);
         }
-        if ended.as_ref().is_none_or(|ended| ended.failed) {
+        if went != Some(Went::Well) {
             self.state.leases.undo_since(leases);
             self.state.counters.forget_since(0);
             connection.prepare_cached("ROLLBACK TO command")?.execute([])?;
@@ -325,7 +335,7 @@ impl Loop {
         }
         self.state.counters.command_done();
         connection.prepare_cached("RELEASE command")?.execute([])?;
-        Ok(ended)
+        Ok(went)
     }
 
     fn commit(&mut self) -> Result<(), Fault> {
@@ -335,7 +345,18 @@ impl Loop {
     }
 
     /// Nothing of the transaction counts: everyone is told so.
-    fn fail(&mut self, fault: &Fault, ended: Vec<Ended>) {
+    fn fail(&mut self, fault: &Fault, ended: Vec<Box<dyn Work>>) {
+        self.roll_back();
+        tracing::warn!(
+            reason = fault.text(),
+            "The store could not commit; nothing was changed."
+        );
+        for work in ended {
+            work.answer(Some(StoreError::Unavailable(fault.text())));
+        }
+    }
+
+    fn roll_back(&mut self) {
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
@@ -344,12 +365,5 @@ impl Loop {
         self.state.leases.undo_since(0);
         self.state.counters.clear();
         self.state.distrust();
-        tracing::warn!(
-            reason = fault.text(),
-            "The store could not commit; nothing was changed."
-        );
-        for command in ended {
-            (command.answer)(Some(StoreError::Unavailable(fault.text())));
-        }
     }
 }
