@@ -91,12 +91,12 @@ impl<'a> Transaction<'a> {
     /// Later pairs win over earlier ones, as everywhere in forms.
     fn read_form(&mut self, form: &'a [u8]) {
         for piece in form.split(|byte| *byte == b'&') {
-            let mut halves = piece.splitn(2, |byte| *byte == b'=');
-            let name = halves.next().unwrap_or_default();
-            // Few names are looked at twice: most start with another letter.
-            if !matches!(name.first(), Some(b't' | b'c' | b'%' | b'+' | b' ')) {
+            // Few names are looked at twice: most start with other letters.
+            if !matches!(piece, [b't' | b'%' | b'+' | b' ', ..] | [b'c', b'o' | b'%', ..]) {
                 continue;
             }
+            let mut halves = piece.splitn(2, |byte| *byte == b'=');
+            let name = halves.next().unwrap_or_default();
             let value = halves.next().unwrap_or_default();
             let to = match &*decode(name) {
                 b"transactionid" => &mut self.id,

@@ -97,20 +97,16 @@ fn count_pairs(form: &[u8]) -> (usize, usize) {
             continue;
         }
         pairs += 1;
-        let mut brackets = 0;
-        let mut rest = piece;
-        while let [first, after @ ..] = rest
-            && *first != b'='
-        {
-            let is_bracket = match first {
-                b'[' => true,
-                b'%' => matches!(after, [b'5', b'b' | b'B', ..]),
-                _ => false,
-            };
-            brackets += usize::from(is_bracket);
-            rest = after;
+        let end = piece.iter().position(|byte| *byte == b'=');
+        let name = piece.get(..end.unwrap_or(piece.len())).unwrap_or_default();
+        let raw: usize = name.iter().map(|byte| usize::from(*byte == b'[')).sum();
+        let mut escaped = 0;
+        let mut rest = name;
+        while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
+            rest = rest.get(at + 1..).unwrap_or_default();
+            escaped += usize::from(matches!(rest, [b'5', b'b' | b'B', ..]));
         }
-        deepest = deepest.max(brackets);
+        deepest = deepest.max(raw + escaped);
     }
     (pairs, deepest)
 }
