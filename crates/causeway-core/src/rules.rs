@@ -210,7 +210,7 @@ impl Rules {
 
     /// Whether the organisation is one of ours, as the sources of this namespace in this workspace say.
     pub fn is_own(&self, workspace: &str, namespace: &str, organisation: &str) -> bool {
-        let workspace = workspace.strip_suffix(SANDBOX).unwrap_or(workspace);
+        let workspace = without_sandbox(workspace);
         self.sources
             .values()
             .filter(|rule| &*rule.workspace == workspace && &*rule.namespace == namespace)
@@ -237,6 +237,11 @@ const SANDBOX: &str = "~sandbox";
 /// The workspace beside `workspace` that test actions live in.
 pub fn sandbox_of(workspace: &str) -> Name {
     format!("{workspace}{SANDBOX}").into()
+}
+
+/// The workspace itself, of one that test actions live in, too.
+pub fn without_sandbox(workspace: &str) -> &str {
+    workspace.strip_suffix(SANDBOX).unwrap_or(workspace)
 }
 
 /// Whether a record may go out now. Asked when it is planned and again when it is claimed.

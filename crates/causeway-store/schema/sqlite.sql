@@ -114,6 +114,14 @@ CREATE TABLE erased (
     at   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE erasure (
+    contact_id INTEGER PRIMARY KEY,
+    -- The row that the last deliveries hang on.
+    inbox_id   INTEGER NOT NULL,
+    asked_at   INTEGER NOT NULL,
+    at_latest  INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE event (
     inbox_id     INTEGER PRIMARY KEY,
     workspace_id INTEGER NOT NULL,

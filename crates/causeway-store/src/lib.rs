@@ -6,5 +6,5 @@ mod sqlite;
 
 pub use sqlite::{
     Of, Options, Play, Played, Rehearsal, SqliteStore, Stored, StoredCount, StoredRecord, Told, is_served,
-    open,
+    open, open_to_read,
 };

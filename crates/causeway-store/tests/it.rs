@@ -34,13 +34,17 @@ mod own {
 
     use causeway_core::{
         consent::What,
-        event::Decoded,
+        delivery::Next,
+        event::{Decoded, EventKind},
         id::InboxId,
         rules::DestinationRule,
         store::{Claim, DeliveryFilter, LaneState, Store, StoreError, Views},
     };
-    use causeway_store::{Options, SqliteStore, open};
-    use causeway_testkit::builders::{SOURCE, at, envelope, rules, signed, synced};
+    use causeway_store::{Options, SqliteStore, open, open_to_read};
+    use causeway_testkit::{
+        builders::{SOURCE, at, envelope, rules, signed},
+        store_contract::attempt,
+    };
 
     async fn serve(path: &Path) -> std::sync::Arc<SqliteStore> {
         let store = open(path, Options { serve: true }).await.unwrap();
@@ -80,31 +84,149 @@ mod own {
         bytes.windows(text.len()).any(|window| window == text.as_bytes())
     }
 
+    /// Nobody else's address, name or phone holds these.
+    fn marks(number: usize) -> [String; 3] {
+        [
+            format!("person-{number:05}x"),
+            format!("Surname-{number:05}x"),
+            format!("+41 79 {number:05}0"),
+        ]
+    }
+
+    fn event_of(number: usize) -> causeway_core::event::Event {
+        let [name, surname, phone] = marks(number);
+        let mut event = signed(&name, &number.to_string(), What::OptIn, at(0));
+        event.fields.insert("lastName".to_owned(), surname.into());
+        event.fields.insert("phone".to_owned(), phone.into());
+        event
+    }
+
+    /// Messages whose bytes say what the events say.
+    async fn take_all(store: &SqliteStore, events: Vec<causeway_core::event::Event>, round: &str) {
+        let messages = events.iter().enumerate().map(|(number, event)| {
+            let mut message = envelope(SOURCE, &format!("{round} {number}"), at(0));
+            message.body = format!("{:?} {:?}", event.identities, event.fields).into();
+            message
+        });
+        let ids = store.accept(messages.collect()).await.unwrap();
+        let decoded = ids
+            .iter()
+            .zip(events)
+            .map(|(accepted, event)| (accepted.id, Decoded::Event(Box::new(event))));
+        store.process(decoded.collect(), at(1)).await.unwrap();
+    }
+
+    async fn answer_all(store: &SqliteStore) {
+        loop {
+            let claim = Claim {
+                limit: 1_000,
+                ..claim()
+            };
+            let claimed = store.claim(claim).await.unwrap().deliveries;
+            if claimed.is_empty() {
+                return;
+            }
+            let attempts = claimed.iter().map(|delivery| {
+                let mut attempt = attempt(delivery, Next::Delivered, at(10));
+                // As a CRM that sends back what it was sent.
+                attempt.excerpt = Some(delivery.record.to_json().to_string());
+                attempt.remote_id = delivery.record.email().map(str::to_owned);
+                attempt
+            });
+            store.record(attempts.collect()).await.unwrap();
+        }
+    }
+
     #[tokio::test]
-    async fn no_byte_of_an_erased_person_stays_in_the_files() {
+    async fn no_byte_of_one_erased_of_ten_thousand_stays_in_the_files() {
+        const PEOPLE: usize = 10_000;
+        const ERASED: usize = 7_077;
         let folder = tempfile::tempdir().unwrap();
         let store = serve(&folder.path().join("a.db")).await;
-        for number in 0..200 {
-            let name = format!("person{number:03}");
-            take(
-                &store,
-                &format!("a{number}"),
-                signed(&name, &number.to_string(), What::OptIn, at(0)),
-            )
-            .await;
-            // Every contact is written several times, so that old versions lie about.
-            take(
-                &store,
-                &format!("b{number}"),
-                synced(&name, &[("city", "Bern")], at(1)),
-            )
-            .await;
+        for first in (0..PEOPLE).step_by(500) {
+            let events = (first..first + 500).map(event_of).collect();
+            take_all(&store, events, &format!("first {first}")).await;
+            answer_all(&store).await;
         }
-        assert!(holds(&bytes_of(folder.path()), "person077"));
-        let found = store.find_contacts("person077@example.org").await.unwrap();
-        store.erase(found[0], at(2)).await.unwrap();
-        assert!(!holds(&bytes_of(folder.path()), "person077"));
-        assert!(holds(&bytes_of(folder.path()), "person078"));
+        // Every contact is written again, so that old versions lie about.
+        for first in (0..PEOPLE).step_by(500) {
+            let events = (first..first + 500).map(|number| {
+                let mut event = event_of(number);
+                event
+                    .fields
+                    .insert("city".to_owned(), "Bern".repeat(number % 7 + 1).into());
+                event.action = None;
+                event.kind = EventKind::ContactSync;
+                event.at = at(5);
+                event
+            });
+            take_all(&store, events.collect(), &format!("second {first}")).await;
+        }
+        answer_all(&store).await;
+        let address = |number: usize| format!("{}@example.org", marks(number)[0]);
+        let before = bytes_of(folder.path());
+        for mark in marks(ERASED) {
+            assert!(holds(&before, &mark), "{mark} was never there");
+        }
+        let found = store.find_contacts(&address(ERASED)).await.unwrap();
+        let parting = store.begin_erasure(found[0], at(100), at(10)).await.unwrap();
+        assert_eq!(parting.told.len(), 1);
+        answer_all(&store).await;
+        // Somebody reads while the log should be emptied: it is emptied the next time.
+        let reader = rusqlite::Connection::open(folder.path().join("a.db")).unwrap();
+        reader
+            .execute_batch("BEGIN; SELECT count(*) FROM contact")
+            .unwrap();
+        assert_eq!(store.finish_erasures(at(21)).await.unwrap(), 1);
+        reader.execute_batch("COMMIT").unwrap();
+        drop(reader);
+        let between = bytes_of(folder.path());
+        assert!(
+            marks(ERASED).iter().any(|mark| holds(&between, mark)),
+            "the reader was in the way of nothing"
+        );
+        assert_eq!(store.finish_erasures(at(22)).await.unwrap(), 0);
+        let after = bytes_of(folder.path());
+        for mark in marks(ERASED) {
+            assert!(!holds(&after, &mark), "{mark} is still there");
+        }
+        // What names the person later leaves nothing either.
+        take_all(&store, vec![event_of(ERASED)], "late").await;
+        assert_eq!(store.finish_erasures(at(23)).await.unwrap(), 0);
+        let after = bytes_of(folder.path());
+        for mark in marks(ERASED) {
+            assert!(!holds(&after, &mark), "{mark} came back");
+        }
+        assert!(marks(ERASED + 1).iter().all(|mark| holds(&after, mark)));
+    }
+
+    #[tokio::test]
+    async fn questions_wait_for_nobody_who_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let store = serve(&path).await;
+        take(&store, "1", signed("ada", "1", What::OptIn, at(0))).await;
+        // Another process in the middle of a long write.
+        let writer = rusqlite::Connection::open(&path).unwrap();
+        writer
+            .execute_batch("BEGIN IMMEDIATE; UPDATE meta SET value = 1 WHERE key = 'pulse'")
+            .unwrap();
+        let started = std::time::Instant::now();
+        let reading = open_to_read(&path).await.unwrap();
+        reading
+            .set_rules(rules(vec![DestinationRule::new("crm")]).into())
+            .await
+            .unwrap();
+        let found = reading.find_contacts("ada@example.org").await.unwrap();
+        assert!(reading.contact(found[0]).await.unwrap().is_some());
+        assert!(reading.trace(InboxId(1)).await.unwrap().is_some());
+        assert_eq!(reading.audit().await.unwrap().sources[SOURCE].received, 1);
+        assert!(started.elapsed().as_secs() < 3, "{:?}", started.elapsed());
+        // And it changes nothing.
+        let refused = reading.erase(found[0], at(1)).await.unwrap_err();
+        assert!(refused.to_string().contains("opened for reading"), "{refused}");
+        assert!(reading.accept(vec![envelope(SOURCE, "2", at(2))]).await.is_err());
+        writer.execute_batch("ROLLBACK").unwrap();
     }
 
     #[tokio::test]
@@ -171,7 +293,7 @@ mod own {
             excerpt: None,
             remote_id: None,
             writes: std::collections::BTreeMap::new(),
-            next: causeway_core::delivery::Next::Delivered,
+            next: Next::Delivered,
         }]);
         let right = store.accept(vec![envelope(SOURCE, "2", at(2))]);
         let (wrong, right) = tokio::join!(wrong, right);

@@ -16,8 +16,8 @@ use causeway_core::{
     id::{ContactId, DeliveryId, InboxId},
     rules::Rules,
     store::{
-        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Processed, Pruned,
-        Retention, Store, StoreError,
+        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Parting,
+        Processed, Pruned, Retention, Store, StoreError,
     },
 };
 
@@ -134,6 +134,19 @@ impl Store for FailingStore {
 
     async fn replay(&self, filter: InboxFilter) -> Result<u64, StoreError> {
         self.call(self.inner.replay(filter)).await
+    }
+
+    async fn begin_erasure(
+        &self,
+        contact: ContactId,
+        at_latest: Timestamp,
+        now: Timestamp,
+    ) -> Result<Parting, StoreError> {
+        self.call(self.inner.begin_erasure(contact, at_latest, now)).await
+    }
+
+    async fn finish_erasures(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.call(self.inner.finish_erasures(now)).await
     }
 
     async fn erase(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError> {

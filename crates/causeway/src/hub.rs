@@ -69,6 +69,22 @@ pub async fn open_store(config: &Config, serve: bool) -> anyhow::Result<Arc<Sqli
     Ok(store)
 }
 
+/// Opens the store for questions only: waits for nobody, and nobody waits for it.
+pub async fn open_store_to_read(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
+    let path = config.store_path();
+    if !path.exists() {
+        return open_store(config, false).await;
+    }
+    let store = causeway_store::open_to_read(&path)
+        .await
+        .with_context(|| format!("opening the store {}", path.display()))?;
+    store
+        .set_rules(Arc::new(config.rules()))
+        .await
+        .context("reading the rules into the store")?;
+    Ok(store)
+}
+
 /// Personal data lies in it: nobody but its owner may look inside.
 fn private_folder(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;

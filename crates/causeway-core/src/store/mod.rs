@@ -13,6 +13,7 @@ use serde_json::Value;
 pub use views::*;
 
 use crate::{
+    consent::Change,
     delivery::{Delivery, Next},
     envelope::Envelope,
     event::{DeadCode, Decoded},
@@ -153,13 +154,19 @@ pub struct InboxFilter {
 }
 
 /// How long to keep what is finished, in days; `None` = for ever.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Retention {
-    /// Bodies of finished envelopes, and answers of attempts.
+    /// Bodies of finished envelopes, and answers of their attempts.
     pub payload_days: Option<u32>,
+    /// Answers of attempts, where they are to go before the bodies.
+    pub answer_days: Option<u32>,
     /// Finished inbox rows, deliveries and attempts. The newest delivered one of each contact and
     /// destination stays: it says that the destination has the person.
     pub history_days: Option<u32>,
+    /// What contacts did with mails and pages.
+    pub engagement_days: Option<u32>,
+    /// Actions with their fields.
+    pub action_days: Option<u32>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -167,6 +174,9 @@ pub struct Pruned {
     pub bodies: u64,
     pub inbox: u64,
     pub deliveries: u64,
+    pub answers: u64,
+    pub engagements: u64,
+    pub actions: u64,
 }
 
 /// Everything that changes what is kept. Hot-path methods take batches.
@@ -222,6 +232,19 @@ pub trait Store: Send + Sync {
     /// Dead or skipped inbox rows that match become `new` again. Returns how many.
     async fn replay(&self, filter: InboxFilter) -> Result<u64, StoreError>;
 
+    /// Plans a last delivery to every destination that was given the person, and from now on takes in and sends nothing else
+    /// about them. [`Store::finish_erasures`] erases them. Asked again, it tells the same and changes nothing.
+    async fn begin_erasure(
+        &self,
+        contact: ContactId,
+        at_latest: Timestamp,
+        now: Timestamp,
+    ) -> Result<Parting, StoreError>;
+
+    /// Erases those whose last deliveries have ended, or whose time has come, as [`Store::erase`] does; and empties the log
+    /// of what was erased before, where a reader prevented it. Returns how many people were erased.
+    async fn finish_erasures(&self, now: Timestamp) -> Result<u64, StoreError>;
+
     /// Removes a person: contact, identities, consent, actions, engagements, bodies of their envelopes, answers
     /// of attempts, waiting deliveries. Keeps a keyed hash of their identities, so that nothing that comes
     /// late (a retry, a queue's backlog) brings them back: what names them later is skipped, with that reason.
@@ -231,6 +254,14 @@ pub trait Store: Send + Sync {
 
     /// Writes a consistent copy to a file that must not exist, while everything runs.
     async fn backup(&self, to: &Path) -> Result<(), StoreError>;
+}
+
+/// Who is told that somebody asked to be forgotten.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Parting {
+    pub told: Vec<(Name, Change)>,
+    /// With the reason: somebody has to see to it by hand.
+    pub untold: Vec<(Name, String)>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

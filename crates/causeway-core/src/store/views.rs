@@ -53,11 +53,28 @@ pub trait Views: Send + Sync {
     /// Everything about a person.
     async fn contact(&self, id: ContactId) -> Result<Option<ContactView>, StoreError>;
 
+    /// Those who asked to be forgotten and whose destinations are still being told.
+    async fn erasures(&self) -> Result<Vec<Erasure>, StoreError>;
+
     /// The books.
     async fn audit(&self) -> Result<Audit, StoreError>;
 
     /// Whether the store can take a write: runs one.
     async fn health(&self) -> Result<StoreHealth, StoreError>;
+}
+
+/// Somebody who asked to be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Erasure {
+    pub contact: ContactId,
+    pub workspace: Name,
+    /// The record that tells which destinations were told.
+    pub record: InboxId,
+    pub asked_at: Timestamp,
+    /// Erased then whatever became of the deliveries.
+    pub at_latest: Timestamp,
+    /// Deliveries that have not ended.
+    pub open: u64,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

@@ -15,7 +15,7 @@ use causeway_core::{
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    contact, facts,
+    contact, erasure, facts,
     fault::Fault,
     names::NameKind,
     outbox::{self, End},
@@ -47,6 +47,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
     if stands_still(tx, destination)? {
         return Ok(claimed);
     }
+    let anyone_leaves = erasure::anyone(tx)?;
     let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
     // What is skipped may let the next of its contact go, so look again until nothing is due.
     while claimed.deliveries.len() < limit
@@ -57,7 +58,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
             break;
         }
         for id in due {
-            claim_one(tx, &rule, destination, id, claim, &mut claimed)?;
+            claim_one(tx, &rule, destination, id, (claim, anyone_leaves), &mut claimed)?;
         }
     }
     if claimed.deliveries.is_empty() {
@@ -164,7 +165,7 @@ fn claim_one(
     rule: &DestinationRule,
     destination: i64,
     id: i64,
-    claim: &Claim,
+    (claim, anyone_leaves): (&Claim, bool),
     claimed: &mut Claimed,
 ) -> Result<(), Fault> {
     let mut id = id;
@@ -174,6 +175,17 @@ fn claim_one(
     };
     if due.state != DeliveryState::Waiting {
         // Superseded by one that was claimed a moment ago.
+        return Ok(());
+    }
+    let leaving = if anyone_leaves {
+        erasure::row_of(tx, due.contact)?
+    } else {
+        None
+    };
+    if leaving.is_some_and(|last| last != due.inbox) {
+        let row = outbox::row(tx, id)?.ok_or(Fault::Broken("a delivery"))?;
+        outbox::end(tx, &row, &End::skipped(&row, erasure::LEAVING, ms(claim.now)))?;
+        claimed.skipped = claimed.skipped.saturating_add(1);
         return Ok(());
     }
     if rule.coalesce
@@ -187,14 +199,22 @@ fn claim_one(
         }
     }
     let read = record(tx, &due, rule);
-    let Some((record, message_key)) = or_bury(tx, id, read, claim.now)? else {
+    let Some((mut record, message_key)) = or_bury(tx, id, read, claim.now)? else {
         return Ok(());
     };
     if waits_for_another(tx, rule, destination, id, &due, claim.now)? {
         return Ok(());
     }
     let standing = record.standing_for(&rule.purpose);
-    if let Gate::Skip { reason } = rule.gate(due.kind, standing, record.contact.gave_data) {
+    let gate = match (leaving, rule.removal()) {
+        (None, _) => rule.gate(due.kind, standing, record.contact.gave_data),
+        (Some(_), Err(skip)) => skip,
+        (Some(_), Ok(change)) => {
+            erasure::last_word(&mut record, change);
+            Gate::Send
+        }
+    };
+    if let Gate::Skip { reason } = gate {
         let row = outbox::row(tx, id)?.ok_or(Fault::Broken("a delivery"))?;
         let end = End {
             gated: true,
@@ -316,7 +336,12 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     let mut hubs: Vec<String> = parts.via.map_or(Ok(Vec::new()), |via| from_json(&via))?;
     hubs.push(tx.state.rules.hub.to_string());
     let mut record = Record {
-        lead: tx.state.rules.of_workspace(&workspace).scoring.lead(&parts.contact),
+        lead: tx
+            .state
+            .rules
+            .of_workspace(&workspace)
+            .scoring
+            .lead(&parts.contact),
         workspace,
         source: tx.state.names.name(parts.source)?,
         inbox_id: InboxId(due.inbox),

@@ -134,7 +134,7 @@ fn about(
 }
 
 /// Whether the destination ever had the contact, may have had it, or is about to.
-fn was_given(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Result<bool, Fault> {
+pub(crate) fn was_given(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Result<bool, Fault> {
     let Some(destination) = tx.state.names.find(NameKind::Destination, &rule.name) else {
         return Ok(false);
     };

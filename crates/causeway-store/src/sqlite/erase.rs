@@ -16,12 +16,7 @@ use super::{
 const REASON: &str = "the person was erased";
 
 pub(crate) fn erase(tx: &mut Tx<'_>, asked: ContactId, now: Timestamp) -> Result<Erased, Fault> {
-    let found: Option<(i64, i64)> = tx
-        .connection
-        .prepare_cached("SELECT coalesce(merged_into, id), workspace_id FROM contact WHERE id = ?1")?
-        .query_row([asked.0], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((id, workspace)) = found else {
+    let Some((id, workspace)) = living(tx, asked)? else {
         return Ok(Erased::default());
     };
     remember_hashes(tx, id, workspace, now)?;
@@ -51,9 +46,45 @@ pub(crate) fn erase(tx: &mut Tx<'_>, asked: ContactId, now: Timestamp) -> Result
     run("DELETE FROM engagement WHERE contact_id = ?1")?;
     run("DELETE FROM identity WHERE contact_id = ?1")?;
     run("DELETE FROM timer WHERE contact_id = ?1")?;
+    run("DELETE FROM erasure WHERE contact_id = ?1")?;
     // The empty row stays, so that its number is never given to somebody else.
     run("UPDATE contact SET doc = NULL WHERE id = ?1")?;
+    mark_log(tx)?;
     Ok(erased)
+}
+
+/// The contact, or the one that it was merged into, with its workspace; `None` for nobody and for who was erased.
+pub(crate) fn living(tx: &Tx<'_>, asked: ContactId) -> Result<Option<(i64, i64)>, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached(
+            "SELECT living.id, living.workspace_id FROM contact JOIN contact living
+             ON living.id = coalesce(contact.merged_into, contact.id)
+             WHERE contact.id = ?1 AND living.doc IS NOT NULL",
+        )?
+        .query_row([asked.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?)
+}
+
+/// Says that the log holds bytes of somebody who was erased, until it was emptied.
+pub(crate) fn mark_log(tx: &Tx<'_>) -> Result<(), Fault> {
+    tx.connection
+        .prepare_cached("INSERT INTO meta (key, value) VALUES ('log_to_empty', 1) ON CONFLICT DO NOTHING")?
+        .execute([])?;
+    Ok(())
+}
+
+pub(crate) fn is_log_marked(connection: &Connection) -> Result<bool, Fault> {
+    Ok(connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'log_to_empty')")?
+        .query_row([], |row| row.get(0))?)
+}
+
+pub(crate) fn unmark_log(tx: &Tx<'_>) -> Result<(), Fault> {
+    tx.connection
+        .prepare_cached("DELETE FROM meta WHERE key = 'log_to_empty'")?
+        .execute([])?;
+    Ok(())
 }
 
 pub(crate) fn erase_key(tx: &Tx<'_>) -> Result<Vec<u8>, Fault> {
@@ -73,7 +104,7 @@ pub(crate) fn erased_hash(key: &[u8], workspace: &str, kind: &str, namespace: &s
     ])
 }
 
-fn remember_hashes(tx: &Tx<'_>, id: i64, workspace: i64, now: Timestamp) -> Result<(), Fault> {
+pub(crate) fn remember_hashes(tx: &Tx<'_>, id: i64, workspace: i64, now: Timestamp) -> Result<(), Fault> {
     let key = erase_key(tx)?;
     let workspace = tx.state.names.name(workspace)?;
     for identity in contact::identities(tx.connection, id)? {

@@ -14,7 +14,7 @@ use rusqlite::params;
 use super::{
     contact,
     decide::decide,
-    erase::{erase_key, erased_hash},
+    erase::{erase_key, erased_hash, mark_log},
     facts::{ActionPlace, KnownAction, Said, find_action, write_action},
     fault::Fault,
     follow,
@@ -42,6 +42,7 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
         tx.connection
             .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
             .execute([row.id.0])?;
+        mark_log(tx)?;
         return end(tx, row, InboxState::Skipped, None, Some(ERASED));
     };
     tx.state.recent.forget_event(row.id.0);

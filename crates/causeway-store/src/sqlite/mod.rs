@@ -4,6 +4,7 @@
 //! one of them. `outbox` is the only place that moves deliveries from state to state.
 
 mod accept;
+mod age;
 mod audit;
 mod backup;
 mod claim;
@@ -12,6 +13,7 @@ mod contact;
 mod counters;
 mod decide;
 mod erase;
+mod erasure;
 mod event;
 mod facts;
 mod fault;
@@ -55,8 +57,8 @@ use causeway_core::{
     id::{ContactId, DeliveryId, InboxId},
     rules::Rules,
     store::{
-        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Processed, Pruned,
-        Retention, Store, StoreError,
+        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Parting,
+        Processed, Pruned, Retention, Store, StoreError,
     },
 };
 
@@ -66,7 +68,7 @@ pub use stored::{Of, Stored, StoredCount, StoredRecord};
 
 use fault::Fault;
 use read::Readers;
-use writer::Writer;
+use writer::{Tx, Writer};
 
 /// How a database is opened.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,9 +88,32 @@ pub async fn open(path: impl AsRef<Path>, options: Options) -> Result<Arc<Sqlite
     Ok(Arc::new(store))
 }
 
+/// Opens the database at `path` for questions only: writes nothing, and waits for nobody who writes. A database that is not
+/// there yet or has an older schema is opened as by [`open`].
+pub async fn open_to_read(path: impl AsRef<Path>) -> Result<Arc<SqliteStore>, StoreError> {
+    let path = path.as_ref().to_owned();
+    let opened = tokio::task::spawn_blocking(move || {
+        if !schema::is_current(&path)? {
+            return SqliteStore::open(path, Options::default());
+        }
+        Ok(SqliteStore {
+            writer: None,
+            readers: Readers::new(&path),
+            path,
+            rules: RwLock::default(),
+            lock: None,
+        })
+    });
+    let store = opened
+        .await
+        .map_err(|_| StoreError::Failed("opening the database panicked".to_owned()))??;
+    Ok(Arc::new(store))
+}
+
 /// See [`open`]. When the last of it is dropped, what was asked before is finished and the file is closed.
 pub struct SqliteStore {
-    writer: Writer,
+    /// None for who only reads.
+    writer: Option<Writer>,
     readers: Readers,
     path: PathBuf,
     /// For questions; the writer has its own.
@@ -103,11 +128,76 @@ impl SqliteStore {
         let lock = options.serve.then(|| lock(&path)).transpose()?;
         let connection = schema::writer(&path)?;
         Ok(Self {
-            writer: Writer::start(connection)?,
+            writer: Some(Writer::start(connection)?),
             readers: Readers::new(&path),
             path,
             rules: RwLock::default(),
             lock,
+        })
+    }
+
+    /// The messages that nobody could read go first: who is in them can be told only as long as the person is known.
+    async fn erase_rows(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError> {
+        let needles = self
+            .writer()?
+            .write(1, move |tx| erasure::needles(tx, contact))
+            .await?;
+        let mut unread = 0;
+        let mut after = (!needles.is_empty()).then_some(0);
+        while let Some(from) = after {
+            let needles = needles.clone();
+            let (gone, next) = self
+                .writer()?
+                .write(500, move |tx| erasure::unread_bodies(tx, from, &needles))
+                .await?;
+            unread += gone;
+            after = next;
+        }
+        let mut erased = self
+            .writer()?
+            .write(100, move |tx| erase::erase(tx, contact, now))
+            .await?;
+        erased.envelopes += unread;
+        Ok(erased)
+    }
+
+    /// Whether nothing of what was erased is left in the log.
+    async fn empty_log(&self) -> Result<bool, StoreError> {
+        if !self.readers.read(erase::is_log_marked).await? {
+            return Ok(true);
+        }
+        let is_empty = self.writer()?.alone(erase::empty_log).await?;
+        if is_empty {
+            self.writer()?.write(1, |tx| erase::unmark_log(tx)).await?;
+        }
+        Ok(is_empty)
+    }
+
+    /// Walks from `start` to the end, a chunk in each transaction.
+    async fn age(
+        &self,
+        days: Option<u32>,
+        start: i64,
+        now: Timestamp,
+        chunk: fn(&Tx<'_>, i64, i64) -> Result<age::Aged, Fault>,
+    ) -> Result<u64, StoreError> {
+        let before = before(now, days);
+        let mut after = days.map(|_| start);
+        let mut all = 0;
+        while let Some(from) = after {
+            let (gone, next) = self
+                .writer()?
+                .write(500, move |tx| chunk(tx, from, before))
+                .await?;
+            all += gone;
+            after = next;
+        }
+        Ok(all)
+    }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        self.writer.as_ref().ok_or_else(|| {
+            StoreError::Failed("the store was opened for reading, and this would change it".to_owned())
         })
     }
 
@@ -139,16 +229,18 @@ fn lock(path: &Path) -> Result<File, Fault> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn set_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError> {
-        let followed = rules.clone();
-        self.writer
-            .write(100, move |tx| pages::set_rules(tx, Arc::clone(&followed)))
-            .await?;
+        if let Some(writer) = &self.writer {
+            let followed = rules.clone();
+            writer
+                .write(100, move |tx| pages::set_rules(tx, Arc::clone(&followed)))
+                .await?;
+        }
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         Ok(())
     }
 
     async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError> {
-        self.writer
+        self.writer()?
             .write_urgently(envelopes.len(), move |tx| accept::accept(tx, &envelopes))
             .await
     }
@@ -164,21 +256,21 @@ impl Store for SqliteStore {
         batch: Vec<(InboxId, Decoded)>,
         now: Timestamp,
     ) -> Result<Vec<Processed>, StoreError> {
-        self.writer
+        self.writer()?
             .write(batch.len(), move |tx| process::process(tx, &batch, now))
             .await
     }
 
     async fn ring(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError> {
         let rows = usize::try_from(limit).unwrap_or(usize::MAX);
-        self.writer
+        self.writer()?
             .write(rows, move |tx| follow::ring(tx, limit, now))
             .await
     }
 
     async fn set_turn(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError> {
         let (workspace, automation) = (workspace.to_owned(), automation.to_owned());
-        self.writer
+        self.writer()?
             .write(1, move |tx| {
                 follow::set_turn(tx, &workspace, &automation, rows::ms(at))
             })
@@ -192,17 +284,19 @@ impl Store for SqliteStore {
             ));
         }
         let rows = usize::try_from(claim.limit).unwrap_or(usize::MAX);
-        self.writer.write(rows, move |tx| claim::claim(tx, &claim)).await
+        self.writer()?
+            .write(rows, move |tx| claim::claim(tx, &claim))
+            .await
     }
 
     async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {
-        self.writer
+        self.writer()?
             .write(attempts.len(), move |tx| record::record(tx, &attempts))
             .await
     }
 
     async fn release(&self, deliveries: Vec<DeliveryId>, due_at: Timestamp) -> Result<(), StoreError> {
-        self.writer
+        self.writer()?
             .write(deliveries.len(), move |tx| {
                 record::release(tx, &deliveries, due_at)
             })
@@ -211,13 +305,13 @@ impl Store for SqliteStore {
 
     async fn set_lane(&self, destination: &str, state: LaneState) -> Result<(), StoreError> {
         let destination = destination.to_owned();
-        self.writer
+        self.writer()?
             .write(1, move |tx| commands::set_lane(tx, &destination, &state))
             .await
     }
 
     async fn retry_deliveries(&self, filter: DeliveryFilter, now: Timestamp) -> Result<u64, StoreError> {
-        self.writer
+        self.writer()?
             .write(100, move |tx| commands::retry(tx, &filter, now))
             .await
     }
@@ -229,27 +323,44 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let reason = reason.to_owned();
-        self.writer
+        self.writer()?
             .write(100, move |tx| commands::discard(tx, &filter, &reason, now))
             .await
     }
 
     async fn replay(&self, filter: InboxFilter) -> Result<u64, StoreError> {
-        self.writer
+        self.writer()?
             .write(100, move |tx| commands::replay(tx, &filter))
             .await
     }
 
+    async fn begin_erasure(
+        &self,
+        contact: ContactId,
+        at_latest: Timestamp,
+        now: Timestamp,
+    ) -> Result<Parting, StoreError> {
+        self.writer()?
+            .write(100, move |tx| erasure::begin(tx, contact, at_latest, now))
+            .await
+    }
+
+    async fn finish_erasures(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut erased = 0;
+        for leaving in self.readers.read(erasure::all).await? {
+            if leaving.open == 0 || leaving.at_latest <= now {
+                self.erase_rows(leaving.contact, now).await?;
+                erased += 1;
+            }
+        }
+        self.empty_log().await?;
+        Ok(erased)
+    }
+
     async fn erase(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError> {
-        let erased = self
-            .writer
-            .write(100, move |tx| erase::erase(tx, contact, now))
-            .await?;
-        let is_empty = self.writer.alone(erase::empty_log).await?;
-        if !is_empty {
-            tracing::warn!(
-                "A reader kept the log from being emptied; erased bytes stay in it until the next time."
-            );
+        let erased = self.erase_rows(contact, now).await?;
+        if !self.empty_log().await? {
+            tracing::warn!("A reader kept the log from being emptied; the hub tries again until it is.");
         }
         Ok(erased)
     }
@@ -260,7 +371,7 @@ impl Store for SqliteStore {
         let before = before(now, retention.payload_days);
         while let Some(from) = after {
             let step = self
-                .writer
+                .writer()?
                 .write(500, move |tx| prune::bodies(tx, from, before))
                 .await?;
             pruned.bodies += step.bodies;
@@ -270,13 +381,19 @@ impl Store for SqliteStore {
         let before = self::before(now, retention.history_days);
         while let Some(from) = after {
             let step = self
-                .writer
+                .writer()?
                 .write(500, move |tx| prune::history(tx, from, before))
                 .await?;
             pruned.inbox += step.inbox;
             pruned.deliveries += step.deliveries;
             after = step.next;
         }
+        let start = self.writer()?.write(1, |tx| age::answers_start(tx)).await?;
+        pruned.answers = self.age(retention.answer_days, start, now, age::answers).await?;
+        pruned.engagements = self
+            .age(retention.engagement_days, 0, now, age::engagements)
+            .await?;
+        pruned.actions = self.age(retention.action_days, 0, now, age::actions).await?;
         Ok(pruned)
     }
 

@@ -53,7 +53,7 @@ pub struct Told {
 impl SqliteStore {
     /// Accepts and processes each message for itself, in one transaction. Nothing is handed out: what is planned waits.
     pub async fn play(&self, messages: Vec<Play>) -> Result<Vec<Played>, StoreError> {
-        self.writer
+        self.writer()?
             .write(messages.len(), move |tx| {
                 messages.iter().map(|message| play(tx, message.clone())).collect()
             })

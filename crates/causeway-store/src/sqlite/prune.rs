@@ -65,7 +65,7 @@ pub(crate) fn bodies(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Fa
 }
 
 /// Whether a delivery of this inbox row is open, or ended after `before_ms`.
-fn has_young(tx: &Tx<'_>, inbox: i64, before_ms: i64) -> Result<bool, Fault> {
+pub(crate) fn has_young(tx: &Tx<'_>, inbox: i64, before_ms: i64) -> Result<bool, Fault> {
     Ok(tx
         .connection
         .prepare_cached(

@@ -35,7 +35,7 @@ impl SqliteStore {
         let seen = Arc::new(Mutex::new(None));
         let found = Arc::clone(&seen);
         let taken_back = self
-            .writer
+            .writer()?
             .write(1, move |tx| {
                 let rehearsal = rehearse(tx, envelope.clone(), decoded.clone(), now)?;
                 *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(rehearsal);

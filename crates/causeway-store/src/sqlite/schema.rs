@@ -10,9 +10,10 @@ use super::fault::Fault;
 const MIGRATIONS: [&str; VERSION as usize] = [
     include_str!("../../migrations/sqlite/0001_start.sql"),
     include_str!("../../migrations/sqlite/0002_automations.sql"),
+    include_str!("../../migrations/sqlite/0003_erasure.sql"),
 ];
 
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// Another process (a command while the hub runs) may hold the write lock for so long.
 const BUSY: Duration = Duration::from_secs(5);
@@ -57,15 +58,35 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), Fault> {
-    // Two processes may open a new file at once: who gets the lock second finds it done.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+fn refuse_newer(found: u32) -> Result<(), Fault> {
     if found > VERSION {
         return Err(Fault::Refused(format!(
             "the database has schema {found} and this program knows {VERSION}: it was written by a newer version"
         )));
     }
+    Ok(())
+}
+
+/// Whether a database is there that needs no step: then it can be read without writing anything.
+pub(crate) fn is_current(path: &Path) -> Result<bool, Fault> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    let found: u32 = reader(path)?.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    refuse_newer(found)?;
+    Ok(found == VERSION)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+    // Looked at without the lock first: a command beside a busy hub need not wait for it.
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found == VERSION {
+        return Ok(());
+    }
+    // Two processes may open a new file at once: who gets the lock second finds it done.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    refuse_newer(found)?;
     for step in MIGRATIONS.iter().skip(found as usize) {
         transaction.execute_batch(step)?;
     }

@@ -13,7 +13,8 @@ use super::{Options, SqliteStore, open};
 
 async fn limit_pages(store: &SqliteStore, pages: u32) {
     store
-        .writer
+        .writer()
+        .unwrap()
         .alone(move |connection| Ok(connection.pragma_update(None, "max_page_count", pages)?))
         .await
         .unwrap();
@@ -36,7 +37,8 @@ async fn a_full_disk_changes_nothing_and_passes() {
     let decoded = Decoded::Event(Box::new(event));
     store.process(vec![(id, decoded)], at(1)).await.unwrap();
     let pages = store
-        .writer
+        .writer()
+        .unwrap()
         .alone(
             |connection| Ok(connection.pragma_query_value(None, "page_count", |row| row.get::<_, u32>(0))?),
         )
@@ -78,7 +80,8 @@ async fn a_row_on_which_processing_fails_is_dead_alone() {
     let crm = rules(vec![DestinationRule::new("crm")]);
     store.set_rules(crm.into()).await.unwrap();
     store
-        .writer
+        .writer()
+        .unwrap()
         .alone(|connection| {
             Ok(connection.execute_batch(
                 "CREATE TRIGGER broken BEFORE INSERT ON identity WHEN new.value = 'ben@example.org'
@@ -138,7 +141,8 @@ async fn a_delivery_that_cannot_be_read_is_dead_alone_and_lets_the_others_go() {
         });
         store.process(batch.collect(), at(1)).await.unwrap();
         store
-            .writer
+            .writer()
+            .unwrap()
             .write(1, move |tx| {
                 tx.connection.execute_batch(breakage)?;
                 tx.state.reload(tx.connection)
@@ -174,7 +178,7 @@ async fn a_command_that_fails_or_panics_takes_no_other_with_it() {
     let store = open(folder.path().join("a.db"), Options { serve: true })
         .await
         .unwrap();
-    let writer = &store.writer;
+    let writer = store.writer().unwrap();
     let (go, gone) = std::sync::mpsc::sync_channel(1);
     let add = |name: &'static str| {
         writer.write(1, move |tx| {

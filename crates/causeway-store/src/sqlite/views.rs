@@ -8,7 +8,7 @@ use causeway_core::{
     contact::{Contact, normal_email},
     id::{ContactId, InboxId, Name},
     store::{
-        Audit, ContactView, DeliveryFilter, DeliveryRow, InboxFilter, InboxRow, LaneState, Overview,
+        Audit, ContactView, DeliveryFilter, DeliveryRow, Erasure, InboxFilter, InboxRow, LaneState, Overview,
         StoreError, StoreHealth, Trace, Views,
     },
 };
@@ -17,6 +17,7 @@ use rusqlite::{Connection, Row, params};
 use super::{
     SqliteStore, audit,
     commands::{delivery_where, inbox_where},
+    erasure,
     fault::Fault,
     follow, overview, person,
     rows::{DELIVERY_COLUMNS, at, delivery_row, inbox_state, name},
@@ -90,12 +91,16 @@ impl Views for SqliteStore {
             .await
     }
 
+    async fn erasures(&self) -> Result<Vec<Erasure>, StoreError> {
+        self.readers.read(erasure::all).await
+    }
+
     async fn audit(&self) -> Result<Audit, StoreError> {
         self.readers.read(audit::audit).await
     }
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {
-        self.writer
+        self.writer()?
             .write(1, |tx| {
                 tx.connection
                     .prepare_cached("UPDATE meta SET value = value + 1 WHERE key = 'pulse'")?

@@ -142,6 +142,7 @@ pub async fn pruning_keeps_the_newest_delivered_and_the_books(open: Open) {
     let retention = |payload_days, history_days| Retention {
         payload_days,
         history_days,
+        ..Retention::default()
     };
     let none = bench
         .store()

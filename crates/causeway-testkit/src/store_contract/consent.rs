@@ -216,7 +216,7 @@ pub async fn a_purpose_has_a_consent_of_its_own(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm"), calls]).await;
     let mut event = signed("ada", "1", What::Declined, at(0));
     let mut by_phone = fact(What::OptIn, at(0));
-    by_phone.purpose = "phone".to_owned();
+    "phone".clone_into(&mut by_phone.purpose);
     event.consent.push(by_phone.clone());
     bench.take(event, 0).await;
     assert_eq!(told(&bench, "crm", 1).await, []);
@@ -231,7 +231,7 @@ pub async fn a_purpose_has_a_consent_of_its_own(open: Open) {
         [(Kind::Contact, Change::Subscribe)]
     );
     let mut no_calls = status("ada", What::Unsubscribed, at(4));
-    no_calls.consent[0].purpose = "phone".to_owned();
+    "phone".clone_into(&mut no_calls.consent[0].purpose);
     bench.take(no_calls, 4).await;
     assert_eq!(
         told(&bench, "calls", 5).await,

@@ -12,6 +12,7 @@ pub mod consent;
 pub mod deliver;
 pub mod follow;
 pub mod inbox;
+pub mod leaving;
 pub mod people;
 
 pub use bench::{Bench, Open, Stored, attempt, opener};
@@ -89,6 +90,14 @@ macro_rules! store_contract {
                 what_was_planned_before_a_no_is_not_sent_after_it,
                 a_stale_retry_never_subscribes_again,
                 a_no_does_not_overtake_what_is_on_its_way,
+            ],
+            leaving: [
+                destinations_are_told_before_a_person_is_erased,
+                who_cannot_be_told_in_time_is_erased_all_the_same,
+                a_person_whom_nobody_was_given_is_erased_at_once,
+                the_last_word_does_not_overtake_what_is_on_its_way,
+                a_message_that_nobody_could_read_goes_with_its_person,
+                each_part_is_kept_as_long_as_its_retention_says,
             ],
             books: [
                 the_books_balance_after_everything,

@@ -23,8 +23,8 @@ use causeway_core::{
     source::{Health, SourceState},
     store::{
         AttemptRow, Audit, ContactView, DeliveryFilter, DeliveryRow, DeliveryTrace, DestinationCounts,
-        InboxFilter, InboxRow, InboxState, LaneState, Overview, SourceCounts, StoreError, StoreHealth, Trace,
-        Views,
+        Erasure, InboxFilter, InboxRow, InboxState, LaneState, Overview, SourceCounts, StoreError,
+        StoreHealth, Trace, Views,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -581,6 +581,10 @@ impl Views for Pretend {
             inbox: vec![InboxId(NEWEST - 3), InboxId(NEWEST - 40)],
             envelopes: Vec::new(),
         }))
+    }
+
+    async fn erasures(&self) -> Result<Vec<Erasure>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {

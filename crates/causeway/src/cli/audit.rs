@@ -19,7 +19,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
-    let audit = context.open(&config).await?.audit().await?;
+    let audit = context.open_to_read(&config).await?.audit().await?;
     if args.json {
         say_json(&audit)?;
     } else {

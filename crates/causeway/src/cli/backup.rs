@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         );
         return Err(Failure::Usage(text));
     }
-    let store = context.open(&config).await?;
+    let store = context.open_to_read(&config).await?;
     store
         .backup(&args.file)
         .await

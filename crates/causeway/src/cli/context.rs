@@ -69,6 +69,15 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Opens the store for questions only.
+    pub(super) async fn open_to_read(&self, config: &Config) -> Result<Arc<SqliteStore>, Failure> {
+        crate::hub::open_store_to_read(config)
+            .await
+            .map_err(Failure::Failed)
+    }
+}
+
 /// Prints a line to standard output. A closed pipe (`| head`) is not a failure.
 pub(crate) fn say(line: &str) {
     // Nobody is left to tell.

@@ -146,7 +146,10 @@ pub(super) fn listed(names: &[&str]) -> String {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
-    let store = context.open(&config).await?;
+    let store = match args.verb {
+        Verb::List { .. } => context.open_to_read(&config).await?,
+        _ => context.open(&config).await?,
+    };
     let now = SystemClock.now();
     match args.verb {
         Verb::List { filter, limit, json } => {

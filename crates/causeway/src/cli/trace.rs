@@ -22,6 +22,9 @@ pub(super) struct Args {
     /// All records that named the person with this address.
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
+    /// Only of who is known in this workspace; of all if not given.
+    #[arg(long, value_name = "NAME", requires = "email")]
+    workspace: Option<String>,
     /// Show the message as it came (personal data!).
     #[arg(long)]
     body: bool,
@@ -32,10 +35,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
-    let store = context.open(&config).await?;
+    let store = context.open_to_read(&config).await?;
     let ids = match (&args.id, &args.email) {
         (Some(id), _) => vec![InboxId(*id)],
-        (None, Some(email)) => of_person(&store, email).await?,
+        (None, Some(email)) => of_person(&store, email, args.workspace.as_deref()).await?,
         (None, None) => Vec::new(),
     };
     let mut traces = Vec::new();
@@ -52,17 +55,21 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn of_person(store: &SqliteStore, email: &str) -> Result<Vec<InboxId>, Failure> {
-    let contacts = find_person(store, email).await?;
+async fn of_person(
+    store: &SqliteStore,
+    email: &str,
+    workspace: Option<&str>,
+) -> Result<Vec<InboxId>, Failure> {
     let mut ids = Vec::new();
-    for contact in contacts {
-        ids.extend(
-            store
-                .contact(contact)
-                .await?
-                .map(|view| view.inbox)
-                .unwrap_or_default(),
-        );
+    for contact in find_person(store, email).await? {
+        let view = store.contact(contact).await?;
+        let view = view.filter(|view| workspace.is_none_or(|workspace| &*view.workspace == workspace));
+        ids.extend(view.map(|view| view.inbox).unwrap_or_default());
+    }
+    if let (Some(workspace), true) = (workspace, ids.is_empty()) {
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "nobody in the workspace {workspace} is known by that"
+        )));
     }
     Ok(ids)
 }

@@ -98,10 +98,18 @@ impl Default for Http {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
-    /// Days to keep the bodies of finished messages and the answers of destinations.
+    /// Days to keep the bodies of finished messages, and the answers of destinations to them.
     pub payload_days: u32,
+    /// Days to keep the answers of destinations, if they are to go before the bodies.
+    pub answer_days: u32,
     /// Days to keep the rows of finished messages, deliveries and attempts.
     pub history_days: u32,
+    /// Days to keep what people did with mails and pages.
+    pub engagement_days: u32,
+    /// Days to keep actions with what was entered in their forms.
+    pub action_days: u32,
+    /// Days after which a person who asked to be forgotten is erased although a destination could not be told yet; 0 = at once.
+    pub erase_after_days: u32,
 }
 
 impl Default for RetentionConfig {
@@ -109,6 +117,10 @@ impl Default for RetentionConfig {
         Self {
             payload_days: 90,
             history_days: 730,
+            answer_days: 90,
+            engagement_days: 730,
+            action_days: 0,
+            erase_after_days: 7,
         }
     }
 }
@@ -119,6 +131,9 @@ impl RetentionConfig {
         Retention {
             payload_days: days(self.payload_days),
             history_days: days(self.history_days),
+            answer_days: days(self.answer_days),
+            engagement_days: days(self.engagement_days),
+            action_days: days(self.action_days),
         }
     }
 }

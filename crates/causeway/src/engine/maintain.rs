@@ -1,4 +1,4 @@
-//! Maintain: prunes what is old, watches the disk, looks at the store's health.
+//! Maintain: prunes what is old, erases who asked for it, watches the disk, looks at the store's health.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,6 +14,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     while !stop.is_cancelled() {
         let now = engine.clock.now();
         watch_disk(&engine).await;
+        finish_erasures(&engine).await;
         let due =
             pruned_at.is_none_or(|at: jiff::Timestamp| now.duration_since(at).unsigned_abs() >= PRUNE_EVERY);
         if due {
@@ -48,6 +49,15 @@ async fn watch_disk(engine: &Engine) {
     }
 }
 
+/// Also empties the log of what was erased, where a reader was in the way when it was.
+async fn finish_erasures(engine: &Engine) {
+    match engine.store.finish_erasures(engine.clock.now()).await {
+        Ok(0) => {}
+        Ok(people) => tracing::info!(people, "erased who asked to be forgotten"),
+        Err(error) => tracing::error!(%error, "could not erase who asked to be forgotten; trying again"),
+    }
+}
+
 async fn prune(engine: &Engine) {
     match engine
         .store
@@ -59,6 +69,9 @@ async fn prune(engine: &Engine) {
             bodies = pruned.bodies,
             inbox = pruned.inbox,
             deliveries = pruned.deliveries,
+            answers = pruned.answers,
+            engagements = pruned.engagements,
+            actions = pruned.actions,
             "pruned what was past its retention"
         ),
         Err(error) => tracing::error!(%error, "could not prune; trying again in an hour"),

@@ -121,6 +121,7 @@ async fn run(number: u64, fail: Fail) -> Ran {
         retention: Retention {
             payload_days: None,
             history_days: None,
+            ..Retention::default()
         },
         min_free_bytes: 0,
         disk_is_low: false.into(),

@@ -11,6 +11,7 @@ mod amqp;
 mod bad_input;
 mod cli;
 mod config_corpus;
+mod consent;
 mod console;
 mod crash;
 mod direction;

@@ -108,7 +108,23 @@ async fn two_workspaces_with_the_same_people_never_touch() {
         standing("rivers")
     );
 
-    // One organisation is asked to forget her; the other is not.
+    // One organisation is asked to forget her; the other is not, and it has to be said which.
+    let unsure = home.run(&["contact", "erase", "ann@example.org", "--yes"]);
+    assert_eq!(unsure.code, 2, "{unsure:?}");
+    assert!(
+        unsure.err.contains("several workspaces: bees, rivers"),
+        "{unsure:?}"
+    );
+    let in_bees = home.ok(&["trace", "--email", "ann@example.org", "--workspace", "bees"]);
+    assert!(
+        in_bees.contains("(workspace bees)") && !in_bees.contains("rivers"),
+        "{in_bees}"
+    );
+    assert_eq!(
+        home.run(&["trace", "--email", "ann@example.org", "--workspace", "hills"])
+            .code,
+        1
+    );
     home.ok(&[
         "contact",
         "erase",
@@ -117,6 +133,31 @@ async fn two_workspaces_with_the_same_people_never_touch() {
         "bees",
         "--yes",
     ]);
+    home.until("she is erased", || {
+        home.json(&["contact", "export", "ann@example.org"])
+            .as_array()
+            .map(Vec::len)
+            == Some(1)
+    })
+    .await;
+    for (path, times) in [
+        ("bees/all", 1),
+        ("bees/mail", 1),
+        ("rivers/all", 0),
+        ("rivers/mail", 0),
+    ] {
+        let removals = told(&api, &format!("/together/{path}"));
+        let removals: Vec<_> = removals
+            .iter()
+            .filter(|record| record["change"] == "remove")
+            .collect();
+        assert_eq!(removals.len(), times, "{path}: {removals:?}");
+        for removal in removals {
+            assert_eq!(removal["contact"]["email"], "ann@example.org");
+            assert_eq!(removal["consent"]["email"]["subscribed"], false);
+            assert!(!removal.to_string().contains("Testperson"), "{removal}");
+        }
+    }
     let left = home.json(&["contact", "export", "ann@example.org"]);
     assert_eq!(left.as_array().map(Vec::len), Some(1), "{left}");
     assert_eq!(left[0]["workspace"], "rivers");
@@ -124,7 +165,7 @@ async fn two_workspaces_with_the_same_people_never_touch() {
         told(&api, "/together/bees/all").len(),
         told(&api, "/together/rivers/all").len(),
     );
-    for (side, received) in [("bees", 11), ("rivers", 12)] {
+    for (side, received) in [("bees", 12), ("rivers", 13)] {
         hub.post_json(&token(side), &signature(12, 9, "ann", Some(true)))
             .await;
         home.settled(received).await;

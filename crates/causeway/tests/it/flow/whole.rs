@@ -150,8 +150,16 @@ async fn everything_that_comes_reaches_who_may_have_it_and_the_books_balance() {
 
     let unsure = home.run(&["contact", "erase", "ann@example.org"]);
     assert_eq!(unsure.code, 2, "{unsure:?}");
-    home.ok(&["contact", "erase", "ann@example.org", "--yes"]);
-    assert_eq!(home.run(&["contact", "show", "ann@example.org"]).code, 1);
+    let leaves = home.ok(&["contact", "erase", "ann@example.org", "--yes"]);
+    assert!(leaves.contains("is being told"), "{leaves}");
+    home.until("she is erased", || {
+        home.run(&["contact", "show", "ann@example.org"]).code == 1
+    })
+    .await;
+    assert_eq!(
+        home.ok(&["contact", "leaving"]).trim(),
+        "Nobody waits to be erased."
+    );
     // What comes about an erased person later goes nowhere.
     let before = api.requests().len();
     topology
@@ -160,7 +168,7 @@ async fn everything_that_comes_reaches_who_may_have_it_and_the_books_balance() {
             signature(org, 9, "ann", Some(true)).to_string().as_bytes(),
         )
         .await;
-    home.settled(9).await;
+    home.settled(10).await;
     assert_eq!(api.requests().len(), before);
     assert_eq!(home.run(&["audit"]).code, 0);
     hub.stop();

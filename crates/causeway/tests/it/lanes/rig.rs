@@ -222,6 +222,7 @@ impl Rig {
             retention: Retention {
                 payload_days: None,
                 history_days: None,
+                ..Retention::default()
             },
             min_free_bytes: 0,
             disk_is_low: false.into(),

@@ -1,0 +1,124 @@
+//! Deletes parts of what is kept that have a retention of their own: answers of destinations, engagements, actions. As in
+//! `prune`, a little at a time.
+
+use causeway_core::event::Action;
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    contact::NO_TIME,
+    fault::Fault,
+    prune::has_young,
+    rows::{from_json, ms},
+    writer::Tx,
+};
+
+/// Rows looked at in one transaction.
+const CHUNK: u16 = 500;
+/// Contacts whose engagements are looked at in one transaction.
+const CONTACTS: u16 = 100;
+/// Up to where answers were deleted: what is before needs no second look.
+const ANSWERS_UP_TO: &str = "answers_up_to";
+
+/// How many went, and where the next chunk starts; `None` at the end.
+pub(crate) type Aged = (u64, Option<i64>);
+
+/// Where the last run got to.
+pub(crate) fn answers_start(tx: &Tx<'_>) -> Result<i64, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([ANSWERS_UP_TO], |row| row.get(0))
+        .optional()?
+        .unwrap_or(0))
+}
+
+/// Excerpts of answers, up to the first that is too young.
+pub(crate) fn answers(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Fault> {
+    let rows: Vec<(i64, i64)> = tx
+        .connection
+        .prepare_cached(
+            "SELECT delivery_id, max(started_at) FROM attempt WHERE delivery_id > ?1
+             GROUP BY delivery_id ORDER BY delivery_id LIMIT ?2",
+        )?
+        .query_map(params![after, CHUNK], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let old = rows.iter().take_while(|(_, started_at)| *started_at < before_ms);
+    let Some(last) = old.last().map(|(delivery, _)| *delivery) else {
+        return Ok((0, None));
+    };
+    let gone = tx
+        .connection
+        .prepare_cached(
+            "UPDATE attempt SET excerpt = NULL WHERE delivery_id > ?1 AND delivery_id <= ?2 AND excerpt IS NOT NULL",
+        )?
+        .execute([after, last])?;
+    tx.connection
+        .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?
+        .execute(params![ANSWERS_UP_TO, last])?;
+    let is_more =
+        rows.len() == usize::from(CHUNK) && rows.last().is_some_and(|(delivery, _)| *delivery == last);
+    Ok((u64::try_from(gone).unwrap_or(0), is_more.then_some(last)))
+}
+
+/// Engagements that have a time.
+pub(crate) fn engagements(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Fault> {
+    let contacts: Vec<i64> = tx
+        .connection
+        .prepare_cached(
+            "SELECT DISTINCT contact_id FROM engagement WHERE contact_id > ?1 ORDER BY contact_id LIMIT ?2",
+        )?
+        .query_map(params![after, CONTACTS], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let Some(last) = contacts.last().copied() else {
+        return Ok((0, None));
+    };
+    let gone = tx
+        .connection
+        .prepare_cached(
+            "DELETE FROM engagement WHERE contact_id > ?1 AND contact_id <= ?2 AND at < ?3 AND at <> ?4",
+        )?
+        .execute(params![after, last, before_ms, NO_TIME])?;
+    let next = (contacts.len() == usize::from(CONTACTS)).then_some(last);
+    Ok((u64::try_from(gone).unwrap_or(0), next))
+}
+
+/// Actions by the time when they were done, up to the first that is too young. One that has still to be told stays.
+pub(crate) fn actions(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Fault> {
+    type Found = (i64, Option<i64>, String);
+    let rows: Vec<Found> = tx
+        .connection
+        .prepare_cached("SELECT id, told_by, doc FROM action WHERE id > ?1 ORDER BY id LIMIT ?2")?
+        .query_map(params![after, CHUNK], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let mut next = (rows.len() == usize::from(CHUNK)).then(|| rows.last().map_or(after, |row| row.0));
+    // The newest row stays, so that its number is never given again.
+    let newest: i64 = tx
+        .connection
+        .prepare_cached("SELECT coalesce(max(id), 0) FROM action")?
+        .query_row([], |row| row.get(0))?;
+    let mut gone = 0;
+    for (id, told_by, doc) in rows {
+        let action: Action = from_json(&doc)?;
+        if ms(action.created_at) >= before_ms {
+            next = None;
+            break;
+        }
+        let is_to_tell = match told_by {
+            Some(inbox) => has_young(tx, inbox, before_ms)?,
+            None => false,
+        };
+        if is_to_tell || id == newest {
+            continue;
+        }
+        tx.connection
+            .prepare_cached("UPDATE event SET action_id = NULL WHERE inbox_id = ?1")?
+            .execute([told_by])?;
+        tx.connection
+            .prepare_cached("DELETE FROM action WHERE id = ?1")?
+            .execute([id])?;
+        gone += 1;
+    }
+    Ok((gone, next))
+}

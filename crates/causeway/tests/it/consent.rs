@@ -1,0 +1,125 @@
+//! What a person can be told of their consent, and read-only commands beside a hub that writes.
+
+use causeway_testkit::fake_api::FakeApi;
+use serde_json::{Value, json};
+
+use crate::running::{Home, signature, status};
+
+const TOKEN: &str = "token-of-24-characters-here";
+
+fn home(api: &FakeApi) -> Home {
+    Home::new(&format!(
+        "[source.proca]\nkind = 'listener'\npreset = 'proca'\ntoken = '{TOKEN}'\n\
+         proca = {{ own_orgs = [12], consent = 'single' }}\n\
+         [destination.crm]\nkind = 'webhook'\nurl = '{}'\nallow_private = true\n\
+         [destination.confirmed]\nkind = 'null'\nconsent = 'double_opt_in'\n",
+        api.url("/crm"),
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_tells_what_was_said_when_by_which_message_and_what_it_did() {
+    let api = FakeApi::start().await;
+    let home = home(&api);
+    let hub = home.serve();
+    hub.post_json(TOKEN, &signature(12, 1, "ann", Some(true))).await;
+    home.settled(1).await;
+    hub.post_json(TOKEN, &status(1, "ann", "unsub")).await;
+    home.settled(2).await;
+    let account: Value = home.json(&["contact", "consent", "ann@example.org", "--json"])[0].clone();
+    assert_eq!(account["standing"]["email"]["state"], "unsubscribed");
+    let ledger = account["ledger"].as_array().expect("a ledger");
+    let told = |entry: &Value| {
+        let deliveries = entry["deliveries"].as_array().expect("deliveries").clone();
+        let mut told: Vec<String> = deliveries
+            .iter()
+            .map(|one| {
+                let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
+                format!("{} {} {}", text("destination"), text("kind"), text("state"))
+            })
+            .collect();
+        told.sort();
+        told
+    };
+    assert_eq!(ledger.len(), 2);
+    assert_eq!(
+        [
+            &ledger[0]["what"],
+            &ledger[0]["at"],
+            &ledger[0]["source"],
+            &ledger[0]["record"]
+        ],
+        [
+            &json!("opt_in"),
+            &json!("2026-01-02T03:04:05Z"),
+            &json!("proca"),
+            &json!(1)
+        ]
+    );
+    assert_eq!(
+        told(&ledger[0]),
+        ["confirmed record skipped", "crm record delivered"]
+    );
+    assert_eq!(ledger[1]["what"], "unsubscribed");
+    assert!(ledger[1]["basis"].as_str().expect("a basis").contains("row 21"));
+    assert_eq!(
+        told(&ledger[1]),
+        ["confirmed contact skipped", "crm withdrawal delivered"]
+    );
+    let changes: Vec<Value> = api
+        .requests()
+        .iter()
+        .map(|request| request.json()["change"].clone())
+        .collect();
+    assert_eq!(changes, ["subscribe", "unsubscribe"]);
+
+    let text = home.ok(&["contact", "consent", "ann@example.org"]);
+    for part in [
+        "consent      email: unsubscribed since 2026-01-02T04:04:05Z",
+        "2026-01-02T03:04:05Z  email: opt_in",
+        "record 2 from proca, received",
+        "→ crm: delivered (withdrawal)",
+        "→ confirmed: skipped (record): consent: opted_in is not enough for double_opt_in",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    assert_eq!(
+        home.run(&["contact", "consent", "ann@example.org", "--workspace", "none"])
+            .code,
+        1
+    );
+    hub.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_beside_a_long_write_is_answered() {
+    let api = FakeApi::start().await;
+    let home = home(&api);
+    let hub = home.serve();
+    hub.post_json(TOKEN, &signature(12, 1, "ann", Some(true))).await;
+    home.settled(1).await;
+    let writer = rusqlite::Connection::open(home.path("causeway-data/causeway.db")).expect("the store");
+    writer
+        .execute_batch(
+            "PRAGMA busy_timeout = 20000; BEGIN IMMEDIATE; UPDATE meta SET value = 1 WHERE key = 'pulse'",
+        )
+        .expect("the lock");
+    let started = std::time::Instant::now();
+    for question in [
+        &["contact", "consent", "ann@example.org"][..],
+        &["contact", "show", "ann@example.org"],
+        &["contact", "export", "ann@example.org"],
+        &["contact", "leaving"],
+        &["trace", "1"],
+        &["audit"],
+        &["delivery", "list"],
+        &["backup", "copy.db"],
+    ] {
+        home.ok(question);
+    }
+    // A writer that gives up does so after five seconds.
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    writer.execute_batch("ROLLBACK").expect("the lock is given back");
+    drop(writer);
+    drop(hub);
+}
