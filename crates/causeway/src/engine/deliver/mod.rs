@@ -39,10 +39,6 @@ const GRACE: Duration = Duration::from_secs(8);
 /// How much longer for what these have yet to write.
 const RECORD_GRACE: Duration = Duration::from_secs(1);
 
-/// While less than a quarter of its places are free, a lane asks for new deliveries this often at most. Each claim passes over
-/// all that are on their way: one for each call that ends would cost more than the calls.
-const LINGER: Duration = Duration::from_millis(2);
-
 pub(super) async fn run(engine: Arc<Engine>, lane: Lane, stop: Stop) {
     let woken = engine.wake.of_lane(&lane.name);
     let now = engine.clock.now();
@@ -54,7 +50,6 @@ pub(super) async fn run(engine: Arc<Engine>, lane: Lane, stop: Stop) {
         state: LaneState::default(),
         ask_state_at: now,
         claim_at: now,
-        claimed_at: Timestamp::MIN,
         engine,
         lane,
         woken,
@@ -86,8 +81,6 @@ struct Running {
     ask_state_at: Timestamp,
     /// Before that nothing is due, as far as is known.
     claim_at: Timestamp,
-    /// When it asked last.
-    claimed_at: Timestamp,
 }
 
 enum May {
@@ -117,12 +110,6 @@ impl Running {
         if free == 0 {
             return something_happens;
         }
-        let few = free < pace.concurrency.saturating_mul(pace.batch) / 4;
-        let again = later(self.claimed_at, LINGER);
-        // A clock that was set back must not stop the lane.
-        if few && running > 0 && self.claimed_at <= now && now < again {
-            return May::Wait(again);
-        }
         let Some(bucket) = self.bucket.as_mut() else {
             return May::Start(free);
         };
@@ -133,7 +120,6 @@ impl Running {
     }
 
     async fn claim(&mut self, limit: u32, now: Timestamp) {
-        self.claimed_at = now;
         let claim = Claim {
             destination: Arc::clone(&self.lane.name),
             limit,
