@@ -88,25 +88,32 @@ pub(super) fn check(kind: Kind, query: &str, body: &[u8], limits: &Limits) -> Re
     Ok(())
 }
 
-/// How many pairs a form has, and the most `[` in one name.
+/// How many pairs a form has, and the most `[` in one name. Each byte is looked at once.
 fn count_pairs(form: &[u8]) -> (usize, usize) {
-    let mut pairs = 0;
-    let mut deepest = 0;
-    for piece in form.split(|byte| *byte == b'&') {
-        if piece.is_empty() {
-            continue;
+    let (mut pairs, mut deepest) = (0, 0);
+    let mut bytes = form.iter();
+    while !bytes.as_slice().is_empty() {
+        let before = bytes.len();
+        let mut brackets = 0;
+        let mut end = None;
+        while let Some(byte) = bytes.next() {
+            match byte {
+                b'=' | b'&' => {
+                    end = Some(*byte);
+                    break;
+                }
+                b'[' => brackets += 1,
+                b'%' if matches!(bytes.as_slice(), [b'5', b'b' | b'B', ..]) => brackets += 1,
+                _ => {}
+            }
         }
-        pairs += 1;
-        let end = piece.iter().position(|byte| *byte == b'=');
-        let name = piece.get(..end.unwrap_or(piece.len())).unwrap_or_default();
-        let raw: usize = name.iter().map(|byte| usize::from(*byte == b'[')).sum();
-        let mut escaped = 0;
-        let mut rest = name;
-        while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
-            rest = rest.get(at + 1..).unwrap_or_default();
-            escaped += usize::from(matches!(rest, [b'5', b'b' | b'B', ..]));
+        let is_empty = end == Some(b'&') && before - bytes.len() == 1;
+        if end == Some(b'=') {
+            // The value says nothing of either.
+            bytes.find(|byte| **byte == b'&');
         }
-        deepest = deepest.max(raw + escaped);
+        pairs += usize::from(!is_empty);
+        deepest = deepest.max(brackets);
     }
     (pairs, deepest)
 }
@@ -155,6 +162,7 @@ mod tests {
             ("a=1&b[c]=2&", (2, 1)),
             ("a%5Bb%5d%5bc%5D=[[[[", (1, 2)),
             ("a[[[[", (1, 4)),
+            ("&=&a&==[&%5b", (4, 1)),
         ] {
             assert_eq!(count_pairs(form.as_bytes()), expected, "{form}");
         }
