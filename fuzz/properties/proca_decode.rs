@@ -19,6 +19,7 @@ static DECODER: LazyLock<ProcaDecoder> = LazyLock::new(|| ProcaDecoder {
     testing: Testing::Sandbox,
     opt_in: OptInMode::Single,
     purpose: "email".into(),
+    consent_from: Vec::new(),
 });
 
 pub fn hold(body: &[u8]) {

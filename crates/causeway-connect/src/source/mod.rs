@@ -8,6 +8,9 @@ use causeway_core::{event::Decode, id::Name, source::Source};
 use crate::config::{ConfigError, Context};
 
 pub mod amqp;
+mod consent_from;
+
+pub use consent_from::{ConsentFrom, rules as consent_rules};
 
 /// A kind of source: what the command line, the documentation and the console are made from.
 pub struct Kind {

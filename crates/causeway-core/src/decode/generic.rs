@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     body::{self, Body, Limits},
+    consent_from::{self, ConsentFrom},
     dates::{self, Reading},
     names::canonical,
     sync::{self, ArrivalConsent},
@@ -64,6 +65,7 @@ pub struct GenericDecoder {
     /// The zone of dates that name none.
     pub time_zone: TimeZone,
     pub consent: ArrivalConsent,
+    pub consent_from: Vec<ConsentFrom>,
     pub paths: Paths,
     pub limits: Limits,
 }
@@ -136,6 +138,17 @@ impl GenericDecoder {
             event.fields.insert("email".to_owned(), address.into());
         }
         event.consent = self.consent.facts(event.at, "generic");
+        let said = |name: &str| {
+            let within = self
+                .paths
+                .fields
+                .as_deref()
+                .and_then(|path| at_path(&record, path));
+            let within = within.and_then(Value::as_object).or_else(|| record.as_object());
+            consent_from::in_object(within?, name).or_else(|| at_path(&record, name))
+        };
+        let said = consent_from::facts(&self.consent_from, said, event.at, &self.time_zone, &mut notes);
+        event.consent.extend(said);
         event.notes = notes;
         Decoded::Event(Box::new(event))
     }

@@ -9,6 +9,7 @@ fn decode(paths: Paths, value: Value) -> Decoded {
         namespace: "crm".into(),
         time_zone: TimeZone::get("Europe/Berlin").unwrap(),
         consent: ArrivalConsent::None,
+        consent_from: Vec::new(),
         paths,
         limits: Limits::default(),
     };

@@ -1,6 +1,7 @@
 //! Envelopes to events, one module per format.
 
 pub mod body;
+pub mod consent_from;
 pub mod dates;
 pub mod events;
 pub mod follow_up;

@@ -4,8 +4,11 @@ use causeway_core::{
     clock::Timestamp,
     consent::What,
     contact::Identity,
-    decode::proca::{OptInMode, ProcaDecoder, Testing},
-    event::{DeadCode, Decode, Decoded, EventKind},
+    decode::{
+        consent_from::ConsentFrom,
+        proca::{OptInMode, ProcaDecoder, Testing},
+    },
+    event::{DeadCode, Decode, Decoded, Event, EventKind},
 };
 use serde_json::{Value, json};
 
@@ -316,6 +319,62 @@ fn the_policy_decides_whether_a_tick_suffices() {
         let event = event(&decoder, &action(1, Some(true), 0).json());
         assert_eq!(event.consent[0].what, what);
     }
+}
+
+#[test]
+fn a_custom_field_says_what_a_person_agreed_to_besides_mails() {
+    let words = |yes: &str, no: &str| vec![(yes.to_owned(), What::OptIn), (no.to_owned(), What::Declined)];
+    let rule = |field: &str, purpose: &str| ConsentFrom {
+        field: field.to_owned(),
+        purpose: purpose.to_owned(),
+        words: words("yes", "no"),
+        at_field: None,
+    };
+    let decoder = ProcaDecoder {
+        consent_from: vec![rule("consentPhone", "phone"), rule("consent.post", "post")],
+        ..decoder()
+    };
+    let mut body = action(1, Some(false), 0).json();
+    body["action"]["createdAt"] = "2026-01-02T05:00:00Z".into();
+    body["action"]["customFields"] = json!({ "consentPhone": "YES", "consent": { "post": "no" } });
+    let said = |event: &Event| -> Vec<(String, &'static str, Timestamp)> {
+        let facts = event.consent.iter();
+        facts
+            .map(|fact| (fact.purpose.clone(), fact.what.as_str(), fact.at))
+            .collect()
+    };
+    let created = time("2026-01-02T05:00:00Z");
+    assert_eq!(
+        said(&event(&decoder, &body)),
+        [
+            ("email".to_owned(), "declined", at(0)),
+            ("phone".to_owned(), "opt_in", created),
+            ("post".to_owned(), "declined", created),
+        ]
+    );
+    body["action"]["customFields"] = json!({ "consentPhone": "perhaps" });
+    let unsure = event(&decoder, &body);
+    assert_eq!(said(&unsure), [("email".to_owned(), "declined", at(0))]);
+    assert!(
+        unsure
+            .notes
+            .iter()
+            .any(|note| note.contains("field consentPhone")),
+        "{:?}",
+        unsure.notes
+    );
+    // While it waits for the click it says nothing at all.
+    body["stage"] = "supporter_confirm".into();
+    body["action"]["customFields"] = json!({ "consentPhone": "yes" });
+    assert_eq!(said(&event(&decoder, &body)), []);
+    // What became of the address repeats the action, and is not a new answer.
+    let mut bounce = sample_json("event-bounce");
+    bounce["action"]["customFields"] = json!({ "consentPhone": "yes" });
+    assert!(
+        said(&event(&decoder, &bounce))
+            .iter()
+            .all(|(purpose, ..)| purpose == "email")
+    );
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub fn decoder() -> ProcaDecoder {
         testing: Testing::Skip,
         opt_in: OptInMode::Single,
         purpose: "email".into(),
+        consent_from: Vec::new(),
     }
 }
 

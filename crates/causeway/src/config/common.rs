@@ -189,6 +189,12 @@ pub(super) fn destination(
         return Err(vec![error.hint(one_of(&common.kind, &kinds))]);
     };
     let mut errors = Vec::new();
+    if causeway_core::consent::purpose(&common.purpose).is_none() {
+        errors.push(ConfigError::new(
+            "purpose",
+            "must be one word of small letters, digits, `-` and `_`",
+        ));
+    }
     let needs = (kind.parse)(tables, &own).unwrap_or_else(|mut error| {
         if error.message.starts_with("unknown field") && !error.key.contains('.') {
             let keys = common_keys();

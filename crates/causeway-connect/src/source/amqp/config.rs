@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     config::{ConfigError, SecretRef, read},
-    source::Ours,
+    source::{ConsentFrom, Ours, consent_rules},
 };
 
 const MB: usize = 1024 * 1024;
@@ -36,6 +36,9 @@ pub struct Config {
     /// What the consent is for.
     #[serde(default = "default_purpose")]
     pub purpose: String,
+    /// What custom fields of an action say about other purposes.
+    #[serde(default)]
+    pub consent_from: Vec<ConsentFrom>,
     /// Messages handed out before the first is acknowledged.
     #[serde(default = "default_prefetch")]
     pub prefetch: u16,
@@ -153,6 +156,13 @@ impl Config {
         if self.batch > 10_000 {
             return Err(ConfigError::new("batch", "must be at most 10000"));
         }
+        if causeway_core::consent::purpose(&self.purpose).is_none() {
+            return Err(ConfigError::new(
+                "purpose",
+                "must be one word of small letters, digits, `-` and `_`",
+            ));
+        }
+        consent_rules("consent_from", &self.consent_from)?;
         if let SecretRef::Text(url) = &self.url {
             super::connect::parse_url(url).map_err(|message| ConfigError::new("url", message))?;
         }

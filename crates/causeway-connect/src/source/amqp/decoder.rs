@@ -13,7 +13,10 @@ use causeway_core::{
 };
 
 use super::{Config, Consent, Testing};
-use crate::config::{ConfigError, Context};
+use crate::{
+    config::{ConfigError, Context},
+    source::{ConsentFrom, consent_rules},
+};
 
 /// What decides how Proca's messages are read, wherever they come from.
 #[derive(Debug)]
@@ -25,6 +28,7 @@ pub struct Reading<'a> {
     pub consent: Consent,
     pub testing: Testing,
     pub purpose: &'a str,
+    pub consent_from: &'a [ConsentFrom],
 }
 
 impl Reading<'_> {
@@ -44,6 +48,7 @@ impl Reading<'_> {
                 Consent::DoubleOptIn => OptInMode::DoubleOptIn,
             },
             purpose: self.purpose.into(),
+            consent_from: consent_rules("consent_from", self.consent_from)?,
         }))
     }
 }
@@ -57,6 +62,7 @@ pub(super) fn decoder(context: &Context, config: &Config) -> Result<Arc<dyn Deco
         consent: config.consent,
         testing: config.testing,
         purpose: &config.purpose,
+        consent_from: &config.consent_from,
     };
     reading.decoder(&context.dir)
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     consent::page_key,
+    decode::consent_from,
     event::{Action, Decoded, Event, EventKind},
 };
 
@@ -99,6 +100,18 @@ pub(super) fn decode(
         .is_some_and(|org| decoder.own_orgs.contains(&*org));
     let said = said(decoder, &message, &privacy, given_at, is_own);
     event.consent.extend(of_action(&said, &mut event.notes));
+    if let Some(action) = &event.action {
+        // Entered with this action, so of its time, whenever the person first gave their data.
+        let entered = |name: &str| consent_from::in_object(&action.custom_fields, name);
+        let facts = consent_from::facts(
+            &decoder.consent_from,
+            entered,
+            action.created_at,
+            &jiff::tz::TimeZone::UTC,
+            &mut event.notes,
+        );
+        event.consent.extend(facts);
+    }
     Ok(event)
 }
 

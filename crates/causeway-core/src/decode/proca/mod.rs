@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::consent_from::ConsentFrom;
 use crate::{
     consent::What,
     envelope::Envelope,
@@ -49,6 +50,8 @@ pub struct ProcaDecoder {
     pub opt_in: OptInMode,
     /// What the consent is for; see [`crate::consent::EMAIL`].
     pub purpose: Name,
+    /// What custom fields of an action say about other purposes.
+    pub consent_from: Vec<ConsentFrom>,
 }
 
 /// An event, or the end that it came to instead.

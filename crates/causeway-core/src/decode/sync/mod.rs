@@ -15,6 +15,7 @@ pub use payload::{Click, LeadStatus, ListField, Occurrence, Score, SyncContact, 
 
 use super::{
     body::{self, Body, BodyError, Format, Limits},
+    consent_from::{self, ConsentFrom},
     generic,
     names::canonical,
 };
@@ -59,6 +60,7 @@ pub struct SyncDecoder {
     /// The zone of the platform's account: its dates name none.
     pub time_zone: TimeZone,
     pub consent: ArrivalConsent,
+    pub consent_from: Vec<ConsentFrom>,
     pub limits: Limits,
 }
 
@@ -143,6 +145,14 @@ impl SyncDecoder {
         event.engagements = history::engagements(&payload, &self.time_zone, &mut notes);
         set_fields(&mut event, payload, &mut notes);
         event.consent = self.consent.facts(received_at, "sync-to-third-party");
+        let fields: Map<String, Value> = event
+            .fields
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let said = |name: &str| consent_from::in_object(&fields, name);
+        let said = consent_from::facts(&self.consent_from, said, received_at, &self.time_zone, &mut notes);
+        event.consent.extend(said);
         event.notes = notes;
         Decoded::Event(Box::new(event))
     }

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::decode::consent_from::ConsentFrom;
 use crate::{
     envelope::Meta,
     event::{Engagement, EngagementKind},
@@ -26,6 +27,7 @@ fn decoder() -> SyncDecoder {
         namespace: "platform".into(),
         time_zone: TimeZone::get("America/New_York").unwrap(),
         consent: ArrivalConsent::None,
+        consent_from: Vec::new(),
         limits: Limits::default(),
     }
 }
@@ -456,4 +458,44 @@ fn whatever_arrives_is_decoded_without_a_panic() {
             Decoded::Skip { .. } => prop_assert!(false),
         }
     });
+}
+
+#[test]
+fn a_list_field_or_a_status_says_what_its_values_are_listed_for() {
+    let rule = |field: &str, purpose: &str, yes: &str, no: &str| ConsentFrom {
+        field: field.to_owned(),
+        purpose: purpose.to_owned(),
+        words: vec![(yes.to_owned(), What::OptIn), (no.to_owned(), What::Unsubscribed)],
+        at_field: None,
+    };
+    let decoder = SyncDecoder {
+        consent_from: vec![
+            rule("Newsletter", "email", "yes", "no"),
+            rule("status", "sms", "active", "disactive"),
+        ],
+        ..decoder()
+    };
+    for (pairs, expected) in [
+        (
+            "fields[0][id]=7&fields[0][name]=Newsletter&fields[0][value]=Yes&status=Disactive",
+            vec![("email", "opt_in"), ("sms", "unsubscribed")],
+        ),
+        ("status=Active", vec![("sms", "opt_in")]),
+        ("status=3&fields[0][name]=Newsletter&fields[0][value]=", vec![]),
+    ] {
+        let form = format!("contact[email]=ada@example.org&{pairs}");
+        let Decoded::Event(event) = decoder.decode(&envelope(FORM, "", &form)) else {
+            panic!("{pairs}")
+        };
+        let said: Vec<_> = event
+            .consent
+            .iter()
+            .map(|fact| (fact.purpose.as_str(), fact.what.as_str()))
+            .collect();
+        assert_eq!(said, expected, "{pairs}");
+        assert_eq!(
+            event.notes.iter().any(|note| note.contains("does not list")),
+            pairs.contains('3')
+        );
+    }
 }

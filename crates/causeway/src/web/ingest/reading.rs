@@ -8,8 +8,9 @@ use std::{
 use causeway_connect::{
     config::{ConfigError, Context},
     source::{
-        Ours,
+        ConsentFrom, Ours,
         amqp::{Consent, Reading, Testing},
+        consent_rules,
     },
 };
 use causeway_core::{
@@ -35,6 +36,8 @@ pub struct Sync {
     /// The zone of the platform's account, as `Europe/Berlin`: its dates name none. Default UTC.
     pub time_zone: Option<String>,
     pub consent: Arrival,
+    /// What fields of the contact say about consent: a list field, a status.
+    pub consent_from: Vec<ConsentFrom>,
 }
 
 /// `generic`: keys of the preset `generic`. Paths are dotted, with `[n]` for items: `data.people[0].email`.
@@ -53,6 +56,8 @@ pub struct Generic {
     /// The zone of dates that name none. Default UTC.
     pub time_zone: Option<String>,
     pub consent: Arrival,
+    /// What fields of the contact say about consent: a list field, a status.
+    pub consent_from: Vec<ConsentFrom>,
 }
 
 /// What it means for consent that a contact arrives.
@@ -83,6 +88,9 @@ pub struct Proca {
     /// What the consent is for.
     #[serde(default = "email")]
     pub purpose: String,
+    /// What custom fields of an action say about other purposes.
+    #[serde(default)]
+    pub consent_from: Vec<ConsentFrom>,
 }
 
 fn email() -> String {
@@ -100,6 +108,22 @@ impl Config {
             if is_there && self.preset != preset {
                 return Err(ConfigError::new(key, "belongs to another preset"));
             }
+        }
+        for (key, list) in [
+            (
+                "sync.consent_from",
+                self.sync.as_ref().map(|keys| &keys.consent_from),
+            ),
+            (
+                "generic.consent_from",
+                self.generic.as_ref().map(|keys| &keys.consent_from),
+            ),
+            (
+                "proca.consent_from",
+                self.proca.as_ref().map(|keys| &keys.consent_from),
+            ),
+        ] {
+            consent_rules(key, list.map_or(&[][..], Vec::as_slice))?;
         }
         match (self.preset, &self.proca) {
             (Preset::Proca, None) => Err(ConfigError::new("proca", "preset = \"proca\" needs this table")
@@ -135,6 +159,7 @@ impl Config {
                     namespace,
                     time_zone: zone("generic.time_zone", keys.time_zone.as_deref())?,
                     consent: keys.consent.into(),
+                    consent_from: consent_rules("generic.consent_from", &keys.consent_from)?,
                     paths: Paths {
                         email: keys.email,
                         id: keys.id,
@@ -150,6 +175,7 @@ impl Config {
                     namespace,
                     time_zone: zone("sync.time_zone", keys.time_zone.as_deref())?,
                     consent: keys.consent.into(),
+                    consent_from: consent_rules("sync.consent_from", &keys.consent_from)?,
                     limits,
                 })
             }
@@ -174,6 +200,7 @@ fn decoder_of_proca(proca: &Proca, ours: Ours, dir: &Path) -> Result<Arc<dyn Dec
         consent: proca.consent,
         testing: proca.testing,
         purpose: &proca.purpose,
+        consent_from: &proca.consent_from,
     };
     reading.decoder(dir).map_err(|error| ConfigError {
         key: format!("proca.{}", error.key),

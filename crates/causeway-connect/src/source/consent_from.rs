@@ -1,0 +1,152 @@
+//! `consent_from`: consent that stands in a field of the sender, as a source's configuration says it.
+
+use causeway_core::{
+    consent::{self, EMAIL, What},
+    decode::consent_from::{self, word},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::ConfigError;
+
+/// What one field says about consent. Values are compared without regard to case; of values that are not listed nothing is
+/// assumed.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsentFrom {
+    /// The field's name, or a dotted path to it.
+    pub field: String,
+    /// What the consent is for.
+    pub purpose: Option<String>,
+    /// The field that tells since when. Default: the time of the message.
+    pub at_field: Option<String>,
+    /// Values that mean: agreed. Each message with one of them ends an earlier unsubscription.
+    pub opt_in: Vec<String>,
+    /// Confirmed by mail.
+    pub double_opt_in: Vec<String>,
+    /// Was asked and did not agree; takes nothing back.
+    pub declined: Vec<String>,
+    /// Does not want it any more.
+    pub unsubscribed: Vec<String>,
+    /// Reported a mail as spam.
+    pub complained: Vec<String>,
+    /// The address does not exist.
+    pub bounced: Vec<String>,
+    /// The provider does not deliver to it.
+    pub blocked: Vec<String>,
+    /// Not to be written to for now.
+    pub inactive: Vec<String>,
+}
+
+/// Checks a list of them; `key` is where it stands.
+pub fn rules(key: &str, list: &[ConsentFrom]) -> Result<Vec<consent_from::ConsentFrom>, ConfigError> {
+    list.iter().map(|one| one.rule(key)).collect()
+}
+
+impl ConsentFrom {
+    fn rule(&self, key: &str) -> Result<consent_from::ConsentFrom, ConfigError> {
+        let wrong = |message: String| Err(ConfigError::new(key, message));
+        if self.field.trim().is_empty() {
+            return wrong("`field` is missing: the name of the field that says it".to_owned());
+        }
+        let purpose = self.purpose.as_deref().unwrap_or(EMAIL);
+        let Some(purpose) = consent::purpose(purpose) else {
+            return wrong(format!(
+                "the purpose {purpose:?} is not one word of small letters, digits, `-` and `_`"
+            ));
+        };
+        let mut words: Vec<(String, What)> = Vec::new();
+        for (texts, what) in [
+            (&self.opt_in, What::OptIn),
+            (&self.double_opt_in, What::DoubleOptIn),
+            (&self.declined, What::Declined),
+            (&self.unsubscribed, What::Unsubscribed),
+            (&self.complained, What::Complained),
+            (&self.bounced, What::Bounced),
+            (&self.blocked, What::Blocked),
+            (&self.inactive, What::Inactive),
+        ] {
+            for text in texts {
+                let text = word(text);
+                if text.is_empty() {
+                    return wrong(format!(
+                        "an empty value of {:?} is listed; a field without a value says nothing",
+                        self.field
+                    ));
+                }
+                if words.iter().any(|(known, _)| *known == text) {
+                    return wrong(format!("the value {text:?} of {:?} is listed twice", self.field));
+                }
+                words.push((text, what.clone()));
+            }
+        }
+        if words.is_empty() {
+            return Err(ConfigError::new(
+                key,
+                format!(
+                    "no value of {:?} is listed, so it never says anything",
+                    self.field
+                ),
+            )
+            .hint("opt_in = [\"yes\"], unsubscribed = [\"no\"]"));
+        }
+        Ok(consent_from::ConsentFrom {
+            field: self.field.trim().to_owned(),
+            purpose,
+            words,
+            at_field: self.at_field.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(text: &str) -> Result<consent_from::ConsentFrom, String> {
+        let list: ConsentFrom = toml::from_str(text).unwrap();
+        rules("consent_from", &[list])
+            .map(|mut rules| rules.remove(0))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn values_are_read_by_what_they_mean() {
+        let rule =
+            rule("field = ' status '\nopt_in = ['Active']\nunsubscribed = ['Disactive', '0']").unwrap();
+        assert_eq!((rule.field.as_str(), rule.purpose.as_str()), ("status", "email"));
+        let words: Vec<_> = rule
+            .words
+            .iter()
+            .map(|(text, what)| (text.as_str(), what.as_str()))
+            .collect();
+        assert_eq!(
+            words,
+            [
+                ("active", "opt_in"),
+                ("disactive", "unsubscribed"),
+                ("0", "unsubscribed")
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for (text, told) in [
+            ("opt_in = ['yes']", "`field` is missing"),
+            ("field = 'a'", "never says anything"),
+            (
+                "field = 'a'\nopt_in = ['Yes']\nunsubscribed = ['yes ']",
+                "listed twice",
+            ),
+            ("field = 'a'\nopt_in = ['']", "an empty value"),
+            (
+                "field = 'a'\nopt_in = ['yes']\npurpose = 'E-Mail'",
+                "not one word",
+            ),
+        ] {
+            let error = rule(text).unwrap_err();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+    }
+}
