@@ -186,10 +186,14 @@ struct Shared {
     received: watch::Sender<usize>,
 }
 
+type Compute = dyn Fn(&Request) -> Reply + Send + Sync;
+
 struct State {
     default: Reply,
     by_path: HashMap<String, Reply>,
     scripts: HashMap<String, VecDeque<Reply>>,
+    /// Path → what makes the answer out of the request.
+    computed: HashMap<String, Arc<Compute>>,
     requests: Vec<Request>,
     connections: usize,
 }
@@ -204,6 +208,7 @@ impl FakeApi {
                 default: Reply::json(200, &serde_json::json!({})),
                 by_path: HashMap::new(),
                 scripts: HashMap::new(),
+                computed: HashMap::new(),
                 requests: Vec::new(),
                 connections: 0,
             }),
@@ -236,6 +241,11 @@ impl FakeApi {
         self.state().by_path.insert(path.to_owned(), reply);
     }
 
+    /// From now on answers on one path what this makes of the request, unless a script says otherwise.
+    pub fn compute_at(&self, path: &str, compute: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
+        self.state().computed.insert(path.to_owned(), Arc::new(compute));
+    }
+
     /// Answers these on one path, each once and in this order, and then again what it would otherwise.
     pub fn script(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
         self.state()
@@ -251,6 +261,7 @@ impl FakeApi {
         state.default = Reply::json(200, &serde_json::json!({}));
         state.by_path.clear();
         state.scripts.clear();
+        state.computed.clear();
         state.requests.clear();
         self.shared.received.send_replace(0);
     }
@@ -295,9 +306,12 @@ impl Shared {
     fn receive(&self, request: Request) -> Reply {
         let mut state = self.state();
         let path = request.path.clone();
-        state.requests.push(request);
         let scripted = state.scripts.get_mut(&path).and_then(VecDeque::pop_front);
-        let reply = scripted.or_else(|| state.by_path.get(&path).cloned());
+        let computed = state.computed.get(&path).cloned();
+        let reply = scripted
+            .or_else(|| computed.map(|compute| compute(&request)))
+            .or_else(|| state.by_path.get(&path).cloned());
+        state.requests.push(request);
         let reply = reply.unwrap_or_else(|| state.default.clone());
         let count = state.requests.len();
         drop(state);

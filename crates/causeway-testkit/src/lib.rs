@@ -5,5 +5,6 @@ pub mod clock;
 pub mod destination_contract;
 pub mod failing_store;
 pub mod fake_api;
+pub mod fake_proca;
 pub mod rig;
 pub mod store_contract;

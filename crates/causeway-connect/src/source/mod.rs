@@ -9,6 +9,7 @@ use crate::config::{ConfigError, Context};
 
 pub mod amqp;
 mod consent_from;
+pub mod reconcile;
 
 pub use consent_from::{ConsentFrom, rules as consent_rules};
 

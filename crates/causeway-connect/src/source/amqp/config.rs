@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     config::{ConfigError, SecretRef, read},
-    source::{ConsentFrom, Ours, consent_rules},
+    source::{ConsentFrom, Ours, consent_rules, reconcile::Reconcile},
 };
 
 const MB: usize = 1024 * 1024;
@@ -39,6 +39,9 @@ pub struct Config {
     /// What custom fields of an action say about other purposes.
     #[serde(default)]
     pub consent_from: Vec<ConsentFrom>,
+    /// Compares with Proca's API at times, because an event that the broker lost is sent by nobody again.
+    #[serde(default)]
+    pub reconcile: Option<Reconcile>,
     /// Messages handed out before the first is acknowledged.
     #[serde(default = "default_prefetch")]
     pub prefetch: u16,
@@ -163,6 +166,9 @@ impl Config {
             ));
         }
         consent_rules("consent_from", &self.consent_from)?;
+        if let Some(reconcile) = &self.reconcile {
+            reconcile.check()?;
+        }
         if let SecretRef::Text(url) = &self.url {
             super::connect::parse_url(url).map_err(|message| ConfigError::new("url", message))?;
         }

@@ -38,7 +38,7 @@ use self::{
     depth::Depth,
     intake::{Intake, Terms},
 };
-use super::Kind;
+use super::{Kind, reconcile::Reconciler};
 use crate::config::{ConfigError, Context};
 
 mod backoff;
@@ -78,6 +78,7 @@ pub struct Proca {
     clock: Arc<dyn Clock>,
     target: Target,
     config: Config,
+    reconciler: Option<Reconciler>,
 }
 
 impl Proca {
@@ -90,7 +91,12 @@ impl Proca {
             name: format!("causeway {}", context.name),
         };
         target.read()?;
+        let reconciler = match &config.reconcile {
+            Some(reconcile) => Some(Reconciler::new(context, reconcile)?),
+            None => None,
+        };
         Ok(Self {
+            reconciler,
             name: context.name.clone(),
             clock: context.clock.clone(),
             target,
@@ -228,8 +234,16 @@ impl Source for Proca {
             stop.cancelled().await;
             sleep(STOP_LIMIT).await;
         };
+        let (accept, health) = (Arc::clone(&terms.accept), Arc::clone(&terms.health));
+        // Beside the queue: neither waits for the other.
+        let reconciling = async {
+            match &self.reconciler {
+                Some(reconciler) => reconciler.run(accept, health, stop.clone()).await,
+                None => stop.cancelled().await,
+            }
+        };
         select! {
-            () = self.keep_consuming(terms) => {}
+            ((), ()) = async { tokio::join!(self.keep_consuming(terms), reconciling) } => {}
             () = deadline => {}
         }
         Ok(())

@@ -61,6 +61,11 @@ impl Decode for ProcaDecoder {
     fn decode(&self, envelope: &Envelope) -> Decoded {
         match self.read(&envelope.body, envelope.received_at) {
             Ok(mut event) => {
+                if envelope.meta.routing_key.as_deref() == Some(RECONCILIATION) {
+                    for fact in &mut event.consent {
+                        fact.basis = format!("{RECONCILIATION}, {}", fact.basis);
+                    }
+                }
                 not_from_the_future(&mut event, envelope.received_at);
                 Decoded::Event(Box::new(event))
             }
@@ -68,6 +73,9 @@ impl Decode for ProcaDecoder {
         }
     }
 }
+
+/// The routing key of what was not brought by the queue but found in Proca's API.
+pub const RECONCILIATION: &str = "reconciliation";
 
 /// Clocks may differ by so much.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
