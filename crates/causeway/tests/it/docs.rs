@@ -219,6 +219,9 @@ fn keys(schema: &Value, definitions: &Value, names: &mut BTreeSet<String>) {
         names.insert(name.clone());
         keys(inner, definitions, names);
     }
+    if !schema["items"].is_null() {
+        keys(&schema["items"], definitions, names);
+    }
     for list in ["anyOf", "oneOf", "allOf"] {
         for inner in schema[list].as_array().into_iter().flatten() {
             keys(inner, definitions, names);
@@ -245,9 +248,11 @@ fn is_named(sample: &str, key: &str) -> bool {
 #[test]
 fn the_samples_name_every_key() {
     let (schema, main) = (config::schema(), read("samples/causeway.toml"));
-    for section in ["hub", "http", "retention"] {
+    let tests = &schema["properties"]["test"]["items"];
+    let plain = ["hub", "http", "retention"].map(|name| (name, &schema["properties"][name]));
+    for (section, of) in plain.into_iter().chain([("test", tests)]) {
         let mut names = BTreeSet::new();
-        keys(&schema["properties"][section], &schema["$defs"], &mut names);
+        keys(of, &schema["$defs"], &mut names);
         assert!(!names.is_empty(), "[{section}]");
         for key in names {
             assert!(

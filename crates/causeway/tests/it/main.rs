@@ -28,5 +28,6 @@ mod migrate;
 mod private;
 mod rig;
 mod running;
+mod samples;
 mod trying;
 mod workspaces;
