@@ -106,6 +106,171 @@ async fn every_sample_is_read_and_connects_and_previews() {
     }
 }
 
+/// Takes the mapping out of a kind's own keys; tells whether there was one.
+fn without_mapping(own: &mut toml::Table) -> bool {
+    let mut found = own.remove("fields").is_some();
+    for table in ["contacts", "actions"] {
+        if let Some(table) = own.get_mut(table).and_then(toml::Value::as_table_mut) {
+            found |= table.remove("columns").is_some();
+        }
+    }
+    found
+}
+
+#[test]
+fn the_mapping_in_a_sample_is_the_one_that_holds_without_any() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut withdrawal = delivery(2);
+    withdrawal.record.kind = causeway_core::delivery::Kind::Withdrawal;
+    withdrawal.record.action = None;
+    let batch = [delivery(1), withdrawal];
+    let mut seen = 0;
+    for kind in KINDS {
+        let mut own = toml::Value::Table(sample(kind));
+        with_secrets(&mut own);
+        let mut own = own.as_table().unwrap().clone();
+        let shown = |own: &toml::Table| (kind.preview)(&context(dir.path()), own, &batch).unwrap();
+        let told = shown(&own);
+        if without_mapping(&mut own) {
+            seen += 1;
+            assert_eq!(told, shown(&own), "{}", kind.name);
+        }
+    }
+    assert_eq!(seen, 3, "web hook, SQL and file");
+}
+
+#[tokio::test]
+async fn a_mapping_that_fails_rejects_the_delivery_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut other = delivery(2);
+    let action = other.record.action.as_mut().unwrap();
+    action
+        .custom_fields
+        .insert("colour".to_owned(), "sea green".into());
+    let batch = [delivery(1), other];
+    let (file, database) = ("out.jsonl", dir.path().join("people.db"));
+    for (kind, table) in [
+        (
+            "file",
+            format!("path = '{file}'\nfields = {{ e = 'contact.email', c = 'action.fields.colour' }}"),
+        ),
+        (
+            "sql",
+            format!(
+                "url = 'sqlite:{}'\nactions = {{ table = 'a', key = ['e'], columns = {{ e = 'contact.email', c = 'action.fields.colour' }} }}",
+                database.display()
+            ),
+        ),
+    ] {
+        let (kind, table) = (super::kind(kind).unwrap(), toml::from_str(&table).unwrap());
+        if let Some(create) = kind.create {
+            (create.run)(&context(dir.path()), &table)
+                .unwrap()
+                .await
+                .unwrap_or_default();
+        }
+        if kind.name == "sql" {
+            let connection = rusqlite::Connection::open(&database).unwrap();
+            connection
+                .execute_batch("CREATE TABLE IF NOT EXISTS a (e TEXT PRIMARY KEY, c TEXT)")
+                .unwrap();
+        }
+        let destination = (kind.connect)(&context(dir.path()), &table).unwrap();
+        let endings = destination.deliver(&batch).await;
+        let causeway_core::destination::Outcome::Reject { reason } = &endings[0].outcome else {
+            panic!("{}: {:?}", kind.name, endings[0]);
+        };
+        assert!(
+            reason.starts_with("`c`: `action.fields.colour` is not there"),
+            "{reason}"
+        );
+        assert!(
+            matches!(
+                endings[1].outcome,
+                causeway_core::destination::Outcome::Delivered { .. }
+            ),
+            "{}: {:?}",
+            kind.name,
+            endings[1]
+        );
+        // The dry run says the same.
+        let shown = (kind.preview)(&context(dir.path()), &table, &batch).unwrap();
+        assert_eq!(shown[0].as_ref().unwrap_err(), reason, "{}", kind.name);
+        assert!(shown[1].is_ok(), "{}", kind.name);
+    }
+    let written = fs::read_to_string(dir.path().join(file)).unwrap();
+    assert_eq!(written.lines().count(), 1, "nothing of the other");
+    assert!(written.contains("sea green"), "{written}");
+}
+
+#[test]
+fn settings_of_the_configuration_beat_those_of_the_campaign_and_these_the_defaults() {
+    use causeway_core::{event::Campaign, rules::Settings};
+    use serde_json::json;
+
+    let object = |value: serde_json::Value| value.as_object().unwrap().clone();
+    let settings = Settings {
+        defaults: object(json!({ "list": "main", "form": 1, "tag": "all" })),
+        campaigns: [("bees".to_owned(), object(json!({ "tag": "bees" })))].into(),
+    };
+    let campaign: Campaign = serde_json::from_value(json!({
+        "external_id": "204", "name": "bees",
+        "config": { "component": { "sync": { "form": 7, "tag": "from the campaign" } } },
+    }))
+    .unwrap();
+    let fields = fields::Fields::read(
+        "fields",
+        &toml::from_str("list = 'settings.list'\nform = 'settings.form'\ntag = '{{ settings.tag }}!'")
+            .unwrap(),
+        &Tables::default(),
+    )
+    .unwrap();
+    for (campaign, expected) in [
+        (
+            Some(&campaign),
+            json!({ "list": "main", "form": 7, "tag": "bees!" }),
+        ),
+        (None, json!({ "list": "main", "form": 1, "tag": "all!" })),
+    ] {
+        let mut record = delivery(1).record;
+        record.settings = settings.for_campaign(campaign);
+        let given = fields.nest(&causeway_core::mapping::Scope::new(&record)).unwrap();
+        assert_eq!(given, expected);
+    }
+}
+
+#[test]
+fn a_mapping_says_what_it_needs_and_what_is_probably_misspelt() {
+    for (kind, table) in [
+        (
+            "webhook",
+            "url = 'https://hooks.example.org'\nfields = { n = 'engagement.opens | length', e = 'contact.emial' }",
+        ),
+        (
+            "file",
+            "path = 'a.csv'\nfields = { n = 'engagement.opens | length', e = 'contact.emial' }",
+        ),
+        (
+            "sql",
+            "url = 'sqlite:a.db'\ncontacts = { table = 'c', key = ['e'], columns = { n = 'engagement.opens | length', e = 'contact.emial' } }",
+        ),
+    ] {
+        let needs =
+            (super::kind(kind).unwrap().parse)(&Tables::default(), &toml::from_str(table).unwrap()).unwrap();
+        assert!(needs.history, "{kind}");
+        assert_eq!(
+            needs.warnings,
+            ["`e`: `contact.emial` is no field that everybody has: did you mean contact.email?"],
+            "{kind}"
+        );
+        assert!(
+            !(super::kind(kind).unwrap().parse)(&Tables::default(), &sample(super::kind(kind).unwrap()))
+                .unwrap()
+                .history
+        );
+    }
+}
+
 #[test]
 fn a_sample_names_every_key() {
     for kind in KINDS {

@@ -92,6 +92,10 @@ pub(super) fn look<'t>(
     paths: &mut Vec<Path>,
 ) -> Result<(), MappingError> {
     let at = |index: usize| all.get(index).map(|word| word.token);
+    if let Some(from) = step(all) {
+        let error = MappingError::new("a part of a list or text is taken without steps");
+        return Err(error.hint("[from:to]; `| reverse` turns it round").at(text, from));
+    }
     for (index, word) in all.iter().enumerate() {
         let before = index.checked_sub(1).and_then(at);
         let fail = |error: MappingError| Err(error.at(text, word.from));
@@ -128,6 +132,29 @@ pub(super) fn look<'t>(
         }
     }
     Ok(())
+}
+
+/// Where a slice has a third part, if one has. The engine stumbles over backward steps through what is empty.
+fn step(all: &[Spanned<'_>]) -> Option<usize> {
+    // For each open bracket the colons in it; those of an object count for nothing.
+    let mut open: Vec<Option<usize>> = Vec::new();
+    for word in all {
+        match word.token {
+            Token::Sign("[") => open.push(Some(0)),
+            Token::Sign("(" | "{") => open.push(None),
+            Token::Sign("]" | ")" | "}") => drop(open.pop()),
+            Token::Sign(":") => {
+                if let Some(Some(colons)) = open.last_mut() {
+                    *colons += 1;
+                    if *colons > 1 {
+                        return Some(word.from);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Whether a text or a list stands beside the sign: a short expression could grow without bound.

@@ -2,15 +2,11 @@
 
 use std::fmt;
 
-use super::{
-    MappingError,
-    nearest::{did_you_mean, nearest},
-    scope::Part,
-};
+use super::{MappingError, nearest::nearest, scope::Part};
 use crate::event::EngagementKind;
 
 /// The first words of a path.
-pub const ROOTS: [&str; 17] = [
+pub const ROOTS: [&str; 18] = [
     "contact",
     "fields",
     "consent",
@@ -22,6 +18,7 @@ pub const ROOTS: [&str; 17] = [
     "engagement",
     "lead",
     "settings",
+    "change",
     "event",
     "at",
     "source",
@@ -239,7 +236,9 @@ impl Path {
                 let lists: Vec<&str> = ENGAGEMENTS.iter().map(|(name, _)| *name).collect();
                 check(0, &lists, &|name| engagement_kind(name).is_some())
             }
-            ("event" | "at" | "source" | "workspace" | "reference" | "type", _) => check(0, &[], &|_| false),
+            ("change" | "event" | "at" | "source" | "workspace" | "reference" | "type", _) => {
+                check(0, &[], &|_| false)
+            }
             _ => Ok(()),
         }
     }
@@ -250,8 +249,11 @@ impl Path {
         if root != "contact" || Object::Contact.canonical(name).is_some() {
             return None;
         }
-        did_you_mean(name, Object::Contact.members().iter().copied())
-            .map(|hint| format!("`{self}` is no field that everybody has: {hint}"))
+        let near = *nearest(name, Object::Contact.members().iter().copied()).first()?;
+        let meant = self.with(1, near);
+        Some(format!(
+            "`{self}` is no field that everybody has: did you mean {meant}?"
+        ))
     }
 
     fn with(&self, at: usize, name: &str) -> String {

@@ -180,6 +180,7 @@ impl Scope {
             "engagement" => Found::Part(Part::Engagement),
             "lead" => Found::Part(Part::Lead),
             "settings" => Found::Part(Part::Settings),
+            "change" => Found::Text(record.change.as_str()),
             "event" => Found::Text(&record.event),
             "at" => Found::Made(record.event_at.to_string()),
             "source" => Found::Text(&record.source),

@@ -118,7 +118,7 @@ fn record() -> Record {
                 },
             ),
         ]),
-        change: crate::consent::Change::None,
+        change: crate::consent::Change::Subscribe,
         lead: crate::automation::Lead {
             score: Some(json!(12)),
             status: Some("Warm".to_owned()),

@@ -61,6 +61,7 @@ fn every_part_of_a_record_has_its_name() {
         ("settings.list", json!("L1")),
         ("settings.tags[0]", json!("x")),
         ("settings.form", json!(null)),
+        ("change", json!("subscribe")),
         ("event", json!("action")),
         ("at", json!("2024-05-03T12:30:00Z")),
         ("source", json!("proca")),

@@ -88,6 +88,10 @@ fn what_the_language_does_not_have_is_refused_when_it_is_read() {
             "there is no lookup table \"regions\", at line 1, column 19 (add a section [lookup.regions] with key = value)",
         ),
         (
+            "contact.lastName[::-1]",
+            "a part of a list or text is taken without steps, at line 1, column 19 ([from:to]; `| reverse` turns it round)",
+        ),
+        (
             "'x' * 3",
             "texts and lists cannot be repeated with `*`, at line 1, column 5",
         ),
