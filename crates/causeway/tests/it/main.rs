@@ -24,6 +24,7 @@ mod ingest;
 mod interop;
 mod lanes;
 mod live;
+mod mapping;
 mod migrate;
 mod private;
 mod rig;

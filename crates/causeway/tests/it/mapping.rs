@@ -1,0 +1,76 @@
+//! Mappings in a whole configuration: what is wrong is told by file, line and key; what is right is shown by a dry run.
+
+use std::path::Path;
+
+use causeway::config;
+
+use crate::running::Home;
+
+const HOOK: &str =
+    "[destination.hook]\nkind = 'webhook'\nurl = 'https://hooks.example.org'\n[destination.hook.fields]\n";
+
+#[test]
+fn a_mistake_in_a_mapping_is_told_with_its_place() {
+    for (text, said) in [
+        (
+            "E = 'contct.email'",
+            "causeway.toml:5: [destination.hook] `fields.E`: nothing is called `contct`, at line 1, column 1 \
+             (did you mean contact.email?)",
+        ),
+        (
+            "E = 'contact.country | lookup(\"region\")'\n[lookup.regions]\nDE = 'central'",
+            "causeway.toml:5: [destination.hook] `fields.E`: there is no lookup table \"region\", at line 1, column 19 \
+             (did you mean regions?)",
+        ),
+        (
+            "A = { B = ['{{ contact.email }', 1] }",
+            "causeway.toml:5: [destination.hook] `fields.A.B.0`: cannot be read: ",
+        ),
+        (
+            "E = 'contact.email'\n[lookup.regions]",
+            "causeway.toml:6: [lookup.regions] a lookup table needs entries",
+        ),
+        (
+            "E = 'contact.email'\n[lookup]\nregions = 1",
+            "causeway.toml:7: [lookup.regions] must be a section",
+        ),
+    ] {
+        let errors = config::parse(Path::new("causeway.toml"), &format!("{HOOK}{text}")).expect_err(text);
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(said), "{}", told[0]);
+    }
+}
+
+#[test]
+fn what_is_probably_misspelt_is_a_warning() {
+    let text = format!("{HOOK}E = 'contact.emial'");
+    let config =
+        config::parse(Path::new("causeway.toml"), &text).expect("a field of a source's own may be called so");
+    let warnings = config::warnings(&config);
+    let said = "[destination.hook]: `E`: `contact.emial` is no field that everybody has: did you mean contact.email?";
+    assert!(warnings.iter().any(|warning| warning == said), "{warnings:?}");
+}
+
+#[test]
+fn a_dry_run_shows_what_a_mapping_makes_and_why_it_cannot() {
+    let home = Home::new(
+        "[source.signups]\nkind = 'listener'\npreset = 'generic'\ntoken = 'signups-token-of-24-chars'\n\
+         [destination.archive]\nkind = 'file'\npath = 'archive.jsonl'\nconsent = 'all'\n\
+         [destination.archive.fields]\n\
+         name = '{{ contact.firstName | upper }}, {{ contact.country | country(\"name\") }}'\n\
+         region = 'contact.country | lookup(\"regions\")'\nlist = 'settings.list'\ncolour = 'contact.colour'\n\
+         [destination.archive.settings]\nlist = 7\n[lookup.regions]\nDE = 'central'\n",
+    );
+    let send = |body: &str| {
+        home.write("message.json", body);
+        home.run(&["send", "message.json", "--source", "signups", "--dry-run"])
+    };
+    let said = send(r#"{"email": "ada@example.org", "first_name": "Ada", "country": "DE", "colour": "red"}"#);
+    let expected = r#""name":"ADA, Germany","region":"central","list":7,"colour":"red"}"#;
+    assert!(said.out.contains(expected), "{}\n{}", said.out, said.err);
+
+    let said = send(r#"{"email": "eve@example.org", "first_name": "Eve", "country": "DE"}"#);
+    let all = format!("{}{}", said.out, said.err);
+    assert!(all.contains("`colour`: `contact.colour` is not there"), "{all}");
+}
