@@ -108,6 +108,7 @@ impl Feed {
                 testing: Testing::default(),
                 opt_in: OptInMode::default(),
                 purpose: "email".into(),
+                consent_from: Vec::new(),
             }),
         }
     }
@@ -124,6 +125,7 @@ impl Feed {
                 namespace: SOURCE.into(),
                 time_zone: TimeZone::UTC,
                 consent: ArrivalConsent::OptIn,
+                consent_from: Vec::new(),
                 limits: Limits::default(),
             }),
         }

@@ -340,6 +340,7 @@ fn received(meta: &Meta, body: &[u8]) -> (SyncPayload, Event) {
         namespace: "platform".into(),
         time_zone: TimeZone::get("Europe/Berlin").unwrap(),
         consent: ArrivalConsent::None,
+        consent_from: Vec::new(),
         limits: Limits::default(),
     };
     let body = read(meta, body, Limits::default()).unwrap();
