@@ -70,6 +70,7 @@ impl Bench {
         let context = Context {
             name: "proca".into(),
             clock: self.clock.clone(),
+            tables: causeway_core::mapping::Tables::default(),
             dir: Path::new(".").to_owned(),
         };
         Reconciler::new(&context, &config).unwrap()
