@@ -49,6 +49,8 @@ pub struct Kind {
 pub struct Needs {
     /// Its records have to carry the contact's engagements ([`causeway_core::rules::DestinationRule::history`]).
     pub history: bool,
+    /// What it sends cannot say that somebody said no: it would look like anybody's data.
+    pub mute: bool,
     /// What is legal and probably not meant, for `config check`.
     pub warnings: Vec<String>,
 }

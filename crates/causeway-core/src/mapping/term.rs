@@ -170,6 +170,14 @@ impl Mapping {
         self.paths().iter().any(|(_, path)| path.needs_history())
     }
 
+    /// Whether it names what tells a no from a yes.
+    pub fn says_change(&self) -> bool {
+        let roots = ["change", "type", "consent"];
+        let paths = self.paths();
+        let mut firsts = paths.iter().filter_map(|(_, path)| path.steps.first());
+        firsts.any(|root| roots.contains(&root.as_str()))
+    }
+
     /// What is probably misspelt.
     pub fn doubts(&self) -> Vec<String> {
         let paths = self.paths();

@@ -10,7 +10,7 @@ use causeway_connect::{
     destination::{self, Kind, Needs},
 };
 use causeway_core::{
-    consent::{EMAIL, Policy},
+    consent::{Change, EMAIL, Policy},
     mapping::Tables,
     nearest::nearest,
     retry::RetryPolicy,
@@ -211,7 +211,7 @@ pub(super) fn destination(
     match pace(&common, kind) {
         Ok(pace) if errors.is_empty() => Ok(DestinationConfig {
             says_what_it_takes: common.takes.is_some(),
-            rule: rule(name, common, kind, needs.history),
+            rule: rule(name, common, kind, &needs),
             pace,
             kind,
             table: own,
@@ -234,7 +234,7 @@ pub(crate) fn one_of(wanted: &str, known: &[&str]) -> String {
     }
 }
 
-fn rule(name: &str, common: Common, kind: &Kind, history: bool) -> DestinationRule {
+fn rule(name: &str, common: Common, kind: &Kind, needs: &Needs) -> DestinationRule {
     DestinationRule {
         name: name.into(),
         workspace: common.workspace.into(),
@@ -249,8 +249,13 @@ fn rule(name: &str, common: Common, kind: &Kind, history: bool) -> DestinationRu
             campaigns: common.campaigns,
             action_types: common.action_types,
         },
-        expresses: kind.expresses.to_vec(),
-        history,
+        // A no that looks like anybody's data would subscribe who said it.
+        expresses: if needs.mute {
+            vec![Change::Subscribe]
+        } else {
+            kind.expresses.to_vec()
+        },
+        history: needs.history,
         takes_all: common.takes != Some(Takes::Automations),
         settings: Settings {
             defaults: json_members(common.settings),
