@@ -2,9 +2,10 @@
 
 use causeway_core::{
     clock::Timestamp,
+    decode::follow_up::FollowUpDecoder,
     delivery::Delivery,
     envelope::Envelope,
-    event::Decoded,
+    event::{Decode, Decoded},
     id::{ContactId, InboxId, Name},
     store::{InboxState, StoreError},
 };
@@ -13,7 +14,7 @@ use rusqlite::OptionalExtension;
 use super::{
     SqliteStore, accept, claim,
     fault::Fault,
-    process,
+    follow, process, read,
     rows::{at, inbox_state},
     writer::Tx,
 };
@@ -36,11 +37,30 @@ pub struct Played {
     /// Why it is dead or was left alone.
     pub reason: Option<String>,
     pub contact: Option<ContactId>,
+    /// When it was processed.
+    pub at: Timestamp,
     /// About consent, in words.
     pub decision: Option<String>,
     pub told: Vec<Told>,
     /// Destinations that are not told, and why.
     pub skipped: Vec<(Name, String)>,
+}
+
+impl Played {
+    /// Of a repeat; else to be filled in.
+    fn new(id: InboxId, at: Timestamp) -> Self {
+        Self {
+            id,
+            state: InboxState::Duplicate,
+            code: None,
+            reason: None,
+            contact: None,
+            at,
+            decision: None,
+            told: Vec::new(),
+            skipped: Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -59,29 +79,48 @@ impl SqliteStore {
             })
             .await
     }
+
+    /// Lets time pass: what automations put off has its turn, each at its time. Gives the next that were due until then;
+    /// to be asked again until nothing is.
+    pub async fn pass(&self, until: Timestamp) -> Result<Option<Vec<Played>>, StoreError> {
+        self.writer.write(100, move |tx| pass(tx, until)).await
+    }
 }
 
 /// Delivery, destination, state, reason, when it is due.
 type Row = (i64, String, String, Option<String>, i64);
 
+/// Turns of automations in one step.
+const TURNS: u32 = 100;
+
+/// The turns that are due next, at their time.
+fn pass(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<Vec<Played>>, Fault> {
+    let Some(due) = follow::next_timer(tx.connection)?
+        .map(at)
+        .filter(|due| *due <= until)
+    else {
+        return Ok(None);
+    };
+    follow::ring(tx, TURNS, due)?;
+    let turns: Result<_, Fault> = read::fetch_new(tx.connection, InboxId(0), TURNS)?
+        .into_iter()
+        .map(|(id, envelope)| process_one(tx, id, FollowUpDecoder.decode(&envelope), due))
+        .collect();
+    turns.map(Some)
+}
+
 fn play(tx: &mut Tx<'_>, message: Play) -> Result<Played, Fault> {
     let accepted = accept::accept(tx, &[message.envelope])?;
     let accepted = accepted.first().ok_or(Fault::Broken("an accepted row"))?;
-    let id = accepted.id;
-    let mut played = Played {
-        id,
-        state: InboxState::Duplicate,
-        code: None,
-        reason: None,
-        contact: None,
-        decision: None,
-        told: Vec::new(),
-        skipped: Vec::new(),
-    };
     if accepted.duplicate {
-        return Ok(played);
+        return Ok(Played::new(accepted.id, message.now));
     }
-    process::process(tx, &[(id, message.decoded)], message.now)?;
+    process_one(tx, accepted.id, message.decoded, message.now)
+}
+
+fn process_one(tx: &mut Tx<'_>, id: InboxId, decoded: Decoded, now: Timestamp) -> Result<Played, Fault> {
+    process::process(tx, &[(id, decoded)], now)?;
+    let mut played = Played::new(id, now);
     let (state, code, reason): (String, Option<String>, Option<String>) = tx
         .connection
         .prepare_cached("SELECT state, code, reason FROM inbox WHERE id = ?1")?

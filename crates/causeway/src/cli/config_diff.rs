@@ -1,20 +1,25 @@
 //! `causeway config diff OLD NEW`: what would change.
 
+mod show;
+
 use std::path::{Path, PathBuf};
 
 use causeway_core::{
     clock::{Clock, Timestamp},
+    decode::follow_up::{ANSWERS, AUTOMATIONS},
+    envelope::Envelope,
     id::InboxId,
     store::InboxState,
 };
-use causeway_store::{Stored, StoredCount};
+use causeway_store::{Stored, StoredCount, StoredRecord};
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::{Span, SpanRelativeTo};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde_json::{Value, json};
 
 use super::{
     Failure,
-    context::{say, say_json},
+    config_diff::show::{sample_json, tell_counts, tell_sample},
+    context::say_json,
     test::colour,
 };
 use crate::{
@@ -22,11 +27,8 @@ use crate::{
     config::{self, Config},
     trial::{
         Trial,
-        body::Body,
-        changes::{Change, Changes, Counts, Sample, Side},
-        difference::render,
+        changes::{Changes, Counts},
     },
-    web::console::masking,
 };
 
 #[derive(clap::Args)]
@@ -83,7 +85,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
     let count = stored.count(from).await?;
     let changes = Changes::new(Trial::new(&old).await?, Trial::new(&new).await?, args.limit);
     let bar = bar(count, args.no_earlier);
-    let changes = compare(&stored, changes, from, args.no_earlier, &bar).await;
+    let changes = compare(&stored, changes, (from, to), args.no_earlier, &bar).await;
     bar.finish_and_clear();
     let changes = changes?;
     if args.json {
@@ -93,7 +95,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
             .map(|sample| sample_json(sample, args.show_personal))
             .collect();
         return say_json(&json!({
-            "from": from, "to": to, "changes": changes.counts.records_changed > 0, "counts": changes.counts, "samples": samples,
+            "from": from, "to": to, "changes": changes.counts.changes(), "counts": changes.counts, "samples": samples,
         }));
     }
     tell_counts(&changes.counts, from, to);
@@ -111,7 +113,7 @@ fn load(path: &Path) -> Result<Config, Failure> {
 async fn compare(
     stored: &Stored,
     mut changes: Changes,
-    from: Timestamp,
+    (from, to): (Timestamp, Timestamp),
     no_earlier: bool,
     bar: &ProgressBar,
 ) -> Result<Changes, Failure> {
@@ -120,7 +122,7 @@ async fn compare(
         let records = stored.records(after, BATCH).await?;
         let Some(last) = records.last() else { break };
         after = last.id;
-        let (mut earlier, mut compared) = (Vec::new(), Vec::new());
+        let mut batch = Batch::default();
         let mut seen = 0;
         for record in records {
             let is_earlier = record.received_at < from;
@@ -128,23 +130,76 @@ async fn compare(
                 continue;
             }
             seen += 1;
-            match (record.envelope, is_earlier) {
-                // A repeat had no effect, and has none now.
-                _ if record.state == InboxState::Duplicate => {
-                    changes.counts.repeats += u64::from(!is_earlier);
-                }
-                (None, false) => changes.counts.not_available += 1,
-                (None, true) => {}
-                (Some(envelope), true) => earlier.push(envelope),
-                (Some(envelope), false) => compared.push((record.id, envelope)),
+            let Some(envelope) = worth_running(&mut changes.counts, &record, is_earlier) else {
+                continue;
+            };
+            if batch.is_over(record.received_at, from) {
+                batch.run(&mut changes).await?;
             }
+            batch.add(record.id, envelope, is_earlier);
         }
-        // In the order of acceptance: what is earlier comes first.
-        changes.run_earlier(earlier).await?;
-        changes.compare(compared).await?;
+        batch.run(&mut changes).await?;
         bar.inc(seen);
     }
+    changes.pass(from, false).await?;
+    changes.pass(to, true).await?;
     Ok(changes)
+}
+
+/// The message, if it is there and came from outside.
+fn worth_running(counts: &mut Counts, record: &StoredRecord, is_earlier: bool) -> Option<Envelope> {
+    let counted = u64::from(!is_earlier);
+    if record.state == InboxState::Duplicate {
+        // It had no effect, and has none now.
+        counts.repeats += counted;
+        return None;
+    }
+    let Some(envelope) = &record.envelope else {
+        counts.not_available += counted;
+        return None;
+    };
+    if [ANSWERS, AUTOMATIONS].contains(&&*envelope.source) {
+        counts.own += counted;
+        return None;
+    }
+    Some(envelope.clone())
+}
+
+/// Messages that are run at once. Automations have their turns between two batches.
+#[derive(Default)]
+struct Batch {
+    is_earlier: bool,
+    begins: Option<Timestamp>,
+    records: Vec<(InboxId, Envelope)>,
+}
+
+impl Batch {
+    /// Turns of automations are to be late by a minute at most.
+    fn is_over(&self, next: Timestamp, from: Timestamp) -> bool {
+        self.begins.is_some_and(|begins| {
+            next.duration_since(begins) > SignedDuration::from_mins(1) || (self.is_earlier && next >= from)
+        })
+    }
+
+    fn add(&mut self, id: InboxId, envelope: Envelope, is_earlier: bool) {
+        self.begins.get_or_insert(envelope.received_at);
+        self.is_earlier = is_earlier;
+        self.records.push((id, envelope));
+    }
+
+    async fn run(&mut self, changes: &mut Changes) -> Result<(), Failure> {
+        let batch = std::mem::take(self);
+        if let Some(begins) = batch.begins {
+            changes.pass(begins, !batch.is_earlier).await?;
+        }
+        if batch.is_earlier {
+            let envelopes = batch.records.into_iter().map(|(_, envelope)| envelope);
+            changes.run_earlier(envelopes.collect()).await?;
+        } else {
+            changes.compare(batch.records).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Shown only where somebody looks.
@@ -157,176 +212,9 @@ fn bar(count: StoredCount, no_earlier: bool) -> ProgressBar {
     bar
 }
 
-fn tell_counts(counts: &Counts, from: Timestamp, to: Timestamp) {
-    say(&format!(
-        "{} records from {} to {} compared, after {} earlier ones",
-        counts.records,
-        seconds(from),
-        seconds(to),
-        counts.earlier
-    ));
-    if counts.not_available > 0 {
-        say(&format!(
-            "{} more are not available any more (pruned or erased)",
-            counts.not_available
-        ));
-    }
-    if counts.repeats > 0 {
-        say(&format!("{} repeats change nothing", counts.repeats));
-    }
-    for (how, records) in &counts.read_otherwise {
-        say(&format!("{records} would be read in another way: {how}"));
-    }
-    say(&format!(
-        "{} records and {} people would be concerned",
-        counts.records_changed, counts.people_changed
-    ));
-    if !counts.destinations.is_empty() {
-        say(&format!(
-            "\n{:<24} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            "destination", "old", "new", "added", "removed", "changed"
-        ));
-    }
-    for (name, of) in &counts.destinations {
-        say(&format!(
-            "{name:<24} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            of.old, of.new, of.added, of.removed, of.changed
-        ));
-    }
-    for (name, of) in &counts.destinations {
-        for (reason, skipped) in &of.skipped {
-            say(&format!(
-                "{name} skips {} now, then {}: {reason}",
-                skipped.old, skipped.new
-            ));
-        }
-    }
-}
-
-fn seconds(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-fn tell_sample(sample: &Sample, personal: bool, colour: bool) {
-    let destination = sample.destination.as_deref().unwrap_or("the message");
-    say(&format!(
-        "\n{destination} · {} · record {} from {} · {}",
-        word(sample.change),
-        sample.record,
-        sample.source,
-        address(sample, personal)
-    ));
-    for (when, side) in [("now", &sample.old), ("then", &sample.new)] {
-        if let Some(why) = &side.why {
-            say(&format!("  {when}: {why}"));
-        }
-    }
-    let shown = |side: &Side| {
-        side.request
-            .as_ref()
-            .map_or_else(String::new, |request| text(request, personal))
-    };
-    let (old, new) = (shown(&sample.old), shown(&sample.new));
-    if old == new && sample.old.request != sample.new.request {
-        say("  the requests differ only in what is masked; --show-personal shows it");
-    }
-    for line in render(&old, &new, colour).lines() {
-        say(&format!("  {line}"));
-    }
-}
-
-fn word(change: Change) -> &'static str {
-    match change {
-        Change::Added => "added",
-        Change::Removed => "removed",
-        Change::Changed => "changed",
-        Change::ReadOtherwise => "read in another way",
-    }
-}
-
-fn address(sample: &Sample, personal: bool) -> String {
-    match &sample.email {
-        Some(email) if personal => email.clone(),
-        Some(email) => masking::text(email),
-        None => "no address".to_owned(),
-    }
-}
-
-fn sample_json(sample: &Sample, personal: bool) -> Value {
-    let side = |side: &Side| json!({ "why": side.why, "request": side.request.as_ref().map(|request| text(request, personal)) });
-    json!({
-        "record": sample.record, "received_at": sample.received_at, "source": sample.source, "change": sample.change,
-        "destination": sample.destination, "contact": address(sample, personal),
-        "old": side(&sample.old), "new": side(&sample.new),
-    })
-}
-
-/// A request for a person to compare: its body one member a line, and unless `personal` without anything of the person. The
-/// names are those of a mapping, so that none of them can be trusted to be harmless.
-fn text(request: &str, personal: bool) -> String {
-    let body = Body::of(request);
-    let head = head(request, personal);
-    let body = match body {
-        Body::Json(value) | Body::Form(value) if personal => masking::pretty(&value),
-        Body::Json(value) | Body::Form(value) => masking::pretty(&hidden(&value)),
-        Body::Text(text) if personal => text,
-        Body::Text(text) => text
-            .chars()
-            .map(|c| if c.is_alphanumeric() { '•' } else { c })
-            .collect(),
-    };
-    match head {
-        Some(head) => format!("{head}\n\n{body}\n"),
-        None => format!("{body}\n"),
-    }
-}
-
-/// Method, address and headers of what goes by HTTP. Address and headers may hold values of the person, so that only
-/// method and host are shown without `personal`.
-fn head(request: &str, personal: bool) -> Option<String> {
-    let head = request.split("\n\n").next().unwrap_or(request);
-    let (method, rest) = head.lines().next()?.split_once(' ')?;
-    let url = url::Url::parse(rest).ok()?;
-    if personal {
-        return Some(head.to_owned());
-    }
-    Some(format!("{method} {}/…", url.origin().ascii_serialization()))
-}
-
-fn hidden(value: &Value) -> Value {
-    match value {
-        Value::Null | Value::Bool(_) => value.clone(),
-        Value::Number(number) => masking::text(&number.to_string()).into(),
-        Value::String(text) => masking::text(text).into(),
-        Value::Array(items) => items.iter().map(hidden).collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| (masking::key_name(name), hidden(value)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_of_a_person_is_shown_unless_asked_for() {
-        for request in [
-            "GET https://h.example.org/s/Ada?mail=ada%40example.org\nx-name: Ada",
-            "POST https://h.example.org/Ada\nx-name: Ada\n\n{\"status\":\"Ada\",\"n\":{\"id\":\"ada@example.org\"}}",
-            "cw_1,Ada,ada@example.org",
-            "INSERT INTO \"c\" (\"status\") VALUES ($1);\n  $1 status = \"Ada\"",
-        ] {
-            let shown = text(request, false).to_lowercase();
-            assert!(
-                !shown.contains("ada") && !shown.contains("example.org?"),
-                "{shown}"
-            );
-            assert!(text(request, true).contains("Ada"), "{request}");
-        }
-    }
 
     #[test]
     fn a_span_is_a_time_back() {

@@ -28,6 +28,8 @@ pub struct Test {
     #[serde(default)]
     pub before: Vec<Message>,
     pub message: Message,
+    /// Time to let pass after the message, as "3 days", for what automations put off. Default: until the last `due`.
+    pub wait: Option<String>,
     /// The deliveries that the message leads to: these and no other.
     pub expect: Option<Vec<Expected>>,
     /// Other destinations than those in `expect` may be told, too.
@@ -179,6 +181,9 @@ impl Test {
                 "name",
                 format!("another test is called {:?}, too", self.name),
             ));
+        }
+        if let Some(wait) = &self.wait {
+            due_at(wait, Timestamp::UNIX_EPOCH).map_err(|why| ConfigError::new("wait", why))?;
         }
         self.check_sources(config)?;
         self.message.check("message")?;

@@ -1,6 +1,8 @@
 //! Two configurations, the same messages: what would change.
 
-use std::collections::{BTreeMap, HashSet, btree_map::Entry};
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry};
 
 use causeway_core::{
     clock::Timestamp,
@@ -11,7 +13,8 @@ use causeway_core::{
     store::InboxState,
 };
 use causeway_store::{Played, Told};
-use serde::Serialize;
+
+pub use report::{Change, Counts, Deliveries, OldNew, Sample, Side};
 
 use super::{Request, Trial};
 
@@ -29,74 +32,6 @@ pub struct Changes {
     pub samples: Vec<Sample>,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Counts {
-    /// Compared.
-    pub records: u64,
-    /// Earlier ones that were only run, so that both know the contacts.
-    pub earlier: u64,
-    /// Pruned or erased.
-    pub not_available: u64,
-    /// Came more than once.
-    pub repeats: u64,
-    /// Records that would be read in another way: "dead → done" = how many.
-    pub read_otherwise: BTreeMap<String, u64>,
-    /// Records for which anything would change.
-    pub records_changed: u64,
-    /// People for whom a delivery would change.
-    pub people_changed: u64,
-    pub destinations: BTreeMap<Name, Deliveries>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Deliveries {
-    pub old: u64,
-    pub new: u64,
-    pub added: u64,
-    pub removed: u64,
-    pub changed: u64,
-    /// Reason = how many are skipped for it, by the old and by the new.
-    pub skipped: BTreeMap<String, OldNew>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct OldNew {
-    pub old: u64,
-    pub new: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    Added,
-    Removed,
-    Changed,
-    /// The message itself is read in another way.
-    ReadOtherwise,
-}
-
-/// One change. Holds personal data.
-#[derive(Debug, Clone)]
-pub struct Sample {
-    pub record: InboxId,
-    pub received_at: Timestamp,
-    pub source: Name,
-    pub change: Change,
-    /// `None` for [`Change::ReadOtherwise`].
-    pub destination: Option<Name>,
-    pub email: Option<String>,
-    pub old: Side,
-    pub new: Side,
-}
-
-/// What one of the two would do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Side {
-    pub request: Option<String>,
-    /// Why there is no request, or what is to be said about it.
-    pub why: Option<String>,
-}
-
 /// What one of the two would send for one record.
 #[derive(Debug, Clone, PartialEq)]
 struct Sent {
@@ -105,6 +40,31 @@ struct Sent {
     request: Request,
     email: Option<String>,
     person: Option<[u8; 16]>,
+}
+
+/// Where a change was found.
+struct Place {
+    record: Option<InboxId>,
+    received_at: Timestamp,
+    source: Name,
+}
+
+/// What is not the same; without a destination it is the message itself that is read in another way.
+#[derive(Default)]
+struct Difference {
+    destination: Option<Name>,
+    old: Option<Sent>,
+    new: Option<Sent>,
+}
+
+impl Difference {
+    fn at(destination: &Name, old: Option<Sent>, new: Option<Sent>) -> Self {
+        Self {
+            destination: Some(Name::clone(destination)),
+            old,
+            new,
+        }
+    }
 }
 
 type ByDestination = BTreeMap<Name, Vec<Sent>>;
@@ -140,7 +100,49 @@ impl Changes {
         for ((id, envelope), (old, new)) in ids.into_iter().zip(&envelopes).zip(both) {
             self.one(id, envelope, old, new);
         }
-        self.counts.people_changed = u64::try_from(self.people.len()).unwrap_or(u64::MAX);
+        Ok(())
+    }
+
+    /// Lets time pass for both: what automations put off has its turn.
+    pub async fn pass(&mut self, until: Timestamp, is_compared: bool) -> anyhow::Result<()> {
+        loop {
+            // The earlier of the two first, so that the same turns meet.
+            let (old, new) = (self.old.pass(until).await?, self.new.pass(until).await?);
+            if old.is_none() && new.is_none() {
+                return Ok(());
+            }
+            if is_compared {
+                self.turns(&old.unwrap_or_default(), &new.unwrap_or_default())?;
+            }
+        }
+    }
+
+    fn turns(&mut self, old: &[Played], new: &[Played]) -> anyhow::Result<()> {
+        let merged = |turns: Vec<ByDestination>| {
+            let mut all = ByDestination::new();
+            for (name, sent) in turns.into_iter().flatten() {
+                all.entry(name).or_default().extend(sent);
+            }
+            all
+        };
+        let old_sent = merged(sent(&self.old, old)?);
+        let new_sent = merged(sent(&self.new, new)?);
+        for played in old {
+            self.count_skipped(played, |count| &mut count.old);
+        }
+        for played in new {
+            self.count_skipped(played, |count| &mut count.new);
+        }
+        let Some(first) = old.first().or(new.first()) else {
+            return Ok(());
+        };
+        let changes = self.differences(old_sent, new_sent);
+        let place = Place {
+            record: None,
+            received_at: first.at,
+            source: "~automations".into(),
+        };
+        self.keep(changes, &place, old.first(), new.first());
         Ok(())
     }
 
@@ -148,8 +150,8 @@ impl Changes {
         &mut self,
         id: InboxId,
         envelope: &Envelope,
-        (old, mut old_sent): (Played, ByDestination),
-        (new, mut new_sent): (Played, ByDestination),
+        (old, old_sent): (Played, ByDestination),
+        (new, new_sent): (Played, ByDestination),
     ) {
         if old.state == InboxState::Duplicate && new.state == InboxState::Duplicate {
             self.counts.repeats += 1;
@@ -158,65 +160,85 @@ impl Changes {
         self.counts.records += 1;
         self.count_skipped(&old, |count| &mut count.old);
         self.count_skipped(&new, |count| &mut count.new);
-        let mut changes = Vec::new();
+        let mut changes = self.differences(old_sent, new_sent);
         if old.state != new.state {
             let how = format!("{} → {}", old.state.as_str(), new.state.as_str());
             *self.counts.read_otherwise.entry(how).or_default() += 1;
-            changes.push((None, Change::ReadOtherwise, None, None));
-        }
-        let mut names: Vec<Name> = old_sent.keys().chain(new_sent.keys()).map(Name::clone).collect();
-        names.sort_unstable();
-        names.dedup();
-        for name in names {
-            let mut before = old_sent.remove(&name).unwrap_or_default().into_iter();
-            let mut after = new_sent.remove(&name).unwrap_or_default().into_iter();
-            let count = self.counts.destinations.entry(Name::clone(&name)).or_default();
-            loop {
-                let (before, after) = (before.next(), after.next());
-                let change = match (&before, &after) {
-                    (None, None) => break,
-                    (Some(_), None) => Change::Removed,
-                    (None, Some(_)) => Change::Added,
-                    (Some(before), Some(after)) if before.differs(after) => Change::Changed,
-                    (Some(_), Some(_)) => {
-                        count.old += 1;
-                        count.new += 1;
-                        continue;
-                    }
-                };
-                count.old += u64::from(before.is_some());
-                count.new += u64::from(after.is_some());
-                match change {
-                    Change::Added => count.added += 1,
-                    Change::Removed => count.removed += 1,
-                    Change::Changed | Change::ReadOtherwise => count.changed += 1,
-                }
-                changes.push((Some(Name::clone(&name)), change, before, after));
-            }
+            changes.insert(0, Difference::default());
         }
         self.counts.records_changed += u64::from(!changes.is_empty());
-        for (destination, change, before, after) in changes {
-            let person = before.as_ref().or(after.as_ref()).and_then(|sent| sent.person);
-            self.people.extend(person);
+        let place = Place {
+            record: Some(id),
+            received_at: envelope.received_at,
+            source: Name::clone(&envelope.source),
+        };
+        self.keep(changes, &place, Some(&old), Some(&new));
+    }
+
+    /// Counts, and gives what is not the same.
+    fn differences(&mut self, mut old: ByDestination, mut new: ByDestination) -> Vec<Difference> {
+        let names: BTreeSet<Name> = old.keys().chain(new.keys()).map(Name::clone).collect();
+        let mut differences = Vec::new();
+        for name in names {
+            let (mut before, mut after) = (
+                old.remove(&name).unwrap_or_default(),
+                new.remove(&name).unwrap_or_default(),
+            );
+            let count = self.counts.destinations.entry(Name::clone(&name)).or_default();
+            count.old += u64::try_from(before.len()).unwrap_or(0);
+            count.new += u64::try_from(after.len()).unwrap_or(0);
+            before.retain(|sent| {
+                let same = after.iter().position(|other| !sent.differs(other));
+                if let Some(same) = same {
+                    after.remove(same);
+                }
+                same.is_none()
+            });
+            for sent in before {
+                let other = after.iter().position(|other| other.person == sent.person);
+                let other = other.map(|other| after.remove(other));
+                count.changed += u64::from(other.is_some());
+                count.removed += u64::from(other.is_none());
+                differences.push(Difference::at(&name, Some(sent), other));
+            }
+            for sent in after {
+                count.added += 1;
+                differences.push(Difference::at(&name, None, Some(sent)));
+            }
+        }
+        differences
+    }
+
+    fn keep(&mut self, changes: Vec<Difference>, place: &Place, old: Option<&Played>, new: Option<&Played>) {
+        for Difference {
+            destination,
+            old: before,
+            new: after,
+        } in changes
+        {
+            let change = match (&destination, &before, &after) {
+                (None, ..) => Change::ReadOtherwise,
+                (_, Some(_), Some(_)) => Change::Changed,
+                (_, Some(_), None) => Change::Removed,
+                (_, None, _) => Change::Added,
+            };
+            let sent = before.as_ref().or(after.as_ref());
+            self.people.extend(sent.and_then(|sent| sent.person));
             if self.has_enough(destination.as_ref(), change) {
                 continue;
             }
-            let email = before
-                .as_ref()
-                .or(after.as_ref())
-                .and_then(|sent| sent.email.clone());
-            let side = |sent: Option<Sent>, played: &Played| side(sent, played, destination.as_ref());
             self.samples.push(Sample {
-                record: id,
-                received_at: envelope.received_at,
-                source: Name::clone(&envelope.source),
+                record: place.record,
+                received_at: place.received_at,
+                source: Name::clone(&place.source),
                 change,
-                email,
-                old: side(before, &old),
-                new: side(after, &new),
-                destination: destination.clone(),
+                email: sent.and_then(|sent| sent.email.clone()),
+                old: side(before, old, destination.as_ref()),
+                new: side(after, new, destination.as_ref()),
+                destination,
             });
         }
+        self.counts.people_changed = u64::try_from(self.people.len()).unwrap_or(u64::MAX);
     }
 
     fn has_enough(&self, destination: Option<&Name>, change: Change) -> bool {
@@ -252,8 +274,14 @@ impl Sent {
     }
 }
 
-fn side(sent: Option<Sent>, played: &Played, destination: Option<&Name>) -> Side {
+fn side(sent: Option<Sent>, played: Option<&Played>, destination: Option<&Name>) -> Side {
     let Some(sent) = sent else {
+        let Some(played) = played else {
+            return Side {
+                request: None,
+                why: Some("not told".to_owned()),
+            };
+        };
         let skipped = played.skipped.iter().find(|(name, _)| Some(name) == destination);
         let why = match (skipped, &played.reason) {
             (Some((_, reason)), _) => format!("skipped: {reason}"),

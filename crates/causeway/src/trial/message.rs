@@ -14,6 +14,8 @@ use crate::config::{Config, Message, Test, as_json};
 /// The earlier messages and the one that the test is about, each at its time.
 pub(super) fn envelopes(config: &Config, test: &Test, now: Timestamp) -> anyhow::Result<Vec<Envelope>> {
     let at = test.message.0.at.or(test.at).map_or(now, |at| at.0);
+    // Times are kept to the millisecond.
+    let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
     let all: Vec<&Message> = test.before.iter().chain([&test.message]).collect();
     let count = i64::try_from(all.len()).unwrap_or(i64::MAX);
     (1..)

@@ -23,7 +23,7 @@ use causeway_core::{
     delivery::Delivery,
     envelope::Envelope,
     event::Decoders,
-    id::{ContactId, Name},
+    id::{ContactId, InboxId, Name},
     store::{ContactView, Store, Views},
 };
 use causeway_store::{Play, Played, SqliteStore};
@@ -98,6 +98,37 @@ impl Trial {
             })
             .collect();
         Ok(self.store.play(messages).await?)
+    }
+
+    /// Lets time pass, and gives the next of what automations had put off; to be asked again until there is nothing.
+    pub async fn pass(&self, until: Timestamp) -> anyhow::Result<Option<Vec<Played>>> {
+        let played = self.store.pass(until).await?;
+        if let Some(last) = played.as_ref().and_then(|played| played.last()) {
+            self.clock.set(last.at);
+        }
+        Ok(played)
+    }
+
+    /// Why automations ran for a record or did not, a line each, and what still waits.
+    pub async fn automations(&self, id: InboxId) -> anyhow::Result<Vec<String>> {
+        let Some(trace) = self.store.trace(id).await? else {
+            return Ok(Vec::new());
+        };
+        let mut lines = Vec::new();
+        if let Some(explained) = &trace.automations {
+            let asked = explained.asked.iter();
+            lines.extend(asked.map(|(name, verdict)| format!("automation {name}: {verdict}")));
+            let saw = explained.values.iter();
+            lines.extend(saw.map(|(name, value)| format!("  its condition saw {name} = {value}")));
+        }
+        let waiting = trace.timers.iter();
+        lines.extend(waiting.map(|timer| {
+            format!(
+                "automation {}: {} waits until {}",
+                timer.automation, timer.due, timer.due_at
+            )
+        }));
+        Ok(lines)
     }
 
     /// The exact requests for these deliveries, in their order; secrets are masked.

@@ -73,12 +73,22 @@ async fn try_run(config: &Config, test: &Test, now: Timestamp) -> anyhow::Result
     let trial = Trial::new(config).await?;
     let envelopes = message::envelopes(config, test, now)?;
     let came_at = envelopes.last().map_or(now, |envelope| envelope.received_at);
-    let mut played = trial.play(envelopes).await?;
+    let mut played = Vec::new();
+    for envelope in envelopes {
+        // Automations of earlier messages have their turns in between.
+        while trial.pass(envelope.received_at).await?.is_some() {}
+        played.extend(trial.play(vec![envelope]).await?);
+    }
     let Some(last) = played.pop() else {
         return Ok(Vec::new());
     };
+    let mut told = last.told.clone();
+    let until = waits_until(test, came_at);
+    while let Some(turns) = trial.pass(until).await? {
+        told.extend(turns.into_iter().flat_map(|turn| turn.told));
+    }
     let mut made = Vec::new();
-    for told in &last.told {
+    for told in told {
         let requests = trial.preview(&told.destination, std::slice::from_ref(&told.delivery))?;
         made.extend(requests.into_iter().map(|request| Made {
             told: told.clone(),
@@ -104,7 +114,24 @@ async fn try_run(config: &Config, test: &Test, now: Timestamp) -> anyhow::Result
             None => failures.push(Failure::new("the message is about no contact")),
         }
     }
+    if !failures.is_empty() {
+        let lines = trial.automations(last.id).await?;
+        failures.extend(lines.into_iter().map(Failure::new));
+    }
     Ok(failures)
+}
+
+/// As long as the test says, else until the last delivery that it expects.
+fn waits_until(test: &Test, came_at: Timestamp) -> Timestamp {
+    let due = test
+        .expect
+        .iter()
+        .flatten()
+        .filter_map(|expected| expected.due.as_deref());
+    due.chain(test.wait.as_deref())
+        .filter_map(|text| due_at(text, came_at).ok())
+        .max()
+        .unwrap_or(came_at)
 }
 
 /// An earlier message that cannot be read would make the test say less than it seems to.
@@ -171,11 +198,17 @@ fn delivery(
             .kind
             .is_none_or(|kind| kind == made.told.delivery.record.kind)
     };
+    let due = expected.due.as_ref().and_then(|due| due_at(due, came_at).ok());
+    let is_due = |made: &Made| due.is_none_or(|due| due == made.told.due_at);
     let mut free = made
         .iter_mut()
         .filter(|made| !made.is_expected && &*made.told.destination == to)
         .collect::<Vec<_>>();
-    let chosen = free.iter().position(|made| of_kind(made)).unwrap_or(0);
+    let chosen = free
+        .iter()
+        .position(|made| of_kind(made) && is_due(made))
+        .or_else(|| free.iter().position(|made| of_kind(made)))
+        .unwrap_or(0);
     if free.is_empty() {
         failures.push(Failure::new(format!(
             "{to}: nothing is sent{}",
@@ -194,7 +227,7 @@ fn delivery(
             made.told.delivery.record.kind.as_str()
         )));
     }
-    if let Some(Ok(due)) = expected.due.as_ref().map(|due| due_at(due, came_at))
+    if let Some(due) = due
         && due != made.told.due_at
     {
         failures.push(Failure::between(

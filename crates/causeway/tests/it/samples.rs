@@ -46,7 +46,7 @@ fn home(config: &str) -> Home {
 #[test]
 fn each_sample_says_whom_it_is_for_and_passes_its_tests() {
     let samples = samples();
-    assert!(samples.len() >= 10, "{}", samples.len());
+    assert!(samples.len() >= 11, "{}", samples.len());
     for (name, text) in samples {
         for part in [
             "# Who:  ",
@@ -74,7 +74,7 @@ fn each_sample_says_whom_it_is_for_and_passes_its_tests() {
 }
 
 /// What somebody might change by mistake, and the sample whose tests have to notice.
-const MISTAKES: [(&str, &str, &str); 10] = [
+const MISTAKES: [(&str, &str, &str); 11] = [
     (
         "01",
         "consent = \"double_opt_in\"\ncoalesce",
@@ -83,7 +83,7 @@ const MISTAKES: [(&str, &str, &str); 10] = [
     ("02", "own_orgs = [123] ", "own_orgs = [123, 456] "),
     ("03", "campaigns = [\"save_bees\"", "campaigns = [\"save_trees\""),
     ("04", "consent = \"opt_in\" }", "consent = \"none\" }"),
-    ("05", "email = \"lead.mail\"", "email = \"lead.email\""),
+    ("05", "purpose = \"ads\"\ncoalesce", "coalesce"),
     ("06", "keystore = [\"../keystore.json\"]", "keystore = []"),
     (
         "07",
@@ -93,6 +93,7 @@ const MISTAKES: [(&str, &str, &str); 10] = [
     ("08", "purpose = \"phone\" }", "purpose = \"email\" }"),
     ("09", "fields = \"contact\"", "fields = \"data\""),
     ("10", "consent = \"all\"\nbatch", "consent = \"opt_in\"\nbatch"),
+    ("11", "stop = \"not", "# stop = \"not"),
 ];
 
 #[test]

@@ -525,3 +525,100 @@ fn config_diff_says_what_is_missing() {
     let said = home.run(&["config", "diff", "causeway.toml", "new.toml", "--last", "soon"]);
     assert_eq!((said.code, said.err.contains("7d, 12h")), (2, true), "{said:?}");
 }
+
+/// A reminder two days after the signature, unless the person said no meanwhile.
+fn with_automation(delay: &str) -> String {
+    format!(
+        "{}[destination.reminder]\nkind = 'webhook'\nurl = 'https://reminder.example.org/'\ntakes = 'automations'\n\
+         fields = {{ EMAIL = 'contact.email' }}\n\
+         [[automation]]\nname = 'Remind'\non = {{ action = 'petition' }}\nwhen = \"campaign.name == 'clean_rivers'\"\n\
+         stop = 'not consent.email.subscribed'\nthen = [{{ deliver = 'reminder', delay = '{delay}' }}]\n",
+        setting(REMOTE).replace("consent = 'double_opt_in'", "consent = 'single'")
+    )
+}
+
+#[test]
+fn a_test_lets_time_pass_for_what_automations_put_off() {
+    let home = Home::new(&format!(
+        "{}[[test]]\nname = 'after two days'\nmessage = {{ file = 'signed.json' }}\nothers = true\n\
+         expect = [{{ destination = 'reminder', due = '2 days', body = {{ EMAIL = 'ada@example.org' }} }}]\n\
+         [[test]]\nname = 'not at once'\nmessage = {{ file = 'signed.json' }}\n\
+         expect = [{{ destination = 'newsletter' }}, {{ destination = 'archive' }}]\n\
+         [[test]]\nname = 'not after a no'\nbefore = [{{ file = 'signed.json' }}]\nmessage = {{ file = 'no.json' }}\nwait = '3 days'\n\
+         expect = [{{ destination = 'newsletter', kind = 'withdrawal' }}, {{ destination = 'archive' }}]\n",
+        with_automation("2 days")
+    ));
+    home.write("signed.json", signature(12, 1, "ada", Some(true)).to_string());
+    home.write("no.json", status(1, "ada", "unsub").to_string());
+    let out = home.ok(&["test"]);
+    assert!(out.ends_with("3 passed, 0 failed\n"), "{out}");
+    // Three days pass without the stop condition: the reminder goes out although the person said no, or would but for consent.
+    let config = home.read("causeway.toml");
+    home.write(
+        "causeway.toml",
+        config.replace("delay = '2 days'", "delay = '5 days'"),
+    );
+    let said = home.run(&["test", "after two days"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    for part in [
+        "reminder: nothing is sent",
+        "automation Remind: ran",
+        "waits until",
+    ] {
+        assert!(said.out.contains(part), "{part}: {}", said.out);
+    }
+    home.write("causeway.toml", config.replace("'clean_rivers'", "'save_bees'"));
+    let said = home.run(&["test", "after two days"]);
+    assert!(
+        said.out
+            .contains("automation Remind: did not run: its condition does not hold")
+            && said
+                .out
+                .contains("its condition saw campaign.name = \"clean_rivers\""),
+        "{}",
+        said.out
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn config_diff_lets_automations_have_their_turns_in_both() {
+    let home = hub_with(
+        &[("ada", Some(true)), ("eve", Some(false))],
+        &with_automation("2 days"),
+    )
+    .await;
+    {
+        let db = rusqlite::Connection::open(home.path("causeway-data/causeway.db")).expect("the store");
+        let days = 3 * 86_400_000_i64;
+        db.execute("UPDATE inbox SET received_at = received_at - ?1", [days])
+            .expect("older");
+    }
+    home.write("later.toml", with_automation("4 days"));
+    home.write("hours.toml", with_automation("1 h"));
+    let diff = |new: &str| home.json(&["config", "diff", "causeway.toml", new, "--json"]);
+    let same = diff("causeway.toml");
+    assert_eq!(
+        same["counts"]["destinations"]["reminder"]["old"], 1,
+        "the turn came: {same}"
+    );
+    assert_eq!(
+        (&same["changes"], &same["counts"]["people_changed"]),
+        (&false.into(), &0.into())
+    );
+    let later = diff("later.toml");
+    let reminder = &later["counts"]["destinations"]["reminder"];
+    assert_eq!(
+        (&reminder["removed"], &reminder["added"]),
+        (&1.into(), &0.into()),
+        "{later}"
+    );
+    assert_eq!(later["changes"], true, "{later}");
+    let hours = diff("hours.toml");
+    let reminder = &hours["counts"]["destinations"]["reminder"];
+    assert_eq!(
+        (&reminder["old"], &reminder["new"]),
+        (&1.into(), &1.into()),
+        "{hours}"
+    );
+    assert_eq!(hours["changes"], true, "another time is a change: {hours}");
+}

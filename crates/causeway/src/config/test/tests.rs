@@ -18,11 +18,11 @@ fn a_test_that_cannot_be_meant_is_refused_with_its_line() {
     for (test, says) in [
         (
             "name = 'a'\nmessage = 'x'",
-            "c.toml:7: [test] `expect`: the test expects nothing",
+            "c.toml:7: [test a] `expect`: the test expects nothing",
         ),
         (
             "name = 'a'\nmesage = 'x'",
-            "c.toml:9: [test] `mesage`: unknown field",
+            "c.toml:9: [test a] `mesage`: unknown field",
         ),
         ("name = 'a'\nmesage = 'x'", "did you mean `message`?"),
         (
@@ -47,7 +47,7 @@ fn a_test_that_cannot_be_meant_is_refused_with_its_line() {
         ),
         (
             "name = 'a'\nsource = 'inn'\nmessage = 'x'\nexpect_none = true",
-            "c.toml:9: [test] `source`: there is no source \"inn\"",
+            "c.toml:9: [test a] `source`: there is no source \"inn\"",
         ),
         (
             "name = 'a'\nmessage = 'x'\nexpect = [{ destination = 'out', kind = 'recrod' }]",
@@ -76,7 +76,7 @@ fn two_tests_have_two_names() {
     let one = "name = 'a'\nmessage = 'x'\nexpect_none = true\n";
     let error = error(&format!("{one}[[test]]\n{one}"));
     assert!(
-        error.starts_with("c.toml:12: [test] `name`: another test"),
+        error.starts_with("c.toml:12: [test a] `name`: another test"),
         "{error}"
     );
 }

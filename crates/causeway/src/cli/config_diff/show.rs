@@ -1,0 +1,194 @@
+//! Counts and samples of a comparison, for people and as JSON. Nothing of a person is shown unless asked for.
+
+use causeway_core::clock::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    cli::context::say,
+    trial::{
+        body::Body,
+        changes::{Change, Counts, Sample, Side},
+        difference::render,
+    },
+    web::console::masking,
+};
+
+pub(super) fn tell_counts(counts: &Counts, from: Timestamp, to: Timestamp) {
+    say(&format!(
+        "{} records from {} to {} compared, after {} earlier ones",
+        counts.records,
+        seconds(from),
+        seconds(to),
+        counts.earlier
+    ));
+    if counts.not_available > 0 {
+        say(&format!(
+            "{} more are not available any more (pruned or erased)",
+            counts.not_available
+        ));
+    }
+    if counts.repeats > 0 {
+        say(&format!("{} repeats change nothing", counts.repeats));
+    }
+    if counts.own > 0 {
+        say(&format!(
+            "{} are of the hub's own making and left out: turns of automations (both take theirs anew) and answers of destinations",
+            counts.own
+        ));
+    }
+    for (how, records) in &counts.read_otherwise {
+        say(&format!("{records} would be read in another way: {how}"));
+    }
+    say(&format!(
+        "{} records and {} people would be concerned",
+        counts.records_changed, counts.people_changed
+    ));
+    if !counts.destinations.is_empty() {
+        say(&format!(
+            "\n{:<24} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "destination", "old", "new", "added", "removed", "changed"
+        ));
+    }
+    for (name, of) in &counts.destinations {
+        say(&format!(
+            "{name:<24} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            of.old, of.new, of.added, of.removed, of.changed
+        ));
+    }
+    for (name, of) in &counts.destinations {
+        for (reason, skipped) in &of.skipped {
+            say(&format!(
+                "{name} skips {} now, then {}: {reason}",
+                skipped.old, skipped.new
+            ));
+        }
+    }
+}
+
+fn seconds(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+pub(super) fn tell_sample(sample: &Sample, personal: bool, colour: bool) {
+    let destination = sample.destination.as_deref().unwrap_or("the message");
+    say(&format!(
+        "\n{destination} · {} · {} · {}",
+        word(sample.change),
+        match sample.record {
+            Some(record) => format!("record {record} from {}", sample.source),
+            None => format!("an automation's turn at {}", sample.received_at),
+        },
+        address(sample, personal)
+    ));
+    for (when, side) in [("now", &sample.old), ("then", &sample.new)] {
+        if let Some(why) = &side.why {
+            say(&format!("  {when}: {why}"));
+        }
+    }
+    let shown = |side: &Side| {
+        side.request
+            .as_ref()
+            .map_or_else(String::new, |request| text(request, personal))
+    };
+    let (old, new) = (shown(&sample.old), shown(&sample.new));
+    if old == new && sample.old.request != sample.new.request {
+        say("  the requests differ only in what is masked; --show-personal shows it");
+    }
+    for line in render(&old, &new, colour).lines() {
+        say(&format!("  {line}"));
+    }
+}
+
+fn word(change: Change) -> &'static str {
+    match change {
+        Change::Added => "added",
+        Change::Removed => "removed",
+        Change::Changed => "changed",
+        Change::ReadOtherwise => "read in another way",
+    }
+}
+
+fn address(sample: &Sample, personal: bool) -> String {
+    match &sample.email {
+        Some(email) if personal => email.clone(),
+        Some(email) => masking::text(email),
+        None => "no address".to_owned(),
+    }
+}
+
+pub(super) fn sample_json(sample: &Sample, personal: bool) -> Value {
+    let side = |side: &Side| json!({ "why": side.why, "request": side.request.as_ref().map(|request| text(request, personal)) });
+    json!({
+        "record": sample.record, "received_at": sample.received_at, "source": sample.source, "change": sample.change,
+        "destination": sample.destination, "contact": address(sample, personal),
+        "old": side(&sample.old), "new": side(&sample.new),
+    })
+}
+
+/// A request for a person to compare: its body one member a line, and unless `personal` without anything of the person. The
+/// names are those of a mapping, so that none of them can be trusted to be harmless.
+fn text(request: &str, personal: bool) -> String {
+    let body = Body::of(request);
+    let head = head(request, personal);
+    let body = match body {
+        Body::Json(value) | Body::Form(value) if personal => masking::pretty(&value),
+        Body::Json(value) | Body::Form(value) => masking::pretty(&hidden(&value)),
+        Body::Text(text) if personal => text,
+        Body::Text(text) => text
+            .chars()
+            .map(|c| if c.is_alphanumeric() { '•' } else { c })
+            .collect(),
+    };
+    match head {
+        Some(head) => format!("{head}\n\n{body}\n"),
+        None => format!("{body}\n"),
+    }
+}
+
+/// Method, address and headers of what goes by HTTP. Address and headers may hold values of the person, so that only
+/// method and host are shown without `personal`.
+fn head(request: &str, personal: bool) -> Option<String> {
+    let head = request.split("\n\n").next().unwrap_or(request);
+    let (method, rest) = head.lines().next()?.split_once(' ')?;
+    let url = url::Url::parse(rest).ok()?;
+    if personal {
+        return Some(head.to_owned());
+    }
+    Some(format!("{method} {}/…", url.origin().ascii_serialization()))
+}
+
+fn hidden(value: &Value) -> Value {
+    match value {
+        Value::Null | Value::Bool(_) => value.clone(),
+        Value::Number(number) => masking::text(&number.to_string()).into(),
+        Value::String(text) => masking::text(text).into(),
+        Value::Array(items) => items.iter().map(hidden).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (masking::key_name(name), hidden(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_person_is_shown_unless_asked_for() {
+        for request in [
+            "GET https://h.example.org/s/Ada?mail=ada%40example.org\nx-name: Ada",
+            "POST https://h.example.org/Ada\nx-name: Ada\n\n{\"status\":\"Ada\",\"n\":{\"id\":\"ada@example.org\"}}",
+            "cw_1,Ada,ada@example.org",
+            "INSERT INTO \"c\" (\"status\") VALUES ($1);\n  $1 status = \"Ada\"",
+        ] {
+            let shown = text(request, false).to_lowercase();
+            assert!(
+                !shown.contains("ada") && !shown.contains("example.org?"),
+                "{shown}"
+            );
+            assert!(text(request, true).contains("Ada"), "{request}");
+        }
+    }
+}
