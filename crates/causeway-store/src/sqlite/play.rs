@@ -83,7 +83,7 @@ impl SqliteStore {
     /// Lets time pass: what automations put off has its turn, each at its time. Gives the next that were due until then;
     /// to be asked again until nothing is.
     pub async fn pass(&self, until: Timestamp) -> Result<Option<Vec<Played>>, StoreError> {
-        self.writer.write(100, move |tx| pass(tx, until)).await
+        self.writer()?.write(100, move |tx| pass(tx, until)).await
     }
 }
 
