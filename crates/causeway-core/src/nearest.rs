@@ -1,67 +1,68 @@
 //! The known name that somebody probably meant.
 
-/// The known name that differs least from `wanted`, if it is near enough to be worth saying. Letter case, `-` and `_` cost
-/// nothing; of equally near ones the first. A name that is all of `wanted` and more, or less, counts as near.
-pub fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let folded = fold(wanted);
-    if folded.is_empty() {
-        return None;
-    }
-    // A third of the letters may be wrong, one at least.
-    let limit = (folded.len() / 3).max(1);
-    let distance = |name: &str| {
-        let name = fold(name);
-        let (short, long) = if name.len() < folded.len() {
-            (&name, &folded)
-        } else {
-            (&folded, &name)
-        };
-        let distance = distance(&folded, &name);
-        if distance > limit && short.len() >= 4 && long.starts_with(short) {
-            limit
-        } else {
-            distance
-        }
-    };
-    known
-        .map(|name| (distance(name), name))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
-/// Names are short: what is longer than this is compared by its start.
+/// More names than this are not compared: the hint is not worth the time.
+const MOST: usize = 1_000;
+/// Names are short: what is longer is compared by its start.
 const LONGEST: usize = 64;
 
-fn fold(name: &str) -> Vec<char> {
-    name.chars()
-        .filter(|letter| !matches!(letter, '-' | '_' | ' '))
-        .flat_map(char::to_lowercase)
-        .take(LONGEST)
-        .collect()
+/// The known name that differs least from `wanted`, if it is near enough to be worth saying; of equally near ones the first.
+pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    alike(wanted, known).into_iter().next()
 }
 
-/// Letters to put in, take out, exchange, or swap with their neighbour.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (row, letter) in a.iter().enumerate() {
-        let mut line = vec![row + 1];
-        for (column, other) in b.iter().enumerate() {
-            let at = |line: &[usize], column: usize| line.get(column).copied().unwrap_or(usize::MAX / 2);
-            let mut least = (at(&above, column + 1) + 1)
-                .min(at(&line, column) + 1)
-                .min(at(&above, column) + usize::from(letter != other));
-            let swapped =
-                row > 0 && column > 0 && a.get(row - 1) == Some(other) && b.get(column - 1) == Some(letter);
-            if swapped {
-                least = least.min(at(&before, column - 1) + 1);
-            }
-            line.push(least);
-        }
-        before = std::mem::replace(&mut above, line);
+/// All that differ least, three at most, in their order; none when nothing is near. Letter case and punctuation cost nothing.
+/// A name that is all of `wanted` and more, or less, counts as near.
+pub fn alike<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let folded = fold(wanted);
+    if folded.is_empty() {
+        return Vec::new();
     }
-    above.last().copied().unwrap_or(0)
+    // A third of the letters may be wrong, one at least.
+    let limit = (folded.chars().count() / 3).clamp(1, 4);
+    let mut near: Vec<(usize, &str)> = known
+        .into_iter()
+        .take(MOST)
+        .map(|name| (distance(&folded, &fold(name), limit), name))
+        .filter(|(distance, _)| *distance <= limit)
+        .collect();
+    near.sort_by_key(|(distance, _)| *distance);
+    near.dedup();
+    let least = near.first().map(|(distance, _)| *distance);
+    let best = near
+        .into_iter()
+        .take_while(|(distance, _)| Some(*distance) == least);
+    best.map(|(_, name)| name).take(3).collect()
+}
+
+/// `"did you mean a, b or c?"` as a hint.
+pub fn did_you_mean<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let names = alike(wanted, known);
+    let names = match names.as_slice() {
+        [] => return None,
+        [one] => (*one).to_owned(),
+        [rest @ .., last] => format!("{} or {last}", rest.join(", ")),
+    };
+    Some(format!("did you mean {names}?"))
+}
+
+fn distance(wanted: &str, name: &str, limit: usize) -> usize {
+    let apart = strsim::osa_distance(wanted, name);
+    let (short, long) = if name.len() < wanted.len() {
+        (name, wanted)
+    } else {
+        (wanted, name)
+    };
+    if apart > limit && short.len() >= 4 && long.starts_with(short) {
+        limit
+    } else {
+        apart
+    }
+}
+
+/// Case and punctuation are what people get wrong without noticing.
+fn fold(name: &str) -> String {
+    let letters = name.chars().take(LONGEST).filter(|c| c.is_alphanumeric());
+    letters.flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -103,15 +104,21 @@ mod tests {
     }
 
     #[test]
-    fn distance_counts_single_changes() {
-        for (a, b, expected) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("abc", "acb", 1),
-            ("kitten", "sitting", 3),
+    fn all_that_are_equally_near_are_told_and_strangers_not() {
+        let known = ["email", "firstName", "lastName", "phone", "Favourite colour"];
+        for (wanted, expected) in [
+            ("emial", &["email"][..]),
+            ("first_nam", &["firstName"]),
+            ("favourite_color", &["Favourite colour"]),
+            ("FIRSTNAME", &["firstName"]),
+            ("zzz", &[]),
+            ("", &[]),
         ] {
-            assert_eq!(distance(&fold(a), &fold(b)), expected, "{a} {b}");
+            assert_eq!(alike(wanted, known), expected, "{wanted}");
         }
+        assert_eq!(
+            did_you_mean("fone", ["phone", "foe", "one"]).unwrap(),
+            "did you mean foe or one?"
+        );
     }
 }

@@ -9,9 +9,9 @@ use super::{
     lexer::{Spanned, Token, words},
     lookup::Tables,
     names::Path,
-    nearest::did_you_mean,
     simple::is_reserved,
 };
+use crate::nearest::{alike, did_you_mean};
 
 /// The statements that a template may have. Others would let its size grow without bound, or are of no use here.
 const STATEMENTS: [&str; 7] = ["if", "elif", "else", "endif", "for", "endfor", "raw"];
@@ -297,7 +297,7 @@ pub(super) fn missing(
     let (parent, name) = (path.steps.get(..depth - 1)?, path.steps.get(depth - 1)?);
     let known = scope.known_names(parent);
     let lacks = super::names::write(path.steps.get(..depth)?);
-    let near: Vec<String> = super::nearest::nearest(name, known.iter().map(String::as_str))
+    let near: Vec<String> = alike(name, known.iter().map(String::as_str))
         .into_iter()
         .map(|near| {
             let mut steps = parent.to_vec();

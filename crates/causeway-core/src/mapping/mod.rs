@@ -12,7 +12,6 @@ mod lexer;
 pub mod limit;
 mod lookup;
 mod names;
-mod nearest;
 mod scope;
 mod simple;
 mod term;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{MappingError, nearest::nearest, scope::Part};
-use crate::event::EngagementKind;
+use super::{MappingError, scope::Part};
+use crate::{event::EngagementKind, nearest::nearest};
 
 /// The first words of a path.
 pub const ROOTS: [&str; 18] = [
@@ -195,7 +195,7 @@ impl Path {
         }
         if !ROOTS.contains(root) {
             let all = ROOTS.iter().chain(extra).copied();
-            let hint = match nearest(root, all.clone()).first() {
+            let hint = match nearest(root, all.clone()) {
                 Some(near) => format!("did you mean {}?", self.with(0, near)),
                 None => format!(
                     "the names are {}; a fixed text is written =text",
@@ -214,7 +214,7 @@ impl Path {
                 return Ok(());
             }
             let path = write(self.steps.get(..=at).unwrap_or(&self.steps));
-            let hint = match nearest(name, known.iter().copied()).first() {
+            let hint = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean {}?", self.with(at + 1, near)),
                 None if known.is_empty() => format!("`{path}` is a plain value"),
                 None => format!("`{path}` has {}", known.join(", ")),
@@ -249,7 +249,7 @@ impl Path {
         if root != "contact" || Object::Contact.canonical(name).is_some() {
             return None;
         }
-        let near = *nearest(name, Object::Contact.members().iter().copied()).first()?;
+        let near = nearest(name, Object::Contact.members().iter().copied())?;
         let meant = self.with(1, near);
         Some(format!(
             "`{self}` is no field that everybody has: did you mean {meant}?"

@@ -1,7 +1,10 @@
 //! `contact.country | lookup('regions')`: the tables of the configuration.
 
 use super::{Error, Kwargs, State, TABLES, Value, fallback, nothing, refuse, text_of};
-use crate::mapping::{lookup::Tables, nearest::did_you_mean, view::value_of_json};
+use crate::{
+    mapping::{lookup::Tables, view::value_of_json},
+    nearest::did_you_mean,
+};
 
 pub(super) fn lookup(
     state: &State<'_, '_>,
