@@ -84,8 +84,16 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         .unwrap_or(Timestamp::MIN);
     let count = stored.count(from).await?;
     let changes = Changes::new(Trial::new(&old).await?, Trial::new(&new).await?, args.limit);
+    let span = Compared {
+        from,
+        to,
+        no_earlier: args.no_earlier,
+        has_turns: [&old, &new]
+            .iter()
+            .any(|config| !config.automations.automations.is_empty()),
+    };
     let bar = bar(count, args.no_earlier);
-    let changes = compare(&stored, changes, (from, to), args.no_earlier, &bar).await;
+    let changes = compare(&stored, changes, &span, &bar).await;
     bar.finish_and_clear();
     let changes = changes?;
     if args.json {
@@ -110,11 +118,19 @@ fn load(path: &Path) -> Result<Config, Failure> {
     config::load(path).map_err(Failure::Config)
 }
 
+/// What is compared, and how.
+struct Compared {
+    from: Timestamp,
+    to: Timestamp,
+    no_earlier: bool,
+    /// One of the two has automations, which may put something off.
+    has_turns: bool,
+}
+
 async fn compare(
     stored: &Stored,
     mut changes: Changes,
-    (from, to): (Timestamp, Timestamp),
-    no_earlier: bool,
+    span: &Compared,
     bar: &ProgressBar,
 ) -> Result<Changes, Failure> {
     let mut after = InboxId(0);
@@ -125,15 +141,15 @@ async fn compare(
         let mut batch = Batch::default();
         let mut seen = 0;
         for record in records {
-            let is_earlier = record.received_at < from;
-            if is_earlier && no_earlier {
+            let is_earlier = record.received_at < span.from;
+            if is_earlier && span.no_earlier {
                 continue;
             }
             seen += 1;
             let Some(envelope) = worth_running(&mut changes.counts, &record, is_earlier) else {
                 continue;
             };
-            if batch.is_over(record.received_at, from) {
+            if batch.is_over(record.received_at, span) {
                 batch.run(&mut changes).await?;
             }
             batch.add(record.id, envelope, is_earlier);
@@ -141,8 +157,8 @@ async fn compare(
         batch.run(&mut changes).await?;
         bar.inc(seen);
     }
-    changes.pass(from, false).await?;
-    changes.pass(to, true).await?;
+    changes.pass(span.from, false).await?;
+    changes.pass(span.to, true).await?;
     Ok(changes)
 }
 
@@ -175,9 +191,10 @@ struct Batch {
 
 impl Batch {
     /// Turns of automations are to be late by a minute at most.
-    fn is_over(&self, next: Timestamp, from: Timestamp) -> bool {
+    fn is_over(&self, next: Timestamp, span: &Compared) -> bool {
         self.begins.is_some_and(|begins| {
-            next.duration_since(begins) > SignedDuration::from_mins(1) || (self.is_earlier && next >= from)
+            let is_long = next.duration_since(begins) > SignedDuration::from_mins(1);
+            (span.has_turns && is_long) || (self.is_earlier && next >= span.from)
         })
     }
 

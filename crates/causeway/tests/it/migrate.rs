@@ -33,7 +33,7 @@ const FILES: [(&str, &str); 8] = [
     (
         ".env.table",
         "PROCA_QUEUE=cus.5.deliver\nPROCA_USERNAME=u\nPROCA_PASSWORD=hidden-9\nCRM=supabase\nACTION_TYPE=Contact\nSUPABASE_URL=https://hidden-10.example.org\n\
-         SUPABASE_SECRET=\"hidden-11\nover two lines\"\nTABLE=actions\n",
+         SUPABASE_SECRET=\"hidden-11\nover two lines\"\nTABLE=actions\nOPTIN=opt_in\nMERGE_FIELDS=first_name=firstName,odd-name=lastName\n",
     ),
     (
         ".env.hub",
@@ -151,6 +151,16 @@ fn fields_settings_and_addresses_are_carried_over_and_the_rest_is_to_do() {
         csv.destinations["crm"].table["path"].as_str(),
         Some("data/all.csv")
     );
+    let (migrated, table) = of(".env.table");
+    let columns = &table.destinations["crm"].table["contacts"]["columns"];
+    assert_eq!(columns["opt_in"].as_str(), Some("consent.email.subscribed"));
+    assert_eq!(columns["email"].as_str(), Some("contact.email"));
+    assert!(columns.get("odd-name").is_none(), "{columns}");
+    assert!(
+        migrated.to_do.iter().any(|what| what.contains("odd-name")),
+        "{:?}",
+        migrated.to_do
+    );
     let (migrated, _) = of(".env.hub");
     assert!(
         migrated.text.contains("url = { env = \"CRM_URL\" }"),
@@ -239,6 +249,7 @@ fn value() -> impl Strategy<Value = String> {
         "",
         "amqps://u:p@h.example.org/v",
         "{\"A\":\"email\",\"B\":\"nothing\"}",
+        "{\"email\":\"phone\",\"subscribed\":\"country\"}",
         "A=email,A=phone",
         "a b",
         "{date}",

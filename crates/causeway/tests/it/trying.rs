@@ -533,7 +533,9 @@ fn with_automation(delay: &str) -> String {
          fields = {{ EMAIL = 'contact.email' }}\n\
          [[automation]]\nname = 'Remind'\non = {{ action = 'petition' }}\nwhen = \"campaign.name == 'clean_rivers'\"\n\
          stop = 'not consent.email.subscribed'\nthen = [{{ deliver = 'reminder', delay = '{delay}' }}]\n",
-        setting(REMOTE).replace("consent = 'double_opt_in'", "consent = 'single'")
+        setting(REMOTE)
+            .replace("consent = 'double_opt_in'", "consent = 'single'")
+            .replace("NAME = ", "SUBSCRIBED = 'consent.email.subscribed'\nNAME = ")
     )
 }
 

@@ -46,17 +46,17 @@ impl Work<'_> {
         )
         .ok();
         self.concurrency(closest, &mut out);
-        let fields = self.fields();
+        let mut fields = self.fields();
+        if closest == Closest::Sql {
+            self.only_columns(&mut fields);
+        }
         if !fields.is_empty() {
-            let (table, email) = match closest {
-                Closest::Sql => ("[destination.crm.contacts.columns]", "email"),
-                _ => ("[destination.crm.fields]", "email"),
+            let table = match closest {
+                Closest::Sql => "[destination.crm.contacts.columns]",
+                _ => "[destination.crm.fields]",
             };
             writeln!(out, "\n{table}").ok();
-            if !fields.iter().any(|(_, path)| path == "contact.email") {
-                writeln!(out, "{} = \"contact.email\"", quoted(email)).ok();
-            }
-            for (name, path) in fields {
+            for (name, path) in complete(fields) {
                 writeln!(out, "{} = {}", quoted(&name), quoted(&path)).ok();
             }
         }
@@ -101,7 +101,7 @@ impl Work<'_> {
             "postgres://USER:PASSWORD@HOST:5432/DATABASE: the database itself, not its web address",
         );
         out.push_str(
-            "kind = \"sql\"\nurl = { env = \"CRM_DATABASE_URL\" }\ncontacts = { table = \"contacts\" }\nactions = { table = \"actions\" }\n",
+            "kind = \"sql\"\nurl = { env = \"CRM_DATABASE_URL\" }\ncontacts.table = \"contacts\"\nactions.table = \"actions\"\n",
         );
         self.to_do.push(
             "look at the tables: `causeway destination create crm` makes those that are missing".to_owned(),
@@ -206,6 +206,23 @@ impl Work<'_> {
         fields
     }
 
+    /// Leaves names that can be columns; `email` tells the rows apart.
+    fn only_columns(&mut self, fields: &mut Vec<(String, String)>) {
+        fields.retain(|(name, path)| {
+            let is_column = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let is_good = is_column && (name != "email" || path == "contact.email");
+            if !is_good {
+                self.to_do.push(format!(
+                    "{name:?} is no column that can be used: choose one for {path}"
+                ));
+            }
+            is_good
+        });
+        if !fields.iter().any(|(name, _)| name == "email") {
+            fields.insert(0, ("email".to_owned(), "contact.email".to_owned()));
+        }
+    }
+
     fn settings(&mut self) -> Vec<(&'static str, String)> {
         let mut settings: Vec<(&'static str, String)> = Vec::new();
         for (key, name) in SETTINGS {
@@ -225,6 +242,26 @@ impl Work<'_> {
         }
         settings
     }
+}
+
+/// With the address, and with consent: without it a no could not be told from a yes.
+fn complete(fields: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for (name, path, root) in [
+        ("email", "contact.email", "contact.email"),
+        ("subscribed", "consent.email.subscribed", "consent."),
+    ] {
+        if fields.iter().any(|(_, path)| path.starts_with(root)) {
+            continue;
+        }
+        let mut free = name.to_owned();
+        while fields.iter().any(|(taken, _)| *taken == free) {
+            free.push('_');
+        }
+        all.push((free, path.to_owned()));
+    }
+    all.extend(fields);
+    all
 }
 
 fn put(fields: &mut Vec<(String, String)>, field: (String, String)) {
