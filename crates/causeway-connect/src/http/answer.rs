@@ -18,17 +18,18 @@ use url::Url;
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
-    /// At most [`Answer::BODY_BYTES`].
+    /// At most [`super::Options::answer_bytes`].
     pub body: Vec<u8>,
     /// Whether `body` is all of it: neither cut here nor broken off by the other side.
     pub complete: bool,
 }
 
 impl Answer {
+    /// What is read of an answer unless a destination needs more.
     pub const BODY_BYTES: usize = 64 * 1_024;
 
     /// A body that breaks off does not make the status unsaid: it is kept, and marked.
-    pub(super) async fn read(mut response: reqwest::Response) -> Self {
+    pub(super) async fn read(mut response: reqwest::Response, most: usize) -> Self {
         let mut answer = Self {
             status: response.status().as_u16(),
             headers: std::mem::take(response.headers_mut()),
@@ -39,7 +40,7 @@ impl Answer {
             match response.chunk().await {
                 Ok(None) => return answer,
                 Ok(Some(chunk)) => {
-                    let room = Self::BODY_BYTES.saturating_sub(answer.body.len());
+                    let room = most.saturating_sub(answer.body.len());
                     answer.body.extend(chunk.iter().take(room));
                     if chunk.len() > room {
                         answer.complete = false;

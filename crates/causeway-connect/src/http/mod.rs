@@ -2,7 +2,7 @@
 //! sends it, and what came of it is an [`Answer`] or a [`Fault`]; both turn into an `Ending`.
 //!
 //! It goes only where [`egress`] allows, follows no redirects, uses no proxy from the environment, and reads at
-//! most [`Answer::BODY_BYTES`] of an answer.
+//! most [`Options::answer_bytes`] of an answer.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -34,6 +34,8 @@ use egress::Guard;
 pub struct Options {
     pub allow_private: bool,
     pub connect_timeout: Duration,
+    /// No more of an answer is read.
+    pub answer_bytes: usize,
 }
 
 impl Default for Options {
@@ -41,6 +43,7 @@ impl Default for Options {
         Self {
             allow_private: false,
             connect_timeout: Duration::from_secs(10),
+            answer_bytes: Answer::BODY_BYTES,
         }
     }
 }
@@ -95,7 +98,7 @@ impl Client {
             .send()
             .await
             .map_err(|error| Fault::from_reqwest(host, self.options.connect_timeout, &error))?;
-        Ok(Answer::read(response).await)
+        Ok(Answer::read(response, self.options.answer_bytes).await)
     }
 
     /// Connects to the host of `url`, with TLS if it says so, and sends nothing: many endpoints would count even a HEAD.

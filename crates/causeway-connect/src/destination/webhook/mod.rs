@@ -1,9 +1,12 @@
-//! Sends each record to a URL: as JSON, as a form that PHP reads, or in the query of a GET.
+//! Sends each record to a URL: as JSON, XML, a form that PHP reads, or in the address of a GET.
 //!
 //! [`plan`] reads the configuration and makes the request (without a client, for the dry run); here it is sent, and
 //! the answer understood.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use causeway_core::{
@@ -11,33 +14,50 @@ use causeway_core::{
     consent::CHANGES,
     delivery::Delivery,
     destination::{CheckError, Destination, Ending, Outcome},
+    id::Name,
+    record::Record,
+    response,
 };
+use reqwest::header::CONTENT_TYPE;
 use schemars::schema_for;
 use serde_json::Value;
+use tracing::warn;
 
-use self::plan::{Config, Plan};
+use self::{config::Config, plan::Plan};
 use super::Kind;
 use crate::http::{Answer, Client};
 
+mod address;
 mod body;
+mod config;
+#[cfg(test)]
+mod config_tests;
+mod headers;
+mod payload;
 mod plan;
 #[cfg(test)]
+mod sync_tests;
+mod templates;
+#[cfg(test)]
 mod tests;
+mod update;
 
 pub const KIND: Kind = Kind {
     name: "webhook",
-    summary: "sends each record to a URL as JSON, as a form, or in the query of a GET",
+    summary: "sends each record to a URL as JSON, XML, a form, or in the address of a GET",
     sample: include_str!("../../../../../samples/destinations/webhook.toml"),
     schema: || schema_for!(Config),
     expresses: &CHANGES,
     concurrency: 64,
     batch: 1,
-    parse: |tables, table| Plan::parse(table, tables).map(|plan| plan.needs()),
+    parse: |tables, table| Plan::parse(table, tables).map(Plan::needs),
     connect: |context, table| {
         let plan = Plan::read(&context.dir, table, &context.tables)?;
         Ok(Box::new(Webhook {
             client: Client::new(plan.options)?,
             clock: Arc::clone(&context.clock),
+            name: Arc::clone(&context.name),
+            told: Mutex::default(),
             plan,
         }))
     },
@@ -45,23 +65,36 @@ pub const KIND: Kind = Kind {
     preview: |context, table, batch| {
         let plan = Plan::read(&context.dir, table, &context.tables)?;
         let now = context.clock.now();
-        let requests = batch.iter().map(|delivery| plan.build_request(delivery, now));
-        Ok(requests
-            .map(|request| request.map(|request| request.preview()))
-            .collect())
+        let previews = batch.iter().map(|delivery| {
+            let mut unknown = BTreeSet::new();
+            let mut text = plan.build_request(delivery, now, &mut unknown)?.preview();
+            for code in unknown {
+                text.push_str("\n\n");
+                text.push_str(&unknown_code(&code));
+            }
+            Ok(text)
+        });
+        Ok(previews.collect())
     },
 };
 
 struct Webhook {
     client: Client,
     clock: Arc<dyn Clock>,
+    name: Name,
     plan: Plan,
+    /// What the log was told once: a shortcode that names nothing does so for every contact.
+    told: Mutex<BTreeSet<String>>,
+}
+
+fn unknown_code(code: &str) -> String {
+    format!("[#{code}#] names nothing that is known of this contact; nothing was put in")
 }
 
 #[async_trait]
 impl Destination for Webhook {
     async fn check(&self) -> Result<(), CheckError> {
-        self.client.check(&self.plan.url).await
+        self.client.check(&self.plan.address.sample).await
     }
 
     /// One after the other: two deliveries in one batch may be of one contact.
@@ -76,20 +109,38 @@ impl Destination for Webhook {
 
 impl Webhook {
     async fn deliver_one(&self, delivery: &Delivery) -> Ending {
-        let request = match self.plan.build_request(delivery, self.clock.now()) {
+        let mut unknown = BTreeSet::new();
+        let request = match self.plan.build_request(delivery, self.clock.now(), &mut unknown) {
             Ok(request) => request,
             Err(reason) => return Outcome::Reject { reason }.into(),
         };
+        for code in &unknown {
+            self.tell(unknown_code(code));
+        }
         match self.client.send(&request).await {
-            Ok(answer) => self.understand(&answer),
+            Ok(answer) => self.understand(&answer, &delivery.record),
             Err(fault) => fault.into(),
         }
     }
 
-    fn understand(&self, answer: &Answer) -> Ending {
+    /// Warns once.
+    fn tell(&self, what: String) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.contains(&what) {
+            warn!(destination = &*self.name, "{what}");
+            told.insert(what);
+        }
+    }
+
+    fn understand(&self, answer: &Answer, record: &Record) -> Ending {
         let mut ending = answer.ending(self.clock.now());
         match &ending.outcome {
-            Outcome::Delivered { .. } => ending.outcome = self.accepted(answer),
+            Outcome::Delivered { .. } => {
+                ending.outcome = self.accepted(answer);
+                if let Outcome::Delivered { .. } = ending.outcome {
+                    ending.writes = self.writes(answer, record);
+                }
+            }
             // Standard Webhooks: the receiver wants no more of them, from anybody.
             Outcome::Reject { .. } if answer.status == 410 => {
                 ending.outcome = Outcome::Halt {
@@ -99,6 +150,33 @@ impl Webhook {
             _ => {}
         }
         ending
+    }
+
+    /// What the answer says of the contact. Half an answer says nothing.
+    fn writes(&self, answer: &Answer, record: &Record) -> BTreeMap<String, Value> {
+        if self.plan.update.is_empty() {
+            return BTreeMap::new();
+        }
+        if !answer.complete {
+            self.tell(format!(
+                "an answer broke off or was longer than {} bytes: the contact is not updated from it",
+                response::MOST_BYTES
+            ));
+            return BTreeMap::new();
+        }
+        let content_type = answer
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let Some(said) = response::read(content_type, &answer.body) else {
+            return BTreeMap::new();
+        };
+        let mut notes = Vec::new();
+        let writes = response::writes(&self.plan.update, &said, record, &self.plan.zone, &mut notes);
+        for note in notes {
+            self.tell(note);
+        }
+        writes
     }
 
     /// A 2xx, which some APIs also give to say no.

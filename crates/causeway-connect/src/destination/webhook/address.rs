@@ -1,0 +1,71 @@
+//! Where to: a fixed address, or one with shortcodes that is filled in for each record.
+
+use std::collections::BTreeSet;
+
+use causeway_core::shortcode::{self, Names, Piece, expand_url};
+use url::Url;
+
+use crate::{config::ConfigError, http::read_url};
+
+pub(super) struct Address {
+    /// The address itself; of a template, with something in the place of each shortcode.
+    pub sample: Url,
+    template: Option<Vec<Piece>>,
+    allow_private: bool,
+    allow_http: bool,
+}
+
+impl Address {
+    pub fn read(text: &str, allow_private: bool, allow_http: bool) -> Result<Self, ConfigError> {
+        let pieces = shortcode::parse(text.trim());
+        let is_template = shortcode::has_codes(&pieces);
+        if is_template && !names_its_host(&pieces) {
+            return Err(ConfigError::new(
+                "url",
+                "has a shortcode before the path begins: a contact would say where to send",
+            )
+            .hint("write the host out: https://hooks.example.org/…"));
+        }
+        let with_samples: String = pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => text.as_str(),
+                Piece::Code(_) => "x",
+            })
+            .collect();
+        Ok(Self {
+            sample: read_url("url", &with_samples, allow_private, allow_http)?,
+            template: is_template.then_some(pieces),
+            allow_private,
+            allow_http,
+        })
+    }
+
+    pub fn need_names(&self) -> bool {
+        self.template.is_some()
+    }
+
+    /// For one record; `names` are there when [`Address::need_names`] said so.
+    pub fn fill(&self, names: Option<&Names<'_>>, unknown: &mut BTreeSet<String>) -> Result<Url, String> {
+        let (Some(template), Some(names)) = (&self.template, names) else {
+            return Ok(self.sample.clone());
+        };
+        let text = expand_url(template, names, unknown).map_err(|error| format!("`url`: {error}"))?;
+        let url =
+            read_url("url", &text, self.allow_private, self.allow_http).map_err(|error| error.to_string())?;
+        if url.origin() != self.sample.origin() {
+            return Err("`url`: the values would lead to another host".to_owned());
+        }
+        Ok(url)
+    }
+}
+
+/// Whether scheme, host and port stand in the configuration before the first shortcode.
+fn names_its_host(pieces: &[Piece]) -> bool {
+    let Some(Piece::Text(start)) = pieces.first() else {
+        return false;
+    };
+    start
+        .split_once("://")
+        .is_some_and(|(_, rest)| rest.contains(['/', '?', '#', '\\']))
+}

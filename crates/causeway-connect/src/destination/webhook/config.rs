@@ -1,0 +1,180 @@
+//! The keys of a web hook, as they are written.
+
+use std::collections::BTreeMap;
+
+use causeway_core::shortcode::{Rules, Slash, Unknown};
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    body::Content,
+    payload::{Groups, Payload},
+    update::Update,
+};
+use crate::config::{ConfigError, SecretRef};
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Config {
+    /// Where to, with shortcodes if you like. Written as a secret, only its host is ever shown.
+    pub url: SecretRef,
+    /// `POST`, unless `content` is `query`.
+    pub method: Option<Verb>,
+    #[serde(default)]
+    pub content: Content,
+    /// Further headers, with shortcodes if you like; those given as secrets are never shown.
+    #[serde(default)]
+    pub headers: BTreeMap<String, SecretRef>,
+    pub auth: Option<Auth>,
+    /// Signs as Standard Webhooks 1.0 says.
+    pub sign: Option<Sign>,
+    /// The header that carries the delivery's key, by which the receiver knows a repeat; empty for none.
+    #[serde(default = "idempotency_key")]
+    pub idempotency_header: String,
+    /// Name over there = expression (`contact.email`), template (`{{ … }}`), or "=text". The whole record if not given.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    pub fields: Option<toml::Table>,
+    /// The groups of a platform's "Sync Contact to Third Party" to send: "all", or a list of names. `fields` come behind them.
+    pub sync: Option<Groups>,
+    /// How the groups are written.
+    pub payload: Option<Payload>,
+    /// What of the answer is written into the contact: field = path in the answer.
+    #[serde(default)]
+    pub update: BTreeMap<String, Update>,
+    /// How shortcodes are understood.
+    #[serde(default)]
+    pub shortcodes: Shortcodes,
+    /// Our name of a field = its number over there.
+    #[serde(default)]
+    pub field_ids: BTreeMap<String, FieldId>,
+    /// Our name of a field = its label over there.
+    #[serde(default)]
+    pub field_names: BTreeMap<String, String>,
+    /// The zone of dates in what is sent and in answers. Default UTC.
+    pub time_zone: Option<String>,
+    /// Where the JSON answer says whether it went well, for APIs that answer 200 to everything.
+    pub success_path: Option<String>,
+    /// Where the JSON answer has the id that the record got over there.
+    #[serde(default = "id")]
+    pub remote_id_path: String,
+    /// Allows addresses that only machines around us can reach, and http://.
+    #[serde(default)]
+    pub allow_private: bool,
+    /// Allows http://, and with it that everybody on the way can read.
+    #[serde(default)]
+    pub allow_http: bool,
+    /// Seconds until an attempt to connect is given up.
+    #[serde(default = "ten")]
+    pub connect_timeout_s: u16,
+}
+
+impl Config {
+    pub fn zone(&self) -> Result<TimeZone, ConfigError> {
+        let Some(name) = &self.time_zone else {
+            return Ok(TimeZone::UTC);
+        };
+        TimeZone::get(name).map_err(|_| {
+            ConfigError::new("time_zone", format!("the time zone `{name}` is not known here"))
+                .hint("names as Europe/Berlin, from the system's tzdata")
+        })
+    }
+
+    /// How shortcodes are understood.
+    pub fn rules(&self, zone: &TimeZone) -> Rules {
+        let ids = self.field_ids.iter().map(|(name, id)| match id {
+            FieldId::Number(number) => (name.clone(), number.to_string()),
+            FieldId::Text(text) => (name.clone(), text.clone()),
+        });
+        Rules {
+            slash: match self.shortcodes.slash {
+                SlashMeans::Take => Slash::Take,
+                SlashMeans::Word => Slash::Word,
+            },
+            unknown: match self.shortcodes.unknown {
+                UnknownName::Lenient => Unknown::Lenient,
+                UnknownName::Strict => Unknown::Strict,
+            },
+            zone: zone.clone(),
+            field_ids: ids.collect(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum Verb {
+    Post,
+    Put,
+    Patch,
+    Get,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Auth {
+    pub basic: Option<Basic>,
+    pub bearer: Option<SecretRef>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Basic {
+    pub user: String,
+    pub password: SecretRef,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sign {
+    /// Each `whsec_…`. More than one while the receiver changes over.
+    pub secrets: Vec<SecretRef>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Shortcodes {
+    /// What `/2` means.
+    pub slash: SlashMeans,
+    /// What becomes of a record when a shortcode names nothing that is known of the contact.
+    pub unknown: UnknownName,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum SlashMeans {
+    /// The first two characters.
+    #[default]
+    Take,
+    /// The second word.
+    Word,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum UnknownName {
+    /// Nothing is put in.
+    #[default]
+    Lenient,
+    /// The delivery is dead.
+    Strict,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum FieldId {
+    Number(i64),
+    Text(String),
+}
+
+fn idempotency_key() -> String {
+    "Idempotency-Key".to_owned()
+}
+
+fn id() -> String {
+    "id".to_owned()
+}
+
+fn ten() -> u16 {
+    10
+}

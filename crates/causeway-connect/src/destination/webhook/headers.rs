@@ -1,0 +1,171 @@
+//! The headers of a web hook: those that do not change, and those with shortcodes in them.
+
+use std::collections::BTreeSet;
+
+use causeway_core::shortcode::{self, Names, Piece, Place};
+use data_encoding::BASE64;
+use reqwest::{
+    Method,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+};
+
+use super::{
+    body::Content,
+    config::{Config, Sign, Verb},
+    plan::Resolve,
+};
+use crate::{
+    config::{ConfigError, SecretRef},
+    http::read_header,
+    signature::SigningKey,
+};
+
+/// The hubs that a record came through, so that it is not sent round in a circle.
+pub(super) const VIA: HeaderName = HeaderName::from_static("causeway-via");
+
+/// Read and checked.
+pub(super) struct Headers {
+    fixed: HeaderMap,
+    templates: Vec<(HeaderName, Vec<Piece>)>,
+}
+
+impl Headers {
+    /// Adds a sentence to `warnings` for each shortcode that looks like an accident.
+    pub fn read(
+        config: &Config,
+        resolve: Resolve<'_>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut headers = Self {
+            fixed: HeaderMap::new(),
+            templates: Vec::new(),
+        };
+        if let Some(content_type) = config.content.media_type() {
+            headers
+                .fixed
+                .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        let accept = HeaderValue::from_static("application/json, */*;q=0.5");
+        headers.fixed.insert(ACCEPT, accept);
+        for (name, value) in &config.headers {
+            let key = format!("headers.{name}");
+            let text = resolve(&key, value, "stand-in")?;
+            let secret = matches!(value, SecretRef::From(_));
+            let pieces = shortcode::parse(text.reveal());
+            if !secret && shortcode::has_codes(&pieces) {
+                let (name, _) = read_header(&key, name, "", false)?;
+                let found = shortcode::lint(text.reveal());
+                warnings.extend(found.into_iter().map(|what| format!("`{key}`: {what}")));
+                headers.templates.push((name, pieces));
+                continue;
+            }
+            let (name, mut value) = read_header(&key, name, text.reveal(), secret)?;
+            if name == AUTHORIZATION {
+                value.set_sensitive(true);
+            }
+            headers.fixed.insert(name, value);
+        }
+        if let Some((name, value)) = authorization(config, resolve)? {
+            headers.fixed.insert(name, value);
+        }
+        Ok(headers)
+    }
+
+    pub fn need_names(&self) -> bool {
+        !self.templates.is_empty()
+    }
+
+    /// For one record; `names` are there when [`Headers::need_names`] said so.
+    pub fn fill(
+        &self,
+        names: Option<&Names<'_>>,
+        unknown: &mut BTreeSet<String>,
+    ) -> Result<HeaderMap, String> {
+        let mut headers = self.fixed.clone();
+        for ((name, pieces), names) in self.templates.iter().zip(std::iter::repeat(names)) {
+            let Some(names) = names else { continue };
+            let text = shortcode::expand(pieces, names, Place::Header, unknown)
+                .map_err(|error| format!("the header {name}: {error}"))?;
+            let value = HeaderValue::from_bytes(text.as_bytes())
+                .map_err(|_| format!("the header {name} cannot carry its value"))?;
+            headers.insert(name.clone(), value);
+        }
+        Ok(headers)
+    }
+}
+
+fn authorization(
+    config: &Config,
+    resolve: Resolve<'_>,
+) -> Result<Option<(HeaderName, HeaderValue)>, ConfigError> {
+    let Some(auth) = &config.auth else {
+        return Ok(None);
+    };
+    let (key, text) = match (&auth.basic, &auth.bearer) {
+        (Some(basic), None) => {
+            let password = resolve("auth.basic.password", &basic.password, "stand-in")?;
+            if basic.user.contains(':') {
+                return Err(ConfigError::new(
+                    "auth.basic.user",
+                    "a user name may not contain a colon",
+                ));
+            }
+            let pair = format!("{}:{}", basic.user, password.reveal());
+            ("auth.basic", format!("Basic {}", BASE64.encode(pair.as_bytes())))
+        }
+        (None, Some(bearer)) => {
+            let token = resolve("auth.bearer", bearer, "stand-in")?;
+            ("auth.bearer", format!("Bearer {}", token.reveal()))
+        }
+        _ => {
+            return Err(ConfigError::new(
+                "auth",
+                "needs exactly one of `basic` and `bearer`",
+            ));
+        }
+    };
+    read_header(key, AUTHORIZATION.as_str(), &text, true).map(Some)
+}
+
+pub(super) fn method(verb: Option<Verb>, content: Content) -> Result<Method, ConfigError> {
+    Ok(match (verb, content) {
+        (None | Some(Verb::Get), Content::Query) => Method::GET,
+        (Some(Verb::Get), _) => {
+            return Err(ConfigError::new("method", "GET sends no body").hint("add content = \"query\""));
+        }
+        (Some(_), Content::Query) => {
+            return Err(ConfigError::new(
+                "content",
+                "\"query\" goes with the method GET only",
+            ));
+        }
+        (None | Some(Verb::Post), _) => Method::POST,
+        (Some(Verb::Put), _) => Method::PUT,
+        (Some(Verb::Patch), _) => Method::PATCH,
+    })
+}
+
+pub(super) fn header_name(key: &str, name: &str) -> Result<Option<HeaderName>, ConfigError> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    read_header(key, name, "", false).map(|(name, _)| Some(name))
+}
+
+pub(super) fn signing_keys(
+    sign: Option<&Sign>,
+    resolve: Resolve<'_>,
+) -> Result<Vec<SigningKey>, ConfigError> {
+    let Some(sign) = sign else {
+        return Ok(Vec::new());
+    };
+    if sign.secrets.is_empty() {
+        return Err(ConfigError::new("sign.secrets", "names no secret"));
+    }
+    let stand_in = format!("whsec_{}", BASE64.encode(&[0; 24]));
+    let keys = sign.secrets.iter().map(|secret| {
+        let secret = resolve("sign.secrets", secret, &stand_in)?;
+        SigningKey::new(&secret).map_err(|error| ConfigError::new("sign.secrets", error.to_string()))
+    });
+    keys.collect()
+}

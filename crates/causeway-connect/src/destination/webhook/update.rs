@@ -1,0 +1,98 @@
+//! `update`: what of the answer is written into the contact.
+
+use std::collections::BTreeMap;
+
+use causeway_core::{
+    contact::is_internal,
+    response::{self, Kind, Path, Row},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::config::ConfigError;
+
+/// Where in the answer: a path, or a table that says more.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Update {
+    Path(String),
+    Row(UpdateRow),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateRow {
+    /// `data.id`, `people[0].id`, `errors[].code`, or `.` for the whole answer.
+    path: String,
+    /// What the value is made to be. Default: like the value that the contact has.
+    #[serde(rename = "type")]
+    kind: Option<FieldType>,
+    /// What to write where the answer has null or an empty text. Default: nothing is written then.
+    #[schemars(with = "Option<Value>")]
+    if_null: Option<toml::Value>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum FieldType {
+    Text,
+    Number,
+    Date,
+    Boolean,
+}
+
+/// Fields that an answer may not change: who a person is and whom we mail is not for a receiver to say.
+const NOT_FOR_ANSWERS: [&str; 1] = ["email"];
+
+pub(super) fn rows(update: &BTreeMap<String, Update>) -> Result<Vec<Row>, ConfigError> {
+    update.iter().map(|(field, update)| row(field, update)).collect()
+}
+
+fn row(field: &str, update: &Update) -> Result<Row, ConfigError> {
+    let key = format!("update.{field}");
+    if field.trim().is_empty() || is_internal(field) || NOT_FOR_ANSWERS.contains(&field) {
+        return Err(ConfigError::new(&key, "is no field that an answer may change").hint(
+            "the address of a person, tags and lists do not come from answers; name a field of the contact, as crm_id",
+        ));
+    }
+    let (path, kind, if_null) = match update {
+        Update::Path(path) => (path, None, None),
+        Update::Row(row) => (&row.path, row.kind, row.if_null.as_ref()),
+    };
+    let kind = kind.map(|kind| match kind {
+        FieldType::Text => Kind::Text,
+        FieldType::Number => Kind::Number,
+        FieldType::Date => Kind::Date,
+        FieldType::Boolean => Kind::Boolean,
+    });
+    let if_null = match if_null {
+        None => None,
+        Some(toml::Value::String(text)) if !text.trim().is_empty() => Some(text.as_str().into()),
+        Some(toml::Value::Integer(number)) => Some((*number).into()),
+        Some(toml::Value::Float(number)) => Some((*number).into()),
+        Some(toml::Value::Boolean(yes)) => Some((*yes).into()),
+        Some(_) => {
+            let error = ConfigError::new(
+                &format!("{key}.if_null"),
+                "has to be a text, a number, true or false",
+            );
+            return Err(error.hint("leave it out to write nothing"));
+        }
+    };
+    Ok(Row {
+        field: field.to_owned(),
+        path: Path::parse(path).map_err(|error| ConfigError::new(&key, format!("{path:?} {error}")))?,
+        kind,
+        if_null,
+    })
+}
+
+/// How much of an answer has to be read.
+pub(super) fn answer_bytes(rows: &[Row]) -> usize {
+    if rows.is_empty() {
+        crate::http::Answer::BODY_BYTES
+    } else {
+        response::MOST_BYTES
+    }
+}
