@@ -199,6 +199,15 @@ CREATE TABLE page (
     UNIQUE (workspace_id, namespace_id, external_id)
 ) STRICT;
 
+CREATE TABLE source_url (
+    hash        BLOB PRIMARY KEY CHECK (length(hash) = 32),
+    source      TEXT NOT NULL,
+    label       TEXT NOT NULL,
+    made_at     INTEGER NOT NULL,
+    -- NULL until somebody rotates or revokes it.
+    valid_until INTEGER
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE timer (
     id           INTEGER PRIMARY KEY,
     due_at       INTEGER NOT NULL,
@@ -249,6 +258,8 @@ CREATE UNIQUE INDEX inbox_dedup ON inbox (source_id, dedup) WHERE dedup IS NOT N
 CREATE INDEX inbox_duplicate ON inbox (duplicate_of) WHERE duplicate_of IS NOT NULL;
 
 CREATE INDEX inbox_new ON inbox (source_id, id) WHERE state = 'new';
+
+CREATE UNIQUE INDEX source_url_label ON source_url (source, label) WHERE valid_until IS NULL;
 
 CREATE INDEX timer_contact ON timer (contact_id);
 

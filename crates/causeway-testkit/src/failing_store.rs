@@ -17,7 +17,7 @@ use causeway_core::{
     rules::Rules,
     store::{
         Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Parting,
-        Processed, Pruned, Retention, Store, StoreError,
+        Processed, Pruned, Retention, Store, StoreError, UrlChange,
     },
 };
 
@@ -147,6 +147,17 @@ impl Store for FailingStore {
 
     async fn finish_erasures(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.call(self.inner.finish_erasures(now)).await
+    }
+
+    async fn change_source_url(
+        &self,
+        source: &str,
+        label: &str,
+        change: UrlChange,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.call(self.inner.change_source_url(source, label, change, now))
+            .await
     }
 
     async fn erase(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError> {

@@ -179,6 +179,20 @@ pub struct Pruned {
     pub actions: u64,
 }
 
+/// What becomes of an address that was minted for one sync of another platform. Only the SHA-256 of its token is known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UrlChange {
+    Mint {
+        hash: [u8; 32],
+    },
+    /// A new one; the old one is taken until then.
+    Rotate {
+        hash: [u8; 32],
+        old_until: Timestamp,
+    },
+    Revoke,
+}
+
 /// Everything that changes what is kept. Hot-path methods take batches.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -244,6 +258,16 @@ pub trait Store: Send + Sync {
     /// Erases those whose last deliveries have ended, or whose time has come, as [`Store::erase`] does; and empties the log
     /// of what was erased before, where a reader prevented it. Returns how many people were erased.
     async fn finish_erasures(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Mints, rotates or revokes the address that a source has under a label. False, and nothing changed, when there is one
+    /// already (to mint) or none (to rotate or revoke).
+    async fn change_source_url(
+        &self,
+        source: &str,
+        label: &str,
+        change: UrlChange,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// Removes a person: contact, identities, consent, actions, engagements, bodies of their envelopes, answers
     /// of attempts, waiting deliveries. Keeps a keyed hash of their identities, so that nothing that comes

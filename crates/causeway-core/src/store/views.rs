@@ -24,6 +24,9 @@ pub trait Views: Send + Sync {
 
     async fn lanes(&self) -> Result<BTreeMap<Name, LaneState>, StoreError>;
 
+    /// The minted addresses of all sources, those that no longer count too: by source, label and age.
+    async fn source_urls(&self) -> Result<Vec<SourceUrl>, StoreError>;
+
     /// Newest first.
     async fn deliveries(&self, filter: DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>, StoreError>;
 
@@ -75,6 +78,24 @@ pub struct Erasure {
     pub at_latest: Timestamp,
     /// Deliveries that have not ended.
     pub open: u64,
+}
+
+/// An address that was minted for one sync of another platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceUrl {
+    /// SHA-256 of its token.
+    pub hash: [u8; 32],
+    pub source: Name,
+    pub label: String,
+    pub made_at: Timestamp,
+    /// When it stops (or stopped) to count; `None` until somebody rotates or revokes it.
+    pub valid_until: Option<Timestamp>,
+}
+
+impl SourceUrl {
+    pub fn counts_at(&self, now: Timestamp) -> bool {
+        self.valid_until.is_none_or(|until| now < until)
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

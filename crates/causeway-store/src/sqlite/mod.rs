@@ -39,6 +39,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod urls;
 mod views;
 mod work;
 mod writer;
@@ -58,7 +59,7 @@ use causeway_core::{
     rules::Rules,
     store::{
         Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Parting,
-        Processed, Pruned, Retention, Store, StoreError,
+        Processed, Pruned, Retention, Store, StoreError, UrlChange,
     },
 };
 
@@ -355,6 +356,19 @@ impl Store for SqliteStore {
         }
         self.empty_log().await?;
         Ok(erased)
+    }
+
+    async fn change_source_url(
+        &self,
+        source: &str,
+        label: &str,
+        change: UrlChange,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (source, label) = (source.to_owned(), label.to_owned());
+        self.writer()?
+            .write(1, move |tx| urls::change(tx, &source, &label, change, now))
+            .await
     }
 
     async fn erase(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError> {

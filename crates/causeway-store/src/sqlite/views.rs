@@ -9,7 +9,7 @@ use causeway_core::{
     id::{ContactId, InboxId, Name},
     store::{
         Audit, ContactView, DeliveryFilter, DeliveryRow, Erasure, InboxFilter, InboxRow, LaneState, Overview,
-        StoreError, StoreHealth, Trace, Views,
+        SourceUrl, StoreError, StoreHealth, Trace, Views,
     },
 };
 use rusqlite::{Connection, Row, params};
@@ -21,7 +21,7 @@ use super::{
     fault::Fault,
     follow, overview, person,
     rows::{DELIVERY_COLUMNS, at, delivery_row, inbox_state, name},
-    schema, trace,
+    schema, trace, urls,
 };
 
 #[async_trait]
@@ -32,6 +32,10 @@ impl Views for SqliteStore {
 
     async fn lanes(&self) -> Result<BTreeMap<Name, LaneState>, StoreError> {
         self.readers.read(lanes).await
+    }
+
+    async fn source_urls(&self) -> Result<Vec<SourceUrl>, StoreError> {
+        self.readers.read(urls::all).await
     }
 
     async fn deliveries(&self, filter: DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>, StoreError> {

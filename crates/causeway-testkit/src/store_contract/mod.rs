@@ -14,6 +14,7 @@ pub mod follow;
 pub mod inbox;
 pub mod leaving;
 pub mod people;
+pub mod urls;
 
 pub use bench::{Bench, Open, Stored, attempt, opener};
 
@@ -98,6 +99,9 @@ macro_rules! store_contract {
                 the_last_word_does_not_overtake_what_is_on_its_way,
                 a_message_that_nobody_could_read_goes_with_its_person,
                 each_part_is_kept_as_long_as_its_retention_says,
+            ],
+            urls: [
+                an_address_is_minted_rotated_and_revoked,
             ],
             books: [
                 the_books_balance_after_everything,

@@ -23,7 +23,7 @@ use causeway_core::{
     source::{Health, SourceState},
     store::{
         AttemptRow, Audit, ContactView, DeliveryFilter, DeliveryRow, DeliveryTrace, DestinationCounts,
-        Erasure, InboxFilter, InboxRow, InboxState, LaneState, Overview, SourceCounts, StoreError,
+        Erasure, InboxFilter, InboxRow, InboxState, LaneState, Overview, SourceCounts, SourceUrl, StoreError,
         StoreHealth, Trace, Views,
     },
 };
@@ -406,6 +406,10 @@ impl Views for Pretend {
 
     async fn lanes(&self) -> Result<BTreeMap<Name, LaneState>, StoreError> {
         Ok(BTreeMap::new())
+    }
+
+    async fn source_urls(&self) -> Result<Vec<SourceUrl>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn deliveries(&self, filter: DeliveryFilter, limit: u32) -> Result<Vec<DeliveryRow>, StoreError> {

@@ -1,0 +1,66 @@
+//! Addresses minted for one sync of another platform each.
+
+use causeway_core::store::UrlChange;
+
+use super::{Bench, Open};
+use crate::builders::at;
+
+pub async fn an_address_is_minted_rotated_and_revoked(open: Open) {
+    let bench = Bench::new(open, Vec::new()).await;
+    let change = async |label: &str, change, seconds| {
+        let store = bench.store();
+        store
+            .change_source_url("platform", label, change, at(seconds))
+            .await
+            .unwrap()
+    };
+    let counting = async |seconds| {
+        let all = bench.store().source_urls().await.unwrap();
+        let counting = all.into_iter().filter(|url| url.counts_at(at(seconds)));
+        counting.map(|url| (url.label, url.hash[0])).collect::<Vec<_>>()
+    };
+    let named = |label: &str, first: u8| (label.to_owned(), first);
+    let mint = |first| UrlChange::Mint { hash: [first; 32] };
+    let rotate = |first, seconds| UrlChange::Rotate {
+        hash: [first; 32],
+        old_until: at(seconds),
+    };
+
+    assert!(!change("a", UrlChange::Revoke, 0).await && !change("a", rotate(1, 0), 0).await);
+    assert!(change("a", mint(1), 0).await && change("b", mint(2), 0).await);
+    // One that lasts for each label.
+    assert!(!change("a", mint(3), 1).await);
+    assert_eq!(counting(2).await, [named("a", 1), named("b", 2)]);
+
+    // The old one counts until its time is over.
+    assert!(change("a", rotate(4, 100), 10).await);
+    assert_eq!(counting(99).await, [named("a", 1), named("a", 4), named("b", 2)]);
+    assert_eq!(counting(100).await, [named("a", 4), named("b", 2)]);
+    // Rotated in between: nothing counts longer than it was said to.
+    assert!(change("a", rotate(5, 50), 20).await);
+    assert_eq!(counting(49).await.len(), 4);
+    assert_eq!(counting(50).await, [named("a", 5), named("b", 2)]);
+
+    // Revoking ends all of them at once, and only those of the label.
+    assert!(change("a", UrlChange::Revoke, 30).await && !change("a", UrlChange::Revoke, 31).await);
+    assert_eq!(counting(31).await, [named("b", 2)]);
+    assert!(change("a", mint(6), 40).await);
+    assert_eq!(counting(40).await, [named("a", 6), named("b", 2)]);
+    // All are told, with their times.
+    let all = bench.store().source_urls().await.unwrap();
+    let told: Vec<_> = all
+        .iter()
+        .map(|url| (url.hash[0], url.made_at, url.valid_until))
+        .collect();
+    let ended = Some(at(30));
+    assert_eq!(
+        told,
+        [
+            (1, at(0), ended),
+            (4, at(10), ended),
+            (5, at(20), ended),
+            (6, at(40), None),
+            (2, at(0), None)
+        ]
+    );
+}
