@@ -38,6 +38,9 @@ pub struct Meta {
     pub query: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing_key: Option<String>,
+    /// The hubs that it came through, the first one first, as the last one told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub via: Vec<String>,
     /// How often the broker saw this message die in our queue (`x-death`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deaths: Option<u64>,

@@ -29,6 +29,19 @@ pub enum Decoded {
     },
 }
 
+impl Decoded {
+    /// The same, come through these hubs: what a hub that sent it told beside the message.
+    #[must_use]
+    pub fn come_through(mut self, hubs: &[String]) -> Self {
+        if let Self::Event(event) = &mut self
+            && event.via.is_empty()
+        {
+            event.via = hubs.to_vec();
+        }
+        self
+    }
+}
+
 /// Why an inbox row is dead. The words are stored and shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

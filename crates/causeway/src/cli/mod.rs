@@ -17,6 +17,7 @@ mod preview;
 mod replay;
 mod send;
 mod serve;
+mod source;
 mod test;
 mod trace;
 
@@ -86,6 +87,8 @@ enum Command {
     Destination(destination::Args),
     /// Writes a configuration from that of another program.
     Migrate(migrate::Args),
+    /// Mints, lists, rotates and revokes the addresses that other platforms send to.
+    Source(source::Args),
     /// Makes and checks keys for encrypted personal data.
     Keys(keys::Args),
 }
@@ -131,6 +134,7 @@ pub async fn run() -> ExitCode {
         Command::Contact(args) => contact::run(&context, args).await,
         Command::Destination(args) => destination::run(&context, args).await,
         Command::Migrate(args) => migrate::run(&args),
+        Command::Source(args) => source::run(&context, args).await,
         Command::Keys(args) => keys::run(args),
     };
     match result {

@@ -125,7 +125,7 @@ async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Res
     let decoder = decoders
         .get(&envelope.source)
         .ok_or_else(|| Failure::Usage("the source has no decoder".to_owned()))?;
-    let understood = decoder.decode(&envelope);
+    let understood = decoder.decode(&envelope).come_through(&envelope.meta.via);
     match &understood {
         Decoded::Skip { reason } => {
             say(&format!("understood, and left alone: {reason}"));

@@ -82,6 +82,42 @@ pub struct Http {
     pub console: SocketAddr,
     /// Host names under which the console is called, besides `localhost` and IP addresses.
     pub console_hosts: Vec<String>,
+    /// How the listener is reached from outside, as `https://hub.example.org`: what minted addresses begin with.
+    pub public_url: Option<PublicUrl>,
+}
+
+/// An address of this hub: `http` or `https`, a host, maybe a path. Without a slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub struct PublicUrl(String);
+
+impl TryFrom<String> for PublicUrl {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let text = text.trim().trim_end_matches('/');
+        let rest = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"));
+        let odd = |letter: char| letter.is_whitespace() || letter.is_control() || "?#@\"<>".contains(letter);
+        match rest {
+            Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !rest.contains(odd) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err("expected an address as \"https://hub.example.org\", without a query"),
+        }
+    }
+}
+
+impl Http {
+    /// What the addresses of the listener begin with.
+    pub fn base_url(&self) -> String {
+        match &self.public_url {
+            Some(PublicUrl(url)) => url.clone(),
+            None => format!("http://{}", self.listen),
+        }
+    }
 }
 
 impl Default for Http {
@@ -90,6 +126,7 @@ impl Default for Http {
             listen: SocketAddr::from(([127, 0, 0, 1], 8437)),
             console: SocketAddr::from(([127, 0, 0, 1], 8438)),
             console_hosts: Vec::new(),
+            public_url: None,
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     console::{self, Connector, ConsoleConfig, ConsoleState},
     events::Events,
     health::{Health, Reason},
-    ingest::{Ingest, IngestMetrics, STORE_WAIT},
+    ingest::{self, Ingest, IngestMetrics, STORE_WAIT},
     serve,
 };
 use crate::{
@@ -64,7 +64,14 @@ pub fn start(parts: &mut JoinSet<()>, site: Parts) -> anyhow::Result<()> {
         (site.public, ingest.routes().merge(events.routes())),
         (site.private, pages),
     ];
-    parts.spawn(serve(sites, Limits::default(), metrics, site.stop));
+    let (views, clock) = (Arc::clone(&site.engine.views), Arc::clone(&site.engine.clock));
+    parts.spawn(async move {
+        // Callers wait in the system's queue for as long.
+        if ingest::minted::first(&ingest, &*views, &*clock, &site.stop).await {
+            let watching = ingest::minted::watch(ingest, views, clock, site.stop.clone());
+            tokio::join!(watching, serve(sites, Limits::default(), metrics, site.stop));
+        }
+    });
     Ok(())
 }
 

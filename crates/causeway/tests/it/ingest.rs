@@ -7,6 +7,7 @@
 mod answers;
 mod credentials;
 mod hostile;
+mod minted;
 mod presets;
 mod rig;
 mod watching;

@@ -30,5 +30,6 @@ mod private;
 mod rig;
 mod running;
 mod samples;
+mod sync;
 mod trying;
 mod workspaces;

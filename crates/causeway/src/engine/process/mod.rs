@@ -225,12 +225,14 @@ pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
             reason,
         };
     };
-    std::panic::catch_unwind(AssertUnwindSafe(|| decoder.decode(envelope))).unwrap_or_else(|_| {
-        Decoded::Dead {
+    let read = std::panic::catch_unwind(AssertUnwindSafe(|| decoder.decode(envelope)));
+    read.map_or_else(
+        |_| Decoded::Dead {
             code: DeadCode::Internal,
             reason: "the decoder failed on it: please report this as a bug".to_owned(),
-        }
-    })
+        },
+        |decoded| decoded.come_through(&envelope.meta.via),
+    )
 }
 
 async fn wait(engine: &Engine, stop: &Stop) {

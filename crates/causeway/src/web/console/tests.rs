@@ -141,6 +141,7 @@ fn envelope() -> Envelope {
         method: Some(HOSTILE.to_owned()),
         query: Some(format!("{HOSTILE}=1")),
         routing_key: Some(HOSTILE.to_owned()),
+        via: vec![HOSTILE.to_owned()],
         deaths: Some(2),
     };
     Envelope {

@@ -17,8 +17,9 @@ pub struct Config {
     #[serde(default)]
     pub namespace: Option<String>,
     /// Senders post to `/in/TOKEN`. One or several that are valid at once; at least 22 characters each, of
-    /// letters, digits and `-._~`.
-    pub token: Secrets,
+    /// letters, digits and `-._~`. Without, only addresses that `causeway source url` minted lead here.
+    #[serde(default)]
+    pub token: Option<Secrets>,
     /// Allows short tokens: for trying things out on one's own machine.
     #[serde(default)]
     pub insecure_token: bool,

@@ -117,7 +117,10 @@ impl Listener {
 }
 
 fn tokens(config: &Config, dir: &Path) -> Result<Vec<Fingerprint>, ConfigError> {
-    let secrets = config.token.resolve("token", dir)?;
+    let Some(token) = &config.token else {
+        return Ok(Vec::new());
+    };
+    let secrets = token.resolve("token", dir)?;
     for secret in &secrets {
         let token = secret.reveal();
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);

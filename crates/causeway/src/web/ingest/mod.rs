@@ -5,11 +5,13 @@
 //! authenticated and is not over a limit is stored even when it makes no sense: it becomes a dead row that
 //! a person can see and replay, where a 400 would be the last that anybody hears of it.
 
+mod answer;
 pub(super) mod body;
 mod config;
 mod dedup;
 mod listener;
 mod metrics;
+pub mod minted;
 mod reading;
 mod shape;
 
@@ -26,16 +28,17 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::{ConnectInfo, Request, State},
-    http::{Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, Method, header, request::Parts},
     response::{IntoResponse, Response},
     routing::any,
 };
 use causeway_connect::config::ConfigError;
 use causeway_core::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     envelope::{Envelope, MessageKey, Meta},
+    id::Name,
     source::Accept,
-    store::{Accepted, StoreError},
+    store::{Accepted, SourceUrl, StoreError},
 };
 use tracing::{Instrument, debug, error, field, info_span, warn};
 
@@ -46,13 +49,17 @@ pub use self::{
     reading::{Arrival, Generic, Proca, Sync},
 };
 use super::{
-    error::{Refusal, json},
+    error::Refusal,
     secrets::{Fingerprint, fingerprint},
     verify,
 };
 
 /// How long a request waits for the store before it is told to come again.
 pub const STORE_WAIT: Duration = Duration::from_secs(10);
+/// The header in which a hub says through which hubs a record came.
+const VIA: &str = "causeway-via";
+const MAX_HUBS: usize = 32;
+const MAX_HUB_NAME: usize = 128;
 /// A longer content type is not kept.
 const MAX_CONTENT_TYPE: usize = 256;
 
@@ -61,12 +68,20 @@ pub const SAMPLE: &str = include_str!("../../../../../samples/sources/listener.t
 /// One line for lists of kinds.
 pub const SUMMARY: &str = "takes what other systems post to an address of its own";
 
-type ByToken = HashMap<Fingerprint, Arc<Listener>>;
+/// The listeners of the configuration.
+struct Doors {
+    by_token: HashMap<Fingerprint, Arc<Listener>>,
+    by_name: HashMap<Name, Arc<Listener>>,
+}
+
+/// The addresses that were minted: digest of the token → source, and until when.
+type Minted = HashMap<Fingerprint, (Name, Option<Timestamp>)>;
 
 /// All listeners of the program, behind `/in/TOKEN`.
 pub struct Ingest {
     // By the token's digest: how long looking up takes says nothing about a token.
-    listeners: ArcSwap<ByToken>,
+    doors: ArcSwap<Doors>,
+    minted: ArcSwap<Minted>,
     accept: Arc<dyn Accept>,
     clock: Arc<dyn Clock>,
     metrics: Arc<dyn IngestMetrics>,
@@ -83,7 +98,8 @@ impl Ingest {
         store_wait: Duration,
     ) -> Result<Arc<Self>, ConfigError> {
         Ok(Arc::new(Self {
-            listeners: ArcSwap::from_pointee(by_token(listeners)?),
+            doors: ArcSwap::from_pointee(doors(listeners)?),
+            minted: ArcSwap::default(),
             accept,
             clock,
             metrics,
@@ -93,24 +109,50 @@ impl Ingest {
 
     /// Exchanges the listeners (a reload); requests under way finish with the old ones.
     pub fn replace(&self, listeners: Vec<Listener>) -> Result<(), ConfigError> {
-        self.listeners.store(Arc::new(by_token(listeners)?));
+        self.doors.store(Arc::new(doors(listeners)?));
         Ok(())
+    }
+
+    /// Exchanges the minted addresses for those that the store has now.
+    pub fn set_minted(&self, urls: Vec<SourceUrl>) {
+        let minted = urls
+            .into_iter()
+            .map(|url| (url.hash, (url.source, url.valid_until)));
+        self.minted.store(Arc::new(minted.collect()));
+    }
+
+    /// Who is meant by a token.
+    fn listener(&self, token: &str) -> Option<Arc<Listener>> {
+        let shown = fingerprint(token.as_bytes());
+        let doors = self.doors.load();
+        if let Some(listener) = doors.by_token.get(&shown) {
+            return Some(Arc::clone(listener));
+        }
+        let minted = self.minted.load();
+        let (source, until) = minted.get(&shown)?;
+        let counts = until.is_none_or(|until| self.clock.now() < until);
+        doors.by_name.get(source).filter(|_| counts).cloned()
     }
 
     /// Answers `/in/TOKEN`.
     pub fn routes(self: &Arc<Self>) -> Router {
         Router::new()
-            .route("/in/{token}", any(answer))
+            .route("/in/{token}", any(receive))
             .with_state(Arc::clone(self))
     }
 }
 
-fn by_token(listeners: Vec<Listener>) -> Result<ByToken, ConfigError> {
-    let mut all = ByToken::new();
+fn doors(listeners: Vec<Listener>) -> Result<Doors, ConfigError> {
+    let mut all = Doors {
+        by_token: HashMap::new(),
+        by_name: HashMap::new(),
+    };
     for listener in listeners {
         let listener = Arc::new(listener);
+        all.by_name
+            .insert(Arc::clone(&listener.name), Arc::clone(&listener));
         for token in &listener.tokens {
-            if let Some(other) = all.insert(*token, Arc::clone(&listener)) {
+            if let Some(other) = all.by_token.insert(*token, Arc::clone(&listener)) {
                 return Err(ConfigError::new(
                     "token",
                     format!("{} and {} have the same token", other.name, listener.name),
@@ -127,7 +169,7 @@ enum Done {
     Stored(Accepted),
 }
 
-async fn answer(
+async fn receive(
     State(ingest): State<Arc<Ingest>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
@@ -135,24 +177,20 @@ async fn answer(
     let started = Instant::now();
     let (parts, mut body) = request.into_parts();
     let token = parts.uri.path().strip_prefix("/in/").unwrap_or_default();
-    let listener = ingest
-        .listeners
-        .load()
-        .get(&fingerprint(token.as_bytes()))
-        .cloned();
+    let listener = ingest.listener(token);
     let name = listener.as_ref().map_or("-", |found| &found.name);
     let ended = match &listener {
         Some(listener) => take(&ingest, listener, peer, &parts, &mut body).await,
         None => Err(Refusal::NotFound),
     };
     let (reason, response) = match ended {
-        Ok(Done::Probe) => ("probe", json(StatusCode::OK, r#"{"status":"ok"}"#.to_owned())),
+        Ok(Done::Probe) => ("probe", answer::ok(&parts.headers, &[("status", "ok")])),
         Ok(Done::Stored(accepted)) => (
             if accepted.duplicate { "duplicate" } else { "ok" },
             // A duplicate gets the answer that the first one got.
-            json(
-                StatusCode::OK,
-                format!(r#"{{"status":"ok","reference":"{}"}}"#, accepted.id),
+            answer::ok(
+                &parts.headers,
+                &[("status", "ok"), ("reference", &accepted.id.to_string())],
             ),
         ),
         Err(refusal) => {
@@ -240,8 +278,22 @@ fn meta(parts: &Parts, query: &str) -> Meta {
             .map(str::to_owned),
         method: Some(parts.method.as_str().to_owned()),
         query: (!query.is_empty()).then(|| query.to_owned()),
+        via: via(&parts.headers),
         ..Meta::default()
     }
+}
+
+/// The hubs that a hub told in its header.
+fn via(headers: &HeaderMap) -> Vec<String> {
+    let told = headers
+        .get_all(VIA)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
+    let hubs = told.flat_map(|value| value.split(',')).map(str::trim);
+    hubs.filter(|hub| !hub.is_empty() && hub.len() <= MAX_HUB_NAME)
+        .take(MAX_HUBS)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Returns when the envelope is on disk. A caller that was told to come again may have been stored all the same:

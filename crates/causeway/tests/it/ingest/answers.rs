@@ -274,7 +274,6 @@ fn a_configuration_that_lets_in_too_much_or_nothing_is_refused() {
         ("preset = \"generic\"\ntoken = []", "empty"),
         ("preset = \"generic\"\ntoken = [\"\"]", "empty"),
         ("preset = \"other\"\ntoken = \"x\"", "other"),
-        ("preset = \"generic\"", "token"),
         ("preset = \"generic\"\ntoken = \"x\"\nunknown = 1", "unknown"),
         ("preset = \"proca\"\ntoken = \"x\"", "proca"),
         (

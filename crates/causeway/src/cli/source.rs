@@ -1,0 +1,197 @@
+//! `causeway source`
+
+use causeway_core::{
+    clock::{Clock, Timestamp},
+    id::Name,
+    store::{SourceUrl, Store, UrlChange, Views},
+};
+use clap::Subcommand;
+use data_encoding::BASE64URL_NOPAD;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Failure,
+    context::{Context, say},
+};
+use crate::{clock::SystemClock, config::Config};
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: causeway source url platform --label newsletter\n         causeway source urls"
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Mints an address for one sync of another platform, and prints it this once.
+    #[command(after_help = "Example: causeway source url platform --label newsletter")]
+    Url {
+        source: String,
+        /// What the address is for; each label of a source has one.
+        #[arg(long, default_value = "default")]
+        label: String,
+    },
+    /// Lists the addresses that were minted, without their secret part.
+    #[command(after_help = "Example: causeway source urls platform")]
+    Urls { source: Option<String> },
+    /// Mints a new address for a label; the old one stops to work.
+    #[command(after_help = "Example: causeway source rotate platform newsletter --keep-minutes 60")]
+    Rotate {
+        source: String,
+        label: String,
+        /// So long the old address is taken, too.
+        #[arg(long, default_value_t = 0, value_name = "MINUTES")]
+        keep_minutes: u32,
+    },
+    /// Ends the address of a label, and those that it was rotated away from.
+    #[command(after_help = "Example: causeway source revoke platform newsletter")]
+    Revoke { source: String, label: String },
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let config = context.load()?;
+    let store = context.open(&config).await?;
+    let now = SystemClock.now();
+    match args.verb {
+        Verb::Urls { source } => {
+            let source = source.map(|source| listener(&config, &source)).transpose()?;
+            let urls = store.source_urls().await?;
+            list(
+                &config,
+                urls.into_iter()
+                    .filter(|url| source.as_ref().is_none_or(|name| url.source == *name)),
+                now,
+            );
+        }
+        Verb::Url { source, label } => {
+            let name = listener(&config, &source)?;
+            let (token, hash) = token()?;
+            check_label(&label)?;
+            if !store
+                .change_source_url(&name, &label, UrlChange::Mint { hash }, now)
+                .await?
+            {
+                return Err(Failure::Usage(format!(
+                    "{name} has an address with the label {label:?} already: give another --label, or `causeway source rotate {name} {label}`"
+                )));
+            }
+            tell(&config, &token);
+        }
+        Verb::Rotate {
+            source,
+            label,
+            keep_minutes,
+        } => {
+            let name = listener(&config, &source)?;
+            let (token, hash) = token()?;
+            let keep = std::time::Duration::from_secs(u64::from(keep_minutes) * 60);
+            let old_until = now.saturating_add(keep).unwrap_or(now);
+            let change = UrlChange::Rotate { hash, old_until };
+            if !store.change_source_url(&name, &label, change, now).await? {
+                return Err(missing(&name, &label));
+            }
+            tell(&config, &token);
+            if keep_minutes > 0 {
+                say(&format!("The old address works for {keep_minutes} more minutes."));
+            }
+        }
+        Verb::Revoke { source, label } => {
+            // Also of a source that is not in the configuration any more.
+            let name: Name = source.as_str().into();
+            if !store
+                .change_source_url(&name, &label, UrlChange::Revoke, now)
+                .await?
+            {
+                return Err(missing(&name, &label));
+            }
+            say("Revoked: a running hub takes nothing more at this address within a few seconds.");
+        }
+    }
+    Ok(())
+}
+
+fn missing(name: &str, label: &str) -> Failure {
+    Failure::Usage(format!(
+        "{name} has no address with the label {label:?}: `causeway source urls` lists them"
+    ))
+}
+
+/// The name of a source that takes what is sent to it.
+fn listener(config: &Config, name: &str) -> Result<Name, Failure> {
+    let listeners = config
+        .sources
+        .iter()
+        .filter(|(_, source)| source.kind == "listener");
+    let names: Vec<&Name> = listeners.map(|(name, _)| name).collect();
+    names
+        .iter()
+        .find(|known| &****known == name)
+        .map(|known| Name::clone(known))
+        .ok_or_else(|| {
+            let all: Vec<&str> = names.iter().map(|name| &***name).collect();
+            let there = if all.is_empty() {
+                "the configuration has none: `causeway config sample listener` prints one".to_owned()
+            } else {
+                format!("there are: {}", all.join(", "))
+            };
+            Failure::Usage(format!("there is no source {name:?} of kind listener; {there}"))
+        })
+}
+
+fn check_label(label: &str) -> Result<(), Failure> {
+    let is_plain = !label.is_empty()
+        && label.len() <= 64
+        && label
+            .chars()
+            .all(|letter| letter.is_alphanumeric() || "-_.".contains(letter));
+    if is_plain {
+        return Ok(());
+    }
+    Err(Failure::Usage(
+        "a label has 1 to 64 letters, digits and -_.: say what the address is for, as newsletter".to_owned(),
+    ))
+}
+
+/// 192 bits, and what is kept of them.
+fn token() -> Result<(String, [u8; 32]), Failure> {
+    let mut random = [0; 24];
+    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("drawing a random token: {error}"))?;
+    let token = BASE64URL_NOPAD.encode(&random);
+    let hash = Sha256::digest(token.as_bytes()).into();
+    Ok((token, hash))
+}
+
+fn tell(config: &Config, token: &str) {
+    say(&format!("{}/in/{token}", config.http.base_url()));
+    say(
+        "It is shown this once and works within a few seconds: give it to the platform as the address of its sync.",
+    );
+    if config.http.public_url.is_none() {
+        say("Set `public_url` in [http] to have it begin as the platform reaches you.");
+    }
+}
+
+fn list(config: &Config, urls: impl Iterator<Item = SourceUrl>, now: Timestamp) {
+    let mut any = false;
+    for url in urls {
+        any = true;
+        let state = match url.valid_until {
+            _ if !config.sources.contains_key(&url.source) => {
+                "the source is not in the configuration".to_owned()
+            }
+            None => "works".to_owned(),
+            Some(until) if now < until => format!("works until {until:.0}"),
+            Some(until) => format!("ended {until:.0}"),
+        };
+        say(&format!(
+            "{:<20} {:<20} made {:.0}  {state}",
+            url.source, url.label, url.made_at
+        ));
+    }
+    if !any {
+        say("No address was minted.");
+    }
+}
