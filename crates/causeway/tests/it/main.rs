@@ -31,5 +31,6 @@ mod rig;
 mod running;
 mod samples;
 mod sync;
+mod sync_docs;
 mod trying;
 mod workspaces;
