@@ -77,19 +77,15 @@ impl Fields {
 
     /// What the rest of the program has to know.
     pub fn needs(&self) -> Needs {
-        let mut warnings = self.0.doubts();
-        let mute = !self.0.says_change();
-        if mute {
-            warnings.push(
-                "`fields` name none of `change`, `type` and `consent`: a no cannot be told from anything else, and \
-                 is not sent here"
-                    .to_owned(),
-            );
-        }
-        Needs {
+        let needs = Needs {
             history: self.0.needs_history(),
-            mute,
-            warnings,
+            warnings: self.0.doubts(),
+            mute: false,
+        };
+        if self.0.says_change() {
+            needs
+        } else {
+            needs.muted()
         }
     }
 }

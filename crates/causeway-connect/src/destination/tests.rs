@@ -244,11 +244,11 @@ fn a_mapping_says_what_it_needs_and_what_is_probably_misspelt() {
     for (kind, table) in [
         (
             "webhook",
-            "url = 'https://hooks.example.org'\nfields = { n = 'engagement.opens | length', e = 'contact.emial' }",
+            "url = 'https://hooks.example.org'\nfields = { n = 'engagement.opens | length', e = 'contact.emial', s = 'change' }",
         ),
         (
             "file",
-            "path = 'a.csv'\nfields = { n = 'engagement.opens | length', e = 'contact.emial' }",
+            "path = 'a.csv'\nfields = { n = 'engagement.opens | length', e = 'contact.emial', s = 'change' }",
         ),
         (
             "sql",

@@ -150,7 +150,13 @@ impl Plan {
 
     /// What the rest of the program has to know.
     pub fn needs(self) -> Needs {
-        let mut needs = self.fields.as_ref().map(Fields::needs).unwrap_or_default();
+        let only_address = self.content == Content::Query && self.address.need_names();
+        let mut needs = match &self.fields {
+            Some(fields) => fields.needs(),
+            // The groups have no word for a no, nor has an address.
+            None if self.sync.is_some() || only_address => Needs::default().muted(),
+            None => Needs::default(),
+        };
         needs.history |= self.sync.is_some_and(|options| options.needs_history());
         needs.warnings.extend(self.warnings);
         needs

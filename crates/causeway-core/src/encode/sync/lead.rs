@@ -13,18 +13,14 @@ pub(super) struct Lead<'a> {
     pub status: LeadStatus,
 }
 
-/// The total and its label as the platform told them, and what it told of each rule.
+/// The total and its label, and the rules that gave points: ours where the workspace has any, else as the platform told them.
 pub(super) fn lead(record: &Record) -> Lead<'_> {
-    let field = |name: &str| {
-        let field = record.contact.fields.get(name)?;
-        crate::decode::sync::scalar(&field.value)
-    };
     let hits = record.engagements.iter();
     Lead {
         hits: hits.filter(|row| row.kind == EngagementKind::LeadScore).collect(),
         status: LeadStatus {
-            score: field("lead_score"),
-            label: field("lead_status"),
+            score: record.lead.score.as_ref().and_then(crate::decode::sync::scalar),
+            label: record.lead.status.clone(),
         },
     }
 }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{ContactIdOf, Group, Options, Transaction, lead::lead};
 use crate::{
+    automation::OWN_SCORE,
     contact::is_internal,
     decode::sync::{Click, LeadStatus, ListField, Occurrence, Score, SyncContact, SyncPayload, Visit},
     event::{Engagement, EngagementKind},
@@ -73,7 +74,7 @@ pub fn model(record: &Record, key: &IdempotencyKey, options: &Options) -> SyncPa
         lead_score: newest(lead.hits, Group::LeadScore, options)
             .into_iter()
             .map(|row| Score {
-                id: Some(row.key.clone()),
+                id: Some(row.key.strip_prefix(OWN_SCORE).unwrap_or(&row.key).to_owned()),
                 name: row.name.clone(),
                 score: row.score.map(|score| score.to_string()),
                 score_date: date(row, options),

@@ -72,6 +72,7 @@ fn record() -> Record {
         raw_at: Some("last week".to_owned()),
         ..row(PageVisit, "https://e.example.org/q", None, None)
     };
+    let lead = crate::automation::Scoring::default().lead(&contact);
     Record {
         workspace: "default".into(),
         source: "platform".into(),
@@ -95,7 +96,7 @@ fn record() -> Record {
         page: None,
         standing: BTreeMap::new(),
         change: crate::consent::Change::None,
-        lead: crate::automation::Lead::default(),
+        lead,
         engagements: vec![
             clicks(Some(3), None),
             unread,
