@@ -39,6 +39,10 @@ impl Path {
     }
 }
 
+/// What `config check` says of a mapping that does not tell a no from a yes.
+pub const MUTE: &str = "`fields` name none of `change`, `type` and `consent`: a no cannot be told from anything else, and \
+                        is not sent here";
+
 impl Fields {
     /// Reads the table of the configuration. `key` is its name there.
     pub fn read(key: &str, table: &toml::Table, tables: &Tables) -> Result<Self, ConfigError> {
@@ -77,15 +81,15 @@ impl Fields {
 
     /// What the rest of the program has to know.
     pub fn needs(&self) -> Needs {
-        let needs = Needs {
+        let mut warnings = self.0.doubts();
+        let mute = !self.0.says_change();
+        if mute {
+            warnings.push(MUTE.to_owned());
+        }
+        Needs {
             history: self.0.needs_history(),
-            warnings: self.0.doubts(),
-            mute: false,
-        };
-        if self.0.says_change() {
-            needs
-        } else {
-            needs.muted()
+            mute,
+            warnings,
         }
     }
 }

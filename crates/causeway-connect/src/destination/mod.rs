@@ -55,20 +55,6 @@ pub struct Needs {
     pub warnings: Vec<String>,
 }
 
-impl Needs {
-    /// Notes that a no cannot be told, and warns of it.
-    #[must_use]
-    pub fn muted(mut self) -> Self {
-        self.mute = true;
-        self.warnings.push(
-            "what is sent names none of `change`, `type` and `consent`: a no cannot be told from anything else, and is not \
-             sent here"
-                .to_owned(),
-        );
-        self
-    }
-}
-
 /// How a kind makes what it delivers into. Only adds: never alters or removes anything.
 #[derive(Clone, Copy)]
 pub struct Create {

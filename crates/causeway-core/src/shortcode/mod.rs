@@ -22,7 +22,7 @@ use self::{functions::Function, names::Found};
 pub use self::{
     lint::{lint, lint_url},
     names::Names,
-    parse::{Code, Piece, has_codes, parse},
+    parse::{Code, Piece, has_codes, parse, says_change},
     place::{Place, expand_url},
 };
 

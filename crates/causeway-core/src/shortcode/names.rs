@@ -137,6 +137,8 @@ impl<'a> Names<'a> {
             "leadscore" => self.field("lead_score"),
             "leadstatus" => self.field("lead_status"),
             "source" => Found::of(Some(&record.source)),
+            "change" => Found::of(Some(record.change.as_str())),
+            "type" => Found::of(Some(record.kind.as_str())),
             "event" => Found::of(Some(&record.event)),
             "actiontype" => Found::of(action.as_ref().map(|action| action.action_type.as_str())),
             "actionid" => Found::of(action.as_ref().map(|action| action.external_id.as_str())),

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use causeway_core::{clock::Timestamp, consent::page_key, event::Page, id::Name};
-use rusqlite::params;
+use causeway_core::{clock::Timestamp, consent::page_key, event::Page, id::Name, rules::Rules};
+use rusqlite::{Connection, params};
 
 use super::{
     facts::{self, Said},
@@ -118,8 +118,20 @@ fn judge_all(tx: &mut Tx<'_>) -> Result<Vec<(i64, String)>, Fault> {
     Ok(learned)
 }
 
+/// The rules as they hold in this database: it names the hub, unless the rules do.
+pub(crate) fn with_hub(connection: &Connection, mut rules: Arc<Rules>) -> Result<Arc<Rules>, Fault> {
+    if !rules.hub.is_empty() {
+        return Ok(rules);
+    }
+    let hub: String = connection
+        .prepare_cached("SELECT value FROM meta WHERE key = 'hub_id'")?
+        .query_row([], |row| row.get(0))?;
+    Arc::make_mut(&mut rules).hub = hub.into();
+    Ok(rules)
+}
+
 /// Follows new rules: interns their names and looks at every page again.
-pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<causeway_core::rules::Rules>) -> Result<(), Fault> {
+pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault> {
     for rule in rules.sources.values() {
         tx.state.names.id(tx.connection, NameKind::Source, &rule.name)?;
         tx.state
@@ -134,13 +146,7 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<causeway_core::rules::Rules>
     for workspace in rules.workspaces.keys() {
         tx.state.names.id(tx.connection, NameKind::Workspace, workspace)?;
     }
-    let hub: String = tx
-        .connection
-        .prepare_cached("SELECT value FROM meta WHERE key = 'hub_id'")?
-        .query_row([], |row| row.get(0))?;
-    let mut rules = rules;
-    Arc::make_mut(&mut rules).hub = hub.into();
-    tx.state.rules = rules;
+    tx.state.rules = with_hub(tx.connection, rules)?;
     for (workspace, page) in judge_all(tx)? {
         reconsider_page(tx, workspace, &page)?;
     }

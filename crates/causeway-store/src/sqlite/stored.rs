@@ -15,7 +15,7 @@ use rusqlite::{Connection, params};
 use super::{
     claim,
     fault::Fault,
-    person,
+    pages, person,
     read::{Readers, envelope},
     rows::{inbox_state, ms},
     schema,
@@ -141,7 +141,7 @@ impl Stored {
                     .cloned()
                     .ok_or(Fault::Broken("the name of a destination"))?;
                 let mut state = State::default();
-                state.rules = rules;
+                state.rules = pages::with_hub(connection, rules)?;
                 state.reload(connection)?;
                 let mut tx = Tx {
                     connection,

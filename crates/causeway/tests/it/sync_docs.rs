@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use causeway::clock::SystemClock;
 use causeway_connect::{config::Context, destination::kind};
 use causeway_core::{
+    automation::Scoring,
     contact::{Contact, Identity},
     delivery::Delivery,
     destination::Outcome,
@@ -96,6 +97,7 @@ fn jane() -> Delivery {
             "firstName": "Jane", "lead_score": 10, "lead_status": "Cold Lead", "list_field_ids:platform": { "firstName": "125" },
         }),
     );
+    jane.record.lead = Scoring::default().lead(&jane.record.contact);
     jane.record.identities = vec![Identity::ForeignId {
         namespace: "platform".into(),
         id: "8812".to_owned(),

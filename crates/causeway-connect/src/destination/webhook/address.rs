@@ -41,6 +41,11 @@ impl Address {
         })
     }
 
+    /// Whether it tells a no from a yes.
+    pub fn says_change(&self) -> bool {
+        self.template.as_deref().is_some_and(shortcode::says_change)
+    }
+
     pub fn need_names(&self) -> bool {
         self.template.is_some()
     }

@@ -53,12 +53,15 @@ fn what_cannot_be_meant_is_refused_by_key() {
     }
 }
 
+/// Tells a no from a yes.
+const TELLS: &str = "fields = { change = 'change' }";
+
 #[test]
 fn what_is_probably_not_meant_is_told() {
     let url = "url = 'https://hooks.example.org/'\n";
     for (text, history, says) in [
         (
-            "url = 'https://hooks.example.org/?a=[#A#]¶m=[#B#]'\ncontent = 'query'",
+            "url = 'https://hooks.example.org/?a=[#A#]¶m=[#CHANGE#]'\ncontent = 'query'",
             false,
             "&para",
         ),
@@ -68,17 +71,19 @@ fn what_is_probably_not_meant_is_told() {
             "`headers.X-A`",
         ),
         (
-            &format!("{url}fields = {{ a = '[#UPER A#]' }}"),
+            &format!("{url}fields = {{ a = '[#UPER A#]', change = 'change' }}"),
             false,
             "`fields.a`",
         ),
         (
-            &format!("{url}content = 'form'\nsync = 'all'\npayload = {{ caps = {{ pages-visited = 900 }} }}"),
+            &format!(
+                "{url}content = 'form'\nsync = 'all'\npayload = {{ caps = {{ pages-visited = 900 }} }}\n{TELLS}"
+            ),
             true,
             "PHP reads 1000",
         ),
         (
-            &format!("{url}content = 'query'\nsync = 'all'"),
+            &format!("{url}content = 'query'\nsync = 'all'\n{TELLS}"),
             true,
             "most servers take 8000",
         ),
@@ -93,9 +98,42 @@ fn what_is_probably_not_meant_is_told() {
         assert!(needs.warnings[0].contains(says), "{:?}", needs.warnings);
     }
     for text in [
-        &format!("{url}content = 'form'\nsync = 'all'"),
-        &format!("{url}sync = ['contact', 'fields']\ncontent = 'query'"),
+        &format!("{url}content = 'form'\nsync = 'all'\n{TELLS}"),
+        &format!("{url}sync = ['contact', 'fields']\ncontent = 'query'\n{TELLS}"),
     ] {
         assert_eq!(parse(text).unwrap().warnings, Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn what_does_not_tell_a_no_from_a_yes_is_told_no_no() {
+    let url = "url = 'https://hooks.example.org/'\n";
+    let get =
+        |query: &str| format!("url = 'https://hooks.example.org/?e=[#EMAIL#]{query}'\ncontent = 'query'");
+    for (text, mute) in [
+        (url.to_owned(), false),
+        (format!("{url}content = 'query'"), false),
+        (format!("{url}sync = 'all'"), true),
+        (format!("{url}sync = 'all'\n{TELLS}"), false),
+        (
+            format!("{url}sync = 'all'\nfields = {{ page = 'page.name' }}"),
+            true,
+        ),
+        (
+            format!("{url}sync = 'all'\nfields = {{ what = '[#UPPER Change#]' }}"),
+            false,
+        ),
+        (
+            format!("{url}sync = 'all'\nheaders = {{ X-What = '[#CHANGE#]' }}"),
+            false,
+        ),
+        (format!("{url}fields = {{ name = '[#FIRST NAME#]' }}"), true),
+        (get(""), true),
+        (get("&what=[#CHANGE#]"), false),
+        (get("&what=[#EXCHANGE#]"), true),
+    ] {
+        let needs = parse(&text).unwrap();
+        let told = needs.warnings.iter().any(|warning| warning.contains("a no"));
+        assert_eq!((needs.mute, told), (mute, mute), "{text}: {:?}", needs.warnings);
     }
 }

@@ -71,6 +71,13 @@ impl Headers {
         Ok(headers)
     }
 
+    /// Whether one of them tells a no from a yes.
+    pub fn say_change(&self) -> bool {
+        self.templates
+            .iter()
+            .any(|(_, pieces)| shortcode::says_change(pieces))
+    }
+
     pub fn need_names(&self) -> bool {
         !self.templates.is_empty()
     }

@@ -32,7 +32,7 @@ use crate::{
     config::{ConfigError, SecretRef, read},
     destination::{
         Needs,
-        fields::{Fields, Path},
+        fields::{self, Fields, Path},
     },
     http::{self, HttpRequest},
     signature::{SigningKey, sign_standard_webhooks},
@@ -61,6 +61,10 @@ pub(super) struct Plan {
     signing_keys: Vec<SigningKey>,
     warnings: Vec<String>,
 }
+
+/// What `config check` says of groups or an address that do not tell a no from a yes.
+const MUTE: &str = "neither the groups of `sync` nor a shortcode says that somebody said no, so a no is not sent here: add \
+                    fields = { change = \"change\" }, or [#CHANGE#]";
 
 /// Takes the key, the secret, and what stands for it where it is not to be read.
 pub(super) type Resolve<'a> = &'a dyn Fn(&str, &SecretRef, &str) -> Result<Secret, ConfigError>;
@@ -150,16 +154,24 @@ impl Plan {
 
     /// What the rest of the program has to know.
     pub fn needs(self) -> Needs {
-        let only_address = self.content == Content::Query && self.address.need_names();
-        let mut needs = match &self.fields {
-            Some(fields) => fields.needs(),
-            // The groups have no word for a no, nor has an address.
-            None if self.sync.is_some() || only_address => Needs::default().muted(),
-            None => Needs::default(),
-        };
+        let mut needs = self.fields.as_ref().map(Fields::needs).unwrap_or_default();
+        let by_code = self.address.says_change() || self.headers.say_change() || self.templates.say_change();
+        if by_code {
+            needs.mute = false;
+            needs.warnings.retain(|warning| warning != fields::MUTE);
+        } else if self.fields.is_none() && !self.sends_whole_record() {
+            // To a newsletter tool the groups of somebody who said no would be a subscription.
+            needs.mute = true;
+            needs.warnings.push(MUTE.to_owned());
+        }
         needs.history |= self.sync.is_some_and(|options| options.needs_history());
         needs.warnings.extend(self.warnings);
         needs
+    }
+
+    fn sends_whole_record(&self) -> bool {
+        let address_says_it = self.content == Content::Query && self.address.need_names();
+        self.fields.is_none() && self.sync.is_none() && !address_says_it
     }
 
     /// The request for one delivery, signed for `now`; or the reason why there can be none. Adds to `unknown` the
@@ -229,9 +241,8 @@ impl Plan {
                 self.templates.fill(names, &mut mapped, unknown)?;
                 mapped
             }
-            None if self.sync.is_some() => Value::Null,
-            None if self.content == Content::Query && self.address.need_names() => Value::Null,
-            None => record.to_json(),
+            None if self.sends_whole_record() => record.to_json(),
+            None => Value::Null,
         };
         if let Value::Object(more) = more {
             members.extend(more);

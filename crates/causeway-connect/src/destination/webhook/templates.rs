@@ -28,6 +28,11 @@ impl Templates {
         Self(templates)
     }
 
+    /// Whether one of them tells a no from a yes.
+    pub fn say_change(&self) -> bool {
+        self.0.iter().any(|pieces| shortcode::says_change(pieces))
+    }
+
     pub fn need_names(&self) -> bool {
         !self.0.is_empty()
     }
