@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use causeway_core::{
+    automation::Scoring,
     clock::Timestamp,
     contact::{Contact, Identity},
     event::{Engagement, EngagementKind},
@@ -51,6 +52,7 @@ fn synced() -> Delivery {
     record
         .contact
         .set_fields(&fields.as_object().unwrap().clone().into_iter().collect(), at);
+    record.lead = Scoring::default().lead(&record.contact);
     record.identities = vec![Identity::ForeignId {
         namespace: "platform".into(),
         id: "8812".to_owned(),

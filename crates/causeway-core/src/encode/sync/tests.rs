@@ -219,6 +219,7 @@ fn empty_groups_are_absent_or_empty_as_configured() {
     let mut bare = record();
     bare.engagements.clear();
     bare.contact.fields.clear();
+    bare.lead = crate::automation::Lead::default();
     bare.identities = vec![Identity::Email {
         address: "jane@example.org".to_owned(),
     }];
@@ -256,6 +257,7 @@ fn long(per_group: i64, fields: usize) -> Record {
         .flat_map(|n| kinds.map(|kind| row(kind, &format!("k{n}"), Some("x"), Some(n))))
         .collect();
     long.contact.fields.clear();
+    long.lead = crate::automation::Lead::default();
     let more = (0..fields).map(|n| (format!("field {n}"), json!("x"))).collect();
     long.contact.set_fields(&more, at("2022-05-26T15:00:00Z"));
     long
