@@ -157,6 +157,8 @@ fn verdict(said: &[&Message], all: &[&Message]) -> Verdict {
         match status {
             Some("unsub") => unsubscriptions.push(message.status_changed),
             Some("bounce" | "blocked" | "spam") => stops.push(message.status_changed),
+            // An action without the form repeats what is old.
+            Some("double_opt_in") if !is_event && !message.with_consent => {}
             Some("double_opt_in") if message.opt_in == Some(true) => clicks.push(message.status_changed),
             Some("double_opt_in") if message.page == OWN_PAGE && own_page_is_known => {
                 clicks.push(message.status_changed);

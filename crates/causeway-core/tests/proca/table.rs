@@ -142,6 +142,7 @@ fn rows_of_actions() -> Vec<Row> {
         ),
         row("7 share, opted in once", share(yes), UNCHANGED),
         row("7 share, declined once", share(no), UNCHANGED),
+        row("7 before 8", share(yes).with_status("double_opt_in"), UNCHANGED),
         row("8 own page, newer", doi(no, OWN_PAGE, NEWER), "ddddd"),
         row("8 own page, older", doi(no, OWN_PAGE, OLDER), "dddxb"),
         row("8 own page, same second", doi(no, OWN_PAGE, STATE), "dddxb"),

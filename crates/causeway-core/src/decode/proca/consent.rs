@@ -40,6 +40,8 @@ pub(super) struct Said<'a> {
 pub(super) fn of_action(said: &Said<'_>, notes: &mut Vec<String>) -> Option<ConsentFact> {
     match said.status {
         None | Some("none" | "active") => of_form(said),
+        // Row 7: what a share repeats may be of any age, and its opt-in with it. The click comes as an event (row 15).
+        Some("double_opt_in") if !said.with_consent => None,
         Some("double_opt_in") => of_double_opt_in(said, "proca action", ["row 8", "row 9"], notes),
         Some(status) => {
             let Some(what) = negative(status) else {
