@@ -265,14 +265,22 @@ impl Asked<'_> {
     }
 
     fn rhythm(&self) -> Result<Rhythm, ConfigError> {
-        let text = |key: &str| self.rest.get(key).and_then(Value::as_str);
-        let every = match self.text()?.as_str() {
+        let rhythm = self.text()?;
+        for (key, wanted) in [("weekday", "weekly"), ("day", "monthly")] {
+            if self.rest.contains_key(key) && rhythm != wanted {
+                return Err(self.wrong(format!("{key} belongs to {wanted}")));
+            }
+        }
+        let every = match rhythm.as_str() {
             "hourly" => Every::Hour,
             "daily" => Every::Day,
-            "weekly" => Every::Week(
-                weekday(text("weekday").unwrap_or("monday"))
-                    .ok_or_else(|| self.wrong("weekday is no day of the week"))?,
-            ),
+            "weekly" => {
+                let day = match self.rest.get("weekday") {
+                    None => Some(Weekday::Monday),
+                    Some(value) => value.as_str().and_then(weekday),
+                };
+                Every::Week(day.ok_or_else(|| self.wrong("weekday is no day of the week"))?)
+            }
             "monthly" => {
                 let day = self.rest.get("day").map_or(Some(1), Value::as_integer);
                 let day = day
