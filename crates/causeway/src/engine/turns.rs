@@ -23,6 +23,8 @@ const TOO_LATE: Duration = Duration::from_hours(24);
 
 pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     while !stop.is_cancelled() {
+        // From before it looks, so that what falls due meanwhile need not wait for a whole round more.
+        let next = engine.clock.now().saturating_add(EVERY).unwrap_or(Timestamp::MAX);
         if let Err(error) = ring(&engine, &stop).await {
             tracing::error!(%error, "could not give back what automations put off; trying again");
         }
@@ -31,7 +33,6 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
                 tracing::error!(automation = %automation.name, %error, "an automation could not have its turn; trying again");
             }
         }
-        let next = engine.clock.now().saturating_add(EVERY).unwrap_or(Timestamp::MAX);
         tokio::select! {
             () = stop.cancelled() => {}
             () = engine.clock.sleep_until(next) => {}
