@@ -8,6 +8,7 @@
 )]
 
 mod amqp;
+mod automations;
 mod bad_input;
 mod cli;
 mod config_corpus;

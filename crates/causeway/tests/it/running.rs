@@ -236,7 +236,8 @@ async fn get(address: &str, target: &str) -> String {
     exchange(address, request.as_bytes()).await
 }
 
-async fn exchange(address: &str, request: &[u8]) -> String {
+/// What is answered to a whole request; the answer has to end with the connection.
+pub async fn exchange(address: &str, request: &[u8]) -> String {
     let mut stream = tokio::net::TcpStream::connect(address)
         .await
         .expect("a connection");

@@ -1,0 +1,8 @@
+//! Automations of a whole hub, from its configuration to what web hooks get, on a clock that stands still until the test
+//! moves it.
+
+mod clocked;
+mod refusals;
+mod scores;
+mod steps;
+mod world;

@@ -1,0 +1,201 @@
+//! What is wrong with an automation is told before anything runs, with its line and what to do about it.
+
+use std::path::Path;
+
+use causeway::config;
+
+/// Twelve lines that are right, so that what is wrong begins with line 13.
+const BEFORE: &str = "[source.site]
+kind = 'events'
+tokens = ['token-of-24-characters-site']
+[destination.crm]
+kind = 'null'
+takes = 'automations'
+[destination.unsaid]
+kind = 'null'
+[destination.theirs]
+kind = 'null'
+workspace = 'other'
+takes = 'all'
+";
+
+fn told(text: &str) -> Vec<String> {
+    match config::parse(Path::new("causeway.toml"), &format!("{BEFORE}{text}")) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// An automation that is right but for this line, which stands in line 15.
+fn with(line: &str) -> String {
+    let mut keys = vec!["name = 'A'"];
+    keys.push(line);
+    for (key, right) in [
+        ("on ", "on = 'action'"),
+        ("then ", "then = [{ deliver = 'crm' }]"),
+    ] {
+        if !line.starts_with(key) {
+            keys.push(right);
+        }
+    }
+    format!("[[automation]]\n{}\n", keys.join("\n"))
+}
+
+#[test]
+fn what_is_right_is_taken() {
+    for line in [
+        "on = ['action', { tag_added = 'vip' }, { schedule = 'weekly', weekday = 'monday', at = '09:00' }]",
+        "when = \"campaign.name == 'bees' and consent.email.subscribed and 'city' in changed\"",
+        "then = [{ deliver = ['crm'], delay = '90 s' }, { set_field = { a = '{{ contact.city }}' } }]",
+    ] {
+        assert_eq!(told(&with(line)), Vec::<String>::new(), "{line}");
+    }
+}
+
+/// A line, and how what is told of it begins.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "on = 'actoin'",
+        "causeway.toml:15: [automation A] `on`: \"actoin\" starts nothing",
+    ),
+    (
+        "on = { email_status = 'bouncd' }",
+        "causeway.toml:15: [automation A] `on`: email_status: \"bouncd\" is none of opt_in, ",
+    ),
+    (
+        "on = { schedule = 'fortnightly' }",
+        "causeway.toml:15: [automation A] `on`: schedule: \"fortnightly\" is no rhythm",
+    ),
+    (
+        "on = { schedule = 'weekly', weekday = 3 }",
+        "causeway.toml:15: [automation A] `on`: schedule: weekday is no day of the week",
+    ),
+    (
+        "on = { schedule = 'daily', weekday = 'monday' }",
+        "causeway.toml:15: [automation A] `on`: schedule: weekday belongs to weekly",
+    ),
+    (
+        "on = { schedule = 'weekly', weekday = 'monday', day = 3 }",
+        "causeway.toml:15: [automation A] `on`: schedule: day belongs to monthly",
+    ),
+    (
+        "on = { date_reached = 'birthDate', at = '25:00' }",
+        "causeway.toml:15: [automation A] `on`: date_reached: at: \"25:00\" is no time like",
+    ),
+    (
+        "on = { tag_added = 'a', list_joined = 'b' }",
+        "causeway.toml:15: [automation A] `on`: a table names exactly one thing",
+    ),
+    (
+        "then = [{ deliver = 'cmr' }]",
+        "causeway.toml:15: [automation A] `then`: there is no destination \"cmr\" (there are: crm, theirs, unsaid)",
+    ),
+    (
+        "then = [{ deliver = 'theirs' }]",
+        "causeway.toml:15: [automation A] `then`: the destination \"theirs\" is of workspace \"other\"",
+    ),
+    (
+        "then = [{ deliver = 'unsaid' }]",
+        "causeway.toml:7: [destination.unsaid] `takes`: has to be said, since automations deliver here",
+    ),
+    (
+        "then = [{ add_tag = 'a' }, { deliver = 'crm', delay = 'tomorrow' }]",
+        "causeway.toml:15: [automation A] `then.1.delay`: \"tomorrow\" is no time to wait",
+    ),
+    (
+        "then = [{ deliver = 'crm', delay = '-1 h' }]",
+        "causeway.toml:15: [automation A] `then.0.delay`: \"-1 h\" is no time to wait",
+    ),
+    (
+        "then = [{ deliver = 'crm', delay = '1 month' }]",
+        "causeway.toml:15: [automation A] `then.0.delay`: \"1 month\" is no time to wait",
+    ),
+    (
+        "then = [{ deliver = 'crm', add_tag = 'a' }]",
+        "causeway.toml:15: [automation A] `then.0`: needs exactly one of deliver, add_tag",
+    ),
+    (
+        "then = [{ set_field = { email = 'contact.city' } }]",
+        "causeway.toml:15: [automation A] `then.0.set_field.email`: cannot be set by an automation",
+    ),
+    (
+        "then = [{ set_field = { a = '{{ contact.city }' } }]",
+        "causeway.toml:15: [automation A] `then.0.set_field.a`: cannot be read",
+    ),
+    (
+        "then = [{ send = 'crm' }]",
+        "causeway.toml:15: [automation A] `then.send`: unknown field `send`",
+    ),
+    (
+        "then = []",
+        "causeway.toml:15: [automation A] `then`: names no step",
+    ),
+    (
+        "when = \"campaign.name = 'bees'\"",
+        "causeway.toml:15: [automation A] `when`: ",
+    ),
+    (
+        "when = \"campain.name == 'bees'\"",
+        "causeway.toml:15: [automation A] `when`: nothing is called `campain` (did you mean campaign.name?)",
+    ),
+    (
+        "when = \"consent.email.subscribd\"",
+        "causeway.toml:15: [automation A] `when`: ",
+    ),
+    (
+        "stop = \"not (consent.email.subscribed\"",
+        "causeway.toml:15: [automation A] `stop`: ",
+    ),
+    (
+        "per_hour = 0",
+        "causeway.toml:15: [automation A] `per_hour`: must be at least 1",
+    ),
+    ("wehn = 'true'", "causeway.toml:15: [automation A] `wehn`: "),
+];
+
+#[test]
+fn each_mistake_is_told_at_its_line() {
+    for (line, said) in MISTAKES {
+        let told = told(&with(line));
+        assert_eq!(told.len(), 1, "{line}: {told:?}");
+        assert!(told[0].starts_with(said), "{line}: {}", told[0]);
+    }
+}
+
+#[test]
+fn two_with_one_name_and_sections_that_are_none_are_refused() {
+    let twice = format!("{}{}", with("once = true"), with("once = false"));
+    let score = format!(
+        "{}[[score]]\nname = 'A'\non = 'action'\npoints = 1\n",
+        with("once = true")
+    );
+    let status = "[[status]]\nname = 'Warm'\nceiling = 5\n[[status]]\nname = 'Warm'\nceiling = 6\n";
+    for (text, said) in [
+        (
+            &*twice,
+            "causeway.toml:19: [automation A] `name`: there is another automation or score named \"A\"",
+        ),
+        (
+            &score,
+            "causeway.toml:19: [score A] `name`: there is another automation or score named \"A\"",
+        ),
+        (
+            status,
+            "causeway.toml:17: [status Warm] `name`: has the name or the ceiling of the status \"Warm\"",
+        ),
+        (
+            "[automation]\nname = 'A'\n",
+            "causeway.toml:13: [automation] write each as a section of its own: [[automation]]",
+        ),
+    ] {
+        let told = told(text);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(said), "{}", told[0]);
+    }
+    // In different workspaces both may be.
+    let apart = format!(
+        "{}[[automation]]\nname = 'A'\nworkspace = 'other'\non = 'action'\nthen = [{{ deliver = 'theirs' }}]\n",
+        with("once = true")
+    );
+    assert_eq!(told(&apart), Vec::<String>::new());
+}

@@ -1,0 +1,206 @@
+//! Actions that start automations: conditions, tags, deliveries at once and later, once, so many an hour, and stop.
+
+use std::sync::Arc;
+
+use causeway_testkit::fake_api::FakeApi;
+use serde_json::Value;
+
+use super::world::{SOURCES, World, hook};
+use crate::running::{signature, status};
+
+const START: &str = "2026-01-05T08:30:00Z";
+
+async fn world(automations: &str) -> World {
+    let api = Arc::new(FakeApi::start().await);
+    let by_automation = "takes = 'automations'\nconsent = 'opt_in'";
+    let config = [
+        SOURCES,
+        &hook(&api, "crm", by_automation),
+        &hook(&api, "form", by_automation),
+        &hook(&api, "archive", "takes = 'all'\nconsent = 'all'"),
+        automations,
+    ];
+    World::start(&api, START, &config.concat()).await
+}
+
+fn signs(id: u32, name: &str) -> Value {
+    signature(12, id, name, Some(true))
+}
+
+const WELCOME: &str = r#"
+[[automation]]
+name = "Welcome"
+on = { action = "petition" }
+when = "campaign.name == 'clean_rivers' and consent.email.subscribed"
+once = true
+then = [{ add_tag = "rivers" }, { deliver = "crm" }, { deliver = "form", delay = "2 days" }]
+stop = "not consent.email.subscribed"
+
+[[automation]]
+name = "Of the bees"
+on = { action = "petition" }
+when = "campaign.name == 'bees'"
+then = [{ deliver = "crm" }]
+
+[[automation]]
+name = "Tagged"
+on = { tag_added = "rivers" }
+then = [{ set_field = { segment = "{{ campaign.name }} of {{ contact.country }}" } }]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
+    let mut world = world(WELCOME).await;
+    let ann = world.acts(&signs(1, "ann")).await;
+    let bob = world.acts(&signature(12, 2, "bob", Some(false))).await;
+    let again = world.acts(&signs(3, "ann")).await;
+    assert_eq!(world.heard("crm"), ["record ann"], "only what automations send");
+    assert_eq!(world.heard("form"), Vec::<String>::new(), "not yet");
+    assert_eq!(world.heard("archive"), ["record ann", "record bob", "record ann"]);
+    // What was sent at once has what the automations did.
+    let sent = &world.told("crm")[0]["contact"];
+    assert_eq!(sent["tags"], serde_json::json!(["rivers"]), "{sent}");
+    assert_eq!(sent["segment"], "clean_rivers of DE", "{sent}");
+
+    let trace = world.trace(ann);
+    for line in [
+        "  automation Welcome: ran: tag +rivers; to crm; step 3 at 2026-01-07T08:30:00Z\n",
+        "  automation Of the bees: did not run: its condition does not hold\n",
+        "  automation Tagged: ran: set segment\n",
+        "    the conditions saw\n",
+        "      campaign.name = \"clean_rivers\"\n",
+        "      consent.email.subscribed = true\n",
+        "  automation Welcome: step 3 waits until 2026-01-07T08:30:00Z\n",
+    ] {
+        assert!(trace.contains(line), "{line}\n{trace}");
+    }
+    let trace = world.trace(bob);
+    assert!(
+        trace.contains("  automation Welcome: did not run: its condition does not hold\n"),
+        "{trace}"
+    );
+    assert!(
+        trace.contains("      consent.email.subscribed = false\n"),
+        "{trace}"
+    );
+    let trace = world.trace(again);
+    assert!(
+        trace.contains("  automation Welcome: did not run: once for each contact, and it has\n"),
+        "{trace}"
+    );
+
+    // A moment too early, and then the hub is down when the time comes.
+    world.is_now("2026-01-07T08:29:59.999Z");
+    world.acts(&signature(12, 4, "cem", Some(false))).await;
+    assert_eq!(world.heard("form"), Vec::<String>::new());
+    world.stop().await;
+    world.is_now("2026-01-07T09:00:00Z");
+    world.serve().await;
+    world.settles().await;
+    assert_eq!(world.heard("form"), ["contact ann"]);
+    let [late] = world.follow_ups(ann)[..] else {
+        panic!("{}", world.trace(ann));
+    };
+    let trace = world.trace(late);
+    for line in [
+        format!("  because of record {ann}\n"),
+        "  automation Welcome: ran: to form\n".to_owned(),
+    ] {
+        assert!(trace.contains(&line), "{line}{trace}");
+    }
+    // And never again.
+    world.stop().await;
+    world.serve().await;
+    world.is_now("2026-02-01T00:00:00Z");
+    world.acts(&signs(5, "ann")).await;
+    assert_eq!((world.heard("form").len(), world.heard("crm").len()), (1, 1));
+    world.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_no_while_a_step_waits_is_left_alone_and_withdrawn_where_they_are_known() {
+    let world = world(WELCOME).await;
+    let ann = world.acts(&signs(1, "ann")).await;
+    world.acts(&signs(2, "bob")).await;
+    world.acts(&status(1, "ann", "unsub")).await;
+    assert_eq!(
+        world.heard("crm"),
+        ["record ann", "record bob", "withdrawal ann"],
+        "it takes automations only, and is told all the same"
+    );
+    world.is_now("2026-01-07T08:30:00Z");
+    world.settles().await;
+    assert_eq!(world.heard("form"), ["contact bob"]);
+    let [late] = world.follow_ups(ann)[..] else {
+        panic!("{}", world.trace(ann));
+    };
+    let trace = world.trace(late);
+    for line in [
+        "  automation Welcome: stopped: its stop condition holds\n",
+        "      consent.email.subscribed = false\n",
+    ] {
+        assert!(trace.contains(line), "{line}{trace}");
+    }
+    world.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_stop_the_consent_of_the_day_still_decides() {
+    let world = world(
+        "[[automation]]\nname = 'Later'\non = 'action'\nthen = [{ deliver = ['form', 'crm'], delay = '1 h' }]\n",
+    )
+    .await;
+    world.acts(&signs(1, "ann")).await;
+    world.acts(&signs(2, "bob")).await;
+    world.acts(&status(1, "ann", "unsub")).await;
+    world.is_now("2026-01-05T09:30:00Z");
+    world.settles().await;
+    assert_eq!(world.heard("form"), ["contact bob"]);
+    assert_eq!(
+        world.heard("crm"),
+        ["contact bob"],
+        "ann was never there: nothing to withdraw"
+    );
+    world.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_beyond_the_limit_of_an_hour_waits_for_the_next_that_has_room() {
+    let mut world =
+        world("[[automation]]\nname = 'Few'\non = 'action'\nper_hour = 2\nthen = [{ deliver = 'crm' }]\n")
+            .await;
+    let mut records = Vec::new();
+    for (id, name) in (1..).zip(["ann", "bob", "cem", "dee", "eve"]) {
+        records.push(world.acts(&signs(id, name)).await);
+    }
+    assert_eq!(world.heard("crm"), ["record ann", "record bob"]);
+    let trace = world.trace(records[4]);
+    assert!(
+        trace.contains("  automation Few: waits until 2026-01-05T10:00:00Z: its hour is full\n"),
+        "{trace}"
+    );
+    world.is_now("2026-01-05T08:59:59Z");
+    world.settles().await;
+    assert_eq!(world.heard("crm").len(), 2);
+    // The limit outlasts a new start.
+    world.stop().await;
+    world.serve().await;
+    world.is_now("2026-01-05T09:00:00Z");
+    world.settles().await;
+    let third = ["contact cem", "contact dee"];
+    let mut heard = world.heard("crm").split_off(2);
+    heard.sort();
+    assert_eq!(heard, third);
+    // The hour is full with those that waited.
+    world.acts(&signs(6, "fay")).await;
+    assert_eq!(world.heard("crm").len(), 4);
+    world.is_now("2026-01-05T10:00:00Z");
+    world.settles().await;
+    let mut heard = world.heard("crm").split_off(4);
+    heard.sort();
+    assert_eq!(heard, ["contact eve", "contact fay"]);
+    world.is_now("2026-01-06T00:00:00Z");
+    world.settles().await;
+    assert_eq!(world.heard("crm").len(), 6, "each once, and nobody is lost");
+    world.ends_well().await;
+}
