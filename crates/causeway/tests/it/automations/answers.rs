@@ -1,0 +1,269 @@
+//! What destinations answer becomes known, is told to the others, and comes to an end.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::Arc,
+};
+
+use causeway_testkit::{
+    fake_api::{FakeApi, Reply, Request},
+    rig::port,
+};
+use serde_json::{Value, json};
+
+use super::world::{SOURCES, World, hook};
+use crate::running::signature;
+
+const START: &str = "2026-01-05T08:30:00Z";
+
+fn field<'a>(person: &'a Value, name: &str) -> &'a Value {
+    &person["contact"]["fields"][name]["v"]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_kept_and_told_to_all_but_the_one_who_said_it() {
+    let api = Arc::new(FakeApi::start().await);
+    api.reply_at("/crm", Reply::json(200, &json!({ "crm_id": "C-9" })));
+    let config = [
+        SOURCES,
+        &hook(
+            &api,
+            "crm",
+            "consent = 'all'\nupdate = { crm_id = 'crm_id' }\ntakes = 'all'",
+        ),
+        &hook(&api, "office", "consent = 'all'"),
+        &hook(&api, "desk", "consent = 'all'\ntakes = 'automations'"),
+        "[[automation]]\nname = 'Is in the CRM'\non = { field_changed = 'crm_id' }\nwhen = \"contact.crm_id == 'C-9'\"\n\
+         then = [{ deliver = ['desk', 'crm'] }]\n",
+    ];
+    let world = World::start(&api, START, &config.concat()).await;
+    let record = world.acts(&signature(12, 1, "ann", Some(true))).await;
+    assert_eq!(field(&world.person("ann"), "crm_id"), "C-9");
+    assert_eq!(
+        world.heard("crm"),
+        ["record ann"],
+        "not told what it said itself, not even by an automation"
+    );
+    assert_eq!(world.heard("office"), ["record ann", "contact ann"]);
+    let told: Vec<Value> = world.told("office");
+    assert_eq!(told[0]["contact"].get("crm_id"), None);
+    assert_eq!(told[1]["contact"]["crm_id"], "C-9");
+    assert_eq!(world.heard("desk"), ["contact ann"]);
+    let [answer] = world.follow_ups(record)[..] else {
+        panic!("{}", world.trace(record));
+    };
+    let trace = world.trace(answer);
+    for line in [
+        format!("record {answer} from ~answers (workspace default)\n"),
+        format!("  because of record {record}\n"),
+        "  automation Is in the CRM: ran: to desk, crm\n".to_owned(),
+    ] {
+        assert!(trace.contains(&line), "{line}{trace}");
+    }
+
+    // The same answer once more is nothing new: no row of its own, and nobody hears of it.
+    let second = world.acts(&signature(12, 2, "ann", Some(true))).await;
+    assert_eq!(world.follow_ups(second), Vec::<u64>::new());
+    assert_eq!((world.heard("crm").len(), world.heard("office").len()), (2, 3));
+    assert_eq!(world.came("~answers").await, (1, 0));
+    world.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_lead_to_answers_end_after_the_third() {
+    let api = Arc::new(FakeApi::start().await);
+    // Each of them counts, so that every answer is news to the other.
+    for name in ["left", "right"] {
+        let count = std::sync::atomic::AtomicU64::new(0);
+        api.compute_at(&format!("/{name}"), move |_: &Request| {
+            let count = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Reply::json(200, &json!({ "count": count }))
+        });
+    }
+    let config = [
+        SOURCES,
+        &hook(&api, "left", "consent = 'all'\nupdate = { left = 'count' }"),
+        &hook(&api, "right", "consent = 'all'\nupdate = { right = 'count' }"),
+    ];
+    let world = World::start(&api, START, &config.concat()).await;
+    world.acts(&signature(12, 1, "ann", Some(true))).await;
+    // Each of the two chains: the record, then an answer that the other hears of, three times.
+    assert_eq!((world.heard("left").len(), world.heard("right").len()), (4, 4));
+    let last = world.newest_of("ann");
+    assert!(
+        world
+            .trace(last)
+            .contains("one answer led to another too often: taken in, and told to nobody"),
+        "{}",
+        world.trace(last)
+    );
+    assert_eq!(field(&world.person("ann"), "left"), 3);
+    world.ends_well().await;
+}
+
+const TOKEN: &str = "token-of-24-characters-peers";
+
+/// A hub that tells another one of everything, and writes back what that one answers.
+fn peer(to: &str, own: &str) -> String {
+    format!(
+        "[source.peer]\nkind = 'listener'\npreset = 'sync-to-third-party'\ntoken = '{TOKEN}'\n\
+         {SOURCES}\
+         [destination.peer]\nkind = 'webhook'\nurl = '{to}'\nallow_private = true\nconsent = 'all'\n\
+         content = 'form'\nsync = 'all'\n{own}\n"
+    )
+}
+
+async fn two_hubs(there: &str, back: &str, ports: [u16; 2], update: [&str; 2]) -> [World; 2] {
+    let api = Arc::new(FakeApi::start().await);
+    let mut worlds = Vec::new();
+    for (listen, (to, update)) in ports.into_iter().zip([there, back].into_iter().zip(update)) {
+        worlds.push(World::at(&api, START, listen, &peer(to, update)).await);
+    }
+    worlds.try_into().unwrap_or_else(|_| panic!("two hubs"))
+}
+
+/// Waits until neither has anything to do any more, twice in a row.
+async fn settle(one: &World, other: &World) -> (u64, u64) {
+    let mut before = None;
+    loop {
+        one.settles().await;
+        other.settles().await;
+        let all = (one.planned("peer").await, other.planned("peer").await);
+        assert!(all.0 + all.1 < 40, "it goes on and on: {all:?}");
+        if before == Some(all) {
+            return all;
+        }
+        before = Some(all);
+    }
+}
+
+fn assert_same(one: &World, other: &World, fields: &[&str]) {
+    let (here, there) = (one.person("ann"), other.person("ann"));
+    for name in fields {
+        assert!(!field(&here, name).is_null(), "{name}: {here}");
+        assert_eq!(field(&here, name), field(&there, name), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hubs_that_send_to_each_other_settle() {
+    let ports = [port::free(), port::free()];
+    let url = |port: u16| format!("http://127.0.0.1:{port}/in/{TOKEN}");
+    // Every answer is another one: the number of a record.
+    let update = [
+        "update = { there = 'reference' }",
+        "update = { here = 'reference' }",
+    ];
+    let [one, other] = two_hubs(&url(ports[1]), &url(ports[0]), ports, update).await;
+    one.acts(&signature(12, 1, "ann", Some(true))).await;
+    assert_eq!(settle(&one, &other).await, (1, 1));
+    assert_same(
+        &one,
+        &other,
+        &["email", "firstName", "lastName", "postcode", "country"],
+    );
+    let echo = one.home.json(&["trace", "--email", "ann@example.org", "--json"]);
+    let echoes: Vec<&Value> = echo
+        .as_array()
+        .expect("records")
+        .iter()
+        .filter(|trace| trace["inbox"]["source"] == "peer")
+        .collect();
+    assert_eq!(echoes.len(), 1, "{echo}");
+    let decision = echoes[0]["decision"].as_str().expect("a decision");
+    assert!(
+        decision.contains("an echo of what this hub sent: taken in, and told to nobody"),
+        "{decision}"
+    );
+    // What changes at the other one comes here, and ends here.
+    other
+        .tells(
+            &json!({ "type": "contact", "contact": { "email": "ann@example.org" },
+                        "fields": { "colour": "green" } }),
+        )
+        .await;
+    settle(&one, &other).await;
+    assert_same(&one, &other, &["colour", "firstName"]);
+    let before = settle(&one, &other).await;
+    assert!(before.0 + before.1 <= 4, "{before:?}");
+    one.ends_well().await;
+    other.ends_well().await;
+}
+
+/// Passes requests on to the hub at `port`, but for the header that says what hubs they came through, and answers what a
+/// system of another make would: its own id of the person. Gives its address.
+///
+/// It runs on a thread of its own, as it blocks.
+fn relay(port: u16) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            pass_on(stream.expect("a connection"), port).expect("it is passed on");
+        }
+    });
+    format!("http://{address}/")
+}
+
+fn pass_on(stream: TcpStream, port: u16) -> std::io::Result<()> {
+    let mut from = BufReader::new(stream);
+    let mut head = format!("POST /in/{TOKEN} HTTP/1.1\r\nConnection: close\r\n");
+    let (mut length, mut came_through) = (0, false);
+    from.read_line(&mut String::new())?;
+    loop {
+        let mut line = String::new();
+        from.read_line(&mut line)?;
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        match name.to_ascii_lowercase().as_str() {
+            "" => break,
+            "causeway-via" => {
+                came_through = true;
+                continue;
+            }
+            "connection" => continue,
+            "content-length" => length = value.trim().parse().expect("a length"),
+            _ => {}
+        }
+        head += &line;
+    }
+    assert!(came_through, "a hub says that it sent it: {head}");
+    let mut body = vec![0; length];
+    from.read_exact(&mut body)?;
+    let mut to = TcpStream::connect(("127.0.0.1", port))?;
+    to.write_all(&[format!("{head}\r\n").as_bytes(), &body].concat())?;
+    let mut answer = String::new();
+    to.read_to_string(&mut answer)?;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let said = json!({ "id": format!("at-{port}") }).to_string();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{said}",
+        said.len()
+    );
+    from.into_inner().write_all(answer.as_bytes())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hubs_settle_also_when_the_header_is_lost_on_the_way() {
+    let ports = [port::free(), port::free()];
+    let update = ["update = { there = 'id' }", "update = { here = 'id' }"];
+    let [one, other] = two_hubs(&relay(ports[1]), &relay(ports[0]), ports, update).await;
+    one.acts(&signature(12, 1, "ann", Some(true))).await;
+    settle(&one, &other).await;
+    let names = ["email", "firstName", "lastName", "postcode", "country"];
+    assert_same(&one, &other, &names);
+    other
+        .tells(
+            &json!({ "type": "contact", "contact": { "email": "ann@example.org" },
+                        "fields": { "colour": "green" } }),
+        )
+        .await;
+    settle(&one, &other).await;
+    assert_same(&one, &other, &["colour", "there", "here"]);
+    assert_eq!(
+        field(&one.person("ann"), "there"),
+        &json!(format!("at-{}", ports[1]))
+    );
+    one.ends_well().await;
+    other.ends_well().await;
+}
