@@ -254,7 +254,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
     reader.check_destinations(&config);
     for key in root.keys() {
         let sections = "the sections are [hub], [http], [retention], [source.NAME], [destination.NAME], [lookup.NAME], [[automation]], [[score]], [[status]] and [[test]]";
-        let error = ConfigError::new(key, "unknown section").hint(match nearest(key, SECTIONS.into_iter()) {
+        let error = ConfigError::new(key, "unknown section").hint(match nearest(key, SECTIONS) {
             Some(meant) => format!("{} {sections}", did_you_mean(meant)),
             None => sections.to_owned(),
         });
