@@ -1,0 +1,225 @@
+//! A contact book and an outbox in memory, which do what the store does: find and merge contacts, remember actions and
+//! pages, keep deliveries in order and ask the gate again when one is claimed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use causeway_core::{
+    consent::{OwnPages, Policy, Standing, page_key},
+    contact::{Contact, Identity},
+    delivery::Kind,
+    event::Event,
+    id::Name,
+    plan::{About, Case, Known, Plan, plan},
+    rules::{DestinationRule, Gate, Rules, SourceRule},
+};
+
+use crate::wire::{OWN_ORG, at};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Waiting,
+    Delivered,
+    /// When it was planned.
+    Skipped,
+    /// When it was claimed.
+    HeldBack,
+}
+
+#[derive(Debug, Clone)]
+pub struct Row {
+    number: u32,
+    pub destination: Name,
+    pub kind: Kind,
+    pub state: State,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Entry {
+    pub contact: Contact,
+    pub identities: BTreeSet<Identity>,
+    /// Purpose, what, page and milliseconds.
+    pub ledger: BTreeSet<(String, &'static str, String, i64)>,
+    /// In the order of planning.
+    pub outbox: Vec<Row>,
+}
+
+pub struct Book<'a> {
+    rules: &'a Rules,
+    pub own_pages: OwnPages,
+    pub entries: Vec<Entry>,
+    actions: BTreeSet<String>,
+    planned: u32,
+}
+
+/// Every policy for mails, two for calls.
+pub fn rules() -> Rules {
+    let source = |name: &str, namespace: &str| SourceRule {
+        name: name.into(),
+        workspace: "default".into(),
+        own_orgs: match namespace {
+            "proca" => [OWN_ORG.to_string()].into(),
+            _ => BTreeSet::new(),
+        },
+        namespace: namespace.into(),
+    };
+    let sources = [
+        source("queue", "proca"),
+        source("queue_that_waits", "proca"),
+        source("platform", "platform"),
+        source("joined", "platform"),
+        source("site", "platform"),
+    ];
+    let mut destinations = Vec::new();
+    for (purpose, policies) in [
+        ("email", &POLICIES[..]),
+        ("phone", &[Policy::WithConsent, Policy::OptIn]),
+    ] {
+        for policy in policies {
+            let mut rule = DestinationRule::new(&format!("{purpose}-{}", policy.as_str()));
+            rule.policy = *policy;
+            rule.purpose = purpose.into();
+            destinations.push((rule.name.clone(), Arc::new(rule)));
+        }
+    }
+    Rules {
+        sources: sources.map(|source| (source.name.clone(), source)).into(),
+        destinations: destinations.into_iter().collect(),
+        ..Rules::default()
+    }
+}
+
+const POLICIES: [Policy; 4] = [
+    Policy::All,
+    Policy::WithConsent,
+    Policy::OptIn,
+    Policy::DoubleOptIn,
+];
+
+impl<'a> Book<'a> {
+    pub fn new(rules: &'a Rules) -> Self {
+        Self {
+            rules,
+            own_pages: OwnPages::new(),
+            entries: Vec::new(),
+            actions: BTreeSet::new(),
+            planned: 0,
+        }
+    }
+
+    pub fn take(&mut self, source: &str, event: &Event) -> Plan {
+        if let Some(page) = &event.page
+            && let Some(org) = &page.org
+            && self.rules.is_own("default", &event.namespace, &org.external_id)
+        {
+            let page = page_key(&event.namespace, &page.external_id);
+            self.own_pages.insert(page);
+        }
+        let is_meant = |entry: &mut Entry| {
+            event
+                .identities
+                .iter()
+                .any(|name| entry.identities.contains(name))
+        };
+        let found: Vec<Entry> = self.entries.extract_if(.., is_meant).collect();
+        let action_is_known = event
+            .action
+            .as_ref()
+            .is_some_and(|action| !self.actions.insert(action.external_id.clone()));
+        let was_given = |rule: &DestinationRule| {
+            let mut rows = found.iter().flat_map(|entry| &entry.outbox);
+            rows.any(|row| {
+                row.destination == rule.name && matches!(row.state, State::Waiting | State::Delivered)
+            })
+        };
+        let contacts: Vec<Contact> = found.iter().map(|entry| entry.contact.clone()).collect();
+        let known = Known {
+            contacts: &contacts,
+            action_is_known,
+            own_pages: &self.own_pages,
+            was_given: &was_given,
+            knows: &|_| false,
+            last_hour: &|_| None,
+            about: &About::default,
+        };
+        let plan = plan(&Case {
+            source,
+            workspace: "default",
+            event,
+            known: &known,
+            rules: self.rules,
+            now: at(2_000_000),
+        });
+        self.write(found, event, &plan);
+        plan
+    }
+
+    fn write(&mut self, found: Vec<Entry>, event: &Event, plan: &Plan) {
+        let Some(contact) = &plan.contact else {
+            self.entries.extend(found);
+            return;
+        };
+        let mut entry = Entry {
+            contact: contact.clone(),
+            identities: event.identities.iter().cloned().collect(),
+            ..Entry::default()
+        };
+        for known in found {
+            entry.identities.extend(known.identities);
+            entry.ledger.extend(known.ledger);
+            entry.outbox.extend(known.outbox);
+        }
+        entry.outbox.sort_by_key(|row| row.number);
+        for fact in &plan.consent {
+            let page = match &fact.what {
+                causeway_core::consent::What::DoubleOptInOnPage { page } => page.clone(),
+                _ => String::new(),
+            };
+            let at = fact.at.as_millisecond();
+            entry
+                .ledger
+                .insert((fact.purpose.clone(), fact.what.as_str(), page, at));
+        }
+        for planned in &plan.deliveries {
+            self.planned += 1;
+            entry.outbox.push(Row {
+                number: self.planned,
+                destination: planned.destination.clone(),
+                kind: planned.kind,
+                state: match planned.gate {
+                    Gate::Send => State::Waiting,
+                    Gate::Skip { .. } => State::Skipped,
+                },
+            });
+        }
+        self.entries.push(entry);
+    }
+
+    pub fn standing(&self, contact: &Contact, purpose: &str) -> Standing {
+        contact
+            .consent
+            .get(purpose)
+            .map_or(Standing::Unknown, |consent| consent.standing(&self.own_pages))
+    }
+
+    /// Claims the row if it waits and no earlier one for the same destination does, asks the gate, and ends it.
+    pub fn claim(&mut self, entry: usize, row: usize) -> Option<Row> {
+        let Entry { outbox, contact, .. } = &self.entries[entry];
+        let claimed = &outbox[row];
+        let waits_behind = outbox[..row]
+            .iter()
+            .any(|earlier| earlier.state == State::Waiting && earlier.destination == claimed.destination);
+        if claimed.state != State::Waiting || waits_behind {
+            return None;
+        }
+        let rule = &self.rules.destinations[&claimed.destination];
+        let standing = self.standing(contact, &rule.purpose);
+        let gate = rule.gate(claimed.kind, standing, contact.gave_data);
+        let row = &mut self.entries[entry].outbox[row];
+        row.state = match gate {
+            Gate::Send => State::Delivered,
+            Gate::Skip { .. } => State::HeldBack,
+        };
+        Some(row.clone())
+    }
+}

@@ -1,0 +1,169 @@
+//! Random histories against a plain model of what people want: nobody is sent anywhere against their will, at no step and
+//! in no order, and every order ends with the same contacts.
+//!
+//! `MODEL_SEED=… cargo test -p causeway-core --test model` repeats one case; `MODEL_CASES=…` sets how many there are.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may: what is wrong here shall stop the test"
+)]
+
+mod book;
+mod check;
+mod history;
+mod model;
+mod wire;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use causeway_core::rules::Rules;
+
+use crate::{
+    check::{Final, Tally, read, run},
+    history::{Message, Random, history},
+    wire::Decoders,
+};
+
+const CASES: u64 = 100_000;
+const THREADS: u64 = 2;
+
+struct Hub {
+    decoders: Decoders,
+    rules: Rules,
+}
+
+impl Hub {
+    fn new() -> Self {
+        Self {
+            decoders: Decoders::new(),
+            rules: book::rules(),
+        }
+    }
+
+    /// In the order as made, and in so many others.
+    fn case(
+        &self,
+        history: &[Message],
+        others: usize,
+        random: &mut Random,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.orders(history, others, random, tally)));
+        outcome.unwrap_or_else(|_| Err("PANICKED".to_owned()))
+    }
+
+    fn orders(
+        &self,
+        history: &[Message],
+        others: usize,
+        random: &mut Random,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        let read = read(&self.decoders, history);
+        let mut order: Vec<usize> = (0..read.len()).collect();
+        let mut first: Option<Final> = None;
+        for _ in 0..=others {
+            let outcome = run(&self.rules, &read, &order, random, tally)
+                .map_err(|wrong| format!("{wrong}\n  in the order {order:?}"))?;
+            match &first {
+                None => first = Some(outcome),
+                Some(first) if *first != outcome => {
+                    return Err(format!(
+                        "ANOTHER END in the order {order:?}: {outcome:#?}\nfirst: {first:#?}"
+                    ));
+                }
+                Some(_) => {}
+            }
+            random.shuffle(&mut order);
+        }
+        Ok(())
+    }
+
+    fn of_seed(&self, seed: u64, tally: &mut Tally) -> Result<(), String> {
+        let mut random = Random(seed);
+        let history = history(&mut random);
+        let Err(wrong) = self.case(&history, 2, &mut random, tally) else {
+            return Ok(());
+        };
+        let (smallest, wrong) = self.smallest(history, wrong);
+        Err(format!("seed {seed}: {wrong}\nhistory: {smallest:#?}"))
+    }
+
+    /// Leaves out one message after the other as long as something stays wrong. More orders than before are tried,
+    /// because the one that failed is no more when a message is missing.
+    fn smallest(&self, mut history: Vec<Message>, mut wrong: String) -> (Vec<Message>, String) {
+        let mut place = 0;
+        while place < history.len() {
+            let mut fewer = history.clone();
+            fewer.remove(place);
+            match self.case(&fewer, 50, &mut Random(place as u64), &mut Tally::default()) {
+                Err(still) => (history, wrong, place) = (fewer, still, 0),
+                Ok(()) => place += 1,
+            }
+        }
+        (history, wrong)
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().expect("a number"))
+}
+
+#[test]
+fn no_history_in_any_order_sends_somebody_against_their_will_or_ends_differently() {
+    if let Some(seed) = number("MODEL_SEED") {
+        return Hub::new()
+            .of_seed(seed, &mut Tally::default())
+            .unwrap_or_else(|wrong| panic!("{wrong}"));
+    }
+    let cases = number("MODEL_CASES").unwrap_or(CASES);
+    let is_over = AtomicBool::new(false);
+    let work = |thread: u64| {
+        let hub = Hub::new();
+        let mut tally = Tally::default();
+        for seed in (thread..cases).step_by(usize::try_from(THREADS).unwrap()) {
+            if is_over.load(Ordering::Relaxed) {
+                break;
+            }
+            if let Err(wrong) = hub.of_seed(seed, &mut tally) {
+                is_over.store(true, Ordering::Relaxed);
+                return Err(wrong);
+            }
+        }
+        Ok(tally)
+    };
+    let outcomes: Vec<Result<Tally, String>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                scope.spawn({
+                    let work = &work;
+                    move || work(thread)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for outcome in outcomes {
+        let tally = outcome.unwrap_or_else(|wrong| panic!("{wrong}"));
+        // Where nothing happens nothing can go wrong.
+        let Tally {
+            sent,
+            withdrawn,
+            held_back,
+            merged,
+        } = tally;
+        let of_each_case = |count: u64| count * THREADS >= cases;
+        let enough = [sent, withdrawn, held_back, merged].into_iter().all(of_each_case);
+        assert!(
+            enough,
+            "too little happens in the histories to mean anything: {tally:?}"
+        );
+    }
+}

@@ -1,0 +1,354 @@
+//! What people want, said plainly: written from the documents (`docs/consent.md`, `docs/events.md`), without a call into
+//! the code under test. It keeps everything that was ever said and reads it anew at each question.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::{EMAILS, Kind, Message, OWN_PAGES};
+
+pub const EMAIL: &str = "email";
+pub const PHONE: &str = "phone";
+
+/// One thing that was said, or became of an address. The words are those of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fact {
+    pub purpose: &'static str,
+    pub word: &'static str,
+    /// Of a click that counts only if the page is ours.
+    pub page: Option<u32>,
+    pub at: i64,
+}
+
+/// Where somebody stands, and since when.
+pub type Standing = (&'static str, Option<i64>);
+
+/// Field name → time and value.
+pub type Fields = BTreeMap<&'static str, (i64, String)>;
+
+#[derive(Debug, Clone, Default)]
+pub struct Person {
+    /// Places in the lists of addresses, references and platform ids, those of the second from 10, of the third from 20.
+    pub names: BTreeSet<usize>,
+    pub facts: BTreeSet<Fact>,
+    pub fields: Fields,
+    pub gave_data: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Model {
+    pub people: Vec<Person>,
+    pub own_pages: BTreeSet<u32>,
+    actions: BTreeSet<usize>,
+}
+
+/// What a message was: nothing for anybody, or about somebody.
+pub struct Taken {
+    pub names: BTreeSet<usize>,
+    pub is_new_action: bool,
+}
+
+pub fn names(message: &Message) -> BTreeSet<usize> {
+    let who = message.who;
+    let has_reference = !matches!(message.kind, Kind::SyncForm | Kind::SyncJson | Kind::Joined);
+    let has_platform_id = !matches!(
+        message.kind,
+        Kind::ActionV1 | Kind::ActionV2 | Kind::Confirm | Kind::EmailStatus
+    );
+    let reference = who.reference.filter(|_| has_reference).map(|place| 10 + place);
+    let platform_id = who
+        .platform_id
+        .filter(|_| has_platform_id)
+        .map(|place| 20 + place);
+    who.email
+        .into_iter()
+        .chain(reference)
+        .chain(platform_id)
+        .collect()
+}
+
+impl Model {
+    pub fn take(&mut self, message: &Message) -> Option<Taken> {
+        let kind = message.kind;
+        let says_nothing = matches!(
+            kind,
+            Kind::Test
+                | Kind::System
+                | Kind::CampaignUpdated
+                | Kind::ConfirmCreated
+                | Kind::Unknown
+                | Kind::Broken
+        );
+        let names = names(message);
+        let is_action = matches!(kind, Kind::ActionV1 | Kind::ActionV2);
+        if says_nothing || (names.is_empty() && kind != Kind::Confirm) {
+            return None;
+        }
+        // "Which pages are ours follows from actions (orgId)"; events name no organisation.
+        if (is_action || kind == Kind::Confirm) && OWN_PAGES.contains(&message.page) {
+            self.own_pages.insert(message.page);
+        }
+        if names.is_empty() {
+            return None;
+        }
+        let mut person = self.person_to_be(&names);
+        let facts = facts(message);
+        let says_yes = facts
+            .iter()
+            .any(|fact| matches!(fact.word, "opt_in" | "double_opt_in"));
+        person.gave_data |= match kind {
+            Kind::ActionV1 | Kind::ActionV2 => message.with_consent,
+            Kind::SyncForm | Kind::SyncJson | Kind::Joined => true,
+            Kind::Consent => says_yes,
+            _ => false,
+        };
+        person.facts.extend(facts);
+        // A version 1 action without consent does not say when the data was given, only when it was made.
+        let at = match kind {
+            Kind::ActionV1 if !message.with_consent => message.later,
+            _ => message.at,
+        };
+        for (name, value) in fields(message) {
+            // The newest counts; of the same moment the greater, so that it is always the same one.
+            let said = (at, value);
+            let known = person.fields.entry(name).or_insert_with(|| said.clone());
+            *known = said.max(known.clone());
+        }
+        self.people.push(person);
+        Some(Taken {
+            names,
+            is_new_action: is_action && self.actions.insert(message.action),
+        })
+    }
+
+    /// All that are named become one.
+    fn person_to_be(&mut self, names: &BTreeSet<usize>) -> Person {
+        let mut one = Person {
+            names: names.clone(),
+            ..Person::default()
+        };
+        for person in std::mem::take(&mut self.people) {
+            if person.names.is_disjoint(names) {
+                self.people.push(person);
+                continue;
+            }
+            one.names.extend(person.names);
+            one.facts.extend(person.facts);
+            one.gave_data |= person.gave_data;
+            for (name, value) in person.fields {
+                let known = one.fields.entry(name).or_insert_with(|| value.clone());
+                *known = value.max(known.clone());
+            }
+        }
+        one
+    }
+
+    pub fn person(&self, name: usize) -> &Person {
+        let found = self.people.iter().find(|person| person.names.contains(&name));
+        found.expect("somebody of this name")
+    }
+
+    /// Whether the click is consent to us.
+    fn is_click(&self, fact: &Fact) -> bool {
+        match fact.word {
+            "double_opt_in" => true,
+            "double_opt_in_on_page" => fact.page.is_some_and(|page| self.own_pages.contains(&page)),
+            _ => false,
+        }
+    }
+
+    /// The first table of `docs/consent.md`.
+    pub fn standing(&self, person: &Person, purpose: &str) -> Standing {
+        let said: Vec<&Fact> = person
+            .facts
+            .iter()
+            .filter(|fact| fact.purpose == purpose)
+            .collect();
+        let newest = |test: &dyn Fn(&Fact) -> bool| {
+            let times = said.iter().filter(|fact| test(fact)).map(|fact| fact.at);
+            times.max()
+        };
+        // "Of several noes that hold the newest is shown, of the same moment the gravest."
+        let mut holds: Vec<(i64, usize)> = Vec::new();
+        for no in &said {
+            let Some(gravity) = NOES.iter().position(|word| *word == no.word) else {
+                continue;
+            };
+            let is_ended = said.iter().any(|yes| {
+                let ends = match no.word {
+                    "unsubscribed" => yes.word == "opt_in" || self.is_click(yes),
+                    // "an opt-in on a form does not suffice"
+                    _ => self.is_click(yes),
+                };
+                // "A no wins over a yes of the same moment."
+                ends && yes.at > no.at
+            });
+            if !is_ended {
+                holds.push((no.at, gravity));
+            }
+        }
+        if let Some((since, gravity)) = holds.into_iter().max() {
+            let standing = if gravity == 0 {
+                "unsubscribed"
+            } else {
+                "suppressed"
+            };
+            return (standing, Some(since));
+        }
+        // "A click that an unsubscription took back stays taken back."
+        let is_taken_back = |click: &Fact| {
+            said.iter()
+                .any(|no| no.word == "unsubscribed" && no.at >= click.at)
+        };
+        let click = newest(&|fact| self.is_click(fact) && !is_taken_back(fact));
+        let is = |word: &'static str| move |fact: &Fact| fact.word == word;
+        if click.is_some() {
+            ("double_opted_in", click)
+        } else if let Some(since) = newest(&is("opt_in")) {
+            ("opted_in", Some(since))
+        } else if let Some(since) = newest(&is("opt_in_pending")) {
+            ("pending", Some(since))
+        } else if newest(&|fact| matches!(fact.word, "declined" | "not_asked")).is_some() {
+            ("not_subscribed", None)
+        } else {
+            ("unknown", None)
+        }
+    }
+
+    /// The table of policies in `docs/destinations.md`.
+    pub fn may_be_sent(&self, person: &Person, purpose: &str, policy: &str) -> bool {
+        let (standing, _) = self.standing(person, purpose);
+        match policy {
+            "all" => true,
+            "with_consent" => person.gave_data && !matches!(standing, "unsubscribed" | "suppressed"),
+            "opt_in" => matches!(standing, "opted_in" | "double_opted_in"),
+            "double_opt_in" => standing == "double_opted_in",
+            other => panic!("{other}"),
+        }
+    }
+}
+
+/// From the lightest to the gravest.
+const NOES: [&str; 5] = ["unsubscribed", "inactive", "blocked", "bounced", "complained"];
+
+/// What the message says of the person; empty for what is not confirmed (row 4) and for visits.
+fn fields(message: &Message) -> Vec<(&'static str, String)> {
+    let mut fields = Vec::new();
+    if message.kind == Kind::Confirm {
+        return fields;
+    }
+    if !matches!(message.kind, Kind::Consent | Kind::PageVisit) {
+        fields.push(("firstName", message.first_name.to_owned()));
+    }
+    if let Some(email) = message.who.email {
+        fields.push(("email", EMAILS[email].to_owned()));
+    }
+    if matches!(message.kind, Kind::SyncForm | Kind::SyncJson | Kind::Joined) {
+        if let Some(yes) = message.opt_in {
+            fields.push(("Newsletter", if yes { "yes" } else { "no" }.to_owned()));
+        }
+        if let Some(word) = message.phone {
+            fields.push(("Calls", word.to_owned()));
+            fields.push(("Calls since", crate::wire::at(message.later).to_string()));
+        }
+    }
+    fields
+}
+
+fn facts(message: &Message) -> Vec<Fact> {
+    let fact = |purpose, word, at| Fact {
+        purpose,
+        word,
+        page: None,
+        at,
+    };
+    let yes_or_no = |word: &str| if word == "yes" { "opt_in" } else { "unsubscribed" };
+    let mut facts = Vec::new();
+    match message.kind {
+        Kind::ActionV1 | Kind::ActionV2 => {
+            facts.extend(of_action(message));
+            let calls = message.phone.map(yes_or_no);
+            facts.extend(calls.map(|word| fact(PHONE, word, message.later)));
+        }
+        Kind::EmailStatus => facts.extend(of_status(message)),
+        Kind::SyncForm | Kind::SyncJson | Kind::Joined => {
+            if message.kind == Kind::Joined {
+                facts.push(fact(EMAIL, "opt_in", message.at));
+            }
+            if let Some(yes) = message.opt_in {
+                let word = if yes { "opt_in" } else { "unsubscribed" };
+                facts.push(fact(EMAIL, word, message.at));
+            }
+            // Dated by a field of its own, and never later than the message.
+            let calls = message.phone.map(yes_or_no);
+            let since = message.later.min(message.at);
+            facts.extend(calls.map(|word| fact(PHONE, word, since)));
+        }
+        Kind::Consent => facts.push(fact(crate::wire::purpose(message), message.word, message.at)),
+        _ => {}
+    }
+    facts
+}
+
+/// Rows 6 to 13.
+fn of_action(message: &Message) -> Option<Fact> {
+    let fact = |word, page, at| Fact {
+        purpose: EMAIL,
+        word,
+        page,
+        at,
+    };
+    // Version 1 knows no status.
+    let status = message.status.filter(|_| message.kind == Kind::ActionV2);
+    if let Some(word) = status.and_then(no_of_status) {
+        return Some(fact(word, None, message.later));
+    }
+    if !message.with_consent {
+        return None;
+    }
+    if status == Some("double_opt_in") {
+        let counts = OWN_PAGES.contains(&message.page) || message.opt_in == Some(true);
+        return Some(if counts {
+            fact("double_opt_in", None, message.later)
+        } else {
+            fact("double_opt_in_on_page", Some(message.page), message.later)
+        });
+    }
+    let word = match message.opt_in {
+        Some(true) if message.waits_for_click => "opt_in_pending",
+        Some(true) => "opt_in",
+        Some(false) => "declined",
+        None => "not_asked",
+    };
+    Some(fact(word, None, message.at))
+}
+
+/// Rows 15 to 22.
+fn of_status(message: &Message) -> Option<Fact> {
+    let status = message.status?;
+    let click = if message.opt_in == Some(true) {
+        ("double_opt_in", None)
+    } else {
+        ("double_opt_in_on_page", Some(message.page))
+    };
+    let (word, page) = match status {
+        "double_opt_in" => click,
+        _ => (no_of_status(status)?, None),
+    };
+    Some(Fact {
+        purpose: EMAIL,
+        word,
+        page,
+        at: message.later,
+    })
+}
+
+/// Rows 18 to 22.
+fn no_of_status(status: &str) -> Option<&'static str> {
+    Some(match status {
+        "bounce" => "bounced",
+        "blocked" => "blocked",
+        "spam" => "complained",
+        "unsub" => "unsubscribed",
+        "inactive" => "inactive",
+        _ => return None,
+    })
+}
