@@ -33,7 +33,7 @@ use crate::report::Section;
 #[derive(Parser)]
 #[command(name = "bench/run")]
 pub struct Args {
-    /// What to measure: idle, intake, null, crm, form, sustained, waiting. Default: all but waiting.
+    /// What to measure: idle, intake, null, crm, form, sustained, rules, waiting. Default: all but waiting.
     scenarios: Vec<String>,
     /// Runs of each contestant; the median counts.
     #[arg(long, default_value_t = 5)]
@@ -92,7 +92,7 @@ impl Bench {
     }
 }
 
-const DEFAULT: [&str; 6] = ["idle", "intake", "null", "crm", "form", "sustained"];
+const DEFAULT: [&str; 7] = ["idle", "intake", "null", "crm", "form", "sustained", "rules"];
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -2,10 +2,12 @@
 
 mod crm;
 mod form;
+mod hundred;
 mod idle;
 mod intake;
 mod null;
 mod queue;
+mod rules;
 mod waiting;
 
 use anyhow::bail;
@@ -20,6 +22,7 @@ pub async fn run(bench: &Bench, name: &str) -> anyhow::Result<Section> {
         "crm" => crm::run(bench).await,
         "form" => form::run(bench).await,
         "sustained" => form::sustained(bench).await,
+        "rules" => rules::run(bench).await,
         "waiting" => waiting::run(bench).await,
         other => bail!("no scenario is called {other}: see bench/run --help"),
     }
