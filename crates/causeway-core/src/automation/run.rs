@@ -1,6 +1,9 @@
 //! Asks the automations, and does what their steps say to the contact.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -61,6 +64,7 @@ pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>)
         moment,
         contact,
         scope: None,
+        shown: BTreeSet::new(),
         changed: changed_names(&happened),
         out: Ran::default(),
         ran: vec![false; moment.automations.len()],
@@ -96,6 +100,8 @@ struct Run<'a> {
     contact: &'a mut Contact,
     /// Made when it is first needed, and anew when the contact was changed.
     scope: Option<Scope>,
+    /// The names that the explanation has already.
+    shown: BTreeSet<&'a [String]>,
     changed: Vec<String>,
     out: Ran,
     ran: Vec<bool>,
@@ -110,7 +116,7 @@ enum Ready<'a> {
     Score(Points),
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     fn round(&mut self, happened: &[Happening]) -> Vec<Happening> {
         let mut caused = Vec::new();
         for (index, automation) in self.moment.automations.iter().enumerate() {
@@ -138,7 +144,7 @@ impl Run<'_> {
         asked.push((automation.clone(), verdict));
     }
 
-    fn ask(&mut self, automation: &Automation, caused: &mut Vec<Happening>) -> Verdict {
+    fn ask(&mut self, automation: &'a Automation, caused: &mut Vec<Happening>) -> Verdict {
         if automation.once && self.contact.ran.contains_key(&automation.name) {
             return Verdict::RanBefore;
         }
@@ -196,11 +202,11 @@ impl Run<'_> {
         caused
     }
 
-    fn holds(&mut self, condition: Option<&Expression>) -> Result<bool, MappingError> {
+    fn holds(&mut self, condition: Option<&'a Expression>) -> Result<bool, MappingError> {
         self.holds_if(condition, true)
     }
 
-    fn holds_if(&mut self, condition: Option<&Expression>, without: bool) -> Result<bool, MappingError> {
+    fn holds_if(&mut self, condition: Option<&'a Expression>, without: bool) -> Result<bool, MappingError> {
         let Some(condition) = condition else {
             return Ok(without);
         };
@@ -209,15 +215,14 @@ impl Run<'_> {
     }
 
     /// Keeps what an expression looks at, for the explanation.
-    fn show(&mut self, condition: &Expression) {
+    fn show(&mut self, condition: &'a Expression) {
         for path in condition.names() {
-            let name = path.to_string();
-            if self.out.explained.values.contains_key(&name) {
+            if !self.shown.insert(&path.steps) {
                 continue;
             }
             let value = self.scope().value(path).unwrap_or(Value::Null);
             if value.to_string().len() <= SHOWN_BYTES {
-                self.out.explained.values.insert(name, value);
+                self.out.explained.values.insert(path.to_string(), value);
             }
         }
     }
@@ -273,7 +278,7 @@ impl Run<'_> {
         Verdict::Ran(words)
     }
 
-    fn ready<'a>(&mut self, automation: &'a Automation, only: Option<u16>) -> Result<Vec<Ready<'a>>, String> {
+    fn ready<'r>(&mut self, automation: &'r Automation, only: Option<u16>) -> Result<Vec<Ready<'r>>, String> {
         let mut ready = Vec::new();
         for (number, step) in (0_u16..).zip(&automation.then) {
             if only.is_some_and(|only| only != number) {

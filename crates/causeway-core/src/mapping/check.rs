@@ -275,12 +275,20 @@ fn table(bracket: Option<Token<'_>>, name: Option<Token<'_>>, tables: &Tables) -
     Err(MappingError::new(format!("there is no lookup table {name:?}")).hint(hint))
 }
 
+/// Whether to look for the name that was probably meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guess {
+    Yes,
+    No,
+}
+
 /// What is said of the name, among those in this part of the text, that leads nowhere.
 pub(super) fn missing(
     text: &str,
     paths: &[Path],
     scope: &super::Scope,
     range: &Range<usize>,
+    guess: Guess,
 ) -> Option<MappingError> {
     let leads_nowhere = |path: &&Path| scope.find(path.steps.iter().map(String::as_str)).is_none();
     let inside = |path: &&Path| path.from < range.end && range.start < path.to;
@@ -294,9 +302,12 @@ pub(super) fn missing(
         let start = path.steps.iter().take(*depth).map(String::as_str);
         scope.find(start).is_none()
     })?;
+    let lacks = super::names::write(path.steps.get(..depth)?);
+    if guess == Guess::No {
+        return Some(super::error::not_there(&lacks).at(text, path.from));
+    }
     let (parent, name) = (path.steps.get(..depth - 1)?, path.steps.get(depth - 1)?);
     let known = scope.known_names(parent);
-    let lacks = super::names::write(path.steps.get(..depth)?);
     let near: Vec<String> = alike(name, known.iter().map(String::as_str))
         .into_iter()
         .map(|near| {

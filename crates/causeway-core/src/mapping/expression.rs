@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use super::{
     MappingError, Scope,
-    check::{self, look, parts},
+    check::{self, Guess, look, parts},
     error::{not_there, translate},
     filters,
     lexer::{Token, words},
@@ -122,14 +122,15 @@ impl Expression {
         {
             return json_of_found(scope, found);
         }
-        let value = self.ask(scope)?;
+        let value = self.ask(scope, Guess::Yes)?;
         if value.is_undefined() {
-            return Err(self.lacks(scope));
+            return Err(self.lacks(scope, Guess::Yes));
         }
         json_of(&value)
     }
 
-    /// Whether it holds, as `if` would have it.
+    /// Whether it holds, as `if` would have it. Asked for each message and every condition, so that an error says which name
+    /// is not there, but does not look for the one that was meant: that costs twenty times as much as the answer.
     pub fn is_true(&self, scope: &Scope) -> Result<bool, MappingError> {
         let simple = self.0.simple.as_ref();
         if let Some(answer) = simple.and_then(|simple| simple.is_true(scope)) {
@@ -139,25 +140,25 @@ impl Expression {
     }
 
     pub(super) fn is_true_by_engine(&self, scope: &Scope) -> Result<bool, MappingError> {
-        let value = self.ask(scope)?;
+        let value = self.ask(scope, Guess::No)?;
         if value.is_undefined() {
-            return Err(self.lacks(scope));
+            return Err(self.lacks(scope, Guess::No));
         }
         Ok(value.is_true())
     }
 
-    fn ask(&self, scope: &Scope) -> Result<Value, MappingError> {
+    fn ask(&self, scope: &Scope, guess: Guess) -> Result<Value, MappingError> {
         let root = root(scope, &self.0.tables);
         self.0.engine.eval(root).map_err(|error| {
             translate(&error, &self.0.text, |range| {
-                check::missing(&self.0.text, &self.0.names, scope, &range)
+                check::missing(&self.0.text, &self.0.names, scope, &range, guess)
             })
         })
     }
 
-    fn lacks(&self, scope: &Scope) -> MappingError {
+    fn lacks(&self, scope: &Scope, guess: Guess) -> MappingError {
         let text = &self.0.text;
-        check::missing(text, &self.0.names, scope, &(0..text.len()))
+        check::missing(text, &self.0.names, scope, &(0..text.len()), guess)
             .unwrap_or_else(|| not_there(&limit::shown(text)))
     }
 }
@@ -232,7 +233,7 @@ impl Template {
         let compiled = &*self.0;
         let failed = |error: minijinja::Error| {
             translate(&error, &compiled.text, |range| {
-                check::missing(&compiled.text, &compiled.names, scope, &range)
+                check::missing(&compiled.text, &compiled.names, scope, &range, Guess::Yes)
             })
         };
         let template = compiled.environment.get_template(NAME).map_err(failed)?;

@@ -1,5 +1,6 @@
 //! Conditions that need no engine: comparisons of a name with a fixed value, joined by `and`, `or` and `not`. They give
-//! exactly what the engine gives, or else nothing, and then it is asked.
+//! exactly what the engine gives, or else nothing, and then it is asked. What stands beside them and takes more is left out:
+//! most conditions are decided by their first part.
 
 use super::{
     lexer::{Spanned, Token},
@@ -17,6 +18,8 @@ pub(super) enum Simple {
     Within(Vec<String>, Vec<Literal>),
     /// `'a' in path`
     Holds(Vec<String>, String),
+    /// Takes the engine.
+    Other,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +38,7 @@ impl Simple {
     pub(super) fn read(words: &[Spanned<'_>]) -> Option<Self> {
         let mut reader = Reader { words, depth: 0 };
         let read = reader.any()?;
-        reader.words.is_empty().then_some(read)
+        (reader.words.is_empty() && read != Self::Other).then_some(read)
     }
 
     /// `None` = ask the engine.
@@ -83,6 +86,7 @@ impl Simple {
                 Found::Made(whole) => Some(whole.contains(text.as_str())),
                 _ => None,
             },
+            Self::Other => None,
         }
     }
 }
@@ -148,14 +152,38 @@ impl<'t> Reader<'_, 't> {
     }
 
     fn all(&mut self) -> Option<Simple> {
-        let mut read = vec![self.negated()?];
+        let mut read = vec![self.part()?];
         while self.take(Token::Word("and")) {
-            read.push(self.negated()?);
+            read.push(self.part()?);
         }
         if read.len() > 1 {
             return Some(Simple::And(read));
         }
         read.pop()
+    }
+
+    fn part(&mut self) -> Option<Simple> {
+        let (words, depth) = (self.words, self.depth);
+        self.negated().or_else(|| {
+            (self.words, self.depth) = (words, depth);
+            self.skip().then_some(Simple::Other)
+        })
+    }
+
+    /// Goes to the end of this part. Not beyond an `if`, to which all before it belongs.
+    fn skip(&mut self) -> bool {
+        let mut brackets = 0_usize;
+        while let Some(token) = self.peek() {
+            match token {
+                Token::Sign("(" | "[" | "{") => brackets += 1,
+                Token::Sign(")") | Token::Word("and" | "or") if brackets == 0 => return true,
+                Token::Sign(")" | "]" | "}") => brackets = brackets.saturating_sub(1),
+                Token::Word("if" | "else") if brackets == 0 => return false,
+                _ => {}
+            }
+            self.next();
+        }
+        true
     }
 
     fn negated(&mut self) -> Option<Simple> {

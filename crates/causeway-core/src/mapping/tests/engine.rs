@@ -111,11 +111,15 @@ fn condition() -> impl Strategy<Value = String> {
             (literal(), path()).prop_map(|(a, b)| format!("{a} in {b}")),
             (path(), literal()).prop_map(|(a, b)| format!("{a} < {b}")),
             path().prop_map(|a| format!("{a} is defined")),
+            (path(), literal()).prop_map(|(a, b)| format!("{a}[:2] == {b}")),
+            (path(), literal()).prop_map(|(a, b)| format!("{a} | default({b}) | length > 1")),
         ];
     leaf.prop_recursive(4, 24, 3, |inner| {
         prop_oneof![
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a} and {b}")),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a} or {b}")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(a, b, c)| format!("{a} if {b} else {c}")),
             inner.clone().prop_map(|a| format!("not {a}")),
             inner.prop_map(|a| format!("({a})")),
         ]
