@@ -261,13 +261,15 @@ impl<'a> Run<'a> {
             Err(error) => return Verdict::Failed(error),
         };
         self.mark(automation);
-        let before = self.contact.clone();
+        let writes = |step: &Ready<'_>| matches!(step, Ready::Tag(..) | Ready::Fields(_));
+        let before = ready.iter().any(writes).then(|| self.contact.clone());
+        let points = self.contact.points;
         let mut words = Vec::new();
         for step in ready {
             words.push(self.apply(automation, step, caused));
         }
-        let changes = changes(&before, self.contact);
-        if !changes.is_empty() || before.points.to_bits() != self.contact.points.to_bits() {
+        let changes = before.map_or_else(Vec::new, |before| changes(&before, self.contact));
+        if !changes.is_empty() || points.to_bits() != self.contact.points.to_bits() {
             self.scope = None;
         }
         self.changed.extend(changed_names(&changes));

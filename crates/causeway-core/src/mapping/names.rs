@@ -114,17 +114,13 @@ impl Object {
 
 /// Whether two names differ only in being written with capitals or with underscores.
 fn is_same(known: &str, name: &str) -> bool {
-    let snake = |name: &str| {
-        let mut out = String::with_capacity(name.len() + 4);
-        for c in name.chars() {
-            if c.is_ascii_uppercase() {
-                out.push('_');
-            }
-            out.push(c.to_ascii_lowercase());
-        }
-        out
-    };
-    known.len().abs_diff(name.len()) <= 2 && snake(known) == snake(name)
+    fn snake(name: &str) -> impl Iterator<Item = char> {
+        name.chars().flat_map(|c| {
+            let line = c.is_ascii_uppercase().then_some('_');
+            line.into_iter().chain([c.to_ascii_lowercase()])
+        })
+    }
+    known.len().abs_diff(name.len()) <= 2 && snake(known).eq(snake(name))
 }
 
 /// The members that are known beforehand.
