@@ -54,6 +54,8 @@ pub enum DeadCode {
     KeyMissing,
     /// The key is there and the ciphertext does not open, or opens to something else than a JSON object.
     Undecryptable,
+    /// An automation could not work out its condition or a value when its time came.
+    Automation,
     /// A rule of ours failed on it (a bug: please report).
     Internal,
 }
@@ -65,6 +67,7 @@ impl DeadCode {
             Self::Unknown => "unknown",
             Self::KeyMissing => "key_missing",
             Self::Undecryptable => "undecryptable",
+            Self::Automation => "automation",
             Self::Internal => "internal",
         }
     }

@@ -1,9 +1,10 @@
 //! One event: who it is about, what the rules say, and everything that is written because of it.
 
 use causeway_core::{
+    automation::Verdict,
     clock::Timestamp,
     contact::{Contact, Identity},
-    event::{Event, EventKind},
+    event::{DeadCode, Event, EventKind},
     id::Name,
     plan::Plan,
     rules::Gate,
@@ -62,6 +63,15 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
         &before,
         &place,
     )?;
+    if let Some(why) = failed_promise(event, &plan) {
+        return end(tx, row, InboxState::Dead, Some(DeadCode::Automation), Some(&why));
+    }
+    for (automation, verdict) in &plan.explained.asked {
+        // What it would have sent or set is missing now: somebody has to see that without looking at each trace.
+        if let Verdict::Failed(why) = verdict {
+            tracing::warn!(inbox.id = row.id.0, automation = %automation, why, "automation {automation} failed; `causeway trace {}` tells more", row.id);
+        }
+    }
     let contact = write_contact(tx, workspace, event, &before.contacts, &mut plan, row.now)?;
     if let Some(contact) = contact {
         contact::write_consent(tx.connection, contact, row.id.0, &plan.consent)?;
@@ -132,6 +142,16 @@ fn keep(
     recent.keep_contact(contact, after, &event.identities, uses);
     if let (Some(id), Some(action)) = (action, &event.action) {
         recent.keep_action(id, action, uses);
+    }
+}
+
+/// Why an automation could not do what its timer or the clock promised: the row is dead then, so that it can be tried again.
+fn failed_promise(event: &Event, plan: &Plan) -> Option<String> {
+    let (due, _) = event.follow_up.as_ref()?.automation.as_ref()?;
+    let asked = plan.explained.asked.iter().find(|(name, _)| name == due)?;
+    match &asked.1 {
+        Verdict::Failed(why) => Some(format!("automation {due}: {why}")),
+        _ => None,
     }
 }
 

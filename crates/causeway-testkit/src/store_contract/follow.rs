@@ -10,7 +10,7 @@ use causeway_core::{
     id::InboxId,
     mapping::Expression,
     rules::{DestinationRule, Rules, WorkspaceRule},
-    store::{Attempt, InboxState},
+    store::{Attempt, InboxFilter, InboxState},
 };
 use serde_json::json;
 
@@ -208,6 +208,29 @@ pub async fn what_is_beyond_the_hour_waits_for_the_next_one(open: Open) {
             .map(|delivery| attempt(delivery, Next::Delivered, at(start + 3)));
         bench.store().record(delivered.collect()).await.unwrap();
     }
+}
+
+pub async fn a_step_that_fails_when_its_time_comes_is_dead_and_can_be_replayed(open: Open) {
+    let mut broken = welcome();
+    broken.stop = Some(Expression::new("contact.plan == 'b'").unwrap());
+    let mut bench = Bench::with_rules(open, "store", world(vec![broken])).await;
+    bench.take(yes("ada", "1", 0), 0).await;
+    bench.store().ring(10, at(100)).await.unwrap();
+    let back = bench.follow(101).await;
+    let trace = bench.store().trace(back[0]).await.unwrap().unwrap();
+    assert_eq!(
+        (trace.inbox.state, trace.inbox.code.as_deref()),
+        (InboxState::Dead, Some("automation"))
+    );
+    assert_eq!(bench.claimed("crm", 102).await, []);
+    bench.set_rules(world(vec![welcome()])).await;
+    let dead = InboxFilter {
+        state: Some(InboxState::Dead),
+        ..InboxFilter::default()
+    };
+    assert_eq!(bench.store().replay(dead).await.unwrap(), 1);
+    assert_eq!(bench.follow(103).await, back);
+    assert_eq!(bench.claimed("crm", 104).await, back);
 }
 
 fn answered(delivery: &causeway_core::delivery::Delivery, city: &str) -> Attempt {

@@ -71,6 +71,7 @@ macro_rules! store_contract {
             ],
             follow: [
                 a_step_that_waits_comes_back_once_over_a_reopening,
+                a_step_that_fails_when_its_time_comes_is_dead_and_can_be_replayed,
                 consent_is_asked_when_a_step_that_waited_is_planned,
                 timers_of_an_erased_person_are_gone,
                 a_merge_takes_timers_along_and_counts_points_once,

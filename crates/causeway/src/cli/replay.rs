@@ -37,6 +37,7 @@ enum Code {
     Unknown,
     KeyMissing,
     Undecryptable,
+    Automation,
     Internal,
 }
 
@@ -47,6 +48,7 @@ impl From<Code> for DeadCode {
             Code::Unknown => Self::Unknown,
             Code::KeyMissing => Self::KeyMissing,
             Code::Undecryptable => Self::Undecryptable,
+            Code::Automation => Self::Automation,
             Code::Internal => Self::Internal,
         }
     }

@@ -20,7 +20,12 @@ use std::{
 
 use causeway_connect::config::{ConfigError, did_you_mean, json_members, read};
 use causeway_core::{
-    id::Name, mapping::Tables, nearest::nearest, rules::Rules, secret::Secret, store::Retention,
+    id::Name,
+    mapping::{Expression, Path as NamePath, Tables},
+    nearest::nearest,
+    rules::Rules,
+    secret::Secret,
+    store::Retention,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -542,6 +547,12 @@ pub fn warnings(config: &Config) -> Vec<String> {
             ));
         }
         plain_secrets(&format!("source.{name}"), &source.table, &mut warnings);
+    }
+    for automation in &config.automations.automations {
+        let conditions = [&automation.when, &automation.stop].into_iter().flatten();
+        for doubt in conditions.flat_map(Expression::names).filter_map(NamePath::doubt) {
+            warnings.push(format!("[[automation]] {}: {doubt}", automation.name));
+        }
     }
     for (name, destination) in &config.destinations {
         for wanted in destination.rule.filter.sources.iter().flatten() {

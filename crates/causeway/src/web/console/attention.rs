@@ -200,6 +200,7 @@ pub(crate) fn code_in_words(code: &str) -> &str {
         (DeadCode::Unknown, "of an unknown kind"),
         (DeadCode::KeyMissing, "for a key that is not in the keystore"),
         (DeadCode::Undecryptable, "that do not decrypt"),
+        (DeadCode::Automation, "that an automation failed on"),
         (DeadCode::Internal, "that a rule failed on (please report)"),
     ];
     known
