@@ -74,7 +74,14 @@ pub(crate) fn page(
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
         let id = ContactId(row.get(0)?);
-        let mut contact: Contact = from_json(super::rows::text(row, 1)?)?;
+        // One that cannot be read has no turn; the others have theirs. It keeps its place, so that the walk goes on.
+        let mut contact: Contact = from_json(super::rows::text(row, 1)?).unwrap_or_else(|_| {
+            tracing::error!(
+                contact.id = id.0,
+                "a contact cannot be read; automations leave it out"
+            );
+            Contact::default()
+        });
         contact.id = Some(id);
         all.push((id, contact));
     }
