@@ -7,6 +7,7 @@ mod accept;
 mod age;
 mod audit;
 mod backup;
+mod checkpoint;
 mod claim;
 mod commands;
 mod contact;
@@ -129,7 +130,7 @@ impl SqliteStore {
         let lock = options.serve.then(|| lock(&path)).transpose()?;
         let connection = schema::writer(&path)?;
         Ok(Self {
-            writer: Some(Writer::start(connection)?),
+            writer: Some(Writer::start(connection, &path)?),
             readers: Readers::new(&path),
             path,
             rules: RwLock::default(),

@@ -33,8 +33,6 @@ pub(crate) fn writer(path: &Path) -> Result<Connection, Fault> {
     // Invariant: what was committed is on disk, or nothing may be acknowledged.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "fullfsync", true)?;
-    // The log goes back into the file after 16 MB: rarely enough to gather changes of the same page.
-    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     connection.pragma_update(None, "journal_size_limit", 67_108_864)?;
     // Erased people leave no bytes behind in free space.
     connection.pragma_update(None, "secure_delete", true)?;

@@ -70,6 +70,30 @@ async fn a_full_disk_changes_nothing_and_passes() {
     assert_eq!(audit.sources[SOURCE].difference, 0, "{audit:?}");
 }
 
+/// Copied back beside the commits: else it would hold all that was ever written, or grow while nobody rests.
+#[tokio::test]
+async fn the_log_begins_anew_under_load() {
+    const MESSAGES: u32 = 400;
+    const BYTES: usize = 300_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let store = open(&path, Options { serve: true }).await.unwrap();
+    for number in 0..MESSAGES {
+        let mut message = envelope(SOURCE, &number.to_string(), at(0));
+        message.body = vec![b'x'; BYTES].into();
+        store.accept(vec![message]).await.unwrap();
+        let new = store.fetch_new(InboxId(0), 1).await.unwrap();
+        assert_eq!(new.len(), 1);
+    }
+    let log = std::fs::metadata(folder.path().join("a.db-wal")).unwrap().len();
+    assert!(
+        log < 80_000_000,
+        "{log} bytes of the 120 million that were written"
+    );
+    let file = std::fs::metadata(&path).unwrap().len();
+    assert!(file > 80_000_000, "{file} bytes in the database itself");
+}
+
 /// A broken document stands for a bug in our rules: the trigger makes one contact unwritable.
 #[tokio::test]
 async fn a_row_on_which_processing_fails_is_dead_alone() {

@@ -5,7 +5,9 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use causeway_core::store::StoreError;
@@ -13,6 +15,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    checkpoint::Checkpointer,
     fault::Fault,
     state::State,
     work::{Asked, Went, Work},
@@ -24,6 +27,9 @@ const WAITING_COMMANDS: usize = 256;
 const ROWS_PER_TRANSACTION: usize = 4_000;
 /// The same for other commands while urgent ones wait.
 const ROWS_WHILE_URGENT: usize = 200;
+/// How long a batch of urgent commands may grow in all, and how long the writer sleeps between two looks.
+const GROWING: Duration = Duration::from_micros(300);
+const GROWING_LOOK: Duration = Duration::from_micros(40);
 /// So many transactions of urgent commands for one of others, while both wait.
 const URGENT_TURNS: u32 = 8;
 
@@ -50,11 +56,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(connection: Connection) -> Result<Self, Fault> {
+    pub(crate) fn start(mut connection: Connection, path: &Path) -> Result<Self, Fault> {
         let (sender, receiver) = mpsc::channel(WAITING_COMMANDS);
+        let checkpointer = Checkpointer::start(&mut connection, path)?;
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || Loop::new(connection).run(receiver))?;
+            .spawn(move || Loop::new(connection, checkpointer).run(receiver))?;
         Ok(Self {
             commands: Some(sender),
             thread: Some(thread),
@@ -144,6 +151,8 @@ struct Pending {
     other: VecDeque<Command>,
     /// Transactions of urgent commands since the last of others.
     urgent_turns: u32,
+    /// Commands in the last transaction of urgent ones.
+    last_urgent: usize,
 }
 
 /// What to run next.
@@ -161,12 +170,29 @@ impl Pending {
                 None => return false,
             }
         }
+        self.take_waiting(commands);
+        if !self.urgent.is_empty() && self.urgent.len() < self.last_urgent {
+            self.let_grow(commands);
+        }
+        true
+    }
+
+    fn take_waiting(&mut self, commands: &mut mpsc::Receiver<Command>) {
         while self.urgent.len() + self.other.len() < WAITING_COMMANDS
             && let Ok(command) = commands.try_recv()
         {
             self.take(command);
         }
-        true
+    }
+
+    /// Those who were just answered will most likely be back with their next message in a moment. Waiting for them makes
+    /// many small transactions into few large ones; who comes alone waits for nobody.
+    fn let_grow(&mut self, commands: &mut mpsc::Receiver<Command>) {
+        let end = Instant::now() + GROWING;
+        while self.urgent.len() < self.last_urgent && Instant::now() < end {
+            std::thread::sleep(GROWING_LOOK);
+            self.take_waiting(commands);
+        }
     }
 
     fn take(&mut self, command: Command) {
@@ -193,6 +219,7 @@ impl Pending {
             transaction_of(&mut self.other, most)
         } else {
             self.urgent_turns += 1;
+            self.last_urgent = self.urgent.len();
             transaction_of(&mut self.urgent, ROWS_PER_TRANSACTION)
         }
     }
@@ -222,13 +249,15 @@ fn transaction_of(commands: &mut VecDeque<Command>, most: usize) -> Turn {
 
 struct Loop {
     connection: Connection,
+    checkpointer: Checkpointer,
     state: State,
 }
 
 impl Loop {
-    fn new(connection: Connection) -> Self {
+    fn new(connection: Connection, checkpointer: Checkpointer) -> Self {
         Self {
             connection,
+            checkpointer,
             state: State::default(),
         }
     }
@@ -245,6 +274,8 @@ impl Loop {
                 }
             }
         }
+        // The last one to close the file empties the log.
+        drop(self.checkpointer);
         if let Err((_, error)) = self.connection.close() {
             tracing::error!(%error, "The database could not be closed.");
         }
@@ -307,6 +338,7 @@ impl Loop {
         for work in ended {
             work.answer(None);
         }
+        self.checkpointer.after_commit(&self.connection);
     }
 
     fn begin(&mut self) -> Result<(), Fault> {
