@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, signal::unix::SignalKind, task::JoinSet};
 use crate::{
     clock::SystemClock,
     config::Config,
-    engine::{self, Engine, Gateway, Lane, Wake},
+    engine::{self, Engine, Gateway, Lane, Pressure, Wake},
     sources,
     telemetry::{Metrics, SourceHealth, Sources},
 };
@@ -116,6 +116,7 @@ impl Hub {
             metrics: Arc::new(Metrics::new()),
             decoders: ArcSwap::from_pointee(sources::decoders(&config)?),
             wake: Wake::default(),
+            pressure: Pressure::default(),
             retention: config.retention.rule(),
             clocked: config.automations.clocked(),
             min_free_bytes: config.hub.min_free_mb.saturating_mul(1 << 20),

@@ -27,7 +27,9 @@ impl Accept for Gateway {
             .map(|envelope| Arc::clone(&envelope.source))
             .collect();
         let started = std::time::Instant::now();
+        let waiting = self.0.pressure.wait_with(envelopes.len());
         let accepted = self.0.store.accept(envelopes).await?;
+        drop(waiting);
         self.0.metrics.committed(started.elapsed());
         for (source, accepted) in sources.iter().zip(&accepted) {
             self.0.metrics.accepted(source, accepted.duplicate);

@@ -4,6 +4,7 @@
 mod accept;
 mod deliver;
 mod maintain;
+mod pressure;
 mod process;
 mod turns;
 
@@ -30,6 +31,7 @@ use causeway_core::{
 use tokio::{sync::Notify, task::JoinSet};
 
 pub use accept::Gateway;
+pub use pressure::Pressure;
 pub(crate) use process::decode_one;
 
 use crate::telemetry::Metrics;
@@ -43,6 +45,7 @@ pub struct Engine {
     /// Swapped when keys are reloaded.
     pub decoders: ArcSwap<Decoders>,
     pub wake: Wake,
+    pub pressure: Pressure,
     pub retention: Retention,
     /// The automations that the clock starts.
     pub clocked: Vec<Arc<Automation>>,

@@ -10,7 +10,7 @@ use std::{
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use causeway::{
-    engine::{self, Circuit, Engine, Gateway, Lane, Pace, Wake},
+    engine::{self, Circuit, Engine, Gateway, Lane, Pace, Pressure, Wake},
     telemetry::Metrics,
 };
 use causeway_core::{
@@ -117,6 +117,7 @@ async fn run(number: u64, fail: Fail) -> Ran {
         metrics: Arc::new(Metrics::new()),
         decoders: ArcSwap::from_pointee(Decoders::from([(SOURCE.into(), script)])),
         wake: Wake::default(),
+        pressure: Pressure::default(),
         clocked: Vec::new(),
         retention: Retention {
             payload_days: None,

@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     panic::AssertUnwindSafe,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use causeway_core::{
@@ -23,10 +23,12 @@ use causeway_core::{
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use super::Engine;
+use super::{Engine, pressure::is_behind};
 
 /// Rows per transaction: large enough that the sync does not count, small enough to plan in some 10 ms.
 const BATCH: u32 = 200;
+/// The same while intake is crowded: those who wait for their commit wait behind so many rows at most.
+const SMALL_BATCH: u32 = 50;
 /// How often it looks without being woken.
 const POLL: Duration = Duration::from_secs(1);
 /// After so many full batches it starts over at the oldest row, so that replayed ones need not wait for the backlog to end.
@@ -38,8 +40,13 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     let mut after = InboxId(0);
     let mut commit: Option<Commit> = None;
     let mut full_batches = 0;
+    let mut since = Instant::now();
+    let mut behind = false;
     while !stop.is_cancelled() {
-        let rows = match engine.store.fetch_new(after, BATCH).await {
+        let crowded = !behind && engine.pressure.give_way(since.elapsed(), &stop).await;
+        since = Instant::now();
+        let limit = if crowded { SMALL_BATCH } else { BATCH };
+        let rows = match engine.store.fetch_new(after, limit).await {
             Ok(rows) => rows,
             Err(error) => {
                 tracing::error!(%error, "could not read the inbox; trying again");
@@ -47,7 +54,11 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
                 continue;
             }
         };
-        let more = rows.len() == usize::try_from(BATCH).unwrap_or(usize::MAX);
+        let more = rows.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+        let now = engine.clock.now();
+        behind = rows
+            .first()
+            .is_some_and(|(_, oldest)| is_behind(oldest.received_at, now));
         let last = rows.last().map(|(id, _)| *id);
         let origins = origins(&rows);
         let decoded = decode(&engine, rows).await;

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use causeway::{
-    engine::{self, Circuit, Engine, Lane, Pace, Wake},
+    engine::{self, Circuit, Engine, Lane, Pace, Pressure, Wake},
     telemetry::Metrics,
 };
 use causeway_core::{
@@ -218,6 +218,7 @@ impl Rig {
             metrics: Arc::new(Metrics::new()),
             decoders: arc_swap::ArcSwap::default(),
             wake: Wake::default(),
+            pressure: Pressure::default(),
             clocked: Vec::new(),
             retention: Retention {
                 payload_days: None,

@@ -1,0 +1,120 @@
+//! Intake comes before processing: a sender waits for the commit and may not send again, while what is in the inbox
+//! can wait. So processing steps back while intake is crowded, for as long as it does not fall too far behind.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use causeway_core::{clock::Timestamp, source::Stop};
+
+/// So many messages waiting for one commit are a crowd; a steady flow has one or two.
+const CROWD: usize = 16;
+/// How long a crowd may stay away before intake counts as calm.
+const LOOK: Duration = Duration::from_millis(2);
+/// While it is crowded processing pauses so many times as long as it worked.
+const PAUSE: u32 = 10;
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// Once the oldest message has waited so long, processing steps back no more.
+const BEHIND: Duration = Duration::from_secs(10);
+
+/// How many messages wait for their commit.
+#[derive(Debug, Default)]
+pub struct Pressure {
+    waiting: AtomicUsize,
+    /// The most since somebody looked.
+    most: AtomicUsize,
+}
+
+impl Pressure {
+    /// `messages` wait until the guard is dropped.
+    pub(super) fn wait_with(&self, messages: usize) -> Waiting<'_> {
+        let waiting = self.waiting.fetch_add(messages, Ordering::Relaxed) + messages;
+        self.most.fetch_max(waiting, Ordering::Relaxed);
+        Waiting {
+            pressure: self,
+            messages,
+        }
+    }
+
+    /// Whether there was a crowd since the last look.
+    pub(super) fn is_crowded(&self) -> bool {
+        let now = self.waiting.load(Ordering::Relaxed);
+        self.most.swap(now, Ordering::Relaxed).max(now) >= CROWD
+    }
+
+    /// Waits until intake is calm or it is processing's turn, after `worked` of work. Says whether intake is crowded.
+    pub(super) async fn give_way(&self, worked: Duration, stop: &Stop) -> bool {
+        let end = Instant::now() + (worked * PAUSE).min(LONGEST_PAUSE);
+        while self.is_crowded() {
+            if Instant::now() >= end {
+                return true;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return true,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+        false
+    }
+}
+
+/// Whether a message received then has waited too long already.
+pub(super) fn is_behind(received_at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(received_at)
+        .try_into()
+        .is_ok_and(|waited: Duration| waited > BEHIND)
+}
+
+pub(super) struct Waiting<'a> {
+    pressure: &'a Pressure,
+    messages: usize,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.pressure.waiting.fetch_sub(self.messages, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_is_seen_once_after_it_has_gone() {
+        let pressure = Pressure::default();
+        drop(pressure.wait_with(CROWD - 1));
+        assert!(!pressure.is_crowded());
+        let first = pressure.wait_with(1);
+        drop(pressure.wait_with(CROWD - 1));
+        drop(first);
+        assert!(pressure.is_crowded());
+        assert!(!pressure.is_crowded());
+    }
+
+    #[tokio::test]
+    async fn processing_has_its_turn_under_any_crowd() {
+        let pressure = Pressure::default();
+        let _crowd = pressure.wait_with(CROWD);
+        let stop = Stop::new();
+        assert!(pressure.give_way(Duration::ZERO, &stop).await);
+        stop.cancel();
+        assert!(pressure.give_way(Duration::from_secs(1), &stop).await);
+    }
+
+    #[tokio::test]
+    async fn a_calm_intake_delays_nothing() {
+        let pressure = Pressure::default();
+        let _one = pressure.wait_with(1);
+        assert!(!pressure.give_way(Duration::from_secs(1), &Stop::new()).await);
+    }
+
+    #[test]
+    fn who_has_waited_for_more_than_ten_seconds_is_behind() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert!(!is_behind(at(100), at(110)));
+        assert!(is_behind(at(100), at(111)));
+        assert!(!is_behind(at(100), at(1)));
+    }
+}
