@@ -57,7 +57,8 @@ impl Decode for FollowUpDecoder {
         let Ok(Body { follow_up, fields }) = serde_json::from_slice(&envelope.body) else {
             return Decoded::Dead {
                 code: DeadCode::Internal,
-                reason: "not a row of our own".to_owned(),
+                reason: "a row of the hub's own making (an answer, or what an automation put off) that cannot be read"
+                    .to_owned(),
             };
         };
         let kind = if follow_up.automation.is_some() {

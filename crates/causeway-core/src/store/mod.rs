@@ -203,7 +203,7 @@ pub trait Store: Send + Sync {
     async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError>;
 
     /// Up to `limit` rows in state `new` with an id above `after`, in the order of acceptance. Takes no lease:
-    /// `process` ignores rows that are no longer `new`.
+    /// `process` ignores rows that are no longer `new`. Rows that cannot be read become dead and are left out.
     async fn fetch_new(&self, after: InboxId, limit: u32) -> Result<Vec<(InboxId, Envelope)>, StoreError>;
 
     /// Finds the contacts, asks [`crate::plan::plan`], and writes contact, consent, action, deliveries and the row's
@@ -215,7 +215,8 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<Processed>, StoreError>;
 
-    /// Turns timers of automations whose time has come into inbox rows, up to `limit`; tells how many.
+    /// Turns timers of automations whose time has come into inbox rows, up to `limit`; tells how many. Of one that cannot be
+    /// read the row says so and will be dead.
     async fn ring(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Notes that an automation that the clock starts has had its turns up to then.

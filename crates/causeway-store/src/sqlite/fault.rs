@@ -54,6 +54,7 @@ impl Fault {
                     rusqlite::Error::FromSqlConversionFailure(..)
                         | rusqlite::Error::InvalidColumnType(..)
                         | rusqlite::Error::IntegralValueOutOfRange(..)
+                        | rusqlite::Error::Utf8Error(..)
                         | rusqlite::Error::QueryReturnedNoRows
                 )
         )
@@ -68,7 +69,8 @@ impl Fault {
             Self::Sql(
                 rusqlite::Error::FromSqlConversionFailure(column, ..)
                 | rusqlite::Error::InvalidColumnType(column, ..)
-                | rusqlite::Error::IntegralValueOutOfRange(column, _),
+                | rusqlite::Error::IntegralValueOutOfRange(column, _)
+                | rusqlite::Error::Utf8Error(column, _),
             ) => format!("column {column} of a row cannot be read"),
             Self::Sql(rusqlite::Error::QueryReturnedNoRows) => "a row is missing".to_owned(),
             Self::Sql(_) => "a statement failed".to_owned(),

@@ -5,20 +5,23 @@ use std::collections::BTreeMap;
 use causeway_core::{
     automation::Timer,
     clock::Timestamp,
+    contact::Contact,
     decode::follow_up::{self, ANSWERS, AUTOMATIONS},
+    envelope::{Envelope, Meta, digest},
     event::{Due, FollowUp},
     id::{ContactId, InboxId, Name},
     plan::Plan,
     store::Attempt,
 };
 use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
 
 use super::{
     accept, contact,
     fault::Fault,
     names::NameKind,
     outbox,
-    rows::{from_json, ms, to_json},
+    rows::{from_json, lossy_text, ms, to_json},
     writer::Tx,
 };
 
@@ -82,51 +85,104 @@ pub(crate) fn last_hour(
         .optional()?)
 }
 
-/// Turns timers whose time has come into inbox rows, up to `limit` of them, and tells how many.
+/// A timer as it is stored.
+struct Stored {
+    id: i64,
+    due_at: i64,
+    workspace: i64,
+    contact: i64,
+    inbox: i64,
+    automation: String,
+    due: String,
+}
+
+/// Turns timers whose time has come into inbox rows, up to `limit` of them, and tells how many. One that cannot be read
+/// becomes a row, too, which nobody can read either: it is dead, where a person sees it, and the others ring.
 pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, Fault> {
-    type Found = (i64, i64, i64, i64, i64, String, String);
-    let due: Vec<Found> = tx
+    let due: Vec<Stored> = tx
         .connection
         .prepare_cached(
             "SELECT id, due_at, workspace_id, contact_id, inbox_id, automation, due FROM timer
              WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2",
         )?
         .query_map(params![ms(now), limit], |row| {
-            Ok((
-                row.get(0)?,
-                row.get(1)?,
-                row.get(2)?,
-                row.get(3)?,
-                row.get(4)?,
-                row.get(5)?,
-                row.get(6)?,
-            ))
+            Ok(Stored {
+                id: row.get(0)?,
+                due_at: row.get(1)?,
+                workspace: row.get(2)?,
+                contact: row.get(3)?,
+                inbox: row.get(4)?,
+                automation: lossy_text(row, 5)?,
+                due: lossy_text(row, 6)?,
+            })
         })?
         .collect::<Result<_, _>>()?;
     let mut count = 0;
-    for (id, due_at, workspace, contact, inbox, automation, due) in due {
-        let follow_up = FollowUp {
-            workspace: tx.state.names.name(workspace)?,
-            contact: ContactId(contact),
-            about: Some(InboxId(inbox)),
-            destination: None,
-            automation: Some((Name::from(automation.as_str()), from_json::<Due>(&due)?)),
-            hops: 0,
+    for timer in due {
+        let envelope = match follow_up_of(tx, &timer) {
+            Ok(follow_up) => rung(&timer, follow_up, now),
+            Err(fault) => {
+                tracing::error!(
+                    timer.id,
+                    inbox.id = timer.inbox,
+                    automation = timer.automation,
+                    reason = fault.text(),
+                    "What an automation put off cannot be read; a dead row tells of it."
+                );
+                unreadable(&timer, now)
+            }
         };
-        let once: [&[u8]; 4] = [
-            &inbox.to_be_bytes(),
-            &due_at.to_be_bytes(),
-            automation.as_bytes(),
-            due.as_bytes(),
-        ];
-        let envelope = follow_up::envelope(AUTOMATIONS, follow_up, BTreeMap::new(), &once, now);
         accept::accept(tx, &[envelope])?;
         tx.connection
             .prepare_cached("DELETE FROM timer WHERE id = ?1")?
-            .execute([id])?;
+            .execute([timer.id])?;
         count += 1;
     }
     Ok(count)
+}
+
+fn follow_up_of(tx: &Tx<'_>, timer: &Stored) -> Result<FollowUp, Fault> {
+    Ok(FollowUp {
+        workspace: tx.state.names.name(timer.workspace)?,
+        contact: ContactId(timer.contact),
+        about: Some(InboxId(timer.inbox)),
+        destination: None,
+        automation: Some((
+            Name::from(timer.automation.as_str()),
+            from_json::<Due>(&timer.due)?,
+        )),
+        hops: 0,
+    })
+}
+
+fn rung(timer: &Stored, follow_up: FollowUp, now: Timestamp) -> Envelope {
+    let once: [&[u8]; 4] = [
+        &timer.inbox.to_be_bytes(),
+        &timer.due_at.to_be_bytes(),
+        timer.automation.as_bytes(),
+        timer.due.as_bytes(),
+    ];
+    follow_up::envelope(AUTOMATIONS, follow_up, BTreeMap::new(), &once, now)
+}
+
+/// All that is left of it, for who wants to know what was lost.
+fn unreadable(timer: &Stored, now: Timestamp) -> Envelope {
+    let rest = json!({ "unreadable": {
+        "automation": timer.automation, "due": timer.due, "about": timer.inbox, "contact": timer.contact,
+    }});
+    let once: [&[u8]; 3] = [
+        b"unreadable",
+        &timer.id.to_be_bytes(),
+        &timer.due_at.to_be_bytes(),
+    ];
+    Envelope {
+        source: AUTOMATIONS.into(),
+        dedup: digest(&once),
+        dedup_window_ms: None,
+        received_at: now,
+        meta: Meta::default(),
+        body: rest.to_string().into_bytes().into(),
+    }
 }
 
 /// When the next timer is due.
@@ -142,8 +198,12 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt)
     let Some(contact) = row.contact.filter(|_| !attempt.writes.is_empty()) else {
         return Ok(());
     };
-    let Some(known) = contact::read(tx.connection, contact)? else {
-        return Ok(());
+    let known = match contact::read(tx.connection, contact) {
+        Ok(Some(known)) => known,
+        Ok(None) => return Ok(()),
+        // That it was delivered has to be written all the same. The row of the answer will be dead, and tells why.
+        Err(fault) if fault.is_of_one_row() => Contact::default(),
+        Err(fault) => return Err(fault),
     };
     let mut writes = attempt.writes.clone();
     writes.retain(|name, value| known.fields.get(name).is_none_or(|field| field.value != *value));

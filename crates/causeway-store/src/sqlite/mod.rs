@@ -7,6 +7,8 @@ mod accept;
 mod age;
 mod audit;
 mod backup;
+#[cfg(test)]
+mod broken;
 mod checkpoint;
 mod claim;
 mod commands;
@@ -248,9 +250,18 @@ impl Store for SqliteStore {
     }
 
     async fn fetch_new(&self, after: InboxId, limit: u32) -> Result<Vec<(InboxId, Envelope)>, StoreError> {
-        self.readers
+        let found = self
+            .readers
             .read(move |connection| read::fetch_new(connection, after, limit))
-            .await
+            .await?;
+        if !found.broken.is_empty() {
+            self.writer()?
+                .write(found.broken.len(), move |tx| {
+                    process::set_aside(tx, &found.broken)
+                })
+                .await?;
+        }
+        Ok(found.rows)
     }
 
     async fn process(
@@ -350,9 +361,16 @@ impl Store for SqliteStore {
     async fn finish_erasures(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut erased = 0;
         for leaving in self.readers.read(erasure::all).await? {
-            if leaving.open == 0 || leaving.at_latest <= now {
-                self.erase_rows(leaving.contact, now).await?;
-                erased += 1;
+            if leaving.open > 0 && leaving.at_latest > now {
+                continue;
+            }
+            match self.erase_rows(leaving.contact, now).await {
+                Ok(_) => erased += 1,
+                Err(error @ StoreError::Unavailable(_)) => return Err(error),
+                Err(error @ StoreError::Failed(_)) => {
+                    let contact = leaving.contact;
+                    tracing::error!(contact.id = contact.0, %error, "contact {contact} could not be erased; trying again, and the others are erased");
+                }
             }
         }
         self.empty_log().await?;

@@ -1,7 +1,7 @@
 //! Which pages are ours. A double opt-in on a page of unknown owner counts from the moment that we learn it
 //! is our own; deliveries that it was lacking for then still follow.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use causeway_core::{clock::Timestamp, consent::page_key, event::Page, id::Name, rules::Rules};
 use rusqlite::{Connection, params};
@@ -96,7 +96,11 @@ fn judge_all(tx: &mut Tx<'_>) -> Result<Vec<(i64, String)>, Fault> {
     let mut learned = Vec::new();
     for (id, workspace, namespace, external_id, doc, was_own) in pages {
         let doc = causeway_core::contact::Contact {
-            fields: from_json(&doc)?,
+            // Of one that cannot be read nobody is the owner: that takes no consent for granted.
+            fields: from_json(&doc).unwrap_or_else(|_| {
+                tracing::error!(page.id = id, "a page cannot be read; it counts as nobody's");
+                BTreeMap::new()
+            }),
             ..Default::default()
         };
         let workspace_name = tx.state.names.name(workspace)?;

@@ -75,7 +75,8 @@ pub(crate) fn page(
     while let Some(row) = rows.next()? {
         let id = ContactId(row.get(0)?);
         // One that cannot be read has no turn; the others have theirs. It keeps its place, so that the walk goes on.
-        let mut contact: Contact = from_json(super::rows::text(row, 1)?).unwrap_or_else(|_| {
+        let read = super::rows::text(row, 1).and_then(from_json);
+        let mut contact: Contact = read.unwrap_or_else(|_| {
             tracing::error!(
                 contact.id = id.0,
                 "a contact cannot be read; automations leave it out"

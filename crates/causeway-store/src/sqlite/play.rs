@@ -103,6 +103,7 @@ fn pass(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<Vec<Played>>, Fault>
     };
     follow::ring(tx, TURNS, due)?;
     let turns: Result<_, Fault> = read::fetch_new(tx.connection, InboxId(0), TURNS)?
+        .rows
         .into_iter()
         .map(|(id, envelope)| process_one(tx, id, FollowUpDecoder.decode(&envelope), due))
         .collect();

@@ -12,7 +12,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{
     event::process_event,
     fault::Fault,
-    rows::{inbox_state, ms},
+    rows::{at, inbox_state, ms},
     writer::Tx,
 };
 
@@ -101,6 +101,42 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Proces
     tx.state.facts.flush(tx.connection)?;
     tx.connection.prepare_cached("RELEASE inbox_row")?.execute([])?;
     Ok(processed)
+}
+
+/// Rows of which the envelope cannot be read: dead, so that they are seen and hold up nobody.
+pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result<(), Fault> {
+    for (id, why) in broken {
+        let found: Option<(i64, i64)> = tx
+            .connection
+            .prepare_cached("SELECT source_id, received_at FROM inbox WHERE id = ?1 AND state = 'new'")?
+            .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((source, received_at)) = found else {
+            continue;
+        };
+        let reason = format!("broken in the store: {why}");
+        tracing::error!(
+            inbox.id = id.0,
+            reason,
+            "An inbox row could not be read; it is dead."
+        );
+        let row = Row {
+            id: *id,
+            source,
+            key: [0; 16],
+            // Whoever reads the inbox has no clock.
+            now: at(received_at),
+            anyone_erased: false,
+        };
+        end(
+            tx,
+            &row,
+            InboxState::Dead,
+            Some(DeadCode::Internal),
+            Some(&reason),
+        )?;
+    }
+    Ok(())
 }
 
 /// The inbox row that is processed.

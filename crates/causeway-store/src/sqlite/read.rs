@@ -72,12 +72,16 @@ impl Readers {
     }
 }
 
-/// Rows that wait to be processed, in the order of acceptance.
-pub(crate) fn fetch_new(
-    connection: &Connection,
-    after: InboxId,
-    limit: u32,
-) -> Result<Vec<(InboxId, Envelope)>, Fault> {
+/// Rows that wait to be processed.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    /// In the order of acceptance.
+    pub rows: Vec<(InboxId, Envelope)>,
+    /// Those that cannot be read, and why.
+    pub broken: Vec<(InboxId, String)>,
+}
+
+pub(crate) fn fetch_new(connection: &Connection, after: InboxId, limit: u32) -> Result<Waiting, Fault> {
     let mut ids = Vec::new();
     // Source by source, since the index is by source; then in one order.
     let sources: Vec<i64> = connection
@@ -95,10 +99,14 @@ pub(crate) fn fetch_new(
     }
     ids.sort_unstable();
     ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let mut found = Vec::with_capacity(ids.len());
+    let mut found = Waiting::default();
+    found.rows.reserve(ids.len());
     for id in ids {
-        if let Some(envelope) = envelope(connection, id)? {
-            found.push((InboxId(id), envelope));
+        match envelope(connection, id) {
+            Ok(Some(envelope)) => found.rows.push((InboxId(id), envelope)),
+            Ok(None) => {}
+            Err(fault) if fault.is_of_one_row() => found.broken.push((InboxId(id), fault.text())),
+            Err(fault) => return Err(fault),
         }
     }
     Ok(found)

@@ -87,6 +87,12 @@ pub(crate) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Fault
     row.get_ref(column)?.as_str().map_err(|_| Fault::Broken("a text"))
 }
 
+/// A text of which what is not UTF-8 is replaced, for where reading on matters more.
+pub(crate) fn lossy_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    let text = row.get_ref(column)?.as_bytes().unwrap_or_default();
+    Ok(String::from_utf8_lossy(text).into_owned())
+}
+
 /// The columns that [`delivery_row`] reads, from `delivery d JOIN inbox i`.
 pub(crate) const DELIVERY_COLUMNS: &str = "d.id, d.inbox_id, d.contact_id,
     (SELECT name FROM name WHERE id = d.destination_id), (SELECT name FROM name WHERE id = i.source_id),
