@@ -192,6 +192,10 @@ pub struct FollowUp {
     /// How many answers led to this one, each to the next.
     #[serde(default)]
     pub hops: u8,
+    /// Of what was put off: the automations whose delays led to it, each to the next. Its own is
+    /// added when its time comes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<Name>,
 }
 
 /// What of an automation is due.

@@ -218,7 +218,7 @@ CREATE TABLE timer (
     automation   TEXT NOT NULL,
     -- JSON: "postponed" or {"step": n}.
     due          TEXT NOT NULL
-) STRICT;
+, hops INTEGER NOT NULL DEFAULT 0, chain TEXT) STRICT;
 
 CREATE TABLE turn (
     workspace_id INTEGER NOT NULL,

@@ -29,6 +29,8 @@ pub enum Verdict {
     RanBefore,
     /// Ended by its stop condition before this step.
     Stopped,
+    /// What it put off led to it again, by way of what these put off in turn.
+    Circle(Vec<Name>),
     /// Its hour was full: starts in the hour that begins then (milliseconds since 1970, UTC).
     Postponed(i64),
     /// Its condition or a value could not be worked out.
@@ -45,6 +47,13 @@ impl fmt::Display for Verdict {
             Self::ConditionFalse => f.write_str("did not run: its condition does not hold"),
             Self::RanBefore => f.write_str("did not run: once for each contact, and it has"),
             Self::Stopped => f.write_str("stopped: its stop condition holds"),
+            Self::Circle(through) => {
+                write!(
+                    f,
+                    "stopped: it started itself again through {}",
+                    through.join(", ")
+                )
+            }
             Self::Postponed(start) => {
                 let start = Timestamp::from_millisecond(*start).unwrap_or(Timestamp::MAX);
                 write!(f, "waits until {start}: its hour is full")

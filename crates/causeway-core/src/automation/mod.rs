@@ -5,6 +5,7 @@
 //! for. Steps that wait become timers, which come back as events of their own ([`crate::event::FollowUp`]).
 
 mod calendar;
+mod circles;
 mod explain;
 mod happening;
 mod lead;
@@ -15,6 +16,7 @@ mod tests;
 use std::{collections::BTreeSet, time::Duration};
 
 pub use calendar::{Clocked, Every, Rhythm};
+pub use circles::circles;
 pub use explain::{Explained, Verdict};
 pub use happening::{Happening, happenings};
 pub use lead::{Lead, Scoring, Status};

@@ -56,6 +56,9 @@ pub struct Timer {
     pub automation: Name,
     pub due: Due,
     pub due_at: Timestamp,
+    /// As in [`crate::event::FollowUp`].
+    pub hops: u8,
+    pub chain: Vec<Name>,
 }
 
 /// Changes the contact as the automations say that `happened` starts, and those that follow from these in turn.
@@ -68,15 +71,18 @@ pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>)
         changed: changed_names(&happened),
         out: Ran::default(),
         ran: vec![false; moment.automations.len()],
+        hops: 0,
+        chain: Vec::new(),
     };
-    let due = moment
-        .event
-        .follow_up
-        .as_ref()
-        .and_then(|row| row.automation.as_ref());
     let mut happened = happened;
-    if let Some((name, due @ (Due::Postponed | Due::Step(_)))) = due {
-        happened.extend(run.follow_up(name, *due));
+    if let Some(row) = &moment.event.follow_up {
+        run.hops = row.hops;
+        run.chain.clone_from(&row.chain);
+        if let Some((name, due @ (Due::Postponed | Due::Step(_)))) = &row.automation {
+            run.chain.retain(|known| known != name);
+            run.chain.push(Name::clone(name));
+            happened.extend(run.follow_up(name, *due));
+        }
     }
     // Each automation runs at most once for an event: it ends.
     while !happened.is_empty() {
@@ -105,6 +111,10 @@ struct Run<'a> {
     changed: Vec<String>,
     out: Ran,
     ran: Vec<bool>,
+    /// How many answers led to the event.
+    hops: u8,
+    /// The automations that led to the event by what they put off, the last of them the one whose time has come.
+    chain: Vec<Name>,
 }
 
 /// A step with its values worked out, so that nothing is done when one of them cannot be.
@@ -153,17 +163,19 @@ impl<'a> Run<'a> {
             Ok(false) => return Verdict::ConditionFalse,
             Err(error) => return Verdict::Failed(format!("when: {error}")),
         }
+        // Within one event each runs once; over what they put off, two could start each other for ever.
+        if let Some(before) = self.chain.iter().position(|name| *name == automation.name) {
+            let through = self.chain.iter().skip(before.saturating_add(1));
+            return Verdict::Circle(through.map(Name::clone).collect());
+        }
         if let Some(hour) = self.hour(automation) {
             self.out.admitted.push((automation.name.clone(), hour));
             let this_hour = self.moment.now.as_millisecond().div_euclid(HOUR_MS);
             if hour > this_hour {
                 let start = hour.saturating_mul(HOUR_MS);
                 self.mark(automation);
-                self.out.timers.push(Timer {
-                    automation: automation.name.clone(),
-                    due: Due::Postponed,
-                    due_at: Timestamp::from_millisecond(start).unwrap_or(Timestamp::MAX),
-                });
+                let due_at = Timestamp::from_millisecond(start).unwrap_or(Timestamp::MAX);
+                self.put_off(automation, Due::Postponed, due_at);
                 return Verdict::Postponed(start);
             }
         }
@@ -245,6 +257,16 @@ impl<'a> Run<'a> {
         })
     }
 
+    fn put_off(&mut self, automation: &Automation, due: Due, due_at: Timestamp) {
+        self.out.timers.push(Timer {
+            automation: automation.name.clone(),
+            due,
+            due_at,
+            hops: self.hops,
+            chain: self.chain.clone(),
+        });
+    }
+
     fn mark(&mut self, automation: &Automation) {
         if automation.once {
             self.contact
@@ -318,11 +340,7 @@ impl<'a> Run<'a> {
         match step {
             Ready::Later(number, delay) => {
                 let due_at = self.moment.now.saturating_add(delay).unwrap_or(Timestamp::MAX);
-                self.out.timers.push(Timer {
-                    automation: automation.name.clone(),
-                    due: Due::Step(number),
-                    due_at,
-                });
+                self.put_off(automation, Due::Step(number), due_at);
                 format!("step {} at {due_at}", number.saturating_add(1))
             }
             Ready::Deliver(names) => {

@@ -1,3 +1,5 @@
+mod chain;
+
 use std::{cell::RefCell, collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::Weekday, tz::TimeZone};
@@ -402,7 +404,9 @@ fn a_step_with_a_delay_comes_back_and_stops_where_it_is_to() {
         [Timer {
             automation: "later".into(),
             due: Due::Step(1),
-            due_at
+            due_at,
+            hops: 0,
+            chain: Vec::new(),
         }]
     );
 
@@ -415,6 +419,7 @@ fn a_step_with_a_delay_comes_back_and_stops_where_it_is_to() {
             destination: None,
             automation: Some(("later".into(), Due::Step(step))),
             hops: 0,
+            chain: Vec::new(),
         }));
         event
     };
@@ -470,6 +475,7 @@ fn beyond_the_limit_of_an_hour_it_waits_for_one_with_room() {
                 destination: None,
                 automation: Some(("limited".into(), Due::Postponed)),
                 hops: 0,
+                chain: Vec::new(),
             }));
             assert_eq!(sent(&world.take(&back)), ["crm"], "{last:?}");
         }
@@ -597,6 +603,7 @@ fn echoes_and_long_chains_of_answers_are_told_to_nobody() {
             destination: Some("shop".into()),
             automation: None,
             hops,
+            chain: Vec::new(),
         }));
         event
     };

@@ -66,12 +66,7 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
     if let Some(why) = failed_promise(event, &plan) {
         return end(tx, row, InboxState::Dead, Some(DeadCode::Automation), Some(&why));
     }
-    for (automation, verdict) in &plan.explained.asked {
-        // What it would have sent or set is missing now: somebody has to see that without looking at each trace.
-        if let Verdict::Failed(why) = verdict {
-            tracing::warn!(inbox.id = row.id.0, automation = %automation, why, "automation {automation} failed; `causeway trace {}` tells more", row.id);
-        }
-    }
+    warn_of(row, &plan);
     let contact = write_contact(tx, workspace, event, &before.contacts, &mut plan, row.now)?;
     if let Some(contact) = contact {
         contact::write_consent(tx.connection, contact, row.id.0, &plan.consent)?;
@@ -110,6 +105,21 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
         keep(tx, row, workspace, event, (id, after), (action, &place), uses);
     }
     Ok(processed)
+}
+
+/// What automations would have sent or set is missing now: somebody has to see that without looking at each trace.
+fn warn_of(row: &Row, plan: &Plan) {
+    for (automation, verdict) in &plan.explained.asked {
+        match verdict {
+            Verdict::Failed(why) => {
+                tracing::warn!(inbox.id = row.id.0, automation = %automation, why, "automation {automation} failed; `causeway trace {}` tells more", row.id);
+            }
+            Verdict::Circle(_) => {
+                tracing::warn!(inbox.id = row.id.0, automation = %automation, "automation {automation} {verdict}; `causeway trace {}` tells more", row.id);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Keeps a record of which everything is new, for the claims that follow.

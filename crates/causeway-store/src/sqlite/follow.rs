@@ -13,7 +13,7 @@ use causeway_core::{
     plan::Plan,
     store::Attempt,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params, types::ValueRef};
 use serde_json::json;
 
 use super::{
@@ -58,8 +58,8 @@ fn set_timer(
 ) -> Result<(), Fault> {
     connection
         .prepare_cached(
-            "INSERT INTO timer (due_at, workspace_id, contact_id, inbox_id, automation, due)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO timer (due_at, workspace_id, contact_id, inbox_id, automation, due, hops, chain)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             ms(timer.due_at),
@@ -67,7 +67,11 @@ fn set_timer(
             contact,
             inbox.0,
             timer.automation,
-            to_json(&timer.due)?
+            to_json(&timer.due)?,
+            timer.hops,
+            (!timer.chain.is_empty())
+                .then(|| to_json(&timer.chain))
+                .transpose()?,
         ])?;
     Ok(())
 }
@@ -94,6 +98,8 @@ struct Stored {
     inbox: i64,
     automation: String,
     due: String,
+    hops: u8,
+    chain: Option<String>,
 }
 
 /// Turns timers whose time has come into inbox rows, up to `limit` of them, and tells how many. One that cannot be read
@@ -102,7 +108,7 @@ pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, F
     let due: Vec<Stored> = tx
         .connection
         .prepare_cached(
-            "SELECT id, due_at, workspace_id, contact_id, inbox_id, automation, due FROM timer
+            "SELECT id, due_at, workspace_id, contact_id, inbox_id, automation, due, hops, chain FROM timer
              WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2",
         )?
         .query_map(params![ms(now), limit], |row| {
@@ -114,6 +120,12 @@ pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, F
                 inbox: row.get(4)?,
                 automation: lossy_text(row, 5)?,
                 due: lossy_text(row, 6)?,
+                // Only the hub counts, and it ends the chain long before.
+                hops: u8::try_from(row.get::<_, i64>(7)?).unwrap_or(u8::MAX),
+                chain: match row.get_ref(8)? {
+                    ValueRef::Null => None,
+                    _ => Some(lossy_text(row, 8)?),
+                },
             })
         })?
         .collect::<Result<_, _>>()?;
@@ -151,7 +163,11 @@ fn follow_up_of(tx: &Tx<'_>, timer: &Stored) -> Result<FollowUp, Fault> {
             Name::from(timer.automation.as_str()),
             from_json::<Due>(&timer.due)?,
         )),
-        hops: 0,
+        hops: timer.hops,
+        chain: timer
+            .chain
+            .as_deref()
+            .map_or(Ok(Vec::new()), from_json::<Vec<Name>>)?,
     })
 }
 
@@ -228,6 +244,8 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt)
         destination: Some(tx.state.names.name(row.destination)?),
         automation: None,
         hops: hops.saturating_add(1),
+        // Answers are counted.
+        chain: Vec::new(),
     };
     let said = to_json(&writes)?;
     let at = ms(attempt.started_at).saturating_add(i64::from(attempt.took_ms));

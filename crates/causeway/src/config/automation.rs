@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use causeway_connect::config::{ConfigError, read, term_json};
 use causeway_core::{
-    automation::{Automation, Does, Points, Scoring, Status, Step},
+    automation::{Automation, Does, Points, Scoring, Status, Step, circles},
     contact::is_internal,
     id::Name,
     mapping::{Expression, MappingError, Tables, Term},
@@ -227,6 +227,26 @@ impl Automations {
             .iter()
             .filter(|automation| automation.is_clocked());
         clocked.map(|automation| Arc::new(automation.clone())).collect()
+    }
+
+    /// Tells of automations that start each other over delays.
+    pub(super) fn circles(&self) -> Vec<String> {
+        let mut workspaces: BTreeMap<&Name, Vec<Automation>> = BTreeMap::new();
+        for automation in &self.automations {
+            let all = workspaces.entry(&automation.workspace).or_default();
+            all.push(automation.clone());
+        }
+        let circles = workspaces.values().flat_map(|all| circles(all));
+        let tell = |circle: Vec<Name>| {
+            let names: Vec<String> = circle.iter().map(|name| format!("{:?}", &**name)).collect();
+            let first = names.first().cloned().unwrap_or_default();
+            format!(
+                "[[automation]] {} → {first}: what each puts off starts the next, and the last the first again; the hub stops that \
+                 after one round (`once = true`, or a condition, says what is meant)",
+                names.join(" → ")
+            )
+        };
+        circles.map(tell).collect()
     }
 
     /// By workspace, for the rules.

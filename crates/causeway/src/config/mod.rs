@@ -554,6 +554,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
             warnings.push(format!("[[automation]] {}: {doubt}", automation.name));
         }
     }
+    warnings.extend(config.automations.circles());
     for (name, destination) in &config.destinations {
         for wanted in destination.rule.filter.sources.iter().flatten() {
             if !config.sources.contains_key(wanted.as_str()) {

@@ -103,6 +103,7 @@ fn row(
         destination: None,
         automation: Some((automation.name.clone(), Due::Clock)),
         hops: 0,
+        chain: Vec::new(),
     };
     let once: [&[u8]; 4] = [
         automation.workspace.as_bytes(),

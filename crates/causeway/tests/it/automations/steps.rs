@@ -164,6 +164,68 @@ async fn without_a_stop_the_consent_of_the_day_still_decides() {
     world.ends_well().await;
 }
 
+/// Each starts the other a day later, and both say so.
+const CIRCLE: &str = r#"
+[[automation]]
+name = "To sleep"
+on = [{ action = "petition" }, { tag_added = "awake" }]
+then = [
+    { remove_tag = "awake", delay = "1 day" },
+    { add_tag = "asleep", delay = "1 day" },
+    { deliver = "crm", delay = "1 day" },
+]
+
+[[automation]]
+name = "To wake"
+on = { tag_added = "asleep" }
+then = [
+    { remove_tag = "asleep", delay = "1 day" },
+    { add_tag = "awake", delay = "1 day" },
+    { deliver = "form", delay = "1 day" },
+]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_start_each_other_a_day_later_end_after_one_round() {
+    let world = world(CIRCLE).await;
+    let check = world.home.run(&["config", "check"]);
+    assert_eq!(check.code, 0, "{check:?}");
+    let warned = format!("{}{}", check.out, check.err);
+    assert!(
+        warned.contains(
+            "[[automation]] \"To sleep\" → \"To wake\" → \"To sleep\": what each puts off starts the next"
+        ),
+        "{warned}"
+    );
+
+    world.acts(&signs(1, "ann")).await;
+    for day in 6..=20 {
+        world.is_now(&format!("2026-01-{day:02}T08:30:00Z"));
+        world.settles().await;
+    }
+    assert_eq!(world.heard("crm"), ["contact ann"]);
+    assert_eq!(world.heard("form"), ["contact ann"]);
+    let traces = world.home.ok(&["trace", "--email", "ann@example.org"]);
+    let stopped = "automation To sleep: stopped: it started itself again through To wake\n";
+    assert_eq!(traces.matches(stopped).count(), 1, "{traces}");
+    assert_eq!(
+        world
+            .home
+            .json(&["trace", "--email", "ann@example.org", "--json"])
+            .as_array()
+            .unwrap()
+            .len(),
+        7
+    );
+
+    // Who acts anew is taken along anew.
+    world.acts(&signs(2, "ann")).await;
+    world.is_now("2026-01-21T08:30:00Z");
+    world.settles().await;
+    assert_eq!(world.heard("crm"), ["contact ann", "contact ann"]);
+    world.ends_well().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_beyond_the_limit_of_an_hour_waits_for_the_next_that_has_room() {
     let mut world =

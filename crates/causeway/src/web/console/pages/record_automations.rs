@@ -66,7 +66,7 @@ impl Automations {
 fn mark(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Ran(_) => "good",
-        Verdict::Failed(_) => "bad",
+        Verdict::Failed(_) | Verdict::Circle(_) => "bad",
         Verdict::Postponed(_) => "busy",
         Verdict::ConditionFalse | Verdict::RanBefore | Verdict::Stopped | Verdict::Gone => "idle",
     }
