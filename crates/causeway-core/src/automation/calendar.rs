@@ -55,6 +55,29 @@ impl Rhythm {
         None
     }
 
+    /// The first time after `after`. `None` only at the ends of time.
+    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        let from = after.to_zoned(self.zone.clone());
+        // Short months and clock changes may leave a period without one.
+        for periods in 1..=3_i64 {
+            let until = from.checked_add(self.period().checked_mul(periods).ok()?).ok()?;
+            let mut found = self.latest(until.timestamp())?;
+            if found <= after {
+                continue;
+            }
+            while let Some(earlier) = found
+                .checked_sub(1.millisecond())
+                .ok()
+                .and_then(|before| self.latest(before))
+                .filter(|earlier| *earlier > after)
+            {
+                found = earlier;
+            }
+            return Some(found);
+        }
+        None
+    }
+
     fn period(&self) -> Span {
         match self.every {
             Every::Hour => 1.hour(),
@@ -142,6 +165,18 @@ impl Automation {
                 _ => None,
             })
             .max()
+    }
+
+    /// The first time after `after` at which its clock comes round.
+    pub fn next_turn(&self, after: Timestamp) -> Option<Timestamp> {
+        self.on
+            .iter()
+            .filter_map(|trigger| match trigger {
+                Trigger::DateReached(clocked) => clocked.rhythm().next(after),
+                Trigger::Schedule(rhythm) => rhythm.next(after),
+                _ => None,
+            })
+            .min()
     }
 
     /// Whether it may be this contact's turn at that time. Its condition is asked later, when the row is processed.

@@ -728,3 +728,45 @@ fn a_birthday_is_on_its_day_each_year_and_the_reminder_before_it() {
         );
     }
 }
+
+/// Each time that the clock comes round is the next of the one before it.
+#[test]
+fn the_next_turns_are_all_turns() {
+    let start = at("2024-01-30T22:17:00Z");
+    for zone in ["UTC", "Europe/Brussels", "America/St_Johns"] {
+        for every in [
+            Every::Hour,
+            Every::Day,
+            Every::Week(Weekday::Sunday),
+            Every::Month(1),
+            Every::Month(31),
+        ] {
+            for time in [
+                jiff::civil::time(0, 0, 0, 0),
+                jiff::civil::time(2, 30, 0, 0),
+                jiff::civil::time(23, 45, 0, 0),
+            ] {
+                let zone = TimeZone::get(zone).unwrap();
+                let rhythm = Rhythm {
+                    every,
+                    at: time,
+                    zone,
+                };
+                let mut seen = BTreeSet::new();
+                let mut now = start;
+                for _ in 0..(400 * 96) {
+                    now = now.saturating_add(Duration::from_mins(15)).unwrap();
+                    seen.extend(rhythm.latest(now).filter(|turn| *turn > start));
+                }
+                let mut next = BTreeSet::new();
+                let mut from = start;
+                while let Some(turn) = rhythm.next(from).filter(|turn| *turn <= now) {
+                    assert!(turn > from);
+                    next.insert(turn);
+                    from = turn;
+                }
+                assert_eq!(next, seen, "{rhythm:?}");
+            }
+        }
+    }
+}

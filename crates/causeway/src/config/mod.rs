@@ -34,7 +34,7 @@ pub use automation::Automations;
 pub(crate) use common::one_of;
 pub use common::{DestinationConfig, SourceConfig};
 pub use schema::schema;
-pub use test::{Expected, Message, Skipped, Test, as_json, due_at};
+pub use test::{Expected, Message, Skipped, Test, as_json, due_at, time_between};
 
 /// A whole configuration, checked.
 #[derive(Debug)]

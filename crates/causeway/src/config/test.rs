@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use causeway_connect::config::{ConfigError, plain_json, read};
 use causeway_core::{clock::Timestamp, delivery::Kind};
-use jiff::{Span, Zoned, tz::TimeZone};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Zoned, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer,
@@ -28,7 +28,8 @@ pub struct Test {
     #[serde(default)]
     pub before: Vec<Message>,
     pub message: Message,
-    /// Time to let pass after the message, as "3 days", for what automations put off. Default: until the last `due`.
+    /// Time to let pass after the message, as "3 days", for what automations put off and what the clock starts. Default: until
+    /// the last `due`.
     pub wait: Option<String>,
     /// The deliveries that the message leads to: these and no other.
     pub expect: Option<Vec<Expected>>,
@@ -75,6 +76,8 @@ pub struct MessageTable {
     pub source: Option<String>,
     /// When it came.
     pub at: Option<Time>,
+    /// How long after the one before it, as "3 days", instead of a minute.
+    pub after: Option<String>,
 }
 
 /// A delivery that has to follow.
@@ -186,9 +189,9 @@ impl Test {
             due_at(wait, Timestamp::UNIX_EPOCH).map_err(|why| ConfigError::new("wait", why))?;
         }
         self.check_sources(config)?;
-        self.message.check("message")?;
+        self.message.check("message", self.before.is_empty())?;
         for (index, message) in self.before.iter().enumerate() {
-            message.check(&format!("before.{index}"))?;
+            message.check(&format!("before.{index}"), index == 0)?;
         }
         self.check_expectations(config)
     }
@@ -255,8 +258,19 @@ fn known_name(key: &str, what: &str, name: Option<&str>, known: &[&str]) -> Resu
 }
 
 impl Message {
-    fn check(&self, key: &str) -> Result<(), ConfigError> {
+    fn check(&self, key: &str, is_first: bool) -> Result<(), ConfigError> {
         let table = &self.0;
+        if let Some(after) = &table.after {
+            let key = format!("{key}.after");
+            time_between(after).map_err(|why| ConfigError::new(&key, why))?;
+            if is_first {
+                return Err(ConfigError::new(&key, "no message comes before this one")
+                    .hint("`wait` lets time pass after the last message"));
+            }
+            if table.at.is_some() {
+                return Err(ConfigError::new(&key, "`at` says when it comes already"));
+            }
+        }
         let ways = [table.file.is_some(), table.text.is_some(), table.json.is_some()];
         let given = ways.iter().filter(|given| **given).count();
         if given > 1 || (given == 0 && table.query.is_none()) {
@@ -302,6 +316,20 @@ pub fn due_at(text: &str, from: Timestamp) -> Result<Timestamp, String> {
     from.checked_add(span)
         .map(|at| at.timestamp())
         .map_err(|_| format!("{text:?} is too long"))
+}
+
+/// How long one message comes after another; a day has 24 hours.
+pub fn time_between(text: &str) -> Result<SignedDuration, String> {
+    let span: Span = text
+        .parse()
+        .map_err(|_| format!("{text:?} is no duration; write it as \"2h\" or \"3 days\""))?;
+    match span.to_duration(SpanRelativeTo::days_are_24_hours()) {
+        Ok(between) if !between.is_negative() => Ok(between),
+        Ok(_) => Err(format!("{text:?} is before the message before it")),
+        Err(_) => Err(format!(
+            "{text:?} has no fixed length; write it in weeks, days or hours"
+        )),
+    }
 }
 
 /// What was written in TOML, as JSON.

@@ -6,7 +6,7 @@ mod deliver;
 mod maintain;
 mod pressure;
 mod process;
-mod turns;
+pub(crate) mod turns;
 
 use std::{
     collections::BTreeMap,

@@ -76,7 +76,7 @@ async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(
             let rows: Vec<_> = contacts
                 .iter()
                 .filter(|(_, contact)| automation.is_turn_of(contact, turn))
-                .map(|(id, _)| row(automation, *id, turn, now))
+                .map(|(id, _)| turn_row(automation, *id, turn, now))
                 .collect();
             if !rows.is_empty() {
                 engine.store.accept(rows).await?;
@@ -90,7 +90,8 @@ async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(
     Ok(())
 }
 
-fn row(
+/// The row that gives this contact its turn.
+pub(crate) fn turn_row(
     automation: &Automation,
     contact: ContactId,
     turn: Timestamp,

@@ -21,6 +21,9 @@ use super::{Request, Trial};
 /// Different reasons that are counted for each destination; the rest counts as one.
 const REASONS: usize = 50;
 
+/// Of what automations send, so much is kept to be matched with what the other configuration sends at another time.
+const UNMATCHED: usize = 1_000;
+
 /// Runs both and keeps counts, and a few samples of each sort of change.
 pub struct Changes {
     old: Trial,
@@ -103,47 +106,65 @@ impl Changes {
         Ok(())
     }
 
-    /// Lets time pass for both: what automations put off has its turn.
+    /// Lets time pass for both: what automations put off has its turn, and what the clock starts. Of what came before the time
+    /// that is compared the clock's turns are left out, since they might be very many.
     pub async fn pass(&mut self, until: Timestamp, is_compared: bool) -> anyhow::Result<()> {
-        loop {
-            // The earlier of the two first, so that the same turns meet.
-            let (old, new) = (self.old.pass(until).await?, self.new.pass(until).await?);
-            if old.is_none() && new.is_none() {
-                return Ok(());
+        if !is_compared {
+            for trial in [&mut self.old, &mut self.new] {
+                trial.skip_turns(until);
+                while trial.pass(until).await?.is_some() {}
             }
-            if is_compared {
-                self.turns(&old.unwrap_or_default(), &new.unwrap_or_default())?;
+            return Ok(());
+        }
+        let (mut old, mut new) = (ByDestination::new(), ByDestination::new());
+        // The earlier of the two first, so that the same turns meet.
+        while let Some(next) = earlier(self.old.next(until).await?, self.new.next(until).await?) {
+            let turns = self.old.pass(next).await?.unwrap_or_default();
+            gather(&mut old, sent(&self.old, &turns)?);
+            for turn in &turns {
+                self.count_skipped(turn, |count| &mut count.old);
             }
+            let turns = self.new.pass(next).await?.unwrap_or_default();
+            gather(&mut new, sent(&self.new, &turns)?);
+            for turn in &turns {
+                self.count_skipped(turn, |count| &mut count.new);
+            }
+            self.cancel_same(&mut old, &mut new);
+            if count(&old).saturating_add(count(&new)) > UNMATCHED {
+                self.turns(std::mem::take(&mut old), std::mem::take(&mut new));
+            }
+        }
+        self.turns(old, new);
+        Ok(())
+    }
+
+    /// Drops what both send alike, and counts it.
+    fn cancel_same(&mut self, old: &mut ByDestination, new: &mut ByDestination) {
+        for (name, before) in old {
+            let Some(after) = new.get_mut(name) else { continue };
+            let count = self.counts.destinations.entry(Name::clone(name)).or_default();
+            before.retain(|sent| {
+                let same = after.iter().position(|other| !sent.differs(other));
+                if let Some(same) = same {
+                    after.remove(same);
+                    count.old += 1;
+                    count.new += 1;
+                }
+                same.is_none()
+            });
         }
     }
 
-    fn turns(&mut self, old: &[Played], new: &[Played]) -> anyhow::Result<()> {
-        let merged = |turns: Vec<ByDestination>| {
-            let mut all = ByDestination::new();
-            for (name, sent) in turns.into_iter().flatten() {
-                all.entry(name).or_default().extend(sent);
-            }
-            all
-        };
-        let old_sent = merged(sent(&self.old, old)?);
-        let new_sent = merged(sent(&self.new, new)?);
-        for played in old {
-            self.count_skipped(played, |count| &mut count.old);
+    fn turns(&mut self, old: ByDestination, new: ByDestination) {
+        for change in self.differences(old, new) {
+            let sent = change.old.as_ref().or(change.new.as_ref());
+            let place = Place {
+                record: None,
+                received_at: sent.map_or(Timestamp::MIN, |sent| sent.due_at),
+                source: "~automations".into(),
+            };
+            self.keep(vec![change], &place, None, None);
         }
-        for played in new {
-            self.count_skipped(played, |count| &mut count.new);
-        }
-        let Some(first) = old.first().or(new.first()) else {
-            return Ok(());
-        };
-        let changes = self.differences(old_sent, new_sent);
-        let place = Place {
-            record: None,
-            received_at: first.at,
-            source: "~automations".into(),
-        };
-        self.keep(changes, &place, old.first(), new.first());
-        Ok(())
     }
 
     fn one(
@@ -266,6 +287,20 @@ impl Changes {
             *which(count) += 1;
         }
     }
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
+}
+
+fn gather(all: &mut ByDestination, turns: Vec<ByDestination>) {
+    for (name, sent) in turns.into_iter().flatten() {
+        all.entry(name).or_default().extend(sent);
+    }
+}
+
+fn count(all: &ByDestination) -> usize {
+    all.values().map(Vec::len).sum()
 }
 
 impl Sent {

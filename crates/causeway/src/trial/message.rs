@@ -9,7 +9,7 @@ use causeway_core::{
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use crate::config::{Config, Message, Test, as_json};
+use crate::config::{Config, Message, Test, as_json, time_between};
 
 /// The earlier messages and the one that the test is about, each at its time.
 pub(super) fn envelopes(config: &Config, test: &Test, now: Timestamp) -> anyhow::Result<Vec<Envelope>> {
@@ -17,18 +17,36 @@ pub(super) fn envelopes(config: &Config, test: &Test, now: Timestamp) -> anyhow:
     // Times are kept to the millisecond.
     let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
     let all: Vec<&Message> = test.before.iter().chain([&test.message]).collect();
-    let count = i64::try_from(all.len()).unwrap_or(i64::MAX);
     (1..)
-        .zip(all)
-        .map(|(number, message)| {
-            let earlier = SignedDuration::from_mins(count.saturating_sub(number));
-            let its_time = message
-                .0
-                .at
-                .map_or_else(|| at.saturating_sub(earlier).unwrap_or(Timestamp::MIN), |at| at.0);
-            envelope(config, test, message, number, its_time)
-        })
+        .zip(all.iter().zip(times(&all, at)))
+        .map(|(number, (message, its_time))| envelope(config, test, message, number, its_time))
         .collect()
+}
+
+/// When each comes, the last of them at `at`.
+fn times(messages: &[&Message], at: Timestamp) -> Vec<Timestamp> {
+    let mut next: Option<(&Message, Timestamp)> = None;
+    let mut times: Vec<Timestamp> = Vec::new();
+    for message in messages.iter().rev() {
+        let its_time = match (message.0.at, next) {
+            (Some(at), _) => at.0,
+            (None, None) => at,
+            (None, Some((next, next_at))) => before(next_at, next.0.after.as_deref()),
+        };
+        times.push(its_time);
+        next = Some((message, its_time));
+    }
+    times.reverse();
+    times
+}
+
+/// A minute before, unless the later one says how long after this one it comes.
+fn before(next_at: Timestamp, after: Option<&str>) -> Timestamp {
+    let after = after.and_then(|after| time_between(after).ok());
+    let minute = SignedDuration::from_mins(1);
+    next_at
+        .saturating_sub(after.unwrap_or(minute))
+        .unwrap_or(Timestamp::MIN)
 }
 
 fn envelope(

@@ -9,6 +9,7 @@ pub mod difference;
 mod message;
 mod secrets;
 pub mod test;
+mod turns;
 
 use std::{
     collections::BTreeMap,
@@ -37,6 +38,7 @@ pub struct Trial {
     decoders: Decoders,
     clock: Arc<StoppedClock>,
     destinations: BTreeMap<Name, Previewed>,
+    turns: turns::Turns,
     // Last: the folder goes when the store is closed.
     _folder: TempDir,
 }
@@ -86,13 +88,15 @@ impl Trial {
             decoders,
             clock,
             destinations,
+            turns: turns::Turns::new(config.automations.clocked()),
             _folder: folder,
         })
     }
 
     /// Has the messages come, each at its time, and tells what follows from each.
-    pub async fn play(&self, envelopes: Vec<Envelope>) -> anyhow::Result<Vec<Played>> {
-        if let Some(last) = envelopes.last() {
+    pub async fn play(&mut self, envelopes: Vec<Envelope>) -> anyhow::Result<Vec<Played>> {
+        if let (Some(first), Some(last)) = (envelopes.first(), envelopes.last()) {
+            self.turns.begin(first.received_at);
             self.clock.set(last.received_at);
         }
         let messages = envelopes
@@ -104,15 +108,6 @@ impl Trial {
             })
             .collect();
         Ok(self.store.play(messages).await?)
-    }
-
-    /// Lets time pass, and gives the next of what automations had put off; to be asked again until there is nothing.
-    pub async fn pass(&self, until: Timestamp) -> anyhow::Result<Option<Vec<Played>>> {
-        let played = self.store.pass(until).await?;
-        if let Some(last) = played.as_ref().and_then(|played| played.last()) {
-            self.clock.set(last.at);
-        }
-        Ok(played)
     }
 
     /// Why automations ran for a record or did not, a line each, and what still waits.

@@ -49,6 +49,9 @@ impl Failure {
     }
 }
 
+/// Of what happened while time passed, so many records are explained when the test fails.
+const TURNS_SHOWN: usize = 10;
+
 /// A delivery and its request.
 struct Made {
     told: Told,
@@ -70,7 +73,7 @@ pub async fn run(config: &Config, test: &Test, now: Timestamp) -> Verdict {
 }
 
 async fn try_run(config: &Config, test: &Test, now: Timestamp) -> anyhow::Result<Vec<Failure>> {
-    let trial = Trial::new(config).await?;
+    let mut trial = Trial::new(config).await?;
     let envelopes = message::envelopes(config, test, now)?;
     let came_at = envelopes.last().map_or(now, |envelope| envelope.received_at);
     let mut played = Vec::new();
@@ -84,7 +87,10 @@ async fn try_run(config: &Config, test: &Test, now: Timestamp) -> anyhow::Result
     };
     let mut told = last.told.clone();
     let until = waits_until(test, came_at);
+    let mut turned = Vec::new();
     while let Some(turns) = trial.pass(until).await? {
+        let of_contact = turns.iter().filter(|turn| turn.contact == last.contact);
+        turned.extend(of_contact.map(|turn| (turn.at, turn.id)));
         told.extend(turns.into_iter().flat_map(|turn| turn.told));
     }
     let mut made = Vec::new();
@@ -117,6 +123,11 @@ async fn try_run(config: &Config, test: &Test, now: Timestamp) -> anyhow::Result
     if !failures.is_empty() {
         let lines = trial.automations(last.id).await?;
         failures.extend(lines.into_iter().map(Failure::new));
+        // The last are the nearest to what was expected.
+        for (at, id) in turned.iter().skip(turned.len().saturating_sub(TURNS_SHOWN)) {
+            let lines = trial.automations(*id).await?.into_iter();
+            failures.extend(lines.map(|line| Failure::new(format!("{at}: {line}"))));
+        }
     }
     Ok(failures)
 }

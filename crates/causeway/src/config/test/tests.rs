@@ -62,6 +62,22 @@ fn a_test_that_cannot_be_meant_is_refused_with_its_line() {
             "contradicts `expect`",
         ),
         (
+            "name = 'a'\nmessage = { text = 'x', after = '2h' }\nexpect_none = true",
+            "`message.after`: no message comes before this one",
+        ),
+        (
+            "name = 'a'\nbefore = ['y']\nmessage = { text = 'x', after = 'later' }\nexpect_none = true",
+            "\"later\" is no duration",
+        ),
+        (
+            "name = 'a'\nbefore = ['y']\nmessage = { text = 'x', after = '-2h' }\nexpect_none = true",
+            "is before the message before it",
+        ),
+        (
+            "name = 'a'\nbefore = ['y', { text = 'z', after = '1h', at = 2026-01-02T03:04:05Z }]\nmessage = 'x'\nexpect_none = true",
+            "`before.1.after`: `at` says when it comes already",
+        ),
+        (
             "name = 'a'\nat = 'noon'\nmessage = 'x'\nexpect_none = true",
             "is no time",
         ),
