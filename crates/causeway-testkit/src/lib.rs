@@ -8,3 +8,4 @@ pub mod fake_api;
 pub mod fake_proca;
 pub mod rig;
 pub mod store_contract;
+pub mod wait;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use causeway_testkit::rig::{mariadb, php, postgres, rabbit, topology};
+use causeway_testkit::{
+    rig::{mariadb, php, postgres, rabbit, topology},
+    wait::becomes,
+};
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions,
     ConfirmSelectOptions, QueueDeclareOptions,
@@ -244,13 +247,6 @@ async fn exchange(mut stream: tokio::net::TcpStream, request: &str) -> String {
 
 /// Waits for what the broker does in its own time.
 async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    let wait = async {
-        let mut look = tokio::time::interval(Duration::from_millis(20));
-        while !is_so().await {
-            look.tick().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), wait)
-        .await
-        .unwrap_or_else(|_| panic!("not {what} in time"));
+    let in_time = becomes(Duration::from_mins(1), async || is_so().await).await;
+    assert!(in_time, "not {what} in time");
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use causeway_testkit::rig::process::Process;
+use causeway_testkit::{rig::process::Process, wait::becomes};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -152,13 +152,7 @@ impl Home {
 
     /// Waits until `is_so`, and tells how things stand if it never is.
     pub async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let wait = async {
-            let mut look = tokio::time::interval(Duration::from_millis(100));
-            while !is_so() {
-                look.tick().await;
-            }
-        };
-        if tokio::time::timeout(LIMIT, wait).await.is_err() {
+        if !becomes(LIMIT, async || is_so()).await {
             let (audit, list) = (self.run(&["audit"]).out, self.run(&["delivery", "list"]).out);
             panic!(
                 "waited too long until {what}\n{audit}\n{list}\n{}",

@@ -1,8 +1,9 @@
 //! The sync action between real programs: addresses that were minted for it, and a hub that receives a hub in every way that a
 //! web hook can write.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
+use causeway_testkit::wait::becomes;
 use serde_json::{Value, json};
 
 use crate::running::{Home, Running};
@@ -16,20 +17,13 @@ fn token(said: &str) -> String {
 
 /// Waits until posts to the address are answered so.
 async fn answered(hub: &Running, token: &str, status: &str) {
-    for _ in 0..150 {
-        let answer = hub
-            .post(
-                token,
-                "application/x-www-form-urlencoded",
-                b"contact[email]=jane@example.org",
-            )
-            .await;
-        if answer.starts_with(&format!("HTTP/1.1 {status}")) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("never answered {status}\n{}", hub.log());
+    let form = "application/x-www-form-urlencoded";
+    let wanted = format!("HTTP/1.1 {status}");
+    let in_time = becomes(Duration::from_secs(20), async || {
+        let answer = hub.post(token, form, b"contact[email]=jane@example.org").await;
+        answer.starts_with(&wanted)
+    });
+    assert!(in_time.await, "never answered {status}\n{}", hub.log());
 }
 
 #[tokio::test]

@@ -270,18 +270,21 @@ async fn it_looks_as_often_as_configured_and_goes_on_after_trouble() {
     let (health, stop) = (Arc::new(Counted::default()), Stop::new());
     let running = reconciler.run(bench.accept.clone(), health.clone(), stop.clone());
     let watching = async {
-        bench.api.wait_for(2).await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        bench.clock.advance(Duration::from_hours(1));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let hours = Duration::from_hours;
+        let start = bench.clock.now();
+        // It sleeps through the first hour: who looks again would sleep until another time.
+        bench.clock.has_sleeper(start + hours(2)).await;
+        assert_eq!(bench.api.requests().len(), 2);
+        bench.clock.advance(hours(1));
+        bench.clock.has_sleeper(start + hours(2)).await;
         assert_eq!(bench.api.requests().len(), 2, "not before two hours");
         bench.api.script("/api", [Reply::status(500)]);
-        bench.clock.advance(Duration::from_hours(1));
-        bench.api.wait_for(3).await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        bench.clock.advance(Duration::from_hours(2));
-        bench.api.wait_for(5).await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        bench.clock.advance(hours(1));
+        bench.clock.has_sleeper(start + hours(4)).await;
+        assert_eq!(bench.api.requests().len(), 3);
+        bench.clock.advance(hours(2));
+        bench.clock.has_sleeper(start + hours(6)).await;
+        assert_eq!(bench.api.requests().len(), 5);
         stop.cancel();
     };
     tokio::join!(running, watching);

@@ -189,21 +189,3 @@ fn common_conditions_take_the_short_way() {
         assert!(Simple::read(&all).is_none(), "{text}");
     }
 }
-
-/// What a condition of an automation costs. `cargo test -p causeway-core --release -- --ignored --nocapture cost`
-#[test]
-#[ignore = "prints times"]
-#[expect(clippy::print_stdout, reason = "it is for people to look at")]
-fn cost_of_a_condition() {
-    for text in [
-        "campaign.name == 'bees' and action.type == 'petition'",
-        "contact.country | lower == 'de'",
-    ] {
-        let (expression, scope) = (Expression::new(text).unwrap(), scope());
-        let start = std::time::Instant::now();
-        for _ in 0..100_000 {
-            assert!(expression.is_true(&scope).unwrap());
-        }
-        println!("{text}: {:?} each", start.elapsed() / 100_000);
-    }
-}
