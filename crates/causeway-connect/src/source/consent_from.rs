@@ -9,6 +9,17 @@ use serde::Deserialize;
 
 use crate::config::ConfigError;
 
+/// What consent is for is one word, as it stands in addresses of expressions and in messages.
+pub fn checked_purpose(key: &str, purpose: &str) -> Result<(), ConfigError> {
+    match consent::purpose(purpose) {
+        Some(_) => Ok(()),
+        None => Err(ConfigError::new(
+            key,
+            "must be one word of small letters, digits, `-` and `_`",
+        )),
+    }
+}
+
 /// What one field says about consent. Values are compared without regard to case; of values that are not listed nothing is
 /// assumed.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

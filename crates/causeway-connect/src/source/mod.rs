@@ -11,7 +11,7 @@ pub mod amqp;
 mod consent_from;
 pub mod reconcile;
 
-pub use consent_from::{ConsentFrom, rules as consent_rules};
+pub use consent_from::{ConsentFrom, checked_purpose, rules as consent_rules};
 
 /// A kind of source: what the command line, the documentation and the console are made from.
 pub struct Kind {

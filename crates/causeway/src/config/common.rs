@@ -8,6 +8,7 @@ use std::{
 use causeway_connect::{
     config::{ConfigError, did_you_mean, expected_names, json_members, read},
     destination::{self, Kind, Needs},
+    source::checked_purpose,
 };
 use causeway_core::{
     consent::{Change, EMAIL, Policy},
@@ -189,12 +190,7 @@ pub(super) fn destination(
         return Err(vec![error.hint(one_of(&common.kind, &kinds))]);
     };
     let mut errors = Vec::new();
-    if causeway_core::consent::purpose(&common.purpose).is_none() {
-        errors.push(ConfigError::new(
-            "purpose",
-            "must be one word of small letters, digits, `-` and `_`",
-        ));
-    }
+    errors.extend(checked_purpose("purpose", &common.purpose).err());
     let needs = (kind.parse)(tables, &own).unwrap_or_else(|mut error| {
         if error.message.starts_with("unknown field") && !error.key.contains('.') {
             let keys = common_keys();

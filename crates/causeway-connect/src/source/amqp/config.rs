@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     config::{ConfigError, SecretRef, read},
-    source::{ConsentFrom, Ours, consent_rules, reconcile::Reconcile},
+    source::{ConsentFrom, Ours, checked_purpose, consent_rules, reconcile::Reconcile},
 };
 
 const MB: usize = 1024 * 1024;
@@ -159,12 +159,7 @@ impl Config {
         if self.batch > 10_000 {
             return Err(ConfigError::new("batch", "must be at most 10000"));
         }
-        if causeway_core::consent::purpose(&self.purpose).is_none() {
-            return Err(ConfigError::new(
-                "purpose",
-                "must be one word of small letters, digits, `-` and `_`",
-            ));
-        }
+        checked_purpose("purpose", &self.purpose)?;
         consent_rules("consent_from", &self.consent_from)?;
         if let Some(reconcile) = &self.reconcile {
             reconcile.check()?;

@@ -10,7 +10,7 @@ use causeway_connect::{
     source::{
         ConsentFrom, Ours,
         amqp::{Consent, Reading, Testing},
-        consent_rules,
+        checked_purpose, consent_rules,
     },
 };
 use causeway_core::{
@@ -124,6 +124,9 @@ impl Config {
             ),
         ] {
             consent_rules(key, list.map_or(&[][..], Vec::as_slice))?;
+        }
+        if let Some(proca) = &self.proca {
+            checked_purpose("proca.purpose", &proca.purpose)?;
         }
         match (self.preset, &self.proca) {
             (Preset::Proca, None) => Err(ConfigError::new("proca", "preset = \"proca\" needs this table")

@@ -280,6 +280,10 @@ fn a_configuration_that_lets_in_too_much_or_nothing_is_refused() {
             "preset = \"proca\"\ntoken = \"x\"\nproca = { own_orgs = [], consent = \"single\" }",
             "proca.own_orgs",
         ),
+        (
+            "preset = \"proca\"\ntoken = \"x\"\nproca = { own_orgs = [1], consent = \"single\", purpose = \"By Mail\" }",
+            "`proca.purpose`: must be one word",
+        ),
         ("preset = \"generic\"\ntoken = \"x\"\nsync = {}", "another preset"),
     ] {
         let error = listener(toml).map(|_| ()).unwrap_err();
