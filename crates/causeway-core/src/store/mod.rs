@@ -167,6 +167,8 @@ pub struct Retention {
     pub engagement_days: Option<u32>,
     /// Actions with their fields.
     pub action_days: Option<u32>,
+    /// Minted addresses that work no more.
+    pub url_days: Option<u32>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -177,6 +179,7 @@ pub struct Pruned {
     pub answers: u64,
     pub engagements: u64,
     pub actions: u64,
+    pub urls: u64,
 }
 
 /// What becomes of an address that was minted for one sync of another platform. Only the SHA-256 of its token is known here.

@@ -427,6 +427,7 @@ impl Store for SqliteStore {
             .age(retention.engagement_days, 0, now, age::engagements)
             .await?;
         pruned.actions = self.age(retention.action_days, 0, now, age::actions).await?;
+        pruned.urls = self.age(retention.url_days, 0, now, urls::prune).await?;
         Ok(pruned)
     }
 

@@ -7,6 +7,7 @@ use causeway_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
+    age::Aged,
     fault::Fault,
     rows::{at, ms},
     writer::Tx,
@@ -48,6 +49,15 @@ pub(crate) fn change(
             .execute(params![hash, source, label, ms(now)])?;
     }
     Ok(true)
+}
+
+/// Those that ended before; all at once, as there are few.
+pub(crate) fn prune(tx: &Tx<'_>, _after: i64, before_ms: i64) -> Result<Aged, Fault> {
+    let gone = tx
+        .connection
+        .prepare_cached("DELETE FROM source_url WHERE valid_until < ?1")?
+        .execute([before_ms])?;
+    Ok((u64::try_from(gone).unwrap_or(0), None))
 }
 
 pub(crate) fn all(connection: &Connection) -> Result<Vec<SourceUrl>, Fault> {

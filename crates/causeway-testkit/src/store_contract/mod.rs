@@ -103,6 +103,7 @@ macro_rules! store_contract {
             ],
             urls: [
                 an_address_is_minted_rotated_and_revoked,
+                an_address_that_ended_long_ago_is_forgotten,
             ],
             books: [
                 the_books_balance_after_everything,

@@ -1,6 +1,6 @@
 //! Addresses minted for one sync of another platform each.
 
-use causeway_core::store::UrlChange;
+use causeway_core::store::{Retention, UrlChange};
 
 use super::{Bench, Open};
 use crate::builders::at;
@@ -62,5 +62,42 @@ pub async fn an_address_is_minted_rotated_and_revoked(open: Open) {
             (6, at(40), None),
             (2, at(0), None)
         ]
+    );
+}
+
+pub async fn an_address_that_ended_long_ago_is_forgotten(open: Open) {
+    const DAY: i64 = 86_400;
+    let bench = Bench::new(open, Vec::new()).await;
+    let change = async |label: &str, change, seconds| {
+        let changed = bench
+            .store()
+            .change_source_url("platform", label, change, at(seconds));
+        assert!(changed.await.unwrap());
+    };
+    let old_until = at(5 * DAY);
+    let hash = [2; 32];
+    change("a", UrlChange::Mint { hash: [1; 32] }, 0).await;
+    change("a", UrlChange::Rotate { hash, old_until }, DAY).await;
+    change("b", UrlChange::Mint { hash: [3; 32] }, 0).await;
+    change("b", UrlChange::Revoke, 2 * DAY).await;
+    let pruned = async |url_days, day| {
+        let retention = Retention {
+            url_days,
+            ..Retention::default()
+        };
+        let pruned = bench.store().prune(retention, at(day * DAY)).await.unwrap();
+        let left = bench.store().source_urls().await.unwrap();
+        (
+            pruned.urls,
+            left.iter().map(|url| url.hash[0]).collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(pruned(None, 1_000).await, (0, vec![1, 2, 3]));
+    assert_eq!(pruned(Some(90), 91).await, (0, vec![1, 2, 3]));
+    assert_eq!(pruned(Some(90), 93).await, (1, vec![1, 2]));
+    assert_eq!(
+        pruned(Some(90), 1_000).await,
+        (1, vec![2]),
+        "the one that works stays"
     );
 }

@@ -150,6 +150,8 @@ pub struct RetentionConfig {
     pub engagement_days: u32,
     /// Days to keep actions with what was entered in their forms.
     pub action_days: u32,
+    /// Days to keep minted addresses that work no more, for `causeway source urls` to show.
+    pub url_days: u32,
     /// Days after which a person who asked to be forgotten is erased although a destination could not be told yet; 0 = at once.
     pub erase_after_days: u32,
 }
@@ -162,6 +164,7 @@ impl Default for RetentionConfig {
             answer_days: 90,
             engagement_days: 730,
             action_days: 0,
+            url_days: 90,
             erase_after_days: 7,
         }
     }
@@ -176,6 +179,7 @@ impl RetentionConfig {
             answer_days: days(self.answer_days),
             engagement_days: days(self.engagement_days),
             action_days: days(self.action_days),
+            url_days: days(self.url_days),
         }
     }
 }

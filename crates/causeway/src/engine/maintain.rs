@@ -72,6 +72,7 @@ async fn prune(engine: &Engine) {
             answers = pruned.answers,
             engagements = pruned.engagements,
             actions = pruned.actions,
+            urls = pruned.urls,
             "pruned what was past its retention"
         ),
         Err(error) => tracing::error!(%error, "could not prune; trying again in an hour"),
