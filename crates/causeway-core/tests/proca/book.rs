@@ -30,8 +30,6 @@ pub struct Entry {
     /// What the ledger says: the times that each thing was said.
     pub ledger: BTreeSet<(String, i64)>,
     given: BTreeSet<Name>,
-    /// The destinations whose last news of the person was not a withdrawal.
-    pub trusting: BTreeSet<Name>,
 }
 
 /// Everything that must not depend on the order of arrival: by identities, contact, standing, ledger.
@@ -101,7 +99,6 @@ impl Book {
             entry.identities.extend(known.identities);
             entry.ledger.extend(known.ledger);
             entry.given.extend(known.given);
-            entry.trusting.extend(known.trusting);
         }
         let action_is_known = event
             .action
@@ -129,18 +126,13 @@ impl Book {
             entry.contact = contact.clone();
             entry.identities.extend(event.identities.iter().cloned());
             entry.ledger.extend(plan.consent.iter().map(ledger_line));
-            for delivery in plan
+            let told = plan
                 .deliveries
                 .iter()
-                .filter(|delivery| delivery.gate == Gate::Send)
-            {
-                if delivery.kind == Kind::Withdrawal {
-                    entry.trusting.remove(&delivery.destination);
-                } else {
-                    entry.given.insert(delivery.destination.clone());
-                    entry.trusting.insert(delivery.destination.clone());
-                }
-            }
+                .filter(|delivery| delivery.gate == Gate::Send && delivery.kind != Kind::Withdrawal);
+            entry
+                .given
+                .extend(told.map(|delivery| Name::clone(&delivery.destination)));
             self.entries.push(entry);
         }
         plan

@@ -228,3 +228,34 @@ fn coalition_trap_an_old_event_that_names_no_page_counts_only_with_an_opt_in() {
         assert_eq!(event.notes.is_empty(), opt_in == Some(true));
     }
 }
+
+#[test]
+fn two_people_who_turn_out_to_be_one_keep_the_newest_of_each_field_and_every_no() {
+    let by_address = Message {
+        reference: None,
+        first_name: "Bat".to_owned(),
+        ..action(1, Some(true), 10)
+    };
+    let by_reference = Message {
+        email: None,
+        ..status("unsub", Some(true), 20)
+    };
+    let both = action(2, Some(false), 5);
+    let mut book = Book::new();
+    book.take_json(&by_address.json()).unwrap();
+    book.take_json(&by_reference.json()).unwrap();
+    assert_eq!(book.entries.len(), 2);
+    let plan = book.take_json(&both.json()).unwrap();
+    assert_eq!(book.entries.len(), 1);
+    assert_eq!(book.entries[0].contact.text("firstName"), Some("Bat"));
+    let bruce = Identity::Email {
+        address: "bruce@example.org".to_owned(),
+    };
+    assert_eq!(book.standing(&bruce).unwrap().as_str(), "unsubscribed");
+    // The half that was opted in was given to them: they must hear of the other half's no.
+    let planned = deliveries(&plan);
+    assert_eq!(
+        planned,
+        "all:record double_opt_in:- opt_in:withdrawal with_consent:withdrawal"
+    );
+}

@@ -2,7 +2,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::indexing_slicing,
     reason = "tests may: what is wrong here shall stop the test"
 )]
 
@@ -13,5 +12,4 @@ mod decode;
 mod edge_cases;
 mod flows;
 mod message;
-mod orders;
 mod table;

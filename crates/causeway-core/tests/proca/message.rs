@@ -94,7 +94,6 @@ pub struct Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Action,
-    ActionV1,
     /// Stage `supporter_confirm`.
     Confirm,
     EmailStatus,
@@ -165,16 +164,6 @@ impl Message {
                 "actionId": self.action, "actionPageId": self.page, "campaignId": 3, "orgId": self.org(),
                 "org": { "name": "acme", "title": "ACME" }, "campaign": campaign, "actionPage": page,
                 "action": action, "contact": contact, "personalInfo": null, "privacy": privacy,
-                "tracking": null,
-            }),
-            Kind::ActionV1 => json!({
-                "schema": "proca:action:1", "stage": "deliver",
-                "actionId": self.action, "actionPageId": self.page, "campaignId": 3, "orgId": self.org(),
-                "org": { "name": "acme", "title": "ACME" }, "campaign": campaign, "actionPage": page,
-                "action": { "actionType": "register", "fields": {}, "createdAt": given, "testing": false },
-                "contact": { "ref": self.reference, "firstName": self.first_name, "email": self.email,
-                    "payload": json!({ "firstName": self.first_name }).to_string() },
-                "privacy": self.with_consent.then(|| json!({ "communication": self.opt_in, "givenAt": given })),
                 "tracking": null,
             }),
             Kind::EmailStatus => json!({

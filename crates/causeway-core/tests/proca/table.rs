@@ -64,7 +64,7 @@ fn expected_deliveries(message: &Message, before: char, after: char, gave: [bool
     let kind = match message.kind {
         Kind::Action => "record",
         Kind::EmailStatus if news => "contact",
-        Kind::ActionV1 | Kind::Confirm | Kind::EmailStatus => return String::new(),
+        Kind::Confirm | Kind::EmailStatus => return String::new(),
     };
     let word = |name: &str| {
         let was_allowed = before != '-' && allows(name, before, gave[0]);
