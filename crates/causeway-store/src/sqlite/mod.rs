@@ -67,7 +67,6 @@ use causeway_core::{
 };
 
 pub use play::{Play, Played, Told};
-pub use rehearse::Rehearsal;
 pub use stored::{Of, Stored, StoredCount, StoredRecord};
 
 use fault::Fault;

@@ -119,7 +119,13 @@ fn play(tx: &mut Tx<'_>, message: Play) -> Result<Played, Fault> {
     process_one(tx, accepted.id, message.decoded, message.now)
 }
 
-fn process_one(tx: &mut Tx<'_>, id: InboxId, decoded: Decoded, now: Timestamp) -> Result<Played, Fault> {
+/// Processes it, and tells what became of it and what each destination would be given.
+pub(super) fn process_one(
+    tx: &mut Tx<'_>,
+    id: InboxId,
+    decoded: Decoded,
+    now: Timestamp,
+) -> Result<Played, Fault> {
     process::process(tx, &[(id, decoded)], now)?;
     let mut played = Played::new(id, now);
     let (state, code, reason): (String, Option<String>, Option<String>) = tx

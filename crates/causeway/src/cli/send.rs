@@ -146,6 +146,12 @@ async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Res
     }
     let store = context.open(config).await?;
     let rehearsal = store.rehearse(envelope, understood, SystemClock.now()).await?;
+    if let Some(reason) = &rehearsal.reason {
+        say(&format!(
+            "the record would be {}: {reason}",
+            rehearsal.state.as_str()
+        ));
+    }
     if let Some(decision) = &rehearsal.decision {
         say(&format!("consent: {decision}"));
     }
@@ -153,8 +159,11 @@ async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Res
         say(&format!("\n→ {destination}: not sent: {reason}"));
     }
     let mut by_destination: BTreeMap<Name, Vec<Delivery>> = BTreeMap::new();
-    for (destination, delivery) in rehearsal.deliveries {
-        by_destination.entry(destination).or_default().push(delivery);
+    for told in rehearsal.told {
+        by_destination
+            .entry(told.destination)
+            .or_default()
+            .push(told.delivery);
     }
     for (name, batch) in &by_destination {
         preview(config, name, batch)?;

@@ -125,6 +125,19 @@ async fn a_dry_run_prints_the_request_and_makes_neither_a_row_nor_a_request() {
     let again = home.ok(&["send", "message.json"]);
     assert!(again.contains("came before"), "{again}");
     assert_eq!(api.requests().len(), 1);
+    // About somebody who was erased it says that nothing would be kept.
+    home.ok(&["contact", "erase", "ann@example.org", "--yes"]);
+    home.until("she is erased", || {
+        home.run(&["contact", "show", "ann@example.org"]).code != 0
+    })
+    .await;
+    let later = signature(ORG, 2, "ann", Some(true)).to_string();
+    let said = home.run_with(&["send", "-", "--dry-run"], later.as_bytes());
+    assert!(
+        said.out
+            .contains("the record would be skipped: names a person who was erased"),
+        "{said:?}"
+    );
     hub.stop();
 }
 
