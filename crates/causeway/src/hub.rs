@@ -62,11 +62,7 @@ pub async fn open_store(config: &Config, serve: bool) -> anyhow::Result<Arc<Sqli
     let store = causeway_store::open(&path, causeway_store::Options { serve })
         .await
         .with_context(|| format!("opening the store {}", path.display()))?;
-    store
-        .set_rules(Arc::new(config.rules()))
-        .await
-        .context("reading the rules into the store")?;
-    Ok(store)
+    with_rules(store, config).await
 }
 
 /// Opens the store for questions only: waits for nobody, and nobody waits for it.
@@ -78,6 +74,10 @@ pub async fn open_store_to_read(config: &Config) -> anyhow::Result<Arc<SqliteSto
     let store = causeway_store::open_to_read(&path)
         .await
         .with_context(|| format!("opening the store {}", path.display()))?;
+    with_rules(store, config).await
+}
+
+async fn with_rules(store: Arc<SqliteStore>, config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
     store
         .set_rules(Arc::new(config.rules()))
         .await

@@ -1,5 +1,6 @@
 //! Whether what was made is what was expected: by value, not by how it is written.
 
+use causeway_core::decode::events::sorted;
 use serde_json::{Map, Number, Value};
 
 use super::body::Body;
@@ -85,21 +86,6 @@ pub fn lines(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         value => serde_json::to_string_pretty(&sorted(value)).unwrap_or_default(),
-    }
-}
-
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let mut members: Vec<(String, Value)> = members
-                .iter()
-                .map(|(name, value)| (name.clone(), sorted(value)))
-                .collect();
-            members.sort_by(|(a, _), (b, _)| a.cmp(b));
-            members.into_iter().collect::<Map<_, _>>().into()
-        }
-        Value::Array(items) => items.iter().map(sorted).collect(),
-        other => other.clone(),
     }
 }
 

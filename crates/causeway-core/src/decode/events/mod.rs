@@ -60,7 +60,7 @@ pub fn dedup_of_bytes(bytes: &[u8]) -> MessageKey {
 }
 
 /// With the keys of objects in order: senders write the same in any.
-fn sorted(value: &Value) -> Value {
+pub fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let mut members: Vec<(String, Value)> = members
