@@ -210,3 +210,43 @@ fn what_comes_to_an_end_by_itself_is_no_circle() {
     let kept = [keeps("one", "a", "b"), keeps("two", "b", "a")];
     assert_eq!(found(&kept).len(), 0, "tags stay on");
 }
+
+#[test]
+fn echoes_and_long_chains_of_answers_are_told_to_nobody() {
+    let mut world = World::new(vec![automation("it", Trigger::ContactUpdated, to_crm())]);
+    world.take(&signed("bees"));
+    let answer = |city: &str, hops: u8| {
+        let mut event = Event::new(EventKind::Response, "shop".into(), at(NOW));
+        event.fields.insert("city".to_owned(), json!(city));
+        event.follow_up = Some(Box::new(FollowUp {
+            workspace: "default".into(),
+            contact: ContactId(1),
+            about: None,
+            destination: Some("shop".into()),
+            automation: None,
+            hops,
+            chain: Vec::new(),
+        }));
+        event
+    };
+    assert_eq!(sent(&world.take(&answer("Brno", 3))), ["crm"]);
+    assert_eq!(
+        sent(&world.take(&answer("Brno", 3))),
+        [] as [&str; 0],
+        "it says nothing new"
+    );
+    assert_eq!(sent(&world.take(&answer("Praha", 4))), [] as [&str; 0]);
+    assert_eq!(world.contact().text("city"), Some("Praha"));
+
+    let mut own = answer("Olomouc", 1);
+    own.follow_up.as_mut().unwrap().destination = Some("crm".into());
+    assert_eq!(sent(&world.take(&own)), [] as [&str; 0], "not to who said it");
+
+    let mut echo = event(EventKind::ContactSync);
+    echo.via = vec!["other".to_owned(), "us".to_owned()];
+    echo.fields.insert("city".to_owned(), json!("Zlín"));
+    let plan = world.take(&echo);
+    assert_eq!(sent(&plan), [] as [&str; 0]);
+    assert!(plan.decision.contains("an echo"), "{}", plan.decision);
+    assert_eq!(world.contact().text("city"), Some("Zlín"));
+}

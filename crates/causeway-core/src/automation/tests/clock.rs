@@ -1,0 +1,145 @@
+//! What the clock starts.
+
+use super::*;
+
+#[test]
+fn the_clock_comes_round_in_the_zone_that_it_is_of() {
+    let rhythm = |every, time: &str| Rhythm {
+        every,
+        at: time.parse().unwrap(),
+        zone: TimeZone::get("Europe/Brussels").unwrap(),
+    };
+    for (rhythm, now, latest) in [
+        (
+            rhythm(Every::Day, "09:00"),
+            "2026-03-04T07:59:59Z",
+            "2026-03-03T08:00:00Z",
+        ),
+        (
+            rhythm(Every::Day, "09:00"),
+            "2026-03-04T08:00:00Z",
+            "2026-03-04T08:00:00Z",
+        ),
+        // Summer time starts on 29 March at 2 o'clock; 02:30 is not there on that day.
+        (
+            rhythm(Every::Day, "09:00"),
+            "2026-03-29T12:00:00Z",
+            "2026-03-29T07:00:00Z",
+        ),
+        (
+            rhythm(Every::Day, "02:30"),
+            "2026-03-29T12:00:00Z",
+            "2026-03-29T01:30:00Z",
+        ),
+        (
+            rhythm(Every::Week(Weekday::Monday), "09:00"),
+            "2026-03-04T09:00:00Z",
+            "2026-03-02T08:00:00Z",
+        ),
+        (
+            rhythm(Every::Week(Weekday::Sunday), "09:00"),
+            "2026-03-04T09:00:00Z",
+            "2026-03-01T08:00:00Z",
+        ),
+        (
+            rhythm(Every::Month(31), "00:00"),
+            "2026-03-04T09:00:00Z",
+            "2026-02-27T23:00:00Z",
+        ),
+        (
+            rhythm(Every::Hour, "00:15"),
+            "2026-03-04T09:14:00Z",
+            "2026-03-04T08:15:00Z",
+        ),
+    ] {
+        assert_eq!(rhythm.latest(at(now)), Some(at(latest)), "{rhythm:?} at {now}");
+    }
+}
+
+#[test]
+fn a_birthday_is_on_its_day_each_year_and_the_reminder_before_it() {
+    let clocked = |days, yearly| {
+        let on = Trigger::DateReached(Clocked {
+            field: "birthDate".to_owned(),
+            days,
+            yearly,
+            at: "09:00".parse().unwrap(),
+            zone: TimeZone::UTC,
+        });
+        automation("birthday", on, to_crm())
+    };
+    let born = |date: &str| {
+        let mut contact = Contact::default();
+        let field = Field {
+            value: json!(date),
+            at: at(NOW),
+        };
+        contact.fields.insert("birthDate".to_owned(), field);
+        contact
+    };
+    for (automation, date, turn, is_turn) in [
+        (clocked(0, true), "1990-03-04", "2026-03-04T09:00:00Z", true),
+        (clocked(0, true), "1990-03-04", "2026-03-05T09:00:00Z", false),
+        (clocked(0, true), "04-03-1990", "2026-03-04T09:00:00Z", true),
+        (clocked(0, true), "2030-03-04", "2026-03-04T09:00:00Z", false),
+        (clocked(0, false), "1990-03-04", "2026-03-04T09:00:00Z", false),
+        (clocked(0, false), "2026-03-04", "2026-03-04T09:00:00Z", true),
+        (clocked(-7, true), "1990-01-02", "2025-12-26T09:00:00Z", true),
+        (clocked(3, false), "2026-03-01", "2026-03-04T09:00:00Z", true),
+        (clocked(0, true), "1992-02-29", "2026-02-28T09:00:00Z", true),
+        (clocked(0, true), "1992-02-29", "2028-02-29T09:00:00Z", true),
+        (clocked(0, true), "1992-02-29", "2028-02-28T09:00:00Z", false),
+        (clocked(0, true), "soon", "2026-03-04T09:00:00Z", false),
+    ] {
+        let contact = born(date);
+        let turn = at(turn);
+        assert_eq!(automation.latest_turn(turn), Some(turn));
+        assert_eq!(
+            automation.is_turn_of(&contact, turn),
+            is_turn,
+            "{date} on {turn}: {automation:?}"
+        );
+    }
+}
+
+/// Each time that the clock comes round is the next of the one before it.
+#[test]
+fn the_next_turns_are_all_turns() {
+    let start = at("2024-01-30T22:17:00Z");
+    for zone in ["UTC", "Europe/Brussels", "America/St_Johns"] {
+        for every in [
+            Every::Hour,
+            Every::Day,
+            Every::Week(Weekday::Sunday),
+            Every::Month(1),
+            Every::Month(31),
+        ] {
+            for time in [
+                jiff::civil::time(0, 0, 0, 0),
+                jiff::civil::time(2, 30, 0, 0),
+                jiff::civil::time(23, 45, 0, 0),
+            ] {
+                let zone = TimeZone::get(zone).unwrap();
+                let rhythm = Rhythm {
+                    every,
+                    at: time,
+                    zone,
+                };
+                let mut seen = BTreeSet::new();
+                let mut now = start;
+                for _ in 0..(400 * 96) {
+                    now = now.saturating_add(Duration::from_mins(15)).unwrap();
+                    seen.extend(rhythm.latest(now).filter(|turn| *turn > start));
+                }
+                let mut next = BTreeSet::new();
+                let mut from = start;
+                while let Some(turn) = rhythm.next(from).filter(|turn| *turn <= now) {
+                    assert!(turn > from);
+                    next.insert(turn);
+                    from = turn;
+                }
+                assert_eq!(next, seen, "{rhythm:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Points and their ranges.
+
+use super::*;
+
+#[test]
+fn points_count_once_for_the_same_thing_and_their_ranges_have_names() {
+    let points = |known, anonymous| vec![Does::AddScore(Points { known, anonymous })];
+    let opened = Trigger::Engaged(EngagementKind::EmailOpen, None);
+    let clicked = Trigger::Engaged(EngagementKind::LinkClick, None);
+    let mut world = World::scored(
+        vec![
+            automation("open", opened, points(30.0, 1.0)),
+            automation("click", clicked, points(-5.5, 0.0)),
+            automation("warm", Trigger::StatusReached("Warm".to_owned()), to_crm()),
+            automation("fifty", Trigger::ScoreReached(50.0), tag("fifty")),
+        ],
+        vec![("Cold", 50.0), ("Warm", 200.0)],
+    );
+    let open = |key: &str, hour: &str| {
+        let mut event = did(EngagementKind::EmailOpen, key);
+        event.at = at(&format!("2026-03-04T{hour}:00:00Z"));
+        event
+    };
+    let lead = |world: &World| world.rules.of_workspace("default").scoring.lead(world.contact());
+    world.take(&open("1", "09"));
+    assert_eq!(
+        lead(&world),
+        Lead {
+            score: Some(json!(30)),
+            status: Some("Cold".to_owned())
+        }
+    );
+    world.take(&open("1", "09"));
+    assert_eq!(lead(&world).score, Some(json!(30)), "the same one again");
+    let plan = world.take(&open("2", "10"));
+    assert_eq!(
+        lead(&world),
+        Lead {
+            score: Some(json!(60)),
+            status: Some("Warm".to_owned())
+        }
+    );
+    assert_eq!(sent(&plan), ["crm"]);
+    assert_eq!(world.contact().tags().collect::<Vec<_>>(), ["fifty"]);
+    let plan = world.take(&did(EngagementKind::LinkClick, "https://example.org"));
+    assert_eq!(lead(&world).score, Some(json!(54.5)));
+    assert_eq!(sent(&plan), [] as [&str; 0], "it is warm already");
+
+    let mut world = World::scored(
+        vec![automation(
+            "open",
+            Trigger::Engaged(EngagementKind::EmailOpen, None),
+            points(30.0, 1.0),
+        )],
+        Vec::new(),
+    );
+    let mut visitor = did(EngagementKind::EmailOpen, "1");
+    visitor.fields.clear();
+    visitor.identities = vec![Identity::ForeignId {
+        namespace: "site".into(),
+        id: "v1".to_owned(),
+    }];
+    world.take(&visitor);
+    assert_eq!(
+        lead(&world),
+        Lead {
+            score: Some(json!(1)),
+            status: None
+        }
+    );
+}

@@ -1,0 +1,201 @@
+//! Reads the parts of a file, and collects what is wrong with them.
+
+use std::{collections::BTreeMap, path::Path};
+
+use causeway_connect::config::{ConfigError, json_members, read};
+use causeway_core::{id::Name, mapping::Tables};
+use serde::Deserialize;
+
+use super::{Automations, Config, FileError, Test, checked_name, locate};
+
+pub(super) fn lookups(reader: &mut Reader<'_>, root: &mut toml::Table) -> Tables {
+    let tables = reader.tables(root, "lookup", |_, table| {
+        if table.is_empty() {
+            return Err(vec![
+                ConfigError::new("", "a lookup table needs entries").hint("DE = \"Central Europe\""),
+            ]);
+        }
+        Ok(json_members(table))
+    });
+    let tables = tables.into_iter().map(|(name, table)| (name.to_string(), table));
+    Tables::new(tables.collect())
+}
+
+pub(super) struct Reader<'a> {
+    pub path: &'a Path,
+    pub text: &'a str,
+    pub errors: Vec<FileError>,
+}
+
+impl Reader<'_> {
+    pub(super) fn push(&mut self, line: Option<usize>, section: &str, error: ConfigError) {
+        self.errors.push(FileError {
+            path: self.path.to_owned(),
+            line,
+            section: section.to_owned(),
+            error,
+        });
+    }
+
+    /// Reports an error inside `[section]` (dotted), at the line of its key, or else of the section.
+    pub(super) fn push_at(&mut self, section: &[&str], error: ConfigError) {
+        self.push(
+            locate::nearest(self.text, section, &error.key),
+            &section.join("."),
+            error,
+        );
+    }
+
+    pub(super) fn section<T: Default + for<'de> Deserialize<'de>>(
+        &mut self,
+        root: &mut toml::Table,
+        name: &str,
+    ) -> T {
+        let table = match root.remove(name) {
+            None => return T::default(),
+            Some(toml::Value::Table(table)) => table,
+            Some(_) => {
+                self.push_at(
+                    &[name],
+                    ConfigError::new("", format!("must be a section: [{name}]")),
+                );
+                return T::default();
+            }
+        };
+        read(&table).unwrap_or_else(|error| {
+            self.push_at(&[name], error);
+            T::default()
+        })
+    }
+
+    pub(super) fn tables<T>(
+        &mut self,
+        root: &mut toml::Table,
+        group: &str,
+        parse: impl Fn(&str, toml::Table) -> Result<T, Vec<ConfigError>>,
+    ) -> BTreeMap<Name, T> {
+        let mut out = BTreeMap::new();
+        let tables = match root.remove(group) {
+            None => return out,
+            Some(toml::Value::Table(tables)) => tables,
+            Some(_) => {
+                self.push_at(
+                    &[group],
+                    ConfigError::new("", format!("give each a name: [{group}.NAME]")),
+                );
+                return out;
+            }
+        };
+        for (name, value) in tables {
+            let toml::Value::Table(table) = value else {
+                let error = ConfigError::new("", format!("must be a section: [{group}.{name}]"));
+                self.push_at(&[group, &name], error);
+                continue;
+            };
+            match checked_name(&name)
+                .map_err(|error| vec![error])
+                .and_then(|()| parse(&name, table))
+            {
+                Ok(parsed) => drop(out.insert(Name::from(name), parsed)),
+                Err(errors) => errors
+                    .into_iter()
+                    .for_each(|error| self.push_at(&[group, &name], error)),
+            }
+        }
+        out
+    }
+}
+
+impl Reader<'_> {
+    pub(super) fn tests(&mut self, root: &mut toml::Table, config: &Config) -> Vec<Test> {
+        let mut tests: Vec<Test> = Vec::new();
+        self.items(root, "test", |table| {
+            let test = Test::read(table)?;
+            test.check(config, &tests)?;
+            tests.push(test);
+            Ok(())
+        });
+        tests
+    }
+
+    pub(super) fn automations(&mut self, root: &mut toml::Table, lookups: &Tables) -> Automations {
+        let mut all = Automations::new(lookups.clone());
+        self.items(root, "automation", |table| all.add_automation(table));
+        self.items(root, "score", |table| all.add_score(table));
+        self.items(root, "status", |table| all.add_status(table));
+        all
+    }
+
+    /// Reads each `[[group]]`.
+    fn items(
+        &mut self,
+        root: &mut toml::Table,
+        group: &str,
+        mut add: impl FnMut(&toml::Table) -> Result<(), ConfigError>,
+    ) {
+        let items = match root.remove(group) {
+            None => return,
+            Some(toml::Value::Array(items)) => items,
+            Some(_) => {
+                let error = ConfigError::new("", format!("write each as a section of its own: [[{group}]]"));
+                return self.push_at(&[group], error);
+            }
+        };
+        for (index, item) in items.iter().enumerate() {
+            let added = match item {
+                toml::Value::Table(table) => add(table),
+                _ => Err(ConfigError::new("", "is no table")),
+            };
+            if let Err(error) = added {
+                let name = item.get("name").and_then(toml::Value::as_str).unwrap_or_default();
+                let line = locate::nearest(self.text, &[group, &index.to_string()], &error.key);
+                self.push(line, format!("{group} {name}").trim(), error);
+            }
+        }
+    }
+
+    /// What automations deliver to has to be there, and to say whether it takes anything else.
+    pub(super) fn check_destinations(&mut self, config: &Config) {
+        let mut unsaid = std::collections::BTreeSet::new();
+        for (index, automation) in config.automations.automations.iter().enumerate() {
+            for name in automation.destinations() {
+                let error = match config.destinations.get(name) {
+                    Some(found) if found.rule.workspace != automation.workspace => ConfigError::new(
+                        "then",
+                        format!(
+                            "the destination {name:?} is of workspace {:?}",
+                            &*found.rule.workspace
+                        ),
+                    ),
+                    Some(found) => {
+                        if !found.says_what_it_takes {
+                            unsaid.insert(Name::clone(name));
+                        }
+                        continue;
+                    }
+                    // It may be there and wrong itself: then that is what is told.
+                    None if self
+                        .errors
+                        .iter()
+                        .any(|error| error.section == format!("destination.{name}")) =>
+                    {
+                        continue;
+                    }
+                    None => {
+                        let names: Vec<&str> = config.destinations.keys().map(|name| &**name).collect();
+                        ConfigError::new("then", format!("there is no destination {name:?}"))
+                            .hint(format!("there are: {}", names.join(", ")))
+                    }
+                };
+                let line = locate::nearest(self.text, &["automation", &index.to_string()], "then");
+                self.push(line, &format!("automation {}", automation.name), error);
+            }
+        }
+        for name in unsaid {
+            let error = ConfigError::new("takes", "has to be said, since automations deliver here").hint(
+                "takes = \"automations\" gives it only what they send, takes = \"all\" everything else, too",
+            );
+            self.push_at(&["destination", &name], error);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! `[hub]`, `[http]` and `[retention]`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use causeway_core::store::Retention;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `[hub]`
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hub {
+    /// Folder of the database, relative to this file. Made if missing.
+    pub data_dir: PathBuf,
+    /// Nothing is accepted while the disk has less free space than so many megabytes.
+    pub min_free_mb: u64,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            data_dir: "causeway-data".into(),
+            min_free_mb: 200,
+        }
+    }
+}
+
+/// `[http]`: the listener's and the console's address.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Address and port. Loopback unless you say otherwise.
+    #[schemars(with = "String")]
+    pub listen: SocketAddr,
+    /// Address and port of the console, health and metrics pages; they show personal data and have no log-in yet.
+    #[schemars(with = "String")]
+    pub console: SocketAddr,
+    /// Host names under which the console is called, besides `localhost` and IP addresses.
+    pub console_hosts: Vec<String>,
+    /// How the listener is reached from outside, as `https://hub.example.org`: what minted addresses begin with.
+    pub public_url: Option<PublicUrl>,
+}
+
+/// An address of this hub: `http` or `https`, a host, maybe a path. Without a slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub struct PublicUrl(String);
+
+impl TryFrom<String> for PublicUrl {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let text = text.trim().trim_end_matches('/');
+        let rest = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"));
+        let odd = |letter: char| letter.is_whitespace() || letter.is_control() || "?#@\"<>".contains(letter);
+        match rest {
+            Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !rest.contains(odd) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err("expected an address as \"https://hub.example.org\", without a query"),
+        }
+    }
+}
+
+impl Http {
+    /// What the addresses of the listener begin with.
+    pub fn base_url(&self) -> String {
+        match &self.public_url {
+            Some(PublicUrl(url)) => url.clone(),
+            None => format!("http://{}", self.listen),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8437)),
+            console: SocketAddr::from(([127, 0, 0, 1], 8438)),
+            console_hosts: Vec::new(),
+            public_url: None,
+        }
+    }
+}
+
+/// `[retention]`: how long to keep what is finished. 0 = for ever.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Days to keep the bodies of finished messages, and the answers of destinations to them.
+    pub payload_days: u32,
+    /// Days to keep the answers of destinations, if they are to go before the bodies.
+    pub answer_days: u32,
+    /// Days to keep the rows of finished messages, deliveries and attempts.
+    pub history_days: u32,
+    /// Days to keep what people did with mails and pages.
+    pub engagement_days: u32,
+    /// Days to keep actions with what was entered in their forms.
+    pub action_days: u32,
+    /// Days to keep minted addresses that work no more, for `causeway source urls` to show.
+    pub url_days: u32,
+    /// Days after which a person who asked to be forgotten is erased although a destination could not be told yet; 0 = at once.
+    pub erase_after_days: u32,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self {
+            payload_days: 90,
+            history_days: 730,
+            answer_days: 90,
+            engagement_days: 730,
+            action_days: 0,
+            url_days: 90,
+            erase_after_days: 7,
+        }
+    }
+}
+
+impl RetentionConfig {
+    pub fn rule(&self) -> Retention {
+        let days = |days: u32| (days > 0).then_some(days);
+        Retention {
+            payload_days: days(self.payload_days),
+            history_days: days(self.history_days),
+            answer_days: days(self.answer_days),
+            engagement_days: days(self.engagement_days),
+            action_days: days(self.action_days),
+            url_days: days(self.url_days),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What is legal and probably not meant.
+
+use causeway_core::mapping::{Expression, Path as NamePath};
+
+use super::Config;
+
+/// What is legal and probably not meant.
+pub fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if config.sources.is_empty() {
+        warnings.push("there is no [source.NAME]: nothing will come".to_owned());
+    }
+    if config.destinations.is_empty() {
+        warnings.push("there is no [destination.NAME]: what comes is kept, and goes nowhere".to_owned());
+    }
+    for (name, source) in &config.sources {
+        let reached = config.destinations.values().any(|destination| {
+            destination.rule.workspace == source.rule.workspace
+                && destination
+                    .rule
+                    .filter
+                    .sources
+                    .as_ref()
+                    .is_none_or(|sources| sources.contains(&**name))
+        });
+        if !reached && !config.destinations.is_empty() {
+            warnings.push(format!(
+                "[source.{name}]: no destination of workspace {:?} takes what comes from here",
+                source.rule.workspace
+            ));
+        }
+        plain_secrets(&format!("source.{name}"), &source.table, &mut warnings);
+    }
+    for automation in &config.automations.automations {
+        let conditions = [&automation.when, &automation.stop].into_iter().flatten();
+        for doubt in conditions.flat_map(Expression::names).filter_map(NamePath::doubt) {
+            warnings.push(format!("[[automation]] {}: {doubt}", automation.name));
+        }
+    }
+    warnings.extend(config.automations.circles());
+    for (name, destination) in &config.destinations {
+        for wanted in destination.rule.filter.sources.iter().flatten() {
+            if !config.sources.contains_key(wanted.as_str()) {
+                warnings.push(format!(
+                    "[destination.{name}]: `sources` names {wanted:?}, which is not in the configuration"
+                ));
+            }
+        }
+        let told = destination.warnings.iter();
+        warnings.extend(told.map(|warning| format!("[destination.{name}]: {warning}")));
+        plain_secrets(&format!("destination.{name}"), &destination.table, &mut warnings);
+    }
+    warnings
+}
+
+/// Secrets that stand in the file itself.
+fn plain_secrets(section: &str, table: &toml::Table, warnings: &mut Vec<String>) {
+    for (key, value) in table {
+        let secret = [
+            "token",
+            "tokens",
+            "secret",
+            "secrets",
+            "password",
+            "passwords",
+            "bearer",
+            "api_key",
+        ]
+        .contains(&key.as_str());
+        let url = value.as_str().and_then(|text| url::Url::parse(text).ok());
+        let password_in_url = url.is_some_and(|url| url.password().is_some());
+        let is_text = value.is_str()
+            || value
+                .as_array()
+                .is_some_and(|all| all.iter().any(toml::Value::is_str));
+        if (secret && is_text) || password_in_url {
+            warnings.push(format!("[{section}] `{key}` holds a secret in plain text; {{ env = \"NAME\" }} or {{ file = \"path\" }} keeps it out of this file"));
+        }
+        if let Some(inner) = value.as_table() {
+            plain_secrets(&format!("{section}.{key}"), inner, warnings);
+        }
+    }
+}
