@@ -1,0 +1,120 @@
+//! `causeway preview`: what a person would be sent now.
+
+use super::{REMOTE, files, hub_with, setting};
+use crate::running::{Said, status};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
+    let config = setting(REMOTE).replace("consent = 'double_opt_in'", "consent = 'single'");
+    let home = hub_with(&[("ada", Some(true)), ("eve", Some(false))], &config).await;
+    let before = files(&home.path("causeway-data"));
+    let out = home.ok(&[
+        "preview",
+        "--destination",
+        "newsletter",
+        "--email",
+        "ADA@example.org",
+    ]);
+    for part in [
+        "record 1, action, as a record",
+        "→ newsletter (webhook) would be sent:\nPOST https://hook.invalid/***",
+        "authorization: ***",
+        r#"{"EMAIL":"ada@example.org","NAME":"ada"}"#,
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    assert!(!out.contains("real-token"), "{out}");
+    let out = home.ok(&["preview", "--destination", "newsletter", "--record", "2"]);
+    assert!(out.contains("not sent: consent: "), "{out}");
+    assert!(
+        out.contains("is skipped"),
+        "what became of the real one is told: {out}"
+    );
+    let json = home.json(&["preview", "--destination", "archive", "--record", "2", "--json"]);
+    assert_eq!(json["sent"], true, "{json}");
+    let refused: [(&[&str], i32, &str); 6] = [
+        (
+            &["--destination", "newsleter", "--record", "1"],
+            2,
+            "did you mean `newsletter`?",
+        ),
+        (&["--destination", "newsletter"], 2, "--email"),
+        (
+            &["--destination", "newsletter", "--email", "bob@example.org"],
+            1,
+            "nobody is known",
+        ),
+        (&["--destination", "newsletter", "--record", "99"], 1, "record 99"),
+        (
+            &[
+                "--destination",
+                "newsletter",
+                "--email",
+                "ada@example.org",
+                "--workspace",
+                "other",
+            ],
+            1,
+            "somebody is in default",
+        ),
+        (&["--record", "1"], 2, "--destination"),
+    ];
+    for (arguments, code, says) in refused {
+        let said: Said = home.run(&[&["preview"], arguments].concat());
+        assert_eq!(said.code, code, "{arguments:?}: {said:?}");
+        assert!(said.err.contains(says), "{arguments:?}: {said:?}");
+        assert!(
+            !said.err.contains('@') || code == 2,
+            "errors end up in logs: {said:?}"
+        );
+    }
+    assert_eq!(before, files(&home.path("causeway-data")), "preview only reads");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preview_names_the_filter_that_leaves_an_event_out_and_tells_a_withdrawal() {
+    let config = format!(
+        "{}[destination.other]\nkind = 'null'\nconsent = 'all'\ncampaigns = ['save_bees']\n",
+        setting(REMOTE).replace("consent = 'double_opt_in'", "consent = 'single'")
+    );
+    let config = config.replace(
+        "[destination.archive]\nkind = 'file'\npath = 'archive.jsonl'\nconsent = 'all'",
+        "[destination.archive]\nkind = 'file'\npath = 'archive.jsonl'\nconsent = 'opt_in'",
+    );
+    let home = hub_with(&[("ada", Some(true))], &config).await;
+    let out = home.ok(&["preview", "--destination", "other", "--email", "ada@example.org"]);
+    assert!(
+        out.contains("not sent: `campaigns` leaves it out: it is \"clean_rivers\""),
+        "{out}"
+    );
+    // The archive has the person, who then says no while the archive is paused.
+    home.write("no.json", status(1, "ada", "unsub").to_string());
+    home.ok(&["delivery", "pause", "archive"]);
+    home.ok(&["send", "no.json", "--source", "proca"]);
+    let hub = home.serve();
+    home.until("it is processed", || {
+        crate::running::sum(&home.json(&["audit", "--json"])["sources"], "done") >= 2
+    })
+    .await;
+    hub.stop();
+    let json = home.json(&[
+        "preview",
+        "--destination",
+        "archive",
+        "--email",
+        "ada@example.org",
+        "--json",
+    ]);
+    assert_eq!(
+        (&json["kind"], &json["sent"]),
+        (&"withdrawal".into(), &false.into()),
+        "{json}"
+    );
+    assert!(
+        json["reasons"][0]
+            .as_str()
+            .expect("a reason")
+            .contains("archive is paused"),
+        "{json}"
+    );
+}

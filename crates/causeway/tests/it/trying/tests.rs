@@ -1,0 +1,179 @@
+//! `causeway test`: what it says of tests that pass, fail, or are none.
+
+use serde_json::Value;
+
+use super::home;
+
+fn failing(test: &str) -> String {
+    let home = home(&format!("[[test]]\nname = 'it'\n{test}"));
+    let said = home.run(&["test"]);
+    assert_eq!(said.code, 1, "{test}: {said:?}");
+    assert!(said.out.ends_with("0 passed, 1 failed\n"), "{said:?}");
+    assert!(said.err.is_empty(), "{said:?}");
+    said.out
+}
+
+const CONFIRMS: &str = "before = [{ file = 'signed.json' }]\nmessage = { file = 'confirmed.json' }\n";
+
+#[test]
+fn tests_pass_without_any_secret_and_leave_nothing_behind() {
+    let home = home(&format!(
+        "[[test]]\nname = 'waits for the click'\nmessage = {{ file = 'signed.json' }}\n\
+         expect = [{{ destination = 'archive', kind = 'record', contains = {{ contact = {{ email = 'ada@example.org' }} }} }}]\n\
+         expect_skipped = [{{ destination = 'newsletter', reason = 'consent' }}]\n\
+         [[test]]\nname = 'confirmed'\nat = 2026-01-03T00:00:00Z\n{CONFIRMS}others = true\n\
+         expect_contact = {{ firstName = 'ada', consent = {{ email = {{ state = 'double_opted_in' }} }} }}\n\
+         [[test.expect]]\ndestination = 'newsletter'\nbody = {{ NAME = 'ada', EMAIL = 'ada@example.org' }}\n\
+         request = 'authorization: ***'\ndue = '0s'\n\
+         [[test]]\nname = 'a test action'\nmessage = {{ file = 'signed.json', set = {{ 'action.testing' = true }} }}\n\
+         expect_left_alone = 'test'\nexpect_none = true\n\
+         [[test]]\nname = 'broken'\nmessage = '{{'\nexpect_dead = 'malformed: ends too early'\n"
+    ));
+    let out = home.ok(&["test"]);
+    assert!(out.ends_with("4 passed, 0 failed\n"), "{out}");
+    assert!(out.contains("ok   waits for the click\n"), "{out}");
+    assert!(!home.path("causeway-data").exists() && !home.path("archive.jsonl").exists());
+    let out = home.ok(&["test", "CONFIRMED"]);
+    assert!(out.contains("1 passed"), "only that one: {out}");
+    let said = home.run(&["test", "confirmd"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("did you mean \"confirmed\"?"), "{said:?}");
+}
+
+#[test]
+fn what_is_not_as_expected_is_told() {
+    for (test, says) in [
+        (
+            "expect = [{ destination = 'newsletter', body = { EMAIL = 'eve@example.org', NAME = 'ada' } }]\nothers = true",
+            &[
+                "newsletter: the body is another",
+                "-   \"EMAIL\": \"eve@example.org\"",
+                "+   \"EMAIL\": \"ada@example.org\"",
+            ][..],
+        ),
+        (
+            "expect = [{ destination = 'newsletter', contains = { NAME = 'Eve' } }]\nothers = true",
+            &[
+                "does not contain",
+                "-   \"NAME\": \"Eve\"",
+                "+   \"NAME\": \"ada\"",
+            ],
+        ),
+        (
+            "expect = [{ destination = 'newsletter' }]",
+            &["archive: a contact is sent, and none was expected (others = true allows it)"],
+        ),
+        (
+            "expect_none = true",
+            &["newsletter: a contact is sent, and none was expected"],
+        ),
+        (
+            "expect = [{ destination = 'newsletter', kind = 'withdrawal' }]\nothers = true",
+            &["newsletter: a withdrawal was expected, and a contact is sent"],
+        ),
+        (
+            "expect = [{ destination = 'newsletter', lacks = ['EMAIL'] }]\nothers = true",
+            &["newsletter: `EMAIL` was not expected"],
+        ),
+        (
+            "expect = [{ destination = 'newsletter', request = 'PUT ' }]\nothers = true",
+            &[
+                "the request does not contain",
+                "+ POST https://no-such-secret-hook.stand-in.example.org/***",
+            ],
+        ),
+        (
+            "expect = [{ destination = 'newsletter', due = '2h' }]\nothers = true",
+            &["newsletter: is sent at another time"],
+        ),
+        (
+            "expect = [{ destination = 'newsletter', dead = 'too long' }]\nothers = true",
+            &["newsletter: would be sent, and was expected to be dead (too long)"],
+        ),
+        (
+            "expect_skipped = [{ destination = 'newsletter' }]",
+            &["newsletter: is sent, and was expected to be skipped"],
+        ),
+        (
+            "expect_contact = { consent = { email = { state = 'suppressed' } } }",
+            &["the contact is another", "+       \"state\": \"double_opted_in\""],
+        ),
+        (
+            "expect_dead = 'no'",
+            &["the message cannot be read, was expected (no); it is done"],
+        ),
+        (
+            "expect_left_alone = 'test'",
+            &["the message is left alone, was expected (test); it is done"],
+        ),
+    ] {
+        let out = failing(&format!("{CONFIRMS}{test}"));
+        for part in says {
+            assert!(out.contains(part), "{test}\ndoes not say {part:?}:\n{out}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_happen_is_told_with_the_reason() {
+    for (test, says) in [
+        (
+            "message = { file = 'signed.json' }\nexpect = [{ destination = 'newsletter' }]\nothers = true",
+            "newsletter: nothing is sent: it is skipped, consent: ",
+        ),
+        (
+            "message = { file = 'signed.json' }\nexpect_skipped = [{ destination = 'newsletter', reason = 'phase of the moon' }]",
+            "newsletter: is skipped for another reason",
+        ),
+        (
+            "message = '{'\nexpect = [{ destination = 'newsletter' }]",
+            "the message cannot be read",
+        ),
+        (
+            "message = { file = 'none.json' }\nexpect_none = true",
+            "none.json",
+        ),
+        (
+            "before = ['{']\nmessage = { file = 'signed.json' }\nexpect_contact = {}",
+            "message 1 of `before` cannot be read",
+        ),
+    ] {
+        let out = failing(test);
+        assert!(out.contains(says), "{test}\ndoes not say {says:?}:\n{out}");
+    }
+}
+
+#[test]
+fn a_configuration_without_tests_and_one_with_a_wrong_one_are_wrong_usage() {
+    let said = home("").run(&["test"]);
+    assert_eq!(
+        (said.code, said.err.contains("has no [[test]]")),
+        (2, true),
+        "{said:?}"
+    );
+    let home = home("[[test]]\nname = 'it'\nmessage = '{}'\nexpect = [{ destination = 'newsleter' }]\n");
+    for command in [&["test"][..], &["config", "check"]] {
+        let said = home.run(command);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(said.err.contains("did you mean `newsletter`?"), "{said:?}");
+    }
+    let json = failing_json();
+    assert_eq!(
+        (&json["passed"], &json["failed"]),
+        (&0.into(), &1.into()),
+        "{json}"
+    );
+    assert_eq!(
+        json["tests"][0]["failures"][0]["what"],
+        "newsletter: the body is another"
+    );
+}
+
+fn failing_json() -> Value {
+    let home = home(&format!(
+        "[[test]]\nname = 'it'\n{CONFIRMS}others = true\nexpect = [{{ destination = 'newsletter', body = {{}} }}]\n"
+    ));
+    let said = home.run(&["test", "--json"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    serde_json::from_str(&said.out).expect("JSON")
+}
