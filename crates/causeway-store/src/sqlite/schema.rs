@@ -126,6 +126,29 @@ mod tests {
     }
 
     #[test]
+    fn timers_of_before_there_were_chains_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let old = Connection::open(&path).unwrap();
+        for step in &MIGRATIONS[..4] {
+            old.execute_batch(step).unwrap();
+        }
+        old.pragma_update(None, "user_version", 4).unwrap();
+        old.execute_batch(
+            "INSERT INTO timer (due_at, workspace_id, contact_id, inbox_id, automation, due)
+             VALUES (1, 1, 1, 1, 'later', '{\"step\":0}')",
+        )
+        .unwrap();
+        drop(old);
+        let now = writer(&path).unwrap();
+        let sql = "SELECT hops, chain FROM timer WHERE automation = 'later'";
+        let found: (i64, Option<String>) = now
+            .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
+        assert_eq!(found, (0, None));
+    }
+
+    #[test]
     fn a_database_of_a_newer_version_is_refused_with_both_numbers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");

@@ -250,3 +250,11 @@ fn echoes_and_long_chains_of_answers_are_told_to_nobody() {
     assert!(plan.decision.contains("an echo"), "{}", plan.decision);
     assert_eq!(world.contact().text("city"), Some("Zlín"));
 }
+
+#[test]
+fn rows_of_before_there_were_chains_can_be_read() {
+    let text = r#"{"workspace":"default","contact":1,"about":7,"automation":["later",{"step":1}],"hops":0}"#;
+    let row: FollowUp = serde_json::from_str(text).unwrap();
+    assert_eq!(row.automation, Some(("later".into(), Due::Step(1))));
+    assert!(row.chain.is_empty());
+}
