@@ -16,9 +16,9 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub body_bytes: usize,
-    /// Pairs of a form, or values of a JSON text.
+    /// Pairs of a form, values of a JSON text, or elements and attributes of XML.
     pub pairs: usize,
-    /// Brackets of a form name, or nesting of a JSON text (there at most 127).
+    /// Brackets of a form name, or nesting of a JSON text (there at most 127) or of what XML becomes.
     pub depth: usize,
 }
 
@@ -58,13 +58,21 @@ pub struct Body {
     pub notes: Vec<String>,
 }
 
+/// Which of the [`Limits`] a body is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excess {
+    Bytes,
+    Pairs,
+    Depth,
+}
+
 /// Why there is no value. The texts hold nothing of the body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     #[error("no data: the body and the query are empty")]
     Empty,
-    #[error("the body is over the limit: {0}")]
-    OverLimit(String),
+    #[error("the body is over the limit: {1}")]
+    OverLimit(Excess, String),
     #[error("the body cannot be read: {0}")]
     Malformed(String),
     #[error("this listener does not read {0}")]
@@ -76,7 +84,7 @@ impl BodyError {
     pub fn status(&self) -> u16 {
         match self {
             Self::Empty | Self::Malformed(_) => 400,
-            Self::OverLimit(_) => 413,
+            Self::OverLimit(..) => 413,
             Self::Unsupported(_) => 415,
         }
     }
@@ -85,7 +93,8 @@ impl BodyError {
 impl From<XmlError> for BodyError {
     fn from(error: XmlError) -> Self {
         match error {
-            XmlError::TooDeep(_) | XmlError::TooMany(_) => Self::OverLimit(error.to_string()),
+            XmlError::TooDeep(_) => Self::OverLimit(Excess::Depth, error.to_string()),
+            XmlError::TooMany(_) => Self::OverLimit(Excess::Pairs, error.to_string()),
             XmlError::Encoding => Self::Unsupported("XML in another encoding than UTF-8"),
             XmlError::Malformed(_) | XmlError::DocumentType | XmlError::Entity(_) => {
                 Self::Malformed(error.to_string())
@@ -96,21 +105,31 @@ impl From<XmlError> for BodyError {
 
 impl From<form::FormError> for BodyError {
     fn from(error: form::FormError) -> Self {
-        Self::OverLimit(error.to_string())
+        let excess = match error {
+            form::FormError::TooManyPairs { .. } => Excess::Pairs,
+            form::FormError::TooDeep { .. } => Excess::Depth,
+        };
+        Self::OverLimit(excess, error.to_string())
     }
+}
+
+/// Without the byte order mark that some programs put in front of UTF-8.
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 /// Reads the body by its content type, else by its first character; the query is merged under it: where
 /// both tell a value, the body's stays.
 pub fn read(meta: &Meta, body: &[u8], limits: Limits) -> Result<Body, BodyError> {
     if body.len() > limits.body_bytes {
-        return Err(BodyError::OverLimit(format!(
-            "more than {} bytes",
-            limits.body_bytes
-        )));
+        let most = limits.body_bytes;
+        return Err(BodyError::OverLimit(
+            Excess::Bytes,
+            format!("more than {most} bytes"),
+        ));
     }
     let query = meta.query.as_deref().unwrap_or_default();
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let body = without_mark(body);
     let has_body = body.iter().any(|byte| !byte.is_ascii_whitespace());
     if !has_body && query.is_empty() {
         return Err(BodyError::Empty);
@@ -144,7 +163,7 @@ fn read_body(content_type: &str, body: &[u8], limits: Limits) -> Result<Body, Bo
             // What curl and careless senders do. A form that begins with a bracket has no readable name.
             match looks_like_json.then(|| read_json(body, limits)) {
                 Some(Ok(read)) => Ok(noted(read, "body: JSON that was declared to be a form")),
-                Some(Err(error @ BodyError::OverLimit(_))) => Err(error),
+                Some(Err(error @ BodyError::OverLimit(..))) => Err(error),
                 _ => read_form(body, Format::Form, limits),
             }
         }
@@ -263,14 +282,13 @@ fn check_json_size(body: &[u8], limits: Limits) -> Result<(), BodyError> {
         }
         // A form of this depth has one level more in JSON: the root.
         if depth > limits.depth.saturating_add(1) {
-            return Err(BodyError::OverLimit(format!(
-                "nested more than {} deep",
-                limits.depth
-            )));
+            let why = format!("nested more than {} deep", limits.depth);
+            return Err(BodyError::OverLimit(Excess::Depth, why));
         }
     }
     if values > limits.pairs {
-        return Err(BodyError::OverLimit(format!("more than {} values", limits.pairs)));
+        let why = format!("more than {} values", limits.pairs);
+        return Err(BodyError::OverLimit(Excess::Pairs, why));
     }
     Ok(())
 }

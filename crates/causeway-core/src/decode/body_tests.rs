@@ -168,6 +168,10 @@ fn what_is_over_a_limit_is_refused_and_what_is_just_below_is_read() {
         (JSON, r#"{"a":{"b":{"c":1}}}"#, true),
         (JSON, r#"{"a":{"b":{"c":[1]}}}"#, false),
         (FORM, r#"{"a":{"b":{"c":[1]}}}"#, false),
+        ("", "<r><a>1</a><b>2</b><c>3</c></r>", true),
+        ("", "<r><a>1</a><b>2</b><c d='3'/></r>", false),
+        ("", "<r><a><b><c>1</c></b></a></r>", true),
+        ("", "<r><a><b><c d='1'/></b></a></r>", false),
     ] {
         let seen = read(&meta(content_type, ""), body.as_bytes(), limits);
         match seen {

@@ -27,7 +27,7 @@ pub enum XmlError {
 }
 
 /// Reads a document; the name of its root does not matter. Texts stay texts; an element without content is an empty one.
-/// `values` are elements and attributes.
+/// Values are counted as elements below the root and attributes, depth as the levels of lists and objects below the root.
 pub fn read(text: &str, max_depth: usize, max_values: usize) -> Result<Value, XmlError> {
     let mut reader = Reader::from_str(text);
     let mut building = Building {
@@ -68,13 +68,27 @@ pub fn read(text: &str, max_depth: usize, max_values: usize) -> Result<Value, Xm
             }
             Event::Comment(_) | Event::PI(_) => {}
             Event::Eof => {
-                return building
-                    .done
-                    .filter(|_| building.open.is_empty())
-                    .ok_or(XmlError::Malformed(at));
+                let value = building.done.filter(|_| building.open.is_empty());
+                let value = value.ok_or(XmlError::Malformed(at))?;
+                // Names that repeat beside others become lists, so that there may be more levels than elements.
+                return if height(&value) > max_depth.saturating_add(1) {
+                    Err(XmlError::TooDeep(max_depth))
+                } else {
+                    Ok(value)
+                };
             }
         }
     }
+}
+
+/// Levels of lists and objects.
+fn height(value: &Value) -> usize {
+    let below = match value {
+        Value::Array(items) => items.iter().map(height).max(),
+        Value::Object(members) => members.values().map(height).max(),
+        _ => return 0,
+    };
+    1 + below.unwrap_or_default()
 }
 
 fn predefined(name: &str) -> Option<&'static str> {
@@ -110,11 +124,13 @@ impl Building {
         if self.done.is_some() {
             return Err(XmlError::Malformed(at));
         }
-        // The root is a level that a form does not have.
-        if self.open.len() > self.max_depth {
+        // The root is a level that a form does not have, and what holds a text only is none. See also `height`.
+        if self.open.len() > self.max_depth.saturating_add(1) {
             return Err(XmlError::TooDeep(self.max_depth));
         }
-        self.take_room()?;
+        if !self.open.is_empty() {
+            self.take_room()?;
+        }
         let mut element = Element {
             name: start.local_name().into_inner().to_owned(),
             ..Element::default()

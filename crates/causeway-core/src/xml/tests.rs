@@ -80,14 +80,24 @@ fn what_could_do_harm_or_is_no_document_is_refused() {
         ("<?xml version='1.0' encoding='ISO-8859-1'?><a/>", |error| {
             *error == Encoding
         }),
-        (&"<a>".repeat(12), |error| *error == TooDeep(10)),
-        (&format!("<r>{}</r>", "<a b='1'/>".repeat(500)), |error| {
+        (&"<a>".repeat(13), |error| *error == TooDeep(10)),
+        (&format!("<r>{}</r>", "<a b='1'/>".repeat(501)), |error| {
             *error == TooMany(1_000)
         }),
     ] {
         let error = read_all(text).unwrap_err();
         assert!(fits(&error), "{text}: {error:?}");
     }
+}
+
+#[test]
+fn lists_out_of_names_that_repeat_count_as_levels() {
+    let nested = |n: usize| format!("{}x{}", "<a><c/><b/><b>".repeat(n), "</b></a>".repeat(n));
+    // The root, and at each step an object and a list.
+    assert!(read_all(&nested(4)).is_ok());
+    assert_eq!(read_all(&nested(5)), Err(XmlError::TooDeep(10)));
+    let flat = "<a>1</a><b/>".repeat(40);
+    assert!(read_all(&format!("<r>{flat}</r>")).is_ok());
 }
 
 fn value() -> impl Strategy<Value = Value> {

@@ -77,7 +77,7 @@ impl Decode for SyncDecoder {
 pub(super) fn unreadable(error: &BodyError) -> Decoded {
     let code = match error {
         BodyError::Unsupported(_) => DeadCode::Unknown,
-        BodyError::Empty | BodyError::OverLimit(_) | BodyError::Malformed(_) => DeadCode::Malformed,
+        BodyError::Empty | BodyError::OverLimit(..) | BodyError::Malformed(_) => DeadCode::Malformed,
     };
     Decoded::Dead {
         code,

@@ -102,9 +102,9 @@ pub struct HeaderSecret {
 pub struct Limits {
     /// The longest body, in units of 1024 bytes.
     pub body_kb: u32,
-    /// The most fields of a form (query included), or values of JSON.
+    /// The most fields of a form (query included), values of JSON, or elements and attributes of XML.
     pub pairs: u32,
-    /// The deepest nesting: brackets in a field's name, or in JSON.
+    /// The deepest nesting, 100 at most: brackets in a field's name or in JSON, elements of XML.
     pub depth: u32,
     /// The most requests of this source at once.
     pub concurrency: u32,
@@ -126,15 +126,22 @@ impl Default for Limits {
 
 impl Limits {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        for (key, value) in [
-            ("body_kb", self.body_kb),
-            ("pairs", self.pairs),
-            ("depth", self.depth),
-            ("concurrency", self.concurrency),
-            ("body_timeout_s", self.body_timeout_s),
+        for (key, value, most) in [
+            ("body_kb", self.body_kb, 64 * 1_024),
+            ("pairs", self.pairs, 1_000_000),
+            // What is deeper could be kept, and not be read again.
+            ("depth", self.depth, 100),
+            ("concurrency", self.concurrency, 100_000),
+            ("body_timeout_s", self.body_timeout_s, 3_600),
         ] {
             if value == 0 {
                 return Err(ConfigError::new(&format!("limits.{key}"), "0 lets nothing in"));
+            }
+            if value > most {
+                return Err(ConfigError::new(
+                    &format!("limits.{key}"),
+                    format!("must be 1 to {most}"),
+                ));
             }
         }
         Ok(())

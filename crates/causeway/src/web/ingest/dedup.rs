@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use causeway_core::{
-    decode::{body, sync},
+    decode::{
+        body::{self, Body},
+        sync,
+    },
     envelope::{MessageKey, Meta, digest},
 };
 use percent_encoding::percent_decode;
@@ -12,25 +15,31 @@ use serde_json::value::RawValue;
 
 use super::{config::Preset, listener::Listener, shape::Kind};
 
-/// The key, and for how many milliseconds it is remembered (`None`: for good).
+/// The key, and for how many milliseconds it is remembered (`None`: for good). `read` is the body where it had to be read already.
 pub(super) fn key(
     listener: &Listener,
     signed_id: Option<&str>,
     kind: Kind,
     meta: &Meta,
     body: &[u8],
+    read: Option<Body>,
 ) -> (MessageKey, Option<i64>) {
     let query = meta.query.as_deref().unwrap_or_default();
     if let Some(id) = signed_id {
         return (digest(&[b"id", id.as_bytes()]), None);
     }
     if listener.preset == Preset::SyncToThirdParty {
-        match Transaction::find(kind, query, body) {
+        match Transaction::find(kind, query, body::without_mark(body)) {
             Found::Key(key) => return (key, None),
             Found::Nothing => {}
             Found::Unsure => {
-                let read = body::read(meta, body, listener.limits.for_decoder()).ok();
-                if let Some(key) = read.and_then(|read| sync::dedup(&read.value)) {
+                let found = match &read {
+                    Some(read) => sync::dedup(&read.value),
+                    None => body::read(meta, body, listener.limits.for_decoder())
+                        .ok()
+                        .and_then(|read| sync::dedup(&read.value)),
+                };
+                if let Some(key) = found {
                     return (key, None);
                 }
             }
@@ -38,7 +47,7 @@ pub(super) fn key(
     }
     // Senders draw a new boundary for each try: what counts is what was read.
     if kind == Kind::Multipart
-        && let Ok(read) = body::read(meta, body, listener.limits.for_decoder())
+        && let Some(read) = read
     {
         let key = digest(&[b"multipart", read.value.to_string().as_bytes()]);
         return (key, Some(listener.dedup_window_ms));
@@ -75,8 +84,8 @@ impl<'a> Transaction<'a> {
         match kind {
             Kind::Form => found.read_form(body),
             Kind::Json if body.trim_ascii_start().starts_with(b"{") => found.read_json(body),
-            Kind::Json | Kind::Multipart => return Found::Unsure,
-            Kind::Other => {}
+            Kind::Json | Kind::Multipart | Kind::Xml => return Found::Unsure,
+            Kind::Empty => {}
         }
         // Senders fill what they do not know with nothing or 0.
         if found.id.is_empty() || *found.id == *b"0" {
@@ -194,11 +203,13 @@ mod tests {
         let expected = found(Kind::Form, "", plain);
         assert!(matches!(expected, Found::Key(_)));
         let (form, json) = ("application/x-www-form-urlencoded", "application/json");
+        let xml = "<sync><transactionid>77</transactionid><contact><id>5</id><email>ann@example.org</email></contact></sync>";
+        assert_eq!(read("", "text/xml", xml), expected);
         for (kind, content_type, query, body) in [
             (Kind::Form, form, "", plain),
             (Kind::Form, form, "", "contact%5Bemail%5D=ann%40example.org&contact%5Bid%5D=5&transactionid=77&fields[0][id]=1"),
             (Kind::Form, form, "transactionid=1&contact[id]=5", "transactionid=77&contact[email]=ann@example.org"),
-            (Kind::Other, "", plain, ""),
+            (Kind::Empty, "", plain, ""),
             (Kind::Json, json, "", r#"{"transactionid":77,"contact":{"id":"5","email":"ann@example.org"},"fields":[]}"#),
             (Kind::Json, json, "", r#"{"contact":{"email":"ann@example.org","id":5},"transactionid":"77"}"#),
         ] {
@@ -243,7 +254,8 @@ mod tests {
                 Found::Unsure,
             ),
             (Kind::Multipart, "", Found::Unsure),
-            (Kind::Other, "transactionid=5", Found::Nothing),
+            (Kind::Xml, "<a/>", Found::Unsure),
+            (Kind::Empty, " ", Found::Nothing),
         ] {
             assert_eq!(found(kind, "", body), expected, "{body}");
         }

@@ -256,7 +256,8 @@ async fn take(
     let kind = shape::kind(&parts.headers, &body)?;
     shape::check(kind, query, &body, &listener.limits)?;
     let meta = meta(parts, query);
-    let (dedup, dedup_window_ms) = dedup::key(listener, signed_id, kind, &meta, &body);
+    let read = shape::read(kind, &meta, &body, &listener.limits)?;
+    let (dedup, dedup_window_ms) = dedup::key(listener, signed_id, kind, &meta, &body, read);
     let envelope = Envelope {
         source: Arc::clone(&listener.name),
         dedup,

@@ -1,6 +1,10 @@
 //! What can be told of a body from its outside: its kind, how many fields it has, how deep it nests.
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use causeway_core::{
+    decode::body::{self, Body, BodyError, Excess},
+    envelope::Meta,
+};
 
 use super::config::Limits;
 use crate::web::error::Refusal;
@@ -11,11 +15,12 @@ pub(super) enum Kind {
     Form,
     Multipart,
     Json,
-    /// Text of another kind; the decoder says what is wrong with it.
-    Other,
+    Xml,
+    /// White space, or nothing: all there is stands in the query.
+    Empty,
 }
 
-/// By content type, and where that says nothing, by the first byte. `Err` for what cannot be text.
+/// By content type, and where that says nothing, by the first byte, as the decoders will read it. `Err` for what cannot be text.
 pub(super) fn kind(headers: &HeaderMap, body: &[u8]) -> Result<Kind, Refusal> {
     if headers.get(header::CONTENT_ENCODING).is_some_and(is_compressed) {
         return Err(Refusal::Unsupported);
@@ -27,7 +32,9 @@ pub(super) fn kind(headers: &HeaderMap, body: &[u8]) -> Result<Kind, Refusal> {
         .unwrap_or_default()
         .trim()
         .to_ascii_lowercase();
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    let first = body::without_mark(body)
+        .iter()
+        .find(|byte| !byte.is_ascii_whitespace());
     let looks_like_json = matches!(first, Some(b'{' | b'['));
     // Careless senders name the wrong one of the two; a form that begins with a bracket has no readable name.
     let is_json = media == "application/json" || media == "text/json" || media.ends_with("+json");
@@ -40,9 +47,14 @@ pub(super) fn kind(headers: &HeaderMap, body: &[u8]) -> Result<Kind, Refusal> {
     if BINARY.iter().any(|start| media.starts_with(start)) {
         return Err(Refusal::Unsupported);
     }
+    if media.ends_with("/xml") || media.ends_with("+xml") {
+        return Ok(Kind::Xml);
+    }
+    let is_declared = is_json || media == "application/x-www-form-urlencoded";
     Ok(match first {
+        None => Kind::Empty,
         Some(b'{' | b'[') => Kind::Json,
-        Some(b'<') | None => Kind::Other,
+        Some(b'<') if !is_declared => Kind::Xml,
         Some(_) => Kind::Form,
     })
 }
@@ -77,7 +89,8 @@ pub(super) fn check(kind: Kind, query: &str, body: &[u8], limits: &Limits) -> Re
             // The record itself is a level that a form does not show.
             depth = depth.max(deeper.saturating_sub(1));
         }
-        Kind::Multipart | Kind::Other => {}
+        // See `read`.
+        Kind::Multipart | Kind::Xml | Kind::Empty => {}
     }
     if pairs > limits.pairs as usize {
         return Err(Refusal::TooLarge("pairs"));
@@ -86,6 +99,22 @@ pub(super) fn check(kind: Kind, query: &str, body: &[u8], limits: &Limits) -> Re
         return Err(Refusal::TooLarge("depth"));
     }
     Ok(())
+}
+
+/// Reads those kinds whose size only shows on reading, which ends at the limits. A body that cannot be read is none: it is kept,
+/// and the decoder says what is wrong with it.
+pub(super) fn read(kind: Kind, meta: &Meta, body: &[u8], limits: &Limits) -> Result<Option<Body>, Refusal> {
+    if !matches!(kind, Kind::Multipart | Kind::Xml) {
+        return Ok(None);
+    }
+    match body::read(meta, body, limits.for_decoder()) {
+        Err(BodyError::OverLimit(excess, _)) => Err(Refusal::TooLarge(match excess {
+            Excess::Bytes => "body",
+            Excess::Pairs => "pairs",
+            Excess::Depth => "depth",
+        })),
+        read => Ok(read.ok()),
+    }
 }
 
 /// How many pairs a form has, and the most `[` in one name. Each byte is looked at once.
@@ -199,9 +228,16 @@ mod tests {
             (Some("multipart/form-data; boundary=x"), "", Ok(Kind::Multipart)),
             (Some("text/plain"), " \n[1]", Ok(Kind::Json)),
             (Some("application/octet-stream"), "a=1", Ok(Kind::Form)),
-            (Some("application/xml"), "<a/>", Ok(Kind::Other)),
+            (Some("application/xml"), "<a/>", Ok(Kind::Xml)),
+            (Some("text/xml; charset=utf-8"), "a=1", Ok(Kind::Xml)),
+            (Some("application/soap+xml"), "", Ok(Kind::Xml)),
+            (None, "\u{feff}\n<a/>", Ok(Kind::Xml)),
+            (Some("application/x-www-form-urlencoded"), "<a>=1", Ok(Kind::Form)),
+            (Some("application/json"), "<a b='1'/>", Ok(Kind::Form)),
+            (None, "\u{feff}{}", Ok(Kind::Json)),
             (None, "{}", Ok(Kind::Json)),
-            (None, "", Ok(Kind::Other)),
+            (None, " \r\n", Ok(Kind::Empty)),
+            (Some("image/svg+xml"), "<svg/>", Err(Refusal::Unsupported)),
             (Some("image/png"), "{}", Err(Refusal::Unsupported)),
             (Some("application/pdf"), "%PDF", Err(Refusal::Unsupported)),
         ] {

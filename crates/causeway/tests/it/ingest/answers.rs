@@ -79,11 +79,18 @@ async fn a_repeat_gets_the_answer_of_the_first() {
         .await;
     rig.post(&[FORM], "transactionid=8&contact[id]=5").await;
     // The same transaction, written another way.
-    let again = rig
-        .post(&[JSON], r#"{"transactionid":7,"contact":{"id":5}}"#)
-        .await;
-    assert_eq!((again.status, &again.body), (200, &first.body));
-    assert_eq!(rig.last_reason(), "duplicate");
+    for (header, body) in [
+        (JSON, r#"{"transactionid":7,"contact":{"id":5}}"#),
+        (
+            XML,
+            "\u{feff}<s><transactionid>7</transactionid><contact><id>5</id></contact></s>",
+        ),
+        (FORM, "\u{feff}transactionid=7&contact[id]=5"),
+    ] {
+        let again = rig.post(&[header], body).await;
+        assert_eq!((again.status, &again.body), (200, &first.body), "{body}");
+        assert_eq!(rig.last_reason(), "duplicate");
+    }
 }
 
 #[tokio::test]
@@ -222,6 +229,13 @@ async fn one_source_cannot_send_more_at_once_than_it_may() {
     }
 }
 
+const XML: &str = "Content-Type: text/xml";
+const PARTS: &str = "Content-Type: multipart/form-data; boundary=x";
+
+fn part(name: &str) -> String {
+    format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n1\r\n")
+}
+
 #[tokio::test]
 async fn what_is_over_a_limit_is_told_so_and_not_stored() {
     let toml = format!("{BASE}limits = {{ body_kb = 1, pairs = 3, depth = 2 }}");
@@ -232,6 +246,14 @@ async fn what_is_over_a_limit_is_told_so_and_not_stored() {
         (FORM, "a%5Bb%5D%5Bc%5D%5bd%5D=1".to_owned(), "depth"),
         (JSON, "[[[[]]]]".to_owned(), "depth"),
         (JSON, "[1,2,3,4]".to_owned(), "pairs"),
+        (XML, "<r><a/><b/><c d='1'/></r>".to_owned(), "pairs"),
+        (XML, "<r><a><b><c><d/></c></b></a></r>".to_owned(), "depth"),
+        (
+            PARTS,
+            part("a") + &part("b") + &part("c") + &part("d") + "--x--",
+            "pairs",
+        ),
+        (PARTS, part("a[b][c][d]") + "--x--", "depth"),
     ] {
         let rig = start(&toml).await;
         let answer = rig.post(&[header], &body).await;
@@ -292,6 +314,7 @@ fn a_configuration_that_lets_in_too_much_or_nothing_is_refused() {
     for (more, part) in [
         ("allow_ips = [\"nowhere\"]", "nowhere"),
         ("limits = { body_kb = 0 }", "body_kb"),
+        ("limits = { depth = 101 }", "must be 1 to 100"),
         (
             "header_secret = { name = \"x y\", secrets = \"s\" }",
             "header_secret.name",

@@ -35,6 +35,7 @@ fn chunked(rest: &str) -> Vec<u8> {
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 const JSON: &str = "Content-Type: application/json\r\n";
+const XML: &str = "Content-Type: application/xml\r\n";
 
 /// Heads that are not HTTP, or too much of it.
 #[rustfmt::skip] // One case a line reads as a table.
@@ -118,6 +119,43 @@ fn bodies() -> Vec<Case> {
     ]
 }
 
+/// Documents that mean nothing good. What is over a limit is refused as in a form; what cannot be read is kept as dead.
+#[rustfmt::skip] // One case a line reads as a table.
+fn documents() -> Vec<Case> {
+    let bomb = (1..10).fold("<!DOCTYPE a [<!ENTITY e0 'ha'>".to_owned(), |mut all, n| {
+        write!(all, "<!ENTITY e{n} '{}'>", format!("&e{};", n - 1).repeat(10)).unwrap();
+        all
+    });
+    let utf16: Vec<u8> = "\u{feff}<?xml version='1.0' encoding='UTF-16'?><a>b</a>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let names = (0..30_000).fold(String::new(), |mut all, n| {
+        write!(all, "<k{n}/>").unwrap();
+        all
+    });
+    let bytes = |body: &[u8]| [with(&format!("{XML}Content-Length: {}\r\n", body.len()), ""), body.to_vec()].concat();
+    vec![
+        ("an entity bomb", post(XML, &format!("{bomb}]><a>&e9;</a>")), 200, "ok"),
+        ("an entity that is a file", post(XML, "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>"), 200, "ok"),
+        ("a document type elsewhere", post(XML, "<!DOCTYPE a SYSTEM 'http://127.0.0.1:1/a.dtd'><a/>"), 200, "ok"),
+        ("an entity of nobody's", post(XML, "<a>&nbsp;</a>"), 200, "ok"),
+        ("100 000 elements deep", post(XML, &"<a>".repeat(100_000)), 413, "depth"),
+        ("100 000 elements deep, type not told", post("", &"<a>".repeat(100_000)), 413, "depth"),
+        ("lists as deep as their elements", post(XML, &format!("{}x{}", "<a><b/><b>".repeat(32), "</b></a>".repeat(32))), 200, "ok"),
+        ("lists that make it too deep", post(XML, &format!("{}x{}", "<a><c/><b/><b>".repeat(32), "</b></a>".repeat(32))), 413, "depth"),
+        ("30 000 elements", post(XML, &format!("<a>{names}</a>")), 413, "pairs"),
+        ("30 000 attributes", post(XML, &format!("<a>{}</a>", "<b c='1'/>".repeat(15_000))), 413, "pairs"),
+        ("30 000 attributes of one element", post(XML, &format!("<a {}/>", names.replace('<', " ").replace("/>", "='1'"))), 413, "pairs"),
+        ("XML over the limit of bytes", post(XML, &format!("<a>{}</a>", "x".repeat(2 << 20))), 413, "body"),
+        ("another encoding declared", post(XML, "<?xml version='1.0' encoding='EBCDIC-CP-US'?><a>b</a>"), 200, "ok"),
+        ("UTF-16", bytes(&utf16), 200, "ok"),
+        ("UTF-8 that is none", bytes(b"<a>\xff\xfe\xc3\x28</a>"), 200, "ok"),
+        ("a NUL", bytes(b"<a>\0<b c='\0'/></a>"), 200, "ok"),
+        ("a NUL by its number", post(XML, "<a>&#0;</a>"), 200, "ok"),
+        ("a document that ends early", post(XML, "<contact><id>5</"), 200, "ok"),
+        ("no end of a comment", post(XML, &format!("<!--{}", "-".repeat(100_000))), 200, "ok"),
+        ("XML that is none", post(XML, "a=1"), 200, "ok"),
+    ]
+}
+
 /// Targets that want to be somewhere else.
 #[rustfmt::skip] // One case a line reads as a table.
 fn targets() -> Vec<Case> {
@@ -186,6 +224,11 @@ async fn hostile_lengths_are_answered_or_cut() {
 #[tokio::test]
 async fn hostile_bodies_are_answered() {
     try_all(bodies()).await;
+}
+
+#[tokio::test]
+async fn hostile_documents_are_answered() {
+    try_all(documents()).await;
 }
 
 #[tokio::test]
