@@ -163,6 +163,27 @@ proptest! {
 }
 
 #[test]
+fn nothing_is_divisible_by_nothing_and_no_number_ends_the_program() {
+    for (text, expected) in [
+        ("42 is divisibleby(2)", true),
+        ("42 is divisibleby(5)", false),
+        ("42 is divisibleby(-1)", true),
+        ("1.5 is divisibleby(0.5)", true),
+        ("1.5 is divisibleby(-1)", false),
+        ("42 is divisibleby(0)", false),
+        ("0 is divisibleby(0)", false),
+        ("42 is divisibleby(0.0)", false),
+        ("42 is divisibleby(-0.0)", false),
+        ("42 is divisibleby(false)", false),
+        ("(-(2 ** 126) * 2) is divisibleby(-1)", true),
+        ("'a' is divisibleby(0)", false),
+    ] {
+        let holds = Expression::new(text).unwrap().is_true(&scope());
+        assert_eq!(holds, Ok(expected), "{text}");
+    }
+}
+
+#[test]
 fn common_conditions_take_the_short_way() {
     for text in [
         "campaign.name == 'bees' and action.type == 'petition'",
