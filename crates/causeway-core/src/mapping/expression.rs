@@ -139,7 +139,7 @@ impl Expression {
         self.is_true_by_engine(scope)
     }
 
-    pub(super) fn is_true_by_engine(&self, scope: &Scope) -> Result<bool, MappingError> {
+    pub fn is_true_by_engine(&self, scope: &Scope) -> Result<bool, MappingError> {
         let value = self.ask(scope, Guess::No)?;
         if value.is_undefined() {
             return Err(self.lacks(scope, Guess::No));

@@ -1,0 +1,81 @@
+//! What must hold for every item that somebody posts to the events address.
+
+use causeway_core::{
+    clock::Timestamp,
+    decode::events::{EventsDecoder, dedup},
+    envelope::{Envelope, Meta},
+    event::{Decode, Decoded, Event},
+};
+use serde_json::Value;
+
+/// Panics when a property is broken.
+pub fn hold(body: &[u8]) {
+    let decoder = EventsDecoder {
+        namespace: "site".into(),
+        proca: "proca".into(),
+    };
+    let now: Timestamp = "2026-05-01T10:00:00Z".parse().expect("a time");
+    let decode = |body: Vec<u8>| {
+        decoder.decode(&Envelope {
+            source: "site".into(),
+            dedup: [0; 16],
+            dedup_window_ms: None,
+            received_at: now,
+            meta: Meta::default(),
+            body: body.into(),
+        })
+    };
+    let Ok(item) = serde_json::from_slice::<Value>(body) else {
+        assert!(
+            matches!(decode(body.to_vec()), Decoded::Dead { .. }),
+            "no JSON, and no item"
+        );
+        return;
+    };
+    // The sender was told what the item is; what is decided later, from what was kept, may be nothing else.
+    let told = decoder.item(&item, now);
+    let kept = decode(item.to_string().into_bytes());
+    match (told, kept) {
+        (Ok(told), Decoded::Event(kept)) => {
+            assert_eq!(told, *kept, "told and kept");
+            makes_sense(&told, now);
+        }
+        (Err(told), Decoded::Dead { reason, .. }) => {
+            assert!(!told.is_empty() && told == reason, "{told} and {reason}");
+        }
+        (told, kept) => panic!("told {told:?}, kept {kept:?}"),
+    }
+    assert_eq!(
+        dedup(&item),
+        dedup(&backwards(&item)),
+        "in whatever order it is written"
+    );
+}
+
+fn makes_sense(event: &Event, now: Timestamp) {
+    assert!(event.names_somebody() && event.at <= now);
+    let says = event.fields.keys().any(|name| name != "email")
+        || event.identities.len() > 1
+        || !event.engagements.is_empty()
+        || !event.consent.is_empty();
+    assert!(says, "{event:?}");
+    assert!(
+        event
+            .fields
+            .values()
+            .all(|value| !value.is_null() && *value != ""),
+        "{event:?}"
+    );
+}
+
+fn backwards(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .rev()
+            .map(|(name, value)| (name.clone(), backwards(value)))
+            .collect(),
+        Value::Array(items) => items.iter().map(backwards).collect(),
+        other => other.clone(),
+    }
+}
