@@ -1,4 +1,4 @@
-//! The reading rules of PHP as a table; `tests/php.rs` holds the same rows against a real PHP.
+//! The reading rules of PHP as a table; the tests of the program hold the same rows against a real PHP.
 
 /// A query string, and the JSON of what PHP 8.2 makes of it.
 pub const ROWS: &[(&str, &str)] = &[

@@ -9,5 +9,5 @@ mod credentials;
 mod hostile;
 mod minted;
 mod presets;
-mod rig;
+pub mod rig;
 mod watching;

@@ -7,6 +7,7 @@
     reason = "these end a test that has failed, also in functions that several tests share"
 )]
 
+mod acceptance;
 mod amqp;
 mod automations;
 mod bad_input;

@@ -95,8 +95,11 @@ const WAYS: [(&str, &str); 4] = [
     ("query", ""),
 ];
 
+/// What people did in 2022 is past the usual retention.
+const KEEP: &str = "[retention]\nengagement_days = 0\n";
+
 fn receiver() -> String {
-    let mut config = String::new();
+    let mut config = KEEP.to_owned();
     for (way, _) in WAYS {
         write!(
             config,
@@ -108,8 +111,8 @@ fn receiver() -> String {
 }
 
 fn sender(receiver: &str) -> String {
-    let mut config = String::from(
-        "[source.platform]\nkind = \"listener\"\npreset = \"sync-to-third-party\"\ntoken = \"sender-sender-sender-0000\"\n",
+    let mut config = format!(
+        "{KEEP}[source.platform]\nkind = \"listener\"\npreset = \"sync-to-third-party\"\ntoken = \"sender-sender-sender-0000\"\n",
     );
     for (way, more) in WAYS {
         write!(
@@ -122,7 +125,7 @@ fn sender(receiver: &str) -> String {
 }
 
 /// What a hub knows of the person in a workspace, without its own times and numbers.
-fn known(home: &Home, workspace: &str) -> Value {
+pub fn known(home: &Home, workspace: &str) -> Value {
     let person = home.json(&[
         "contact",
         "export",

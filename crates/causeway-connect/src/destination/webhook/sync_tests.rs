@@ -157,22 +157,6 @@ fn nasty() -> Delivery {
 }
 
 #[tokio::test]
-async fn values_survive_in_the_address_of_a_get() {
-    let script = "<?php file_put_contents('seen', json_encode([$_GET, rawurldecode(explode('?', $_SERVER['REQUEST_URI'])[0])]));";
-    let config = |url: &str| {
-        format!(
-            "url = '{url}/in/[#odd#]?email=[#EMAIL#]&odd=[#odd#]&first=[#PROPER EMAIL/2#]&none=[#NO NAME/there#]&last=1'\ncontent = 'query'"
-        )
-    };
-    let seen: Value = serde_json::from_str(&seen_by(script, config, &nasty()).await).unwrap();
-    let expected = json!([
-        { "email": "jane.doe+x@example.com", "odd": NASTY, "first": "Ja", "none": "there", "last": "1" },
-        format!("/in/{NASTY}"),
-    ]);
-    assert_eq!(seen, expected);
-}
-
-#[tokio::test]
 async fn shortcodes_stand_in_fields_and_headers_and_values_are_never_read_as_such() {
     let api = FakeApi::start().await;
     let config = |content: &str| {

