@@ -1,6 +1,6 @@
 // A consumer of a Proca queue as its documentation shows it: `@proca/queue` with a function that gets each action.
 //
-//   node consumer.mjs URL QUEUE CONCURRENCY COUNT none|file|http [FOLDER or URL] [KEYSTORE]
+//   node consumer.mjs URL QUEUE CONCURRENCY COUNT none|file|fetch|http [FOLDER or URL] [KEYSTORE]
 //
 // Says "handled COUNT" when it has had so many, and goes on until it is killed.
 
@@ -34,6 +34,10 @@ function post(body) {
   });
 }
 
+function contactOf({ contact, privacy, campaign, action }) {
+  return JSON.stringify({ ...contact, subscribed: Boolean(privacy?.optIn), campaign: campaign.name, action });
+}
+
 const kinds = {
   // Stores nothing, sends nothing.
   none: async () => true,
@@ -42,12 +46,19 @@ const kinds = {
     await writeFile(join(where, `${action.actionId}.json`), JSON.stringify(action, null, 2));
     return true;
   },
-  // What connectors do: make the CRM's contact of it and post that.
-  http: (action) => {
-    const { contact, privacy, campaign } = action;
-    const subscribed = Boolean(privacy?.optIn);
-    return post(JSON.stringify({ ...contact, subscribed, campaign: campaign.name, action: action.action }));
+  // What proca-sync's connectors do: make the CRM's contact of it, `fetch`, and read the answer. Many of them call more
+  // than once for a message; this one does not.
+  fetch: async (action) => {
+    const answer = await fetch(where, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: contactOf(action),
+    });
+    await answer.json();
+    return answer.ok;
   },
+  // The same with Node's older client, which costs a fraction of that.
+  http: (action) => post(contactOf(action)),
 };
 
 const handle = kinds[what];

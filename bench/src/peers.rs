@@ -25,6 +25,7 @@ const PHP_WORKERS: u32 = 8;
 pub enum Does {
     Nothing,
     WritesFiles(PathBuf),
+    Fetches(u16),
     Posts(u16),
 }
 
@@ -55,6 +56,7 @@ pub fn start_node(
     match does {
         Does::Nothing => command.args(["none", "-"]),
         Does::WritesFiles(folder) => command.arg("file").arg(folder),
+        Does::Fetches(port) => command.args(["fetch", &format!("http://127.0.0.1:{port}/contacts")]),
         Does::Posts(port) => command.args(["http", &format!("http://127.0.0.1:{port}/contacts")]),
     };
     command.args(keystore);
