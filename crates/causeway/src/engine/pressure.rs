@@ -11,7 +11,7 @@ use causeway_core::{clock::Timestamp, source::Stop};
 /// So many messages waiting for one commit are a crowd; a steady flow has one or two.
 const CROWD: usize = 16;
 /// How long a crowd may stay away before intake counts as calm.
-const LOOK: Duration = Duration::from_millis(2);
+const LOOK: Duration = Duration::from_millis(10);
 /// While it is crowded processing pauses so many times as long as it worked.
 const PAUSE: u32 = 10;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
