@@ -1,6 +1,9 @@
 //! Rows per second of each stage of the hot path, one after the other, in one process.
 //!
-//! `cargo run --release -p causeway-store --example hotpath -- [RECORDS] [FOLDER] [proca|form]`
+//! `cargo run --release -p causeway-store --example hotpath -- [RECORDS] [FOLDER] [proca|form] [one|five|hundred]`
+//!
+//! The last says what follows from a record: a delivery to one destination, to five, or to five and what a hundred
+//! automations ask for.
 //!
 //! Where figures of a clock would be noise, count instructions: build it with `--profile profiling` and run it by
 //! `valgrind --tool=callgrind`, with some thousand records.
@@ -13,7 +16,11 @@
 
 use std::{error::Error, sync::Arc, time::Instant};
 
+#[path = "../../../bench/src/scenario/hundred.rs"]
+mod hundred;
+
 use causeway_core::{
+    automation::Scoring,
     clock::Timestamp,
     decode::{
         body::Limits,
@@ -25,7 +32,7 @@ use causeway_core::{
     event::Decode,
     id::InboxId,
     keystore::{Keystore, SharedKeystore},
-    rules::DestinationRule,
+    rules::{DEFAULT_WORKSPACE, DestinationRule, Rules, WorkspaceRule},
     store::{Claim, Store, Views},
 };
 use causeway_store::{Options, SqliteStore, open};
@@ -46,14 +53,12 @@ async fn main() -> Outcome {
     let folder = tempfile::tempdir_in(arguments.next().unwrap_or_else(|| ".".to_owned()))?;
     let path = folder.path().join("hotpath.db");
     let store = open(&path, Options { serve: true }).await?;
-    store
-        .set_rules(rules(vec![DestinationRule::new("crm")]).into())
-        .await?;
     let feed = match arguments.next().as_deref() {
         None | Some("proca") => Feed::proca(),
         Some("form") => Feed::form(),
         Some(other) => return Err(format!("{other} is neither proca nor form").into()),
     };
+    store.set_rules(follows(arguments.next().as_deref())?.into()).await?;
 
     stage("accept", records, accept(&store, records, &feed)).await?;
     stage("decode + process", records, process(&store, &*feed.decoder)).await?;
@@ -74,6 +79,22 @@ async fn main() -> Outcome {
     println!("overview: {:.1} ms", now.elapsed().as_secs_f64() * 1_000.0);
     println!("file: {} MB", std::fs::metadata(&path)?.len() / 1_000_000);
     Ok(())
+}
+
+fn follows(what: Option<&str>) -> Result<Rules, Box<dyn Error>> {
+    let five = || hundred::DESTINATIONS.map(DestinationRule::new).to_vec();
+    Ok(match what {
+        None | Some("one") => rules(vec![DestinationRule::new("crm")]),
+        Some("five") => rules(five()),
+        Some("hundred") => {
+            let workspace = WorkspaceRule::new(hundred::automations()?, Scoring::default());
+            Rules {
+                workspaces: [(DEFAULT_WORKSPACE.into(), workspace)].into(),
+                ..rules(five())
+            }
+        }
+        Some(other) => return Err(format!("{other} is none of one, five and hundred").into()),
+    })
 }
 
 async fn stage(name: &str, records: usize, work: impl Future<Output = Outcome>) -> Outcome {
