@@ -191,21 +191,25 @@ impl Contact {
     }
 
     /// Sets a field because a rule of ours says so. Unlike what arrives it beats a value of the same time: it follows
-    /// from the very event that may have brought that one. Tells whether the value is another now.
-    pub fn put(&mut self, name: &str, value: Value, at: Timestamp) -> bool {
+    /// from the very event that may have brought that one. Gives what was there before if it is another now.
+    pub fn put(&mut self, name: &str, value: Value, at: Timestamp) -> Option<Option<Value>> {
         let at = millis::floor(at);
-        let known = self.fields.get(name);
-        let changes = known.is_none_or(|known| known.value != value && known.at <= at);
-        if changes {
-            self.fields.insert(name.to_owned(), Field { value, at });
+        match self.fields.get_mut(name) {
+            Some(known) if known.value == value || known.at > at => None,
+            Some(known) => Some(Some(std::mem::replace(known, Field { value, at }).value)),
+            None => {
+                self.fields.insert(name.to_owned(), Field { value, at });
+                Some(None)
+            }
         }
-        changes
     }
 
     /// Puts a tag on or takes it off, likewise.
-    pub fn set_tag(&mut self, tag: &str, on: bool, at: Timestamp) -> bool {
-        let has = self.tags().any(|known| known == tag);
-        has != on && self.put(&format!("{TAG}{tag}"), Value::Bool(on), at)
+    pub fn set_tag(&mut self, tag: &str, on: bool, at: Timestamp) -> Option<Option<Value>> {
+        let name = format!("{TAG}{tag}");
+        let known = self.fields.get(&name);
+        let has = known.is_some_and(|known| known.value == Value::Bool(true));
+        (has != on).then(|| self.put(&name, Value::Bool(on), at))?
     }
 
     /// Merges what is known of a second contact that turned out to be the same person.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::{
-    automation::{Automation, Scoring},
+    automation::{Automation, Index, Scoring},
     consent::{CHANGES, Change, EMAIL, Policy, Standing},
     delivery::Kind,
     event::{Campaign, Event},
@@ -27,10 +27,11 @@ pub struct Rules {
 }
 
 /// Automations and scoring of one workspace.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct WorkspaceRule {
     /// In the order of the configuration; the scoring rules are among them.
-    pub automations: Vec<Arc<Automation>>,
+    pub(crate) automations: Vec<Arc<Automation>>,
+    pub(crate) index: Index,
     pub scoring: Scoring,
     /// Whether any of them is started by what contacts do.
     pub listens_to_engagements: bool,
@@ -44,14 +45,22 @@ impl WorkspaceRule {
         Self {
             listens_to_engagements: any(Automation::listens_to_engagements),
             asks_for_history: any(Automation::asks_for_history),
+            index: Index::of(&automations),
             automations,
             scoring,
         }
     }
 }
 
+impl Default for WorkspaceRule {
+    fn default() -> Self {
+        NO_RULE.clone()
+    }
+}
+
 static NO_RULE: WorkspaceRule = WorkspaceRule {
     automations: Vec::new(),
+    index: Index::new(),
     scoring: Scoring {
         own: false,
         statuses: Vec::new(),

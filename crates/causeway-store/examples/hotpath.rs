@@ -58,7 +58,9 @@ async fn main() -> Outcome {
         Some("form") => Feed::form(),
         Some(other) => return Err(format!("{other} is neither proca nor form").into()),
     };
-    store.set_rules(follows(arguments.next().as_deref())?.into()).await?;
+    store
+        .set_rules(follows(arguments.next().as_deref())?.into())
+        .await?;
 
     stage("accept", records, accept(&store, records, &feed)).await?;
     stage("decode + process", records, process(&store, &*feed.decoder)).await?;

@@ -99,7 +99,7 @@ pub fn happenings(
 }
 
 /// Fields, tags and lists whose value is another now.
-pub(super) fn changes(before: &Contact, after: &Contact) -> Vec<Happening> {
+fn changes(before: &Contact, after: &Contact) -> Vec<Happening> {
     let mut all = Vec::new();
     for (name, field) in &after.fields {
         if before
@@ -109,23 +109,27 @@ pub(super) fn changes(before: &Contact, after: &Contact) -> Vec<Happening> {
         {
             continue;
         }
-        let is_on = field.value == Value::Bool(true);
-        if let Some(tag) = name.strip_prefix(TAG) {
-            // Taken off, or never on: somebody may ask for the change of the field.
-            all.push(if is_on {
-                Happening::TagAdded { tag: tag.to_owned() }
-            } else {
-                Happening::FieldChanged { field: name.clone() }
-            });
-        } else if let Some(list) = name.strip_prefix(LIST).filter(|_| is_on) {
-            all.push(Happening::ListJoined {
-                list: list.to_owned(),
-            });
-        } else if !is_internal(name) {
-            all.push(Happening::FieldChanged { field: name.clone() });
-        }
+        all.extend(change(name, &field.value));
     }
     all
+}
+
+/// What it means that a field has this value now.
+pub(super) fn change(name: &str, value: &Value) -> Option<Happening> {
+    let is_on = *value == Value::Bool(true);
+    if let Some(tag) = name.strip_prefix(TAG).filter(|_| is_on) {
+        return Some(Happening::TagAdded { tag: tag.to_owned() });
+    }
+    if let Some(list) = name.strip_prefix(LIST).filter(|_| is_on) {
+        return Some(Happening::ListJoined {
+            list: list.to_owned(),
+        });
+    }
+    // A tag taken off, or never on: somebody may ask for the change of the field.
+    let is_told = name.starts_with(TAG) || !is_internal(name);
+    is_told.then(|| Happening::FieldChanged {
+        field: name.to_owned(),
+    })
 }
 
 fn consent_changes(before: &Contact, after: &Contact, own_pages: &OwnPages) -> Vec<Happening> {

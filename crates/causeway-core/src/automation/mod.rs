@@ -8,6 +8,7 @@ mod calendar;
 mod circles;
 mod explain;
 mod happening;
+mod index;
 mod lead;
 mod run;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use calendar::{Clocked, Every, Rhythm};
 pub use circles::circles;
 pub use explain::{Explained, Verdict};
 pub use happening::{Happening, happenings};
+pub(crate) use index::Index;
 pub use lead::{Lead, Scoring, Status};
 pub use run::{Moment, Ran, Timer, run};
 

@@ -1,22 +1,21 @@
 //! Asks the automations, and does what their steps say to the contact.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, mem, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Automation, Does, Explained, Happening, Points, Scoring, Verdict, happening::changes, lead::own_key,
+    Automation, Does, Explained, Happening, Points, Verdict, happening::change, index::Condition,
+    lead::own_key,
 };
 use crate::{
-    contact::Contact,
+    contact::{Contact, TAG},
     event::{Due, Engagement, EngagementKind, Event},
     id::Name,
     mapping::{Expression, MappingError, Scope},
     record::Record,
+    rules::WorkspaceRule,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -25,12 +24,11 @@ const SHOWN_BYTES: usize = 200;
 
 /// What is known when they are asked.
 pub struct Moment<'a> {
-    pub automations: &'a [Arc<Automation>],
-    pub scoring: &'a Scoring,
+    pub rules: &'a WorkspaceRule,
     pub event: &'a Event,
     pub now: Timestamp,
-    /// What expressions see, for the contact as it is at that moment.
-    pub record: &'a dyn Fn(&Contact) -> Record,
+    /// What expressions see, with the contact in it. Asked once at most.
+    pub record: &'a dyn Fn(Contact) -> Record,
     /// The newest hour that an automation was admitted to (hours since 1970), and how often.
     pub last_hour: &'a dyn Fn(&str) -> Option<(i64, u32)>,
     /// Whether the contact has this engagement already.
@@ -67,10 +65,11 @@ pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>)
         moment,
         contact,
         scope: None,
-        shown: BTreeSet::new(),
-        changed: changed_names(&happened),
+        shown: vec![false; moment.rules.index.paths.len()],
+        changed: changed_names(&happened).collect(),
         out: Ran::default(),
-        ran: vec![false; moment.automations.len()],
+        ran: vec![false; moment.rules.automations.len()],
+        asked: vec![false; moment.rules.automations.len()],
         hops: 0,
         chain: Vec::new(),
     };
@@ -88,34 +87,37 @@ pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>)
     while !happened.is_empty() {
         happened = run.round(&happened);
     }
-    run.out
+    run.end()
 }
 
-fn changed_names(happened: &[Happening]) -> Vec<String> {
-    happened
-        .iter()
-        .filter_map(|happening| match happening {
-            Happening::FieldChanged { field } => Some(field.clone()),
-            _ => None,
-        })
-        .collect()
+/// Names of fields, as expressions see them.
+fn changed_names(happened: &[Happening]) -> impl Iterator<Item = Value> {
+    happened.iter().filter_map(|happening| match happening {
+        Happening::FieldChanged { field } => Some(field.as_str().into()),
+        _ => None,
+    })
 }
 
 struct Run<'a> {
     moment: &'a Moment<'a>,
+    /// Empty while `scope` has it.
     contact: &'a mut Contact,
-    /// Made when it is first needed, and anew when the contact was changed.
+    /// Made when it is first needed. The contact is in it from then on, so that what is changed is seen.
     scope: Option<Scope>,
-    /// The names that the explanation has already.
-    shown: BTreeSet<&'a [String]>,
-    changed: Vec<String>,
+    /// The paths that the explanation has already.
+    shown: Vec<bool>,
+    changed: Vec<Value>,
     out: Ran,
+    /// By their place in the configuration.
     ran: Vec<bool>,
+    asked: Vec<bool>,
     /// How many answers led to the event.
     hops: u8,
     /// The automations that led to the event by what they put off, the last of them the one whose time has come.
     chain: Vec<Name>,
 }
+
+const CHANGED: &str = "changed";
 
 /// A step with its values worked out, so that nothing is done when one of them cannot be.
 enum Ready<'a> {
@@ -127,41 +129,71 @@ enum Ready<'a> {
 }
 
 impl<'a> Run<'a> {
+    fn end(self) -> Ran {
+        if let Some(scope) = self.scope {
+            *self.contact = scope.into_contact();
+        }
+        self.out
+    }
+
     fn round(&mut self, happened: &[Happening]) -> Vec<Happening> {
+        let rules = self.moment.rules;
+        let mut starts = vec![false; rules.automations.len()];
+        for happening in happened {
+            for place in rules.index.may_start(happening) {
+                let (Some(starts), Some(automation)) = (starts.get_mut(place), rules.automations.get(place))
+                else {
+                    continue;
+                };
+                let is = |trigger| happening.is(trigger, &automation.name);
+                *starts = *starts || automation.on.iter().any(is);
+            }
+        }
         let mut caused = Vec::new();
-        for (index, automation) in self.moment.automations.iter().enumerate() {
-            let starts = |happening: &Happening| {
-                automation
-                    .on
-                    .iter()
-                    .any(|trigger| happening.is(trigger, &automation.name))
-            };
-            if self.ran.get(index) == Some(&false) && happened.iter().any(starts) {
-                let verdict = self.ask(automation, &mut caused);
-                if let Some(ran) = self.ran.get_mut(index) {
+        for (place, automation) in rules.automations.iter().enumerate() {
+            if starts.get(place) == Some(&true) && self.ran.get(place) == Some(&false) {
+                let verdict = self.ask(place, automation, &mut caused);
+                if let Some(ran) = self.ran.get_mut(place) {
                     *ran = matches!(verdict, Verdict::Ran(_) | Verdict::Postponed(_));
                 }
-                self.note(&automation.name, verdict);
+                self.note(place, &automation.name, verdict);
             }
         }
         caused
     }
 
     /// Of several answers for one automation the last counts.
-    fn note(&mut self, automation: &Name, verdict: Verdict) {
+    fn note(&mut self, place: usize, automation: &Name, verdict: Verdict) {
         let asked = &mut self.out.explained.asked;
-        asked.retain(|(name, _)| name != automation);
+        if let Some(before) = self.asked.get_mut(place)
+            && mem::replace(before, true)
+        {
+            asked.retain(|(name, _)| name != automation);
+        }
         asked.push((automation.clone(), verdict));
     }
 
-    fn ask(&mut self, automation: &'a Automation, caused: &mut Vec<Happening>) -> Verdict {
-        if automation.once && self.contact.ran.contains_key(&automation.name) {
+    fn contact(&self) -> &Contact {
+        self.scope
+            .as_ref()
+            .map_or(&*self.contact, |scope| &scope.record().contact)
+    }
+
+    fn contact_mut(&mut self) -> &mut Contact {
+        match &mut self.scope {
+            Some(scope) => &mut scope.record_mut().contact,
+            None => self.contact,
+        }
+    }
+
+    fn ask(&mut self, place: usize, automation: &Automation, caused: &mut Vec<Happening>) -> Verdict {
+        if automation.once && self.contact().ran.contains_key(&automation.name) {
             return Verdict::RanBefore;
         }
-        match self.holds(automation.when.as_ref()) {
-            Ok(true) => {}
-            Ok(false) => return Verdict::ConditionFalse,
-            Err(error) => return Verdict::Failed(format!("when: {error}")),
+        match self.holds(place, Condition::When, automation.when.as_ref()) {
+            None | Some(Ok(true)) => {}
+            Some(Ok(false)) => return Verdict::ConditionFalse,
+            Some(Err(error)) => return Verdict::Failed(format!("when: {error}")),
         }
         // Within one event each runs once; over what they put off, two could start each other for ever.
         if let Some(before) = self.chain.iter().position(|name| *name == automation.name) {
@@ -185,15 +217,9 @@ impl<'a> Run<'a> {
     /// What was promised when the automation started, unless its stop condition holds now.
     fn follow_up(&mut self, name: &Name, due: Due) -> Vec<Happening> {
         let mut caused = Vec::new();
-        let found = self
-            .moment
-            .automations
-            .iter()
-            .position(|automation| automation.name == *name);
-        let Some((index, automation)) =
-            found.and_then(|index| Some((index, self.moment.automations.get(index)?)))
-        else {
-            self.note(name, Verdict::Gone);
+        let mut all = self.moment.rules.automations.iter().enumerate();
+        let Some((place, automation)) = all.find(|(_, automation)| automation.name == *name) else {
+            self.out.explained.asked.push((name.clone(), Verdict::Gone));
             return caused;
         };
         let only = match due {
@@ -201,48 +227,54 @@ impl<'a> Run<'a> {
             Due::Clock | Due::Postponed => None,
         };
         let is_there = only.is_none_or(|step| automation.then.get(usize::from(step)).is_some());
-        let verdict = match self.holds_if(automation.stop.as_ref(), false) {
+        let verdict = match self.holds(place, Condition::Stop, automation.stop.as_ref()) {
             _ if !is_there => Verdict::Gone,
-            Ok(true) => Verdict::Stopped,
-            Ok(false) => self.take(automation, only, &mut caused),
-            Err(error) => Verdict::Failed(format!("stop: {error}")),
+            Some(Ok(true)) => Verdict::Stopped,
+            None | Some(Ok(false)) => self.take(automation, only, &mut caused),
+            Some(Err(error)) => Verdict::Failed(format!("stop: {error}")),
         };
-        if let Some(ran) = self.ran.get_mut(index) {
+        if let Some(ran) = self.ran.get_mut(place) {
             *ran = true;
         }
-        self.note(name, verdict);
+        self.note(place, name, verdict);
         caused
     }
 
-    fn holds(&mut self, condition: Option<&'a Expression>) -> Result<bool, MappingError> {
-        self.holds_if(condition, true)
-    }
-
-    fn holds_if(&mut self, condition: Option<&'a Expression>, without: bool) -> Result<bool, MappingError> {
-        let Some(condition) = condition else {
-            return Ok(without);
-        };
-        self.show(condition);
-        condition.is_true(self.scope())
+    /// `None` = there is no such condition.
+    fn holds(
+        &mut self,
+        place: usize,
+        which: Condition,
+        condition: Option<&Expression>,
+    ) -> Option<Result<bool, MappingError>> {
+        let condition = condition?;
+        self.show(self.moment.rules.index.looks(place, which));
+        Some(condition.is_true(self.scope()))
     }
 
     /// Keeps what an expression looks at, for the explanation.
-    fn show(&mut self, condition: &'a Expression) {
-        for path in condition.names() {
-            if !self.shown.insert(&path.steps) {
+    fn show(&mut self, paths: &[usize]) {
+        for number in paths {
+            let (Some(shown), Some((name, route))) = (
+                self.shown.get_mut(*number),
+                self.moment.rules.index.paths.get(*number),
+            ) else {
+                continue;
+            };
+            if mem::replace(shown, true) {
                 continue;
             }
-            let value = self.scope().value(path).unwrap_or(Value::Null);
-            if value.to_string().len() <= SHOWN_BYTES {
-                self.out.explained.values.insert(path.to_string(), value);
+            let value = self.scope().value_at(route).unwrap_or(Value::Null);
+            if is_short(&value) {
+                self.out.explained.values.insert(name.clone(), value);
             }
         }
     }
 
     fn scope(&mut self) -> &Scope {
         self.scope.get_or_insert_with(|| {
-            let record = (self.moment.record)(self.contact);
-            Scope::of(Arc::new(record)).with("changed", Value::from(self.changed.clone()))
+            let record = (self.moment.record)(mem::take(self.contact));
+            Scope::of(Arc::new(record)).with(CHANGED, self.changed.clone().into())
         })
     }
 
@@ -269,10 +301,11 @@ impl<'a> Run<'a> {
 
     fn mark(&mut self, automation: &Automation) {
         if automation.once {
-            self.contact
+            let at = self.moment.event.at;
+            self.contact_mut()
                 .ran
                 .entry(automation.name.clone())
-                .or_insert(self.moment.event.at);
+                .or_insert(at);
         }
     }
 
@@ -283,23 +316,46 @@ impl<'a> Run<'a> {
             Err(error) => return Verdict::Failed(error),
         };
         self.mark(automation);
-        let writes = |step: &Ready<'_>| matches!(step, Ready::Tag(..) | Ready::Fields(_));
-        let before = ready.iter().any(writes).then(|| self.contact.clone());
-        let points = self.contact.points;
+        let points = self.contact().points;
         let mut words = Vec::new();
+        let mut touched = Vec::new();
         for step in ready {
-            words.push(self.apply(automation, step, caused));
+            words.push(self.apply(automation, step, &mut touched, caused));
         }
-        let changes = before.map_or_else(Vec::new, |before| changes(&before, self.contact));
-        if !changes.is_empty() || points.to_bits() != self.contact.points.to_bits() {
-            self.scope = None;
+        let changes = self.changes(touched);
+        if !changes.is_empty() || points.to_bits() != self.contact().points.to_bits() {
+            self.changed.extend(changed_names(&changes));
+            self.refresh();
         }
-        self.changed.extend(changed_names(&changes));
         if !changes.is_empty() {
             caused.push(Happening::ContactUpdated);
         }
         caused.extend(changes);
         Verdict::Ran(words)
+    }
+
+    /// What is different now from before the steps, of the fields that they touched.
+    fn changes(&self, mut touched: Vec<(String, Option<Value>)>) -> Vec<Happening> {
+        // The first time that a field was touched tells what it was before: the sort keeps it in front.
+        touched.sort_by(|(a, _), (b, _)| a.cmp(b));
+        touched.dedup_by(|(later, _), (first, _)| later == first);
+        let fields = &self.contact().fields;
+        touched
+            .into_iter()
+            .filter_map(|(name, before)| {
+                let value = &fields.get(&name)?.value;
+                (before.as_ref() != Some(value)).then(|| change(&name, value))?
+            })
+            .collect()
+    }
+
+    /// What expressions see hangs on the contact in two more places.
+    fn refresh(&mut self) {
+        if let Some(scope) = &mut self.scope {
+            let lead = self.moment.rules.scoring.lead(&scope.record().contact);
+            scope.record_mut().lead = lead;
+            scope.set(CHANGED, self.changed.clone().into());
+        }
     }
 
     fn ready<'r>(&mut self, automation: &'r Automation, only: Option<u16>) -> Result<Vec<Ready<'r>>, String> {
@@ -335,7 +391,13 @@ impl<'a> Run<'a> {
     }
 
     /// Says in words what was done.
-    fn apply(&mut self, automation: &Automation, step: Ready<'_>, caused: &mut Vec<Happening>) -> String {
+    fn apply(
+        &mut self,
+        automation: &Automation,
+        step: Ready<'_>,
+        touched: &mut Vec<(String, Option<Value>)>,
+        caused: &mut Vec<Happening>,
+    ) -> String {
         let at = self.moment.event.at;
         match step {
             Ready::Later(number, delay) => {
@@ -350,15 +412,18 @@ impl<'a> Run<'a> {
                 format!("to {}", names.join(", "))
             }
             Ready::Tag(tag, on) => {
-                let changed = self.contact.set_tag(tag, on, at);
+                let before = self.contact_mut().set_tag(tag, on, at);
                 let sign = if on { '+' } else { '-' };
-                let already = if changed { "" } else { " (as it was)" };
+                let already = if before.is_some() { "" } else { " (as it was)" };
+                touched.extend(before.map(|before| (format!("{TAG}{tag}"), before)));
                 format!("tag {sign}{tag}{already}")
             }
             Ready::Fields(values) => {
                 let mut names = Vec::new();
                 for (name, value) in values {
-                    self.contact.put(&name, value, at);
+                    if let Some(before) = self.contact_mut().put(&name, value, at) {
+                        touched.push((name.clone(), before));
+                    }
                     names.push(name);
                 }
                 format!("set {}", names.join(", "))
@@ -368,7 +433,7 @@ impl<'a> Run<'a> {
     }
 
     fn score(&mut self, automation: &Automation, points: Points, caused: &mut Vec<Happening>) -> String {
-        let is_known = self.contact.text("email").is_some();
+        let is_known = self.contact().text("email").is_some();
         let points = if is_known { points.known } else { points.anonymous };
         let row = Engagement {
             kind: EngagementKind::LeadScore,
@@ -382,16 +447,26 @@ impl<'a> Run<'a> {
         if points == 0.0 || (self.moment.knows)(&row) {
             return "score as it was".to_owned();
         }
-        let before = self.contact.points;
-        self.contact.points += points;
+        let before = self.contact().points;
+        let after = before + points;
+        self.contact_mut().points = after;
         self.out.engagements.push(row);
-        let status = |points| self.moment.scoring.status(points).map(str::to_owned);
+        let status = |points| self.moment.rules.scoring.status(points).map(str::to_owned);
         caused.push(Happening::Score {
             before,
-            after: self.contact.points,
+            after,
             status_before: status(before),
-            status_after: status(self.contact.points),
+            status_after: status(after),
         });
-        format!("score {points:+} = {}", self.contact.points)
+        format!("score {points:+} = {after}")
+    }
+}
+
+fn is_short(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) => true,
+        // Written in JSON a byte takes six at most.
+        Value::String(text) if text.len() < SHOWN_BYTES / 6 => true,
+        _ => value.to_string().len() <= SHOWN_BYTES,
     }
 }

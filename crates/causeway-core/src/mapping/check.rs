@@ -9,6 +9,7 @@ use super::{
     lexer::{Spanned, Token, words},
     lookup::Tables,
     names::Path,
+    route::Route,
     simple::is_reserved,
 };
 use crate::nearest::{alike, did_you_mean};
@@ -83,11 +84,29 @@ fn skip_raw(text: &str, from: usize) -> usize {
     text.len()
 }
 
-/// Looks through the words of one expression; adds the paths that it names.
+/// The words of a template that need not stand for values of the scope: those of statements, and what loops go through. Which
+/// of them do, the engine says.
+pub(super) fn bound<'t>(parts: &[Vec<Spanned<'t>>]) -> HashSet<&'t str> {
+    let mut bound = HashSet::from(["endraw", "loop", "recursive"]);
+    bound.extend(STATEMENTS);
+    for part in parts {
+        let words = part.iter().map(|word| word.token);
+        let mut words = words.skip_while(|token| *token != Token::Word("for")).skip(1);
+        while let Some(token) = words.next().filter(|token| *token != Token::Word("in")) {
+            if let Token::Word(name) = token {
+                bound.insert(name);
+            }
+        }
+    }
+    bound
+}
+
+/// Looks through the words of one expression; adds the paths that it names. `is_free` tells whether a word stands for a value
+/// of the scope. (What the engine tells itself leaves out what parts are taken of, as in `contact.postcode[:2]`.)
 pub(super) fn look<'t>(
     text: &'t str,
     all: &[Spanned<'t>],
-    undeclared: &HashSet<String>,
+    is_free: &dyn Fn(&str) -> bool,
     tables: &Tables,
     paths: &mut Vec<Path>,
 ) -> Result<(), MappingError> {
@@ -125,7 +144,7 @@ pub(super) fn look<'t>(
                 // Only names that stand for values may be followed by a bracket without being called: `in (…)`.
                 known("function", name, &FUNCTIONS).or_else(fail)?;
             }
-            Token::Word(name) if undeclared.contains(name) && !is_argument(all, index) => {
+            Token::Word(name) if is_free(name) && !is_argument(all, index) => {
                 paths.push(path(all, index));
             }
             _ => {}
@@ -280,6 +299,19 @@ fn table(bracket: Option<Token<'_>>, name: Option<Token<'_>>, tables: &Tables) -
 pub(super) enum Guess {
     Yes,
     No,
+}
+
+/// What is said, without a guess, of a path that leads nowhere.
+pub(super) fn leads_nowhere(text: &str, route: &Route, scope: &super::Scope) -> MappingError {
+    let steps = &route.steps;
+    let is_lost = |depth: &usize| {
+        scope
+            .find(steps.iter().take(*depth).map(String::as_str))
+            .is_none()
+    };
+    let depth = (1..steps.len()).find(is_lost).unwrap_or(steps.len());
+    let lacks = super::names::write(steps.get(..depth).unwrap_or(steps));
+    super::error::not_there(&lacks).at(text, route.from)
 }
 
 /// What is said of the name, among those in this part of the text, that leads nowhere.

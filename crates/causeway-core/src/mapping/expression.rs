@@ -17,7 +17,7 @@ use super::{
     limit,
     lookup::Tables,
     names::Path,
-    simple::Simple,
+    simple::{Simple, Stop},
     view::{Root, json_of, json_of_found},
 };
 
@@ -76,13 +76,7 @@ impl Expression {
             .map_err(|error| translate(&error, text, |_| None).hint(SYNTAX))?;
         let (all, _) = words(text, 0, &[]);
         let mut names = Vec::new();
-        look(
-            text,
-            &all,
-            &engine.undeclared_variables(false),
-            tables,
-            &mut names,
-        )?;
+        look(text, &all, &|_| true, tables, &mut names)?;
         let path = match names.as_slice() {
             // A number is a place in a list, which only the engine looks up.
             [path] => {
@@ -132,11 +126,11 @@ impl Expression {
     /// Whether it holds, as `if` would have it. Asked for each message and every condition, so that an error says which name
     /// is not there, but does not look for the one that was meant: that costs twenty times as much as the answer.
     pub fn is_true(&self, scope: &Scope) -> Result<bool, MappingError> {
-        let simple = self.0.simple.as_ref();
-        if let Some(answer) = simple.and_then(|simple| simple.is_true(scope)) {
-            return Ok(answer);
+        match self.0.simple.as_ref().map(|simple| simple.is_true(scope)) {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(Stop::Lacks(route))) => Err(check::leads_nowhere(&self.0.text, route, scope)),
+            Some(Err(Stop::Ask)) | None => self.is_true_by_engine(scope),
         }
-        self.is_true_by_engine(scope)
     }
 
     pub fn is_true_by_engine(&self, scope: &Scope) -> Result<bool, MappingError> {
@@ -209,9 +203,11 @@ impl Template {
             .get_template(NAME)
             .map(|template| template.undeclared_variables(false))
             .unwrap_or_default();
+        let bound = check::bound(&parts);
+        let is_free = |name: &str| !bound.contains(name) || undeclared.contains(name);
         let mut names = Vec::new();
-        for part in parts {
-            look(text, &part, &undeclared, tables, &mut names)?;
+        for part in &parts {
+            look(text, part, &is_free, tables, &mut names)?;
         }
         Ok(Self(Arc::new(CompiledTemplate {
             text: text.to_owned(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::names::{self, Object};
 use crate::{
     consent::Standing,
-    contact::{Identity, TAG},
+    contact::{Contact, Identity, TAG},
     delivery::Kind,
     event::{Engagement, EngagementKind},
     record::Record,
@@ -79,10 +79,26 @@ impl Scope {
     /// Adds a name of its own, which wins over the record's.
     #[must_use]
     pub fn with(mut self, name: &str, value: Value) -> Self {
-        let extra = &mut Arc::make_mut(&mut self.0).extra;
-        extra.retain(|(known, _)| known != name);
-        extra.push((name.to_owned(), value));
+        self.set(name, value);
         self
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: Value) {
+        let extra = &mut Arc::make_mut(&mut self.0).extra;
+        match extra.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = value,
+            None => extra.push((name.to_owned(), value)),
+        }
+    }
+
+    /// Copies nothing while nobody else looks at it.
+    pub(crate) fn record_mut(&mut self) -> &mut Record {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.0).record)
+    }
+
+    /// The contact of its record.
+    pub(crate) fn into_contact(mut self) -> Contact {
+        std::mem::take(&mut self.record_mut().contact)
     }
 
     pub fn record(&self) -> &Record {
@@ -98,11 +114,21 @@ impl Scope {
     /// What a path leads to; `None` where a name of it is not there.
     pub(super) fn find<'a, 's>(&'a self, path: impl IntoIterator<Item = &'s str>) -> Option<Found<'a>> {
         path.into_iter()
-            .try_fold(Found::Part(Part::Root), |at, name| match at {
-                Found::Part(part) => self.member(&part, name),
-                Found::Json(Value::Object(members)) => members.get(name).map(scalar),
-                _ => None,
-            })
+            .try_fold(Found::Part(Part::Root), |at, name| self.inside(&at, name))
+    }
+
+    /// One step further.
+    pub(super) fn inside<'a>(&'a self, at: &Found<'a>, name: &str) -> Option<Found<'a>> {
+        match at {
+            Found::Part(part) => self.member(part, name),
+            Found::Json(Value::Object(members)) => members.get(name).map(scalar),
+            _ => None,
+        }
+    }
+
+    /// Whether a name was added that wins over the record's.
+    pub(super) fn has_own(&self, name: &str) -> bool {
+        self.0.extra.iter().any(|(known, _)| known == name)
     }
 
     /// A member of one of our objects. `None` = it is not there, and that is worth an error; what a record of this
@@ -143,10 +169,10 @@ impl Scope {
                 }
             }
             Part::Donation => {
-                return inside(Object::Donation, self.donation(), name);
+                return inside(self.donation(), name, Object::Donation.canonical(name));
             }
             Part::Tracking => {
-                return inside(Object::Tracking, self.tracking(), name);
+                return self.tracked(name, Object::Tracking.canonical(name));
             }
             Part::Campaign => return self.campaign(name),
             Part::Page => return self.page(name),
@@ -260,6 +286,11 @@ impl Scope {
         self.record().action.as_ref()?.tracking.as_ref()
     }
 
+    /// A member of what was tracked, and our spelling of its name.
+    pub(super) fn tracked(&self, name: &str, usual: Option<&str>) -> Option<Found<'_>> {
+        inside(self.tracking(), name, usual)
+    }
+
     /// That somebody said no must be told, also when the record lacks what a mapping asks for.
     fn is_lenient(&self) -> bool {
         self.record().kind == Kind::Withdrawal
@@ -300,7 +331,7 @@ fn text(text: Option<&str>) -> Found<'_> {
     text.map_or(Found::Null, Found::Text)
 }
 
-fn scalar(value: &Value) -> Found<'_> {
+pub(super) fn scalar(value: &Value) -> Found<'_> {
     match value {
         Value::Null => Found::Null,
         Value::Bool(yes) => Found::Bool(*yes),
@@ -310,10 +341,9 @@ fn scalar(value: &Value) -> Found<'_> {
     }
 }
 
-/// A member of an object that came as it is, of which we know the usual names.
-fn inside<'a>(object: Object, value: Option<&'a Value>, name: &str) -> Option<Found<'a>> {
+/// A member of an object that came as it is; `usual` is our spelling of its name, where it has one.
+fn inside<'a>(value: Option<&'a Value>, name: &str, usual: Option<&str>) -> Option<Found<'a>> {
     let member = |name: &str| value.and_then(|value| value.get(name)).map(scalar);
-    let usual = object.canonical(name);
     member(name)
         .or_else(|| member(usual?))
         .or_else(|| (usual.is_some() || value.is_none()).then_some(Found::Null))

@@ -1,25 +1,43 @@
-//! Conditions that need no engine: comparisons of a name with a fixed value, joined by `and`, `or` and `not`. They give
-//! exactly what the engine gives, or else nothing, and then it is asked. What stands beside them and takes more is left out:
-//! most conditions are decided by their first part.
+//! Conditions that need no engine: comparisons of names with fixed values and with each other, of parts of texts, some tests,
+//! joined by `and`, `or` and `not`. They give exactly what the engine gives, or else nothing, and then it is asked. What stands
+//! beside them and takes more is left out: most conditions are decided by their first part.
+
+use std::{borrow::Cow, cmp::Ordering};
+
+use serde_json::Value;
 
 use super::{
-    lexer::{Spanned, Token},
-    scope::{Found, Part, Scope},
+    route::Route,
+    scope::{Found, Part, Scope, scalar},
 };
+
+mod read;
+
+pub(super) use read::is_reserved;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Simple {
     And(Vec<Simple>),
     Or(Vec<Simple>),
     Not(Box<Simple>),
-    Truth(Vec<String>),
-    Equal(Vec<String>, Literal),
+    Truth(Operand),
+    Compare(Operand, Sign, Operand),
     /// `path in ['a', 'b']`
-    Within(Vec<String>, Vec<Literal>),
+    Within(Operand, Vec<Literal>),
     /// `'a' in path`
-    Holds(Vec<String>, String),
+    Holds(Operand, Operand),
+    /// `path is defined`
+    Is(Route, Test),
     /// Takes the engine.
     Other,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Operand {
+    Literal(Literal),
+    Path(Route),
+    /// `path[from:to]`
+    Slice(Route, Option<i64>, Option<i64>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -30,298 +48,254 @@ pub(super) enum Literal {
     Text(String),
 }
 
-/// Brackets within each other.
-const DEPTH: usize = 16;
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Sign {
+    Equal,
+    Less,
+    AtMost,
+    More,
+    AtLeast,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Test {
+    Defined,
+    None,
+    StartingWith(String),
+    EndingWith(String),
+}
+
+/// Why there is no answer.
+#[derive(Debug, PartialEq)]
+pub(super) enum Stop<'c> {
+    /// The engine has to be asked.
+    Ask,
+    /// This path leads nowhere, and the engine would say so.
+    Lacks(&'c Route),
+}
+
+/// A value as it is compared.
+enum Seen<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Text(Cow<'a, str>),
+    /// A part of nothing: a list without items.
+    Empty,
+    Json(&'a Value),
+    Part(Part),
+}
 
 impl Simple {
-    /// `None` = it takes more than this to evaluate it.
-    pub(super) fn read(words: &[Spanned<'_>]) -> Option<Self> {
-        let mut reader = Reader { words, depth: 0 };
-        let read = reader.any()?;
-        (reader.words.is_empty() && read != Self::Other).then_some(read)
-    }
-
-    /// `None` = ask the engine.
-    pub(super) fn is_true(&self, scope: &Scope) -> Option<bool> {
+    pub(super) fn is_true<'c>(&'c self, scope: &Scope) -> Result<bool, Stop<'c>> {
         match self {
             Self::And(all) => {
                 for one in all {
                     if !one.is_true(scope)? {
-                        return Some(false);
+                        return Ok(false);
                     }
                 }
-                Some(true)
+                Ok(true)
             }
             Self::Or(any) => {
                 for one in any {
                     if one.is_true(scope)? {
-                        return Some(true);
+                        return Ok(true);
                     }
                 }
-                Some(false)
+                Ok(false)
             }
             Self::Not(one) => one.is_true(scope).map(|yes| !yes),
-            Self::Truth(path) => match find(scope, path)? {
-                Found::Null => Some(false),
-                Found::Bool(yes) => Some(yes),
-                Found::Int(number) => Some(number != 0),
-                Found::Text(text) => Some(!text.is_empty()),
-                Found::Made(text) => Some(!text.is_empty()),
-                Found::Json(_) => None,
-                Found::Part(part) => Some(scope.is_true(&part)),
+            // Which name the engine blames for a value that is not there hangs on what stands around it.
+            Self::Truth(operand) => match operand.see(scope).map_err(|_| Stop::Ask)? {
+                Seen::Null | Seen::Empty => Ok(false),
+                Seen::Bool(yes) => Ok(yes),
+                Seen::Int(number) => Ok(number != 0),
+                Seen::Text(text) => Ok(!text.is_empty()),
+                Seen::Json(_) => Err(Stop::Ask),
+                Seen::Part(part) => Ok(scope.is_true(&part)),
             },
-            Self::Equal(path, literal) => literal.is(&find(scope, path)?),
-            Self::Within(path, literals) => {
-                let found = find(scope, path)?;
+            Self::Compare(left, sign, right) => {
+                let (left, right) = see_both(scope, left, right)?;
+                let answer = match sign {
+                    Sign::Equal => left.equals(&right),
+                    Sign::Less => left.order(&right).map(Ordering::is_lt),
+                    Sign::AtMost => left.order(&right).map(Ordering::is_le),
+                    Sign::More => left.order(&right).map(Ordering::is_gt),
+                    Sign::AtLeast => left.order(&right).map(Ordering::is_ge),
+                };
+                answer.ok_or(Stop::Ask)
+            }
+            Self::Within(operand, literals) => {
+                let seen = operand.see(scope)?;
                 for literal in literals {
-                    if literal.is(&found)? {
-                        return Some(true);
+                    if seen.equals(&literal.seen()).ok_or(Stop::Ask)? {
+                        return Ok(true);
                     }
                 }
-                Some(false)
+                Ok(false)
             }
-            Self::Holds(path, text) => match find(scope, path)? {
-                Found::Part(Part::Members(prefix)) => Some(scope.has_member(prefix, text)),
-                Found::Text(whole) => Some(whole.contains(text.as_str())),
-                Found::Made(whole) => Some(whole.contains(text.as_str())),
-                _ => None,
-            },
-            Self::Other => None,
+            Self::Holds(item, whole) => {
+                let (item, whole) = see_both(scope, item, whole)?;
+                whole.holds(scope, &item).ok_or(Stop::Ask)
+            }
+            Self::Is(route, test) => test.holds(scope, route).ok_or(Stop::Ask),
+            Self::Other => Err(Stop::Ask),
         }
     }
 }
 
-fn find<'a>(scope: &'a Scope, path: &[String]) -> Option<Found<'a>> {
-    scope.find(path.iter().map(String::as_str))
+/// Two names that are not there: which of them the engine blames is for it to say.
+fn see_both<'a, 'c: 'a>(
+    scope: &'a Scope,
+    left: &'c Operand,
+    right: &'c Operand,
+) -> Result<(Seen<'a>, Seen<'a>), Stop<'c>> {
+    match (left.see(scope), right.see(scope)) {
+        (Ok(left), Ok(right)) => Ok((left, right)),
+        (Err(stop), Ok(_)) | (Ok(_), Err(stop)) => Err(stop),
+        (Err(_), Err(_)) => Err(Stop::Ask),
+    }
+}
+
+impl Operand {
+    fn see<'a, 'c: 'a>(&'c self, scope: &'a Scope) -> Result<Seen<'a>, Stop<'c>> {
+        let find = |route: &'c Route| scope.follow(route).ok_or(Stop::Lacks(route));
+        Ok(match self {
+            Self::Literal(literal) => literal.seen(),
+            Self::Path(route) => find(route)?.into(),
+            // Of a name that stands alone the engine does not tell which one it is that is not there.
+            Self::Slice(route, ..) if route.steps.len() < 2 => return Err(Stop::Ask),
+            Self::Slice(route, from, to) => match find(route)?.into() {
+                Seen::Null => Seen::Empty,
+                Seen::Text(Cow::Borrowed(text)) => Seen::Text(part(text, *from, *to).into()),
+                Seen::Text(Cow::Owned(text)) => Seen::Text(part(&text, *from, *to).to_owned().into()),
+                _ => return Err(Stop::Ask),
+            },
+        })
+    }
+}
+
+impl<'a> From<Found<'a>> for Seen<'a> {
+    fn from(found: Found<'a>) -> Self {
+        match found {
+            Found::Null => Self::Null,
+            Found::Bool(yes) => Self::Bool(yes),
+            Found::Int(number) => Self::Int(number),
+            Found::Text(text) => Self::Text(text.into()),
+            Found::Made(text) => Self::Text(text.into()),
+            Found::Json(json) => Self::Json(json),
+            Found::Part(part) => Self::Part(part),
+        }
+    }
+}
+
+/// Characters `from` to `to` of a text; negative ones count from its end.
+fn part(text: &str, from: Option<i64>, to: Option<i64>) -> &str {
+    let from_start = |place: i64| {
+        if place < 0 {
+            let all = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+            all.saturating_add(place).max(0)
+        } else {
+            place
+        }
+    };
+    let start = from_start(from.unwrap_or(0));
+    let length = to.map(|to| from_start(to).saturating_sub(start).max(0));
+    let rest = text.get(offset(text, start)..).unwrap_or_default();
+    match length {
+        Some(length) => rest.get(..offset(rest, length)).unwrap_or_default(),
+        None => rest,
+    }
+}
+
+/// The byte at which this character starts, or the end.
+fn offset(text: &str, character: i64) -> usize {
+    let character = usize::try_from(character).unwrap_or(usize::MAX);
+    text.char_indices()
+        .nth(character)
+        .map_or(text.len(), |(at, _)| at)
 }
 
 impl Literal {
-    /// Only where both are of the kinds whose comparison has no subtleties.
-    fn is(&self, found: &Found<'_>) -> Option<bool> {
-        let text = match found {
-            Found::Text(text) => Some(*text),
-            Found::Made(text) => Some(text.as_str()),
+    fn seen(&self) -> Seen<'_> {
+        match self {
+            Self::Null => Seen::Null,
+            Self::Bool(yes) => Seen::Bool(*yes),
+            Self::Int(number) => Seen::Int(*number),
+            Self::Text(text) => Seen::Text(text.as_str().into()),
+        }
+    }
+}
+
+impl Seen<'_> {
+    /// `None` = of kinds whose comparison has subtleties.
+    fn equals(&self, other: &Self) -> Option<bool> {
+        Some(match (self, other) {
+            (Self::Text(a), Self::Text(b)) => a == b,
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::Bool(yes), Self::Int(number)) | (Self::Int(number), Self::Bool(yes)) => {
+                *number == i64::from(*yes)
+            }
+            (Self::Json(_) | Self::Part(_), _) | (_, Self::Json(_) | Self::Part(_)) => return None,
+            (Self::Empty, Self::Empty) => true,
+            _ => false,
+        })
+    }
+
+    /// As the engine puts values in order: by their kind first.
+    fn order(&self, other: &Self) -> Option<Ordering> {
+        let kind = |seen: &Self| {
+            Some(match seen {
+                Self::Null => 0,
+                Self::Bool(_) => 1,
+                Self::Int(_) => 2,
+                Self::Text(_) => 3,
+                Self::Empty | Self::Json(_) | Self::Part(_) => return None,
+            })
+        };
+        let kinds = kind(self)?.cmp(&kind(other)?);
+        Some(match (self, other) {
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
+            (Self::Int(a), Self::Int(b)) => a.cmp(b),
+            _ => kinds,
+        })
+    }
+
+    fn holds(&self, scope: &Scope, item: &Self) -> Option<bool> {
+        match (self, item) {
+            (Self::Text(whole), Self::Text(text)) => Some(whole.contains(&**text)),
+            (Self::Part(Part::Members(prefix)), Self::Text(text)) => Some(scope.has_member(prefix, text)),
+            (Self::Json(Value::Array(items)), _) => {
+                for one in items {
+                    if Self::from(scalar(one)).equals(item)? {
+                        return Some(true);
+                    }
+                }
+                Some(false)
+            }
             _ => None,
-        };
-        Some(match (self, found, text) {
-            (Self::Text(wanted), _, Some(text)) => wanted == text,
-            (Self::Null, Found::Null, _) => true,
-            (Self::Bool(wanted), Found::Bool(yes), _) => wanted == yes,
-            (Self::Int(wanted), Found::Int(number), _) => wanted == number,
-            (Self::Text(_) | Self::Null, Found::Bool(_) | Found::Int(_), _)
-            | (_, Found::Null, _)
-            | (_, _, Some(_)) => false,
-            _ => return None,
-        })
+        }
     }
 }
 
-struct Reader<'w, 't> {
-    words: &'w [Spanned<'t>],
-    depth: usize,
-}
-
-impl<'t> Reader<'_, 't> {
-    fn peek(&self) -> Option<Token<'t>> {
-        self.words.first().map(|word| word.token)
-    }
-
-    fn next(&mut self) -> Option<Token<'t>> {
-        let (first, rest) = self.words.split_first()?;
-        self.words = rest;
-        Some(first.token)
-    }
-
-    fn take(&mut self, token: Token<'_>) -> bool {
-        let is_next = self.peek() == Some(token);
-        if is_next {
-            self.next();
-        }
-        is_next
-    }
-
-    fn any(&mut self) -> Option<Simple> {
-        let mut read = vec![self.all()?];
-        while self.take(Token::Word("or")) {
-            read.push(self.all()?);
-        }
-        if read.len() > 1 {
-            return Some(Simple::Or(read));
-        }
-        read.pop()
-    }
-
-    fn all(&mut self) -> Option<Simple> {
-        let mut read = vec![self.part()?];
-        while self.take(Token::Word("and")) {
-            read.push(self.part()?);
-        }
-        if read.len() > 1 {
-            return Some(Simple::And(read));
-        }
-        read.pop()
-    }
-
-    fn part(&mut self) -> Option<Simple> {
-        let (words, depth) = (self.words, self.depth);
-        self.negated().or_else(|| {
-            (self.words, self.depth) = (words, depth);
-            self.skip().then_some(Simple::Other)
-        })
-    }
-
-    /// Goes to the end of this part. Not beyond an `if`, to which all before it belongs.
-    fn skip(&mut self) -> bool {
-        let mut brackets = 0_usize;
-        while let Some(token) = self.peek() {
-            match token {
-                Token::Sign("(" | "[" | "{") => brackets += 1,
-                Token::Sign(")") | Token::Word("and" | "or") if brackets == 0 => return true,
-                Token::Sign(")" | "]" | "}") => brackets = brackets.saturating_sub(1),
-                Token::Word("if" | "else") if brackets == 0 => return false,
-                _ => {}
-            }
-            self.next();
-        }
-        true
-    }
-
-    fn negated(&mut self) -> Option<Simple> {
-        let mut not = false;
-        while self.take(Token::Word("not")) {
-            not = !not;
-        }
-        let read = self.one()?;
-        Some(if not { Simple::Not(Box::new(read)) } else { read })
-    }
-
-    fn one(&mut self) -> Option<Simple> {
-        if self.take(Token::Sign("(")) {
-            self.depth += 1;
-            if self.depth > DEPTH {
-                return None;
-            }
-            let read = self.any()?;
-            self.depth -= 1;
-            return (self.take(Token::Sign(")")) && self.is_at_end()).then_some(read);
-        }
-        let read = if let Some(Token::Text(text)) = self.peek() {
-            self.next();
-            if !self.take(Token::Word("in")) {
-                return None;
-            }
-            Simple::Holds(self.path()?, text?.to_owned())
-        } else {
-            self.comparison()?
+impl Test {
+    fn holds(&self, scope: &Scope, route: &Route) -> Option<bool> {
+        let Some(found) = scope.follow(route) else {
+            let (_, parent) = route.steps.split_last()?;
+            // Where more than the last step is missing, the engine fails.
+            let is_last = scope.find(parent.iter().map(String::as_str)).is_some();
+            return (is_last && *self == Self::Defined).then_some(false);
         };
-        self.is_at_end().then_some(read)
-    }
-
-    fn comparison(&mut self) -> Option<Simple> {
-        let path = self.path()?;
-        Some(match self.peek() {
-            Some(Token::Sign("==")) => {
-                self.next();
-                Simple::Equal(path, self.literal()?)
-            }
-            Some(Token::Sign("!=")) => {
-                self.next();
-                Simple::Not(Box::new(Simple::Equal(path, self.literal()?)))
-            }
-            Some(Token::Word("in")) => {
-                self.next();
-                Simple::Within(path, self.literals()?)
-            }
-            Some(Token::Word("not")) => {
-                self.next();
-                if !self.take(Token::Word("in")) {
-                    return None;
-                }
-                Simple::Not(Box::new(Simple::Within(path, self.literals()?)))
-            }
-            _ => Simple::Truth(path),
-        })
-    }
-
-    /// Whether what follows cannot belong to what was just read.
-    fn is_at_end(&self) -> bool {
-        matches!(
-            self.peek(),
-            None | Some(Token::Word("and" | "or") | Token::Sign(")"))
-        )
-    }
-
-    fn path(&mut self) -> Option<Vec<String>> {
-        let Some(Token::Word(root)) = self.next() else {
-            return None;
-        };
-        if is_reserved(root) {
-            return None;
-        }
-        let mut steps = vec![root.to_owned()];
-        loop {
-            if self.take(Token::Sign(".")) {
-                match self.next()? {
-                    Token::Word(word) => steps.push(word.to_owned()),
-                    _ => return None,
-                }
-            } else if self.take(Token::Sign("[")) {
-                let Some(Token::Text(Some(text))) = self.next() else {
-                    return None;
-                };
-                steps.push(text.to_owned());
-                if !self.take(Token::Sign("]")) {
-                    return None;
-                }
-            } else {
-                return Some(steps);
-            }
+        match (self, Seen::from(found)) {
+            (Self::Defined, _) => Some(true),
+            (Self::None, seen) => Some(matches!(seen, Seen::Null)),
+            (Self::StartingWith(start), Seen::Text(text)) => Some(text.starts_with(start)),
+            (Self::EndingWith(end), Seen::Text(text)) => Some(text.ends_with(end)),
+            _ => None,
         }
     }
-
-    fn literals(&mut self) -> Option<Vec<Literal>> {
-        if !self.take(Token::Sign("[")) {
-            return None;
-        }
-        let mut read = Vec::new();
-        while !self.take(Token::Sign("]")) {
-            if !read.is_empty() && !self.take(Token::Sign(",")) {
-                return None;
-            }
-            read.push(self.literal()?);
-        }
-        Some(read)
-    }
-
-    fn literal(&mut self) -> Option<Literal> {
-        Some(match self.next()? {
-            Token::Text(text) => Literal::Text(text?.to_owned()),
-            Token::Number(digits) if digits.len() <= 18 && digits.bytes().all(|b| b.is_ascii_digit()) => {
-                Literal::Int(digits.parse().ok()?)
-            }
-            Token::Word("true" | "True") => Literal::Bool(true),
-            Token::Word("false" | "False") => Literal::Bool(false),
-            Token::Word("none" | "None") => Literal::Null,
-            _ => return None,
-        })
-    }
-}
-
-pub(super) fn is_reserved(word: &str) -> bool {
-    matches!(
-        word,
-        "true"
-            | "True"
-            | "false"
-            | "False"
-            | "none"
-            | "None"
-            | "and"
-            | "or"
-            | "not"
-            | "in"
-            | "is"
-            | "if"
-            | "else"
-    )
 }

@@ -1,7 +1,5 @@
 //! What automations make of an event.
 
-use std::cell::OnceCell;
-
 use super::{About, Case};
 use crate::{
     automation::{self, Moment, Ran},
@@ -48,14 +46,9 @@ pub(super) fn automations(
     if happened.is_empty() && event.follow_up.is_none() {
         return Ran::default();
     }
-    let about = OnceCell::new();
-    let record = |contact: &Contact| {
-        let about = about.get_or_init(known.about);
-        record(case, about, contact)
-    };
+    let record = |contact: Contact| record(case, (known.about)(), contact);
     let moment = Moment {
-        automations: &rules.automations,
-        scoring: &rules.scoring,
+        rules,
         event,
         now: case.now,
         record: &record,
@@ -66,12 +59,15 @@ pub(super) fn automations(
 }
 
 /// What expressions see: as in a destination's mapping, but for its settings.
-fn record(case: &Case<'_>, about: &About, contact: &Contact) -> Record {
+fn record(case: &Case<'_>, about: About, contact: Contact) -> Record {
     let event = case.event;
     let standing = contact
         .consent
         .iter()
-        .map(|(purpose, consent)| (purpose.clone(), consent.standing(case.known.own_pages)));
+        .map(|(purpose, consent)| (purpose.clone(), consent.standing(case.known.own_pages)))
+        .collect();
+    let mut engagements = about.engagements;
+    engagements.extend_from_slice(&event.engagements);
     Record {
         workspace: case.workspace.into(),
         source: case.source.into(),
@@ -80,20 +76,15 @@ fn record(case: &Case<'_>, about: &About, contact: &Contact) -> Record {
         event: event.kind.as_str().to_owned(),
         event_at: event.at,
         identities: event.identities.clone(),
-        action: about.action.clone(),
-        campaign: about.campaign.clone(),
-        page: about.page.clone(),
-        standing: standing.collect(),
-        engagements: about
-            .engagements
-            .iter()
-            .chain(&event.engagements)
-            .cloned()
-            .collect(),
+        action: about.action,
+        campaign: about.campaign,
+        page: about.page,
+        standing,
+        engagements,
         settings: serde_json::Map::new(),
         change: Change::None,
-        lead: case.rules.of_workspace(case.workspace).scoring.lead(contact),
+        lead: case.rules.of_workspace(case.workspace).scoring.lead(&contact),
         via: Vec::new(),
-        contact: contact.clone(),
+        contact,
     }
 }

@@ -28,14 +28,24 @@ impl Scope {
             }
             _ => {}
         }
-        if let Some(value) = self.field(name) {
-            return Some(scalar(value));
+        if is_internal(name) {
+            return self.is_lenient().then_some(Found::Null);
         }
-        let lacks = || self.is_lenient().then_some(Found::Null);
-        let Some(canonical) = Object::Contact.canonical(name) else {
-            return lacks();
-        };
-        Some(self.field(canonical).map_or(Found::Null, scalar))
+        self.contact_field(name, Object::Contact.canonical(name))
+    }
+
+    /// A field that is none of ours; `usual` is our spelling of its name, if everybody may have it.
+    pub(in crate::mapping) fn contact_field(&self, name: &str, usual: Option<&str>) -> Option<Found<'_>> {
+        let fields = &self.record().contact.fields;
+        let get = |name: &str| fields.get(name).map(|field| scalar(&field.value));
+        if let Some(found) = get(name) {
+            return Some(found);
+        }
+        match usual {
+            Some(usual) if usual != name => Some(get(usual).unwrap_or(Found::Null)),
+            Some(_) => Some(Found::Null),
+            None => self.is_lenient().then_some(Found::Null),
+        }
     }
 
     pub(super) fn field(&self, name: &str) -> Option<&Value> {
@@ -46,7 +56,7 @@ impl Scope {
     }
 
     /// A source may send a field of that name; what we know of tags and lists wins over it.
-    fn memberships(&self, name: &str, prefix: &'static str) -> Found<'_> {
+    pub(in crate::mapping) fn memberships(&self, name: &str, prefix: &'static str) -> Found<'_> {
         let none = self.members(prefix).next().is_none();
         let sent = self.field(name).filter(|_| none);
         sent.map_or(Found::Part(Part::Members(prefix)), scalar)

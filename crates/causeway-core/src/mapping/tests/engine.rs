@@ -3,12 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::mapping::{lexer::words, simple::Simple};
+use crate::mapping::{lexer::words, route::Route, simple::Simple};
 
 fn records() -> Vec<Scope> {
     let mut odd = record();
     odd.campaign = None;
-    odd.settings = json!({ "n": 0, "b": false, "t": "", "big": 18_446_744_073_709_551_615_u64, "f": 1.5, "l": ["bees", 1], "o": {} })
+    odd.settings = json!({ "n": 0, "b": false, "t": "", "big": 18_446_744_073_709_551_615_u64, "f": 1.5, "l": ["bees", 1], "o": {}, "u": "Zażółć 日本語 👍🏽", "minus": -1, "none": null,
+        "deep": { "er": "bees" } })
         .as_object()
         .unwrap()
         .clone();
@@ -16,10 +17,16 @@ fn records() -> Vec<Scope> {
         kind: Kind::Withdrawal,
         ..bare()
     };
-    [record(), bare(), odd, withdrawal]
+    let mut scopes: Vec<Scope> = [record(), bare(), odd, withdrawal]
         .iter()
         .map(|record| Scope::new(record).with("changed", json!(["email", "phone"])))
-        .collect()
+        .collect();
+    // Names that win over the record's.
+    let own = json!({ "name": "rivers", "email": "x", "tags": ["vip"], "type": 1 });
+    let roots = ["campaign", "contact", "action", "consent"];
+    let add = |scope: Scope, root: &&str| scope.with(root, own.clone());
+    scopes.push(roots.iter().fold(scope(), add));
+    scopes
 }
 
 fn path() -> impl Strategy<Value = String> {
@@ -69,6 +76,24 @@ fn path() -> impl Strategy<Value = String> {
         "contact.tags[0]",
         "contact.email.deep",
         "consent",
+        "settings.u",
+        "settings.minus",
+        "settings.none",
+        "settings.deep.er",
+        "settings.deep",
+        "settings.nothing",
+        "contact.nothing",
+        "contact.nothing.deeper",
+        "contact.postcode",
+        "contact.postcode.deeper",
+        "contact.lead_status",
+        "contact['tag:vip']",
+        "action.tracking.source",
+        "tracking['campaign']",
+        "tracking.nothing",
+        "action.fields.nothing",
+        "action.donation.amount",
+        "consent.email.nothing",
     ])
     .prop_map(str::to_owned)
 }
@@ -95,25 +120,56 @@ fn literal() -> impl Strategy<Value = String> {
         "True",
         "None",
         "[]",
+        "'Zażółć'",
+        "'10'",
+        "'b'",
+        "-18446744073709551616",
     ])
     .prop_map(str::to_owned)
 }
 
+fn place() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(String::new()),
+        (-12_i64..12).prop_map(|place| place.to_string())
+    ]
+}
+
+/// What stands on one side of a comparison.
+fn operand() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => path(),
+        2 => (path(), place(), place()).prop_map(|(path, from, to)| format!("{path}[{from}:{to}]")),
+        1 => literal(),
+    ]
+}
+
 fn condition() -> impl Strategy<Value = String> {
-    let leaf =
-        prop_oneof![
-            path(),
-            (path(), prop::sample::select(vec!["==", "!="]), literal())
-                .prop_map(|(a, op, b)| format!("{a} {op} {b}")),
-            (path(), prop::bool::ANY, prop::collection::vec(literal(), 0..4)).prop_map(
-                |(a, not, all)| format!("{a} {}in [{}]", if not { "not " } else { "" }, all.join(", "))
-            ),
-            (literal(), path()).prop_map(|(a, b)| format!("{a} in {b}")),
-            (path(), literal()).prop_map(|(a, b)| format!("{a} < {b}")),
-            path().prop_map(|a| format!("{a} is defined")),
-            (path(), literal()).prop_map(|(a, b)| format!("{a}[:2] == {b}")),
-            (path(), literal()).prop_map(|(a, b)| format!("{a} | default({b}) | length > 1")),
-        ];
+    let sign = prop::sample::select(vec!["==", "!=", "<", "<=", ">", ">="]);
+    let within = prop::sample::select(vec!["in", "not in"]);
+    let is = prop::sample::select(vec!["is", "is not"]);
+    let test = prop::sample::select(vec![
+        "defined",
+        "none",
+        "startingwith('s')",
+        "startingwith('Zaż')",
+        "endingwith(\"s\")",
+        "endingwith('')",
+        "startingwith(1)",
+        "startingwith(source)",
+        "integer",
+        "in ['bees']",
+    ]);
+    let leaf = prop_oneof![
+        path(),
+        operand(),
+        (operand(), sign, operand()).prop_map(|(a, sign, b)| format!("{a} {sign} {b}")),
+        (operand(), within.clone(), prop::collection::vec(literal(), 0..4))
+            .prop_map(|(a, within, all)| format!("{a} {within} [{}]", all.join(", "))),
+        (operand(), within, operand()).prop_map(|(a, within, b)| format!("{a} {within} {b}")),
+        (operand(), is, test).prop_map(|(a, is, test)| format!("{a} {is} {test}")),
+        (path(), literal()).prop_map(|(a, b)| format!("{a} | default({b}) | length > 1")),
+    ];
     leaf.prop_recursive(4, 24, 3, |inner| {
         prop_oneof![
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a} and {b}")),
@@ -133,6 +189,11 @@ proptest! {
     fn conditions_hold_with_and_without_the_engine(text in condition()) {
         let Ok(expression) = Expression::new(&text) else { return Ok(()) };
         for scope in records() {
+            for path in expression.names() {
+                let route = Route::new(path.steps.clone(), path.from);
+                let walked = scope.find(path.steps.iter().map(String::as_str));
+                prop_assert_eq!(format!("{:?}", scope.follow(&route)), format!("{:?}", walked), "{}", path);
+            }
             prop_assert_eq!(
                 expression.is_true(&scope), expression.is_true_by_engine(&scope), "{} for {}", text, scope.record().event
             );
@@ -191,18 +252,27 @@ fn common_conditions_take_the_short_way() {
         "'vip' in contact.tags and (campaign.name != 'bees' or contact['Favourite colour'] == \"red\")",
         "action",
         "contact.Nickname not in ['a']",
+        "contact.postcode[:2] == '10' or contact.postcode[-2:] in ['15', '16']",
+        "lead.score >= 50 and -1 < action.fields.amount",
+        "contact.country == settings.country",
+        "contact.country in settings.countries",
+        "contact.Nickname is not defined or contact.phone is none",
+        "contact.email is endingwith('@example.org')",
     ] {
         let (all, _) = words(text, 0, &[]);
         assert!(Simple::read(&all).is_some(), "{text}");
     }
     for text in [
-        "a == b",
         "a | upper == 'X'",
-        "a is defined",
+        "a is integer",
+        "a[1:2] is defined",
+        "a[0]",
+        "a[b:2] == 'x'",
+        "a is startingwith(b)",
+        "a == 1.5",
         "a == 'x' if b else c",
-        "a < 3",
         "(a) == 'b'",
-        "a == -1",
+        "a < 3 < 4",
         "a == 'b' == 'c'",
         "f(a)",
     ] {

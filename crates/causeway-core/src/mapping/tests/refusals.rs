@@ -22,6 +22,14 @@ fn what_no_record_can_have_is_refused_when_it_is_read() {
             "nothing is called `campain`, at line 1, column 25 (did you mean campaign.name?)",
         ),
         (
+            "campain.name[:2]",
+            "nothing is called `campain`, at line 1, column 1 (did you mean campaign.name?)",
+        ),
+        (
+            "{% for t in contct.Topics[:2] %}{{ t[:1] }}{{ loop.index }}{% endfor %}",
+            "nothing is called `contct`, at line 1, column 13 (did you mean contact.Topics?)",
+        ),
+        (
             "campaign.nmae",
             "`campaign` has no `nmae`, at line 1, column 1 (did you mean campaign.name?)",
         ),

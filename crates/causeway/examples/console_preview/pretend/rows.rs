@@ -177,9 +177,9 @@ pub(super) fn attempts(start: Timestamp, is_rejected: bool) -> Vec<AttemptRow> {
 pub(super) fn explained() -> Explained {
     Explained {
         values: [
-            ("campaign.name".to_owned(), json!("rivers")),
-            ("consent.email.subscribed".to_owned(), json!(true)),
-            ("contact.country".to_owned(), json!("CZ")),
+            ("campaign.name".into(), json!("rivers")),
+            ("consent.email.subscribed".into(), json!(true)),
+            ("contact.country".into(), json!("CZ")),
         ]
         .into(),
         asked: vec![

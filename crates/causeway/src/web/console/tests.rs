@@ -109,7 +109,7 @@ pub(crate) fn traces() -> Vec<(Trace, Option<ContactView>)> {
                 basis: HOSTILE.to_owned(),
             }],
             automations: Some(Explained {
-                values: [(HOSTILE.to_owned(), HOSTILE.into())].into(),
+                values: [(HOSTILE.into(), HOSTILE.into())].into(),
                 asked: vec![
                     (HOSTILE.into(), Verdict::Ran(vec![HOSTILE.to_owned()])),
                     (HOSTILE.into(), Verdict::Failed(HOSTILE.to_owned())),

@@ -48,7 +48,7 @@ impl Automations {
                 .into_iter()
                 .map(|(name, value)| {
                     let shown = shown(&name, &value);
-                    (name, shown)
+                    (name.to_string(), shown)
                 })
                 .collect(),
             timers: timers

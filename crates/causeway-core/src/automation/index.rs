@@ -1,0 +1,155 @@
+//! What can be found out about the automations of a workspace once, when the configuration is read: which of them a happening
+//! may start, and what their conditions look at.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::{Automation, Happening, Trigger};
+use crate::{
+    id::Name,
+    mapping::{Expression, Path, Route},
+};
+
+/// Automations by their place in the order of the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Index {
+    actions: Vec<usize>,
+    created: Vec<usize>,
+    updated: Vec<usize>,
+    fields: BTreeMap<String, Vec<usize>>,
+    email_status: Vec<usize>,
+    consent: Vec<usize>,
+    lists: Vec<usize>,
+    /// Those that listen to any tag.
+    tags: Vec<usize>,
+    tag: BTreeMap<String, Vec<usize>>,
+    engaged: Vec<usize>,
+    scores: Vec<usize>,
+    clock: Vec<usize>,
+    pub(super) paths: Vec<(Name, Route)>,
+    /// The paths of each automation's conditions.
+    looks: Vec<Looks>,
+}
+
+/// Numbers of paths.
+#[derive(Debug, Clone, Default)]
+struct Looks {
+    when: Vec<usize>,
+    stop: Vec<usize>,
+}
+
+/// One of the two conditions of an automation.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Condition {
+    When,
+    Stop,
+}
+
+impl Index {
+    pub(crate) const fn new() -> Self {
+        Self {
+            actions: Vec::new(),
+            created: Vec::new(),
+            updated: Vec::new(),
+            fields: BTreeMap::new(),
+            email_status: Vec::new(),
+            consent: Vec::new(),
+            lists: Vec::new(),
+            tags: Vec::new(),
+            tag: BTreeMap::new(),
+            engaged: Vec::new(),
+            scores: Vec::new(),
+            clock: Vec::new(),
+            paths: Vec::new(),
+            looks: Vec::new(),
+        }
+    }
+
+    pub(crate) fn of(automations: &[Arc<Automation>]) -> Self {
+        let mut index = Self::new();
+        let mut numbers = HashMap::new();
+        for (place, automation) in automations.iter().enumerate() {
+            for trigger in &automation.on {
+                let listeners = index.listeners(trigger);
+                // Two of its triggers may be of one sort.
+                if listeners.last() != Some(&place) {
+                    listeners.push(place);
+                }
+            }
+            let looks = Looks {
+                when: index.look(&mut numbers, automation.when.as_ref()),
+                stop: index.look(&mut numbers, automation.stop.as_ref()),
+            };
+            index.looks.push(looks);
+        }
+        index
+    }
+
+    /// The numbers of what the condition looks at; what no other looked at before gets one.
+    fn look<'a>(
+        &mut self,
+        numbers: &mut HashMap<&'a [String], usize>,
+        condition: Option<&'a Expression>,
+    ) -> Vec<usize> {
+        let paths = condition.map_or(&[][..], Expression::names);
+        let number = |path: &'a Path| {
+            *numbers.entry(path.steps.as_slice()).or_insert_with(|| {
+                self.paths.push((path.to_string().into(), path.route()));
+                self.paths.len() - 1
+            })
+        };
+        paths.iter().map(number).collect()
+    }
+
+    fn listeners(&mut self, trigger: &Trigger) -> &mut Vec<usize> {
+        match trigger {
+            Trigger::Action(_) => &mut self.actions,
+            Trigger::ContactCreated => &mut self.created,
+            Trigger::ContactUpdated => &mut self.updated,
+            Trigger::FieldChanged(field) => self.fields.entry(field.clone()).or_default(),
+            Trigger::EmailStatus(_) => &mut self.email_status,
+            Trigger::ConsentChanged(_) => &mut self.consent,
+            Trigger::ListJoined(_) => &mut self.lists,
+            Trigger::TagAdded(None) => &mut self.tags,
+            Trigger::TagAdded(Some(tag)) => self.tag.entry(tag.clone()).or_default(),
+            Trigger::Engaged(..) => &mut self.engaged,
+            Trigger::ScoreReached(_) | Trigger::StatusReached(_) => &mut self.scores,
+            Trigger::DateReached(_) | Trigger::Schedule(_) => &mut self.clock,
+        }
+    }
+
+    /// The automations that it may start; all that it does start are among them.
+    pub(super) fn may_start(&self, happening: &Happening) -> impl Iterator<Item = usize> {
+        let mut named: &[usize] = &[];
+        let all = match happening {
+            Happening::Action { .. } => &self.actions,
+            Happening::ContactCreated => &self.created,
+            Happening::ContactUpdated => &self.updated,
+            Happening::FieldChanged { field } => {
+                named = self.fields.get(field).map_or(&[], Vec::as_slice);
+                &[][..]
+            }
+            Happening::EmailStatus { .. } => &self.email_status,
+            Happening::ConsentChanged { .. } => &self.consent,
+            Happening::ListJoined { .. } => &self.lists,
+            Happening::TagAdded { tag } => {
+                named = self.tag.get(tag).map_or(&[], Vec::as_slice);
+                &self.tags
+            }
+            Happening::Engaged { .. } => &self.engaged,
+            Happening::Score { .. } => &self.scores,
+            Happening::Clock { .. } => &self.clock,
+        };
+        all.iter().chain(named).copied()
+    }
+
+    /// Numbers of the paths that a condition names.
+    pub(super) fn looks(&self, automation: usize, condition: Condition) -> &[usize] {
+        self.looks.get(automation).map_or(&[], |looks| match condition {
+            Condition::When => &looks.when,
+            Condition::Stop => &looks.stop,
+        })
+    }
+}
