@@ -1,10 +1,7 @@
 //! What can be found out about the automations of a workspace once, when the configuration is read: which of them a happening
 //! may start, and what their conditions look at.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Automation, Happening, Trigger};
 use crate::{
@@ -28,6 +25,7 @@ pub(crate) struct Index {
     engaged: Vec<usize>,
     scores: Vec<usize>,
     clock: Vec<usize>,
+    /// In the order of their names.
     pub(super) paths: Vec<(Name, Route)>,
     /// The paths of each automation's conditions.
     looks: Vec<Looks>,
@@ -69,7 +67,18 @@ impl Index {
 
     pub(crate) fn of(automations: &[Arc<Automation>]) -> Self {
         let mut index = Self::new();
-        let mut numbers = HashMap::new();
+        let conditions = automations
+            .iter()
+            .flat_map(|automation| [&automation.when, &automation.stop]);
+        let paths = conditions.flatten().flat_map(Expression::names);
+        let paths: BTreeMap<Name, &Path> = paths.map(|path| (path.to_string().into(), path)).collect();
+        let numbers: BTreeMap<&[String], usize> = paths.values().map(|path| &*path.steps).zip(0..).collect();
+        let look = |condition: &Option<Expression>| {
+            let paths = condition.iter().flat_map(Expression::names);
+            paths
+                .map(|path| numbers.get(&*path.steps).copied().unwrap_or(usize::MAX))
+                .collect()
+        };
         for (place, automation) in automations.iter().enumerate() {
             for trigger in &automation.on {
                 let listeners = index.listeners(trigger);
@@ -78,29 +87,16 @@ impl Index {
                     listeners.push(place);
                 }
             }
-            let looks = Looks {
-                when: index.look(&mut numbers, automation.when.as_ref()),
-                stop: index.look(&mut numbers, automation.stop.as_ref()),
-            };
-            index.looks.push(looks);
+            index.looks.push(Looks {
+                when: look(&automation.when),
+                stop: look(&automation.stop),
+            });
         }
+        index.paths = paths
+            .into_iter()
+            .map(|(name, path)| (name, path.route()))
+            .collect();
         index
-    }
-
-    /// The numbers of what the condition looks at; what no other looked at before gets one.
-    fn look<'a>(
-        &mut self,
-        numbers: &mut HashMap<&'a [String], usize>,
-        condition: Option<&'a Expression>,
-    ) -> Vec<usize> {
-        let paths = condition.map_or(&[][..], Expression::names);
-        let number = |path: &'a Path| {
-            *numbers.entry(path.steps.as_slice()).or_insert_with(|| {
-                self.paths.push((path.to_string().into(), path.route()));
-                self.paths.len() - 1
-            })
-        };
-        paths.iter().map(number).collect()
     }
 
     fn listeners(&mut self, trigger: &Trigger) -> &mut Vec<usize> {

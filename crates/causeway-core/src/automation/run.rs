@@ -1,6 +1,6 @@
 //! Asks the automations, and does what their steps say to the contact.
 
-use std::{collections::BTreeMap, mem, sync::Arc};
+use std::{cell::OnceCell, collections::BTreeMap, mem, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::{
     contact::{Contact, TAG},
     event::{Due, Engagement, EngagementKind, Event},
     id::Name,
-    mapping::{Expression, MappingError, Scope},
+    mapping::{Expression, Held, Scope},
     record::Record,
     rules::WorkspaceRule,
 };
@@ -65,7 +65,8 @@ pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>)
         moment,
         contact,
         scope: None,
-        shown: vec![false; moment.rules.index.paths.len()],
+        shown: vec![None; moment.rules.index.paths.len()],
+        held: moment.rules.index.paths.iter().map(|_| OnceCell::new()).collect(),
         changed: changed_names(&happened).collect(),
         out: Ran::default(),
         ran: vec![false; moment.rules.automations.len()],
@@ -104,8 +105,11 @@ struct Run<'a> {
     contact: &'a mut Contact,
     /// Made when it is first needed. The contact is in it from then on, so that what is changed is seen.
     scope: Option<Scope>,
-    /// The paths that the explanation has already.
-    shown: Vec<bool>,
+    /// What paths led to when the first condition looked there, by the number of the path; for the explanation.
+    shown: Vec<Option<Value>>,
+    /// What they lead to now.
+    held: Vec<OnceCell<Held>>,
+    /// Names of fields. Empty while `scope` has them.
     changed: Vec<Value>,
     out: Ran,
     /// By their place in the configuration.
@@ -129,10 +133,16 @@ enum Ready<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn end(self) -> Ran {
+    fn end(mut self) -> Ran {
         if let Some(scope) = self.scope {
             *self.contact = scope.into_contact();
         }
+        let names = self.moment.rules.index.paths.iter().map(|(name, _)| name);
+        let shown = names.zip(self.shown).filter_map(|(name, value)| {
+            let value = value.filter(is_short)?;
+            Some((name.clone(), value))
+        });
+        self.out.explained.values = shown.collect();
         self.out
     }
 
@@ -150,6 +160,8 @@ impl<'a> Run<'a> {
             }
         }
         let mut caused = Vec::new();
+        let many = starts.iter().filter(|starts| **starts).count();
+        self.out.explained.asked.reserve(many);
         for (place, automation) in rules.automations.iter().enumerate() {
             if starts.get(place) == Some(&true) && self.ran.get(place) == Some(&false) {
                 let verdict = self.ask(place, automation, &mut caused);
@@ -193,7 +205,7 @@ impl<'a> Run<'a> {
         match self.holds(place, Condition::When, automation.when.as_ref()) {
             None | Some(Ok(true)) => {}
             Some(Ok(false)) => return Verdict::ConditionFalse,
-            Some(Err(error)) => return Verdict::Failed(format!("when: {error}")),
+            Some(Err(error)) => return Verdict::Failed(["when: ", &*error].concat()),
         }
         // Within one event each runs once; over what they put off, two could start each other for ever.
         if let Some(before) = self.chain.iter().position(|name| *name == automation.name) {
@@ -231,7 +243,7 @@ impl<'a> Run<'a> {
             _ if !is_there => Verdict::Gone,
             Some(Ok(true)) => Verdict::Stopped,
             None | Some(Ok(false)) => self.take(automation, only, &mut caused),
-            Some(Err(error)) => Verdict::Failed(format!("stop: {error}")),
+            Some(Err(error)) => Verdict::Failed(["stop: ", &*error].concat()),
         };
         if let Some(ran) = self.ran.get_mut(place) {
             *ran = true;
@@ -246,35 +258,24 @@ impl<'a> Run<'a> {
         place: usize,
         which: Condition,
         condition: Option<&Expression>,
-    ) -> Option<Result<bool, MappingError>> {
+    ) -> Option<Result<bool, Name>> {
         let condition = condition?;
-        self.show(self.moment.rules.index.looks(place, which));
-        Some(condition.is_true(self.scope()))
-    }
-
-    /// Keeps what an expression looks at, for the explanation.
-    fn show(&mut self, paths: &[usize]) {
-        for number in paths {
-            let (Some(shown), Some((name, route))) = (
-                self.shown.get_mut(*number),
-                self.moment.rules.index.paths.get(*number),
-            ) else {
-                continue;
-            };
-            if mem::replace(shown, true) {
-                continue;
-            }
-            let value = self.scope().value_at(route).unwrap_or(Value::Null);
-            if is_short(&value) {
-                self.out.explained.values.insert(name.clone(), value);
+        let looks = self.moment.rules.index.looks(place, which);
+        self.scope();
+        let scope = self.scope.as_ref()?;
+        for number in looks {
+            let path = self.moment.rules.index.paths.get(*number);
+            if let (Some(shown @ None), Some((_, route))) = (self.shown.get_mut(*number), path) {
+                *shown = Some(scope.value_at(route).unwrap_or(Value::Null));
             }
         }
+        Some(condition.holds(scope, &self.held, looks))
     }
 
     fn scope(&mut self) -> &Scope {
         self.scope.get_or_insert_with(|| {
             let record = (self.moment.record)(mem::take(self.contact));
-            Scope::of(Arc::new(record)).with(CHANGED, self.changed.clone().into())
+            Scope::of(Arc::new(record)).with(CHANGED, mem::take(&mut self.changed).into())
         })
     }
 
@@ -322,10 +323,10 @@ impl<'a> Run<'a> {
         for step in ready {
             words.push(self.apply(automation, step, &mut touched, caused));
         }
+        let is_touched = !touched.is_empty() || points.to_bits() != self.contact().points.to_bits();
         let changes = self.changes(touched);
-        if !changes.is_empty() || points.to_bits() != self.contact().points.to_bits() {
-            self.changed.extend(changed_names(&changes));
-            self.refresh();
+        if is_touched {
+            self.refresh(&changes);
         }
         if !changes.is_empty() {
             caused.push(Happening::ContactUpdated);
@@ -350,11 +351,18 @@ impl<'a> Run<'a> {
     }
 
     /// What expressions see hangs on the contact in two more places.
-    fn refresh(&mut self) {
-        if let Some(scope) = &mut self.scope {
-            let lead = self.moment.rules.scoring.lead(&scope.record().contact);
-            scope.record_mut().lead = lead;
-            scope.set(CHANGED, self.changed.clone().into());
+    fn refresh(&mut self, changes: &[Happening]) {
+        let changed = changed_names(changes);
+        match &mut self.scope {
+            Some(scope) => {
+                scope.extend(CHANGED, changed);
+                let lead = self.moment.rules.scoring.lead(&scope.record().contact);
+                scope.record_mut().lead = lead;
+            }
+            None => self.changed.extend(changed),
+        }
+        for held in &mut self.held {
+            held.take();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Expressions, which give typed values, and templates, which give text. Read once, with the configuration.
 
 use std::{
+    cell::OnceCell,
     io::{self, Write},
     sync::{Arc, LazyLock},
 };
@@ -17,9 +18,10 @@ use super::{
     limit,
     lookup::Tables,
     names::Path,
-    simple::{Simple, Stop},
+    simple::{Glance, Held, Simple, Stop},
     view::{Root, json_of, json_of_found},
 };
+use crate::id::Name;
 
 /// Filters, tests and functions, and nothing that is read or written. Expressions live in it; a template in a copy, which
 /// shares them.
@@ -90,9 +92,9 @@ impl Expression {
             text: text.to_owned(),
             engine,
             tables: tables.clone(),
+            simple: Simple::read(&all, &names),
             names,
             path,
-            simple: Simple::read(&all),
         })))
     }
 
@@ -126,11 +128,42 @@ impl Expression {
     /// Whether it holds, as `if` would have it. Asked for each message and every condition, so that an error says which name
     /// is not there, but does not look for the one that was meant: that costs twenty times as much as the answer.
     pub fn is_true(&self, scope: &Scope) -> Result<bool, MappingError> {
-        match self.0.simple.as_ref().map(|simple| simple.is_true(scope)) {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(Stop::Lacks(route))) => Err(check::leads_nowhere(&self.0.text, route, scope)),
-            Some(Err(Stop::Ask)) | None => self.is_true_by_engine(scope),
+        let glance = Glance {
+            scope,
+            held: &[],
+            numbers: &[],
+        };
+        match self.simply(glance) {
+            Ok(answer) => Ok(answer),
+            Err(Stop::Lacks(route)) => Err(check::leads_nowhere(&self.0.text, route, scope)),
+            Err(Stop::Ask) => self.is_true_by_engine(scope),
         }
+    }
+
+    /// The same for one of many conditions of one scope: what `held` has need not be looked up again. `numbers` say for each of
+    /// [`Expression::names`] where it is there. The error is only its text.
+    pub(crate) fn holds(
+        &self,
+        scope: &Scope,
+        held: &[OnceCell<Held>],
+        numbers: &[usize],
+    ) -> Result<bool, Name> {
+        let glance = Glance { scope, held, numbers };
+        match self.simply(glance) {
+            Ok(answer) => Ok(answer),
+            Err(Stop::Lacks(route)) => Err(route.lost(&self.0.text, scope)),
+            Err(Stop::Ask) => {
+                let answer = self.is_true_by_engine(scope);
+                answer.map_err(|error| error.to_string().into())
+            }
+        }
+    }
+
+    fn simply(&self, glance: Glance<'_>) -> Result<bool, Stop<'_>> {
+        self.0
+            .simple
+            .as_ref()
+            .map_or(Err(Stop::Ask), |simple| simple.is_true(glance))
     }
 
     pub fn is_true_by_engine(&self, scope: &Scope) -> Result<bool, MappingError> {

@@ -26,4 +26,5 @@ pub use lookup::Tables;
 pub use names::{Path, ROOTS};
 pub(crate) use route::Route;
 pub use scope::Scope;
+pub(crate) use simple::Held;
 pub use term::{Mapping, Term};

@@ -1,13 +1,19 @@
 //! Paths that are looked up for each message: what can be known of them from the text alone is found out once.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
 use super::{
+    check,
     names::{Object, Path},
     scope::{Found, Part, Scope},
     view::json_of_found,
 };
-use crate::contact::{LIST, TAG, is_internal};
+use crate::{
+    contact::{LIST, TAG, is_internal},
+    id::Name,
+};
 
 /// A path of an expression, ready to be followed.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +21,10 @@ pub(crate) struct Route {
     pub(super) steps: Vec<String>,
     /// The byte of the text at which it starts.
     pub(super) from: usize,
+    /// Which of the paths of its text it is.
+    pub(super) number: Option<usize>,
+    /// What is said where its last step is not there.
+    lost: OnceLock<Name>,
     way: Way,
     /// So many steps are gone by the way.
     gone: usize,
@@ -37,7 +47,7 @@ enum Way {
 }
 
 impl Route {
-    pub(super) fn new(steps: Vec<String>, from: usize) -> Self {
+    pub(super) fn new(steps: Vec<String>, from: usize, number: Option<usize>) -> Self {
         let words: Vec<&str> = steps.iter().map(String::as_str).collect();
         let action = |name: &str| Object::Action.canonical(name);
         let (way, gone) = match words.as_slice() {
@@ -58,8 +68,20 @@ impl Route {
         Self {
             steps,
             from,
+            number,
+            lost: OnceLock::new(),
             way,
             gone,
+        }
+    }
+
+    /// What is said of it where it leads nowhere, as in the text that it stands in.
+    pub(super) fn lost(&self, text: &str, scope: &Scope) -> Name {
+        let say = || Name::from(check::leads_nowhere(text, self, scope).to_string());
+        let parents = self.steps.split_last().map_or(&[][..], |(_, parents)| parents);
+        match scope.find(parents.iter().map(String::as_str)) {
+            Some(_) => self.lost.get_or_init(say).clone(),
+            None => say(),
         }
     }
 
@@ -75,7 +97,7 @@ impl Route {
 
 impl Path {
     pub(crate) fn route(&self) -> Route {
-        Route::new(self.steps.clone(), self.from)
+        Route::new(self.steps.clone(), self.from, None)
     }
 }
 

@@ -79,15 +79,18 @@ impl Scope {
     /// Adds a name of its own, which wins over the record's.
     #[must_use]
     pub fn with(mut self, name: &str, value: Value) -> Self {
-        self.set(name, value);
+        let extra = &mut Arc::make_mut(&mut self.0).extra;
+        extra.retain(|(known, _)| known != name);
+        extra.push((name.to_owned(), value));
         self
     }
 
-    pub(crate) fn set(&mut self, name: &str, value: Value) {
+    /// Adds to a list that [`Scope::with`] gave a name.
+    pub(crate) fn extend(&mut self, name: &str, more: impl IntoIterator<Item = Value>) {
         let extra = &mut Arc::make_mut(&mut self.0).extra;
-        match extra.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => *known = value,
-            None => extra.push((name.to_owned(), value)),
+        let known = extra.iter_mut().find(|(known, _)| known == name);
+        if let Some((_, Value::Array(items))) = known {
+            items.extend(more);
         }
     }
 

@@ -2,7 +2,7 @@
 //! joined by `and`, `or` and `not`. They give exactly what the engine gives, or else nothing, and then it is asked. What stands
 //! beside them and takes more is left out: most conditions are decided by their first part.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::{borrow::Cow, cell::OnceCell, cmp::Ordering};
 
 use serde_json::Value;
 
@@ -74,6 +74,64 @@ pub(super) enum Stop<'c> {
     Lacks(&'c Route),
 }
 
+/// What a condition is asked of: a scope, and what is known already of the paths of many conditions.
+#[derive(Clone, Copy)]
+pub(super) struct Glance<'a> {
+    pub scope: &'a Scope,
+    pub held: &'a [OnceCell<Held>],
+    /// The numbers in `held` of the paths that the condition names, in the order of its text.
+    pub numbers: &'a [usize],
+}
+
+/// What was found once at the end of a path, while nothing changes.
+#[derive(Debug)]
+pub(crate) struct Held(Kept);
+
+#[derive(Debug)]
+enum Kept {
+    Lost,
+    Null,
+    Bool(bool),
+    Int(i64),
+    Text(String),
+    /// Looked up each time.
+    Other,
+}
+
+impl Held {
+    fn of(found: Option<&Found<'_>>) -> Self {
+        Self(match found {
+            None => Kept::Lost,
+            Some(Found::Null) => Kept::Null,
+            Some(Found::Bool(yes)) => Kept::Bool(*yes),
+            Some(Found::Int(number)) => Kept::Int(*number),
+            Some(Found::Text(text)) => Kept::Text((*text).to_owned()),
+            Some(Found::Made(text)) => Kept::Text(text.clone()),
+            Some(Found::Json(_) | Found::Part(_)) => Kept::Other,
+        })
+    }
+}
+
+impl<'a> Glance<'a> {
+    /// `None` = the path leads nowhere.
+    fn see(self, route: &Route) -> Option<Seen<'a>> {
+        let number = route.number.and_then(|number| self.numbers.get(number));
+        let Some(cell) = number.and_then(|number| self.held.get(*number)) else {
+            return self.scope.follow(route).map(Seen::from);
+        };
+        Some(
+            match &cell.get_or_init(|| Held::of(self.scope.follow(route).as_ref())).0 {
+                Kept::Lost => return None,
+                Kept::Null => Seen::Null,
+                Kept::Bool(yes) => Seen::Bool(*yes),
+                Kept::Int(number) => Seen::Int(*number),
+                Kept::Text(text) => Seen::Text(text.as_str().into()),
+                Kept::Other => self.scope.follow(route)?.into(),
+            },
+        )
+    }
+}
+
 /// A value as it is compared.
 enum Seen<'a> {
     Null,
@@ -87,11 +145,11 @@ enum Seen<'a> {
 }
 
 impl Simple {
-    pub(super) fn is_true<'c>(&'c self, scope: &Scope) -> Result<bool, Stop<'c>> {
+    pub(super) fn is_true<'c>(&'c self, glance: Glance<'_>) -> Result<bool, Stop<'c>> {
         match self {
             Self::And(all) => {
                 for one in all {
-                    if !one.is_true(scope)? {
+                    if !one.is_true(glance)? {
                         return Ok(false);
                     }
                 }
@@ -99,24 +157,24 @@ impl Simple {
             }
             Self::Or(any) => {
                 for one in any {
-                    if one.is_true(scope)? {
+                    if one.is_true(glance)? {
                         return Ok(true);
                     }
                 }
                 Ok(false)
             }
-            Self::Not(one) => one.is_true(scope).map(|yes| !yes),
+            Self::Not(one) => one.is_true(glance).map(|yes| !yes),
             // Which name the engine blames for a value that is not there hangs on what stands around it.
-            Self::Truth(operand) => match operand.see(scope).map_err(|_| Stop::Ask)? {
+            Self::Truth(operand) => match operand.see(glance).map_err(|_| Stop::Ask)? {
                 Seen::Null | Seen::Empty => Ok(false),
                 Seen::Bool(yes) => Ok(yes),
                 Seen::Int(number) => Ok(number != 0),
                 Seen::Text(text) => Ok(!text.is_empty()),
                 Seen::Json(_) => Err(Stop::Ask),
-                Seen::Part(part) => Ok(scope.is_true(&part)),
+                Seen::Part(part) => Ok(glance.scope.is_true(&part)),
             },
             Self::Compare(left, sign, right) => {
-                let (left, right) = see_both(scope, left, right)?;
+                let (left, right) = see_both(glance, left, right)?;
                 let answer = match sign {
                     Sign::Equal => left.equals(&right),
                     Sign::Less => left.order(&right).map(Ordering::is_lt),
@@ -127,7 +185,7 @@ impl Simple {
                 answer.ok_or(Stop::Ask)
             }
             Self::Within(operand, literals) => {
-                let seen = operand.see(scope)?;
+                let seen = operand.see(glance)?;
                 for literal in literals {
                     if seen.equals(&literal.seen()).ok_or(Stop::Ask)? {
                         return Ok(true);
@@ -136,10 +194,10 @@ impl Simple {
                 Ok(false)
             }
             Self::Holds(item, whole) => {
-                let (item, whole) = see_both(scope, item, whole)?;
-                whole.holds(scope, &item).ok_or(Stop::Ask)
+                let (item, whole) = see_both(glance, item, whole)?;
+                whole.holds(glance.scope, &item).ok_or(Stop::Ask)
             }
-            Self::Is(route, test) => test.holds(scope, route).ok_or(Stop::Ask),
+            Self::Is(route, test) => test.holds(glance, route).ok_or(Stop::Ask),
             Self::Other => Err(Stop::Ask),
         }
     }
@@ -147,11 +205,11 @@ impl Simple {
 
 /// Two names that are not there: which of them the engine blames is for it to say.
 fn see_both<'a, 'c: 'a>(
-    scope: &'a Scope,
+    glance: Glance<'a>,
     left: &'c Operand,
     right: &'c Operand,
 ) -> Result<(Seen<'a>, Seen<'a>), Stop<'c>> {
-    match (left.see(scope), right.see(scope)) {
+    match (left.see(glance), right.see(glance)) {
         (Ok(left), Ok(right)) => Ok((left, right)),
         (Err(stop), Ok(_)) | (Ok(_), Err(stop)) => Err(stop),
         (Err(_), Err(_)) => Err(Stop::Ask),
@@ -159,14 +217,14 @@ fn see_both<'a, 'c: 'a>(
 }
 
 impl Operand {
-    fn see<'a, 'c: 'a>(&'c self, scope: &'a Scope) -> Result<Seen<'a>, Stop<'c>> {
-        let find = |route: &'c Route| scope.follow(route).ok_or(Stop::Lacks(route));
+    fn see<'a, 'c: 'a>(&'c self, glance: Glance<'a>) -> Result<Seen<'a>, Stop<'c>> {
+        let find = |route: &'c Route| glance.see(route).ok_or(Stop::Lacks(route));
         Ok(match self {
             Self::Literal(literal) => literal.seen(),
-            Self::Path(route) => find(route)?.into(),
+            Self::Path(route) => find(route)?,
             // Of a name that stands alone the engine does not tell which one it is that is not there.
             Self::Slice(route, ..) if route.steps.len() < 2 => return Err(Stop::Ask),
-            Self::Slice(route, from, to) => match find(route)?.into() {
+            Self::Slice(route, from, to) => match find(route)? {
                 Seen::Null => Seen::Empty,
                 Seen::Text(Cow::Borrowed(text)) => Seen::Text(part(text, *from, *to).into()),
                 Seen::Text(Cow::Owned(text)) => Seen::Text(part(&text, *from, *to).to_owned().into()),
@@ -283,14 +341,14 @@ impl Seen<'_> {
 }
 
 impl Test {
-    fn holds(&self, scope: &Scope, route: &Route) -> Option<bool> {
-        let Some(found) = scope.follow(route) else {
+    fn holds(&self, glance: Glance<'_>, route: &Route) -> Option<bool> {
+        let Some(seen) = glance.see(route) else {
             let (_, parent) = route.steps.split_last()?;
             // Where more than the last step is missing, the engine fails.
-            let is_last = scope.find(parent.iter().map(String::as_str)).is_some();
+            let is_last = glance.scope.find(parent.iter().map(String::as_str)).is_some();
             return (is_last && *self == Self::Defined).then_some(false);
         };
-        match (self, Seen::from(found)) {
+        match (self, seen) {
             (Self::Defined, _) => Some(true),
             (Self::None, seen) => Some(matches!(seen, Seen::Null)),
             (Self::StartingWith(start), Seen::Text(text)) => Some(text.starts_with(start)),

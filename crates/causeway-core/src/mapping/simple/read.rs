@@ -3,6 +3,7 @@
 use super::{Literal, Operand, Sign, Simple, Test};
 use crate::mapping::{
     lexer::{Spanned, Token},
+    names::Path,
     route::Route,
 };
 
@@ -12,9 +13,13 @@ const DEPTH: usize = 16;
 const DIGITS: usize = 18;
 
 impl Simple {
-    /// `None` = it takes more than this to evaluate it.
-    pub(in crate::mapping) fn read(words: &[Spanned<'_>]) -> Option<Self> {
-        let mut reader = Reader { words, depth: 0 };
+    /// `None` = it takes more than this to evaluate it. `names` are the paths of the text.
+    pub(in crate::mapping) fn read(words: &[Spanned<'_>], names: &[Path]) -> Option<Self> {
+        let mut reader = Reader {
+            words,
+            names,
+            depth: 0,
+        };
         let read = reader.any()?;
         (reader.words.is_empty() && read != Self::Other).then_some(read)
     }
@@ -22,6 +27,7 @@ impl Simple {
 
 struct Reader<'w, 't> {
     words: &'w [Spanned<'t>],
+    names: &'w [Path],
     depth: usize,
 }
 
@@ -248,7 +254,8 @@ impl<'t> Reader<'_, 't> {
                 steps.push(text.to_owned());
                 self.words = self.words.get(3..)?;
             } else {
-                return Some(Route::new(steps, from));
+                let number = self.names.iter().position(|name| name.from == from);
+                return Some(Route::new(steps, from, number));
             }
         }
     }
