@@ -206,7 +206,7 @@ impl Contact {
 
     /// Puts a tag on or takes it off, likewise.
     pub fn set_tag(&mut self, tag: &str, on: bool, at: Timestamp) -> Option<Option<Value>> {
-        let name = format!("{TAG}{tag}");
+        let name = [TAG, tag].concat();
         let known = self.fields.get(&name);
         let has = known.is_some_and(|known| known.value == Value::Bool(true));
         (has != on).then(|| self.put(&name, Value::Bool(on), at))?

@@ -37,6 +37,11 @@ CREATE TABLE attempt (
     PRIMARY KEY (delivery_id, seq)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE automation_name (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
 CREATE TABLE campaign (
     id           INTEGER PRIMARY KEY,
     workspace_id INTEGER NOT NULL,

@@ -3,16 +3,16 @@
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::Name;
 
 /// About one event. Automations that listen to other things are left out.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(from = "Read")]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Explained {
     /// What the conditions looked at, and what they saw: written once for all of them. Personal data.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<Name, Value>,
     /// In the order in which they were asked.
     pub asked: Vec<(Name, Verdict)>,
@@ -37,67 +37,6 @@ pub enum Verdict {
     Failed(String),
     /// The step that its timer was for is not in the configuration any more.
     Gone,
-}
-
-/// Most of many automations have the same answer: it is written once for those that follow one another.
-#[derive(Deserialize)]
-struct Read {
-    #[serde(default)]
-    values: BTreeMap<Name, Value>,
-    #[serde(default)]
-    answers: Vec<(Verdict, Vec<Name>)>,
-    /// As it was written before: one by one.
-    #[serde(default)]
-    asked: Vec<(Name, Verdict)>,
-}
-
-impl From<Read> for Explained {
-    fn from(read: Read) -> Self {
-        let Read {
-            values,
-            answers,
-            mut asked,
-        } = read;
-        for (verdict, names) in answers {
-            asked.extend(names.into_iter().map(|name| (name, verdict.clone())));
-        }
-        Self { values, asked }
-    }
-}
-
-#[derive(Serialize)]
-struct Written<'a> {
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    values: &'a BTreeMap<Name, Value>,
-    answers: Answers<'a>,
-}
-
-struct Answers<'a>(&'a [(Name, Verdict)]);
-
-/// Some of one answer.
-struct Names<'a>(&'a [(Name, Verdict)]);
-
-impl Serialize for Explained {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let written = Written {
-            values: &self.values,
-            answers: Answers(&self.asked),
-        };
-        written.serialize(serializer)
-    }
-}
-
-impl Serialize for Answers<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let alike = self.0.chunk_by(|(_, a), (_, b)| a == b);
-        serializer.collect_seq(alike.filter_map(|some| Some((&some.first()?.1, Names(some)))))
-    }
-}
-
-impl Serialize for Names<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|(name, _)| name))
-    }
 }
 
 impl fmt::Display for Verdict {

@@ -261,6 +261,7 @@ impl<'a> Run<'a> {
     ) -> Option<Result<bool, Name>> {
         let condition = condition?;
         let looks = self.moment.rules.index.looks(place, which);
+        // Made if it is not there yet.
         self.scope();
         let scope = self.scope.as_ref()?;
         for number in looks {
@@ -417,14 +418,14 @@ impl<'a> Run<'a> {
                 for name in names {
                     self.out.deliveries.push((name.clone(), automation.name.clone()));
                 }
-                format!("to {}", names.join(", "))
+                ["to ", &names.join(", ")].concat()
             }
             Ready::Tag(tag, on) => {
                 let before = self.contact_mut().set_tag(tag, on, at);
-                let sign = if on { '+' } else { '-' };
+                let sign = if on { "+" } else { "-" };
                 let already = if before.is_some() { "" } else { " (as it was)" };
-                touched.extend(before.map(|before| (format!("{TAG}{tag}"), before)));
-                format!("tag {sign}{tag}{already}")
+                touched.extend(before.map(|before| ([TAG, tag].concat(), before)));
+                ["tag ", sign, tag, already].concat()
             }
             Ready::Fields(values) => {
                 let mut names = Vec::new();
@@ -434,7 +435,7 @@ impl<'a> Run<'a> {
                     }
                     names.push(name);
                 }
-                format!("set {}", names.join(", "))
+                ["set ", &names.join(", ")].concat()
             }
             Ready::Score(points) => self.score(automation, points, caused),
         }

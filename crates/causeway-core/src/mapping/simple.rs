@@ -113,22 +113,23 @@ impl Held {
 }
 
 impl<'a> Glance<'a> {
+    /// `None` = it is a path of no other condition.
+    fn kept(self, route: &Route) -> Option<&'a Kept> {
+        let number = self.numbers.get(route.number?)?;
+        let cell = self.held.get(*number)?;
+        Some(&cell.get_or_init(|| Held::of(self.scope.follow(route).as_ref())).0)
+    }
+
     /// `None` = the path leads nowhere.
     fn see(self, route: &Route) -> Option<Seen<'a>> {
-        let number = route.number.and_then(|number| self.numbers.get(number));
-        let Some(cell) = number.and_then(|number| self.held.get(*number)) else {
-            return self.scope.follow(route).map(Seen::from);
-        };
-        Some(
-            match &cell.get_or_init(|| Held::of(self.scope.follow(route).as_ref())).0 {
-                Kept::Lost => return None,
-                Kept::Null => Seen::Null,
-                Kept::Bool(yes) => Seen::Bool(*yes),
-                Kept::Int(number) => Seen::Int(*number),
-                Kept::Text(text) => Seen::Text(text.as_str().into()),
-                Kept::Other => self.scope.follow(route)?.into(),
-            },
-        )
+        Some(match self.kept(route) {
+            Some(Kept::Lost) => return None,
+            Some(Kept::Null) => Seen::Null,
+            Some(Kept::Bool(yes)) => Seen::Bool(*yes),
+            Some(Kept::Int(number)) => Seen::Int(*number),
+            Some(Kept::Text(text)) => Seen::Text(text.as_str().into()),
+            Some(Kept::Other) | None => self.scope.follow(route)?.into(),
+        })
     }
 }
 
@@ -173,6 +174,12 @@ impl Simple {
                 Seen::Json(_) => Err(Stop::Ask),
                 Seen::Part(part) => Ok(glance.scope.is_true(&part)),
             },
+            // The most of all conditions, without the detour.
+            Self::Compare(Operand::Path(route), Sign::Equal, Operand::Literal(Literal::Text(wanted)))
+                if let Some(Kept::Text(text)) = glance.kept(route) =>
+            {
+                Ok(text == wanted)
+            }
             Self::Compare(left, sign, right) => {
                 let (left, right) = see_both(glance, left, right)?;
                 let answer = match sign {

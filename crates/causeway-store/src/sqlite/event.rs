@@ -16,6 +16,7 @@ use super::{
     contact,
     decide::decide,
     erase::{erase_key, erased_hash, mark_log},
+    explained,
     facts::{ActionPlace, KnownAction, Said, find_action, write_action},
     fault::Fault,
     follow,
@@ -343,7 +344,7 @@ struct Links<'a> {
 }
 
 fn write_event(
-    tx: &Tx<'_>,
+    tx: &mut Tx<'_>,
     row: &Row,
     workspace: i64,
     event: &Event,
@@ -357,9 +358,7 @@ fn write_event(
         .then(|| to_json(&links.merged))
         .transpose()?;
     let via = (!event.via.is_empty()).then(|| to_json(&event.via)).transpose()?;
-    let automations = (!plan.explained.asked.is_empty())
-        .then(|| to_json(&plan.explained))
-        .transpose()?;
+    let automations = explained::write(tx, &plan.explained)?;
     tx.connection
         .prepare_cached(
             "INSERT OR REPLACE INTO event (inbox_id, workspace_id, kind, at, contact_id, action_id, campaign_id,

@@ -18,6 +18,7 @@ mod decide;
 mod erase;
 mod erasure;
 mod event;
+mod explained;
 mod facts;
 mod fault;
 mod follow;

@@ -32,6 +32,7 @@ pub(crate) struct Names {
     sources: HashMap<Name, i64>,
     destinations: HashMap<Name, i64>,
     namespaces: HashMap<Name, i64>,
+    automations: HashMap<Name, i64>,
     by_id: HashMap<i64, Name>,
 }
 
@@ -49,6 +50,12 @@ impl Names {
             };
             all.put(kind, row.get::<_, String>(2)?.into(), row.get(0)?);
         }
+        let mut statement = connection.prepare_cached("SELECT id, name FROM automation_name")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            all.automations
+                .insert(row.get::<_, String>(1)?.into(), row.get(0)?);
+        }
         Ok(all)
     }
 
@@ -64,6 +71,21 @@ impl Names {
             .prepare_cached("SELECT id FROM name WHERE kind = ?1 AND name = ?2")?
             .query_row(params![kind.as_str(), name], |row| row.get(0))?;
         self.put(kind, name.into(), id);
+        Ok(id)
+    }
+
+    /// The number of an automation's name, likewise; they are counted apart.
+    pub(crate) fn automation(&mut self, connection: &Connection, name: &Name) -> Result<i64, Fault> {
+        if let Some(id) = self.automations.get(name) {
+            return Ok(*id);
+        }
+        connection
+            .prepare_cached("INSERT INTO automation_name (name) VALUES (?1) ON CONFLICT DO NOTHING")?
+            .execute([name])?;
+        let id = connection
+            .prepare_cached("SELECT id FROM automation_name WHERE name = ?1")?
+            .query_row([name], |row| row.get(0))?;
+        self.automations.insert(name.clone(), id);
         Ok(id)
     }
 

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     contact::consent_fact,
+    explained,
     fault::Fault,
     read::envelope,
     rows::{DELIVERY_COLUMNS, at, delivery_row, from_json},
@@ -80,7 +81,7 @@ pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Resu
         trace.contact_id = event.contact.map(ContactId);
         trace.about = event.about.map(InboxId);
         if let Some(automations) = event.automations {
-            trace.automations = Some(from_json(&automations)?);
+            trace.automations = Some(explained::read(connection, &automations)?);
         }
         if let Some(via) = event.via {
             trace.via = from_json(&via)?;

@@ -1,0 +1,5 @@
+-- Names of automations, and the small numbers that explanations (event.automations) hold instead.
+CREATE TABLE automation_name (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;

@@ -1,0 +1,120 @@
+//! Why automations ran or did not, as it is kept with an event. With many automations most have the same answer: it is written
+//! once for those that follow one another, and for their names stand numbers.
+
+use std::collections::{BTreeMap, HashMap};
+
+use causeway_core::{
+    automation::{Explained, Verdict},
+    id::Name,
+};
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    fault::Fault,
+    rows::{from_json, to_json},
+    writer::Tx,
+};
+
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    values: &'a BTreeMap<Name, Value>,
+    answers: Vec<(&'a Verdict, Vec<i64>)>,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    #[serde(default)]
+    values: BTreeMap<Name, Value>,
+    #[serde(default)]
+    answers: Vec<(Verdict, Vec<i64>)>,
+    /// As it was written before there were numbers: one by one.
+    #[serde(default)]
+    asked: Vec<(Name, Verdict)>,
+}
+
+/// `None` when no automation was asked.
+pub(crate) fn write(tx: &mut Tx<'_>, explained: &Explained) -> Result<Option<String>, Fault> {
+    if explained.asked.is_empty() {
+        return Ok(None);
+    }
+    let mut answers: Vec<(&Verdict, Vec<i64>)> = Vec::new();
+    for (name, verdict) in &explained.asked {
+        let number = tx.state.names.automation(tx.connection, name)?;
+        match answers.last_mut() {
+            Some((last, numbers)) if *last == verdict => numbers.push(number),
+            _ => answers.push((verdict, vec![number])),
+        }
+    }
+    let written = Written {
+        values: &explained.values,
+        answers,
+    };
+    to_json(&written).map(Some)
+}
+
+pub(crate) fn read(connection: &Connection, text: &str) -> Result<Explained, Fault> {
+    let Read {
+        values,
+        answers,
+        mut asked,
+    } = from_json(text)?;
+    let names: HashMap<i64, Name> = if answers.is_empty() {
+        HashMap::new()
+    } else {
+        connection
+            .prepare_cached("SELECT id, name FROM automation_name")?
+            .query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?.into())))?
+            .collect::<Result<_, _>>()?
+    };
+    for (verdict, numbers) in answers {
+        for number in numbers {
+            let name = names
+                .get(&number)
+                .ok_or(Fault::Broken("the number of an automation"))?;
+            asked.push((name.clone(), verdict.clone()));
+        }
+    }
+    Ok(Explained { values, asked })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::sqlite::schema;
+
+    #[test]
+    fn what_was_kept_before_and_what_is_kept_now_are_read_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = schema::writer(&folder.path().join("a.db")).unwrap();
+        connection
+            .execute(
+                "INSERT INTO automation_name (id, name) VALUES (7, 'thanks'), (3, 'ask'), (9, 'old')",
+                [],
+            )
+            .unwrap();
+        let ran = Verdict::Ran(vec!["tag +bees".to_owned()]);
+        let expected = Explained {
+            values: [("campaign.name".into(), json!("bees"))].into(),
+            asked: vec![
+                ("thanks".into(), Verdict::ConditionFalse),
+                ("ask".into(), Verdict::ConditionFalse),
+                ("old".into(), ran),
+            ],
+        };
+        let values = r#""values":{"campaign.name":"bees"}"#;
+        let before = format!(
+            r#"{{{values},"asked":[["thanks","condition_false"],["ask","condition_false"],["old",{{"ran":["tag +bees"]}}]]}}"#
+        );
+        let now =
+            format!(r#"{{{values},"answers":[["condition_false",[7,3]],[{{"ran":["tag +bees"]}},[9]]]}}"#);
+        for text in [before, now] {
+            assert_eq!(read(&connection, &text).unwrap(), expected, "{text}");
+        }
+        assert!(read(&connection, r#"{"answers":[["gone",[8]]]}"#).is_err());
+    }
+}
