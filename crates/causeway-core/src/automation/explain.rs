@@ -34,7 +34,7 @@ pub enum Verdict {
     /// Its hour was full: starts in the hour that begins then (milliseconds since 1970, UTC).
     Postponed(i64),
     /// Its condition or a value could not be worked out.
-    Failed(String),
+    Failed(Name),
     /// The step that its timer was for is not in the configuration any more.
     Gone,
 }

@@ -25,6 +25,8 @@ pub(crate) struct Index {
     engaged: Vec<usize>,
     scores: Vec<usize>,
     clock: Vec<usize>,
+    /// Whether an expression asks which fields changed.
+    pub(super) names_changed: bool,
     /// In the order of their names.
     pub(super) paths: Vec<(Name, Route)>,
     /// The paths of each automation's conditions.
@@ -38,11 +40,24 @@ struct Looks {
     stop: Vec<usize>,
 }
 
+/// What expressions call the names of the fields that changed.
+pub(super) const CHANGED: &str = "changed";
+
 /// One of the two conditions of an automation.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Condition {
     When,
     Stop,
+}
+
+impl Condition {
+    /// In front of what went wrong with it.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::When => "when: ",
+            Self::Stop => "stop: ",
+        }
+    }
 }
 
 impl Index {
@@ -60,6 +75,7 @@ impl Index {
             engaged: Vec::new(),
             scores: Vec::new(),
             clock: Vec::new(),
+            names_changed: false,
             paths: Vec::new(),
             looks: Vec::new(),
         }
@@ -67,6 +83,8 @@ impl Index {
 
     pub(crate) fn of(automations: &[Arc<Automation>]) -> Self {
         let mut index = Self::new();
+        let mut all = automations.iter().flat_map(|automation| automation.paths());
+        index.names_changed = all.any(|path| path.steps.first().is_some_and(|root| root == CHANGED));
         let conditions = automations
             .iter()
             .flat_map(|automation| [&automation.when, &automation.stop]);

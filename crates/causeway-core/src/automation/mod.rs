@@ -143,12 +143,18 @@ impl Automation {
 
     /// Whether one of its expressions asks for what the contact did before.
     pub(crate) fn asks_for_history(&self) -> bool {
+        self.paths().any(Path::needs_history)
+    }
+
+    /// The paths that its expressions name.
+    fn paths(&self) -> impl Iterator<Item = &Path> {
         let conditions = [&self.when, &self.stop].into_iter().flatten();
         let terms = self.then.iter().flat_map(|step| match &step.does {
             Does::SetFields(fields) => fields.as_slice(),
             _ => &[],
         });
-        conditions.flat_map(Expression::names).any(Path::needs_history)
-            || terms.flat_map(|(_, term)| term.names()).any(Path::needs_history)
+        conditions
+            .flat_map(Expression::names)
+            .chain(terms.flat_map(|(_, term)| term.names()))
     }
 }

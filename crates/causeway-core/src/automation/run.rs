@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Automation, Does, Explained, Happening, Points, Verdict, happening::change, index::Condition,
+    Automation, Does, Explained, Happening, Points, Verdict,
+    happening::change,
+    index::{CHANGED, Condition},
     lead::own_key,
 };
 use crate::{
@@ -67,7 +69,7 @@ pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>)
         scope: None,
         shown: vec![None; moment.rules.index.paths.len()],
         held: moment.rules.index.paths.iter().map(|_| OnceCell::new()).collect(),
-        changed: changed_names(&happened).collect(),
+        changed: changed_names(moment.rules, &happened).collect(),
         out: Ran::default(),
         ran: vec![false; moment.rules.automations.len()],
         asked: vec![false; moment.rules.automations.len()],
@@ -91,8 +93,9 @@ pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>)
     run.end()
 }
 
-/// Names of fields, as expressions see them.
-fn changed_names(happened: &[Happening]) -> impl Iterator<Item = Value> {
+/// Names of fields, as expressions see them; none where no expression does.
+fn changed_names(rules: &WorkspaceRule, happened: &[Happening]) -> impl Iterator<Item = Value> {
+    let happened = if rules.index.names_changed { happened } else { &[] };
     happened.iter().filter_map(|happening| match happening {
         Happening::FieldChanged { field } => Some(field.as_str().into()),
         _ => None,
@@ -120,8 +123,6 @@ struct Run<'a> {
     /// The automations that led to the event by what they put off, the last of them the one whose time has come.
     chain: Vec<Name>,
 }
-
-const CHANGED: &str = "changed";
 
 /// A step with its values worked out, so that nothing is done when one of them cannot be.
 enum Ready<'a> {
@@ -205,7 +206,7 @@ impl<'a> Run<'a> {
         match self.holds(place, Condition::When, automation.when.as_ref()) {
             None | Some(Ok(true)) => {}
             Some(Ok(false)) => return Verdict::ConditionFalse,
-            Some(Err(error)) => return Verdict::Failed(["when: ", &*error].concat()),
+            Some(Err(error)) => return Verdict::Failed(error),
         }
         // Within one event each runs once; over what they put off, two could start each other for ever.
         if let Some(before) = self.chain.iter().position(|name| *name == automation.name) {
@@ -243,7 +244,7 @@ impl<'a> Run<'a> {
             _ if !is_there => Verdict::Gone,
             Some(Ok(true)) => Verdict::Stopped,
             None | Some(Ok(false)) => self.take(automation, only, &mut caused),
-            Some(Err(error)) => Verdict::Failed(["stop: ", &*error].concat()),
+            Some(Err(error)) => Verdict::Failed(error),
         };
         if let Some(ran) = self.ran.get_mut(place) {
             *ran = true;
@@ -270,7 +271,7 @@ impl<'a> Run<'a> {
                 *shown = Some(scope.value_at(route).unwrap_or(Value::Null));
             }
         }
-        Some(condition.holds(scope, &self.held, looks))
+        Some(condition.holds(scope, &self.held, looks, which.words()))
     }
 
     fn scope(&mut self) -> &Scope {
@@ -315,7 +316,7 @@ impl<'a> Run<'a> {
     fn take(&mut self, automation: &Automation, only: Option<u16>, caused: &mut Vec<Happening>) -> Verdict {
         let ready = match self.ready(automation, only) {
             Ok(ready) => ready,
-            Err(error) => return Verdict::Failed(error),
+            Err(error) => return Verdict::Failed(error.into()),
         };
         self.mark(automation);
         let points = self.contact().points;
@@ -353,7 +354,7 @@ impl<'a> Run<'a> {
 
     /// What expressions see hangs on the contact in two more places.
     fn refresh(&mut self, changes: &[Happening]) {
-        let changed = changed_names(changes);
+        let changed = changed_names(self.moment.rules, changes);
         match &mut self.scope {
             Some(scope) => {
                 scope.extend(CHANGED, changed);

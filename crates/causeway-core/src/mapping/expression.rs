@@ -141,20 +141,21 @@ impl Expression {
     }
 
     /// The same for one of many conditions of one scope: what `held` has need not be looked up again. `numbers` say for each of
-    /// [`Expression::names`] where it is there. The error is only its text.
+    /// [`Expression::names`] where it is there. The error is only its text, with `first` in front of it.
     pub(crate) fn holds(
         &self,
         scope: &Scope,
         held: &[OnceCell<Held>],
         numbers: &[usize],
+        first: &'static str,
     ) -> Result<bool, Name> {
         let glance = Glance { scope, held, numbers };
         match self.simply(glance) {
             Ok(answer) => Ok(answer),
-            Err(Stop::Lacks(route)) => Err(route.lost(&self.0.text, scope)),
+            Err(Stop::Lacks(route)) => Err(route.lost(first, &self.0.text, scope)),
             Err(Stop::Ask) => {
                 let answer = self.is_true_by_engine(scope);
-                answer.map_err(|error| error.to_string().into())
+                answer.map_err(|error| format!("{first}{error}").into())
             }
         }
     }

@@ -23,8 +23,8 @@ pub(crate) struct Route {
     pub(super) from: usize,
     /// Which of the paths of its text it is.
     pub(super) number: Option<usize>,
-    /// What is said where its last step is not there.
-    lost: OnceLock<Name>,
+    /// What is said where its last step is not there, and the words in front of it.
+    lost: OnceLock<(&'static str, Name)>,
     way: Way,
     /// So many steps are gone by the way.
     gone: usize,
@@ -75,13 +75,17 @@ impl Route {
         }
     }
 
-    /// What is said of it where it leads nowhere, as in the text that it stands in.
-    pub(super) fn lost(&self, text: &str, scope: &Scope) -> Name {
-        let say = || Name::from(check::leads_nowhere(text, self, scope).to_string());
+    /// What is said of it where it leads nowhere, as in the text that it stands in. `first` are the words in front of that. Made
+    /// once: of most messages the same is said.
+    pub(super) fn lost(&self, first: &'static str, text: &str, scope: &Scope) -> Name {
+        let say = || Name::from(format!("{first}{}", check::leads_nowhere(text, self, scope)));
         let parents = self.steps.split_last().map_or(&[][..], |(_, parents)| parents);
-        match scope.find(parents.iter().map(String::as_str)) {
-            Some(_) => self.lost.get_or_init(say).clone(),
-            None => say(),
+        if scope.find(parents.iter().map(String::as_str)).is_none() {
+            return say();
+        }
+        match self.lost.get_or_init(|| (first, say())) {
+            (known, said) if *known == first => said.clone(),
+            _ => say(),
         }
     }
 

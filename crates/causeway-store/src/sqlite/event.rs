@@ -113,7 +113,7 @@ fn warn_of(row: &Row, plan: &Plan) {
     for (automation, verdict) in &plan.explained.asked {
         match verdict {
             Verdict::Failed(why) => {
-                tracing::warn!(inbox.id = row.id.0, automation = %automation, why, "automation {automation} failed; `causeway trace {}` tells more", row.id);
+                tracing::warn!(inbox.id = row.id.0, automation = %automation, why = &**why, "automation {automation} failed; `causeway trace {}` tells more", row.id);
             }
             Verdict::Circle(_) => {
                 tracing::warn!(inbox.id = row.id.0, automation = %automation, "automation {automation} {verdict}; `causeway trace {}` tells more", row.id);

@@ -8,7 +8,7 @@ use causeway_core::{
     id::Name,
 };
 use rusqlite::Connection;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{
@@ -21,7 +21,25 @@ use super::{
 struct Written<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     values: &'a BTreeMap<Name, Value>,
-    answers: Vec<(&'a Verdict, Vec<i64>)>,
+    answers: Answers<'a>,
+}
+
+/// An answer and the numbers of those that it is of, again and again.
+struct Answers<'a> {
+    asked: &'a [(Name, Verdict)],
+    numbers: &'a [i64],
+}
+
+impl Serialize for Answers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut numbers = self.numbers;
+        let alike = self.asked.chunk_by(|(_, a), (_, b)| a == b);
+        serializer.collect_seq(alike.filter_map(|alike| {
+            let (theirs, rest) = numbers.split_at_checked(alike.len())?;
+            numbers = rest;
+            Some((&alike.first()?.1, theirs))
+        }))
+    }
 }
 
 #[derive(Deserialize)]
@@ -40,17 +58,18 @@ pub(crate) fn write(tx: &mut Tx<'_>, explained: &Explained) -> Result<Option<Str
     if explained.asked.is_empty() {
         return Ok(None);
     }
-    let mut answers: Vec<(&Verdict, Vec<i64>)> = Vec::new();
-    for (name, verdict) in &explained.asked {
-        let number = tx.state.names.automation(tx.connection, name)?;
-        match answers.last_mut() {
-            Some((last, numbers)) if *last == verdict => numbers.push(number),
-            _ => answers.push((verdict, vec![number])),
-        }
+    let mut numbers = Vec::with_capacity(explained.asked.len());
+    let mut number = 0;
+    for (name, _) in &explained.asked {
+        number = tx.state.names.automation(tx.connection, name, number)?;
+        numbers.push(number);
     }
     let written = Written {
         values: &explained.values,
-        answers,
+        answers: Answers {
+            asked: &explained.asked,
+            numbers: &numbers,
+        },
     };
     to_json(&written).map(Some)
 }

@@ -33,6 +33,8 @@ pub(crate) struct Names {
     destinations: HashMap<Name, i64>,
     namespaces: HashMap<Name, i64>,
     automations: HashMap<Name, i64>,
+    /// The same by their numbers, which start with 1.
+    numbered: Vec<Name>,
     by_id: HashMap<i64, Name>,
 }
 
@@ -50,11 +52,10 @@ impl Names {
             };
             all.put(kind, row.get::<_, String>(2)?.into(), row.get(0)?);
         }
-        let mut statement = connection.prepare_cached("SELECT id, name FROM automation_name")?;
+        let mut statement = connection.prepare_cached("SELECT id, name FROM automation_name ORDER BY id")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            all.automations
-                .insert(row.get::<_, String>(1)?.into(), row.get(0)?);
+            all.put_automation(row.get::<_, String>(1)?.into(), row.get(0)?);
         }
         Ok(all)
     }
@@ -74,8 +75,18 @@ impl Names {
         Ok(id)
     }
 
-    /// The number of an automation's name, likewise; they are counted apart.
-    pub(crate) fn automation(&mut self, connection: &Connection, name: &Name) -> Result<i64, Fault> {
+    /// The number of an automation's name, likewise; they are counted apart. `before` is the number of the one that was asked
+    /// for before: mostly the next one is meant, and is found without a search.
+    pub(crate) fn automation(
+        &mut self,
+        connection: &Connection,
+        name: &Name,
+        before: i64,
+    ) -> Result<i64, Fault> {
+        let next = usize::try_from(before).ok().and_then(|at| self.numbered.get(at));
+        if next == Some(name) {
+            return Ok(before + 1);
+        }
         if let Some(id) = self.automations.get(name) {
             return Ok(*id);
         }
@@ -85,8 +96,16 @@ impl Names {
         let id = connection
             .prepare_cached("SELECT id FROM automation_name WHERE name = ?1")?
             .query_row([name], |row| row.get(0))?;
-        self.automations.insert(name.clone(), id);
+        self.put_automation(name.clone(), id);
         Ok(id)
+    }
+
+    fn put_automation(&mut self, name: Name, id: i64) {
+        // Nothing is ever taken out of the table, so that there are no gaps; behind one they would be searched.
+        if usize::try_from(id).is_ok_and(|id| id == self.numbered.len() + 1) {
+            self.numbered.push(name.clone());
+        }
+        self.automations.insert(name, id);
     }
 
     pub(crate) fn find(&self, kind: NameKind, name: &str) -> Option<i64> {

@@ -141,3 +141,46 @@ fn values_that_cannot_be_worked_out_leave_everything_as_it_was() {
     assert_eq!(world.contact().text("segment"), Some("bees-friends"));
     assert_eq!(world.contact().fields["sum"].value, json!(10));
 }
+
+#[test]
+fn what_an_automation_changed_is_seen_by_the_next_condition() {
+    let sees = |name: &str| {
+        when(
+            automation(name, Trigger::Action(None), to_crm()),
+            "contact.city == 'Brno' and 'new' in contact.tags and 'city' in changed and lead.score == 7 and lead.status == 'Warm' \
+             and contact.city[:2] == 'Br'",
+        )
+    };
+    let city = Does::SetFields(vec![("city".to_owned(), Term::read(&json!("=Brno")).unwrap())]);
+    let points = Does::AddScore(Points {
+        known: 7.0,
+        anonymous: 0.0,
+    });
+    let mut moves = automation("moves", Trigger::Action(None), vec![city, points]);
+    moves
+        .then
+        .extend(tag("new").into_iter().map(|does| Step { does, delay: None }));
+    let mut world = World::scored(
+        vec![sees("before"), moves, sees("after")],
+        vec![("Cold", 5.0), ("Warm", 9.0)],
+    );
+    let mut first = event(EventKind::ContactSync);
+    first.fields.insert("city".to_owned(), json!("Praha"));
+    world.take(&first);
+    let plan = world.take(&signed("bees"));
+    assert_eq!(verdict(&plan, "before"), Some(&Verdict::ConditionFalse));
+    assert_eq!(
+        verdict(&plan, "after"),
+        Some(&Verdict::Ran(vec!["to crm".to_owned()]))
+    );
+    assert_eq!(
+        world.contact().text("city"),
+        Some("Brno"),
+        "the contact comes back from the scope"
+    );
+    assert_eq!(
+        plan.explained.values["contact.city"],
+        json!("Praha"),
+        "as it was first seen"
+    );
+}

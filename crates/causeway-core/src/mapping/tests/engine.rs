@@ -202,9 +202,9 @@ proptest! {
             // Twice, so that what was kept the first time is asked the second time; places that are not in the order of the text.
             let numbers: Vec<usize> = (0..expression.names().len()).rev().collect();
             let held: Vec<OnceCell<Held>> = numbers.iter().map(|_| OnceCell::new()).collect();
-            for _ in 0..2 {
-                let said = expression.is_true_by_engine(&scope).map_err(|error| Name::from(error.to_string()));
-                prop_assert_eq!(expression.holds(&scope, &held, &numbers), said, "{}", text);
+            for first in ["when: ", "when: ", "stop: "] {
+                let said = expression.is_true_by_engine(&scope).map_err(|error| Name::from(format!("{first}{error}")));
+                prop_assert_eq!(expression.holds(&scope, &held, &numbers, first), said, "{}", text);
             }
             prop_assert_eq!(
                 expression.is_true(&scope), expression.is_true_by_engine(&scope), "{} for {}", text, scope.record().event

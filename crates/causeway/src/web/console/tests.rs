@@ -112,7 +112,7 @@ pub(crate) fn traces() -> Vec<(Trace, Option<ContactView>)> {
                 values: [(HOSTILE.into(), HOSTILE.into())].into(),
                 asked: vec![
                     (HOSTILE.into(), Verdict::Ran(vec![HOSTILE.to_owned()])),
-                    (HOSTILE.into(), Verdict::Failed(HOSTILE.to_owned())),
+                    (HOSTILE.into(), Verdict::Failed(HOSTILE.into())),
                 ],
             }),
             timers: vec![TimerRow {
