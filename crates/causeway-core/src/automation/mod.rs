@@ -11,6 +11,7 @@ mod happening;
 mod index;
 mod lead;
 mod run;
+mod steps;
 #[cfg(test)]
 mod tests;
 

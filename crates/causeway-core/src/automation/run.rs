@@ -1,19 +1,17 @@
 //! Asks the automations, and does what their steps say to the contact.
 
-use std::{cell::OnceCell, collections::BTreeMap, mem, sync::Arc};
+use std::{cell::OnceCell, mem, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Automation, Does, Explained, Happening, Points, Verdict,
-    happening::change,
+    Automation, Explained, Happening, Verdict,
     index::{CHANGED, Condition},
-    lead::own_key,
 };
 use crate::{
-    contact::{Contact, TAG},
-    event::{Due, Engagement, EngagementKind, Event},
+    contact::Contact,
+    event::{Due, Engagement, Event},
     id::Name,
     mapping::{Expression, Held, Scope},
     record::Record,
@@ -94,7 +92,7 @@ pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>)
 }
 
 /// Names of fields, as expressions see them; none where no expression does.
-fn changed_names(rules: &WorkspaceRule, happened: &[Happening]) -> impl Iterator<Item = Value> {
+pub(super) fn changed_names(rules: &WorkspaceRule, happened: &[Happening]) -> impl Iterator<Item = Value> {
     let happened = if rules.index.names_changed { happened } else { &[] };
     happened.iter().filter_map(|happening| match happening {
         Happening::FieldChanged { field } => Some(field.as_str().into()),
@@ -102,19 +100,19 @@ fn changed_names(rules: &WorkspaceRule, happened: &[Happening]) -> impl Iterator
     })
 }
 
-struct Run<'a> {
-    moment: &'a Moment<'a>,
+pub(super) struct Run<'a> {
+    pub(super) moment: &'a Moment<'a>,
     /// Empty while `scope` has it.
     contact: &'a mut Contact,
     /// Made when it is first needed. The contact is in it from then on, so that what is changed is seen.
-    scope: Option<Scope>,
+    pub(super) scope: Option<Scope>,
     /// What paths led to when the first condition looked there, by the number of the path; for the explanation.
     shown: Vec<Option<Value>>,
     /// What they lead to now.
-    held: Vec<OnceCell<Held>>,
+    pub(super) held: Vec<OnceCell<Held>>,
     /// Names of fields. Empty while `scope` has them.
-    changed: Vec<Value>,
-    out: Ran,
+    pub(super) changed: Vec<Value>,
+    pub(super) out: Ran,
     /// By their place in the configuration.
     ran: Vec<bool>,
     asked: Vec<bool>,
@@ -124,16 +122,7 @@ struct Run<'a> {
     chain: Vec<Name>,
 }
 
-/// A step with its values worked out, so that nothing is done when one of them cannot be.
-enum Ready<'a> {
-    Later(u16, std::time::Duration),
-    Deliver(&'a [Name]),
-    Tag(&'a str, bool),
-    Fields(BTreeMap<String, Value>),
-    Score(Points),
-}
-
-impl<'a> Run<'a> {
+impl Run<'_> {
     fn end(mut self) -> Ran {
         if let Some(scope) = self.scope {
             *self.contact = scope.into_contact();
@@ -186,13 +175,13 @@ impl<'a> Run<'a> {
         asked.push((automation.clone(), verdict));
     }
 
-    fn contact(&self) -> &Contact {
+    pub(super) fn contact(&self) -> &Contact {
         self.scope
             .as_ref()
             .map_or(&*self.contact, |scope| &scope.record().contact)
     }
 
-    fn contact_mut(&mut self) -> &mut Contact {
+    pub(super) fn contact_mut(&mut self) -> &mut Contact {
         match &mut self.scope {
             Some(scope) => &mut scope.record_mut().contact,
             None => self.contact,
@@ -274,7 +263,7 @@ impl<'a> Run<'a> {
         Some(condition.holds(scope, &self.held, looks, which.words()))
     }
 
-    fn scope(&mut self) -> &Scope {
+    pub(super) fn scope(&mut self) -> &Scope {
         self.scope.get_or_insert_with(|| {
             let record = (self.moment.record)(mem::take(self.contact));
             Scope::of(Arc::new(record)).with(CHANGED, mem::take(&mut self.changed).into())
@@ -292,7 +281,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn put_off(&mut self, automation: &Automation, due: Due, due_at: Timestamp) {
+    pub(super) fn put_off(&mut self, automation: &Automation, due: Due, due_at: Timestamp) {
         self.out.timers.push(Timer {
             automation: automation.name.clone(),
             due,
@@ -302,7 +291,7 @@ impl<'a> Run<'a> {
         });
     }
 
-    fn mark(&mut self, automation: &Automation) {
+    pub(super) fn mark(&mut self, automation: &Automation) {
         if automation.once {
             let at = self.moment.event.at;
             self.contact_mut()
@@ -310,165 +299,6 @@ impl<'a> Run<'a> {
                 .entry(automation.name.clone())
                 .or_insert(at);
         }
-    }
-
-    /// Does its steps, or the one of that number; all of them or none.
-    fn take(&mut self, automation: &Automation, only: Option<u16>, caused: &mut Vec<Happening>) -> Verdict {
-        let ready = match self.ready(automation, only) {
-            Ok(ready) => ready,
-            Err(error) => return Verdict::Failed(error.into()),
-        };
-        self.mark(automation);
-        let points = self.contact().points;
-        let mut words = Vec::new();
-        let mut touched = Vec::new();
-        for step in ready {
-            words.push(self.apply(automation, step, &mut touched, caused));
-        }
-        let is_touched = !touched.is_empty() || points.to_bits() != self.contact().points.to_bits();
-        let changes = self.changes(touched);
-        if is_touched {
-            self.refresh(&changes);
-        }
-        if !changes.is_empty() {
-            caused.push(Happening::ContactUpdated);
-        }
-        caused.extend(changes);
-        Verdict::Ran(words)
-    }
-
-    /// What is different now from before the steps, of the fields that they touched.
-    fn changes(&self, mut touched: Vec<(String, Option<Value>)>) -> Vec<Happening> {
-        // The first time that a field was touched tells what it was before: the sort keeps it in front.
-        touched.sort_by(|(a, _), (b, _)| a.cmp(b));
-        touched.dedup_by(|(later, _), (first, _)| later == first);
-        let fields = &self.contact().fields;
-        touched
-            .into_iter()
-            .filter_map(|(name, before)| {
-                let value = &fields.get(&name)?.value;
-                (before.as_ref() != Some(value)).then(|| change(&name, value))?
-            })
-            .collect()
-    }
-
-    /// What expressions see hangs on the contact in two more places.
-    fn refresh(&mut self, changes: &[Happening]) {
-        let changed = changed_names(self.moment.rules, changes);
-        match &mut self.scope {
-            Some(scope) => {
-                scope.extend(CHANGED, changed);
-                let lead = self.moment.rules.scoring.lead(&scope.record().contact);
-                scope.record_mut().lead = lead;
-            }
-            None => self.changed.extend(changed),
-        }
-        for held in &mut self.held {
-            held.take();
-        }
-    }
-
-    fn ready<'r>(&mut self, automation: &'r Automation, only: Option<u16>) -> Result<Vec<Ready<'r>>, String> {
-        let mut ready = Vec::new();
-        for (number, step) in (0_u16..).zip(&automation.then) {
-            if only.is_some_and(|only| only != number) {
-                continue;
-            }
-            if let Some(delay) = step.delay.filter(|_| only.is_none()) {
-                ready.push(Ready::Later(number, delay));
-                continue;
-            }
-            ready.push(match &step.does {
-                Does::Deliver(names) => Ready::Deliver(names),
-                Does::AddTag(tag) => Ready::Tag(tag, true),
-                Does::RemoveTag(tag) => Ready::Tag(tag, false),
-                Does::AddScore(points) => Ready::Score(*points),
-                Does::SetFields(fields) => {
-                    let mut values = BTreeMap::new();
-                    for (field, term) in fields {
-                        let value = term
-                            .eval(self.scope())
-                            .map_err(|error| format!("set_field.{field}: {error}"))?;
-                        if !value.is_null() {
-                            values.insert(field.clone(), value);
-                        }
-                    }
-                    Ready::Fields(values)
-                }
-            });
-        }
-        Ok(ready)
-    }
-
-    /// Says in words what was done.
-    fn apply(
-        &mut self,
-        automation: &Automation,
-        step: Ready<'_>,
-        touched: &mut Vec<(String, Option<Value>)>,
-        caused: &mut Vec<Happening>,
-    ) -> String {
-        let at = self.moment.event.at;
-        match step {
-            Ready::Later(number, delay) => {
-                let due_at = self.moment.now.saturating_add(delay).unwrap_or(Timestamp::MAX);
-                self.put_off(automation, Due::Step(number), due_at);
-                format!("step {} at {due_at}", number.saturating_add(1))
-            }
-            Ready::Deliver(names) => {
-                for name in names {
-                    self.out.deliveries.push((name.clone(), automation.name.clone()));
-                }
-                ["to ", &names.join(", ")].concat()
-            }
-            Ready::Tag(tag, on) => {
-                let before = self.contact_mut().set_tag(tag, on, at);
-                let sign = if on { "+" } else { "-" };
-                let already = if before.is_some() { "" } else { " (as it was)" };
-                touched.extend(before.map(|before| ([TAG, tag].concat(), before)));
-                ["tag ", sign, tag, already].concat()
-            }
-            Ready::Fields(values) => {
-                let mut names = Vec::new();
-                for (name, value) in values {
-                    if let Some(before) = self.contact_mut().put(&name, value, at) {
-                        touched.push((name.clone(), before));
-                    }
-                    names.push(name);
-                }
-                ["set ", &names.join(", ")].concat()
-            }
-            Ready::Score(points) => self.score(automation, points, caused),
-        }
-    }
-
-    fn score(&mut self, automation: &Automation, points: Points, caused: &mut Vec<Happening>) -> String {
-        let is_known = self.contact().text("email").is_some();
-        let points = if is_known { points.known } else { points.anonymous };
-        let row = Engagement {
-            kind: EngagementKind::LeadScore,
-            key: own_key(&automation.name),
-            name: Some(automation.name.to_string()),
-            at: Some(crate::contact::millis::floor(self.moment.event.at)),
-            raw_at: None,
-            count: None,
-            score: Some(points),
-        };
-        if points == 0.0 || (self.moment.knows)(&row) {
-            return "score as it was".to_owned();
-        }
-        let before = self.contact().points;
-        let after = before + points;
-        self.contact_mut().points = after;
-        self.out.engagements.push(row);
-        let status = |points| self.moment.rules.scoring.status(points).map(str::to_owned);
-        caused.push(Happening::Score {
-            before,
-            after,
-            status_before: status(before),
-            status_after: status(after),
-        });
-        format!("score {points:+} = {after}")
     }
 }
 

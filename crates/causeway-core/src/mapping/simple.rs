@@ -2,7 +2,7 @@
 //! joined by `and`, `or` and `not`. They give exactly what the engine gives, or else nothing, and then it is asked. What stands
 //! beside them and takes more is left out: most conditions are decided by their first part.
 
-use std::{borrow::Cow, cell::OnceCell, cmp::Ordering};
+use std::{borrow::Cow, cmp::Ordering};
 
 use serde_json::Value;
 
@@ -11,8 +11,12 @@ use super::{
     scope::{Found, Part, Scope, scalar},
 };
 
+mod held;
 mod read;
 
+pub(super) use held::Glance;
+pub(crate) use held::Held;
+use held::Kept;
 pub(super) use read::is_reserved;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -72,65 +76,6 @@ pub(super) enum Stop<'c> {
     Ask,
     /// This path leads nowhere, and the engine would say so.
     Lacks(&'c Route),
-}
-
-/// What a condition is asked of: a scope, and what is known already of the paths of many conditions.
-#[derive(Clone, Copy)]
-pub(super) struct Glance<'a> {
-    pub scope: &'a Scope,
-    pub held: &'a [OnceCell<Held>],
-    /// The numbers in `held` of the paths that the condition names, in the order of its text.
-    pub numbers: &'a [usize],
-}
-
-/// What was found once at the end of a path, while nothing changes.
-#[derive(Debug)]
-pub(crate) struct Held(Kept);
-
-#[derive(Debug)]
-enum Kept {
-    Lost,
-    Null,
-    Bool(bool),
-    Int(i64),
-    Text(String),
-    /// Looked up each time.
-    Other,
-}
-
-impl Held {
-    fn of(found: Option<&Found<'_>>) -> Self {
-        Self(match found {
-            None => Kept::Lost,
-            Some(Found::Null) => Kept::Null,
-            Some(Found::Bool(yes)) => Kept::Bool(*yes),
-            Some(Found::Int(number)) => Kept::Int(*number),
-            Some(Found::Text(text)) => Kept::Text((*text).to_owned()),
-            Some(Found::Made(text)) => Kept::Text(text.clone()),
-            Some(Found::Json(_) | Found::Part(_)) => Kept::Other,
-        })
-    }
-}
-
-impl<'a> Glance<'a> {
-    /// `None` = it is a path of no other condition.
-    fn kept(self, route: &Route) -> Option<&'a Kept> {
-        let number = self.numbers.get(route.number?)?;
-        let cell = self.held.get(*number)?;
-        Some(&cell.get_or_init(|| Held::of(self.scope.follow(route).as_ref())).0)
-    }
-
-    /// `None` = the path leads nowhere.
-    fn see(self, route: &Route) -> Option<Seen<'a>> {
-        Some(match self.kept(route) {
-            Some(Kept::Lost) => return None,
-            Some(Kept::Null) => Seen::Null,
-            Some(Kept::Bool(yes)) => Seen::Bool(*yes),
-            Some(Kept::Int(number)) => Seen::Int(*number),
-            Some(Kept::Text(text)) => Seen::Text(text.as_str().into()),
-            Some(Kept::Other) | None => self.scope.follow(route)?.into(),
-        })
-    }
 }
 
 /// A value as it is compared.
@@ -298,14 +243,13 @@ impl Seen<'_> {
     fn equals(&self, other: &Self) -> Option<bool> {
         Some(match (self, other) {
             (Self::Text(a), Self::Text(b)) => a == b,
-            (Self::Null, Self::Null) => true,
             (Self::Bool(a), Self::Bool(b)) => a == b,
             (Self::Int(a), Self::Int(b)) => a == b,
             (Self::Bool(yes), Self::Int(number)) | (Self::Int(number), Self::Bool(yes)) => {
                 *number == i64::from(*yes)
             }
             (Self::Json(_) | Self::Part(_), _) | (_, Self::Json(_) | Self::Part(_)) => return None,
-            (Self::Empty, Self::Empty) => true,
+            (Self::Null, Self::Null) | (Self::Empty, Self::Empty) => true,
             _ => false,
         })
     }

@@ -203,24 +203,26 @@ impl<'t> Reader<'_, 't> {
 
     /// What is behind the bracket of `path[from:to]`.
     fn slice(&mut self, route: Route) -> Option<Operand> {
-        let from = self.place()?;
+        let mut bounds = [None; 2];
+        let [from, to] = &mut bounds;
+        self.place(from)?;
         if !self.take(Token::Sign(":")) {
             return None;
         }
-        let to = self.place()?;
+        self.place(to)?;
         self.take(Token::Sign("]"))
-            .then_some(Operand::Slice(route, from, to))
+            .then(|| Operand::Slice(route, *from, *to))
     }
 
     /// A number, or nothing.
-    fn place(&mut self) -> Option<Option<i64>> {
-        match self.peek()? {
-            Token::Sign(":" | "]") => Some(None),
-            _ => match self.literal()? {
-                Literal::Int(place) => Some(Some(place)),
-                _ => None,
-            },
+    fn place(&mut self, place: &mut Option<i64>) -> Option<()> {
+        if !matches!(self.peek()?, Token::Sign(":" | "]")) {
+            let Literal::Int(number) = self.literal()? else {
+                return None;
+            };
+            *place = Some(number);
         }
+        Some(())
     }
 
     /// Whether what follows cannot belong to what was just read.
