@@ -15,12 +15,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Fault;
 
-/// Pages in the log from which on it is copied back: 16 MB, rarely enough to gather changes of the same page.
-const START: usize = 4_000;
+/// Pages in the log from which on it is copied back: 24 MB, rarely enough to gather changes of the same page.
+const START: usize = 3_000;
 /// Pages from which on the writer copies them itself: the other thread does not keep up.
-const LIMIT: usize = 16_000;
+const LIMIT: usize = 8_000;
 /// So few pages the writer may be asked to copy.
-const FEW: i64 = 400;
+const FEW: i64 = 200;
 /// Each time fewer pages are left.
 const ROUNDS: u32 = 4;
 
