@@ -21,7 +21,7 @@ use lapin::{
 use tokio::{select, time::timeout};
 
 use super::{
-    WIND_DOWN_LIMIT,
+    CLOSE_LIMIT, WIND_DOWN_LIMIT,
     backoff::{Backoff, Random},
     batch::{Batch, envelope},
     connect::Trouble,
@@ -233,7 +233,15 @@ impl Intake {
 
     /// Commits all that the client library still holds: when the queue was deleted there is no other copy. The rest
     /// comes again as duplicates, and they have no effect. Acknowledges while the channel lets us.
-    async fn finish(mut self, mut trouble: Trouble) -> Trouble {
+    async fn finish(mut self, trouble: Trouble) -> Trouble {
+        let trouble = self.commit_rest(trouble).await;
+        timeout(CLOSE_LIMIT, close(&self.terms.source, &self.channel))
+            .await
+            .ok();
+        trouble
+    }
+
+    async fn commit_rest(&mut self, mut trouble: Trouble) -> Trouble {
         let mut can_acknowledge = true;
         loop {
             while self.has_room() {
@@ -275,6 +283,7 @@ impl Intake {
                     return;
                 }
             }
+            close(&self.terms.source, &self.channel).await;
         };
         if timeout(WIND_DOWN_LIMIT, winding_down).await.is_err() {
             tracing::warn!(source = %self.terms.source, "Messages go back to the broker: the store took too long.");
@@ -301,6 +310,15 @@ async fn consume(channel: &Channel, queue: &str, prefetch: u16) -> Result<Consum
         )
         .await;
     consumer.map_err(|error| Trouble::new(&format!("consuming {queue}"), &error))
+}
+
+/// The broker answers in order: its answer to this tells that it has read every acknowledgement. Without waiting for it
+/// they may be lost on the way, because a socket that is closed while it holds unread messages is reset, and the broker
+/// then throws away what it has not read either.
+async fn close(source: &Name, channel: &Channel) {
+    if let Err(error) = channel.close(200, "OK".into()).await {
+        tracing::debug!(%source, %error, "The channel was closed already.");
+    }
 }
 
 /// Hands the batch to the store until it has it. Meanwhile nothing is acknowledged, so the broker sends no more than
