@@ -7,7 +7,6 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     thread::JoinHandle,
-    time::{Duration, Instant},
 };
 
 use causeway_core::store::StoreError;
@@ -27,9 +26,6 @@ const WAITING_COMMANDS: usize = 256;
 const ROWS_PER_TRANSACTION: usize = 4_000;
 /// The same for other commands while urgent ones wait.
 const ROWS_WHILE_URGENT: usize = 200;
-/// How long a batch of urgent commands may grow in all, and how long the writer sleeps between two looks.
-const GROWING: Duration = Duration::from_micros(300);
-const GROWING_LOOK: Duration = Duration::from_micros(40);
 /// So many transactions of urgent commands for one of others, while both wait.
 const URGENT_TURNS: u32 = 8;
 
@@ -151,8 +147,6 @@ struct Pending {
     other: VecDeque<Command>,
     /// Transactions of urgent commands since the last of others.
     urgent_turns: u32,
-    /// Commands in the last transaction of urgent ones.
-    last_urgent: usize,
 }
 
 /// What to run next.
@@ -170,29 +164,12 @@ impl Pending {
                 None => return false,
             }
         }
-        self.take_waiting(commands);
-        if !self.urgent.is_empty() && self.urgent.len() < self.last_urgent {
-            self.let_grow(commands);
-        }
-        true
-    }
-
-    fn take_waiting(&mut self, commands: &mut mpsc::Receiver<Command>) {
         while self.urgent.len() + self.other.len() < WAITING_COMMANDS
             && let Ok(command) = commands.try_recv()
         {
             self.take(command);
         }
-    }
-
-    /// Those who were just answered will most likely be back with their next message in a moment. Waiting for them makes
-    /// many small transactions into few large ones; who comes alone waits for nobody.
-    fn let_grow(&mut self, commands: &mut mpsc::Receiver<Command>) {
-        let end = Instant::now() + GROWING;
-        while self.urgent.len() < self.last_urgent && Instant::now() < end {
-            std::thread::sleep(GROWING_LOOK);
-            self.take_waiting(commands);
-        }
+        true
     }
 
     fn take(&mut self, command: Command) {
@@ -219,7 +196,6 @@ impl Pending {
             transaction_of(&mut self.other, most)
         } else {
             self.urgent_turns += 1;
-            self.last_urgent = self.urgent.len();
             transaction_of(&mut self.urgent, ROWS_PER_TRANSACTION)
         }
     }
