@@ -30,6 +30,30 @@ struct Log {
     pages: AtomicUsize,
     /// All but a few are copied.
     is_nearly_copied: AtomicBool,
+    /// The last attempt failed.
+    is_stuck: AtomicBool,
+}
+
+impl Log {
+    /// Copies what it can. Pages that are left; `None` when it could not be done now. What stays in the log is as safe
+    /// there, so nobody else needs to know; a full disk is told once, not at each commit.
+    fn copy_back(&self, connection: &Connection) -> Option<i64> {
+        match copy_back(connection) {
+            Ok(left) => {
+                self.is_stuck.store(false, Ordering::Relaxed);
+                left
+            }
+            Err(fault) => {
+                if !self.is_stuck.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        reason = fault.text(),
+                        "The log could not be copied back into the database; it grows until it can."
+                    );
+                }
+                None
+            }
+        }
+    }
 }
 
 /// The writer's side.
@@ -72,10 +96,12 @@ impl Checkpointer {
     pub(crate) fn after_commit(&self, writer: &Connection) {
         let pages = self.log.pages.load(Ordering::Relaxed);
         if pages < START {
+            // It may have begun anew by itself.
+            self.log.is_nearly_copied.store(false, Ordering::Relaxed);
             return;
         }
         if pages >= LIMIT || self.log.is_nearly_copied.swap(false, Ordering::Relaxed) {
-            told(copy_back(writer));
+            self.log.copy_back(writer);
         } else if let Some(wake) = &self.wake {
             // It is awake already when the channel is full.
             wake.try_send(()).ok();
@@ -95,7 +121,7 @@ impl Drop for Checkpointer {
 fn run(connection: &Connection, log: &Log, woken: &Receiver<()>) {
     while woken.recv().is_ok() {
         for _ in 0..ROUNDS {
-            match told(copy_back(connection)) {
+            match log.copy_back(connection) {
                 Some(left) if left <= FEW => {
                     log.is_nearly_copied.store(true, Ordering::Relaxed);
                     break;
@@ -122,13 +148,44 @@ fn copy_back(connection: &Connection) -> Result<Option<i64>, Fault> {
     Ok((busy == 0).then_some(pages - done))
 }
 
-/// What could not be copied back stays in the log, where it is as safe.
-fn told(copied: Result<Option<i64>, Fault>) -> Option<i64> {
-    copied.unwrap_or_else(|fault| {
-        tracing::warn!(
-            reason = fault.text(),
-            "The log could not be copied back into the database; it grows until it can."
-        );
-        None
-    })
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A reader of what was there before keeps the other thread from copying all, as commits beside it do.
+    #[test]
+    fn the_writer_copies_the_rest_and_the_log_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut writer = Connection::open(&path).unwrap();
+        writer
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x BLOB)")
+            .unwrap();
+        let checkpointer = Checkpointer::start(&mut writer, &path).unwrap();
+        let log = &checkpointer.log;
+        let commit = |pages: usize| {
+            let bytes = i64::try_from(pages * 4_096).unwrap();
+            let written = writer.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes]);
+            written.unwrap();
+            log.pages.load(Ordering::Relaxed)
+        };
+        assert!((START..LIMIT).contains(&commit(START)));
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
+        commit(1);
+        checkpointer.after_commit(&writer);
+        let end = Instant::now() + Duration::from_mins(1);
+        while !log.is_nearly_copied.load(Ordering::Relaxed) {
+            assert!(Instant::now() < end, "the other thread copies nothing");
+            std::thread::yield_now();
+        }
+        drop(reader);
+        assert!(commit(1) > START);
+        checkpointer.after_commit(&writer);
+        assert!(commit(1) < 10);
+        checkpointer.after_commit(&writer);
+        assert!(!log.is_nearly_copied.load(Ordering::Relaxed));
+    }
 }

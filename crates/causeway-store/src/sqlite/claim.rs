@@ -195,7 +195,11 @@ fn claim_one(
         let before = claimed.superseded;
         id = newest_of_run(tx, destination, contact, id, claim.now, &mut claimed.superseded)?;
         if claimed.superseded != before {
-            due = read_due(tx, id)?;
+            let read = read_due(tx, id);
+            let Some(newest) = or_bury(tx, id, read, claim.now)? else {
+                return Ok(());
+            };
+            due = newest;
         }
     }
     let read = record(tx, &due, rule);
