@@ -27,8 +27,8 @@ pub struct Pressure {
 }
 
 impl Pressure {
-    /// `messages` wait until the guard is dropped.
-    pub(super) fn wait_with(&self, messages: usize) -> Waiting<'_> {
+    /// `messages` wait for their commit until the guard is dropped.
+    pub fn wait_with(&self, messages: usize) -> Waiting<'_> {
         let waiting = self.waiting.fetch_add(messages, Ordering::Relaxed) + messages;
         self.most.fetch_max(waiting, Ordering::Relaxed);
         Waiting {
@@ -66,7 +66,9 @@ pub(super) fn is_behind(received_at: Timestamp, now: Timestamp) -> bool {
         .is_ok_and(|waited: Duration| waited > BEHIND)
 }
 
-pub(super) struct Waiting<'a> {
+/// Messages that wait, until it is dropped.
+#[derive(Debug)]
+pub struct Waiting<'a> {
     pressure: &'a Pressure,
     messages: usize,
 }

@@ -40,11 +40,12 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     let mut after = InboxId(0);
     let mut commit: Option<Commit> = None;
     let mut full_batches = 0;
-    let mut since = Instant::now();
+    let mut worked = Duration::ZERO;
     let mut behind = false;
     while !stop.is_cancelled() {
-        let crowded = !behind && engine.pressure.give_way(since.elapsed(), &stop).await;
-        since = Instant::now();
+        let crowded = !behind && engine.pressure.give_way(worked, &stop).await;
+        let since = Instant::now();
+        worked = Duration::ZERO;
         let limit = if crowded { SMALL_BATCH } else { BATCH };
         let rows = match engine.store.fetch_new(after, limit).await {
             Ok(rows) => rows,
@@ -85,6 +86,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
         commit = Some(tokio::spawn(write(Arc::clone(&engine), decoded, origins)));
         after = last;
         full_batches += 1;
+        worked = since.elapsed();
         if !more || full_batches >= RESTART_AFTER {
             full_batches = 0;
             after = match finish(&engine, commit.take()).await {

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use causeway_core::{
     clock::Clock,
+    consent::What,
     store::{LaneState, Store, Views},
 };
-use causeway_testkit::builders::at;
+use causeway_testkit::builders::{at, signed};
 use tokio::sync::Semaphore;
 
 use super::rig::{Act, Rig, delivered, eventually, halt, pace, retry, until_calls};
@@ -36,6 +37,35 @@ async fn retries_follow_the_schedule_within_a_fifth_and_end_dead() {
     assert!(seen.iter().all(|call| call.key == seen[0].key));
     assert_eq!(seen.last().unwrap().attempt, 11);
     assert_eq!(seen.last().unwrap().at, rig.clock.now());
+}
+
+/// A crowd at the way in waits for processing's commits, so these are small then.
+#[tokio::test]
+async fn processing_takes_small_steps_while_intake_is_crowded() {
+    let (mut rig, _crm) = Rig::start(pace(), |_, _| delivered()).await;
+    // No deliveries come of them, whose claims would be counted, too.
+    let declined = |first: u32| -> Vec<_> {
+        (first..first + 300)
+            .map(|number| {
+                let number = number.to_string();
+                signed(&number, &number, What::Declined, at(0))
+            })
+            .collect()
+    };
+    let before = rig.asked();
+    rig.take_all(declined(0)).await;
+    let calm = rig.asked() - before;
+    let engine = Arc::clone(&rig.engine);
+    let crowd = engine.pressure.wait_with(16);
+    let before = rig.asked();
+    rig.take_all(declined(1_000)).await;
+    let crowded = rig.asked() - before;
+    drop(crowd);
+    assert!(
+        crowded >= 12,
+        "fifty rows at a time are six reads and six commits, not {crowded}"
+    );
+    assert!(calm < crowded, "two hundred at a time are fewer, not {calm}");
 }
 
 #[tokio::test]

@@ -371,15 +371,20 @@ impl Rig {
         }
     }
 
+    /// How often the engine has asked the store.
+    pub fn asked(&self) -> u64 {
+        self.counted.calls()
+    }
+
     /// How often the engine asks the store of itself, while nothing happens and the clock stands still.
     pub async fn asked_while_idle(&self) -> u64 {
         self.look().await;
-        let before = self.counted.calls();
+        let before = self.asked();
         for _ in 0..30 {
             tokio::task::yield_now().await;
             self.store.overview(at(0)).await.expect("an overview");
         }
-        self.counted.calls() - before
+        self.asked() - before
     }
 
     pub fn metrics(&self) -> String {
