@@ -49,6 +49,14 @@ pub enum What {
 }
 
 impl What {
+    /// Whether it may let somebody be written to.
+    pub fn is_yes(&self) -> bool {
+        matches!(
+            self,
+            Self::OptIn | Self::OptInPending | Self::DoubleOptIn | Self::DoubleOptInOnPage { .. }
+        )
+    }
+
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::OptIn => "opt_in",

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     dates::{self, Reading},
-    generic::at_path,
+    generic::{at_path, unix_time},
     names::canonical,
     sync::scalar,
 };
@@ -20,7 +20,8 @@ pub struct ConsentFrom {
     pub purpose: String,
     /// Value → what it means. Compared without regard to case and white space around.
     pub words: Vec<(String, What)>,
-    /// The field that tells since when; the time of the message if not given.
+    /// The field that tells since when; the time of the message if not given. A yes without a date in it does not count:
+    /// such a field is sent with every record, and would end any no that was said since.
     pub at_field: Option<String>,
 }
 
@@ -41,12 +42,21 @@ pub(super) fn facts<'a>(
         };
         for value in values {
             match rule.words.iter().find(|(word, _)| *word == value) {
-                Some((_, what)) => facts.push(ConsentFact {
-                    purpose: rule.purpose.clone(),
-                    what: what.clone(),
-                    at: since(rule, &fields, at, zone, notes),
-                    basis: format!("field {}: {}", rule.field, what.as_str()),
-                }),
+                Some((_, what)) => {
+                    let dated = since(rule, &fields, at, zone);
+                    if dated.is_none() {
+                        notes.push(undated(rule, what));
+                        if what.is_yes() {
+                            continue;
+                        }
+                    }
+                    facts.push(ConsentFact {
+                        purpose: rule.purpose.clone(),
+                        what: what.clone(),
+                        at: dated.unwrap_or(at),
+                        basis: format!("field {}: {}", rule.field, what.as_str()),
+                    });
+                }
                 None => notes.push(format!(
                     "field {}: a value that `consent_from` does not list; nothing is assumed about {}",
                     rule.field, rule.purpose
@@ -71,25 +81,33 @@ pub fn word(text: &str) -> String {
     text.trim().to_lowercase()
 }
 
-/// Never later than the message: a yes from tomorrow would outweigh a no of today.
+/// Never later than the message: a yes from tomorrow would outweigh a no of today. `None` where a date was asked for and
+/// there is none that can be read.
 fn since<'a>(
     rule: &ConsentFrom,
     fields: &impl Fn(&str) -> Option<&'a Value>,
     at: Timestamp,
     zone: &TimeZone,
-    notes: &mut Vec<String>,
-) -> Timestamp {
-    let Some(name) = &rule.at_field else { return at };
-    match fields(name).and_then(scalar).map(|text| dates::read(&text, zone)) {
-        Some(Reading::At(since)) => since.min(at),
-        None | Some(Reading::Nothing) => at,
-        Some(Reading::Unreadable) => {
-            notes.push(format!(
-                "field {name}: a date that cannot be read; the message's is used"
-            ));
-            at
-        }
-    }
+) -> Option<Timestamp> {
+    let Some(name) = &rule.at_field else {
+        return Some(at);
+    };
+    let text = scalar(fields(name)?)?;
+    let since = match (unix_time(&text), dates::read(&text, zone)) {
+        (Some(since), _) | (None, Reading::At(since)) => since,
+        (None, Reading::Nothing | Reading::Unreadable) => return None,
+    };
+    Some(since.min(at))
+}
+
+fn undated(rule: &ConsentFrom, what: &What) -> String {
+    let (field, date) = (&rule.field, rule.at_field.as_deref().unwrap_or_default());
+    let then = if what.is_yes() {
+        "so a yes is not counted"
+    } else {
+        "so the no counts from this message on"
+    };
+    format!("field {field}: {date} holds no date that can be read, {then}")
 }
 
 /// Looks for a field by its name, by our name for it, without regard to case, and as a path.
@@ -162,14 +180,20 @@ mod tests {
     fn listed_values_say_something_and_no_others() {
         let now = "2026-05-01T10:00:00Z";
         for (fields, expected) in [
-            (json!({ "Newsletter": " YES " }), vec![("email", "opt_in", now)]),
-            (json!({ "newsletter": 1 }), vec![("email", "opt_in", now)]),
             (
-                json!({ "NEWSLETTER": "No" }),
+                json!({ "Newsletter": " YES ", "newsletter DATE": "2026-05-01T10:00:00Z" }),
+                vec![("email", "opt_in", now)],
+            ),
+            (
+                json!({ "newsletter": 1, "Newsletter date": 1_777_629_600 }),
+                vec![("email", "opt_in", now)],
+            ),
+            (
+                json!({ "NEWSLETTER": "No", "Newsletter date": "2026-05-02" }),
                 vec![("email", "unsubscribed", now)],
             ),
             (
-                json!({ "Newsletter": ["yes", "no"] }),
+                json!({ "Newsletter": ["yes", "no"], "Newsletter date": "2026-05-02" }),
                 vec![("email", "opt_in", now), ("email", "unsubscribed", now)],
             ),
             (
@@ -187,10 +211,6 @@ mod tests {
             // Not before it came.
             (
                 json!({ "Newsletter": "yes", "Newsletter date": "2027-04-01" }),
-                vec![("email", "opt_in", now)],
-            ),
-            (
-                json!({ "Newsletter": "yes", "Newsletter date": "N/A" }),
                 vec![("email", "opt_in", now)],
             ),
             (json!({ "Newsletter": "" }), vec![]),
@@ -216,8 +236,25 @@ mod tests {
             notes[0].contains("field Newsletter") && !notes[0].contains("maybe"),
             "{notes:?}"
         );
-        let (facts, notes) = told(&json!({ "Newsletter": "yes", "Newsletter date": "soon" }));
-        assert_eq!(facts.len(), 1);
-        assert!(notes[0].contains("cannot be read"), "{notes:?}");
+    }
+
+    /// The field comes with every record, also long after a no was said elsewhere.
+    #[test]
+    fn a_yes_without_its_date_does_not_count_and_a_no_does() {
+        for date in [
+            json!("soon"),
+            json!("N/A"),
+            json!(""),
+            json!(null),
+            json!("01.13.2026"),
+        ] {
+            for (value, expected) in [("yes", 0), ("no", 1)] {
+                let (facts, notes) = told(&json!({ "Newsletter": value, "Newsletter date": date }));
+                assert_eq!(facts.len(), expected, "{value} {date}");
+                assert!(notes[0].contains("Newsletter date holds no date"), "{notes:?}");
+                let (facts, notes) = told(&json!({ "Newsletter": value }));
+                assert_eq!((facts.len(), notes.len()), (expected, 1), "{value}");
+            }
+        }
     }
 }
