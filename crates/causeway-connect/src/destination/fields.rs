@@ -40,8 +40,8 @@ impl Path {
 }
 
 /// What `config check` says of a mapping that does not tell a no from a yes.
-pub const MUTE: &str = "`fields` name none of `change`, `type` and `consent`: a no cannot be told from anything else, and \
-                        is not sent here";
+const MUTE: &str = "`fields` name none of `change`, `type` and `consent.PURPOSE.state` or `.subscribed` with this \
+                    destination's purpose: a no cannot be told from anything else, and is not sent here";
 
 impl Fields {
     /// Reads the table of the configuration. `key` is its name there.
@@ -81,15 +81,11 @@ impl Fields {
 
     /// What the rest of the program has to know.
     pub fn needs(&self) -> Needs {
-        let mut warnings = self.0.doubts();
-        let mute = !self.0.says_change();
-        if mute {
-            warnings.push(MUTE.to_owned());
-        }
         Needs {
             history: self.0.needs_history(),
-            mute,
-            warnings,
+            tells: self.0.tells(),
+            mute: MUTE,
+            warnings: self.0.doubts(),
         }
     }
 }

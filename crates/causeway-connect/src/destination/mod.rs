@@ -6,7 +6,7 @@ use causeway_core::{
     consent::Change,
     delivery::Delivery,
     destination::{CheckError, Destination},
-    mapping::Tables,
+    mapping::{Tables, Tells},
 };
 
 use crate::config::{ConfigError, Context};
@@ -49,8 +49,10 @@ pub struct Kind {
 pub struct Needs {
     /// Its records have to carry the contact's engagements ([`causeway_core::rules::DestinationRule::history`]).
     pub history: bool,
-    /// What it sends cannot say that somebody said no: it would look like anybody's data.
-    pub mute: bool,
+    /// For other purposes what it sends cannot say that somebody said no: it would look like anybody's data.
+    pub tells: Tells,
+    /// What `config check` says where that is so.
+    pub mute: &'static str,
     /// What is legal and probably not meant, for `config check`.
     pub warnings: Vec<String>,
 }

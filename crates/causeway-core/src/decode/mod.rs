@@ -7,6 +7,6 @@ pub mod events;
 pub mod follow_up;
 pub mod generic;
 mod multipart;
-pub(crate) mod names;
+pub mod names;
 pub mod proca;
 pub mod sync;

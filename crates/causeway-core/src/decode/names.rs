@@ -21,6 +21,11 @@ pub(crate) fn canonical(label: &str) -> Option<&'static str> {
     })
 }
 
+/// The name under which a field of a contact is kept, for one that somebody writes as their platform does.
+pub fn field_name(label: &str) -> &str {
+    canonical(label).unwrap_or(label)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,4 +27,4 @@ pub use names::{Path, ROOTS};
 pub(crate) use route::Route;
 pub use scope::Scope;
 pub(crate) use simple::Held;
-pub use term::{Mapping, Term};
+pub use term::{Mapping, Tells, Term};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{MappingError, scope::Part};
-use crate::{event::EngagementKind, nearest::nearest};
+use crate::{decode::names::field_name, event::EngagementKind, nearest::nearest};
 
 /// The first words of a path.
 pub const ROOTS: [&str; 18] = [
@@ -244,6 +244,13 @@ impl Path {
         let (root, name) = (self.steps.first()?, self.steps.get(1)?);
         if root != "contact" || Object::Contact.canonical(name).is_some() {
             return None;
+        }
+        let ours = field_name(name);
+        if ours != name {
+            let meant = self.with(1, ours);
+            return Some(format!(
+                "`{self}` is kept as `{meant}`, whatever a sender calls it: write that"
+            ));
         }
         let near = nearest(name, Object::Contact.members().iter().copied())?;
         let meant = self.with(1, near);

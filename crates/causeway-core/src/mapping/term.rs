@@ -1,5 +1,7 @@
 //! A mapping of the configuration: name over there → where its value comes from.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{
@@ -128,6 +130,24 @@ impl Term {
     }
 }
 
+/// The purposes of which a no can be told from a yes in what is sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Tells {
+    /// It says what to do about consent, whatever the purpose.
+    #[default]
+    All,
+    Only(BTreeSet<String>),
+}
+
+impl Tells {
+    pub fn has(&self, purpose: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(purposes) => purposes.contains(purpose),
+        }
+    }
+}
+
 /// Names in the order of the configuration.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mapping(Vec<(String, Term)>);
@@ -170,12 +190,20 @@ impl Mapping {
         self.paths().iter().any(|(_, path)| path.needs_history())
     }
 
-    /// Whether it names what tells a no from a yes.
-    pub fn says_change(&self) -> bool {
-        let roots = ["change", "type", "consent"];
-        let paths = self.paths();
-        let mut firsts = paths.iter().filter_map(|(_, path)| path.steps.first());
-        firsts.any(|root| roots.contains(&root.as_str()))
+    /// Of which purposes it tells a no from a yes.
+    pub fn tells(&self) -> Tells {
+        let mut purposes = BTreeSet::new();
+        for (_, path) in self.paths() {
+            let steps: Vec<&str> = path.steps.iter().map(String::as_str).collect();
+            match *steps.as_slice() {
+                ["change" | "type", ..] | ["consent"] => return Tells::All,
+                ["consent", purpose] | ["consent", purpose, "state" | "subscribed", ..] => {
+                    purposes.insert(purpose.to_owned());
+                }
+                _ => {}
+            }
+        }
+        Tells::Only(purposes)
     }
 
     /// What is probably misspelt.

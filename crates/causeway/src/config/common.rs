@@ -204,14 +204,19 @@ pub(super) fn destination(
         errors.push(error);
         Needs::default()
     });
+    let mut warnings = needs.warnings;
+    let is_mute = !needs.tells.has(&common.purpose);
+    if is_mute {
+        warnings.push(needs.mute.to_owned());
+    }
     match pace(&common, kind) {
         Ok(pace) if errors.is_empty() => Ok(DestinationConfig {
             says_what_it_takes: common.takes.is_some(),
-            rule: rule(name, common, kind, &needs),
+            rule: rule(name, common, kind, is_mute, needs.history),
             pace,
             kind,
             table: own,
-            warnings: needs.warnings,
+            warnings,
         }),
         Ok(_) => Err(errors),
         Err(error) => {
@@ -230,7 +235,7 @@ pub(crate) fn one_of(wanted: &str, known: &[&str]) -> String {
     }
 }
 
-fn rule(name: &str, common: Common, kind: &Kind, needs: &Needs) -> DestinationRule {
+fn rule(name: &str, common: Common, kind: &Kind, is_mute: bool, history: bool) -> DestinationRule {
     DestinationRule {
         name: name.into(),
         workspace: common.workspace.into(),
@@ -246,12 +251,12 @@ fn rule(name: &str, common: Common, kind: &Kind, needs: &Needs) -> DestinationRu
             action_types: common.action_types,
         },
         // A no that looks like anybody's data would subscribe who said it.
-        expresses: if needs.mute {
+        expresses: if is_mute {
             vec![Change::Subscribe]
         } else {
             kind.expresses.to_vec()
         },
-        history: needs.history,
+        history,
         takes_all: common.takes != Some(Takes::Automations),
         settings: Settings {
             defaults: json_members(common.settings),

@@ -7,7 +7,7 @@ use causeway_core::{
     delivery::Delivery,
     encode::sync::{self, Empty, Group},
     form::{EmitOptions, EmptyGroups},
-    mapping::{Scope, Tables},
+    mapping::{Scope, Tables, Tells},
     response::Row,
     secret::Secret,
     shortcode::{self, Names},
@@ -32,7 +32,7 @@ use crate::{
     config::{ConfigError, SecretRef, read},
     destination::{
         Needs,
-        fields::{self, Fields, Path},
+        fields::{Fields, Path},
     },
     http::{self, HttpRequest},
     signature::{SigningKey, sign_standard_webhooks},
@@ -157,12 +157,11 @@ impl Plan {
         let mut needs = self.fields.as_ref().map(Fields::needs).unwrap_or_default();
         let by_code = self.address.says_change() || self.headers.say_change() || self.templates.say_change();
         if by_code {
-            needs.mute = false;
-            needs.warnings.retain(|warning| warning != fields::MUTE);
+            needs.tells = Tells::All;
         } else if self.fields.is_none() && !self.sends_whole_record() {
             // To a newsletter tool the groups of somebody who said no would be a subscription.
-            needs.mute = true;
-            needs.warnings.push(MUTE.to_owned());
+            needs.tells = Tells::Only(BTreeSet::new());
+            needs.mute = MUTE;
         }
         needs.history |= self.sync.is_some_and(|options| options.needs_history());
         needs.warnings.extend(self.warnings);

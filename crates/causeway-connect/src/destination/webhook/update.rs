@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use causeway_core::{
     contact::is_internal,
+    decode::names::field_name,
     response::{self, Kind, Path, Row},
 };
 use schemars::JsonSchema;
@@ -81,7 +82,7 @@ fn row(field: &str, update: &Update) -> Result<Row, ConfigError> {
         }
     };
     Ok(Row {
-        field: field.to_owned(),
+        field: field_name(field).to_owned(),
         path: Path::parse(path).map_err(|error| ConfigError::new(&key, format!("{path:?} {error}")))?,
         kind,
         if_null,

@@ -115,6 +115,28 @@ fn what_a_record_of_this_sort_lacks_is_nothing_and_false() {
 }
 
 #[test]
+fn what_platforms_call_a_field_is_doubted_with_our_name_for_it() {
+    for (text, said) in [
+        (
+            "contact.city",
+            Some("`contact.city` is kept as `contact.locality`, whatever a sender calls it: write that"),
+        ),
+        (
+            "contact['First Name']",
+            Some(
+                "`contact[\"First Name\"]` is kept as `contact.firstName`, whatever a sender calls it: write that",
+            ),
+        ),
+        ("contact.locality", None),
+        ("contact.first_name", None),
+        ("contact['Favourite colour']", None),
+    ] {
+        let expression = Expression::new(text).unwrap();
+        assert_eq!(expression.names()[0].doubt().as_deref(), said, "{text}");
+    }
+}
+
+#[test]
 fn what_is_not_there_is_named_with_the_nearest_names() {
     for (text, said) in [
         (
