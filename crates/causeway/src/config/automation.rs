@@ -6,6 +6,7 @@ use causeway_connect::config::{ConfigError, read, term_json};
 use causeway_core::{
     automation::{Automation, Does, Points, Scoring, Status, Step, circles},
     contact::is_internal,
+    decode::names::field_name,
     id::Name,
     mapping::{Expression, MappingError, Tables, Term},
     rules::{DEFAULT_WORKSPACE, WorkspaceRule},
@@ -328,7 +329,7 @@ fn step(config: &StepConfig, lookups: &Tables) -> Result<Step, ConfigError> {
 }
 
 fn fields(table: &toml::Table, lookups: &Tables) -> Result<Vec<(String, Term)>, ConfigError> {
-    let mut fields = Vec::new();
+    let mut fields: Vec<(String, Term)> = Vec::new();
     for (name, value) in table.clone() {
         let value = term_json(value);
         let key = format!("set_field.{name}");
@@ -338,7 +339,12 @@ fn fields(table: &toml::Table, lookups: &Tables) -> Result<Vec<(String, Term)>, 
         }
         let wrong = |error: MappingError| ConfigError::new(&key, error.to_string());
         let term = Term::with(&value, lookups, &["changed"]).map_err(wrong)?;
-        fields.push((name, term));
+        let ours = field_name(&name);
+        if fields.iter().any(|(known, _)| known == ours) {
+            return Err(ConfigError::new(&key, format!("{ours} is set twice"))
+                .hint(format!("{name} is kept as {ours}, as of all senders")));
+        }
+        fields.push((ours.to_owned(), term));
     }
     Ok(fields)
 }

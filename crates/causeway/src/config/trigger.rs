@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use causeway_connect::config::ConfigError;
 use causeway_core::{
     automation::{Clocked, ConsentTrigger, Every, Pattern, Rhythm, Trigger},
+    decode::names::field_name,
     event::EngagementKind,
 };
 use jiff::{
@@ -94,7 +95,7 @@ fn trigger(word: &str, value: Option<&Value>, rest: &Table) -> Result<Trigger, C
         "action" => Trigger::Action(asked.texts()?),
         "contact_created" => asked.nothing(Trigger::ContactCreated)?,
         "contact_updated" => asked.nothing(Trigger::ContactUpdated)?,
-        "field_changed" => Trigger::FieldChanged(asked.text()?),
+        "field_changed" => Trigger::FieldChanged(field_name(&asked.text()?).to_owned()),
         "email_status" => Trigger::EmailStatus(asked.known_texts(STATUSES)?),
         "consent_changed" => Trigger::ConsentChanged(asked.consent()?),
         "list_joined" => Trigger::ListJoined(asked.maybe_text()?),
@@ -256,7 +257,7 @@ impl Asked<'_> {
                 .ok_or_else(|| self.wrong("yearly is neither true nor false"))?,
         };
         Ok(Clocked {
-            field: self.text()?,
+            field: field_name(&self.text()?).to_owned(),
             days,
             yearly,
             at: self.at()?,

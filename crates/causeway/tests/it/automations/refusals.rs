@@ -52,8 +52,32 @@ fn what_is_right_is_taken() {
     }
 }
 
+/// `city` is what a platform calls it, and what people write.
+#[test]
+fn fields_that_everybody_has_go_by_any_usual_name() {
+    let text = format!(
+        "{BEFORE}{}{}",
+        with("on = { field_changed = 'City' }"),
+        "[[automation]]\nname = 'B'\non = { date_reached = 'Birthday' }\nthen = [{ set_field = { 'First Name' = '=Zed' } }]\n"
+    );
+    let config = config::parse(Path::new("causeway.toml"), &text).expect("a configuration");
+    let rules = config.rules();
+    let text = format!("{:?}", rules.workspaces);
+    for part in [
+        "FieldChanged(\"locality\")",
+        "field: \"birthDate\"",
+        "SetFields([(\"firstName\"",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
 /// A line, and how what is told of it begins.
 const MISTAKES: &[(&str, &str)] = &[
+    (
+        "then = [{ set_field = { city = '=A', locality = '=B' } }]",
+        "causeway.toml:15: [automation A] `then.0.set_field.locality`: locality is set twice",
+    ),
     (
         "on = 'actoin'",
         "causeway.toml:15: [automation A] `on`: \"actoin\" starts nothing",
