@@ -44,6 +44,10 @@ pub struct Meta {
     /// How often the broker saw this message die in our queue (`x-death`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deaths: Option<u64>,
+    /// The same bytes came before, and something else about that contact since: the sender says it again, or tries once
+    /// more what it had said then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 impl Envelope {

@@ -40,6 +40,23 @@ impl Decoded {
         }
         self
     }
+
+    /// The same of a message that may be a late try of an old one: a yes in it must not end a no that was said since.
+    #[must_use]
+    pub fn without_yes(mut self) -> Self {
+        if let Self::Event(event) = &mut self {
+            let before = event.consent.len();
+            event.consent.retain(|fact| !fact.what.is_yes());
+            if event.consent.len() < before {
+                event.notes.push(
+                    "the same message came before and another one of this contact since: a yes in it does not count, \
+                     for it may be an old one tried once more; an id in the message would tell"
+                        .to_owned(),
+                );
+            }
+        }
+        self
+    }
 }
 
 /// Why an inbox row is dead. The words are stored and shown.

@@ -136,6 +136,15 @@ impl Store for FailingStore {
         self.call(self.inner.replay(filter)).await
     }
 
+    async fn discard_messages(
+        &self,
+        filter: InboxFilter,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.call(self.inner.discard_messages(filter, reason, now)).await
+    }
+
     async fn begin_erasure(
         &self,
         contact: ContactId,

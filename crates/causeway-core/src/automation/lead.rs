@@ -3,7 +3,7 @@
 use serde_json::{Number, Value};
 
 use super::OWN_SCORE;
-use crate::contact::Contact;
+use crate::{contact::Contact, event::Event};
 
 /// How a workspace scores its contacts.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -69,7 +69,12 @@ fn number(points: f64) -> Option<Value> {
     }
 }
 
-/// The rule that gave the points, of a row that one of ours made.
-pub(super) fn own_key(rule: &str) -> String {
-    format!("{OWN_SCORE}{rule}")
+/// The rule that gave the points and what for, of a row that one of ours made: two pages may be visited in one second.
+pub(super) fn own_key(rule: &str, event: &Event) -> String {
+    let what_for = match (event.engagements.as_slice(), &event.action) {
+        ([one], _) => &one.key,
+        (_, Some(action)) => &action.external_id,
+        _ => return format!("{OWN_SCORE}{rule}"),
+    };
+    format!("{OWN_SCORE}{rule}: {what_for}")
 }

@@ -168,7 +168,7 @@ impl Run<'_> {
         let points = if is_known { points.known } else { points.anonymous };
         let row = Engagement {
             kind: EngagementKind::LeadScore,
-            key: own_key(&automation.name),
+            key: own_key(&automation.name, self.moment.event),
             name: Some(automation.name.to_string()),
             at: Some(crate::contact::millis::floor(self.moment.event.at)),
             raw_at: None,

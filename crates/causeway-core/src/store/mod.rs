@@ -250,6 +250,14 @@ pub trait Store: Send + Sync {
     /// Dead or skipped inbox rows that match become `new` again. Returns how many.
     async fn replay(&self, filter: InboxFilter) -> Result<u64, StoreError>;
 
+    /// Dead inbox rows that match become `skipped` with this reason, and may grow old from `now` on. Returns how many.
+    async fn discard_messages(
+        &self,
+        filter: InboxFilter,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+
     /// Plans a last delivery to every destination that was given the person, and from now on takes in and sends nothing else
     /// about them. [`Store::finish_erasures`] erases them. Asked again, it tells the same and changes nothing.
     async fn begin_erasure(

@@ -32,7 +32,7 @@ fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepted, Fault> {
     counters.add(source, "received", 1);
     counters.add(source, LAST_RECEIVED, received_at);
     if let Some(id) = insert(tx, source, envelope, InboxState::New, None)? {
-        insert_body(tx, id, envelope)?;
+        insert_body(tx, id, &envelope.meta, envelope)?;
         tx.state.counters.add(source, InboxState::New.as_str(), 1);
         return Ok(Accepted {
             id: InboxId(id),
@@ -46,17 +46,23 @@ fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepted, Fault> {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
         })?;
     let (first, first_at) = first;
-    let window_has_passed = envelope
-        .dedup_window_ms
-        .is_some_and(|window| received_at.saturating_sub(first_at) > window);
-    if window_has_passed {
+    let is_new = match envelope.dedup_window_ms {
+        None => None,
+        Some(window) if received_at.saturating_sub(first_at) > window => Some(false),
+        Some(_) => contact_was_heard_of_since(tx, first)?.then_some(true),
+    };
+    if let Some(again) = is_new {
         // The older message keeps its row and gives up the key.
         tx.connection
             .prepare_cached("UPDATE inbox SET dedup = NULL WHERE id = ?1")?
             .execute([first])?;
         let id = insert(tx, source, envelope, InboxState::New, None)?
             .ok_or(Fault::Broken("the key of a message"))?;
-        insert_body(tx, id, envelope)?;
+        let meta = Meta {
+            again,
+            ..envelope.meta.clone()
+        };
+        insert_body(tx, id, &meta, envelope)?;
         tx.state.counters.add(source, InboxState::New.as_str(), 1);
         return Ok(Accepted {
             id: InboxId(id),
@@ -73,13 +79,25 @@ fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepted, Fault> {
         .query_row([first], |row| row.get(0))
         .optional()?;
     if kept.is_some_and(|kept| kept != envelope.body) {
-        insert_body(tx, id, envelope)?;
+        insert_body(tx, id, &envelope.meta, envelope)?;
     }
     tx.state.counters.add(source, InboxState::Duplicate.as_str(), 1);
     Ok(Accepted {
         id: InboxId(first),
         duplicate: true,
     })
+}
+
+/// Who says no, yes and no again within the window means the second no. Of a message that names no id only its bytes tell
+/// that it is a repeat, and they tell it only while nothing else was heard of that contact.
+fn contact_was_heard_of_since(tx: &Tx<'_>, first: i64) -> Result<bool, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM event first JOIN event later ON later.contact_id = first.contact_id
+                            WHERE first.inbox_id = ?1 AND later.inbox_id > first.inbox_id)",
+        )?
+        .query_row([first], |row| row.get(0))?)
 }
 
 /// `None` when the source has a message of this key already.
@@ -111,11 +129,11 @@ fn insert(
     Ok((inserted > 0).then(|| tx.connection.last_insert_rowid()))
 }
 
-fn insert_body(tx: &Tx<'_>, id: i64, envelope: &Envelope) -> Result<(), Fault> {
-    let meta = if envelope.meta == Meta::default() {
+fn insert_body(tx: &Tx<'_>, id: i64, meta: &Meta, envelope: &Envelope) -> Result<(), Fault> {
+    let meta = if *meta == Meta::default() {
         None
     } else {
-        Some(to_json(&envelope.meta)?)
+        Some(to_json(meta)?)
     };
     tx.connection
         .prepare_cached("INSERT INTO inbox_body (id, meta, body) VALUES (?1, ?2, ?3)")?

@@ -211,3 +211,35 @@ pub(crate) fn replay(tx: &mut Tx<'_>, filter: &InboxFilter) -> Result<u64, Fault
     }
     Ok(count)
 }
+
+pub(crate) fn discard_messages(
+    tx: &mut Tx<'_>,
+    filter: &InboxFilter,
+    reason: &str,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    let chosen = inbox_where(filter);
+    let sql = format!(
+        "SELECT i.id, i.source_id FROM inbox i WHERE {} AND i.state = 'dead' ORDER BY i.id",
+        chosen.sql()
+    );
+    let rows: Vec<(i64, i64)> = tx
+        .connection
+        .prepare(&sql)?
+        .query_map(rusqlite::params_from_iter(chosen.values.iter()), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let mut count = 0;
+    for (id, source) in rows {
+        tx.connection
+            .prepare_cached(
+                "UPDATE inbox SET state = 'skipped', code = NULL, reason = ?2, processed_at = ?3 WHERE id = ?1",
+            )?
+            .execute(params![id, reason, ms(now)])?;
+        tx.state.counters.add(source, InboxState::Dead.as_str(), -1);
+        tx.state.counters.add(source, InboxState::Skipped.as_str(), 1);
+        count += 1;
+    }
+    Ok(count)
+}

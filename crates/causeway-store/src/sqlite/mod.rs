@@ -347,6 +347,20 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn discard_messages(
+        &self,
+        filter: InboxFilter,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let reason = reason.to_owned();
+        self.writer()?
+            .write(100, move |tx| {
+                commands::discard_messages(tx, &filter, &reason, now)
+            })
+            .await
+    }
+
     async fn begin_erasure(
         &self,
         contact: ContactId,

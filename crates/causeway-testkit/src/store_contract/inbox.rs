@@ -6,7 +6,7 @@ use causeway_core::{
     event::{DeadCode, Decoded},
     id::InboxId,
     rules::DestinationRule,
-    store::{InboxFilter, InboxState},
+    store::{InboxFilter, InboxState, Retention},
 };
 
 use super::{Bench, Open};
@@ -65,6 +65,38 @@ pub async fn a_window_that_has_passed_makes_the_same_message_new(open: Open) {
     assert_eq!(ids[1], ids[0]);
     assert_ne!(ids[2], ids[0]);
     assert_eq!(ids[3], ids[2]);
+    bench.assert_balanced().await;
+}
+
+/// No, yes and no again, within the window and without an id.
+pub async fn what_is_said_again_after_something_else_is_no_repeat(open: Open) {
+    let bench = bench(open).await;
+    let say = async |key: &str, who: &str, seconds: i64| {
+        let mut message = envelope(SOURCE, key, at(seconds));
+        message.dedup_window_ms = Some(100_000);
+        let accepted = bench.store().accept(vec![message]).await.unwrap()[0];
+        let new = bench.store().fetch_new(InboxId(0), 1).await.unwrap();
+        let again = new.first().map(|(_, envelope)| envelope.meta.again);
+        if !accepted.duplicate {
+            let event = signed(who, &seconds.to_string(), What::OptIn, at(seconds));
+            let batch = vec![(accepted.id, Decoded::Event(Box::new(event)))];
+            bench.store().process(batch, at(seconds)).await.unwrap();
+        }
+        again
+    };
+    for (key, who, seconds, again) in [
+        ("ada no", "ada", 0, Some(false)),
+        ("ben no", "ben", 1, Some(false)),
+        ("ada no", "ada", 2, None),
+        ("ada yes", "ada", 3, Some(false)),
+        ("ada no", "ada", 4, Some(true)),
+        ("ada no", "ada", 5, None),
+        ("ben no", "ben", 6, None),
+        ("ada yes", "ada", 7, Some(true)),
+        ("ada no", "ada", 200, Some(false)),
+    ] {
+        assert_eq!(say(key, who, seconds).await, again, "{key} after {seconds} s");
+    }
     bench.assert_balanced().await;
 }
 
@@ -177,5 +209,53 @@ pub async fn accepted_rows_survive_a_reopening(open: Open) {
         .await
         .unwrap();
     assert!(again[0].duplicate);
+    bench.assert_balanced().await;
+}
+
+pub async fn a_dead_row_stays_until_it_is_discarded(open: Open) {
+    const DAY: i64 = 86_400;
+    let mut bench = bench(open).await;
+    let dead = |reason: &str| Decoded::Dead {
+        code: DeadCode::Malformed,
+        reason: reason.to_owned(),
+    };
+    let (kept, _) = bench.take_from(SOURCE, dead("one"), 0).await;
+    let (useless, _) = bench.take_from(SOURCE, dead("two"), 0).await;
+    bench
+        .take(signed("ada", "1", What::OptIn, at(50 * DAY)), 50 * DAY)
+        .await;
+    let retention = Retention {
+        payload_days: Some(1),
+        history_days: Some(1),
+        ..Retention::default()
+    };
+    let store = bench.store().clone();
+    let pruned = store.prune(retention.clone(), at(50 * DAY)).await.unwrap();
+    assert_eq!((pruned.bodies, pruned.inbox), (0, 0));
+    let filter = InboxFilter {
+        ids: vec![useless],
+        ..InboxFilter::default()
+    };
+    let discarded = store
+        .discard_messages(filter.clone(), "no use", at(50 * DAY))
+        .await;
+    assert_eq!(discarded.unwrap(), 1);
+    assert_eq!(
+        store
+            .discard_messages(filter, "again", at(50 * DAY))
+            .await
+            .unwrap(),
+        0
+    );
+    let row = store.trace(useless).await.unwrap().unwrap().inbox;
+    assert_eq!(
+        (row.state, row.reason.as_deref()),
+        (InboxState::Skipped, Some("no use"))
+    );
+    bench.assert_balanced().await;
+    let pruned = store.prune(retention, at(52 * DAY)).await.unwrap();
+    assert_eq!((pruned.bodies, pruned.inbox), (1, 1));
+    assert!(store.trace(useless).await.unwrap().is_none());
+    assert!(store.trace(kept).await.unwrap().unwrap().envelope.is_some());
     bench.assert_balanced().await;
 }

@@ -1,6 +1,7 @@
-//! `causeway replay`: dead messages, another try.
+//! `causeway replay`: dead messages, another try, or none any more.
 
 use causeway_core::{
+    clock::Clock,
     event::DeadCode,
     id::{InboxId, Name},
     store::{InboxFilter, InboxState, Store},
@@ -12,12 +13,13 @@ use super::{
     context::{Context, say},
     delivery::listed,
 };
+use crate::clock::SystemClock;
 
 /// Has messages processed again, once the cause is mended: dead ones, or by number also skipped ones. The running hub
 /// takes them up; otherwise they wait for it.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: causeway replay 4711\n         causeway replay --source proca --code unknown\n         causeway replay --code internal"
+    after_help = "Example: causeway replay 4711\n         causeway replay --source proca --code unknown\n         causeway replay --code malformed --discard 'a test of ours'"
 )]
 pub(super) struct Args {
     /// Numbers of records.
@@ -28,6 +30,9 @@ pub(super) struct Args {
     /// Only dead ones with this code.
     #[arg(long, value_enum)]
     code: Option<Code>,
+    /// Does not try them again: these dead messages are of no use, and why. They are kept as skipped for as long as others.
+    #[arg(long, value_name = "REASON")]
+    discard: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -71,13 +76,21 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Err(Failure::Usage(text));
     }
     let filter = InboxFilter {
-        state: args.ids.is_empty().then_some(InboxState::Dead),
+        state: (args.ids.is_empty() || args.discard.is_some()).then_some(InboxState::Dead),
         ids: args.ids.into_iter().map(InboxId).collect(),
         source: args.source.map(Name::from),
         code: args.code.map(DeadCode::from),
         before: None,
     };
-    let rows = context.open(&config).await?.replay(filter).await?;
-    say(&format!("{rows} messages are tried again"));
+    let store = context.open(&config).await?;
+    let said = match args.discard {
+        Some(reason) => {
+            let reason = format!("discarded: {reason}");
+            let rows = store.discard_messages(filter, &reason, SystemClock.now()).await?;
+            format!("{rows} messages are discarded")
+        }
+        None => format!("{} messages are tried again", store.replay(filter).await?),
+    };
+    say(&said);
     Ok(())
 }

@@ -69,3 +69,34 @@ fn points_count_once_for_the_same_thing_and_their_ranges_have_names() {
         }
     );
 }
+
+/// Dates of platforms know no fractions of a second.
+#[test]
+fn two_things_in_one_moment_give_points_twice() {
+    let visited = Trigger::Engaged(EngagementKind::PageVisit, None);
+    let ten = || {
+        vec![Does::AddScore(Points {
+            known: 10.0,
+            anonymous: 10.0,
+        })]
+    };
+    let mut world = World::scored(
+        vec![
+            automation("visit", visited, ten()),
+            automation("action", Trigger::Action(None), ten()),
+        ],
+        Vec::new(),
+    );
+    world.take(&did(EngagementKind::PageVisit, "https://example.org/a"));
+    world.take(&did(EngagementKind::PageVisit, "https://example.org/b"));
+    world.take(&did(EngagementKind::PageVisit, "https://example.org/b"));
+    assert_eq!(world.contact().points, 20.0);
+    for id in ["1", "2"] {
+        let mut event = signed("petition");
+        if let Some(action) = &mut event.action {
+            action.external_id = id.to_owned();
+        }
+        world.take(&event);
+    }
+    assert_eq!(world.contact().points, 40.0);
+}

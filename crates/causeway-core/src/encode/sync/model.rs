@@ -74,7 +74,7 @@ pub fn model(record: &Record, key: &IdempotencyKey, options: &Options) -> SyncPa
         lead_score: newest(lead.hits, Group::LeadScore, options)
             .into_iter()
             .map(|row| Score {
-                id: Some(row.key.strip_prefix(OWN_SCORE).unwrap_or(&row.key).to_owned()),
+                id: Some(score_id(row).to_owned()),
                 name: row.name.clone(),
                 score: row.score.map(|score| score.to_string()),
                 score_date: date(row, options),
@@ -86,6 +86,14 @@ pub fn model(record: &Record, key: &IdempotencyKey, options: &Options) -> SyncPa
             LeadStatus::default()
         },
         extra: serde_json::Map::new(),
+    }
+}
+
+/// A rule of ours is known by its name; the row's key also tells what the points were for.
+fn score_id(row: &Engagement) -> &str {
+    match &row.name {
+        Some(rule) if row.key.starts_with(OWN_SCORE) => rule,
+        _ => &row.key,
     }
 }
 

@@ -244,7 +244,14 @@ pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
             code: DeadCode::Internal,
             reason: "the decoder failed on it: please report this as a bug".to_owned(),
         },
-        |decoded| decoded.come_through(&envelope.meta.via),
+        |decoded| {
+            let decoded = decoded.come_through(&envelope.meta.via);
+            if envelope.meta.again {
+                decoded.without_yes()
+            } else {
+                decoded
+            }
+        },
     )
 }
 

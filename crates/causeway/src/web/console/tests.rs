@@ -137,6 +137,7 @@ pub(crate) fn traces() -> Vec<(Trace, Option<ContactView>)> {
 
 fn envelope() -> Envelope {
     let meta = Meta {
+        again: false,
         content_type: Some(HOSTILE.to_owned()),
         method: Some(HOSTILE.to_owned()),
         query: Some(format!("{HOSTILE}=1")),
