@@ -84,17 +84,36 @@ impl Identity {
 /// Behind a namespace: the ids of visitors are apart from those of contacts.
 const VISITOR: &str = ":visitor";
 
-/// Makes an address comparable: trimmed, lower-cased. `None` when it cannot be an address at all (no `@`,
-/// nothing on one side of it, white space or control characters inside).
+/// Makes an address comparable: trimmed, lower-cased, without marks that nobody sees, the host in ASCII; two ways to write
+/// one mailbox would be two people, of whom one has not said no. `None` when it cannot be the address of one mailbox.
 pub fn normal_email(text: &str) -> Option<String> {
-    let text = text.trim();
-    let (local, domain) = text.rsplit_once('@')?;
-    let bad = local.is_empty()
-        || domain.is_empty()
-        || text.len() > 320
-        || text.chars().any(|c| c.is_whitespace() || c.is_control());
-    (!bad).then(|| text.to_lowercase())
+    let mut text = text.trim().to_lowercase();
+    text.retain(|c| !UNSEEN.contains(&c));
+    let address = text.strip_prefix("mailto:").unwrap_or(&text);
+    let (local, host) = address.split_once('@')?;
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !NOT_IN_LOCAL.contains(c);
+    if local.is_empty() || address.len() > 320 || !local.chars().all(is_plain) {
+        return None;
+    }
+    let is_of_host =
+        |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_') || !c.is_ascii() && is_plain(c);
+    if host.split('.').any(str::is_empty) || !host.chars().all(is_of_host) {
+        return None;
+    }
+    if host.is_ascii() {
+        return Some(format!("{local}@{host}"));
+    }
+    let host = idna::domain_to_ascii(host).ok().filter(|host| !host.is_empty())?;
+    Some(format!("{local}@{host}"))
 }
+
+/// Copied along with an address, and shown nowhere: zero-width characters, the soft hyphen, the mark of byte order.
+const UNSEEN: [char; 8] = [
+    '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{feff}',
+];
+/// Stand between addresses or around them; one that needs them is quoted, and nobody has such a one.
+const NOT_IN_LOCAL: &str = "@,;:<>()[]\\\"";
 
 /// A tag is a field of its own, true or false, so that putting it on and taking it off follow the rule of all fields: the
 /// newest word counts.
@@ -316,6 +335,51 @@ pub mod millis {
             Option::<i64>::deserialize(deserializer)?
                 .map(|ms| Timestamp::from_millisecond(ms).map_err(D::Error::custom))
                 .transpose()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_mailbox_is_one_address_however_it_is_written() {
+        for (text, expected) in [
+            (" Ann@Example.ORG ", Some("ann@example.org")),
+            ("ann+tag=1@example.org", Some("ann+tag=1@example.org")),
+            (
+                "o'neil_x.y-z@mail.example.org",
+                Some("o'neil_x.y-z@mail.example.org"),
+            ),
+            ("\u{200b}ann@example.org\u{feff}", Some("ann@example.org")),
+            ("mailto:ann@example.org", Some("ann@example.org")),
+            ("ann@example.org.", Some("ann@example.org")),
+            ("ann@bücher.example", Some("ann@xn--bcher-kva.example")),
+            ("ann@XN--bcher-kva.example", Some("ann@xn--bcher-kva.example")),
+            ("änn@example.org", Some("änn@example.org")),
+            ("ann@localhost", Some("ann@localhost")),
+            ("ann@example.org,ben@example.org", None),
+            ("ann@example.org;ben@example.org", None),
+            ("ann@@example.org", None),
+            ("ann@example.org;x=1", None),
+            ("Ann <ann@example.org>", None),
+            ("ann@exam ple.org", None),
+            ("an\u{0}n@example.org", None),
+            ("ann@.example.org", None),
+            ("ann@", None),
+            ("@example.org", None),
+            ("ann", None),
+            ("", None),
+        ] {
+            assert_eq!(normal_email(text).as_deref(), expected, "{text:?}");
+            if let Some(expected) = expected {
+                assert_eq!(
+                    normal_email(expected).as_deref(),
+                    Some(expected),
+                    "again: {text:?}"
+                );
+            }
         }
     }
 }

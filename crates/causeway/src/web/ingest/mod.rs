@@ -250,6 +250,11 @@ async fn take(
             })
             .map_err(|reason| listener.unauthorized(reason))?,
     };
+    // What nobody signed says nothing: else who saw one signed request could send it again with other data beside it.
+    let query = match &listener.verifier {
+        Some(verifier) if !verifier.signs_address() => "",
+        _ => query,
+    };
     if body.trim_ascii().is_empty() && query.is_empty() {
         return Err(Refusal::NoData);
     }

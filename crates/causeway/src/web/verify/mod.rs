@@ -119,6 +119,11 @@ impl Verifier {
         }
     }
 
+    /// Whether the address belongs to what is signed, and with it the query.
+    pub(crate) fn signs_address(&self) -> bool {
+        self.template.iter().any(|part| matches!(part, Part::Uri))
+    }
+
     fn is_fresh(&self, timestamp: &str, now: Timestamp) -> bool {
         let Ok(value) = timestamp.parse::<i64>() else {
             return false;

@@ -154,11 +154,19 @@ async fn a_signed_id_tells_repeats_whatever_the_body_says() {
         "webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
     ];
     let body = r#"{"test": 2432232314}"#;
-    let first = rig.post(&headers, body).await;
+    let first = rig
+        .send(
+            "POST",
+            &format!("/in/{TOKEN}?email=eva@example.org"),
+            &headers,
+            body,
+        )
+        .await;
     let again = rig
         .send("POST", &format!("/in/{TOKEN}?try=2"), &headers, body)
         .await;
     assert_eq!((first.status, &first.body), (200, &again.body));
     assert_eq!(rig.last_reason(), "duplicate");
     assert_eq!(rig.stored()[0].dedup_window_ms, None);
+    assert_eq!(rig.stored()[0].meta.query, None, "nobody signed it");
 }
