@@ -62,7 +62,36 @@ pub fn lint(template: &str) -> Vec<String> {
 
 /// The same for an address, where copying does more harm.
 pub fn lint_url(template: &str) -> Vec<String> {
+    let pieces = parse(template);
     let mut found = lint(template);
+    for name in pieces.iter().filter_map(text).flat_map(other_brackets) {
+        found.push(format!(
+            "{name} is sent as it is: a shortcode is written [#NAME#]"
+        ));
+    }
+    let lower = template.to_ascii_lowercase();
+    if ["%5b%23", "[%23", "%5b#", "%23%5d", "%23]", "#%5d"]
+        .iter()
+        .any(|encoded| lower.contains(encoded))
+    {
+        found.push(
+            "holds %5B%23 or %23%5D, which is what a browser makes of [# and #]: write each shortcode again, as [#NAME#]"
+                .to_owned(),
+        );
+    }
+    if lower.contains("%7b%7b") {
+        found.push(
+            "holds %7B%7B, which is what a browser makes of {{: an address takes shortcodes, as [#NAME#]"
+                .to_owned(),
+        );
+    }
+    if cut_short(&pieces) {
+        found.push(
+            "holds a # that belongs to no shortcode: an address ends there, and what follows is not sent (a shortcode is \
+             written [#NAME#], a # in a value %23)"
+                .to_owned(),
+        );
+    }
     for (accident, meant) in PASTED {
         if template.contains(accident) {
             found.push(format!(
@@ -73,7 +102,7 @@ pub fn lint_url(template: &str) -> Vec<String> {
     if template.contains("&amp;") {
         found.push("holds &amp;, which is how HTML writes &: write & alone".to_owned());
     }
-    for piece in parse(template) {
+    for piece in pieces {
         if let Piece::Code(code) = piece
             && code
                 .head
@@ -89,6 +118,60 @@ pub fn lint_url(template: &str) -> Vec<String> {
         }
     }
     found
+}
+
+fn text(piece: &Piece) -> Option<&str> {
+    match piece {
+        Piece::Text(text) => Some(text),
+        Piece::Code(_) => None,
+    }
+}
+
+/// `[EMAIL]` or `{EMAIL}` where a value stands. In the name of a parameter brackets are for lists: `a[b]=`.
+fn other_brackets(text: &str) -> Vec<&str> {
+    let is_name = |name: &str| {
+        name.contains(|c: char| c.is_alphabetic())
+            && name
+                .chars()
+                .all(|c| c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | '.' | '+'))
+    };
+    let mut found = Vec::new();
+    for (open, close) in [('[', ']'), ('{', '}')] {
+        for (at, _) in text.match_indices(open) {
+            let (before, rest) = text.split_at(at);
+            if before.ends_with(['=', '/', ','])
+                && let Some(end) = rest.find(close)
+                && rest.get(1..end).is_some_and(is_name)
+            {
+                found.extend(rest.get(..=end));
+            }
+        }
+    }
+    found
+}
+
+/// Whether a `#` ends the address before something that was to be sent.
+fn cut_short(pieces: &[Piece]) -> bool {
+    let mut ended = false;
+    for piece in pieces {
+        let Some(text) = text(piece) else {
+            if ended {
+                return true;
+            }
+            continue;
+        };
+        let mut before = ' ';
+        let mut letters = text.chars().peekable();
+        while let Some(letter) = letters.next() {
+            if ended && matches!(letter, '#' | '&' | '=') {
+                return true;
+            }
+            // Half a shortcode is told as such.
+            ended |= letter == '#' && before != '[' && letters.peek() != Some(&']');
+            before = letter;
+        }
+    }
+    false
 }
 
 fn in_code(code: &Code, found: &mut Vec<String>) {

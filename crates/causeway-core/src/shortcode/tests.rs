@@ -283,6 +283,22 @@ fn accidents_are_told() {
         ("https://h.example.org/?a=[#Capitalize A#]", "PROPER is meant?"),
         ("https://h.example.org/?a=[#UPPER URL A#]", "twice"),
         ("https://h.example.org/?a=[#A/“2”#]", "curly"),
+        ("https://h.example.org/?a=[EMAIL]", "[EMAIL] is sent as it is"),
+        (
+            "https://h.example.org/[First Name]/?a=[#A#]",
+            "[First Name] is sent",
+        ),
+        ("https://h.example.org/?a={email}", "{email} is sent as it is"),
+        ("https://h.example.org/?a=%5B%23EMAIL%23%5D", "%5B%23"),
+        ("https://h.example.org/?a=[%23EMAIL%23]&b=1", "%5B%23"),
+        (
+            "https://h.example.org/?a=%7B%7B%20contact.email%20%7D%7D",
+            "%7B%7B",
+        ),
+        ("https://h.example.org/?a=#EMAIL#&b=1", "an address ends there"),
+        ("https://h.example.org/?a=#EMAIL#", "an address ends there"),
+        ("https://h.example.org/#/people?a=1", "an address ends there"),
+        ("https://h.example.org/#/[#A#]", "an address ends there"),
     ] {
         let found = lint_url(template);
         assert_eq!(found.len(), 1, "{template}: {found:?}");
@@ -291,6 +307,8 @@ fn accidents_are_told() {
     for template in [
         "https://h.example.org/?a=[#PROPER EMAIL/2#]&b=[#LOWER TRIM First Name#]&c=[#Upper limit#]",
         "https://h.example.org/#top",
+        "https://h.example.org/?a=[#A#]#top",
+        "https://[fd00::1]/?a[b]=[#A#]&c[]=1&d=%23e&f={\"g\":\"[#A#]\"}",
         "[#DATE BIRTH DATE/d/m/Y#]",
     ] {
         assert_eq!(lint_url(template), Vec::<String>::new(), "{template}");
