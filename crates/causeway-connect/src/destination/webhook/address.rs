@@ -26,6 +26,15 @@ impl Address {
             )
             .hint("write the host out: https://hooks.example.org/…"));
         }
+        let has_template =
+            |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains("{{") || text.contains("{% "));
+        if pieces.iter().any(has_template) {
+            return Err(
+                ConfigError::new("url", "is no template: {{ … }} would be sent as it is").hint(
+                    "an address takes shortcodes: [#EMAIL#] for {{ contact.email }}; see docs/shortcodes.md",
+                ),
+            );
+        }
         let with_samples: String = pieces
             .iter()
             .map(|piece| match piece {

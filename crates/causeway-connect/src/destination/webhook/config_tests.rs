@@ -16,6 +16,15 @@ fn what_cannot_be_meant_is_refused_by_key() {
         ("url = 'https://[#HOST#]/'", "url"),
         ("url = 'https://hooks.example.org[#PORT#]/'", "url"),
         ("url = '[#URL#]'", "url"),
+        ("url = 'https://hooks.example.org/?a={{ contact.email }}'", "url"),
+        (
+            "url = 'https://hooks.example.org/{{ contact.id }}?a=[#A#]'",
+            "url",
+        ),
+        (
+            &format!("{url}fields = {{ x = '[#EMAIL#] and {{{{ contact.email }}}}' }}"),
+            "fields.x",
+        ),
         (&format!("{url}sync = 'contact, fields'"), "sync"),
         (&format!("{url}sync = ['contacts']"), "sync"),
         (&format!("{url}sync = []"), "sync"),
@@ -69,6 +78,11 @@ fn what_is_probably_not_meant_is_told() {
             &format!("{url}headers = {{ X-A = '[#UPER A#]' }}"),
             false,
             "`headers.X-A`",
+        ),
+        (
+            &format!("{url}headers = {{ X-B = '{{{{ contact.email }}}}' }}"),
+            false,
+            "headers take shortcodes",
         ),
         (
             &format!("{url}fields = {{ a = '[#UPER A#]', change = 'change' }}"),

@@ -52,6 +52,11 @@ impl Headers {
             let text = resolve(&key, value, "stand-in")?;
             let secret = matches!(value, SecretRef::From(_));
             let pieces = shortcode::parse(text.reveal());
+            if !secret && text.reveal().contains("{{") {
+                warnings.push(format!(
+                    "`{key}`: {{{{ … }}}} is sent as it is: headers take shortcodes, as [#EMAIL#]"
+                ));
+            }
             if !secret && shortcode::has_codes(&pieces) {
                 let (name, _) = read_header(&key, name, "", false)?;
                 let found = shortcode::lint(text.reveal());

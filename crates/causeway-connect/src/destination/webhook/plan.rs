@@ -263,7 +263,7 @@ fn fields(
         return Ok((None, Templates::default()));
     };
     let mut table = table.clone();
-    let templates = Templates::take(&mut table, warnings);
+    let templates = Templates::take(&mut table, warnings)?;
     let fields = Fields::read("fields", &table, tables)?;
     let outline = fields.outline()?.as_object().cloned().unwrap_or_default();
     if let Some(group) = sync.and_then(|_| outline.keys().find(|name| Group::parse(name).is_some())) {

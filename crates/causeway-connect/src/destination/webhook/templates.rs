@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use causeway_core::shortcode::{self, Names, Piece, Place};
 use serde_json::Value;
 
+use crate::config::ConfigError;
+
 /// The values of `fields` that have shortcodes. To the mapping each is a fixed text that stands for it.
 #[derive(Default)]
 pub(super) struct Templates(Vec<Vec<Piece>>);
 
 impl Templates {
     /// Puts a stand-in for each into `fields`. Adds a sentence to `warnings` for what looks like an accident.
-    pub fn take(fields: &mut toml::Table, warnings: &mut Vec<String>) -> Self {
+    pub fn take(fields: &mut toml::Table, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
         let mut templates = Vec::new();
         for (name, value) in fields.iter_mut() {
             let toml::Value::String(text) = value else {
@@ -19,13 +21,19 @@ impl Templates {
             };
             let pieces = shortcode::parse(text.strip_prefix('=').unwrap_or(text));
             if shortcode::has_codes(&pieces) {
+                let is_template = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains("{{") || text.contains("{%"));
+                if !text.starts_with('=') && pieces.iter().any(is_template) {
+                    let error = "has shortcodes and {{ … }}: a text holds either the one or the other, {{ … }} would be sent as it is";
+                    return Err(ConfigError::new(&format!("fields.{name}"), error)
+                        .hint("write all of it as [#EMAIL#], or all of it as {{ contact.email }}"));
+                }
                 let found = shortcode::lint(text);
                 warnings.extend(found.into_iter().map(|what| format!("`fields.{name}`: {what}")));
                 *text = format!("={}", stand_in(templates.len()));
                 templates.push(pieces);
             }
         }
-        Self(templates)
+        Ok(Self(templates))
     }
 
     /// Whether one of them tells a no from a yes.
