@@ -51,6 +51,23 @@ fn what_cannot_be_meant_is_refused_by_key() {
             &format!("{url}update = {{ 'tag:vip' = 'vip' }}"),
             "update.tag:vip",
         ),
+        (
+            &format!("{url}update = {{ 'tags[]' = 'tags[]' }}"),
+            "update.tags[]",
+        ),
+        (&format!("{url}update = {{ lists = 'lists' }}"), "update.lists"),
+        (
+            &format!("{url}update = {{ Identities = 'id' }}"),
+            "update.Identities",
+        ),
+        (
+            &format!("{url}update = {{ 'contact.email' = 'email' }}"),
+            "update.contact.email",
+        ),
+        (
+            &format!("{url}update = {{ 'contact.crm_id' = 'id' }}"),
+            "update.contact.crm_id",
+        ),
         (&format!("{url}update = {{ crm_id = 'a..b' }}"), "update.crm_id"),
         (
             &format!("{url}update = {{ crm_id = {{ path = 'id', if_null = '' }} }}"),

@@ -44,7 +44,16 @@ pub(super) enum FieldType {
 }
 
 /// Fields that an answer may not change: who a person is and whom we mail is not for a receiver to say.
-const NOT_FOR_ANSWERS: [&str; 1] = ["email"];
+const NOT_FOR_ANSWERS: [&str; 6] = ["email", "tags", "lists", "ids", "identities", "consent"];
+
+/// Whether a name is one of those, also with what mappings write behind it: `tags[]`, `ids.crm`.
+fn is_closed(field: &str) -> bool {
+    let name = field.split(['[', '.']).next().unwrap_or_default().trim();
+    is_internal(field)
+        || NOT_FOR_ANSWERS
+            .iter()
+            .any(|closed| name.eq_ignore_ascii_case(closed))
+}
 
 pub(super) fn rows(update: &BTreeMap<String, Update>) -> Result<Vec<Row>, ConfigError> {
     update.iter().map(|(field, update)| row(field, update)).collect()
@@ -52,7 +61,15 @@ pub(super) fn rows(update: &BTreeMap<String, Update>) -> Result<Vec<Row>, Config
 
 fn row(field: &str, update: &Update) -> Result<Row, ConfigError> {
     let key = format!("update.{field}");
-    if field.trim().is_empty() || is_internal(field) || NOT_FOR_ANSWERS.contains(&field) {
+    if let Some(name) = field.strip_prefix("contact.") {
+        let error = ConfigError::new(&key, "is written without `contact.` here");
+        return Err(if is_closed(name) {
+            error.hint("besides, no answer may change it")
+        } else {
+            error.hint(format!("update.{name} = …"))
+        });
+    }
+    if field.trim().is_empty() || is_closed(field) {
         return Err(ConfigError::new(&key, "is no field that an answer may change").hint(
             "the address of a person, tags and lists do not come from answers; name a field of the contact, as crm_id",
         ));
