@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use causeway_connect::config::{ConfigError, read, term_json};
 use causeway_core::{
-    automation::{Automation, Does, Points, Scoring, Status, Step, circles},
+    automation::{Automation, Does, Points, Scoring, Status, Step, Trigger, circles},
     contact::is_internal,
     decode::names::field_name,
     id::Name,
@@ -14,7 +14,7 @@ use causeway_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::trigger;
+use super::{one_of, trigger};
 
 /// `[[automation]]`: when something happens to a contact and the condition holds, do these steps.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -109,6 +109,8 @@ pub struct Automations {
     pub automations: Vec<Automation>,
     scored: bool,
     statuses: Vec<(String, Status)>,
+    /// Whether one of `[[status]]` could not be read: then a name may be that of it.
+    pub(super) lacks_statuses: bool,
 }
 
 impl Automations {
@@ -143,7 +145,7 @@ impl Automations {
             return Err(ConfigError::new("per_hour", "must be at least 1").hint("leave it out for no limit"));
         }
         self.push(Automation {
-            on: trigger::read_all(&config.on)?,
+            on: self.triggers(&config.on, &config.workspace)?,
             when: self.expression("when", config.when.as_deref())?,
             stop: self.expression("stop", config.stop.as_deref())?,
             name: config.name.into(),
@@ -158,7 +160,7 @@ impl Automations {
         let config: ScoreConfig = read(table)?;
         self.scored = true;
         self.push(Automation {
-            on: trigger::read_all(&config.on)?,
+            on: self.triggers(&config.on, &config.workspace)?,
             when: self.expression("when", config.when.as_deref())?,
             stop: None,
             name: config.name.into(),
@@ -178,8 +180,57 @@ impl Automations {
         })
     }
 
+    /// Statuses are read first.
+    fn triggers(&self, on: &toml::Value, workspace: &str) -> Result<Vec<Trigger>, ConfigError> {
+        let triggers = trigger::read_all(on)?;
+        let known: Vec<&str> = self
+            .statuses
+            .iter()
+            .filter(|(of, _)| of == workspace)
+            .map(|(_, status)| status.name.as_str())
+            .collect();
+        let unknown = triggers.iter().find_map(|trigger| match trigger {
+            Trigger::StatusReached(name) => Some(name).filter(|name| !known.contains(&name.as_str())),
+            _ => None,
+        });
+        match unknown.filter(|_| !self.lacks_statuses) {
+            None => Ok(triggers),
+            Some(name) => {
+                let error = ConfigError::new(
+                    "on",
+                    format!("status_reached: the workspace {workspace:?} has no [[status]] named {name:?}"),
+                );
+                Err(error.hint(if known.is_empty() {
+                    format!("it has none: write [[status]] with name = {name:?} and a ceiling")
+                } else {
+                    one_of(name, &known)
+                }))
+            }
+        }
+    }
+
+    /// Every workspace that an automation, a score or a status is of, with the one that says so first.
+    pub(super) fn workspaces(&self) -> BTreeMap<&str, String> {
+        let automations = self.automations.iter().map(|automation| {
+            (
+                &*automation.workspace,
+                format!("[[automation]] or [[score]] {}", automation.name),
+            )
+        });
+        let statuses = self
+            .statuses
+            .iter()
+            .map(|(workspace, status)| (workspace.as_str(), format!("[[status]] {}", status.name)));
+        let mut all = BTreeMap::new();
+        for (workspace, who) in automations.chain(statuses) {
+            all.entry(workspace).or_insert(who);
+        }
+        all
+    }
+
     pub(super) fn add_status(&mut self, table: &toml::Table) -> Result<(), ConfigError> {
         let config: StatusConfig = read(table)?;
+        literal("name", &config.name)?;
         let status = Status {
             ceiling: finite("ceiling", config.ceiling)?,
             name: config.name,
@@ -201,6 +252,7 @@ impl Automations {
 
     fn push(&mut self, automation: Automation) -> Result<(), ConfigError> {
         super::checked_name(&automation.workspace).map_err(|error| error.within("workspace"))?;
+        literal("name", &automation.name)?;
         if automation.name.trim().is_empty() || automation.name.len() > 200 {
             return Err(ConfigError::new("name", "needs 1 to 200 bytes"));
         }
@@ -284,6 +336,18 @@ fn finite(key: &str, number: f64) -> Result<f64, ConfigError> {
     }
 }
 
+/// Refuses what somebody meant to be filled in where a text is taken as it is written.
+pub(super) fn literal(key: &str, text: &str) -> Result<(), ConfigError> {
+    match ["{{", "{%", "[#"].iter().find(|mark| text.contains(**mark)) {
+        None => Ok(()),
+        Some(mark) => Err(ConfigError::new(
+            key,
+            format!("is taken as it is written, and {mark} would stay in it"),
+        )
+        .hint("write the text out; values of set_field can be expressions and templates")),
+    }
+}
+
 fn step(config: &StepConfig, lookups: &Tables) -> Result<Step, ConfigError> {
     let mut does = Vec::new();
     if let Some(names) = &config.deliver {
@@ -297,6 +361,7 @@ fn step(config: &StepConfig, lookups: &Tables) -> Result<Step, ConfigError> {
         if tag.trim().is_empty() {
             return Err(ConfigError::new(key, "names no tag"));
         }
+        literal(key, tag)?;
         does.push(if key == "add_tag" {
             Does::AddTag(tag.clone())
         } else {
@@ -337,6 +402,7 @@ fn fields(table: &toml::Table, lookups: &Tables) -> Result<Vec<(String, Term)>, 
             return Err(ConfigError::new(&key, "cannot be set by an automation")
                 .hint("email says who somebody is; use add_tag for tags"));
         }
+        literal(&key, &name)?;
         let wrong = |error: MappingError| ConfigError::new(&key, error.to_string());
         let term = Term::with(&value, lookups, &["changed"]).map_err(wrong)?;
         let ours = field_name(&name);

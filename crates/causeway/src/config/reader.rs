@@ -120,9 +120,12 @@ impl Reader<'_> {
 
     pub(super) fn automations(&mut self, root: &mut toml::Table, lookups: &Tables) -> Automations {
         let mut all = Automations::new(lookups.clone());
+        // First, since the others name them.
+        let before = self.errors.len();
+        self.items(root, "status", |table| all.add_status(table));
+        all.lacks_statuses = self.errors.len() > before;
         self.items(root, "automation", |table| all.add_automation(table));
         self.items(root, "score", |table| all.add_score(table));
-        self.items(root, "status", |table| all.add_status(table));
         all
     }
 

@@ -14,6 +14,8 @@ use jiff::{
 };
 use toml::{Table, Value};
 
+use super::automation::literal;
+
 /// The words of `on`, each with what may stand behind it in a table.
 pub const WORDS: &[(&str, &str)] = &[
     ("action", "an action type, or a list of them"),
@@ -171,7 +173,10 @@ impl Asked<'_> {
     fn maybe_text(&self) -> Result<Option<String>, ConfigError> {
         match self.value {
             None | Some(Value::Boolean(true)) => Ok(None),
-            Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text.clone())),
+            Some(Value::String(text)) if !text.trim().is_empty() => {
+                literal("on", text)?;
+                Ok(Some(text.clone()))
+            }
             Some(_) => Err(self.wrong("is no text")),
         }
     }
@@ -181,7 +186,9 @@ impl Asked<'_> {
     }
 
     fn texts(&self) -> Result<Option<BTreeSet<String>>, ConfigError> {
-        texts(self.value).map_err(|what| self.wrong(what))
+        let texts = texts(self.value).map_err(|what| self.wrong(what))?;
+        texts.iter().flatten().try_for_each(|text| literal("on", text))?;
+        Ok(texts)
     }
 
     fn known_texts(&self, known: &[&str]) -> Result<Option<BTreeSet<String>>, ConfigError> {

@@ -37,6 +37,17 @@ pub fn warnings(config: &Config) -> Vec<String> {
             warnings.push(format!("[[automation]] {}: {doubt}", automation.name));
         }
     }
+    let filled = |workspace: &str| {
+        let mut sources = config.sources.values();
+        sources.any(|source| &*source.rule.workspace == workspace)
+    };
+    for (workspace, who) in config.automations.workspaces() {
+        if !config.sources.is_empty() && !filled(workspace) {
+            warnings.push(format!(
+                "{who}: no source is of workspace {workspace:?}: nothing will come there"
+            ));
+        }
+    }
     warnings.extend(config.automations.circles());
     for (name, destination) in &config.destinations {
         for wanted in destination.rule.filter.sources.iter().flatten() {

@@ -175,6 +175,30 @@ const MISTAKES: &[(&str, &str)] = &[
         "causeway.toml:15: [automation A] `per_hour`: must be at least 1",
     ),
     ("wehn = 'true'", "causeway.toml:15: [automation A] `wehn`: "),
+    (
+        "then = [{ add_tag = '{{ campaign.name }}' }]",
+        "causeway.toml:15: [automation A] `then.0.add_tag`: is taken as it is written, and {{ would stay in it",
+    ),
+    (
+        "then = [{ remove_tag = '[#EMAIL#]' }]",
+        "causeway.toml:15: [automation A] `then.0.remove_tag`: is taken as it is written, and [# would",
+    ),
+    (
+        "then = [{ set_field = { '{{ campaign.name }}' = 'at' } }]",
+        "causeway.toml:15: [automation A] `then.0.set_field.{{ campaign.name }}`: is taken as it is written",
+    ),
+    (
+        "on = { list_joined = '{{ settings.list }}' }",
+        "causeway.toml:15: [automation A] `on`: is taken as it is written",
+    ),
+    (
+        "on = { action = ['petition', '{{ settings.type }}'] }",
+        "causeway.toml:15: [automation A] `on`: is taken as it is written",
+    ),
+    (
+        "on = { status_reached = 'Warm' }",
+        "causeway.toml:15: [automation A] `on`: status_reached: the workspace \"default\" has no [[status]] named \"Warm\" (it has none: ",
+    ),
 ];
 
 #[test]
@@ -222,4 +246,39 @@ fn two_with_one_name_and_sections_that_are_none_are_refused() {
         with("once = true")
     );
     assert_eq!(told(&apart), Vec::<String>::new());
+}
+
+#[test]
+fn a_status_that_is_reached_is_one_of_its_workspace() {
+    let reached = with("on = { status_reached = 'Wram' }");
+    let status = |name: &str, more: &str| format!("[[status]]\nname = '{name}'\nceiling = 5\n{more}\n");
+    for (statuses, said) in [
+        (status("Wram", ""), None),
+        (status("Warm", ""), Some("(did you mean `Warm`? There are: Warm)")),
+        (status("Wram", "workspace = 'other'"), Some("(it has none: ")),
+        // What is wrong with the status is told, and not what follows from it.
+        (status("Wram", "celing = 6"), Some("unknown field `celing`")),
+    ] {
+        let told = told(&format!("{reached}{statuses}"));
+        assert_eq!(told.len(), usize::from(said.is_some()), "{told:?}");
+        assert!(
+            told.iter().all(|told| told.contains(said.unwrap_or_default())),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_workspace_into_which_nothing_comes_is_told() {
+    for (line, count) in [("workspace = 'nope'", 1), ("workspace = 'default'", 0)] {
+        let text = format!(
+            "{BEFORE}[[automation]]\nname = 'A'\n{line}\non = 'action'\nthen = [{{ add_tag = 'a' }}]\n"
+        );
+        let config = config::parse(Path::new("causeway.toml"), &text).unwrap();
+        let warnings = config::warnings(&config);
+        let told = warnings.iter().filter(|warning| {
+            warning.contains("no source is of workspace \"nope\": nothing will come there")
+        });
+        assert_eq!(told.count(), count, "{warnings:?}");
+    }
 }
