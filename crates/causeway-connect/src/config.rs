@@ -119,9 +119,11 @@ pub fn expected_names(message: &str) -> impl Iterator<Item = &str> {
 
 /// Says in words what the reader says in types.
 fn plain(message: &str) -> String {
+    let message = &without_value(message);
     let words = [
         ("expected u16", "expected a whole number from 0 to 65535"),
         ("expected u32", "expected a whole number from 0 to 4294967295"),
+        ("expected usize", "expected a whole number, 0 or more"),
         ("expected u64", "expected a whole number, 0 or more"),
         ("expected f64", "expected a number"),
         (
@@ -129,11 +131,24 @@ fn plain(message: &str) -> String {
             "expected an address and a port, such as \"127.0.0.1:8437\"",
         ),
     ];
-    words
-        .iter()
-        .fold(message.to_owned(), |message, (type_name, words)| {
-            message.replace(type_name, words)
-        })
+    let said = words.iter().fold(message.clone(), |message, (type_name, words)| {
+        message.replace(type_name, words)
+    });
+    match said.split_once("expected struct ") {
+        Some((before, _)) => format!("{before}expected a table"),
+        None => said,
+    }
+}
+
+/// Takes out a text that stands where something else belongs: it may be a secret.
+fn without_value(message: &str) -> String {
+    match (
+        message.strip_prefix("invalid type: string \""),
+        message.rsplit_once("\", expected "),
+    ) {
+        (Some(_), Some((_, expected))) => format!("invalid type: a text, expected {expected}"),
+        _ => message.to_owned(),
+    }
 }
 
 /// What a connector may use of its surroundings.
@@ -189,7 +204,10 @@ pub fn read<T: DeserializeOwned>(table: &toml::Table) -> Result<T, ConfigError> 
 
 /// A secret: `{ env = "NAME" }`, `{ file = "path" }`, or the text itself (which `config check` warns about).
 #[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a text, { env = \"NAME\" } or { file = \"path\" }"
+)]
 pub enum SecretRef {
     Text(String),
     From(SecretFrom),

@@ -58,7 +58,10 @@ pub struct StepConfig {
 }
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected the name of a destination, or a list of names"
+)]
 pub enum OneOrMore {
     One(String),
     More(Vec<String>),

@@ -12,7 +12,10 @@ use subtle::ConstantTimeEq;
 
 /// One secret, or a list.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a text, { env = \"NAME\" } or { file = \"path\" }, or a list of these"
+)]
 pub enum Secrets {
     // First, because a table's keys can also be read from a list, in their order.
     Several(Vec<SecretRef>),

@@ -161,7 +161,7 @@ pub(super) enum UnknownName {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected the number of the field")]
 pub(super) enum FieldId {
     Number(i64),
     Text(String),

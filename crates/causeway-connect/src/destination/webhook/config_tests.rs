@@ -79,6 +79,35 @@ fn what_cannot_be_meant_is_refused_by_key() {
     }
 }
 
+#[test]
+fn what_has_the_wrong_form_is_told_in_words_and_never_repeated() {
+    let url = "url = 'https://hooks.example.org/'\n";
+    let secret = "expected a text, { env = \"NAME\" } or { file = \"path\" }";
+    for (text, says) in [
+        ("auth = { bearer = { envv = 'hush' } }", secret),
+        ("auth = { bearer = { env = 'A', flie = 'hush' } }", secret),
+        ("headers = { X = 5 }", secret),
+        ("auth = 'hush, \", expected nothing'", "expected a table"),
+        ("sign = { secrets = 'hush' }", "invalid type: a text, expected"),
+        (
+            "update = { a = { path = 'x', type = 'int' } }",
+            "a type of text, number, date or boolean",
+        ),
+        ("sync = true", "expected \"all\", or a list of groups"),
+        ("field_ids = { a = [1] }", "expected the number of the field"),
+        (
+            "sync = 'all'\npayload = { max_variables = 'hush' }",
+            "expected a whole number, 0 or more",
+        ),
+    ] {
+        let error = parse(&format!("{url}{text}")).unwrap_err().to_string();
+        assert!(error.contains(says), "{text}: {error}");
+        for bad in ["untagged", "struct", "usize", "hush"] {
+            assert!(!error.contains(bad), "{text}: {error}");
+        }
+    }
+}
+
 /// Tells a no from a yes.
 const TELLS: &str = "fields = { change = 'change' }";
 

@@ -15,7 +15,10 @@ use crate::config::ConfigError;
 
 /// `"all"`, or the names of the groups.
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected \"all\", or a list of groups, as [\"contact\", \"fields\"]"
+)]
 pub(super) enum Groups {
     One(String),
     Some(Vec<String>),

@@ -15,7 +15,10 @@ use crate::config::ConfigError;
 
 /// Where in the answer: a path, or a table that says more.
 #[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a path in the answer, or { path = \"…\", type = \"…\", if_null = … } with a type of text, number, date or boolean"
+)]
 pub(super) enum Update {
     Path(String),
     Row(UpdateRow),
