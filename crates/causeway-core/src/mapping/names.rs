@@ -40,6 +40,7 @@ pub(super) enum Object {
 }
 
 const STANDING: [&str; 4] = ["state", "subscribed", "since", "why"];
+const ROW: [&str; 5] = ["name", "key", "at", "count", "score"];
 const LEAD: [&str; 2] = ["score", "status"];
 
 /// The lists of the history and the kinds in them.
@@ -220,7 +221,11 @@ impl Path {
         let object =
             |at: usize, object: Object| check(at, object.members(), &|name| object.canonical(name).is_some());
         match (root, rest) {
-            ("action", ["fields" | "donation" | "tracking", ..]) => Ok(()),
+            ("action", ["fields" | "donation", ..]) => Ok(()),
+            ("action", ["tracking", ..]) => {
+                object(1, Object::Tracking).and_then(|()| check(2, &[], &|_| false))
+            }
+            ("tracking", _) => object(0, Object::Tracking).and_then(|()| check(1, &[], &|_| false)),
             ("action", _) => object(0, Object::Action).and_then(|()| check(1, &[], &|_| false)),
             ("campaign", _) => object(0, Object::Campaign).and_then(|()| check(1, &[], &|_| false)),
             ("page", ["organisation", ..]) => object(1, Object::Organisation),
@@ -230,7 +235,8 @@ impl Path {
             ("lead", _) => check(0, &LEAD, &|name| LEAD.contains(&name)),
             ("engagement", _) => {
                 let lists: Vec<&str> = ENGAGEMENTS.iter().map(|(name, _)| *name).collect();
-                check(0, &lists, &|name| engagement_kind(name).is_some())
+                check(0, &lists, &|name| engagement_kind(name).is_some())?;
+                check(2, &ROW, &|name| ROW.contains(&name))
             }
             ("change" | "event" | "at" | "source" | "workspace" | "reference" | "type", _) => {
                 check(0, &[], &|_| false)
@@ -241,22 +247,25 @@ impl Path {
 
     /// What is probably misspelt, though a record could have it.
     pub fn doubt(&self) -> Option<String> {
-        let (root, name) = (self.steps.first()?, self.steps.get(1)?);
-        if root != "contact" || Object::Contact.canonical(name).is_some() {
+        let steps: Vec<&str> = self.steps.iter().map(String::as_str).collect();
+        let (at, name, object, what) = match *steps.as_slice() {
+            ["contact", name, ..] => (1, name, Object::Contact, "field that everybody has"),
+            ["action", "donation", name, ..] => (2, name, Object::Donation, "part that every donation has"),
+            _ => return None,
+        };
+        if object.canonical(name).is_some() {
             return None;
         }
         let ours = field_name(name);
-        if ours != name {
+        if object == Object::Contact && ours != name {
             let meant = self.with(1, ours);
             return Some(format!(
                 "`{self}` is kept as `{meant}`, whatever a sender calls it: write that"
             ));
         }
-        let near = nearest(name, Object::Contact.members().iter().copied())?;
-        let meant = self.with(1, near);
-        Some(format!(
-            "`{self}` is no field that everybody has: did you mean {meant}?"
-        ))
+        let near = nearest(name, object.members().iter().copied())?;
+        let meant = self.with(at, near);
+        Some(format!("`{self}` is no {what}: did you mean {meant}?"))
     }
 
     fn with(&self, at: usize, name: &str) -> String {

@@ -42,12 +42,65 @@ fn what_no_record_can_have_is_refused_when_it_is_read() {
             "`engagement` has no `open`, at line 1, column 1 (did you mean engagement.opens?)",
         ),
         (
+            "tracking.sorce",
+            "`tracking` has no `sorce`, at line 1, column 1 (did you mean tracking.source?)",
+        ),
+        (
+            "[action.tracking.utm]",
+            "`action.tracking` has no `utm`, at line 1, column 2 (`action.tracking` has source, medium, campaign, content, location)",
+        ),
+        (
+            "tracking.source.name",
+            "`tracking.source` has no `name`, at line 1, column 1 (`tracking.source` is a plain value)",
+        ),
+        (
+            "engagement.opens[0].nme",
+            "`engagement.opens.0` has no `nme`, at line 1, column 1 (did you mean engagement.opens.0.name?)",
+        ),
+        (
             "event.name",
             "`event` has no `name`, at line 1, column 1 (`event` is a plain value)",
         ),
     ] {
         assert_eq!(refused(text), said, "{text}");
     }
+}
+
+#[test]
+fn every_name_of_a_group_that_is_closed_is_taken() {
+    for text in [
+        "tracking.source",
+        "action.tracking.location",
+        "action.tracking",
+        "engagement.opens[0].name",
+        "engagement.clicks[0].count",
+        "action.donation.payload.anything",
+    ] {
+        assert!(Term::read(&text.into()).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn what_is_probably_misspelt_is_doubted() {
+    let table = json!({
+        "a": "contact.frstName",
+        "b": "action.donation.amonut",
+        "c": "action.donation.amount",
+        "d": "action.donation.mandate",
+    });
+    let table = table.as_object().unwrap();
+    let terms = table.iter().map(|(name, value)| (name.as_str(), value));
+    let mapping = Mapping::read(terms, &Tables::default(), &[]).unwrap();
+    let doubts = mapping.doubts();
+    assert_eq!(doubts.len(), 2, "{doubts:?}");
+    assert!(
+        doubts[0].ends_with("did you mean contact.firstName?"),
+        "{doubts:?}"
+    );
+    assert!(
+        doubts[1].ends_with("did you mean action.donation.amount?"),
+        "{doubts:?}"
+    );
 }
 
 #[test]
