@@ -34,6 +34,10 @@ fn what_cannot_be_meant_is_refused_by_key() {
             "payload.date_format",
         ),
         (
+            &format!("{url}sync = 'all'\npayload = {{ date_format = '%Y-%m-%d' }}"),
+            "payload.date_format",
+        ),
+        (
             &format!("{url}sync = 'all'\npayload = {{ caps = {{ fields = 1 }} }}"),
             "payload.caps.fields",
         ),

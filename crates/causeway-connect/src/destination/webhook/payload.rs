@@ -122,6 +122,12 @@ pub(super) fn options(
                 .hint("letters as in PHP's date(): \"Y-m-d h:i A\""),
         );
     }
+    if date_format.contains('%') {
+        return Err(
+            ConfigError::new("payload.date_format", "has a %, which would be printed as it is")
+                .hint("letters as in PHP's date(), without %: \"Y-m-d\" for %Y-%m-%d"),
+        );
+    }
     let mut caps = BTreeMap::new();
     for (name, cap) in &payload.caps {
         let group = group("payload.caps", name)?;

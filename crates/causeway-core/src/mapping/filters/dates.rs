@@ -100,6 +100,13 @@ fn write(zoned: &Zoned, pattern: &str) -> Result<String, Error> {
 
 /// Whether a moment can be written so.
 pub(super) fn check_pattern(pattern: &str) -> Result<(), Error> {
+    // A text in which nothing stands for a part of the date: those who write it have other patterns in mind.
+    if !pattern.contains('%') && !["iso", "date", "unix"].contains(&pattern) {
+        return Err(refuse(
+            format!("{pattern:?} has no place for a date: it would be written as it is"),
+            Some("the patterns are those of strftime: '%d.%m.%Y' for d.m.Y; or iso, date, unix".to_owned()),
+        ));
+    }
     let zone = Some(TimeZone::UTC);
     write_moment(Timestamp::UNIX_EPOCH, zone.as_ref(), pattern).map(drop)
 }

@@ -141,6 +141,11 @@ fn what_the_language_does_not_have_is_refused_when_it_is_read() {
              (the patterns are those of strftime: %Y-%m-%d %H:%M:%S; or iso, date, unix)",
         ),
         (
+            "at | date('d.m.Y')",
+            "\"d.m.Y\" has no place for a date: it would be written as it is, at line 1, column 11 \
+             (the patterns are those of strftime: '%d.%m.%Y' for d.m.Y; or iso, date, unix)",
+        ),
+        (
             "contact.country | country('alpha4')",
             "there is no form of a country \"alpha4\", at line 1, column 27 (there are alpha2, alpha3, numeric, name)",
         ),
