@@ -64,6 +64,28 @@ pub fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
+/// Whether a header that is sent to others says who we are.
+fn is_secret_header(name: &str, value: &toml::Value) -> bool {
+    let name: String = name
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    let marks = [
+        "authorization",
+        "apikey",
+        "authkey",
+        "accesskey",
+        "token",
+        "secret",
+        "password",
+        "cookie",
+    ];
+    // A shortcode is a value of the contact's.
+    let is_plain = value.as_str().is_some_and(|text| !text.contains("[#"));
+    is_plain && marks.iter().any(|mark| name.contains(mark))
+}
+
 /// Secrets that stand in the file itself.
 fn plain_secrets(section: &str, table: &toml::Table, warnings: &mut Vec<String>) {
     for (key, value) in table {
@@ -84,11 +106,42 @@ fn plain_secrets(section: &str, table: &toml::Table, warnings: &mut Vec<String>)
             || value
                 .as_array()
                 .is_some_and(|all| all.iter().any(toml::Value::is_str));
-        if (secret && is_text) || password_in_url {
+        let in_header = section.ends_with(".headers") && is_secret_header(key, value);
+        if (secret && is_text) || in_header || password_in_url {
             warnings.push(format!("[{section}] `{key}` holds a secret in plain text; {{ env = \"NAME\" }} or {{ file = \"path\" }} keeps it out of this file"));
         }
         if let Some(inner) = value.as_table() {
             plain_secrets(&format!("{section}.{key}"), inner, warnings);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn a_header_that_says_who_we_are_is_a_secret() {
+        for (headers, told) in [
+            ("Authorization = 'Bearer x'", true),
+            ("x-api-key = 'x'", true),
+            ("X-Auth-Token = 'x'", true),
+            ("Authorization = { env = 'KEY' }", false),
+            ("X-Token = '[#TOKEN#]'", false),
+            ("Accept-Language = 'de'", false),
+        ] {
+            let text = format!(
+                "[destination.out]\nkind = 'webhook'\nurl = 'https://hooks.example.org/'\nheaders = {{ {headers} }}\n"
+            );
+            let config = crate::config::parse(Path::new("c.toml"), &text).unwrap();
+            let warnings = super::warnings(&config);
+            let count = warnings
+                .iter()
+                .filter(|warning| {
+                    warning.contains("[destination.out.headers]") && warning.contains("plain text")
+                })
+                .count();
+            assert_eq!(count, usize::from(told), "{headers}: {warnings:?}");
         }
     }
 }
