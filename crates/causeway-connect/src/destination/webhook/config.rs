@@ -111,21 +111,24 @@ pub(super) enum Verb {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "{ bearer = … } or { basic = { user = …, password = … } }"
+)]
 pub(super) struct Auth {
     pub basic: Option<Basic>,
     pub bearer: Option<SecretRef>,
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{ user = …, password = … }")]
 pub(super) struct Basic {
     pub user: String,
     pub password: SecretRef,
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{ secrets = [{ env = \"NAME\" }] }")]
 pub(super) struct Sign {
     /// Each `whsec_…`. More than one while the receiver changes over.
     pub secrets: Vec<SecretRef>,

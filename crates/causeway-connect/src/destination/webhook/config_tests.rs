@@ -91,7 +91,12 @@ fn what_has_the_wrong_form_is_told_in_words_and_never_repeated() {
         ("auth = { bearer = { envv = 'hush' } }", secret),
         ("auth = { bearer = { env = 'A', flie = 'hush' } }", secret),
         ("headers = { X = 5 }", secret),
-        ("auth = 'hush, \", expected nothing'", "expected a table"),
+        (
+            "auth = 'hush, \", expected nothing'",
+            "invalid type: a text, expected { bearer = … } or { basic = { user = …, password = … } }",
+        ),
+        ("sign = 'hush'", "expected { secrets = [{ env = \"NAME\" }] }"),
+        ("shortcodes = 'hush'", "invalid type: a text, expected a table"),
         ("sign = { secrets = 'hush' }", "invalid type: a text, expected"),
         (
             "update = { a = { path = 'x', type = 'int' } }",
