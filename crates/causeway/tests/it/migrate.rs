@@ -130,6 +130,7 @@ fn fields_settings_and_addresses_are_carried_over_and_the_rest_is_to_do() {
         ("LANG", "page.locale"),
         ("OPT_IN", "consent.email.subscribed"),
         ("DOI", "consent.email.state"),
+        ("list", "settings.list"),
     ] {
         assert_eq!(fields[name].as_str(), Some(path), "{name}");
     }
@@ -181,6 +182,53 @@ fn fields_settings_and_addresses_are_carried_over_and_the_rest_is_to_do() {
             "{says}: {:?}",
             migrated.to_do
         );
+    }
+}
+
+const HEAD: &str = "PROCA_QUEUE=cus.1.deliver\nPROCA_USERNAME=u\nPROCA_PASSWORD=p\n";
+
+#[test]
+fn what_a_list_says_is_sent_or_is_to_do() {
+    let list_of = |more: &str| {
+        let migrated = migrate(".env.any", &format!("{HEAD}{more}"));
+        let config = parsed(more, &migrated.text);
+        let table = config.destinations["crm"].table.clone();
+        let sent = table
+            .get("fields")
+            .and_then(|fields| fields.get("list"))
+            .and_then(|path| path.as_str())
+            .map(str::to_owned);
+        let to_do: Vec<String> = migrated
+            .to_do
+            .into_iter()
+            .filter(|what| what.starts_with("LIST"))
+            .collect();
+        let written = format!("#   - {}", to_do.first().map_or("", String::as_str));
+        assert!(migrated.text.contains(&written), "{}", migrated.text);
+        (sent, to_do.join("; "))
+    };
+    let (sent, to_do) = list_of("CRM=mailjet\nMERGE_FIELDS=FNAME=firstName\nLIST=7\n");
+    assert_eq!((sent.as_deref(), to_do.as_str()), (Some("settings.list"), ""));
+    for (more, says) in [
+        (
+            "CRM=mailjet\nLIST=7\n",
+            "the record as it is sent does not hold it",
+        ),
+        (
+            "CRM=mailjet\nMERGE_FIELDS=FNAME=firstName\nLIST=7,9\n",
+            "LIST: put it into settings.list",
+        ),
+        (
+            "CRM=mailjet\nOPTIN=in\nLIST=7\nLIST_ID=8\n",
+            "LIST_ID: put it into settings.list",
+        ),
+        (
+            "CRM=supabase\nLIST=7\n",
+            "choose a column for settings.list by hand",
+        ),
+    ] {
+        let (_, to_do) = list_of(more);
+        assert!(to_do.contains(says), "{more}: {to_do}");
     }
 }
 
@@ -280,6 +328,9 @@ proptest! {
         parsed("any", &migrated.text);
         for (key, _) in &entries {
             prop_assert!(migrated.text.contains(&format!("#   {key:<20} ")), "{key} is lost");
+            let fate = migrated.text.lines().find(|line| line.starts_with(&format!("#   {key:<20} ")));
+            let is_to_do = migrated.to_do.iter().any(|what| what.starts_with(key.as_str()));
+            prop_assert!(is_to_do || !fate.is_some_and(|fate| fate.contains("by hand")), "{key} is not to do");
         }
     }
 

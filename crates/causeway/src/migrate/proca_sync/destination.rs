@@ -50,6 +50,8 @@ impl Work<'_> {
         if closest == Closest::Sql {
             self.only_columns(&mut fields);
         }
+        let settings = self.settings();
+        self.use_of(&settings, closest, &mut fields);
         if !fields.is_empty() {
             let table = match closest {
                 Closest::Sql => "[destination.crm.contacts.columns]",
@@ -60,10 +62,9 @@ impl Work<'_> {
                 writeln!(out, "{} = {}", quoted(&name), quoted(&path)).ok();
             }
         }
-        let settings = self.settings();
         if !settings.is_empty() {
             out.push_str("\n# For mappings: settings.NAME. A campaign's own `component.sync` goes before these.\n[destination.crm.settings]\n");
-            for (name, value) in settings {
+            for (_, name, value) in settings {
                 writeln!(out, "{name} = {}", quoted(&value)).ok();
             }
         }
@@ -84,7 +85,7 @@ impl Work<'_> {
             .filter(|_| closest == Closest::Csv);
         match path {
             Some(_) => self.fate("CSV_PATH", "path of [destination.crm]"),
-            None => self.fate("CSV_PATH", "cannot be used as a path here: put one in by hand"),
+            None => self.by_hand("CSV_PATH", "cannot be used as a path here: put one in by hand"),
         }
         writeln!(
             out,
@@ -158,12 +159,10 @@ impl Work<'_> {
                 continue;
             };
             let Some(map) = field_map::read(text) else {
-                self.fate(
+                self.by_hand(
                     key,
                     "not a map of names as {\"FNAME\": \"firstName\"}: put it into `fields` by hand",
                 );
-                self.to_do
-                    .push(format!("{key} could not be read: put it into `fields` by hand"));
                 continue;
             };
             let mut told = format!("{} name(s) in the fields of [destination.crm]", map.fields.len());
@@ -199,7 +198,7 @@ impl Work<'_> {
                     self.fate(key, "a name in the fields of [destination.crm]");
                     put(&mut fields, (name.to_owned(), path.to_owned()));
                 }
-                Some(_) => self.fate(key, "not a name: put it into `fields` by hand"),
+                Some(_) => self.by_hand(key, "not a name: put it into `fields` by hand"),
                 None => self.fate(key, "empty"),
             }
         }
@@ -223,24 +222,63 @@ impl Work<'_> {
         }
     }
 
-    fn settings(&mut self) -> Vec<(&'static str, String)> {
-        let mut settings: Vec<(&'static str, String)> = Vec::new();
+    /// Key there, name and value here.
+    fn settings(&mut self) -> Vec<(&'static str, &'static str, String)> {
+        let mut settings: Vec<(&'static str, &'static str, String)> = Vec::new();
         for (key, name) in SETTINGS {
             match self.get(key) {
                 Some(value)
-                    if field_map::is_name(value) && !settings.iter().any(|(known, _)| *known == name) =>
+                    if field_map::is_name(value) && !settings.iter().any(|(_, known, _)| *known == name) =>
                 {
-                    self.fate(key, format!("settings.{name} of [destination.crm]"));
-                    settings.push((name, value.to_owned()));
+                    settings.push((key, name, value.to_owned()));
                 }
-                Some(_) => self.fate(
+                Some(_) => self.by_hand(
                     key,
-                    format!("put it into settings.{name} of [destination.crm] by hand"),
+                    &format!(
+                        "put it into settings.{name} of [destination.crm] by hand, and that into `fields`"
+                    ),
                 ),
                 None => self.fate(key, "empty"),
             }
         }
         settings
+    }
+
+    /// A setting is sent only if a field asks for it.
+    fn use_of(
+        &mut self,
+        settings: &[(&'static str, &'static str, String)],
+        closest: Closest,
+        fields: &mut Vec<(String, String)>,
+    ) {
+        let is_mapped = !fields.is_empty();
+        for (key, name, _) in settings {
+            let told = format!("settings.{name} of [destination.crm]");
+            if closest == Closest::Sql {
+                // A column that the table lacks would stop every delivery.
+                let how =
+                    format!("{told}; it is written nowhere: choose a column for settings.{name} by hand");
+                self.by_hand(key, &how);
+            } else if is_mapped {
+                let field = free(name, fields);
+                self.fate(key, format!("{told}, and sent as {field}"));
+                fields.push((field, format!("settings.{name}")));
+            } else {
+                // With `fields` the record is no longer sent whole.
+                let how = format!(
+                    "{told}; the record as it is sent does not hold it: add {name} = \"settings.{name}\" to `fields` by hand, with all else that is to be sent"
+                );
+                self.by_hand(key, &how);
+            }
+        }
+    }
+
+    /// Said in both places: few read the list of all keys.
+    fn by_hand(&mut self, key: &str, what: &str) {
+        if self.get(key).is_some() {
+            self.to_do.push(format!("{key}: {what}"));
+        }
+        self.fate(key, what);
     }
 }
 
@@ -254,14 +292,19 @@ fn complete(fields: Vec<(String, String)>) -> Vec<(String, String)> {
         if fields.iter().any(|(_, path)| path.starts_with(root)) {
             continue;
         }
-        let mut free = name.to_owned();
-        while fields.iter().any(|(taken, _)| *taken == free) {
-            free.push('_');
-        }
-        all.push((free, path.to_owned()));
+        all.push((free(name, &fields), path.to_owned()));
     }
     all.extend(fields);
     all
+}
+
+/// A name that no field has yet.
+fn free(name: &str, fields: &[(String, String)]) -> String {
+    let mut free = name.to_owned();
+    while fields.iter().any(|(taken, _)| *taken == free) {
+        free.push('_');
+    }
+    free
 }
 
 fn put(fields: &mut Vec<(String, String)>, field: (String, String)) {
