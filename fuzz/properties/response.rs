@@ -31,7 +31,7 @@ pub fn hold(input: &[u8]) {
     let mut line = || lines.next().unwrap_or_default();
     let (content_type, path, body) = (line(), line(), line());
     let content_type = std::str::from_utf8(content_type).ok();
-    let Some(answer) = response::read(content_type, body) else {
+    let Ok(Some(answer)) = response::read(content_type, body) else {
         return;
     };
     let path = std::str::from_utf8(path)

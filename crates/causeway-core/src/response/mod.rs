@@ -1,5 +1,6 @@
 //! Update contact from response: what of a destination's answer is written into which field of the contact.
 
+mod charset;
 mod coerce;
 mod path;
 #[cfg(test)]
@@ -43,14 +44,22 @@ pub enum Kind {
     Boolean,
 }
 
+/// Why nothing is taken from an answer. Nothing of it is quoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    #[error("it is not UTF-8 and names no other charset: have it sent with its `charset`, or as UTF-8")]
+    NotUtf8,
+    #[error("its charset cannot be read: have it sent as UTF-8 (ISO-8859-1 and windows-1252 are read, too)")]
+    Charset,
+}
+
 /// Reads an answer: JSON, a form or XML by its content type, else by its look, else as one text. `None` when it is empty.
 /// Many answer JSON and call it HTML, because that is what their server says of everything.
-pub fn read(content_type: Option<&str>, body: &[u8]) -> Option<Value> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let text = String::from_utf8_lossy(body);
+pub fn read(content_type: Option<&str>, body: &[u8]) -> Result<Option<Value>, Unreadable> {
+    let text = charset::decode(content_type, body)?;
     let text = text.trim();
     if text.is_empty() {
-        return None;
+        return Ok(None);
     }
     let media = content_type
         .unwrap_or_default()
@@ -62,24 +71,34 @@ pub fn read(content_type: Option<&str>, body: &[u8]) -> Option<Value> {
         return read_form(text);
     }
     if text.starts_with('<') {
-        return Some(xml::read(text, DEPTH, VALUES).unwrap_or_else(|_| text.into()));
+        return match xml::read(text, DEPTH, VALUES) {
+            Err(xml::XmlError::Encoding) => Err(Unreadable::Charset),
+            read => Ok(Some(read.unwrap_or_else(|_| text.into()))),
+        };
     }
     if let Ok(value) = serde_json::from_str(text) {
-        return Some(value);
+        return Ok(Some(value));
     }
     if looks_like_a_form(text) {
         return read_form(text);
     }
-    Some(text.into())
+    Ok(Some(text.into()))
 }
 
-fn read_form(text: &str) -> Option<Value> {
+fn read_form(text: &str) -> Result<Option<Value>, Unreadable> {
     let limits = form::Mode::Lenient {
         max_pairs: VALUES,
         max_depth: DEPTH,
     };
-    let parsed = form::parse(text.as_bytes(), limits).ok()?;
-    Some(form::array_to_json(parsed.root, &mut 0).into())
+    let Ok(parsed) = form::parse(text.as_bytes(), limits) else {
+        return Ok(None);
+    };
+    let mut not_utf8 = 0;
+    let value = form::array_to_json(parsed.root, &mut not_utf8);
+    if not_utf8 > 0 {
+        return Err(Unreadable::NotUtf8);
+    }
+    Ok(Some(value.into()))
 }
 
 /// `id=7&status=ok`: a name, and no white space anywhere.

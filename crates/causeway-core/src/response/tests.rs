@@ -79,11 +79,64 @@ fn answers_are_read_by_their_type_and_by_their_look() {
     ] {
         assert_eq!(
             read(Some(media), body.as_bytes()),
-            Some(expected),
+            Ok(Some(expected)),
             "{media} {body}"
         );
     }
-    assert_eq!((read(None, b" \n"), read(None, b"")), (None, None));
+    assert_eq!((read(None, b" \n"), read(None, b"")), (Ok(None), Ok(None)));
+}
+
+#[test]
+fn letters_are_read_by_their_charset_or_not_at_all() {
+    let text = |text: &str| Ok(Some(json!(text)));
+    for (media, body, expected) in [
+        ("text/plain; charset=iso-8859-1", &b"Ren\xe9"[..], text("René")),
+        ("text/plain;Charset=\"ISO-8859-1\"", b"Ren\xe9", text("René")),
+        ("text/plain; charset=windows-1252", b"5 \x80", text("5 €")),
+        (
+            "text/plain; charset=windows-1252",
+            b"\x81",
+            Err(Unreadable::Charset),
+        ),
+        ("text/plain; charset=iso-8859-1", "René".as_bytes(), text("René")),
+        ("text/plain; charset=utf-8", b"Ren\xe9", Err(Unreadable::NotUtf8)),
+        ("text/plain", b"Ren\xe9", Err(Unreadable::NotUtf8)),
+        (
+            "application/json",
+            b"{\"a\":\"Ren\xe9\"}",
+            Err(Unreadable::NotUtf8),
+        ),
+        (
+            "application/json; charset=latin1",
+            b"{\"a\":\"Ren\xe9\"}",
+            Ok(Some(json!({ "a": "René" }))),
+        ),
+        ("text/xml", b"<r><a>Ren\xe9</a></r>", Err(Unreadable::NotUtf8)),
+        (
+            "text/xml",
+            b"<?xml version='1.0' encoding='ISO-8859-5'?><r><a>x</a></r>",
+            Err(Unreadable::Charset),
+        ),
+        (
+            "application/x-www-form-urlencoded",
+            b"a=Ren%E9",
+            Err(Unreadable::NotUtf8),
+        ),
+        ("text/plain", b"a=Ren%E9", Err(Unreadable::NotUtf8)),
+        ("text/plain; charset=shift_jis", b"C-9", text("C-9")),
+        (
+            "text/plain; charset=shift_jis",
+            b"\x83\x65",
+            Err(Unreadable::Charset),
+        ),
+        (
+            "text/plain; charset=utf-16le",
+            b"C\0-\x009\0",
+            Err(Unreadable::Charset),
+        ),
+    ] {
+        assert_eq!(read(Some(media), body), expected, "{media} {body:?}");
+    }
 }
 
 #[test]

@@ -168,8 +168,13 @@ impl Webhook {
             .headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
-        let Some(said) = response::read(content_type, &answer.body) else {
-            return BTreeMap::new();
+        let said = match response::read(content_type, &answer.body) {
+            Ok(Some(said)) => said,
+            Ok(None) => return BTreeMap::new(),
+            Err(why) => {
+                self.tell(format!("the contact is not updated from an answer: {why}"));
+                return BTreeMap::new();
+            }
         };
         let mut notes = Vec::new();
         let writes = response::writes(&self.plan.update, &said, record, &self.plan.zone, &mut notes);
