@@ -91,6 +91,34 @@ async fn the_ledger_tells_what_was_said_when_by_which_message_and_what_it_did() 
     hub.stop();
 }
 
+/// The fields as docs/consent.md has them read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_in_a_list_field_takes_the_yes_back_that_stood_there() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/consent.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let (_, example) = page.split_once("```toml\n").expect("an example");
+    let (example, _) = example.split_once("```").expect("its end");
+    let home = Home::new(&example.replace("{ env = \"PLATFORM_TOKEN\" }", &format!("'{TOKEN}'")));
+    let hub = home.serve();
+    for (number, value, state) in [(1, "yes", "opted_in"), (2, "no", "unsubscribed")] {
+        let sync = json!({
+            "transactionid": number,
+            "contact": { "id": "7", "email": "ann@example.org" },
+            "fields": [
+                { "id": "1", "name": "Calls allowed", "value": value },
+                { "id": "2", "name": "Newsletter", "value": value },
+            ],
+        });
+        hub.post_json(TOKEN, &sync).await;
+        home.settled(number).await;
+        let account = &home.json(&["contact", "consent", "ann@example.org", "--json"])[0];
+        for purpose in ["phone", "email"] {
+            assert_eq!(account["standing"][purpose]["state"], state, "{purpose}: {account}");
+        }
+    }
+    hub.stop();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_beside_a_long_write_is_answered() {
     let api = FakeApi::start().await;
