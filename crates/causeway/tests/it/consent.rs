@@ -113,7 +113,10 @@ async fn a_no_in_a_list_field_takes_the_yes_back_that_stood_there() {
         home.settled(number).await;
         let account = &home.json(&["contact", "consent", "ann@example.org", "--json"])[0];
         for purpose in ["phone", "email"] {
-            assert_eq!(account["standing"][purpose]["state"], state, "{purpose}: {account}");
+            assert_eq!(
+                account["standing"][purpose]["state"], state,
+                "{purpose}: {account}"
+            );
         }
     }
     hub.stop();

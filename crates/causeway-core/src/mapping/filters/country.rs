@@ -8,7 +8,7 @@ use minijinja::{
     value::{Kwargs, Value},
 };
 
-use super::{fallback, nothing, text_of, unknown};
+use super::{fallback, filled, nothing, unknown};
 use crate::mapping::error::refuse;
 
 const FORMS: [&str; 4] = ["alpha2", "alpha3", "numeric", "name"];
@@ -19,12 +19,9 @@ pub(super) fn country(value: &Value, form: Option<&str>, options: Kwargs) -> Res
     options.assert_all_used()?;
     let form = form.unwrap_or("alpha2");
     check_form(form)?;
-    let Some(text) = text_of(value)? else {
+    let Some(text) = filled(value)? else {
         return Ok(instead.unwrap_or_else(nothing));
     };
-    if text.trim().is_empty() {
-        return Ok(instead.unwrap_or_else(nothing));
-    }
     let written = find(&text).map(|country| match form {
         "alpha3" => country.alpha3.into(),
         "numeric" => format!("{:03}", country.value).into(),

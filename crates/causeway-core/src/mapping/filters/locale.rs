@@ -5,7 +5,7 @@ use minijinja::{
     value::{Kwargs, Value},
 };
 
-use super::{fallback, nothing, text_of, unknown};
+use super::{fallback, filled, nothing, unknown};
 use crate::mapping::error::refuse;
 
 const FORMS: [&str; 4] = ["hyphen", "underscore", "language", "country"];
@@ -22,7 +22,7 @@ pub(super) fn locale(value: &Value, form: Option<&str>, options: Kwargs) -> Resu
     options.assert_all_used()?;
     let form = form.unwrap_or("hyphen");
     check_form(form)?;
-    let Some(text) = text_of(value)? else {
+    let Some(text) = filled(value)? else {
         return Ok(instead.unwrap_or_else(nothing));
     };
     let Some(locale) = read(&text) else {

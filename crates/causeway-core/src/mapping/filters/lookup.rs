@@ -28,6 +28,10 @@ pub(super) fn lookup(
     if let Some(found) = found.map(value_of_json).or(instead) {
         return Ok(found);
     }
+    // A table may say what an empty text becomes.
+    if key.trim().is_empty() {
+        return Ok(nothing());
+    }
     let fallback = "`default=…` gives a value for all others";
     let hint = did_you_mean(&key, table.keys().map(String::as_str));
     let hint = hint.map_or_else(|| fallback.to_owned(), |hint| format!("{hint} {fallback}"));

@@ -188,6 +188,11 @@ fn text_of(value: &Value) -> Result<Option<Cow<'_, str>>, Error> {
     }
 }
 
+/// As [`text_of`], and a form field that was left empty is nothing, too.
+fn filled(value: &Value) -> Result<Option<Cow<'_, str>>, Error> {
+    Ok(text_of(value)?.filter(|text| !text.trim().is_empty()))
+}
+
 /// Applies `change` to a text; nothing stays nothing.
 fn change_text(value: &Value, change: impl FnOnce(&str) -> String) -> Result<Value, Error> {
     match text_of(value)? {

@@ -6,7 +6,7 @@ use minijinja::{
 };
 use phonenumber::{Mode, country::Id};
 
-use super::{country, fallback, nothing, text_of};
+use super::{country, fallback, filled, nothing, text_of};
 use crate::mapping::error::refuse;
 
 const STYLES: [&str; 3] = ["e164", "international", "national"];
@@ -25,7 +25,7 @@ pub(super) fn phone(
     let instead = fallback(&options)?;
     options.assert_all_used()?;
     let style = style_named(style.unwrap_or("e164"))?;
-    let Some(text) = text_of(value)? else {
+    let Some(text) = filled(value)? else {
         return Ok(instead.unwrap_or_else(nothing));
     };
     let region = match region {

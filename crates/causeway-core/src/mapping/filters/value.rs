@@ -45,10 +45,15 @@ fn or_refuse(read: Option<Value>, instead: Option<Value>, what: &str, filter: &s
     })
 }
 
+fn is_blank(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
 fn int(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
     let instead = given.first().cloned();
     let read = match value.kind() {
         ValueKind::None => return Ok(instead.unwrap_or_else(nothing)),
+        ValueKind::String if is_blank(value) => return Ok(instead.unwrap_or_else(nothing)),
         ValueKind::Undefined => return Err(ErrorKind::UndefinedError.into()),
         ValueKind::Bool => Some(i64::from(value.is_true()).into()),
         ValueKind::Number if value.is_integer() => Some(value.clone()),
@@ -80,6 +85,7 @@ fn float(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
     let instead = given.first().cloned();
     let read = match value.kind() {
         ValueKind::None => return Ok(instead.unwrap_or_else(nothing)),
+        ValueKind::String if is_blank(value) => return Ok(instead.unwrap_or_else(nothing)),
         ValueKind::Undefined => return Err(ErrorKind::UndefinedError.into()),
         ValueKind::Bool => Some(if value.is_true() { 1.0 } else { 0.0 }),
         ValueKind::Number => f64::try_from(value.clone()).ok(),
