@@ -201,7 +201,7 @@ fn named_value(row: &Value) -> Option<(String, Value)> {
 }
 
 /// Digits are seconds, or milliseconds from twelve digits on.
-pub(super) fn unix_time(text: &str) -> Option<Timestamp> {
+pub(crate) fn unix_time(text: &str) -> Option<Timestamp> {
     let number: i64 = text.trim().parse().ok()?;
     match text.trim().len() {
         9..=11 => Timestamp::from_second(number).ok(),

@@ -7,7 +7,10 @@ use sha2::{Digest, Sha256};
 
 use super::{place, quoted};
 use crate::{
-    decode::dates::{self, Reading},
+    decode::{
+        dates::{self, Reading},
+        generic::unix_time,
+    },
     php_date,
 };
 
@@ -58,7 +61,8 @@ impl Function {
             Self::Md5 => HEXLOWER.encode(&Md5::digest(comparable(text)?)),
             Self::Sha256 => HEXLOWER.encode(&Sha256::digest(comparable(text)?)),
             Self::Date => {
-                let Reading::At(at) = dates::read(text, zone) else {
+                let Reading::At(at) = unix_time(text).map_or_else(|| dates::read(text, zone), Reading::At)
+                else {
                     return None;
                 };
                 let pattern = argument.filter(|argument| quoted(argument).is_none());

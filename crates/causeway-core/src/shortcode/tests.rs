@@ -48,7 +48,7 @@ fn person() -> Record {
     record(&json!({
         "email": "john.doe@example.com", "firstName": "anna maria", "lastName": "o'NEILL", "birthDate": "1990-04-01",
         "Favourite colour": "blue & green", "UPPER LIMIT": "9", "Industry/Vertical": "water", "Member since": "23-03-2022 05:13 PM",
-        "score": 12.5, "member": true, "interests": ["a", "b"], "blank": " ", "odd date": "soon", "padded": "  x ",
+        "score": 12.5, "member": true, "interests": ["a", "b"], "blank": " ", "odd date": "soon", "padded": "  x ", "joined": "1714739400",
         "list_field_ids:platform": { "firstName": "125", "Shoe size": "126" },
     }))
 }
@@ -121,6 +121,7 @@ fn the_documented_examples_give_what_is_documented() {
         ("[#DATE Member since#]", "2022-03-23"),
         ("[#DATE Member since/Y-m-d H:i#]", "2022-03-23 17:13"),
         ("[#UPPER DATE BIRTH DATE/M#]", "APR"),
+        ("[#DATE joined#]", "2024-05-03"),
         ("[#DATE odd date#]", ""),
         ("[#DATE odd date/\"no date\"#]", "no date"),
         // Not known of this contact, and no shortcode at all.

@@ -3,7 +3,10 @@
 use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 
 use super::{Error, Kwargs, Value, ValueKind, nothing, refuse, text_of};
-use crate::decode::dates::{Reading, read};
+use crate::decode::{
+    dates::{Reading, read},
+    generic::unix_time,
+};
 
 /// What was read: a moment, or a day (and time) that belongs to no zone.
 enum Read {
@@ -50,6 +53,10 @@ fn understand(value: &Value, from: &TimeZone) -> Result<Option<Read>, Error> {
     let Some(text) = text_of(value)? else {
         return Ok(None);
     };
+    // In a form numbers are texts, too.
+    if let Some(at) = unix_time(&text) {
+        return Ok(Some(Read::At(at)));
+    }
     let at = match read(&text, from) {
         Reading::At(at) => at,
         Reading::Nothing => return Ok(None),
