@@ -100,7 +100,11 @@ pub(super) fn translate(
         .range()
         .filter(|range| text.get(range.clone()).is_some())
         .unwrap_or(0..0);
-    let part = text.get(range.clone()).unwrap_or_default();
+    // Not every error tells its place.
+    let part = text
+        .get(range.clone())
+        .filter(|part| !part.trim().is_empty())
+        .unwrap_or(text);
     let part = super::limit::shown(part);
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
@@ -123,6 +127,16 @@ pub(super) fn translate(
         Kind::OutOfFuel => MappingError::new("takes too many steps")
             .hint(format!("one evaluation may take {}", super::limit::FUEL)),
         Kind::WriteFailure => super::limit::too_long(),
+        Kind::InvalidOperation
+            if error
+                .detail()
+                .is_some_and(|detail| detail.contains("containment check")) =>
+        {
+            MappingError::new(format!(
+                "`{part}` cannot be worked out: what stands behind `in` is nothing, or neither text nor list"
+            ))
+            .hint("`| default('')` behind the name that may be nothing takes an empty text instead")
+        }
         Kind::InvalidOperation => {
             let types = error
                 .detail()

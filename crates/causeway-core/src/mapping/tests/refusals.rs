@@ -231,6 +231,16 @@ fn what_fails_with_a_record_says_what_and_where_but_never_the_value() {
              and `phone(default=none)` makes nothing of what is no number)",
         ),
         (
+            "'x' in contact.street",
+            "`'x' in contact.street` cannot be worked out: what stands behind `in` is nothing, or neither text nor list, \
+             at line 1, column 1 (`| default('')` behind the name that may be nothing takes an empty text instead)",
+        ),
+        (
+            "{% if 'x' in contact.street %}a{% endif %}",
+            "`if 'x' in contact.street` cannot be worked out: what stands behind `in` is nothing, or neither text nor list, \
+             at line 1, column 4 (`| default('')` behind the name that may be nothing takes an empty text instead)",
+        ),
+        (
             "contact.Topics | upper",
             "needs a text, and was given a sequence, at line 1, column 18 (`| join(', ')` or `| json` makes a text of it)",
         ),
