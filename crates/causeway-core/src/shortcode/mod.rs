@@ -70,11 +70,11 @@ pub enum Unknown {
     Strict,
 }
 
-/// Why there is no text. Names only what the configuration says, never a value.
+/// Why there is no text. Names what the configuration says and fields, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpandError {
-    #[error("the shortcode [#{0}#] names nothing that is known of this contact")]
-    Unknown(String),
+    #[error("the shortcode [#{code}#] names nothing that is known of this contact ({hint})")]
+    Unknown { code: String, hint: String },
     #[error("the value of [#{code}#] {why}")]
     Value { code: String, why: &'static str },
 }
@@ -104,12 +104,16 @@ fn put(
     out: &mut String,
 ) -> Result<(), ExpandError> {
     let Some(value) = value(code, names) else {
-        if names.rules.unknown == Unknown::Strict {
-            return Err(ExpandError::Unknown(code.written.clone()));
+        // What somebody put down for "no value" is for this, too: a field that was never filled in is not known.
+        let fallback = fallback(code, false);
+        if fallback.is_none() && names.rules.unknown == Unknown::Strict {
+            return Err(ExpandError::Unknown {
+                code: code.written.clone(),
+                hint: names.hint(&code.head),
+            });
         }
         unknown.insert(code.written.clone());
-        // What somebody put down for "no value" is better than nothing.
-        return place.put(code, fallback(code, false).unwrap_or_default(), out);
+        return place.put(code, fallback.unwrap_or_default(), out);
     };
     place.put(code, &value, out)
 }

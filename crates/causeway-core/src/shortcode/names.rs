@@ -8,6 +8,7 @@ use super::Rules;
 use crate::{
     contact::{Identity, LIST_FIELD_IDS, is_internal},
     decode::names::canonical,
+    nearest::did_you_mean,
     record::Record,
 };
 
@@ -58,6 +59,28 @@ const PERSON: [&str; 9] = [
     "profile_url",
 ];
 
+/// Those of [`Names::system`] that people write, for hints.
+const SYSTEM: [&str; 18] = [
+    "EMAIL",
+    "NAME",
+    "ID",
+    "CONTACT REF",
+    "TAGS",
+    "LISTS",
+    "LEAD SCORE",
+    "LEAD STATUS",
+    "ACTION TYPE",
+    "ACTION ID",
+    "ACTION DATE",
+    "CAMPAIGN",
+    "CAMPAIGN TITLE",
+    "CAMPAIGN ID",
+    "PAGE",
+    "LOCALE",
+    "SOURCE",
+    "EVENT",
+];
+
 impl<'a> Names<'a> {
     pub fn new(record: &'a Record, rules: &'a Rules) -> Self {
         let mut names = Self {
@@ -99,6 +122,29 @@ impl<'a> Names<'a> {
         self.system(&folded)
             .or_else(|| self.numbered(&folded))
             .or_else(|| self.of_the_action(&folded))
+    }
+
+    /// What to do about a shortcode that names nothing.
+    pub(super) fn hint(&self, head: &str) -> String {
+        let fields = self.record.contact.fields.keys();
+        let known = fields
+            .filter(|name| !is_internal(name))
+            .map(String::as_str)
+            .chain(self.fields.values().copied())
+            .chain(PERSON)
+            .chain(SYSTEM);
+        let known: Vec<&str> = known.collect();
+        // Functions may stand in front.
+        let mut rest = head;
+        loop {
+            if let Some(hint) = did_you_mean(rest, known.iter().copied()) {
+                return hint;
+            }
+            match rest.split_once(char::is_whitespace) {
+                Some((_, after)) => rest = after.trim_start(),
+                None => return "with /TEXT behind the name, TEXT is put in instead".to_owned(),
+            }
+        }
     }
 
     fn field(&self, ours: &str) -> Found<'_> {

@@ -175,8 +175,29 @@ fn an_unknown_name_stops_a_strict_template_and_is_told_by_a_lenient_one() {
         unknown: Unknown::Strict,
         ..Rules::default()
     };
-    let error = expand_as("[#SHOE COLOUR#]", &person(), &strict, Place::Plain).unwrap_err();
-    assert_eq!(error, ExpandError::Unknown("SHOE COLOUR".to_owned()));
+    for (template, said) in [
+        (
+            "[#SHOO SIZE#]",
+            "the shortcode [#SHOO SIZE#] names nothing that is known of this contact (did you mean Shoe size?)",
+        ),
+        (
+            "[#PROPER FIRST NAMES/2#]",
+            "the shortcode [#PROPER FIRST NAMES/2#] names nothing that is known of this contact (did you mean firstName?)",
+        ),
+        (
+            "[#XYZZY#]",
+            "the shortcode [#XYZZY#] names nothing that is known of this contact \
+             (with /TEXT behind the name, TEXT is put in instead)",
+        ),
+    ] {
+        let error = expand_as(template, &person(), &strict, Place::Plain).unwrap_err();
+        assert_eq!(error.to_string(), said);
+    }
+    // Who says what to put in has thought of it.
+    assert_eq!(
+        expand_as("[#SHOE COLOUR/black#]", &person(), &strict, Place::Plain).unwrap(),
+        "black"
+    );
     // Known of the list, though not of the contact.
     assert_eq!(
         expand_as("[#Shoe size#]", &person(), &strict, Place::Plain).unwrap(),
