@@ -106,6 +106,9 @@ impl<'a> Names<'a> {
 
     /// `None` for what names nothing.
     pub(super) fn find(&self, name: &str) -> Option<Found<'_>> {
+        if let Some(own) = self.own(name) {
+            return Some(own);
+        }
         if let Some(field) = self.record.contact.fields.get(name)
             && !is_internal(name)
         {
@@ -122,6 +125,18 @@ impl<'a> Names<'a> {
         self.system(&folded)
             .or_else(|| self.numbered(&folded))
             .or_else(|| self.of_the_action(&folded))
+    }
+
+    /// What the contact itself has of its address and the other fields of a person. A list field may be called the same, but
+    /// consent was asked for this.
+    fn own(&self, name: &str) -> Option<Found<'_>> {
+        let folded = fold(name);
+        if folded == "email" || folded == "emailaddress" {
+            return self.record.email().map(|email| Found::of(Some(email)));
+        }
+        let ours = PERSON.into_iter().find(|known| fold(known) == folded)?;
+        let field = self.record.contact.fields.get(ours)?;
+        Some(Found::Value(&field.value)).filter(|found| found.text().is_some())
     }
 
     /// What to do about a shortcode that names nothing.

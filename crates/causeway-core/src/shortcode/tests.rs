@@ -137,6 +137,33 @@ fn the_documented_examples_give_what_is_documented() {
 }
 
 #[test]
+fn the_contacts_own_address_and_number_win_over_list_fields_of_the_same_name() {
+    let fields = json!({
+        "email": "ann@example.org", "Email": "other@example.org", "E-mail": "third@example.org", "phone": "+4930123456",
+        "Phone": "555", "Street": "Main Street", "street": " ",
+        "list_field_ids:platform": { "Email": "125", "Phone": "126" },
+    });
+    for (template, expected) in [
+        ("[#EMAIL#]", "ann@example.org"),
+        ("[#Email#]", "ann@example.org"),
+        ("[#E-mail#]", "ann@example.org"),
+        ("[#EMAIL ADDRESS#]", "ann@example.org"),
+        ("[#PHONE#]", "+4930123456"),
+        ("[#Phone#]", "+4930123456"),
+        ("[#Street#]", "Main Street"),
+        ("[#FIELD 125#]", "other@example.org"),
+        ("[#126#]", "555"),
+    ] {
+        let given = expand_as(template, &record(&fields), &Rules::default(), Place::Plain).unwrap();
+        assert_eq!(given, expected, "{template}");
+    }
+    // Whose address nobody told.
+    let only = record(&json!({ "Email": "other@example.org" }));
+    let given = expand_as("[#EMAIL#]", &only, &Rules::default(), Place::Plain).unwrap();
+    assert_eq!(given, "other@example.org");
+}
+
+#[test]
 fn a_slash_can_be_made_to_mean_words() {
     let rules = Rules {
         slash: Slash::Word,
