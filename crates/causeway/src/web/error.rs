@@ -24,6 +24,8 @@ pub enum Refusal {
         reason: &'static str,
     },
     Method,
+    /// A way in that takes nothing else.
+    PostOnly,
     /// Nothing in the query and nothing in the body.
     NoData,
     /// The request did not arrive as it was announced.
@@ -54,7 +56,7 @@ impl Refusal {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Address => StatusCode::FORBIDDEN,
             Self::Unauthorized { .. } | Self::Token { .. } => StatusCode::UNAUTHORIZED,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method | Self::PostOnly => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoData | Self::Broken => StatusCode::BAD_REQUEST,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -70,7 +72,7 @@ impl Refusal {
             Self::NotFound => "not_found",
             Self::Address => "address",
             Self::Unauthorized { reason, .. } | Self::Token { reason } => reason,
-            Self::Method => "method",
+            Self::Method | Self::PostOnly => "method",
             Self::NoData => "no_data",
             Self::Broken => "broken_body",
             Self::Slow => "slow_body",
@@ -88,6 +90,7 @@ impl Refusal {
             Self::Unauthorized { .. } => "unauthorized",
             Self::Token { .. } => "send a valid token: Authorization: Bearer TOKEN",
             Self::Method => "use GET or POST",
+            Self::PostOnly => "use POST",
             Self::NoData => "no data",
             Self::Broken => "the body did not arrive whole",
             Self::Slow => "the body did not arrive in time",
@@ -123,6 +126,9 @@ impl IntoResponse for Refusal {
             }
             Self::Method => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+            }
+            Self::PostOnly => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
             }
             Self::Unsupported => {
                 headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -148,13 +148,7 @@ async fn answer(State(events): State<Arc<Events>>, request: Request) -> Response
             if !matches!(refusal, Refusal::Slow | Refusal::Broken) {
                 body::drain(&mut body, &parts.headers).await;
             }
-            let mut response = refusal.into_response();
-            if refusal == Refusal::Method {
-                response
-                    .headers_mut()
-                    .insert(header::ALLOW, header::HeaderValue::from_static("POST"));
-            }
-            (refusal.reason(), response)
+            (refusal.reason(), refusal.into_response())
         }
     };
     events
@@ -185,7 +179,7 @@ fn sender(events: &Events, headers: &HeaderMap) -> Result<Arc<Sender>, Refusal> 
 
 async fn take(events: &Events, sender: &Sender, parts: &Parts, body: &mut Body) -> Result<Answer, Refusal> {
     if parts.method != Method::POST {
-        return Err(Refusal::Method);
+        return Err(Refusal::PostOnly);
     }
     let is_packed = parts
         .headers
