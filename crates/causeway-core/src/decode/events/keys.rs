@@ -239,6 +239,10 @@ pub(super) fn check<'a>(
                 return Err(format!("`{place}{}` is missing", key.name));
             }
             None | Some(Value::Null) => {}
+            // What is wrong in there is told with its place.
+            Some(Value::Object(contact)) if key.shape == Shape::Contact => {
+                check("contact.", contact, CONTACT.iter())?;
+            }
             Some(value) => {
                 check_value(value, key.shape).map_err(|wrong| format!("`{place}{}` {wrong}", key.name))?;
             }
@@ -292,10 +296,9 @@ fn check_value(value: &Value, shape: Shape) -> Result<(), String> {
             }
             Ok(())
         }
-        Shape::Whole => match value.as_i64() {
-            Some(0..) => Ok(()),
-            _ => Err("must be a whole number, 0 or more".to_owned()),
-        },
+        Shape::Whole => whole(value)
+            .map(drop)
+            .ok_or_else(|| format!("must be a whole number from 0 to {MOST_WHOLE}")),
         Shape::Number => match value.as_f64() {
             Some(number) if number.is_finite() => Ok(()),
             _ => Err("must be a number".to_owned()),
@@ -308,10 +311,7 @@ fn check_value(value: &Value, shape: Shape) -> Result<(), String> {
             _ => Err(format!("must be one of {}", words.join(", "))),
         },
         Shape::Fields => check_fields(value),
-        Shape::Contact => match value {
-            Value::Object(contact) => check("contact.", contact, CONTACT.iter()),
-            _ => Err("must be an object".to_owned()),
-        },
+        Shape::Contact => Err("must be an object".to_owned()),
     }
 }
 
@@ -357,7 +357,25 @@ pub(super) fn text(value: &Value) -> Option<String> {
 pub(super) fn time(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(text) => text.trim().parse().ok(),
-        Value::Number(number) => crate::decode::generic::unix_time(&number.to_string()),
-        _ => None,
+        _ => crate::decode::generic::unix_time(&whole(value)?.to_string()),
     }
+}
+
+/// Beyond this, programs that know only floating-point numbers tell it from its neighbours no more.
+pub const MOST_WHOLE: i64 = (1 << 53) - 1;
+
+/// From 0 on. `1.0` is one, too: to JSON there is no difference.
+pub(super) fn whole(value: &Value) -> Option<i64> {
+    let Value::Number(number) = value else {
+        return None;
+    };
+    let whole = number.as_i64().or_else(|| {
+        let number = number.as_f64().filter(|number| number.fract() == 0.0)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "what does not fit is the greatest then"
+        )]
+        Some(number as i64)
+    });
+    whole.filter(|whole| (0..=MOST_WHOLE).contains(whole))
 }

@@ -8,7 +8,7 @@ mod tests;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use self::keys::{COMMON, Sort, text, time};
+use self::keys::{COMMON, Sort, text, time, whole};
 use super::{names::canonical, sync::is_empty};
 use crate::{
     consent::{ConsentFact, EMAIL, What},
@@ -218,7 +218,7 @@ fn said(event: &mut Event, sort: &Sort, item: &Map<String, Value>) -> Result<(),
         name,
         at: Some(event.at),
         raw_at: None,
-        count: item.get("count").and_then(Value::as_i64),
+        count: item.get("count").and_then(whole),
         score: item.get("score").and_then(Value::as_f64),
     });
     Ok(())

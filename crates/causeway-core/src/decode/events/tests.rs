@@ -173,6 +173,10 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (r#"{"type": "goal"}"#, "`key` is missing"),
     (r#"{"type": "goal", "key": "  "}"#, "`key` must not be blank"),
+    (
+        r#"{"type": "goal", "key": "k", "contact": {"email": " "}}"#,
+        "`contact.email` must not be blank",
+    ),
     (r#"{"type": "goal", "key": ["x"]}"#, "`key` must be text"),
     (r#"{"type": "goal", "key": "a\nb"}"#, "control characters"),
     (
@@ -253,6 +257,7 @@ fn what_is_wrong_is_told_without_repeating_values() {
         }
         let wrong = read(&item).expect_err(told);
         assert!(wrong.contains(told), "{item}: {wrong}");
+        assert_eq!(wrong.find("` `"), None, "said twice: {wrong}");
         assert!(!wrong.contains("example.org"), "{wrong}");
     }
 }

@@ -1,7 +1,18 @@
 //! The description of the API, made from the tables that the decoder checks by.
 
-use causeway_core::decode::events::keys::{COMMON, CONTACT, Key, MOST_FIELDS, SORTS, Shape, Sort};
+use causeway_core::decode::events::keys::{
+    COMMON, CONTACT, Key, LONGEST_FIELD, MOST_FIELDS, MOST_WHOLE, SORTS, Shape, Sort,
+};
 use serde_json::{Map, Value, json};
+
+/// Not blank, and without control characters.
+const TEXT: &str =
+    r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$";
+/// An address, as far as it is looked at.
+const ADDRESS: &str = r"^[^\S\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F]+@[^\s@\u0000-\u001F\u007F-\u009F]+[^\S\u0000-\u001F\u007F-\u009F]*$";
+const PURPOSE: &str = r"^[^\S\u0000-\u001F\u007F-\u009F]*[a-z][a-z0-9_-]*[^\S\u0000-\u001F\u007F-\u009F]*$";
+/// Names of fields that have a place of their own.
+const TAKEN: &str = "^([eE][mM][aA][iI][lL]$|tag:|list:|list_field_ids:)";
 
 /// OpenAPI 3.1.
 pub fn document() -> Value {
@@ -10,6 +21,7 @@ pub fn document() -> Value {
         .map(|sort| (sort.name.to_owned(), item(sort)))
         .collect();
     schemas.insert("person".to_owned(), contact());
+    schemas.insert("nothing".to_owned(), nothing());
     schemas.insert("event".to_owned(), any_item());
     schemas.insert("answer".to_owned(), answer());
     schemas.insert("refusal".to_owned(), refusal());
@@ -96,12 +108,56 @@ fn item(sort: &Sort) -> Value {
             required.push(key.name);
         }
     }
-    json!({
+    let mut schema = json!({
         "type": "object",
         "description": sort.about,
         "properties": properties,
         "required": required,
         "additionalProperties": false,
+    });
+    if let (Some(schema), true) = (schema.as_object_mut(), sort.keys.is_empty()) {
+        schema.insert("anyOf".to_owned(), says_something());
+    }
+    schema
+}
+
+/// Of an event that has nothing but its common keys: a field with a value, or two names of one person.
+fn says_something() -> Value {
+    let mut pairs = Vec::new();
+    for (nth, one) in CONTACT.iter().enumerate() {
+        pairs.extend(CONTACT.iter().skip(nth + 1).map(|other| given(&[one, other])));
+    }
+    let nothing = json!({ "$ref": "#/components/schemas/nothing" });
+    json!([
+        {
+            "properties": { "fields": { "type": "object", "not": { "additionalProperties": nothing } } },
+            "required": ["fields"],
+        },
+        { "properties": { "contact": { "anyOf": pairs } } },
+    ])
+}
+
+/// These keys are there, and not null.
+fn given(keys: &[&Key]) -> Value {
+    let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
+    let properties: Map<String, Value> = names
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({ "not": { "type": "null" } })))
+        .collect();
+    json!({ "required": names, "properties": properties })
+}
+
+/// A value that says nothing, and is left out.
+fn nothing() -> Value {
+    let inside = json!({ "$ref": "#/components/schemas/nothing" });
+    json!({
+        "description": "Nothing: null, a blank text, or a list or object of nothing else.",
+        "anyOf": [
+            { "type": "null" },
+            { "type": "string", "pattern": r"^\s*$" },
+            { "type": "array", "items": inside },
+            { "type": "object", "additionalProperties": inside },
+        ],
     })
 }
 
@@ -126,28 +182,55 @@ fn contact() -> Value {
         "type": "object",
         "description": "Who it is about: one of these names at least. Names in one event are names of one person.",
         "properties": properties,
-        "minProperties": 1,
+        "anyOf": CONTACT.iter().map(|key| given(&[key])).collect::<Vec<_>>(),
         "additionalProperties": false,
     })
 }
 
 fn property(key: &Key) -> Value {
-    let mut schema = match key.shape {
-        Shape::Text(most) => json!({ "type": ["string", "integer"], "minLength": 1, "maxLength": most }),
-        Shape::Whole => json!({ "type": "integer", "minimum": 0 }),
-        Shape::Number => json!({ "type": "number" }),
-        Shape::Time => json!({ "type": ["string", "integer"], "format": "date-time" }),
-        Shape::Words(words) => json!({ "enum": words }),
-        Shape::Fields => json!({ "type": "object", "maxProperties": MOST_FIELDS }),
-        Shape::Contact => return json!({ "$ref": "#/components/schemas/person" }),
+    let mut schema = match (key.shape, key.name) {
+        (Shape::Text(most), "email") => json!({ "type": "string", "maxLength": most, "pattern": ADDRESS }),
+        (Shape::Text(most), "purpose") => json!({ "type": "string", "maxLength": most, "pattern": PURPOSE }),
+        // Numbers stand for texts.
+        (Shape::Text(most), _) => {
+            json!({ "type": ["string", "number"], "maxLength": most, "pattern": TEXT })
+        }
+        (Shape::Whole, _) => json!({ "type": "integer", "minimum": 0, "maximum": MOST_WHOLE }),
+        (Shape::Number, _) => json!({ "type": "number" }),
+        // Nine digits to eleven are seconds, twelve to fourteen milliseconds.
+        (Shape::Time, _) => json!({
+            "type": ["string", "integer"], "format": "date-time",
+            "minimum": 100_000_000, "maximum": 99_999_999_999_999_i64,
+        }),
+        (Shape::Words(words), _) => json!({ "enum": words }),
+        (Shape::Fields, _) => json!({
+            "type": "object", "maxProperties": MOST_FIELDS,
+            "propertyNames": { "maxLength": LONGEST_FIELD, "pattern": TEXT, "not": { "pattern": TAKEN } },
+        }),
+        (Shape::Contact, _) => return json!({ "$ref": "#/components/schemas/person" }),
     };
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("description".to_owned(), key.about.into());
-        if let (Shape::Text(_), "email") = (key.shape, key.name) {
-            schema.insert("type".to_owned(), "string".into());
+        if !key.required {
+            or_null(schema);
         }
     }
     schema
+}
+
+/// Programs send null for what they do not know.
+fn or_null(schema: &mut Map<String, Value>) {
+    for name in ["type", "enum"] {
+        match schema.get_mut(name) {
+            Some(Value::Array(all)) => all.push(if name == "enum" {
+                Value::Null
+            } else {
+                "null".into()
+            }),
+            Some(one @ Value::String(_)) => *one = json!([one.clone(), "null"]),
+            _ => {}
+        }
+    }
 }
 
 fn answer() -> Value {
@@ -235,3 +318,7 @@ fn value(sort: &Sort, key: &Key) -> Value {
         },
     }
 }
+
+#[cfg(test)]
+#[path = "openapi_tests.rs"]
+mod tests;
