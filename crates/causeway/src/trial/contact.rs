@@ -3,10 +3,11 @@
 use causeway_core::{
     clock::Timestamp, contact::Contact, delivery::Kind, id::InboxId, record::Record, store::ContactView,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-/// Fields, `tags`, `lists`, `ids`, and `consent` by purpose: the words that records use, too.
-pub fn as_json(view: ContactView) -> Value {
+/// Fields, `tags`, `lists`, `ids`, and `consent` by purpose: the words that records use, too. Of a purpose that is asked for
+/// and that nothing was ever said about it says so, as mappings do.
+pub fn as_json(view: ContactView, asked_for: &Value) -> Value {
     let record = Record {
         workspace: view.workspace,
         source: "".into(),
@@ -28,7 +29,14 @@ pub fn as_json(view: ContactView) -> Value {
     };
     let mut whole = record.to_json();
     let mut part = |name: &str| whole.get_mut(name).map(Value::take).unwrap_or_default();
-    let (contact, consent) = (part("contact"), part("consent"));
+    let (contact, mut consent) = (part("contact"), part("consent"));
+    if let (Value::Object(known), Some(Value::Object(asked_for))) = (&mut consent, asked_for.get("consent")) {
+        for purpose in asked_for.keys() {
+            known
+                .entry(purpose)
+                .or_insert_with(|| json!({ "state": "unknown", "subscribed": false }));
+        }
+    }
     match contact {
         Value::Object(mut contact) => {
             contact.insert("consent".to_owned(), consent);

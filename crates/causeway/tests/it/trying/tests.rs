@@ -27,10 +27,12 @@ fn tests_pass_without_any_secret_and_leave_nothing_behind() {
          request = 'authorization: ***'\ndue = '0s'\n\
          [[test]]\nname = 'a test action'\nmessage = {{ file = 'signed.json', set = {{ 'action.testing' = true }} }}\n\
          expect_left_alone = 'test'\nexpect_none = true\n\
+         [[test]]\nname = 'of what was never spoken'\n{CONFIRMS}others = true\n\
+         expect_contact = {{ consent = {{ phone = {{ state = 'unknown', subscribed = false }} }} }}\n\
          [[test]]\nname = 'broken'\nmessage = '{{'\nexpect_dead = 'malformed: ends too early'\n"
     ));
     let out = home.ok(&["test"]);
-    assert!(out.ends_with("4 passed, 0 failed\n"), "{out}");
+    assert!(out.ends_with("5 passed, 0 failed\n"), "{out}");
     assert!(out.contains("ok   waits for the click\n"), "{out}");
     assert!(!home.path("causeway-data").exists() && !home.path("archive.jsonl").exists());
     let out = home.ok(&["test", "CONFIRMED"]);
