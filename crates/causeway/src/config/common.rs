@@ -88,8 +88,8 @@ pub struct Common {
     /// Of several waiting deliveries of one contact send only the newest: for destinations that keep contacts, not actions.
     #[serde(default)]
     pub coalesce: bool,
-    /// `all`: every event that the keys above let through; `automations`: only what automations send. Withdrawals come
-    /// in both cases. Has to be said if an automation names the destination; else `all`.
+    /// `all`: actions and what is new of people, of what the keys above let through; `automations`: only what automations
+    /// send. Withdrawals come in both cases. Has to be said if an automation names the destination; else `all`.
     pub takes: Option<Takes>,
     /// Values for the mapping (`settings.NAME`), the same for all campaigns.
     #[serde(default)]
