@@ -14,7 +14,6 @@ fn is_valid(schemas: &Value, schema: &Value, value: &Value) -> bool {
     let matches = |pattern: &Value, text: &str| Regex::new(pattern.as_str().unwrap()).unwrap().is_match(text);
     let all = |of: &Value| of.as_array().unwrap().clone();
     words.iter().all(|(word, said)| match (word.as_str(), value) {
-        ("description", _) => true,
         ("$ref", _) => valid(
             &schemas[said.as_str().unwrap().rsplit('/').next().unwrap()],
             value,
@@ -51,8 +50,10 @@ fn is_valid(schemas: &Value, schema: &Value, value: &Value) -> bool {
                 .filter(|(name, _)| known.is_none_or(|known| !known.contains_key(*name)))
                 .all(|(_, value)| valid(said, value))
         }
+        // No demand on a value, or none on one of this sort.
         (
-            "maxLength"
+            "description"
+            | "maxLength"
             | "pattern"
             | "format"
             | "minimum"
