@@ -9,7 +9,10 @@ use causeway_core::{
     secret::Secret,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 /// What is wrong with a connector's table, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +21,8 @@ pub struct ConfigError {
     pub key: String,
     pub message: String,
     pub hint: Option<String>,
+    /// It is only not here: an environment variable or a file that the place where the hub runs may well have.
+    pub absent: bool,
 }
 
 impl fmt::Display for ConfigError {
@@ -39,6 +44,15 @@ impl ConfigError {
             key: key.to_owned(),
             message: message.into(),
             hint: None,
+            absent: false,
+        }
+    }
+
+    /// A file that the key names could not be read.
+    pub fn unreadable(key: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self {
+            absent: error.kind() == std::io::ErrorKind::NotFound,
+            ..Self::new(key, format!("reading {}: {error}", path.display()))
         }
     }
 
@@ -203,14 +217,42 @@ pub fn read<T: DeserializeOwned>(table: &toml::Table) -> Result<T, ConfigError> 
 }
 
 /// A secret: `{ env = "NAME" }`, `{ file = "path" }`, or the text itself (which `config check` warns about).
-#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "expected a text, { env = \"NAME\" } or { file = \"path\" }"
-)]
+#[derive(Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
 pub enum SecretRef {
     Text(String),
     From(SecretFrom),
+}
+
+// By hand, so that what is wrong with one is said: serde's untagged only knows that no variant fits.
+impl<'de> Deserialize<'de> for SecretRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SecretVisitor)
+    }
+}
+
+struct SecretVisitor;
+
+impl<'de> Visitor<'de> for SecretVisitor {
+    type Value = SecretRef;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, { env = \"NAME\" } or { file = \"path\" }")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SecretRef, E> {
+        Ok(SecretRef::Text(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretRef, A::Error> {
+        let from = SecretFrom::deserialize(MapAccessDeserializer::new(map))?;
+        if from.env.is_some() == from.file.is_some() {
+            return Err(de::Error::custom(
+                "a secret needs exactly one of `env` and `file`, as { env = \"NAME\" }",
+            ));
+        }
+        Ok(SecretRef::From(from))
+    }
 }
 
 /// Exactly one of the two.
@@ -244,16 +286,17 @@ impl SecretRef {
         match (&from.env, &from.file) {
             (Some(name), None) => match std::env::var(name) {
                 Ok(text) if !text.is_empty() => Ok(Secret::new(text)),
-                _ => Err(
-                    ConfigError::new(key, format!("the environment variable {name} is not set"))
-                        .hint(format!("export {name}=… before the start")),
-                ),
+                _ => Err(ConfigError {
+                    absent: true,
+                    ..ConfigError::new(key, format!("the environment variable {name} is not set"))
+                        .hint(format!("export {name}=… before the start"))
+                }),
             },
             (None, Some(path)) => {
                 let path = dir.join(path);
                 std::fs::read_to_string(&path)
                     .map(|text| Secret::new(text.trim_end()))
-                    .map_err(|error| ConfigError::new(key, format!("reading {}: {error}", path.display())))
+                    .map_err(|error| ConfigError::unreadable(key, &path, &error))
             }
             _ => Err(
                 ConfigError::new(key, "a secret needs exactly one of `env` and `file`")

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use causeway_connect::config::Context as ConnectContext;
+use causeway_connect::config::{ConfigError, Context as ConnectContext};
 use causeway_core::{
     clock::Clock,
     event::DeadCode,
@@ -17,7 +17,7 @@ use tokio::{net::TcpListener, signal::unix::SignalKind, task::JoinSet};
 
 use crate::{
     clock::SystemClock,
-    config::Config,
+    config::{Config, DestinationConfig, FileError},
     engine::{self, Engine, Gateway, Lane, Pressure, Wake},
     sources,
     telemetry::{Metrics, SourceHealth, Sources},
@@ -253,24 +253,48 @@ async fn resume_halted(engine: &Engine) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Everything for which a start would refuse the configuration, and what is only not here (`ConfigError::absent`). Makes
+/// what a start makes; connects to nothing.
+pub fn refusals(config: &Config) -> Vec<FileError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut errors = sources::refusals(config, &clock);
+    for (name, destination) in &config.destinations {
+        let made = lane(config, &clock, name, destination);
+        errors.extend(
+            made.err()
+                .map(|error| config.error_in("destination", name, error)),
+        );
+    }
+    errors
+}
+
 fn lanes(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Lane>> {
     let mut lanes = Vec::new();
     for (name, destination) in &config.destinations {
-        let context = ConnectContext {
-            name: Arc::clone(name),
-            clock: Arc::clone(clock),
-            dir: config.dir.clone(),
-            tables: config.lookups.clone(),
-        };
-        let connected = (destination.kind.connect)(&context, &destination.table)
-            .map_err(|error| config.error_in("destination", name, error))?;
-        lanes.push(Lane {
-            name: Name::clone(name),
-            destination: connected.into(),
-            pace: destination.pace.clone(),
-        });
+        let made = lane(config, clock, name, destination);
+        lanes.push(made.map_err(|error| config.error_in("destination", name, error))?);
     }
     Ok(lanes)
+}
+
+fn lane(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    name: &Name,
+    destination: &DestinationConfig,
+) -> Result<Lane, ConfigError> {
+    let context = ConnectContext {
+        name: Arc::clone(name),
+        clock: Arc::clone(clock),
+        dir: config.dir.clone(),
+        tables: config.lookups.clone(),
+    };
+    let connected = (destination.kind.connect)(&context, &destination.table)?;
+    Ok(Lane {
+        name: Name::clone(name),
+        destination: connected.into(),
+        pace: destination.pace.clone(),
+    })
 }
 
 async fn bind(address: SocketAddr, any_port: bool, key: &str) -> anyhow::Result<TcpListener> {

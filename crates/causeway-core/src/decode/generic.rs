@@ -227,6 +227,27 @@ pub fn at_path<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
         })
 }
 
+/// Why a path cannot lead anywhere.
+pub fn path_fault(path: &str) -> Option<&'static str> {
+    if path.trim().is_empty() {
+        return Some("is empty");
+    }
+    if path.split('.').any(str::is_empty) {
+        return Some("has an empty step between dots");
+    }
+    let mut open = false;
+    for letter in path.chars() {
+        match letter {
+            '[' if open => return Some("has a [ within brackets"),
+            ']' if !open => return Some("has a ] without a ["),
+            '[' => open = true,
+            ']' => open = false,
+            _ => {}
+        }
+    }
+    open.then_some("has a [ that is not closed")
+}
+
 fn guess_email(record: &Value) -> Option<&Value> {
     find(record, EMAIL_NAMES)
 }

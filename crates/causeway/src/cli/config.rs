@@ -18,7 +18,7 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Reads the file and tells what is wrong with it; touches nothing else.
+    /// Tells what is wrong with the file: all that `serve` would refuse. Reads secrets that are here; connects to nothing.
     #[command(after_help = "Example: causeway --config causeway.toml config check")]
     Check,
     /// Prints a configuration that names every key that all share, with unit and default; or a complete section of one kind.
@@ -43,6 +43,15 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     match &args.verb {
         Verb::Check => {
             let config = context.load()?;
+            let (absent, wrong): (Vec<_>, Vec<_>) = crate::hub::refusals(&config)
+                .into_iter()
+                .partition(|refused| refused.error.absent);
+            if !wrong.is_empty() {
+                return Err(Failure::Config(wrong));
+            }
+            for absent in absent {
+                say(&format!("not tried, since it is not here: {absent}"));
+            }
             for warning in crate::config::warnings(&config) {
                 say(&format!("warning: {warning}"));
             }

@@ -24,7 +24,11 @@ pub(super) enum Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::Failed(error)
+        // What a start refuses is as wrong as what reading refuses.
+        match error.downcast::<FileError>() {
+            Ok(error) => Self::Config(vec![error]),
+            Err(error) => Self::Failed(error),
+        }
     }
 }
 

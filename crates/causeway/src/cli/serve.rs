@@ -15,6 +15,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
+    let refused = crate::hub::refusals(&config);
+    if !refused.is_empty() {
+        return Err(Failure::Config(refused));
+    }
     crate::telemetry::start_log(args.log_format, "info");
     let hub = Hub::start(config, Options::default()).await?;
     tracing::info!(listener = %hub.listener, console = %hub.console, "causeway runs: console http://{}/", hub.console);

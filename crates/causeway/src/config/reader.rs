@@ -1,12 +1,16 @@
 //! Reads the parts of a file, and collects what is wrong with them.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Component, Path, PathBuf},
+};
 
 use causeway_connect::config::{ConfigError, json_members, read};
 use causeway_core::{id::Name, mapping::Tables};
 use serde::Deserialize;
 
-use super::{Automations, Config, FileError, Test, checked_name, locate};
+use super::{Automations, Config, FileError, Http, Test, checked_name, locate};
 
 pub(super) fn lookups(reader: &mut Reader<'_>, root: &mut toml::Table) -> Tables {
     let tables = reader.tables(root, "lookup", |_, table| {
@@ -201,4 +205,51 @@ impl Reader<'_> {
             self.push_at(&["destination", &name], error);
         }
     }
+}
+
+impl Reader<'_> {
+    /// Two that append to one file would break each other's lines, and rotate under each other's hands.
+    pub(super) fn check_files(&mut self, config: &Config) {
+        let mut seen: BTreeMap<PathBuf, &Name> = BTreeMap::new();
+        for (name, destination) in &config.destinations {
+            let path = destination.table.get("path").and_then(toml::Value::as_str);
+            let Some(path) = path.filter(|_| destination.kind.name == "file") else {
+                continue;
+            };
+            if let Some(other) = seen.insert(plain_path(&config.dir.join(path)), name) {
+                let error = ConfigError::new("path", format!("[destination.{other}] writes the same file"))
+                    .hint("give each a file of its own");
+                self.push_at(&["destination", name], error);
+            }
+        }
+    }
+
+    pub(super) fn check_addresses(&mut self, http: &Http) {
+        let (listen, console) = (http.listen, http.console);
+        // 0 is any free port.
+        let same_port = listen.port() == console.port() && listen.port() != 0;
+        let (one, other) = (listen.ip(), console.ip());
+        let takes_all = |all: IpAddr, ip: IpAddr| all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
+        if same_port && (one == other || takes_all(one, other) || takes_all(other, one)) {
+            let error = ConfigError::new(
+                "console",
+                format!("{console} and `listen` ({listen}) are one address"),
+            )
+            .hint("give the console another port");
+            self.push_at(&["http"], error);
+        }
+    }
+}
+
+/// Without `.` and `..`, as far as can be told without looking.
+fn plain_path(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if plain.file_name().is_some() => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
 }

@@ -18,7 +18,7 @@ use causeway_core::{
 
 use crate::{
     clock::SystemClock,
-    config::{Config, SourceConfig, one_of},
+    config::{Config, FileError, SourceConfig, one_of},
     web::{
         events::{self, Sender},
         ingest::{self, Listener},
@@ -143,11 +143,15 @@ pub fn listeners(config: &Config) -> anyhow::Result<Vec<Listener>> {
         .sources
         .iter()
         .filter(|(_, source)| source.kind == LISTENER);
-    listening
+    let all: Vec<Listener> = listening
         .map(|(name, source)| {
             listener(config, name, source).map_err(|error| config.error_in("source", name, error).into())
         })
-        .collect()
+        .collect::<anyhow::Result<_>>()?;
+    match ingest::same_token(&all) {
+        Some((name, error)) => Err(config.error_in("source", &name, error).into()),
+        None => Ok(all),
+    }
 }
 
 fn listener(config: &Config, name: &Name, source: &SourceConfig) -> Result<Listener, ConfigError> {
@@ -158,16 +162,44 @@ fn listener(config: &Config, name: &Name, source: &SourceConfig) -> Result<Liste
 /// The sources that tell events to our API.
 pub fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
     let telling = config.sources.iter().filter(|(_, source)| source.kind == EVENTS);
-    telling
+    let all: Vec<Sender> = telling
         .map(|(name, source)| {
             sender(config, name, source).map_err(|error| config.error_in("source", name, error).into())
         })
-        .collect()
+        .collect::<anyhow::Result<_>>()?;
+    match events::same_token(&all) {
+        Some((name, error)) => Err(config.error_in("source", &name, error).into()),
+        None => Ok(all),
+    }
 }
 
 fn sender(config: &Config, name: &Name, source: &SourceConfig) -> Result<Sender, ConfigError> {
     let keys = events::Config::parse(&source.table)?;
     Sender::new(Name::clone(name), &keys, &config.dir)
+}
+
+/// Everything for which a start would refuse the sources, and what is only not here (`ConfigError::absent`).
+pub fn refusals(config: &Config, clock: &Arc<dyn Clock>) -> Vec<FileError> {
+    let mut errors = Vec::new();
+    let (mut listeners, mut senders) = (Vec::new(), Vec::new());
+    for (name, source) in &config.sources {
+        let mut refuse = |error| errors.push(config.error_in("source", name, error));
+        match source.kind.as_str() {
+            LISTENER => match listener(config, name, source) {
+                Ok(made) => listeners.push(made),
+                Err(error) => refuse(error),
+            },
+            EVENTS => match sender(config, name, source) {
+                Ok(made) => senders.push(made),
+                Err(error) => refuse(error),
+            },
+            _ => drop(fetcher(config, name, source, clock).map_err(&mut refuse)),
+        }
+        drop(decoder(config, name, source).map_err(&mut refuse));
+    }
+    let same = ingest::same_token(&listeners).or_else(|| events::same_token(&senders));
+    errors.extend(same.map(|(name, error)| config.error_in("source", &name, error)));
+    errors
 }
 
 /// Sets one source up as a start would: reads its secrets and keystores. Gives the source to ask further if we fetch from it.

@@ -1,25 +1,59 @@
 //! Secrets that callers show: one or several valid at once, compared as digests, so that neither their length
 //! nor how much of them was right can be told from the time it took.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use causeway_connect::config::{ConfigError, SecretRef};
 use causeway_core::secret::Secret;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{
+        self, MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
+};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 /// One secret, or a list.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "expected a text, { env = \"NAME\" } or { file = \"path\" }, or a list of these"
-)]
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
 pub enum Secrets {
-    // First, because a table's keys can also be read from a list, in their order.
     Several(Vec<SecretRef>),
     One(SecretRef),
+}
+
+impl<'de> Deserialize<'de> for Secrets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SecretsVisitor)
+    }
+}
+
+struct SecretsVisitor;
+
+impl<'de> Visitor<'de> for SecretsVisitor {
+    type Value = Secrets;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, { env = \"NAME\" }, { file = \"path\" } or a list of them")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Secrets, E> {
+        Ok(Secrets::One(SecretRef::Text(text.to_owned())))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secrets, A::Error> {
+        SecretRef::deserialize(MapAccessDeserializer::new(map)).map(Secrets::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Secrets, A::Error> {
+        let several = Vec::deserialize(SeqAccessDeserializer::new(list))?;
+        if several.is_empty() {
+            return Err(de::Error::custom("the list is empty"));
+        }
+        Ok(Secrets::Several(several))
+    }
 }
 
 impl Secrets {

@@ -29,6 +29,7 @@ mod live;
 mod mapping;
 mod migrate;
 mod private;
+mod refused;
 mod rig;
 mod running;
 mod samples;

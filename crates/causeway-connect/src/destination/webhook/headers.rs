@@ -127,6 +127,12 @@ fn authorization(
         }
         (None, Some(bearer)) => {
             let token = resolve("auth.bearer", bearer, "stand-in")?;
+            if token.reveal().is_empty() {
+                return Err(ConfigError::new(
+                    "auth.bearer",
+                    "is empty: leave `auth` out if nothing is asked for",
+                ));
+            }
             ("auth.bearer", format!("Bearer {}", token.reveal()))
         }
         _ => {

@@ -82,9 +82,10 @@ impl Target {
             None => None,
             Some(path) => {
                 let path = self.dir.join(path);
-                Some(std::fs::read_to_string(&path).map_err(|error| {
-                    ConfigError::new("ca_file", format!("reading {}: {error}", path.display()))
-                })?)
+                Some(
+                    std::fs::read_to_string(&path)
+                        .map_err(|error| ConfigError::unreadable("ca_file", &path, &error))?,
+                )
             }
         };
         Ok((

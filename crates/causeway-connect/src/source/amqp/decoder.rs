@@ -72,7 +72,8 @@ fn read_keys(files: &[PathBuf], dir: &Path) -> Result<Keystore, ConfigError> {
     for path in files {
         let path = dir.join(path);
         let wrong = |why: String| ConfigError::new("keystore", format!("{}: {why}", path.display()));
-        let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| ConfigError::unreadable("keystore", &path, &error))?;
         keys.merge(Keystore::parse(&text).map_err(|error| wrong(error.to_string()))?);
     }
     Ok(keys)

@@ -51,7 +51,11 @@ impl Asked {
     pub(super) fn new(client: Client, config: &Reconcile, dir: &Path) -> Result<Self, ConfigError> {
         let text = match (&config.bearer, &config.basic) {
             (Some(bearer), _) => {
-                format!("Bearer {}", bearer.resolve("reconcile.bearer", dir)?.reveal())
+                let token = bearer.resolve("reconcile.bearer", dir)?;
+                if token.reveal().is_empty() {
+                    return Err(ConfigError::new("reconcile.bearer", "is empty"));
+                }
+                format!("Bearer {}", token.reveal())
             }
             (None, Some(basic)) => {
                 let password = basic.password.resolve("reconcile.basic.password", dir)?;

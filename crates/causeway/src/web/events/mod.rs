@@ -28,6 +28,7 @@ use causeway_core::{
     clock::{Clock, Timestamp},
     decode::events,
     envelope::{Envelope, Meta},
+    id::Name,
     source::Accept,
     store::{Accepted, StoreError},
 };
@@ -41,7 +42,7 @@ pub use self::{
 };
 use super::{
     error::{Refusal, json},
-    ingest::{IngestMetrics, body},
+    ingest::{IngestMetrics, body, repeated},
     secrets::{Fingerprint, fingerprint},
 };
 
@@ -80,6 +81,12 @@ impl Events {
             .with_state(Arc::clone(self))
             .route("/v1/openapi.json", get(describe))
     }
+}
+
+/// The source that has a token of an earlier one, and what is wrong with it.
+pub(crate) fn same_token(senders: &[Sender]) -> Option<(Name, ConfigError)> {
+    let tokens = |sender: &Sender| sender.tokens.clone();
+    repeated(senders.iter().map(|one| (&one.name, tokens(one))), "tokens")
 }
 
 fn by_token(senders: Vec<Sender>) -> Result<ByToken, ConfigError> {

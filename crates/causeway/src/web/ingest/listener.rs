@@ -42,21 +42,35 @@ impl Listener {
     pub fn new(name: Name, config: &Config, dir: &Path) -> Result<Self, ConfigError> {
         config.limits.check()?;
         config.check_reading()?;
+        let allow = config
+            .allow_ips
+            .iter()
+            .map(|text| network(text))
+            .collect::<Result<_, _>>()?;
+        let (tokens, basic) = (tokens(config, dir), basic(config, dir));
+        let header_secret = header_secret(config, dir);
+        let verifier = config
+            .signature
+            .as_ref()
+            .map(|signature| Verifier::new(signature, dir));
+        // A secret that is not here must not hide what is wrong everywhere.
+        let errors = [
+            tokens.as_ref().err(),
+            basic.as_ref().err(),
+            header_secret.as_ref().err(),
+            verifier.as_ref().and_then(|made| made.as_ref().err()),
+        ];
+        if let Some(error) = errors.into_iter().flatten().find(|error| !error.absent) {
+            return Err(error.clone());
+        }
         Ok(Self {
             name,
             preset: config.preset,
-            tokens: tokens(config, dir)?,
-            basic: basic(config, dir)?,
-            header_secret: header_secret(config, dir)?,
-            verifier: match &config.signature {
-                Some(signature) => Some(Verifier::new(signature, dir)?),
-                None => None,
-            },
-            allow: config
-                .allow_ips
-                .iter()
-                .map(|text| network(text))
-                .collect::<Result<_, _>>()?,
+            tokens: tokens?,
+            basic: basic?,
+            header_secret: header_secret?,
+            verifier: verifier.transpose()?,
+            allow,
             trust_forwarded_for: config.trust_forwarded_for,
             probes: config.probes,
             limits: config.limits,

@@ -142,6 +142,41 @@ impl Ingest {
     }
 }
 
+/// The listener that has a token of an earlier one, and what is wrong with it.
+pub(crate) fn same_token(listeners: &[Listener]) -> Option<(Name, ConfigError)> {
+    let tokens = |listener: &Listener| listener.tokens.clone();
+    repeated(
+        listeners.iter().map(|one| (Listener::name(one), tokens(one))),
+        "token",
+    )
+}
+
+/// The one that has a secret of an earlier one.
+pub(super) fn repeated<'a>(
+    all: impl Iterator<Item = (&'a Name, Vec<Fingerprint>)>,
+    key: &str,
+) -> Option<(Name, ConfigError)> {
+    let mut seen: HashMap<Fingerprint, &Name> = HashMap::new();
+    for (name, tokens) in all {
+        for token in tokens {
+            match seen.insert(token, name) {
+                Some(other) if other == name => {
+                    return Some((Name::clone(name), ConfigError::new(key, "a token is there twice")));
+                }
+                Some(other) => {
+                    let message = format!("[source.{other}] has the same token");
+                    return Some((
+                        Name::clone(name),
+                        ConfigError::new(key, message).hint("each needs one of its own"),
+                    ));
+                }
+                None => {}
+            }
+        }
+    }
+    None
+}
+
 fn doors(listeners: Vec<Listener>) -> Result<Doors, ConfigError> {
     let mut all = Doors {
         by_token: HashMap::new(),

@@ -17,7 +17,7 @@ use causeway_core::{
     consent::EMAIL,
     decode::{
         body,
-        generic::{GenericDecoder, Paths},
+        generic::{GenericDecoder, Paths, path_fault},
         sync::{ArrivalConsent, SyncDecoder},
     },
     event::Decode,
@@ -107,6 +107,19 @@ impl Config {
         ] {
             if is_there && self.preset != preset {
                 return Err(ConfigError::new(key, "belongs to another preset"));
+            }
+        }
+        if let Some(keys) = &self.generic {
+            for (key, path) in [
+                ("generic.email", &keys.email),
+                ("generic.id", &keys.id),
+                ("generic.fields", &keys.fields),
+                ("generic.time", &keys.time),
+            ] {
+                if let Some((path, fault)) = path.as_ref().and_then(|path| Some((path, path_fault(path)?))) {
+                    return Err(ConfigError::new(key, format!("the path {path:?} {fault}"))
+                        .hint("dotted, with [n] for items: data.people[0].email"));
+                }
             }
         }
         for (key, list) in [

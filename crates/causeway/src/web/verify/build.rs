@@ -7,12 +7,14 @@ use causeway_connect::config::ConfigError;
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 
 use super::{
-    Config, Scheme, SecretEncoding, TimestampIn, Verifier,
+    Config, Name, Scheme, SecretEncoding, TimestampIn, Verifier,
     mac::Key,
     scheme,
     template::{Part, parse_template},
 };
 
+/// The specification says 24 to 64; some senders make them a little shorter.
+const STANDARD_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 /// How far a signed time may be off, either way, unless the configuration says otherwise.
 const TOLERANCE_S: u32 = 300;
 
@@ -22,19 +24,20 @@ impl Verifier {
         let template = parse_template(&scheme.template)?;
         let timestamp = timestamp_in(&scheme)?;
         check(config, &scheme, &template, timestamp.is_some())?;
-        let keys = config
-            .secrets
-            .resolve("signature.secrets", dir)?
-            .iter()
-            .map(|secret| key(secret.reveal(), &scheme))
-            .collect::<Result<Vec<_>, _>>()?;
+        let signed_in = header("header", &scheme.header)?;
         let id_header = match &scheme.id_header {
             Some(name) => Some(header("id_header", name)?),
             None => None,
         };
+        let keys = config
+            .secrets
+            .resolve("signature.secrets", dir)?
+            .iter()
+            .map(|secret| key(secret.reveal(), config.scheme, &scheme))
+            .collect::<Result<Vec<_>, _>>()?;
         let public_url = config.public_url.as_deref().unwrap_or_default();
         Ok(Self {
-            header: header("header", &scheme.header)?,
+            header: signed_in,
             template,
             encoding: scheme.encoding,
             prefix: scheme.prefix,
@@ -104,7 +107,7 @@ fn header(key: &str, name: &str) -> Result<HeaderName, ConfigError> {
         .map_err(|_| ConfigError::new(&format!("signature.custom.{key}"), "not a header name"))
 }
 
-fn key(secret: &str, scheme: &Scheme) -> Result<Key, ConfigError> {
+fn key(secret: &str, name: Name, scheme: &Scheme) -> Result<Key, ConfigError> {
     let wrong = |what: &str| {
         ConfigError::new("signature.secrets", format!("a secret is not {what}"))
             .hint("copy it again from the sender's settings")
@@ -120,6 +123,15 @@ fn key(secret: &str, scheme: &Scheme) -> Result<Key, ConfigError> {
     // An empty key would let everybody sign.
     if bytes.is_empty() {
         return Err(ConfigError::new("signature.secrets", "a secret is empty"));
+    }
+    if name == Name::StandardWebhooks && !STANDARD_BYTES.contains(&bytes.len()) {
+        let says = format!(
+            "a secret has {} bytes; Standard Webhooks have 24 to 64",
+            bytes.len()
+        );
+        return Err(
+            ConfigError::new("signature.secrets", says).hint("copy it again from the sender's settings")
+        );
     }
     Key::new(scheme.hash, &bytes).ok_or_else(|| wrong("usable as a key"))
 }

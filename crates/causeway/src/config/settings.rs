@@ -1,0 +1,70 @@
+//! Settings that a mapping names and that not every delivery has.
+
+use std::collections::BTreeSet;
+
+use toml::Value;
+
+/// Warns of `settings.NAME` without a value of its own: a delivery without that campaign, as the no of somebody is that
+/// came from elsewhere, would be dead.
+pub(super) fn doubts(own: &toml::Table, defaults: &toml::Table) -> Vec<String> {
+    let mut named = BTreeSet::new();
+    for value in own.values() {
+        names(value, &mut named);
+    }
+    let missing = named.into_iter().filter(|name| !defaults.contains_key(name));
+    missing
+        .map(|name| {
+            format!(
+                "`settings.{name}` has a value for some campaigns at most: what comes without one, as many a no does, would \
+                 be dead; give it one under `settings`, or write `settings.{name} | default(none)`"
+            )
+        })
+        .collect()
+}
+
+/// The settings that the texts of `value` ask for without saying what to take instead.
+fn names(value: &Value, named: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) if !text.starts_with('=') && !text.contains("default") => {
+            let mut rest = text.as_str();
+            while let Some((before, after)) = rest.split_once("settings.") {
+                let end = after
+                    .find(|c: char| !c.is_alphanumeric() && c != '_')
+                    .unwrap_or(after.len());
+                let (name, behind) = after.split_at(end);
+                let is_whole = !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.'));
+                if is_whole && !name.is_empty() {
+                    named.insert(name.to_owned());
+                }
+                rest = behind;
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| names(item, named)),
+        Value::Table(members) => members.values().for_each(|member| names(member, named)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_without_a_value_of_its_own_is_told_unless_it_has_a_way_out() {
+        for (fields, told) in [
+            ("list = 'settings.list'", Some("`settings.list`")),
+            ("list = '{{ settings.list }}/x'", Some("`settings.list`")),
+            ("lists = ['settings.list']", Some("`settings.list`")),
+            ("list = 'settings.list | default(none)'", None),
+            ("list = 'settings.tag'", None),
+            ("list = '=settings.list'", None),
+            ("list = 'my_settings.list'", None),
+        ] {
+            let own = toml::from_str(&format!("[fields]\n{fields}")).unwrap();
+            let defaults = toml::from_str("tag = 7").unwrap();
+            let doubts = doubts(&own, &defaults);
+            assert_eq!(doubts.len(), usize::from(told.is_some()), "{fields}: {doubts:?}");
+            assert!(told.is_none_or(|told| doubts[0].starts_with(told)), "{doubts:?}");
+        }
+    }
+}
