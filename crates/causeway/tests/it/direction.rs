@@ -25,6 +25,7 @@ const CORE_USES: &[&str] = &[
     "celes",
     "crypto_box",
     "data-encoding",
+    "idna",
     "jiff",
     "md-5",
     "minijinja",

@@ -86,11 +86,19 @@ fn what_cannot_be_meant_is_refused_by_key() {
 #[test]
 fn what_has_the_wrong_form_is_told_in_words_and_never_repeated() {
     let url = "url = 'https://hooks.example.org/'\n";
-    let secret = "expected a text, { env = \"NAME\" } or { file = \"path\" }";
     for (text, says) in [
-        ("auth = { bearer = { envv = 'hush' } }", secret),
-        ("auth = { bearer = { env = 'A', flie = 'hush' } }", secret),
-        ("headers = { X = 5 }", secret),
+        (
+            "auth = { bearer = { envv = 'hush' } }",
+            "unknown field `envv`, expected `env` or `file` (did you mean `env`?)",
+        ),
+        (
+            "auth = { bearer = { env = 'A', flie = 'hush' } }",
+            "expected `env` or `file`",
+        ),
+        (
+            "headers = { X = 5 }",
+            "expected a text, { env = \"NAME\" } or { file = \"path\" }",
+        ),
         (
             "auth = 'hush, \", expected nothing'",
             "invalid type: a text, expected { bearer = … } or { basic = { user = …, password = … } }",
