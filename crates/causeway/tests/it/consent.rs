@@ -1,6 +1,6 @@
 //! What a person can be told of their consent, and read-only commands beside a hub that writes.
 
-use causeway_testkit::fake_api::FakeApi;
+use causeway_testkit::fake_api::{FakeApi, Reply};
 use serde_json::{Value, json};
 
 use crate::running::{Home, signature, status};
@@ -107,6 +107,7 @@ async fn a_no_in_a_list_field_takes_the_yes_back_that_stood_there() {
             "fields": [
                 { "id": "1", "name": "Calls allowed", "value": value },
                 { "id": "2", "name": "Newsletter", "value": value },
+                { "id": "3", "name": "Calls allowed since", "value": format!("2026-01-0{number}") },
             ],
         });
         hub.post_json(TOKEN, &sync).await;
@@ -119,6 +120,47 @@ async fn a_no_in_a_list_field_takes_the_yes_back_that_stood_there() {
             );
         }
     }
+    hub.stop();
+}
+
+/// The destination has the earlier one, too, and would go on writing to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_is_told_for_every_address_that_the_person_had() {
+    let api = FakeApi::start().await;
+    let home = home(&api);
+    let hub = home.serve();
+    hub.post_json(TOKEN, &signature(12, 1, "ann", Some(true))).await;
+    home.settled(1).await;
+    let mut moved = signature(12, 2, "ann", Some(true));
+    moved["contact"]["email"] = json!("ann@new.example.org");
+    moved["action"]["createdAt"] = json!("2026-01-02T03:30:00Z");
+    hub.post_json(TOKEN, &moved).await;
+    home.settled(2).await;
+    // The earlier one is not there, which is no trouble.
+    api.script("/crm", [Reply::status(404)]);
+    hub.post_json(TOKEN, &status(2, "ann", "unsub")).await;
+    home.settled(3).await;
+    let told: Vec<(Value, Value)> = api
+        .requests()
+        .iter()
+        .map(|request| {
+            let told = request.json();
+            (told["change"].clone(), told["contact"]["email"].clone())
+        })
+        .collect();
+    let (old, new) = ("ann@example.org", "ann@new.example.org");
+    let expected = [
+        ("subscribe", old),
+        ("subscribe", new),
+        ("unsubscribe", old),
+        ("unsubscribe", new),
+    ];
+    assert_eq!(
+        told,
+        expected.map(|(change, email)| (json!(change), json!(email)))
+    );
+    let rows = home.json(&["delivery", "list", "--json"]);
+    assert!(!rows.to_string().contains("\"dead\""), "{rows}");
     hub.stop();
 }
 

@@ -12,7 +12,7 @@ use causeway_core::{
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
-use super::later;
+use super::{addresses, later};
 use crate::engine::{Engine, Pace};
 
 pub(super) struct Call {
@@ -82,8 +82,15 @@ impl Call {
 
     async fn endings(&self, started_at: Timestamp) -> Vec<Ending> {
         let all = |reason: &str| self.batch.iter().map(|_| retry(reason)).collect();
+        let deliver = async {
+            if !addresses::any(&self.batch) {
+                return self.destination.deliver(&self.batch).await;
+            }
+            let (expanded, counts) = addresses::expand(&self.batch);
+            addresses::fold(self.destination.deliver(&expanded).await, &counts)
+        };
         tokio::select! {
-            endings = AssertUnwindSafe(self.destination.deliver(&self.batch)).catch_unwind() => {
+            endings = AssertUnwindSafe(deliver).catch_unwind() => {
                 // Costs an attempt, or a record that is too much for its destination would come back for ever.
                 endings.unwrap_or_else(|_| all("the destination failed on it: please report this as a bug"))
             }

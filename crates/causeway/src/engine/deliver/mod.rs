@@ -3,6 +3,7 @@
 //! A lane owns all the waiting: leases, concurrency, rate, time-out, retry, circuit, pause. The destination only
 //! translates. Lanes share nothing but the store, so that a slow one delays nobody.
 
+mod addresses;
 mod call;
 mod circuit;
 mod rate;
