@@ -20,6 +20,7 @@ use causeway_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::settings;
 use crate::engine::{Circuit, Pace};
 
 /// `[source.NAME]`
@@ -209,6 +210,7 @@ pub(super) fn destination(
     if is_mute {
         warnings.push(needs.mute.to_owned());
     }
+    warnings.extend(settings::doubts(&own, &common.settings));
     match pace(&common, kind) {
         Ok(pace) if errors.is_empty() => Ok(DestinationConfig {
             says_what_it_takes: common.takes.is_some(),

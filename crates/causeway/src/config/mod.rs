@@ -9,6 +9,7 @@ mod locate;
 mod reader;
 mod schema;
 mod sections;
+mod settings;
 mod test;
 mod trigger;
 mod warnings;
