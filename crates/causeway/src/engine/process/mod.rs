@@ -245,11 +245,11 @@ pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
             reason: "the decoder failed on it: please report this as a bug".to_owned(),
         },
         |decoded| {
-            let decoded = decoded.come_through(&envelope.meta.via);
+            let event = decoded.come_through(&envelope.meta.via);
             if envelope.meta.again {
-                decoded.without_yes()
+                event.without_yes()
             } else {
-                decoded
+                event
             }
         },
     )
