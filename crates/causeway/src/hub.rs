@@ -1,6 +1,11 @@
 //! A whole hub in one process: store, engine, sources, listener, console; started, stopped and reloaded together.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -65,12 +70,22 @@ pub async fn open_store(config: &Config, serve: bool) -> anyhow::Result<Arc<Sqli
     with_rules(store, config).await
 }
 
+/// Where the store is, if there is one. An empty one, made for a question, would only hide that the path is wrong.
+pub fn existing_store(config: &Config) -> anyhow::Result<PathBuf> {
+    let path = config.store_path();
+    anyhow::ensure!(
+        path.exists(),
+        "there is no store yet: {} does not exist (`data_dir` in section [hub] of {} says where; if it is right, \
+         `causeway serve` or an import makes the store)",
+        path.display(),
+        config.path.display()
+    );
+    Ok(path)
+}
+
 /// Opens the store for questions only: waits for nobody, and nobody waits for it.
 pub async fn open_store_to_read(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
-    let path = config.store_path();
-    if !path.exists() {
-        return open_store(config, false).await;
-    }
+    let path = existing_store(config)?;
     let store = causeway_store::open_to_read(&path)
         .await
         .with_context(|| format!("opening the store {}", path.display()))?;

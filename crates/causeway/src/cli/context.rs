@@ -65,8 +65,14 @@ impl Context {
         crate::config::load(&self.config).map_err(Failure::Config)
     }
 
-    /// Opens the store beside a hub that may be running.
+    /// Opens the store beside a hub that may be running. There has to be one.
     pub(super) async fn open(&self, config: &Config) -> Result<Arc<SqliteStore>, Failure> {
+        crate::hub::existing_store(config).map_err(Failure::Failed)?;
+        self.open_or_make(config).await
+    }
+
+    /// For what brings something in: makes the store if there is none yet.
+    pub(super) async fn open_or_make(&self, config: &Config) -> Result<Arc<SqliteStore>, Failure> {
         crate::hub::open_store(config, false)
             .await
             .map_err(Failure::Failed)

@@ -148,6 +148,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
     let store = match args.verb {
         Verb::List { .. } => context.open_to_read(&config).await?,
+        // Before the first start, so that nothing is sent then.
+        Verb::Pause { .. } => context.open_or_make(&config).await?,
         _ => context.open(&config).await?,
     };
     let now = SystemClock.now();

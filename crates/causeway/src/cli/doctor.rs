@@ -9,9 +9,9 @@ use super::{
     Failure,
     context::{Context, say},
 };
-use crate::{clock::SystemClock, sources};
+use crate::{clock::SystemClock, config::Config, sources};
 
-/// Opens the store (and makes it, if it is not there), reads secrets and keystores, asks the broker for each queue, and
+/// Opens the store if there is one, reads secrets and keystores, asks the broker for each queue, and
 /// has each destination prove address and credentials. Takes no message and sends none. Says `ok` or `BAD` for each; exit
 /// code 1 if one is bad.
 #[derive(clap::Args)]
@@ -29,17 +29,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let mut well = true;
     say(&format!("ok    configuration {}", config.path.display()));
 
-    match context.open(&config).await {
-        Ok(store) => match store.health().await {
-            Ok(health) => say(&format!(
-                "ok    store {} ({} bytes)",
-                config.store_path().display(),
-                health.bytes
-            )),
-            Err(error) => well = bad("store", &error.to_string()),
-        },
-        Err(Failure::Failed(error)) => well = bad("store", &format!("{error:#}")),
-        Err(other) => return Err(other),
+    if let Err(none) = crate::hub::existing_store(&config) {
+        say(&format!("ok    store: {none:#}"));
+    } else {
+        well &= store(context, &config).await?;
     }
     for (name, source) in &config.sources {
         let label = format!("source {name}");
@@ -93,4 +86,23 @@ fn told(
 fn bad(label: &str, reason: &str) -> bool {
     say(&format!("BAD   {label}: {reason}"));
     false
+}
+
+async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
+    Ok(match context.open(config).await {
+        Ok(store) => match store.health().await {
+            Ok(health) => {
+                let path = config.store_path();
+                say(&format!(
+                    "ok    store {} ({} bytes)",
+                    path.display(),
+                    health.bytes
+                ));
+                true
+            }
+            Err(error) => bad("store", &error.to_string()),
+        },
+        Err(Failure::Failed(error)) => bad("store", &format!("{error:#}")),
+        Err(other) => return Err(other),
+    })
 }

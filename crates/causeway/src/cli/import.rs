@@ -64,7 +64,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let file = std::fs::File::open(&args.file).with_context(|| format!("reading {}", args.file.display()))?;
     let bytes = file.metadata().map(|file| file.len()).unwrap_or_default();
     // First: it makes the data folder for its owner only.
-    let store = context.open(&config).await?;
+    let store = context.open_or_make(&config).await?;
     let progress = Progress::new(&config, &args.file, bytes)?;
     let done = if args.restart { 0 } else { progress.done() };
     if done > 0 {

@@ -58,7 +58,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if args.dry_run {
         return rehearse(context, &config, envelope).await;
     }
-    let store = context.open(&config).await?;
+    let store = context.open_or_make(&config).await?;
     let accepted = store.accept(vec![envelope]).await?;
     let Some(accepted) = accepted.first() else {
         return Ok(());

@@ -53,7 +53,11 @@ enum Verb {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
-    let store = context.open(&config).await?;
+    let store = match &args.verb {
+        Verb::Urls { .. } => context.open_to_read(&config).await?,
+        Verb::Url { .. } => context.open_or_make(&config).await?,
+        Verb::Rotate { .. } | Verb::Revoke { .. } => context.open(&config).await?,
+    };
     let now = SystemClock.now();
     match args.verb {
         Verb::Urls { source } => {

@@ -17,6 +17,7 @@ mod warnings;
 use std::{
     collections::BTreeMap,
     fmt,
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -81,7 +82,13 @@ impl fmt::Display for FileError {
 /// Reads a file. All errors that can be told apart are in the list, in the order of the file's sections.
 pub fn load(path: &Path) -> Result<Config, Vec<FileError>> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        let hint = "`causeway config sample > causeway.toml` writes one to start from";
+        let hint = match error.kind() {
+            ErrorKind::NotFound => "`causeway config sample > causeway.toml` writes one to start from",
+            ErrorKind::InvalidData => {
+                "it has to be UTF-8; `iconv -f WINDOWS-1252 -t UTF-8` converts it into another file"
+            }
+            _ => "is it a file, and may this user read it?",
+        };
         vec![FileError {
             path: path.to_owned(),
             line: None,

@@ -61,7 +61,15 @@ fn every_option_in_an_example_is_one_of_that_command() {
     for command in commands(&home, &[]) {
         let help = |words: &[&str]| home.run(&[words, &["--help"]].concat()).out;
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        for example in examples(&help(&words)) {
+        let whole = help(&words);
+        let block = whole.split("Example: ").nth(1).unwrap_or_default();
+        for line in block.lines().filter(|line| !line.trim().is_empty()) {
+            assert!(
+                line.trim().starts_with("causeway ") && line.len() <= 100,
+                "{command:?}: an example that is wrapped cannot be pasted: {line:?}"
+            );
+        }
+        for example in examples(&whole) {
             let named: Vec<&str> = example
                 .iter()
                 .copied()
@@ -86,6 +94,8 @@ const GOOD: &str = "[source.signups]\nkind = 'listener'\npreset = 'generic'\ntok
 #[test]
 fn exit_codes_are_0_for_done_1_for_failed_2_for_wrong_usage_or_configuration() {
     let home = Home::new(GOOD);
+    home.write("bob.json", r#"{"email":"bob@example.org"}"#);
+    home.ok(&["send", "bob.json"]);
     let cases: [(&[&str], i32, &str); 22] = [
         (&["--version"], 0, ""),
         (&["config", "check"], 0, ""),
@@ -145,6 +155,50 @@ fn a_wrong_configuration_is_told_with_line_and_key_and_touches_nothing() {
         );
     }
     assert!(!home.path("causeway-data").exists());
+}
+
+/// An empty store, made where `data_dir` points by mistake, would answer every question with "nothing".
+#[test]
+fn what_asks_or_changes_refuses_to_make_a_store() {
+    let home = Home::new(GOOD);
+    for command in [
+        &["audit"][..],
+        &["backup", "night.db"],
+        &["trace", "1"],
+        &["contact", "show", "ann@example.org"],
+        &["contact", "erase", "ann@example.org", "--yes"],
+        &["delivery", "list"],
+        &["delivery", "retry", "--state", "dead"],
+        &["delivery", "resume", "archive"],
+        &["replay", "1"],
+        &["source", "urls"],
+    ] {
+        let said = home.run(command);
+        assert_eq!(said.code, 1, "{command:?}: {said:?}");
+        for part in ["no store", "causeway-data/causeway.db", "data_dir"] {
+            assert!(
+                said.err.contains(part),
+                "{command:?} does not say {part:?}: {said:?}"
+            );
+        }
+    }
+    let said = home.ok(&["doctor"]);
+    assert!(said.contains("no store yet"), "{said}");
+    assert!(!home.path("causeway-data").exists() && !home.path("night.db").exists());
+    home.ok(&["delivery", "pause", "archive"]);
+    home.ok(&["audit"]);
+}
+
+#[test]
+fn the_hint_for_a_file_that_is_not_text_does_not_write_over_it() {
+    let home = Home::new("");
+    home.write("causeway.toml", b"# caf\xe9\n");
+    let said = home.run(&["config", "check"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(
+        said.err.contains("UTF-8") && !said.err.contains("> causeway.toml"),
+        "{said:?}"
+    );
 }
 
 #[test]

@@ -21,7 +21,7 @@ async fn a_message_for_a_missing_key_is_kept_and_delivered_when_the_key_is_there
     ))
     .with("PROCA_AMQP_URL", &broker);
     let without = home.run(&["serve"]);
-    assert_eq!(without.code, 1, "{without:?}");
+    assert_eq!(without.code, 2, "{without:?}");
     assert!(without.err.contains("keys.json"), "{without:?}");
 
     home.ok(&["keys", "generate", "keys.json"]);
