@@ -1,6 +1,7 @@
 //! `causeway import FILE --source NAME`: the same way in as live traffic.
 
 mod rows;
+mod sheet;
 
 use std::{
     io::{BufReader, Read},
@@ -12,22 +13,24 @@ use anyhow::Context as _;
 use causeway_core::{clock::Clock, store::Store};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use self::rows::{Format, Rows};
+use self::rows::{Format, Rows, Table};
 use super::{
     Failure,
-    context::{Context, say},
+    context::{Context, complain, say},
 };
 use crate::{clock::SystemClock, config::Config};
 
 /// Rows in one transaction.
 const BATCH: usize = 500;
+/// Refused rows that are told one by one.
+const TOLD: u64 = 20;
 
 /// Brings in a file of Proca messages (JSON, one a line) or of contacts (CSV with a header). Rows that came before are
-/// recognised and change nothing, and an import that was interrupted goes on where it was: run the same command again.
+/// recognised and change nothing; rows of a CSV file that cannot be read for sure are refused and told with their line. And an import that was interrupted goes on where it was: run the same command again.
 /// The hub may run; if it does not, the rows wait for it.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: causeway import backlog.jsonl --source proca\n         causeway import members.csv --source signups --map 'E-Mail=email' --map 'Given name=firstName'"
+    after_help = "Example: causeway import backlog.jsonl --source proca\n         causeway import members.csv --source signups --map 'E-Mail=email'"
 )]
 pub(super) struct Args {
     file: PathBuf,
@@ -40,6 +43,9 @@ pub(super) struct Args {
     /// For CSV: calls a column by the name that the source expects. Columns that are not named keep their header.
     #[arg(long, value_name = "COLUMN=NAME", value_parser = rows::mapping)]
     map: Vec<(String, String)>,
+    /// For CSV: what stands between the cells, as `;`, or `tab`.
+    #[arg(long, value_name = "CHARACTER", value_parser = rows::separator)]
+    separator: Option<u8>,
     /// Begin at the start even if an earlier run was interrupted.
     #[arg(long)]
     restart: bool,
@@ -74,7 +80,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let bar = bar(bytes);
     let reader = BufReader::new(bar.wrap_read(Box::new(file) as Box<dyn Read>));
-    let mut rows = Rows::new(reader, format, &args.map, Arc::clone(source))?;
+    let table = Table {
+        map: &args.map,
+        separator: args.separator,
+    };
+    let mut rows = Rows::new(reader, format, table, Arc::clone(source))?;
     rows.skip(done)?;
     let mut sum = Sum {
         rows: done,
@@ -82,11 +92,17 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     loop {
         let batch = rows.next_batch(BATCH, SystemClock.now())?;
-        if batch.is_empty() {
+        if batch.rows == 0 {
             break;
         }
-        sum.rows += batch.len() as u64;
-        for accepted in store.accept(batch).await? {
+        sum.rows += batch.rows;
+        for refused in &batch.refused {
+            sum.refused += 1;
+            if sum.refused <= TOLD {
+                bar.suspend(|| complain(&format!("refused: {refused}")));
+            }
+        }
+        for accepted in store.accept(batch.envelopes).await? {
             sum.duplicates += u64::from(accepted.duplicate);
             sum.fresh += u64::from(!accepted.duplicate);
         }
@@ -102,7 +118,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if !causeway_store::is_served(&config.store_path()) {
         say("The hub is not running: the rows wait for `causeway serve`.");
     }
-    Ok(())
+    sum.well()
 }
 
 #[derive(Default)]
@@ -110,6 +126,27 @@ struct Sum {
     rows: u64,
     fresh: u64,
     duplicates: u64,
+    refused: u64,
+}
+
+impl Sum {
+    /// Whether everything was taken.
+    fn well(&self) -> Result<(), Failure> {
+        if self.refused > 0 {
+            complain(&format!(
+                "error: {} rows were refused{}, and nothing of them was taken; mend them and import the file again: rows that came \
+                 before are recognised",
+                self.refused,
+                if self.refused > TOLD {
+                    format!(", of which the first {TOLD} are told above")
+                } else {
+                    String::new()
+                }
+            ));
+            return Err(Failure::Said);
+        }
+        Ok(())
+    }
 }
 
 fn bar(bytes: u64) -> ProgressBar {

@@ -12,10 +12,11 @@ use causeway_core::{
     id::Name,
 };
 use clap::ValueEnum;
-use serde_json::{Map, Value};
+
+use super::sheet::{Row, Sheet};
 
 /// Longest line or row, in bytes: more than any broker would carry for us.
-const LONGEST: u64 = 16 << 20;
+pub(super) const LONGEST: u64 = 16 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -47,6 +48,23 @@ pub(super) fn mapping(text: &str) -> Result<(String, String), String> {
 
 type Input = BufReader<indicatif::ProgressBarIter<Box<dyn Read>>>;
 
+/// Reads `--separator`.
+pub(super) fn separator(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [one] if one.is_ascii() && !one.is_ascii_alphanumeric() && !b"\"\r\n".contains(one) => Ok(*one),
+        _ => Err("write one character, as ';', or tab".to_owned()),
+    }
+}
+
+/// How a CSV file is read.
+#[derive(Clone, Copy)]
+pub(super) struct Table<'a> {
+    /// Column → name.
+    pub map: &'a [(String, String)],
+    pub separator: Option<u8>,
+}
+
 pub(super) struct Rows {
     source: Name,
     kind: Kind,
@@ -55,79 +73,61 @@ pub(super) struct Rows {
 
 enum Kind {
     Jsonl(Input),
-    Csv {
-        reader: csv::Reader<Input>,
-        names: Vec<String>,
-    },
+    Csv(Sheet<Input>),
+}
+
+/// What was read at once.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub envelopes: Vec<Envelope>,
+    /// What is wrong with rows that were not taken, and where.
+    pub refused: Vec<String>,
+    /// All that were read; 0 at the end.
+    pub rows: u64,
 }
 
 impl Rows {
-    pub(super) fn new(
-        input: Input,
-        format: Format,
-        map: &[(String, String)],
-        source: Name,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn new(input: Input, format: Format, table: Table<'_>, source: Name) -> anyhow::Result<Self> {
         let kind = match format {
             Format::Jsonl => Kind::Jsonl(input),
-            Format::Csv => {
-                let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
-                let header = reader.headers().context("reading the header")?.clone();
-                for (column, _) in map {
-                    if !header.iter().any(|name| name.trim() == column) {
-                        let columns: Vec<&str> = header.iter().collect();
-                        return Err(anyhow!(
-                            "there is no column {column:?}; the file has: {}",
-                            columns.join(", ")
-                        ));
-                    }
-                }
-                let name = |column: &str| {
-                    let mapped = map.iter().find(|(from, _)| from == column.trim());
-                    mapped.map_or_else(
-                        || column.trim().trim_start_matches('\u{feff}').to_owned(),
-                        |(_, to)| to.clone(),
-                    )
-                };
-                Kind::Csv {
-                    names: header.iter().map(name).collect(),
-                    reader,
-                }
-            }
+            Format::Csv => Kind::Csv(Sheet::new(input, table)?),
         };
         Ok(Self { source, kind, row: 0 })
     }
 
     /// Reads over rows that an earlier run brought in.
     pub(super) fn skip(&mut self, rows: u64) -> anyhow::Result<()> {
-        while self.row < rows && self.next(Timestamp::UNIX_EPOCH)?.is_some() {}
+        while self.row < rows && self.next()?.is_some() {}
         Ok(())
     }
 
-    /// Up to `size` envelopes; empty at the end.
-    pub(super) fn next_batch(&mut self, size: usize, now: Timestamp) -> anyhow::Result<Vec<Envelope>> {
-        let mut batch = Vec::with_capacity(size);
-        while batch.len() < size {
-            match self.next(now)? {
-                Some(envelope) => batch.push(envelope),
+    /// Up to `size` rows.
+    pub(super) fn next_batch(&mut self, size: usize, now: Timestamp) -> anyhow::Result<Batch> {
+        let mut batch = Batch::default();
+        while batch.rows < size as u64 {
+            match self.next()? {
+                Some(Row::Body(body)) => batch.envelopes.push(self.envelope(body, now)),
+                Some(Row::Refused(why)) => batch.refused.push(why),
                 None => break,
             }
+            batch.rows += 1;
         }
         Ok(batch)
     }
 
-    fn next(&mut self, now: Timestamp) -> anyhow::Result<Option<Envelope>> {
-        let body = match &mut self.kind {
-            Kind::Jsonl(input) => {
-                next_line(input).with_context(|| format!("reading line {}", self.row + 1))?
-            }
-            Kind::Csv { reader, names } => {
-                next_record(reader, names).with_context(|| format!("reading row {}", self.row + 1))?
-            }
+    fn next(&mut self) -> anyhow::Result<Option<Row>> {
+        let row = match &mut self.kind {
+            Kind::Jsonl(input) => next_line(input)
+                .with_context(|| format!("reading line {}", self.row + 1))?
+                .map(Row::Body),
+            Kind::Csv(sheet) => sheet.next()?,
         };
-        let Some(body) = body else { return Ok(None) };
-        self.row += 1;
-        Ok(Some(Envelope {
+        self.row += u64::from(row.is_some());
+        Ok(row)
+    }
+
+    fn envelope(&self, body: Vec<u8>, now: Timestamp) -> Envelope {
+        Envelope {
             source: Name::clone(&self.source),
             dedup: digest(&[&body]),
             dedup_window_ms: None,
@@ -137,7 +137,7 @@ impl Rows {
                 ..Meta::default()
             },
             body: body.into(),
-        }))
+        }
     }
 }
 
@@ -160,20 +160,4 @@ fn next_line(input: &mut Input) -> anyhow::Result<Option<Vec<u8>>> {
             return Ok(Some(text.to_vec()));
         }
     }
-}
-
-/// The next record as a JSON object; empty cells are left out.
-fn next_record(reader: &mut csv::Reader<Input>, names: &[String]) -> anyhow::Result<Option<Vec<u8>>> {
-    let mut record = csv::StringRecord::new();
-    if !reader.read_record(&mut record)? {
-        return Ok(None);
-    }
-    let cells = names
-        .iter()
-        .zip(&record)
-        .filter(|(_, cell)| !cell.trim().is_empty());
-    let object: Map<String, Value> = cells
-        .map(|(name, cell)| (name.clone(), cell.trim().into()))
-        .collect();
-    Ok(Some(serde_json::to_vec(&object)?))
 }

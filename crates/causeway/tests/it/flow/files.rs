@@ -48,10 +48,17 @@ async fn an_interrupted_import_goes_on_where_it_was() {
     let home = home(&api.url("/hook"));
     let mut csv = b"E-Mail,Given name,Note\n".to_vec();
     for row in 1..=1200 {
-        let note: &[u8] = if row == 1100 { b"\xff" } else { b"x" };
-        csv.extend_from_slice(format!("member{row}@example.org,\"Ann, {row}\",").as_bytes());
-        csv.extend_from_slice(note);
-        csv.push(b'\n');
+        // Opens a quotation, and what follows is more than a row may be.
+        let note = if row == 1100 { '"' } else { 'x' };
+        let name = if row == 1101 {
+            "Ann".to_owned()
+        } else {
+            format!("\"Ann, {row}\"")
+        };
+        csv.extend_from_slice(format!("member{row}@example.org,{name},{note}\n").as_bytes());
+        if row == 1100 || row == 1101 {
+            csv.resize(csv.len() + (9 << 20), b'\n');
+        }
     }
     home.write("members.csv", &csv);
     let import = [
@@ -66,11 +73,8 @@ async fn an_interrupted_import_goes_on_where_it_was() {
     ];
     let said = home.run(&import);
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.err.contains("row 1100"), "it tells where: {said:?}");
-    let mended: Vec<u8> = csv
-        .iter()
-        .map(|byte| if *byte == 0xff { b'x' } else { *byte })
-        .collect();
+    assert!(said.err.contains("line 1101"), "it tells where: {said:?}");
+    let mended = String::from_utf8(csv).expect("text").replace(",\"\n", ",x\n");
     home.write("members.csv", mended);
     let said = home.ok(&import);
     assert!(said.contains("going on after row 1000"), "{said}");
@@ -98,4 +102,37 @@ async fn an_interrupted_import_goes_on_where_it_was() {
         assert_eq!(said.code, 2, "{said:?}");
         assert!(said.err.contains(says), "{said:?}");
     }
+}
+
+#[test]
+fn rows_that_cannot_be_read_for_sure_are_refused_and_the_others_come_in() {
+    let home = home("http://127.0.0.1:9/hook");
+    let import = ["import", "members.csv", "--source", "members"];
+    let rows = |name: &[u8]| {
+        let mut csv =
+            b"email,firstName\nann@example.org,Ann\nbob@example.org,B,ob\nzoe@example.org,".to_vec();
+        csv.extend_from_slice(name);
+        csv.extend_from_slice(b"\ncem@example.org,Cem\n");
+        csv
+    };
+    home.write("members.csv", rows(b"Zo\xeb"));
+    let said = home.run(&import);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.out.contains("4 rows read: 2 new, 0 known"), "{said:?}");
+    for part in [
+        "line 3: 3 cells",
+        "line 4: is not UTF-8",
+        "iconv",
+        "2 rows were refused",
+    ] {
+        assert!(said.err.contains(part), "{part}: {said:?}");
+    }
+    home.write("members.csv", rows("Zoë".as_bytes()));
+    let said = home.run(&import);
+    assert!(said.out.contains("1 new, 2 known"), "{said:?}");
+
+    home.write("members.csv", "email;firstName\ndi@example.org;Di\n");
+    assert!(home.run(&import).err.contains("--separator ';'"));
+    let said = home.ok(&[&import[..], &["--separator", ";"]].concat());
+    assert!(said.contains("1 rows read: 1 new"), "{said}");
 }
