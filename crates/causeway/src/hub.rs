@@ -11,11 +11,11 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use causeway_connect::config::{ConfigError, Context as ConnectContext};
 use causeway_core::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     event::DeadCode,
     id::Name,
     source::{Accept, Stop},
-    store::{InboxFilter, InboxState, Store, Views},
+    store::{InboxFilter, InboxState, Store, StoreError, Views},
 };
 use causeway_store::SqliteStore;
 use tokio::{net::TcpListener, signal::unix::SignalKind, task::JoinSet};
@@ -173,6 +173,9 @@ impl Hub {
             });
         }
         resume_halted(&engine).await?;
+        for (name, waiting) in orphans(&config, &*engine.views, clock.now()).await? {
+            tracing::warn!(destination = %name, waiting, "destination {name}: {}", orphan_in_words(&name, waiting));
+        }
         parts.spawn(engine::run(Arc::clone(&engine), lanes, stop.clone()));
         Ok(Self {
             engine,
@@ -256,6 +259,27 @@ impl Hub {
         );
         self.engine.wake.inbox.notify_one();
     }
+}
+
+/// Destinations that the configuration has not, with deliveries that wait for them: how many.
+pub async fn orphans(
+    config: &Config,
+    views: &dyn Views,
+    now: Timestamp,
+) -> Result<Vec<(Name, u64)>, StoreError> {
+    let all = views.overview(now).await?.destinations.into_iter();
+    let waiting = all.map(|(name, counts)| (name, counts.waiting));
+    Ok(waiting
+        .filter(|(name, waiting)| *waiting > 0 && !config.destinations.contains_key(name))
+        .collect())
+}
+
+/// What `doctor` and the log say of one.
+pub fn orphan_in_words(name: &str, waiting: u64) -> String {
+    format!(
+        "{waiting} deliveries wait for it, and the configuration has no [destination.{name}]: give it its name back, or \
+         `causeway delivery discard --destination {name}`"
+    )
 }
 
 /// A halted lane gets one new chance with each start: the fault was probably mended.

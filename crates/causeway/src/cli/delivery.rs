@@ -103,14 +103,34 @@ impl Filter {
     }
 
     fn rule(self, config: &Config) -> Result<DeliveryFilter, Failure> {
-        let destination = self.destination.map(|name| known(config, &name)).transpose()?;
-        Ok(DeliveryFilter {
+        let destination = self.destination.as_deref();
+        let destination = destination.map(|name| known(config, name)).transpose()?;
+        Ok(self.rule_of(destination))
+    }
+
+    /// Also of a destination that was renamed or taken out: what was planned for it is still there.
+    async fn rule_with_gone(self, config: &Config, views: &dyn Views) -> Result<DeliveryFilter, Failure> {
+        let destination = match self.destination.as_deref() {
+            None => None,
+            Some(name) => {
+                let seen = views.overview(SystemClock.now()).await?.destinations;
+                match seen.get_key_value(name) {
+                    Some((name, _)) => Some(Name::clone(name)),
+                    None => Some(known(config, name)?),
+                }
+            }
+        };
+        Ok(self.rule_of(destination))
+    }
+
+    fn rule_of(self, destination: Option<Name>) -> DeliveryFilter {
+        DeliveryFilter {
             ids: self.ids.into_iter().map(DeliveryId).collect(),
             destination,
             state: self.state.map(|state| state.as_str().to_owned()),
             reason: self.reason,
             ..DeliveryFilter::default()
-        })
+        }
     }
 
     /// For verbs that change things: no filter at all is more likely a slip than a wish.
@@ -155,7 +175,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let now = SystemClock.now();
     match args.verb {
         Verb::List { filter, limit, json } => {
-            let rows = store.deliveries(filter.rule(&config)?, limit).await?;
+            let rows = store
+                .deliveries(filter.rule_with_gone(&config, &*store).await?, limit)
+                .await?;
             if json {
                 return say_json(&rows);
             }
@@ -183,9 +205,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             say(&format!("{rows} deliveries are due now"));
         }
         Verb::Discard { filter, why } => {
-            let rows = store
-                .discard_deliveries(filter.required()?.rule(&config)?, &why, now)
-                .await?;
+            let filter = filter.required()?.rule_with_gone(&config, &*store).await?;
+            let rows = store.discard_deliveries(filter, &why, now).await?;
             say(&format!("{rows} deliveries discarded"));
         }
         Verb::Pause { destination } => {

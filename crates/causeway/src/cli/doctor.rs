@@ -9,7 +9,12 @@ use super::{
     Failure,
     context::{Context, say},
 };
-use crate::{clock::SystemClock, config::Config, sources};
+use crate::{
+    clock::SystemClock,
+    config::Config,
+    hub::{orphan_in_words, orphans},
+    sources,
+};
 
 /// Opens the store if there is one, reads secrets and keystores, asks the broker for each queue, and
 /// has each destination prove address and credentials. Takes no message and sends none. Says `ok` or `BAD` for each; exit
@@ -98,7 +103,11 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                     path.display(),
                     health.bytes
                 ));
-                true
+                let mut well = true;
+                for (name, waiting) in orphans(config, &*store, SystemClock.now()).await? {
+                    well = bad(&format!("destination {name}"), &orphan_in_words(&name, waiting));
+                }
+                well
             }
             Err(error) => bad("store", &error.to_string()),
         },

@@ -4,7 +4,7 @@ use causeway_core::{
     clock::Clock,
     event::DeadCode,
     id::{InboxId, Name},
-    store::{InboxFilter, InboxState, Store},
+    store::{InboxFilter, InboxState, Store, Views},
 };
 use clap::ValueEnum;
 
@@ -66,8 +66,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let config = context.load()?;
     let names: Vec<&str> = config.sources.keys().map(|name| &**name).collect();
+    let store = context.open(&config).await?;
+    // Also of a source that was renamed or taken out, and of what automations put off.
+    let seen = store.overview(SystemClock.now()).await?.sources;
     if let Some(source) = &args.source
         && !names.contains(&source.as_str())
+        && !seen.contains_key(source.as_str())
     {
         let text = format!(
             "there is no source {source:?}; the configuration has {}",
@@ -82,7 +86,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         code: args.code.map(DeadCode::from),
         before: None,
     };
-    let store = context.open(&config).await?;
     let said = match args.discard {
         Some(reason) => {
             let reason = format!("discarded: {reason}");

@@ -144,7 +144,7 @@ async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Res
             event.notes.iter().for_each(|note| say(&format!("note: {note}")));
         }
     }
-    let store = context.open(config).await?;
+    let store = context.open_or_make(config).await?;
     let rehearsal = store.rehearse(envelope, understood, SystemClock.now()).await?;
     if let Some(reason) = &rehearsal.reason {
         say(&format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use causeway_core::{event::DeadCode, id::Name, source::SourceState};
 use serde::Serialize;
 
-use super::{format, live::Moment, pages::link};
+use super::{ConsoleConfig, format, live::Moment, pages::link};
 
 /// One thing to look at. The worst come first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,7 +29,7 @@ pub(crate) struct DeadRows {
     pub deliveries: BTreeMap<Name, BTreeMap<String, u64>>,
 }
 
-pub(crate) fn attention(moment: &Moment) -> Vec<Attention> {
+pub(crate) fn attention(moment: &Moment, config: &ConsoleConfig) -> Vec<Attention> {
     let mut found = Vec::new();
     if moment.is_stale {
         found.push(Attention {
@@ -41,18 +41,28 @@ pub(crate) fn attention(moment: &Moment) -> Vec<Attention> {
             href: None,
         });
     }
-    lanes(moment, &mut found);
+    lanes(moment, config, &mut found);
     sources(moment, &mut found);
     dead_messages(moment, &mut found);
-    dead_deliveries(moment, &mut found);
+    dead_deliveries(moment, config, &mut found);
     // Stable: within a level the order above stays.
     found.sort_by_key(|item| item.level != "bad");
     found
 }
 
-fn lanes(moment: &Moment, found: &mut Vec<Attention>) {
+fn is_configured(config: &ConsoleConfig, destination: &Name) -> bool {
+    config.destinations.iter().any(|one| one.name == *destination)
+}
+
+fn lanes(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) {
     for (name, counts) in &moment.overview.destinations {
         let waiting = format::count(counts.waiting);
+        if !is_configured(config, name) {
+            if counts.waiting > 0 {
+                found.push(gone(name, counts.waiting));
+            }
+            continue;
+        }
         let command = Some(format!("causeway delivery resume {name}"));
         let href = Some(link(
             "/deliveries",
@@ -75,6 +85,27 @@ fn lanes(moment: &Moment, found: &mut Vec<Attention>) {
                 href,
             });
         }
+    }
+}
+
+/// Deliveries of a destination that was renamed or taken out.
+fn gone(name: &Name, waiting: u64) -> Attention {
+    Attention {
+        level: "bad",
+        title: format!("{name} is not in the configuration"),
+        detail: format!(
+            "{} for it, and will for ever. Give the destination its name back, or discard them.",
+            if waiting == 1 {
+                "1 delivery waits".to_owned()
+            } else {
+                format!("{} deliveries wait", format::count(waiting))
+            }
+        ),
+        command: Some(format!("causeway delivery discard --destination {name}")),
+        href: Some(link(
+            "/deliveries",
+            &[("state", Some("waiting")), ("destination", Some(name))],
+        )),
     }
 }
 
@@ -152,7 +183,7 @@ fn dead_messages(moment: &Moment, found: &mut Vec<Attention>) {
     }
 }
 
-fn dead_deliveries(moment: &Moment, found: &mut Vec<Attention>) {
+fn dead_deliveries(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) {
     for (name, counts) in &moment.overview.destinations {
         if counts.dead == 0 {
             continue;
@@ -170,9 +201,11 @@ fn dead_deliveries(moment: &Moment, found: &mut Vec<Attention>) {
                 plural_of(counts.dead, "delivery", "deliveries")
             ),
             detail,
-            command: Some(format!(
-                "causeway delivery retry --destination {name} --state dead"
-            )),
+            command: Some(if is_configured(config, name) {
+                format!("causeway delivery retry --destination {name} --state dead")
+            } else {
+                format!("causeway delivery discard --destination {name} --state dead")
+            }),
             href: Some(link(
                 "/deliveries",
                 &[("state", Some("dead")), ("destination", Some(name))],

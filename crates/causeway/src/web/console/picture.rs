@@ -66,7 +66,7 @@ pub(crate) fn picture(ring: &VecDeque<Arc<Moment>>, config: &ConsoleConfig) -> P
     let mut out = Picture {
         sources: cards("s", sources, |at| curve(at, count.0, 0, 1)),
         destinations: cards("d", destinations, |at| curve(0, 1, at, count.1)),
-        attention: attention(now),
+        attention: attention(now, config),
         ..Picture::default()
     };
     let names = |cards: &[Card]| {

@@ -292,6 +292,39 @@ pub(crate) fn pictures() -> Vec<Picture> {
     ]
 }
 
+#[test]
+fn what_waits_for_a_destination_that_is_gone_needs_a_person() {
+    let ring = VecDeque::from([moment(0, "crm")]);
+    let commands = |config: &ConsoleConfig| -> Vec<String> {
+        let all = picture(&ring, config).attention.into_iter();
+        all.filter_map(|item| item.command)
+            .filter(|command| command.contains(" delivery "))
+            .collect()
+    };
+    assert_eq!(
+        commands(&ConsoleConfig::default()),
+        [
+            "causeway delivery discard --destination crm",
+            "causeway delivery discard --destination crm --state dead",
+        ]
+    );
+    let configured = ConsoleConfig {
+        destinations: vec![Connector {
+            name: "crm".into(),
+            kind: "webhook".to_owned(),
+            workspace: "default".into(),
+        }],
+        ..ConsoleConfig::default()
+    };
+    assert_eq!(
+        commands(&configured),
+        [
+            "causeway delivery resume crm",
+            "causeway delivery retry --destination crm --state dead",
+        ]
+    );
+}
+
 fn check<P: Page>(renderer: &Renderer) {
     let samples = P::samples();
     assert!(
@@ -356,8 +389,17 @@ fn books_that_do_not_balance_are_said_so() {
 fn what_needs_a_person_is_listed_worst_first() {
     let all = pictures();
     assert!(all[0].attention.is_empty());
-    let titles: Vec<_> = all[2]
-        .attention
+    let minute: VecDeque<_> = (0..61).map(|second| moment(second, HOSTILE)).collect();
+    let configured = ConsoleConfig {
+        destinations: vec![Connector {
+            name: HOSTILE.into(),
+            kind: "webhook".to_owned(),
+            workspace: "default".into(),
+        }],
+        ..ConsoleConfig::default()
+    };
+    let attention = picture(&minute, &configured).attention;
+    let titles: Vec<_> = attention
         .iter()
         .map(|item| (item.level, item.title.as_str()))
         .collect();

@@ -191,3 +191,49 @@ async fn a_backup_of_a_running_hub_goes_on_under_the_same_keys() {
     assert_eq!(keys(&api).len(), before.len() + 18);
     hub.stop();
 }
+
+/// Renamed or taken out of the configuration: what waits for it must be seen, and can be ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_destination_that_is_gone_is_told_and_can_be_discarded() {
+    let api = FakeApi::start().await;
+    let home = home(&api.url("/hook"), "consent = 'all'");
+    home.ok(&["delivery", "pause", "hook"]);
+    let hub = home.serve();
+    send(&hub, &signature(ORG, 1, "ann", Some(true))).await;
+    home.until("the delivery is planned", || {
+        crate::running::sum(&home.json(&["audit", "--json"])["destinations"], "waiting") == 1
+    })
+    .await;
+    hub.stop();
+    let config = std::fs::read_to_string(home.path("causeway.toml")).expect("the configuration");
+    home.write(
+        "causeway.toml",
+        config.replace("[destination.hook]", "[destination.crm]"),
+    );
+
+    let said = home.run(&["doctor", "--timeout", "1"]);
+    assert!(
+        said.code == 1 && said.out.contains("BAD   destination hook: 1 deliveries wait"),
+        "{said:?}"
+    );
+    let hub = home.serve();
+    assert!(
+        hub.log().contains("the configuration has no [destination.hook]"),
+        "{}",
+        hub.log()
+    );
+    hub.stop();
+    let list = ["delivery", "list", "--destination", "hook", "--json"];
+    assert_eq!(home.json(&list)[0]["state"], "waiting");
+    let said = home.ok(&["delivery", "discard", "--destination", "hook"]);
+    assert!(said.starts_with("1 deliveries discarded"), "{said}");
+    assert_eq!(home.run(&["delivery", "retry", "--destination", "hook"]).code, 2);
+    assert_eq!(home.run(&["delivery", "list", "--destination", "none"]).code, 2);
+    assert_eq!(home.json(&list)[0]["state"], "skipped");
+    assert!(
+        !home
+            .run(&["doctor", "--timeout", "1"])
+            .out
+            .contains("destination hook")
+    );
+}
