@@ -70,6 +70,14 @@ pub async fn open_store(config: &Config, serve: bool) -> anyhow::Result<Arc<Sqli
     with_rules(store, config).await
 }
 
+/// A store somewhere else, with the rules of the configuration.
+pub async fn open_store_at(config: &Config, path: &Path) -> anyhow::Result<Arc<SqliteStore>> {
+    let store = causeway_store::open(path, causeway_store::Options { serve: false })
+        .await
+        .with_context(|| format!("opening the store {}", path.display()))?;
+    with_rules(store, config).await
+}
+
 /// Where the store is, if there is one. An empty one, made for a question, would only hide that the path is wrong.
 pub fn existing_store(config: &Config) -> anyhow::Result<PathBuf> {
     let path = config.store_path();

@@ -144,7 +144,13 @@ async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Res
             event.notes.iter().for_each(|note| say(&format!("note: {note}")));
         }
     }
-    let store = context.open_or_make(config).await?;
+    // Before the first start nobody is known, and a dry run leaves nothing behind.
+    let folder = tempfile::tempdir().context("making a folder to rehearse in")?;
+    let store = if config.store_path().exists() {
+        context.open(config).await?
+    } else {
+        crate::hub::open_store_at(config, &folder.path().join("causeway.db")).await?
+    };
     let rehearsal = store.rehearse(envelope, understood, SystemClock.now()).await?;
     if let Some(reason) = &rehearsal.reason {
         say(&format!(

@@ -73,4 +73,5 @@ fn a_dry_run_shows_what_a_mapping_makes_and_why_it_cannot() {
     let said = send(r#"{"email": "eve@example.org", "first_name": "Eve", "country": "DE"}"#);
     let all = format!("{}{}", said.out, said.err);
     assert!(all.contains("`colour`: `contact.colour` is not there"), "{all}");
+    assert!(!home.path("causeway-data").exists(), "a dry run made a store");
 }
