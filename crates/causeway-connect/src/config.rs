@@ -1,6 +1,6 @@
 //! What connectors share in reading their part of the configuration: errors, secrets, the context to connect in.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, io::ErrorKind, path::PathBuf, sync::Arc};
 
 use causeway_core::{
     clock::Clock,
@@ -48,10 +48,10 @@ impl ConfigError {
         }
     }
 
-    /// A file that the key names could not be read.
+    /// A file that the key names could not be read. Who only checks may lack the right to it.
     pub fn unreadable(key: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self {
-            absent: error.kind() == std::io::ErrorKind::NotFound,
+            absent: matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied),
             ..Self::new(key, format!("reading {}: {error}", path.display()))
         }
     }

@@ -3,8 +3,9 @@
 //! Invariant: a contact does not depend on the order in which its messages came. Every part is a join:
 //! commutative, associative, idempotent.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
+use idna::AsciiDenyList;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -87,24 +88,26 @@ const VISITOR: &str = ":visitor";
 /// Makes an address comparable: trimmed, lower-cased, without marks that nobody sees, the host in ASCII; two ways to write
 /// one mailbox would be two people, of whom one has not said no. `None` when it cannot be the address of one mailbox.
 pub fn normal_email(text: &str) -> Option<String> {
-    let mut text = text.trim().to_lowercase();
+    let mut text = text.to_lowercase();
     text.retain(|c| !UNSEEN.contains(&c));
-    let address = text.strip_prefix("mailto:").unwrap_or(&text);
+    let text = text.trim();
+    let address = text.strip_prefix("mailto:").map_or(text, str::trim);
     let (local, host) = address.split_once('@')?;
-    let host = host.strip_suffix('.').unwrap_or(host);
     let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !NOT_IN_LOCAL.contains(c);
     if local.is_empty() || address.len() > 320 || !local.chars().all(is_plain) {
         return None;
     }
-    let is_of_host =
-        |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_') || !c.is_ascii() && is_plain(c);
+    let host = if host.is_ascii() {
+        Cow::Borrowed(host)
+    } else {
+        idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::URL).ok()?
+    };
+    // After that: some letters become commas, dots and at signs only there.
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    let is_of_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if host.split('.').any(str::is_empty) || !host.chars().all(is_of_host) {
         return None;
     }
-    if host.is_ascii() {
-        return Some(format!("{local}@{host}"));
-    }
-    let host = idna::domain_to_ascii(host).ok().filter(|host| !host.is_empty())?;
     Some(format!("{local}@{host}"))
 }
 
@@ -354,6 +357,9 @@ mod tests {
             ),
             ("\u{200b}ann@example.org\u{feff}", Some("ann@example.org")),
             ("mailto:ann@example.org", Some("ann@example.org")),
+            ("\u{feff} mailto: ann@example.org", Some("ann@example.org")),
+            ("ann@bücher.example。", Some("ann@xn--bcher-kva.example")),
+            ("ann@x.example，ben＠y.example", None),
             ("ann@example.org.", Some("ann@example.org")),
             ("ann@bücher.example", Some("ann@xn--bcher-kva.example")),
             ("ann@XN--bcher-kva.example", Some("ann@xn--bcher-kva.example")),

@@ -232,7 +232,8 @@ pub fn path_fault(path: &str) -> Option<&'static str> {
     if path.trim().is_empty() {
         return Some("is empty");
     }
-    if path.split('.').any(str::is_empty) {
+    // One at the end may belong to the name, as in `Tel.`.
+    if path.trim_end_matches('.').split('.').any(str::is_empty) {
         return Some("has an empty step between dots");
     }
     let mut open = false;

@@ -51,6 +51,11 @@ fn western(body: &[u8]) -> Result<String, Unreadable> {
         .collect()
 }
 
+/// Whether the content type names one.
+pub(super) fn is_named(content_type: Option<&str>) -> bool {
+    !charset(content_type.unwrap_or_default()).is_empty()
+}
+
 /// The name behind `charset=`, in small letters.
 fn charset(content_type: &str) -> String {
     content_type

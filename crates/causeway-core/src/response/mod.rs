@@ -71,6 +71,11 @@ pub fn read(content_type: Option<&str>, body: &[u8]) -> Result<Option<Value>, Un
         return read_form(text);
     }
     if text.starts_with('<') {
+        // What the declaration says of its letters is settled.
+        let text = match text.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")) {
+            Some((_, rest)) if text.is_ascii() || charset::is_named(content_type) => rest.trim_start(),
+            _ => text,
+        };
         return match xml::read(text, DEPTH, VALUES) {
             Err(xml::XmlError::Encoding) => Err(Unreadable::Charset),
             read => Ok(Some(read.unwrap_or_else(|_| text.into()))),

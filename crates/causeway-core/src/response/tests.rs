@@ -114,8 +114,18 @@ fn letters_are_read_by_their_charset_or_not_at_all() {
         ("text/xml", b"<r><a>Ren\xe9</a></r>", Err(Unreadable::NotUtf8)),
         (
             "text/xml",
-            b"<?xml version='1.0' encoding='ISO-8859-5'?><r><a>x</a></r>",
+            "<?xml version='1.0' encoding='ISO-8859-5'?><r><a>Яна</a></r>".as_bytes(),
             Err(Unreadable::Charset),
+        ),
+        (
+            "text/xml",
+            b"<?xml version='1.0' encoding='ISO-8859-5'?><r><a>x</a></r>",
+            Ok(Some(json!({ "a": "x" }))),
+        ),
+        (
+            "text/xml; charset=ISO-8859-1",
+            b"<?xml version='1.0' encoding='ISO-8859-1'?>\n<r><a>Ren\xe9</a></r>",
+            Ok(Some(json!({ "a": "René" }))),
         ),
         (
             "application/x-www-form-urlencoded",

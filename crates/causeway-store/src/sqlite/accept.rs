@@ -89,13 +89,16 @@ fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepted, Fault> {
 }
 
 /// Who says no, yes and no again within the window means the second no. Of a message that names no id only its bytes tell
-/// that it is a repeat, and they tell it only while nothing else was heard of that contact.
+/// that it is a repeat, and they tell it only while nobody said anything else of that contact: what a destination
+/// answered and what the contact did with mails and pages does not count.
 fn contact_was_heard_of_since(tx: &Tx<'_>, first: i64) -> Result<bool, Fault> {
     Ok(tx
         .connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM event first JOIN event later ON later.contact_id = first.contact_id
-                            WHERE first.inbox_id = ?1 AND later.inbox_id > first.inbox_id)",
+                            WHERE first.inbox_id = ?1 AND later.inbox_id > first.inbox_id
+                              AND first.kind IN ('contact_sync', 'email_status')
+                              AND later.kind IN ('contact_sync', 'email_status', 'action'))",
         )?
         .query_row([first], |row| row.get(0))?)
 }

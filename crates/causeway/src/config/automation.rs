@@ -341,7 +341,10 @@ fn finite(key: &str, number: f64) -> Result<f64, ConfigError> {
 
 /// Refuses what somebody meant to be filled in where a text is taken as it is written.
 pub(super) fn literal(key: &str, text: &str) -> Result<(), ConfigError> {
-    match ["{{", "{%", "[#"].iter().find(|mark| text.contains(**mark)) {
+    let is_code =
+        |mark: &str| mark != "[#" || text.split_once(mark).is_some_and(|(_, rest)| rest.contains("#]"));
+    let marks = ["{{", "{%", "[#"];
+    match marks.iter().find(|mark| text.contains(**mark) && is_code(mark)) {
         None => Ok(()),
         Some(mark) => Err(ConfigError::new(
             key,

@@ -123,6 +123,35 @@ async fn a_no_in_a_list_field_takes_the_yes_back_that_stood_there() {
     hub.stop();
 }
 
+/// The sender may try once more what it had said before the no; another no is one, whatever came between.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_is_said_again_without_an_id_a_no_counts_and_a_yes_does_not() {
+    let home = Home::new(&format!(
+        "[source.s]\nkind = 'listener'\npreset = 'generic'\ntoken = '{TOKEN}'\n\
+         [[source.s.generic.consent_from]]\nfield = 'status'\nopt_in = ['in']\nunsubscribed = ['out']\n\
+         [destination.crm]\nkind = 'null'\n"
+    ));
+    let hub = home.serve();
+    let said = |status: &str| json!({ "email": "ann@example.org", "status": status });
+    for (number, status, state) in [
+        (1, "in", "opted_in"),
+        (2, "out", "unsubscribed"),
+        (3, "in", "unsubscribed"),
+        (4, "out", "unsubscribed"),
+    ] {
+        hub.post_json(TOKEN, &said(status)).await;
+        home.settled(number).await;
+        let account = &home.json(&["contact", "consent", "ann@example.org", "--json"])[0];
+        assert_eq!(
+            account["standing"]["email"]["state"], state,
+            "{number}: {account}"
+        );
+    }
+    let trace = home.ok(&["trace", "3"]);
+    assert!(trace.contains("a yes in it does not count"), "{trace}");
+    hub.stop();
+}
+
 /// The destination has the earlier one, too, and would go on writing to it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_no_is_told_for_every_address_that_the_person_had() {

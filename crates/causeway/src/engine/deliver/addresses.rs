@@ -1,5 +1,5 @@
-//! A no is told for every address that the person had: an earlier one may still stand in the destination's list, and the
-//! destination would go on writing to it.
+//! A withdrawal and a removal are told for every address that the person had: an earlier one may still stand in the
+//! destination's list, and the destination would go on writing to it.
 
 use causeway_core::{
     consent::Change,
@@ -9,24 +9,16 @@ use causeway_core::{
     id::IdempotencyKey,
 };
 
-/// The deliveries of `batch`, with one more in front of a no for each of the person's other addresses; and for each in how
-/// many of the expanded ones it is told.
-pub(super) fn expand(batch: &[Delivery]) -> (Vec<Delivery>, Vec<usize>) {
-    let mut all = Vec::with_capacity(batch.len());
-    let mut counts = Vec::with_capacity(batch.len());
-    for delivery in batch {
-        let before = all.len();
-        all.extend(others(delivery));
-        // Last, so that this one stays where the destination has one row for a person.
-        all.push(delivery.clone());
-        counts.push(all.len() - before);
-    }
-    (all, counts)
-}
+/// Attempts in which an earlier address that could not be told is reason enough to try again.
+const TRIES: u32 = 4;
 
-/// Whether there is anything to expand.
-pub(super) fn any(batch: &[Delivery]) -> bool {
-    batch.iter().any(|delivery| others(delivery).next().is_some())
+/// For each no of `batch` one more delivery for each of the person's other addresses, and beside it the place of the no.
+pub(super) fn earlier(batch: &[Delivery]) -> (Vec<Delivery>, Vec<usize>) {
+    let all = batch
+        .iter()
+        .enumerate()
+        .flat_map(|(place, delivery)| others(delivery).map(move |other| (other, place)));
+    all.unzip()
 }
 
 fn others(delivery: &Delivery) -> impl Iterator<Item = Delivery> {
@@ -66,67 +58,73 @@ fn others(delivery: &Delivery) -> impl Iterator<Item = Delivery> {
     })
 }
 
-/// How each delivery ended, all its addresses together: it is tried again until each was answered. That the destination
-/// refuses an earlier address is no trouble, for it may never have had it.
-pub(super) fn fold(endings: Vec<Ending>, counts: &[usize]) -> Vec<Ending> {
-    let mut endings = endings.into_iter();
-    let mut folded = Vec::with_capacity(counts.len());
-    for count in counts {
-        let mut parts: Vec<Ending> = endings.by_ref().take(*count).collect();
-        if parts.len() < *count {
-            break;
+/// How each delivery ended, all its addresses together. The address in use decides. An earlier one that could not be told
+/// brings the no back a few times, and no more: the destination may never have had it.
+pub(super) fn fold(batch: &[Delivery], endings: &mut [Ending], earlier: Vec<Ending>, places: &[usize]) {
+    for (other, place) in earlier.into_iter().zip(places) {
+        let (Some(ending), Some(delivery)) = (endings.get_mut(*place), batch.get(*place)) else {
+            continue;
+        };
+        let is_told = matches!(ending.outcome, Outcome::Delivered { .. } | Outcome::Skip { .. });
+        match other.outcome {
+            Outcome::Delivered { .. } | Outcome::Skip { .. } => {}
+            Outcome::Retry { .. } if is_told && delivery.attempt < TRIES => *ending = other,
+            outcome => {
+                let (id, outcome) = (delivery.id.0, outcome.as_str());
+                tracing::warn!(
+                    delivery.id = id,
+                    outcome,
+                    "an earlier address of the person could not be told of the no"
+                );
+            }
         }
-        let again = |ending: &Ending| matches!(ending.outcome, Outcome::Retry { .. } | Outcome::Halt { .. });
-        let told = parts.iter().position(again).unwrap_or(count - 1);
-        folded.push(parts.swap_remove(told));
     }
-    folded
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ending(outcome: Outcome) -> Ending {
-        outcome.into()
-    }
-
-    fn delivered() -> Ending {
-        ending(Outcome::Delivered { remote_id: None })
-    }
-
-    fn refused() -> Ending {
-        ending(Outcome::Reject {
-            reason: "unknown".to_owned(),
-        })
-    }
-
-    fn later() -> Ending {
-        ending(Outcome::Retry {
-            reason: "busy".to_owned(),
-            after: None,
-        })
+    fn outcomes(of: &[Ending]) -> Vec<&'static str> {
+        of.iter().map(|ending| ending.outcome.as_str()).collect()
     }
 
     #[test]
-    fn one_that_is_to_be_tried_again_brings_all_of_its_addresses_back() {
-        let told = |endings: Vec<Ending>, counts: &[usize]| -> Vec<&'static str> {
-            let folded = fold(endings, counts);
-            folded.iter().map(|ending| ending.outcome.as_str()).collect()
+    fn an_earlier_address_brings_a_no_back_a_few_times_and_never_spoils_it() {
+        let ok = || Ending::from(Outcome::Delivered { remote_id: None });
+        let reason = || "no".to_owned();
+        let no = || Ending::from(Outcome::Reject { reason: reason() });
+        let halt = || Ending::from(Outcome::Halt { reason: reason() });
+        let again = || {
+            Ending::from(Outcome::Retry {
+                reason: reason(),
+                after: None,
+            })
         };
-        let [ok, no, again] = [delivered(), refused(), later()].map(|ending| ending.outcome.as_str());
-        assert_eq!(told(vec![delivered(), refused()], &[1, 1]), [ok, no]);
-        assert_eq!(told(vec![refused(), delivered()], &[2]), [ok]);
-        assert_eq!(told(vec![delivered(), refused()], &[2]), [no]);
-        assert_eq!(
-            told(vec![later(), delivered(), delivered()], &[2, 1]),
-            [again, ok]
-        );
-        assert_eq!(
-            told(vec![delivered(), later(), delivered()], &[2, 1]),
-            [again, ok]
-        );
-        // It told too few: what is missing is said by the caller.
-        assert_eq!(told(vec![delivered()], &[1, 2]), [ok]);
+        for (attempt, main, earlier, expected) in [
+            (1, ok(), ok(), ok()),
+            (1, ok(), no(), ok()),
+            (1, ok(), halt(), ok()),
+            (1, ok(), again(), again()),
+            (3, ok(), again(), again()),
+            (4, ok(), again(), ok()),
+            (1, no(), again(), no()),
+            (1, no(), ok(), no()),
+            (1, again(), no(), again()),
+            (1, halt(), ok(), halt()),
+        ] {
+            let delivery = Delivery {
+                attempt,
+                ..causeway_testkit::destination_contract::delivery(1)
+            };
+            let batch = [delivery.clone(), delivery];
+            let mut endings = [ok(), main];
+            fold(&batch, &mut endings, vec![earlier], &[1]);
+            assert_eq!(
+                outcomes(&endings),
+                outcomes(&[ok(), expected]),
+                "attempt {attempt}"
+            );
+        }
     }
 }

@@ -68,7 +68,7 @@ impl Call {
             report.count(&ending.outcome);
             let next = next_state(delivery.attempt, &ending.outcome, &self.pace.retry, now, random());
             self.engine.metrics.attempted(&self.name, &ending, &next);
-            tell(delivery, &ending);
+            log(delivery, &ending);
             let attempt = attempt(delivery, ending, next, started_at, took_ms);
             if self.attempts.send(attempt).await.is_err() {
                 tracing::error!(
@@ -81,16 +81,21 @@ impl Call {
     }
 
     async fn endings(&self, started_at: Timestamp) -> Vec<Ending> {
-        let all = |reason: &str| self.batch.iter().map(|_| retry(reason)).collect();
-        let deliver = async {
-            if !addresses::any(&self.batch) {
-                return self.destination.deliver(&self.batch).await;
-            }
-            let (expanded, counts) = addresses::expand(&self.batch);
-            addresses::fold(self.destination.deliver(&expanded).await, &counts)
+        // The earlier ones first, so that the address in use stays where the destination has one row for a person.
+        let (earlier, places) = addresses::earlier(&self.batch);
+        let told = match earlier.as_slice() {
+            [] => Vec::new(),
+            earlier => self.tell(earlier, started_at).await,
         };
+        let mut endings = self.tell(&self.batch, self.engine.clock.now()).await;
+        addresses::fold(&self.batch, &mut endings, told, &places);
+        endings
+    }
+
+    async fn tell(&self, batch: &[Delivery], started_at: Timestamp) -> Vec<Ending> {
+        let all = |reason: &str| batch.iter().map(|_| retry(reason)).collect();
         tokio::select! {
-            endings = AssertUnwindSafe(deliver).catch_unwind() => {
+            endings = AssertUnwindSafe(self.destination.deliver(batch)).catch_unwind() => {
                 // Costs an attempt, or a record that is too much for its destination would come back for ever.
                 endings.unwrap_or_else(|_| all("the destination failed on it: please report this as a bug"))
             }
@@ -108,7 +113,7 @@ fn retry(reason: &str) -> Ending {
     })
 }
 
-fn tell(delivery: &Delivery, ending: &Ending) {
+fn log(delivery: &Delivery, ending: &Ending) {
     let outcome = ending.outcome.as_str();
     let (id, attempt, status) = (delivery.id.0, delivery.attempt, ending.status);
     match &ending.outcome {

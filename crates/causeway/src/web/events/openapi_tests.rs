@@ -99,6 +99,7 @@ fn values() -> Vec<Value> {
         "ann@".into(),
         "a@b@c".into(),
         "ann@example.org.".into(),
+        "mailto:ann@example.org".into(),
         "ann@ex..ample.org".into(),
         "ann@exam=ple.org".into(),
         "ann,ben@example.org".into(),

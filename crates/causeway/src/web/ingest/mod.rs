@@ -160,9 +160,8 @@ pub(super) fn repeated<'a>(
     for (name, tokens) in all {
         for token in tokens {
             match seen.insert(token, name) {
-                Some(other) if other == name => {
-                    return Some((Name::clone(name), ConfigError::new(key, "a token is there twice")));
-                }
+                // The old and the new one of a rotation may be the same between two of them.
+                Some(other) if other == name => {}
                 Some(other) => {
                     let message = format!("[source.{other}] has the same token");
                     return Some((
