@@ -10,7 +10,7 @@ use causeway_core::{
 };
 
 use super::{Bench, Open};
-use crate::builders::{SOURCE, at, envelope, signed};
+use crate::builders::{SOURCE, at, envelope, signed, synced};
 
 async fn bench(open: Open) -> Bench {
     Bench::new(open, vec![DestinationRule::new("crm")]).await
@@ -78,7 +78,7 @@ pub async fn what_is_said_again_after_something_else_is_no_repeat(open: Open) {
         let new = bench.store().fetch_new(InboxId(0), 1).await.unwrap();
         let again = new.first().map(|(_, envelope)| envelope.meta.again);
         if !accepted.duplicate {
-            let event = signed(who, &seconds.to_string(), What::OptIn, at(seconds));
+            let event = synced(who, &[("said", key)], at(seconds));
             let batch = vec![(accepted.id, Decoded::Event(Box::new(event)))];
             bench.store().process(batch, at(seconds)).await.unwrap();
         }

@@ -3,7 +3,7 @@
 
 use causeway_core::{
     consent::Change,
-    contact::{Field, Identity},
+    contact::{Field, Identity, normal_email},
     delivery::{Delivery, Kind},
     destination::{Ending, Outcome},
     id::IdempotencyKey,
@@ -24,12 +24,13 @@ pub(super) fn earlier(batch: &[Delivery]) -> (Vec<Delivery>, Vec<usize>) {
 fn others(delivery: &Delivery) -> impl Iterator<Item = Delivery> {
     let record = &delivery.record;
     let is_no = record.kind == Kind::Withdrawal || record.change == Change::Remove;
-    let known = record.email();
+    // The field keeps how it was written.
+    let in_use = record.email().filter(|_| is_no).and_then(normal_email);
     let addresses = record
         .identities
         .iter()
         .filter_map(move |identity| match identity {
-            Identity::Email { address } if is_no && known.is_some_and(|known| known != address) => {
+            Identity::Email { address } if in_use.as_ref().is_some_and(|used| used != address) => {
                 Some(address)
             }
             _ => None,
