@@ -10,6 +10,7 @@ mod reader;
 mod schema;
 mod sections;
 mod settings;
+mod step;
 mod test;
 mod trigger;
 mod warnings;

@@ -14,7 +14,7 @@ use jiff::{
 };
 use toml::{Table, Value};
 
-use super::automation::literal;
+use super::step::literal;
 
 /// The words of `on`, each with what may stand behind it in a table.
 pub const WORDS: &[(&str, &str)] = &[
