@@ -13,7 +13,7 @@ const CROWD: usize = 16;
 /// How long a crowd may stay away before intake counts as calm.
 const LOOK: Duration = Duration::from_millis(10);
 /// While it is crowded processing pauses so many times as long as it worked.
-const PAUSE: u32 = 10;
+const PAUSE: u32 = 20;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// Once the oldest message has waited so long, processing steps back no more.
 const BEHIND: Duration = Duration::from_secs(10);
