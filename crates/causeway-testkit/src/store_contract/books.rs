@@ -136,6 +136,15 @@ pub async fn pruning_keeps_the_newest_delivered_and_the_books(open: Open) {
     let newest = bench.take(signed("ada", "2", What::OptIn, at(1)), 1).await;
     bench.deliver_all("crm", 2).await;
     let waits = bench.take(signed("ben", "3", What::OptIn, at(3)), 3).await;
+    let dead = bench.take(signed("kim", "4", What::OptIn, at(3)), 3).await;
+    for delivery in bench.claim("crm", 4).await.deliveries {
+        let next = if delivery.record.email() == Some("kim@example.org") {
+            Next::Dead
+        } else {
+            Next::Waiting { due_at: at(60 * DAY) }
+        };
+        bench.end(&delivery, next, 4).await;
+    }
     let young = bench
         .take(synced("eva", &[("city", "Bern")], at(30 * DAY)), 30 * DAY)
         .await;
@@ -155,7 +164,7 @@ pub async fn pruning_keeps_the_newest_delivered_and_the_books(open: Open) {
         .prune(retention(Some(20), None), at(40 * DAY))
         .await
         .unwrap();
-    assert_eq!((bodies.bodies, bodies.inbox, bodies.deliveries), (2, 0, 0));
+    assert_eq!((bodies.bodies, bodies.inbox, bodies.deliveries), (3, 0, 0));
     let trace = bench.store().trace(old).await.unwrap().unwrap();
     assert!(trace.envelope.is_none());
     assert_eq!(trace.deliveries[0].attempts[0].excerpt, None);
@@ -165,7 +174,13 @@ pub async fn pruning_keeps_the_newest_delivered_and_the_books(open: Open) {
         .await
         .unwrap();
     assert_eq!((history.bodies, history.inbox, history.deliveries), (0, 1, 1));
-    for (id, is_there) in [(old, false), (newest, true), (waits, true), (young, true)] {
+    for (id, is_there) in [
+        (old, false),
+        (newest, true),
+        (waits, true),
+        (dead, true),
+        (young, true),
+    ] {
         assert_eq!(bench.store().trace(id).await.unwrap().is_some(), is_there, "{id}");
     }
     bench.assert_balanced().await;
