@@ -120,6 +120,17 @@ pub struct ConsentFact {
     pub basis: String,
 }
 
+impl ConsentFact {
+    pub fn new(purpose: impl Into<String>, what: What, at: Timestamp, basis: impl Into<String>) -> Self {
+        Self {
+            purpose: purpose.into(),
+            what,
+            at,
+            basis: basis.into(),
+        }
+    }
+}
+
 /// The newest time of each sort of fact, for one contact and purpose.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

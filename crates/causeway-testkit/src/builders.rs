@@ -47,12 +47,7 @@ pub fn contact_ref(reference: &str) -> Identity {
 }
 
 pub fn fact(what: What, at: Timestamp) -> ConsentFact {
-    ConsentFact {
-        purpose: EMAIL.to_owned(),
-        what,
-        at,
-        basis: "a test".to_owned(),
-    }
+    ConsentFact::new(EMAIL, what, at, "a test")
 }
 
 /// `name` signed, with the form, and said `what` about mails.

@@ -50,12 +50,12 @@ pub(super) fn facts<'a>(
                             continue;
                         }
                     }
-                    facts.push(ConsentFact {
-                        purpose: rule.purpose.clone(),
-                        what: what.clone(),
-                        at: dated.unwrap_or(at),
-                        basis: format!("field {}: {}", rule.field, what.as_str()),
-                    });
+                    facts.push(ConsentFact::new(
+                        &*rule.purpose,
+                        what.clone(),
+                        dated.unwrap_or(at),
+                        format!("field {}: {}", rule.field, what.as_str()),
+                    ));
                 }
                 None => notes.push(format!(
                     "field {}: a value that `consent_from` does not list; nothing is assumed about {}",

@@ -45,12 +45,7 @@ fn each_trigger_starts_on_what_it_names_and_on_nothing_else() {
     let text = |text: &str| Some(text.to_owned());
     let bounced = {
         let mut event = event(EventKind::EmailStatus);
-        event.consent = vec![ConsentFact {
-            purpose: EMAIL.to_owned(),
-            what: What::Bounced,
-            at: at(NOW),
-            basis: "test".to_owned(),
-        }];
+        event.consent = vec![ConsentFact::new(EMAIL, What::Bounced, at(NOW), "test")];
         event
     };
     let with = |name: &str, value: Value| {

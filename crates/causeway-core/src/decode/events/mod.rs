@@ -244,11 +244,8 @@ fn consent(event: &mut Event, item: &Map<String, Value>) -> Result<(), String> {
         Some(basis) => format!("events: {}, {}", what.as_str(), basis.trim()),
         None => format!("events: {}", what.as_str()),
     };
-    event.consent.push(ConsentFact {
-        purpose,
-        what,
-        at: event.at,
-        basis,
-    });
+    event
+        .consent
+        .push(ConsentFact::new(purpose, what, event.at, basis));
     Ok(())
 }

@@ -147,10 +147,5 @@ fn unknown_status(status: &str) -> String {
 }
 
 fn fact(said: &Said<'_>, what: What, at: Timestamp, basis: String) -> ConsentFact {
-    ConsentFact {
-        purpose: said.purpose.to_string(),
-        what,
-        at,
-        basis,
-    }
+    ConsentFact::new(&**said.purpose, what, at, basis)
 }

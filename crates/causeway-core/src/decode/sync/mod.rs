@@ -43,12 +43,12 @@ impl ArrivalConsent {
     pub(super) fn facts(self, at: Timestamp, preset: &str) -> Vec<ConsentFact> {
         match self {
             Self::None => Vec::new(),
-            Self::OptIn => vec![ConsentFact {
-                purpose: EMAIL.to_owned(),
-                what: What::OptIn,
+            Self::OptIn => vec![ConsentFact::new(
+                EMAIL,
+                What::OptIn,
                 at,
-                basis: format!("{preset}: the contact arrived"),
-            }],
+                format!("{preset}: the contact arrived"),
+            )],
         }
     }
 }

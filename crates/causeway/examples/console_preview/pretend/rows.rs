@@ -98,12 +98,7 @@ pub(super) fn inbox(id: i64, start: Timestamp) -> InboxRow {
 }
 
 pub(super) fn fact(what: What, at: Timestamp, basis: &str) -> ConsentFact {
-    ConsentFact {
-        purpose: EMAIL.to_owned(),
-        what,
-        at,
-        basis: basis.to_owned(),
-    }
+    ConsentFact::new(EMAIL, what, at, basis)
 }
 
 pub(super) fn envelope(row: &InboxRow) -> Envelope {

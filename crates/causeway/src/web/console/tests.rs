@@ -102,12 +102,7 @@ pub(crate) fn traces() -> Vec<(Trace, Option<ContactView>)> {
             contact_id: Some(ContactId(7)),
             merged: vec![ContactId(8), ContactId(9)],
             action: Some((ActionId(1), action())),
-            consent: vec![ConsentFact {
-                purpose: HOSTILE.to_owned(),
-                what: What::OptIn,
-                at: now(),
-                basis: HOSTILE.to_owned(),
-            }],
+            consent: vec![ConsentFact::new(HOSTILE, What::OptIn, now(), HOSTILE)],
             automations: Some(Explained {
                 values: [(HOSTILE.into(), HOSTILE.into())].into(),
                 asked: vec![
