@@ -214,7 +214,7 @@ mod own {
         let started = std::time::Instant::now();
         let reading = open_to_read(&path).await.unwrap();
         reading
-            .set_rules(rules(vec![DestinationRule::new("crm")]).into())
+            .hold_rules(rules(vec![DestinationRule::new("crm")]).into())
             .await
             .unwrap();
         let found = reading.find_contacts("ada@example.org").await.unwrap();
@@ -241,6 +241,11 @@ mod own {
         let command = open(&path, Options::default()).await.unwrap();
         let refused = command.claim(claim()).await.unwrap_err();
         assert!(matches!(refused, StoreError::Failed(_)), "{refused}");
+        let refused = command.set_rules(rules(Vec::new()).into()).await.unwrap_err();
+        assert!(
+            refused.to_string().contains("only the process that serves"),
+            "{refused}"
+        );
 
         take(&serving, "1", signed("ada", "1", What::OptIn, at(0))).await;
         take(&serving, "2", signed("ada", "2", What::OptIn, at(0))).await;

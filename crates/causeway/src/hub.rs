@@ -57,25 +57,39 @@ pub struct Ended {
     pub in_time: bool,
 }
 
-/// Opens the store; `serve` = as the one process that runs the engine.
-pub async fn open_store(config: &Config, serve: bool) -> anyhow::Result<Arc<SqliteStore>> {
+/// Opens the store as the one process that runs the engine: brings it up to date and sets the rules of the configuration.
+async fn open_store_to_serve(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
+    let store = open_store(config, causeway_store::Options { serve: true }).await?;
+    store
+        .set_rules(Arc::new(config.rules()))
+        .await
+        .context("setting the rules in the store")?;
+    Ok(store)
+}
+
+/// Brings the store up to date, and does nothing else with it.
+pub async fn migrate_store(config: &Config) -> anyhow::Result<()> {
+    existing_store(config)?;
+    open_store(config, causeway_store::Options { serve: true }).await?;
+    Ok(())
+}
+
+/// Opens the store to change something in it, beside a hub that may be running; makes it if there is none. The rules of the
+/// configuration are held in memory: those in the store are the hub's.
+pub async fn open_store_beside(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
+    let store = open_store(config, causeway_store::Options { serve: false }).await?;
+    holding_rules(store, config).await
+}
+
+async fn open_store(config: &Config, options: causeway_store::Options) -> anyhow::Result<Arc<SqliteStore>> {
     let path = config.store_path();
     if let Some(folder) = path.parent() {
         private_folder(folder).with_context(|| format!("making the folder {}", folder.display()))?;
     }
     private_file(&path).with_context(|| format!("making {}", path.display()))?;
-    let store = causeway_store::open(&path, causeway_store::Options { serve })
+    causeway_store::open(&path, options)
         .await
-        .with_context(|| format!("opening the store {}", path.display()))?;
-    with_rules(store, config).await
-}
-
-/// A store somewhere else, with the rules of the configuration.
-pub async fn open_store_at(config: &Config, path: &Path) -> anyhow::Result<Arc<SqliteStore>> {
-    let store = causeway_store::open(path, causeway_store::Options { serve: false })
-        .await
-        .with_context(|| format!("opening the store {}", path.display()))?;
-    with_rules(store, config).await
+        .with_context(|| format!("opening the store {}", path.display()))
 }
 
 /// Where the store is, if there is one. An empty one, made for a question, would only hide that the path is wrong.
@@ -91,20 +105,20 @@ pub fn existing_store(config: &Config) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Opens the store for questions only: waits for nobody, and nobody waits for it.
+/// Opens the store for questions only: writes nothing, waits for nobody, and nobody waits for it.
 pub async fn open_store_to_read(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
     let path = existing_store(config)?;
     let store = causeway_store::open_to_read(&path)
         .await
         .with_context(|| format!("opening the store {}", path.display()))?;
-    with_rules(store, config).await
+    holding_rules(store, config).await
 }
 
-async fn with_rules(store: Arc<SqliteStore>, config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
+async fn holding_rules(store: Arc<SqliteStore>, config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
     store
-        .set_rules(Arc::new(config.rules()))
+        .hold_rules(Arc::new(config.rules()))
         .await
-        .context("reading the rules into the store")?;
+        .context("reading the rules")?;
     Ok(store)
 }
 
@@ -118,7 +132,7 @@ fn private_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 /// A folder that was there may be open to all. SQLite gives its log files the rights of the database.
-fn private_file(path: &Path) -> std::io::Result<()> {
+pub(crate) fn private_file(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut open = std::fs::OpenOptions::new();
     match open.write(true).create_new(true).mode(0o600).open(path) {
@@ -131,7 +145,10 @@ impl Hub {
     pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
         let config = Arc::new(config);
         let clock: Arc<dyn Clock> = options.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let store = open_store(&config, true).await?;
+        let store = open_store_to_serve(&config).await?;
+        if let Some(folder) = config.store_path().parent() {
+            crate::trial::folder::sweep(folder);
+        }
         let engine = Arc::new(Engine {
             store: Arc::clone(&store) as Arc<dyn Store>,
             views: store as Arc<dyn Views>,

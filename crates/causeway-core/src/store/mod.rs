@@ -199,7 +199,8 @@ pub enum UrlChange {
 /// Everything that changes what is kept. Hot-path methods take batches.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Sets the rules that `process` and `claim` follow. Called at start and when the configuration is reloaded.
+    /// Sets the rules that `process` and `claim` follow, and brings what is stored in line with them. Called at start and when
+    /// the configuration is reloaded, by the process that serves: it fails in any other.
     async fn set_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError>;
 
     /// Makes envelopes durable, all or none; the answers are in their order. On return they are on disk.

@@ -62,7 +62,7 @@ pub trait Views: Send + Sync {
     /// The books.
     async fn audit(&self) -> Result<Audit, StoreError>;
 
-    /// Whether the store can take a write: runs one.
+    /// Whether the store can take a write: runs one, unless it was opened for reading only.
     async fn health(&self) -> Result<StoreHealth, StoreError>;
 }
 

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn what_was_kept_before_and_what_is_kept_now_are_read_alike() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = schema::writer(&folder.path().join("a.db")).unwrap();
+        let connection = schema::writer(&folder.path().join("a.db"), schema::Steps::All).unwrap();
         connection
             .execute(
                 "INSERT INTO automation_name (id, name) VALUES (7, 'thanks'), (3, 'ask'), (9, 'old')",

@@ -68,6 +68,7 @@ use causeway_core::{
 };
 
 pub use play::{Play, Played, Told};
+pub use rehearse::rehearse;
 pub use stored::{Of, Stored, StoredCount, StoredRecord};
 
 use fault::Fault;
@@ -77,12 +78,12 @@ use writer::{Tx, Writer};
 /// How a database is opened.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// To run the hub on it: only one process at a time may, and only that one may claim deliveries. Without, a
-    /// command works on the file beside the one that serves.
+    /// To run the hub on it: only one process at a time may. Only that one claims deliveries, sets rules and brings an
+    /// older schema up to date. Without, a command works on the file beside the process that serves.
     pub serve: bool,
 }
 
-/// Opens the database at `path`; makes it when it is not there, and brings an older schema up to date.
+/// Opens the database at `path` for writing; makes it when it is not there.
 pub async fn open(path: impl AsRef<Path>, options: Options) -> Result<Arc<SqliteStore>, StoreError> {
     let path = path.as_ref().to_owned();
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path, options));
@@ -92,15 +93,13 @@ pub async fn open(path: impl AsRef<Path>, options: Options) -> Result<Arc<Sqlite
     Ok(Arc::new(store))
 }
 
-/// Opens the database at `path` for questions only: writes nothing, and waits for nobody who writes. A database that is not
-/// there yet or has an older schema is opened as by [`open`].
+/// Opens the database at `path` for questions only: writes nothing, and waits for nobody who writes. Refuses a database
+/// that has another schema than this program.
 pub async fn open_to_read(path: impl AsRef<Path>) -> Result<Arc<SqliteStore>, StoreError> {
     let path = path.as_ref().to_owned();
     let opened = tokio::task::spawn_blocking(move || {
-        if !schema::is_current(&path)? {
-            return SqliteStore::open(path, Options::default());
-        }
-        Ok(SqliteStore {
+        schema::require_current(&path)?;
+        Ok::<_, Fault>(SqliteStore {
             writer: None,
             readers: Readers::new(&path),
             path,
@@ -130,7 +129,12 @@ pub struct SqliteStore {
 impl SqliteStore {
     fn open(path: PathBuf, options: Options) -> Result<Self, Fault> {
         let lock = options.serve.then(|| lock(&path)).transpose()?;
-        let connection = schema::writer(&path)?;
+        let steps = if options.serve {
+            schema::Steps::All
+        } else {
+            schema::Steps::OfNew
+        };
+        let connection = schema::writer(&path, steps)?;
         Ok(Self {
             writer: Some(Writer::start(connection, &path)?),
             readers: Readers::new(&path),
@@ -205,9 +209,34 @@ impl SqliteStore {
         })
     }
 
+    /// Follows these rules in memory, for questions and for the order in which a person's command lets deliveries go.
+    /// Nothing of them is written: the rules in the database are those of the process that serves.
+    pub async fn hold_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError> {
+        if let Some(writer) = &self.writer {
+            let held = rules.clone();
+            writer
+                .write(1, move |tx| {
+                    tx.state.rules = pages::with_hub(tx.connection, Arc::clone(&held))?;
+                    Ok(())
+                })
+                .await?;
+        }
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        Ok(())
+    }
+
     fn rules(&self) -> Arc<Rules> {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Writes a consistent copy of the database at `from` to a file that must not exist. Any schema will do: a copy is wanted
+/// most before a newer program takes its steps.
+pub async fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let (from, to) = (from.to_owned(), to.to_owned());
+    let done = tokio::task::spawn_blocking(move || backup::backup(&schema::reader(&from)?, &to));
+    let stopped = |_| StoreError::Failed("the backup panicked".to_owned());
+    Ok(done.await.map_err(stopped)??)
 }
 
 /// Whether a process serves from the database at `path` now.
@@ -233,12 +262,15 @@ fn lock(path: &Path) -> Result<File, Fault> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn set_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError> {
-        if let Some(writer) = &self.writer {
-            let followed = rules.clone();
-            writer
-                .write(100, move |tx| pages::set_rules(tx, Arc::clone(&followed)))
-                .await?;
+        if self.lock.is_none() {
+            return Err(StoreError::Failed(
+                "only the process that serves may set rules".to_owned(),
+            ));
         }
+        let followed = rules.clone();
+        self.writer()?
+            .write(100, move |tx| pages::set_rules(tx, Arc::clone(&followed)))
+            .await?;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         Ok(())
     }
@@ -446,10 +478,7 @@ impl Store for SqliteStore {
     }
 
     async fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        let (path, to) = (self.path.clone(), to.to_owned());
-        let done = tokio::task::spawn_blocking(move || backup::backup(&schema::reader(&path)?, &to));
-        let stopped = |_| StoreError::Failed("the backup panicked".to_owned());
-        Ok(done.await.map_err(stopped)??)
+        backup(&self.path, to).await
     }
 }
 

@@ -1,9 +1,18 @@
 //! Which pages are ours. A double opt-in on a page of unknown owner counts from the moment that we learn it
 //! is our own; deliveries that it was lacking for then still follow.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use causeway_core::{clock::Timestamp, consent::page_key, event::Page, id::Name, rules::Rules};
+use causeway_core::{
+    clock::Timestamp,
+    consent::{OwnPages, page_key},
+    event::Page,
+    id::Name,
+    rules::Rules,
+};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -12,7 +21,7 @@ use super::{
     names::NameKind,
     outbox,
     rows::from_json,
-    state::own_pages,
+    state::{State, own_pages},
     writer::Tx,
 };
 
@@ -72,11 +81,19 @@ pub(crate) fn reconsider_page(tx: &mut Tx<'_>, workspace: i64, page: &str) -> Re
     Ok(())
 }
 
+/// A page, and whether its organisation is one of ours: by the rules that were set last, and by those that hold now.
+struct Judged {
+    id: i64,
+    workspace: i64,
+    key: String,
+    was_own: bool,
+    is_own: bool,
+}
+
 /// New rules may name other organisations as ours.
-fn judge_all(tx: &mut Tx<'_>) -> Result<Vec<(i64, String)>, Fault> {
+fn judge_all(connection: &Connection, state: &State) -> Result<Vec<Judged>, Fault> {
     type Found = (i64, i64, Name, String, String, bool);
-    let pages: Vec<Found> = tx
-        .connection
+    let pages: Vec<Found> = connection
         .prepare_cached(
             "SELECT page.id, page.workspace_id, name.name, page.external_id, page.doc, page.own
              FROM page JOIN name ON name.id = page.namespace_id",
@@ -93,33 +110,28 @@ fn judge_all(tx: &mut Tx<'_>) -> Result<Vec<(i64, String)>, Fault> {
             ))
         })?
         .collect::<Result<_, _>>()?;
-    let mut learned = Vec::new();
+    let mut judged = Vec::with_capacity(pages.len());
     for (id, workspace, namespace, external_id, doc, was_own) in pages {
         let doc = causeway_core::contact::Contact {
-            // Of one that cannot be read nobody is the owner: that takes no consent for granted.
+            // A page that cannot be read is nobody's: that takes no consent for granted.
             fields: from_json(&doc).unwrap_or_else(|_| {
                 tracing::error!(page.id = id, "a page cannot be read; it counts as nobody's");
                 BTreeMap::new()
             }),
             ..Default::default()
         };
-        let workspace_name = tx.state.names.name(workspace)?;
-        let is_own = facts::organisation(&doc).is_some_and(|org| {
-            tx.state
-                .rules
-                .is_own(&workspace_name, &namespace, &org.external_id)
+        let workspace_name = state.names.name(workspace)?;
+        let is_own = facts::organisation(&doc)
+            .is_some_and(|org| state.rules.is_own(&workspace_name, &namespace, &org.external_id));
+        judged.push(Judged {
+            id,
+            workspace,
+            key: page_key(&namespace, &external_id),
+            was_own,
+            is_own,
         });
-        if is_own != was_own {
-            tx.connection
-                .prepare_cached("UPDATE page SET own = ?2 WHERE id = ?1")?
-                .execute(params![id, is_own])?;
-            if is_own {
-                learned.push((workspace, page_key(&namespace, &external_id)));
-            }
-        }
     }
-    tx.state.own_pages = own_pages(tx.connection)?;
-    Ok(learned)
+    Ok(judged)
 }
 
 /// The rules as they hold in this database: it names the hub, unless the rules do.
@@ -132,6 +144,21 @@ pub(crate) fn with_hub(connection: &Connection, mut rules: Arc<Rules>) -> Result
         .query_row([], |row| row.get(0))?;
     Arc::make_mut(&mut rules).hub = hub.into();
     Ok(rules)
+}
+
+/// Follows these rules in memory only, for what is asked or rehearsed.
+pub(crate) fn hold_rules(connection: &Connection, state: &mut State, rules: Arc<Rules>) -> Result<(), Fault> {
+    state.reload(connection)?;
+    state.rules = with_hub(connection, rules)?;
+    let mut own: HashMap<i64, OwnPages> = HashMap::new();
+    for page in judge_all(connection, state)?
+        .into_iter()
+        .filter(|page| page.is_own)
+    {
+        own.entry(page.workspace).or_default().insert(page.key);
+    }
+    state.own_pages = own.into_iter().map(|(id, pages)| (id, Arc::new(pages))).collect();
+    Ok(())
 }
 
 /// Follows new rules: interns their names and looks at every page again.
@@ -151,8 +178,16 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault>
         tx.state.names.id(tx.connection, NameKind::Workspace, workspace)?;
     }
     tx.state.rules = with_hub(tx.connection, rules)?;
-    for (workspace, page) in judge_all(tx)? {
-        reconsider_page(tx, workspace, &page)?;
+    let mut changed = judge_all(tx.connection, tx.state)?;
+    changed.retain(|page| page.is_own != page.was_own);
+    for page in &changed {
+        tx.connection
+            .prepare_cached("UPDATE page SET own = ?2 WHERE id = ?1")?
+            .execute(params![page.id, page.is_own])?;
+    }
+    tx.state.own_pages = own_pages(tx.connection)?;
+    for page in changed.iter().filter(|page| page.is_own) {
+        reconsider_page(tx, page.workspace, &page.key)?;
     }
     Ok(())
 }

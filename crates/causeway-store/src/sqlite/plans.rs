@@ -38,7 +38,7 @@ fn no_hot_write_makes_a_temporary_table() {
 fn each_hot_statement(check: impl FnMut(&Connection, &str, &str)) -> usize {
     let mut check = check;
     let folder = tempfile::tempdir().unwrap();
-    let connection = schema::writer(&folder.path().join("a.db")).unwrap();
+    let connection = schema::writer(&folder.path().join("a.db"), schema::Steps::All).unwrap();
     let mut checked = 0;
     for (file, source) in [
         ("accept", include_str!("accept.rs")),

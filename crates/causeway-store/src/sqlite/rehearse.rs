@@ -1,50 +1,56 @@
-//! What a message would lead to: processed in a transaction that is taken back.
+//! What a message would lead to: processed in a transaction that is rolled back.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{path::PathBuf, sync::Arc};
 
 use causeway_core::{
     clock::Timestamp,
     envelope::{Envelope, digest},
     event::Decoded,
+    rules::Rules,
     store::StoreError,
 };
+use rusqlite::TransactionBehavior;
 
 use super::{
-    SqliteStore, accept,
+    accept,
     fault::Fault,
+    pages,
     play::{Played, process_one},
+    schema,
+    state::State,
     writer::Tx,
 };
 
-impl SqliteStore {
-    /// Processes the message as if it came now, tells what would follow, and takes everything back: nothing is kept.
-    pub async fn rehearse(
-        &self,
-        envelope: Envelope,
-        decoded: Decoded,
-        now: Timestamp,
-    ) -> Result<Played, StoreError> {
-        let seen = Arc::new(Mutex::new(None));
-        let found = Arc::clone(&seen);
-        let taken_back = self
-            .writer()?
-            .write(1, move |tx| {
-                let rehearsal = rehearse(tx, envelope.clone(), decoded.clone(), now)?;
-                *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(rehearsal);
-                // Ending with a fault is what rolls the savepoint back.
-                Err::<(), Fault>(Fault::Refused("a rehearsal leaves nothing behind".to_owned()))
-            })
-            .await;
-        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (seen, taken_back) {
-            (Some(rehearsal), _) => Ok(rehearsal),
-            (None, Err(error)) => Err(error),
-            (None, Ok(())) => Err(StoreError::Failed("the rehearsal told nothing".to_owned())),
-        }
-    }
+/// Processes the message by these rules as if it came now, and gives what would follow: on the database at `path` beside a
+/// hub that may be running, or without one on an empty database.
+///
+/// Invariant: nothing is kept. The rules are held in memory, and the one transaction, which lasts as long as the message
+/// takes, is rolled back.
+pub async fn rehearse(
+    path: Option<PathBuf>,
+    rules: Arc<Rules>,
+    envelope: Envelope,
+    decoded: Decoded,
+    now: Timestamp,
+) -> Result<Played, StoreError> {
+    let work = move || -> Result<Played, Fault> {
+        let mut connection = schema::rehearsal(path.as_deref())?;
+        let mut state = State::default();
+        pages::hold_rules(&connection, &mut state, rules)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut tx = Tx {
+            connection: &transaction,
+            state: &mut state,
+        };
+        let played = process_now(&mut tx, envelope, decoded, now);
+        transaction.rollback()?;
+        played
+    };
+    let stopped = |_| StoreError::Failed("the rehearsal panicked".to_owned());
+    Ok(tokio::task::spawn_blocking(work).await.map_err(stopped)??)
 }
 
-fn rehearse(
+fn process_now(
     tx: &mut Tx<'_>,
     mut envelope: Envelope,
     decoded: Decoded,

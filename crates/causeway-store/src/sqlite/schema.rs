@@ -21,7 +21,16 @@ pub(crate) const VERSION: u32 = 6;
 /// Another process (a command while the hub runs) may hold the write lock for so long.
 const BUSY: Duration = Duration::from_secs(5);
 
-pub(crate) fn writer(path: &Path) -> Result<Connection, Fault> {
+/// What opening a database for writing may do to its schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// All that are missing. Only the process that serves may: the schema must not change under a hub that runs.
+    All,
+    /// Makes a database where there is none, and refuses an older one.
+    OfNew,
+}
+
+pub(crate) fn writer(path: &Path, steps: Steps) -> Result<Connection, Fault> {
     // One thread has it: no lock is needed around each call.
     let mut connection = Connection::open_with_flags(
         path,
@@ -42,7 +51,24 @@ pub(crate) fn writer(path: &Path) -> Result<Connection, Fault> {
     connection.pragma_update(None, "cache_size", -32_768)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(160);
-    migrate(&mut connection)?;
+    migrate(&mut connection, steps)?;
+    Ok(connection)
+}
+
+/// A connection for a rehearsal: what it writes is always rolled back. `None` = an empty database in memory.
+pub(crate) fn rehearsal(path: Option<&Path>) -> Result<Connection, Fault> {
+    let Some(path) = path else {
+        let mut connection = Connection::open_in_memory()?;
+        migrate(&mut connection, Steps::OfNew)?;
+        return Ok(connection);
+    };
+    require_current(path)?;
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
     Ok(connection)
 }
 
@@ -60,35 +86,41 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-fn refuse_newer(found: u32) -> Result<(), Fault> {
-    if found > VERSION {
-        return Err(Fault::Refused(format!(
-            "the database has schema {found} and this program knows {VERSION}: it was written by a newer version"
-        )));
-    }
-    Ok(())
-}
-
-/// Whether a database is there that needs no step: then it can be read without writing anything.
-pub(crate) fn is_current(path: &Path) -> Result<bool, Fault> {
-    if !path.exists() {
-        return Ok(false);
-    }
+/// Fails unless the database at `path` has the schema that this program uses. Writes nothing.
+pub(crate) fn require_current(path: &Path) -> Result<(), Fault> {
     let found: u32 = reader(path)?.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    refuse_newer(found)?;
-    Ok(found == VERSION)
+    if found == VERSION {
+        return Ok(());
+    }
+    Err(other_schema(found))
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+fn other_schema(found: u32) -> Fault {
+    Fault::Refused(if found > VERSION {
+        format!(
+            "the database has schema {found} and this program knows {VERSION}: it was written by a newer version"
+        )
+    } else {
+        format!(
+            "the database has schema {found} and this program needs {VERSION}: stop the hub if an older version \
+             runs, and bring the database up to date with `causeway store migrate` or by starting `causeway serve`"
+        )
+    })
+}
+
+fn migrate(connection: &mut Connection, steps: Steps) -> Result<(), Fault> {
     // Looked at without the lock first: a command beside a busy hub need not wait for it.
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found == VERSION {
         return Ok(());
     }
-    // Two processes may open a new file at once: who gets the lock second finds it done.
+    // Two processes may open a new file at once: the one that gets the lock second finds it done.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    refuse_newer(found)?;
+    let is_allowed = found == 0 || found == VERSION || steps == Steps::All;
+    if found > VERSION || !is_allowed {
+        return Err(other_schema(found));
+    }
     for step in MIGRATIONS.iter().skip(found as usize) {
         transaction.execute_batch(step)?;
     }
@@ -109,7 +141,7 @@ mod tests {
     #[test]
     fn the_schema_that_the_migrations_make_is_the_one_checked_in() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = writer(&folder.path().join("a.db")).unwrap();
+        let connection = writer(&folder.path().join("a.db"), Steps::All).unwrap();
         let mut statement = connection
             .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type DESC, name")
             .unwrap();
@@ -142,7 +174,7 @@ mod tests {
         )
         .unwrap();
         drop(old);
-        let now = writer(&path).unwrap();
+        let now = writer(&path, Steps::All).unwrap();
         let sql = "SELECT hops, chain FROM timer WHERE automation = 'later'";
         let found: (i64, Option<String>) = now
             .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -154,12 +186,30 @@ mod tests {
     fn a_database_of_a_newer_version_is_refused_with_both_numbers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        writer(&path)
+        writer(&path, Steps::All)
             .unwrap()
             .pragma_update(None, "user_version", VERSION + 1)
             .unwrap();
-        let refused = writer(&path).unwrap_err().text();
+        let refused = writer(&path, Steps::All).unwrap_err().text();
         assert!(refused.contains(&(VERSION + 1).to_string()), "{refused}");
         assert!(refused.contains("newer version"), "{refused}");
+    }
+
+    #[test]
+    fn only_the_process_that_serves_takes_steps_on_an_older_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        writer(&path, Steps::OfNew)
+            .unwrap()
+            .pragma_update(None, "user_version", VERSION - 1)
+            .unwrap();
+        for refused in [
+            writer(&path, Steps::OfNew).unwrap_err(),
+            rehearsal(Some(&path)).unwrap_err(),
+            require_current(&path).unwrap_err(),
+        ] {
+            let refused = refused.text();
+            assert!(refused.contains("causeway store migrate"), "{refused}");
+        }
     }
 }

@@ -55,20 +55,15 @@ impl Stored {
                 path.display()
             )));
         }
-        let stored = Self {
-            readers: Readers::new(path),
-        };
-        let found: u32 = stored
-            .readers
-            .read(|connection| Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?))
-            .await?;
-        if found == schema::VERSION {
-            return Ok(stored);
-        }
-        Err(StoreError::Failed(format!(
-            "the store has schema {found} and this program reads {}; start the hub once to bring it up to date",
-            schema::VERSION
-        )))
+        let path = path.to_owned();
+        let opened = tokio::task::spawn_blocking(move || {
+            schema::require_current(&path)?;
+            Ok::<_, Fault>(Self {
+                readers: Readers::new(&path),
+            })
+        });
+        let stopped = |_| StoreError::Failed("opening the database panicked".to_owned());
+        Ok(opened.await.map_err(stopped)??)
     }
 
     /// The next messages after `after`, in the order of acceptance.
@@ -141,8 +136,7 @@ impl Stored {
                     .cloned()
                     .ok_or(Fault::Broken("the name of a destination"))?;
                 let mut state = State::default();
-                state.rules = pages::with_hub(connection, rules)?;
-                state.reload(connection)?;
+                pages::hold_rules(connection, &mut state, rules)?;
                 let mut tx = Tx {
                     connection,
                     state: &mut state,

@@ -104,14 +104,16 @@ impl Views for SqliteStore {
     }
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {
-        self.writer()?
-            .write(1, |tx| {
-                tx.connection
-                    .prepare_cached("UPDATE meta SET value = value + 1 WHERE key = 'pulse'")?
-                    .execute([])?;
-                Ok(())
-            })
-            .await?;
+        if let Some(writer) = &self.writer {
+            writer
+                .write(1, |tx| {
+                    tx.connection
+                        .prepare_cached("UPDATE meta SET value = value + 1 WHERE key = 'pulse'")?
+                        .execute([])?;
+                    Ok(())
+                })
+                .await?;
+        }
         let size = |suffix: &str| {
             let mut path = self.path.as_os_str().to_owned();
             path.push(suffix);

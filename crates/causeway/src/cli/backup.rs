@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use causeway_core::store::Store;
-
 use super::{
     Failure,
     context::{Context, say},
 };
+use anyhow::Context as _;
 
 /// Writes a consistent copy of the store to FILE, which must not exist. The hub may run. To restore: stop the hub, put the
 /// copy in place of causeway.db (and remove causeway.db-wal and causeway.db-shm), start it.
@@ -27,9 +25,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         );
         return Err(Failure::Usage(text));
     }
-    let store = context.open_to_read(&config).await?;
-    store
-        .backup(&args.file)
+    let store = crate::hub::existing_store(&config)?;
+    causeway_store::backup(&store, &args.file)
         .await
         .with_context(|| format!("writing {}", args.file.display()))?;
     let bytes = std::fs::metadata(&args.file)

@@ -4,6 +4,7 @@ mod show;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use causeway_core::{
     clock::{Clock, Timestamp},
     decode::follow_up::{ANSWERS, AUTOMATIONS},
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use super::{
     Failure,
     config_diff::show::{sample_json, tell_counts, tell_sample},
-    context::say_json,
+    context::{say_json, until_signal},
     test::colour,
 };
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
     trial::{
         Trial,
         changes::{Changes, Counts},
+        folder::PrivateFolder,
     },
 };
 
@@ -69,6 +71,10 @@ fn span(text: &str) -> Result<Span, String> {
 }
 
 pub(super) async fn run(args: &Args) -> Result<(), Failure> {
+    until_signal(diff(args)).await
+}
+
+async fn diff(args: &Args) -> Result<(), Failure> {
     let (old, new) = (load(&args.old)?, load(&args.new)?);
     let path = match &args.store {
         Some(folder) => folder.join("causeway.db"),
@@ -83,7 +89,15 @@ pub(super) async fn run(args: &Args) -> Result<(), Failure> {
         .and_then(|duration| to.checked_sub(duration).ok())
         .unwrap_or(Timestamp::MIN);
     let count = stored.count(from).await?;
-    let changes = Changes::new(Trial::new(&old).await?, Trial::new(&new).await?, args.limit);
+    // Copies of everybody stay where the store is.
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let folder = PrivateFolder::make(parent)
+        .with_context(|| format!("making a folder for the comparison in {}", parent.display()))?;
+    let trials = (Trial::new(&old, &folder).await?, Trial::new(&new, &folder).await?);
+    let changes = Changes::new(trials.0, trials.1, args.limit);
     let span = Compared {
         from,
         to,

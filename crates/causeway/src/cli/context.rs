@@ -2,7 +2,9 @@
 
 use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
+use anyhow::Context as _;
 use causeway_store::SqliteStore;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, FileError};
 
@@ -65,7 +67,7 @@ impl Context {
         crate::config::load(&self.config).map_err(Failure::Config)
     }
 
-    /// Opens the store beside a hub that may be running. There has to be one.
+    /// Opens the store to change something in it, beside a hub that may be running. There has to be one.
     pub(super) async fn open(&self, config: &Config) -> Result<Arc<SqliteStore>, Failure> {
         crate::hub::existing_store(config).map_err(Failure::Failed)?;
         self.open_or_make(config).await
@@ -73,18 +75,36 @@ impl Context {
 
     /// For what brings something in: makes the store if there is none yet.
     pub(super) async fn open_or_make(&self, config: &Config) -> Result<Arc<SqliteStore>, Failure> {
-        crate::hub::open_store(config, false)
+        crate::hub::open_store_beside(config)
             .await
             .map_err(Failure::Failed)
     }
-}
 
-impl Context {
     /// Opens the store for questions only.
     pub(super) async fn open_to_read(&self, config: &Config) -> Result<Arc<SqliteStore>, Failure> {
         crate::hub::open_store_to_read(config)
             .await
             .map_err(Failure::Failed)
+    }
+}
+
+/// Ends a command that holds a private copy of people's data when a signal asks it to stop: it is dropped, and with it the
+/// copy.
+pub(super) async fn until_signal<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let listen = |kind| signal(kind).context("listening for signals");
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    let stopped = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    };
+    tokio::select! {
+        done = command => done,
+        () = stopped => Err(Failure::Failed(anyhow::anyhow!("stopped by a signal"))),
     }
 }
 

@@ -94,7 +94,7 @@ fn bad(label: &str, reason: &str) -> bool {
 }
 
 async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
-    Ok(match context.open(config).await {
+    Ok(match context.open_to_read(config).await {
         Ok(store) => match store.health().await {
             Ok(health) => {
                 let path = config.store_path();

@@ -18,6 +18,7 @@ mod replay;
 mod send;
 mod serve;
 mod source;
+mod store;
 mod test;
 mod trace;
 
@@ -89,6 +90,8 @@ enum Command {
     Migrate(migrate::Args),
     /// Mints, lists, rotates and revokes the addresses that other platforms send to.
     Source(source::Args),
+    /// Brings the store up to date with this version of the program.
+    Store(store::Args),
     /// Makes and checks keys for encrypted personal data.
     Keys(keys::Args),
 }
@@ -135,6 +138,7 @@ pub async fn run() -> ExitCode {
         Command::Destination(args) => destination::run(&context, args).await,
         Command::Migrate(args) => migrate::run(&args),
         Command::Source(args) => source::run(&context, args).await,
+        Command::Store(args) => store::run(&context, args).await,
         Command::Keys(args) => keys::run(args),
     };
     match result {

@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         body: body.into(),
     };
     if args.dry_run {
-        return rehearse(context, &config, envelope).await;
+        return rehearse(&config, envelope).await;
     }
     let store = context.open_or_make(&config).await?;
     let accepted = store.accept(vec![envelope]).await?;
@@ -118,9 +118,9 @@ fn content_type(body: &[u8]) -> String {
     .to_owned()
 }
 
-/// Processes the message in a transaction that is taken back, and prints what the destinations would have been sent. There
+/// Processes the message in a transaction that is rolled back, and prints what the destinations would have been sent. There
 /// is no client on this way, so that it cannot send.
-async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Result<(), Failure> {
+async fn rehearse(config: &Config, envelope: Envelope) -> Result<(), Failure> {
     let decoders = sources::decoders(config)?;
     let decoder = decoders
         .get(&envelope.source)
@@ -144,14 +144,10 @@ async fn rehearse(context: &Context, config: &Config, envelope: Envelope) -> Res
             event.notes.iter().for_each(|note| say(&format!("note: {note}")));
         }
     }
-    // Before the first start nobody is known, and a dry run leaves nothing behind.
-    let folder = tempfile::tempdir().context("making a folder to rehearse in")?;
-    let store = if config.store_path().exists() {
-        context.open(config).await?
-    } else {
-        crate::hub::open_store_at(config, &folder.path().join("causeway.db")).await?
-    };
-    let rehearsal = store.rehearse(envelope, understood, SystemClock.now()).await?;
+    // Before the first start nobody is known.
+    let path = Some(config.store_path()).filter(|path| path.exists());
+    let rules = Arc::new(config.rules());
+    let rehearsal = causeway_store::rehearse(path, rules, envelope, understood, SystemClock.now()).await?;
     if let Some(reason) = &rehearsal.reason {
         say(&format!(
             "the record would be {}: {reason}",

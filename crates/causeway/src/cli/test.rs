@@ -2,18 +2,20 @@
 
 use std::io::IsTerminal as _;
 
+use anyhow::Context as _;
 use causeway_core::{clock::Clock, nearest::nearest};
 use serde_json::json;
 
 use super::{
     Failure,
-    context::{Context, say, say_json},
+    context::{Context, say, say_json, until_signal},
 };
 use crate::{
     clock::SystemClock,
     config::{Config, Test},
     trial::{
         difference::{painted, render},
+        folder::PrivateFolder,
         test::{Verdict, run as run_test},
     },
 };
@@ -34,13 +36,19 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    until_signal(run_tests(context, args)).await
+}
+
+async fn run_tests(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
     let tests = chosen(&config, &args.names)?;
+    // The people of tests are invented, and there may be no data folder yet.
+    let folder = PrivateFolder::make(&std::env::temp_dir()).context("making a folder for the tests")?;
     let now = SystemClock.now();
     let colour = colour();
     let mut verdicts = Vec::new();
     for test in tests {
-        let verdict = run_test(&config, test, now).await;
+        let verdict = run_test(&config, test, now, &folder).await;
         if !args.json {
             tell(&verdict, colour);
         }

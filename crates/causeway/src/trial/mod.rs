@@ -1,4 +1,4 @@
-//! A configuration tried out: its real decoders, rules and previews on a private store in a temporary folder. No client
+//! A configuration tried out: its real decoders, rules and previews on a store of its own in a private folder. No client
 //! is made, nothing of the real store is touched, and no secret is needed: a stand-in takes the place of each.
 
 pub mod body;
@@ -6,6 +6,7 @@ pub mod changes;
 pub mod compare;
 pub mod contact;
 pub mod difference;
+pub mod folder;
 mod message;
 mod secrets;
 pub mod test;
@@ -31,6 +32,7 @@ use causeway_core::{
 use causeway_store::{Play, Played, SqliteStore};
 use tempfile::TempDir;
 
+use self::folder::PrivateFolder;
 use crate::{config::Config, engine::decode_one, sources};
 
 pub struct Trial {
@@ -53,14 +55,13 @@ struct Previewed {
 pub type Request = Result<String, String>;
 
 impl Trial {
-    /// Reads key files; opens no connection.
-    pub async fn new(config: &Config) -> anyhow::Result<Self> {
+    /// Reads key files; opens no connection. What is played is kept in `folder` as long as the trial lasts.
+    pub async fn new(config: &Config, folder: &PrivateFolder) -> anyhow::Result<Self> {
         let decoders = sources::decoders(config)?;
-        let folder = tempfile::Builder::new()
-            .prefix("causeway-trial-")
-            .tempdir()
-            .context("making a temporary folder")?;
-        let store = causeway_store::open(folder.path().join("trial.db"), causeway_store::Options::default())
+        let folder = folder.room().context("making a folder for the trial")?;
+        let path = folder.path().join("trial.db");
+        crate::hub::private_file(&path).context("making a store for the trial")?;
+        let store = causeway_store::open(path, causeway_store::Options { serve: true })
             .await
             .context("making a store for the trial")?;
         // The same for every trial: two of them are compared.

@@ -9,7 +9,9 @@ use super::{
     Request, Trial,
     body::Body,
     compare::{asked_for, at, covers, expectation, lines, same},
-    contact, message,
+    contact,
+    folder::PrivateFolder,
+    message,
 };
 use crate::config::{Config, Expected, Test, as_json, due_at};
 
@@ -60,8 +62,8 @@ struct Made {
 }
 
 /// Runs it on a store of its own. What cannot be run (a file is missing) is a failure of the test.
-pub async fn run(config: &Config, test: &Test, now: Timestamp) -> Verdict {
-    let failures = match try_run(config, test, now).await {
+pub async fn run(config: &Config, test: &Test, now: Timestamp, folder: &PrivateFolder) -> Verdict {
+    let failures = match try_run(config, test, now, folder).await {
         Ok(failures) => failures,
         Err(error) => vec![Failure::new(format!("could not be run: {error:#}"))],
     };
@@ -72,8 +74,13 @@ pub async fn run(config: &Config, test: &Test, now: Timestamp) -> Verdict {
     }
 }
 
-async fn try_run(config: &Config, test: &Test, now: Timestamp) -> anyhow::Result<Vec<Failure>> {
-    let mut trial = Trial::new(config).await?;
+async fn try_run(
+    config: &Config,
+    test: &Test,
+    now: Timestamp,
+    folder: &PrivateFolder,
+) -> anyhow::Result<Vec<Failure>> {
+    let mut trial = Trial::new(config, folder).await?;
     let envelopes = message::envelopes(config, test, now)?;
     let came_at = envelopes.last().map_or(now, |envelope| envelope.received_at);
     let mut played = Vec::new();

@@ -1,0 +1,112 @@
+//! Folders for private copies of people's data.
+//!
+//! Invariant: only the owner can look into one, and none outlives the command that made it by more than the next start: it is
+//! removed when it is dropped, and what a killed process left behind is swept.
+
+use std::{
+    fs::{File, Permissions},
+    io,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+const PREFIX: &str = "causeway-trial-";
+/// A file in each folder that its process keeps locked; the system lets go of it however the process ends.
+const IN_USE: &str = "in-use";
+/// A folder without that file is being made; one that still has none after this time was left half made.
+const MAKING: Duration = Duration::from_mins(1);
+
+/// See the module.
+pub struct PrivateFolder {
+    folder: TempDir,
+    _in_use: File,
+}
+
+impl PrivateFolder {
+    /// Makes one in `parent`, and removes those there that nobody uses any more.
+    pub fn make(parent: &Path) -> io::Result<Self> {
+        sweep(parent);
+        let folder = private(tempfile::Builder::new().prefix(PREFIX), parent)?;
+        let in_use = File::create(folder.path().join(IN_USE))?;
+        in_use.lock()?;
+        Ok(Self {
+            folder,
+            _in_use: in_use,
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A folder in it.
+    pub(super) fn room(&self) -> io::Result<TempDir> {
+        private(&mut tempfile::Builder::new(), self.path())
+    }
+}
+
+fn private(builder: &mut tempfile::Builder<'_, '_>, parent: &Path) -> io::Result<TempDir> {
+    builder
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(parent)
+}
+
+/// Removes the folders in `parent` whose process has ended. One that cannot be removed is looked at again next time.
+pub fn sweep(parent: &Path) {
+    let Ok(entries) = std::fs::read_dir(parent) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        if is_ours && is_left_behind(&entry.path()) {
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
+}
+
+fn is_left_behind(folder: &Path) -> bool {
+    match File::open(folder.join(IN_USE)) {
+        Ok(file) => file.try_lock().is_ok(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::symlink_metadata(folder)
+            .and_then(|folder| folder.modified())
+            .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > MAKING)),
+        // Somebody else's.
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_private_and_what_a_killed_process_left_is_swept() {
+        let parent = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let left = parent.path().join("causeway-trial-left");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join(IN_USE), "").unwrap();
+        let half_made = parent.path().join("causeway-trial-new");
+        std::fs::create_dir(&half_made).unwrap();
+        let other = parent.path().join("backup");
+        std::fs::create_dir(&other).unwrap();
+
+        let used = PrivateFolder::make(parent.path()).unwrap();
+        let room = used.room().unwrap();
+        assert_eq!((mode(used.path()), mode(room.path())), (0o700, 0o700));
+        assert!(!left.exists());
+        sweep(parent.path());
+        assert!(used.path().exists() && half_made.exists() && other.exists());
+        let hour_ago = std::fs::metadata(&half_made).unwrap().modified().unwrap() - Duration::from_hours(1);
+        File::open(&half_made).unwrap().set_modified(hour_ago).unwrap();
+        let path = used.path().to_owned();
+        drop(room);
+        drop(used);
+        assert!(!path.exists());
+        sweep(parent.path());
+        assert!(!half_made.exists() && other.exists());
+    }
+}
