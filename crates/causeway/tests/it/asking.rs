@@ -136,7 +136,7 @@ fn tables(database: &Path) -> BTreeMap<String, Vec<String>> {
 }
 
 const OLD: &str = "[source.proca]\nkind = 'proca'\nurl = 'amqp://u:p@127.0.0.1:1/v'\nqueue = 'cus.12.deliver'\nconsent = 'double_opt_in'\n\
-     [source.forms]\nkind = 'listener'\npreset = 'generic'\ntoken = 'formstoken-4kq81xw9z7'\n\
+     [source.forms]\nkind = 'listener'\npreset = 'generic'\ntoken = 'formstoken-4kq81xw9z7-0123456789'\n\
      [destination.newsletter]\nkind = 'webhook'\nurl = 'https://hook.invalid/'\nconsent = 'double_opt_in'\n\
      [destination.newsletter.fields]\nEMAIL = 'contact.email'\n\
      [destination.archive]\nkind = 'file'\npath = 'archive.jsonl'\nconsent = 'all'\n";
@@ -151,9 +151,9 @@ fn other() -> String {
         .replace("destination.newsletter", "destination.crm");
     format!(
         "[http]\nlisten = '127.0.0.1:0'\nconsole = '127.0.0.1:0'\n{changed}\
-         [destination.members]\nkind = 'sql'\nurl = 'sqlite:members.db'\nconsent = 'all'\n\
-         [source.events]\nkind = 'listener'\npreset = 'generic'\ntoken = 'eventstoken-4kq81xw9z7'\nworkspace = 'club'\n\
-         [[test]]\nname = 'it is read'\nmessage = {{ file = 'new.json' }}\nsource = 'proca'\nothers = true\n"
+         [destination.members]\nkind = 'sql'\nurl = 'sqlite:members.db'\nconsent = 'all'\ncontacts = {{ table = 'contacts' }}\n\
+         [source.events]\nkind = 'listener'\npreset = 'generic'\ntoken = 'eventstoken-4kq81xw9z7-0123456789'\nworkspace = 'club'\n\
+         [[test]]\nname = 'it is read'\nmessage = {{ file = 'new.json' }}\nsource = 'proca'\nexpect_contact = {{ firstName = 'cleo' }}\n"
     )
 }
 
@@ -237,15 +237,14 @@ async fn commands_that_ask_change_no_row_beside_a_hub_that_runs() {
         home.ok(&words(line));
     }
     let after = tables(&database);
-    let of_ada = |tables: &BTreeMap<String, Vec<String>>| -> Vec<String> {
-        let deliveries = tables["delivery"].iter();
-        deliveries
-            .filter(|row| row.contains("Integer(1), Integer(1)"))
-            .cloned()
-            .collect()
-    };
     assert_eq!(before["page"], after["page"]);
-    assert_eq!(of_ada(&before), of_ada(&after));
+    for row in &before["delivery"] {
+        assert!(
+            after["delivery"].contains(row),
+            "{row} is now {:?}",
+            after["delivery"]
+        );
+    }
     let names = after["name"].concat();
     assert!(names.contains("crm"), "it was paused by name: {names}");
     for name in ["members", "club"] {
