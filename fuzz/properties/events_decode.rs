@@ -3,7 +3,7 @@
 use causeway_core::{
     clock::Timestamp,
     decode::events::{EventsDecoder, dedup},
-    envelope::{Envelope, Meta},
+    envelope::{Dedup, Envelope, Meta},
     event::{Decode, Decoded, Event},
 };
 use serde_json::Value;
@@ -18,8 +18,7 @@ pub fn hold(body: &[u8]) {
     let decode = |body: Vec<u8>| {
         decoder.decode(&Envelope {
             source: "site".into(),
-            dedup: [0; 16],
-            dedup_window_ms: None,
+            dedup: Dedup::dated([0; 16]),
             received_at: now,
             meta: Meta::default(),
             body: body.into(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use causeway_core::{
     clock::Timestamp,
     decode::proca::{OptInMode, ProcaDecoder, Testing},
-    envelope::{Envelope, Meta},
+    envelope::{Dedup, Envelope, Meta},
     event::Decode,
     keystore::{Keystore, SharedKeystore},
 };
@@ -25,8 +25,7 @@ static DECODER: LazyLock<ProcaDecoder> = LazyLock::new(|| ProcaDecoder {
 pub fn hold(body: &[u8]) {
     let envelope = Envelope {
         source: "queue".into(),
-        dedup: [0; 16],
-        dedup_window_ms: None,
+        dedup: Dedup::dated([0; 16]),
         received_at: Timestamp::UNIX_EPOCH,
         meta: Meta::default(),
         body: body.to_vec().into(),

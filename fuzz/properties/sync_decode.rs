@@ -8,7 +8,7 @@ use causeway_core::{
         generic::{GenericDecoder, Paths},
         sync::{ArrivalConsent, SyncDecoder, dedup},
     },
-    envelope::{Envelope, Meta},
+    envelope::{Dedup, Envelope, Meta},
     event::{Decode, Decoded, Event},
 };
 use jiff::tz::TimeZone;
@@ -30,8 +30,7 @@ pub fn hold(input: &[u8]) {
     };
     let envelope = Envelope {
         source: "platform".into(),
-        dedup: [0; 16],
-        dedup_window_ms: None,
+        dedup: Dedup::dated([0; 16]),
         received_at: "2026-05-01T10:00:00Z".parse().expect("a time"),
         meta: Meta {
             content_type: text(content_type),

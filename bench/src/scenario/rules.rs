@@ -7,7 +7,7 @@ use causeway_core::{
     automation::Scoring,
     clock::Timestamp,
     decode::proca::{OptInMode, ProcaDecoder, Testing},
-    envelope::{Envelope, Meta, digest},
+    envelope::{Dedup, Envelope, Meta, digest},
     event::Decode as _,
     id::InboxId,
     keystore::{Keystore, SharedKeystore},
@@ -157,8 +157,7 @@ fn decoder() -> ProcaDecoder {
 fn envelope(body: Vec<u8>) -> Envelope {
     Envelope {
         source: SOURCE.into(),
-        dedup: digest(&[&body]),
-        dedup_window_ms: None,
+        dedup: Dedup::dated(digest(&[&body])),
         received_at: Timestamp::now(),
         meta: Meta::default(),
         body: body.into(),

@@ -10,19 +10,62 @@ use crate::id::Name;
 /// 16 bytes that name a message within its source.
 pub type MessageKey = [u8; 16];
 
-/// The bytes that came, where from, and what tells a repeat.
+/// The bytes that came, where from, and how a repeat is recognised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
     pub source: Name,
-    /// Two envelopes of one source with the same `dedup` are the same message: the second is a duplicate
-    /// and has no effect.
-    pub dedup: MessageKey,
-    /// How long `dedup` is remembered; `None` = as long as the row is kept. Sources whose messages carry
-    /// no id of their own set it, because the same form sent again next month means something.
-    pub dedup_window_ms: Option<i64>,
+    pub dedup: Dedup,
     pub received_at: Timestamp,
     pub meta: Meta,
     pub body: Bytes,
+}
+
+/// How a repeat of a message is recognised.
+///
+/// Invariant: a message is a duplicate only if its source sent the same key before, and nothing that arrived in between
+/// could make it mean something new. The store decides that: see [`Memory`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dedup {
+    /// Two envelopes of one source with the same key say the same.
+    pub key: MessageKey,
+    /// The sender's id of the message, hashed. Equal ids with different keys are different messages: the id is noted as
+    /// not unique.
+    pub id: Option<MessageKey>,
+    pub memory: Memory,
+}
+
+/// How long a key is remembered, and whether something else of the same contact ends that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// The message dates what it says (or says nothing that a later message could replace), so that the same again is a
+    /// duplicate whatever arrived in between. As long as the row is kept.
+    Dated,
+    /// The same again is a duplicate for so many milliseconds, and only while nothing else of the contact arrived. A
+    /// message with a unique id is remembered as long as the row is kept.
+    Window(i64),
+    /// As [`Memory::Window`], but for good, also when the row is gone: for requests that anybody who saw one could send
+    /// again.
+    ForGood,
+}
+
+impl Dedup {
+    /// For a message whose own content dates it.
+    pub fn dated(key: MessageKey) -> Self {
+        Self {
+            key,
+            id: None,
+            memory: Memory::Dated,
+        }
+    }
+
+    /// For a message that only its bytes can tell from others, remembered for `window_ms`.
+    pub fn window(key: MessageKey, window_ms: i64) -> Self {
+        Self {
+            key,
+            id: None,
+            memory: Memory::Window(window_ms),
+        }
+    }
 }
 
 /// What came beside the body and is needed to read it, or to show it to a person. Never credentials.
@@ -44,20 +87,28 @@ pub struct Meta {
     /// How often the broker saw this message die in our queue (`x-death`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deaths: Option<u64>,
-    /// The same bytes came before, and something else about that contact since: the sender says it again, or tries once
-    /// more what it had said then.
+    /// The row belongs to a file that was imported before: its opt-ins are not counted again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
 }
 
 impl Envelope {
-    /// Names this message for ever: `dedup` itself, or `dedup` with the time where repeats are only
-    /// recognised for a while. Idempotency keys derive from it.
+    /// Names the first message of its id, or else of its key, for ever: idempotency keys derive from it. Where repeats are
+    /// recognised only for a while, the time of arrival is part of it.
     pub fn key(&self) -> MessageKey {
-        match self.dedup_window_ms {
-            None => self.dedup,
-            Some(_) => digest(&[&self.dedup, &self.received_at.as_nanosecond().to_be_bytes()]),
+        match self.dedup {
+            Dedup { id: Some(id), .. } => id,
+            Dedup {
+                memory: Memory::Window(_),
+                ..
+            } => self.later_key(),
+            Dedup { key, .. } => key,
         }
+    }
+
+    /// Names a message of which the id or the key came before, and which counts all the same.
+    pub fn later_key(&self) -> MessageKey {
+        digest(&[&self.dedup.key, &self.received_at.as_nanosecond().to_be_bytes()])
     }
 }
 

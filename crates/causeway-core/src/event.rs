@@ -41,19 +41,13 @@ impl Decoded {
         self
     }
 
-    /// The same of a message that may be a late try of an old one: a yes in it must not end a no that was said since.
+    /// The same without opt-ins, with `why` among the notes if there were any.
     #[must_use]
-    pub fn without_yes(mut self) -> Self {
-        if let Self::Event(event) = &mut self {
-            let before = event.consent.len();
-            event.consent.retain(|fact| !fact.what.is_yes());
-            if event.consent.len() < before {
-                event.notes.push(
-                    "the same message came before and another one of this contact since: a yes in it does not count, \
-                     for it may be an old one tried once more; an id in the message would tell"
-                        .to_owned(),
-                );
-            }
+    pub fn without_opt_ins(mut self, why: &str) -> Self {
+        if let Self::Event(event) = &mut self
+            && event.remove_opt_ins()
+        {
+            event.notes.push(why.to_owned());
         }
         self
     }
@@ -186,6 +180,37 @@ impl Event {
         self.consent
             .iter()
             .any(|fact| matches!(fact.what, What::OptIn | What::OptInPending | What::DoubleOptIn))
+    }
+
+    /// Whether it brings data or consent of a contact from outside: something that a repeat of an earlier message would
+    /// replace. What a contact did with mails and pages only adds to what is known.
+    pub fn brings_data(&self) -> bool {
+        match self.kind {
+            EventKind::Action | EventKind::EmailStatus | EventKind::ContactSync => true,
+            // Every event names its contact by the address.
+            EventKind::Engagement => {
+                !self.consent.is_empty() || self.fields.keys().any(|name| name != "email")
+            }
+            EventKind::CampaignUpdated | EventKind::Response | EventKind::Schedule => false,
+        }
+    }
+
+    /// Removes what may let somebody be written to. Whether there was any.
+    pub fn remove_opt_ins(&mut self) -> bool {
+        let before = self.consent.len();
+        self.consent.retain(|fact| !fact.what.is_yes());
+        self.consent.len() < before
+    }
+
+    /// Removes everything but consent that was refused or taken back. Whether anything is left.
+    pub fn keep_only_opt_outs(&mut self) -> bool {
+        self.remove_opt_ins();
+        // What becomes of an address or a consent; the other kinds stand for what is removed.
+        self.kind = EventKind::EmailStatus;
+        self.fields.clear();
+        self.action = None;
+        self.engagements.clear();
+        !self.consent.is_empty()
     }
 
     pub fn fields_time(&self) -> Timestamp {

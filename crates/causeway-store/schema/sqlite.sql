@@ -140,7 +140,7 @@ CREATE TABLE event (
     -- JSON arrays; NULL when empty.
     notes        TEXT,
     merged       TEXT
-, about INTEGER, via TEXT, hops INTEGER NOT NULL DEFAULT 0, automations TEXT) STRICT;
+, about INTEGER, via TEXT, hops INTEGER NOT NULL DEFAULT 0, automations TEXT, tells INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE identity (
     workspace_id INTEGER NOT NULL,
@@ -149,6 +149,16 @@ CREATE TABLE identity (
     value        TEXT NOT NULL,
     contact_id   INTEGER NOT NULL,
     PRIMARY KEY (workspace_id, kind, namespace_id, value)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE import (
+    file        BLOB PRIMARY KEY,
+    -- When the run began that is under way or was the last.
+    began_at    INTEGER NOT NULL,
+    -- NULL while it is under way.
+    finished_at INTEGER,
+    -- When the same file was imported in full before that.
+    before_at   INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE inbox (
@@ -167,7 +177,7 @@ CREATE TABLE inbox (
     reason       TEXT,
     duplicate_of INTEGER,
     bytes        INTEGER NOT NULL
-) STRICT;
+, sender_id BLOB, same_id INTEGER) STRICT;
 
 CREATE TABLE inbox_body (
     id   INTEGER PRIMARY KEY,
@@ -203,6 +213,14 @@ CREATE TABLE page (
     own          INTEGER NOT NULL DEFAULT 0 CHECK (own IN (0, 1)),
     UNIQUE (workspace_id, namespace_id, external_id)
 ) STRICT;
+
+CREATE TABLE signed (
+    source_id INTEGER NOT NULL,
+    dedup     BLOB NOT NULL,
+    -- The row that had it.
+    inbox_id  INTEGER NOT NULL,
+    PRIMARY KEY (source_id, dedup)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE source_url (
     hash        BLOB PRIMARY KEY CHECK (length(hash) = 32),
@@ -263,6 +281,8 @@ CREATE UNIQUE INDEX inbox_dedup ON inbox (source_id, dedup) WHERE dedup IS NOT N
 CREATE INDEX inbox_duplicate ON inbox (duplicate_of) WHERE duplicate_of IS NOT NULL;
 
 CREATE INDEX inbox_new ON inbox (source_id, id) WHERE state = 'new';
+
+CREATE INDEX inbox_sender_id ON inbox (source_id, sender_id) WHERE sender_id IS NOT NULL;
 
 CREATE UNIQUE INDEX source_url_label ON source_url (source, label) WHERE valid_until IS NULL;
 

@@ -5,7 +5,7 @@ use causeway_core::{
     clock::Timestamp,
     consent::{ConsentFact, EMAIL, What},
     contact::Identity,
-    envelope::{Envelope, Meta, digest},
+    envelope::{Dedup, Envelope, Meta, digest},
     event::{Action, Campaign, Event, EventKind, Organisation, Page},
     id::Name,
     rules::{DestinationRule, Rules, SourceRule},
@@ -25,8 +25,7 @@ pub fn at(seconds: i64) -> Timestamp {
 pub fn envelope(source: &str, key: &str, received_at: Timestamp) -> Envelope {
     Envelope {
         source: source.into(),
-        dedup: digest(&[key.as_bytes()]),
-        dedup_window_ms: None,
+        dedup: Dedup::dated(digest(&[key.as_bytes()])),
         received_at,
         meta: Meta::default(),
         body: Bytes::from(format!("{{\"message\":\"{key}\"}}")),

@@ -224,11 +224,15 @@ impl Metrics {
     }
 
     pub fn accepted(&self, name: &Name, duplicate: bool) {
-        let label = source(name);
         if duplicate {
-            self.duplicates.get_or_create(&label).inc();
+            self.repeated(name);
         }
-        self.accepted.get_or_create(&label).inc();
+        self.accepted.get_or_create(&source(name)).inc();
+    }
+
+    /// A message was recognised as a repeat, when it was accepted or when it was processed.
+    pub fn repeated(&self, name: &Name) {
+        self.duplicates.get_or_create(&source(name)).inc();
     }
 
     pub fn ingest_answered(&self, name: &str, status: u16, reason: &'static str, took: Duration) {

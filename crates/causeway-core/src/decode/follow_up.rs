@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     contact::is_internal,
-    envelope::{Envelope, Meta, digest},
+    envelope::{Dedup, Envelope, Meta, digest},
     event::{DeadCode, Decode, Decoded, Event, EventKind, FollowUp},
     id::Name,
 };
@@ -40,8 +40,7 @@ pub fn envelope(
     let body = serde_json::to_vec(&Body { follow_up, fields }).unwrap_or_default();
     Envelope {
         source: source.into(),
-        dedup: digest(once),
-        dedup_window_ms: None,
+        dedup: Dedup::dated(digest(once)),
         received_at: now,
         meta: Meta::default(),
         body: body.into(),

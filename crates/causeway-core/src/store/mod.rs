@@ -37,6 +37,8 @@ pub enum StoreError {
 pub struct Accepted {
     /// The row of the message; for a duplicate, the row of the *first* one.
     pub id: InboxId,
+    /// Whether it is certainly a repeat. If other messages wait between it and the first one, `process` decides: then it is
+    /// accepted with a row of its own, and may become [`InboxState::Duplicate`].
     pub duplicate: bool,
 }
 

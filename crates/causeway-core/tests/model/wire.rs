@@ -12,7 +12,7 @@ use causeway_core::{
         proca::{OptInMode, ProcaDecoder, Testing},
         sync::{ArrivalConsent, SyncDecoder},
     },
-    envelope::{Envelope, Meta},
+    envelope::{Dedup, Envelope, Meta},
     event::{Decode, Decoded},
     keystore::SharedKeystore,
 };
@@ -102,8 +102,7 @@ impl Decoders {
         };
         let decoded = reader.decode(&Envelope {
             source: source.into(),
-            dedup: [0; 16],
-            dedup_window_ms: None,
+            dedup: Dedup::dated([0; 16]),
             received_at: at(received_at),
             meta: Meta {
                 content_type: Some(content_type.to_owned()),

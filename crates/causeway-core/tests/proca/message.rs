@@ -5,7 +5,7 @@ use std::sync::Arc;
 use causeway_core::{
     clock::Timestamp,
     decode::proca::{OptInMode, ProcaDecoder, Testing},
-    envelope::{Envelope, Meta},
+    envelope::{Dedup, Envelope, Meta},
     event::{DeadCode, Decode, Decoded, Event},
     keystore::{Keystore, SharedKeystore},
 };
@@ -36,8 +36,7 @@ pub fn decoder() -> ProcaDecoder {
 pub fn envelope(body: impl Into<Vec<u8>>) -> Envelope {
     Envelope {
         source: "queue".into(),
-        dedup: [0; 16],
-        dedup_window_ms: None,
+        dedup: Dedup::dated([0; 16]),
         received_at: at(1_000_000),
         meta: Meta::default(),
         body: body.into().into(),

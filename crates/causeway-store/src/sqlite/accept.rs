@@ -1,17 +1,19 @@
-//! Makes envelopes durable and recognises repeats.
+//! Makes envelopes durable, and recognises what is certainly a repeat.
 
 use causeway_core::{
-    envelope::{Envelope, Meta},
+    envelope::{Envelope, Memory, MessageKey, Meta, digest},
     id::InboxId,
     store::{Accepted, InboxState},
 };
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::{
     counters::LAST_RECEIVED,
+    erase::erase_key,
     fault::Fault,
     names::NameKind,
-    rows::{ms, to_json},
+    repeats::{self, Verdict},
+    rows::{ms, to_json, window_ms},
     writer::Tx,
 };
 
@@ -31,112 +33,124 @@ fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepted, Fault> {
     let counters = &mut tx.state.counters;
     counters.add(source, "received", 1);
     counters.add(source, LAST_RECEIVED, received_at);
-    if let Some(id) = insert(tx, source, envelope, InboxState::New, None)? {
-        insert_body(tx, id, &envelope.meta, envelope)?;
-        tx.state.counters.add(source, InboxState::New.as_str(), 1);
-        return Ok(Accepted {
-            id: InboxId(id),
-            duplicate: false,
-        });
-    }
-    let first = tx
-        .connection
-        .prepare_cached("SELECT id, received_at FROM inbox WHERE source_id = ?1 AND dedup = ?2")?
-        .query_row(params![source, envelope.dedup], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-        })?;
-    let (first, first_at) = first;
-    let is_new = match envelope.dedup_window_ms {
+    let dedup = key(tx, envelope)?;
+    let same_id = match &envelope.dedup.id {
+        Some(id) => repeats::other_of_id(tx, source, id, &dedup)?,
         None => None,
-        Some(window) if received_at.saturating_sub(first_at) > window => Some(false),
-        Some(_) => contact_was_heard_of_since(tx, first)?.then_some(true),
     };
-    if let Some(again) = is_new {
-        // The older message keeps its row and gives up the key.
-        tx.connection
-            .prepare_cached("UPDATE inbox SET dedup = NULL WHERE id = ?1")?
-            .execute([first])?;
-        let id = insert(tx, source, envelope, InboxState::New, None)?
-            .ok_or(Fault::Broken("the key of a message"))?;
-        let meta = Meta {
-            again,
-            ..envelope.meta.clone()
-        };
-        insert_body(tx, id, &meta, envelope)?;
-        tx.state.counters.add(source, InboxState::New.as_str(), 1);
-        return Ok(Accepted {
-            id: InboxId(id),
-            duplicate: false,
-        });
+    let arrival = Arrival {
+        source,
+        dedup,
+        same_id,
+        envelope,
+    };
+    let first_key = match same_id {
+        None => envelope.key(),
+        Some(_) => envelope.later_key(),
+    };
+    if let Some(id) = insert(tx, &arrival, &first_key, Row::New)? {
+        if envelope.dedup.memory == Memory::ForGood {
+            repeats::refer_to_signed(tx, id, source, &arrival.dedup)?;
+        }
+        return finish_new(tx, &arrival, id);
     }
-    let id = insert(tx, source, envelope, InboxState::Duplicate, Some(first))?
-        .ok_or(Fault::Broken("the row of a repeat"))?;
-    // The bytes are worth keeping only if they tell something else. Those of the first may be gone
-    // because they were erased: then these must not stay either.
-    let kept: Option<Vec<u8>> = tx
-        .connection
-        .prepare_cached("SELECT body FROM inbox_body WHERE id = ?1")?
-        .query_row([first], |row| row.get(0))
-        .optional()?;
-    if kept.is_some_and(|kept| kept != envelope.body) {
-        insert_body(tx, id, &envelope.meta, envelope)?;
-    }
-    tx.state.counters.add(source, InboxState::Duplicate.as_str(), 1);
-    Ok(Accepted {
-        id: InboxId(first),
-        duplicate: true,
+    let first = repeats::holder(tx, source, &arrival.dedup)?;
+    let row = match repeats::at_acceptance(tx, envelope, same_id, &first)? {
+        Verdict::Repeat => {
+            insert(tx, &arrival, &envelope.key(), Row::Duplicate { of: first.id })?
+                .ok_or(Fault::Broken("the row of a repeat"))?;
+            tx.state.counters.add(source, InboxState::Duplicate.as_str(), 1);
+            return Ok(Accepted {
+                id: InboxId(first.id),
+                duplicate: true,
+            });
+        }
+        Verdict::Counts => Row::New,
+        Verdict::Undecided => Row::Undecided { first: first.id },
+    };
+    repeats::give_up_key(tx, first.id)?;
+    let id =
+        insert(tx, &arrival, &envelope.later_key(), row)?.ok_or(Fault::Broken("the key of a message"))?;
+    finish_new(tx, &arrival, id)
+}
+
+struct Arrival<'a> {
+    source: i64,
+    /// The key as it is stored.
+    dedup: MessageKey,
+    /// Another message that had the same id of the sender and other content.
+    same_id: Option<i64>,
+    envelope: &'a Envelope,
+}
+
+/// What a message starts as.
+#[derive(Clone, Copy)]
+enum Row {
+    New,
+    /// New, and perhaps a repeat of that one: `process` decides.
+    Undecided {
+        first: i64,
+    },
+    Duplicate {
+        of: i64,
+    },
+}
+
+/// What is kept for good outlives the person's erasure, so nobody may find out from it what was sent.
+fn key(tx: &Tx<'_>, envelope: &Envelope) -> Result<MessageKey, Fault> {
+    Ok(match envelope.dedup.memory {
+        Memory::ForGood => digest(&[&erase_key(tx)?, &envelope.dedup.key]),
+        Memory::Dated | Memory::Window(_) => envelope.dedup.key,
     })
 }
 
-/// Who says no, yes and no again within the window means the second no. Of a message that names no id only its bytes tell
-/// that it is a repeat, and they tell it only while nobody said anything else of that contact: what a destination
-/// answered and what the contact did with mails and pages does not count.
-fn contact_was_heard_of_since(tx: &Tx<'_>, first: i64) -> Result<bool, Fault> {
-    Ok(tx
-        .connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM event first JOIN event later ON later.contact_id = first.contact_id
-                            WHERE first.inbox_id = ?1 AND later.inbox_id > first.inbox_id
-                              AND first.kind IN ('contact_sync', 'email_status')
-                              AND later.kind IN ('contact_sync', 'email_status', 'action'))",
-        )?
-        .query_row([first], |row| row.get(0))?)
+fn finish_new(tx: &mut Tx<'_>, arrival: &Arrival<'_>, id: i64) -> Result<Accepted, Fault> {
+    insert_body(tx, id, arrival.envelope)?;
+    tx.state.counters.add(arrival.source, InboxState::New.as_str(), 1);
+    Ok(Accepted {
+        id: InboxId(id),
+        duplicate: false,
+    })
 }
 
 /// `None` when the source has a message of this key already.
-fn insert(
-    tx: &Tx<'_>,
-    source: i64,
-    envelope: &Envelope,
-    state: InboxState,
-    duplicate_of: Option<i64>,
-) -> Result<Option<i64>, Fault> {
+fn insert(tx: &Tx<'_>, arrival: &Arrival<'_>, key: &MessageKey, row: Row) -> Result<Option<i64>, Fault> {
+    let envelope = arrival.envelope;
     let received_at = ms(envelope.received_at);
+    let (state, first) = match row {
+        Row::New => (InboxState::New, None),
+        Row::Undecided { first } => (InboxState::New, Some(first)),
+        Row::Duplicate { of } => (InboxState::Duplicate, Some(of)),
+    };
+    let is_new = state == InboxState::New;
     let inserted = tx
         .connection
         .prepare_cached(
-            "INSERT INTO inbox (source_id, dedup, window_ms, key, received_at, processed_at, state, duplicate_of, bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+            "INSERT INTO inbox (source_id, dedup, sender_id, same_id, window_ms, key, received_at, processed_at, state,
+                                duplicate_of, bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
-            source,
-            duplicate_of.is_none().then_some(envelope.dedup),
-            envelope.dedup_window_ms,
-            envelope.key(),
+            arrival.source,
+            is_new.then_some(arrival.dedup),
+            envelope.dedup.id.filter(|_| is_new),
+            arrival.same_id.filter(|_| is_new),
+            window_ms(envelope.dedup.memory),
+            key,
             received_at,
-            duplicate_of.map(|_| received_at),
+            (!is_new).then_some(received_at),
             state.as_str(),
-            duplicate_of,
+            first,
             i64::try_from(envelope.body.len()).unwrap_or(i64::MAX),
         ])?;
     Ok((inserted > 0).then(|| tx.connection.last_insert_rowid()))
 }
 
-fn insert_body(tx: &Tx<'_>, id: i64, meta: &Meta, envelope: &Envelope) -> Result<(), Fault> {
-    let meta = if *meta == Meta::default() {
+fn insert_body(tx: &Tx<'_>, id: i64, envelope: &Envelope) -> Result<(), Fault> {
+    let meta = if envelope.meta == Meta::default() {
         None
     } else {
-        Some(to_json(meta)?)
+        Some(to_json(&envelope.meta)?)
     };
     tx.connection
         .prepare_cached("INSERT INTO inbox_body (id, meta, body) VALUES (?1, ?2, ?3)")?

@@ -32,9 +32,10 @@ pub(crate) fn erase(tx: &mut Tx<'_>, asked: ContactId, now: Timestamp) -> Result
     run("UPDATE attempt SET excerpt = NULL
          WHERE delivery_id IN (SELECT id FROM delivery WHERE contact_id = ?1)")?;
     run("UPDATE delivery SET contact_id = NULL, remote_id = NULL WHERE contact_id = ?1")?;
-    // Repeats that said something else have bodies of their own.
+    // Duplicates of earlier versions may have bodies of their own. What waits to be processed is skipped then.
     run("DELETE FROM inbox_body WHERE id IN
-         (SELECT id FROM inbox WHERE duplicate_of IN (SELECT inbox_id FROM event WHERE contact_id = ?1))")?;
+         (SELECT id FROM inbox WHERE state = 'duplicate'
+          AND duplicate_of IN (SELECT inbox_id FROM event WHERE contact_id = ?1))")?;
     erased.envelopes =
         run("DELETE FROM inbox_body WHERE id IN (SELECT inbox_id FROM event WHERE contact_id = ?1)")?;
     run(

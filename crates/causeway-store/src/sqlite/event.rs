@@ -362,8 +362,8 @@ fn write_event(
     tx.connection
         .prepare_cached(
             "INSERT OR REPLACE INTO event (inbox_id, workspace_id, kind, at, contact_id, action_id, campaign_id,
-                                           page_id, decision, notes, merged, about, via, hops, automations)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                                           page_id, decision, notes, merged, about, via, hops, automations, tells)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             row.id.0,
@@ -381,6 +381,7 @@ fn write_event(
             via,
             event.follow_up.as_ref().map_or(0, |row| row.hops),
             automations,
+            event.brings_data(),
         ])?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use causeway_core::{
     clock::Timestamp,
     contact::Contact,
     decode::follow_up::{self, ANSWERS, AUTOMATIONS},
-    envelope::{Envelope, Meta, digest},
+    envelope::{Dedup, Envelope, Meta, digest},
     event::{Due, FollowUp},
     id::{ContactId, InboxId, Name},
     plan::Plan,
@@ -193,8 +193,7 @@ fn unreadable(timer: &Stored, now: Timestamp) -> Envelope {
     ];
     Envelope {
         source: AUTOMATIONS.into(),
-        dedup: digest(&once),
-        dedup_window_ms: None,
+        dedup: Dedup::dated(digest(&once)),
         received_at: now,
         meta: Meta::default(),
         body: rest.to_string().into_bytes().into(),

@@ -36,6 +36,7 @@ mod read;
 mod recent;
 mod record;
 mod rehearse;
+mod repeats;
 mod rows;
 mod schema;
 mod state;

@@ -49,6 +49,7 @@ fn each_hot_statement(check: impl FnMut(&Connection, &str, &str)) -> usize {
         ("outbox", include_str!("outbox.rs")),
         ("process", include_str!("process.rs")),
         ("record", include_str!("record.rs")),
+        ("repeats", include_str!("repeats.rs")),
     ] {
         for sql in statements(source) {
             check(&connection, file, &sql);

@@ -12,6 +12,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{
     event::process_event,
     fault::Fault,
+    repeats::{self, Judged},
     rows::{at, inbox_state, ms},
     writer::Tx,
 };
@@ -51,13 +52,14 @@ fn process_all(
         .query_row([], |row| row.get(0))?;
     let mut processed = Vec::with_capacity(batch.len());
     for (id, decoded) in batch {
-        let Some((source, key)) = source_if_new(tx, *id)? else {
+        let Some(found) = if_new(tx, *id)? else {
             continue;
         };
         let row = Row {
             id: *id,
-            source,
-            key,
+            source: found.source,
+            key: found.key,
+            comes_again: found.comes_again,
             now,
             anyone_erased,
         };
@@ -124,6 +126,7 @@ pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result
             id: *id,
             source,
             key: [0; 16],
+            comes_again: false,
             // Whoever reads the inbox has no clock.
             now: at(received_at),
             anyone_erased: false,
@@ -145,25 +148,56 @@ pub(crate) struct Row {
     pub source: i64,
     /// Names the message for ever.
     pub key: [u8; 16],
+    /// Whether its key or its sender's id came before: see [`repeats`].
+    pub comes_again: bool,
     pub now: Timestamp,
     /// Saves looking for each identity while there is nobody.
     pub anyone_erased: bool,
 }
 
-/// Source and key of a row that still waits; a row that does not was processed by somebody before.
-fn source_if_new(tx: &Tx<'_>, id: InboxId) -> Result<Option<(i64, [u8; 16])>, Fault> {
-    let found: Option<(i64, String, [u8; 16])> = tx
+struct Waiting {
+    source: i64,
+    key: [u8; 16],
+    comes_again: bool,
+}
+
+/// A row that still waits; a row that does not was processed by somebody before.
+fn if_new(tx: &Tx<'_>, id: InboxId) -> Result<Option<Waiting>, Fault> {
+    let found: Option<(String, Waiting)> = tx
         .connection
-        .prepare_cached("SELECT source_id, state, key FROM inbox WHERE id = ?1")?
-        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .prepare_cached(
+            "SELECT state, source_id, key, duplicate_of IS NOT NULL OR same_id IS NOT NULL
+             FROM inbox WHERE id = ?1",
+        )?
+        .query_row([id.0], |row| {
+            let waiting = Waiting {
+                source: row.get(1)?,
+                key: row.get(2)?,
+                comes_again: row.get(3)?,
+            };
+            Ok((row.get(0)?, waiting))
+        })
         .optional()?;
-    let Some((source, state, key)) = found else {
+    let Some((state, waiting)) = found else {
         return Ok(None);
     };
-    Ok((inbox_state(&state)? == InboxState::New).then_some((source, key)))
+    Ok((inbox_state(&state)? == InboxState::New).then_some(waiting))
 }
 
 fn process_row(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Fault> {
+    if !row.comes_again {
+        return process_decoded(tx, row, decoded);
+    }
+    match repeats::judge(tx, row, decoded)? {
+        Judged::Repeat { first } => repeats::end_as_repeat(tx, row, first),
+        Judged::Counts(decoded) => {
+            repeats::count(tx, row)?;
+            process_decoded(tx, row, &decoded)
+        }
+    }
+}
+
+fn process_decoded(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Fault> {
     match decoded {
         Decoded::Skip { reason } => end(tx, row, InboxState::Skipped, None, Some(reason)),
         Decoded::Dead { code, reason } => end(tx, row, InboxState::Dead, Some(*code), Some(reason)),

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     fault::Fault,
+    repeats,
     rows::{DeliveryState, inbox_state},
     writer::Tx,
 };
@@ -112,6 +113,7 @@ pub(crate) fn history(tx: &mut Tx<'_>, after: i64, before_ms: i64) -> Result<Ste
             continue;
         }
         for sql in [
+            repeats::REMEMBER_SIGNED,
             "DELETE FROM inbox_body WHERE id = ?1",
             "DELETE FROM event WHERE inbox_id = ?1",
             "DELETE FROM inbox WHERE id = ?1",

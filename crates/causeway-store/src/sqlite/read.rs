@@ -6,7 +6,7 @@ use std::{
 };
 
 use causeway_core::{
-    envelope::{Envelope, Meta},
+    envelope::{Dedup, Envelope, Meta},
     id::InboxId,
     store::StoreError,
 };
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     fault::Fault,
-    rows::{at, from_json, name},
+    rows::{at, from_json, memory, name},
     schema,
 };
 
@@ -116,7 +116,7 @@ pub(crate) fn fetch_new(connection: &Connection, after: InboxId, limit: u32) -> 
 pub(crate) fn envelope(connection: &Connection, id: i64) -> Result<Option<Envelope>, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT name.name, coalesce(inbox.dedup, inbox.key), inbox.window_ms, inbox.received_at,
-                inbox_body.meta, inbox_body.body
+                inbox_body.meta, inbox_body.body, inbox.sender_id
          FROM inbox JOIN name ON name.id = inbox.source_id LEFT JOIN inbox_body ON inbox_body.id = inbox.id
          WHERE inbox.id = ?1",
     )?;
@@ -128,8 +128,11 @@ pub(crate) fn envelope(connection: &Connection, id: i64) -> Result<Option<Envelo
     let body: Option<Vec<u8>> = row.get(5)?;
     Ok(Some(Envelope {
         source: name(row, 0)?,
-        dedup: row.get(1)?,
-        dedup_window_ms: row.get(2)?,
+        dedup: Dedup {
+            key: row.get(1)?,
+            id: row.get(6)?,
+            memory: memory(row.get(2)?),
+        },
         received_at: at(row.get(3)?),
         meta: meta.map_or_else(|| Ok(Meta::default()), |meta| from_json(&meta))?,
         body: body.unwrap_or_default().into(),

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use causeway_core::{
     clock::Timestamp,
-    envelope::{Envelope, digest},
+    envelope::{Dedup, Envelope, digest},
     event::Decoded,
     rules::Rules,
     store::StoreError,
@@ -57,7 +57,7 @@ fn process_now(
     now: Timestamp,
 ) -> Result<Played, Fault> {
     // A message that came before is rehearsed all the same.
-    envelope.dedup = digest(&[&envelope.dedup, b"rehearsal"]);
+    envelope.dedup = Dedup::dated(digest(&[&envelope.dedup.key, b"rehearsal"]));
     let accepted = accept::accept(tx, &[envelope])?;
     let id = accepted.first().ok_or(Fault::Broken("an accepted row"))?.id;
     process_one(tx, id, decoded, now)

@@ -3,6 +3,7 @@
 use causeway_core::{
     clock::Timestamp,
     contact::Identity,
+    envelope::Memory,
     id::Name,
     store::{DeliveryRow, InboxState},
 };
@@ -10,6 +11,24 @@ use rusqlite::Row;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::fault::Fault;
+
+/// How long a key is remembered, as `inbox.window_ms` says it.
+pub(crate) fn window_ms(memory: Memory) -> Option<i64> {
+    match memory {
+        Memory::Dated => None,
+        Memory::Window(ms) => Some(ms),
+        Memory::ForGood => Some(i64::MAX),
+    }
+}
+
+/// The way back from [`window_ms`].
+pub(crate) fn memory(window_ms: Option<i64>) -> Memory {
+    match window_ms {
+        None => Memory::Dated,
+        Some(i64::MAX) => Memory::ForGood,
+        Some(ms) => Memory::Window(ms),
+    }
+}
 
 /// The states of a delivery; see `docs/states.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

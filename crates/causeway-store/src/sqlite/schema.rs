@@ -14,9 +14,10 @@ const MIGRATIONS: [&str; VERSION as usize] = [
     include_str!("../../migrations/sqlite/0004_source_urls.sql"),
     include_str!("../../migrations/sqlite/0005_timer_chain.sql"),
     include_str!("../../migrations/sqlite/0006_automation_names.sql"),
+    include_str!("../../migrations/sqlite/0008_repeats.sql"),
 ];
 
-pub(crate) const VERSION: u32 = 6;
+pub(crate) const VERSION: u32 = 7;
 
 /// Another process (a command while the hub runs) may hold the write lock for so long.
 const BUSY: Duration = Duration::from_secs(5);

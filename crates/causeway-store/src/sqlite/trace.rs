@@ -41,7 +41,7 @@ pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Resu
     let inbox = inbox_row(row)?;
     let (duplicate_of, key, has_body): (Option<i64>, [u8; 16], bool) = connection
         .prepare_cached(
-            "SELECT duplicate_of, key, EXISTS (SELECT 1 FROM inbox_body WHERE id = inbox.id)
+            "SELECT CASE WHEN state = 'duplicate' THEN duplicate_of END, key, EXISTS (SELECT 1 FROM inbox_body WHERE id = inbox.id)
              FROM inbox WHERE id = ?1",
         )?
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;

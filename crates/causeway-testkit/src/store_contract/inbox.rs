@@ -2,7 +2,7 @@
 
 use causeway_core::{
     consent::What,
-    envelope::Meta,
+    envelope::{Memory, Meta},
     event::{DeadCode, Decoded},
     id::InboxId,
     rules::DestinationRule,
@@ -10,7 +10,7 @@ use causeway_core::{
 };
 
 use super::{Bench, Open};
-use crate::builders::{SOURCE, at, envelope, signed, synced};
+use crate::builders::{SOURCE, at, envelope, signed};
 
 async fn bench(open: Open) -> Bench {
     Bench::new(open, vec![DestinationRule::new("crm")]).await
@@ -57,7 +57,7 @@ pub async fn a_window_that_has_passed_makes_the_same_message_new(open: Open) {
     let mut ids = Vec::new();
     for (seconds, duplicate) in [(0, false), (10, true), (11, false), (12, true), (5, true)] {
         let mut message = envelope(SOURCE, "form", at(seconds));
-        message.dedup_window_ms = Some(10_000);
+        message.dedup.memory = Memory::Window(10_000);
         let accepted = bench.store().accept(vec![message]).await.unwrap();
         assert_eq!(accepted[0].duplicate, duplicate, "after {seconds} s");
         ids.push(accepted[0].id);
@@ -65,38 +65,6 @@ pub async fn a_window_that_has_passed_makes_the_same_message_new(open: Open) {
     assert_eq!(ids[1], ids[0]);
     assert_ne!(ids[2], ids[0]);
     assert_eq!(ids[3], ids[2]);
-    bench.assert_balanced().await;
-}
-
-/// No, yes and no again, within the window and without an id.
-pub async fn what_is_said_again_after_something_else_is_no_repeat(open: Open) {
-    let bench = bench(open).await;
-    let say = async |key: &str, who: &str, seconds: i64| {
-        let mut message = envelope(SOURCE, key, at(seconds));
-        message.dedup_window_ms = Some(100_000);
-        let accepted = bench.store().accept(vec![message]).await.unwrap()[0];
-        let new = bench.store().fetch_new(InboxId(0), 1).await.unwrap();
-        let again = new.first().map(|(_, envelope)| envelope.meta.again);
-        if !accepted.duplicate {
-            let event = synced(who, &[("said", key)], at(seconds));
-            let batch = vec![(accepted.id, Decoded::Event(Box::new(event)))];
-            bench.store().process(batch, at(seconds)).await.unwrap();
-        }
-        again
-    };
-    for (key, who, seconds, again) in [
-        ("ada no", "ada", 0, Some(false)),
-        ("ben no", "ben", 1, Some(false)),
-        ("ada no", "ada", 2, None),
-        ("ada yes", "ada", 3, Some(false)),
-        ("ada no", "ada", 4, Some(true)),
-        ("ada no", "ada", 5, None),
-        ("ben no", "ben", 6, None),
-        ("ada yes", "ada", 7, Some(true)),
-        ("ada no", "ada", 200, Some(false)),
-    ] {
-        assert_eq!(say(key, who, seconds).await, again, "{key} after {seconds} s");
-    }
     bench.assert_balanced().await;
 }
 
@@ -122,7 +90,7 @@ pub async fn what_waits_is_fetched_in_the_order_of_acceptance(open: Open) {
 pub async fn an_envelope_comes_back_as_it_came(open: Open) {
     let mut bench = bench(open).await;
     let mut message = envelope(SOURCE, "a", at(0));
-    message.dedup_window_ms = Some(1_000);
+    message.dedup.memory = Memory::Window(1_000);
     message.body = vec![0, 255, 10, 13].into();
     message.meta = Meta {
         content_type: Some("application/json".to_owned()),

@@ -14,6 +14,7 @@ pub mod follow;
 pub mod inbox;
 pub mod leaving;
 pub mod people;
+pub mod repeats;
 pub mod urls;
 
 pub use bench::{Bench, Open, Stored, attempt, opener};
@@ -28,7 +29,6 @@ macro_rules! store_contract {
                 a_message_is_accepted_once_however_often_it_comes,
                 a_repeat_within_one_batch_is_a_duplicate,
                 a_window_that_has_passed_makes_the_same_message_new,
-                what_is_said_again_after_something_else_is_no_repeat,
                 what_waits_is_fetched_in_the_order_of_acceptance,
                 an_envelope_comes_back_as_it_came,
                 a_dead_row_keeps_its_code_and_is_replayed,
@@ -36,6 +36,18 @@ macro_rules! store_contract {
                 a_skipped_row_keeps_its_reason,
                 a_row_is_processed_once,
                 accepted_rows_survive_a_reopening,
+            ],
+            repeats: [
+                opt_out_opt_in_opt_out_are_three_messages,
+                a_late_retry_of_an_opt_in_does_not_undo_an_opt_out,
+                what_came_in_between_may_be_of_any_source_and_kind,
+                a_repeat_behind_other_messages_is_decided_when_it_is_processed,
+                a_repeat_does_not_extend_its_window,
+                an_id_with_other_content_is_another_message,
+                a_message_that_comes_again_under_its_id_counts_only_as_an_opt_out,
+                a_dead_message_that_comes_again_is_read_again,
+                a_signed_request_is_remembered_when_its_row_is_gone,
+                what_an_erased_person_sent_does_not_count_again,
             ],
             deliver: [
                 a_delivery_goes_out_with_what_is_known_when_it_is_claimed,

@@ -7,7 +7,7 @@ use causeway_connect::config::Context as ConnectContext;
 use causeway_core::{
     clock::Clock,
     delivery::Delivery,
-    envelope::{Envelope, Meta, digest},
+    envelope::{Dedup, Envelope, Meta, digest},
     event::Decoded,
     id::{InboxId, Name},
     store::{Store, Views},
@@ -46,8 +46,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let body = read(&args.file)?;
     let envelope = Envelope {
         source: Name::clone(&source),
-        dedup: digest(&[&body]),
-        dedup_window_ms: None,
+        dedup: Dedup::dated(digest(&[&body])),
         received_at: SystemClock.now(),
         meta: Meta {
             content_type: Some(content_type(&body)),

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use causeway_core::{
     clock::Timestamp,
-    envelope::{Envelope, Meta, digest},
+    envelope::{Dedup, Envelope, Meta, digest},
     id::Name,
 };
 use jiff::SignedDuration;
@@ -73,12 +73,11 @@ fn envelope(
     Ok(Envelope {
         source,
         // Each is a message of its own, however much it says what another said.
-        dedup: digest(&[
+        dedup: Dedup::dated(digest(&[
             &number.to_be_bytes(),
             &body,
             query.as_deref().unwrap_or_default().as_bytes(),
-        ]),
-        dedup_window_ms: None,
+        ])),
         received_at,
         meta: Meta {
             content_type: (!body.is_empty()).then(|| {

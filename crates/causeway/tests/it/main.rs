@@ -31,6 +31,7 @@ mod mapping;
 mod migrate;
 mod private;
 mod refused;
+mod repeats;
 mod rig;
 mod running;
 mod samples;

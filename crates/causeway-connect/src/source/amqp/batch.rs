@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use causeway_core::{
     clock::Timestamp,
-    envelope::{Envelope, Meta, digest},
+    envelope::{Dedup, Envelope, Meta, digest},
     id::Name,
 };
 use lapin::{
@@ -51,8 +51,7 @@ pub(super) fn envelope(source: &Name, queue: &str, delivery: Delivery, now: Time
     };
     Envelope {
         source: source.clone(),
-        dedup: digest(&[&delivery.data]),
-        dedup_window_ms: None,
+        dedup: Dedup::dated(digest(&[&delivery.data])),
         received_at: now,
         meta,
         body: Bytes::from(delivery.data),
@@ -97,6 +96,7 @@ fn whole_number(value: &AMQPValue) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use causeway_core::envelope::Memory;
     use lapin::{BasicProperties, types::FieldArray};
 
     use super::*;
@@ -139,7 +139,7 @@ mod tests {
         again.routing_key = "cus.1.deliver".into();
         assert_eq!(first.dedup, make(again).dedup);
         assert_ne!(first.dedup, make(delivery(b"{\"a\":2}")).dedup);
-        assert_eq!(first.dedup_window_ms, None);
+        assert_eq!(first.dedup.memory, Memory::Dated);
         assert_eq!(first.body, "{\"a\":1}");
     }
 

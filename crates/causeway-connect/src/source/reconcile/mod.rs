@@ -19,7 +19,7 @@ use std::{
 
 use causeway_core::{
     clock::{Clock, Timestamp},
-    envelope::{Envelope, MessageKey, Meta, digest},
+    envelope::{Dedup, Envelope, MessageKey, Meta, digest},
     id::Name,
     source::{Accept, Health, Stop},
 };
@@ -167,14 +167,13 @@ impl Reconciler {
                     .map(|email| (message.id, (message.created_at, email))),
             );
             let body = message.body.to_string();
-            let dedup = digest(&[RECONCILIATION.as_bytes(), body.as_bytes()]);
-            if memory.told.contains(&dedup) {
+            let key = digest(&[RECONCILIATION.as_bytes(), body.as_bytes()]);
+            if memory.told.contains(&key) {
                 continue;
             }
             envelopes.push(Envelope {
                 source: Name::clone(&self.name),
-                dedup,
-                dedup_window_ms: None,
+                dedup: Dedup::dated(key),
                 received_at: self.clock.now(),
                 meta: Meta {
                     routing_key: Some(RECONCILIATION.to_owned()),
@@ -186,7 +185,9 @@ impl Reconciler {
         for chunk in envelopes.chunks(BATCH) {
             let accepted = accept.accept(chunk.to_vec()).await;
             accepted.map_err(|error| Trouble::Store(error.to_string()))?;
-            memory.told.extend(chunk.iter().map(|envelope| envelope.dedup));
+            memory
+                .told
+                .extend(chunk.iter().map(|envelope| envelope.dedup.key));
             found.told += chunk.len();
         }
         Ok(())

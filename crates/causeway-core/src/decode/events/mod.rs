@@ -13,7 +13,7 @@ use super::{names::canonical, sync::is_empty};
 use crate::{
     consent::{ConsentFact, EMAIL, What},
     contact::{Identity, LIST, TAG, normal_email},
-    envelope::{Envelope, MessageKey, digest},
+    envelope::{Dedup, Envelope, Memory, MessageKey, digest},
     event::{DeadCode, Decode, Decoded, Engagement, EngagementKind, Event, EventKind},
     id::Name,
 };
@@ -44,14 +44,25 @@ pub fn not_json(error: &serde_json::Error) -> String {
     format!("not JSON (line {}, column {})", error.line(), error.column())
 }
 
-/// What tells a repeat: the sender's id of the event, else everything that the item says. Also, whether it is one however
-/// much later it comes: without an id and a time, the same may happen twice.
-pub fn dedup(item: &Value) -> (MessageKey, bool) {
-    if let Some(id) = item.get("id").and_then(text) {
-        return (digest(&[b"event id", id.as_bytes()]), true);
+/// How a repeat of an item is recognised: by everything that it says. Without an id and a time, the same may happen twice,
+/// and is a repeat only within `window_ms`.
+pub fn dedup(item: &Value, event: &Event, received_at: Timestamp, window_ms: i64) -> Dedup {
+    let content = dedup_of_bytes(sorted(item).to_string().as_bytes());
+    let id = item
+        .get("id")
+        .and_then(text)
+        .map(|id| digest(&[b"event id", id.as_bytes()]));
+    // A time that was still to come is replaced by that of the arrival, and dates nothing.
+    let is_dated = item.get("at").and_then(time).is_some_and(|at| at <= received_at);
+    Dedup {
+        key: content,
+        id,
+        memory: if is_dated || (id.is_some() && !event.brings_data()) {
+            Memory::Dated
+        } else {
+            Memory::Window(window_ms)
+        },
     }
-    let is_dated = item.get("at").is_some_and(|at| !at.is_null());
-    (dedup_of_bytes(sorted(item).to_string().as_bytes()), is_dated)
 }
 
 /// For what is no item that could be told by its id.

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::envelope::Meta;
+use crate::envelope::{Dedup, Memory, Meta};
 
 fn decoder() -> EventsDecoder {
     EventsDecoder {
@@ -264,26 +264,42 @@ fn what_is_wrong_is_told_without_repeating_values() {
 
 #[test]
 fn a_repeat_is_told_by_its_id_or_by_all_it_says() {
+    let dedup = |item: &Value| dedup(item, &read(item).unwrap(), now(), 60_000);
     let item = json!({ "type": "goal", "key": "g", "contact": { "id": "1" } });
     let turned = json!({ "contact": { "id": "1" }, "key": "g", "type": "goal" });
     assert_eq!(dedup(&item), dedup(&turned));
-    assert!(!dedup(&item).1);
-    let mut dated = item.clone();
-    dated["at"] = json!("2026-05-01T10:00:00Z");
-    assert!(dedup(&dated).1);
-    assert_ne!(dedup(&dated).0, dedup(&item).0);
-    let (mut one, mut other) = (item.clone(), json!({ "type": "popup" }));
-    one["id"] = json!("e1");
-    other["id"] = json!("e1");
-    assert_eq!(dedup(&one), dedup(&other));
-    assert!(dedup(&one).1);
+    assert_eq!(dedup(&item).memory, Memory::Window(60_000));
+    let with = |item: &Value, name: &str, value: &str| {
+        let mut item = item.clone();
+        item[name] = json!(value);
+        item
+    };
+    let dated = with(&item, "at", "2026-05-01T10:00:00Z");
+    assert_eq!(dedup(&dated).memory, Memory::Dated);
+    assert_ne!(dedup(&dated).key, dedup(&item).key);
+    // What is still to come dates nothing.
+    let future = with(&item, "at", "2126-05-01T10:00:00Z");
+    assert_eq!(dedup(&future).memory, Memory::Window(60_000));
+    // One id is one message only as long as it says the same.
+    let (one, other) = (
+        with(&item, "id", "e1"),
+        with(&with(&item, "id", "e1"), "key", "h"),
+    );
+    assert_eq!(dedup(&one).id, dedup(&other).id);
+    assert_ne!(dedup(&one).key, dedup(&other).key);
+    assert_eq!(dedup(&one).memory, Memory::Dated);
+    let consent = json!({ "type": "consent", "what": "unsubscribed", "contact": { "id": "1" }, "id": "e1" });
+    assert_eq!(
+        dedup(&consent).memory,
+        Memory::Window(60_000),
+        "an opt-in may have come since"
+    );
 }
 
 fn envelope(body: &[u8]) -> Envelope {
     Envelope {
         source: "site".into(),
-        dedup: [0; 16],
-        dedup_window_ms: None,
+        dedup: Dedup::dated([0; 16]),
         received_at: now(),
         meta: Meta::default(),
         body: body.to_vec().into(),

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use super::*;
 use crate::decode::consent_from::ConsentFrom;
 use crate::{
-    envelope::Meta,
+    envelope::{Dedup, Meta},
     event::{Engagement, EngagementKind},
     form::{EmitOptions, append_pair, array_to_json, emit},
 };
@@ -35,8 +35,7 @@ fn decoder() -> SyncDecoder {
 fn envelope(content_type: &str, query: &str, body: &str) -> Envelope {
     Envelope {
         source: "platform".into(),
-        dedup: [0; 16],
-        dedup_window_ms: None,
+        dedup: Dedup::dated([0; 16]),
         received_at: "2026-11-20T12:00:00Z".parse().unwrap(),
         meta: Meta {
             content_type: (!content_type.is_empty()).then(|| content_type.to_owned()),

@@ -3,7 +3,7 @@
 use causeway_core::{
     automation::{Explained, Verdict},
     consent::{ConsentFact, EMAIL, What},
-    envelope::{Envelope, Meta},
+    envelope::{Dedup, Envelope, Meta},
     id::{ContactId, DeliveryId, InboxId},
     store::{AttemptRow, DeliveryRow, InboxRow, InboxState},
 };
@@ -115,8 +115,7 @@ pub(super) fn envelope(row: &InboxRow) -> Envelope {
     });
     Envelope {
         source: row.source.clone(),
-        dedup: [0x5c; 16],
-        dedup_window_ms: None,
+        dedup: Dedup::dated([0x5c; 16]),
         received_at: row.received_at,
         meta: Meta {
             content_type: Some("application/json".to_owned()),

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use causeway_core::{
     clock::Timestamp,
-    envelope::{Envelope, Meta, digest},
+    envelope::{Dedup, Envelope, Meta, digest},
     id::Name,
 };
 use clap::ValueEnum;
@@ -129,8 +129,7 @@ impl Rows {
     fn envelope(&self, body: Vec<u8>, now: Timestamp) -> Envelope {
         Envelope {
             source: Name::clone(&self.source),
-            dedup: digest(&[&body]),
-            dedup_window_ms: None,
+            dedup: Dedup::dated(digest(&[&body])),
             received_at: now,
             meta: Meta {
                 content_type: Some("application/json".to_owned()),

@@ -34,6 +34,10 @@ const POLL: Duration = Duration::from_secs(1);
 /// After so many full batches it starts over at the oldest row, so that replayed ones need not wait for the backlog to end.
 const RESTART_AFTER: u32 = 50;
 
+/// Why the opt-ins of a row do not count.
+const IMPORTED_BEFORE: &str = "the same file was imported before: its opt-ins are not counted again, because people may have \
+     opted out since; `causeway import --again` counts them";
+
 type Commit = JoinHandle<Result<Vec<Processed>, StoreError>>;
 
 pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
@@ -190,6 +194,9 @@ fn tell(
             .get(&row.id)
             .map(|at| now.duration_since(*at).as_secs_f64());
         engine.metrics.processed(source, row.state, lag);
+        if row.state == InboxState::Duplicate {
+            engine.metrics.repeated(source);
+        }
         for destination in &row.skipped {
             engine.metrics.skipped(destination, 1);
         }
@@ -247,7 +254,7 @@ pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
         |decoded| {
             let event = decoded.come_through(&envelope.meta.via);
             if envelope.meta.again {
-                event.without_yes()
+                event.without_opt_ins(IMPORTED_BEFORE)
             } else {
                 event
             }

@@ -9,7 +9,7 @@ use causeway_core::{
     automation::{Explained, Verdict},
     consent::{ConsentFact, Standing, Suppression, What},
     contact::{Contact, Identity},
-    envelope::{Envelope, Meta},
+    envelope::{Dedup, Envelope, Meta},
     event::{Action, Due},
     id::{ActionId, ContactId, DeliveryId, IdempotencyKey, InboxId, Name},
     source::SourceState,
@@ -142,8 +142,7 @@ fn envelope() -> Envelope {
     };
     Envelope {
         source: HOSTILE.into(),
-        dedup: [1; 16],
-        dedup_window_ms: None,
+        dedup: Dedup::dated([1; 16]),
         received_at: now(),
         meta,
         body: json!({ HOSTILE: { "type": HOSTILE } })

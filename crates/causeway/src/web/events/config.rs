@@ -34,7 +34,8 @@ pub struct Config {
     /// The Proca instance that `contactRef` is from.
     #[serde(default = "proca")]
     pub proca: String,
-    /// How long, in seconds, an event without an id and a time counts as a repeat when it comes again.
+    /// How long, in seconds, an event without an id and a time counts as a repeat when it comes again and nothing else of
+    /// the contact arrived.
     #[serde(default = "one_minute")]
     pub dedup_window_s: u32,
     #[serde(default)]

@@ -27,7 +27,7 @@ use causeway_connect::config::ConfigError;
 use causeway_core::{
     clock::{Clock, Timestamp},
     decode::events,
-    envelope::{Envelope, Meta},
+    envelope::{Dedup, Envelope, Meta},
     id::Name,
     source::Accept,
     store::{Accepted, StoreError},
@@ -222,8 +222,8 @@ fn items(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope,
         // Kept as a whole: perhaps a person can tell what was meant.
         Err(error) => {
             let wrong = Some(events::not_json(&error));
-            let dedup = events::dedup_of_bytes(body);
-            return Ok(vec![(envelope(sender, body.clone(), dedup, None, now), wrong)]);
+            let dedup = Dedup::dated(events::dedup_of_bytes(body));
+            return Ok(vec![(envelope(sender, body.clone(), dedup, now), wrong)]);
         }
     };
     let items = match parsed {
@@ -239,21 +239,18 @@ fn items(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope,
 
 fn envelope_of(sender: &Sender, item: &Value, now: Timestamp) -> (Envelope, Option<String>) {
     let text = Bytes::from(item.to_string());
-    let wrong = sender.decoder.item(item, now).err();
-    let (dedup, is_for_ever) = match &wrong {
-        None => events::dedup(item),
-        // By its bytes and not by its id: the corrected one comes with the same.
-        Some(_) => (events::dedup_of_bytes(&text), true),
+    let (dedup, wrong) = match sender.decoder.item(item, now) {
+        Ok(event) => (events::dedup(item, &event, now, sender.dedup_window_ms), None),
+        // Without its id: the corrected one comes with the same.
+        Err(wrong) => (Dedup::dated(events::dedup_of_bytes(&text)), Some(wrong)),
     };
-    let window = (!is_for_ever).then_some(sender.dedup_window_ms);
-    (envelope(sender, text, dedup, window, now), wrong)
+    (envelope(sender, text, dedup, now), wrong)
 }
 
-fn envelope(sender: &Sender, body: Bytes, dedup: [u8; 16], window: Option<i64>, now: Timestamp) -> Envelope {
+fn envelope(sender: &Sender, body: Bytes, dedup: Dedup, now: Timestamp) -> Envelope {
     Envelope {
         source: Arc::clone(&sender.name),
         dedup,
-        dedup_window_ms: window,
         received_at: now,
         meta: Meta {
             content_type: Some("application/json".to_owned()),

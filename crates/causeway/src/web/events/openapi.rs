@@ -243,7 +243,7 @@ fn answer() -> Value {
                 "description": "`partial`: some events have errors. `error`: all have.",
             },
             "accepted": count("Events that are new."),
-            "duplicates": count("Repeats of events that came before: nothing was done."),
+            "duplicates": count("Repeats of events that came before: nothing was done. Behind other messages a repeat is accepted, and recognised when it is processed."),
             "errors": count("Events that could not be understood."),
             "events": {
                 "type": "array",

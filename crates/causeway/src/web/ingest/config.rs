@@ -40,7 +40,8 @@ pub struct Config {
     pub probes: bool,
     #[serde(default)]
     pub limits: Limits,
-    /// How long, in seconds, the same bytes count as a repeat when the sender gives no id.
+    /// How long, in seconds, the same bytes count as a repeat when the sender gives no id and nothing else of the contact
+    /// arrived.
     #[serde(default = "one_day")]
     pub dedup_window_s: u32,
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! What tells a repeat: the sender's id where there is one, else the bytes for a while.
+//! How a repeat is recognised: by the sender's id and the content where there is an id, else by the content for a while.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use causeway_core::{
         body::{self, Body},
         sync,
     },
-    envelope::{MessageKey, Meta, digest},
+    envelope::{Dedup, Memory, MessageKey, Meta, digest},
 };
 use percent_encoding::percent_decode;
 use serde::Deserialize;
@@ -15,46 +15,66 @@ use serde_json::value::RawValue;
 
 use super::{config::Preset, listener::Listener, shape::Kind};
 
-/// The key, and for how many milliseconds it is remembered (`None`: for good). `read` is the body where it had to be read already.
-pub(super) fn key(
+/// `read` is the body where it had to be read already.
+pub(super) fn of(
     listener: &Listener,
     signed_id: Option<&str>,
     kind: Kind,
     meta: &Meta,
     body: &[u8],
-    read: Option<Body>,
-) -> (MessageKey, Option<i64>) {
+    read: Option<&Body>,
+) -> Dedup {
     let query = meta.query.as_deref().unwrap_or_default();
-    if let Some(id) = signed_id {
-        return (digest(&[b"id", id.as_bytes()]), None);
-    }
-    if listener.preset == Preset::SyncToThirdParty {
-        match Transaction::find(kind, query, body::without_mark(body)) {
-            Found::Key(key) => return (key, None),
-            Found::Nothing => {}
-            Found::Unsure => {
-                let found = match &read {
-                    Some(read) => sync::dedup(&read.value),
-                    None => body::read(meta, body, listener.limits.for_decoder())
-                        .ok()
-                        .and_then(|read| sync::dedup(&read.value)),
-                };
-                if let Some(key) = found {
-                    return (key, None);
-                }
-            }
-        }
-    }
-    // Senders draw a new boundary for each try: what counts is what was read.
-    if kind == Kind::Multipart
-        && let Some(read) = read
-    {
-        let key = digest(&[b"multipart", read.value.to_string().as_bytes()]);
-        return (key, Some(listener.dedup_window_ms));
-    }
+    let content = match read {
+        // Senders draw a new boundary for each try: what counts is what was read.
+        Some(read) if kind == Kind::Multipart => digest(&[b"multipart", read.value.to_string().as_bytes()]),
+        _ => digest(&[b"bytes", query.as_bytes(), body]),
+    };
     // Every message of Proca's names its own action or time: the same bytes never mean something new.
-    let window_ms = (listener.preset != Preset::Proca).then_some(listener.dedup_window_ms);
-    (digest(&[b"bytes", query.as_bytes(), body]), window_ms)
+    if listener.preset == Preset::Proca {
+        return Dedup::dated(content);
+    }
+    let id = match signed_id {
+        Some(id) => Some(digest(&[b"id", id.as_bytes()])),
+        None if listener.preset == Preset::SyncToThirdParty => transaction(listener, kind, meta, body, read),
+        None => None,
+    };
+    Dedup {
+        key: id.map_or(content, |id| digest(&[b"id and content", &id, &content])),
+        id,
+        memory: memory(listener),
+    }
+}
+
+/// A signed request that carries no signed time could be sent again by anybody who saw it, however much later.
+fn memory(listener: &Listener) -> Memory {
+    match &listener.verifier {
+        Some(verifier) if !verifier.signs_time() => Memory::ForGood,
+        // As long as its time is accepted, it must be recognised.
+        Some(verifier) => Memory::Window(listener.dedup_window_ms.max(verifier.valid_ms())),
+        None => Memory::Window(listener.dedup_window_ms),
+    }
+}
+
+/// The platform's `transactionid`, if it gave one.
+fn transaction(
+    listener: &Listener,
+    kind: Kind,
+    meta: &Meta,
+    body: &[u8],
+    read: Option<&Body>,
+) -> Option<MessageKey> {
+    let query = meta.query.as_deref().unwrap_or_default();
+    match Transaction::find(kind, query, body::without_mark(body)) {
+        Found::Key(key) => Some(key),
+        Found::Nothing => None,
+        Found::Unsure => match read {
+            Some(read) => sync::dedup(&read.value),
+            None => body::read(meta, body, listener.limits.for_decoder())
+                .ok()
+                .and_then(|read| sync::dedup(&read.value)),
+        },
+    }
 }
 
 /// What a quick look at the bytes tells, which is enough for nearly all.
@@ -180,6 +200,42 @@ fn decode(text: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn listener(signature: &str) -> Listener {
+        let text = format!(
+            "preset = \"generic\"\ntoken = \"token-of-24-characters-here\"\ndedup_window_s = 60\n{signature}"
+        );
+        let config = super::super::Config::parse(&text.parse().unwrap()).unwrap();
+        Listener::new("forms".into(), &config, std::path::Path::new(".")).unwrap()
+    }
+
+    #[test]
+    fn a_request_that_could_be_sent_again_later_is_remembered_as_long_as_it_would_be_accepted() {
+        let signed = |scheme: &str, more: &str| {
+            let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+            listener(&format!("signature = {{ scheme = \"{scheme}\", secrets = [\"{secret}\"]{more} }}"))
+        };
+        let custom = |keys: &str| signed("custom", &format!(", custom = {{ header = \"X-Signed\", {keys} }}"));
+        for (listener, expected) in [
+            (listener(""), Memory::Window(60_000)),
+            (signed("typeform", ""), Memory::ForGood),
+            (signed("mautic", ""), Memory::ForGood),
+            (custom("template = \"{body}\""), Memory::ForGood),
+            // The id can be sent again with the rest.
+            (
+                custom("template = \"{id}.{body}\", id_header = \"X-Id\""),
+                Memory::ForGood,
+            ),
+            // A time may be five minutes early or late.
+            (signed("standard-webhooks", ""), Memory::Window(600_000)),
+            (
+                signed("customer-io", ", tolerance_s = 20"),
+                Memory::Window(60_000),
+            ),
+        ] {
+            assert_eq!(memory(&listener), expected);
+        }
+    }
 
     fn found(kind: Kind, query: &str, body: &str) -> Found {
         Transaction::find(kind, query, body.as_bytes())

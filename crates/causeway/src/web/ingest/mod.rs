@@ -296,11 +296,9 @@ async fn take(
     shape::check(kind, query, &body, &listener.limits)?;
     let meta = meta(parts, query);
     let read = shape::read(kind, &meta, &body, &listener.limits)?;
-    let (dedup, dedup_window_ms) = dedup::key(listener, signed_id, kind, &meta, &body, read);
     let envelope = Envelope {
         source: Arc::clone(&listener.name),
-        dedup,
-        dedup_window_ms,
+        dedup: dedup::of(listener, signed_id, kind, &meta, &body, read.as_ref()),
         received_at: now,
         meta,
         body,
@@ -342,7 +340,7 @@ async fn store(ingest: &Ingest, envelope: Envelope) -> Result<Accepted, Refusal>
     let span = info_span!(
         "accept",
         source = &*envelope.source,
-        message_id = %Hex(&envelope.dedup),
+        message_id = %Hex(&envelope.dedup.key),
         inbox.id = field::Empty,
     );
     let accepting = ingest.accept.accept(vec![envelope]).instrument(span.clone());

@@ -119,6 +119,16 @@ impl Verifier {
         }
     }
 
+    /// Whether a time is signed, so that a request cannot be sent again later.
+    pub(crate) fn signs_time(&self) -> bool {
+        self.timestamp.is_some()
+    }
+
+    /// For how many milliseconds a request is accepted at most: its time may be early or late.
+    pub(crate) fn valid_ms(&self) -> i64 {
+        i64::try_from(self.tolerance_ms.saturating_mul(2)).unwrap_or(i64::MAX - 1)
+    }
+
     /// Whether the address belongs to what is signed, and with it the query.
     pub(crate) fn signs_address(&self) -> bool {
         self.template.iter().any(|part| matches!(part, Part::Uri))

@@ -1,6 +1,6 @@
 //! What is stored, and what the sender is told.
 
-use causeway_core::store::StoreError;
+use causeway_core::{envelope::Memory, store::StoreError};
 use tokio::io::AsyncWriteExt;
 
 use super::rig::{BASE, TOKEN, listener, read, request, start, start_gated};
@@ -74,11 +74,13 @@ async fn whatever_the_method_and_type_the_bytes_are_kept_as_they_came() {
 #[tokio::test]
 async fn a_repeat_gets_the_answer_of_the_first() {
     let rig = start(BASE).await;
-    let first = rig
-        .post(&[FORM], "transactionid=7&contact[id]=5&fields[0][id]=1")
-        .await;
+    let body = "transactionid=7&contact[id]=5&fields[0][id]=1";
+    let first = rig.post(&[FORM], body).await;
     rig.post(&[FORM], "transactionid=8&contact[id]=5").await;
-    // The same transaction, written another way.
+    let again = rig.post(&[FORM], body).await;
+    assert_eq!((again.status, &again.body), (200, &first.body));
+    assert_eq!(rig.last_reason(), "duplicate");
+    // The same transaction with other content is another message, however it is written.
     for (header, body) in [
         (JSON, r#"{"transactionid":7,"contact":{"id":5}}"#),
         (
@@ -87,9 +89,12 @@ async fn a_repeat_gets_the_answer_of_the_first() {
         ),
         (FORM, "\u{feff}transactionid=7&contact[id]=5"),
     ] {
-        let again = rig.post(&[header], body).await;
-        assert_eq!((again.status, &again.body), (200, &first.body), "{body}");
-        assert_eq!(rig.last_reason(), "duplicate");
+        let other = rig.post(&[header], body).await;
+        assert_eq!(other.status, 200, "{body}");
+        assert_ne!(other.body, first.body, "{body}");
+        assert_eq!(rig.last_reason(), "ok");
+        let stored = rig.stored();
+        assert_eq!(stored[0].dedup.id, stored.last().unwrap().dedup.id, "{body}");
     }
 }
 
@@ -98,11 +103,16 @@ async fn a_sender_s_id_is_remembered_for_good_and_bare_bytes_for_a_while() {
     let rig = start(BASE).await;
     rig.post(&[FORM], "transactionid=7").await;
     rig.post(&[FORM], "contact[id]=5").await;
-    let windows: Vec<_> = rig.stored().iter().map(|row| row.dedup_window_ms).collect();
-    assert_eq!(windows, [None, Some(86_400_000)]);
+    let day = Memory::Window(86_400_000);
+    let known: Vec<_> = rig
+        .stored()
+        .iter()
+        .map(|row| (row.dedup.id.is_some(), row.dedup.memory))
+        .collect();
+    assert_eq!(known, [(true, day), (false, day)]);
     let rig = start(&format!("{BASE}dedup_window_s = 60")).await;
     rig.post(&[FORM], "contact[id]=5").await;
-    assert_eq!(rig.stored()[0].dedup_window_ms, Some(60_000));
+    assert_eq!(rig.stored()[0].dedup.memory, Memory::Window(60_000));
     let proca = "proca = { own_orgs = [12], consent = \"single\" }";
     let rig = start(&format!(
         "{}{proca}",
@@ -110,7 +120,7 @@ async fn a_sender_s_id_is_remembered_for_good_and_bare_bytes_for_a_while() {
     ))
     .await;
     rig.post(&[JSON], r#"{"schema":"proca:action:2"}"#).await;
-    assert_eq!(rig.stored()[0].dedup_window_ms, None);
+    assert_eq!(rig.stored()[0].dedup.memory, Memory::Dated);
 }
 
 #[tokio::test]
@@ -355,5 +365,5 @@ async fn the_same_multipart_is_a_repeat_whatever_its_boundary() {
     assert_eq!(rig.last_reason(), "duplicate");
     let stored = &rig.stored()[0];
     assert_eq!(stored.body, template.replace("{}", "one"), "as it came");
-    assert_eq!(stored.dedup_window_ms, None);
+    assert!(stored.dedup.id.is_some());
 }

@@ -57,8 +57,8 @@ impl Accept for Inbox {
         for envelope in envelopes {
             let mut seen = self.seen.lock().unwrap();
             let next = InboxId(i64::try_from(seen.len()).unwrap() + 1);
-            let duplicate = seen.contains_key(&envelope.dedup);
-            let id = *seen.entry(envelope.dedup).or_insert(next);
+            let duplicate = seen.contains_key(&envelope.dedup.key);
+            let id = *seen.entry(envelope.dedup.key).or_insert(next);
             accepted.push(Accepted { id, duplicate });
             self.rows.lock().unwrap().push(envelope);
         }

@@ -1,0 +1,390 @@
+//! Decides whether a message whose key came before is a repeat.
+//!
+//! Invariant: a message is a duplicate only if nothing else of its contact was accepted since the first one, processed or
+//! not. So opt-out, opt-in, opt-out are three messages, however fast they come and whichever sources they come from.
+//!
+//! `accept` does not know whom a message is about, and decides only what is certain. The rest it accepts as new, with the
+//! first message in `duplicate_of`; `process` decides, because it reads rows in the order of acceptance. A message counts
+//! then without its opt-ins, for it may be a late retry, and an opt-in from before an opt-out must not undo it.
+
+use causeway_core::{
+    envelope::{Envelope, Memory, MessageKey},
+    event::{Decoded, Event},
+    store::{InboxState, Processed},
+};
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    contact,
+    fault::Fault,
+    names::NameKind,
+    process::{Row, end},
+    rows::{inbox_state, memory, ms},
+    writer::Tx,
+};
+
+/// Before a row is pruned: its key stays, if it is one that is kept for good.
+pub(crate) const REMEMBER_SIGNED: &str = "INSERT OR REPLACE INTO signed (source_id, dedup, inbox_id)
+     SELECT source_id, dedup, id FROM inbox
+     WHERE id = ?1 AND window_ms = 9223372036854775807 AND dedup IS NOT NULL";
+
+/// What is known of a message whose key another one has before anybody has read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Repeat,
+    Counts,
+    /// It depends on whom the messages in between are about.
+    Undecided,
+}
+
+/// The message that came before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct First {
+    pub id: i64,
+    received_at: i64,
+    /// `None` when the row is gone: then it was finished.
+    state: Option<InboxState>,
+}
+
+/// The row that has this key.
+pub(crate) fn holder(tx: &Tx<'_>, source: i64, dedup: &MessageKey) -> Result<First, Fault> {
+    let (id, received_at, state): (i64, i64, String) = tx
+        .connection
+        .prepare_cached("SELECT id, received_at, state FROM inbox WHERE source_id = ?1 AND dedup = ?2")?
+        .query_row(params![source, dedup], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    Ok(First {
+        id,
+        received_at,
+        state: Some(inbox_state(&state)?),
+    })
+}
+
+/// The first message keeps its row; a later one of the same key has the key from now on.
+pub(crate) fn give_up_key(tx: &Tx<'_>, id: i64) -> Result<(), Fault> {
+    tx.connection
+        .prepare_cached("UPDATE inbox SET dedup = NULL WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+/// Another message that had the same id of the sender and other content.
+pub(crate) fn other_of_id(
+    tx: &Tx<'_>,
+    source: i64,
+    id: &MessageKey,
+    dedup: &MessageKey,
+) -> Result<Option<i64>, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached(
+            "SELECT id FROM inbox WHERE source_id = ?1 AND sender_id = ?2 AND dedup <> ?3 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row(params![source, id, dedup], |row| row.get(0))
+        .optional()?)
+}
+
+/// A row that was accepted as new refers to the message of the same key whose row is gone, if there was one.
+pub(crate) fn refer_to_signed(tx: &Tx<'_>, id: i64, source: i64, dedup: &MessageKey) -> Result<(), Fault> {
+    tx.connection
+        .prepare_cached(
+            "UPDATE inbox SET duplicate_of = (SELECT inbox_id FROM signed WHERE source_id = ?2 AND dedup = ?3)
+             WHERE id = ?1",
+        )?
+        .execute(params![id, source, dedup])?;
+    Ok(())
+}
+
+/// What is certain about a message of which `first` has the key.
+pub(crate) fn at_acceptance(
+    tx: &Tx<'_>,
+    envelope: &Envelope,
+    same_id: Option<i64>,
+    first: &First,
+) -> Result<Verdict, Fault> {
+    let memory = envelope.dedup.memory;
+    if memory == Memory::Dated {
+        return Ok(Verdict::Repeat);
+    }
+    let names = Names::of(envelope.dedup.id.is_some(), same_id);
+    if is_over(memory, names, first, ms(envelope.received_at)) {
+        return Ok(Verdict::Counts);
+    }
+    Ok(match first.state {
+        Some(InboxState::New) if is_newest(tx, first.id)? => Verdict::Repeat,
+        Some(InboxState::Done) if nothing_since(tx, first.id)? => Verdict::Repeat,
+        _ => Verdict::Undecided,
+    })
+}
+
+/// What the sender's id names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// One message, so that the same id with the same content is that message.
+    Message,
+    /// Nothing: there is none, or the sender gave it to several messages.
+    Nothing,
+}
+
+impl Names {
+    fn of(has_id: bool, same_id: Option<i64>) -> Self {
+        if has_id && same_id.is_none() {
+            Self::Message
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+/// Whether the first message came so long before that the same again is a message of its own.
+fn is_over(memory: Memory, names: Names, first: &First, received_at: i64) -> bool {
+    match memory {
+        Memory::Window(window) if names == Names::Nothing => {
+            received_at.saturating_sub(first.received_at) > window
+        }
+        Memory::Window(_) | Memory::Dated | Memory::ForGood => false,
+    }
+}
+
+fn is_newest(tx: &Tx<'_>, id: i64) -> Result<bool, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM inbox WHERE id > ?1 AND state <> 'duplicate')")?
+        .query_row([id], |row| row.get(0))?)
+}
+
+/// Whether nothing about the contact of a processed message can have come after it.
+fn nothing_since(tx: &Tx<'_>, first: i64) -> Result<bool, Fault> {
+    let found: Option<(Option<i64>, bool)> = tx
+        .connection
+        .prepare_cached(
+            "SELECT contact_id, tells = 0 AND kind = 'engagement' FROM event WHERE inbox_id = ?1",
+        )?
+        .query_row([first], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(match found {
+        None => false,
+        // It only added to what is known: nothing can have replaced it.
+        Some((_, true)) => true,
+        Some((contact, false)) => {
+            let contacts: Vec<i64> = contact.into_iter().collect();
+            between(tx, &contacts, first, i64::MAX)? == Between::Nothing
+        }
+    })
+}
+
+/// What came between two rows about a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Between {
+    Nothing,
+    /// Rows that wait or are dead: nobody knows whom they are about.
+    Unread,
+    Something,
+}
+
+fn between(tx: &Tx<'_>, contacts: &[i64], after: i64, before: i64) -> Result<Between, Fault> {
+    for contact in contacts {
+        let is_known: bool = tx
+            .connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM event WHERE contact_id = ?1 AND inbox_id > ?2 AND inbox_id < ?3
+                     AND (tells = 1 OR kind = 'contact_sync' OR kind = 'email_status' OR kind = 'action'))",
+            )?
+            .query_row(params![contact, after, before], |row| row.get(0))?;
+        if is_known {
+            return Ok(Between::Something);
+        }
+    }
+    let is_unread: bool = tx
+        .connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM inbox WHERE state = 'dead' AND id > ?1 AND id < ?2)
+                 OR EXISTS (SELECT 1 FROM name CROSS JOIN inbox ON inbox.source_id = name.id
+                            WHERE name.kind = 'source' AND inbox.state = 'new' AND inbox.id > ?1 AND inbox.id < ?2)",
+        )?
+        .query_row([after, before], |row| row.get(0))?;
+    Ok(if is_unread {
+        Between::Unread
+    } else {
+        Between::Nothing
+    })
+}
+
+/// What becomes of a row of which the key or the sender's id came before.
+pub(crate) enum Judged {
+    Repeat { first: i64 },
+    Counts(Decoded),
+}
+
+/// A row of which the key or the sender's id came before.
+struct Later {
+    received_at: i64,
+    memory: Memory,
+    names: Names,
+    /// Another message with the same id and other content, if the sender gave one.
+    same_id: Option<i64>,
+    first: Option<First>,
+}
+
+/// Asked when the row is processed: everything that was accepted before it is processed, or dead.
+pub(crate) fn judge(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Judged, Fault> {
+    let later = later(tx, row)?;
+    let counts = match (later.first, decoded) {
+        (Some(first), Decoded::Event(event))
+            if !is_over(later.memory, later.names, &first, later.received_at) =>
+        {
+            match judge_event(tx, row, &later, &first, event)? {
+                None => return Ok(Judged::Repeat { first: first.id }),
+                Some(event) => event,
+            }
+        }
+        (Some(first), Decoded::Dead { .. }) if first.state == Some(InboxState::Dead) => {
+            return Ok(Judged::Repeat { first: first.id });
+        }
+        (Some(first), Decoded::Skip { .. }) if first.state == Some(InboxState::Skipped) => {
+            return Ok(Judged::Repeat { first: first.id });
+        }
+        _ => decoded.clone(),
+    };
+    Ok(Judged::Counts(match (later.same_id, counts) {
+        (Some(other), Decoded::Event(mut event)) => {
+            event.notes.push(format!(
+                "the sender gave message {other} the same id with other content: both count"
+            ));
+            Decoded::Event(event)
+        }
+        (_, counts) => counts,
+    }))
+}
+
+/// What of the event counts; `None` for a repeat.
+fn judge_event(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    later: &Later,
+    first: &First,
+    event: &Event,
+) -> Result<Option<Decoded>, Fault> {
+    let was_processed = matches!(first.state, Some(InboxState::Done) | None);
+    let contacts = contacts(tx, row, event)?;
+    let between = match first.state {
+        // It only adds to what is known: nothing can have replaced it.
+        _ if !event.brings_data() => Between::Nothing,
+        // The rows in between may be gone, too.
+        None => Between::Unread,
+        Some(_) => between(tx, &contacts, first.id, row.id.0)?,
+    };
+    if between == Between::Nothing {
+        return Ok((!was_processed).then(|| Decoded::Event(Box::new(event.clone()))));
+    }
+    let mut event = event.clone();
+    if was_processed && (later.names == Names::Message || between == Between::Unread) {
+        if !event.keep_only_opt_outs() {
+            return Ok(None);
+        }
+        event.notes.push(format!(
+            "message {} once more, after another message that may be of this contact: only the opt-outs in it count",
+            first.id
+        ));
+    } else {
+        let opt_ins = if event.remove_opt_ins() {
+            ", but its opt-in does not: it may be a late retry, which an id or a date in the message would show"
+        } else {
+            ""
+        };
+        event.notes.push(format!(
+            "the same as message {}, and another message of this contact arrived in between: it counts once more{opt_ins}",
+            first.id
+        ));
+    }
+    Ok(Some(Decoded::Event(Box::new(event))))
+}
+
+fn later(tx: &Tx<'_>, row: &Row) -> Result<Later, Fault> {
+    type Found = (Option<i64>, bool, Option<i64>, Option<i64>, i64);
+    let (of, has_id, same_id, window_ms, received_at): Found = tx
+        .connection
+        .prepare_cached(
+            "SELECT duplicate_of, sender_id IS NOT NULL, same_id, window_ms, received_at FROM inbox WHERE id = ?1",
+        )?
+        .query_row([row.id.0], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?;
+    Ok(Later {
+        received_at,
+        memory: memory(window_ms),
+        names: Names::of(has_id, same_id),
+        same_id,
+        first: of.map(|of| first(tx, of)).transpose()?,
+    })
+}
+
+/// The message that a repeat repeats: not one that turned out to be a repeat itself.
+fn first(tx: &Tx<'_>, of: i64) -> Result<First, Fault> {
+    let mut id = of;
+    loop {
+        let found: Option<(i64, String, Option<i64>)> = tx
+            .connection
+            .prepare_cached("SELECT received_at, state, duplicate_of FROM inbox WHERE id = ?1")?
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((received_at, state, duplicate_of)) = found else {
+            return Ok(First {
+                id,
+                received_at: 0,
+                state: None,
+            });
+        };
+        let state = inbox_state(&state)?;
+        match duplicate_of {
+            // Ids only go down.
+            Some(earlier) if state == InboxState::Duplicate && earlier < id => id = earlier,
+            _ => {
+                return Ok(First {
+                    id,
+                    received_at,
+                    state: Some(state),
+                });
+            }
+        }
+    }
+}
+
+fn contacts(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result<Vec<i64>, Fault> {
+    let source = tx.state.names.name(row.source)?;
+    let workspace = tx.state.rules.workspace(&source, event.testing);
+    let workspace = tx
+        .state
+        .names
+        .id(tx.connection, NameKind::Workspace, &workspace)?;
+    contact::find(tx, workspace, &event.identities)
+}
+
+/// A repeat has no effect, and the first message has the key again: the window counts from it.
+pub(crate) fn end_as_repeat(tx: &mut Tx<'_>, row: &Row, first: i64) -> Result<Processed, Fault> {
+    let connection = tx.connection;
+    let dedup: Option<MessageKey> = connection
+        .prepare_cached("SELECT dedup FROM inbox WHERE id = ?1")?
+        .query_row([row.id.0], |row| row.get(0))?;
+    connection
+        .prepare_cached("UPDATE inbox SET dedup = NULL, duplicate_of = ?2 WHERE id = ?1")?
+        .execute([row.id.0, first])?;
+    if let Some(dedup) = dedup {
+        connection
+            .prepare_cached("UPDATE inbox SET dedup = ?2 WHERE id = ?1 AND dedup IS NULL")?
+            .execute(params![first, dedup])?;
+    }
+    connection
+        .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
+        .execute([row.id.0])?;
+    end(tx, row, InboxState::Duplicate, None, None)
+}
+
+/// The row stands for itself from now on.
+pub(crate) fn count(tx: &Tx<'_>, row: &Row) -> Result<(), Fault> {
+    tx.connection
+        .prepare_cached("UPDATE inbox SET duplicate_of = NULL WHERE id = ?1")?
+        .execute([row.id.0])?;
+    Ok(())
+}

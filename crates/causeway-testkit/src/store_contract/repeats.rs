@@ -1,0 +1,407 @@
+//! A message is a duplicate only if nothing else of its contact was accepted since, processed or not.
+
+use causeway_core::{
+    consent::What,
+    envelope::{Envelope, Memory, digest},
+    event::{DeadCode, Decoded, Event, EventKind},
+    id::InboxId,
+    rules::DestinationRule,
+    store::{Accepted, InboxState, Processed, Retention},
+};
+
+use super::{Bench, Open};
+use crate::builders::{SOURCE, add_source, at, email, envelope, fact, rules, synced};
+
+const WINDOW_MS: i64 = 100_000;
+const DAY: i64 = 86_400;
+
+async fn bench(open: Open, name: &str) -> Bench {
+    let mut rules = rules(vec![DestinationRule::new("crm")]);
+    add_source(&mut rules, "form", "default");
+    Bench::with_rules(open, name, rules).await
+}
+
+/// A contact with consent, as a platform sends it, without a date of its own.
+fn says(who: &str, what: What, seconds: i64) -> Decoded {
+    let mut event = synced(who, &[], at(seconds));
+    event.consent = vec![fact(what, at(seconds))];
+    Decoded::Event(Box::new(event))
+}
+
+/// The message that says so: the same words are the same bytes.
+fn message(source: &str, who: &str, what: &What, seconds: i64) -> Envelope {
+    let mut message = envelope(source, &format!("{who} {}", what.as_str()), at(seconds));
+    message.dedup.memory = Memory::Window(WINDOW_MS);
+    message
+}
+
+/// The same, with an id of the sender.
+fn with_id(mut message: Envelope, id: &str) -> Envelope {
+    message.dedup.id = Some(digest(&[id.as_bytes()]));
+    message.dedup.key = digest(&[id.as_bytes(), &message.dedup.key]);
+    message
+}
+
+async fn accept(bench: &Bench, message: Envelope) -> Accepted {
+    bench.store().accept(vec![message]).await.unwrap()[0]
+}
+
+/// Processes it at once, unless it was a certain repeat.
+async fn take(bench: &Bench, message: Envelope, decoded: Decoded, seconds: i64) -> Option<Processed> {
+    let accepted = accept(bench, message).await;
+    if accepted.duplicate {
+        return None;
+    }
+    let batch = vec![(accepted.id, decoded)];
+    bench.store().process(batch, at(seconds)).await.unwrap().pop()
+}
+
+async fn standing(bench: &Bench, who: &str) -> &'static str {
+    bench.person(who).await.standing["email"].as_str()
+}
+
+async fn notes(bench: &Bench, id: InboxId) -> String {
+    bench.store().trace(id).await.unwrap().unwrap().notes.join("; ")
+}
+
+/// Each in turn, a second apart; processed one by one, or all together when all are accepted.
+async fn history(bench: &Bench, said: &[(&str, &str, What)], together: bool) {
+    let mut waiting = Vec::new();
+    for (seconds, (source, who, what)) in (0..).zip(said) {
+        let accepted = accept(bench, message(source, who, what, seconds)).await;
+        if !accepted.duplicate {
+            waiting.push((accepted.id, says(who, what.clone(), seconds)));
+        }
+        if !together {
+            let batch = std::mem::take(&mut waiting);
+            bench.store().process(batch, at(seconds)).await.unwrap();
+        }
+    }
+    bench.store().process(waiting, at(60)).await.unwrap();
+    bench.assert_balanced().await;
+}
+
+pub async fn opt_out_opt_in_opt_out_are_three_messages(open: Open) {
+    use What::{OptIn, Unsubscribed};
+    for together in [false, true] {
+        let bench = bench(open.clone(), &format!("together-{together}")).await;
+        let said = [
+            (SOURCE, "ada", Unsubscribed),
+            (SOURCE, "ben", Unsubscribed),
+            (SOURCE, "ada", OptIn),
+            // From another source.
+            ("form", "ben", OptIn),
+            (SOURCE, "ada", Unsubscribed),
+            (SOURCE, "ben", Unsubscribed),
+            // And once more: repeats.
+            (SOURCE, "ben", Unsubscribed),
+            (SOURCE, "ada", Unsubscribed),
+        ];
+        history(&bench, &said, together).await;
+        assert_eq!(
+            standing(&bench, "ada").await,
+            "unsubscribed",
+            "together: {together}"
+        );
+        assert_eq!(
+            standing(&bench, "ben").await,
+            "unsubscribed",
+            "together: {together}"
+        );
+        let audit = bench.store().audit().await.unwrap();
+        assert_eq!(audit.sources[SOURCE].duplicate, 2, "together: {together}");
+    }
+}
+
+pub async fn a_late_retry_of_an_opt_in_does_not_undo_an_opt_out(open: Open) {
+    use What::{OptIn, Unsubscribed};
+    for together in [false, true] {
+        let bench = bench(open.clone(), &format!("together-{together}")).await;
+        let said = [
+            (SOURCE, "ada", OptIn),
+            ("form", "ada", Unsubscribed),
+            (SOURCE, "ada", OptIn),
+        ];
+        history(&bench, &said, together).await;
+        assert_eq!(
+            standing(&bench, "ada").await,
+            "unsubscribed",
+            "together: {together}"
+        );
+        let notes = notes(&bench, InboxId(3)).await;
+        assert!(notes.contains("its opt-in does not"), "{notes}");
+    }
+    // When the window has passed, the same words are said anew.
+    let bench = bench(open, "later").await;
+    for (what, seconds) in [(OptIn, 0), (Unsubscribed, 1), (OptIn, 2), (OptIn, 200)] {
+        let sent = message(SOURCE, "ada", &what, seconds);
+        take(&bench, sent, says("ada", what, seconds), seconds).await;
+    }
+    assert_eq!(standing(&bench, "ada").await, "opted_in");
+}
+
+pub async fn what_came_in_between_may_be_of_any_source_and_kind(open: Open) {
+    let bench = bench(open, "store").await;
+    let engaged = |fields: &[(&str, &str)], consent: Option<What>| {
+        let mut event = Event::new(EventKind::Engagement, "proca".into(), at(1));
+        event.identities = vec![email("ada")];
+        event.fields.insert("email".to_owned(), "ada@example.org".into());
+        for (name, value) in fields {
+            event.fields.insert((*name).to_owned(), (*value).into());
+        }
+        event.consent = consent.map(|what| fact(what, at(1))).into_iter().collect();
+        Decoded::Event(Box::new(event))
+    };
+    let opt_out = || message(SOURCE, "ada", &What::Unsubscribed, 2);
+    let again = async || {
+        take(&bench, opt_out(), says("ada", What::Unsubscribed, 2), 2)
+            .await
+            .is_some()
+    };
+    assert!(again().await);
+    // A visit changes nothing that the message says.
+    take(&bench, envelope("form", "visit", at(1)), engaged(&[], None), 1).await;
+    assert!(!again().await);
+    for (number, between) in [
+        engaged(&[], Some(What::OptIn)),
+        engaged(&[("phone", "030 1")], None),
+        Decoded::Event(Box::new(synced("ada", &[("phone", "030 2")], at(1)))),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        take(
+            &bench,
+            envelope("form", &format!("between {number}"), at(1)),
+            between,
+            1,
+        )
+        .await;
+        assert!(again().await, "after number {number}");
+        assert!(!again().await, "twice after number {number}");
+    }
+    // Another person is no matter.
+    take(
+        &bench,
+        envelope("form", "ben", at(1)),
+        says("ben", What::OptIn, 1),
+        1,
+    )
+    .await;
+    assert!(!again().await);
+    // Of a message that nobody can read nobody knows whom it is about.
+    let dead = Decoded::Dead {
+        code: DeadCode::KeyMissing,
+        reason: "no such key".to_owned(),
+    };
+    take(&bench, envelope("form", "dead", at(1)), dead, 1).await;
+    assert!(again().await);
+    bench.assert_balanced().await;
+}
+
+pub async fn a_repeat_behind_other_messages_is_decided_when_it_is_processed(open: Open) {
+    let mut bench = bench(open, "store").await;
+    let first = accept(&bench, message(SOURCE, "ada", &What::OptIn, 0)).await;
+    let other = accept(&bench, message(SOURCE, "ben", &What::OptIn, 1)).await;
+    let repeat = accept(&bench, message(SOURCE, "ada", &What::OptIn, 2)).await;
+    assert!(!repeat.duplicate, "nobody knows yet");
+    let trace = bench.store().trace(repeat.id).await.unwrap().unwrap();
+    assert_eq!((trace.inbox.state, trace.duplicate_of), (InboxState::New, None));
+    bench.reopen().await;
+    let batch = [(first, "ada"), (other, "ben"), (repeat, "ada")]
+        .map(|(row, who)| (row.id, says(who, What::OptIn, 0)));
+    let processed = bench.store().process(batch.to_vec(), at(3)).await.unwrap();
+    let states: Vec<_> = processed.iter().map(|row| row.state).collect();
+    assert_eq!(
+        states,
+        [InboxState::Done, InboxState::Done, InboxState::Duplicate]
+    );
+    assert!(processed[2].planned.is_empty());
+    let trace = bench.store().trace(repeat.id).await.unwrap().unwrap();
+    assert_eq!((trace.duplicate_of, trace.envelope), (Some(first.id), None));
+    // From now on it is certain.
+    let again = accept(&bench, message(SOURCE, "ada", &What::OptIn, 4)).await;
+    assert_eq!(
+        again,
+        Accepted {
+            id: first.id,
+            duplicate: true
+        }
+    );
+    bench.assert_balanced().await;
+}
+
+pub async fn a_repeat_does_not_extend_its_window(open: Open) {
+    let bench = bench(open, "store").await;
+    let mut waiting = Vec::new();
+    for (who, seconds) in [("ada", 0), ("ben", 1), ("ada", 90), ("ben", 91)] {
+        let accepted = accept(&bench, message(SOURCE, who, &What::OptIn, seconds)).await;
+        waiting.push((accepted.id, says(who, What::OptIn, seconds)));
+    }
+    let processed = bench.store().process(waiting, at(92)).await.unwrap();
+    assert_eq!(processed[2].state, InboxState::Duplicate);
+    let later = accept(&bench, message(SOURCE, "ada", &What::OptIn, 101)).await;
+    assert!(!later.duplicate, "a hundred seconds after the first");
+    let batch = vec![(later.id, says("ada", What::OptIn, 101))];
+    let processed = bench.store().process(batch, at(102)).await.unwrap();
+    assert_eq!(processed[0].state, InboxState::Done);
+    bench.assert_balanced().await;
+}
+
+pub async fn an_id_with_other_content_is_another_message(open: Open) {
+    use What::{OptIn, Unsubscribed};
+    let bench = bench(open, "store").await;
+    let send = async |who: &str, what: What, seconds: i64| {
+        let sent = with_id(message(SOURCE, who, &what, seconds), "1");
+        take(&bench, sent, says(who, what, seconds), seconds).await
+    };
+    send("ada", OptIn, 0).await;
+    let second = send("ada", Unsubscribed, 1).await.unwrap();
+    assert_eq!(standing(&bench, "ada").await, "unsubscribed");
+    let notes = notes(&bench, second.id).await;
+    assert!(
+        notes.contains("message 1 the same id with other content"),
+        "{notes}"
+    );
+    assert!(send("ada", Unsubscribed, 2).await.is_none(), "a repeat");
+    // An id that names several messages names none: what came before may be a late retry.
+    send("ada", OptIn, 3).await;
+    assert_eq!(standing(&bench, "ada").await, "unsubscribed");
+    send("ben", Unsubscribed, 4).await;
+    send("ben", OptIn, 5).await;
+    assert_eq!(standing(&bench, "ben").await, "opted_in");
+    send("ben", Unsubscribed, 6).await;
+    assert_eq!(standing(&bench, "ben").await, "unsubscribed");
+    bench.assert_balanced().await;
+}
+
+pub async fn a_message_that_comes_again_under_its_id_counts_only_as_an_opt_out(open: Open) {
+    use What::{OptIn, Unsubscribed};
+    let bench = bench(open, "store").await;
+    let sent = |who: &str, what: What, phone: &str, seconds: i64| {
+        let id = format!("{who} {}", what.as_str());
+        let envelope = with_id(message(SOURCE, who, &what, seconds), &id);
+        let mut event = synced(who, &[("phone", phone)], at(seconds));
+        event.consent = vec![fact(what, at(seconds))];
+        (envelope, Decoded::Event(Box::new(event)))
+    };
+    for (who, first, second, last) in [
+        ("ada", Unsubscribed, OptIn, "unsubscribed"),
+        ("ben", OptIn, Unsubscribed, "unsubscribed"),
+    ] {
+        let (envelope, event) = sent(who, first.clone(), "030 1", 0);
+        let first_row = take(&bench, envelope, event, 0).await.unwrap();
+        let (envelope, event) = sent(who, second, "030 2", 1);
+        take(&bench, envelope, event, 1).await;
+        // However much later, since its id says what it is.
+        let (envelope, event) = sent(who, first.clone(), "030 1", 50 * DAY);
+        let again = take(&bench, envelope, event, 50 * DAY).await.unwrap();
+        assert_eq!(standing(&bench, who).await, last);
+        let person = bench.person(who).await;
+        assert_eq!(
+            person.contact.fields["phone"].value, "030 2",
+            "not what was sent before"
+        );
+        let expected = match first {
+            OptIn => InboxState::Duplicate,
+            _ => InboxState::Done,
+        };
+        assert_eq!(again.state, expected);
+        if expected == InboxState::Done {
+            let notes = notes(&bench, again.id).await;
+            assert!(notes.contains(&format!("message {}", first_row.id)), "{notes}");
+        }
+    }
+    bench.assert_balanced().await;
+}
+
+pub async fn a_dead_message_that_comes_again_is_read_again(open: Open) {
+    let bench = bench(open, "store").await;
+    let dead = || Decoded::Dead {
+        code: DeadCode::Unknown,
+        reason: "nobody is named".to_owned(),
+    };
+    let sent = |seconds| message(SOURCE, "ada", &What::Unsubscribed, seconds);
+    let first = take(&bench, sent(0), dead(), 0).await.unwrap();
+    let again = take(&bench, sent(1), dead(), 1).await.unwrap();
+    assert_eq!(
+        (first.state, again.state),
+        (InboxState::Dead, InboxState::Duplicate)
+    );
+    // The configuration was corrected meanwhile.
+    let read = take(&bench, sent(2), says("ada", What::Unsubscribed, 2), 2)
+        .await
+        .unwrap();
+    assert_eq!(read.state, InboxState::Done);
+    assert_eq!(standing(&bench, "ada").await, "unsubscribed");
+    bench.assert_balanced().await;
+}
+
+pub async fn a_signed_request_is_remembered_when_its_row_is_gone(open: Open) {
+    use What::{OptIn, Unsubscribed};
+    let bench = bench(open, "store").await;
+    let signed = |what: &What, seconds: i64| {
+        let mut message = message(SOURCE, "ada", what, seconds);
+        message.dedup.memory = Memory::ForGood;
+        message
+    };
+    let send = async |what: What, seconds: i64| {
+        take(
+            &bench,
+            signed(&what, seconds),
+            says("ada", what, seconds),
+            seconds,
+        )
+        .await
+    };
+    send(OptIn, 0).await;
+    assert!(send(OptIn, 50 * DAY).await.is_none(), "within its row's life");
+    // The newest rows stay.
+    take(
+        &bench,
+        envelope("form", "ben", at(50 * DAY)),
+        says("ben", OptIn, 50 * DAY),
+        50 * DAY,
+    )
+    .await;
+    let retention = Retention {
+        history_days: Some(1),
+        ..Retention::default()
+    };
+    // Its delivery keeps the row.
+    bench.deliver_all("crm", 50 * DAY).await;
+    send(Unsubscribed, 60 * DAY).await;
+    bench.deliver_all("crm", 60 * DAY).await;
+    let pruned = bench.store().prune(retention, at(70 * DAY)).await.unwrap();
+    assert!(pruned.inbox > 0, "{pruned:?}");
+    assert!(bench.store().trace(InboxId(1)).await.unwrap().is_none());
+    let again = send(OptIn, 80 * DAY).await.unwrap();
+    assert_eq!(standing(&bench, "ada").await, "unsubscribed");
+    assert_eq!(again.planned, []);
+    bench.assert_balanced().await;
+}
+
+pub async fn what_an_erased_person_sent_does_not_count_again(open: Open) {
+    let bench = bench(open, "store").await;
+    let opt_in = |seconds| message(SOURCE, "ada", &What::OptIn, seconds);
+    take(&bench, opt_in(0), says("ada", What::OptIn, 0), 0).await;
+    accept(&bench, message(SOURCE, "ben", &What::OptIn, 1)).await;
+    // Undecided while the person is erased.
+    let again = accept(&bench, opt_in(2)).await;
+    assert!(!again.duplicate);
+    let ada = bench.person("ada").await.id;
+    bench.store().erase(ada, at(3)).await.unwrap();
+    let rows = bench.store().fetch_new(InboxId(0), 10).await.unwrap();
+    let body = &rows.last().unwrap().1.body;
+    assert!(!body.is_empty(), "it can still be read");
+    let batch = vec![
+        (InboxId(2), says("ben", What::OptIn, 1)),
+        (again.id, says("ada", What::OptIn, 2)),
+    ];
+    let processed = bench.store().process(batch, at(4)).await.unwrap();
+    assert_eq!(processed[1].state, InboxState::Duplicate);
+    assert_eq!(bench.store().find_contacts("ada@example.org").await.unwrap(), []);
+    let trace = bench.store().trace(again.id).await.unwrap().unwrap();
+    assert!(trace.envelope.is_none(), "nothing of the person stays");
+    bench.assert_balanced().await;
+}
