@@ -57,7 +57,7 @@ fn record() -> Record {
         contact: Contact {
             fields: fields
                 .into_iter()
-                .map(|(name, value)| (name, Field { value, at }))
+                .map(|(name, value)| (name, Field::new(value, at)))
                 .collect(),
             ..Contact::default()
         },

@@ -4,13 +4,17 @@ use std::sync::{Arc, LazyLock};
 
 use causeway_core::{
     clock::Timestamp,
-    decode::proca::{OptInMode, ProcaDecoder, Testing},
+    decode::{
+        placeholders::Placeholders,
+        proca::{OptInMode, ProcaDecoder, Testing},
+    },
     envelope::{Dedup, Envelope, Meta},
     event::Decode,
     keystore::{Keystore, SharedKeystore},
 };
 
 static DECODER: LazyLock<ProcaDecoder> = LazyLock::new(|| ProcaDecoder {
+    placeholders: Placeholders::default(),
     namespace: "proca".into(),
     own_orgs: ["123".to_owned()].into(),
     keystore: Arc::new(SharedKeystore::new(

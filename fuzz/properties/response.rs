@@ -100,7 +100,7 @@ fn is_of(kind: Option<Kind>, value: &Value) -> bool {
 
 fn record(known: Option<Value>) -> Record {
     let at = Timestamp::UNIX_EPOCH;
-    let fields = known.map(|value| ("x".to_owned(), Field { value, at }));
+    let fields = known.map(|value| ("x".to_owned(), Field::new(value, at)));
     Record {
         workspace: "default".into(),
         source: "proca".into(),

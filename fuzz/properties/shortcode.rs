@@ -1,14 +1,15 @@
 //! What must hold for any template and any value; also run over the corpus by the tests of the core.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use causeway_core::{
     clock::Timestamp,
     contact::Contact,
     delivery::Kind,
     id::{ContactId, InboxId},
+    omission::Omissions,
     record::Record,
-    shortcode::{Names, Piece, Place, Rules, Slash, expand, expand_url, lint_url, parse},
+    shortcode::{Names, Piece, Place, Report, Rules, Slash, expand, expand_url, lint_url, parse},
 };
 
 const SECRET: &str = "never@example.org";
@@ -23,17 +24,18 @@ pub fn hold(input: &str) {
             ..Rules::default()
         };
         let names = Names::new(&record, &rules);
-        let (pieces, mut unknown) = (parse(template), BTreeSet::new());
-        let plain = expand(&pieces, &names, Place::Plain, &mut unknown).expect("lenient");
+        let (pieces, mut omissions) = (parse(template), Omissions::of(&record));
+        let mut report = Report::new(&mut omissions);
+        let plain = expand(&pieces, &names, Place::Plain, &mut report).expect("lenient");
         if pieces.iter().all(|piece| matches!(piece, Piece::Text(_))) {
             assert_eq!(plain, template);
         }
-        expand_url(&pieces, &names, &mut unknown).ok();
-        if let Ok(header) = expand(&pieces, &names, Place::Header, &mut unknown) {
+        expand_url(&pieces, &names, &mut report).ok();
+        if let Ok(header) = expand(&pieces, &names, Place::Header, &mut report) {
             assert!(template.contains('\r') || !header.contains(['\r', '\n']));
         }
         // The value is put in as it is, whatever it looks like.
-        let held = expand(&parse("[#x#]"), &names, Place::Plain, &mut unknown).expect("lenient");
+        let held = expand(&parse("[#x#]"), &names, Place::Plain, &mut report).expect("lenient");
         assert!(held == value || (held.is_empty() && value.trim().is_empty()));
     }
     lint_url(template);

@@ -1,17 +1,21 @@
 //! Consent: facts in a ledger, folded into a state from which the standing follows.
 //!
-//! The ledger keeps every [`ConsentFact`]. The state, [`Consent`], keeps of each sort only the newest
-//! time: a set of maxima, and so independent of the order of arrival. [`Consent::standing`] reads it.
-//! Who says no is believed at equal times.
+//! The ledger keeps every [`ConsentFact`]. The state, [`Consent`], keeps the newest time of each sort of
+//! fact: a set of maxima, and so independent of the order of arrival. [`Consent::standing`] computes where
+//! a person stands for the address about to be used. At equal times an opt-out or a suppression wins.
 
 mod change;
+mod state;
+mod times;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use change::{CHANGES, Change};
+pub use state::{At, Consent};
+pub use times::Times;
 
 use crate::contact::millis;
 
@@ -55,6 +59,24 @@ impl What {
             self,
             Self::OptIn | Self::OptInPending | Self::DoubleOptIn | Self::DoubleOptInOnPage { .. }
         )
+    }
+
+    /// Whether it is the click on a link in a mail, which shows that the mail arrived.
+    pub fn is_click(&self) -> bool {
+        matches!(self, Self::DoubleOptIn | Self::DoubleOptInOnPage { .. })
+    }
+
+    /// Whether it is about an address rather than about what the person wants.
+    pub fn is_suppression(&self) -> bool {
+        matches!(
+            self,
+            Self::Complained | Self::Bounced | Self::Blocked | Self::Inactive
+        )
+    }
+
+    /// Whether it ends consent that was given: an opt-out or a suppression. A form that was declined does not.
+    pub fn is_opt_out(&self) -> bool {
+        *self == Self::Unsubscribed || self.is_suppression()
     }
 
     pub fn as_str(&self) -> &'static str {
@@ -118,46 +140,22 @@ pub struct ConsentFact {
     pub at: Timestamp,
     /// Which message said so and by which rule: `"proca action, row 10"`.
     pub basis: String,
+    /// The address that it was said for, in its normal form; `None` where the message names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 impl ConsentFact {
+    /// Without an address: the event's own is filled in when it is processed.
     pub fn new(purpose: impl Into<String>, what: What, at: Timestamp, basis: impl Into<String>) -> Self {
         Self {
             purpose: purpose.into(),
             what,
             at,
             basis: basis.into(),
+            address: None,
         }
     }
-}
-
-/// The newest time of each sort of fact, for one contact and purpose.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Consent {
-    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
-    pub opt_in: Option<Timestamp>,
-    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
-    pub pending: Option<Timestamp>,
-    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
-    pub double_opt_in: Option<Timestamp>,
-    /// Page (`"namespace/id"`) → newest double opt-in in milliseconds that counts only if the page is ours.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub on_page: BTreeMap<String, i64>,
-    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
-    pub declined: Option<Timestamp>,
-    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
-    pub not_asked: Option<Timestamp>,
-    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
-    pub unsubscribed: Option<Timestamp>,
-    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
-    pub complained: Option<Timestamp>,
-    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
-    pub bounced: Option<Timestamp>,
-    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
-    pub blocked: Option<Timestamp>,
-    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
-    pub inactive: Option<Timestamp>,
 }
 
 /// Where a person stands with us, for one purpose.
@@ -213,6 +211,11 @@ impl Standing {
         }
     }
 
+    /// Whether the person opted out, or the address must not be used.
+    pub fn is_opt_out(self) -> bool {
+        matches!(self, Self::Unsubscribed { .. } | Self::Suppressed { .. })
+    }
+
     /// Whether the person may be mailed.
     pub fn is_subscribed(self) -> bool {
         matches!(self, Self::OptedIn { .. } | Self::DoubleOptedIn { .. })
@@ -233,139 +236,29 @@ impl Standing {
 /// The pages that are ours (`"namespace/id"`), as far as we know.
 pub type OwnPages = BTreeSet<String>;
 
+/// What the configuration and the workspace say about reading consent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    pub own_pages: OwnPages,
+    /// A confirming click so shortly after an opt-out does not undo it: scanners of mail servers follow every link.
+    pub click_grace: Duration,
+}
+
+/// [`Terms::click_grace`] unless the configuration says otherwise.
+pub const CLICK_GRACE: Duration = Duration::from_mins(5);
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            own_pages: OwnPages::new(),
+            click_grace: CLICK_GRACE,
+        }
+    }
+}
+
 /// Names a page across sources.
 pub fn page_key(namespace: &str, page: &str) -> String {
     format!("{namespace}/{page}")
-}
-
-impl Consent {
-    /// Takes in one fact, to the millisecond; tells whether anything changed.
-    pub fn add(&mut self, what: &What, at: Timestamp) -> bool {
-        let at = millis::floor(at);
-        let slot = match what {
-            What::OptIn => &mut self.opt_in,
-            What::OptInPending => &mut self.pending,
-            What::DoubleOptIn => &mut self.double_opt_in,
-            What::DoubleOptInOnPage { page } => {
-                let at = at.as_millisecond();
-                let is_newer = self.on_page.get(page).is_none_or(|known| at > *known);
-                if is_newer {
-                    self.on_page.insert(page.clone(), at);
-                }
-                return is_newer;
-            }
-            What::Declined => &mut self.declined,
-            What::NotAsked => &mut self.not_asked,
-            What::Unsubscribed => &mut self.unsubscribed,
-            What::Complained => &mut self.complained,
-            What::Bounced => &mut self.bounced,
-            What::Blocked => &mut self.blocked,
-            What::Inactive => &mut self.inactive,
-        };
-        raise(slot, Some(at))
-    }
-
-    /// When this was last said.
-    pub fn newest(&self, what: &What) -> Option<Timestamp> {
-        match what {
-            What::OptIn => self.opt_in,
-            What::OptInPending => self.pending,
-            What::DoubleOptIn => self.double_opt_in,
-            What::DoubleOptInOnPage { page } => {
-                let at = self.on_page.get(page)?;
-                Timestamp::from_millisecond(*at).ok()
-            }
-            What::Declined => self.declined,
-            What::NotAsked => self.not_asked,
-            What::Unsubscribed => self.unsubscribed,
-            What::Complained => self.complained,
-            What::Bounced => self.bounced,
-            What::Blocked => self.blocked,
-            What::Inactive => self.inactive,
-        }
-    }
-
-    /// Merges the consent of a second contact that turned out to be the same person.
-    pub fn join(&mut self, other: &Self) -> bool {
-        let mut changed = raise(&mut self.opt_in, other.opt_in);
-        changed |= raise(&mut self.pending, other.pending);
-        changed |= raise(&mut self.double_opt_in, other.double_opt_in);
-        changed |= raise(&mut self.declined, other.declined);
-        changed |= raise(&mut self.not_asked, other.not_asked);
-        changed |= raise(&mut self.unsubscribed, other.unsubscribed);
-        changed |= raise(&mut self.complained, other.complained);
-        changed |= raise(&mut self.bounced, other.bounced);
-        changed |= raise(&mut self.blocked, other.blocked);
-        changed |= raise(&mut self.inactive, other.inactive);
-        for (page, at) in &other.on_page {
-            if let Ok(at) = Timestamp::from_millisecond(*at) {
-                changed |= self.add(&What::DoubleOptInOnPage { page: page.clone() }, at);
-            }
-        }
-        changed
-    }
-
-    /// Reads the state. A suppression ends only by a later double opt-in (whoever clicks a link in a mail
-    /// got the mail); an unsubscription also by a later opt-in on a form. At equal times no beats yes.
-    /// Of several that hold, the newest is told, at equal times the gravest.
-    pub fn standing(&self, own_pages: &OwnPages) -> Standing {
-        let confirmed = self.confirmed(own_pages);
-        let agreed = self.opt_in.max(confirmed);
-        // From the lightest to the gravest: of equal times `max_by_key` takes the last.
-        let noes = [
-            (self.unsubscribed, None, agreed),
-            (self.inactive, Some(Suppression::Inactive), confirmed),
-            (self.blocked, Some(Suppression::Blocked), confirmed),
-            (self.bounced, Some(Suppression::Bounced), confirmed),
-            (self.complained, Some(Suppression::Complained), confirmed),
-        ];
-        let holds = noes
-            .into_iter()
-            .filter_map(|(since, why, lifted)| {
-                let since = since?;
-                lifted.is_none_or(|at| at <= since).then_some((since, why))
-            })
-            .max_by_key(|(since, _)| *since);
-        match holds {
-            Some((since, Some(why))) => return Standing::Suppressed { since, why },
-            Some((since, None)) => return Standing::Unsubscribed { since },
-            None => {}
-        }
-        // A confirmation that an unsubscription took back does not come alive by a later tick on a form.
-        let withdrawn = |at: Timestamp| self.unsubscribed.is_some_and(|no| no >= at);
-        if let Some(since) = confirmed.filter(|at| !withdrawn(*at)) {
-            return Standing::DoubleOptedIn { since };
-        }
-        if let Some(since) = self.opt_in {
-            return Standing::OptedIn { since };
-        }
-        if let Some(since) = self.pending {
-            return Standing::Pending { since };
-        }
-        if self.declined.is_some() || self.not_asked.is_some() {
-            return Standing::NotSubscribed;
-        }
-        Standing::Unknown
-    }
-
-    /// The newest confirmation that counts for us.
-    fn confirmed(&self, own_pages: &OwnPages) -> Option<Timestamp> {
-        let on_own_page = self
-            .on_page
-            .iter()
-            .filter(|(page, _)| own_pages.contains(*page))
-            .filter_map(|(_, at)| Timestamp::from_millisecond(*at).ok())
-            .max();
-        self.double_opt_in.max(on_own_page)
-    }
-}
-
-fn raise(slot: &mut Option<Timestamp>, at: Option<Timestamp>) -> bool {
-    let raised = at > *slot;
-    if raised {
-        *slot = at;
-    }
-    raised
 }
 
 /// What a destination demands before a record may go there.
@@ -389,13 +282,7 @@ impl Policy {
     pub fn allows(self, standing: Standing, has_consented: bool) -> bool {
         match self {
             Self::All => true,
-            Self::WithConsent => {
-                has_consented
-                    && !matches!(
-                        standing,
-                        Standing::Unsubscribed { .. } | Standing::Suppressed { .. }
-                    )
-            }
+            Self::WithConsent => has_consented && !standing.is_opt_out(),
             Self::OptIn => standing.is_subscribed(),
             Self::DoubleOptIn => matches!(standing, Standing::DoubleOptedIn { .. }),
         }

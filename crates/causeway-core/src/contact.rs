@@ -3,15 +3,15 @@
 //! Invariant: a contact does not depend on the order in which its messages came. Every part is a join:
 //! commutative, associative, idempotent.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
-use idna::AsciiDenyList;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::address::normal_email;
 use crate::{
-    consent::Consent,
+    consent::{At, Consent, ConsentFact, EMAIL, Standing, Terms},
     id::{ContactId, Name},
 };
 
@@ -85,39 +85,6 @@ impl Identity {
 /// Behind a namespace: the ids of visitors are apart from those of contacts.
 const VISITOR: &str = ":visitor";
 
-/// Makes an address comparable: trimmed, lower-cased, without marks that nobody sees, the host in ASCII; two ways to write
-/// one mailbox would be two people, of whom one has not said no. `None` when it cannot be the address of one mailbox.
-pub fn normal_email(text: &str) -> Option<String> {
-    let mut text = text.to_lowercase();
-    text.retain(|c| !UNSEEN.contains(&c));
-    let text = text.trim();
-    let address = text.strip_prefix("mailto:").map_or(text, str::trim);
-    let (local, host) = address.split_once('@')?;
-    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !NOT_IN_LOCAL.contains(c);
-    if local.is_empty() || address.len() > 320 || !local.chars().all(is_plain) {
-        return None;
-    }
-    let host = if host.is_ascii() {
-        Cow::Borrowed(host)
-    } else {
-        idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::URL).ok()?
-    };
-    // After that: some letters become commas, dots and at signs only there.
-    let host = host.strip_suffix('.').unwrap_or(&host);
-    let is_of_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    if host.split('.').any(str::is_empty) || !host.chars().all(is_of_host) {
-        return None;
-    }
-    Some(format!("{local}@{host}"))
-}
-
-/// Copied along with an address, and shown nowhere: zero-width characters, the soft hyphen, the mark of byte order.
-const UNSEEN: [char; 8] = [
-    '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{feff}',
-];
-/// Stand between addresses or around them; one that needs them is quoted, and nobody has such a one.
-const NOT_IN_LOCAL: &str = "@,;:<>()[]\\\"";
-
 /// A tag is a field of its own, true or false, so that putting it on and taking it off follow the rule of all fields: the
 /// newest word counts.
 pub const TAG: &str = "tag:";
@@ -133,27 +100,39 @@ pub fn is_internal(field: &str) -> bool {
         .any(|prefix| field.starts_with(prefix))
 }
 
-/// A value and the moment that it dates from.
+/// A value, the moment that it dates from, and the number of the message that brought it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Field {
     #[serde(rename = "v")]
     pub value: Value,
     #[serde(rename = "t", with = "millis")]
     pub at: Timestamp,
+    /// Orders what dates from the same moment: the later arrival wins.
+    #[serde(rename = "n", default, skip_serializing_if = "is_first")]
+    pub arrival: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_first(arrival: &i64) -> bool {
+    *arrival == 0
 }
 
 impl Field {
-    /// Keeps the newer value; at equal times the one whose JSON text is greater, so that the order of
-    /// arrival cannot decide.
+    pub fn new(value: Value, at: Timestamp) -> Self {
+        Self {
+            value,
+            at,
+            arrival: 0,
+        }
+    }
+
+    /// Keeps the newer value, of the same time the one that arrived later, and of the same message the one whose JSON
+    /// text is greater: a total order, so that this is a join.
     fn join(&mut self, other: Self) -> bool {
-        let newer = match other.at.cmp(&self.at) {
-            std::cmp::Ordering::Greater => true,
-            std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Equal => {
-                let (theirs, ours) = (other.value.to_string(), self.value.to_string());
-                theirs > ours
-            }
-        };
+        let newer = (other.at, other.arrival)
+            .cmp(&(self.at, self.arrival))
+            .then_with(|| other.value.to_string().cmp(&self.value.to_string()))
+            .is_gt();
         if newer {
             *self = other;
         }
@@ -171,6 +150,9 @@ pub struct Contact {
     /// Purpose (`"email"`) → consent.
     #[serde(default)]
     pub consent: BTreeMap<String, Consent>,
+    /// Each address that the contact was known by, in its normal form → since when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "millis::map")]
+    pub addresses: BTreeMap<Name, Timestamp>,
     /// Whether the person ever gave us their data with a form, or a platform sent their contact.
     #[serde(default)]
     pub gave_data: bool,
@@ -188,18 +170,18 @@ fn is_zero(points: &f64) -> bool {
 }
 
 impl Contact {
-    /// Takes over the fields as of `at`; tells whether anything changed.
+    /// Takes over the fields as of `at`; returns whether anything changed.
     pub fn set_fields(&mut self, fields: &BTreeMap<String, Value>, at: Timestamp) -> bool {
+        self.take_fields(fields, at, 0)
+    }
+
+    /// The same of the message with this number.
+    pub fn take_fields(&mut self, fields: &BTreeMap<String, Value>, at: Timestamp, arrival: i64) -> bool {
         let at = millis::floor(at);
         let mut changed = false;
         for (name, value) in fields {
-            changed |= self.set_field(
-                name,
-                Field {
-                    value: value.clone(),
-                    at,
-                },
-            );
+            let value = value.clone();
+            changed |= self.set_field(name, Field { value, at, arrival });
         }
         changed
     }
@@ -213,25 +195,84 @@ impl Contact {
     }
 
     /// Sets a field because a rule of ours says so. Unlike what arrives it beats a value of the same time: it follows
-    /// from the very event that may have brought that one. Gives what was there before if it is another now.
+    /// from the very event that may have brought that one. Returns what was there before if it is another now. The
+    /// same value again raises its time: what is older must not undo it later.
     pub fn put(&mut self, name: &str, value: Value, at: Timestamp) -> Option<Option<Value>> {
         let at = millis::floor(at);
         match self.fields.get_mut(name) {
-            Some(known) if known.value == value || known.at > at => None,
-            Some(known) => Some(Some(std::mem::replace(known, Field { value, at }).value)),
+            Some(known) if known.at > at => None,
+            Some(known) if known.value == value => {
+                known.at = at;
+                None
+            }
+            Some(known) => {
+                known.at = at;
+                Some(Some(std::mem::replace(&mut known.value, value)))
+            }
             None => {
-                self.fields.insert(name.to_owned(), Field { value, at });
+                self.fields.insert(name.to_owned(), Field::new(value, at));
                 Some(None)
             }
         }
     }
 
-    /// Puts a tag on or takes it off, likewise.
+    /// Puts a tag on or takes it off, likewise. Taking off what is not there is noted without being a change: a message
+    /// from before that puts the tag on may still come.
     pub fn set_tag(&mut self, tag: &str, on: bool, at: Timestamp) -> Option<Option<Value>> {
         let name = [TAG, tag].concat();
-        let known = self.fields.get(&name);
-        let has = known.is_some_and(|known| known.value == Value::Bool(true));
-        (has != on).then(|| self.put(&name, Value::Bool(on), at))?
+        let is_change = on || self.fields.contains_key(&name);
+        self.put(&name, Value::Bool(on), at).filter(|_| is_change)
+    }
+
+    /// Notes that the contact is known by this address since then; returns whether that is news.
+    pub fn add_address(&mut self, address: &str, since: Timestamp) -> bool {
+        let since = millis::floor(since);
+        let Some(known) = self.addresses.get_mut(address) else {
+            self.addresses.insert(address.into(), since);
+            return true;
+        };
+        let is_earlier = since < *known;
+        if is_earlier {
+            *known = since;
+        }
+        is_earlier
+    }
+
+    /// The address that would be used now, in its normal form.
+    pub fn address(&self) -> Option<String> {
+        self.text("email").and_then(normal_email)
+    }
+
+    /// Takes in what the contact said; returns whether anything changed.
+    pub fn add_consent(&mut self, fact: &ConsentFact) -> bool {
+        let consent = self.consent.entry(fact.purpose.clone()).or_default();
+        consent.add(&fact.what, fact.at, fact.address.as_deref())
+    }
+
+    /// Where the contact stands for the address that would be used now.
+    pub fn standing(&self, purpose: &str, terms: &Terms) -> Standing {
+        self.standing_at(purpose, self.address().as_deref(), terms)
+    }
+
+    /// Where the contact stands for one of their addresses.
+    pub fn standing_at(&self, purpose: &str, address: Option<&str>, terms: &Terms) -> Standing {
+        let Some(consent) = self.consent.get(purpose) else {
+            return Standing::Unknown;
+        };
+        if purpose != EMAIL {
+            // Of calls and the like no address is known.
+            return consent.standing(At::default(), terms);
+        }
+        let since = address.and_then(|address| self.addresses.get(address)).copied();
+        consent.standing(At { address, since }, terms)
+    }
+
+    /// The same for each purpose that anything was said about.
+    pub fn standings(&self, address: Option<&str>, terms: &Terms) -> BTreeMap<String, Standing> {
+        self.consent
+            .keys()
+            .map(|purpose| (purpose.clone(), self.standing_at(purpose, address, terms)))
+            .collect()
     }
 
     /// Merges what is known of a second contact that turned out to be the same person.
@@ -249,6 +290,9 @@ impl Contact {
         self.points = self.points.max(other.points);
         for (purpose, consent) in other.consent {
             changed |= self.consent.entry(purpose).or_default().join(&consent);
+        }
+        for (address, since) in other.addresses {
+            changed |= self.add_address(&address, since);
         }
         changed
     }
@@ -338,54 +382,6 @@ pub mod millis {
             Option::<i64>::deserialize(deserializer)?
                 .map(|ms| Timestamp::from_millisecond(ms).map_err(D::Error::custom))
                 .transpose()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_mailbox_is_one_address_however_it_is_written() {
-        for (text, expected) in [
-            (" Ann@Example.ORG ", Some("ann@example.org")),
-            ("ann+tag=1@example.org", Some("ann+tag=1@example.org")),
-            (
-                "o'neil_x.y-z@mail.example.org",
-                Some("o'neil_x.y-z@mail.example.org"),
-            ),
-            ("\u{200b}ann@example.org\u{feff}", Some("ann@example.org")),
-            ("mailto:ann@example.org", Some("ann@example.org")),
-            ("\u{feff} mailto: ann@example.org", Some("ann@example.org")),
-            ("ann@bücher.example。", Some("ann@xn--bcher-kva.example")),
-            ("ann@x.example，ben＠y.example", None),
-            ("ann@example.org.", Some("ann@example.org")),
-            ("ann@bücher.example", Some("ann@xn--bcher-kva.example")),
-            ("ann@XN--bcher-kva.example", Some("ann@xn--bcher-kva.example")),
-            ("änn@example.org", Some("änn@example.org")),
-            ("ann@localhost", Some("ann@localhost")),
-            ("ann@example.org,ben@example.org", None),
-            ("ann@example.org;ben@example.org", None),
-            ("ann@@example.org", None),
-            ("ann@example.org;x=1", None),
-            ("Ann <ann@example.org>", None),
-            ("ann@exam ple.org", None),
-            ("an\u{0}n@example.org", None),
-            ("ann@.example.org", None),
-            ("ann@", None),
-            ("@example.org", None),
-            ("ann", None),
-            ("", None),
-        ] {
-            assert_eq!(normal_email(text).as_deref(), expected, "{text:?}");
-            if let Some(expected) = expected {
-                assert_eq!(
-                    normal_email(expected).as_deref(),
-                    Some(expected),
-                    "again: {text:?}"
-                );
-            }
         }
     }
 }

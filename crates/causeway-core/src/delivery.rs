@@ -90,9 +90,11 @@ pub fn next_state(
         Outcome::Halt { .. } => Next::Halted,
         Outcome::Retry { after, .. } => match policy.wait_after(attempt, random) {
             None => Next::Dead,
-            // What the other side asked for wins, however long: within a week, lest a wrong number park it for ever.
+            // What the destination asked for wins, up to a limit: a wrong value must not hold a withdrawal for days. A wait
+            // of zero would spend all attempts at once, so the own schedule stays.
             Some(wait) => {
-                let wait = after.map_or(wait, |after| after.min(LONGEST_RETRY_AFTER));
+                let asked = after.filter(|after| !after.is_zero());
+                let wait = asked.map_or(wait, |after| after.min(LONGEST_RETRY_AFTER));
                 let due_at = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
                 Next::Waiting { due_at }
             }
@@ -100,4 +102,41 @@ pub fn next_state(
     }
 }
 
-const LONGEST_RETRY_AFTER: std::time::Duration = std::time::Duration::from_hours(7 * 24);
+/// The longest wait that a destination can ask for.
+pub const LONGEST_RETRY_AFTER: std::time::Duration = std::time::Duration::from_hours(1);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_a_destination_asks_for_wins_up_to_an_hour() {
+        let policy = RetryPolicy {
+            waits: vec![Duration::from_secs(30)],
+            jitter: 0.0,
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        for (after, expected) in [
+            (None, 30),
+            (Some(0), 30),
+            (Some(1), 1),
+            (Some(3_600), 3_600),
+            (Some(3_601), 3_600),
+            (Some(604_800), 3_600),
+            (Some(u64::MAX), 3_600),
+        ] {
+            let outcome = Outcome::Retry {
+                reason: String::new(),
+                after: after.map(Duration::from_secs),
+            };
+            let due_at = Timestamp::from_second(expected).unwrap();
+            assert_eq!(
+                next_state(1, &outcome, &policy, now, 0.5),
+                Next::Waiting { due_at },
+                "{after:?}"
+            );
+        }
+    }
+}

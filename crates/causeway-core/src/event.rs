@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::{
     consent::{ConsentFact, What},
     contact::Identity,
+    decode::consent_from::RuleReport,
     id::{ContactId, InboxId, Name},
 };
 
@@ -18,6 +19,13 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decoded {
     Event(Box<Event>),
+    /// What can be understood now is applied: an opt-out does not wait for a missing key. The row is dead with this code and
+    /// reason, so that it is seen, and read as a whole when it is replayed.
+    Partial {
+        event: Box<Event>,
+        code: DeadCode,
+        reason: String,
+    },
     /// Understood, and by the rules nothing is to be done with it (a test action, a staff account).
     Skip {
         reason: String,
@@ -30,10 +38,25 @@ pub enum Decoded {
 }
 
 impl Decoded {
+    /// What is applied of it now.
+    pub fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Event(event) | Self::Partial { event, .. } => Some(event),
+            Self::Skip { .. } | Self::Dead { .. } => None,
+        }
+    }
+
+    pub(crate) fn event_mut(&mut self) -> Option<&mut Event> {
+        match self {
+            Self::Event(event) | Self::Partial { event, .. } => Some(event),
+            Self::Skip { .. } | Self::Dead { .. } => None,
+        }
+    }
+
     /// The same, come through these hubs: what a hub that sent it told beside the message.
     #[must_use]
     pub fn come_through(mut self, hubs: &[String]) -> Self {
-        if let Self::Event(event) = &mut self
+        if let Some(event) = self.event_mut()
             && event.via.is_empty()
         {
             event.via = hubs.to_vec();
@@ -44,7 +67,7 @@ impl Decoded {
     /// The same without opt-ins, with `why` among the notes if there were any.
     #[must_use]
     pub fn without_opt_ins(mut self, why: &str) -> Self {
-        if let Self::Event(event) = &mut self
+        if let Some(event) = self.event_mut()
             && event.remove_opt_ins()
         {
             event.notes.push(why.to_owned());
@@ -132,6 +155,8 @@ pub struct Event {
     /// When the person gave the fields, where that is another time than `at`: a bounce today repeats the
     /// name that was typed last year. `None` = at `at`.
     pub fields_at: Option<Timestamp>,
+    /// Of what became of an address: when the action was taken that the mail belongs to.
+    pub acted_at: Option<Timestamp>,
     pub action: Option<Action>,
     pub campaign: Option<Campaign>,
     pub page: Option<Page>,
@@ -146,6 +171,8 @@ pub struct Event {
     pub deliver: bool,
     /// What looked wrong but was coped with; shown in the trace. No personal data.
     pub notes: Vec<String>,
+    /// What the source's rules about consent found; for reports, kept nowhere.
+    pub rules: Vec<RuleReport>,
 }
 
 impl Event {
@@ -157,6 +184,7 @@ impl Event {
             identities: Vec::new(),
             fields: BTreeMap::new(),
             fields_at: None,
+            acted_at: None,
             action: None,
             campaign: None,
             page: None,
@@ -167,6 +195,7 @@ impl Event {
             testing: false,
             deliver: true,
             notes: Vec::new(),
+            rules: Vec::new(),
         }
     }
 
@@ -375,6 +404,13 @@ impl EngagementKind {
 /// Reads an envelope of one source. Pure; made by the program from the source's configuration.
 pub trait Decode: Send + Sync {
     fn decode(&self, envelope: &crate::envelope::Envelope) -> Decoded;
+
+    /// Whether the message may end somebody's consent, as far as a glance at its bytes says. Such messages are processed
+    /// before all others, and no call starts while one waits. Never false for one that does.
+    fn may_opt_out(&self, envelope: &crate::envelope::Envelope) -> bool {
+        let _ = envelope;
+        true
+    }
 }
 
 /// Name → decoder, as the engine uses it.

@@ -7,10 +7,13 @@
 //! A record's way: [`envelope`] → [`decode`] → [`event`] → [`plan`] (with [`contact`], [`consent`],
 //! [`rules`]) → [`delivery`] → [`destination`].
 
+pub mod address;
+pub mod after_erasure;
 pub mod automation;
 pub mod clock;
 pub mod consent;
 pub mod contact;
+mod contact_times;
 pub mod decode;
 pub mod delivery;
 pub mod destination;
@@ -22,13 +25,16 @@ pub mod id;
 pub mod keystore;
 pub mod mapping;
 pub mod nearest;
+pub mod omission;
 pub mod php_date;
 pub mod plan;
 pub mod record;
 pub mod response;
 pub mod retry;
 pub mod rules;
+pub mod search;
 pub mod secret;
+pub mod shared_address;
 pub mod shortcode;
 pub mod source;
 pub mod store;

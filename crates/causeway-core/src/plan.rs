@@ -1,6 +1,7 @@
 //! What an event changes and what has to be sent because of it. Pure.
 
 mod follow;
+mod withdrawal;
 
 use std::borrow::Cow;
 
@@ -8,13 +9,15 @@ use jiff::Timestamp;
 
 use crate::{
     automation::{Explained, Ran, Timer},
-    consent::{ConsentFact, OwnPages, Standing},
-    contact::{Contact, Identity, millis},
+    consent::{Change, ConsentFact, EMAIL, Terms},
+    contact::{Contact, Identity, normal_email},
     delivery::Kind,
     event::{Action, Campaign, Engagement, Event, EventKind, Page},
     id::{InboxId, Name},
     rules::{DestinationRule, Gate, Rules},
 };
+
+pub use withdrawal::withdrawals;
 
 /// So many answers may follow from one another; what comes after is taken in and told to nobody.
 pub const MOST_HOPS: u8 = 3;
@@ -26,16 +29,32 @@ pub struct Known<'a> {
     pub contacts: &'a [Contact],
     /// Whether the event's action was seen before.
     pub action_is_known: bool,
-    /// Our pages, including what this event teaches.
-    pub own_pages: &'a OwnPages,
-    /// Whether this destination was ever given the contact, or is about to be.
-    pub was_given: &'a dyn Fn(&DestinationRule) -> bool,
+    /// How consent is read, including the pages of ours that this event teaches.
+    pub terms: &'a Terms,
+    /// What this destination was given of the contacts, an entry for each address.
+    pub given: &'a dyn Fn(&DestinationRule) -> Vec<Given>,
+    /// What other contacts said who use the event's address: a mailbox has one consent.
+    pub shared: &'a [ConsentFact],
     /// Whether the contact has this engagement already.
     pub knows: &'a dyn Fn(&Engagement) -> bool,
     /// The newest hour that an automation was admitted to (hours since 1970), and how often.
     pub last_hour: &'a dyn Fn(&str) -> Option<(i64, u32)>,
     /// What expressions may ask for; asked only when an automation does.
     pub about: &'a dyn Fn() -> About,
+}
+
+/// That a destination was given a contact under an address. From the moment at which a request starts: its answer may be
+/// lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// In its normal form; `None` for a contact without one.
+    pub address: Option<String>,
+    /// What the destination received last for this address.
+    pub change: Change,
+    /// Whether a withdrawal for this address waits to be sent.
+    pub withdrawal_is_open: bool,
+    /// Whether other contacts use the address, too.
+    pub is_shared: bool,
 }
 
 /// What an event is about, besides the contact.
@@ -75,6 +94,8 @@ pub struct Plan {
 pub struct Planned {
     pub destination: Name,
     pub kind: Kind,
+    /// The address that a withdrawal is about; `None` = the one in use when it is sent.
+    pub address: Option<String>,
     /// `Skip` makes a row, too: the trace shows why nothing was sent.
     pub gate: Gate,
 }
@@ -89,6 +110,8 @@ pub struct Case<'a> {
     pub rules: &'a Rules,
     /// When it is processed.
     pub now: Timestamp,
+    /// The number of the message: orders what dates from the same moment.
+    pub arrival: i64,
 }
 
 /// Decides.
@@ -102,7 +125,7 @@ pub fn plan(case: &Case<'_>) -> Plan {
     }
     let before = before(known.contacts);
     let before = before.as_deref();
-    let (mut contact, said) = take_in(event, before, known.contacts.len() > 1);
+    let (mut contact, said) = take_in(case, before, known.contacts.len() > 1);
     let silence = silence(case);
     let ran = match silence {
         None => follow::automations(case, before, &mut contact, &said.ledger),
@@ -119,13 +142,14 @@ pub fn plan(case: &Case<'_>) -> Plan {
         .rules
         .destinations_of(case.workspace)
         .filter(|rule| origin != Some(&*rule.name))
-        .filter_map(|rule| {
+        .flat_map(|rule| {
+            let given = (known.given)(rule);
             let kind = if is_told {
-                kind_for(case, rule, kind, &ran)
+                kind_for(case, rule, kind, &ran, &given)
             } else {
                 None
             };
-            plan_delivery(rule, kind, &contact, known)
+            plan_deliveries(rule, kind, &contact, known, &given)
         })
         .collect();
     let mut decision = decision(&contact, known, event);
@@ -177,23 +201,39 @@ struct Said {
     ledger: Vec<ConsentFact>,
 }
 
-fn take_in(event: &Event, before: Option<&Contact>, merged: bool) -> (Contact, Said) {
+fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact, Said) {
+    let event = case.event;
     let mut contact = before.cloned().unwrap_or_default();
     let mut said = Said {
         changed: before.is_none() || merged,
         news: before.is_none() || merged,
         ledger: Vec::new(),
     };
-    said.changed |= contact.set_fields(&event.fields, event.fields_time());
+    said.changed |= contact.take_fields(&event.fields, event.fields_time(), case.arrival);
+    let address = event_address(event);
+    if let Some(address) = &address {
+        said.changed |= contact.add_address(address, event.fields_time());
+    }
     for fact in &event.consent {
+        let mut fact = fact.clone();
+        if fact.purpose == EMAIL && fact.address.is_none() {
+            fact.address.clone_from(&address);
+        }
         let consent = contact.consent.entry(fact.purpose.clone()).or_default();
-        if consent.newest(&fact.what) == Some(millis::floor(fact.at)) {
+        if consent.holds(&fact.what, fact.at, fact.address.as_deref()) {
             continue;
         }
-        let changed = consent.add(&fact.what, fact.at);
+        let changed = contact.add_consent(&fact);
         said.changed |= changed;
         said.news |= changed;
-        said.ledger.push(fact.clone());
+        said.ledger.push(fact);
+    }
+    for fact in case.known.shared {
+        let Some(address) = &fact.address else { continue };
+        let consent = contact.consent.entry(fact.purpose.clone()).or_default();
+        let changed = consent.add_shared(&fact.what, fact.at, address);
+        said.changed |= changed;
+        said.news |= changed;
     }
     let gives_data = event.kind == EventKind::ContactSync
         || (event.kind == EventKind::Engagement && event.says_yes())
@@ -204,6 +244,16 @@ fn take_in(event: &Event, before: Option<&Contact>, merged: bool) -> (Contact, S
         said.news = true;
     }
     (contact, said)
+}
+
+/// The address that the event is about, in its normal form.
+pub fn event_address(event: &Event) -> Option<String> {
+    let of_identity = event.identities.iter().find_map(|identity| match identity {
+        Identity::Email { address } => Some(address.clone()),
+        _ => None,
+    });
+    let of_field = || event.fields.get("email")?.as_str().and_then(normal_email);
+    of_identity.or_else(of_field)
 }
 
 /// A browser that nobody knows the owner of: no destination could do anything with it.
@@ -243,48 +293,72 @@ fn delivery_kind(case: &Case<'_>, news: bool) -> Option<Kind> {
 }
 
 /// What this destination is to be told.
-fn kind_for(case: &Case<'_>, rule: &DestinationRule, kind: Option<Kind>, ran: &Ran) -> Option<Kind> {
-    let Case { event, known, .. } = *case;
+fn kind_for(
+    case: &Case<'_>,
+    rule: &DestinationRule,
+    kind: Option<Kind>,
+    ran: &Ran,
+    given: &[Given],
+) -> Option<Kind> {
+    let event = case.event;
     if ran.deliveries.iter().any(|(name, _)| *name == rule.name) {
         return Some(kind.unwrap_or(Kind::Contact));
     }
     if !rule.takes_all || !event.deliver || !rule.filter.matches(case.source, event) {
         return None;
     }
-    // A contact that did not change is told to who does not have it yet.
-    let is_first = || event.kind == EventKind::ContactSync && !(known.was_given)(rule);
+    // Send an unchanged contact to destinations that never received it.
+    let is_first = || event.kind == EventKind::ContactSync && given.is_empty();
     kind.or_else(|| is_first().then_some(Kind::Record))
 }
 
-fn plan_delivery(
+/// Withdrawals first: they must not wait for what else there is to send.
+fn plan_deliveries(
     rule: &DestinationRule,
     kind: Option<Kind>,
     after: &Contact,
     known: &Known<'_>,
-) -> Option<Planned> {
-    let standing = |contact: &Contact| standing(contact, &rule.purpose, known.own_pages);
-    let allowed_before = known
-        .contacts
-        .iter()
-        .any(|contact| rule.policy.allows(standing(contact), contact.gave_data));
+    given: &[Given],
+) -> Vec<Planned> {
+    let standing = |contact: &Contact| contact.standing(&rule.purpose, known.terms);
+    let allowed = |contact: &Contact| rule.policy.allows(standing(contact), contact.gave_data);
+    let mut planned = withdrawals(rule, known.contacts, known.terms, after, known.terms, given);
+    let in_use = after.address();
     let now = standing(after);
-    let allowed_now = rule.policy.allows(now, after.gave_data);
-    // Who was given the person must hear that they said no, whatever campaign they said it in.
-    let withdraws = allowed_before && !allowed_now && (kind.is_some() || (known.was_given)(rule));
-    let kind = if withdraws { Kind::Withdrawal } else { kind? };
-    let gate = rule.gate(kind, now, after.gave_data);
-    Some(Planned {
-        destination: rule.name.clone(),
-        kind,
-        gate,
-    })
+    if planned.iter().any(|planned| planned.address == in_use) {
+        // Where an opt-out stops nothing else, an action or a platform's contact is still sent.
+        if kind == Some(Kind::Record) && rule.policy.allows(now, after.gave_data) {
+            planned.push(Planned::now(
+                rule,
+                Kind::Record,
+                rule.gate(Kind::Record, now, after.gave_data),
+            ));
+        }
+        return planned;
+    }
+    // A destination that was never given the person may know them from before this hub.
+    let is_unknown_there = !given.iter().any(|given| given.address == in_use);
+    let withdraws = is_unknown_there && known.contacts.iter().any(allowed) && !allowed(after);
+    let kind = match kind {
+        Some(_) if withdraws => Some(Kind::Withdrawal),
+        // A destination that keeps one row a person just received a former address: it ends with the one in use.
+        None if !planned.is_empty() && allowed(after) => Some(Kind::Contact),
+        kind => kind,
+    };
+    planned.extend(kind.map(|kind| Planned::now(rule, kind, rule.gate(kind, now, after.gave_data))));
+    planned
 }
 
-fn standing(contact: &Contact, purpose: &str, own_pages: &OwnPages) -> Standing {
-    contact
-        .consent
-        .get(purpose)
-        .map_or(Standing::Unknown, |consent| consent.standing(own_pages))
+impl Planned {
+    /// For the address in use.
+    fn now(rule: &DestinationRule, kind: Kind, gate: Gate) -> Self {
+        Self {
+            destination: rule.name.clone(),
+            kind,
+            address: None,
+            gate,
+        }
+    }
 }
 
 fn decision(after: &Contact, known: &Known<'_>, event: &Event) -> String {
@@ -298,14 +372,14 @@ fn decision(after: &Contact, known: &Known<'_>, event: &Event) -> String {
         let before: Vec<&str> = known
             .contacts
             .iter()
-            .map(|contact| standing(contact, purpose, known.own_pages).as_str())
+            .map(|contact| contact.standing(purpose, known.terms).as_str())
             .collect();
         let before = if before.is_empty() {
             "nobody known".to_owned()
         } else {
             before.join(" and ")
         };
-        let after = standing(after, purpose, known.own_pages).as_str();
+        let after = after.standing(purpose, known.terms).as_str();
         let facts: Vec<String> = event
             .consent
             .iter()

@@ -59,6 +59,19 @@ impl Record {
         self.standing.get(purpose).copied().unwrap_or(Standing::Unknown)
     }
 
+    /// Whether it takes consent away and says little else: it has to arrive, whatever of it cannot be sent. An action says more
+    /// than that, and a person who opted out is withdrawn from a destination by a delivery of its own.
+    pub fn is_withdrawal(&self) -> bool {
+        match self.kind {
+            Kind::Withdrawal => true,
+            Kind::Contact => matches!(
+                self.change,
+                Change::Unsubscribe | Change::Suppress | Change::Remove
+            ),
+            Kind::Record => self.change == Change::Remove,
+        }
+    }
+
     /// The stable JSON shape that destinations get when they map nothing. Keys without a value are absent
     /// except the top-level ones, which are null.
     pub fn to_json(&self) -> Value {

@@ -1,16 +1,18 @@
 //! What the configuration says about sources and destinations, as far as the rules need it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
 use crate::{
+    after_erasure::AfterErasure,
     automation::{Automation, Index, Scoring},
-    consent::{CHANGES, Change, EMAIL, Policy, Standing},
+    consent::{CHANGES, CLICK_GRACE, Change, EMAIL, Policy, Standing},
     delivery::Kind,
-    event::{Campaign, Event},
+    event::{Campaign, Event, EventKind},
     id::Name,
+    shared_address::AddressPatterns,
 };
 
 /// The workspace that everything belongs to unless the configuration says otherwise.
@@ -24,6 +26,11 @@ pub struct Rules {
     pub workspaces: BTreeMap<Name, WorkspaceRule>,
     /// Names this hub among others. Messages that came through it are told to nobody a second time.
     pub hub: Name,
+    /// See [`crate::consent::Terms::click_grace`].
+    pub click_grace: Duration,
+    /// Addresses that several people may use, or that stand for none: they never make two people one.
+    pub shared_addresses: AddressPatterns,
+    pub after_erasure: AfterErasure,
 }
 
 /// Automations and scoring of one workspace.
@@ -92,15 +99,16 @@ pub struct DestinationRule {
     pub purpose: Name,
     /// Receives test actions, and only those.
     pub sandbox: bool,
-    /// Deliveries of one contact go out one after the other, in the order they were planned.
-    pub ordered: bool,
-    /// After so many failed attempts of a delivery the contact's next one may pass it.
+    /// Failed attempts of a delivery after which the contact's next one may pass it. Two deliveries of one contact are
+    /// never in flight together, whatever this says.
     pub escape_after: u32,
     /// Of several waiting deliveries of one contact only the newest is sent: for destinations that keep contacts, not actions.
     pub coalesce: bool,
     pub filter: Filter,
     /// What can be told over there about consent.
     pub expresses: Vec<Change>,
+    /// Deletes what it has of an erased contact, even where its records cannot show an opt-out.
+    pub removes: bool,
     /// Its records carry the contact's engagements.
     pub history: bool,
     pub settings: Settings,
@@ -155,11 +163,11 @@ impl DestinationRule {
             policy: Policy::default(),
             purpose: EMAIL.into(),
             sandbox: false,
-            ordered: true,
             escape_after: 5,
             coalesce: false,
             filter: Filter::default(),
             expresses: CHANGES.to_vec(),
+            removes: false,
             history: false,
             settings: Settings::default(),
             takes_all: true,
@@ -168,6 +176,7 @@ impl DestinationRule {
 }
 
 impl Filter {
+    /// `action_types` chooses among actions. What changes a contact's consent or address is no action, and passes.
     pub fn matches(&self, source: &str, event: &Event) -> bool {
         let within = |set: &Option<BTreeSet<String>>, value: Option<&str>| {
             set.as_ref()
@@ -178,10 +187,11 @@ impl Filter {
                 &self.campaigns,
                 event.campaign.as_ref().map(|campaign| campaign.name.as_str()),
             )
-            && within(
-                &self.action_types,
-                event.action.as_ref().map(|action| action.action_type.as_str()),
-            )
+            && (event.kind == EventKind::EmailStatus
+                || within(
+                    &self.action_types,
+                    event.action.as_ref().map(|action| action.action_type.as_str()),
+                ))
     }
 }
 
@@ -192,6 +202,9 @@ impl Default for Rules {
             destinations: BTreeMap::new(),
             workspaces: BTreeMap::new(),
             hub: "".into(),
+            click_grace: CLICK_GRACE,
+            shared_addresses: AddressPatterns::default(),
+            after_erasure: AfterErasure::default(),
         }
     }
 }
@@ -272,14 +285,22 @@ impl DestinationRule {
                     self.policy.as_str()
                 ),
             },
-            Kind::Withdrawal if allowed => Gate::Skip {
+            Kind::Withdrawal if self.withdraws(standing, gave_data) => {
+                self.gate_of_withdrawal(Change::of(kind, standing))
+            }
+            Kind::Withdrawal => Gate::Skip {
                 reason: "consent was given again, and a later delivery says so".to_owned(),
             },
-            Kind::Withdrawal => self.gate_of_no(Change::of(kind, standing)),
         }
     }
 
-    fn gate_of_no(&self, change: Change) -> Gate {
+    /// Whether a destination that has the person must stop using their data. With [`Policy::All`], too: there an opt-out
+    /// stops nothing else.
+    pub fn withdraws(&self, standing: Standing, gave_data: bool) -> bool {
+        standing.is_opt_out() || !self.policy.allows(standing, gave_data)
+    }
+
+    fn gate_of_withdrawal(&self, change: Change) -> Gate {
         if change.within(&self.expresses).is_some() {
             return Gate::Send;
         }
@@ -291,7 +312,7 @@ impl DestinationRule {
         };
         Gate::Skip {
             reason: format!(
-                "consent: {} cannot be told there, only {known}; do it by hand",
+                "consent: this destination cannot receive {} (only {known}); update it by hand",
                 change.as_str()
             ),
         }
@@ -306,7 +327,10 @@ impl DestinationRule {
 
     /// Whether the destination can be told that somebody asked to be forgotten, and as what.
     pub fn removal(&self) -> Result<Change, Gate> {
-        match self.gate_of_no(Change::Remove) {
+        if self.removes {
+            return Ok(Change::Remove);
+        }
+        match self.gate_of_withdrawal(Change::Remove) {
             Gate::Send => Ok(Change::Remove.within(&self.expresses).unwrap_or_default()),
             skip @ Gate::Skip { .. } => Err(skip),
         }

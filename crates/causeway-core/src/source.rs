@@ -5,18 +5,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     envelope::Envelope,
-    store::{Accepted, StoreError},
+    store::{Accepted, StoreError, Unlisted, UnlistedAction},
 };
 
 /// Stops whoever holds it, gracefully.
 pub type Stop = CancellationToken;
 
-/// The way in. What it accepted is on disk when it returns.
+/// The hub as a source sees it: the way in, and the one question that a source may ask. What it accepted is on disk when it
+/// returns.
 #[async_trait]
 pub trait Accept: Send + Sync {
     /// Stores the envelopes, all or none. Waits while the store is full (back-pressure) and fails only when
     /// it cannot store: then nothing may be acknowledged.
     async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError>;
+
+    /// Actions that are here and that the system of origin does not list (any more).
+    async fn unlisted(&self, _asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Brings messages from one configured source.
@@ -31,8 +37,16 @@ pub trait Source: Send + Sync {
         stop: Stop,
     ) -> Result<(), SourceError>;
 
-    /// Proves address and credentials without taking a message.
-    async fn check(&self) -> Result<(), crate::destination::CheckError>;
+    /// Proves address and credentials without taking a message. Gives what a person should know although it works.
+    async fn check(&self) -> Result<Vec<Remark>, crate::destination::CheckError>;
+}
+
+/// What a check noticed, without secrets and personal data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// Somebody should act on it; otherwise it only explains.
+    pub is_warning: bool,
+    pub text: String,
 }
 
 /// Where a source tells how it is.
@@ -42,6 +56,8 @@ pub trait Health: Send + Sync {
     fn gauge(&self, name: &'static str, value: i64);
     /// What went wrong at the other side, counted: `reconnected`, `consumer_cancelled`.
     fn count(&self, name: &'static str);
+    /// Something that a person should look at although the source works; `None` ends it. One warning for each `about`.
+    fn warn(&self, _about: &'static str, _warning: Option<String>) {}
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

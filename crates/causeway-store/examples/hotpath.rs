@@ -24,6 +24,7 @@ use causeway_core::{
     clock::Timestamp,
     decode::{
         body::Limits,
+        placeholders::Placeholders,
         proca::{OptInMode, ProcaDecoder, Testing},
         sync::{ArrivalConsent, SyncDecoder},
     },
@@ -125,6 +126,7 @@ impl Feed {
             body: action,
             meta: Meta::default(),
             decoder: Arc::new(ProcaDecoder {
+                placeholders: Placeholders::default(),
                 namespace: INSTANCE.into(),
                 own_orgs: [OWN_ORG.to_owned()].into(),
                 keystore: Arc::new(SharedKeystore::new(Keystore::default())),
@@ -145,6 +147,7 @@ impl Feed {
                 ..Meta::default()
             },
             decoder: Arc::new(SyncDecoder {
+                placeholders: Placeholders::default(),
                 namespace: SOURCE.into(),
                 time_zone: TimeZone::UTC,
                 consent: ArrivalConsent::OptIn,

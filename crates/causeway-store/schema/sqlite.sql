@@ -52,16 +52,18 @@ CREATE TABLE campaign (
     UNIQUE (workspace_id, namespace_id, external_id)
 ) STRICT;
 
-CREATE TABLE consent (
+CREATE TABLE "consent" (
     contact_id INTEGER NOT NULL,
     purpose    TEXT NOT NULL,
     what       TEXT NOT NULL,
     -- "namespace/id" for a double opt-in that counts only on our page, else ''.
     page       TEXT NOT NULL DEFAULT '',
     at         INTEGER NOT NULL,
+    -- In its normal form; '' where the message named none.
+    address    TEXT NOT NULL DEFAULT '',
     basis      TEXT NOT NULL,
     inbox_id   INTEGER NOT NULL,
-    PRIMARY KEY (contact_id, purpose, what, page, at)
+    PRIMARY KEY (contact_id, purpose, what, page, at, address)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE contact (
@@ -99,7 +101,7 @@ CREATE TABLE delivery (
     gated          INTEGER NOT NULL DEFAULT 0 CHECK (gated IN (0, 1)),
     reason         TEXT,
     remote_id      TEXT
-) STRICT;
+, address TEXT NOT NULL DEFAULT '') STRICT;
 
 CREATE TABLE engagement (
     contact_id INTEGER NOT NULL,
@@ -117,7 +119,7 @@ CREATE TABLE engagement (
 CREATE TABLE erased (
     hash BLOB PRIMARY KEY,
     at   INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, opted_out_at INTEGER) STRICT, WITHOUT ROWID;
 
 CREATE TABLE erasure (
     contact_id INTEGER PRIMARY KEY,
@@ -140,7 +142,19 @@ CREATE TABLE event (
     -- JSON arrays; NULL when empty.
     notes        TEXT,
     merged       TEXT
-, about INTEGER, via TEXT, hops INTEGER NOT NULL DEFAULT 0, automations TEXT, tells INTEGER NOT NULL DEFAULT 0) STRICT;
+, about INTEGER, via TEXT, hops INTEGER NOT NULL DEFAULT 0, automations TEXT, ids TEXT, tells INTEGER NOT NULL DEFAULT 0) STRICT;
+
+CREATE TABLE given (
+    contact_id     INTEGER NOT NULL,
+    destination_id INTEGER NOT NULL,
+    -- In its normal form; '' for a contact without one.
+    address        TEXT NOT NULL,
+    since          INTEGER NOT NULL,
+    last_sent      INTEGER NOT NULL,
+    -- What the destination received last: none, subscribe, unsubscribe, suppress, remove.
+    change         TEXT NOT NULL,
+    PRIMARY KEY (contact_id, destination_id, address)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE identity (
     workspace_id INTEGER NOT NULL,
@@ -149,6 +163,18 @@ CREATE TABLE identity (
     value        TEXT NOT NULL,
     contact_id   INTEGER NOT NULL,
     PRIMARY KEY (workspace_id, kind, namespace_id, value)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE identity_conflict (
+    workspace_id INTEGER NOT NULL,
+    namespace_id INTEGER NOT NULL,
+    value        TEXT NOT NULL,
+    contact_id   INTEGER NOT NULL,
+    messages     INTEGER NOT NULL,
+    first_at     INTEGER NOT NULL,
+    last_at      INTEGER NOT NULL,
+    last_inbox   INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, namespace_id, value)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE import (
@@ -214,6 +240,13 @@ CREATE TABLE page (
     UNIQUE (workspace_id, namespace_id, external_id)
 ) STRICT;
 
+CREATE TABLE shared_address (
+    workspace_id INTEGER NOT NULL,
+    address      TEXT NOT NULL,
+    contact_id   INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, address, contact_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE signed (
     source_id INTEGER NOT NULL,
     dedup     BLOB NOT NULL,
@@ -258,13 +291,19 @@ CREATE INDEX contact_merged ON contact (merged_into) WHERE merged_into IS NOT NU
 
 CREATE INDEX contact_workspace ON contact (workspace_id, id) WHERE doc IS NOT NULL;
 
+CREATE INDEX delivery_by_hand ON delivery (destination_id)
+    WHERE kind = 'withdrawal' AND state = 'skipped' AND gated = 1;
+
 CREATE INDEX delivery_contact ON delivery (contact_id, destination_id, state, id);
 
 CREATE INDEX delivery_dead ON delivery (destination_id, id) WHERE state = 'dead';
 
-CREATE INDEX delivery_due ON delivery (destination_id, due_at, id) WHERE state = 'waiting';
+CREATE INDEX delivery_due ON delivery (destination_id, due_at, id, contact_id) WHERE state = 'waiting';
 
-CREATE UNIQUE INDEX delivery_inbox ON delivery (inbox_id, destination_id, kind);
+CREATE INDEX delivery_held_back ON delivery (contact_id, inbox_id)
+    WHERE state = 'skipped' AND gated = 1 AND kind = 'record';
+
+CREATE UNIQUE INDEX delivery_inbox ON delivery (inbox_id, destination_id, kind, address, contact_id);
 
 CREATE INDEX delivery_retrying ON delivery (destination_id, id) WHERE state = 'waiting' AND attempts > 0;
 
@@ -272,7 +311,11 @@ CREATE INDEX event_about ON event (about) WHERE about IS NOT NULL;
 
 CREATE INDEX event_contact ON event (contact_id) WHERE contact_id IS NOT NULL;
 
+CREATE INDEX identity_conflict_contact ON identity_conflict (contact_id);
+
 CREATE INDEX identity_contact ON identity (contact_id);
+
+CREATE INDEX inbox_after_erasure ON inbox (code, source_id, processed_at) WHERE code = 'after_erasure' OR code = 'erasing';
 
 CREATE INDEX inbox_dead ON inbox (id) WHERE state = 'dead';
 
@@ -283,6 +326,10 @@ CREATE INDEX inbox_duplicate ON inbox (duplicate_of) WHERE duplicate_of IS NOT N
 CREATE INDEX inbox_new ON inbox (source_id, id) WHERE state = 'new';
 
 CREATE INDEX inbox_sender_id ON inbox (source_id, sender_id) WHERE sender_id IS NOT NULL;
+
+CREATE INDEX inbox_unread ON inbox (id) WHERE state = 'dead' OR state = 'skipped' OR state = 'duplicate';
+
+CREATE INDEX shared_address_contact ON shared_address (contact_id);
 
 CREATE UNIQUE INDEX source_url_label ON source_url (source, label) WHERE valid_until IS NULL;
 

@@ -5,6 +5,6 @@
 mod sqlite;
 
 pub use sqlite::{
-    Of, Options, Play, Played, SqliteStore, Stored, StoredCount, StoredRecord, Told, backup, is_served, open,
-    open_to_read, rehearse,
+    ImportRun, Of, Options, Play, Played, SqliteStore, Stored, StoredCount, StoredRecord, Told, backup,
+    is_served, open, open_to_read, rehearse,
 };

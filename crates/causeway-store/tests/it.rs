@@ -200,6 +200,27 @@ mod own {
         assert!(marks(ERASED + 1).iter().all(|mark| holds(&after, mark)));
     }
 
+    /// The log is emptied with one of the next tries; waiting for the reader would hold up all who write.
+    #[tokio::test]
+    async fn a_reader_does_not_hold_up_writing_while_somebody_is_erased() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let store = serve(&path).await;
+        take(&store, "1", signed("ada", "1", What::OptIn, at(0))).await;
+        let reader = rusqlite::Connection::open(&path).unwrap();
+        reader
+            .execute_batch("BEGIN; SELECT count(*) FROM contact")
+            .unwrap();
+        let ada = store.find_contacts("ada@example.org").await.unwrap()[0];
+        let started = std::time::Instant::now();
+        store.erase(ada, at(2)).await.unwrap();
+        store.accept(vec![envelope(SOURCE, "2", at(3))]).await.unwrap();
+        assert!(started.elapsed().as_secs() < 3, "{:?}", started.elapsed());
+        drop(reader);
+        store.finish_erasures(at(4)).await.unwrap();
+        assert!(!holds(&bytes_of(folder.path()), "ada@example.org"));
+    }
+
     #[tokio::test]
     async fn questions_wait_for_nobody_who_writes() {
         let folder = tempfile::tempdir().unwrap();
@@ -297,6 +318,8 @@ mod own {
             status: None,
             excerpt: None,
             remote_id: None,
+            change: causeway_core::consent::Change::Subscribe,
+            address: None,
             writes: std::collections::BTreeMap::new(),
             next: Next::Delivered,
         }]);

@@ -1,17 +1,23 @@
 //! A clock that stands still until a test moves it.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
 use causeway_core::clock::{Clock, Timestamp};
+use jiff::SignedDuration;
 use tokio::sync::watch;
 
 /// Starts at a fixed moment. Whoever sleeps wakes when [`TestClock::advance`] passes their time.
 pub struct TestClock {
     now: Mutex<watch::Sender<Timestamp>>,
+    /// By how much it was set by hand, in milliseconds.
+    jumped: AtomicI64,
     /// Until when somebody sleeps.
     asleep: watch::Sender<Vec<Timestamp>>,
 }
@@ -24,6 +30,7 @@ impl Default for TestClock {
         let start = Timestamp::from_second(1_767_225_600).unwrap_or(Timestamp::UNIX_EPOCH);
         Self {
             now: Mutex::new(watch::Sender::new(start)),
+            jumped: AtomicI64::default(),
             asleep: watch::Sender::default(),
         }
     }
@@ -37,6 +44,13 @@ impl TestClock {
 
     pub fn set(&self, to: Timestamp) {
         self.lock().send_replace(to);
+    }
+
+    /// Sets the clock as a person does: no time passes by the clock that nobody sets.
+    pub fn jump(&self, by: SignedDuration) {
+        let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.jumped.fetch_add(ms, Ordering::SeqCst);
+        self.set(self.now().saturating_add(by).unwrap_or(Timestamp::MAX));
     }
 
     /// Waits until somebody sleeps until then, and so has done what there was to do before.
@@ -76,6 +90,11 @@ impl Drop for Sleeper<'_> {
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         *self.lock().borrow()
+    }
+
+    fn monotonic(&self) -> Duration {
+        let ms = self.now().as_millisecond() - self.jumped.load(Ordering::SeqCst);
+        Duration::from_millis(ms.unsigned_abs())
     }
 
     async fn sleep_until(&self, at: Timestamp) {

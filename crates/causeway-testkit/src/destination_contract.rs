@@ -266,7 +266,7 @@ fn record(number: i64, at: Timestamp) -> Record {
         ("lastName", json!("Példa, \"jr\"")),
         ("country", json!("HU")),
     ];
-    let field = |value| Field { value, at };
+    let field = |value| Field::new(value, at);
     Record {
         workspace: "default".into(),
         source: "proca".into(),

@@ -1,23 +1,26 @@
 //! A store that fails at one call, before or after it was done: what the caller cannot tell apart.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use causeway_core::{
-    clock::Timestamp,
+    clock::{ClockAlarm, Timestamp},
+    contact::Identity,
     envelope::Envelope,
-    event::Decoded,
+    event::{Decoded, Event},
     id::{ContactId, DeliveryId, InboxId},
     rules::Rules,
     store::{
         Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Parting,
-        Processed, Pruned, Retention, Store, StoreError, UrlChange,
+        Processed, Pruned, Redated, Retention, Split, Store, StoreError, UrlChange,
     },
 };
 
@@ -84,6 +87,10 @@ impl Store for FailingStore {
 
     async fn fetch_new(&self, after: InboxId, limit: u32) -> Result<Vec<(InboxId, Envelope)>, StoreError> {
         self.call(self.inner.fetch_new(after, limit)).await
+    }
+
+    async fn fetch_rows(&self, rows: Vec<InboxId>) -> Result<Vec<(InboxId, Envelope)>, StoreError> {
+        self.call(self.inner.fetch_rows(rows)).await
     }
 
     async fn process(
@@ -173,8 +180,26 @@ impl Store for FailingStore {
         self.call(self.inner.erase(contact, now)).await
     }
 
+    async fn split(
+        &self,
+        contact: ContactId,
+        taken: BTreeSet<Identity>,
+        read: BTreeMap<InboxId, Event>,
+        now: Timestamp,
+    ) -> Result<Option<Split>, StoreError> {
+        self.call(self.inner.split(contact, taken, read, now)).await
+    }
+
     async fn prune(&self, retention: Retention, now: Timestamp) -> Result<Pruned, StoreError> {
         self.call(self.inner.prune(retention, now)).await
+    }
+
+    async fn redate(&self, back: Duration, now: Timestamp) -> Result<Redated, StoreError> {
+        self.call(self.inner.redate(back, now)).await
+    }
+
+    async fn set_clock_alarm(&self, alarm: Option<ClockAlarm>) -> Result<(), StoreError> {
+        self.call(self.inner.set_clock_alarm(alarm)).await
     }
 
     async fn backup(&self, to: &Path) -> Result<(), StoreError> {

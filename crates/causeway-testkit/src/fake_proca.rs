@@ -1,30 +1,49 @@
-//! The part of Proca's GraphQL API that tells of actions, with its ways: bounced people vanish from lists unless they are asked for
-//! by address, those who did not opt in have to be asked for, lists end at a limit, times do not tell their zone.
+//! The part of Proca's GraphQL API that gives actions, with its ways: a query is held against the schema and refused as a whole
+//! when one field is not in it; people who bounced or rejected their action vanish from lists unless they are asked for by
+//! address; those who did not opt in have to be asked for; lists end at a limit; times name no zone.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "test equipment: a failure is the test's"
 )]
 
+pub mod graphql;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use self::graphql::Schema;
 use crate::fake_api::{FakeApi, Reply, Request};
 
 /// The token that it takes.
 pub const TOKEN: &str = "API-pretend";
-/// The organisation that it has.
+/// The organisation that the token's owner belongs to, and its number.
 pub const ORG: &str = "rivers";
+pub const ORG_ID: i64 = 12;
+/// What can be asked of it. It has no `dupeRank`: only newer servers do.
+pub const SCHEMA: &str = include_str!("fake_proca/schema.graphql");
 /// It never gives more at once.
 const MOST: usize = 100;
 
-/// Somebody's action over there.
+/// How far an action is in Proca.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Waits for the supporter to confirm.
+    Confirming,
+    Delivered,
+    /// "It wasn't me", or a moderator refused it.
+    Rejected,
+}
+
+/// Somebody's action.
 #[derive(Debug, Clone)]
 pub struct Signed {
     pub id: i64,
     pub name: String,
     pub opt_in: Option<bool>,
+    pub state: State,
     /// As the enumeration has it: `NONE`, `DOUBLE_OPT_IN`, `BOUNCE`, …
     pub status: String,
     /// RFC 3339 without a zone.
@@ -33,6 +52,13 @@ pub struct Signed {
     /// A comment of so many bytes, to make answers long.
     pub comment: usize,
     pub is_encrypted: bool,
+    pub is_test: bool,
+    /// As the API gives it.
+    pub donation: Option<Value>,
+    /// The short name of the organisation that owns the page.
+    pub page_org: String,
+    /// A field of the action, and the text with which it fails.
+    pub fails: Option<(&'static str, &'static str)>,
 }
 
 impl Signed {
@@ -41,79 +67,157 @@ impl Signed {
             id,
             name: name.to_owned(),
             opt_in,
+            state: State::Delivered,
             status: "NONE".to_owned(),
             created_at: "2025-12-31T10:00:00".to_owned(),
             changed_at: None,
             comment: 0,
             is_encrypted: false,
+            is_test: false,
+            donation: None,
+            page_org: ORG.to_owned(),
+            fails: None,
         }
     }
 }
 
 /// It answers at `/api` of a [`FakeApi`].
-#[derive(Clone, Default)]
-pub struct FakeProca(Arc<Mutex<Vec<Signed>>>);
+#[derive(Clone)]
+pub struct FakeProca(Arc<Mutex<Inside>>);
+
+struct Inside {
+    schema: Schema,
+    actions: Vec<Signed>,
+    /// `org { processing { … } }`
+    processing: Value,
+    /// Whether the token's owner may see the organisation.
+    shows_org: bool,
+}
 
 impl FakeProca {
     pub fn at(api: &FakeApi) -> Self {
-        let proca = Self::default();
+        let proca = Self(Arc::new(Mutex::new(Inside {
+            schema: Schema::parse(SCHEMA),
+            actions: Vec::new(),
+            processing: json!({
+                "supporterConfirm": false, "doiThankYou": false, "customSupporterConfirm": false,
+                "customActionConfirm": false, "customActionDeliver": true, "customEventDeliver": true,
+                "eventBackend": null, "pushBackend": null, "detailBackend": null,
+            }),
+            shows_org: true,
+        })));
         let answers = proca.clone();
-        api.compute_at("/api", move |request| answers.answer(request));
+        api.compute_at("/api", move |request| answers.inside().answer(request));
         proca
     }
 
+    /// Another version of the server.
+    pub fn has_schema(&self, schema: &str) {
+        self.inside().schema = Schema::parse(schema);
+    }
+
     pub fn add(&self, signed: Signed) {
-        self.actions().push(signed);
+        self.inside().actions.push(signed);
     }
 
+    /// What a mail provider reported. An address that is no good takes its actions from the lists.
     pub fn change(&self, id: i64, status: &str, at: &str) {
-        let mut actions = self.actions();
-        let action = actions.iter_mut().find(|action| action.id == id).unwrap();
-        status.clone_into(&mut action.status);
-        action.changed_at = Some(at.to_owned());
+        self.with(id, |action| {
+            status.clone_into(&mut action.status);
+            action.changed_at = Some(at.to_owned());
+            if !["NONE", "DOUBLE_OPT_IN", "ACTIVE"].contains(&status) {
+                action.state = State::Rejected;
+            }
+        });
     }
 
-    fn actions(&self) -> MutexGuard<'_, Vec<Signed>> {
+    /// "It wasn't me": nobody is notified.
+    pub fn reject(&self, id: i64) {
+        self.with(id, |action| action.state = State::Rejected);
+    }
+
+    /// Deletes a person with all actions.
+    pub fn erase(&self, name: &str) {
+        self.inside().actions.retain(|action| action.name != name);
+    }
+
+    /// A flag of the organisation's processing settings.
+    pub fn set_processing(&self, flag: &str, value: Value) {
+        self.inside().processing[flag] = value;
+    }
+
+    pub fn hides_org(&self) {
+        self.inside().shows_org = false;
+    }
+
+    fn with(&self, id: i64, change: impl FnOnce(&mut Signed)) {
+        let mut inside = self.inside();
+        change(inside.actions.iter_mut().find(|action| action.id == id).unwrap());
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
+impl Inside {
     fn answer(&self, request: &Request) -> Reply {
         if request.header("authorization") != Some(&format!("Bearer {TOKEN}")) {
             return Reply::json(401, &json!({ "errors": [{ "message": "unauthorized" }] }));
         }
         let asked = request.json();
-        let (query, variables) = (asked["query"].as_str().unwrap(), &asked["variables"]);
-        if variables["org"] != ORG {
-            let error =
-                json!({ "message": "User is not a member", "extensions": { "code": "permission_denied" } });
-            return Reply::json(200, &json!({ "data": null, "errors": [error] }));
+        match self.schema.check(asked["query"].as_str().unwrap()) {
+            Err(refusals) => {
+                let errors: Vec<Value> = refusals
+                    .iter()
+                    .map(|refusal| json!({ "message": refusal, "locations": [{ "line": 1, "column": 1 }] }))
+                    .collect();
+                Reply::json(200, &json!({ "errors": errors }))
+            }
+            Ok(query) => {
+                let root = |name: &str, arguments: &Map<String, Value>| self.root(name, arguments);
+                Reply::json(200, &self.schema.answer(&query, &asked["variables"], &root))
+            }
         }
-        let all = query.contains("onlyOptIn: false");
-        let name = if query.contains("contacts(") {
-            "contacts"
-        } else {
-            "exportActions"
-        };
-        let limit = usize::try_from(variables["limit"].as_u64().unwrap_or(100))
-            .unwrap()
-            .min(MOST);
-        let mut actions: Vec<Signed> = self.actions().clone();
+    }
+
+    fn root(&self, name: &str, arguments: &Map<String, Value>) -> Result<Value, String> {
+        let text = |name: &str| arguments.get(name).and_then(Value::as_str);
+        let no_member = "User is not a member of the organisation";
+        match name {
+            "actions" | "exportActions" | "contacts" if text("orgName") == Some(ORG) => {
+                Ok(self.list(arguments).into())
+            }
+            "org" if text("name") == Some(ORG) && self.shows_org => Ok(json!({
+                "id": ORG_ID, "name": ORG, "title": "Rivers", "processing": self.processing,
+            })),
+            _ => Err(no_member.to_owned()),
+        }
+    }
+
+    fn list(&self, arguments: &Map<String, Value>) -> Vec<Value> {
+        let flag = |name: &str, default: bool| arguments.get(name).map_or(default, |value| value == true);
+        let number = |name: &str, default: i64| arguments.get(name).map_or(Some(default), Value::as_i64);
+        let after = arguments.get("after").and_then(Value::as_str).unwrap_or_default();
+        let email = arguments.get("email").and_then(Value::as_str);
+        let limit = usize::try_from(number("limit", 100).unwrap()).unwrap().min(MOST);
+        let mut actions: Vec<&Signed> = self.actions.iter().collect();
         actions.sort_by_key(|action| action.id);
-        let entries: Vec<Value> = actions
-            .iter()
-            .filter(|action| all || action.opt_in == Some(true))
-            .filter(|action| action.created_at.as_str() >= variables["after"].as_str().unwrap_or_default())
-            .filter(|action| {
-                let is_listed = ["NONE", "DOUBLE_OPT_IN"].contains(&action.status.as_str());
-                variables["email"].as_str().map_or_else(
-                    || is_listed && action.id >= variables["start"].as_i64().unwrap_or(0),
-                    |email| email == address(&action.name),
-                )
+        actions
+            .into_iter()
+            .filter(|action| !flag("onlyOptIn", true) || action.opt_in == Some(true))
+            .filter(|action| !flag("onlyDoubleOptIn", false) || action.status == "DOUBLE_OPT_IN")
+            .filter(|action| flag("includeTesting", false) || !action.is_test)
+            .filter(|action| action.id >= number("start", 0).unwrap())
+            .filter(|action| action.created_at.as_str() >= after.trim_end_matches('Z'))
+            // By address the state is not looked at.
+            .filter(|action| match email {
+                Some(email) => email == address(&action.name),
+                None => action.state == State::Delivered,
             })
             .take(limit)
             .map(entry)
-            .collect();
-        Reply::json(200, &json!({ "data": { name: entries } }))
+            .collect()
     }
 }
 
@@ -124,7 +228,7 @@ fn address(name: &str) -> String {
 fn entry(action: &Signed) -> Value {
     let payload =
         json!({ "firstName": action.name, "email": address(&action.name), "country": "DE" }).to_string();
-    let mut contact = json!({ "contactRef": format!("ref-of-{}", action.name), "dupeRank": 0, "payload": payload,
+    let mut contact = json!({ "contactRef": format!("ref-of-{}", action.name), "dupeRank": 2, "payload": payload,
         "nonce": null, "publicKey": null, "signKey": null });
     if action.is_encrypted {
         contact["payload"] = "c2VjcmV0".into();
@@ -133,13 +237,19 @@ fn entry(action: &Signed) -> Value {
         contact["signKey"] = json!({ "id": 4, "public": "c2lnbg" });
     }
     let custom_fields = json!({ "comment": "x".repeat(action.comment) }).to_string();
-    json!({
+    let page_org = json!({ "name": action.page_org, "title": format!("The {}", action.page_org) });
+    let mut entry = json!({
         "actionId": action.id, "actionType": "petition", "createdAt": action.created_at, "customFields": custom_fields,
         "contact": contact,
         "privacy": { "withConsent": true, "optIn": action.opt_in, "givenAt": action.created_at,
             "emailStatus": action.status, "emailStatusChanged": action.changed_at },
         "campaign": { "id": 3, "name": "clean_rivers", "title": "Clean rivers", "externalId": null, "contactSchema": "BASIC" },
-        "actionPage": { "id": 7, "name": "clean_rivers/en", "locale": "en" },
-        "tracking": null,
-    })
+        "actionPage": { "id": 7, "name": "clean_rivers/en", "locale": "en", "org": page_org },
+        "tracking": { "source": "unknown", "medium": "mail", "campaign": "unknown", "content": "" },
+        "donation": action.donation,
+    });
+    if let Some((field, message)) = action.fails {
+        entry[field] = json!({ graphql::FAILS: message });
+    }
+    entry
 }

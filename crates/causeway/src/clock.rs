@@ -1,9 +1,15 @@
 //! The one place that asks the system for the time.
 
-use std::time::Duration;
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use causeway_core::clock::{Clock, Timestamp};
+
+/// When the program first asked.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The system's clock.
 pub struct SystemClock;
@@ -16,6 +22,10 @@ impl Clock for SystemClock {
     )]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        START.elapsed()
     }
 
     async fn sleep_until(&self, at: Timestamp) {

@@ -23,7 +23,7 @@ use tokio::{net::TcpListener, signal::unix::SignalKind, task::JoinSet};
 use crate::{
     clock::SystemClock,
     config::{Config, DestinationConfig, FileError},
-    engine::{self, Engine, Gateway, Lane, Pressure, Wake},
+    engine::{self, Currency, Engine, Gateway, Lane, Pressure, Wake},
     sources,
     telemetry::{Metrics, SourceHealth, Sources},
 };
@@ -64,6 +64,10 @@ async fn open_store_to_serve(config: &Config) -> anyhow::Result<Arc<SqliteStore>
         .set_rules(Arc::new(config.rules()))
         .await
         .context("setting the rules in the store")?;
+    store
+        .note_served(sources::digests(config))
+        .await
+        .context("noting the sources in the store")?;
     Ok(store)
 }
 
@@ -157,11 +161,15 @@ impl Hub {
             decoders: ArcSwap::from_pointee(sources::decoders(&config)?),
             wake: Wake::default(),
             pressure: Pressure::default(),
+            currency: Currency::default(),
             retention: config.retention.rule(),
             clocked: config.automations.clocked(),
             min_free_bytes: config.hub.min_free_mb.saturating_mul(1 << 20),
             disk_is_low: false.into(),
+            clock_watch: engine::ClockWatch::new(&*clock),
         });
+        let health = engine.views.health().await?;
+        engine.watch_clock(&health).await?;
         let lanes = lanes(&config, &clock)?;
         let accept: Arc<dyn Accept> = Arc::new(Gateway(Arc::clone(&engine)));
         let stop = Stop::new();

@@ -9,6 +9,7 @@ mod demo;
 pub mod engine;
 pub mod hub;
 pub mod migrate;
+mod people;
 pub mod sources;
 pub mod telemetry;
 pub mod trial;

@@ -79,6 +79,7 @@ pub struct Metrics {
     inbox_waiting: Family<Source, Gauge>,
     inbox_oldest: Family<Source, Seconds>,
     inbox_dead: Family<Source, Gauge>,
+    after_erasure: Family<SourceWord, Gauge>,
     waiting: Family<Destination, Gauge>,
     retrying: Family<Destination, Gauge>,
     oldest: Family<Destination, Seconds>,
@@ -145,6 +146,10 @@ impl Metrics {
         let source_up = figure!("source_up", "1 while messages can come");
         let inbox_waiting = figure!("inbox_waiting", "Accepted messages to be processed");
         let inbox_dead = figure!("inbox_dead", "Messages that could not be read");
+        let after_erasure = figure!(
+            "after_erasure",
+            "Messages that name erased people, since the store was made: turned_away, began_anew"
+        );
         let waiting = figure!("waiting", "Deliveries to be sent");
         let retrying = figure!("retrying", "Waiting deliveries that failed at least once");
         let dead_now = figure!("dead_deliveries", "Deliveries that are dead now");
@@ -210,6 +215,7 @@ impl Metrics {
             inbox_waiting,
             inbox_oldest,
             inbox_dead,
+            after_erasure,
             waiting,
             retrying,
             oldest,
@@ -325,6 +331,15 @@ impl Metrics {
             self.inbox_oldest
                 .get_or_create(&label)
                 .set(age(counts.oldest_new_at));
+            for (what, count) in [
+                ("turned_away", counts.turned_away),
+                ("began_anew", counts.began_anew),
+            ] {
+                let source = name.to_string();
+                self.after_erasure
+                    .get_or_create(&SourceWord { source, what })
+                    .set(signed(count));
+            }
         }
         for (name, counts) in &overview.destinations {
             let label = destination(name);
@@ -363,6 +378,8 @@ fn signed(figure: u64) -> i64 {
 #[derive(Default)]
 pub struct Sources {
     states: std::sync::Mutex<BTreeMap<Name, SourceState>>,
+    /// (source, what it is about) → what a person should look at although the source works.
+    warnings: std::sync::Mutex<BTreeMap<(Name, &'static str), String>>,
 }
 
 impl Sources {
@@ -371,6 +388,17 @@ impl Sources {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .clone()
+    }
+
+    /// In the order of the sources' names.
+    pub fn warnings(&self) -> Vec<(Name, String)> {
+        let warnings = self
+            .warnings
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let all = warnings.iter();
+        all.map(|((name, _), warning)| (Name::clone(name), warning.clone()))
+            .collect()
     }
 }
 
@@ -424,6 +452,29 @@ impl Health for SourceHealth {
             what: name,
         };
         self.metrics.source_event.get_or_create(&label).inc();
+    }
+
+    fn warn(&self, about: &'static str, warning: Option<String>) {
+        let key = (Name::clone(&self.name), about);
+        let mut warnings = self
+            .sources
+            .warnings
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let before = match &warning {
+            Some(warning) => warnings.insert(key, warning.clone()),
+            None => warnings.remove(&key),
+        };
+        drop(warnings);
+        match warning {
+            Some(reason) if before.as_ref() != Some(&reason) => {
+                tracing::warn!(source = %self.name, reason, "source {} needs a look", self.name);
+            }
+            None if before.is_some() => {
+                tracing::info!(source = %self.name, "source {} no longer needs a look ({about})", self.name);
+            }
+            _ => {}
+        }
     }
 }
 

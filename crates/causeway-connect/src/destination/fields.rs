@@ -1,7 +1,10 @@
 //! `fields = { "EMAIL" = "contact.email", "SOURCE" = "=petition" }`: what of a record goes where, under which name.
 //! Read once, with the configuration; evaluated for each delivery.
 
-use causeway_core::mapping::{Mapping, MappingError, Scope, Tables};
+use causeway_core::{
+    mapping::{Mapping, MappingError, Scope, Tables},
+    omission::{Omissions, Reads},
+};
 use serde_json::{Map, Value};
 
 use super::Needs;
@@ -39,9 +42,10 @@ impl Path {
     }
 }
 
-/// What `config check` says of a mapping that does not tell a no from a yes.
-const MUTE: &str = "`fields` name none of `change`, `type` and `consent.PURPOSE.state` or `.subscribed` with this \
-                    destination's purpose: a no cannot be told from anything else, and is not sent here";
+/// What `config check` says of a mapping that does not tell an opt-out from an opt-in.
+const MUTE: &str = "`fields` read none of `change`, `type` and `consent.PURPOSE.state` or `.subscribed` of this \
+                    destination's purpose: an opt-out would look like anybody's data, so it is not sent and has to be \
+                    entered by hand. Add change = \"change\"";
 
 impl Fields {
     /// Reads the table of the configuration. `key` is its name there.
@@ -63,17 +67,26 @@ impl Fields {
         self.0.names()
     }
 
-    /// Each name with its value, or the reason why there is not one for each.
-    pub fn apply(&self, scope: &Scope) -> Result<Vec<(String, Value)>, MappingError> {
-        self.0.apply(scope)
+    /// Each name with its value, or the reason why there is not one for each. Of a withdrawal null takes the place of what
+    /// cannot be worked out.
+    pub fn apply(
+        &self,
+        scope: &Scope,
+        omissions: &mut Omissions,
+    ) -> Result<Vec<(String, Value)>, MappingError> {
+        self.0.apply(scope, omissions)
     }
 
-    /// The same as one JSON object, where `a[b]` and `a[0]` are names of nested members, as in a PHP form.
-    pub fn nest(&self, scope: &Scope) -> Result<Value, MappingError> {
-        nest(self.apply(scope)?)
+    /// What its values depend on.
+    pub fn reads(&self) -> Reads {
+        let mut reads = Reads::NOTHING;
+        for (_, term) in self.0.terms() {
+            reads.add(term.reads());
+        }
+        reads
     }
 
-    /// What [`Fields::nest`] gives for a record that has everything: to check the names with the configuration.
+    /// What [`nest`] gives for a record that has everything: to check the names with the configuration.
     pub fn outline(&self) -> Result<Value, ConfigError> {
         let texts = self.names().map(|name| (name.to_owned(), Value::from("text")));
         nest(texts).map_err(|error| ConfigError::from_mapping("fields", error))
@@ -86,22 +99,29 @@ impl Fields {
             tells: self.0.tells(),
             mute: MUTE,
             warnings: self.0.doubts(),
+            removes: false,
         }
     }
 }
 
-/// Fails only by the names: with the configuration already.
-fn nest(fields: impl IntoIterator<Item = (String, Value)>) -> Result<Value, MappingError> {
-    let mut object = Map::new();
+/// One JSON object of named values, where `a[b]` and `a[0]` are names of nested members, as in a PHP form. Fails only by the
+/// names: with the configuration already.
+pub fn nest(fields: impl IntoIterator<Item = (String, Value)>) -> Result<Value, MappingError> {
+    let mut members = Vec::new();
     for (name, value) in fields {
-        if put(&mut object, &steps(&name), value).is_none() {
+        if put(&mut members, &steps(&name), value).is_none() {
             let mut error = MappingError::new("is in the way of another field, or the other way round");
             error.field = Some(name);
             return Err(error);
         }
     }
-    let members = object.into_iter().map(|(name, value)| (name, lists(value)));
-    Ok(Value::Object(members.collect()))
+    Ok(Value::Object(object(members)))
+}
+
+/// What stands under one name. An object that is a field's value is a leaf: whatever names it has are somebody's data.
+enum Node {
+    Leaf(Value),
+    Inner(Vec<(String, Node)>),
 }
 
 /// `a[b][0]` → `a`, `b`, `0`. What is not written like that is one name.
@@ -118,46 +138,47 @@ fn steps(name: &str) -> Vec<&str> {
     if plain { steps } else { whole }
 }
 
-fn put(object: &mut Map<String, Value>, steps: &[&str], value: Value) -> Option<()> {
+fn put(members: &mut Vec<(String, Node)>, steps: &[&str], value: Value) -> Option<()> {
     let (first, rest) = steps.split_first()?;
-    if rest.is_empty() {
-        return object.insert((*first).to_owned(), value).is_none().then_some(());
-    }
-    let inner = object
-        .entry(*first)
-        .or_insert_with(|| Value::Object(Map::from_iter([(NESTED.to_owned(), Value::Null)])));
-    match inner {
-        // The mark tells an object that we made from one that is a field's value.
-        Value::Object(members) if members.contains_key(NESTED) => put(members, rest, value),
-        _ => None,
+    let known = members.iter_mut().find(|(name, _)| name == first);
+    match known {
+        Some((_, Node::Inner(inner))) if !rest.is_empty() => put(inner, rest, value),
+        Some(_) => None,
+        None => {
+            let node = if rest.is_empty() {
+                Node::Leaf(value)
+            } else {
+                let mut inner = Vec::new();
+                put(&mut inner, rest, value)?;
+                Node::Inner(inner)
+            };
+            members.push(((*first).to_owned(), node));
+            Some(())
+        }
     }
 }
 
-/// No name in a TOML file: it would have to hold a control character.
-const NESTED: &str = "\u{0}";
+fn object(members: Vec<(String, Node)>) -> Map<String, Value> {
+    let members = members.into_iter();
+    members.map(|(name, node)| (name, value_of(node))).collect()
+}
 
-/// Takes the marks out, and makes lists of the objects with the keys 0, 1, 2, ….
-fn lists(value: Value) -> Value {
-    let Value::Object(mut members) = value else {
-        return value;
+/// The names 0, 1, 2, … make a list.
+fn value_of(node: Node) -> Value {
+    let members = match node {
+        Node::Leaf(value) => return value,
+        Node::Inner(members) => members,
     };
-    if members.shift_remove(NESTED).is_none() {
-        return Value::Object(members);
+    let mut numbered = members.iter().enumerate();
+    if numbered.all(|(index, (name, _))| *name == index.to_string()) {
+        return members.into_iter().map(|(_, node)| value_of(node)).collect();
     }
-    let is_list = members
-        .keys()
-        .enumerate()
-        .all(|(index, key)| *key == index.to_string());
-    let members = members.into_iter().map(|(key, value)| (key, lists(value)));
-    if is_list {
-        Value::Array(members.map(|(_, value)| value).collect())
-    } else {
-        Value::Object(members.collect())
-    }
+    Value::Object(object(members))
 }
 
 #[cfg(test)]
 mod tests {
+    use causeway_core::{consent::Change, delivery::Kind, record::Record};
     use causeway_testkit::destination_contract::delivery;
     use serde_json::json;
 
@@ -167,8 +188,152 @@ mod tests {
         Fields::read("fields", &toml::from_str(text).unwrap(), &Tables::default())
     }
 
-    fn scope() -> Scope {
-        Scope::new(&delivery(1).record)
+    fn apply(fields: &Fields) -> Result<Vec<(String, Value)>, MappingError> {
+        let record = delivery(1).record;
+        fields.apply(&Scope::new(&record), &mut Omissions::of(&record))
+    }
+
+    /// A withdrawal of a contact whose fields a stranger filled in.
+    fn withdrawal(own: &Value) -> Record {
+        let mut record = delivery(1).record;
+        record.kind = Kind::Withdrawal;
+        record.change = Change::Unsubscribe;
+        let own = own.as_object().unwrap().clone().into_iter().collect();
+        record.contact.set_fields(&own, record.event_at);
+        record
+    }
+
+    #[test]
+    fn a_withdrawal_leaves_out_what_cannot_be_worked_out() {
+        let record = withdrawal(
+            &json!({ "phone": "see notes", "Born": "in spring", "Age": "old", "Land": "Atlantis", "list": ["x"] }),
+        );
+        let own = [
+            "contact.phone | phone('DE')",
+            "contact.Born | date('%Y')",
+            "contact.Age | int",
+            "contact.Age + 2",
+            "contact.Age > 18",
+            "action.donation.amount / 100",
+            "contact.Land | country",
+            "contact.list | upper",
+            "settings.nothing",
+            "contact.firstName[settings.nothing:]",
+            "{{ contact.firstName }} {{ contact.Age | int }}",
+        ];
+        for text in own {
+            let fields = fields(&format!(
+                "EMAIL = 'contact.email'\nX = {text:?}\nY = {{ z = [{text:?}, '=kept'] }}\nCHANGE = 'change'"
+            ))
+            .unwrap();
+            let mut omissions = Omissions::of(&record);
+            let values = fields.apply(&Scope::new(&record), &mut omissions).unwrap();
+            let expected = json!({ "EMAIL": "person1@example.org", "X": null, "Y": { "z": [null, "kept"] }, "CHANGE": "unsubscribe" });
+            assert_eq!(nest(values).unwrap(), expected, "{text}");
+            let notes = omissions.finish().unwrap();
+            assert_eq!(notes.len(), 2, "{text}: {notes:?}");
+            assert!(
+                notes[0].starts_with("left out: `X`: ") && notes[1].starts_with("left out: `Y.z.0`: "),
+                "{notes:?}"
+            );
+            // Others are sent whole or not at all.
+            let mut ordinary = record.clone();
+            (ordinary.kind, ordinary.change) = (Kind::Record, Change::Subscribe);
+            assert!(
+                fields
+                    .apply(&Scope::new(&ordinary), &mut Omissions::of(&ordinary))
+                    .is_err(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_withdrawal_without_the_person_or_the_change_is_not_sent() {
+        let record = withdrawal(&json!({ "phone": "see notes", "Member": "x" }));
+        for (text, sent) in [
+            ("a = 'contact.email'\nb = 'change | int'", false),
+            ("a = 'contact.email'\nb = 'change | int'\nc = 'type'", true),
+            (
+                "a = 'contact.email'\nb = 'consent.email.state | int'\nc = 'consent.email.subscribed'",
+                true,
+            ),
+            (
+                "a = 'contact.email'\nb = 'consent.email.state | int'\nc = 'consent.sms.subscribed'",
+                false,
+            ),
+            (
+                "a = 'contact.email'\nb = 'change | int'\nc = 'consent.email.subscribed'",
+                false,
+            ),
+            ("a = 'contact.email | int'\nb = 'change'", false),
+            (
+                "a = 'contact.email | int'\nb = 'change'\nc = '{{ contact.email }}'",
+                true,
+            ),
+            // It may be what the destination knows the person by.
+            ("a = 'contact.phone | phone'\nb = 'change'", false),
+            ("a = 'contact.Member | int'\nb = 'change'", false),
+            (
+                "a = 'contact.Member | int'\nb = 'change'\nc = 'contact.ids.crm'",
+                false,
+            ),
+        ] {
+            let mut omissions = Omissions::of(&record);
+            fields(text)
+                .unwrap()
+                .apply(&Scope::new(&record), &mut omissions)
+                .unwrap();
+            assert_eq!(omissions.finish().is_ok(), sent, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_in_a_value_are_data() {
+        let mut record = delivery(1).record;
+        let hostile = json!({ "\u{0}": 1, "0": 2, "a[b]": 3, "": 4 });
+        record.action.as_mut().unwrap().custom_fields = hostile.as_object().unwrap().clone();
+        let fields = fields("'c[d]' = 'action.fields'").unwrap();
+        let values = fields.apply(&Scope::new(&record), &mut Omissions::of(&record));
+        assert_eq!(nest(values.unwrap()).unwrap(), json!({ "c": { "d": hostile } }));
+    }
+
+    #[test]
+    fn what_a_mapping_reads_decides_whether_it_tells_an_opt_out() {
+        for (text, tells) in [
+            ("a = 'change'", true),
+            ("a = 'change | upper'", true),
+            ("a = \"{{ 'out' if change == 'unsubscribe' else 'in' }}\"", true),
+            ("a = \"{% if type == 'withdrawal' %}x{% endif %}\"", true),
+            ("a = { b = ['consent.email.subscribed'] }", true),
+            ("a = 'consent.email'", true),
+            ("a = 'consent'", true),
+            ("a = 'consent[\"email\"].state'", true),
+            ("a = 'consent.sms.subscribed'", false),
+            ("a = 'consent.email.since'", false),
+            ("a = 'consent.email.why'", false),
+            ("a = 'consent[settings.purpose].state'", false),
+            ("a = 'consent.email[settings.what]'", false),
+            ("a = '=change'", false),
+            ("a = \"'change'\"", false),
+            ("a = \"contact.email | replace('change', 'type')\"", false),
+            ("change = 'contact.email'", false),
+            ("a = 'contact.type'", false),
+            ("a = 'fields.change'", false),
+            ("a = 'action.type'", false),
+            ("a = 'action.fields.change'", false),
+            ("a = 'settings.change'", false),
+            (
+                "a = '{% for change in contact.tags %}{{ change }}{% endfor %}'",
+                false,
+            ),
+            ("a = '{% raw %}{{ change }}{% endraw %}{# {{ change }} #}'", false),
+            ("a = \"{'change': 1, 'type': contact.email}\"", false),
+            ("a = 'contact.tags | map(attribute=\"change\") | list'", false),
+        ] {
+            let needs = fields(text).unwrap().needs();
+            assert_eq!(needs.tells.has("email"), tells, "{text}");
+        }
     }
 
     #[test]
@@ -190,7 +355,7 @@ mod tests {
         for (text, expected) in cases {
             let (head, rest) = text.split_once('=').unwrap();
             let fields = fields(&format!("{head}={rest}\na = 'event'")).unwrap();
-            let found = fields.apply(&scope()).unwrap();
+            let found = apply(&fields).unwrap();
             let expected = [("z".to_owned(), expected), ("a".to_owned(), json!("action"))];
             assert_eq!(found, expected, "{text}");
         }
@@ -206,7 +371,7 @@ mod tests {
             "c": { "id": "action" }, "t": ["p", "q"], "g": { "2": "action" },
             "d": { "e": { "f": { "comment": "Save\nthe river" } } }, "odd[": "action", "x[]": "action",
         });
-        assert_eq!(nested.unwrap().nest(&scope()).unwrap(), expected);
+        assert_eq!(nest(apply(&nested.unwrap()).unwrap()).unwrap(), expected);
     }
 
     #[test]
@@ -225,7 +390,7 @@ mod tests {
             "'a[x]' = 'event'\na = 'action.fields'",
             "'a[b]' = 'event'\n'a[b][c]' = 'event'",
         ] {
-            assert!(fields(text).unwrap().nest(&scope()).is_err(), "{text}");
+            assert!(nest(apply(&fields(text).unwrap()).unwrap()).is_err(), "{text}");
             assert!(fields(text).unwrap().outline().is_err(), "{text}");
         }
     }
@@ -233,7 +398,7 @@ mod tests {
     #[test]
     fn one_value_that_is_not_there_gives_no_record_at_all() {
         let fields = fields("a = 'contact.email'\nb = 'action.fields.coment'").unwrap();
-        let error = fields.apply(&scope()).unwrap_err().to_string();
+        let error = apply(&fields).unwrap_err().to_string();
         assert!(
             error.starts_with("`b`: `action.fields.coment` is not there"),
             "{error}"

@@ -7,6 +7,7 @@ use causeway_core::{
     delivery::Delivery,
     destination::{CheckError, Destination},
     mapping::{Tables, Tells},
+    search::PersonSearch,
 };
 
 use crate::config::{ConfigError, Context};
@@ -42,6 +43,9 @@ pub struct Kind {
     pub preview: Preview,
     /// Makes what is missing over there (`causeway destination create NAME`); `None` where nothing can be made.
     pub create: Option<Create>,
+    /// Where an erased person still stands in what was delivered, found without any connection; `None` where only the
+    /// receiver knows.
+    pub remains: Option<Remains>,
 }
 
 /// What a destination's own keys turned out to mean for the rest of the program.
@@ -53,6 +57,9 @@ pub struct Needs {
     pub tells: Tells,
     /// What `config check` says where that is so.
     pub mute: &'static str,
+    /// It deletes what it has of an erased contact, whatever its records can say
+    /// ([`causeway_core::rules::DestinationRule::removes`]).
+    pub removes: bool,
     /// What is legal and probably not meant, for `config check`.
     pub warnings: Vec<String>,
 }
@@ -69,8 +76,32 @@ pub struct Create {
 pub type CreateFuture = Pin<Box<dyn Future<Output = Result<(), CheckError>> + Send>>;
 
 pub type Connect = fn(&Context, &toml::Table) -> Result<Box<dyn Destination>, ConfigError>;
+/// One sentence for each place.
+pub type Remains = fn(&Context, &toml::Table, &PersonSearch) -> Result<Vec<String>, ConfigError>;
+/// Notes stand behind the text, see [`with_notes`].
 pub type Preview =
     fn(&Context, &toml::Table, &[Delivery]) -> Result<Vec<Result<String, String>>, ConfigError>;
+
+const NOTE: &str = "\n\n-- ";
+
+/// A preview, and behind it what a person should know of it.
+pub(crate) fn with_notes(mut text: String, notes: impl IntoIterator<Item = String>) -> String {
+    for note in notes {
+        text.push_str(NOTE);
+        text.push_str(&note.replace('\n', " "));
+    }
+    text
+}
+
+/// A preview as it would be sent.
+pub fn without_notes(mut text: &str) -> &str {
+    while let Some((before, last)) = text.rsplit_once(NOTE)
+        && !last.contains('\n')
+    {
+        text = before;
+    }
+    text
+}
 
 /// All of them, sorted by name.
 #[rustfmt::skip]

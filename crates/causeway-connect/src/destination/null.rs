@@ -33,6 +33,7 @@ pub const KIND: Kind = Kind {
             .collect())
     },
     create: None,
+    remains: None,
 };
 
 #[derive(Deserialize, JsonSchema)]

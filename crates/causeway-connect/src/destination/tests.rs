@@ -234,7 +234,11 @@ fn settings_of_the_configuration_beat_those_of_the_campaign_and_these_the_defaul
     ] {
         let mut record = delivery(1).record;
         record.settings = settings.for_campaign(campaign);
-        let given = fields.nest(&causeway_core::mapping::Scope::new(&record)).unwrap();
+        let values = fields.apply(
+            &causeway_core::mapping::Scope::new(&record),
+            &mut causeway_core::omission::Omissions::of(&record),
+        );
+        let given = fields::nest(values.unwrap()).unwrap();
         assert_eq!(given, expected);
     }
 }

@@ -75,7 +75,12 @@ impl Answer {
 
     /// What [`classify`] says, with status and excerpt.
     pub fn ending(&self, now: Timestamp) -> Ending {
-        self.ending_as(classify(self.status, &self.headers, now))
+        let outcome = classify(self.status, &self.headers, now);
+        let mut ending = self.ending_as(outcome);
+        if matches!(ending.outcome, Outcome::Retry { .. }) {
+            ending.notes.extend(retry_after(&self.headers, now).err());
+        }
+        ending
     }
 
     /// An outcome that the destination found out itself, with status and excerpt.
@@ -106,7 +111,7 @@ pub fn classify(status: u16, headers: &HeaderMap, now: Timestamp) -> Outcome {
         // 421 and 423 concern the moment, as 408, 425 and 429 do.
         408 | 421 | 423 | 425 | 429 | 500..=599 => Outcome::Retry {
             reason,
-            after: retry_after(headers, now),
+            after: retry_after(headers, now).ok().flatten(),
         },
         // 1xx never gets here; what is above 599 nobody has defined.
         400..=499 => Outcome::Reject { reason },
@@ -135,13 +140,51 @@ fn redirect_reason(reason: &str, headers: &HeaderMap) -> String {
     format!("{reason}{target}: redirects are not followed, put the final address into the configuration")
 }
 
-/// How long the other side asks us to wait: seconds, or a date.
-pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+/// How long the receiver asks to wait: seconds, or a moment as an HTTP date or as Unix time. The error says why the header is
+/// ignored. A moment that has just passed means "now".
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Result<Option<Duration>, String> {
+    let Some(value) = headers.get(RETRY_AFTER) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let text = text.trim();
+    wait(text, now).map(Some).ok_or_else(|| {
+        let shown: String = text.chars().take(40).collect();
+        format!("ignored Retry-After {shown:?}: neither seconds nor a moment within a year")
+    })
+}
+
+/// Waits and moments beyond this cannot be meant.
+const PLAUSIBLE: Duration = Duration::from_hours(365 * 24);
+
+fn wait(text: &str, now: Timestamp) -> Option<Duration> {
+    let Some(number) = number(text) else {
+        return until(
+            Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?,
+            now,
+        );
+    };
+    let seconds = Duration::try_from_secs_f64(number).ok()?;
+    if seconds <= PLAUSIBLE {
+        return Some(seconds);
     }
-    let date = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
-    // A date that has passed means "now".
-    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
+    // Unix time in seconds, or else in milliseconds: the two are a thousandfold apart, so at most one is plausible.
+    [1.0, 1_000.0].into_iter().find_map(|unit| {
+        let since_1970 = Duration::try_from_secs_f64(number / unit).ok()?;
+        until(Timestamp::UNIX_EPOCH.checked_add(since_1970).ok()?, now)
+    })
+}
+
+/// Digits, perhaps with decimals. No sign, and none of what else a float may be written like.
+fn number(text: &str) -> Option<f64> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    (digits(whole) && digits(decimals))
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+fn until(moment: Timestamp, now: Timestamp) -> Option<Duration> {
+    let wait = moment.duration_since(now);
+    (wait.unsigned_abs() <= PLAUSIBLE).then(|| Duration::try_from(wait).unwrap_or_default())
 }

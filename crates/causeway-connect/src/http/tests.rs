@@ -61,25 +61,76 @@ fn a_status_means_the_same_everywhere() {
 }
 
 #[test]
-fn retry_after_is_seconds_or_a_date() {
+fn retry_after_is_seconds_or_a_moment() {
+    let now_s = now().as_second();
     let cases = [
-        ("120", Some(120)),
-        (" 7 ", Some(7)),
-        ("0", Some(0)),
-        ("Sun, 01 Mar 2026 10:01:30 GMT", Some(90)),
-        ("Sunday, 01-Mar-26 10:00:05 GMT", Some(5)),
-        ("Sun, 01 Mar 2026 09:00:00 GMT", Some(0)),
+        ("120", Some(120.0)),
+        (" 7 ", Some(7.0)),
+        ("0", Some(0.0)),
+        ("0.5", Some(0.5)),
+        ("86400", Some(86_400.0)),
+        // The three forms of RFC 9110.
+        ("Sun, 01 Mar 2026 10:01:30 GMT", Some(90.0)),
+        ("Sunday, 01-Mar-26 10:00:05 GMT", Some(5.0)),
+        ("Sun Mar  1 10:00:09 2026", Some(9.0)),
+        ("Sun, 01 Mar 2026 09:00:00 GMT", Some(0.0)),
+        // Unix time.
+        (&(now_s + 5).to_string(), Some(5.0)),
+        (&format!("{}.25", now_s + 5), Some(5.25)),
+        (&((now_s + 5) * 1_000).to_string(), Some(5.0)),
+        (&(now_s - 5).to_string(), Some(0.0)),
+        (&(now_s + 7 * 86_400).to_string(), Some(604_800.0)),
+        // Nothing that can be meant.
         ("-5", None),
+        ("+5", None),
+        ("1e3", None),
+        ("inf", None),
+        ("5.", None),
         ("soon", None),
         ("", None),
+        ("1000000000", None),
+        ("99999999999999999999999999999999", None),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", None),
     ];
     for (text, seconds) in cases {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(text).unwrap())]);
-        assert_eq!(
-            retry_after(&headers, now()),
-            seconds.map(Duration::from_secs),
-            "{text}"
+        let found = retry_after(&headers, now());
+        if let Some(seconds) = seconds {
+            assert_eq!(found, Ok(Some(Duration::from_secs_f64(seconds))), "{text}");
+        } else {
+            let note = found.unwrap_err();
+            assert!(
+                note.starts_with(&format!("ignored Retry-After {text:?}")),
+                "{note}"
+            );
+        }
+    }
+    assert_eq!(retry_after(&HeaderMap::new(), now()), Ok(None));
+}
+
+#[tokio::test]
+async fn an_ignored_or_shortened_retry_after_is_noted() {
+    let api = FakeApi::start().await;
+    for (header, note) in [
+        ("60", None),
+        (
+            "soon",
+            Some("answered 429 Too Many Requests; ignored Retry-After \"soon\""),
+        ),
+        (
+            "86400",
+            Some("answered 429 Too Many Requests; asked for a wait of 86400 s, which is shortened to 3600 s"),
+        ),
+    ] {
+        api.reply(Reply::status(429).header("retry-after", header));
+        let answer = client(true).send(&request(&api.url("/"))).await.unwrap();
+        let reason = answer.ending(now()).reason().unwrap();
+        assert!(
+            reason.starts_with(note.unwrap_or("answered 429 Too Many Requests")),
+            "{header}: {reason}"
         );
+        assert_eq!(reason.contains("; "), note.is_some(), "{header}: {reason}");
     }
 }
 

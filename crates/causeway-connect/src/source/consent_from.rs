@@ -1,8 +1,13 @@
 //! `consent_from`: consent that stands in a field of the sender, as a source's configuration says it.
 
+use std::collections::BTreeSet;
+
 use causeway_core::{
     consent::{self, EMAIL, What},
-    decode::consent_from::{self, word},
+    decode::{
+        at_format::AtFormat,
+        consent_from::{self, word},
+    },
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,8 +25,8 @@ pub fn checked_purpose(key: &str, purpose: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// What one field says about consent. Values are compared without regard to case; of values that are not listed nothing is
-/// assumed.
+/// What one field says about consent. Values are compared without regard to case, numbers by their value; of values that are
+/// not listed nothing is assumed.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsentFrom {
@@ -29,8 +34,11 @@ pub struct ConsentFrom {
     pub field: String,
     /// What the consent is for.
     pub purpose: Option<String>,
-    /// The field that tells since when. Default: the time of the message.
+    /// The field that says since when. Default: the time of the message.
     pub at_field: Option<String>,
+    /// How `at_field` writes dates: `DD/MM/YYYY`, `MM/DD/YYYY`, `DD.MM.YYYY` and the like, or `excel` for its day numbers. Dates
+    /// that can be read in one way only need none; others are refused without.
+    pub at_format: Option<String>,
     /// Values that mean: agreed. Each message with one of them ends an earlier unsubscription.
     pub opt_in: Vec<String>,
     /// Confirmed by mail.
@@ -52,6 +60,12 @@ pub struct ConsentFrom {
 /// Checks a list of them; `key` is where it stands.
 pub fn rules(key: &str, list: &[ConsentFrom]) -> Result<Vec<consent_from::ConsentFrom>, ConfigError> {
     list.iter().map(|one| one.rule(key)).collect()
+}
+
+/// What the consent of a source is for: `own`, and whatever else its fields name.
+pub fn purposes(own: &str, list: &[ConsentFrom]) -> BTreeSet<String> {
+    let others = list.iter().map(|one| one.purpose.as_deref().unwrap_or(EMAIL));
+    others.chain([own]).map(str::to_owned).collect()
 }
 
 impl ConsentFrom {
@@ -101,13 +115,31 @@ impl ConsentFrom {
             )
             .hint("opt_in = [\"yes\"], unsubscribed = [\"no\"]"));
         }
+        if self.at_format.is_some() && self.at_field.is_none() {
+            return wrong(format!(
+                "`at_format` of {:?} needs `at_field`, the field with the date",
+                self.field
+            ));
+        }
         Ok(consent_from::ConsentFrom {
             field: self.field.trim().to_owned(),
             purpose,
             words,
             at_field: self.at_field.clone(),
+            at_format: at_format(key, self.at_format.as_deref())?,
         })
     }
+}
+
+/// Reads how a column writes its dates.
+pub fn at_format(key: &str, text: Option<&str>) -> Result<AtFormat, ConfigError> {
+    let Some(text) = text else {
+        return Ok(AtFormat::Plain);
+    };
+    AtFormat::parse(text).map_err(|wrong| {
+        ConfigError::new(key, format!("the date format {wrong}"))
+            .hint("DD/MM/YYYY, MM/DD/YYYY, DD.MM.YY, YYYYMMDD, DD-MMM-YYYY or excel")
+    })
 }
 
 #[cfg(test)]
@@ -149,6 +181,18 @@ mod tests {
             (
                 "field = 'a'\nopt_in = ['Yes']\nunsubscribed = ['yes ']",
                 "listed twice",
+            ),
+            (
+                "field = 'a'\nopt_in = ['0']\nunsubscribed = ['0.0']",
+                "listed twice",
+            ),
+            (
+                "field = 'a'\nopt_in = ['1']\nat_format = 'excel'",
+                "needs `at_field`",
+            ),
+            (
+                "field = 'a'\nopt_in = ['1']\nat_field = 'b'\nat_format = 'dd.mm.yyyy'",
+                "no part of a date",
             ),
             ("field = 'a'\nopt_in = ['']", "an empty value"),
             (

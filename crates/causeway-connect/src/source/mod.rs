@@ -11,7 +11,7 @@ pub mod amqp;
 mod consent_from;
 pub mod reconcile;
 
-pub use consent_from::{ConsentFrom, checked_purpose, rules as consent_rules};
+pub use consent_from::{ConsentFrom, at_format, checked_purpose, purposes, rules as consent_rules};
 
 /// A kind of source: what the command line, the documentation and the console are made from.
 pub struct Kind {
@@ -38,6 +38,10 @@ pub struct Ours {
     pub namespace: Name,
     /// Ids of the organisations that are us, in this namespace.
     pub own_orgs: BTreeSet<String>,
+    /// The organisation whose queue it is.
+    pub queue_org: Option<String>,
+    /// What the consent from here is for.
+    pub purposes: BTreeSet<String>,
 }
 
 pub type MakeDecoder = fn(&Context, &toml::Table) -> Result<Arc<dyn Decode>, ConfigError>;

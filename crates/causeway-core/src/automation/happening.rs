@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{ConsentTrigger, Pattern, Trigger};
 use crate::{
-    consent::{ConsentFact, OwnPages, Standing},
+    consent::{ConsentFact, Standing, Terms},
     contact::{Contact, LIST, TAG, is_internal},
     event::{Due, Engagement, EngagementKind, Event, EventKind},
     id::Name,
@@ -59,7 +59,7 @@ pub fn happenings(
     facts: &[ConsentFact],
     engaged: &[&Engagement],
     is_action: bool,
-    own_pages: &OwnPages,
+    terms: &Terms,
 ) -> Vec<Happening> {
     let mut all = Vec::new();
     if let Some(action) = event
@@ -76,7 +76,7 @@ pub fn happenings(
     }
     let nobody = Contact::default();
     let changes = changes(before.unwrap_or(&nobody), after);
-    let consent = consent_changes(before.unwrap_or(&nobody), after, own_pages);
+    let consent = consent_changes(before.unwrap_or(&nobody), after, terms);
     if before.is_some() && !(changes.is_empty() && consent.is_empty()) {
         all.push(Happening::ContactUpdated);
     }
@@ -132,13 +132,8 @@ pub(super) fn change(name: &str, value: &Value) -> Option<Happening> {
     })
 }
 
-fn consent_changes(before: &Contact, after: &Contact, own_pages: &OwnPages) -> Vec<Happening> {
-    let standing = |contact: &Contact, purpose: &str| {
-        contact
-            .consent
-            .get(purpose)
-            .map_or(Standing::Unknown, |consent| consent.standing(own_pages))
-    };
+fn consent_changes(before: &Contact, after: &Contact, terms: &Terms) -> Vec<Happening> {
+    let standing = |contact: &Contact, purpose: &str| contact.standing(purpose, terms);
     after
         .consent
         .keys()

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    consent::{ConsentFact, EMAIL, OwnPages, What},
+    consent::{ConsentFact, EMAIL, Terms, What},
     contact::{Contact, Field, Identity},
     delivery::Kind,
     event::{Action, Campaign, Due, Engagement, Event, EventKind, FollowUp},
@@ -108,8 +108,9 @@ impl World {
         let known = Known {
             contacts: &self.contacts,
             action_is_known: false,
-            own_pages: &OwnPages::new(),
-            was_given: &|_| false,
+            terms: &Terms::default(),
+            given: &|_| Vec::new(),
+            shared: &[],
             knows: &has,
             last_hour: &|_| last_hour,
             about: &about,
@@ -121,6 +122,7 @@ impl World {
             known: &known,
             rules: &self.rules,
             now: self.now,
+            arrival: 0,
         });
         self.contacts = plan.contact.clone().into_iter().collect();
         let rows = event.engagements.iter().chain(&plan.scores);

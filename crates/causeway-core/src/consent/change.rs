@@ -54,6 +54,24 @@ impl Change {
         }
     }
 
+    /// How much it takes away: a destination that received one has received all that take away less.
+    pub fn gravity(self) -> u8 {
+        match self {
+            Self::None | Self::Subscribe => 0,
+            Self::Unsubscribe => 1,
+            Self::Suppress => 2,
+            Self::Remove => 3,
+        }
+    }
+
+    /// The way back from [`Change::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::None]
+            .into_iter()
+            .chain(CHANGES)
+            .find(|change| change.as_str() == text)
+    }
+
     /// The same in the words of a destination that knows these only: what comes nearest. `None` when nothing does.
     /// A no is told by whichever no there is, because not telling it would be worse.
     pub fn within(self, expresses: &[Self]) -> Option<Self> {

@@ -5,12 +5,15 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Map, Value};
 
 use super::{
-    dates::{self, Reading},
-    generic::{at_path, unix_time},
-    names::canonical,
+    at_format::{AtFormat, Dated},
+    names::look_up,
+    placeholders::{Placeholders, number, shown},
     sync::scalar,
 };
-use crate::consent::{ConsentFact, What};
+use crate::{
+    consent::{ConsentFact, What},
+    event::Event,
+};
 
 /// What one field says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,111 +21,205 @@ pub struct ConsentFrom {
     /// The field's name, without regard to case, or a dotted path.
     pub field: String,
     pub purpose: String,
-    /// Value → what it means. Compared without regard to case and white space around.
+    /// Value → what it means, as [`word`] makes it.
     pub words: Vec<(String, What)>,
-    /// The field that tells since when; the time of the message if not given. A yes without a date in it does not count:
-    /// such a field is sent with every record, and would end any no that was said since.
+    /// The field that says since when; the time of the message if not given. A yes without a date in it does not count:
+    /// such a field is sent with every record, and would end any opt-out that was given since.
     pub at_field: Option<String>,
+    /// How `at_field` writes dates.
+    pub at_format: AtFormat,
 }
 
-/// The facts that `fields` tell, as of `at`. What could not be used is noted, without the value.
-pub(super) fn facts<'a>(
-    rules: &[ConsentFrom],
-    fields: impl Fn(&str) -> Option<&'a Value>,
-    at: Timestamp,
-    zone: &TimeZone,
-    notes: &mut Vec<String>,
-) -> Vec<ConsentFact> {
-    let mut facts = Vec::new();
-    for rule in rules {
-        let values: Vec<String> = match fields(&rule.field) {
-            None => continue,
-            Some(Value::Array(values)) => values.iter().filter_map(said).collect(),
-            Some(value) => said(value).into_iter().collect(),
-        };
-        for value in values {
-            match rule.words.iter().find(|(word, _)| *word == value) {
-                Some((_, what)) => {
-                    let dated = since(rule, &fields, at, zone);
-                    if dated.is_none() {
-                        notes.push(undated(rule, what));
-                        if what.is_yes() {
-                            continue;
-                        }
-                    }
-                    facts.push(ConsentFact::new(
-                        &*rule.purpose,
-                        what.clone(),
-                        dated.unwrap_or(at),
-                        format!("field {}: {}", rule.field, what.as_str()),
-                    ));
-                }
-                None => notes.push(format!(
-                    "field {}: a value that `consent_from` does not list; nothing is assumed about {}",
-                    rule.field, rule.purpose
-                )),
-            }
+/// What a rule found in one message: for reports about the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleReport {
+    pub field: String,
+    pub purpose: String,
+    /// Whether the message has the field at all.
+    pub met: bool,
+    /// Values that the rule does not list.
+    pub unlisted: usize,
+    /// Values whose date was missing, unreadable or could be read in two ways.
+    pub undated: usize,
+}
+
+/// The rules of a source, and how it writes what they read.
+pub(super) struct Reader<'a> {
+    pub rules: &'a [ConsentFrom],
+    pub placeholders: &'a Placeholders,
+    pub zone: &'a TimeZone,
+}
+
+/// When a message happened. Of a message that is dated by a day, a yes counts from its beginning and an opt-out to its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct When {
+    /// `None` when the message has a time that cannot be read: then a yes in it cannot be dated.
+    pub begin: Option<Timestamp>,
+    pub end: Timestamp,
+    pub received_at: Timestamp,
+}
+
+impl When {
+    pub fn at(at: Timestamp, received_at: Timestamp) -> Self {
+        Self {
+            begin: Some(at),
+            end: at,
+            received_at,
         }
     }
-    facts
+
+    /// The time of a fact that has no date of its own.
+    fn of(&self, what: &What) -> Option<Timestamp> {
+        if what.is_opt_out() {
+            Some(self.end)
+        } else {
+            self.begin.or((!what.is_yes()).then_some(self.received_at))
+        }
+    }
 }
 
-/// A value as words are compared; `None` when it says nothing.
-fn said(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::Bool(flag) => flag.to_string(),
-        other => scalar(other)?,
-    };
-    Some(word(&text)).filter(|text| !text.is_empty())
+impl Reader<'_> {
+    /// Adds the facts that the fields state to the event; a field is looked for in each of `fields`. What could not be used is noted, without the value.
+    pub fn read(&self, fields: &[&Map<String, Value>], when: When, event: &mut Event) {
+        for rule in self.rules {
+            let field = find(fields, &rule.field);
+            let mut report = RuleReport {
+                field: rule.field.clone(),
+                purpose: rule.purpose.clone(),
+                met: field.is_some(),
+                unlisted: 0,
+                undated: 0,
+            };
+            let values = match field {
+                Some(Value::Array(values)) => values.as_slice(),
+                Some(value) => std::slice::from_ref(value),
+                None => &[],
+            };
+            for value in values {
+                match rule.meaning(value) {
+                    Some(what) => self.add(rule, what, fields, when, event, &mut report),
+                    None if self.placeholders.is_nothing(value) => {}
+                    None => report.unlisted += 1,
+                }
+            }
+            if report.unlisted > 0 {
+                event.notes.push(format!(
+                    "field {}: {} that `consent_from` does not list; nothing is assumed about {}",
+                    rule.field,
+                    if report.unlisted == 1 {
+                        "a value".to_owned()
+                    } else {
+                        format!("{} values", report.unlisted)
+                    },
+                    rule.purpose
+                ));
+            }
+            event.rules.push(report);
+        }
+    }
+
+    fn add(
+        &self,
+        rule: &ConsentFrom,
+        what: &What,
+        fields: &[&Map<String, Value>],
+        when: When,
+        event: &mut Event,
+        report: &mut RuleReport,
+    ) {
+        let otherwise = when.of(what);
+        let (at, doubt) = match &rule.at_field {
+            Some(name) => match self.since(rule, what, find(fields, name)) {
+                // Never later than the message: a yes from tomorrow would outweigh an opt-out of today.
+                Ok(at) if what.is_opt_out() => (Some(at.min(when.received_at)), None),
+                Ok(at) => (Some(at.min(otherwise.unwrap_or(when.received_at))), None),
+                Err(doubt) => (
+                    otherwise.filter(|_| !what.is_yes()),
+                    Some(format!("{name} {doubt}")),
+                ),
+            },
+            None => (
+                otherwise,
+                otherwise
+                    .is_none()
+                    .then(|| "the message has a time that cannot be read".to_owned()),
+            ),
+        };
+        if let Some(doubt) = doubt {
+            report.undated += 1;
+            event
+                .notes
+                .push(format!("field {}: {doubt}, {}", rule.field, consequence(what)));
+        }
+        if let Some(at) = at {
+            let basis = format!("field {}: {}", rule.field, what.as_str());
+            event
+                .consent
+                .push(ConsentFact::new(&*rule.purpose, what.clone(), at, basis));
+        }
+    }
+
+    /// The date in the field; `Err` says why there is none.
+    fn since(
+        &self,
+        rule: &ConsentFrom,
+        what: &What,
+        date: Option<&Value>,
+    ) -> Result<Timestamp, &'static str> {
+        let text = date
+            .filter(|date| !self.placeholders.is_nothing(date))
+            .and_then(scalar)
+            .ok_or("holds no date")?;
+        match rule.at_format.read(&text, self.zone) {
+            Dated::At(at) => Ok(at),
+            Dated::Day { end, .. } if what.is_opt_out() => Ok(end),
+            Dated::Day { begin, .. } => Ok(begin),
+            Dated::Nothing => Err("holds no date"),
+            Dated::Ambiguous => Err("holds a date whose day and month could be exchanged; set `at_format`"),
+            Dated::Unreadable => Err("holds no date that can be read; set `at_format` if it is one"),
+        }
+    }
 }
 
-/// How a value is compared.
-pub fn word(text: &str) -> String {
-    text.trim().to_lowercase()
+/// In the first of these that has the field.
+fn find<'a>(fields: &[&'a Map<String, Value>], name: &str) -> Option<&'a Value> {
+    fields.iter().find_map(|fields| look_up(fields, name))
 }
 
-/// Never later than the message: a yes from tomorrow would outweigh a no of today. `None` where a date was asked for and
-/// there is none that can be read.
-fn since<'a>(
-    rule: &ConsentFrom,
-    fields: &impl Fn(&str) -> Option<&'a Value>,
-    at: Timestamp,
-    zone: &TimeZone,
-) -> Option<Timestamp> {
-    let Some(name) = &rule.at_field else {
-        return Some(at);
-    };
-    let text = scalar(fields(name)?)?;
-    let since = match (unix_time(&text), dates::read(&text, zone)) {
-        (Some(since), _) | (None, Reading::At(since)) => since,
-        (None, Reading::Nothing | Reading::Unreadable) => return None,
-    };
-    Some(since.min(at))
-}
-
-fn undated(rule: &ConsentFrom, what: &What) -> String {
-    let (field, date) = (&rule.field, rule.at_field.as_deref().unwrap_or_default());
-    let then = if what.is_yes() {
+fn consequence(what: &What) -> &'static str {
+    if what.is_yes() {
         "so a yes is not counted"
     } else {
-        "so the no counts from this message on"
-    };
-    format!("field {field}: {date} holds no date that can be read, {then}")
+        "so it counts from this message on"
+    }
 }
 
-/// Looks for a field by its name, by our name for it, without regard to case, and as a path.
-pub(super) fn in_object<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    fields
-        .get(name)
-        .or_else(|| fields.get(canonical(name)?))
-        .or_else(|| {
-            let found = fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value)
-        })
-        .or_else(|| {
-            let (first, rest) = name.split_once('.')?;
-            at_path(fields.get(first)?, rest)
-        })
+impl ConsentFrom {
+    /// What a value means, if it is listed. Programs write a truth value as a word or as a number.
+    fn meaning(&self, value: &Value) -> Option<&What> {
+        let text = match value {
+            Value::Bool(flag) => flag.to_string(),
+            other => word(&scalar(other)?),
+        };
+        let spellings: &[&str] = match text.as_str() {
+            "true" => &["1", "yes"],
+            "false" => &["0", "no"],
+            "1" => &["true"],
+            "0" => &["false"],
+            _ => &[],
+        };
+        let listed = |text: &str| {
+            let found = self.words.iter().find(|(word, _)| word == text);
+            found.map(|(_, what)| what)
+        };
+        listed(&text).or_else(|| spellings.iter().find_map(|text| listed(text)))
+    }
+}
+
+/// How a value is compared: without regard to case and blanks around, numbers by their value.
+pub fn word(text: &str) -> String {
+    let text = shown(text).to_lowercase();
+    number(&text).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -130,6 +227,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::event::EventKind;
 
     fn rules() -> Vec<ConsentFrom> {
         let words = |words: &[(&str, What)]| {
@@ -148,32 +246,38 @@ mod tests {
                     ("no", What::Unsubscribed),
                 ]),
                 at_field: Some("Newsletter date".to_owned()),
+                at_format: AtFormat::Plain,
             },
             ConsentFrom {
                 field: "calls.allowed".to_owned(),
                 purpose: "phone".to_owned(),
                 words: words(&[("true", What::OptIn), ("false", What::Declined)]),
                 at_field: None,
+                at_format: AtFormat::Plain,
             },
         ]
     }
 
+    fn read(rules: &[ConsentFrom], fields: &Value, when: When) -> Event {
+        let reader = Reader {
+            rules,
+            placeholders: &Placeholders::default(),
+            zone: &TimeZone::get("Europe/Berlin").unwrap(),
+        };
+        let mut event = Event::new(EventKind::ContactSync, "crm".into(), when.received_at);
+        reader.read(&[fields.as_object().unwrap()], when, &mut event);
+        event
+    }
+
     fn told(fields: &Value) -> (Vec<(String, &'static str, String)>, Vec<String>) {
-        let fields = fields.as_object().unwrap();
         let at = "2026-05-01T10:00:00Z".parse().unwrap();
-        let mut notes = Vec::new();
-        let facts = facts(
-            &rules(),
-            |name| in_object(fields, name),
-            at,
-            &TimeZone::UTC,
-            &mut notes,
-        );
-        let facts = facts
+        let event = read(&rules(), fields, When::at(at, at));
+        let facts = event
+            .consent
             .into_iter()
             .map(|fact| (fact.purpose, fact.what.as_str(), fact.at.to_string()))
             .collect();
-        (facts, notes)
+        (facts, event.notes)
     }
 
     #[test]
@@ -206,7 +310,7 @@ mod tests {
             ),
             (
                 json!({ "Newsletter": "yes", "Newsletter date": "2026-04-01 08:00" }),
-                vec![("email", "opt_in", "2026-04-01T08:00:00Z")],
+                vec![("email", "opt_in", "2026-04-01T06:00:00Z")],
             ),
             // Not before it came.
             (
@@ -231,9 +335,14 @@ mod tests {
     fn what_is_not_listed_is_noted_without_the_value() {
         let (facts, notes) = told(&json!({ "Newsletter": "maybe", "calls": { "allowed": { "x": 1 } } }));
         assert_eq!(facts, []);
-        assert_eq!(notes.len(), 1);
+        assert_eq!(notes.len(), 2);
         assert!(
-            notes[0].contains("field Newsletter") && !notes[0].contains("maybe"),
+            notes[0].contains("field Newsletter: a value that") && !notes[0].contains("maybe"),
+            "{notes:?}"
+        );
+        let (_, notes) = told(&json!({ "Newsletter": ["maybe", "NULL", "", "later"] }));
+        assert!(
+            notes.len() == 1 && notes[0].contains("field Newsletter: 2 values that"),
             "{notes:?}"
         );
     }
@@ -246,15 +355,173 @@ mod tests {
             json!("N/A"),
             json!(""),
             json!(null),
-            json!("01.13.2026"),
+            json!("05.03.2026"),
+            json!("1970-01-01"),
+            json!("0000-00-00"),
         ] {
             for (value, expected) in [("yes", 0), ("no", 1)] {
                 let (facts, notes) = told(&json!({ "Newsletter": value, "Newsletter date": date }));
                 assert_eq!(facts.len(), expected, "{value} {date}");
-                assert!(notes[0].contains("Newsletter date holds no date"), "{notes:?}");
+                assert!(notes[0].contains("Newsletter date holds "), "{notes:?}");
                 let (facts, notes) = told(&json!({ "Newsletter": value }));
                 assert_eq!((facts.len(), notes.len()), (expected, 1), "{value}");
             }
+        }
+    }
+
+    fn rule(words: &[(&str, What)], at_format: AtFormat) -> Vec<ConsentFrom> {
+        vec![ConsentFrom {
+            field: "news".to_owned(),
+            purpose: "email".to_owned(),
+            words: words
+                .iter()
+                .map(|(text, what)| (word(text), what.clone()))
+                .collect(),
+            at_field: Some("since".to_owned()),
+            at_format,
+        }]
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn numbers_and_truth_values_are_compared_by_what_they_are() {
+        let rules = |yes: &str, no: &str| ConsentFrom {
+            at_field: None,
+            ..rule(&[(yes, What::OptIn), (no, What::Unsubscribed)], AtFormat::Plain).remove(0)
+        };
+        let now = When::at(at("2026-05-01T10:00:00Z"), at("2026-05-01T10:00:00Z"));
+        for (listed, values, expected) in [
+            (
+                ("1", "0"),
+                json!([
+                    "0.0",
+                    "0,00",
+                    "+0",
+                    "-0",
+                    "00",
+                    " 0\u{a0}",
+                    "\u{200b}0",
+                    "FALSE",
+                    0,
+                    0.0,
+                    false
+                ]),
+                "unsubscribed",
+            ),
+            (
+                ("1", "0"),
+                json!(["1", "1.0", "01", "True", 1, 1.0, true]),
+                "opt_in",
+            ),
+            (
+                ("yes", "no"),
+                json!([false, "False", "\u{a0}NO "]),
+                "unsubscribed",
+            ),
+            (("yes", "no"), json!([true, "TRUE", "Yes"]), "opt_in"),
+            (("true", "false"), json!(["0", 0, false]), "unsubscribed"),
+            (("true", "null"), json!([null, "NULL"]), "nothing"),
+            (("1", "none"), json!(["none", "None"]), "unsubscribed"),
+            (("1", "0"), json!(["no", "2", "0.1", "0x0"]), "unlisted"),
+            (("yes", "no"), json!(["0", "1"]), "unlisted"),
+        ] {
+            for value in values.as_array().unwrap() {
+                let event = read(&[rules(listed.0, listed.1)], &json!({ "news": value }), now);
+                let what = event.consent.first().map(|fact| fact.what.as_str());
+                let what = what.unwrap_or(if event.rules[0].unlisted == 1 {
+                    "unlisted"
+                } else {
+                    "nothing"
+                });
+                // A word that is listed counts, also one that stands for nothing elsewhere.
+                let expected = if value == "NULL" { "unsubscribed" } else { expected };
+                assert_eq!(what, expected, "{listed:?} {value}");
+            }
+        }
+    }
+
+    /// An opt-out that is dated by a day may have been given in its last minute, a yes in its first.
+    #[test]
+    fn a_day_counts_from_its_beginning_for_a_yes_and_to_its_end_for_an_opt_out() {
+        let words = [
+            ("yes", What::OptIn),
+            ("declined", What::Declined),
+            ("no", What::Unsubscribed),
+            ("spam", What::Complained),
+            ("bounced", What::Bounced),
+        ];
+        for (format, date) in [
+            (AtFormat::Plain, "2026-03-01"),
+            (AtFormat::parse("DD.MM.YYYY").unwrap(), "01.03.2026"),
+            (AtFormat::Excel, "46082"),
+        ] {
+            let rules = rule(&words, format);
+            for (received, end) in [
+                ("2026-03-10T00:00:00Z", "2026-03-01T22:59:59.999Z"),
+                ("2026-03-01T10:00:00Z", "2026-03-01T10:00:00Z"),
+            ] {
+                // The message's own time does not make an opt-out older.
+                for message in [received, "2026-03-01T02:00:00Z"] {
+                    let when = When::at(at(message), at(received));
+                    for (value, _) in &words {
+                        let event = read(&rules, &json!({ "news": value, "since": date }), when);
+                        let is_no = !["yes", "declined"].contains(value);
+                        let expected = if is_no { end } else { "2026-02-28T23:00:00Z" };
+                        assert_eq!(event.consent[0].at, at(expected), "{value} {date} {received}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_dated_by_a_day_or_cannot_be_dated_dates_its_facts_likewise() {
+        let mut rules = rule(
+            &[("yes", What::OptIn), ("no", What::Unsubscribed)],
+            AtFormat::Plain,
+        );
+        rules[0].at_field = None;
+        let received_at = at("2026-03-10T00:00:00Z");
+        let (begin, end) = (at("2026-03-01T00:00:00Z"), at("2026-03-01T23:59:59.999Z"));
+        let said = |begin, end, value: &str| {
+            let when = When {
+                begin,
+                end,
+                received_at,
+            };
+            let event = read(&rules, &json!({ "news": value }), when);
+            (event.consent.first().map(|fact| fact.at), event.rules[0].undated)
+        };
+        assert_eq!(said(Some(begin), end, "yes"), (Some(begin), 0));
+        assert_eq!(said(Some(begin), end, "no"), (Some(end), 0));
+        assert_eq!(said(None, received_at, "yes"), (None, 1));
+        assert_eq!(said(None, received_at, "no"), (Some(received_at), 0));
+    }
+
+    #[test]
+    fn a_rule_reports_what_it_met() {
+        let now = When::at(at("2026-05-01T10:00:00Z"), at("2026-05-01T10:00:00Z"));
+        let rules = rule(
+            &[("yes", What::OptIn), ("no", What::Unsubscribed)],
+            AtFormat::Plain,
+        );
+        for (fields, met, unlisted, undated) in [
+            (json!({}), false, 0, 0),
+            (json!({ "news": "" }), true, 0, 0),
+            (json!({ "news": ["yes", "no", "perhaps"] }), true, 1, 2),
+            (json!({ "news": "no", "since": "05/03/2026" }), true, 0, 1),
+            (json!({ "news": "no", "since": "2026-03-05" }), true, 0, 0),
+        ] {
+            let event = read(&rules, &fields, now);
+            let report = &event.rules[0];
+            assert_eq!(
+                (report.met, report.unlisted, report.undated),
+                (met, unlisted, undated),
+                "{fields}"
+            );
         }
     }
 }

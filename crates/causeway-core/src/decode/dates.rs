@@ -64,8 +64,8 @@ fn date(text: &str) -> Option<Date> {
     .ok()
 }
 
-/// `05:40 PM`, `05:40PM`, `14:52 PM`, `08:03`, `15:30:00`
-fn clock_time(text: &str) -> Option<Time> {
+/// `05:40 PM`, `05:40PM`, `14:52 PM`, `08:03`, `15:30:00`, `15:30:00.000`
+pub(super) fn clock_time(text: &str) -> Option<Time> {
     let upper = text.to_ascii_uppercase();
     let (digits, half) = match (upper.strip_suffix("AM"), upper.strip_suffix("PM")) {
         (Some(digits), _) => (digits, Some(0)),
@@ -74,7 +74,11 @@ fn clock_time(text: &str) -> Option<Time> {
     };
     let mut parts = digits.trim_end().split(':');
     let (hour, minute) = (number(parts.next()?)?, number(parts.next()?)?);
-    let second = parts.next().map_or(Some(0), number)?;
+    let (second, fraction) = match parts.next() {
+        Some(second) => second.split_once('.').unwrap_or((second, "")),
+        None => ("0", ""),
+    };
+    let second = number(second).filter(|_| fraction.bytes().all(|byte| byte.is_ascii_digit()))?;
     if parts.next().is_some() {
         return None;
     }
@@ -93,7 +97,7 @@ fn clock_time(text: &str) -> Option<Time> {
 }
 
 /// One to four digits.
-fn number(text: &str) -> Option<i16> {
+pub(super) fn number(text: &str) -> Option<i16> {
     let is_number = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { text.parse().ok() } else { None }
 }
@@ -118,6 +122,7 @@ mod tests {
             ("08/15/2013 14:52 AM", "2013-08-15T12:52:00Z"),
             ("2022-10-04 08:03", "2022-10-04T06:03:00Z"),
             ("2020-10-20 15:30:00", "2020-10-20T13:30:00Z"),
+            ("2020-10-20 15:30:00.000", "2020-10-20T13:30:00Z"),
             (" 2020-10-20 ", "2020-10-19T22:00:00Z"),
             ("2020-10-20T15:30:00", "2020-10-20T13:30:00Z"),
             ("2020-10-20T15:30:00+05:00", "2020-10-20T10:30:00Z"),

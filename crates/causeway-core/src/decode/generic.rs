@@ -5,14 +5,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    at_format::{AtFormat, Dated},
     body::{self, Body, Limits},
-    consent_from::{self, ConsentFrom},
-    dates::{self, Reading},
-    names::canonical,
+    consent_from::{self, ConsentFrom, When},
+    names::{canonical, gather, kept_names, look_up},
+    placeholders::Placeholders,
     sync::{self, ArrivalConsent},
 };
 use crate::{
-    contact::{Identity, normal_email},
+    contact::{Identity, is_internal, normal_email},
     envelope::Envelope,
     event::{DeadCode, Decode, Decoded, Event, EventKind},
     id::Name,
@@ -20,8 +21,9 @@ use crate::{
 
 /// Names that are looked for when no path is given; compared without case, spaces, `_`, `-` and `.`.
 pub(super) const EMAIL_NAMES: &[&str] = &["email", "emailaddress", "mail", "useremail", "contactemail"];
-/// A bare `id` is not among them: it may be the event's, and two people of one id would become one.
-pub(super) const CONTACT_ID_NAMES: &[&str] = &["contactid", "personid", "subscriberid", "userid"];
+/// A bare `id` is not among them: it may be the event's, and two people of one id would become one. Neither is `user_id`: it
+/// is often the member of staff who was logged in.
+pub(super) const CONTACT_ID_NAMES: &[&str] = &["contactid", "personid", "subscriberid"];
 /// Only names that tell of the event; a contact's own `created_at` would make every later change look old.
 const TIME_NAMES: &[&str] = &[
     "eventtime",
@@ -42,7 +44,7 @@ const WRAPPERS: &[&str] = &[
     "payload",
 ];
 /// Those whose `id` is the contact's.
-const PERSON_WRAPPERS: &[&str] = &["contact", "person", "subscriber", "user", "profile"];
+const PERSON_WRAPPERS: &[&str] = &["contact", "person", "subscriber", "profile"];
 
 /// Where to find what, as dotted paths with `[n]` for items: `data.people[0].email`. What is not given is
 /// guessed from common names.
@@ -54,7 +56,7 @@ pub struct Paths {
     pub id: Option<String>,
     /// An object of field name → value, or a list of `{name, value}`; default: the whole record.
     pub fields: Option<String>,
-    /// When it happened: RFC 3339, the shapes of [`dates::read`], or seconds or milliseconds since 1970.
+    /// When it happened, as [`AtFormat`] reads it.
     pub time: Option<String>,
 }
 
@@ -67,6 +69,9 @@ pub struct GenericDecoder {
     pub consent: ArrivalConsent,
     pub consent_from: Vec<ConsentFrom>,
     pub paths: Paths,
+    /// How the time at `paths.time` is written.
+    pub time_format: AtFormat,
+    pub placeholders: Placeholders,
     pub limits: Limits,
 }
 
@@ -90,19 +95,21 @@ impl GenericDecoder {
             };
         };
         let record = Value::Object(record);
+        let value = |path: &Option<String>, guess: fn(&Value) -> Option<&Value>| match path {
+            Some(path) => found(&record, path),
+            None => guess(&record),
+        };
         let text = |path: &Option<String>, guess: fn(&Value) -> Option<&Value>| {
-            let found = match path {
-                Some(path) => at_path(&record, path),
-                None => guess(&record),
-            };
-            found.and_then(sync::scalar)
+            let text = value(path, guess).and_then(sync::scalar)?;
+            (!self.placeholders.is_empty_text(&text)).then_some(text)
         };
         let email = text(&self.paths.email, guess_email);
         let address = email.as_deref().and_then(normal_email);
         if email.is_some() && address.is_none() {
             notes.push("email: not an address".to_owned());
         }
-        let id = text(&self.paths.id, guess_id);
+        let id = value(&self.paths.id, guess_id);
+        let id = self.placeholders.id("id", id, &mut notes);
         if address.is_none() && id.is_none() {
             return Decoded::Dead {
                 code: DeadCode::Unknown,
@@ -112,12 +119,14 @@ impl GenericDecoder {
             };
         }
         let time = text(&self.paths.time, |record| find(record, TIME_NAMES));
-        let at = time.and_then(|time| self.time(&time, received_at, &mut notes));
+        let when = time.map_or(When::at(received_at, received_at), |time| {
+            self.when(&time, received_at, &mut notes)
+        });
 
         let mut event = Event::new(
             EventKind::ContactSync,
             self.namespace.clone(),
-            at.unwrap_or(received_at),
+            when.begin.unwrap_or(received_at),
         );
         if let Some(address) = &address {
             event.identities.push(Identity::Email {
@@ -125,59 +134,77 @@ impl GenericDecoder {
             });
         }
         if let Some(id) = id {
-            let (namespace, id) = (self.namespace.clone(), id.trim().to_owned());
+            let namespace = self.namespace.clone();
             event.identities.push(Identity::ForeignId { namespace, id });
         }
+        let (mut sent, mut refused) = (Map::new(), 0);
         for (name, value) in self.fields(&record, &mut notes) {
-            if !sync::is_empty(&value) {
+            gather(&mut sent, &name, Some(&value));
+            if is_internal(&name) {
+                refused += 1;
+            } else if !self.placeholders.is_nothing(&value) && name != "email" {
                 let known = canonical(&name).filter(|known| !event.fields.contains_key(*known));
                 event.fields.insert(known.map_or(name, str::to_owned), value);
             }
         }
+        notes.extend(kept_names(refused));
         if let Some(address) = address {
             event.fields.insert("email".to_owned(), address.into());
         }
-        event.consent = self.consent.facts(event.at, "generic");
-        let said = |name: &str| {
-            let within = self
-                .paths
-                .fields
-                .as_deref()
-                .and_then(|path| at_path(&record, path));
-            let within = within.and_then(Value::as_object).or_else(|| record.as_object());
-            consent_from::in_object(within?, name).or_else(|| at_path(&record, name))
-        };
-        let said = consent_from::facts(&self.consent_from, said, event.at, &self.time_zone, &mut notes);
-        event.consent.extend(said);
         event.notes = notes;
+        match when.begin {
+            Some(at) => event.consent = self.consent.facts(at, "generic"),
+            None if self.consent == ArrivalConsent::OptIn => event
+                .notes
+                .push("time: cannot be read, so the opt-in of the arrival is not counted".to_owned()),
+            None => {}
+        }
+        let rules = consent_from::Reader {
+            rules: &self.consent_from,
+            placeholders: &self.placeholders,
+            zone: &self.time_zone,
+        };
+        let top = record.as_object();
+        let places: Vec<&Map<String, Value>> = std::iter::once(&sent).chain(top).collect();
+        rules.read(&places, when, &mut event);
         Decoded::Event(Box::new(event))
     }
 
     /// A time after `received_at` would make this record win over all that follow, so it is cut.
-    fn time(&self, text: &str, received_at: Timestamp, notes: &mut Vec<String>) -> Option<Timestamp> {
-        let read = match unix_time(text) {
-            Some(at) => Reading::At(at),
-            None => dates::read(text, &self.time_zone),
+    fn when(&self, text: &str, received_at: Timestamp, notes: &mut Vec<String>) -> When {
+        let mut arrival = |why: &str| {
+            notes.push(format!("time: {why}; the time of arrival is used"));
         };
-        match read {
-            Reading::At(at) if at > received_at => {
-                if at.duration_since(received_at) > SignedDuration::from_mins(1) {
-                    notes.push("time: in the future; the time of arrival is used".to_owned());
-                }
-                Some(received_at)
+        let (begin, end) = match self.time_format.read(text, &self.time_zone) {
+            Dated::At(at) => (at, at),
+            Dated::Day { begin, end } => (begin, end),
+            Dated::Nothing => return When::at(received_at, received_at),
+            unreadable @ (Dated::Ambiguous | Dated::Unreadable) => {
+                arrival(if unreadable == Dated::Ambiguous {
+                    "day and month could be exchanged (set `time_format`)"
+                } else {
+                    "cannot be read"
+                });
+                return When {
+                    begin: None,
+                    end: received_at,
+                    received_at,
+                };
             }
-            Reading::At(at) => Some(at),
-            Reading::Nothing => None,
-            Reading::Unreadable => {
-                notes.push("time: cannot be read; the time of arrival is used".to_owned());
-                None
-            }
+        };
+        if begin.duration_since(received_at) > SignedDuration::from_mins(1) {
+            arrival("in the future");
+        }
+        When {
+            begin: Some(begin.min(received_at)),
+            end: end.min(received_at),
+            received_at,
         }
     }
 
     fn fields(&self, record: &Value, notes: &mut Vec<String>) -> Vec<(String, Value)> {
         let found = match &self.paths.fields {
-            Some(path) => at_path(record, path),
+            Some(path) => found(record, path),
             None => Some(record),
         };
         match found {
@@ -225,6 +252,11 @@ pub fn at_path<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
             Value::Array(items) => items.get(step.parse::<usize>().ok()?),
             _ => None,
         })
+}
+
+/// What a configured path leads to, also where a form's names were rewritten.
+fn found<'a>(record: &'a Value, path: &str) -> Option<&'a Value> {
+    at_path(record, path).or_else(|| look_up(record.as_object()?, path))
 }
 
 /// Why a path cannot lead anywhere.

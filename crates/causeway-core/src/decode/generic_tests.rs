@@ -5,10 +5,16 @@ use super::*;
 const NOW: &str = "2026-11-20T12:00:00Z";
 
 fn decode(paths: Paths, value: Value) -> Decoded {
+    decode_with(paths, ArrivalConsent::None, AtFormat::Plain, value)
+}
+
+fn decode_with(paths: Paths, consent: ArrivalConsent, time_format: AtFormat, value: Value) -> Decoded {
     let decoder = GenericDecoder {
+        time_format,
+        placeholders: Placeholders::default(),
         namespace: "crm".into(),
         time_zone: TimeZone::get("Europe/Berlin").unwrap(),
-        consent: ArrivalConsent::None,
+        consent,
         consent_from: Vec::new(),
         paths,
         limits: Limits::default(),
@@ -52,7 +58,12 @@ fn common_names_are_guessed() {
             json!({"data": {"email": "jane@example.org", "id": 7}}),
             vec!["jane@example.org"],
         ),
-        (json!({"user": {"id": "u-1"}}), vec!["u-1"]),
+        (json!({"subscriber": {"id": "s-1"}}), vec!["s-1"]),
+        // The member of staff who was logged in.
+        (
+            json!({"email": "jane@example.org", "user_id": 5, "userId": 5, "user": {"id": 5}}),
+            vec!["jane@example.org"],
+        ),
         (json!([{"mail": "jane@example.org"}]), vec!["jane@example.org"]),
     ] {
         assert_eq!(who(&event(Paths::default(), value.clone())), expected, "{value}");
@@ -134,5 +145,137 @@ fn a_record_about_nobody_is_dead_and_says_why() {
         };
         assert_eq!(seen, code);
         assert!(!reason.contains("address\""), "{reason}");
+    }
+}
+
+/// They would make all people one, who then have one consent.
+#[test]
+fn a_placeholder_is_no_id_and_is_noted_without_its_value() {
+    for id in [
+        json!(0),
+        json!(-1),
+        json!(0.0),
+        json!("0"),
+        json!(" NULL "),
+        json!("undefined"),
+        json!("'none'"),
+        json!("00000000-0000-0000-0000-000000000000"),
+        json!("{{ contact.id }}"),
+        json!(true),
+    ] {
+        let given = Paths {
+            id: Some("ref".to_owned()),
+            ..Paths::default()
+        };
+        for (paths, value) in [
+            (given, json!({"email": "jane@example.org", "ref": id})),
+            (
+                Paths::default(),
+                json!({"email": "jane@example.org", "contact_id": id}),
+            ),
+            (
+                Paths::default(),
+                json!({"email": "jane@example.org", "Subscriber-ID": id}),
+            ),
+            (
+                Paths::default(),
+                json!({"email": "jane@example.org", "contact": {"id": id}}),
+            ),
+        ] {
+            let event = event(paths, value.clone());
+            assert_eq!(who(&event), ["jane@example.org"], "{value}");
+            assert_eq!(
+                event.notes,
+                ["id: a placeholder, which names nobody, was passed over"]
+            );
+        }
+        let Decoded::Dead { code, .. } = decode(Paths::default(), json!({"contact_id": id})) else {
+            panic!("{id} names nobody");
+        };
+        assert_eq!(code, DeadCode::Unknown);
+    }
+}
+
+#[test]
+fn words_for_nothing_tags_and_other_addresses_do_not_become_fields() {
+    let event = event(
+        Paths {
+            email: Some("mail.work".to_owned()),
+            ..Paths::default()
+        },
+        json!({
+            "mail": {"work": "jane@example.org"}, "email": "somebody else", "first_name": "NULL", "phone": "\\N",
+            "last_name": "Null", "city": "#N/A", "tag:vip": true, "list:board": true, "list_field_ids:crm": {"a": 1},
+        }),
+    );
+    assert_eq!(
+        json!(event.fields),
+        json!({"email": "jane@example.org", "lastName": "Null", "mail": {"work": "jane@example.org"}})
+    );
+    assert!(
+        event.notes[0].starts_with("fields: 3 left out"),
+        "{:?}",
+        event.notes
+    );
+}
+
+#[test]
+fn a_path_leads_to_a_field_also_where_a_form_renamed_it() {
+    let paths = || Paths {
+        email: Some("e.mail".to_owned()),
+        id: Some("customer no".to_owned()),
+        ..Paths::default()
+    };
+    for value in [
+        json!({"e_mail": "jane@example.org", "customer_no": "7"}),
+        json!({"e.mail": "jane@example.org", "customer no": 7}),
+        json!({"e": {"mail": "jane@example.org"}, "customer_no": "7"}),
+    ] {
+        assert_eq!(
+            who(&event(paths(), value.clone())),
+            ["jane@example.org", "7"],
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn a_time_that_is_a_day_or_cannot_be_read_dates_no_yes_too_late() {
+    for (format, time, expected, opted_in) in [
+        (
+            "",
+            "2026-11-01",
+            "2026-10-31T23:00:00Z",
+            Some("2026-10-31T23:00:00Z"),
+        ),
+        (
+            "DD/MM/YYYY",
+            "01/11/2026",
+            "2026-10-31T23:00:00Z",
+            Some("2026-10-31T23:00:00Z"),
+        ),
+        (
+            "excel",
+            "46327",
+            "2026-10-31T23:00:00Z",
+            Some("2026-10-31T23:00:00Z"),
+        ),
+        ("", "01/11/2026", NOW, None),
+        ("", "soon", NOW, None),
+        ("", "", NOW, Some(NOW)),
+    ] {
+        let format = if format.is_empty() {
+            AtFormat::Plain
+        } else {
+            AtFormat::parse(format).unwrap()
+        };
+        let value = json!({"email": "jane@example.org", "timestamp": time});
+        let decoded = decode_with(Paths::default(), ArrivalConsent::OptIn, format, value);
+        let Decoded::Event(event) = decoded else {
+            panic!("{decoded:?}")
+        };
+        assert_eq!(event.at.to_string(), expected, "{time}");
+        let at = event.consent.first().map(|fact| fact.at.to_string());
+        assert_eq!(at.as_deref(), opted_in, "{time}");
     }
 }

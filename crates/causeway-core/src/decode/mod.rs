@@ -1,5 +1,6 @@
 //! Envelopes to events, one module per format.
 
+pub mod at_format;
 pub mod body;
 pub mod consent_from;
 pub mod dates;
@@ -8,5 +9,6 @@ pub mod follow_up;
 pub mod generic;
 mod multipart;
 pub mod names;
+pub mod placeholders;
 pub mod proca;
 pub mod sync;

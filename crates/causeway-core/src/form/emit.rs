@@ -48,28 +48,45 @@ pub enum EmitError {
 
 /// Prints the pairs in order. A name or index that PHP would read as another one is refused.
 pub fn emit(root: &Array, options: EmitOptions) -> Result<String, EmitError> {
+    let mut problems = Vec::new();
+    let out = emit_what_fits(root, options, &mut problems);
+    match problems.into_iter().next() {
+        Some(problem) => Err(problem),
+        None => Ok(out),
+    }
+}
+
+/// Prints the pairs in order, without those that [`emit`] would refuse, which are `problems`.
+pub fn emit_what_fits(root: &Array, options: EmitOptions, problems: &mut Vec<EmitError>) -> String {
     let mut out = String::new();
-    let mut path = String::new();
     for (key, value) in root.iter() {
         let number = itoa(key);
         let name = key_bytes(key, &number);
         if let Some(why) = name_problem(name) {
-            return Err(EmitError::Name {
+            problems.push(EmitError::Name {
                 name: shown(name),
                 why,
             });
+            continue;
         }
-        path.clear();
-        percent::encode(name, options.rfc3986(), &mut path);
-        emit_value(value, options, &mut path, 0, &mut out).map_err(|problem| match problem {
-            Problem::Index(why) => EmitError::Index {
-                name: shown(name),
-                why,
+        let mut printer = Printer {
+            options,
+            path: String::new(),
+            out: &mut out,
+            problem: &mut |problem| {
+                problems.push(match problem {
+                    Problem::Index(why) => EmitError::Index {
+                        name: shown(name),
+                        why,
+                    },
+                    Problem::TooDeep => EmitError::TooDeep { name: shown(name) },
+                });
             },
-            Problem::TooDeep => EmitError::TooDeep { name: shown(name) },
-        })?;
+        };
+        percent::encode(name, options.rfc3986(), &mut printer.path);
+        printer.value(value, 0);
     }
-    Ok(out)
+    out
 }
 
 impl EmitOptions {
@@ -83,62 +100,57 @@ enum Problem {
     TooDeep,
 }
 
-/// Prints one value under `path`, which is encoded already and comes back unchanged.
-fn emit_value(
-    value: &Value,
+struct Printer<'a> {
     options: EmitOptions,
-    path: &mut String,
-    depth: usize,
-    out: &mut String,
-) -> Result<(), Problem> {
-    let text: &[u8] = match value {
-        Value::Text(text) => text,
-        Value::Array(array) if !array.is_empty() => {
-            return emit_array(array, options, path, depth + 1, out);
-        }
-        Value::Array(_) => match options.empty_groups {
-            EmptyGroups::Omit => return Ok(()),
-            EmptyGroups::Blank => b"",
-        },
-    };
-    if !out.is_empty() {
-        out.push('&');
-    }
-    out.push_str(path);
-    out.push('=');
-    percent::encode(text, options.rfc3986(), out);
-    Ok(())
+    /// Encoded already.
+    path: String,
+    out: &'a mut String,
+    problem: &'a mut dyn FnMut(Problem),
 }
 
-fn emit_array(
-    array: &Array,
-    options: EmitOptions,
-    path: &mut String,
-    depth: usize,
-    out: &mut String,
-) -> Result<(), Problem> {
-    if depth > MAX_DEPTH {
-        return Err(Problem::TooDeep);
-    }
-    let (open, close) = if options.raw_brackets {
-        ("[", "]")
-    } else {
-        ("%5B", "%5D")
-    };
-    let outer = path.len();
-    for (key, value) in array.iter() {
-        let number = itoa(key);
-        let index = key_bytes(key, &number);
-        if let Some(why) = index_problem(index) {
-            return Err(Problem::Index(why));
+impl Printer<'_> {
+    /// Prints one value under the path, which comes back unchanged.
+    fn value(&mut self, value: &Value, depth: usize) {
+        let text: &[u8] = match value {
+            Value::Text(text) => text,
+            Value::Array(array) if !array.is_empty() => return self.array(array, depth + 1),
+            Value::Array(_) => match self.options.empty_groups {
+                EmptyGroups::Omit => return,
+                EmptyGroups::Blank => b"",
+            },
+        };
+        if !self.out.is_empty() {
+            self.out.push('&');
         }
-        path.push_str(open);
-        percent::encode(index, options.rfc3986(), path);
-        path.push_str(close);
-        emit_value(value, options, path, depth, out)?;
-        path.truncate(outer);
+        self.out.push_str(&self.path);
+        self.out.push('=');
+        percent::encode(text, self.options.rfc3986(), self.out);
     }
-    Ok(())
+
+    fn array(&mut self, array: &Array, depth: usize) {
+        if depth > MAX_DEPTH {
+            return (self.problem)(Problem::TooDeep);
+        }
+        let (open, close) = if self.options.raw_brackets {
+            ("[", "]")
+        } else {
+            ("%5B", "%5D")
+        };
+        let outer = self.path.len();
+        for (key, value) in array.iter() {
+            let number = itoa(key);
+            let index = key_bytes(key, &number);
+            if let Some(why) = index_problem(index) {
+                (self.problem)(Problem::Index(why));
+                continue;
+            }
+            self.path.push_str(open);
+            percent::encode(index, self.options.rfc3986(), &mut self.path);
+            self.path.push_str(close);
+            self.value(value, depth);
+            self.path.truncate(outer);
+        }
+    }
 }
 
 fn name_problem(name: &[u8]) -> Option<&'static str> {

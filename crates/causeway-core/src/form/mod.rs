@@ -12,7 +12,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use emit::{EmitError, EmitOptions, EmptyGroups, Space, emit};
+pub use emit::{EmitError, EmitOptions, EmptyGroups, Space, emit, emit_what_fits};
 pub use json::{array_from_json, array_to_json, from_json, to_json};
 pub use parse::{Builder, FormError, Mode, Parsed, Report, parse};
 pub use percent::append_pair;

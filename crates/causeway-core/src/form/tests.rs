@@ -294,6 +294,29 @@ fn names_that_php_would_read_as_others_are_refused() {
 }
 
 #[test]
+fn what_php_would_read_as_something_else_can_be_left_out() {
+    let mut deep = json!("x");
+    for _ in 0..65 {
+        deep = json!([deep]);
+    }
+    let hostile = json!({
+        "contact": { "email": "ann@example.org", "a]b": "x", "\u{0}": "x", " ": { "c": "x" }, "d": deep, "[": "y" },
+        "e.f": "x", "change": "unsubscribe",
+    });
+    let mut problems = Vec::new();
+    let printed = emit_what_fits(
+        &array_from_json(hostile.as_object().unwrap()),
+        EmitOptions::default(),
+        &mut problems,
+    );
+    assert_eq!(
+        printed,
+        "contact%5Bemail%5D=ann%40example.org&contact%5B%5B%5D=y&change=unsubscribe"
+    );
+    assert_eq!(problems.len(), 5, "{problems:?}");
+}
+
+#[test]
 fn twenty_thousand_hostile_pairs_stay_cheap() {
     // Quadratic handling would take minutes here; the shapes are those that hurt maps, appends and lists.
     let shapes: [fn(usize) -> String; 4] = [

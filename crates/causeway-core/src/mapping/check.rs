@@ -206,6 +206,7 @@ fn path(all: &[Spanned<'_>], root: usize) -> Path {
         steps: Vec::new(),
         from: 0,
         to: 0,
+        goes_on: false,
     };
     let mut rest = all.get(root..).unwrap_or_default();
     if let Some(word) = rest.first() {
@@ -215,25 +216,33 @@ fn path(all: &[Spanned<'_>], root: usize) -> Path {
         }
         rest = rest.get(1..).unwrap_or_default();
     }
-    loop {
-        let (step, used) = match rest {
-            [dot, step, ..] if dot.token == Token::Sign(".") => match step.token {
-                Token::Word(name) | Token::Number(name) => (name, 2),
-                _ => return path,
-            },
-            [open, step, close, ..] if open.token == Token::Sign("[") && close.token == Token::Sign("]") => {
-                match step.token {
-                    Token::Text(Some(name)) | Token::Number(name) => (name, 3),
-                    _ => return path,
-                }
-            }
-            _ => return path,
-        };
+    while let Some((step, used)) = next_step(rest) {
         path.steps.push(step.to_owned());
         if let Some(last) = rest.get(used - 1) {
             path.to = last.to;
         }
         rest = rest.get(used..).unwrap_or_default();
+    }
+    path.goes_on = rest
+        .first()
+        .is_some_and(|word| matches!(word.token, Token::Sign("." | "[")));
+    path
+}
+
+/// A step that is written out, and how many words it takes.
+fn next_step<'t>(rest: &[Spanned<'t>]) -> Option<(&'t str, usize)> {
+    match rest {
+        [dot, step, ..] if dot.token == Token::Sign(".") => match step.token {
+            Token::Word(name) | Token::Number(name) => Some((name, 2)),
+            _ => None,
+        },
+        [open, step, close, ..] if open.token == Token::Sign("[") && close.token == Token::Sign("]") => {
+            match step.token {
+                Token::Text(Some(name)) | Token::Number(name) => Some((name, 3)),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, ops::Range};
 
+use super::rewrite::Rewritten;
+
 /// An expression, template or mapping that cannot be read, or not be evaluated for a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct MappingError {
@@ -95,9 +97,24 @@ pub(super) fn translate(
     text: &str,
     missing: impl FnOnce(Range<usize>) -> Option<MappingError>,
 ) -> MappingError {
+    translate_in(None, error, text, missing)
+}
+
+/// The same for an engine that was given another text than the configuration has.
+pub(super) fn translate_in(
+    given: Option<&Rewritten>,
+    error: &minijinja::Error,
+    text: &str,
+    missing: impl FnOnce(Range<usize>) -> Option<MappingError>,
+) -> MappingError {
     use minijinja::ErrorKind as Kind;
+    let original = |range: Range<usize>| match given {
+        Some(given) => given.original(range.start)..given.original(range.end),
+        None => range,
+    };
     let range = error
         .range()
+        .map(original)
         .filter(|range| text.get(range.clone()).is_some())
         .unwrap_or(0..0);
     // Not every error tells its place.

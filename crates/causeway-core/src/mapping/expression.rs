@@ -12,14 +12,16 @@ use serde_json::Value as Json;
 use super::{
     MappingError, Scope,
     check::{self, Guess, look, parts},
-    error::{not_there, translate},
+    error::{not_there, translate, translate_in},
     filters,
     lexer::{Token, words},
     limit,
     lookup::Tables,
     names::Path,
+    rewrite::{Rewritten, rewrite},
+    risk::risks,
     simple::{Glance, Held, Simple, Stop},
-    view::{Root, json_of, json_of_found},
+    view::{Root, json_as_found, json_of},
 };
 use crate::id::Name;
 
@@ -43,8 +45,11 @@ pub struct Expression(Arc<Compiled>);
 struct Compiled {
     text: String,
     engine: minijinja::Expression<'static, 'static>,
+    /// What the engine was given in place of the text.
+    rewritten: Option<Rewritten>,
     tables: Tables,
     names: Vec<Path>,
+    risks: Vec<String>,
     /// The whole text is one path.
     path: bool,
     simple: Option<Simple>,
@@ -73,12 +78,16 @@ impl Expression {
             return Err(MappingError::new("the expression is empty")
                 .hint("a name such as contact.email, or =text for a fixed text"));
         }
-        let engine = ENVIRONMENT
-            .compile_expression_owned(text.to_owned())
-            .map_err(|error| translate(&error, text, |_| None).hint(SYNTAX))?;
+        let compile = |text: &str| ENVIRONMENT.compile_expression_owned(text.to_owned());
+        let unreadable = |error| translate(&error, text, |_| None).hint(SYNTAX);
+        let mut engine = compile(text).map_err(unreadable)?;
         let (all, _) = words(text, 0, &[]);
         let mut names = Vec::new();
         look(text, &all, &|_| true, tables, &mut names)?;
+        let rewritten = rewrite(text, std::slice::from_ref(&all))?;
+        if let Some(rewritten) = &rewritten {
+            engine = compile(&rewritten.text).map_err(unreadable)?;
+        }
         let path = match names.as_slice() {
             // A number is a place in a list, which only the engine looks up.
             [path] => {
@@ -91,8 +100,10 @@ impl Expression {
         Ok(Self(Arc::new(Compiled {
             text: text.to_owned(),
             engine,
+            rewritten,
             tables: tables.clone(),
             simple: Simple::read(&all, &names),
+            risks: risks(&all, &names),
             names,
             path,
         })))
@@ -107,6 +118,11 @@ impl Expression {
         &self.0.names
     }
 
+    /// What people may leave out or type that it fails on.
+    pub fn risks(&self) -> &[String] {
+        &self.0.risks
+    }
+
     /// The path that the whole of it is.
     pub fn as_path(&self) -> Option<&Path> {
         self.0.names.first().filter(|_| self.0.path)
@@ -116,7 +132,7 @@ impl Expression {
         if let Some(path) = self.as_path()
             && let Some(found) = scope.find(path.steps.iter().map(String::as_str))
         {
-            return json_of_found(scope, found);
+            return Ok(json_as_found(scope, found));
         }
         let value = self.ask(scope, Guess::Yes)?;
         if value.is_undefined() {
@@ -178,7 +194,7 @@ impl Expression {
     fn ask(&self, scope: &Scope, guess: Guess) -> Result<Value, MappingError> {
         let root = root(scope, &self.0.tables);
         self.0.engine.eval(root).map_err(|error| {
-            translate(&error, &self.0.text, |range| {
+            translate_in(self.0.rewritten.as_ref(), &error, &self.0.text, |range| {
                 check::missing(&self.0.text, &self.0.names, scope, &range, guess)
             })
         })
@@ -201,8 +217,10 @@ pub struct Template(Arc<CompiledTemplate>);
 struct CompiledTemplate {
     text: String,
     environment: Environment<'static>,
+    rewritten: Option<Rewritten>,
     tables: Tables,
     names: Vec<Path>,
+    risks: Vec<String>,
 }
 
 /// The one template in its environment.
@@ -230,9 +248,10 @@ impl Template {
         // Before the engine reads it: what is refused here may be refused there with stranger words.
         let parts = parts(text)?;
         let mut environment = ENVIRONMENT.clone();
+        let unreadable = |error| translate(&error, text, |_| None);
         environment
             .add_template_owned(NAME, text.to_owned())
-            .map_err(|error| translate(&error, text, |_| None))?;
+            .map_err(unreadable)?;
         let undeclared = environment
             .get_template(NAME)
             .map(|template| template.undeclared_variables(false))
@@ -243,11 +262,21 @@ impl Template {
         for part in &parts {
             look(text, part, &is_free, tables, &mut names)?;
         }
+        let words: Vec<_> = parts.iter().flatten().copied().collect();
+        let risks = risks(&words, &names);
+        let rewritten = rewrite(text, &parts)?;
+        if let Some(rewritten) = &rewritten {
+            environment
+                .add_template_owned(NAME, rewritten.text.clone())
+                .map_err(unreadable)?;
+        }
         Ok(Self(Arc::new(CompiledTemplate {
             text: text.to_owned(),
             environment,
+            rewritten,
             tables: tables.clone(),
             names,
+            risks,
         })))
     }
 
@@ -259,10 +288,14 @@ impl Template {
         &self.0.names
     }
 
+    pub fn risks(&self) -> &[String] {
+        &self.0.risks
+    }
+
     pub fn render(&self, scope: &Scope) -> Result<String, MappingError> {
         let compiled = &*self.0;
         let failed = |error: minijinja::Error| {
-            translate(&error, &compiled.text, |range| {
+            translate_in(compiled.rewritten.as_ref(), &error, &compiled.text, |range| {
                 check::missing(&compiled.text, &compiled.names, scope, &range, Guess::Yes)
             })
         };

@@ -2,8 +2,13 @@
 
 use std::fmt;
 
-use super::{MappingError, scope::Part};
-use crate::{decode::names::field_name, event::EngagementKind, nearest::nearest};
+use super::{MappingError, Tells, scope::Part};
+use crate::{
+    decode::names::field_name,
+    event::EngagementKind,
+    nearest::nearest,
+    omission::{Person, Reads},
+};
 
 /// The first words of a path.
 pub const ROOTS: [&str; 18] = [
@@ -150,6 +155,8 @@ pub struct Path {
     /// The byte of the text at which it starts, and the one behind it.
     pub(super) from: usize,
     pub(super) to: usize,
+    /// A step follows that is known only with a record: `contact[settings.field]`.
+    pub(super) goes_on: bool,
 }
 
 impl fmt::Display for Path {
@@ -179,6 +186,45 @@ impl Path {
     /// Whether it asks for what the contact did with mails and pages, which a record carries only on demand.
     pub fn needs_history(&self) -> bool {
         self.steps.first().is_some_and(|root| root == "engagement")
+    }
+
+    /// What a value that is made of it depends on.
+    pub fn reads(&self) -> Reads {
+        let steps: Vec<&str> = self.steps.iter().map(String::as_str).collect();
+        match *steps.as_slice() {
+            ["change" | "type", ..] => Reads::of_consent(Tells::All),
+            ["consent"] if !self.goes_on => Reads::of_consent(Tells::All),
+            ["consent", purpose] if !self.goes_on => Reads::of_consent(Tells::of(purpose)),
+            ["consent", purpose, "state" | "subscribed", ..] => Reads::of_consent(Tells::of(purpose)),
+            ["contact"] if !self.goes_on => Reads::of_person(Person::Identity),
+            ["contact", "email" | "ids" | "contactRef" | "contact_ref", ..] => {
+                Reads::of_person(Person::Identity)
+            }
+            ["contact" | "fields", ..] => Reads::of_person(Person::Data),
+            _ => Reads::NOTHING,
+        }
+    }
+
+    /// Whether its value is what somebody typed, or did not.
+    pub(super) fn is_filled_in(&self) -> bool {
+        let steps: Vec<&str> = self.steps.iter().map(String::as_str).collect();
+        match *steps.as_slice() {
+            [
+                "contact",
+                "email" | "ids" | "contactRef" | "contact_ref" | "tags" | "lists",
+                ..,
+            ] => false,
+            ["contact" | "fields", _, ..] | ["action", "fields", _, ..] => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it leads nowhere in records of people who did not fill it in.
+    pub(super) fn may_be_missing(&self) -> bool {
+        match self.steps.as_slice() {
+            [root, name, ..] if root == "contact" => Object::Contact.canonical(name).is_none(),
+            _ => self.is_filled_in(),
+        }
     }
 
     /// Refuses what no record can have. `extra` are further first words that are known where it is evaluated.

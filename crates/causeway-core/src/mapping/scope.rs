@@ -8,7 +8,6 @@ use super::names::{self, Object};
 use crate::{
     consent::Standing,
     contact::{Contact, Identity, TAG},
-    delivery::Kind,
     event::{Engagement, EngagementKind},
     record::Record,
 };
@@ -294,9 +293,9 @@ impl Scope {
         inside(self.tracking(), name, usual)
     }
 
-    /// That somebody said no must be told, also when the record lacks what a mapping asks for.
+    /// A withdrawal has to be sent, also when the record lacks what a mapping asks for.
     fn is_lenient(&self) -> bool {
-        self.record().kind == Kind::Withdrawal
+        self.record().is_withdrawal()
     }
 
     pub(super) fn engagements(&self, kind: EngagementKind) -> impl Iterator<Item = &Engagement> {

@@ -7,6 +7,7 @@ use std::{borrow::Cow, cmp::Ordering};
 use serde_json::Value;
 
 use super::{
+    order::characters,
     route::Route,
     scope::{Found, Part, Scope, scalar},
 };
@@ -84,8 +85,6 @@ enum Seen<'a> {
     Bool(bool),
     Int(i64),
     Text(Cow<'a, str>),
-    /// A part of nothing: a list without items.
-    Empty,
     Json(&'a Value),
     Part(Part),
 }
@@ -112,7 +111,7 @@ impl Simple {
             Self::Not(one) => one.is_true(glance).map(|yes| !yes),
             // Which name the engine blames for a value that is not there hangs on what stands around it.
             Self::Truth(operand) => match operand.see(glance).map_err(|_| Stop::Ask)? {
-                Seen::Null | Seen::Empty => Ok(false),
+                Seen::Null => Ok(false),
                 Seen::Bool(yes) => Ok(yes),
                 Seen::Int(number) => Ok(number != 0),
                 Seen::Text(text) => Ok(!text.is_empty()),
@@ -177,9 +176,9 @@ impl Operand {
             // Of a name that stands alone the engine does not tell which one it is that is not there.
             Self::Slice(route, ..) if route.steps.len() < 2 => return Err(Stop::Ask),
             Self::Slice(route, from, to) => match find(route)? {
-                Seen::Null => Seen::Empty,
-                Seen::Text(Cow::Borrowed(text)) => Seen::Text(part(text, *from, *to).into()),
-                Seen::Text(Cow::Owned(text)) => Seen::Text(part(&text, *from, *to).to_owned().into()),
+                Seen::Null => Seen::Null,
+                Seen::Text(Cow::Borrowed(text)) => Seen::Text(characters(text, *from, *to).into()),
+                Seen::Text(Cow::Owned(text)) => Seen::Text(characters(&text, *from, *to).to_owned().into()),
                 _ => return Err(Stop::Ask),
             },
         })
@@ -198,33 +197,6 @@ impl<'a> From<Found<'a>> for Seen<'a> {
             Found::Part(part) => Self::Part(part),
         }
     }
-}
-
-/// Characters `from` to `to` of a text; negative ones count from its end.
-fn part(text: &str, from: Option<i64>, to: Option<i64>) -> &str {
-    let from_start = |place: i64| {
-        if place < 0 {
-            let all = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
-            all.saturating_add(place).max(0)
-        } else {
-            place
-        }
-    };
-    let start = from_start(from.unwrap_or(0));
-    let length = to.map(|to| from_start(to).saturating_sub(start).max(0));
-    let rest = text.get(offset(text, start)..).unwrap_or_default();
-    match length {
-        Some(length) => rest.get(..offset(rest, length)).unwrap_or_default(),
-        None => rest,
-    }
-}
-
-/// The byte at which this character starts, or the end.
-fn offset(text: &str, character: i64) -> usize {
-    let character = usize::try_from(character).unwrap_or(usize::MAX);
-    text.char_indices()
-        .nth(character)
-        .map_or(text.len(), |(at, _)| at)
 }
 
 impl Literal {
@@ -249,29 +221,19 @@ impl Seen<'_> {
                 *number == i64::from(*yes)
             }
             (Self::Json(_) | Self::Part(_), _) | (_, Self::Json(_) | Self::Part(_)) => return None,
-            (Self::Null, Self::Null) | (Self::Empty, Self::Empty) => true,
+            (Self::Null, Self::Null) => true,
             _ => false,
         })
     }
 
-    /// As the engine puts values in order: by their kind first.
+    /// `None` for two of different kinds, which have no order: the engine says so.
     fn order(&self, other: &Self) -> Option<Ordering> {
-        let kind = |seen: &Self| {
-            Some(match seen {
-                Self::Null => 0,
-                Self::Bool(_) => 1,
-                Self::Int(_) => 2,
-                Self::Text(_) => 3,
-                Self::Empty | Self::Json(_) | Self::Part(_) => return None,
-            })
-        };
-        let kinds = kind(self)?.cmp(&kind(other)?);
-        Some(match (self, other) {
-            (Self::Text(a), Self::Text(b)) => a.cmp(b),
-            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
-            (Self::Int(a), Self::Int(b)) => a.cmp(b),
-            _ => kinds,
-        })
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
+            (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(b)),
+            (Self::Int(a), Self::Int(b)) => Some(a.cmp(b)),
+            _ => None,
+        }
     }
 
     fn holds(&self, scope: &Scope, item: &Self) -> Option<bool> {

@@ -10,6 +10,7 @@ use super::{
     lookup::Tables,
     names::Path,
 };
+use crate::omission::{Omissions, Reads};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +105,48 @@ impl Term {
         }
     }
 
+    /// As [`Term::eval`], for the field of this name. Of a withdrawal each part stands for itself: null takes the place of what
+    /// cannot be worked out.
+    fn eval_into(
+        &self,
+        field: &str,
+        scope: &Scope,
+        omissions: &mut Omissions,
+    ) -> Result<Value, MappingError> {
+        if !omissions.is_withdrawal() {
+            return self.eval(scope).map_err(|error| error.of(field));
+        }
+        match self {
+            Self::List(items) => items
+                .iter()
+                .enumerate()
+                .map(|(at, item)| item.eval_into(&format!("{field}.{at}"), scope, omissions))
+                .collect(),
+            Self::Object(members) => members
+                .iter()
+                .map(|(name, term)| {
+                    let value = term.eval_into(&format!("{field}.{name}"), scope, omissions)?;
+                    Ok((name.clone(), value))
+                })
+                .collect(),
+            _ => {
+                let value = self.eval(scope).map_err(|error| error.of(field));
+                // Null says nothing of whatever it was made from.
+                let is_null = matches!(value, Ok(Value::Null));
+                let reads = || if is_null { Reads::NOTHING } else { self.reads() };
+                let value = omissions.take(reads, value)?;
+                Ok(value.unwrap_or_default())
+            }
+        }
+    }
+
+    /// What its value depends on.
+    pub fn reads(&self) -> Reads {
+        let mut reads = Reads::NOTHING;
+        self.visit(&mut |path| reads.add(path.reads()));
+        reads
+    }
+
     /// Visits every path that it names, with the field that it is in.
     fn visit<'a>(&'a self, seen: &mut dyn FnMut(&'a Path)) {
         match self {
@@ -112,6 +155,17 @@ impl Term {
             Self::Template(template) => template.names().iter().for_each(seen),
             Self::List(items) => items.iter().for_each(|item| item.visit(seen)),
             Self::Object(members) => members.iter().for_each(|(_, term)| term.visit(seen)),
+        }
+    }
+
+    /// What people may leave out or type that it fails on.
+    fn risks(&self) -> Vec<&str> {
+        match self {
+            Self::Fixed(_) => Vec::new(),
+            Self::Expression(expression) => expression.risks().iter().map(String::as_str).collect(),
+            Self::Template(template) => template.risks().iter().map(String::as_str).collect(),
+            Self::List(items) => items.iter().flat_map(Self::risks).collect(),
+            Self::Object(members) => members.iter().flat_map(|(_, term)| term.risks()).collect(),
         }
     }
 
@@ -130,7 +184,7 @@ impl Term {
     }
 }
 
-/// The purposes of which a no can be told from a yes in what is sent.
+/// The purposes of which what is sent tells an opt-out from an opt-in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Tells {
     /// It says what to do about consent, whatever the purpose.
@@ -140,10 +194,32 @@ pub enum Tells {
 }
 
 impl Tells {
+    pub const NOTHING: Self = Self::Only(BTreeSet::new());
+
+    pub fn of(purpose: &str) -> Self {
+        Self::Only(BTreeSet::from([purpose.to_owned()]))
+    }
+
     pub fn has(&self, purpose: &str) -> bool {
         match self {
             Self::All => true,
             Self::Only(purposes) => purposes.contains(purpose),
+        }
+    }
+
+    pub fn add(&mut self, more: Self) {
+        match (&mut *self, more) {
+            (Self::Only(purposes), Self::Only(more)) => purposes.extend(more),
+            _ => *self = Self::All,
+        }
+    }
+
+    /// Whether it tells what `other` tells.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, _) => true,
+            (Self::Only(_), Self::All) => false,
+            (Self::Only(purposes), Self::Only(others)) => others.is_subset(purposes),
         }
     }
 }
@@ -174,14 +250,15 @@ impl Mapping {
         self.0.iter().map(|(name, term)| (name.as_str(), term))
     }
 
-    /// All values, or none.
-    pub fn apply(&self, scope: &Scope) -> Result<Vec<(String, Value)>, MappingError> {
+    /// All values, or none: but for a withdrawal, null for each that cannot be worked out.
+    pub fn apply(
+        &self,
+        scope: &Scope,
+        omissions: &mut Omissions,
+    ) -> Result<Vec<(String, Value)>, MappingError> {
         self.0
             .iter()
-            .map(|(name, term)| {
-                let value = term.eval(scope).map_err(|error| error.of(name))?;
-                Ok((name.clone(), value))
-            })
+            .map(|(name, term)| Ok((name.clone(), term.eval_into(name, scope, omissions)?)))
             .collect()
     }
 
@@ -190,29 +267,25 @@ impl Mapping {
         self.paths().iter().any(|(_, path)| path.needs_history())
     }
 
-    /// Of which purposes it tells a no from a yes.
+    /// The purposes of which it tells an opt-out from an opt-in: by the names that it reads.
     pub fn tells(&self) -> Tells {
-        let mut purposes = BTreeSet::new();
+        let mut tells = Tells::NOTHING;
         for (_, path) in self.paths() {
-            let steps: Vec<&str> = path.steps.iter().map(String::as_str).collect();
-            match *steps.as_slice() {
-                ["change" | "type", ..] | ["consent"] => return Tells::All,
-                ["consent", purpose] | ["consent", purpose, "state" | "subscribed", ..] => {
-                    purposes.insert(purpose.to_owned());
-                }
-                _ => {}
-            }
+            tells.add(path.reads().consent);
         }
-        Tells::Only(purposes)
+        tells
     }
 
-    /// What is probably misspelt.
+    /// What is probably misspelt, and what makes records dead that somebody filled in as they liked.
     pub fn doubts(&self) -> Vec<String> {
-        let paths = self.paths();
-        let doubts = paths
-            .iter()
-            .filter_map(|(name, path)| Some(format!("`{name}`: {}", path.doubt()?)));
-        doubts.collect()
+        let paths = self.paths().into_iter();
+        let doubts = paths.filter_map(|(name, path)| Some(format!("`{name}`: {}", path.doubt()?)));
+        let terms = self.0.iter();
+        let risks = terms.flat_map(|(name, term)| {
+            let risks = term.risks().into_iter();
+            risks.map(move |risk| format!("`{name}`: {risk}"))
+        });
+        doubts.chain(risks).collect()
     }
 
     fn paths(&self) -> Vec<(&str, &Path)> {

@@ -32,10 +32,7 @@ fn record() -> Record {
         "list_field_ids:platform": { "Favourite colour": "125", "Nickname": "126" },
     });
     let fields = contact.as_object().unwrap().iter().map(|(name, value)| {
-        let field = Field {
-            value: value.clone(),
-            at: at("2024-05-01T10:00:00Z"),
-        };
+        let field = Field::new(value.clone(), at("2024-05-01T10:00:00Z"));
         (name.clone(), field)
     });
     let engagement = |kind, key: &str, name: &str, count| Engagement {

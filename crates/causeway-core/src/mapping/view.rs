@@ -147,9 +147,9 @@ pub(super) fn json_of(value: &Value) -> Result<Json, MappingError> {
     json_within(value, 0, &mut left)
 }
 
-/// What is found without the engine, under the same limits.
-pub(super) fn json_of_found(scope: &Scope, found: Found<'_>) -> Result<Json, MappingError> {
-    let json = match found {
+/// What a name alone gives: as it came, whatever its size. A stranger's long text must not stop a record.
+pub(super) fn json_as_found(scope: &Scope, found: Found<'_>) -> Json {
+    match found {
         Found::Null => Json::Null,
         Found::Bool(yes) => yes.into(),
         Found::Int(number) => number.into(),
@@ -157,7 +157,12 @@ pub(super) fn json_of_found(scope: &Scope, found: Found<'_>) -> Result<Json, Map
         Found::Made(text) => text.into(),
         Found::Json(json) => json.clone(),
         Found::Part(part) => scope.json(&part),
-    };
+    }
+}
+
+/// The same under the limits of what comes out of an evaluation.
+pub(super) fn json_of_found(scope: &Scope, found: Found<'_>) -> Result<Json, MappingError> {
+    let json = json_as_found(scope, found);
     let mut left = limit::VALUES;
     check(&json, 0, &mut left)?;
     Ok(json)

@@ -41,7 +41,7 @@ pub(super) fn automations(
         ledger,
         &engaged,
         !known.action_is_known,
-        known.own_pages,
+        known.terms,
     );
     if happened.is_empty() && event.follow_up.is_none() {
         return Ran::default();
@@ -61,11 +61,7 @@ pub(super) fn automations(
 /// What expressions see: as in a destination's mapping, but for its settings.
 fn record(case: &Case<'_>, about: About, contact: Contact) -> Record {
     let event = case.event;
-    let standing = contact
-        .consent
-        .iter()
-        .map(|(purpose, consent)| (purpose.clone(), consent.standing(case.known.own_pages)))
-        .collect();
+    let standing = contact.standings(contact.address().as_deref(), case.known.terms);
     let mut engagements = about.engagements;
     engagements.extend_from_slice(&event.engagements);
     Record {

@@ -9,6 +9,7 @@ mod lint;
 mod names;
 mod parse;
 mod place;
+mod reserved;
 #[cfg(test)]
 mod tests;
 
@@ -18,13 +19,15 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::names::{contact_id, list_fields};
-use self::{functions::Function, names::Found};
+use self::{functions::Function, names::Found, reserved::Reserved};
 pub use self::{
     lint::{lint, lint_url},
     names::Names,
-    parse::{Code, Piece, has_codes, parse, says_change},
+    parse::{Code, Piece, has_codes, parse},
     place::{Place, expand_url},
+    reserved::reads,
 };
+use crate::omission::{Omissions, Reads};
 
 /// How shortcodes are understood.
 #[derive(Debug, Clone)]
@@ -79,30 +82,65 @@ pub enum ExpandError {
     Value { code: String, why: &'static str },
 }
 
-/// Puts the values in. Adds to `unknown` the shortcodes that named nothing.
+/// What is to be known of texts besides themselves.
+#[derive(Debug)]
+pub struct Report<'o> {
+    /// The shortcodes that named nothing.
+    pub unknown: BTreeSet<String>,
+    pub omissions: &'o mut Omissions,
+}
+
+impl<'o> Report<'o> {
+    pub fn new(omissions: &'o mut Omissions) -> Self {
+        Self {
+            unknown: BTreeSet::new(),
+            omissions,
+        }
+    }
+}
+
+/// Puts the values in. For a withdrawal nothing takes the place of a value that cannot be put in.
 pub fn expand(
     pieces: &[Piece],
     names: &Names<'_>,
     place: Place,
-    unknown: &mut BTreeSet<String>,
+    report: &mut Report<'_>,
 ) -> Result<String, ExpandError> {
     let mut out = String::new();
     for piece in pieces {
         match piece {
             Piece::Text(text) => out.push_str(text),
-            Piece::Code(code) => put(code, names, place, unknown, &mut out)?,
+            Piece::Code(code) => out.push_str(&put(code, names, place, report)?),
         }
     }
     Ok(out)
 }
 
-fn put(
+fn put(code: &Code, names: &Names<'_>, place: Place, report: &mut Report<'_>) -> Result<String, ExpandError> {
+    let mut made = put_strictly(code, names, place, &mut report.unknown);
+    // Of a withdrawal such a value is left out, so that the rest can be sent.
+    let leads_elsewhere = |value: &String| place == Place::Path && place::is_step(value);
+    if report.omissions.is_withdrawal() && made.as_ref().is_ok_and(leads_elsewhere) {
+        made = Err(place::other_address(code));
+    }
+    let is_empty = made.as_ref().is_ok_and(String::is_empty);
+    let reads = || {
+        if is_empty {
+            Reads::NOTHING
+        } else {
+            code.reads(names.rules)
+        }
+    };
+    let made = report.omissions.take(reads, made)?;
+    Ok(made.unwrap_or_default())
+}
+
+fn put_strictly(
     code: &Code,
     names: &Names<'_>,
     place: Place,
     unknown: &mut BTreeSet<String>,
-    out: &mut String,
-) -> Result<(), ExpandError> {
+) -> Result<String, ExpandError> {
     let Some(value) = value(code, names) else {
         // What somebody put down for "no value" is for this, too: a field that was never filled in is not known.
         let fallback = fallback(code, false);
@@ -113,18 +151,24 @@ fn put(
             });
         }
         unknown.insert(code.written.clone());
-        return place.put(code, fallback.unwrap_or_default(), out);
+        return place.put(code, fallback.unwrap_or_default());
     };
-    place.put(code, &value, out)
+    place.put(code, &value)
 }
 
 /// The text for a shortcode, empty where the contact has no value; `None` when it names nothing that is known.
 fn value(code: &Code, names: &Names<'_>) -> Option<String> {
-    // A field may be called `UPPER LIMIT` or `Industry/Vertical`: what is a name is no function and no argument.
-    if let Some(found) = names.find(&code.written) {
-        return Some(found.text().unwrap_or_default());
-    }
-    let (functions, found) = read_head(&code.head, names)?;
+    let reserved =
+        Reserved::of(code).and_then(|reserved| Some((reserved.functions, names.reserved(reserved.name)?)));
+    let (functions, found) = if let Some(reserved) = reserved {
+        reserved
+    } else {
+        // A field may be called `UPPER LIMIT` or `Industry/Vertical`: what is a name is no function and no argument.
+        if let Some(found) = names.find(&code.written) {
+            return Some(found.text().unwrap_or_default());
+        }
+        read_head(&code.head, names)?
+    };
     let is_date = functions.contains(&Function::Date);
     let mut text = found.text();
     for function in functions.iter().rev() {

@@ -104,6 +104,13 @@ impl<'a> Names<'a> {
         names
     }
 
+    /// What a reserved name stands for. Of a contact without an address a field that is called so may still have one.
+    pub(super) fn reserved(&self, name: &str) -> Option<Found<'_>> {
+        let is_address = matches!(name, "email" | "emailaddress");
+        self.system(name)
+            .filter(|found| !is_address || found.text().is_some())
+    }
+
     /// `None` for what names nothing.
     pub(super) fn find(&self, name: &str) -> Option<Found<'_>> {
         if let Some(own) = self.own(name) {
@@ -254,7 +261,7 @@ pub(crate) fn list_fields(record: &Record) -> impl Iterator<Item = (&str, &Value
 }
 
 /// `First Name`, `first_name` and `FIRST-NAME` are one name.
-fn fold(name: &str) -> String {
+pub(super) fn fold(name: &str) -> String {
     name.chars()
         .filter(|letter| !letter.is_whitespace() && !matches!(letter, '_' | '-'))
         .flat_map(char::to_lowercase)

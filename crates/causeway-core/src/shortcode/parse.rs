@@ -51,19 +51,6 @@ pub fn has_codes(pieces: &[Piece]) -> bool {
     pieces.iter().any(|piece| matches!(piece, Piece::Code(_)))
 }
 
-/// Whether it tells a no from a yes.
-pub fn says_change(pieces: &[Piece]) -> bool {
-    pieces.iter().any(|piece| match piece {
-        Piece::Text(_) => false,
-        Piece::Code(code) => {
-            let name = code.head.split_whitespace().next_back().unwrap_or_default();
-            ["change", "type"]
-                .iter()
-                .any(|word| name.eq_ignore_ascii_case(word))
-        }
-    })
-}
-
 /// The shortcode whose `[#` has just been read, and what follows it.
 fn code(after: &str) -> Option<(Code, &str)> {
     let (inside, behind) = after.split_once(CLOSE)?;

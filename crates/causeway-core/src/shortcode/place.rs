@@ -1,9 +1,11 @@
 //! Where a value goes, and what has to be done to it so that it arrives there as it is.
 
-use std::{collections::BTreeSet, fmt::Write};
+#![allow(clippy::match_same_arms, reason = "to be put right one by one")]
+
+use std::fmt::Write;
 
 use super::{
-    ExpandError, Names,
+    ExpandError, Names, Report,
     parse::{Code, Piece},
     put,
 };
@@ -21,21 +23,22 @@ pub enum Place {
 }
 
 impl Place {
-    pub(super) fn put(self, code: &Code, value: &str, out: &mut String) -> Result<(), ExpandError> {
+    pub(super) fn put(self, code: &Code, value: &str) -> Result<String, ExpandError> {
         match self {
-            Self::Plain => out.push_str(value),
-            Self::Path | Self::Query => encode(value, out),
-            Self::Header => {
-                if value.contains(|letter: char| letter.is_control() && letter != '\t') {
-                    return Err(ExpandError::Value {
-                        code: code.written.clone(),
-                        why: "holds a line break or another control character, which no header can carry",
-                    });
-                }
-                out.push_str(value);
+            Self::Plain => Ok(value.to_owned()),
+            Self::Path | Self::Query => {
+                let mut out = String::new();
+                encode(value, &mut out);
+                Ok(out)
             }
+            Self::Header if value.contains(|letter: char| letter.is_control() && letter != '\t') => {
+                Err(ExpandError::Value {
+                    code: code.written.clone(),
+                    why: "holds a line break or another control character, which no header can carry",
+                })
+            }
+            Self::Header => Ok(value.to_owned()),
         }
-        Ok(())
     }
 }
 
@@ -56,7 +59,7 @@ pub(super) fn encode(text: &str, out: &mut String) {
 pub fn expand_url(
     pieces: &[Piece],
     names: &Names<'_>,
-    unknown: &mut BTreeSet<String>,
+    report: &mut Report<'_>,
 ) -> Result<String, ExpandError> {
     let mut out = String::new();
     let mut place = Place::Path;
@@ -70,20 +73,40 @@ pub fn expand_url(
                 out.push_str(text);
             }
             Piece::Code(code) => {
+                let value = put(code, names, place, report)?;
                 if place == Place::Path {
                     last_in_path = Some(code);
+                    // Of a withdrawal no value may make a step of the path that leads elsewhere.
+                    if report.omissions.is_withdrawal()
+                        && !value.is_empty()
+                        && value.bytes().all(|b| b == b'.')
+                    {
+                        report
+                            .omissions
+                            .take(|| code.reads(names.rules), Err::<(), _>(other_address(code)))?;
+                        continue;
+                    }
                 }
-                put(code, names, place, unknown, &mut out)?;
+                out.push_str(&put(code, names, place, report)?);
             }
         }
     }
     match last_in_path {
-        Some(code) if climbs(&out) => Err(ExpandError::Value {
-            code: code.written.clone(),
-            why: "would make a step of the path `.` or `..`, which leads to another address",
-        }),
+        Some(code) if climbs(&out) => Err(other_address(code)),
         _ => Ok(out),
     }
+}
+
+pub(super) fn other_address(code: &Code) -> ExpandError {
+    ExpandError::Value {
+        code: code.written.clone(),
+        why: "would make a step of the path `.` or `..`, which leads to another address",
+    }
+}
+
+/// Whether a value is nothing but what may make such a step.
+pub(super) fn is_step(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| byte == b'.')
 }
 
 /// Whether a step of the path is one that addresses are shortened by. The configuration has none.

@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -58,7 +56,7 @@ fn expand_as(template: &str, record: &Record, rules: &Rules, place: Place) -> Re
         &parse(template),
         &Names::new(record, rules),
         place,
-        &mut BTreeSet::new(),
+        &mut Report::new(&mut Omissions::of(record)),
     )
 }
 
@@ -231,16 +229,12 @@ fn an_unknown_name_stops_a_strict_template_and_is_told_by_a_lenient_one() {
         ""
     );
 
-    let (record, rules, mut unknown) = (person(), Rules::default(), BTreeSet::new());
+    let (record, rules) = (person(), Rules::default());
     let names = Names::new(&record, &rules);
-    expand(
-        &parse("[#A#][#EMAIL#][#B/x#]"),
-        &names,
-        Place::Plain,
-        &mut unknown,
-    )
-    .unwrap();
-    assert_eq!(unknown.into_iter().collect::<Vec<_>>(), ["A", "B/x"]);
+    let mut omissions = Omissions::of(&record);
+    let mut report = Report::new(&mut omissions);
+    expand(&parse("[#A#][#EMAIL#][#B/x#]"), &names, Place::Plain, &mut report).unwrap();
+    assert_eq!(report.unknown.into_iter().collect::<Vec<_>>(), ["A", "B/x"]);
 }
 
 #[test]
@@ -282,7 +276,13 @@ fn an_address_is_filled_in_before_it_is_read_as_one() {
     let record = record(&json!({ "x": "a&b #+% é/?=", "y": "..", "z": "" }));
     let rules = Rules::default();
     let names = Names::new(&record, &rules);
-    let url = |template: &str| expand_url(&parse(template), &names, &mut BTreeSet::new());
+    let url = |template: &str| {
+        expand_url(
+            &parse(template),
+            &names,
+            &mut Report::new(&mut Omissions::of(&record)),
+        )
+    };
     let encoded = "a%26b%20%23%2B%25%20%C3%A9%2F%3F%3D";
     assert_eq!(
         url("https://h.example.org/p/[#x#]?a=[#x#]&b=1#[#x#]").unwrap(),
@@ -318,6 +318,108 @@ fn a_header_takes_no_line_break() {
                 .is_none_or(|error| !error.to_string().contains("Admin"))
         );
     }
+}
+
+#[test]
+fn no_field_takes_the_place_of_what_a_withdrawal_says() {
+    let mut record = record(&json!({
+        "email": "ann@example.org", "CHANGE": "subscribe", "change": "subscribe", "type": "record", "Type": "gold",
+        "UPPER CHANGE": "SUBSCRIBE", "CHANGE/none": "x", "UPPER EMAIL": "EVE@EXAMPLE.ORG", "Email": "eve@example.org",
+        "SHA256 EMAIL": "0000", "ID": "1", "contact_id": "2", "Contact Ref": "3", "MEMBERSHIP TYPE": "gold",
+    }));
+    record.kind = Kind::Withdrawal;
+    record.change = crate::consent::Change::Unsubscribe;
+    for (template, expected) in [
+        ("[#CHANGE#]", "unsubscribe"),
+        ("[#Change/none#]", "unsubscribe"),
+        ("[#UPPER CHANGE#]", "UNSUBSCRIBE"),
+        ("[#TYPE#]", "withdrawal"),
+        ("[#UPPER EMAIL#]", "ANN@EXAMPLE.ORG"),
+        ("[#E-MAIL/3#]", "ann"),
+        (
+            "[#SHA256 EMAIL#]",
+            "438c4c7afe600cdf1e455c369bec76dc970fc8ca463447c7b387a347f3c79331",
+        ),
+        ("[#ID#] [#CONTACT ID#]", "8812 8812"),
+        ("[#CONTACT REF#]", ""),
+        ("[#MEMBERSHIP TYPE#]", "gold"),
+    ] {
+        let given = expand_as(template, &record, &Rules::default(), Place::Plain).unwrap();
+        assert_eq!(given, expected, "{template}");
+    }
+}
+
+#[test]
+fn a_template_tells_an_opt_out_by_what_it_reads() {
+    for (template, tells) in [
+        ("[#CHANGE#]", true),
+        ("[#change/none#]", true),
+        ("[#MD5 UPPER Change#]", true),
+        ("[#Type#]", true),
+        ("[#TYPE/1#]", true),
+        ("[#CHANGE/4#]", true),
+        // The same for subscribe and suppress.
+        ("[#CHANGE/1#]", false),
+        ("[#CHANGE/0#]", false),
+        ("[#DATE CHANGE#]", false),
+        ("[#ACTION TYPE#]", false),
+        ("[#MEMBERSHIP TYPE#]", false),
+        ("[#EXCHANGE#]", false),
+        ("[#FIELD CHANGE#]", false),
+        ("change type [CHANGE]", false),
+        ("[#EMAIL/change#]", false),
+    ] {
+        let found = reads(&parse(template), &Rules::default()).consent.has("email");
+        assert_eq!(found, tells, "{template}");
+    }
+}
+
+#[test]
+fn a_withdrawal_leaves_out_what_cannot_be_put_in() {
+    let mut record = record(&json!({ "email": "ann@example.org", "x": "a\r\nX-Admin: 1", "y": ".." }));
+    record.kind = Kind::Withdrawal;
+    let rules = Rules {
+        unknown: Unknown::Strict,
+        ..Rules::default()
+    };
+    let names = Names::new(&record, &rules);
+    let made = |template: &str, place: Option<Place>| {
+        let mut omissions = Omissions::of(&record);
+        let mut report = Report::new(&mut omissions);
+        let made = match place {
+            Some(place) => expand(&parse(template), &names, place, &mut report),
+            None => expand_url(&parse(template), &names, &mut report),
+        };
+        (made.unwrap(), omissions.finish())
+    };
+    let (header, notes) = made("<[#x#]> [#EMAIL#]", Some(Place::Header));
+    assert_eq!(header, "<> ann@example.org");
+    assert_eq!(
+        notes.unwrap(),
+        [
+            "left out: the value of [#x#] holds a line break or another control character, which no header can carry"
+        ]
+    );
+    let (url, notes) = made("https://h.example.org/[#y#]/[#SHOE#]?e=[#EMAIL#]", None);
+    assert_eq!(url, "https://h.example.org//?e=ann%40example.org");
+    assert_eq!(notes.unwrap().len(), 2);
+    // An id that cannot be put in does not stand for the person.
+    let mut dotted = record.clone();
+    dotted.identities = vec![Identity::ForeignId {
+        namespace: "platform".into(),
+        id: "..".to_owned(),
+    }];
+    let names = Names::new(&dotted, &rules);
+    let mut omissions = Omissions::of(&dotted);
+    let url = parse("https://h.example.org/[#ID#]?c=[#CHANGE#]");
+    assert_eq!(
+        expand_url(&url, &names, &mut Report::new(&mut omissions)).unwrap(),
+        "https://h.example.org/?c=none"
+    );
+    assert!(omissions.finish().is_err());
+    // Without the address it is not known who withdrew.
+    let (_, notes) = made("<[#x#]>", Some(Place::Header));
+    assert!(notes.unwrap_err().starts_with("the value of [#x#] holds"));
 }
 
 #[test]

@@ -1,22 +1,31 @@
 //! The seam to what is kept: use cases, each one transaction. Nobody outside can hold a transaction open,
 //! because there is no way to say it.
 
+mod unlisted;
 mod views;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use unlisted::{GoneContact, Unlisted, UnlistedAction};
 pub use views::*;
 
 use crate::{
+    clock::ClockAlarm,
     consent::Change,
+    contact::Identity,
     delivery::{Delivery, Next},
     envelope::Envelope,
-    event::{DeadCode, Decoded},
+    event::{DeadCode, Decoded, Event},
     id::{ContactId, DeliveryId, InboxId, Name},
     rules::Rules,
 };
@@ -51,6 +60,10 @@ pub struct Processed {
     pub planned: Vec<Name>,
     /// Destinations whose delivery was skipped at once, for want of consent.
     pub skipped: Vec<Name>,
+    /// Known contacts that may stand elsewhere now: what was claimed for them before must be asked again.
+    pub contacts: Vec<ContactId>,
+    /// Skipped because it names a person who was erased.
+    pub turned_away: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -116,6 +129,9 @@ pub struct Attempt {
     pub status: Option<u16>,
     pub excerpt: Option<String>,
     pub remote_id: Option<String>,
+    /// What the destination was to do about consent, and for which address, in its normal form.
+    pub change: Change,
+    pub address: Option<String>,
     /// What the answer says of the contact. It becomes an inbox row of its own, so that it is processed, explained and
     /// kept like everything else that tells of a person.
     pub writes: BTreeMap<String, Value>,
@@ -184,6 +200,15 @@ pub struct Pruned {
     pub urls: u64,
 }
 
+/// How much was moved back, because it was dated while the clock was ahead.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Redated {
+    pub contacts: u64,
+    pub messages: u64,
+    pub deliveries: u64,
+    pub timers: u64,
+}
+
 /// What becomes of an address that was minted for one sync of another platform. Only the SHA-256 of its token is known here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlChange {
@@ -211,6 +236,9 @@ pub trait Store: Send + Sync {
     /// Up to `limit` rows in state `new` with an id above `after`, in the order of acceptance. Takes no lease:
     /// `process` ignores rows that are no longer `new`. Rows that cannot be read become dead and are left out.
     async fn fetch_new(&self, after: InboxId, limit: u32) -> Result<Vec<(InboxId, Envelope)>, StoreError>;
+
+    /// The same for these rows, as far as they are in state `new`, in ascending order.
+    async fn fetch_rows(&self, rows: Vec<InboxId>) -> Result<Vec<(InboxId, Envelope)>, StoreError>;
 
     /// Finds the contacts, asks [`crate::plan::plan`], and writes contact, consent, action, deliveries and the row's
     /// new state: one transaction for the batch, in its order. A row on which it fails alone becomes dead
@@ -285,22 +313,52 @@ pub trait Store: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Removes a person: contact, identities, consent, actions, engagements, bodies of their envelopes, answers
-    /// of attempts, waiting deliveries. Keeps a keyed hash of their identities, so that nothing that comes
-    /// late (a retry, a queue's backlog) brings them back: what names them later is skipped, with that reason.
+    /// of attempts, waiting deliveries, and messages that nobody could read and that name them. Keeps a keyed hash of their
+    /// identities with the time, so that what is dated before brings nobody back ([`crate::after_erasure`]).
     async fn erase(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError>;
 
+    /// Takes these identities out of a contact, with everything that came by them, and makes a contact of its own of them:
+    /// undoes a wrong merge. `read` are the contact's messages as far as they can still be decoded. `None`, and nothing
+    /// changed, when the contact has not all of the identities or would be left without any.
+    async fn split(
+        &self,
+        contact: ContactId,
+        taken: BTreeSet<Identity>,
+        read: BTreeMap<InboxId, Event>,
+        now: Timestamp,
+    ) -> Result<Option<Split>, StoreError>;
+
     async fn prune(&self, retention: Retention, now: Timestamp) -> Result<Pruned, StoreError>;
+
+    /// Moves back by `back` what lies in the future of `now`, because the hub dated it while its clock was ahead. What a contact
+    /// said keeps its order.
+    async fn redate(&self, back: Duration, now: Timestamp) -> Result<Redated, StoreError>;
+
+    /// Remembers that the system clock is or was wrong, or that this has passed.
+    async fn set_clock_alarm(&self, alarm: Option<ClockAlarm>) -> Result<(), StoreError>;
 
     /// Writes a consistent copy to a file that must not exist, while everything runs.
     async fn backup(&self, to: &Path) -> Result<(), StoreError>;
 }
 
-/// Who is told that somebody asked to be forgotten.
+/// Which destinations are asked to remove a person, and what the erasure will find.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Parting {
     pub told: Vec<(Name, Change)>,
     /// With the reason: somebody has to see to it by hand.
     pub untold: Vec<(Name, String)>,
+    pub unread: Unread,
+}
+
+/// What became of a contact that was split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Split {
+    pub kept: ContactId,
+    pub new: ContactId,
+    /// Messages that went with the identities.
+    pub messages: u64,
+    /// The row that the corrections at destinations hang on.
+    pub record: InboxId,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -308,5 +366,22 @@ pub struct Erased {
     pub actions: u64,
     pub consent: u64,
     pub deliveries: u64,
+    /// Messages whose bodies are deleted, those of [`Unread`] included.
     pub envelopes: u64,
+    pub unread: Unread,
+    /// Destinations that have the person and were not asked to remove them.
+    pub given: Vec<Name>,
+}
+
+/// What looking for a person gave in the messages that became no event: dead, skipped and duplicate ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// They name the person: their bodies go.
+    pub named: Vec<InboxId>,
+    /// A part of each is encrypted.
+    pub sealed: Vec<InboxId>,
+    /// Compressed, pictures and the like.
+    pub binary: Vec<InboxId>,
+    /// How many bodies there are, all of these included.
+    pub searched: u64,
 }

@@ -1,16 +1,19 @@
 //! What people look at: the console's and the command line's questions. Read-only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{DeliveryFilter, InboxFilter, InboxState, LaneState, StoreError};
+use super::{
+    DeliveryFilter, GoneContact, InboxFilter, InboxState, LaneState, StoreError, Unlisted, UnlistedAction,
+};
 use crate::{
     automation::Explained,
-    consent::{ConsentFact, Standing},
+    clock::ClockAlarm,
+    consent::{Change, ConsentFact, Standing},
     contact::{Contact, Identity},
     envelope::Envelope,
     event::Due,
@@ -36,8 +39,16 @@ pub trait Views: Send + Sync {
     /// A record's whole way.
     async fn trace(&self, id: InboxId) -> Result<Option<Trace>, StoreError>;
 
-    /// The contacts that an e-mail address (normalised) or another identity's value names, in every workspace.
-    async fn find_contacts(&self, value: &str) -> Result<Vec<ContactId>, StoreError>;
+    /// Every identity that these words name, in every workspace: an e-mail address, an id or a contact reference; bare, with
+    /// its namespace (`platform:8812`), or with the kind in front of that (`contact_ref:proca:…`).
+    async fn find_named(&self, words: &str) -> Result<Vec<Named>, StoreError>;
+
+    /// The contacts of [`Views::find_named`], ascending. They may be different people.
+    async fn find_contacts(&self, words: &str) -> Result<Vec<ContactId>, StoreError> {
+        let found = self.find_named(words).await?;
+        let contacts: BTreeSet<ContactId> = found.iter().map(|named| named.contact).collect();
+        Ok(contacts.into_iter().collect())
+    }
 
     /// Contacts of a workspace with an id above `after`, ascending, up to `limit`.
     async fn contacts(
@@ -59,11 +70,46 @@ pub trait Views: Send + Sync {
     /// Those who asked to be forgotten and whose destinations are still being told.
     async fn erasures(&self) -> Result<Vec<Erasure>, StoreError>;
 
+    /// Foreign ids that came with more addresses than one person has, the latest first.
+    async fn conflicts(&self) -> Result<Vec<Conflict>, StoreError>;
+
+    /// Destinations with withdrawals that they cannot receive, and how many: a person has to update them by hand.
+    async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError>;
+    /// Actions that are here and not among those that the system of origin lists.
+    async fn unlisted(&self, asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError>;
+
+    /// Contacts that reconciliation found gone from the system of origin, newest first.
+    async fn gone_contacts(&self, noticed_after: Timestamp) -> Result<Vec<GoneContact>, StoreError>;
+
     /// The books.
     async fn audit(&self) -> Result<Audit, StoreError>;
 
     /// Whether the store can take a write: runs one, unless it was opened for reading only.
     async fn health(&self) -> Result<StoreHealth, StoreError>;
+}
+
+/// A foreign id that came with a third address: whoever sends it may use one id for several people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Conflict {
+    pub workspace: Name,
+    pub namespace: Name,
+    pub id: String,
+    /// The contact that has the id.
+    pub contact: ContactId,
+    /// Messages in which it was not used.
+    pub messages: u64,
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
+    /// The last of these messages.
+    pub last: InboxId,
+}
+
+/// An identity that words name, and the contact that has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub contact: ContactId,
+    pub workspace: Name,
+    pub identity: Identity,
 }
 
 /// Somebody who asked to be forgotten.
@@ -102,6 +148,7 @@ impl SourceUrl {
 pub struct Overview {
     pub sources: BTreeMap<Name, SourceCounts>,
     pub destinations: BTreeMap<Name, DestinationCounts>,
+    pub clock_alarm: Option<ClockAlarm>,
 }
 
 /// Since the store was made.
@@ -117,6 +164,12 @@ pub struct SourceCounts {
     /// Of the oldest that waits.
     pub oldest_new_at: Option<Timestamp>,
     pub last_received_at: Option<Timestamp>,
+    /// Of the skipped ones, those that name a person who was erased ([`crate::after_erasure`]).
+    pub turned_away: u64,
+    /// Of these, the ones of the last seven days.
+    pub turned_away_lately: u64,
+    /// Messages that name a person who was erased, are dated after it, and made a new contact.
+    pub began_anew: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -228,6 +281,8 @@ pub struct ContactView {
     pub identities: Vec<Identity>,
     pub contact: Contact,
     pub standing: BTreeMap<String, Standing>,
+    /// What each destination was given, by destination and address.
+    pub given: Vec<GivenRow>,
     /// Oldest first.
     pub ledger: Vec<LedgerRow>,
     pub actions: Vec<crate::event::Action>,
@@ -237,6 +292,18 @@ pub struct ContactView {
     pub inbox: Vec<InboxId>,
     /// The bodies of those envelopes as they came, for an export.
     pub envelopes: Vec<Value>,
+}
+
+/// That a destination has a contact under an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GivenRow {
+    pub destination: Name,
+    /// In its normal form; empty for a contact without one.
+    pub address: String,
+    pub since: Timestamp,
+    pub last_sent: Timestamp,
+    /// What the destination received last.
+    pub change: Change,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -294,4 +361,7 @@ pub struct StoreHealth {
     pub bytes: u64,
     /// Free space on the disk that holds it, where the system tells.
     pub free_bytes: Option<u64>,
+    /// What was stamped last: a message received, or a delivery that succeeded.
+    pub newest: Option<Timestamp>,
+    pub clock_alarm: Option<ClockAlarm>,
 }

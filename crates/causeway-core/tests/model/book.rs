@@ -1,20 +1,23 @@
 //! A contact book and an outbox in memory, which do what the store does: find and merge contacts, remember actions and
 //! pages, keep deliveries in order and ask the gate again when one is claimed.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::{sync::Arc, time::Duration};
 
 use causeway_core::{
-    consent::{OwnPages, Policy, Standing, page_key},
+    consent::{Change, Policy, Standing, Terms, page_key},
     contact::{Contact, Identity},
     delivery::Kind,
     event::Event,
     id::Name,
-    plan::{About, Case, Known, Plan, plan},
+    plan::{About, Case, Given, Known, Plan, plan},
     rules::{DestinationRule, Gate, Rules, SourceRule},
 };
 
-use crate::wire::{OWN_ORG, at};
+use crate::{
+    model::GRACE,
+    wire::{OWN_ORG, at},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -31,6 +34,8 @@ pub struct Row {
     number: u32,
     pub destination: Name,
     pub kind: Kind,
+    /// `None` = the one in use; of a delivered row the one that was used.
+    pub address: Option<String>,
     pub state: State,
 }
 
@@ -42,11 +47,13 @@ pub struct Entry {
     pub ledger: BTreeSet<(String, &'static str, String, i64)>,
     /// In the order of planning.
     pub outbox: Vec<Row>,
+    /// What each destination was given, by destination and address.
+    pub given: BTreeMap<(Name, Option<String>), Change>,
 }
 
 pub struct Book<'a> {
     rules: &'a Rules,
-    pub own_pages: OwnPages,
+    pub terms: Terms,
     pub entries: Vec<Entry>,
     actions: BTreeSet<String>,
     planned: u32,
@@ -100,20 +107,24 @@ impl<'a> Book<'a> {
     pub fn new(rules: &'a Rules) -> Self {
         Self {
             rules,
-            own_pages: OwnPages::new(),
+            terms: Terms {
+                click_grace: Duration::from_secs(GRACE.unsigned_abs()),
+                ..Terms::default()
+            },
             entries: Vec::new(),
             actions: BTreeSet::new(),
             planned: 0,
         }
     }
 
-    pub fn take(&mut self, source: &str, event: &Event) -> Plan {
+    /// `number` names the message, in whatever order it comes.
+    pub fn take(&mut self, source: &str, event: &Event, number: usize) -> Plan {
         if let Some(page) = &event.page
             && let Some(org) = &page.org
             && self.rules.is_own("default", &event.namespace, &org.external_id)
         {
             let page = page_key(&event.namespace, &page.external_id);
-            self.own_pages.insert(page);
+            self.terms.own_pages.insert(page);
         }
         let is_meant = |entry: &mut Entry| {
             event
@@ -126,18 +137,32 @@ impl<'a> Book<'a> {
             .action
             .as_ref()
             .is_some_and(|action| !self.actions.insert(action.external_id.clone()));
-        let was_given = |rule: &DestinationRule| {
-            let mut rows = found.iter().flat_map(|entry| &entry.outbox);
-            rows.any(|row| {
-                row.destination == rule.name && matches!(row.state, State::Waiting | State::Delivered)
-            })
+        let given = |rule: &DestinationRule| {
+            let mut all: Vec<Given> = Vec::new();
+            for ((name, address), change) in found.iter().flat_map(|entry| &entry.given) {
+                if *name == rule.name && !all.iter().any(|given| given.address == *address) {
+                    all.push(Given {
+                        address: address.clone(),
+                        change: *change,
+                        is_shared: false,
+                        withdrawal_is_open: found.iter().flat_map(|entry| &entry.outbox).any(|row| {
+                            row.destination == rule.name
+                                && row.state == State::Waiting
+                                && row.address.is_some()
+                                && row.address == *address
+                        }),
+                    });
+                }
+            }
+            all
         };
         let contacts: Vec<Contact> = found.iter().map(|entry| entry.contact.clone()).collect();
         let known = Known {
             contacts: &contacts,
             action_is_known,
-            own_pages: &self.own_pages,
-            was_given: &was_given,
+            terms: &self.terms,
+            given: &given,
+            shared: &[],
             knows: &|_| false,
             last_hour: &|_| None,
             about: &About::default,
@@ -149,6 +174,7 @@ impl<'a> Book<'a> {
             known: &known,
             rules: self.rules,
             now: at(2_000_000),
+            arrival: i64::try_from(number).unwrap(),
         });
         self.write(found, event, &plan);
         plan
@@ -168,6 +194,7 @@ impl<'a> Book<'a> {
             entry.identities.extend(known.identities);
             entry.ledger.extend(known.ledger);
             entry.outbox.extend(known.outbox);
+            entry.given.extend(known.given);
         }
         entry.outbox.sort_by_key(|row| row.number);
         for fact in &plan.consent {
@@ -186,6 +213,7 @@ impl<'a> Book<'a> {
                 number: self.planned,
                 destination: planned.destination.clone(),
                 kind: planned.kind,
+                address: planned.address.clone(),
                 state: match planned.gate {
                     Gate::Send => State::Waiting,
                     Gate::Skip { .. } => State::Skipped,
@@ -196,30 +224,43 @@ impl<'a> Book<'a> {
     }
 
     pub fn standing(&self, contact: &Contact, purpose: &str) -> Standing {
-        contact
-            .consent
-            .get(purpose)
-            .map_or(Standing::Unknown, |consent| consent.standing(&self.own_pages))
+        contact.standing(purpose, &self.terms)
     }
 
     /// Claims the row if it waits and no earlier one for the same destination does, asks the gate, and ends it.
     pub fn claim(&mut self, entry: usize, row: usize) -> Option<Row> {
         let Entry { outbox, contact, .. } = &self.entries[entry];
         let claimed = &outbox[row];
-        let waits_behind = outbox[..row]
-            .iter()
-            .any(|earlier| earlier.state == State::Waiting && earlier.destination == claimed.destination);
+        let is_behind = |earlier: &Row| {
+            earlier.state == State::Waiting
+                && earlier.destination == claimed.destination
+                && claimed.kind != Kind::Withdrawal
+        };
+        let waits_behind = outbox[..row].iter().any(is_behind);
         if claimed.state != State::Waiting || waits_behind {
             return None;
         }
         let rule = &self.rules.destinations[&claimed.destination];
-        let standing = self.standing(contact, &rule.purpose);
+        let address = claimed.address.clone().or_else(|| contact.address());
+        let standing = contact.standing_at(&rule.purpose, address.as_deref(), &self.terms);
         let gate = rule.gate(claimed.kind, standing, contact.gave_data);
+        if gate == Gate::Send {
+            let place = (claimed.destination.clone(), address.clone());
+            let change = rule.change(claimed.kind, standing);
+            let given = &mut self.entries[entry].given;
+            if place.1.is_some() {
+                given.remove(&(place.0.clone(), None));
+            }
+            given.insert(place, change);
+        }
         let row = &mut self.entries[entry].outbox[row];
         row.state = match gate {
             Gate::Send => State::Delivered,
             Gate::Skip { .. } => State::HeldBack,
         };
+        if row.state == State::Delivered {
+            row.address = address;
+        }
         Some(row.clone())
     }
 }

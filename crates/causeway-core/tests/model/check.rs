@@ -13,7 +13,7 @@ use causeway_core::{
 use crate::{
     book::{Book, Entry, State},
     history::{EMAILS, Message, PLATFORM_IDS, REFERENCES, Random},
-    model::{EMAIL, Fields, Model, PHONE, Person, Taken},
+    model::{EMAIL, Fields, Model, PHONE, Person, Taken, in_use},
     wire::{Decoders, at},
 };
 
@@ -28,7 +28,7 @@ pub fn read(decoders: &Decoders, history: &[Message]) -> Vec<Read> {
     let read = |message: &Message| {
         let (source, decoded) = decoders.read(message);
         let event = match decoded {
-            Decoded::Event(event) => Some(event),
+            Decoded::Event(event) | Decoded::Partial { event, .. } => Some(event),
             Decoded::Skip { .. } | Decoded::Dead { .. } => None,
         };
         Read {
@@ -63,17 +63,17 @@ pub fn run(
 ) -> Result<Final, String> {
     let mut book = Book::new(rules);
     let mut model = Model::default();
-    for number in order {
+    for &number in order {
         let Read {
             message,
             source,
             event,
-        } = &read[*number];
-        let taken = model.take(message);
+        } = &read[number];
+        let taken = model.take(message, number + 1);
         let people = book.entries.len();
         let plan = event
             .as_ref()
-            .map_or_else(Plan::default, |event| book.take(source, event));
+            .map_or_else(Plan::default, |event| book.take(source, event, number + 1));
         tally.merged += u64::from(book.entries.len() < people);
         let step = |wrong: String| format!("{wrong}\n  at message {number}: {message:?}");
         match taken {
@@ -115,7 +115,7 @@ fn check_plan(rules: &Rules, model: &Model, plan: &Plan, taken: &Taken) -> Resul
         let planned = plan
             .deliveries
             .iter()
-            .find(|planned| planned.destination == rule.name);
+            .rfind(|planned| planned.destination == rule.name);
         let is_sent =
             planned.is_some_and(|planned| planned.gate == Gate::Send && planned.kind != Kind::Withdrawal);
         if is_sent && !may {
@@ -151,28 +151,38 @@ fn claim_some(
         };
         let rule = &rules.destinations[&ended.destination];
         let person = model.person(name_of(&book.entries[*entry]));
-        let may = model.may_be_sent(person, &rule.purpose, rule.policy.as_str());
-        if ended.state == State::Delivered && (ended.kind == Kind::Withdrawal) == may {
+        let (purpose, policy) = (&rule.purpose, rule.policy.as_str());
+        let address = ended.address.as_deref().map(place_of);
+        let is_right = match ended.kind {
+            Kind::Withdrawal => {
+                model.is_withdrawn(person, purpose, policy, address.or_else(|| in_use(person)))
+            }
+            Kind::Record | Kind::Contact => model.may_be_sent(person, purpose, policy),
+        };
+        if ended.state == State::Delivered && !is_right {
             return Err(format!("CLAIMED against consent: {ended:?} for {person:?}"));
         }
     }
     Ok(!rows.is_empty())
 }
 
-/// Who was told a yes, and may not have the person any more, was told the no.
+/// Who was told a yes for an address, and may not use it any more, was told the no.
 fn check_last_word(rules: &Rules, model: &Model, entry: &Entry) -> Result<(), String> {
     let person = model.person(name_of(entry));
-    for rule in rules.destinations.values() {
-        let mut told = entry
-            .outbox
-            .iter()
-            .filter(|row| row.destination == rule.name && row.state == State::Delivered);
-        let trusts = told.next_back().is_some_and(|row| row.kind != Kind::Withdrawal);
-        if trusts && !model.may_be_sent(person, &rule.purpose, rule.policy.as_str()) {
-            return Err(format!("{} was never told the NO of {person:?}", rule.name));
+    for ((destination, address), change) in &entry.given {
+        let rule = &rules.destinations[destination];
+        let place = address.as_deref().map(place_of);
+        if change.gravity() == 0 && model.is_withdrawn(person, &rule.purpose, rule.policy.as_str(), place) {
+            return Err(format!(
+                "{destination} was never told the NO for {address:?} of {person:?}"
+            ));
         }
     }
     Ok(())
+}
+
+fn place_of(address: &str) -> usize {
+    EMAILS.iter().position(|known| *known == address).unwrap()
 }
 
 /// One of the entry's names, as the model counts them.
@@ -232,7 +242,7 @@ fn check_entry(book: &Book<'_>, model: &Model, entry: &Entry) -> Result<(), Stri
 fn of_model(fields: &Fields) -> Vec<(&str, &str, i64)> {
     fields
         .iter()
-        .map(|(name, (second, value))| (*name, value.as_str(), at(*second).as_millisecond()))
+        .map(|(name, (second, _, value))| (*name, value.as_str(), at(*second).as_millisecond()))
         .collect()
 }
 

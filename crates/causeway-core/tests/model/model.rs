@@ -16,13 +16,18 @@ pub struct Fact {
     /// Of a click that counts only if the page is ours.
     pub page: Option<u32>,
     pub at: i64,
+    /// The address that it was said for, as a place in the list; `None` where the message names none.
+    pub address: Option<usize>,
 }
+
+/// A click so many seconds after an opt-out does not undo it.
+pub const GRACE: i64 = 2;
 
 /// Where somebody stands, and since when.
 pub type Standing = (&'static str, Option<i64>);
 
-/// Field name → time and value.
-pub type Fields = BTreeMap<&'static str, (i64, String)>;
+/// Field name → time, number of the message, value.
+pub type Fields = BTreeMap<&'static str, (i64, usize, String)>;
 
 #[derive(Debug, Clone, Default)]
 pub struct Person {
@@ -31,6 +36,8 @@ pub struct Person {
     pub facts: BTreeSet<Fact>,
     pub fields: Fields,
     pub gave_data: bool,
+    /// Address → since when the person is known by it.
+    pub since: BTreeMap<usize, i64>,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +73,7 @@ pub fn names(message: &Message) -> BTreeSet<usize> {
 }
 
 impl Model {
-    pub fn take(&mut self, message: &Message) -> Option<Taken> {
+    pub fn take(&mut self, message: &Message, number: usize) -> Option<Taken> {
         let kind = message.kind;
         let says_nothing = matches!(
             kind,
@@ -90,7 +97,10 @@ impl Model {
             return None;
         }
         let mut person = self.person_to_be(&names);
-        let facts = facts(message);
+        let mut facts = facts(message);
+        for fact in facts.iter_mut().filter(|fact| fact.purpose == EMAIL) {
+            fact.address = message.who.email;
+        }
         let says_yes = facts
             .iter()
             .any(|fact| matches!(fact.word, "opt_in" | "double_opt_in"));
@@ -106,9 +116,13 @@ impl Model {
             Kind::ActionV1 if !message.with_consent => message.later,
             _ => message.at,
         };
+        if let Some(email) = message.who.email {
+            let since = person.since.entry(email).or_insert(at);
+            *since = at.min(*since);
+        }
         for (name, value) in fields(message) {
-            // The newest counts; of the same moment the greater, so that it is always the same one.
-            let said = (at, value);
+            // The newest counts; of the same moment the one that came last.
+            let said = (at, number, value);
             let known = person.fields.entry(name).or_insert_with(|| said.clone());
             *known = said.max(known.clone());
         }
@@ -133,6 +147,10 @@ impl Model {
             one.names.extend(person.names);
             one.facts.extend(person.facts);
             one.gave_data |= person.gave_data;
+            for (address, at) in person.since {
+                let since = one.since.entry(address).or_insert(at);
+                *since = at.min(*since);
+            }
             for (name, value) in person.fields {
                 let known = one.fields.entry(name).or_insert_with(|| value.clone());
                 *known = value.max(known.clone());
@@ -155,8 +173,13 @@ impl Model {
         }
     }
 
-    /// The first table of `docs/consent.md`.
+    /// For the address in use.
     pub fn standing(&self, person: &Person, purpose: &str) -> Standing {
+        self.standing_at(person, purpose, in_use(person))
+    }
+
+    /// The first table of `docs/consent.md`, for one of the person's addresses.
+    pub fn standing_at(&self, person: &Person, purpose: &str, address: Option<usize>) -> Standing {
         let said: Vec<&Fact> = person
             .facts
             .iter()
@@ -168,18 +191,36 @@ impl Model {
         };
         // "Of several noes that hold the newest is shown, of the same moment the gravest."
         let mut holds: Vec<(i64, usize)> = Vec::new();
+        // "An opt-in that carries the very time of a decline does not count."
+        let is_opt_in = |yes: &Fact| {
+            yes.word == "opt_in" && !said.iter().any(|no| no.word == "declined" && no.at == yes.at)
+        };
         for no in &said {
             let Some(gravity) = NOES.iter().position(|word| *word == no.word) else {
                 continue;
             };
-            let is_ended = said.iter().any(|yes| {
-                let ends = match no.word {
-                    "unsubscribed" => yes.word == "opt_in" || self.is_click(yes),
-                    // "an opt-in on a form does not suffice"
-                    _ => self.is_click(yes),
+            // "A suppression belongs to the address." One that names none counts for those that were known by then.
+            let concerns = no.word == "unsubscribed"
+                || purpose != EMAIL
+                || match (no.address, address) {
+                    (Some(about), _) => address == Some(about),
+                    (None, Some(address)) => person.since.get(&address).is_none_or(|since| *since <= no.at),
+                    (None, None) => true,
                 };
-                // "A no wins over a yes of the same moment."
-                ends && yes.at > no.at
+            if !concerns {
+                continue;
+            }
+            let is_ended = said.iter().any(|yes| {
+                // "Only a click shows that mail arrives": there, or where no address is named.
+                let is_there = no.address.is_none() || yes.address.is_none() || yes.address == no.address;
+                match no.word {
+                    // "An opt-out wins a tie." "A click right after an opt-out does not count."
+                    "unsubscribed" => {
+                        (is_opt_in(yes) && yes.at > no.at) || (self.is_click(yes) && yes.at > no.at + GRACE)
+                    }
+                    "complained" => self.is_click(yes) && is_there && yes.at > no.at + GRACE,
+                    _ => self.is_click(yes) && is_there && yes.at > no.at,
+                }
             });
             if !is_ended {
                 holds.push((no.at, gravity));
@@ -196,13 +237,13 @@ impl Model {
         // "A click that an unsubscription took back stays taken back."
         let is_taken_back = |click: &Fact| {
             said.iter()
-                .any(|no| no.word == "unsubscribed" && no.at >= click.at)
+                .any(|no| no.word == "unsubscribed" && no.at + GRACE >= click.at)
         };
         let click = newest(&|fact| self.is_click(fact) && !is_taken_back(fact));
         let is = |word: &'static str| move |fact: &Fact| fact.word == word;
         if click.is_some() {
             ("double_opted_in", click)
-        } else if let Some(since) = newest(&is("opt_in")) {
+        } else if let Some(since) = newest(&is_opt_in) {
             ("opted_in", Some(since))
         } else if let Some(since) = newest(&is("opt_in_pending")) {
             ("pending", Some(since))
@@ -215,7 +256,18 @@ impl Model {
 
     /// The table of policies in `docs/destinations.md`.
     pub fn may_be_sent(&self, person: &Person, purpose: &str, policy: &str) -> bool {
-        let (standing, _) = self.standing(person, purpose);
+        self.may_be_sent_to(person, purpose, policy, in_use(person))
+    }
+
+    /// "When consent ends": an opt-out, whatever the policy, or less than the policy asks for.
+    pub fn is_withdrawn(&self, person: &Person, purpose: &str, policy: &str, address: Option<usize>) -> bool {
+        let (standing, _) = self.standing_at(person, purpose, address);
+        matches!(standing, "unsubscribed" | "suppressed")
+            || !self.may_be_sent_to(person, purpose, policy, address)
+    }
+
+    fn may_be_sent_to(&self, person: &Person, purpose: &str, policy: &str, address: Option<usize>) -> bool {
+        let (standing, _) = self.standing_at(person, purpose, address);
         match policy {
             "all" => true,
             "with_consent" => person.gave_data && !matches!(standing, "unsubscribed" | "suppressed"),
@@ -224,6 +276,12 @@ impl Model {
             other => panic!("{other}"),
         }
     }
+}
+
+/// The address that the newest value of the field names.
+pub fn in_use(person: &Person) -> Option<usize> {
+    let (_, _, email) = person.fields.get("email")?;
+    EMAILS.iter().position(|address| address == email)
 }
 
 /// From the lightest to the gravest.
@@ -259,6 +317,7 @@ fn facts(message: &Message) -> Vec<Fact> {
         word,
         page: None,
         at,
+        address: None,
     };
     let yes_or_no = |word: &str| if word == "yes" { "opt_in" } else { "unsubscribed" };
     let mut facts = Vec::new();
@@ -295,14 +354,12 @@ fn of_action(message: &Message) -> Option<Fact> {
         word,
         page,
         at,
+        address: None,
     };
     // Version 1 knows no status.
     let status = message.status.filter(|_| message.kind == Kind::ActionV2);
     if let Some(word) = status.and_then(no_of_status) {
         return Some(fact(word, None, message.later));
-    }
-    if !message.with_consent {
-        return None;
     }
     if status == Some("double_opt_in") {
         let counts = OWN_PAGES.contains(&message.page) || message.opt_in == Some(true);
@@ -311,6 +368,9 @@ fn of_action(message: &Message) -> Option<Fact> {
         } else {
             fact("double_opt_in_on_page", Some(message.page), message.later)
         });
+    }
+    if !message.with_consent {
+        return None;
     }
     let word = match message.opt_in {
         Some(true) if message.waits_for_click => "opt_in_pending",
@@ -338,6 +398,7 @@ fn of_status(message: &Message) -> Option<Fact> {
         word,
         page,
         at: message.later,
+        address: None,
     })
 }
 

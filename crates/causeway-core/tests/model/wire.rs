@@ -6,9 +6,11 @@ use causeway_core::{
     clock::Timestamp,
     consent::{EMAIL, What},
     decode::{
+        at_format::AtFormat,
         body::Limits,
         consent_from::ConsentFrom,
         events::EventsDecoder,
+        placeholders::Placeholders,
         proca::{OptInMode, ProcaDecoder, Testing},
         sync::{ArrivalConsent, SyncDecoder},
     },
@@ -44,12 +46,14 @@ fn says(field: &str, purpose: &str, at_field: Option<&str>) -> ConsentFrom {
             ("no".to_owned(), What::Unsubscribed),
         ],
         at_field: at_field.map(str::to_owned),
+        at_format: AtFormat::Plain,
     }
 }
 
 impl Decoders {
     pub fn new() -> Self {
         let queue = |opt_in| ProcaDecoder {
+            placeholders: Placeholders::default(),
             namespace: "proca".into(),
             own_orgs: [OWN_ORG.to_string()].into(),
             keystore: Arc::new(SharedKeystore::default()),
@@ -59,6 +63,7 @@ impl Decoders {
             consent_from: vec![says("calls", "phone", None)],
         };
         let platform = |consent| SyncDecoder {
+            placeholders: Placeholders::default(),
             namespace: "platform".into(),
             time_zone: jiff::tz::TimeZone::UTC,
             consent,
@@ -74,6 +79,7 @@ impl Decoders {
             platform: platform(ArrivalConsent::None),
             joined: platform(ArrivalConsent::OptIn),
             site: EventsDecoder {
+                placeholders: Placeholders::default(),
                 namespace: "platform".into(),
                 proca: "proca".into(),
             },

@@ -1,15 +1,16 @@
 //! A contact book in memory that does what the store does: finds, merges, remembers actions and pages.
 
+#![allow(clippy::indexing_slicing, reason = "to be put right one by one")]
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use causeway_core::{
-    consent::{ConsentFact, OwnPages, Policy, Standing, page_key},
+    consent::{Change, ConsentFact, Policy, Standing, Terms, page_key},
     contact::{Contact, Identity},
-    delivery::Kind,
     event::{Decoded, Event},
     id::Name,
-    plan::{About, Case, Known, Plan, Planned, plan},
+    plan::{About, Case, Given, Known, Plan, Planned, plan},
     rules::{DestinationRule, Gate, Rules, SourceRule},
 };
 use serde_json::Value;
@@ -29,7 +30,8 @@ pub struct Entry {
     pub identities: BTreeSet<Identity>,
     /// What the ledger says: the times that each thing was said.
     pub ledger: BTreeSet<(String, i64)>,
-    given: BTreeSet<Name>,
+    /// By destination and address.
+    pub given: BTreeMap<(Name, Option<String>), Change>,
 }
 
 /// Everything that must not depend on the order of arrival: by identities, contact, standing, ledger.
@@ -37,7 +39,7 @@ pub type State = BTreeMap<Vec<Identity>, (Value, Standing, BTreeSet<(String, i64
 
 pub struct Book {
     pub rules: Rules,
-    pub own_pages: OwnPages,
+    pub terms: Terms,
     pub entries: Vec<Entry>,
     actions: BTreeSet<String>,
 }
@@ -62,7 +64,11 @@ impl Book {
                 destinations: destinations.into(),
                 ..Rules::default()
             },
-            own_pages: OwnPages::new(),
+            // What a click does at all; how soon it may come after an opt-out is asked elsewhere.
+            terms: Terms {
+                click_grace: Duration::ZERO,
+                ..Terms::default()
+            },
             entries: Vec::new(),
             actions: BTreeSet::new(),
         }
@@ -71,7 +77,7 @@ impl Book {
     /// Decodes with the usual decoder and takes the event in, if it is one.
     pub fn take_json(&mut self, body: &Value) -> Option<Plan> {
         match read(&decoder(), body) {
-            Decoded::Event(event) => Some(self.take(&event)),
+            Decoded::Event(event) | Decoded::Partial { event, .. } => Some(self.take(&event)),
             Decoded::Skip { .. } | Decoded::Dead { .. } => None,
         }
     }
@@ -81,7 +87,8 @@ impl Book {
             && let Some(org) = &page.org
             && self.rules.is_own("default", &event.namespace, &org.external_id)
         {
-            self.own_pages
+            self.terms
+                .own_pages
                 .insert(page_key(&event.namespace, &page.external_id));
         }
         let is_meant = |entry: &Entry| {
@@ -108,8 +115,20 @@ impl Book {
         let known = Known {
             contacts: &contacts,
             action_is_known,
-            own_pages: &self.own_pages,
-            was_given: &|rule| given.contains(&rule.name),
+            terms: &self.terms,
+            given: &|rule| {
+                given
+                    .iter()
+                    .filter(|((name, _), _)| *name == rule.name)
+                    .map(|((_, address), change)| Given {
+                        address: address.clone(),
+                        change: *change,
+                        withdrawal_is_open: false,
+                        is_shared: false,
+                    })
+                    .collect()
+            },
+            shared: &[],
             knows: &|_| false,
             last_hour: &|_| None,
             about: &About::default,
@@ -121,18 +140,25 @@ impl Book {
             known: &known,
             rules: &self.rules,
             now: at(0),
+            arrival: 0,
         });
         if let Some(contact) = &plan.contact {
             entry.contact = contact.clone();
             entry.identities.extend(event.identities.iter().cloned());
             entry.ledger.extend(plan.consent.iter().map(ledger_line));
-            let told = plan
+            for delivery in plan
                 .deliveries
                 .iter()
-                .filter(|delivery| delivery.gate == Gate::Send && delivery.kind != Kind::Withdrawal);
-            entry
-                .given
-                .extend(told.map(|delivery| Name::clone(&delivery.destination)));
+                .filter(|delivery| delivery.gate == Gate::Send)
+            {
+                let rule = &self.rules.destinations[&delivery.destination];
+                let address = delivery.address.clone().or_else(|| contact.address());
+                let standing = contact.standing_at(&rule.purpose, address.as_deref(), &self.terms);
+                let change = rule.change(delivery.kind, standing);
+                entry
+                    .given
+                    .insert((Name::clone(&delivery.destination), address), change);
+            }
             self.entries.push(entry);
         }
         plan
@@ -147,10 +173,7 @@ impl Book {
     }
 
     pub fn standing_of(&self, contact: &Contact) -> Standing {
-        contact
-            .consent
-            .get("email")
-            .map_or(Standing::Unknown, |consent| consent.standing(&self.own_pages))
+        contact.standing("email", &self.terms)
     }
 
     pub fn state(&self) -> State {

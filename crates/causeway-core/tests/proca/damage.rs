@@ -22,7 +22,7 @@ fn samples() -> Vec<(String, Value)> {
 /// The words of a dead or skipped ending.
 fn reason(ending: &Decoded) -> &str {
     match ending {
-        Decoded::Dead { reason, .. } | Decoded::Skip { reason } => reason,
+        Decoded::Dead { reason, .. } | Decoded::Partial { reason, .. } | Decoded::Skip { reason } => reason,
         Decoded::Event(_) => "",
     }
 }

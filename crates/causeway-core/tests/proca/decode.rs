@@ -5,6 +5,7 @@ use causeway_core::{
     consent::What,
     contact::Identity,
     decode::{
+        at_format::AtFormat,
         consent_from::ConsentFrom,
         proca::{OptInMode, ProcaDecoder, Testing},
     },
@@ -261,6 +262,138 @@ fn a_share_repeats_an_old_answer_and_old_fields() {
 }
 
 #[test]
+fn a_click_that_a_share_repeats_without_its_date_does_not_count() {
+    let mut share = Message {
+        with_consent: false,
+        ..action(1, Some(true), 0).with_status("double_opt_in")
+    }
+    .json();
+    assert_eq!(event(&decoder(), &share).consent[0].at, at(0));
+    share["privacy"]["emailStatusChanged"] = Value::Null;
+    let event = event(&decoder(), &share);
+    assert!(event.consent.is_empty());
+    assert!(event.notes[0].contains("row 7"), "{:?}", event.notes);
+}
+
+/// Purpose, what and when, in seconds.
+fn facts(event: &Event) -> Vec<(&str, &'static str, i64)> {
+    let facts = event.consent.iter();
+    facts
+        .map(|fact| {
+            (
+                &*fact.purpose,
+                fact.what.as_str(),
+                fact.at.duration_since(at(0)).as_secs(),
+            )
+        })
+        .collect()
+}
+
+/// What becomes of the address is about e-mail, whatever the source's opt-in is for.
+#[test]
+fn the_status_of_the_address_is_about_mail_and_the_opt_in_about_the_purpose() {
+    let calls = ProcaDecoder {
+        purpose: "phone".into(),
+        ..decoder()
+    };
+    let told = |message: Message| event(&calls, &message.json());
+    let signed = |opt_in| action(1, opt_in, 0);
+    for (status_word, what) in [
+        ("bounce", "bounced"),
+        ("blocked", "blocked"),
+        ("spam", "complained"),
+        ("inactive", "inactive"),
+    ] {
+        let of_event = told(status(status_word, Some(true), 60));
+        assert_eq!(facts(&of_event), [("email", what, 60)]);
+        let of_action = told(Message {
+            status_changed: 60,
+            ..signed(Some(true)).with_status(status_word)
+        });
+        assert_eq!(facts(&of_action), [("email", what, 60), ("phone", "opt_in", 0)]);
+    }
+    assert_eq!(
+        facts(&told(status("unsub", Some(true), 60))),
+        [("email", "unsubscribed", 60), ("phone", "unsubscribed", 60)]
+    );
+    assert_eq!(facts(&told(signed(Some(true)))), [("phone", "opt_in", 0)]);
+    assert_eq!(facts(&told(signed(Some(false)))), [("phone", "declined", 0)]);
+    // A click confirms mail, and only where the mail was ours: the opt-in was to be called.
+    let click = told(status("double_opt_in", Some(true), 60).on(PARTNER_PAGE));
+    assert_eq!(facts(&click), [("email", "double_opt_in_on_page", 60)]);
+    let own = told(signed(Some(true)).with_status("double_opt_in"));
+    assert_eq!(
+        facts(&own),
+        [("email", "double_opt_in", 0), ("phone", "opt_in", 0)]
+    );
+    // Without another purpose one fact is enough.
+    let mail = event(&decoder(), &status("unsub", Some(true), 60).json());
+    assert_eq!(facts(&mail), [("email", "unsubscribed", 60)]);
+}
+
+#[test]
+fn a_status_without_a_date_counts_from_the_action_and_a_click_from_the_consent() {
+    for (word, second) in [("unsub", 100), ("double_opt_in", 0)] {
+        let mut body = action(1, Some(true), 0).with_status(word).json();
+        body["action"]["createdAt"] = at(100).to_string().into();
+        body["privacy"]["emailStatusChanged"] = Value::Null;
+        assert_eq!(facts(&event(&decoder(), &body))[0].2, second, "{word}");
+    }
+}
+
+/// They would make all people one, who then have one consent.
+#[test]
+fn a_placeholder_is_no_reference() {
+    for reference in [
+        json!("0"),
+        json!(0),
+        json!("null"),
+        json!("[#REF#]"),
+        json!("{{ref}}"),
+        json!(" - "),
+    ] {
+        for (mut body, pointer) in [
+            (action(1, Some(true), 0).json(), "/contact/contactRef"),
+            (
+                status("unsub", Some(true), 0).json(),
+                "/supporter/contact/contactRef",
+            ),
+            (sample_json("petition-version-1"), "/contact/ref"),
+        ] {
+            *body.pointer_mut(pointer).unwrap() = reference.clone();
+            let event = event(&decoder(), &body);
+            let kinds: Vec<_> = event.identities.iter().map(Identity::kind).collect();
+            assert_eq!(kinds, ["email"], "{reference} {pointer}");
+            let noted = event
+                .notes
+                .iter()
+                .any(|note| note.contains("contactRef: a placeholder"));
+            // Version 1 has texts only.
+            assert!(noted || reference.is_number(), "{:?}", event.notes);
+        }
+    }
+    let mut nobody = action(1, Some(true), 0).json();
+    nobody["contact"] = json!({ "contactRef": "undefined", "email": null });
+    assert_eq!(dead(read(&decoder(), &nobody)).0, DeadCode::Malformed);
+}
+
+#[test]
+fn a_contact_sets_no_tags_and_has_no_name_null() {
+    let mut body = action(1, Some(true), 0).json();
+    body["contact"]["tag:vip"] = true.into();
+    body["contact"]["address"] = json!({ "list:board": true, "locality": "N/A", "street": "Hauptstr. 1" });
+    body["contact"]["firstName"] = "NULL".into();
+    let event = event(&decoder(), &body);
+    let names: Vec<_> = event.fields.keys().map(String::as_str).collect();
+    assert_eq!(names, ["email", "street"]);
+    assert!(
+        event.notes[0].starts_with("fields: 2 left out"),
+        "{:?}",
+        event.notes
+    );
+}
+
+#[test]
 fn a_donation_is_kept_whole() {
     let event = event(&decoder(), &sample_json("donation"));
     let donation = event.action.unwrap().donation.unwrap();
@@ -329,6 +462,7 @@ fn a_custom_field_says_what_a_person_agreed_to_besides_mails() {
         purpose: purpose.to_owned(),
         words: words("yes", "no"),
         at_field: None,
+        at_format: AtFormat::Plain,
     };
     let decoder = ProcaDecoder {
         consent_from: vec![rule("consentPhone", "phone"), rule("consent.post", "post")],

@@ -1,6 +1,8 @@
 //! The edge cases that consumers of this queue met in practice, as far as reading and planning go, and the
 //! failures of the incumbent consumer, each under its number.
 
+#![allow(clippy::similar_names, reason = "to be put right one by one")]
+
 use causeway_core::{
     consent::What,
     decode::proca::ProcaDecoder,
@@ -106,6 +108,61 @@ fn case_4_a_message_for_a_missing_key_waits_for_the_keystore() {
         event(&decoder, &sample_json("petition-encrypted")).fields["lastName"],
         "Wayne"
     );
+}
+
+/// The address must not be used any more, whoever can read the rest.
+#[test]
+fn case_4_an_opt_out_in_a_message_for_a_missing_key_is_applied_at_once() {
+    let decoder = decoder();
+    decoder.keystore.replace(Keystore::default());
+    let with_status = |name: &str, privacy: &str, word: &str| {
+        let mut body = sample_json(name);
+        let privacy = body.pointer_mut(privacy).unwrap();
+        privacy["emailStatus"] = word.into();
+        privacy["emailStatusChanged"] = at(60).to_string().into();
+        body
+    };
+    for (word, what) in [
+        ("unsub", Some(What::Unsubscribed)),
+        ("bounce", Some(What::Bounced)),
+        ("spam", Some(What::Complained)),
+        ("blocked", Some(What::Blocked)),
+        ("inactive", Some(What::Inactive)),
+        ("double_opt_in", None),
+        ("active", None),
+    ] {
+        for (name, privacy) in [
+            ("event-encrypted", "/supporter/privacy"),
+            ("petition-encrypted", "/privacy"),
+        ] {
+            let decoded = read(&decoder, &with_status(name, privacy, word));
+            let Some(what) = &what else {
+                assert_eq!(dead(decoded).0, DeadCode::KeyMissing, "{name} {word}");
+                continue;
+            };
+            let Decoded::Partial { event, code, reason } = decoded else {
+                panic!("{name} {word}: {decoded:?}");
+            };
+            assert_eq!(code, DeadCode::KeyMissing);
+            assert!(reason.contains("the rest waits"), "{reason}");
+            assert_eq!((&event.consent[0].what, event.consent[0].at), (what, at(60)));
+            assert!(
+                event
+                    .identities
+                    .iter()
+                    .any(|identity| identity.kind() == "contact_ref")
+            );
+            // When it can be read, all of it must still be new.
+            assert!(event.action.is_none() && event.fields.is_empty() && !event.deliver);
+        }
+    }
+    let mut nobody = with_status("event-encrypted", "/supporter/privacy", "unsub");
+    nobody["supporter"]["contact"]["contactRef"] = "0".into();
+    assert_eq!(dead(read(&decoder, &nobody)).0, DeadCode::KeyMissing);
+    // A form that waits to be confirmed may be of somebody else.
+    let mut unconfirmed = with_status("petition-encrypted", "/privacy", "unsub");
+    unconfirmed["stage"] = "supporter_confirm".into();
+    assert_eq!(dead(read(&decoder, &unconfirmed)).0, DeadCode::KeyMissing);
 }
 
 #[test]
@@ -376,7 +433,7 @@ fn p2_a_bounce_is_told_once() {
     let first = book.take_json(&bounce).unwrap();
     assert_eq!(
         deliveries(&first),
-        "all:contact double_opt_in:- opt_in:withdrawal with_consent:withdrawal"
+        "all:withdrawal double_opt_in:- opt_in:withdrawal with_consent:withdrawal"
     );
     assert_eq!(deliveries(&book.take_json(&bounce).unwrap()), "");
 }

@@ -256,6 +256,6 @@ fn two_people_who_turn_out_to_be_one_keep_the_newest_of_each_field_and_every_no(
     let planned = deliveries(&plan);
     assert_eq!(
         planned,
-        "all:record double_opt_in:- opt_in:withdrawal with_consent:withdrawal"
+        "all:withdrawal all:record double_opt_in:- opt_in:withdrawal with_consent:withdrawal"
     );
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use causeway_core::{
     clock::Timestamp,
-    decode::proca::{OptInMode, ProcaDecoder, Testing},
+    decode::{
+        placeholders::Placeholders,
+        proca::{OptInMode, ProcaDecoder, Testing},
+    },
     envelope::{Dedup, Envelope, Meta},
     event::{DeadCode, Decode, Decoded, Event},
     keystore::{Keystore, SharedKeystore},
@@ -23,6 +26,7 @@ pub fn at(second: i64) -> Timestamp {
 pub fn decoder() -> ProcaDecoder {
     let keystore = Keystore::parse(&sample("../keystore")).unwrap();
     ProcaDecoder {
+        placeholders: Placeholders::default(),
         namespace: "proca".into(),
         own_orgs: [OWN_ORG.to_string()].into(),
         keystore: Arc::new(SharedKeystore::new(keystore)),

@@ -25,6 +25,12 @@ pub(crate) fn accept(tx: &mut Tx<'_>, envelopes: &[Envelope]) -> Result<Vec<Acce
 }
 
 fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepted, Fault> {
+    let stamp = tx.state.stamp(envelope.received_at);
+    let stamped = (stamp != envelope.received_at).then(|| Envelope {
+        received_at: stamp,
+        ..envelope.clone()
+    });
+    let envelope = stamped.as_ref().unwrap_or(envelope);
     let source = tx
         .state
         .names

@@ -155,6 +155,8 @@ fn delivered(delivery: &Delivery, writes: BTreeMap<String, serde_json::Value>) -
         status: Some(200),
         excerpt: None,
         remote_id: None,
+        change: delivery.record.change,
+        address: None,
         writes,
         next: Next::Delivered,
     }

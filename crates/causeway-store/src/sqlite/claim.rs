@@ -1,11 +1,13 @@
 //! Hands out what is due, with everything that a destination needs to know of it as it is now.
 
+#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
+
 use std::collections::BTreeMap;
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{Change, OwnPages, Standing},
-    contact::Contact,
+    consent::Change,
+    contact::{Contact, Field, Identity, normal_email},
     delivery::{Delivery, Kind},
     id::{DeliveryId, IdempotencyKey, InboxId},
     record::Record,
@@ -17,6 +19,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{
     contact, erasure, facts,
     fault::Fault,
+    given,
     names::NameKind,
     outbox::{self, End},
     recent::Parts,
@@ -28,8 +31,6 @@ const SUPERSEDED: &str = "superseded by a newer one";
 /// Deliveries that one claim skips at most, so that when very many lose their consent at once nobody waits long for
 /// the writer; the lane asks again.
 const ENDED_PER_CLAIM: u32 = 1_000;
-/// When one that waits for another of its contact is looked at again.
-const AGAIN_MS: i64 = 1_000;
 
 pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
     let mut claimed = Claimed {
@@ -77,10 +78,11 @@ fn stands_still(tx: &Tx<'_>, destination: i64) -> Result<bool, Fault> {
         .query_row([destination], |row| row.get(0))?)
 }
 
-/// Read from the index alone: what is leased stays in it, and is passed over.
+/// Read from the index alone. What is leased stays in it and is passed over, and so is everything else of a contact
+/// while something of that contact is in flight to this destination.
 fn due(tx: &Tx<'_>, destination: i64, now: Timestamp, limit: usize) -> Result<Vec<i64>, Fault> {
     let mut statement = tx.connection.prepare_cached(
-        "SELECT id FROM delivery WHERE destination_id = ?1 AND state = 'waiting' AND due_at <= ?2
+        "SELECT id, contact_id FROM delivery WHERE destination_id = ?1 AND state = 'waiting' AND due_at <= ?2
          ORDER BY due_at, id",
     )?;
     let mut rows = statement.query(params![destination, ms(now)])?;
@@ -89,7 +91,8 @@ fn due(tx: &Tx<'_>, destination: i64, now: Timestamp, limit: usize) -> Result<Ve
         && let Some(row) = rows.next()?
     {
         let id = row.get(0)?;
-        if !tx.state.leases.is_held(id, now) {
+        let leases = &tx.state.leases;
+        if !leases.is_held(id, now) && !leases.is_busy(destination, row.get(1)?, now) {
             due.push(id);
         }
     }
@@ -120,11 +123,13 @@ struct Due {
     state: DeliveryState,
     attempts: u32,
     planned_at: i64,
+    /// In its normal form; empty = the one in use.
+    address: String,
 }
 
 fn read_due(tx: &Tx<'_>, id: i64) -> Result<Due, Fault> {
     let mut statement = tx.connection.prepare_cached(
-        "SELECT inbox_id, contact_id, kind, state, attempts, planned_at FROM delivery WHERE id = ?1",
+        "SELECT inbox_id, contact_id, kind, state, attempts, planned_at, address FROM delivery WHERE id = ?1",
     )?;
     let mut rows = statement.query([id])?;
     let row = rows.next()?.ok_or(Fault::Broken("a delivery"))?;
@@ -135,6 +140,7 @@ fn read_due(tx: &Tx<'_>, id: i64) -> Result<Due, Fault> {
         state: DeliveryState::parse(super::rows::text(row, 3)?)?,
         attempts: row.get(4)?,
         planned_at: row.get(5)?,
+        address: row.get(6)?,
     })
 }
 
@@ -177,6 +183,10 @@ fn claim_one(
         // Superseded by one that was claimed a moment ago.
         return Ok(());
     }
+    if tx.state.leases.is_busy(destination, due.contact, claim.now) {
+        // Another of the contact was claimed a moment ago; this one is claimed once that has ended.
+        return Ok(());
+    }
     let leaving = if anyone_leaves {
         erasure::row_of(tx, due.contact)?
     } else {
@@ -203,12 +213,9 @@ fn claim_one(
         }
     }
     let read = record(tx, &due, rule);
-    let Some((mut record, message_key)) = or_bury(tx, id, read, claim.now)? else {
+    let Some((mut record, key)) = or_bury(tx, id, read, claim.now)? else {
         return Ok(());
     };
-    if waits_for_another(tx, rule, destination, id, &due, claim.now)? {
-        return Ok(());
-    }
     let standing = record.standing_for(&rule.purpose);
     let gate = match (leaving, rule.removal()) {
         (None, _) => rule.gate(due.kind, standing, record.contact.gave_data),
@@ -220,22 +227,30 @@ fn claim_one(
     };
     if let Gate::Skip { reason } = gate {
         let row = outbox::row(tx, id)?.ok_or(Fault::Broken("a delivery"))?;
+        // A withdrawal that became void needs nobody; one that cannot be received does.
+        let is_void = due.kind == Kind::Withdrawal && !rule.withdraws(standing, record.contact.gave_data);
         let end = End {
-            gated: true,
+            gated: !is_void,
             ..End::skipped(&row, &reason, ms(claim.now))
         };
         outbox::end(tx, &row, &end)?;
         claimed.skipped = claimed.skipped.saturating_add(1);
         return Ok(());
     }
-    let key = IdempotencyKey::derive(
-        &record.workspace,
-        &record.source,
-        &message_key,
-        &rule.name,
-        due.kind.as_str(),
-    );
-    tx.state.leases.take(id, destination, claim.leased_until);
+    if let Some(contact) = due.contact {
+        let address = record.email().and_then(normal_email).unwrap_or_default();
+        given::starts(
+            tx.connection,
+            contact,
+            destination,
+            &address,
+            record.change,
+            claim.now,
+        )?;
+    }
+    tx.state
+        .leases
+        .take(id, destination, due.contact, claim.leased_until);
     claimed.deliveries.push(Delivery {
         id: DeliveryId(id),
         key,
@@ -244,38 +259,6 @@ fn claim_one(
         record,
     });
     Ok(())
-}
-
-/// A no and a yes about one person must not overtake each other on their way. Ordered lanes see to that, but for those that
-/// were allowed to pass; here it is seen to for all: while another of the contact is on its way, this one is due again soon.
-fn waits_for_another(
-    tx: &Tx<'_>,
-    rule: &DestinationRule,
-    destination: i64,
-    id: i64,
-    due: &Due,
-    now: Timestamp,
-) -> Result<bool, Fault> {
-    let Some(contact) = due.contact else {
-        return Ok(false);
-    };
-    if rule.ordered && due.kind != Kind::Withdrawal {
-        return Ok(false);
-    }
-    let mut statement = tx.connection.prepare_cached(
-        "SELECT id, kind FROM delivery WHERE contact_id = ?1 AND destination_id = ?2 AND state = 'waiting' AND id <> ?3",
-    )?;
-    let mut rows = statement.query(params![contact, destination, id])?;
-    while let Some(row) = rows.next()? {
-        let is_no = due.kind == Kind::Withdrawal || super::rows::text(row, 1)? == Kind::Withdrawal.as_str();
-        if is_no && tx.state.leases.is_held(row.get(0)?, now) {
-            tx.connection
-                .prepare_cached("UPDATE delivery SET due_at = ?2 WHERE id = ?1")?
-                .execute(params![id, ms(now).saturating_add(AGAIN_MS)])?;
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Of the records and news of one contact that wait in a row, the newest says it all: the others are skipped.
@@ -312,12 +295,12 @@ fn newest_of_run(
     Ok(older)
 }
 
-/// The record as it is known now, and the key of its message.
-fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record, [u8; 16]), Fault> {
+/// The record as it is known now, for the delivery's address, and the delivery's key.
+fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record, IdempotencyKey), Fault> {
     let recent = due
         .contact
         .and_then(|contact| tx.state.recent.take(due.inbox, contact));
-    let parts = match recent {
+    let mut parts = match recent {
         Some(parts) => {
             debug_assert!(
                 parts == read_parts(tx, due)?,
@@ -335,7 +318,11 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         Some(id) => tx.state.facts.page(tx.connection, id)?,
         None => None,
     };
-    let own_pages = tx.state.own_pages_of(parts.workspace);
+    let terms = tx.state.terms_of(parts.workspace);
+    if !due.address.is_empty() && parts.contact.address().as_deref() != Some(&*due.address) {
+        let field = Field::new(due.address.as_str().into(), at(parts.event_at));
+        parts.contact.fields.insert("email".to_owned(), field);
+    }
     let workspace = tx.state.names.name(parts.workspace)?;
     let mut hubs: Vec<String> = parts.via.map_or(Ok(Vec::new()), |via| from_json(&via))?;
     hubs.push(tx.state.rules.hub.to_string());
@@ -353,7 +340,9 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         event: parts.event,
         event_at: at(parts.event_at),
         change: Change::None,
-        standing: standings(&parts.contact, &own_pages),
+        standing: parts
+            .contact
+            .standings(parts.contact.address().as_deref(), &terms),
         contact: parts.contact,
         identities: parts.identities,
         action: parts.action,
@@ -367,16 +356,38 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         page,
     };
     record.change = rule.change(due.kind, record.standing_for(&rule.purpose));
-    Ok((record, parts.key))
+    let key = key(&record, &parts.key, &rule.name, due, parts.is_about_another);
+    Ok((record, key))
+}
+
+/// Of one message, a destination may be sent a delivery for each address of the contact, and for each contact that shares
+/// one: each has a key of its own.
+fn key(
+    record: &Record,
+    message: &[u8],
+    destination: &str,
+    due: &Due,
+    is_about_another: bool,
+) -> IdempotencyKey {
+    let (workspace, source) = (&record.workspace, &record.source);
+    let key = IdempotencyKey::derive(workspace, source, message, destination, due.kind.as_str());
+    let part = match (is_about_another, due.contact) {
+        (true, Some(contact)) => format!("{}#{contact}", due.address),
+        _ => due.address.clone(),
+    };
+    if part.is_empty() {
+        return key;
+    }
+    IdempotencyKey::derive(workspace, source, key.0.as_bytes(), "", &part)
 }
 
 fn read_parts(tx: &Tx<'_>, due: &Due) -> Result<Parts, Fault> {
     let mut statement = tx.connection.prepare_cached(
         "SELECT event.workspace_id, event.kind, event.at, event.action_id, event.campaign_id, event.page_id,
-                inbox.source_id, inbox.key, event.via
+                inbox.source_id, inbox.key, event.via, event.contact_id, event.ids
          FROM event JOIN inbox ON inbox.id = event.inbox_id WHERE event.inbox_id = ?1",
     )?;
-    let (mut parts, action) = statement.query_row([due.inbox], |row| {
+    let (mut parts, action, ids) = statement.query_row([due.inbox], |row| {
         let parts = Parts {
             workspace: row.get(0)?,
             event: row.get(1)?,
@@ -386,20 +397,40 @@ fn read_parts(tx: &Tx<'_>, due: &Due) -> Result<Parts, Fault> {
             source: row.get(6)?,
             key: row.get(7)?,
             via: row.get(8)?,
+            is_about_another: row.get::<_, Option<i64>>(9)? != due.contact,
             contact: Contact::default(),
             identities: Vec::new(),
             action: None,
         };
-        Ok((parts, row.get::<_, Option<i64>>(3)?))
+        Ok((
+            parts,
+            row.get::<_, Option<i64>>(3)?,
+            row.get::<_, Option<String>>(10)?,
+        ))
     })?;
     if let Some(id) = due.contact {
         parts.contact = contact::read(tx.connection, id)?.ok_or(Fault::Broken("a contact"))?;
         parts.identities = contact::identities(tx.connection, id)?;
     }
+    if let Some(ids) = ids.filter(|_| !parts.is_about_another) {
+        let ids: BTreeMap<String, String> = from_json(&ids)?;
+        last_as_they_came(&mut parts.identities, &ids);
+    }
     if let Some(id) = action {
         parts.action = facts::read_action(tx.connection, id)?;
     }
     Ok(parts)
+}
+
+/// Of several ids in one namespace the last counts: the one that the message itself came with.
+fn last_as_they_came(identities: &mut Vec<Identity>, ids: &BTreeMap<String, String>) {
+    for (namespace, id) in ids {
+        let is_it = |identity: &Identity| identity.namespace() == namespace && identity.value() == id;
+        if let Some(place) = identities.iter().position(is_it) {
+            let identity = identities.remove(place);
+            identities.push(identity);
+        }
+    }
 }
 
 /// A delivery as it would be handed out now, whatever its state; takes no lease. For a rehearsal.
@@ -412,11 +443,10 @@ pub(crate) fn peek(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delive
         .get(destination)
         .cloned()
         .unwrap_or_else(|| DestinationRule::new(destination).into());
-    let (record, message_key) = record(tx, &due, &rule)?;
-    let kind = due.kind.as_str();
+    let (record, key) = record(tx, &due, &rule)?;
     Ok(Delivery {
         id: DeliveryId(id),
-        key: IdempotencyKey::derive(&record.workspace, &record.source, &message_key, destination, kind),
+        key,
         attempt: 1,
         planned_at: at(due.planned_at),
         record,
@@ -438,15 +468,9 @@ pub(crate) fn sketch(
         state: DeliveryState::Waiting,
         attempts: 0,
         planned_at: 0,
+        address: String::new(),
     };
-    let (record, message_key) = record(tx, &due, rule)?;
-    let key = IdempotencyKey::derive(
-        &record.workspace,
-        &record.source,
-        &message_key,
-        &rule.name,
-        kind.as_str(),
-    );
+    let (record, key) = record(tx, &due, rule)?;
     Ok(Delivery {
         id: DeliveryId(0),
         key,
@@ -454,12 +478,4 @@ pub(crate) fn sketch(
         planned_at: record.event_at,
         record,
     })
-}
-
-pub(crate) fn standings(contact: &Contact, own_pages: &OwnPages) -> BTreeMap<String, Standing> {
-    contact
-        .consent
-        .iter()
-        .map(|(purpose, consent)| (purpose.clone(), consent.standing(own_pages)))
-        .collect()
 }

@@ -2,6 +2,7 @@
 
 use causeway_core::{
     clock::Timestamp,
+    delivery::Kind,
     store::{DeliveryFilter, InboxFilter, InboxState, LaneState},
 };
 use rusqlite::{ToSql, params};
@@ -169,12 +170,20 @@ pub(crate) fn discard(
         DeliveryState::Blocked,
         DeliveryState::Dead,
     ];
+    let named: &[DeliveryState] = if filter.ids.is_empty() { &states } else { &[] };
     let mut count = 0;
-    for id in chosen(tx, filter, &states)? {
+    for id in chosen(tx, filter, named)? {
         // Read now: ending one may have let the next go.
         let Some(row) = outbox::row(tx, id)? else { continue };
         if states.contains(&row.state) {
             outbox::end(tx, &row, &End::skipped(&row, reason, ms(now)))?;
+            count += 1;
+        } else if row.state == DeliveryState::Skipped
+            && row.kind == Kind::Withdrawal
+            && !filter.ids.is_empty()
+        {
+            // Done by hand, where the destination cannot receive it.
+            outbox::set_end(tx, &row, &End::skipped(&row, reason, ms(now)))?;
             count += 1;
         }
     }

@@ -14,12 +14,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     fault::Fault,
+    given,
     names::NameKind,
     rows::{at, from_json, identity, ms, text, to_json},
     writer::Tx,
 };
 
-/// The numbers of the contacts that these identities name, ascending.
+/// The numbers of the contacts that these identities name, ascending, whether or not they are one person.
 pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> Result<Vec<i64>, Fault> {
     let mut found = BTreeSet::new();
     let is_named = identities.iter().any(|identity| !identity.is_visitor());
@@ -27,7 +28,7 @@ pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> 
         let Some(id) = find_one(tx, workspace, identity)? else {
             continue;
         };
-        // A browser that two people use must not make them one: what is known of it joins only while it is nobody's.
+        // A browser that two people use names nobody beside somebody who is named otherwise.
         if is_named && identity.is_visitor() && !found.contains(&id) && is_somebodys(tx.connection, id)? {
             continue;
         }
@@ -36,7 +37,7 @@ pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> 
     Ok(found.into_iter().collect())
 }
 
-fn find_one(tx: &mut Tx<'_>, workspace: i64, identity: &Identity) -> Result<Option<i64>, Fault> {
+pub(crate) fn find_one(tx: &mut Tx<'_>, workspace: i64, identity: &Identity) -> Result<Option<i64>, Fault> {
     let namespace = namespace_id(tx, identity)?;
     Ok(tx
         .connection
@@ -52,7 +53,7 @@ fn find_one(tx: &mut Tx<'_>, workspace: i64, identity: &Identity) -> Result<Opti
 }
 
 /// Whether the contact is known by more than the browsers it came with.
-fn is_somebodys(connection: &Connection, contact: i64) -> Result<bool, Fault> {
+pub(crate) fn is_somebodys(connection: &Connection, contact: i64) -> Result<bool, Fault> {
     Ok(identities(connection, contact)?
         .iter()
         .any(|identity| !identity.is_visitor()))
@@ -156,8 +157,8 @@ pub(crate) fn write_consent(
         };
         connection
             .prepare_cached(
-                "INSERT INTO consent (contact_id, purpose, what, page, at, basis, inbox_id)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+                "INSERT INTO consent (contact_id, purpose, what, page, at, basis, inbox_id, address)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
             )?
             .execute(params![
                 contact,
@@ -166,13 +167,14 @@ pub(crate) fn write_consent(
                 page,
                 ms(fact.at),
                 fact.basis,
-                inbox
+                inbox,
+                fact.address.as_deref().unwrap_or_default(),
             ])?;
     }
     Ok(())
 }
 
-/// From the columns purpose, what, page, at, basis.
+/// From the columns purpose, what, page, at, basis, address.
 pub(crate) fn consent_fact(row: &Row<'_>) -> Result<ConsentFact, Fault> {
     let what = match text(row, 1)? {
         "opt_in" => What::OptIn,
@@ -193,6 +195,9 @@ pub(crate) fn consent_fact(row: &Row<'_>) -> Result<ConsentFact, Fault> {
         what,
         at: at(row.get(3)?),
         basis: row.get(4)?,
+        address: Some(text(row, 5)?)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
     })
 }
 
@@ -271,9 +276,12 @@ pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(),
     let steps = [
         "UPDATE identity SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE action SET contact_id = ?2 WHERE contact_id = ?1",
-        "UPDATE delivery SET contact_id = ?2 WHERE contact_id = ?1",
+        // A message about both, who shared an address then, may have a withdrawal for each: one is enough.
+        "UPDATE OR IGNORE delivery SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE event SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE timer SET contact_id = ?2 WHERE contact_id = ?1",
+        "UPDATE OR IGNORE shared_address SET contact_id = ?2 WHERE contact_id = ?1",
+        "UPDATE identity_conflict SET contact_id = ?2 WHERE contact_id = ?1",
         // Both may hold the same fact: then the one that is there stays.
         "UPDATE OR IGNORE consent SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE contact SET merged_into = ?2 WHERE merged_into = ?1",
@@ -289,7 +297,9 @@ pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(),
              {JOIN_ENGAGEMENT}"
         ))?
         .execute([from, into])?;
+    given::merge(connection, from, into)?;
     for sql in [
+        "DELETE FROM shared_address WHERE contact_id = ?1",
         "DELETE FROM consent WHERE contact_id = ?1",
         "DELETE FROM engagement WHERE contact_id = ?1",
     ] {

@@ -18,8 +18,7 @@ use super::{
     event::{Before, Place},
     facts,
     fault::Fault,
-    follow,
-    names::NameKind,
+    follow, given,
     person::engagements,
     process::Row,
     writer::Tx,
@@ -39,9 +38,9 @@ pub(super) fn decide(
         .iter()
         .map(|id| contact::read(tx.connection, *id)?.ok_or(Fault::Broken("a contact")))
         .collect::<Result<Vec<Contact>, Fault>>()?;
-    let own_pages = tx.state.own_pages_of(workspace);
+    let terms = tx.state.terms_of(workspace);
     let trouble = RefCell::new(None);
-    let was_given = |rule: &DestinationRule| or_note(&trouble, was_given(tx, &before.contacts, rule));
+    let given = |rule: &DestinationRule| or_note(&trouble, given::of(tx, &before.contacts, rule));
     let has = |row: &Engagement| or_note(&trouble, has(tx.connection, &before.contacts, row));
     let last_hour =
         |automation: &str| or_note(&trouble, follow::last_hour(tx.connection, workspace, automation));
@@ -55,8 +54,9 @@ pub(super) fn decide(
             .as_ref()
             .and_then(|action| action.told_by)
             .is_some_and(|by| by != row.id.0),
-        own_pages: &own_pages,
-        was_given: &was_given,
+        terms: &terms,
+        given: &given,
+        shared: &before.shared,
         knows: &has,
         last_hour: &last_hour,
         about: &about,
@@ -68,6 +68,7 @@ pub(super) fn decide(
         known: &known,
         rules: &tx.state.rules,
         now: row.now,
+        arrival: row.id.0,
     };
     let plan = catch_unwind(AssertUnwindSafe(|| plan(&case)))
         .map_err(|_| Fault::Refused("the rules panicked on it".to_owned()))?;
@@ -131,26 +132,4 @@ fn about(
         }
     }
     Ok(about)
-}
-
-/// Whether the destination ever had the contact, may have had it, or is about to.
-pub(crate) fn was_given(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Result<bool, Fault> {
-    let Some(destination) = tx.state.names.find(NameKind::Destination, &rule.name) else {
-        return Ok(false);
-    };
-    for contact in contacts {
-        let given: bool = tx
-            .connection
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM delivery WHERE contact_id = ?1 AND destination_id = ?2
-                                AND state IN ('waiting', 'blocked', 'delivered'))
-                     OR EXISTS (SELECT 1 FROM delivery WHERE contact_id = ?1 AND destination_id = ?2
-                                AND state IN ('dead', 'skipped') AND attempts > 0)",
-            )?
-            .query_row([*contact, destination], |row| row.get(0))?;
-        if given {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -1,27 +1,44 @@
 //! Removes a person. What stays are rows without a person (so that the books balance) and keyed hashes of the
-//! identities, so that nobody is brought back by what comes late.
+//! identities, so that nobody is brought back by what comes late (`after_erasure`).
 
-use causeway_core::{clock::Timestamp, envelope::digest, id::ContactId, store::Erased};
+use std::time::Duration;
+
+use causeway_core::{
+    clock::Timestamp,
+    envelope::digest,
+    id::{ContactId, Name},
+    store::Erased,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    contact,
+    after_erasure, contact,
     fault::Fault,
+    given,
     outbox::{self, End},
     recent::Recent,
     rows::ms,
+    schema::BUSY,
     writer::Tx,
 };
 
 const REASON: &str = "the person was erased";
 
-pub(crate) fn erase(tx: &mut Tx<'_>, asked: ContactId, now: Timestamp) -> Result<Erased, Fault> {
-    let Some((id, workspace)) = living(tx, asked)? else {
+/// What is dated until `asked_at` stays out from now on.
+pub(crate) fn erase(
+    tx: &mut Tx<'_>,
+    asked: ContactId,
+    asked_at: Timestamp,
+    now: Timestamp,
+) -> Result<Erased, Fault> {
+    let Some((id, workspace)) = living(tx.connection, asked)? else {
         return Ok(Erased::default());
     };
-    remember_hashes(tx, id, workspace, now)?;
+    remember_hashes(tx, id, workspace, asked_at)?;
+    forget_keys(tx, id)?;
     tx.state.recent = Recent::default();
     let mut erased = Erased {
+        given: not_asked(tx, id, workspace)?,
         deliveries: end_deliveries(tx, id, now)?,
         ..Erased::default()
     };
@@ -31,7 +48,10 @@ pub(crate) fn erase(tx: &mut Tx<'_>, asked: ContactId, now: Timestamp) -> Result
     };
     run("UPDATE attempt SET excerpt = NULL
          WHERE delivery_id IN (SELECT id FROM delivery WHERE contact_id = ?1)")?;
-    run("UPDATE delivery SET contact_id = NULL, remote_id = NULL WHERE contact_id = ?1")?;
+    run("UPDATE delivery SET contact_id = NULL, remote_id = NULL, address = '' WHERE contact_id = ?1")?;
+    run("DELETE FROM given WHERE contact_id = ?1")?;
+    run("DELETE FROM shared_address WHERE contact_id = ?1")?;
+    run("DELETE FROM identity_conflict WHERE contact_id = ?1")?;
     // Duplicates of earlier versions may have bodies of their own. What waits to be processed is skipped then.
     run("DELETE FROM inbox_body WHERE id IN
          (SELECT id FROM inbox WHERE state = 'duplicate'
@@ -39,7 +59,7 @@ pub(crate) fn erase(tx: &mut Tx<'_>, asked: ContactId, now: Timestamp) -> Result
     erased.envelopes =
         run("DELETE FROM inbox_body WHERE id IN (SELECT inbox_id FROM event WHERE contact_id = ?1)")?;
     run(
-        "UPDATE event SET contact_id = NULL, action_id = NULL, decision = NULL, notes = NULL, automations = NULL
+        "UPDATE event SET contact_id = NULL, action_id = NULL, decision = NULL, notes = NULL, automations = NULL, ids = NULL
          WHERE contact_id = ?1",
     )?;
     erased.actions = run("DELETE FROM action WHERE contact_id = ?1")?;
@@ -50,14 +70,45 @@ pub(crate) fn erase(tx: &mut Tx<'_>, asked: ContactId, now: Timestamp) -> Result
     run("DELETE FROM erasure WHERE contact_id = ?1")?;
     // The empty row stays, so that its number is never given to somebody else.
     run("UPDATE contact SET doc = NULL WHERE id = ?1")?;
+    after_erasure::release(tx)?;
     mark_log(tx)?;
     Ok(erased)
 }
 
-/// The contact, or the one that it was merged into, with its workspace; `None` for nobody and for who was erased.
-pub(crate) fn living(tx: &Tx<'_>, asked: ContactId) -> Result<Option<(i64, i64)>, Fault> {
-    Ok(tx
+/// A message without an id is recognised by its content alone, and the same form may be how the person signs again: it is
+/// no repeat of one from before the erasure.
+pub(crate) fn forget_keys(tx: &Tx<'_>, id: i64) -> Result<(), Fault> {
+    tx.connection
+        .prepare_cached(
+            "UPDATE inbox SET dedup = NULL
+             WHERE id IN (SELECT inbox_id FROM event WHERE contact_id = ?1)
+               AND sender_id IS NULL AND window_ms < 9223372036854775807",
+        )?
+        .execute([id])?;
+    Ok(())
+}
+
+/// Destinations that have the person and were not asked to remove them: all of them, or none once the erasure began.
+fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Fault> {
+    let began: bool = tx
         .connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM erasure WHERE contact_id = ?1)")?
+        .query_row([id], |row| row.get(0))?;
+    let mut names = Vec::new();
+    if !began {
+        let workspace = tx.state.names.name(workspace)?;
+        for rule in tx.state.rules.destinations_of(&workspace) {
+            if !given::of(tx, &[id], rule)?.is_empty() {
+                names.push(Name::clone(&rule.name));
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// The contact, or the one that it was merged into, with its workspace; `None` for nobody and for who was erased.
+pub(crate) fn living(connection: &Connection, asked: ContactId) -> Result<Option<(i64, i64)>, Fault> {
+    Ok(connection
         .prepare_cached(
             "SELECT living.id, living.workspace_id FROM contact JOIN contact living
              ON living.id = coalesce(contact.merged_into, contact.id)
@@ -117,7 +168,9 @@ pub(crate) fn remember_hashes(tx: &Tx<'_>, id: i64, workspace: i64, now: Timesta
             identity.value(),
         );
         tx.connection
-            .prepare_cached("INSERT INTO erased (hash, at) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+            .prepare_cached(
+                "INSERT INTO erased (hash, at) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
+            )?
             .execute(params![hash, ms(now)])?;
     }
     Ok(())
@@ -139,9 +192,14 @@ fn end_deliveries(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<u64, Fault
     Ok(count)
 }
 
-/// Writes the log back and empties it: old pages in it still hold what was erased. Waits for readers; what one of
-/// them keeps busy for longer goes with the next time.
+/// Writes the log back and empties it: old pages in it still hold what was erased. Waits for nobody, since the writer
+/// waits for it: while somebody reads, the log stays, and is emptied with one of the next tries.
 pub(crate) fn empty_log(connection: &Connection) -> Result<bool, Fault> {
-    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    Ok(busy == 0)
+    connection.busy_timeout(Duration::ZERO)?;
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    connection.busy_timeout(BUSY)?;
+    match busy {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(false),
+        busy => Ok(busy? == 0),
+    }
 }

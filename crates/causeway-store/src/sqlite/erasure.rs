@@ -4,11 +4,11 @@
 use causeway_core::{
     clock::Timestamp,
     consent::{Change, Standing},
-    contact::{Contact, Identity},
+    contact::Contact,
     delivery::Kind,
     envelope::digest,
     id::{ContactId, Name},
-    plan::Planned,
+    plan::{Given, Planned},
     record::Record,
     rules::{DestinationRule, Gate},
     store::{Erasure, InboxState, Parting},
@@ -16,11 +16,10 @@ use causeway_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    contact,
-    decide::was_given,
     erase,
     fault::Fault,
-    outbox,
+    given,
+    outbox::{self, End},
     rows::{at, ms, name},
     writer::Tx,
 };
@@ -37,7 +36,7 @@ pub(crate) fn begin(
     at_latest: Timestamp,
     now: Timestamp,
 ) -> Result<Parting, Fault> {
-    let Some((id, workspace)) = erase::living(tx, asked)? else {
+    let Some((id, workspace)) = erase::living(tx.connection, asked)? else {
         return Ok(Parting::default());
     };
     let known: Option<i64> = tx
@@ -49,16 +48,14 @@ pub(crate) fn begin(
     let mut parting = Parting::default();
     let workspace_name = tx.state.names.name(workspace)?;
     let rules = tx.state.rules.clone();
-    let given: Vec<&DestinationRule> = rules
+    let given: Vec<(&DestinationRule, Vec<Given>)> = rules
         .destinations_of(&workspace_name)
-        .map(|rule| match was_given(tx, &[id], rule) {
-            Ok(is_given) => Ok(is_given.then_some(&**rule)),
-            Err(fault) => Err(fault),
-        })
-        .filter_map(Result::transpose)
+        .map(|rule| Ok((&**rule, given::of(tx, &[id], rule)?)))
+        .filter(|found| !matches!(found, Ok((_, given)) if given.is_empty()))
         .collect::<Result<_, Fault>>()?;
     if is_new {
         erase::remember_hashes(tx, id, workspace, now)?;
+        erase::forget_keys(tx, id)?;
     }
     if given.is_empty() {
         return Ok(parting);
@@ -73,14 +70,9 @@ pub(crate) fn begin(
                 "INSERT INTO erasure (contact_id, inbox_id, asked_at, at_latest) VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute(params![id, inbox, ms(now), ms(at_latest)])?;
-        // What waits for its next try would keep the last word waiting: it is looked at now, and skipped.
-        tx.connection
-            .prepare_cached(
-                "UPDATE delivery SET due_at = min(due_at, ?2) WHERE contact_id = ?1 AND state = 'waiting'",
-            )?
-            .execute(params![id, ms(now)])?;
+        end_what_waits(tx, id, now)?;
     }
-    for rule in given {
+    for (rule, given) in given {
         let gate = match rule.removal() {
             Ok(change) => {
                 parting.told.push((Name::clone(&rule.name), change));
@@ -92,19 +84,53 @@ pub(crate) fn begin(
             }
             Err(Gate::Send) => continue,
         };
-        let planned = Planned {
-            destination: Name::clone(&rule.name),
-            kind: Kind::Withdrawal,
-            gate,
-        };
-        outbox::insert(tx, inbox, Some(id), false, &planned, now)?;
+        // One for each address that the destination was given.
+        for given in given {
+            let planned = Planned {
+                destination: Name::clone(&rule.name),
+                kind: Kind::Withdrawal,
+                address: given.address,
+                gate: gate.clone(),
+            };
+            outbox::insert(tx, inbox, Some(id), false, &planned, now)?;
+        }
     }
     Ok(parting)
 }
 
-/// The inbox row that the last deliveries hang on: there was no message, so it has no body. It counts for the source that
-/// spoke of the person last.
+/// Nothing else about the person is sent. What is in flight ends by itself; if it is to be tried again, `claim` skips it.
+fn end_what_waits(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), Fault> {
+    let open: Vec<i64> = tx
+        .connection
+        .prepare_cached("SELECT id FROM delivery WHERE contact_id = ?1 AND state IN ('waiting', 'blocked')")?
+        .query_map([contact], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for delivery in open {
+        if tx.state.leases.is_held(delivery, now) {
+            continue;
+        }
+        if let Some(row) = outbox::row(tx, delivery)? {
+            outbox::set_end(tx, &row, &End::skipped(&row, LEAVING, ms(now)))?;
+        }
+    }
+    Ok(())
+}
+
+/// The inbox row that the last deliveries hang on.
 fn make_row(tx: &mut Tx<'_>, contact: i64, workspace: i64, now: Timestamp) -> Result<i64, Fault> {
+    let key = digest(&[b"erasure", &contact.to_be_bytes(), &ms(now).to_be_bytes()]);
+    own_row(tx, (contact, workspace), key, ("erasure", DECISION), now)
+}
+
+/// An inbox row for what a person asked for on the command line: there was no message, so it has no body. It counts for
+/// the source that brought the contact's latest message.
+pub(crate) fn own_row(
+    tx: &mut Tx<'_>,
+    (contact, workspace): (i64, i64),
+    key: [u8; 16],
+    (kind, decision): (&str, &str),
+    now: Timestamp,
+) -> Result<i64, Fault> {
     let source: i64 = tx
         .connection
         .prepare_cached(
@@ -112,7 +138,6 @@ fn make_row(tx: &mut Tx<'_>, contact: i64, workspace: i64, now: Timestamp) -> Re
              WHERE event.contact_id = ?1 ORDER BY event.inbox_id DESC LIMIT 1",
         )?
         .query_row([contact], |row| row.get(0))?;
-    let key = digest(&[b"erasure", &contact.to_be_bytes(), &ms(now).to_be_bytes()]);
     tx.connection
         .prepare_cached(
             "INSERT INTO inbox (source_id, dedup, key, received_at, processed_at, state, bytes)
@@ -123,9 +148,9 @@ fn make_row(tx: &mut Tx<'_>, contact: i64, workspace: i64, now: Timestamp) -> Re
     tx.connection
         .prepare_cached(
             "INSERT INTO event (inbox_id, workspace_id, kind, at, contact_id, decision)
-             VALUES (?1, ?2, 'erasure', ?3, ?4, ?5)",
+             VALUES (?1, ?2, ?6, ?3, ?4, ?5)",
         )?
-        .execute(params![inbox, workspace, ms(now), contact, DECISION])?;
+        .execute(params![inbox, workspace, ms(now), contact, decision, kind])?;
     tx.state.counters.add(source, "received", 1);
     tx.state.counters.add(source, InboxState::Done.as_str(), 1);
     Ok(inbox)
@@ -195,65 +220,4 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<Erasure>, Fault> {
         });
     }
     Ok(all)
-}
-
-/// What may stand in messages that nobody could read, and names this person: longer than what may stand there by chance.
-pub(crate) fn needles(tx: &Tx<'_>, asked: ContactId) -> Result<Vec<String>, Fault> {
-    let Some((id, _)) = erase::living(tx, asked)? else {
-        return Ok(Vec::new());
-    };
-    let mut needles = Vec::new();
-    for identity in contact::identities(tx.connection, id)? {
-        let value = identity.value().to_lowercase();
-        if let Identity::Email { .. } = identity {
-            // As a form writes it.
-            needles.push(value.replace('@', "%40"));
-        } else if value.chars().count() < 8 {
-            continue;
-        }
-        needles.push(value);
-    }
-    Ok(needles)
-}
-
-/// How many rows are looked at in one transaction.
-const CHUNK: u16 = 1_000;
-
-/// Deletes bodies of messages that became no event and hold one of the needles; where the next chunk starts, `None` at the end.
-pub(crate) fn unread_bodies(
-    tx: &Tx<'_>,
-    after: i64,
-    needles: &[String],
-) -> Result<(u64, Option<i64>), Fault> {
-    type Found = (i64, bool);
-    let rows: Vec<Found> = tx
-        .connection
-        .prepare_cached(
-            "SELECT inbox.id, inbox.state IN ('dead', 'skipped', 'duplicate') FROM inbox
-             WHERE inbox.id > ?1 ORDER BY inbox.id LIMIT ?2",
-        )?
-        .query_map(params![after, CHUNK], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    let next = (rows.len() == usize::from(CHUNK)).then(|| rows.last().map_or(after, |row| row.0));
-    let mut gone = 0;
-    for (id, _) in rows.into_iter().filter(|(_, is_unread)| *is_unread) {
-        let body: Option<(Option<String>, Vec<u8>)> = tx
-            .connection
-            .prepare_cached("SELECT meta, body FROM inbox_body WHERE id = ?1")?
-            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let Some((meta, body)) = body else { continue };
-        let text = String::from_utf8_lossy(&body).to_lowercase();
-        let meta = meta.unwrap_or_default().to_lowercase();
-        if needles
-            .iter()
-            .any(|needle| text.contains(needle) || meta.contains(needle))
-        {
-            tx.connection
-                .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
-                .execute([id])?;
-            gone += 1;
-        }
-    }
-    Ok((gone, next))
 }

@@ -1,11 +1,16 @@
 //! One event: who it is about, what the rules say, and everything that is written because of it.
 
+#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
+
+use std::collections::BTreeMap;
+
 use causeway_core::{
     automation::Verdict,
     clock::Timestamp,
+    consent::ConsentFact,
     contact::{Contact, Identity},
     event::{DeadCode, Event, EventKind},
-    id::Name,
+    id::ContactId,
     plan::Plan,
     rules::Gate,
     store::{InboxState, Processed},
@@ -13,24 +18,34 @@ use causeway_core::{
 use rusqlite::params;
 
 use super::{
+    after_erasure::{self, Fate},
     contact,
     decide::decide,
-    erase::{erase_key, erased_hash, mark_log},
+    erase::mark_log,
     explained,
     facts::{ActionPlace, KnownAction, Said, find_action, write_action},
     fault::Fault,
     follow,
+    identity::{self, Resolved},
     names::NameKind,
     outbox, pages,
     process::{Row, end},
     recent::Told,
     rows::{ms, to_json},
+    shared,
     writer::Tx,
 };
 
-const ERASED: &str = "names a person who was erased";
+const ERASED: &str = "follows from something of a person who was erased";
 
-pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result<Processed, Fault> {
+/// Applies an event. With `waits` the row is dead afterwards: the event is only a part of the message, and the rest of it is
+/// read when the row is replayed.
+pub(crate) fn process_event(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    event: &Event,
+    waits: Option<(DeadCode, &str)>,
+) -> Result<Processed, Fault> {
     let source = tx.state.names.name(row.source)?;
     let workspace_name = match &event.follow_up {
         Some(follow_up) => follow_up.workspace.clone(),
@@ -40,7 +55,16 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
         .state
         .names
         .id(tx.connection, NameKind::Workspace, &workspace_name)?;
-    let Some(contacts) = people(tx, row, workspace, &workspace_name, event)? else {
+    let anew;
+    let event = match after_erasure::fate(tx, row, (workspace, &workspace_name), event)? {
+        Fate::Unconcerned => event,
+        Fate::Anew(event) => {
+            anew = event;
+            &anew
+        }
+        Fate::Ended(processed) => return Ok(processed),
+    };
+    let Some(people) = people(tx, row, workspace, event)? else {
         tx.connection
             .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
             .execute([row.id.0])?;
@@ -50,7 +74,8 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
     tx.state.recent.forget_event(row.id.0);
     let place = learn_things(tx, workspace, event)?;
     let before = Before {
-        contacts,
+        shared: shared::said_by_others(tx, workspace, event, &people.contacts)?,
+        contacts: people.contacts.clone(),
         action: match &event.action {
             Some(action) => find_action(tx.connection, workspace, place.namespace, &action.external_id)?,
             None => None,
@@ -68,7 +93,7 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
         return end(tx, row, InboxState::Dead, Some(DeadCode::Automation), Some(&why));
     }
     warn_of(row, &plan);
-    let contact = write_contact(tx, workspace, event, &before.contacts, &mut plan, row.now)?;
+    let contact = write_contact(tx, workspace, &people, &mut plan, row.now)?;
     if let Some(contact) = contact {
         contact::write_consent(tx.connection, contact, row.id.0, &plan.consent)?;
         contact::write_engagements(tx.connection, contact, &event.engagements)?;
@@ -81,8 +106,15 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
         merged: before.contacts.get(1..).unwrap_or_default(),
         place: &place,
     };
-    write_event(tx, row, workspace, event, &plan, &links)?;
-    let mut processed = end(tx, row, InboxState::Done, None, None)?;
+    write_event(tx, row, workspace, event, (&plan, &people.notes), &links)?;
+    let mut processed = match waits {
+        None => end(tx, row, InboxState::Done, None, None)?,
+        Some((code, reason)) => end(tx, row, InboxState::Dead, Some(code), Some(reason))?,
+    };
+    let is_consent_given = plan.consent.iter().any(|fact| fact.what.is_yes());
+    if let Some(contact) = contact.filter(|_| is_consent_given) {
+        outbox::reopen_held_back(tx, workspace, contact)?;
+    }
     for planned in &plan.deliveries {
         outbox::insert(
             tx,
@@ -92,6 +124,27 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
             planned,
             row.now,
         )?;
+    }
+    let uses = plan
+        .deliveries
+        .iter()
+        .filter(|planned| planned.gate == Gate::Send)
+        .count();
+    if let Some(contact) = contact {
+        let facts = &plan.consent;
+        let others = shared::spread(tx, row, workspace, event, contact, facts, &mut plan.deliveries)?;
+        if !facts.is_empty() || !before.contacts.is_empty() {
+            processed
+                .contacts
+                .extend(before.contacts.iter().chain(&others).copied().map(ContactId));
+        }
+        if is_consent_given {
+            for other in others {
+                outbox::reopen_held_back(tx, workspace, other)?;
+            }
+        }
+    }
+    for planned in &plan.deliveries {
         match planned.gate {
             Gate::Send => processed.planned.push(planned.destination.clone()),
             Gate::Skip { .. } => processed.skipped.push(planned.destination.clone()),
@@ -102,8 +155,15 @@ pub(crate) fn process_event(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result
     }
     let is_all_new = before.contacts.is_empty() && before.action.is_none();
     if let (Some(id), Some(after), true) = (contact, plan.contact, is_all_new) {
-        let uses = processed.planned.len();
-        keep(tx, row, workspace, event, (id, after), (action, &place), uses);
+        keep(
+            tx,
+            row,
+            workspace,
+            event,
+            (id, after, &people.own),
+            (action, &place),
+            uses,
+        );
     }
     Ok(processed)
 }
@@ -129,7 +189,7 @@ fn keep(
     row: &Row,
     workspace: i64,
     event: &Event,
-    (contact, after): (i64, Contact),
+    (contact, after, identities): (i64, Contact, &[Identity]),
     (action, place): (Option<i64>, &Place),
     uses: usize,
 ) {
@@ -150,7 +210,7 @@ fn keep(
         page: place.page,
     };
     recent.keep_event(row.id.0, told, uses);
-    recent.keep_contact(contact, after, &event.identities, uses);
+    recent.keep_contact(contact, after, identities, uses);
     if let (Some(id), Some(action)) = (action, &event.action) {
         recent.keep_action(id, action, uses);
     }
@@ -171,24 +231,21 @@ pub(super) struct Before {
     /// Ascending.
     pub contacts: Vec<i64>,
     pub action: Option<KnownAction>,
+    /// What others said who use the event's address.
+    pub shared: Vec<ConsentFact>,
 }
 
-/// The contacts that the event names, ascending; `None` when it is about somebody who was erased.
-fn people(
-    tx: &mut Tx<'_>,
-    row: &Row,
-    workspace: i64,
-    workspace_name: &Name,
-    event: &Event,
-) -> Result<Option<Vec<i64>>, Fault> {
+/// Who the event is about; `None` when it follows from something of a person who was erased.
+fn people(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<Option<Resolved>, Fault> {
     if let Some(follow_up) = &event.follow_up {
         let living = follow::living_contact(tx.connection, follow_up.contact)?;
-        return Ok(living.map(|contact| vec![contact]));
+        return Ok(living.map(|contact| Resolved {
+            contacts: vec![contact],
+            own: event.identities.clone(),
+            ..Resolved::default()
+        }));
     }
-    if row.anyone_erased && names_erased(tx, workspace_name, event)? {
-        return Ok(None);
-    }
-    contact::find(tx, workspace, &event.identities).map(Some)
+    identity::resolve(tx, row, workspace, event).map(Some)
 }
 
 /// The action's row: the event's own, or that of the row that it follows from.
@@ -218,33 +275,6 @@ fn write_event_action(
         tells: event.kind == EventKind::Action && event.deliver,
     };
     write_action(tx.connection, before.action.as_ref(), action, &place).map(Some)
-}
-
-/// Whether one of the identities is of a person who asked to be forgotten.
-fn names_erased(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<bool, Fault> {
-    let key = erase_key(tx)?;
-    let is_named = event.identities.iter().any(|identity| !identity.is_visitor());
-    for identity in &event.identities {
-        // Somebody else at the browser of a person who was erased.
-        if is_named && identity.is_visitor() {
-            continue;
-        }
-        let hash = erased_hash(
-            &key,
-            workspace,
-            identity.kind(),
-            identity.namespace(),
-            identity.value(),
-        );
-        let found: bool = tx
-            .connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM erased WHERE hash = ?1)")?
-            .query_row([hash], |row| row.get(0))?;
-        if found {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Row numbers of what an event is about.
@@ -302,11 +332,11 @@ fn learn_things(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place,
 fn write_contact(
     tx: &mut Tx<'_>,
     workspace: i64,
-    event: &Event,
-    known: &[i64],
+    people: &Resolved,
     plan: &mut Plan,
     now: Timestamp,
 ) -> Result<Option<i64>, Fault> {
+    let known: &[i64] = &people.contacts;
     let Some(after) = &mut plan.contact else {
         return Ok(None);
     };
@@ -319,9 +349,9 @@ fn write_contact(
         [id, others @ ..] => {
             for other in others {
                 contact::merge(tx.connection, *other, *id)?;
+                tx.state.leases.merge(*other, *id);
             }
             if !others.is_empty() {
-                outbox::line_up(tx, *id, now)?;
                 let new: f64 = plan.scores.iter().filter_map(|row| row.score).sum();
                 after.points = contact::own_points(tx.connection, *id)? + new;
             }
@@ -331,7 +361,10 @@ fn write_contact(
             *id
         }
     };
-    contact::write_identities(tx, workspace, id, &event.identities)?;
+    contact::write_identities(tx, workspace, id, &people.own)?;
+    if let Some(address) = &people.shared {
+        identity::add_user(tx, workspace, address, id)?;
+    }
     Ok(Some(id))
 }
 
@@ -348,12 +381,12 @@ fn write_event(
     row: &Row,
     workspace: i64,
     event: &Event,
-    plan: &Plan,
+    (plan, more_notes): (&Plan, &[String]),
     links: &Links<'_>,
 ) -> Result<(), Fault> {
-    let notes = (!event.notes.is_empty())
-        .then(|| to_json(&event.notes))
-        .transpose()?;
+    let notes: Vec<&String> = event.notes.iter().chain(more_notes).collect();
+    let notes = (!notes.is_empty()).then(|| to_json(&notes)).transpose()?;
+    let ids = foreign_ids(event).map(|ids| to_json(&ids)).transpose()?;
     let merged = (!links.merged.is_empty())
         .then(|| to_json(&links.merged))
         .transpose()?;
@@ -362,8 +395,8 @@ fn write_event(
     tx.connection
         .prepare_cached(
             "INSERT OR REPLACE INTO event (inbox_id, workspace_id, kind, at, contact_id, action_id, campaign_id,
-                                           page_id, decision, notes, merged, about, via, hops, automations, tells)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                                           page_id, decision, notes, merged, about, via, hops, automations, tells, ids)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![
             row.id.0,
@@ -382,6 +415,18 @@ fn write_event(
             event.follow_up.as_ref().map_or(0, |row| row.hops),
             automations,
             event.brings_data(),
+            ids,
         ])?;
     Ok(())
+}
+
+/// The foreign ids that the message itself named, by namespace; `None` where it names none.
+fn foreign_ids(event: &Event) -> Option<BTreeMap<&str, &str>> {
+    let ids: BTreeMap<&str, &str> = event
+        .identities
+        .iter()
+        .filter(|identity| matches!(identity, Identity::ForeignId { .. }))
+        .map(|identity| (identity.namespace(), identity.value()))
+        .collect();
+    (!ids.is_empty()).then_some(ids)
 }

@@ -4,6 +4,7 @@
 //! one of them. `outbox` is the only place that moves deliveries from state to state.
 
 mod accept;
+mod after_erasure;
 mod age;
 mod audit;
 mod backup;
@@ -22,6 +23,9 @@ mod explained;
 mod facts;
 mod fault;
 mod follow;
+mod given;
+mod identity;
+mod imports;
 mod names;
 mod outbox;
 mod overview;
@@ -34,40 +38,52 @@ mod process;
 mod prune;
 mod read;
 mod recent;
+mod reconcile;
 mod record;
+mod redate;
+#[cfg(test)]
+mod redate_tests;
 mod rehearse;
 mod repeats;
 mod rows;
 mod schema;
+mod shared;
+mod split;
 mod state;
 mod stored;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod unlisted;
+mod unread;
 mod urls;
 mod views;
 mod work;
 mod writer;
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use causeway_core::{
-    clock::Timestamp,
+    clock::{ClockAlarm, Timestamp},
+    contact::Identity,
     envelope::Envelope,
-    event::Decoded,
+    event::{Decoded, Event},
     id::{ContactId, DeliveryId, InboxId},
     rules::Rules,
     store::{
         Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Parting,
-        Processed, Pruned, Retention, Store, StoreError, UrlChange,
+        Processed, Pruned, Redated, Retention, Split, Store, StoreError, Unread, UrlChange,
     },
 };
 
+pub use imports::ImportRun;
 pub use play::{Play, Played, Told};
 pub use rehearse::rehearse;
 pub use stored::{Of, Stored, StoredCount, StoredRecord};
@@ -145,29 +161,66 @@ impl SqliteStore {
         })
     }
 
-    /// The messages that nobody could read go first: who is in them can be told only as long as the person is known.
-    async fn erase_rows(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError> {
-        let needles = self
-            .writer()?
-            .write(1, move |tx| erasure::needles(tx, contact))
-            .await?;
-        let mut unread = 0;
-        let mut after = (!needles.is_empty()).then_some(0);
-        while let Some(from) = after {
-            let needles = needles.clone();
-            let (gone, next) = self
-                .writer()?
-                .write(500, move |tx| erasure::unread_bodies(tx, from, &needles))
+    /// The rows that can be read; the others become dead.
+    async fn set_aside_broken(&self, found: read::Waiting) -> Result<Vec<(InboxId, Envelope)>, StoreError> {
+        if !found.broken.is_empty() {
+            self.writer()?
+                .write(found.broken.len(), move |tx| {
+                    process::set_aside(tx, &found.broken)
+                })
                 .await?;
-            unread += gone;
-            after = next;
+        }
+        Ok(found.rows)
+    }
+
+    /// The messages that nobody could read go first: who is in them can be said only as long as the person is known. Those
+    /// that came after the request may be of somebody who begins anew, and stay.
+    async fn erase_rows(
+        &self,
+        contact: ContactId,
+        asked_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Erased, StoreError> {
+        let unread = self.search_unread(contact, asked_at).await?;
+        let mut deleted = 0;
+        for named in unread.named.chunks(500) {
+            let named = named.to_vec();
+            deleted += self
+                .writer()?
+                .write(named.len(), move |tx| unread::delete(tx, &named))
+                .await?;
         }
         let mut erased = self
             .writer()?
-            .write(100, move |tx| erase::erase(tx, contact, now))
+            .write(100, move |tx| erase::erase(tx, contact, asked_at, now))
             .await?;
-        erased.envelopes += unread;
+        erased.envelopes += deleted;
+        erased.unread = unread;
         Ok(erased)
+    }
+
+    /// Searches messages that came until then and that nobody could read for a person.
+    async fn search_unread(&self, contact: ContactId, until: Timestamp) -> Result<Unread, StoreError> {
+        let search = self
+            .readers
+            .read(move |connection| unread::search_for(connection, contact))
+            .await?;
+        let search = Arc::new(search);
+        let mut found = Unread::default();
+        let mut after = (!search.is_empty()).then_some(0);
+        while let Some(from) = after {
+            let search = Arc::clone(&search);
+            let step = self
+                .readers
+                .read(move |connection| unread::look(connection, &search, from, rows::ms(until)))
+                .await?;
+            found.named.extend(step.found.named);
+            found.sealed.extend(step.found.sealed);
+            found.binary.extend(step.found.binary);
+            found.searched += step.found.searched;
+            after = step.next;
+        }
+        Ok(found)
     }
 
     /// Whether nothing of what was erased is left in the log.
@@ -287,14 +340,15 @@ impl Store for SqliteStore {
             .readers
             .read(move |connection| read::fetch_new(connection, after, limit))
             .await?;
-        if !found.broken.is_empty() {
-            self.writer()?
-                .write(found.broken.len(), move |tx| {
-                    process::set_aside(tx, &found.broken)
-                })
-                .await?;
-        }
-        Ok(found.rows)
+        self.set_aside_broken(found).await
+    }
+
+    async fn fetch_rows(&self, rows: Vec<InboxId>) -> Result<Vec<(InboxId, Envelope)>, StoreError> {
+        let found = self
+            .readers
+            .read(move |connection| read::fetch_rows(connection, &rows))
+            .await?;
+        self.set_aside_broken(found).await
     }
 
     async fn process(
@@ -400,9 +454,12 @@ impl Store for SqliteStore {
         at_latest: Timestamp,
         now: Timestamp,
     ) -> Result<Parting, StoreError> {
-        self.writer()?
+        let mut parting = self
+            .writer()?
             .write(100, move |tx| erasure::begin(tx, contact, at_latest, now))
-            .await
+            .await?;
+        parting.unread = self.search_unread(contact, now).await?;
+        Ok(parting)
     }
 
     async fn finish_erasures(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -411,7 +468,7 @@ impl Store for SqliteStore {
             if leaving.open > 0 && leaving.at_latest > now {
                 continue;
             }
-            match self.erase_rows(leaving.contact, now).await {
+            match self.erase_rows(leaving.contact, leaving.asked_at, now).await {
                 Ok(_) => erased += 1,
                 Err(error @ StoreError::Unavailable(_)) => return Err(error),
                 Err(error @ StoreError::Failed(_)) => {
@@ -438,11 +495,23 @@ impl Store for SqliteStore {
     }
 
     async fn erase(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError> {
-        let erased = self.erase_rows(contact, now).await?;
+        let erased = self.erase_rows(contact, now, now).await?;
         if !self.empty_log().await? {
             tracing::warn!("A reader kept the log from being emptied; the hub tries again until it is.");
         }
         Ok(erased)
+    }
+
+    async fn split(
+        &self,
+        contact: ContactId,
+        taken: BTreeSet<Identity>,
+        read: BTreeMap<InboxId, Event>,
+        now: Timestamp,
+    ) -> Result<Option<Split>, StoreError> {
+        self.writer()?
+            .write(1_000, move |tx| split::split(tx, contact, &taken, &read, now))
+            .await
     }
 
     async fn prune(&self, retention: Retention, now: Timestamp) -> Result<Pruned, StoreError> {
@@ -476,6 +545,33 @@ impl Store for SqliteStore {
         pruned.actions = self.age(retention.action_days, 0, now, age::actions).await?;
         pruned.urls = self.age(retention.url_days, 0, now, urls::prune).await?;
         Ok(pruned)
+    }
+
+    async fn redate(&self, back: Duration, now: Timestamp) -> Result<Redated, StoreError> {
+        let (back, now) = (i64::try_from(back.as_millis()).unwrap_or(i64::MAX), rows::ms(now));
+        let shift = self
+            .writer()?
+            .write(1, move |tx| redate::Shift::new(tx, back, now))
+            .await?;
+        let mut redated = Redated::default();
+        for part in redate::PARTS {
+            let mut after = Some(0);
+            while let Some(from) = after {
+                let (rows, next) = self
+                    .writer()?
+                    .write(500, move |tx| redate::range(tx, shift, part, from))
+                    .await?;
+                after = next;
+                part.count(&mut redated, rows);
+            }
+        }
+        Ok(redated)
+    }
+
+    async fn set_clock_alarm(&self, alarm: Option<ClockAlarm>) -> Result<(), StoreError> {
+        self.writer()?
+            .write(1, move |tx| redate::set_alarm(tx, alarm))
+            .await
     }
 
     async fn backup(&self, to: &Path) -> Result<(), StoreError> {

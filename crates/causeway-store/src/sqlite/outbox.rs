@@ -1,7 +1,9 @@
 //! Rows of the outbox: made once, moved from state to state, one contact's after the other.
 //!
-//! Only the head of what is open for a contact at a destination is `waiting`, and so in the index that `claim`
-//! reads; what comes behind it is `blocked`. When the head ends, or has failed too often, the next is let go.
+//! Of what is open for a contact at a destination only the head is `waiting`, and so in the index that `claim` reads;
+//! what comes behind it is `blocked`. When the head ends, or has failed too often, the next is let go. A withdrawal is
+//! never `blocked`: it must not wait for another delivery's schedule. Two of one contact are never in flight together,
+//! which `claim` sees to ([`super::state::Leases::is_busy`]).
 
 use causeway_core::{
     clock::Timestamp,
@@ -16,7 +18,7 @@ use super::{
     contact,
     fault::Fault,
     names::NameKind,
-    rows::{DeliveryState, ms},
+    rows::{DeliveryState, ms, text},
     writer::Tx,
 };
 
@@ -26,36 +28,28 @@ pub(crate) struct Row {
     pub id: i64,
     pub destination: i64,
     pub contact: Option<i64>,
+    pub kind: Kind,
     pub state: DeliveryState,
     pub attempts: u32,
 }
 
 pub(crate) fn row(tx: &Tx<'_>, id: i64) -> Result<Option<Row>, Fault> {
-    let found: Option<(i64, Option<i64>, String, u32)> = tx
-        .connection
-        .prepare_cached("SELECT destination_id, contact_id, state, attempts FROM delivery WHERE id = ?1")?
-        .query_row([id], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })
-        .optional()?;
-    let Some((destination, contact, state, attempts)) = found else {
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT destination_id, contact_id, kind, state, attempts FROM delivery WHERE id = ?1",
+    )?;
+    let mut rows = statement.query([id])?;
+    let Some(row) = rows.next()? else {
         return Ok(None);
     };
     Ok(Some(Row {
         id,
-        destination,
-        contact,
-        state: DeliveryState::parse(&state)?,
-        attempts,
+        destination: row.get(0)?,
+        contact: row.get(1)?,
+        // What cannot be read is treated like a record: it is about to end as broken.
+        kind: Kind::parse(text(row, 2)?).unwrap_or(Kind::Record),
+        state: DeliveryState::parse(text(row, 3)?)?,
+        attempts: row.get(4)?,
     }))
-}
-
-/// The order in which a destination wants one contact's deliveries. A destination that is not configured
-/// now keeps the strict one, so that nothing overtakes until it is back.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Order {
-    pub ordered: bool,
-    pub escape_after: u32,
 }
 
 pub(crate) fn rule(tx: &Tx<'_>, destination: i64) -> Option<std::sync::Arc<DestinationRule>> {
@@ -63,17 +57,10 @@ pub(crate) fn rule(tx: &Tx<'_>, destination: i64) -> Option<std::sync::Arc<Desti
     tx.state.rules.destinations.get(&name).cloned()
 }
 
-pub(crate) fn order(tx: &Tx<'_>, destination: i64) -> Order {
-    rule(tx, destination).map_or(
-        Order {
-            ordered: true,
-            escape_after: u32::MAX,
-        },
-        |rule| Order {
-            ordered: rule.ordered,
-            escape_after: rule.escape_after,
-        },
-    )
+/// Failed attempts after which the contact's next delivery may pass. At a destination that is not configured now nothing
+/// passes until it is back.
+fn escape_after(tx: &Tx<'_>, destination: i64) -> u32 {
+    rule(tx, destination).map_or(u32::MAX, |rule| rule.escape_after)
 }
 
 /// Makes the row that `plan` asks for, unless an earlier processing of the same inbox row made it: then what was
@@ -93,7 +80,7 @@ pub(crate) fn insert(
     let (state, reason) = match &planned.gate {
         Gate::Skip { reason } => (DeliveryState::Skipped, Some(reason)),
         Gate::Send if contact_is_new => (DeliveryState::Waiting, None),
-        Gate::Send => (place(tx, destination, contact)?, None),
+        Gate::Send => (place(tx, destination, contact, planned.kind)?, None),
     };
     let is_skipped = state == DeliveryState::Skipped;
     let now = ms(now);
@@ -101,8 +88,8 @@ pub(crate) fn insert(
         .connection
         .prepare_cached(
             "INSERT INTO delivery (inbox_id, destination_id, contact_id, kind, state, due_at, planned_at, finished_at,
-                                   gated, reason)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+                                   gated, reason, address)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             inbox,
@@ -114,6 +101,7 @@ pub(crate) fn insert(
             is_skipped.then_some(now),
             is_skipped,
             reason,
+            planned.address.as_deref().unwrap_or_default(),
         ])?;
     if inserted > 0 {
         tx.state.counters.add(destination, "planned", 1);
@@ -123,12 +111,11 @@ pub(crate) fn insert(
 }
 
 /// Where a new delivery of this contact goes: to the front, or behind what is open.
-fn place(tx: &Tx<'_>, destination: i64, contact: Option<i64>) -> Result<DeliveryState, Fault> {
-    let order = order(tx, destination);
-    let Some(contact) = contact.filter(|_| order.ordered) else {
+fn place(tx: &Tx<'_>, destination: i64, contact: Option<i64>, kind: Kind) -> Result<DeliveryState, Fault> {
+    let Some(contact) = contact.filter(|_| kind != Kind::Withdrawal) else {
         return Ok(DeliveryState::Waiting);
     };
-    let is_taken = has_head(tx, destination, contact, order.escape_after)?
+    let is_taken = has_head(tx, destination, contact, escape_after(tx, destination))?
         || first_blocked(tx, destination, contact)?.is_some();
     Ok(if is_taken {
         DeliveryState::Blocked
@@ -168,7 +155,7 @@ pub(crate) fn release_next(tx: &mut Tx<'_>, destination: i64, contact: Option<i6
     let Some(next) = first_blocked(tx, destination, contact)? else {
         return Ok(());
     };
-    if !has_head(tx, destination, contact, order(tx, destination).escape_after)? {
+    if !has_head(tx, destination, contact, escape_after(tx, destination))? {
         unblock(tx, next, destination)?;
     }
     Ok(())
@@ -245,7 +232,7 @@ pub(crate) fn set_end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), F
 /// An ended delivery becomes open again, behind what is open for its contact. With a fresh schedule; due as of
 /// when it was planned, unless `due_at` says otherwise.
 pub(crate) fn reopen(tx: &mut Tx<'_>, row: &Row, due_at: Option<Timestamp>) -> Result<(), Fault> {
-    let state = place(tx, row.destination, row.contact)?;
+    let state = place(tx, row.destination, row.contact, row.kind)?;
     tx.connection
         .prepare_cached(
             "UPDATE delivery SET state = ?2, due_at = coalesce(?3, planned_at), attempts = 0, finished_at = NULL, gated = 0, reason = NULL
@@ -258,38 +245,18 @@ pub(crate) fn reopen(tx: &mut Tx<'_>, row: &Row, due_at: Option<Timestamp>) -> R
     Ok(())
 }
 
-/// After a merge there may be several heads: all but the first go behind it, unless they are on their way or were
-/// allowed to pass.
-pub(crate) fn line_up(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), Fault> {
-    let mut heads: Vec<(i64, i64, u32)> = tx
+/// Sends the actions that were held back for want of consent, now that the contact has given it.
+pub(crate) fn reopen_held_back(tx: &mut Tx<'_>, workspace: i64, contact: i64) -> Result<(), Fault> {
+    let inbox: Vec<i64> = tx
         .connection
         .prepare_cached(
-            "SELECT destination_id, id, attempts FROM delivery WHERE contact_id = ?1 AND state = 'waiting'",
+            "SELECT DISTINCT inbox_id FROM delivery INDEXED BY delivery_held_back
+             WHERE contact_id = ?1 AND state = 'skipped' AND gated = 1 AND kind = 'record' ORDER BY inbox_id",
         )?
-        .query_map([contact], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map([contact], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    heads.sort_unstable();
-    let mut led: Option<i64> = None;
-    for (destination, id, attempts) in heads {
-        let order = order(tx, destination);
-        if !order.ordered || attempts >= order.escape_after {
-            continue;
-        }
-        if led != Some(destination) {
-            led = Some(destination);
-            continue;
-        }
-        if tx.state.leases.is_held(id, now) {
-            continue;
-        }
-        tx.connection
-            .prepare_cached("UPDATE delivery SET state = 'blocked' WHERE id = ?1")?
-            .execute([id])?;
-        tx.state.counters.moved(
-            destination,
-            Some((DeliveryState::Waiting, attempts)),
-            (DeliveryState::Blocked, attempts),
-        );
+    for inbox in inbox {
+        reconsider(tx, workspace, inbox)?;
     }
     Ok(())
 }
@@ -303,7 +270,7 @@ pub(crate) fn reconsider(tx: &mut Tx<'_>, workspace: i64, inbox: i64) -> Result<
         )?
         .query_map([inbox], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    let own_pages = tx.state.own_pages_of(workspace);
+    let terms = tx.state.terms_of(workspace);
     for (id, kind) in gated {
         let Some(row) = row(tx, id)? else { continue };
         let (Some(kind), Some(rule), Some(contact)) =
@@ -314,12 +281,7 @@ pub(crate) fn reconsider(tx: &mut Tx<'_>, workspace: i64, inbox: i64) -> Result<
         let Some(contact) = contact::read(tx.connection, contact)? else {
             continue;
         };
-        let standing = contact
-            .consent
-            .get(&*rule.purpose)
-            .map_or(causeway_core::consent::Standing::Unknown, |consent| {
-                consent.standing(&own_pages)
-            });
+        let standing = contact.standing(&rule.purpose, &terms);
         if rule.gate(kind, standing, contact.gave_data) == Gate::Send {
             reopen(tx, &row, None)?;
         }

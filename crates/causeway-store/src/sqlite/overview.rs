@@ -1,30 +1,37 @@
 //! Counts and ages, without counting rows.
 
 use causeway_core::{
+    clock::Timestamp,
     id::Name,
     store::{DestinationCounts, Overview, SourceCounts},
 };
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
+    after_erasure::{BEGAN_ANEW_COUNT, TURNED_AWAY_COUNT},
     counters::{LAST_DELIVERED, LAST_RECEIVED},
     fault::Fault,
-    rows::{at, name},
+    redate,
+    rows::{at, ms, name},
     views::lanes,
 };
 
-pub(crate) fn overview(connection: &Connection) -> Result<Overview, Fault> {
+/// How long a message that was turned away after an erasure is news.
+const LATELY_MS: i64 = 7 * 86_400_000;
+
+pub(crate) fn overview(connection: &Connection, now: Timestamp) -> Result<Overview, Fault> {
     let mut overview = Overview::default();
     let mut lanes = lanes(connection)?;
     for (id, is_source, name) in connectors(connection)? {
         if is_source {
-            overview.sources.insert(name, source(connection, id)?);
+            overview.sources.insert(name, source(connection, id, ms(now))?);
         } else {
             let mut counts = destination(connection, id)?;
             counts.lane = lanes.remove(&name).unwrap_or_default();
             overview.destinations.insert(name, counts);
         }
     }
+    overview.clock_alarm = redate::alarm(connection)?;
     Ok(overview)
 }
 
@@ -69,7 +76,7 @@ impl Counts {
     }
 }
 
-fn source(connection: &Connection, id: i64) -> Result<SourceCounts, Fault> {
+fn source(connection: &Connection, id: i64, now_ms: i64) -> Result<SourceCounts, Fault> {
     let counts = Counts::read(connection, id)?;
     let oldest_new: Option<i64> = connection
         .prepare_cached(
@@ -86,7 +93,19 @@ fn source(connection: &Connection, id: i64) -> Result<SourceCounts, Fault> {
         duplicate: counts.natural("duplicate"),
         oldest_new_at: oldest_new.map(at),
         last_received_at: counts.find(LAST_RECEIVED).map(at),
+        turned_away: counts.natural(TURNED_AWAY_COUNT),
+        turned_away_lately: turned_away_since(connection, id, now_ms - LATELY_MS)?,
+        began_anew: counts.natural(BEGAN_ANEW_COUNT),
     })
+}
+
+fn turned_away_since(connection: &Connection, source: i64, since_ms: i64) -> Result<u64, Fault> {
+    let count: i64 = connection
+        .prepare_cached(
+            "SELECT count(*) FROM inbox WHERE code = 'after_erasure' AND source_id = ?1 AND processed_at >= ?2",
+        )?
+        .query_row([source, since_ms], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 fn destination(connection: &Connection, id: i64) -> Result<DestinationCounts, Fault> {

@@ -8,7 +8,7 @@ use std::{
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{OwnPages, page_key},
+    consent::{OwnPages, Terms, page_key},
     event::Page,
     id::Name,
     rules::Rules,
@@ -21,7 +21,7 @@ use super::{
     names::NameKind,
     outbox,
     rows::from_json,
-    state::{State, own_pages},
+    state::{self, ANY_WORKSPACE, State},
     writer::Tx,
 };
 
@@ -48,11 +48,11 @@ pub(crate) fn learn(
             .is_own(&workspace_name, namespace_name, &org.external_id)
     });
     let known = page_key(namespace_name, &page.external_id);
-    let pages = tx.state.own_pages.entry(workspace).or_default();
-    if pages.contains(&known) == is_own {
+    if tx.state.terms_of(workspace).own_pages.contains(&known) == is_own {
         return Ok((id, None));
     }
-    let pages = Arc::make_mut(pages);
+    let any = tx.state.terms_of(ANY_WORKSPACE);
+    let pages = &mut Arc::make_mut(tx.state.terms.entry(workspace).or_insert(any)).own_pages;
     if is_own {
         pages.insert(known.clone());
     } else {
@@ -157,7 +157,15 @@ pub(crate) fn hold_rules(connection: &Connection, state: &mut State, rules: Arc<
     {
         own.entry(page.workspace).or_default().insert(page.key);
     }
-    state.own_pages = own.into_iter().map(|(id, pages)| (id, Arc::new(pages))).collect();
+    let click_grace = state.rules.click_grace;
+    own.entry(ANY_WORKSPACE).or_default();
+    let terms = |own_pages| {
+        Arc::new(Terms {
+            own_pages,
+            click_grace,
+        })
+    };
+    state.terms = own.into_iter().map(|(id, pages)| (id, terms(pages))).collect();
     Ok(())
 }
 
@@ -177,6 +185,10 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault>
     for workspace in rules.workspaces.keys() {
         tx.state.names.id(tx.connection, NameKind::Workspace, workspace)?;
     }
+    let grace = i64::try_from(rules.click_grace.as_millis()).unwrap_or(i64::MAX);
+    tx.connection
+        .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('click_grace_ms', ?1)")?
+        .execute([grace])?;
     tx.state.rules = with_hub(tx.connection, rules)?;
     let mut changed = judge_all(tx.connection, tx.state)?;
     changed.retain(|page| page.is_own != page.was_own);
@@ -185,7 +197,7 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault>
             .prepare_cached("UPDATE page SET own = ?2 WHERE id = ?1")?
             .execute(params![page.id, page.is_own])?;
     }
-    tx.state.own_pages = own_pages(tx.connection)?;
+    tx.state.terms = state::terms(tx.connection)?;
     for page in changed.iter().filter(|page| page.is_own) {
         reconsider_page(tx, page.workspace, &page.key)?;
     }

@@ -10,12 +10,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use super::{
-    claim::standings,
     contact::{self, consent_fact},
     fault::Fault,
+    given,
     read::envelope,
     rows::{at, from_json},
-    state::own_pages,
+    state,
     views::deliveries,
 };
 
@@ -34,7 +34,11 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
     let Some(contact) = contact::read(connection, id)? else {
         return Ok(None);
     };
-    let own = own_pages(connection)?.remove(&workspace_id).unwrap_or_default();
+    let mut all_terms = state::terms(connection)?;
+    let terms = all_terms
+        .remove(&workspace_id)
+        .or_else(|| all_terms.remove(&state::ANY_WORKSPACE))
+        .unwrap_or_default();
     let inbox: Vec<InboxId> = connection
         .prepare_cached("SELECT inbox_id FROM event WHERE contact_id = ?1 ORDER BY inbox_id")?
         .query_map([id], |row| row.get(0).map(InboxId))?
@@ -47,7 +51,8 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
         id: ContactId(id),
         workspace: workspace.into(),
         identities: contact::identities(connection, id)?,
-        standing: standings(&contact, &own),
+        standing: contact.standings(contact.address().as_deref(), &terms),
+        given: given::view(connection, id)?,
         contact,
         ledger: ledger(connection, id)?,
         actions: actions(connection, id)?,
@@ -91,14 +96,14 @@ pub(crate) fn page(
 
 fn ledger(connection: &Connection, id: i64) -> Result<Vec<LedgerRow>, Fault> {
     let mut statement = connection.prepare_cached(
-        "SELECT purpose, what, page, at, basis, inbox_id FROM consent WHERE contact_id = ?1 ORDER BY at, inbox_id",
+        "SELECT purpose, what, page, at, basis, address, inbox_id FROM consent WHERE contact_id = ?1 ORDER BY at, inbox_id",
     )?;
     let mut rows = statement.query([id])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
         all.push(LedgerRow {
             fact: consent_fact(row)?,
-            inbox_id: InboxId(row.get(5)?),
+            inbox_id: InboxId(row.get(6)?),
         });
     }
     Ok(all)

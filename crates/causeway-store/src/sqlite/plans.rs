@@ -42,6 +42,7 @@ fn each_hot_statement(check: impl FnMut(&Connection, &str, &str)) -> usize {
     let mut checked = 0;
     for (file, source) in [
         ("accept", include_str!("accept.rs")),
+        ("after_erasure", include_str!("after_erasure.rs")),
         ("action", include_str!("facts/action.rs")),
         ("claim", include_str!("claim.rs")),
         ("contact", include_str!("contact.rs")),

@@ -201,7 +201,8 @@ fn process_decoded(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Proc
     match decoded {
         Decoded::Skip { reason } => end(tx, row, InboxState::Skipped, None, Some(reason)),
         Decoded::Dead { code, reason } => end(tx, row, InboxState::Dead, Some(*code), Some(reason)),
-        Decoded::Event(event) => process_event(tx, row, event),
+        Decoded::Event(event) => process_event(tx, row, event, None),
+        Decoded::Partial { event, code, reason } => process_event(tx, row, event, Some((*code, reason))),
     }
 }
 
@@ -230,5 +231,7 @@ pub(crate) fn end(
         state,
         planned: Vec::new(),
         skipped: Vec::new(),
+        contacts: Vec::new(),
+        turned_away: false,
     })
 }

@@ -30,7 +30,8 @@ pub(crate) fn bodies(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Fa
     let rows: Vec<Found> = tx
         .connection
         .prepare_cached(
-            "SELECT inbox_body.id, inbox.state, inbox.received_at, inbox.processed_at
+            // What is postponed until an erasure is finished is still to be processed.
+            "SELECT inbox_body.id, iif(inbox.code IS 'erasing', 'new', inbox.state), inbox.received_at, inbox.processed_at
              FROM inbox_body LEFT JOIN inbox ON inbox.id = inbox_body.id
              WHERE inbox_body.id > ?1 ORDER BY inbox_body.id LIMIT ?2",
         )?

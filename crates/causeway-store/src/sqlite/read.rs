@@ -99,6 +99,24 @@ pub(crate) fn fetch_new(connection: &Connection, after: InboxId, limit: u32) -> 
     }
     ids.sort_unstable();
     ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    envelopes(connection, ids)
+}
+
+pub(crate) fn fetch_rows(connection: &Connection, rows: &[InboxId]) -> Result<Waiting, Fault> {
+    let mut new = Vec::with_capacity(rows.len());
+    for row in rows {
+        let is_new = connection
+            .prepare_cached("SELECT 1 FROM inbox WHERE id = ?1 AND state = 'new'")?
+            .exists([row.0])?;
+        if is_new {
+            new.push(row.0);
+        }
+    }
+    new.sort_unstable();
+    envelopes(connection, new)
+}
+
+fn envelopes(connection: &Connection, ids: Vec<i64>) -> Result<Waiting, Fault> {
     let mut found = Waiting::default();
     found.rows.reserve(ids.len());
     for id in ids {

@@ -32,6 +32,8 @@ pub(crate) struct Parts {
     pub event_at: i64,
     /// JSON; the hubs that it came through.
     pub via: Option<String>,
+    /// Whether the event is another contact's: both use the same address.
+    pub is_about_another: bool,
     pub contact: Contact,
     pub identities: Vec<Identity>,
     pub action: Option<Action>,
@@ -152,6 +154,7 @@ impl Recent {
             event: told.event.to_owned(),
             event_at: told.event_at,
             via: None,
+            is_about_another: false,
             contact,
             identities,
             action,

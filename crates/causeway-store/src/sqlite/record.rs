@@ -6,7 +6,7 @@ use rusqlite::params;
 use super::{
     counters::LAST_DELIVERED,
     fault::Fault,
-    follow,
+    follow, given,
     outbox::{self, End, Row},
     rows::{DeliveryState, ms},
     writer::Tx,
@@ -62,6 +62,11 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Fault
     match attempt.next {
         // It is over there, whatever was decided here meanwhile: that is the truth to keep.
         Next::Delivered => {
+            if let Some(contact) = row.contact {
+                let address = attempt.address.as_deref().unwrap_or_default();
+                let (destination, change) = (row.destination, attempt.change);
+                given::delivered(tx.connection, contact, destination, address, change, ended_at)?;
+            }
             if row.state != DeliveryState::Delivered {
                 tx.state.counters.add(row.destination, LAST_DELIVERED, ended_at);
                 outbox::end(tx, row, &ends(DeliveryState::Delivered))?;

@@ -14,13 +14,15 @@ const MIGRATIONS: [&str; VERSION as usize] = [
     include_str!("../../migrations/sqlite/0004_source_urls.sql"),
     include_str!("../../migrations/sqlite/0005_timer_chain.sql"),
     include_str!("../../migrations/sqlite/0006_automation_names.sql"),
+    include_str!("../../migrations/sqlite/0007_addresses.sql"),
     include_str!("../../migrations/sqlite/0008_repeats.sql"),
+    include_str!("../../migrations/sqlite/0010_after_erasure.sql"),
 ];
 
-pub(crate) const VERSION: u32 = 7;
+pub(crate) const VERSION: u32 = 9;
 
 /// Another process (a command while the hub runs) may hold the write lock for so long.
-const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
 /// What opening a database for writing may do to its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

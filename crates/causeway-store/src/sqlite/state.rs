@@ -1,27 +1,37 @@
 //! What the writer remembers between transactions. All of it can be read from the file again, but the leases:
 //! they end with the process that holds them, and only the one that serves hands any out.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use causeway_core::{
-    clock::Timestamp,
-    consent::{OwnPages, page_key},
+    clock::{TOLERANCE, Timestamp},
+    consent::{CLICK_GRACE, OwnPages, Terms, page_key},
     rules::Rules,
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{counters::Counters, facts::Facts, fault::Fault, names::Names, recent::Recent};
+use super::{
+    counters::Counters,
+    facts::Facts,
+    fault::Fault,
+    names::Names,
+    recent::Recent,
+    redate,
+    rows::{at, ms},
+};
 
 #[derive(Default)]
 pub(crate) struct State {
     pub rules: Arc<Rules>,
     pub names: Names,
-    /// Workspace -> its own pages.
-    pub own_pages: HashMap<i64, Arc<OwnPages>>,
+    /// Workspace -> how its consent is read.
+    pub terms: HashMap<i64, Arc<Terms>>,
     pub facts: Facts,
     pub recent: Recent,
     pub counters: Counters,
     pub leases: Leases,
+    /// What was stamped last, in milliseconds: see [`State::stamp`].
+    pub newest: i64,
     /// Moves when another connection changed the file.
     data_version: i64,
 }
@@ -45,8 +55,22 @@ impl State {
         self.facts = Facts::default();
         self.recent = Recent::default();
         self.names = Names::load(connection)?;
-        self.own_pages = own_pages(connection)?;
+        self.terms = terms(connection)?;
+        self.newest = redate::newest(connection)?.unwrap_or(i64::MIN);
         Ok(())
+    }
+
+    /// When a message is received, by a clock that may have been set back a little: never before the message that was
+    /// received last, or what somebody says now could be older than what they said before. A clock that was set back by
+    /// more than the tolerance is put right elsewhere.
+    pub(crate) fn stamp(&mut self, received_at: Timestamp) -> Timestamp {
+        let ms = ms(received_at);
+        let behind = self.newest.saturating_sub(ms);
+        if behind > 0 && i128::from(behind) <= TOLERANCE.as_millis() {
+            return at(self.newest);
+        }
+        self.newest = self.newest.max(ms);
+        received_at
     }
 
     /// So that the next transaction reads everything anew.
@@ -54,37 +78,60 @@ impl State {
         self.data_version = 0;
     }
 
-    pub(crate) fn own_pages_of(&self, workspace_id: i64) -> Arc<OwnPages> {
-        self.own_pages.get(&workspace_id).cloned().unwrap_or_default()
+    pub(crate) fn terms_of(&self, workspace_id: i64) -> Arc<Terms> {
+        let found = self
+            .terms
+            .get(&workspace_id)
+            .or_else(|| self.terms.get(&ANY_WORKSPACE));
+        found.cloned().unwrap_or_default()
     }
 }
 
-pub(crate) fn own_pages(connection: &Connection) -> Result<HashMap<i64, Arc<OwnPages>>, Fault> {
+/// The entry for workspaces without pages of their own.
+pub(crate) const ANY_WORKSPACE: i64 = 0;
+
+pub(crate) fn terms(connection: &Connection) -> Result<HashMap<i64, Arc<Terms>>, Fault> {
+    let grace: Option<i64> = connection
+        .prepare_cached("SELECT value FROM meta WHERE key = 'click_grace_ms'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let terms = |own_pages| Terms {
+        own_pages,
+        click_grace: grace
+            .and_then(|grace| u64::try_from(grace).ok())
+            .map_or(CLICK_GRACE, Duration::from_millis),
+    };
     let mut statement = connection.prepare_cached(
         "SELECT page.workspace_id, name.name, page.external_id
          FROM page JOIN name ON name.id = page.namespace_id WHERE page.own = 1",
     )?;
     let mut rows = statement.query(params![])?;
-    let mut all: HashMap<i64, OwnPages> = HashMap::new();
+    let mut all: HashMap<i64, OwnPages> = HashMap::from([(ANY_WORKSPACE, OwnPages::new())]);
     while let Some(row) = rows.next()? {
         let key = page_key(super::rows::text(row, 1)?, super::rows::text(row, 2)?);
         all.entry(row.get(0)?).or_default().insert(key);
     }
-    Ok(all.into_iter().map(|(id, pages)| (id, Arc::new(pages))).collect())
+    Ok(all
+        .into_iter()
+        .map(|(id, pages)| (id, Arc::new(terms(pages))))
+        .collect())
 }
 
-/// Who has what, until when. Kept in memory: a lease is over when the process that took it is over, and
-/// writing it down would cost as much as the delivery itself.
+/// Which deliveries are in flight, and until when nobody else may have them. Kept in memory: a lease is over when the
+/// process that took it is over, and writing it down would cost as much as the delivery itself.
 #[derive(Default)]
 pub(crate) struct Leases {
     held: HashMap<i64, Lease>,
+    /// Destination and contact -> the deliveries in flight.
+    of_contact: HashMap<(i64, i64), Vec<i64>>,
     /// What to put back when the transaction fails, newest last.
     undo: Vec<(i64, Option<Lease>)>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Lease {
-    destination_id: i64,
+    destination: i64,
+    contact: Option<i64>,
     until: Timestamp,
 }
 
@@ -93,28 +140,78 @@ impl Leases {
         self.held.get(&delivery).is_some_and(|lease| lease.until > now)
     }
 
-    pub(crate) fn take(&mut self, delivery: i64, destination_id: i64, until: Timestamp) {
-        let before = self.held.insert(
-            delivery,
-            Lease {
-                destination_id,
-                until,
-            },
-        );
+    /// Whether anything of the contact is in flight to the destination.
+    pub(crate) fn is_busy(&self, destination: i64, contact: Option<i64>, now: Timestamp) -> bool {
+        contact
+            .and_then(|contact| self.of_contact.get(&(destination, contact)))
+            .is_some_and(|deliveries| deliveries.iter().any(|delivery| self.is_held(*delivery, now)))
+    }
+
+    pub(crate) fn take(&mut self, delivery: i64, destination: i64, contact: Option<i64>, until: Timestamp) {
+        let lease = Lease {
+            destination,
+            contact,
+            until,
+        };
+        let before = self.put(delivery, Some(lease));
         self.undo.push((delivery, before));
     }
 
     pub(crate) fn give_back(&mut self, delivery: i64) {
-        if let Some(before) = self.held.remove(&delivery) {
+        if let Some(before) = self.put(delivery, None) {
             self.undo.push((delivery, Some(before)));
         }
     }
 
+    /// What is in flight for a contact that became part of another one is in flight for that one.
+    pub(crate) fn merge(&mut self, from: i64, into: i64) {
+        let moved: Vec<(i64, Lease)> = self
+            .held
+            .iter()
+            .filter(|(_, lease)| lease.contact == Some(from))
+            .map(|(delivery, lease)| (*delivery, *lease))
+            .collect();
+        for (delivery, lease) in moved {
+            self.take(delivery, lease.destination, Some(into), lease.until);
+        }
+    }
+
+    fn put(&mut self, delivery: i64, lease: Option<Lease>) -> Option<Lease> {
+        let before = match lease {
+            Some(lease) => self.held.insert(delivery, lease),
+            None => self.held.remove(&delivery),
+        };
+        if let Some(Lease {
+            destination,
+            contact: Some(contact),
+            ..
+        }) = before
+            && let Some(deliveries) = self.of_contact.get_mut(&(destination, contact))
+        {
+            deliveries.retain(|other| *other != delivery);
+            if deliveries.is_empty() {
+                self.of_contact.remove(&(destination, contact));
+            }
+        }
+        if let Some(Lease {
+            destination,
+            contact: Some(contact),
+            ..
+        }) = lease
+        {
+            self.of_contact
+                .entry((destination, contact))
+                .or_default()
+                .push(delivery);
+        }
+        before
+    }
+
     /// When the first lease at this destination runs out.
-    pub(crate) fn next_end(&self, destination_id: i64) -> Option<Timestamp> {
+    pub(crate) fn next_end(&self, destination: i64) -> Option<Timestamp> {
         self.held
             .values()
-            .filter(|lease| lease.destination_id == destination_id)
+            .filter(|lease| lease.destination == destination)
             .map(|lease| lease.until)
             .min()
     }
@@ -138,11 +235,9 @@ impl Leases {
 
     pub(crate) fn undo_since(&mut self, mark: usize) {
         while self.undo.len() > mark {
-            match self.undo.pop() {
-                Some((delivery, Some(lease))) => self.held.insert(delivery, lease),
-                Some((delivery, None)) => self.held.remove(&delivery),
-                None => None,
-            };
+            if let Some((delivery, lease)) = self.undo.pop() {
+                self.put(delivery, lease);
+            }
         }
     }
 

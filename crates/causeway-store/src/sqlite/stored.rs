@@ -8,7 +8,7 @@ use causeway_core::{
     envelope::Envelope,
     id::{ContactId, InboxId, Name},
     rules::{DestinationRule, Rules},
-    store::{ContactView, DeliveryFilter, DeliveryRow, InboxState, LaneState, StoreError},
+    store::{ContactView, DeliveryFilter, DeliveryRow, InboxState, LaneState, Named, StoreError},
 };
 use rusqlite::{Connection, params};
 
@@ -88,11 +88,11 @@ impl Stored {
             .await
     }
 
-    /// See [`causeway_core::store::Views::find_contacts`].
-    pub async fn find_contacts(&self, value: &str) -> Result<Vec<ContactId>, StoreError> {
-        let value = value.trim().to_owned();
+    /// See [`causeway_core::store::Views::find_named`].
+    pub async fn find_named(&self, words: &str) -> Result<Vec<Named>, StoreError> {
+        let words = words.to_owned();
         self.readers
-            .read(move |connection| views::find_contacts(connection, &value))
+            .read(move |connection| views::find_named(connection, &words))
             .await
     }
 

@@ -158,7 +158,7 @@ fn timers(connection: &Connection, id: InboxId) -> Result<Vec<TimerRow>, Fault> 
 
 fn consent(connection: &Connection, contact: i64, inbox: i64) -> Result<Vec<ConsentFact>, Fault> {
     let mut statement = connection.prepare_cached(
-        "SELECT purpose, what, page, at, basis FROM consent WHERE contact_id = ?1 AND inbox_id = ?2 ORDER BY at",
+        "SELECT purpose, what, page, at, basis, address FROM consent WHERE contact_id = ?1 AND inbox_id = ?2 ORDER BY at",
     )?;
     let mut rows = statement.query([contact, inbox])?;
     let mut all = Vec::new();

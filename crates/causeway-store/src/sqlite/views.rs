@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use causeway_core::{
     clock::Timestamp,
-    contact::{Contact, normal_email},
+    contact::{Contact, Identity, normal_email},
     id::{ContactId, InboxId, Name},
     store::{
-        Audit, ContactView, DeliveryFilter, DeliveryRow, Erasure, InboxFilter, InboxRow, LaneState, Overview,
-        SourceUrl, StoreError, StoreHealth, Trace, Views,
+        Audit, Conflict, ContactView, DeliveryFilter, DeliveryRow, Erasure, GoneContact, InboxFilter,
+        InboxRow, LaneState, Named, Overview, SourceUrl, StoreError, StoreHealth, Trace, Unlisted,
+        UnlistedAction, Views,
     },
 };
 use rusqlite::{Connection, Row, params};
@@ -19,15 +20,17 @@ use super::{
     commands::{delivery_where, inbox_where},
     erasure,
     fault::Fault,
-    follow, overview, person,
+    follow, identity, overview, person, redate,
     rows::{DELIVERY_COLUMNS, at, delivery_row, inbox_state, name},
-    schema, trace, urls,
+    schema, trace, unlisted, urls,
 };
 
 #[async_trait]
 impl Views for SqliteStore {
-    async fn overview(&self, _now: Timestamp) -> Result<Overview, StoreError> {
-        self.readers.read(overview::overview).await
+    async fn overview(&self, now: Timestamp) -> Result<Overview, StoreError> {
+        self.readers
+            .read(move |connection| overview::overview(connection, now))
+            .await
     }
 
     async fn lanes(&self) -> Result<BTreeMap<Name, LaneState>, StoreError> {
@@ -57,10 +60,10 @@ impl Views for SqliteStore {
             .await
     }
 
-    async fn find_contacts(&self, value: &str) -> Result<Vec<ContactId>, StoreError> {
-        let value = value.trim().to_owned();
+    async fn find_named(&self, words: &str) -> Result<Vec<Named>, StoreError> {
+        let words = words.to_owned();
         self.readers
-            .read(move |connection| find_contacts(connection, &value))
+            .read(move |connection| find_named(connection, &words))
             .await
     }
 
@@ -99,6 +102,34 @@ impl Views for SqliteStore {
         self.readers.read(erasure::all).await
     }
 
+    async fn conflicts(&self) -> Result<Vec<Conflict>, StoreError> {
+        self.readers.read(identity::conflicts).await
+    }
+
+    async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError> {
+        self.readers.read(by_hand).await
+    }
+
+    async fn unlisted(&self, asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError> {
+        let (mut all, mut after) = (Vec::new(), Some(0));
+        while let Some(row) = after {
+            let asked = asked.clone();
+            let (some, next) = self
+                .readers
+                .read(move |connection| unlisted::chunk(connection, &asked, row))
+                .await?;
+            all.extend(some);
+            after = next;
+        }
+        Ok(all)
+    }
+
+    async fn gone_contacts(&self, noticed_after: Timestamp) -> Result<Vec<GoneContact>, StoreError> {
+        self.readers
+            .read(move |connection| unlisted::gone(connection, noticed_after))
+            .await
+    }
+
     async fn audit(&self) -> Result<Audit, StoreError> {
         self.readers.read(audit::audit).await
     }
@@ -119,10 +150,16 @@ impl Views for SqliteStore {
             path.push(suffix);
             std::fs::metadata(path).map_or(0, |file| file.len())
         };
+        let (newest, clock_alarm) = self
+            .readers
+            .read(|connection| Ok((redate::newest(connection)?.map(at), redate::alarm(connection)?)))
+            .await?;
         Ok(StoreHealth {
             schema_version: schema::VERSION,
             bytes: size("").saturating_add(size("-wal")),
             free_bytes: fs4::available_space(&self.path).ok(),
+            newest,
+            clock_alarm,
         })
     }
 }
@@ -198,20 +235,72 @@ fn inbox(connection: &Connection, filter: &InboxFilter, limit: u32) -> Result<Ve
 }
 
 /// Looks under every workspace, kind and namespace there is: each is one look into the index.
-pub(crate) fn find_contacts(connection: &Connection, value: &str) -> Result<Vec<ContactId>, Fault> {
-    let address = normal_email(value).unwrap_or_else(|| value.to_owned());
+pub(crate) fn find_named(connection: &Connection, words: &str) -> Result<Vec<Named>, Fault> {
+    let words = words.trim();
+    let address = normal_email(words).unwrap_or_else(|| words.to_owned());
+    // Ids may hold colons themselves: the words are tried both ways.
+    let (kind, qualified) = match words.split_once(':') {
+        Some((kind @ ("contact_ref" | "foreign_id"), rest)) => (Some(kind), rest),
+        _ => (None, words),
+    };
     let mut statement = connection.prepare_cached(
-        "SELECT DISTINCT identity.contact_id
+        "SELECT identity.kind, n.name, identity.value, identity.contact_id, w.name
          FROM name w CROSS JOIN name n CROSS JOIN identity
          WHERE w.kind = 'workspace' AND n.kind = 'namespace' AND identity.workspace_id = w.id
            AND identity.namespace_id = n.id
            AND ((identity.kind = 'email' AND identity.value = ?1)
                 OR (identity.kind = 'contact_ref' AND identity.value = ?2)
-                OR (identity.kind = 'foreign_id' AND identity.value = ?2))
-         ORDER BY identity.contact_id",
+                OR (identity.kind = 'foreign_id' AND identity.value = ?2)
+                OR (identity.kind = 'contact_ref' AND ?4 IS NOT 'foreign_id'
+                    AND identity.value = substr(?3, length(n.name) + 2)
+                    AND substr(?3, 1, length(n.name) + 1) = n.name || ':')
+                OR (identity.kind = 'foreign_id' AND ?4 IS NOT 'contact_ref'
+                    AND identity.value = substr(?3, length(n.name) + 2)
+                    AND substr(?3, 1, length(n.name) + 1) = n.name || ':'))
+         ORDER BY identity.contact_id, identity.kind, n.name, identity.value",
     )?;
-    let found = statement
-        .query_map(params![address, value], |row| row.get(0).map(ContactId))?
-        .collect::<Result<_, _>>()?;
+    let mut rows = statement.query(params![address, words, qualified, kind])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(Named {
+            identity: super::rows::identity(row, 0)?,
+            contact: ContactId(row.get(3)?),
+            workspace: name(row, 4)?,
+        });
+    }
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    // An address that nobody has to themselves.
+    let mut statement = connection.prepare_cached(
+        "SELECT shared_address.contact_id, w.name FROM name w CROSS JOIN shared_address
+         WHERE w.kind = 'workspace' AND shared_address.workspace_id = w.id AND shared_address.address = ?1
+         ORDER BY shared_address.contact_id",
+    )?;
+    let mut rows = statement.query([&address])?;
+    while let Some(row) = rows.next()? {
+        found.push(Named {
+            identity: Identity::Email {
+                address: address.clone(),
+            },
+            contact: ContactId(row.get(0)?),
+            workspace: name(row, 1)?,
+        });
+    }
     Ok(found)
+}
+
+fn by_hand(connection: &Connection) -> Result<BTreeMap<Name, u64>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name.name, count(*) FROM delivery INDEXED BY delivery_by_hand
+         JOIN name ON name.id = delivery.destination_id
+         WHERE delivery.kind = 'withdrawal' AND delivery.state = 'skipped' AND delivery.gated = 1
+         GROUP BY delivery.destination_id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut all = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        all.insert(name(row, 0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
+    }
+    Ok(all)
 }

@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 pub mod mariadb;
+pub mod pgbouncer;
 pub mod php;
 pub mod port;
 pub mod postgres;

@@ -82,6 +82,12 @@ impl Postgres {
         self.url_of("postgres")
     }
 
+    pub fn port(&self) -> u16 {
+        let port = self.base_url.rsplit(':').next();
+        port.and_then(|port| port.parse().ok())
+            .unwrap_or_else(|| panic!("{} names no port", self.base_url))
+    }
+
     pub fn url_of(&self, database: &str) -> String {
         format!("{}/{database}", self.base_url)
     }

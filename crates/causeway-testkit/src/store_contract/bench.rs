@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
 use causeway_core::{
     clock::Timestamp,
+    contact::normal_email,
     decode::follow_up::FollowUpDecoder,
     delivery::{Delivery, Next},
     event::{Decode, Decoded, Event},
@@ -230,6 +231,8 @@ pub fn attempt(delivery: &Delivery, next: Next, started_at: Timestamp) -> Attemp
         reason: (next != Next::Delivered).then(|| "the other side said so".to_owned()),
         status: Some(200),
         excerpt: Some("an answer".to_owned()),
+        change: delivery.record.change,
+        address: delivery.record.email().and_then(normal_email),
         remote_id: (next == Next::Delivered).then(|| "remote-1".to_owned()),
         writes: BTreeMap::new(),
         next,

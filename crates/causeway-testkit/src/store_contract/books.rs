@@ -210,7 +210,9 @@ pub async fn a_trace_tells_the_whole_way(open: Open) {
     assert_eq!(trace.notes, event.notes);
     assert!(trace.decision.unwrap().contains("opt_in"));
     assert_eq!(trace.action.unwrap().1, event.action.unwrap());
-    assert_eq!(trace.consent, event.consent);
+    let mut consent = event.consent;
+    consent[0].address = Some("ada@example.org".to_owned());
+    assert_eq!(trace.consent, consent);
     let delivery = &trace.deliveries[0];
     assert_eq!(delivery.delivery.state, "delivered");
     assert_eq!(delivery.delivery.remote_id.as_deref(), Some("remote-1"));

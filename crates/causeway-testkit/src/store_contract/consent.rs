@@ -74,12 +74,12 @@ pub async fn a_browser_that_two_people_use_does_not_make_them_one(open: Open) {
     bench.take(visit("v1", None, "/c", 2), 2).await;
     assert_eq!(pages(&bench, "ada").await, ["/a", "/c"]);
     assert_eq!(pages(&bench, "ben").await, ["/b"]);
-    // Ada asks to be forgotten; whoever else sits at that browser goes on being known.
+    // Ada asks to be forgotten; whoever else sits at that browser goes on being known, and what it does after that is new.
     let ada = bench.person("ada").await.id;
     bench.store().erase(ada, at(3)).await.unwrap();
     bench.take(visit("v1", None, "/d", 4), 4).await;
     bench.take(visit("v1", Some("ben"), "/e", 5), 5).await;
-    assert_eq!(pages(&bench, "ben").await, ["/b", "/e"]);
+    assert_eq!(pages(&bench, "ben").await, ["/b", "/d", "/e"]);
     bench.assert_balanced().await;
 }
 
@@ -144,6 +144,9 @@ pub async fn each_no_reaches_a_destination_as_the_right_change(open: Open) {
             [(Kind::Record, Change::Subscribe)]
         );
         bench.take(status("ada", What::DoubleOptIn, at(2)), 2).await;
+        // The action was held back until the click.
+        let expected = [(Kind::Record, Change::Subscribe)];
+        assert_eq!(told(&bench, "confirmed", 3).await, expected);
         for destination in ["crm", "confirmed", "archive"] {
             let expected = [(Kind::Contact, Change::Subscribe)];
             assert_eq!(told(&bench, destination, 3).await, expected, "{destination}");
@@ -159,7 +162,7 @@ pub async fn each_no_reaches_a_destination_as_the_right_change(open: Open) {
         }
         assert_eq!(
             told(&bench, "archive", 5).await,
-            [(Kind::Contact, change)],
+            [(Kind::Withdrawal, change)],
             "{what:?}"
         );
         // A tick on a form ends an unsubscription and no suppression.
@@ -169,10 +172,18 @@ pub async fn each_no_reaches_a_destination_as_the_right_change(open: Open) {
             _ => &[],
         };
         assert_eq!(told(&bench, "crm", 7).await, expected, "{what:?}");
-        // The click ends both.
-        bench.take(status("ada", What::DoubleOptIn, at(8)), 8).await;
-        let expected = [(Kind::Contact, Change::Subscribe)];
-        assert_eq!(told(&bench, "crm", 9).await, expected, "{what:?}");
+        // The click ends both, unless it comes so soon that a scanner of mails may have made it.
+        let click = 8 + 300;
+        bench
+            .take(status("ada", What::DoubleOptIn, at(click)), click)
+            .await;
+        // After a suppression that lets the action of the tick go, which was held back.
+        let kind = match change {
+            Change::Unsubscribe => Kind::Contact,
+            _ => Kind::Record,
+        };
+        let expected = [(kind, Change::Subscribe)];
+        assert_eq!(told(&bench, "crm", click + 1).await, expected, "{what:?}");
         bench.assert_balanced().await;
     }
 }
@@ -205,7 +216,7 @@ pub async fn what_cannot_be_told_is_skipped_with_that_reason(open: Open) {
     let reason = skipped.reason.as_deref().unwrap();
     assert_eq!(
         reason,
-        "consent: suppress cannot be told there, only subscribe; do it by hand"
+        "consent: this destination cannot receive suppress (only subscribe); update it by hand"
     );
     bench.assert_balanced().await;
 }
@@ -263,10 +274,9 @@ pub async fn what_was_planned_before_a_no_is_not_sent_after_it(open: Open) {
 }
 
 pub async fn a_stale_retry_never_subscribes_again(open: Open) {
-    for (number, ordered) in [true, false].into_iter().enumerate() {
+    for (number, escape_after) in [1, 5].into_iter().enumerate() {
         let mut rule = DestinationRule::new("crm");
-        rule.ordered = ordered;
-        rule.escape_after = 1;
+        rule.escape_after = escape_after;
         let rules = crate::builders::rules(vec![rule]);
         let mut bench = Bench::with_rules(open.clone(), &format!("stale-{number}"), rules).await;
         bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
@@ -278,7 +288,11 @@ pub async fn a_stale_retry_never_subscribes_again(open: Open) {
             told(&bench, "crm", 3).await,
             [(Kind::Withdrawal, Change::Unsubscribe)]
         );
-        assert_eq!(told(&bench, "crm", 101).await, [], "ordered = {ordered}");
+        assert_eq!(
+            told(&bench, "crm", 101).await,
+            [],
+            "escape_after = {escape_after}"
+        );
         let trace = bench
             .store()
             .trace(first[0].record.inbox_id)
@@ -291,10 +305,9 @@ pub async fn a_stale_retry_never_subscribes_again(open: Open) {
 }
 
 pub async fn a_no_does_not_overtake_what_is_on_its_way(open: Open) {
-    for (number, ordered) in [true, false].into_iter().enumerate() {
+    for (number, escape_after) in [1, 5].into_iter().enumerate() {
         let mut rule = DestinationRule::new("crm");
-        rule.ordered = ordered;
-        rule.escape_after = 1;
+        rule.escape_after = escape_after;
         let rules = crate::builders::rules(vec![rule]);
         let mut bench = Bench::with_rules(open.clone(), &format!("way-{number}"), rules).await;
         bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
@@ -302,7 +315,7 @@ pub async fn a_no_does_not_overtake_what_is_on_its_way(open: Open) {
         bench.end(&failed[0], Next::Waiting { due_at: at(2) }, 1).await;
         let slow = bench.claim("crm", 2).await.deliveries;
         bench.take(status("ada", What::Unsubscribed, at(3)), 3).await;
-        assert_eq!(told(&bench, "crm", 4).await, [], "ordered = {ordered}");
+        assert_eq!(told(&bench, "crm", 4).await, [], "escape_after = {escape_after}");
         let claimed = bench.claim("crm", 4).await;
         assert!(claimed.deliveries.is_empty() && claimed.next_due.is_some());
         bench.end(&slow[0], Next::Delivered, 5).await;

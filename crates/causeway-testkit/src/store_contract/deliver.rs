@@ -164,18 +164,57 @@ pub async fn after_enough_failures_the_next_one_passes(open: Open) {
     let passing = bench.claim("crm", 21).await.deliveries;
     assert_eq!(inbox_ids(&passing), taken[1..2]);
     bench.end(&passing[0], Next::Delivered, 21).await;
-    assert_eq!(bench.claimed("crm", 22).await, taken[2..]);
+    let third = bench.claim("crm", 22).await.deliveries;
+    assert_eq!(inbox_ids(&third), taken[2..]);
+    bench.end(&third[0], Next::Delivered, 23).await;
     assert_eq!(bench.claimed("crm", 30).await, taken[..1]);
 }
 
-pub async fn an_unordered_destination_gets_all_at_once(open: Open) {
-    let mut bench = bench_with(open, |rule| rule.ordered = false).await;
+pub async fn two_of_one_contact_are_never_in_flight_together(open: Open) {
+    let mut bench = bench_with(open, |rule| rule.escape_after = 1).await;
     let mut taken = Vec::new();
     for number in 0..3 {
         let event = signed("ada", &number.to_string(), What::OptIn, at(number));
         taken.push(bench.take(event, number).await);
     }
-    assert_eq!(bench.claimed("crm", 10).await, taken);
+    let other = bench.take(signed("ben", "9", What::OptIn, at(4)), 4).await;
+    let claimed = bench.claim("crm", 10).await.deliveries;
+    assert_eq!(inbox_ids(&claimed), [taken[0], other]);
+    assert_eq!(bench.claimed("crm", 11).await, [], "while the first is in flight");
+    // The first failed: the second passes it, and while that is in flight the first waits, although it is due.
+    bench.end(&claimed[0], retry(12), 11).await;
+    let second = bench.claim("crm", 12).await.deliveries;
+    assert_eq!(inbox_ids(&second), taken[1..2]);
+    assert_eq!(bench.claimed("crm", 13).await, []);
+    bench.end(&second[0], Next::Delivered, 14).await;
+    assert_eq!(bench.deliver_all("crm", 15).await.len(), 2);
+    bench.assert_balanced().await;
+}
+
+/// Two contacts that turn out to be one may each have a delivery in flight; until both have ended, nothing else starts.
+pub async fn a_merge_starts_nothing_beside_what_is_in_flight(open: Open) {
+    let mut bench = bench(open).await;
+    let mut by_reference = signed("ada", "1", What::OptIn, at(0));
+    by_reference
+        .identities
+        .retain(|identity| identity.kind() == "contact_ref");
+    by_reference.fields.clear();
+    bench.take(by_reference, 0).await;
+    let mut by_email = signed("ada", "2", What::OptIn, at(1));
+    by_email.identities.retain(|identity| identity.kind() == "email");
+    bench.take(by_email, 1).await;
+    let flying = bench.claim("crm", 2).await.deliveries;
+    assert_eq!(flying.len(), 2, "two contacts");
+    let third = bench.take(signed("ada", "3", What::OptIn, at(3)), 3).await;
+    assert_eq!(bench.claimed("crm", 4).await, []);
+    bench.end(&flying[0], Next::Delivered, 5).await;
+    assert_eq!(
+        bench.claimed("crm", 6).await,
+        [],
+        "the other one is still in flight"
+    );
+    bench.end(&flying[1], Next::Delivered, 7).await;
+    assert_eq!(bench.claimed("crm", 8).await, [third]);
 }
 
 pub async fn of_several_that_wait_the_newest_is_sent(open: Open) {

@@ -3,14 +3,14 @@
 use causeway_core::{
     consent::What,
     envelope::{Memory, Meta},
-    event::{DeadCode, Decoded},
+    event::{DeadCode, Decoded, Event, EventKind},
     id::InboxId,
     rules::DestinationRule,
     store::{InboxFilter, InboxState, Retention},
 };
 
 use super::{Bench, Open};
-use crate::builders::{SOURCE, at, envelope, signed};
+use crate::builders::{INSTANCE, SOURCE, at, contact_ref, envelope, fact, signed};
 
 async fn bench(open: Open) -> Bench {
     Bench::new(open, vec![DestinationRule::new("crm")]).await
@@ -133,6 +133,55 @@ pub async fn a_dead_row_keeps_its_code_and_is_replayed(open: Open) {
     let processed = bench.store().process(done, at(1)).await.unwrap();
     assert_eq!(processed[0].state, InboxState::Done);
     assert_eq!(bench.deliver_all("crm", 2).await, [id]);
+    bench.assert_balanced().await;
+}
+
+/// An opt-out whose personal data waits for a key.
+pub async fn what_can_be_applied_of_a_dead_row_is_applied_once(open: Open) {
+    let mut bench = bench(open).await;
+    let known = bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    assert_eq!(bench.deliver_all("crm", 1).await, [known]);
+    let mut no = Event::new(EventKind::EmailStatus, INSTANCE.into(), at(2));
+    no.identities = vec![contact_ref("ref-ada")];
+    no.consent = vec![fact(What::Unsubscribed, at(2))];
+    no.deliver = false;
+    let partial = || Decoded::Partial {
+        event: Box::new(no.clone()),
+        code: DeadCode::KeyMissing,
+        reason: "no such key".to_owned(),
+    };
+    let (id, processed) = bench.take_from(SOURCE, partial(), 2).await;
+    assert_eq!(processed.state, InboxState::Dead);
+    let trace = bench.store().trace(id).await.unwrap().unwrap();
+    assert_eq!(trace.inbox.code.as_deref(), Some("key_missing"));
+    assert_eq!(trace.consent, no.consent);
+    assert_eq!(bench.deliver_all("crm", 3).await, [id], "the withdrawal");
+    bench.assert_balanced().await;
+
+    // Again without the key, and then with it.
+    let filter = InboxFilter {
+        code: Some(DeadCode::KeyMissing),
+        ..InboxFilter::default()
+    };
+    assert_eq!(bench.store().replay(filter.clone()).await.unwrap(), 1);
+    bench.store().process(vec![(id, partial())], at(4)).await.unwrap();
+    assert_eq!(bench.store().replay(filter.clone()).await.unwrap(), 1);
+    let mut whole = no.clone();
+    whole.deliver = true;
+    whole.fields.insert("firstName".to_owned(), "Ada".into());
+    let read = vec![(id, Decoded::Event(Box::new(whole)))];
+    let processed = bench.store().process(read, at(5)).await.unwrap();
+    assert_eq!(processed[0].state, InboxState::Done);
+    assert_eq!(
+        bench.deliver_all("crm", 6).await,
+        [],
+        "the opt-out was sent already"
+    );
+    let trace = bench.store().trace(id).await.unwrap().unwrap();
+    let contact = trace.contact_id.unwrap();
+    let view = bench.store().contact(contact).await.unwrap().unwrap();
+    assert_eq!(view.contact.text("firstName"), Some("Ada"));
+    assert_eq!(view.ledger.len(), 2, "one line for each fact");
     bench.assert_balanced().await;
 }
 

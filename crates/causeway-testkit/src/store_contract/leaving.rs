@@ -1,9 +1,13 @@
 //! People who ask to be forgotten, and parts of what is kept that grow old.
 
+#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
+
 use causeway_core::{
+    after_erasure::AfterErasure,
     consent::{Change, Policy, Standing, What},
     delivery::{Delivery, Kind, Next},
-    event::{Engagement, EngagementKind},
+    event::{DeadCode, Decoded, Engagement, EngagementKind},
+    id::InboxId,
     rules::DestinationRule,
     store::{InboxState, Retention},
 };
@@ -51,7 +55,7 @@ pub async fn destinations_are_told_before_a_person_is_erased(open: Open) {
     assert_eq!(parting.told, [("crm".into(), Change::Remove)]);
     assert_eq!(parting.untold.len(), 1);
     assert_eq!(&*parting.untold[0].0, "archive");
-    assert!(parting.untold[0].1.contains("remove cannot be told there"));
+    assert!(parting.untold[0].1.contains("cannot receive remove"));
     assert_eq!(
         bench
             .store()
@@ -61,9 +65,15 @@ pub async fn destinations_are_told_before_a_person_is_erased(open: Open) {
         parting
     );
     // Nothing new is taken in, and nobody is erased before the CRM heard of it.
-    let late = bench.take(signed("ada", "3", What::OptIn, at(7)), 7).await;
+    let late = bench.take(signed("ada", "3", What::OptIn, at(4)), 7).await;
     let trace = bench.store().trace(late).await.unwrap().unwrap();
     assert_eq!((trace.inbox.state, trace.envelope), (InboxState::Skipped, None));
+    // She signs again: that waits, with its body, and with it the end of the erasure.
+    let again = signed("ada", "4", What::OptIn, at(7));
+    let waits = bench.take(again.clone(), 7).await;
+    let trace = bench.store().trace(waits).await.unwrap().unwrap();
+    assert_eq!(trace.inbox.state, InboxState::Skipped);
+    assert!(trace.envelope.is_some() && trace.contact_id.is_none());
     assert_eq!(bench.store().finish_erasures(at(7)).await.unwrap(), 0);
     bench.reopen().await;
     let leaving = bench.store().erasures().await.unwrap();
@@ -95,6 +105,17 @@ pub async fn destinations_are_told_before_a_person_is_erased(open: Open) {
     assert_eq!(bench.store().find_contacts("ada@example.org").await.unwrap(), []);
     assert_eq!(bench.store().erasures().await.unwrap(), []);
     assert_eq!(bench.store().finish_erasures(at(10)).await.unwrap(), 0);
+    let rows = bench.store().fetch_new(InboxId(0), 10).await.unwrap();
+    assert_eq!(rows.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [waits]);
+    let decoded = Decoded::Event(Box::new(again));
+    bench
+        .store()
+        .process(vec![(waits, decoded)], at(10))
+        .await
+        .unwrap();
+    let anew = bench.person("ada").await;
+    assert_ne!(anew.id, ada);
+    assert_eq!((anew.actions.len(), anew.inbox), (1, vec![waits]));
     let told = bench.store().trace(last.record.inbox_id).await.unwrap().unwrap();
     assert_eq!(told.contact_id, None);
     assert!(
@@ -135,14 +156,14 @@ pub async fn a_person_whom_nobody_was_given_is_erased_at_once(open: Open) {
     assert_eq!((parting.told, parting.untold), (vec![], vec![]));
     // Said by the caller, who has nothing to wait for.
     bench.store().erase(ada, at(2)).await.unwrap();
-    bench.take(status("ada", What::OptIn, at(3)), 3).await;
+    bench.take(status("ada", What::OptIn, at(1)), 3).await;
     assert_eq!(bench.store().find_contacts("ada@example.org").await.unwrap(), []);
     bench.assert_balanced().await;
 }
 
 pub async fn the_last_word_does_not_overtake_what_is_on_its_way(open: Open) {
     let mut rule = DestinationRule::new("crm");
-    rule.ordered = false;
+    rule.escape_after = 1;
     let mut bench = Bench::new(open, vec![rule]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     let slow = one(&bench, "crm", 1).await;
@@ -162,15 +183,28 @@ pub async fn the_last_word_does_not_overtake_what_is_on_its_way(open: Open) {
 }
 
 pub async fn a_message_that_nobody_could_read_goes_with_its_person(open: Open) {
-    use causeway_core::event::{DeadCode, Decoded};
-
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
-    let mut kept = Vec::new();
-    for (number, body) in [
-        "x=1&email=ADA%40example.org",
-        "who: Ada@Example.ORG",
-        "ben@example.org",
+    let dead = |code| Decoded::Dead {
+        code,
+        reason: "not JSON".to_owned(),
+    };
+    let sealed = r#"{"personalInfo":{"payload":"a","nonce":"b"}}"#;
+    let mut ids = Vec::new();
+    for (number, (body, decoded)) in [
+        ("x=1&email=ADA%40example.org", dead(DeadCode::Malformed)),
+        (r#"{"who":"ada\u0040example.org"}"#, dead(DeadCode::Unknown)),
+        ("payload=YWRhQGV4YW1wbGUub3Jn", dead(DeadCode::Malformed)),
+        (
+            "who: Ada@Example.ORG",
+            Decoded::Skip {
+                reason: "a test".to_owned(),
+            },
+        ),
+        ("ben@example.org", dead(DeadCode::Malformed)),
+        ("nada@example.org", dead(DeadCode::Malformed)),
+        (sealed, dead(DeadCode::KeyMissing)),
+        ("PK\u{3}\u{4}", dead(DeadCode::Malformed)),
     ]
     .into_iter()
     .enumerate()
@@ -178,24 +212,193 @@ pub async fn a_message_that_nobody_could_read_goes_with_its_person(open: Open) {
         let mut message = crate::builders::envelope(crate::builders::SOURCE, &format!("bad {number}"), at(1));
         message.body = body.as_bytes().to_vec().into();
         let id = bench.store().accept(vec![message]).await.unwrap()[0].id;
-        let dead = Decoded::Dead {
-            code: DeadCode::Malformed,
-            reason: "not JSON".to_owned(),
-        };
-        bench.store().process(vec![(id, dead)], at(2)).await.unwrap();
-        kept.push(id);
+        bench.store().process(vec![(id, decoded)], at(2)).await.unwrap();
+        ids.push(id);
+    }
+    // What came in a query only, and what comes after the request.
+    let mut query = crate::builders::envelope(crate::builders::SOURCE, "query", at(1));
+    query.body = Vec::new().into();
+    query.meta.query = Some("Adresse=ada%40example.org".to_owned());
+    let mut later = crate::builders::envelope(crate::builders::SOURCE, "later", at(9));
+    later.body = b"ada@example.org".to_vec().into();
+    for message in [query, later] {
+        let id = bench.store().accept(vec![message]).await.unwrap()[0].id;
+        let decoded = dead(DeadCode::Malformed);
+        bench.store().process(vec![(id, decoded)], at(9)).await.unwrap();
+        ids.push(id);
     }
     let ada = bench.person("ada").await.id;
     let erased = bench.store().erase(ada, at(3)).await.unwrap();
-    assert_eq!(erased.envelopes, 3);
-    for (id, is_there) in kept.into_iter().zip([false, false, true]) {
+    let named = [ids[0], ids[1], ids[2], ids[3], ids[8]];
+    assert_eq!(erased.unread.named, named);
+    assert_eq!(
+        (&erased.unread.sealed[..], &erased.unread.binary[..]),
+        (&ids[6..7], &ids[7..8])
+    );
+    assert_eq!((erased.unread.searched, erased.envelopes), (9, 6));
+    for id in ids {
         let trace = bench.store().trace(id).await.unwrap().unwrap();
-        let body = trace
-            .envelope
-            .map(|envelope| envelope.body.len())
-            .unwrap_or_default();
-        assert_eq!(body > 0, is_there, "{id}");
+        assert_eq!(trace.envelope.is_none(), named.contains(&id), "{id}");
+        // Without a body there is nothing to replay.
+        let is_dead = trace.inbox.state == InboxState::Dead;
+        assert_eq!(is_dead, !named.contains(&id), "{id}");
     }
+    bench.assert_balanced().await;
+}
+
+pub async fn what_is_dated_after_an_erasure_is_a_new_contact(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    let ada = bench.person("ada").await.id;
+    bench.store().erase(ada, at(10)).await.unwrap();
+    bench.reopen().await;
+    // Late: because it came before the erasure whatever its date says, or by its own date.
+    bench.take(signed("ada", "3", What::OptIn, at(20)), 8).await;
+    let late = bench.take(signed("ada", "2", What::OptIn, at(9)), 20).await;
+    let trace = bench.store().trace(late).await.unwrap().unwrap();
+    assert_eq!((trace.inbox.state, trace.envelope), (InboxState::Skipped, None));
+    assert!(trace.inbox.reason.unwrap().contains("send it again"));
+    assert_eq!(bench.store().find_contacts("ada@example.org").await.unwrap(), []);
+    // An action of her own. The consent that is repeated in it is from before, and does not count.
+    let mut share = signed("ada", "4", What::OptIn, at(12));
+    share.consent[0].at = at(1);
+    let (share, processed) = bench
+        .take_from(crate::builders::SOURCE, Decoded::Event(Box::new(share)), 20)
+        .await;
+    assert!(!processed.turned_away);
+    let trace = bench.store().trace(share).await.unwrap().unwrap();
+    assert!(
+        trace.notes.iter().any(|note| note.contains("begins anew")),
+        "{:?}",
+        trace.notes
+    );
+    let anew = bench.person("ada").await;
+    assert_eq!((anew.actions.len(), anew.ledger.len()), (1, 0));
+    assert_eq!(bench.deliver_all("crm", 21).await, []);
+    bench.take(signed("ada", "5", What::OptIn, at(13)), 22).await;
+    // With the action that was held back.
+    assert_eq!(bench.deliver_all("crm", 23).await.len(), 2);
+    // What is dated before stays out, although she is known again.
+    let late = bench.take(signed("ada", "6", What::OptIn, at(3)), 24).await;
+    assert_eq!(bench.person("ada").await.actions.len(), 2);
+    let counts = bench.store().overview(at(25)).await.unwrap().sources[crate::builders::SOURCE].clone();
+    assert_eq!(
+        (counts.turned_away, counts.turned_away_lately, counts.began_anew),
+        (3, 3, 1)
+    );
+    let counts = bench.store().overview(at(8 * DAY)).await.unwrap().sources[crate::builders::SOURCE].clone();
+    assert_eq!((counts.turned_away, counts.turned_away_lately), (3, 0));
+    // Sent again it is judged again.
+    let trace = bench.store().trace(late).await.unwrap().unwrap();
+    assert_eq!(trace.inbox.state, InboxState::Skipped);
+    let again = crate::builders::envelope(crate::builders::SOURCE, "message 6", at(26));
+    let again = bench.store().accept(vec![again]).await.unwrap();
+    assert!(!again[0].duplicate);
+    bench.assert_balanced().await;
+}
+
+pub async fn the_same_form_after_an_erasure_is_no_repeat(open: Open) {
+    use causeway_core::envelope::Dedup;
+
+    let bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    let form = |second: i64, id: Option<u8>| {
+        let mut message = crate::builders::envelope(crate::builders::SOURCE, "", at(second));
+        message.dedup = Dedup {
+            id: id.map(|id| [id; 16]),
+            ..Dedup::window([id.unwrap_or(9); 16], 1_000_000_000)
+        };
+        message
+    };
+    for (second, id) in [(0, None), (1, Some(7))] {
+        let accepted = bench.store().accept(vec![form(second, id)]).await.unwrap();
+        let signs = synced("ada", &[("city", "Bern")], at(second));
+        let decoded = Decoded::Event(Box::new(signs));
+        bench
+            .store()
+            .process(vec![(accepted[0].id, decoded)], at(second))
+            .await
+            .unwrap();
+    }
+    let ada = bench.person("ada").await.id;
+    bench.store().erase(ada, at(10)).await.unwrap();
+    // One with an id is a late retry.
+    let retry = bench.store().accept(vec![form(11, Some(7))]).await.unwrap();
+    assert!(retry[0].duplicate);
+    let again = bench.store().accept(vec![form(12, None)]).await.unwrap();
+    assert!(!again[0].duplicate);
+    let signs = Decoded::Event(Box::new(synced("ada", &[("city", "Bern")], at(12))));
+    bench
+        .store()
+        .process(vec![(again[0].id, signs)], at(12))
+        .await
+        .unwrap();
+    bench.person("ada").await;
+    bench.assert_balanced().await;
+}
+
+pub async fn an_opt_out_after_an_erasure_is_not_lost(open: Open) {
+    use causeway_core::consent::Standing;
+
+    // The opt-out answers an old mail. Whether it comes before or behind the new signature does not matter.
+    for opt_out_first in [true, false] {
+        let store = format!("first {opt_out_first}");
+        let rules = rules(vec![DestinationRule::new("crm")]);
+        let mut bench = Bench::with_rules(open.clone(), &store, rules).await;
+        bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+        let ada = bench.person("ada").await.id;
+        bench.store().erase(ada, at(10)).await.unwrap();
+        let answer = |what, when| {
+            let mut event = status("ada", what, at(when));
+            event.acted_at = Some(at(1));
+            event
+        };
+        bench.take(answer(What::DoubleOptIn, 11), 11).await;
+        let opt_out = answer(What::Unsubscribed, 14);
+        if opt_out_first {
+            bench.take(opt_out.clone(), 14).await;
+        }
+        assert_eq!(bench.store().find_contacts("ada@example.org").await.unwrap(), []);
+        bench.take(signed("ada", "2", What::OptIn, at(13)), 15).await;
+        if !opt_out_first {
+            bench.take(opt_out, 16).await;
+        }
+        let standing = |view: &causeway_core::store::ContactView| view.standing.get("email").copied();
+        let opted_in = matches!(
+            standing(&bench.person("ada").await),
+            Some(Standing::OptedIn { .. })
+        );
+        assert!(!opted_in, "first: {opt_out_first}");
+        // The destination may know her from before: it receives the opt-out, and nothing else.
+        for delivery in bench.claim("crm", 17).await.deliveries {
+            assert_eq!(delivery.record.change, Change::Unsubscribe);
+            bench.end(&delivery, Next::Delivered, 17).await;
+        }
+        bench.take(signed("ada", "3", What::OptIn, at(18)), 18).await;
+        let opted_in = matches!(
+            standing(&bench.person("ada").await),
+            Some(Standing::OptedIn { .. })
+        );
+        assert!(opted_in, "first: {opt_out_first}");
+        bench.assert_balanced().await;
+    }
+}
+
+pub async fn whoever_is_to_stay_out_for_ever_does(open: Open) {
+    let mut refusing = rules(vec![DestinationRule::new("crm")]);
+    refusing.after_erasure = AfterErasure::Refuse;
+    let mut bench = Bench::with_rules(open, "store", refusing).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    let ada = bench.person("ada").await.id;
+    bench.store().erase(ada, at(10)).await.unwrap();
+    let event = || Decoded::Event(Box::new(signed("ada", "2", What::OptIn, at(20))));
+    let (_, processed) = bench.take_from(crate::builders::SOURCE, event(), 20).await;
+    assert!(processed.turned_away);
+    assert_eq!(bench.store().find_contacts("ada@example.org").await.unwrap(), []);
+    bench.set_rules(rules(vec![DestinationRule::new("crm")])).await;
+    let (_, processed) = bench.take_from(crate::builders::SOURCE, event(), 21).await;
+    assert!(!processed.turned_away);
+    assert_eq!(bench.person("ada").await.actions.len(), 1);
+    bench.assert_balanced().await;
 }
 
 pub async fn each_part_is_kept_as_long_as_its_retention_says(open: Open) {

@@ -6,6 +6,7 @@
     reason = "these are tests: a panic is how they say that something is wrong"
 )]
 
+pub mod addresses;
 mod bench;
 pub mod books;
 pub mod consent;
@@ -15,6 +16,7 @@ pub mod inbox;
 pub mod leaving;
 pub mod people;
 pub mod repeats;
+pub mod unlisted;
 pub mod urls;
 
 pub use bench::{Bench, Open, Stored, attempt, opener};
@@ -32,6 +34,7 @@ macro_rules! store_contract {
                 what_waits_is_fetched_in_the_order_of_acceptance,
                 an_envelope_comes_back_as_it_came,
                 a_dead_row_keeps_its_code_and_is_replayed,
+                what_can_be_applied_of_a_dead_row_is_applied_once,
                 a_dead_row_stays_until_it_is_discarded,
                 a_skipped_row_keeps_its_reason,
                 a_row_is_processed_once,
@@ -59,7 +62,8 @@ macro_rules! store_contract {
                 deliveries_of_one_contact_go_out_one_after_the_other,
                 contacts_do_not_wait_for_each_other,
                 after_enough_failures_the_next_one_passes,
-                an_unordered_destination_gets_all_at_once,
+                two_of_one_contact_are_never_in_flight_together,
+                a_merge_starts_nothing_beside_what_is_in_flight,
                 of_several_that_wait_the_newest_is_sent,
                 a_withdrawal_is_never_superseded,
                 consent_is_asked_again_when_it_is_claimed,
@@ -81,6 +85,7 @@ macro_rules! store_contract {
                 a_stage_that_delivers_nothing_does_not_make_the_action_known,
                 engagements_keep_the_greater_figures,
                 an_erased_person_leaves_nothing_and_does_not_come_back,
+                an_id_is_found_with_its_namespace,
                 a_withdrawal_follows_when_consent_ends,
             ],
             follow: [
@@ -107,13 +112,33 @@ macro_rules! store_contract {
                 a_stale_retry_never_subscribes_again,
                 a_no_does_not_overtake_what_is_on_its_way,
             ],
+            addresses: [
+                a_complaint_stays_with_its_address,
+                an_opt_out_reaches_every_address_that_was_given,
+                an_opt_out_reaches_who_was_given_the_person_under_earlier_rules,
+                a_withdrawal_never_waits_behind_another_delivery,
+                a_withdrawal_that_cannot_be_expressed_stands_as_skipped,
+                a_click_sends_what_was_held_back,
+                two_ids_of_one_platform_are_two_people_with_one_mailbox,
+                placeholder_addresses_make_nobody_one,
+                an_id_with_a_third_address_is_an_alarm_and_no_merge,
+                a_record_carries_the_id_it_came_with,
+            ],
             leaving: [
                 destinations_are_told_before_a_person_is_erased,
                 who_cannot_be_told_in_time_is_erased_all_the_same,
                 a_person_whom_nobody_was_given_is_erased_at_once,
                 the_last_word_does_not_overtake_what_is_on_its_way,
                 a_message_that_nobody_could_read_goes_with_its_person,
+                what_is_dated_after_an_erasure_is_a_new_contact,
+                the_same_form_after_an_erasure_is_no_repeat,
+                an_opt_out_after_an_erasure_is_not_lost,
+                whoever_is_to_stay_out_for_ever_does,
                 each_part_is_kept_as_long_as_its_retention_says,
+            ],
+            unlisted: [
+                actions_that_are_no_longer_listed_are_found,
+                contacts_that_are_gone_are_listed,
             ],
             urls: [
                 an_address_is_minted_rotated_and_revoked,

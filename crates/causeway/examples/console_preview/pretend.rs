@@ -18,15 +18,15 @@ use causeway::{
     web::console::{Connector, ConsoleConfig},
 };
 use causeway_core::{
-    consent::{Consent, EMAIL, OwnPages, What},
+    consent::{At, Consent, EMAIL, Terms, What},
     contact::{Contact, Identity},
     event::Action,
     id::{ActionId, ContactId, IdempotencyKey, InboxId, Name},
     source::{Health, SourceState},
     store::{
-        AttemptRow, Audit, ContactView, DeliveryFilter, DeliveryRow, DeliveryTrace, DestinationCounts,
-        Erasure, InboxFilter, InboxRow, InboxState, LaneState, Overview, SourceCounts, SourceUrl, StoreError,
-        StoreHealth, Trace, Views,
+        AttemptRow, Audit, Conflict, ContactView, DeliveryFilter, DeliveryRow, DeliveryTrace,
+        DestinationCounts, Erasure, GoneContact, InboxFilter, InboxRow, InboxState, LaneState, Named,
+        Overview, SourceCounts, SourceUrl, StoreError, StoreHealth, Trace, Unlisted, UnlistedAction, Views,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -143,6 +143,7 @@ impl Pretend {
             duplicate,
             oldest_new_at: Some(now - SignedDuration::from_secs(if new > 100 { 94 } else { 0 })),
             last_received_at: Some(now),
+            ..SourceCounts::default()
         }
     }
 
@@ -221,6 +222,7 @@ impl Views for Pretend {
             destinations: destinations
                 .map(|(name, counts)| (Name::from(name), counts))
                 .into(),
+            clock_alarm: None,
         })
     }
 
@@ -343,10 +345,18 @@ impl Views for Pretend {
         }))
     }
 
-    async fn find_contacts(&self, value: &str) -> Result<Vec<ContactId>, StoreError> {
+    async fn find_named(&self, words: &str) -> Result<Vec<Named>, StoreError> {
         self.check()?;
-        Ok(if value == "jana.novakova@example.org" {
-            vec![ContactId(7)]
+        let address = "jana.novakova@example.org";
+        let named = Named {
+            contact: ContactId(7),
+            workspace: "default".into(),
+            identity: Identity::Email {
+                address: address.to_owned(),
+            },
+        };
+        Ok(if words.trim().to_lowercase() == address {
+            vec![named]
         } else {
             Vec::new()
         })
@@ -382,8 +392,8 @@ impl Views for Pretend {
             .collect();
         contact.set_fields(&fields, since);
         let mut consent = Consent::default();
-        consent.add(&What::OptIn, since);
-        let standing = consent.standing(&OwnPages::new());
+        consent.add(&What::OptIn, since, None);
+        let standing = consent.standing(At::default(), &Terms::default());
         Ok((id.0 == 7).then(|| ContactView {
             id,
             workspace: "default".into(),
@@ -398,6 +408,7 @@ impl Views for Pretend {
             ],
             contact,
             standing: [(EMAIL.to_owned(), standing)].into(),
+            given: Vec::new(),
             ledger: Vec::new(),
             actions: Vec::new(),
             engagements: Vec::new(),
@@ -407,8 +418,24 @@ impl Views for Pretend {
         }))
     }
 
+    async fn unlisted(&self, _asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn gone_contacts(&self, _noticed_after: Timestamp) -> Result<Vec<GoneContact>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn erasures(&self) -> Result<Vec<Erasure>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn conflicts(&self) -> Result<Vec<Conflict>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError> {
+        Ok(BTreeMap::new())
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {

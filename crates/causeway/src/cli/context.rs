@@ -3,6 +3,7 @@
 use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
+use causeway_core::source::Stop;
 use causeway_store::SqliteStore;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,6 +23,8 @@ pub(super) enum Failure {
     Failed(anyhow::Error),
     /// Everything was said already: exit code 1.
     Said,
+    /// It was done, but a person has to look at a part of it, and all of that was said: exit code 3.
+    Partly,
 }
 
 impl From<anyhow::Error> for Failure {
@@ -58,6 +61,7 @@ impl Failure {
                 ExitCode::from(1)
             }
             Self::Said => ExitCode::from(1),
+            Self::Partly => ExitCode::from(3),
         }
     }
 }
@@ -89,23 +93,33 @@ impl Context {
 }
 
 /// Ends a command that holds a private copy of people's data when a signal asks it to stop: it is dropped, and with it the
-/// copy.
+/// copy. A second signal ends the program at once, also where the command does not yield.
 pub(super) async fn until_signal<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let listen = |kind| signal(kind).context("listening for signals");
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;
-    let stopped = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+    let stop = Stop::new();
+    let stopped = stop.clone();
+    let listening = tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            if stop.is_cancelled() {
+                std::process::exit(1);
+            }
+            stop.cancel();
         }
+    });
+    let result = tokio::select! {
+        result = command => result,
+        () = stopped.cancelled() => Err(Failure::Failed(anyhow::anyhow!("stopped by a signal"))),
     };
-    tokio::select! {
-        done = command => done,
-        () = stopped => Err(Failure::Failed(anyhow::anyhow!("stopped by a signal"))),
-    }
+    listening.abort();
+    result
 }
 
 /// Prints a line to standard output. A closed pipe (`| head`) is not a failure.

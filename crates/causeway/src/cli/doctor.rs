@@ -1,9 +1,19 @@
 //! `causeway doctor`: tries everything that the configuration names.
 
+#![allow(clippy::needless_for_each, reason = "to be put right one by one")]
+
+mod consent_from;
+
 use std::{sync::Arc, time::Duration};
 
 use causeway_connect::config::Context as ConnectContext;
-use causeway_core::{clock::Clock, destination::CheckError, store::Views};
+use causeway_core::{
+    clock::{Clock, TOLERANCE, Timestamp},
+    destination::CheckError,
+    source::Remark,
+    store::{GoneContact, StoreError, StoreHealth, Views},
+};
+use jiff::SignedDuration;
 
 use super::{
     Failure,
@@ -16,9 +26,11 @@ use crate::{
     sources,
 };
 
-/// Opens the store if there is one, reads secrets and keystores, asks the broker for each queue, and
-/// has each destination prove address and credentials. Takes no message and sends none. Says `ok` or `BAD` for each; exit
-/// code 1 if one is bad.
+/// Opens the store if there is one, reads secrets and keystores, asks the broker for each queue and Proca's API where
+/// `reconcile` names it, and has each destination prove address and credentials. Takes no message and sends none. Prints `ok` or
+/// `BAD` for each, `WARN` and `note` for what you should know although it works; exit code 1 if one is bad.
+/// For each rule of `consent_from` it says in how many of the last 200 messages the field was; `look` stands before one that
+/// may be wrong.
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway doctor")]
 pub(super) struct Args {
@@ -43,11 +55,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         let label = format!("source {name}");
         well &= match sources::prove(&config, name, source, &clock) {
             Ok(None) => told(&label, Ok(Ok(())), timeout),
-            Ok(Some(source)) => told(
-                &label,
-                tokio::time::timeout(timeout, source.check()).await,
-                timeout,
-            ),
+            Ok(Some(source)) => {
+                let mut remarks = Vec::new();
+                let checked = tokio::time::timeout(timeout, source.check()).await;
+                let checked = checked.map(|checked| checked.map(|found| remarks = found));
+                let is_well = told(&label, checked, timeout);
+                remarks.iter().for_each(|remark| say_remark(&label, remark));
+                is_well
+            }
             Err(error) => bad(&label, &config.error_in("source", name, error).to_string()),
         };
     }
@@ -66,6 +81,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                     tokio::time::timeout(timeout, connected.check()).await,
                     timeout,
                 );
+                for remark in connected.remarks() {
+                    say(&format!("note  {label}: {remark}"));
+                }
             }
             Err(error) => well = bad(&label, &config.error_in("destination", name, error).to_string()),
         }
@@ -88,9 +106,75 @@ fn told(
     }
 }
 
+fn say_remark(label: &str, remark: &Remark) {
+    let mark = if remark.is_warning { "WARN" } else { "note" };
+    say(&format!("{mark}  {label}: {}", remark.text));
+}
+
+/// For how long a person that reconciliation found gone is listed.
+const GONE_DAYS: i64 = 30;
+
+/// People who are still here and no longer in the system that they came from.
+async fn gone(views: &dyn Views) -> Result<(), StoreError> {
+    let since = SystemClock.now() - SignedDuration::from_hours(24 * GONE_DAYS);
+    for person in views.gone_contacts(since).await? {
+        let GoneContact {
+            source,
+            contact,
+            message,
+            noticed_at,
+        } = person;
+        let text = format!(
+            "contact {contact} is no longer in Proca (noticed at {noticed_at}, message {message}): opted out here; if they asked to \
+             be erased, `causeway contact erase` erases them here, too, and `causeway trace {message}` shows who it is"
+        );
+        let remark = Remark {
+            is_warning: true,
+            text,
+        };
+        say_remark(&format!("source {source}"), &remark);
+    }
+    Ok(())
+}
+
 fn bad(label: &str, reason: &str) -> bool {
     say(&format!("BAD   {label}: {reason}"));
     false
+}
+
+/// Whether the clock agrees with what is stored, and with itself as far as the hub saw.
+fn clock(health: &StoreHealth, now: Timestamp) -> bool {
+    let ahead = health.newest.map(|newest| newest.duration_since(now));
+    match (&health.clock_alarm, ahead) {
+        (Some(alarm), _) if alarm.stands(now) => bad("clock", &alarm.to_string()),
+        (_, Some(ahead)) if ahead > TOLERANCE => bad(
+            "clock",
+            &format!(
+                "the newest entry of the store lies {:#} in the future: the system clock is behind, or was ahead when it was \
+                 written. Set the clock right; a hub that runs then dates back what was dated ahead, and one that is stopped does so \
+                 at its start",
+                SignedDuration::from_secs(ahead.as_secs())
+            ),
+        ),
+        _ => {
+            say("ok    clock");
+            true
+        }
+    }
+}
+
+/// No fault of the hub, and yet somebody may wait for an answer.
+async fn turned_away(views: &dyn Views) -> Result<(), Failure> {
+    for (name, counts) in views.overview(SystemClock.now()).await?.sources {
+        let lately = counts.turned_away_lately;
+        if lately > 0 {
+            say(&format!(
+                "note  source {name}: {lately} messages of the last 7 days name people who were erased and were turned away; \
+                 `causeway trace NUMBER` shows why, the log and the console have the numbers"
+            ));
+        }
+    }
+    Ok(())
 }
 
 async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
@@ -103,10 +187,32 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                     path.display(),
                     health.bytes
                 ));
-                let mut well = true;
+                turned_away(&*store).await?;
+                let mut well = clock(&health, SystemClock.now());
                 for (name, waiting) in orphans(config, &*store, SystemClock.now()).await? {
                     well = bad(&format!("destination {name}"), &orphan_in_words(&name, waiting));
                 }
+                for (name, number) in store.by_hand().await? {
+                    let reason = format!(
+                        "{number} withdrawals that it cannot receive: update it by hand (causeway delivery list --state skipped --destination {name})"
+                    );
+                    well = bad(&format!("destination {name}"), &reason);
+                }
+                let conflicts = store.conflicts().await?.len();
+                if conflicts > 0 {
+                    let reason = format!(
+                        "{conflicts} ids came with three or more addresses: causeway contact conflicts"
+                    );
+                    well = bad("identities", &reason);
+                }
+                // Where there are none, it is said of the source.
+                if let Ok(decoders) = sources::decoders(config) {
+                    for source in config.sources.keys() {
+                        let lines = consent_from::lines(source, &decoders, &*store).await?;
+                        lines.iter().for_each(|line| say(line));
+                    }
+                }
+                gone(&*store).await?;
                 well
             }
             Err(error) => bad("store", &error.to_string()),

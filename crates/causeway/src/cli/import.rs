@@ -1,36 +1,61 @@
 //! `causeway import FILE --source NAME`: the same way in as live traffic.
+//!
+//! A file is read twice. The first time everything in it is decoded and summed up, the second time it is stored. Its rows are
+//! known by the file's content, the run and the row's number, so that a run that was interrupted goes on without storing
+//! a row twice, and a file that comes again next month counts anew.
 
+mod file;
 mod rows;
 mod sheet;
+mod summary;
+mod twice;
 
-use std::{
-    io::{BufReader, Read},
-    path::{Path, PathBuf},
-    sync::Arc,
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use causeway_core::{
+    clock::{Clock, Timestamp},
+    envelope::{Dedup, Envelope, MessageKey, Meta, digest},
+    event::{Decoded, Decoders},
+    id::Name,
+    store::Store,
 };
-
-use anyhow::Context as _;
-use causeway_core::{clock::Clock, store::Store};
+use causeway_store::{ImportRun, SqliteStore};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use self::rows::{Format, Rows, Table};
+use self::{
+    file::Source,
+    rows::{Format, Rows, Table},
+    sheet::Row,
+    summary::Summary,
+};
 use super::{
     Failure,
     context::{Context, complain, say},
 };
-use crate::{clock::SystemClock, config::Config};
+use crate::{
+    clock::SystemClock,
+    config::Config,
+    sources::{self, ByHand},
+};
 
 /// Rows in one transaction.
 const BATCH: usize = 500;
-/// Refused rows that are told one by one.
-const TOLD: u64 = 20;
 
-/// Brings in a file of Proca messages (JSON, one a line) or of contacts (CSV with a header). Rows that came before are
-/// recognised and change nothing; rows of a CSV file that cannot be read for sure are refused and told with their line. And an import that was interrupted goes on where it was: run the same command again.
-/// The hub may run; if it does not, the rows wait for it.
+/// Brings in a file of messages (JSON, one a line) or of contacts (CSV with a header).
+///
+/// First the whole file is read, and what it says is summed up: new and known rows, consent by purpose, values and dates that
+/// could not be read, rows that nobody can understand. `--dry-run` ends there. If no row can be understood, nothing is stored.
+///
+/// An import that was interrupted goes on where it was: run the same command again. A file that was imported before counts
+/// anew, apart from its opt-ins, because people may have opted out since: `--again` counts them, too. Messages that date
+/// themselves (Proca's, and events with `at`) are recognised whichever way they came.
+///
+/// The hub may run; if it does not, the rows wait for it. Exit code 3: done, but some rows were refused, not understood, or
+/// hold consent that could not be read.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: causeway import backlog.jsonl --source proca\n         causeway import members.csv --source signups --map 'E-Mail=email'"
+    after_help = "Example: causeway import members.csv --source signups --map 'E-Mail=email' --dry-run\n         causeway import members.csv --source signups --map 'E-Mail=email'\n         causeway import backlog.jsonl --source proca"
 )]
 pub(super) struct Args {
     file: PathBuf,
@@ -43,149 +68,379 @@ pub(super) struct Args {
     /// For CSV: calls a column by the name that the source expects. Columns that are not named keep their header.
     #[arg(long, value_name = "COLUMN=NAME", value_parser = rows::mapping)]
     map: Vec<(String, String)>,
-    /// For CSV: what stands between the cells, as `;`, or `tab`.
+    /// For CSV: what stands between the cells, as `;`, or `tab`. A first line `sep=;` is understood, too.
     #[arg(long, value_name = "CHARACTER", value_parser = rows::separator)]
     separator: Option<u8>,
-    /// Begin at the start even if an earlier run was interrupted.
+    /// Print what is in the file and how it would be understood. Nothing is stored.
+    #[arg(long)]
+    dry_run: bool,
+    /// Begin at the start even if an earlier run was interrupted: its rows count once more.
     #[arg(long)]
     restart: bool,
+    /// The file was imported before, and its opt-ins are newer than what people said since: count them again.
+    #[arg(long)]
+    again: bool,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
-    let Some((source, _)) = config.sources.get_key_value(args.source.as_str()) else {
-        let names: Vec<&str> = config.sources.keys().map(|name| &**name).collect();
-        return Err(Failure::Usage(format!(
-            "there is no source {:?}; the configuration has {}",
-            args.source,
-            super::delivery::listed(&names)
-        )));
+    let mut import = Import::new(&config, &args)?;
+    let known = if config.store_path().exists() {
+        Some(context.open_to_read(&config).await?)
+    } else {
+        None
     };
-    let format = args.format.or_else(|| Format::of(&args.file)).ok_or_else(|| {
-        Failure::Usage(format!(
-            "{} is neither .jsonl nor .csv: say --format jsonl or --format csv",
-            args.file.display()
-        ))
-    })?;
-    let file = std::fs::File::open(&args.file).with_context(|| format!("reading {}", args.file.display()))?;
-    let bytes = file.metadata().map(|file| file.len()).unwrap_or_default();
-    // First: it makes the data folder for its owner only.
-    let store = context.open_or_make(&config).await?;
-    let progress = Progress::new(&config, &args.file, bytes)?;
-    let done = if args.restart { 0 } else { progress.done() };
-    if done > 0 {
+    if let Some(store) = &known {
+        import.check_served(&config, store).await?;
+        let last = store.import_run(import.identity).await?;
+        import.run = Run::of(last, &args, import.run.began_at);
+    }
+    let summary = import.sum_up(known.as_deref()).await?;
+    drop(known);
+    import.introduce(&summary, &args);
+    if args.dry_run {
+        let shown = summary.first_rows();
+        if !shown.is_empty() {
+            say(&format!("the first rows, as they would be understood:\n{shown}"));
+        }
         say(&format!(
-            "going on after row {done}, where an earlier run was interrupted"
+            "{} rows would be read: {} new, {} known already",
+            summary.rows,
+            summary.new_rows(),
+            summary.known
         ));
+        return ending(&summary);
     }
-    let bar = bar(bytes);
-    let reader = BufReader::new(bar.wrap_read(Box::new(file) as Box<dyn Read>));
-    let table = Table {
-        map: &args.map,
-        separator: args.separator,
-    };
-    let mut rows = Rows::new(reader, format, table, Arc::clone(source))?;
-    rows.skip(done)?;
-    let mut sum = Sum {
-        rows: done,
-        ..Sum::default()
-    };
-    loop {
-        let batch = rows.next_batch(BATCH, SystemClock.now())?;
-        if batch.rows == 0 {
-            break;
-        }
-        sum.rows += batch.rows;
-        for refused in &batch.refused {
-            sum.refused += 1;
-            if sum.refused <= TOLD {
-                bar.suspend(|| complain(&format!("refused: {refused}")));
-            }
-        }
-        for accepted in store.accept(batch.envelopes).await? {
-            sum.duplicates += u64::from(accepted.duplicate);
-            sum.fresh += u64::from(!accepted.duplicate);
-        }
-        progress.set(sum.rows)?;
-        bar.set_message(format!("{} rows", sum.rows));
+    if summary.understood == 0 && summary.new_rows() > 0 {
+        return Err(Failure::Failed(anyhow!(
+            "nothing was stored: none of the new rows in {} can be understood by [source.{}]. \
+             Compare the columns with what the source expects (--map names them)",
+            args.file.display(),
+            args.source
+        )));
     }
-    bar.finish_and_clear();
-    progress.clear();
+    import.source.check_unchanged()?;
+    let store = context.open_or_make(&config).await?;
+    let fresh = import.store(&store).await?;
     say(&format!(
-        "{} rows read: {} new, {} known already",
-        sum.rows, sum.fresh, sum.duplicates
+        "{} rows read: {fresh} new, {} known already",
+        summary.rows,
+        summary.rows - summary.refused() - fresh
     ));
     if !causeway_store::is_served(&config.store_path()) {
         say("The hub is not running: the rows wait for `causeway serve`.");
     }
-    sum.well()
+    ending(&summary)
 }
 
-#[derive(Default)]
-struct Sum {
-    rows: u64,
-    fresh: u64,
-    duplicates: u64,
-    refused: u64,
+/// What a person has to look at is not a success.
+fn ending(summary: &Summary) -> Result<(), Failure> {
+    let parts: Vec<String> = [
+        (summary.refused(), "rows refused"),
+        (summary.dead(), "rows not understood"),
+        (summary.unread(), "statements of consent not read"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    complain(&format!("error: {} (see above)", parts.join(", ")));
+    Err(Failure::Partly)
 }
 
-impl Sum {
-    /// Whether everything was taken.
-    fn well(&self) -> Result<(), Failure> {
-        if self.refused > 0 {
-            complain(&format!(
-                "error: {} rows were refused{}, and nothing of them was taken; mend them and import the file again: rows that came \
-                 before are recognised",
-                self.refused,
-                if self.refused > TOLD {
-                    format!(", of which the first {TOLD} are told above")
-                } else {
-                    String::new()
-                }
-            ));
-            return Err(Failure::Said);
+/// One run over the file.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// All rows date from then, unless they say otherwise: so it does not matter how long storing them takes.
+    began_at: Timestamp,
+    /// An earlier one was interrupted, and this goes on with it.
+    goes_on: bool,
+    /// When the same file was imported in full before.
+    before_at: Option<Timestamp>,
+    /// Whether opt-ins count although the file was imported before.
+    again: bool,
+}
+
+impl Run {
+    fn of(last: Option<ImportRun>, args: &Args, now: Timestamp) -> Self {
+        let first = Self {
+            began_at: now,
+            goes_on: false,
+            before_at: None,
+            again: args.again,
+        };
+        match last {
+            None => first,
+            Some(last) if last.finished_at.is_some() => Self {
+                before_at: last.finished_at,
+                ..first
+            },
+            Some(last) if args.restart => Self {
+                before_at: last.before_at,
+                ..first
+            },
+            Some(last) => Self {
+                began_at: last.began_at,
+                goes_on: true,
+                before_at: last.before_at,
+                ..first
+            },
         }
-        Ok(())
+    }
+
+    fn note(&self, finished_at: Option<Timestamp>) -> ImportRun {
+        ImportRun {
+            began_at: self.began_at,
+            finished_at,
+            before_at: self.before_at,
+        }
     }
 }
 
-fn bar(bytes: u64) -> ProgressBar {
+struct Import<'a> {
+    source: Source,
+    format: Format,
+    table: Table<'a>,
+    name: Name,
+    decoders: Decoders,
+    by_hand: ByHand,
+    /// Names the content and how it is read.
+    identity: MessageKey,
+    run: Run,
+}
+
+/// A row with the envelope that it becomes.
+struct Prepared {
+    line: u64,
+    envelope: Envelope,
+    decoded: Decoded,
+}
+
+/// What was read at once.
+#[derive(Default)]
+struct Batch {
+    prepared: Vec<Prepared>,
+    /// Line, and what is wrong with it.
+    refused: Vec<(u64, String)>,
+    is_last: bool,
+}
+
+impl<'a> Import<'a> {
+    fn new(config: &Config, args: &'a Args) -> Result<Self, Failure> {
+        let Some((name, source)) = config.sources.get_key_value(args.source.as_str()) else {
+            let names: Vec<&str> = config.sources.keys().map(|name| &**name).collect();
+            return Err(Failure::Usage(format!(
+                "there is no source {:?}; the configuration has {}",
+                args.source,
+                super::delivery::listed(&names)
+            )));
+        };
+        let format = args.format.or_else(|| Format::of(&args.file)).ok_or_else(|| {
+            Failure::Usage(format!(
+                "{} is neither .jsonl nor .csv: say --format jsonl or --format csv",
+                args.file.display()
+            ))
+        })?;
+        let by_hand = ByHand::of(source);
+        let served = sources::digest_of(source);
+        let mut file = Source::open(&args.file)?;
+        let identity = digest(&[
+            &file.content()?,
+            name.as_bytes(),
+            served.as_bytes(),
+            format!("{format:?} {:?} {:?}", args.map, args.separator).as_bytes(),
+        ]);
+        // Times are kept to the millisecond.
+        let now = SystemClock.now();
+        let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
+        Ok(Self {
+            source: file,
+            format,
+            table: Table {
+                map: &args.map,
+                separator: args.separator,
+            },
+            name: Name::clone(name),
+            decoders: sources::decoders(config)?,
+            by_hand,
+            identity,
+            run: Run::of(None, args, now),
+        })
+    }
+
+    /// Rows for a source that the running hub has not read would be dead, or read by other rules.
+    async fn check_served(&self, config: &Config, store: &SqliteStore) -> Result<(), Failure> {
+        let Some(served) = store
+            .served()
+            .await?
+            .filter(|_| causeway_store::is_served(&config.store_path()))
+        else {
+            return Ok(());
+        };
+        let ours = config.sources.get(&self.name).map(sources::digest_of);
+        if served.get(&*self.name) == ours.as_ref() {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "the hub that is running has not read [source.{}] as it is in {} now: restart it, then import",
+            self.name,
+            config.path.display()
+        )))
+    }
+
+    /// Reads and decodes the file.
+    async fn sum_up(&mut self, known: Option<&SqliteStore>) -> Result<Summary, Failure> {
+        let mut summary = Summary::default();
+        let bar = bar(self.source.bytes, "reading");
+        let mut rows = Rows::new(self.source.text(&bar)?, self.format, self.table)?;
+        let mut number = 0;
+        loop {
+            let batch = self.next_batch(&mut rows, &mut number)?;
+            let known = match known {
+                Some(store) => self.known(store, &batch).await?,
+                None => vec![false; batch.prepared.len()],
+            };
+            for (line, why) in &batch.refused {
+                summary.refuse(*line, why);
+            }
+            for (row, known) in batch.prepared.iter().zip(known) {
+                if known {
+                    summary.skip_known();
+                } else {
+                    summary.add(row.line, &row.envelope.body, &row.decoded);
+                }
+            }
+            if batch.is_last {
+                break;
+            }
+        }
+        bar.finish_and_clear();
+        Ok(summary)
+    }
+
+    /// Stores what is new. How much that was.
+    async fn store(&mut self, store: &SqliteStore) -> Result<u64, Failure> {
+        store.note_import(self.identity, self.run.note(None)).await?;
+        let bar = bar(self.source.bytes, "storing");
+        let mut rows = Rows::new(self.source.text(&bar)?, self.format, self.table)?;
+        let (mut number, mut fresh) = (0, 0);
+        loop {
+            let batch = self.next_batch(&mut rows, &mut number)?;
+            let known = self.known(store, &batch).await?;
+            let envelopes: Vec<Envelope> = batch
+                .prepared
+                .into_iter()
+                .zip(known)
+                .filter_map(|(row, known)| (!known).then_some(row.envelope))
+                .collect();
+            for accepted in store.accept(envelopes).await? {
+                fresh += u64::from(!accepted.duplicate);
+            }
+            bar.set_message(format!("{number} rows"));
+            if batch.is_last {
+                break;
+            }
+        }
+        bar.finish_and_clear();
+        store
+            .note_import(self.identity, self.run.note(Some(SystemClock.now())))
+            .await?;
+        Ok(fresh)
+    }
+
+    fn next_batch(&self, rows: &mut Rows, number: &mut u64) -> anyhow::Result<Batch> {
+        let mut batch = Batch::default();
+        while batch.prepared.len() + batch.refused.len() < BATCH {
+            match rows.next()? {
+                Some(Row::Body { line, body }) => {
+                    *number += 1;
+                    batch.prepared.push(self.prepare(line, *number, body));
+                }
+                Some(Row::Refused { line, why }) => {
+                    *number += 1;
+                    batch.refused.push((line, why));
+                }
+                None => {
+                    batch.is_last = true;
+                    break;
+                }
+            }
+        }
+        Ok(batch)
+    }
+
+    fn prepare(&self, line: u64, number: u64, body: Vec<u8>) -> Prepared {
+        let began_at = self.run.began_at;
+        let row = digest(&[
+            b"import",
+            &self.identity,
+            &began_at.as_millisecond().to_be_bytes(),
+            &number.to_be_bytes(),
+        ]);
+        let mut envelope = Envelope {
+            source: Name::clone(&self.name),
+            dedup: Dedup::dated(row),
+            received_at: began_at,
+            meta: Meta {
+                content_type: Some("application/json".to_owned()),
+                again: self.repeats_opt_ins(),
+                ..Meta::default()
+            },
+            body: body.into(),
+        };
+        let decoded = crate::engine::decode_one(&self.decoders, &envelope);
+        envelope.dedup = self.by_hand.dedup(&envelope.body, &decoded, began_at, row);
+        Prepared {
+            line,
+            envelope,
+            decoded,
+        }
+    }
+
+    /// Whether the opt-ins are those of an earlier import. Messages that date themselves are known by that, and not by the file.
+    fn repeats_opt_ins(&self) -> bool {
+        self.run.before_at.is_some() && !self.run.again && !matches!(self.by_hand, ByHand::Dated { .. })
+    }
+
+    async fn known(&self, store: &SqliteStore, batch: &Batch) -> Result<Vec<bool>, Failure> {
+        let keys = batch.prepared.iter().map(|row| row.envelope.dedup.key).collect();
+        Ok(store.known(&self.name, keys).await?)
+    }
+
+    /// What is in the file, before anything is done with it.
+    fn introduce(&self, summary: &Summary, args: &Args) {
+        say(&format!(
+            "{}, read by [source.{}]:",
+            args.file.display(),
+            self.name
+        ));
+        if self.run.goes_on {
+            say(&format!(
+                "an earlier import of it was interrupted; {} of its {} rows are stored already",
+                summary.known, summary.rows
+            ));
+        }
+        if let Some(before) = self.run.before_at.filter(|_| self.repeats_opt_ins()) {
+            say(&format!(
+                "the same file was imported before, at {before}: its opt-ins are not counted again (--again counts them)"
+            ));
+        }
+        let text = summary.in_words();
+        if !text.is_empty() {
+            say(text.trim_end());
+        }
+    }
+}
+
+fn bar(bytes: u64, what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(bytes);
-    let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}  {bytes_per_sec}  {eta} left");
-    if let Ok(style) = style {
+    let template = "{prefix}  {bar:30} {percent:>3} %  {msg}  {bytes_per_sec}  {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
+    bar.set_prefix(what);
     bar
-}
-
-/// Where an import is, in a small file beside the store, written after each commit. Behind by a batch at most: those
-/// rows are then recognised as repeats.
-struct Progress(PathBuf);
-
-impl Progress {
-    fn new(config: &Config, file: &Path, bytes: u64) -> Result<Self, Failure> {
-        let folder = config.dir.join(&config.hub.data_dir).join("imports");
-        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-        let digest =
-            causeway_core::envelope::digest(&[path.to_string_lossy().as_bytes(), &bytes.to_be_bytes()]);
-        Ok(Self(folder.join(data_encoding::HEXLOWER.encode(&digest))))
-    }
-
-    fn done(&self) -> u64 {
-        std::fs::read_to_string(&self.0)
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(0)
-    }
-
-    fn set(&self, rows: u64) -> Result<(), Failure> {
-        std::fs::write(&self.0, rows.to_string()).with_context(|| format!("writing {}", self.0.display()))?;
-        Ok(())
-    }
-
-    fn clear(&self) {
-        // A stale note only costs a row count at the next run of the same file.
-        drop(std::fs::remove_file(&self.0));
-    }
 }

@@ -90,7 +90,7 @@ enum Command {
     Migrate(migrate::Args),
     /// Mints, lists, rotates and revokes the addresses that other platforms send to.
     Source(source::Args),
-    /// Brings the store up to date with this version of the program.
+    /// Brings the store up to date with this version of the program; ends the alarm of a wrong clock.
     Store(store::Args),
     /// Makes and checks keys for encrypted personal data.
     Keys(keys::Args),
@@ -104,7 +104,7 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// 0 done, 1 failed, 2 wrong usage or configuration.
+/// 0 done, 1 failed, 2 wrong usage or configuration, 3 done but for a part that a person has to look at.
 pub async fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::{Config, DestinationConfig, one_of},
+    people,
 };
 
 /// Shows the exact request that a destination would be sent now for a person, made from the newest event about them that
@@ -31,7 +32,7 @@ use crate::{
 pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     destination: String,
-    /// An e-mail address, a contactRef or a foreign id.
+    /// An e-mail address, or an id with its namespace, as in `platform:8812`.
     #[arg(long, value_name = "ADDRESS", required_unless_present = "record")]
     email: Option<String>,
     /// The person as this workspace knows them; default: the destination's.
@@ -128,17 +129,20 @@ impl Asked<'_> {
             Name::clone(&rule.workspace)
         };
         let wanted = workspace.map_or(own, Name::from);
-        let mut elsewhere = Vec::new();
-        let mut found = None;
-        for id in self.stored.find_contacts(who).await? {
-            match self.stored.contact(id).await? {
-                Some(view) if view.workspace == wanted => found = Some(id),
-                Some(view) => elsewhere.push(view.workspace.to_string()),
-                None => {}
-            }
-        }
+        let (here, elsewhere): (Vec<_>, Vec<_>) = self
+            .stored
+            .find_named(who)
+            .await?
+            .into_iter()
+            .partition(|named| named.workspace == wanted);
+        let found = people::choose(&here).map_err(|several| Failure::Usage(several.to_string()))?;
+        let mut elsewhere: Vec<String> = elsewhere
+            .iter()
+            .map(|named| named.workspace.to_string())
+            .collect();
+        elsewhere.dedup();
         // Without the address: errors of commands end up in logs and mails.
-        let contact = found.ok_or_else(|| {
+        let contact = found.first().copied().ok_or_else(|| {
             Failure::Failed(match elsewhere.as_slice() {
                 [] => anyhow::anyhow!("nobody is known by that (never seen, or erased)"),
                 places => anyhow::anyhow!(
@@ -229,11 +233,12 @@ impl Asked<'_> {
 
     async fn contact_of(&self, delivery: &Delivery) -> Result<Option<ContactId>, Failure> {
         for identity in &delivery.record.identities {
-            for id in self.stored.find_contacts(identity.value()).await? {
-                let view = self.stored.contact(id).await?;
-                if view.is_some_and(|view| view.workspace == delivery.record.workspace) {
-                    return Ok(Some(id));
-                }
+            let found = self.stored.find_named(identity.value()).await?;
+            let same = found
+                .iter()
+                .find(|named| named.identity == *identity && named.workspace == delivery.record.workspace);
+            if let Some(named) = same {
+                return Ok(Some(named.contact));
             }
         }
         Ok(None)

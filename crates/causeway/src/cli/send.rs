@@ -18,7 +18,11 @@ use super::{
     context::{Context, say},
     trace::print,
 };
-use crate::{clock::SystemClock, config::Config, sources};
+use crate::{
+    clock::SystemClock,
+    config::Config,
+    sources::{self, ByHand},
+};
 
 /// Takes one message, as a source would bring it, into the running hub, and tells what became of it. With `--dry-run`
 /// nothing is stored or sent: the exact requests that would be made are printed.
@@ -44,10 +48,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
     let source = source(&config, args.source.as_deref())?;
     let body = read(&args.file)?;
-    let envelope = Envelope {
+    let now = SystemClock.now();
+    // A message that does not date itself is sent anew each time.
+    let anew = digest(&[b"send", &body, &now.as_nanosecond().to_be_bytes()]);
+    let mut envelope = Envelope {
         source: Name::clone(&source),
-        dedup: Dedup::dated(digest(&[&body])),
-        received_at: SystemClock.now(),
+        dedup: Dedup::dated(anew),
+        received_at: now,
         meta: Meta {
             content_type: Some(content_type(&body)),
             ..Meta::default()
@@ -56,6 +63,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     if args.dry_run {
         return rehearse(&config, envelope).await;
+    }
+    if let Some(source) = config.sources.get(&source) {
+        let decoded = crate::engine::decode_one(&sources::decoders(&config)?, &envelope);
+        envelope.dedup = ByHand::of(source).dedup(&envelope.body, &decoded, now, anew);
     }
     let store = context.open_or_make(&config).await?;
     let accepted = store.accept(vec![envelope]).await?;
@@ -134,7 +145,7 @@ async fn rehearse(config: &Config, envelope: Envelope) -> Result<(), Failure> {
             say(&format!("would be dead ({}): {reason}", code.as_str()));
             return Err(Failure::Said);
         }
-        Decoded::Event(event) => {
+        Decoded::Event(event) | Decoded::Partial { event, .. } => {
             say(&format!(
                 "understood: {}, happened at {}",
                 event.kind.as_str(),

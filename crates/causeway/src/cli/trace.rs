@@ -10,6 +10,7 @@ use super::{
     Failure,
     context::{Context, say, say_json},
 };
+use crate::people;
 
 /// Tells everything that happened to a record: when it came, what was understood, what was decided about consent, and each
 /// delivery with its attempts.
@@ -61,29 +62,35 @@ async fn of_person(
     workspace: Option<&str>,
 ) -> Result<Vec<InboxId>, Failure> {
     let mut ids = Vec::new();
-    for contact in find_person(store, email).await? {
+    let is_meant = |name: &str| workspace.is_none_or(|workspace| workspace == name);
+    for contact in find_person(store, email, workspace, is_meant).await? {
         let view = store.contact(contact).await?;
-        let view = view.filter(|view| workspace.is_none_or(|workspace| &*view.workspace == workspace));
         ids.extend(view.map(|view| view.inbox).unwrap_or_default());
-    }
-    if let (Some(workspace), true) = (workspace, ids.is_empty()) {
-        return Err(Failure::Failed(anyhow::anyhow!(
-            "nobody in the workspace {workspace} is known by that"
-        )));
     }
     Ok(ids)
 }
 
-/// The contacts that an address names; an error that says so when there are none.
-pub(super) async fn find_person(store: &SqliteStore, email: &str) -> Result<Vec<ContactId>, Failure> {
-    let value = causeway_core::contact::normal_email(email).unwrap_or_else(|| email.trim().to_owned());
-    let contacts = store.find_contacts(&value).await?;
-    if contacts.is_empty() {
-        // Without the address: errors of commands end up in logs and mails.
+/// The contacts that an address or an id names in the workspaces that are meant, one in each; an error that says so when
+/// there are none, or several people.
+pub(super) async fn find_person(
+    store: &SqliteStore,
+    words: &str,
+    workspace: Option<&str>,
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<Vec<ContactId>, Failure> {
+    let mut found = store.find_named(words).await?;
+    // Without the address: errors of commands end up in logs and mails.
+    let nobody = |text: String| Failure::Failed(anyhow::anyhow!(text));
+    if found.is_empty() {
         let text = "nobody is known by that (never seen, or erased)";
-        return Err(Failure::Failed(anyhow::anyhow!(text)));
+        return Err(nobody(text.to_owned()));
     }
-    Ok(contacts)
+    found.retain(|named| is_meant(&named.workspace));
+    if let (Some(workspace), true) = (workspace, found.is_empty()) {
+        let text = format!("nobody in the workspace {workspace} is known by that");
+        return Err(nobody(text));
+    }
+    people::choose(&found).map_err(|several| Failure::Usage(several.to_string()))
 }
 
 pub(super) fn print(trace: &Trace, with_body: bool) {

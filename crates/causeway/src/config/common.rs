@@ -28,6 +28,12 @@ use crate::engine::{Circuit, Pace};
 pub struct SourceConfig {
     pub rule: SourceRule,
     pub kind: String,
+    /// The organisation whose queue it is.
+    pub queue_org: Option<String>,
+    /// What that consent is for.
+    pub purposes: BTreeSet<String>,
+    /// Sources of other organisations that this consent counts for, too.
+    pub consent_shared_with: BTreeSet<String>,
     /// The kind's own keys.
     pub table: toml::Table,
 }
@@ -214,7 +220,10 @@ pub(super) fn destination(
     match pace(&common, kind) {
         Ok(pace) if errors.is_empty() => Ok(DestinationConfig {
             says_what_it_takes: common.takes.is_some(),
-            rule: rule(name, common, kind, is_mute, needs.history),
+            rule: DestinationRule {
+                removes: needs.removes,
+                ..rule(name, common, kind, is_mute, needs.history)
+            },
             pace,
             kind,
             table: own,
@@ -244,8 +253,11 @@ fn rule(name: &str, common: Common, kind: &Kind, is_mute: bool, history: bool) -
         policy: common.consent,
         purpose: common.purpose.into(),
         sandbox: common.sandbox,
-        ordered: common.order == Order::Contact,
-        escape_after: common.escape_after,
+        // The first failure lets the next one pass where the order does not matter.
+        escape_after: match common.order {
+            Order::Contact => common.escape_after,
+            Order::None => 1,
+        },
         coalesce: common.coalesce,
         filter: Filter {
             sources: common.sources,
@@ -258,6 +270,7 @@ fn rule(name: &str, common: Common, kind: &Kind, is_mute: bool, history: bool) -
         } else {
             kind.expresses.to_vec()
         },
+        removes: false,
         history,
         takes_all: common.takes != Some(Takes::Automations),
         settings: Settings {
@@ -339,20 +352,30 @@ pub struct CommonSource {
     /// What comes from here belongs to this workspace.
     #[serde(default = "default_workspace")]
     pub workspace: String,
+    /// Sources of other organisations with which this one shares the consent that people gave: a yes to one is a yes to the other.
+    #[serde(default)]
+    pub consent_shared_with: BTreeSet<String>,
 }
 
 pub(super) fn source(name: &str, mut own: toml::Table) -> Result<SourceConfig, Vec<ConfigError>> {
     let mut shared = toml::Table::new();
-    for key in ["kind", "workspace"] {
+    for key in ["kind", "workspace", "consent_shared_with"] {
         if let Some(value) = own.remove(key) {
             shared.insert(key.to_owned(), value);
         }
     }
     let common: CommonSource = read(&shared).map_err(|error| vec![error])?;
-    let rule =
-        crate::sources::rule(name, &common.kind, &common.workspace, &own).map_err(|error| vec![error])?;
+    let ours = crate::sources::ours(name, &common.kind, &own).map_err(|error| vec![error])?;
     Ok(SourceConfig {
-        rule,
+        rule: SourceRule {
+            name: name.into(),
+            workspace: common.workspace.into(),
+            own_orgs: ours.own_orgs,
+            namespace: ours.namespace,
+        },
+        queue_org: ours.queue_org,
+        purposes: ours.purposes,
+        consent_shared_with: common.consent_shared_with,
         kind: common.kind,
         table: own,
     })

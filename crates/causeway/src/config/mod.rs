@@ -6,6 +6,7 @@
 mod automation;
 mod common;
 mod locate;
+mod organisations;
 mod reader;
 mod schema;
 mod sections;
@@ -21,10 +22,14 @@ use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use causeway_connect::config::{ConfigError, did_you_mean};
-use causeway_core::{id::Name, mapping::Tables, nearest::nearest, rules::Rules, secret::Secret};
+use causeway_core::{
+    id::Name, mapping::Tables, nearest::nearest, rules::Rules, secret::Secret,
+    shared_address::AddressPatterns,
+};
 
 pub use automation::Automations;
 pub(crate) use common::one_of;
@@ -138,6 +143,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
     };
     config.tests = reader.tests(&mut root, &config);
     reader.check_destinations(&config);
+    reader.check_organisations(&config);
     reader.check_files(&config);
     reader.check_addresses(&config.http);
     for key in root.keys() {
@@ -211,6 +217,9 @@ impl Config {
                 .map(|(name, destination)| (Name::clone(name), Arc::new(destination.rule.clone())))
                 .collect(),
             workspaces: self.automations.rules(),
+            click_grace: Duration::from_secs(self.hub.click_grace_s.into()),
+            shared_addresses: AddressPatterns::new(&self.hub.shared_addresses),
+            after_erasure: self.hub.after_erasure,
             ..Rules::default()
         }
     }

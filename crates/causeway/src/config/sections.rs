@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use causeway_core::store::Retention;
+use causeway_core::{after_erasure::AfterErasure, shared_address::SHARED_ADDRESSES, store::Retention};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,15 @@ pub struct Hub {
     pub data_dir: PathBuf,
     /// Nothing is accepted while the disk has less free space than so many megabytes.
     pub min_free_mb: u64,
+    /// Seconds after an opt-out during which a confirming click does not undo it: scanners of mail servers follow every
+    /// link of a mail within moments. 0 = every later click counts.
+    pub click_grace_s: u32,
+    /// Addresses that several people use or that stand for nobody, such as `noemail@*`: they never make two people one.
+    pub shared_addresses: Vec<String>,
+    /// What becomes of a message that names an erased person and is dated after the erasure: `accept` makes a new contact,
+    /// `refuse` turns it away. What is dated before is turned away always.
+    #[schemars(with = "String", extend("enum" = ["accept", "refuse"]))]
+    pub after_erasure: AfterErasure,
 }
 
 impl Default for Hub {
@@ -21,6 +30,9 @@ impl Default for Hub {
         Self {
             data_dir: "causeway-data".into(),
             min_free_mb: 200,
+            click_grace_s: 300,
+            shared_addresses: SHARED_ADDRESSES.map(str::to_owned).to_vec(),
+            after_erasure: AfterErasure::default(),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What is legal and probably not meant.
 
-use causeway_core::mapping::{Expression, Path as NamePath};
+use causeway_core::{
+    consent::EMAIL,
+    mapping::{Expression, Path as NamePath},
+};
 
 use super::Config;
 
@@ -30,7 +33,9 @@ pub fn warnings(config: &Config) -> Vec<String> {
             ));
         }
         plain_secrets(&format!("source.{name}"), &source.table, &mut warnings);
+        warnings.extend(never_confirmed(name, &source.table));
     }
+    warnings.extend(crate::sources::warnings(config));
     for automation in &config.automations.automations {
         let conditions = [&automation.when, &automation.stop].into_iter().flatten();
         for doubt in conditions.flat_map(Expression::names).filter_map(NamePath::doubt) {
@@ -62,6 +67,19 @@ pub fn warnings(config: &Config) -> Vec<String> {
         plain_secrets(&format!("destination.{name}"), &destination.table, &mut warnings);
     }
     warnings
+}
+
+/// A click in a mail confirms consent to be mailed, and no other.
+fn never_confirmed(name: &str, table: &toml::Table) -> Option<String> {
+    let keys = [Some(table), table.get("proca").and_then(toml::Value::as_table)];
+    let text = |key: &str| keys.iter().flatten().find_map(|table| table.get(key)?.as_str());
+    let purpose = text("purpose").filter(|purpose| *purpose != EMAIL)?;
+    (text("consent") == Some("double_opt_in")).then(|| {
+        format!(
+            "[source.{name}]: `purpose` is {purpose:?}, and `consent` waits for the click in a mail, which confirms e-mail \
+             only: nobody will be opted in; use consent = \"single\""
+        )
+    })
 }
 
 /// Whether a header that is sent to others says who we are.

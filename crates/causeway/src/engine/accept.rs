@@ -1,4 +1,5 @@
-//! Accept: makes envelopes durable, then tells `process`. Refuses when the disk is nearly full.
+//! Accept: makes envelopes durable, then tells `process`. Refuses when the disk is nearly full, and for the moment after
+//! the clock was set back.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use async_trait::async_trait;
 use causeway_core::{
     envelope::Envelope,
     source::Accept,
-    store::{Accepted, StoreError},
+    store::{Accepted, StoreError, Unlisted, UnlistedAction},
 };
 
 use super::Engine;
@@ -22,13 +23,28 @@ impl Accept for Gateway {
                 "the disk is nearly full; free some space".to_owned(),
             ));
         }
+        self.0.require_clock()?;
         let sources: Vec<_> = envelopes
             .iter()
             .map(|envelope| Arc::clone(&envelope.source))
             .collect();
+        let decoders = self.0.decoders.load();
+        let may_opt_out: Vec<bool> = envelopes
+            .iter()
+            .map(|envelope| {
+                let decoder = decoders.get(&envelope.source);
+                decoder.is_none_or(|decoder| decoder.may_opt_out(envelope))
+            })
+            .collect();
         let started = std::time::Instant::now();
         let waiting = self.0.pressure.wait_with(envelopes.len());
         let accepted = self.0.store.accept(envelopes).await?;
+        // Before the sender hears of it: no request may start after that as if nothing had come.
+        let urgent = accepted
+            .iter()
+            .zip(may_opt_out)
+            .filter(|(row, urgent)| *urgent && !row.duplicate);
+        self.0.currency.accepted(urgent.map(|(row, _)| row.id));
         drop(waiting);
         self.0.metrics.committed(started.elapsed());
         for (source, accepted) in sources.iter().zip(&accepted) {
@@ -36,5 +52,9 @@ impl Accept for Gateway {
         }
         self.0.wake.inbox.notify_one();
         Ok(accepted)
+    }
+
+    async fn unlisted(&self, asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError> {
+        self.0.views.unlisted(asked).await
     }
 }

@@ -1,8 +1,12 @@
-//! Maintain: prunes what is old, erases who asked for it, watches the disk, looks at the store's health.
+//! Maintain: prunes what is old, erases who asked for it, watches the disk and the clock, looks at the store's health.
 
 use std::{sync::Arc, time::Duration};
 
-use causeway_core::source::Stop;
+use causeway_core::{
+    clock::{ClockAlarm, Timestamp},
+    source::Stop,
+    store::StoreHealth,
+};
 
 use super::Engine;
 
@@ -13,57 +17,72 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     let mut pruned_at = None;
     while !stop.is_cancelled() {
         let now = engine.clock.now();
-        watch_disk(&engine).await;
-        finish_erasures(&engine).await;
-        let due =
-            pruned_at.is_none_or(|at: jiff::Timestamp| now.duration_since(at).unsigned_abs() >= PRUNE_EVERY);
+        let alarm = look(&engine).await;
+        let cautious = alarm.map_or(now, |alarm| alarm.cautious(now));
+        finish_erasures(&engine, cautious).await;
+        let due = pruned_at.is_none_or(|at: Timestamp| now.duration_since(at).unsigned_abs() >= PRUNE_EVERY);
         if due {
-            prune(&engine).await;
+            prune(&engine, cautious).await;
             pruned_at = Some(now);
         }
-        let next = now.saturating_add(DISK_EVERY).unwrap_or(jiff::Timestamp::MAX);
+        let next = now.saturating_add(DISK_EVERY).unwrap_or(Timestamp::MAX);
         tokio::select! {
             () = stop.cancelled() => {}
+            () = engine.wake.clock.notified() => {}
             () = engine.clock.sleep_until(next) => {}
         }
     }
 }
 
-async fn watch_disk(engine: &Engine) {
-    match engine.views.health().await {
-        Ok(health) => {
-            let low = health.free_bytes.is_some_and(|free| free < engine.min_free_bytes);
-            if engine.set_disk_is_low(low) != low {
-                if low {
-                    tracing::error!(
-                        free_bytes = health.free_bytes,
-                        "the disk is nearly full: nothing is accepted until there is room"
-                    );
-                } else {
-                    tracing::info!(free_bytes = health.free_bytes, "there is room on the disk again");
-                }
-            }
-            engine.metrics.store(&health);
+/// Looks at the store, its disk and the clock. Returns the alarm of the clock that stands.
+async fn look(engine: &Engine) -> Option<ClockAlarm> {
+    let health = match engine.views.health().await {
+        Ok(health) => health,
+        Err(error) => {
+            tracing::error!(%error, "the store is not well");
+            return None;
         }
-        Err(error) => tracing::error!(%error, "the store is not well"),
+    };
+    watch_disk(engine, &health);
+    engine.metrics.store(&health);
+    match engine.watch_clock(&health).await {
+        Ok(alarm) => alarm,
+        Err(error) => {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "could not see to the clock; trying again"
+            );
+            health.clock_alarm
+        }
+    }
+}
+
+fn watch_disk(engine: &Engine, health: &StoreHealth) {
+    let low = health.free_bytes.is_some_and(|free| free < engine.min_free_bytes);
+    if engine.set_disk_is_low(low) == low {
+        return;
+    }
+    if low {
+        tracing::error!(
+            free_bytes = health.free_bytes,
+            "the disk is nearly full: nothing is accepted until there is room"
+        );
+    } else {
+        tracing::info!(free_bytes = health.free_bytes, "there is room on the disk again");
     }
 }
 
 /// Also empties the log of what was erased, where a reader was in the way when it was.
-async fn finish_erasures(engine: &Engine) {
-    match engine.store.finish_erasures(engine.clock.now()).await {
+async fn finish_erasures(engine: &Engine, now: Timestamp) {
+    match engine.store.finish_erasures(now).await {
         Ok(0) => {}
         Ok(people) => tracing::info!(people, "erased who asked to be forgotten"),
         Err(error) => tracing::error!(%error, "could not erase who asked to be forgotten; trying again"),
     }
 }
 
-async fn prune(engine: &Engine) {
-    match engine
-        .store
-        .prune(engine.retention.clone(), engine.clock.now())
-        .await
-    {
+async fn prune(engine: &Engine, now: Timestamp) {
+    match engine.store.prune(engine.retention.clone(), now).await {
         Ok(pruned) if pruned == causeway_core::store::Pruned::default() => {}
         Ok(pruned) => tracing::info!(
             bodies = pruned.bodies,

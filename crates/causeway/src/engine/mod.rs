@@ -2,6 +2,8 @@
 //! the next is a row. Wake-ups only make it fast: every loop also looks by itself.
 
 mod accept;
+mod clock_watch;
+mod currency;
 mod deliver;
 mod maintain;
 mod pressure;
@@ -31,6 +33,8 @@ use causeway_core::{
 use tokio::{sync::Notify, task::JoinSet};
 
 pub use accept::Gateway;
+pub use clock_watch::ClockWatch;
+pub use currency::Currency;
 pub use pressure::Pressure;
 pub(crate) use process::decode_one;
 
@@ -46,12 +50,14 @@ pub struct Engine {
     pub decoders: ArcSwap<Decoders>,
     pub wake: Wake,
     pub pressure: Pressure,
+    pub currency: Currency,
     pub retention: Retention,
     /// The automations that the clock starts.
     pub clocked: Vec<Arc<Automation>>,
     /// Below so much free space nothing is accepted, so that what is there can still be finished.
     pub min_free_bytes: u64,
     pub disk_is_low: AtomicBool,
+    pub clock_watch: ClockWatch,
 }
 
 impl Engine {
@@ -71,6 +77,8 @@ impl Engine {
 pub struct Wake {
     /// Rows were accepted.
     pub inbox: Notify,
+    /// The clock was set back: `maintain` puts the store right, and nothing is taken in before.
+    pub clock: Notify,
     /// One for each lane: were there one for all, every answer of a busy destination would have all the others
     /// ask the store.
     lanes: Mutex<BTreeMap<Name, Arc<Notify>>>,

@@ -1,6 +1,9 @@
 //! The sources of a configuration: those that we go and fetch from (`causeway-connect`) and those that are sent to
 //! our listener, under one roof; and the decoders that read what came.
 
+mod by_hand;
+mod namespaces;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use causeway_connect::{
@@ -10,11 +13,14 @@ use causeway_connect::{
 use causeway_core::{
     clock::Clock,
     decode::follow_up::{ANSWERS, AUTOMATIONS, FollowUpDecoder},
+    envelope::digest,
     event::{Decode, Decoders},
     id::Name,
-    rules::SourceRule,
     source::Source,
 };
+
+pub(crate) use self::namespaces::warnings;
+pub use by_hand::ByHand;
 
 use crate::{
     clock::SystemClock,
@@ -60,24 +66,18 @@ pub fn kinds() -> Vec<Kind> {
     [events, listener].into_iter().chain(fetched).collect()
 }
 
-/// Checks a source's own keys, without I/O, and tells what the rules need of it.
-pub fn rule(name: &str, kind: &str, workspace: &str, own: &toml::Table) -> Result<SourceRule, ConfigError> {
-    let Ours { namespace, own_orgs } = match fetched::kind(kind) {
-        Some(kind) => (kind.parse)(own)?,
-        None if kind == LISTENER => ingest::Config::parse(own)?.ours(name),
-        None if kind == EVENTS => events::Config::parse(own)?.ours(name),
+/// Checks a source's own keys, without I/O, and gives what the configuration as a whole needs to know of it.
+pub fn ours(name: &str, kind: &str, own: &toml::Table) -> Result<Ours, ConfigError> {
+    match fetched::kind(kind) {
+        Some(kind) => (kind.parse)(own),
+        None if kind == LISTENER => Ok(ingest::Config::parse(own)?.ours(name)),
+        None if kind == EVENTS => Ok(events::Config::parse(own)?.ours(name)),
         None => {
             let names: Vec<&str> = kinds().iter().map(|kind| kind.name).collect();
             let error = ConfigError::new("kind", format!("there is no source of kind {kind:?}"));
-            return Err(error.hint(one_of(kind, &names)));
+            Err(error.hint(one_of(kind, &names)))
         }
-    };
-    Ok(SourceRule {
-        name: name.into(),
-        workspace: workspace.into(),
-        own_orgs,
-        namespace,
-    })
+    }
 }
 
 /// The decoders of all sources. Reads the keystores.
@@ -178,6 +178,19 @@ fn sender(config: &Config, name: &Name, source: &SourceConfig) -> Result<Sender,
     Sender::new(Name::clone(name), &keys, &config.dir)
 }
 
+/// Tells whether the configuration of a source is the one that a hub has read.
+pub fn digest_of(source: &SourceConfig) -> String {
+    let table = source.table.to_string();
+    let pieces = [&*source.kind, &*source.rule.workspace, &*table].map(str::as_bytes);
+    data_encoding::HEXLOWER.encode(&digest(&pieces))
+}
+
+/// The digests of all sources.
+pub fn digests(config: &Config) -> BTreeMap<String, String> {
+    let each = |(name, source): (&Name, &SourceConfig)| (name.to_string(), digest_of(source));
+    config.sources.iter().map(each).collect()
+}
+
 /// Everything for which a start would refuse the sources, and what is only not here (`ConfigError::absent`).
 pub fn refusals(config: &Config, clock: &Arc<dyn Clock>) -> Vec<FileError> {
     let mut errors = Vec::new();
@@ -198,7 +211,12 @@ pub fn refusals(config: &Config, clock: &Arc<dyn Clock>) -> Vec<FileError> {
         drop(decoder(config, name, source).map_err(&mut refuse));
     }
     let same = ingest::same_token(&listeners).or_else(|| events::same_token(&senders));
-    errors.extend(same.map(|(name, error)| config.error_in("source", &name, error)));
+    let mixed = namespaces::refusal(config);
+    errors.extend(
+        same.into_iter()
+            .chain(mixed)
+            .map(|(name, error)| config.error_in("source", &name, error)),
+    );
     errors
 }
 

@@ -1,5 +1,6 @@
 //! The body of a previewed request as a value, so that it can be compared by what it says and not by how it is written.
 
+use causeway_connect::destination::without_notes;
 use causeway_core::form::{self, Mode};
 use serde_json::{Map, Value};
 
@@ -22,6 +23,7 @@ impl Body {
     /// Reads what [`causeway_connect::destination::Kind::preview`] gives: a request with head and body, a statement with
     /// its values, or a line of a file.
     pub fn of(request: &str) -> Self {
+        let request = without_notes(request);
         if let Ok(value @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(request) {
             return Self::Json(value);
         }
@@ -72,19 +74,21 @@ fn of_form(text: &str) -> Body {
     }
 }
 
-/// Table → column → value, of lines as `  $1 first_name = "Ada"` below the statement for the table.
+/// Table → column → value, of lines as `  $1 first_name = "Ada"` below the statements for the table.
 fn rows(text: &str) -> Map<String, Value> {
     let mut tables: Map<String, Value> = Map::new();
     let mut table = String::new();
     for line in text.lines() {
-        if let Some((_, rest)) = line.split_once("INSERT ").filter(|_| !line.starts_with(' ')) {
-            let into = rest.split_once("INTO ").map_or("", |(_, into)| into);
-            table = into
+        let statements = ["INSERT INTO ", "UPDATE ", "DELETE FROM "];
+        if let Some(rest) = statements.iter().find_map(|start| line.strip_prefix(start)) {
+            table = rest
                 .split([' ', '('])
                 .next()
                 .unwrap_or_default()
                 .replace(['"', '`'], "");
-            tables.insert(table.clone(), Value::Object(Map::new()));
+            tables
+                .entry(table.clone())
+                .or_insert_with(|| Value::Object(Map::new()));
         } else if let Some((column, value)) = column(line)
             && let Some(Value::Object(columns)) = tables.get_mut(&table)
         {
@@ -129,12 +133,21 @@ mod tests {
             ),
             ("GET https://h.example.org/***", Body::Form(json!({}))),
             (
+                "POST https://h.example.org/\ncontent-type: application/json\n\n{\"a\":1}\n\n-- left out: x\n\n-- left out: y",
+                Body::Json(json!({ "a": 1 })),
+            ),
+            (
                 "POST https://h.example.org/\ncontent-type: text/plain\n\nhello\n\nyou",
                 Body::Text("hello\n\nyou".to_owned()),
             ),
             (
                 "INSERT INTO \"contacts\" (\"email\") VALUES ($1);\n  $1 email = \"a@example.org\"\n  $2 phone = NULL",
                 Body::Json(json!({ "contacts": { "email": "a@example.org", "phone": null } })),
+            ),
+            (
+                "UPDATE \"c\" SET \"a\" = $2 WHERE \"k\" = $1; -- and\nINSERT INTO \"c\" (\"k\", \"a\") VALUES ($1, $2);\n  \
+                 $1 k = \"x\"\n  $2 a = 1\n\nDELETE FROM `d` WHERE `k` = ?;\n  ?1 k = \"x\"",
+                Body::Json(json!({ "c": { "k": "x", "a": 1 }, "d": { "k": "x" } })),
             ),
             ("cw_1,a@example.org", Body::Text("cw_1,a@example.org".to_owned())),
             ("nothing, for cw_1", Body::Text("nothing, for cw_1".to_owned())),

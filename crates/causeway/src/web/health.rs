@@ -1,6 +1,8 @@
 //! What watches the program from outside: `/livez`, `/readyz`, `/metrics`. Holds no knowledge of its own: the
 //! answers come from whoever is handed in.
 
+#![allow(clippy::struct_field_names, reason = "to be put right one by one")]
+
 use std::{pin::Pin, sync::Arc};
 
 use axum::{
@@ -28,6 +30,8 @@ pub struct Reason {
 pub struct Health {
     /// Why the program is not ready; empty when it is.
     pub red: Arc<dyn Fn() -> Pending<Vec<Reason>> + Send + Sync>,
+    /// What a person should look at although the program is ready.
+    pub warnings: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
     /// The counters, in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> Pending<String> + Send + Sync>,
 }
@@ -54,6 +58,8 @@ async fn live() -> Response {
 struct Ready {
     ready: bool,
     reasons: Vec<Reason>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Reason>,
 }
 
 async fn ready(State(health): State<Health>) -> Response {
@@ -66,6 +72,7 @@ async fn ready(State(health): State<Health>) -> Response {
     let answer = Ready {
         ready: reasons.is_empty(),
         reasons,
+        warnings: (health.warnings)(),
     };
     match serde_json::to_string(&answer) {
         Ok(text) => json(status, text),

@@ -104,10 +104,20 @@ fn console(site: &Parts) -> anyhow::Result<Router> {
 
 fn health(engine: &Arc<Engine>, sources: &Arc<Sources>) -> Health {
     let (red_engine, red_sources, engine) = (Arc::clone(engine), Arc::clone(sources), Arc::clone(engine));
+    let sources = Arc::clone(sources);
     Health {
         red: Arc::new(move || {
             let (engine, sources) = (Arc::clone(&red_engine), Arc::clone(&red_sources));
             Box::pin(async move { red(&engine, &sources).await })
+        }),
+        warnings: Arc::new(move || {
+            let warnings = sources.warnings().into_iter();
+            warnings
+                .map(|(name, reason)| Reason {
+                    part: format!("source.{name}"),
+                    reason,
+                })
+                .collect()
         }),
         metrics: Arc::new(move || {
             let engine = Arc::clone(&engine);
@@ -124,8 +134,13 @@ fn health(engine: &Arc<Engine>, sources: &Arc<Sources>) -> Health {
 async fn red(engine: &Engine, sources: &Sources) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let mut add = |part: String, reason: String| reasons.push(Reason { part, reason });
-    if let Err(error) = engine.views.health().await {
-        add("store".to_owned(), error.to_string());
+    match engine.views.health().await {
+        Err(error) => add("store".to_owned(), error.to_string()),
+        Ok(health) => {
+            if let Some(alarm) = health.clock_alarm {
+                add("clock".to_owned(), alarm.to_string());
+            }
+        }
     }
     if engine.disk_is_low() {
         add(

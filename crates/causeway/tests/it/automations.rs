@@ -6,4 +6,4 @@ mod clocked;
 mod refusals;
 mod scores;
 mod steps;
-mod world;
+pub mod world;

@@ -25,9 +25,11 @@ const CORE_USES: &[&str] = &[
     "celes",
     "crypto_box",
     "data-encoding",
+    "flate2",
     "idna",
     "jiff",
     "md-5",
+    "memchr",
     "minijinja",
     "phonenumber",
     "quick-xml",
@@ -37,6 +39,7 @@ const CORE_USES: &[&str] = &[
     "strsim",
     "thiserror",
     "tokio-util",
+    "unicode-normalization",
 ];
 
 /// What would give the rules I/O by a detour, through a feature of what they may use.

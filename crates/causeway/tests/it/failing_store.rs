@@ -10,7 +10,7 @@ use std::{
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use causeway::{
-    engine::{self, Circuit, Engine, Gateway, Lane, Pace, Pressure, Wake},
+    engine::{self, Circuit, ClockWatch, Currency, Engine, Gateway, Lane, Pace, Pressure, Wake},
     telemetry::Metrics,
 };
 use causeway_core::{
@@ -118,6 +118,7 @@ async fn run(number: u64, fail: Fail) -> Ran {
         decoders: ArcSwap::from_pointee(Decoders::from([(SOURCE.into(), script)])),
         wake: Wake::default(),
         pressure: Pressure::default(),
+        currency: Currency::default(),
         clocked: Vec::new(),
         retention: Retention {
             payload_days: None,
@@ -126,6 +127,7 @@ async fn run(number: u64, fail: Fail) -> Ran {
         },
         min_free_bytes: 0,
         disk_is_low: false.into(),
+        clock_watch: ClockWatch::default(),
     });
     let recorder = Arc::new(Recorder::default());
     let stop = Stop::new();

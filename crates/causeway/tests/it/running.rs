@@ -67,7 +67,7 @@ impl Home {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
         command
             .current_dir(self.folder.path())
@@ -112,6 +112,12 @@ impl Home {
     pub fn json(&self, arguments: &[&str]) -> Value {
         let out = self.ok(arguments);
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}"))
+    }
+
+    /// Starts a command that is to be interrupted, with what it prints in this file.
+    pub fn start(&self, arguments: &[&str], log: &str) -> Process {
+        let command = self.command(arguments);
+        Process::spawn("causeway", command, &self.path(log), Some(self.folder.path()))
     }
 
     /// Runs the hub, and returns when it listens.
@@ -226,7 +232,7 @@ impl Running {
 }
 
 async fn get(address: &str, target: &str) -> String {
-    let request = format!("GET {target} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     exchange(address, request.as_bytes()).await
 }
 

@@ -1,6 +1,6 @@
 //! What the pages about shortcodes and about the sync action say is so.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use causeway::clock::SystemClock;
 use causeway_connect::{config::Context, destination::kind};
@@ -11,8 +11,9 @@ use causeway_core::{
     destination::Outcome,
     event::{Engagement, EngagementKind},
     mapping::Tables,
+    omission::Omissions,
     record::Record,
-    shortcode::{Names, Place, Rules, Slash, expand, parse},
+    shortcode::{Names, Place, Report, Rules, Slash, expand, parse},
 };
 use causeway_testkit::{destination_contract::delivery, rig::php};
 use serde_json::{Value, json};
@@ -78,10 +79,11 @@ fn every_shortcode_of_the_page_gives_what_stands_beside_it() {
         };
         for (code, gives) in examples(text) {
             let template = format!("[#{code}");
-            let mut unknown = BTreeSet::new();
+            let mut omissions = Omissions::of(&contact);
+            let mut report = Report::new(&mut omissions);
             let names = Names::new(&contact, &rules);
-            let made = expand(&parse(&template), &names, Place::Plain, &mut unknown).expect("a text");
-            assert_eq!((made.as_str(), unknown.len()), (gives, 0), "{template}");
+            let made = expand(&parse(&template), &names, Place::Plain, &mut report).expect("a text");
+            assert_eq!((made.as_str(), report.unknown.len()), (gives, 0), "{template}");
             seen += 1;
         }
     }

@@ -188,3 +188,50 @@ async fn two_workspaces_with_the_same_people_never_touch() {
     assert_eq!(home.run(&["audit"]).code, 0);
     hub.stop();
 }
+
+/// Who agreed to be mailed by one organisation did not agree to be mailed by another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_organisation_has_the_answer_that_was_given_to_it() {
+    let api = FakeApi::start().await;
+    let section = |org: u32, workspace: &str| {
+        format!(
+            "[source.org{org}]\nkind = 'listener'\npreset = 'proca'\n{workspace}token = '{}'\n\
+             proca = {{ own_orgs = [{org}], consent = 'single' }}\n",
+            token(&org.to_string())
+        )
+    };
+    let mixed = Home::new(&[1, 2].map(|org| section(org, "")).concat());
+    let refused = mixed.run(&["config", "check"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(
+        refused.err.contains("an opt-in to one would count for the other"),
+        "{refused:?}"
+    );
+
+    let apart = [1, 2].map(|org| {
+        let destinations = ["all", "opt_in"].map(|consent| {
+            format!(
+                "[destination.{consent}{org}]\nkind = 'webhook'\nworkspace = 'org{org}'\nurl = '{}'\nallow_private = true\n\
+                 consent = '{consent}'\n",
+                api.url(&format!("/{consent}/{org}"))
+            )
+        });
+        section(org, &format!("workspace = 'org{org}'\n")) + &destinations.concat()
+    });
+    let home = Home::new(&apart.concat());
+    let hub = home.serve();
+    for (org, opt_in) in [(1, true), (2, false)] {
+        let body = signature(org, 100 + org, "ann", Some(opt_in));
+        hub.post_json(&token(&org.to_string()), &body).await;
+    }
+    home.settled(2).await;
+    hub.stop();
+    let changes = |path: &str| -> Vec<Value> {
+        let requests = api.requests().into_iter().filter(|request| request.path == path);
+        requests.map(|request| request.json()["change"].clone()).collect()
+    };
+    assert_eq!(changes("/all/1"), ["subscribe"]);
+    assert_eq!(changes("/opt_in/1"), ["subscribe"]);
+    assert_eq!(changes("/all/2"), ["none"]);
+    assert_eq!(changes("/opt_in/2"), [""; 0]);
+}

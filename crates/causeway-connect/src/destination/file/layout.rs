@@ -2,7 +2,8 @@
 
 use causeway_core::{
     delivery::Delivery,
-    mapping::{MappingError, Scope, Tables},
+    mapping::{Scope, Tables},
+    omission::Omissions,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -91,12 +92,18 @@ impl Layout {
         &self.columns
     }
 
-    pub fn row(&self, delivery: &Delivery) -> Result<Row, MappingError> {
-        let key = delivery.key.0.clone();
-        let named = match (&self.fields, delivery.record.to_json()) {
-            (Some(fields), _) => fields.apply(&Scope::new(&delivery.record))?,
-            (None, Value::Object(members)) => members.into_iter().collect(),
-            (None, _) => Vec::new(),
+    /// With notes about what was left out.
+    pub fn row(&self, delivery: &Delivery) -> Result<(Row, Vec<String>), String> {
+        let (key, record) = (delivery.key.0.clone(), &delivery.record);
+        let mut omissions = Omissions::of(record);
+        let named = match &self.fields {
+            Some(fields) => fields
+                .apply(&Scope::new(record), &mut omissions)
+                .map_err(|error| error.to_string())?,
+            None => match record.to_json() {
+                Value::Object(members) => members.into_iter().collect(),
+                _ => Vec::new(),
+            },
         };
         let cells = match self.format {
             Format::Csv => {
@@ -109,7 +116,7 @@ impl Layout {
                 vec![Value::Object(object).to_string()]
             }
         };
-        Ok(Row { key, cells })
+        Ok((Row { key, cells }, omissions.finish()?))
     }
 
     pub fn needs(&self) -> Needs {

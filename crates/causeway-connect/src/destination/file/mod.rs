@@ -22,12 +22,13 @@ use self::{
     book::{Book, Fault},
     layout::{Format, Layout},
 };
-use super::{Kind, fields::Fields};
+use super::{Kind, fields::Fields, with_notes};
 use crate::config::{ConfigError, read};
 
 mod book;
 mod layout;
 mod recent;
+mod remains;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -49,13 +50,18 @@ pub const KIND: Kind = Kind {
         }))
     },
     create: None,
+    remains: Some(|context, table, search| {
+        let config: Config = read(table)?;
+        Ok(remains::remains(&context.dir, &config.path, search))
+    }),
     preview: |context, table, batch| {
         let plan = Plan::new(&read(table)?, &context.dir, &context.tables)?;
         let columns = plan.layout.columns();
         let lines = batch.iter().map(|delivery| {
-            let row = plan.layout.row(delivery).map_err(|error| error.to_string())?;
+            let (row, notes) = plan.layout.row(delivery)?;
             let line = plan.layout.print(&[row], columns);
-            Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            Ok(with_notes(line, notes))
         });
         Ok(lines.collect())
     },
@@ -155,15 +161,12 @@ impl Destination for FileDestination {
     /// When the call is dropped, the write that was begun still ends, and the next call waits for it: the file is
     /// never written to by two.
     async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
-        let (mut rows, mut rejected) = (Vec::new(), Vec::with_capacity(batch.len()));
+        let (mut rows, mut made) = (Vec::new(), Vec::with_capacity(batch.len()));
         for delivery in batch {
-            match self.plan.layout.row(delivery) {
-                Ok(row) => {
-                    rows.push(row);
-                    rejected.push(None);
-                }
-                Err(error) => rejected.push(Some(error.to_string())),
-            }
+            made.push(self.plan.layout.row(delivery).map(|(row, notes)| {
+                rows.push(row);
+                notes
+            }));
         }
         let (plan, book) = (Arc::clone(&self.plan), Arc::clone(&self.book));
         let now = self.clock.now();
@@ -180,10 +183,13 @@ impl Destination for FileDestination {
                 after: None,
             },
         };
-        let ending = |reason: Option<String>| match reason {
-            Some(reason) => Outcome::Reject { reason }.into(),
-            None => outcome.clone().into(),
+        let ending = |made: Result<Vec<String>, String>| match made {
+            Err(reason) => Outcome::Reject { reason }.into(),
+            Ok(notes) => Ending {
+                notes,
+                ..outcome.clone().into()
+            },
         };
-        rejected.into_iter().map(ending).collect()
+        made.into_iter().map(ending).collect()
     }
 }

@@ -383,3 +383,75 @@ fn a_preview_is_the_line() {
     let lines = (KIND.preview)(&context, &table, &[delivery(1)]).unwrap();
     assert_eq!(lines, [Ok(format!("{},1", key(1)))]);
 }
+
+#[tokio::test]
+async fn no_field_of_a_stranger_stops_a_row() {
+    use causeway_core::{consent::Change, delivery::Kind};
+    use serde_json::json;
+
+    let mut hostile = delivery(1);
+    let record = &mut hostile.record;
+    let fields = json!({
+        "\u{0}": "x", "a\nb": "x", "delivery": "cw_eve", "type": "x", "firstName": "A\r\n\u{0}\"", "lastName": "x".repeat(70_000),
+        "phone": "none", "country": ["x"],
+    });
+    let fields = fields.as_object().unwrap().clone();
+    let custom = (0..20_000).map(|n| (format!("f{n}"), json!("x".repeat(10))));
+    record.action.as_mut().unwrap().custom_fields = fields.clone().into_iter().chain(custom).collect();
+    record
+        .contact
+        .set_fields(&fields.into_iter().collect(), record.event_at);
+    let mapped = "fields = { email = 'contact.email', change = 'change', phone = 'contact.phone | phone', \
+                  name = 'contact.lastName | upper', all = 'contact' }";
+    for (config, kind, change, notes) in [
+        ("path = 'p.csv'", Kind::Record, Change::Subscribe, 0),
+        ("path = 'p.csv'", Kind::Withdrawal, Change::Unsubscribe, 0),
+        ("path = 'p.jsonl'", Kind::Record, Change::Subscribe, 0),
+        ("path = 'p.jsonl'", Kind::Withdrawal, Change::Unsubscribe, 0),
+        (
+            &format!("path = 'p.csv'\n{mapped}"),
+            Kind::Withdrawal,
+            Change::Unsubscribe,
+            2,
+        ),
+        (
+            &format!("path = 'p.jsonl'\n{mapped}"),
+            Kind::Withdrawal,
+            Change::Unsubscribe,
+            2,
+        ),
+    ] {
+        let folder = Folder::new();
+        (hostile.record.kind, hostile.record.change) = (kind, change);
+        let ending = folder
+            .destination(config)
+            .deliver(std::slice::from_ref(&hostile))
+            .await
+            .remove(0);
+        assert_eq!(
+            ending.outcome,
+            Outcome::Delivered { remote_id: None },
+            "{config}: {ending:?}"
+        );
+        assert_eq!(ending.notes.len(), notes, "{config}: {:?}", ending.notes);
+        let name = if config.contains("jsonl") {
+            "p.jsonl"
+        } else {
+            "p.csv"
+        };
+        let written = folder.read(name);
+        if name == "p.jsonl" {
+            let line: serde_json::Value = serde_json::from_str(&written).unwrap();
+            assert_eq!(line["delivery"], key(1), "{config}");
+        } else {
+            let mut rows = csv::Reader::from_reader(written.as_bytes());
+            let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+            assert_eq!(rows.len(), 1, "{config}");
+            assert_eq!(&rows[0][0], key(1), "{config}");
+            assert!(
+                rows[0].iter().any(|cell| cell == "person1@example.org"),
+                "{config}"
+            );
+        }
+    }
+}

@@ -11,9 +11,15 @@ pub(super) struct Column {
     /// As the database calls it: `character varying(20)`.
     pub type_name: String,
     pub kind: Kind,
-    /// PostgreSQL: the type that a text is cast to; `None` where it stays text.
-    pub cast: Option<String>,
+    /// PostgreSQL: the type without its limits, quoted, which texts are cast to. Empty elsewhere.
+    pub base: String,
+    /// PostgreSQL: the operator of the type, which may be in a schema that is not searched. Elsewhere [`EQUALS`].
+    pub equals: String,
+    /// Why two different texts may be one to the database: its collation or type. `None` where they never are.
+    pub loose: Option<String>,
 }
+
+pub(super) const EQUALS: &str = "=";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Kind {
@@ -70,6 +76,35 @@ impl Cell {
 }
 
 impl Column {
+    /// Whether the database may take a stored text for another one, so that it has to be compared again by us.
+    pub(super) fn is_compared_as_text(&self) -> bool {
+        match self.kind {
+            Kind::Text(_) => true,
+            // PostgreSQL compares its other types exactly, and writes some of them in another way than we do.
+            Kind::Other => self.base.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// A value that tells rows apart: one that the column would hold in another way could be another contact's.
+    pub(super) fn coerce_key(&self, value: &Value) -> Result<Cell, String> {
+        let cell = self.coerce(value, false)?;
+        let is_number = matches!(
+            self.kind,
+            Kind::Integer { .. } | Kind::Decimal { .. } | Kind::Float | Kind::Boolean
+        );
+        match value {
+            Value::String(text) if is_number && cell.text().is_some_and(|held| held != *text) => {
+                Err(format!(
+                    "key column {:?} ({}): the text is not written as the column would hold it, so that it could be \
+                 another contact's key; use a text column",
+                    self.name, self.type_name
+                ))
+            }
+            _ => Ok(cell),
+        }
+    }
+
     /// With `truncate`, text that is too long is cut.
     pub(super) fn coerce(&self, value: &Value, truncate: bool) -> Result<Cell, String> {
         fit(value, self.kind, truncate)

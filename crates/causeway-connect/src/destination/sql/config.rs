@@ -1,8 +1,12 @@
 //! The keys of `kind = "sql"`, read and checked.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+};
 
-use causeway_core::mapping::{Mapping, Tables, Term};
+use causeway_core::mapping::{Mapping, Tables, Tells};
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer,
@@ -11,6 +15,7 @@ use serde::{
 use serde_json::Value;
 
 use super::{
+    mapping::Mapped,
     statement::TableName,
     target::{Target, Tls},
 };
@@ -62,6 +67,9 @@ struct TableConfig {
     /// What to do with a record that has no value for a key column.
     #[serde(default)]
     missing_key: MissingKey,
+    /// What becomes of the rows of a contact that is erased. Default: `delete`.
+    #[serde(default)]
+    on_remove: Option<OnRemove>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -69,8 +77,21 @@ struct TableConfig {
 pub(super) enum OnConflict {
     /// Set the mapped columns; a value that the record does not have leaves the old one (but for consent).
     Update,
-    /// Leave the row as it is.
+    /// Leave the row as it is, but for an opt-out: that is always written.
     Ignore,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OnRemove {
+    /// Delete the row.
+    Delete,
+    /// Keep the row and empty the mapped columns that hold personal data; an address that is the key is replaced.
+    Blank,
+    /// Only for `contacts`: keep the row with its data and set its consent columns.
+    Unsubscribe,
+    /// Only for `actions`: leave the rows as they are.
+    Keep,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -129,18 +150,35 @@ pub(super) enum Role {
 pub(super) struct Table {
     pub role: Role,
     pub name: TableName,
-    /// Column and where its value comes from; never empty.
-    pub columns: Vec<(String, Term)>,
+    /// Never empty.
+    pub columns: Vec<Mapped>,
     pub key: Vec<String>,
     pub on_conflict: OnConflict,
     pub missing_key: MissingKey,
+    pub on_remove: OnRemove,
 }
 
 impl Table {
-    pub(super) fn is_key(&self, column: &str) -> bool {
-        self.key.iter().any(|key| key == column)
+    /// The places of the columns for which `test` holds.
+    pub(super) fn places(&self, test: impl Fn(&Mapped) -> bool) -> Vec<usize> {
+        let all = self.columns.iter().enumerate();
+        all.filter(|(_, column)| test(column)).map(|(at, _)| at).collect()
+    }
+
+    /// The place of the column that holds the contact's address.
+    pub(super) fn address(&self) -> Option<usize> {
+        self.columns.iter().position(|column| column.is_address)
     }
 }
+
+/// What `config check` says of columns that do not show an opt-out.
+const MUTE: &str = "no column of `contacts` shows whether the person opted out, so an opt-out is not written and has to be \
+                    entered by hand: map `consent.PURPOSE.subscribed`, `consent.PURPOSE.state` or `change` of this \
+                    destination's purpose to a column";
+
+/// What `config check` says where the rows of an erased contact cannot be found.
+const UNFINDABLE: &str = "`actions.columns` has no column that is `contact.email` alone, so the rows of an erased contact \
+                          cannot be found and stay: add one, or write `on_remove = \"keep\"`";
 
 /// All that can be said without reading a secret.
 pub(super) fn parse(
@@ -151,7 +189,13 @@ pub(super) fn parse(
     if let SecretRef::Text(url) = &config.url {
         Target::parse(url, None, config.tls, None, std::path::Path::new(""))?;
     }
-    let (mut tables, mut needs) = (Vec::new(), Needs::default());
+    let mut tables = Vec::new();
+    let mut needs = Needs {
+        // Opt-outs are written into the row of the contact; without such a row there is nowhere to put them.
+        tells: Tells::Only(BTreeSet::new()),
+        mute: MUTE,
+        ..Needs::default()
+    };
     for (role, table) in [
         (Role::Contacts, &config.contacts),
         (Role::Actions, &config.actions),
@@ -160,6 +204,14 @@ pub(super) fn parse(
             let (table, mapping) = resolve(role, table, lookups)?;
             needs.history |= mapping.needs_history();
             needs.warnings.extend(mapping.doubts());
+            match role {
+                Role::Contacts => needs.tells = mapping.tells(),
+                Role::Actions if table.on_remove != OnRemove::Keep && table.address().is_none() => {
+                    needs.warnings.push(UNFINDABLE.to_owned());
+                }
+                Role::Actions => {}
+            }
+            needs.removes |= matches!(table.on_remove, OnRemove::Delete | OnRemove::Blank);
             tables.push(table);
         }
     }
@@ -246,13 +298,12 @@ fn resolve(role: Role, config: &TableConfig, lookups: &Tables) -> Result<(Table,
         let key = format!("{at}.columns.{column}");
         super::statement::check_name(column).map_err(|message| ConfigError::new(&key, message))?;
     }
-    let pairs = pairs.iter().map(|(column, value)| (column.as_str(), value));
-    let mapping = Mapping::read(pairs, lookups, &[])
-        .map_err(|error| ConfigError::from_mapping(&format!("{at}.columns"), error))?;
-    let columns: Vec<(String, Term)> = mapping
-        .terms()
-        .map(|(column, term)| (column.to_owned(), term.clone()))
-        .collect();
+    let mapping = Mapping::read(
+        pairs.iter().map(|(column, value)| (column.as_str(), value)),
+        lookups,
+        &[],
+    )
+    .map_err(|error| ConfigError::from_mapping(&format!("{at}.columns"), error))?;
     let key: Vec<String> = match &config.key {
         Some(key) => key.clone(),
         None => default_key.iter().map(|key| (*key).to_owned()).collect(),
@@ -263,9 +314,14 @@ fn resolve(role: Role, config: &TableConfig, lookups: &Tables) -> Result<(Table,
             "without a key a repeated delivery would make a second row",
         ));
     }
+    let columns = pairs
+        .iter()
+        .map(|(column, value)| Mapped::read(column, value, key.contains(column), lookups))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| ConfigError::from_mapping(&format!("{at}.columns"), error))?;
     if let Some(missing) = key
         .iter()
-        .find(|key| !columns.iter().any(|(name, _)| name == *key))
+        .find(|key| !columns.iter().any(|column| column.name == **key))
     {
         let message = format!("the key column {missing:?} is not among the columns");
         return Err(ConfigError::new(&format!("{at}.key"), message)
@@ -278,6 +334,22 @@ fn resolve(role: Role, config: &TableConfig, lookups: &Tables) -> Result<(Table,
         key,
         on_conflict: config.on_conflict.unwrap_or(default_conflict),
         missing_key: config.missing_key,
+        on_remove: on_remove(role, config.on_remove)
+            .map_err(|(message, hint)| ConfigError::new(&format!("{at}.on_remove"), message).hint(hint))?,
     };
     Ok((table, mapping))
+}
+
+fn on_remove(role: Role, wanted: Option<OnRemove>) -> Result<OnRemove, (&'static str, &'static str)> {
+    match (role, wanted.unwrap_or(OnRemove::Delete)) {
+        (Role::Contacts, OnRemove::Keep) => Err((
+            "\"keep\" would leave an erased contact subscribed",
+            "\"delete\", \"blank\" or \"unsubscribe\"",
+        )),
+        (Role::Actions, OnRemove::Unsubscribe) => Err((
+            "\"unsubscribe\" is for `contacts` only",
+            "\"delete\", \"blank\" or \"keep\"",
+        )),
+        (_, on_remove) => Ok(on_remove),
+    }
 }

@@ -10,15 +10,16 @@ use causeway_core::{
 use tokio::sync::Semaphore;
 
 use super::{
-    coerce::Column,
     config::{Settings, Table},
+    create::create,
     link::{Described, Link, Trouble},
-    plan::{Plan, Row, plan},
-    statement::{self, Dialect},
+    plan::{Plan, plan},
+    statement::{Dialect, Relation, TableName, explain},
+    write::{Place, write},
 };
 
-/// The columns of each table, in the order of its mapping.
-type Shape = Arc<Vec<Vec<Column>>>;
+/// What the database says of each table.
+type Shape = Arc<Vec<Relation>>;
 
 pub(super) struct Sql {
     name: Arc<str>,
@@ -26,6 +27,8 @@ pub(super) struct Sql {
     /// Connections without a transaction, for the next to use.
     idle: Mutex<Vec<Link>>,
     shape: Mutex<Option<Shape>>,
+    /// What was found worth saying about the tables.
+    remarks: Mutex<Vec<String>>,
     /// SQLite has one writer; whoever waits here does not run into its time-out.
     gate: Semaphore,
 }
@@ -53,6 +56,7 @@ impl Sql {
             settings,
             idle: Mutex::default(),
             shape: Mutex::default(),
+            remarks: Mutex::default(),
             gate: Semaphore::new(permits),
         }
     }
@@ -65,7 +69,7 @@ impl Sql {
     async fn try_create(&self) -> Result<(), Trouble> {
         let mut link = Link::connect(&self.settings.target, true).await?;
         for table in &self.settings.tables {
-            link.run(&statement::create(link.dialect(), table)).await?;
+            link.run(&create(link.dialect(), table)).await?;
         }
         Ok(())
     }
@@ -74,10 +78,16 @@ impl Sql {
         let mut link = Link::connect(&self.settings.target, false)
             .await
             .map_err(|trouble| self.hinted(trouble))?;
-        self.read_shape(&mut link).await?;
-        for table in &self.settings.tables {
-            link.run(&statement::explain(link.dialect(), table)).await?;
+        let shape = self.read_shape(&mut link).await?;
+        link.begin().await?;
+        for (table, relation) in self.settings.tables.iter().zip(shape.iter()) {
+            for statement in explain(relation, table) {
+                link.run(&statement).await?;
+            }
         }
+        link.run("ROLLBACK").await?;
+        let remark = Link::remark_on(&self.settings.target).await;
+        lock(&self.remarks).extend(remark);
         Ok(())
     }
 
@@ -113,19 +123,19 @@ impl Sql {
             shape = self.read_shape(&mut link).await?;
             plan = self.plan(&shape, batch);
         }
-        let Plan { waves, ended } = plan;
-        let mut endings: Vec<Option<Ending>> = ended.into_iter().map(|end| end.map(Ending::from)).collect();
-        if waves.iter().any(|waves| !waves.is_empty()) {
-            write(&mut link, &self.settings.tables, &shape, &waves, &mut endings).await?;
-        }
+        let places: Vec<Place<'_>> = self
+            .settings
+            .tables
+            .iter()
+            .zip(shape.iter())
+            .map(|(table, relation)| Place { table, relation })
+            .collect();
+        let endings = write(&mut link, &places, &plan).await?;
         let mut idle = lock(&self.idle);
         if idle.len() < MOST_IDLE {
             idle.push(link);
         }
-        Ok(endings
-            .into_iter()
-            .map(|ending| ending.unwrap_or_else(|| Outcome::Delivered { remote_id: None }.into()))
-            .collect())
+        Ok(endings)
     }
 
     fn plan(&self, shape: &Shape, batch: &[Delivery]) -> Plan {
@@ -135,12 +145,22 @@ impl Sql {
     /// Asks the database for its columns, and remembers the answer.
     async fn read_shape(&self, link: &mut Link) -> Result<Shape, Trouble> {
         *lock(&self.shape) = None;
-        let mut shape = Vec::new();
+        let (mut shape, mut remarks) = (Vec::new(), Vec::new());
         for table in &self.settings.tables {
             let described = link.describe(&table.name).await?;
-            let columns = fit(link.dialect(), table, &described).map_err(Trouble::Halt);
-            shape.push(columns.map_err(|trouble| self.hinted(trouble))?);
+            let relation = fit(link.dialect(), table, described).map_err(Trouble::Halt);
+            let relation = relation.map_err(|trouble| self.hinted(trouble))?;
+            remarks.extend(remarks_on(table, &relation));
+            shape.push(relation);
         }
+        let mut known = lock(&self.remarks);
+        if *known != remarks {
+            for remark in &remarks {
+                tracing::warn!(destination = %self.name, "{remark}");
+            }
+            *known = remarks;
+        }
+        drop(known);
         let shape = Arc::new(shape);
         *lock(&self.shape) = Some(shape.clone());
         Ok(shape)
@@ -158,21 +178,21 @@ impl Sql {
     }
 }
 
-/// Looks the mapped columns up. The error tells what is missing.
-fn fit(dialect: Dialect, table: &Table, described: &Described) -> Result<Vec<Column>, String> {
+/// Looks the mapped columns up. The error says what is missing.
+fn fit(dialect: Dialect, table: &Table, described: Described) -> Result<Relation, String> {
     if described.columns.is_empty() {
         return Err(format!("there is no table {}", table.name));
     }
     let mut columns = Vec::new();
     let mut missing = Vec::new();
-    for (name, _) in &table.columns {
+    for mapped in &table.columns {
         match described
             .columns
             .iter()
-            .find(|column| dialect.same(&column.name, name))
+            .find(|column| dialect.same(&column.name, &mapped.name))
         {
             Some(column) => columns.push(column.clone()),
-            None => missing.push(name.as_str()),
+            None => missing.push(mapped.name.as_str()),
         }
     }
     if !missing.is_empty() {
@@ -189,7 +209,7 @@ fn fit(dialect: Dialect, table: &Table, described: &Described) -> Result<Vec<Col
                 .iter()
                 .all(|key| index.iter().any(|column| dialect.same(column, key)))
     };
-    if !described.unique.iter().any(is_key) {
+    if !described.is_view && !described.unique.iter().any(is_key) {
         let (name, key) = (&table.name, table.key.join(", "));
         return Err(format!(
             "table {name} has no unique index on exactly ({key}), so a repeat would make a second row; make one: \
@@ -197,7 +217,39 @@ fn fit(dialect: Dialect, table: &Table, described: &Described) -> Result<Vec<Col
             table.name.table
         ));
     }
-    Ok(columns)
+    Ok(Relation {
+        dialect,
+        name: TableName {
+            schema: described.schema.or_else(|| table.name.schema.clone()),
+            table: table.name.table.clone(),
+        },
+        columns,
+        is_view: described.is_view,
+    })
+}
+
+/// What works, and may surprise.
+fn remarks_on(table: &Table, relation: &Relation) -> Vec<String> {
+    let keys = table.columns.iter().zip(&relation.columns);
+    let keys = keys.filter(|(mapped, _)| mapped.is_key);
+    let mut remarks: Vec<String> = keys
+        .filter_map(|(mapped, column)| {
+            let why = column.loose.as_ref()?;
+            Some(format!(
+                "key column {:?} of {} compares loosely ({why}): a record whose key differs from the stored one in more \
+                 than the case of an e-mail address is rejected, and the row not changed",
+                mapped.name, table.name
+            ))
+        })
+        .collect();
+    if relation.is_view {
+        remarks.push(format!(
+            "{} is a view or foreign table: its rows must be unique by ({}), which cannot be checked here",
+            table.name,
+            table.key.join(", ")
+        ));
+    }
+    remarks
 }
 
 #[async_trait]
@@ -206,6 +258,10 @@ impl Destination for Sql {
     /// needs the rights to run them.
     async fn check(&self) -> Result<(), CheckError> {
         self.try_check().await.map_err(Trouble::into_check_error)
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        lock(&self.remarks).clone()
     }
 
     /// Writes the batch in one transaction. A row that cannot be stored is left out and its delivery rejected; when
@@ -239,96 +295,6 @@ impl Destination for Sql {
             }
         }
     }
-}
-
-/// Writes all rows in one transaction. First without savepoints, since mostly all is well; when a row is refused, from
-/// the start and with care.
-async fn write(
-    link: &mut Link,
-    tables: &[Table],
-    shape: &Shape,
-    waves: &[Vec<Vec<Row>>],
-    endings: &mut [Option<Ending>],
-) -> Result<(), Trouble> {
-    for careful in [false, true] {
-        link.begin().await?;
-        let result = write_tables(link, tables, shape, waves, endings, careful).await;
-        match result {
-            Ok(()) => return link.run("COMMIT").await,
-            Err(Trouble::Row { .. }) if !careful => link.run("ROLLBACK").await?,
-            Err(trouble) => return Err(trouble),
-        }
-    }
-    Ok(())
-}
-
-async fn write_tables(
-    link: &mut Link,
-    tables: &[Table],
-    shape: &Shape,
-    waves: &[Vec<Vec<Row>>],
-    endings: &mut [Option<Ending>],
-    careful: bool,
-) -> Result<(), Trouble> {
-    for ((table, columns), waves) in tables.iter().zip(shape.iter()).zip(waves) {
-        for wave in waves {
-            // An action whose contact was refused is not written.
-            let rows: Vec<Row> = wave
-                .iter()
-                .filter(|row| endings.get(row.delivery).is_some_and(Option::is_none))
-                .cloned()
-                .collect();
-            for piece in rows.chunks(link.most_rows()) {
-                if careful {
-                    write_halving(link, table, columns, piece, endings).await?;
-                } else {
-                    link.upsert(table, columns, piece).await?;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Halves what is refused until the bad rows stand alone.
-async fn write_halving(
-    link: &mut Link,
-    table: &Table,
-    columns: &[Column],
-    rows: &[Row],
-    endings: &mut [Option<Ending>],
-) -> Result<(), Trouble> {
-    let savepoints = link.needs_savepoints();
-    let mut waiting = vec![rows];
-    while let Some(rows) = waiting.pop() {
-        if savepoints {
-            link.run("SAVEPOINT causeway").await?;
-        }
-        let result = link.upsert(table, columns, rows).await;
-        match &result {
-            Ok(()) if savepoints => link.run("RELEASE SAVEPOINT causeway").await?,
-            Err(Trouble::Row { .. }) if savepoints => {
-                link.run("ROLLBACK TO SAVEPOINT causeway; RELEASE SAVEPOINT causeway")
-                    .await?;
-            }
-            _ => {}
-        }
-        match (result, rows) {
-            (Ok(()), _) => {}
-            (Err(trouble @ Trouble::Row { .. }), [row]) => {
-                if let Some(ending) = endings.get_mut(row.delivery) {
-                    *ending = Some(trouble.ending());
-                }
-            }
-            (Err(Trouble::Row { .. }), rows) => {
-                let (first, second) = rows.split_at_checked(rows.len() / 2).unwrap_or((rows, &[]));
-                waiting.push(second);
-                waiting.push(first);
-            }
-            (Err(trouble), _) => return Err(trouble),
-        }
-    }
-    Ok(())
 }
 
 /// A panic while it was held can at worst have left an older list.

@@ -6,15 +6,16 @@
 use causeway_core::destination::{CheckError, Ending, Outcome};
 
 use super::{
-    coerce::Column,
-    config::Table,
+    coerce::{Cell, Column},
     mysql::MysqlLink,
-    plan::Row,
     postgres::PostgresLink,
     sqlite::SqliteLink,
-    statement::{Dialect, TableName},
+    statement::{Dialect, Relation, TableName},
     target::Target,
 };
+
+/// Stored values of one row as texts, byte for byte.
+pub(super) type Texts = Vec<Option<String>>;
 
 /// What went wrong, sorted by what to do next. No reason holds a value.
 #[derive(Debug)]
@@ -35,7 +36,36 @@ pub(super) enum Trouble {
     },
 }
 
+/// How a row's reason begins when the database did not name the column.
+pub(super) const NO_COLUMN: &str = "a value does not fit its column";
+
 impl Trouble {
+    /// A row that cannot be stored, for a reason of ours.
+    pub(super) fn row(reason: &str) -> Self {
+        Self::Row {
+            reason: reason.to_owned(),
+            said: None,
+        }
+    }
+
+    pub(super) fn names_no_column(&self) -> bool {
+        matches!(self, Self::Row { reason, .. } if reason.starts_with(NO_COLUMN))
+    }
+
+    /// The same with the column whose value it was.
+    pub(super) fn of_column(self, column: &str) -> Self {
+        match self {
+            Self::Row { reason, said } => Self::Row {
+                reason: format!(
+                    "column {column}: {}",
+                    reason.replace(NO_COLUMN, "the value does not fit")
+                ),
+                said,
+            },
+            other => other,
+        }
+    }
+
     pub(super) fn ending(&self) -> Ending {
         let outcome = match self.reason().to_owned() {
             reason if self.is_passing() => Outcome::Retry { reason, after: None },
@@ -68,7 +98,7 @@ impl Trouble {
         matches!(self, Self::Retry(_) | Self::Broken(_) | Self::Conflict(_))
     }
 
-    fn reason(&self) -> &str {
+    pub(super) fn reason(&self) -> &str {
         match self {
             Self::Retry(reason)
             | Self::Broken(reason)
@@ -86,6 +116,9 @@ pub(super) struct Described {
     pub columns: Vec<Column>,
     /// The columns of each unique index without conditions.
     pub unique: Vec<Vec<String>>,
+    pub is_view: bool,
+    /// Where it was found; `None` for where the configuration says.
+    pub schema: Option<String>,
 }
 
 pub(super) enum Link {
@@ -117,6 +150,19 @@ impl Link {
         })
     }
 
+    /// What `doctor` says of the way to the database.
+    pub(super) async fn remark_on(target: &Target) -> Option<String> {
+        let Target::Postgres { config, tls } = target else {
+            return None;
+        };
+        let is_relayed = PostgresLink::is_relayed(config, tls).await?;
+        is_relayed.then(|| {
+            "a connection pooler or another relay stands before the database; that works, as long as it keeps the \
+             connection of a transaction (PgBouncer: `pool_mode = transaction` or `session`)"
+                .to_owned()
+        })
+    }
+
     pub(super) fn dialect(&self) -> Dialect {
         match self {
             Self::Postgres(_) => Dialect::Postgres,
@@ -134,20 +180,78 @@ impl Link {
         each!(self, link => link.run(sql).await)
     }
 
+    /// Starts a transaction.
     pub(super) async fn begin(&mut self) -> Result<(), Trouble> {
-        self.run(match self.dialect() {
-            // Deferred constraints are checked with the row that breaks them, not with the whole batch at its end.
-            Dialect::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED; SET CONSTRAINTS ALL IMMEDIATE",
-            Dialect::Mysql => "START TRANSACTION",
-            // Takes the lock now: a transaction that starts by reading cannot wait for it later.
-            Dialect::Sqlite => "BEGIN IMMEDIATE",
-        })
-        .await
+        match self {
+            Self::Postgres(link) => link.begin().await,
+            Self::Mysql(link) => link.run("START TRANSACTION").await,
+            Self::Sqlite(link) => {
+                link.still_there()?;
+                // Takes the lock now: a transaction that starts by reading cannot wait for it later.
+                link.run("BEGIN IMMEDIATE").await
+            }
+        }
     }
 
-    /// Whether a statement that failed spoils the transaction unless it has a savepoint.
-    pub(super) fn needs_savepoints(&self) -> bool {
-        self.dialect() == Dialect::Postgres
+    pub(super) async fn commit(&mut self) -> Result<(), Trouble> {
+        self.run("COMMIT").await?;
+        match self {
+            // What was written into a file that has been replaced meanwhile is lost.
+            Self::Sqlite(link) => link.still_there(),
+            Self::Postgres(_) | Self::Mysql(_) => Ok(()),
+        }
+    }
+
+    /// A statement that may fail without spoiling the transaction stands between this and [`Link::settle`], or
+    /// [`Link::release`] and [`Link::take_back`]. Only PostgreSQL needs it.
+    pub(super) async fn savepoint(&mut self) -> Result<(), Trouble> {
+        self.run_on_postgres("SAVEPOINT causeway").await
+    }
+
+    pub(super) async fn release(&mut self) -> Result<(), Trouble> {
+        self.run_on_postgres("RELEASE SAVEPOINT causeway").await
+    }
+
+    pub(super) async fn take_back(&mut self) -> Result<(), Trouble> {
+        self.run_on_postgres("ROLLBACK TO SAVEPOINT causeway; RELEASE SAVEPOINT causeway")
+            .await
+    }
+
+    async fn run_on_postgres(&mut self, sql: &str) -> Result<(), Trouble> {
+        match self {
+            Self::Postgres(link) => link.run(sql).await,
+            Self::Mysql(_) | Self::Sqlite(_) => Ok(()),
+        }
+    }
+
+    /// Ends what [`Link::savepoint`] began. The inner error is a row that was refused.
+    pub(super) async fn settle<T>(
+        &mut self,
+        result: Result<T, Trouble>,
+    ) -> Result<Result<T, Trouble>, Trouble> {
+        match result {
+            Ok(value) => {
+                self.release().await?;
+                Ok(Ok(value))
+            }
+            Err(trouble @ Trouble::Row { .. }) => {
+                self.take_back().await?;
+                Ok(Err(trouble))
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// The same for a statement that only some deliveries need: that it is forbidden stops those, and nothing else.
+    pub(super) async fn settle_forbidden<T>(
+        &mut self,
+        result: Result<T, Trouble>,
+    ) -> Result<Result<T, Trouble>, Trouble> {
+        self.settle(result.map_err(|trouble| match trouble {
+            Trouble::Halt(reason) => Trouble::Row { reason, said: None },
+            other => other,
+        }))
+        .await
     }
 
     /// The most rows of one statement.
@@ -158,14 +262,68 @@ impl Link {
         }
     }
 
-    /// Upserts rows that have different keys. After [`Trouble::Row`] any of them may be stored, and storing them again
-    /// does no harm.
-    pub(super) async fn upsert(
+    /// For each of `rows`, which hold the cells of the columns `find`: of every stored row with the same values the texts of
+    /// the columns `show`, which begin with those of `find`.
+    pub(super) async fn stored(
         &mut self,
-        table: &Table,
-        columns: &[Column],
-        rows: &[Row],
-    ) -> Result<(), Trouble> {
-        each!(self, link => link.upsert(table, columns, rows).await)
+        relation: &Relation,
+        find: &[usize],
+        show: &[usize],
+        rows: &[Vec<Cell>],
+    ) -> Result<Vec<Vec<Texts>>, Trouble> {
+        each!(self, link => link.stored(relation, find, show, rows).await)
+    }
+
+    /// Inserts rows, and says how many the database counted. After [`Trouble::Row`] any of them may be stored.
+    pub(super) async fn insert(
+        &mut self,
+        relation: &Relation,
+        set: &[usize],
+        rows: &[Vec<Cell>],
+    ) -> Result<u64, Trouble> {
+        each!(self, link => link.insert(relation, set, rows).await)
+    }
+
+    /// Updates rows, each given as the cells of `find` and then of `set`; says how many the database found.
+    pub(super) async fn update(
+        &mut self,
+        relation: &Relation,
+        find: &[usize],
+        set: &[usize],
+        rows: &[Vec<Cell>],
+    ) -> Result<u64, Trouble> {
+        each!(self, link => link.update(relation, find, set, rows).await)
+    }
+
+    pub(super) async fn delete(
+        &mut self,
+        relation: &Relation,
+        find: &[usize],
+        cells: &[Cell],
+    ) -> Result<u64, Trouble> {
+        each!(self, link => link.delete(relation, find, cells).await)
+    }
+
+    /// The column whose value the database cannot read, quoted, where it does not name it by itself.
+    pub(super) async fn blame(
+        &mut self,
+        relation: &Relation,
+        cells: &[Option<Cell>],
+    ) -> Result<Option<String>, Trouble> {
+        let Self::Postgres(_) = self else {
+            return Ok(None);
+        };
+        for (column, cell) in relation.columns.iter().zip(cells) {
+            let Some(text) = cell.as_ref().and_then(Cell::text) else {
+                continue;
+            };
+            self.savepoint().await?;
+            let Self::Postgres(link) = self else { break };
+            let result = link.cast(&text, &column.type_name).await;
+            if self.settle(result).await?.is_err() {
+                return Ok(Some(format!("{:?} ({})", column.name, column.type_name)));
+            }
+        }
+        Ok(None)
     }
 }

@@ -1,66 +1,192 @@
-//! What the statements have to know of where a column's value comes from.
+//! A column of the configuration, and what the statements have to know of where its value comes from.
 
-use causeway_core::mapping::{Scope, Term};
+#![allow(clippy::struct_excessive_bools, reason = "to be put right one by one")]
+
+use causeway_core::{
+    contact::LIST_FIELD_IDS,
+    mapping::{Mapping, MappingError, Path, Scope, Tables, Tells, Term},
+    record::Record,
+};
 use serde_json::Value;
 
-/// The value for a column, or the reason why there is none.
-pub(super) fn value(column: &str, term: &Term, scope: &Scope) -> Result<Value, String> {
-    term.eval(scope).map_err(|mut error| {
-        error.field = Some(match error.field {
-            Some(inner) => format!("{column}.{inner}"),
-            None => column.to_owned(),
-        });
-        error.to_string()
-    })
+/// A column and where its value comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Mapped {
+    pub name: String,
+    pub term: Term,
+    pub is_key: bool,
+    /// Tells an opt-out from an opt-in: a withdrawal has to set it.
+    pub shows_consent: bool,
+    /// Reads the consent state: null is a value like any other, since a reason for suppression that is gone must
+    /// not stay in the row.
+    pub reads_consent: bool,
+    /// Holds what is known of the person, rather than where or when it came from.
+    pub is_personal: bool,
+    /// Holds the contact's address and nothing else.
+    pub is_address: bool,
 }
 
-/// Whether an existing row keeps its value when the record has none. Consent is told in full each time: a reason
-/// for suppression that is gone must not stay in the row.
-pub(super) fn keeps_when_missing(term: &Term) -> bool {
-    let is_consent = |root: &String| root == "consent";
-    !matches!(term, Term::Fixed(_))
-        && !term
-            .names()
-            .iter()
-            .any(|path| path.steps.first().is_some_and(is_consent))
+impl Mapped {
+    pub(super) fn read(
+        name: &str,
+        value: &Value,
+        is_key: bool,
+        lookups: &Tables,
+    ) -> Result<Self, MappingError> {
+        let alone = Mapping::read([(name, value)], lookups, &[])?;
+        let term = alone
+            .terms()
+            .next()
+            .map_or(Term::Fixed(Value::Null), |(_, term)| term.clone());
+        Ok(Self {
+            name: name.to_owned(),
+            is_key,
+            shows_consent: alone.tells() != Tells::Only(std::collections::BTreeSet::new()),
+            reads_consent: term
+                .names()
+                .iter()
+                .any(|path| matches!(root(path), "consent" | "change" | "type")),
+            is_personal: term.names().iter().any(|path| is_personal(path)),
+            is_address: path(&term) == "contact.email",
+            term,
+        })
+    }
+
+    /// The column's value, or the reason why there is none.
+    pub(super) fn eval(&self, scope: &Scope) -> Result<Value, String> {
+        self.term.eval(scope).map_err(|mut error| {
+            error.field = Some(match error.field {
+                Some(inner) => format!("{}.{inner}", self.name),
+                None => self.name.clone(),
+            });
+            error.to_string()
+        })
+    }
+
+    /// Whether null is what the record says, and not merely that it says nothing: the column is then emptied.
+    pub(super) fn means_null(&self, record: &Record) -> bool {
+        self.reads_consent || self.term.names().iter().any(|path| is_emptied(path, record))
+    }
+
+    /// The path that the value is, as it is written; empty when it is more than that.
+    pub(super) fn path(&self) -> String {
+        path(&self.term)
+    }
 }
 
-/// The path that a column's value is, as it is written; empty when it is more than that.
-pub(super) fn path(term: &Term) -> String {
+fn path(term: &Term) -> String {
     term.as_path().map(ToString::to_string).unwrap_or_default()
+}
+
+fn root(path: &Path) -> &str {
+    path.steps.first().map_or("", String::as_str)
+}
+
+fn is_personal(path: &Path) -> bool {
+    let steps: Vec<&str> = path.steps.iter().map(String::as_str).collect();
+    match *steps.as_slice() {
+        ["contact" | "fields" | "engagement" | "lead" | "tracking", ..] | ["action"] => true,
+        ["action", part, ..] => matches!(part, "fields" | "donation" | "tracking"),
+        _ => false,
+    }
+}
+
+/// Whether the field of the contact that is named was cleared by its source: it is there, and null.
+fn is_emptied(path: &Path, record: &Record) -> bool {
+    let [root, name, ..] = path.steps.as_slice() else {
+        return false;
+    };
+    let fields = &record.contact.fields;
+    let is_null = |known: &str| fields.get(known).is_some_and(|field| field.value.is_null());
+    match root.as_str() {
+        // `first_name` and `firstName` are one field.
+        "contact" => fields.keys().any(|known| is_same(known, name) && is_null(known)),
+        "fields" => {
+            is_null(name)
+                || fields
+                    .range(LIST_FIELD_IDS.to_owned()..)
+                    .take_while(|(known, _)| known.starts_with(LIST_FIELD_IDS))
+                    .filter_map(|(_, ids)| ids.value.as_object())
+                    .flatten()
+                    .any(|(label, id)| id.as_str() == Some(name) && is_null(label))
+        }
+        _ => false,
+    }
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    fn letters(name: &str) -> impl Iterator<Item = char> {
+        name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase)
+    }
+    letters(one).eq(letters(other))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use causeway_core::contact::Field;
+    use serde_json::json;
 
-    fn term(text: &str) -> Term {
-        Term::read(&text.into()).unwrap()
+    use super::*;
+    use crate::destination::sql::tests::signed;
+
+    fn mapped(text: &str) -> Mapped {
+        Mapped::read("column", &text.into(), false, &Tables::default()).unwrap()
     }
 
     #[test]
-    fn a_row_keeps_what_the_record_lacks_but_never_an_old_consent() {
-        for (text, keeps) in [
+    fn null_is_a_value_for_consent_and_for_a_field_that_was_cleared() {
+        let mut record = signed(1, &json!({})).record;
+        let email = record.contact.fields["email"].clone();
+        let null = Field {
+            value: Value::Null,
+            ..email
+        };
+        record.contact.fields.insert("phone".to_owned(), null.clone());
+        record.contact.fields.insert("birthDate".to_owned(), null);
+        for (text, means_null) in [
             ("contact.phone", true),
             ("contact.phone | upper", true),
-            ("{{ contact.phone }}", true),
-            ("consent.email.since", false),
-            ("consent.email.state | upper", false),
+            ("contact.birth_date", true),
+            ("fields.phone", true),
+            ("contact.street", false),
+            ("consent.email.since", true),
             ("=text", false),
         ] {
-            assert_eq!(keeps_when_missing(&term(text)), keeps, "{text}");
+            assert_eq!(mapped(text).means_null(&record), means_null, "{text}");
         }
     }
 
     #[test]
-    fn only_a_bare_path_tells_the_type_of_its_column() {
+    fn a_column_shows_consent_when_an_opt_out_changes_it() {
+        for (text, shows, is_personal) in [
+            ("consent.email.subscribed", true, false),
+            ("consent.email.state | upper", true, false),
+            ("consent.email.since", false, false),
+            ("change", true, false),
+            ("contact.phone", false, true),
+            ("{{ contact.phone }} {{ change }}", true, true),
+            ("action.fields", false, true),
+            ("action.id", false, false),
+            ("source", false, false),
+        ] {
+            let mapped = mapped(text);
+            assert_eq!(
+                (mapped.shows_consent, mapped.is_personal),
+                (shows, is_personal),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_bare_path_decides_the_type_of_its_column() {
         for (text, expected) in [
             ("contact.birthDate", "contact.birthDate"),
             (" at ", "at"),
             ("at | date", ""),
             ("=at", ""),
         ] {
-            assert_eq!(path(&term(text)), expected, "{text}");
+            assert_eq!(mapped(text).path(), expected, "{text}");
         }
     }
 }

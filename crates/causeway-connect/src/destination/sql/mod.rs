@@ -3,13 +3,14 @@
 //! A row is recognised by its key, for which the table must have a unique index: a repeated delivery never makes a
 //! second row. Which hosts may be reached is not restricted: databases are mostly on private addresses.
 
-use causeway_core::consent::Change;
+use causeway_core::consent::CHANGES;
 use schemars::schema_for;
 
 use super::{Create, Kind};
 
 mod coerce;
 mod config;
+mod create;
 mod deliver;
 mod link;
 mod mapping;
@@ -17,18 +18,20 @@ mod mysql;
 mod plan;
 mod postgres;
 mod preview;
+mod removal;
 mod sqlite;
 mod statement;
 mod target;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub const KIND: Kind = Kind {
     name: "sql",
     summary: "rows for contacts and actions in your own PostgreSQL, MySQL, MariaDB or SQLite",
     sample: include_str!("../../../../../samples/destinations/sql.toml"),
     schema: || schema_for!(config::Config),
-    expresses: &[Change::Subscribe, Change::Unsubscribe, Change::Suppress],
+    expresses: &CHANGES,
     concurrency: 4,
     batch: 500,
     parse: |tables, table| config::parse(table, tables).map(|(_, _, needs)| needs),
@@ -51,4 +54,5 @@ pub const KIND: Kind = Kind {
             Ok(Box::pin(async move { sql.create().await }))
         },
     }),
+    remains: None,
 };

@@ -3,11 +3,9 @@
 use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, Params, Value, prelude::Queryable};
 
 use super::{
-    coerce::{Cell, Column, Kind, Limit},
-    config::Table,
-    link::{Described, Trouble},
-    plan::Row,
-    statement::{Dialect, TableName, from_values},
+    coerce::{Cell, Column, EQUALS, Kind, Limit},
+    link::{Described, NO_COLUMN, Texts, Trouble},
+    statement::{Dialect, Form, Relation, TableName},
 };
 
 pub(super) struct MysqlLink {
@@ -16,9 +14,12 @@ pub(super) struct MysqlLink {
 }
 
 const COLUMNS: &str = "SELECT COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, \
-         NUMERIC_PRECISION, NUMERIC_SCALE \
+         NUMERIC_PRECISION, NUMERIC_SCALE, COLLATION_NAME \
      FROM information_schema.COLUMNS \
      WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
+
+const IS_VIEW: &str = "SELECT TABLE_TYPE <> 'BASE TABLE' FROM information_schema.TABLES \
+     WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ?";
 
 const UNIQUE: &str = "SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS \
      WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ? AND NON_UNIQUE = 0 \
@@ -28,7 +29,15 @@ const UNIQUE: &str = "SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_
 const CHECKS: &str = "SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS \
      WHERE CONSTRAINT_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ?";
 
-type ColumnRow = (String, String, String, Option<u64>, Option<u64>, Option<u64>);
+type ColumnRow = (
+    String,
+    String,
+    String,
+    Option<u64>,
+    Option<u64>,
+    Option<u64>,
+    Option<String>,
+);
 
 impl MysqlLink {
     pub(super) async fn connect(opts: &Opts, may_be_plain: bool) -> Result<Self, Trouble> {
@@ -54,7 +63,7 @@ impl MysqlLink {
         };
         let columns = rows
             .into_iter()
-            .map(|(name, type_name, base, length, precision, scale)| {
+            .map(|(name, type_name, base, length, precision, scale, collation)| {
                 let check = format!("json_valid({})", Dialect::Mysql.quote(&name));
                 let is_json = checks.iter().any(|clause| clause.eq_ignore_ascii_case(&check));
                 let kind = if is_json {
@@ -66,7 +75,11 @@ impl MysqlLink {
                     name,
                     type_name,
                     kind,
-                    cast: None,
+                    base: String::new(),
+                    equals: EQUALS.to_owned(),
+                    loose: collation
+                        .filter(|name| !name.ends_with("_bin") && name != "binary")
+                        .map(|name| format!("collation {name}")),
                 }
             })
             .collect();
@@ -86,38 +99,148 @@ impl MysqlLink {
             .into_iter()
             .filter_map(|(_, columns)| columns.into_iter().collect())
             .collect();
-        Ok(Described { columns, unique })
+        let is_view: Option<bool> = self.conn.exec_first(IS_VIEW, at).await.map_err(trouble)?;
+        Ok(Described {
+            columns,
+            unique,
+            is_view: is_view.unwrap_or(false),
+            schema: None,
+        })
     }
 
     pub(super) async fn run(&mut self, sql: &str) -> Result<(), Trouble> {
         self.conn.query_drop(sql).await.map_err(trouble)
     }
 
-    /// In statements of 256, 64, 16, 4 and 1 rows: few different ones, which stay prepared.
-    pub(super) async fn upsert(
+    pub(super) async fn stored(
         &mut self,
-        table: &Table,
-        columns: &[Column],
-        mut rows: &[Row],
-    ) -> Result<(), Trouble> {
-        const MOST_PARAMETERS: usize = 65_535;
+        relation: &Relation,
+        find: &[usize],
+        show: &[usize],
+        rows: &[Vec<Cell>],
+    ) -> Result<Vec<Vec<Texts>>, Trouble> {
+        if let [row] = rows {
+            return Ok(vec![self.stored_by(relation, find, show, row).await?]);
+        }
+        let mut all: Vec<Texts> = Vec::new();
+        let mut waiting = rows;
+        while !waiting.is_empty() {
+            let (piece, rest) = next_piece(waiting, find.len());
+            let sql = relation.stored(find, show, Form::Rows(piece.len()));
+            all.extend(self.texts(sql, piece.iter().flatten()).await?);
+            waiting = rest;
+        }
+        // Which of ours a row answers is told by its text. The collation may have found others: those are asked for alone.
+        let is_exact = |row: &[Cell], texts: &Texts| {
+            row.iter()
+                .zip(texts)
+                .all(|(cell, text)| cell.text().is_some() && cell.text() == *text)
+        };
+        let mut stored: Vec<Vec<Texts>> = rows
+            .iter()
+            .map(|row| all.iter().filter(|texts| is_exact(row, texts)).cloned().collect())
+            .collect();
+        if stored.iter().map(Vec::len).sum::<usize>() < all.len() {
+            for (row, stored) in rows.iter().zip(&mut stored) {
+                *stored = self.stored_by(relation, find, show, row).await?;
+            }
+        }
+        Ok(stored)
+    }
+
+    async fn stored_by(
+        &mut self,
+        relation: &Relation,
+        find: &[usize],
+        show: &[usize],
+        row: &[Cell],
+    ) -> Result<Vec<Texts>, Trouble> {
+        self.texts(relation.stored(find, show, Form::Rows(1)), row).await
+    }
+
+    async fn texts(
+        &mut self,
+        sql: String,
+        cells: impl IntoIterator<Item = &Cell>,
+    ) -> Result<Vec<Texts>, Trouble> {
+        let found: Vec<mysql_async::Row> = self.conn.exec(sql, parameters(cells)).await.map_err(trouble)?;
+        let text = |value| match value {
+            Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+            _ => None,
+        };
+        Ok(found
+            .into_iter()
+            .map(|row| row.unwrap().into_iter().map(text).collect())
+            .collect())
+    }
+
+    /// In statements of 256, 64, 16, 4 and 1 rows: few different ones, which stay prepared.
+    pub(super) async fn insert(
+        &mut self,
+        relation: &Relation,
+        set: &[usize],
+        mut rows: &[Vec<Cell>],
+    ) -> Result<u64, Trouble> {
+        let mut changed = 0;
         while !rows.is_empty() {
-            let fitting = rows.len().min(MOST_PARAMETERS / columns.len().max(1));
-            let size = [256, 64, 16, 4]
-                .into_iter()
-                .find(|size| *size <= fitting)
-                .unwrap_or(1);
-            let (piece, rest) = rows.split_at_checked(size).unwrap_or((rows, &[]));
-            let values = piece.iter().flat_map(|row| row.cells.iter().map(value)).collect();
-            let sql = from_values(Dialect::Mysql, table, piece.len());
-            self.conn
-                .exec_drop(sql, Params::Positional(values))
-                .await
-                .map_err(trouble)?;
+            let (piece, rest) = next_piece(rows, set.len());
+            let sql = relation.insert(set, Form::Rows(piece.len()));
+            changed += self.change(&sql, piece.iter().flatten()).await?;
             rows = rest;
         }
-        Ok(())
+        Ok(changed)
     }
+
+    /// Row by row. `INSERT … ON DUPLICATE KEY UPDATE` would take many, and take any unique index for the key: the row of
+    /// another person would be overwritten.
+    pub(super) async fn update(
+        &mut self,
+        relation: &Relation,
+        find: &[usize],
+        set: &[usize],
+        rows: &[Vec<Cell>],
+    ) -> Result<u64, Trouble> {
+        let sql = relation.update(find, set, Form::Rows(1));
+        let mut changed = 0;
+        for row in rows {
+            let (found_by, values) = row.split_at_checked(find.len()).unwrap_or((row, &[]));
+            changed += self.change(&sql, values.iter().chain(found_by)).await?;
+        }
+        Ok(changed)
+    }
+
+    pub(super) async fn delete(
+        &mut self,
+        relation: &Relation,
+        find: &[usize],
+        cells: &[Cell],
+    ) -> Result<u64, Trouble> {
+        let sql = relation.delete(find, Form::Rows(1));
+        self.change(&sql, cells).await
+    }
+
+    /// Rows that were found, changed or not.
+    async fn change(&mut self, sql: &str, cells: impl IntoIterator<Item = &Cell>) -> Result<u64, Trouble> {
+        self.conn
+            .exec_drop(sql, parameters(cells))
+            .await
+            .map_err(trouble)?;
+        Ok(self.conn.affected_rows())
+    }
+}
+
+fn next_piece(rows: &[Vec<Cell>], width: usize) -> (&[Vec<Cell>], &[Vec<Cell>]) {
+    const MOST_PARAMETERS: usize = 65_535;
+    let fitting = rows.len().min(MOST_PARAMETERS / width.max(1));
+    let size = [256, 64, 16, 4]
+        .into_iter()
+        .find(|size| *size <= fitting)
+        .unwrap_or(1);
+    rows.split_at_checked(size).unwrap_or((rows, &[]))
+}
+
+fn parameters<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Params {
+    Params::Positional(cells.into_iter().map(value).collect())
 }
 
 fn value(cell: &Cell) -> Value {
@@ -237,7 +360,7 @@ fn row(said: &mysql_async::ServerError) -> Trouble {
     let text = said.message.as_str();
     let reason = match said.code {
         1062 | 1586 => named("breaks the unique constraint", last_quoted(text, '\'')),
-        1452 | 1216 => named("breaks the foreign key constraint", after(text, "CONSTRAINT `")),
+        1216 | 1217 | 1451 | 1452 => named("breaks the foreign key constraint", after(text, "CONSTRAINT `")),
         4025 => named("breaks the check constraint", after(text, "CONSTRAINT `")),
         3819 => named("breaks the check constraint", after(text, "constraint '")),
         1048 | 1364 => match first_quoted(text) {
@@ -246,10 +369,10 @@ fn row(said: &mysql_async::ServerError) -> Trouble {
         },
         code @ (1264 | 1265 | 1292 | 1366 | 1406) => match column(text) {
             Some(column) => format!("column {column:?}: the value does not fit (error {code})"),
-            None => format!("a value does not fit its column (error {code})"),
+            None => format!("{NO_COLUMN} (error {code})"),
         },
         1644 => "a trigger or function of the database refused the row".to_owned(),
-        code => format!("a value does not fit its column (error {code})"),
+        code => format!("{NO_COLUMN} (error {code})"),
     };
     Trouble::Row {
         reason,

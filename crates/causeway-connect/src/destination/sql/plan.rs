@@ -1,81 +1,133 @@
 //! From deliveries to rows: which row goes into which table, or why a delivery gets none. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use super::{
-    coerce::{Cell, Column},
-    config::{MissingKey, Role, Table},
-    mapping::value,
-};
 use causeway_core::{
+    consent::Change,
+    contact::{Identity, normal_email},
     delivery::{Delivery, Kind},
     destination::Outcome,
     mapping::Scope,
+    record::Record,
+};
+
+use super::{
+    coerce::Cell,
+    config::{MissingKey, Role, Table},
+    mapping::Mapped,
+    statement::Relation,
 };
 
 /// One row, for the delivery at this place of the batch.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     pub delivery: usize,
-    /// As many and in the order of the table's columns.
-    pub cells: Vec<Cell>,
+    pub write: Write,
+    /// As many and in the order of the table's columns. `None` leaves a column out: a new row gets its default, a row that
+    /// is there keeps its value.
+    pub cells: Vec<Option<Cell>>,
+    /// It takes consent away: what other columns cannot hold must not stop it.
+    pub is_opt_out: bool,
+    /// The contact's other addresses. Each has a consent of its own.
+    pub other_addresses: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Write {
+    /// Update the row, or insert it where there is none.
+    Store,
+    /// Update the row. Never insert one: that would hand out a person's data because they withdrew their consent.
+    Withdraw,
+}
+
+/// Everything that the tables hold of an erased contact has to go.
+#[derive(Debug, Clone)]
+pub(super) struct Removal {
+    pub delivery: usize,
+    /// Takes the place of an address that is the key and cannot be emptied.
+    pub stand_in: String,
+    /// For each table how to find the rows and what its consent columns are to say; or why the rows cannot be found.
+    pub tables: Vec<Result<Target, String>>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// The columns that find the rows: the key, or the address where the record has no value for the key.
+    pub find: Vec<(usize, Cell)>,
+    pub consent: Vec<(usize, Cell)>,
+}
+
+/// Deliveries in their order.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// For each table its waves. No two rows of a wave have the same key, and of two rows with the same key the later
+    /// is in a later wave: so that a wave can be one statement.
+    Rows(Vec<Vec<Vec<Row>>>),
+    Removal(Removal),
+}
+
+/// What is to be told about a delivery although it is written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Notes {
+    /// Columns that are left as they are, and why.
+    pub left_out: Vec<String>,
+    /// What of an opt-out cannot be written. The rest is, and the delivery is rejected with this.
+    pub incomplete: Option<String>,
 }
 
 pub(super) struct Plan {
-    /// For each table its waves. No two rows of a wave have the same key, and of two rows with the same key the
-    /// later is in a later wave: so that a wave can be one statement.
-    pub waves: Vec<Vec<Vec<Row>>>,
+    pub steps: Vec<Step>,
     /// For each delivery that gets no row, how it ends.
     pub ended: Vec<Option<Outcome>>,
+    /// As many as deliveries.
+    pub notes: Vec<Notes>,
 }
 
-/// `columns` are those of each table, in the order of its mapping.
-pub(super) fn plan(tables: &[Table], columns: &[Vec<Column>], batch: &[Delivery], truncate: bool) -> Plan {
-    let mut waves: Vec<Waves> = tables.iter().map(|_| Waves::default()).collect();
-    let mut ended = Vec::with_capacity(batch.len());
+/// `relations` are those of the tables.
+pub(super) fn plan(tables: &[Table], relations: &[Relation], batch: &[Delivery], truncate: bool) -> Plan {
+    let mut plan = Plan {
+        steps: Vec::new(),
+        ended: vec![None; batch.len()],
+        notes: vec![Notes::default(); batch.len()],
+    };
+    let new_waves = || -> Vec<Waves> { tables.iter().map(|_| Waves::default()).collect() };
+    let mut waves = new_waves();
     for (at, delivery) in batch.iter().enumerate() {
-        let rows = rows(tables, columns, delivery, truncate);
-        let outcome = match &rows {
-            Err(reason) => Some(Outcome::Reject {
-                reason: reason.clone(),
-            }),
-            Ok(rows) if rows.iter().all(Option::is_none) => Some(Outcome::Skip {
-                reason: "no table takes a row of it".to_owned(),
-            }),
-            Ok(_) => None,
-        };
-        ended.push(outcome);
-        for ((row, waves), table) in rows.unwrap_or_default().into_iter().zip(&mut waves).zip(tables) {
-            if let Some(cells) = row {
-                waves.add(table, Row { delivery: at, cells });
+        if delivery.record.change == Change::Remove {
+            let before = std::mem::replace(&mut waves, new_waves());
+            plan.steps
+                .push(Step::Rows(before.into_iter().map(Waves::sorted).collect()));
+            let removal = removal(tables, relations, delivery, at);
+            plan.steps.push(Step::Removal(removal));
+            continue;
+        }
+        let made = Maker::new(delivery, at, truncate).rows(tables, relations);
+        match made {
+            Ok((rows, notes)) => {
+                if let Some(place) = plan.notes.get_mut(at) {
+                    *place = notes;
+                }
+                for ((row, waves), table) in rows.into_iter().zip(&mut waves).zip(tables) {
+                    if let Some(row) = row {
+                        waves.add(table, row);
+                    }
+                }
+            }
+            Err(outcome) => {
+                if let Some(place) = plan.ended.get_mut(at) {
+                    *place = Some(outcome);
+                }
             }
         }
     }
-    Plan {
-        waves: waves.into_iter().map(Waves::sorted).collect(),
-        ended,
-    }
+    plan.steps
+        .push(Step::Rows(waves.into_iter().map(Waves::sorted).collect()));
+    plan
 }
 
-/// The values of a delivery's row for each table, `None` where it has none.
-fn rows(
-    tables: &[Table],
-    columns: &[Vec<Column>],
-    delivery: &Delivery,
-    truncate: bool,
-) -> Result<Vec<Option<Vec<Cell>>>, String> {
-    let scope = Scope::new(&delivery.record);
-    tables
-        .iter()
-        .zip(columns)
-        .map(|(table, columns)| {
-            if wants(table, delivery) {
-                row(table, columns, &scope, truncate)
-            } else {
-                Ok(None)
-            }
-        })
-        .collect()
+/// Whether the record says that the person may be used less than before.
+pub(super) fn is_opt_out(record: &Record) -> bool {
+    record.kind == Kind::Withdrawal || matches!(record.change, Change::Unsubscribe | Change::Suppress)
 }
 
 /// An action is written once, when it is new; a contact each time.
@@ -86,30 +138,204 @@ pub(super) fn wants(table: &Table, delivery: &Delivery) -> bool {
     }
 }
 
-fn row(
-    table: &Table,
-    columns: &[Column],
-    scope: &Scope,
+/// Makes the rows of one delivery.
+struct Maker<'a> {
+    delivery: &'a Delivery,
+    at: usize,
+    scope: Scope,
     truncate: bool,
-) -> Result<Option<Vec<Cell>>, String> {
-    let mut cells = Vec::with_capacity(columns.len());
-    for ((name, source), column) in table.columns.iter().zip(columns) {
-        let is_key = table.is_key(name);
-        // A key that is cut could be somebody else's.
-        let value = value(name, source, scope)?;
-        let cell = column.coerce(&value, truncate && !is_key)?;
-        if is_key && (cell == Cell::Null || cell == Cell::Text(String::new())) {
-            return match table.missing_key {
-                MissingKey::Skip => Ok(None),
-                MissingKey::Reject => Err(format!(
-                    "key column {name:?} of {}: the record has no value",
-                    table.name
-                )),
-            };
+    notes: Notes,
+}
+
+impl<'a> Maker<'a> {
+    fn new(delivery: &'a Delivery, at: usize, truncate: bool) -> Self {
+        Self {
+            delivery,
+            at,
+            scope: Scope::new(&delivery.record),
+            truncate,
+            notes: Notes::default(),
         }
-        cells.push(cell);
     }
-    Ok(Some(cells))
+
+    /// A row for each table that takes one.
+    fn rows(
+        mut self,
+        tables: &[Table],
+        relations: &[Relation],
+    ) -> Result<(Vec<Option<Row>>, Notes), Outcome> {
+        let mut rows: Vec<Option<Row>> = Vec::with_capacity(tables.len());
+        for (table, relation) in tables.iter().zip(relations) {
+            if !wants(table, self.delivery) {
+                rows.push(None);
+                continue;
+            }
+            match self.row(table, relation) {
+                Ok(row) => rows.push(row),
+                // The contact's row takes the opt-out, whatever is wrong with the action.
+                Err(Outcome::Reject { reason }) if rows.iter().flatten().any(|row| row.is_opt_out) => {
+                    self.notes.incomplete.get_or_insert(reason);
+                    rows.push(None);
+                }
+                Err(outcome) => return Err(outcome),
+            }
+        }
+        if rows.iter().all(Option::is_none) {
+            return Err(skip("no table takes a row of it".to_owned()));
+        }
+        Ok((rows, self.notes))
+    }
+
+    fn row(&mut self, table: &Table, relation: &Relation) -> Result<Option<Row>, Outcome> {
+        let record = &self.delivery.record;
+        // An action that the person has taken is news, whatever they said of their consent.
+        let is_opt_out = table.role == Role::Contacts && is_opt_out(record);
+        let is_withdrawal = record.kind == Kind::Withdrawal;
+        if is_withdrawal && !table.columns.iter().any(|column| column.shows_consent) {
+            return Err(skip(format!(
+                "consent: the columns of {} do not show an opt-out; enter it by hand",
+                table.name
+            )));
+        }
+        let mut cells = Vec::with_capacity(table.columns.len());
+        for (column, stored) in table.columns.iter().zip(&relation.columns) {
+            let made = column.eval(&self.scope).and_then(|value| {
+                let cell = if column.is_key {
+                    stored.coerce_key(&value)?
+                } else {
+                    stored.coerce(&value, self.truncate)?
+                };
+                Ok((value, cell))
+            });
+            cells.push(match made {
+                Ok((_, cell)) if column.is_key => {
+                    if cell == Cell::Null || cell == Cell::Text(String::new()) {
+                        return missing_key(table, column);
+                    }
+                    Some(cell)
+                }
+                // A former address may be withdrawn: the row's address is not changed by that.
+                Ok(_) if is_withdrawal && column.is_address => None,
+                Ok((_, Cell::Null)) if !column.means_null(record) => None,
+                Ok((_, cell)) => Some(cell),
+                Err(reason) if is_opt_out && !column.is_key => {
+                    self.left_out(column, reason);
+                    None
+                }
+                Err(reason) => return Err(Outcome::Reject { reason }),
+            });
+        }
+        let shows = |column: &Mapped, cell: &Option<Cell>| column.shows_consent && cell.is_some();
+        let is_shown = table
+            .columns
+            .iter()
+            .zip(&cells)
+            .any(|(column, cell)| shows(column, cell));
+        if let Some(reason) = self.notes.incomplete.clone().filter(|_| is_opt_out && !is_shown) {
+            return Err(Outcome::Reject { reason });
+        }
+        Ok(Some(Row {
+            delivery: self.at,
+            write: if is_withdrawal {
+                Write::Withdraw
+            } else {
+                Write::Store
+            },
+            cells,
+            is_opt_out,
+            other_addresses: if is_withdrawal {
+                other_addresses(record)
+            } else {
+                BTreeSet::new()
+            },
+        }))
+    }
+
+    fn left_out(&mut self, column: &Mapped, reason: String) {
+        if column.shows_consent {
+            self.notes.incomplete.get_or_insert(reason);
+        } else {
+            self.notes.left_out.push(reason);
+        }
+    }
+}
+
+fn missing_key(table: &Table, column: &Mapped) -> Result<Option<Row>, Outcome> {
+    match table.missing_key {
+        MissingKey::Skip => Ok(None),
+        MissingKey::Reject => Err(Outcome::Reject {
+            reason: no_key(table, column),
+        }),
+    }
+}
+
+/// Why a record without a value for a key column is rejected.
+pub(super) fn no_key(table: &Table, column: &Mapped) -> String {
+    format!(
+        "key column {:?} of {}: the record has no value",
+        column.name, table.name
+    )
+}
+
+fn skip(reason: String) -> Outcome {
+    Outcome::Skip { reason }
+}
+
+fn other_addresses(record: &Record) -> BTreeSet<String> {
+    let own = record.email().and_then(normal_email);
+    let all = record.identities.iter().filter_map(|identity| match identity {
+        Identity::Email { address } => Some(address.clone()),
+        _ => None,
+    });
+    all.filter(|address| own.as_ref() != Some(address)).collect()
+}
+
+fn removal(tables: &[Table], relations: &[Relation], delivery: &Delivery, at: usize) -> Removal {
+    let scope = Scope::new(&delivery.record);
+    Removal {
+        delivery: at,
+        stand_in: format!("erased-{}", delivery.key.0),
+        tables: tables
+            .iter()
+            .zip(relations)
+            .map(|(table, relation)| target(table, relation, &scope))
+            .collect(),
+    }
+}
+
+/// The record of a removal holds no more than what names the person: a key that is made from anything else has no value.
+fn target(table: &Table, relation: &Relation, scope: &Scope) -> Result<Target, String> {
+    let cell = |at: &usize| -> Option<(usize, Cell)> {
+        let (column, stored) = (table.columns.get(*at)?, relation.columns.get(*at)?);
+        let value = column.eval(scope).ok()?;
+        let cell = stored.coerce_key(&value).ok()?;
+        (cell != Cell::Null && cell != Cell::Text(String::new())).then_some((*at, cell))
+    };
+    // The key of an action names the action; of a contact, the person.
+    let key = match table.role {
+        Role::Contacts => table.places(|column| column.is_key),
+        Role::Actions => Vec::new(),
+    };
+    let by_key: Option<Vec<_>> = key.iter().map(cell).collect();
+    let by_address = || Some(vec![cell(&table.address()?)?]);
+    let find = by_key
+        .filter(|find| !find.is_empty())
+        .or_else(by_address)
+        .ok_or_else(|| {
+            format!(
+                "the rows of an erased contact in {} cannot be found by key or address: remove them by hand",
+                table.name
+            )
+        })?;
+    let consent = table
+        .places(|column| column.reads_consent && !column.is_key)
+        .into_iter()
+        .filter_map(|at| {
+            let (column, stored) = (table.columns.get(at)?, relation.columns.get(at)?);
+            Some((at, stored.coerce(&column.eval(scope).ok()?, true).ok()?))
+        })
+        .collect();
+    Ok(Target { find, consent })
 }
 
 #[derive(Default)]
@@ -125,8 +351,8 @@ impl Waves {
             .columns
             .iter()
             .zip(&row.cells)
-            .filter(|((name, _), _)| table.is_key(name))
-            .map(|(_, cell)| cell)
+            .filter(|(column, _)| column.is_key)
+            .filter_map(|(_, cell)| cell.as_ref())
             .collect();
         let key = format!("{key:?}");
         let wave = self.seen.entry(key.clone()).or_default();
@@ -156,7 +382,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::destination::sql::{coerce, config, tests::signed};
+    use crate::destination::sql::{
+        coerce::{self, Column},
+        config,
+        statement::{Dialect, TableName},
+        tests::signed,
+    };
 
     #[test]
     fn a_wave_has_each_key_once_and_the_later_row_in_a_later_wave() {
@@ -171,7 +402,15 @@ mod tests {
             name: name.to_owned(),
             type_name: "text".to_owned(),
             kind: coerce::Kind::Text(None),
-            cast: None,
+            base: String::new(),
+            equals: coerce::EQUALS.to_owned(),
+            loose: None,
+        };
+        let relation = Relation {
+            dialect: Dialect::Sqlite,
+            name: TableName::parse("c").unwrap(),
+            columns: vec![column("email"), column("name")],
+            is_view: false,
         };
         let named = |number: usize, name: &str| signed(number, &json!({ "firstName": name }));
         let batch = [
@@ -181,8 +420,11 @@ mod tests {
             named(2, "D"),
             named(1, "E"),
         ];
-        let plan = plan(&tables, &[vec![column("email"), column("name")]], &batch, false);
-        let waves: Vec<Vec<usize>> = plan.waves[0]
+        let plan = plan(&tables, &[relation], &batch, false);
+        let [Step::Rows(waves)] = plan.steps.as_slice() else {
+            panic!("{:?}", plan.steps)
+        };
+        let waves: Vec<Vec<usize>> = waves[0]
             .iter()
             .map(|wave| wave.iter().map(|row| row.delivery).collect())
             .collect();

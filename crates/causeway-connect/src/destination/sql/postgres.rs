@@ -1,22 +1,29 @@
 //! PostgreSQL. Values travel as lists of texts, one per column, and the server casts them.
+//!
+//! Safe behind a pooler that gives each transaction another connection (PgBouncer, `pool_mode = transaction`): no
+//! statement is prepared under a name, which could be somebody else's over there, and no setting outlives a transaction.
 
-use std::{collections::HashMap, error::Error as _};
+use std::error::Error as _;
 
-use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Error, Statement, error::DbError, types::ToSql};
+use tokio::{net::TcpStream, task::JoinHandle};
+use tokio_postgres::{
+    Client, Error,
+    config::Host,
+    error::DbError,
+    tls::MakeTlsConnect,
+    types::{ToSql, Type},
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    coerce::{Column, Kind, Limit},
-    config::Table,
-    link::{Described, Trouble},
-    plan::Row,
-    statement::{Dialect, TableName, from_lists},
+    coerce::{Cell, Column, EQUALS, Kind, Limit},
+    link::{Described, NO_COLUMN, Texts, Trouble},
+    statement::{Dialect, Form, Relation, TableName},
 };
 
 pub(super) struct PostgresLink {
     client: Client,
-    statements: HashMap<String, Statement>,
+    begin: &'static str,
     connection: JoinHandle<()>,
 }
 
@@ -27,18 +34,32 @@ impl Drop for PostgresLink {
     }
 }
 
-/// Both end what we left behind when the network failed in the middle; older servers do not know the second.
-const SETTINGS: &str = "SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' \
-     THEN '10s' ELSE '5min' END, false) FROM pg_catalog.pg_settings \
-     WHERE name IN ('idle_in_transaction_session_timeout', 'client_connection_check_interval')";
+/// Both settings end what we left behind when the network failed in the middle. Deferred constraints are checked with the
+/// row that breaks them, not with the whole batch at its end.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '5min'; \
+     SET LOCAL client_connection_check_interval = '10s'; SET CONSTRAINTS ALL IMMEDIATE";
 
+/// For servers before 14, and those on other systems than Linux.
+const BEGIN_13: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '5min'; \
+     SET CONSTRAINTS ALL IMMEDIATE";
+
+const RELATION: &str = "SELECT n.nspname::text, c.relkind IN ('v', 'f') FROM pg_catalog.pg_class c \
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.oid = pg_catalog.to_regclass($1::text)";
+
+/// Servers before 12 have no collation that is not deterministic, and no column that says so.
 const COLUMNS: &str = "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
          b.typname::text, n.nspname::text, b.typcategory::text, \
-         CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END \
+         CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, \
+         CASE WHEN pg_catalog.to_jsonb(c) ->> 'collisdeterministic' = 'false' THEN c.collname::text END, \
+         (SELECT s.nspname::text FROM pg_catalog.pg_operator o \
+             JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace \
+             WHERE o.oprname = '=' AND o.oprleft = b.oid AND o.oprright = b.oid LIMIT 1) \
      FROM pg_catalog.pg_attribute a \
      JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
      JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END \
      JOIN pg_catalog.pg_namespace n ON n.oid = b.typnamespace \
+     LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation \
      WHERE a.attrelid = pg_catalog.to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped";
 
 const UNIQUE: &str = "SELECT ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a \
@@ -54,75 +75,196 @@ impl PostgresLink {
         tls: &MakeRustlsConnect,
     ) -> Result<Self, Trouble> {
         let (client, connection) = config.connect(tls.clone()).await.map_err(connect_trouble)?;
+        let version = connection.parameter("server_version").and_then(|version| {
+            let digits = version.split(|c: char| !c.is_ascii_digit()).next()?;
+            digits.parse::<u32>().ok()
+        });
         let connection = tokio::spawn(async move {
             // Its error also reaches whoever waits for an answer.
             connection.await.ok();
         });
-        let link = Self {
+        Ok(Self {
             client,
-            statements: HashMap::new(),
+            begin: if version.is_some_and(|version| version >= 14) {
+                BEGIN
+            } else {
+                BEGIN_13
+            },
             connection,
+        })
+    }
+
+    /// Whether something stands between here and the server: it sees another port than the one we call from. `None`
+    /// where that cannot be found out.
+    pub(super) async fn is_relayed(config: &tokio_postgres::Config, tls: &MakeRustlsConnect) -> Option<bool> {
+        let [Host::Tcp(host)] = config.get_hosts() else {
+            return None;
         };
-        link.client.batch_execute(SETTINGS).await.map_err(trouble)?;
-        Ok(link)
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        let stream = TcpStream::connect((host.as_str(), port)).await.ok()?;
+        let own = stream.local_addr().ok()?.port();
+        let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls.clone(), host).ok()?;
+        let (client, connection) = config.connect_raw(stream, tls).await.ok()?;
+        let connection = tokio::spawn(async move { connection.await.ok() });
+        let rows = client.query_typed("SELECT inet_client_port()", &[]).await.ok();
+        connection.abort();
+        let seen: Option<i32> = rows?.first()?.try_get(0).ok()?;
+        Some(seen != Some(own.into()))
+    }
+
+    pub(super) async fn begin(&mut self) -> Result<(), Trouble> {
+        match self.run(self.begin).await {
+            // A server whose system cannot watch its clients refuses the setting.
+            Err(Trouble::Row { .. }) if self.begin == BEGIN => {
+                self.begin = BEGIN_13;
+                self.run("ROLLBACK").await?;
+                self.run(self.begin).await
+            }
+            result => result,
+        }
     }
 
     pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, Trouble> {
         let name = table.quoted(Dialect::Postgres);
-        let rows = self.client.query(COLUMNS, &[&name]).await.map_err(trouble)?;
+        let name: [(&(dyn ToSql + Sync), Type); 1] = [(&name, Type::TEXT)];
+        let found = self.client.query_typed(RELATION, &name).await.map_err(trouble)?;
+        let Some(found) = found.first() else {
+            return Ok(Described::default());
+        };
+        let rows = self.client.query_typed(COLUMNS, &name).await.map_err(trouble)?;
         let columns = rows
             .iter()
             .map(|row| {
                 let (base, schema): (String, String) = (row.try_get(2)?, row.try_get(3)?);
                 let (category, modifier): (String, i32) = (row.try_get(4)?, row.try_get(5)?);
-                let kind = kind(&base, &category, modifier);
+                let quote = |name: &str| Dialect::Postgres.quote(name);
+                let (loose, operator): (Option<String>, Option<String>) = (row.try_get(6)?, row.try_get(7)?);
                 Ok(Column {
                     name: row.try_get(0)?,
                     type_name: row.try_get(1)?,
-                    kind,
-                    // A cast to varchar(20) would cut the text; the assignment refuses it.
-                    cast: (!matches!(kind, Kind::Text(_))).then(|| {
-                        let quote = |name: &str| Dialect::Postgres.quote(name);
-                        format!("{}.{}", quote(&schema), quote(&base))
-                    }),
+                    kind: kind(&base, &category, modifier),
+                    base: format!("{}.{}", quote(&schema), quote(&base)),
+                    equals: operator.map_or_else(
+                        || EQUALS.to_owned(),
+                        |schema| format!("OPERATOR({}.=)", quote(&schema)),
+                    ),
+                    loose: match base.as_str() {
+                        "citext" => Some("citext".to_owned()),
+                        _ => loose.map(|collation| format!("collation {collation}")),
+                    },
                 })
             })
             .collect::<Result<_, Error>>()
             .map_err(trouble)?;
-        let rows = self.client.query(UNIQUE, &[&name]).await.map_err(trouble)?;
+        let rows = self.client.query_typed(UNIQUE, &name).await.map_err(trouble)?;
         let unique = rows
             .iter()
             .map(|row| row.try_get(0))
             .collect::<Result<_, Error>>()
             .map_err(trouble)?;
-        Ok(Described { columns, unique })
+        Ok(Described {
+            columns,
+            unique,
+            is_view: found.try_get(1).map_err(trouble)?,
+            schema: Some(found.try_get(0).map_err(trouble)?),
+        })
     }
 
     pub(super) async fn run(&mut self, sql: &str) -> Result<(), Trouble> {
         self.client.batch_execute(sql).await.map_err(trouble)
     }
 
-    pub(super) async fn upsert(
+    pub(super) async fn stored(
         &mut self,
-        table: &Table,
-        columns: &[Column],
-        rows: &[Row],
-    ) -> Result<(), Trouble> {
-        let sql = from_lists(table, columns);
-        let statement = if let Some(statement) = self.statements.get(&sql) {
-            statement.clone()
-        } else {
-            let statement = self.client.prepare(&sql).await.map_err(trouble)?;
-            self.statements.insert(sql, statement.clone());
-            statement
-        };
-        let lists: Vec<Vec<Option<String>>> = (0..columns.len())
-            .map(|at| rows.iter().map(|row| row.cells.get(at)?.text()).collect())
-            .collect();
-        let lists: Vec<&(dyn ToSql + Sync)> = lists.iter().map(|list| list as _).collect();
-        self.client.execute(&statement, &lists).await.map_err(trouble)?;
-        Ok(())
+        relation: &Relation,
+        find: &[usize],
+        show: &[usize],
+        rows: &[Vec<Cell>],
+    ) -> Result<Vec<Vec<Texts>>, Trouble> {
+        let sql = relation.stored(find, show, Form::Lists);
+        let lists = lists(rows, find.len());
+        let found = self
+            .client
+            .query_typed(&sql, &parameters(&lists))
+            .await
+            .map_err(trouble)?;
+        let mut stored = vec![Vec::new(); rows.len()];
+        for row in found {
+            let number: i64 = row.try_get(0).map_err(trouble)?;
+            let texts = (1..=show.len())
+                .map(|at| row.try_get(at))
+                .collect::<Result<Texts, Error>>()
+                .map_err(trouble)?;
+            let place = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
+            if let Some(stored) = place.and_then(|at| stored.get_mut(at)) {
+                stored.push(texts);
+            }
+        }
+        Ok(stored)
     }
+
+    pub(super) async fn insert(
+        &mut self,
+        relation: &Relation,
+        set: &[usize],
+        rows: &[Vec<Cell>],
+    ) -> Result<u64, Trouble> {
+        self.change(&relation.insert(set, Form::Lists), &lists(rows, set.len()))
+            .await
+    }
+
+    pub(super) async fn update(
+        &mut self,
+        relation: &Relation,
+        find: &[usize],
+        set: &[usize],
+        rows: &[Vec<Cell>],
+    ) -> Result<u64, Trouble> {
+        let sql = relation.update(find, set, Form::Lists);
+        self.change(&sql, &lists(rows, find.len() + set.len())).await
+    }
+
+    pub(super) async fn delete(
+        &mut self,
+        relation: &Relation,
+        find: &[usize],
+        cells: &[Cell],
+    ) -> Result<u64, Trouble> {
+        let texts: Vec<Option<String>> = cells.iter().map(Cell::text).collect();
+        let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+            texts.iter().map(|text| (text as _, Type::TEXT)).collect();
+        let sql = relation.delete(find, Form::Rows(1));
+        self.client
+            .execute_typed(&sql, &parameters)
+            .await
+            .map_err(trouble)
+    }
+
+    /// Whether the text can be read as a value of this type, which is written as the database writes it.
+    pub(super) async fn cast(&mut self, text: &str, type_name: &str) -> Result<(), Trouble> {
+        let sql = format!("SELECT CAST($1 AS {type_name}) IS NULL");
+        self.client
+            .query_typed(&sql, &[(&text, Type::TEXT)])
+            .await
+            .map(drop)
+            .map_err(trouble)
+    }
+
+    async fn change(&mut self, sql: &str, lists: &[Vec<Option<String>>]) -> Result<u64, Trouble> {
+        let changed = self.client.execute_typed(sql, &parameters(lists)).await;
+        changed.map_err(trouble)
+    }
+}
+
+/// One list per column.
+fn lists(rows: &[Vec<Cell>], columns: usize) -> Vec<Vec<Option<String>>> {
+    (0..columns)
+        .map(|at| rows.iter().map(|row| row.get(at).and_then(Cell::text)).collect())
+        .collect()
+}
+
+fn parameters(lists: &[Vec<Option<String>>]) -> Vec<(&(dyn ToSql + Sync), Type)> {
+    lists.iter().map(|list| (list as _, Type::TEXT_ARRAY)).collect()
 }
 
 fn kind(base: &str, category: &str, modifier: i32) -> Kind {
@@ -213,6 +355,20 @@ fn classify(said: &DbError) -> Trouble {
         // A plan that the server had cached and that an ALTER TABLE has made useless.
         "0A000" if said.routine() == Some("RevalidateCachedQuery") => return Trouble::Conflict(message),
         "57P01" | "57P02" | "57P03" => return Trouble::Broken(message),
+        // Row security refuses one row, and says so by the code that stands for missing rights.
+        "42501" if said.routine() == Some("ExecWithCheckOptions") => {
+            return Trouble::Row {
+                reason: "breaks a row security policy of the table".to_owned(),
+                said: Some(said.message().to_owned()),
+            };
+        }
+        _ if said.message().contains("statement pooling mode") => {
+            return Trouble::Halt(
+                "a connection pooler gives each statement another connection, so that no transaction can be written: \
+                 set `pool_mode = transaction` (or session) there"
+                    .to_owned(),
+            );
+        }
         _ => {}
     }
     match code.get(..2).unwrap_or_default() {
@@ -245,6 +401,6 @@ fn row_reason(said: &DbError) -> String {
         ("23502", Some(column)) => format!("column {column:?} must have a value"),
         (_, Some(column)) => format!("column {column:?}: the value does not fit (SQLSTATE {code})"),
         ("P0001", None) => "a trigger or function of the database refused the row".to_owned(),
-        (_, None) => format!("a value does not fit its column (SQLSTATE {code})"),
+        (_, None) => format!("{NO_COLUMN} (SQLSTATE {code})"),
     }
 }

@@ -1,7 +1,12 @@
 //! SQLite. Calls block, so each runs on the blocking threads; the connection goes there and comes back. When the
 //! caller is dropped meanwhile, the connection is closed over there, which rolls back.
 
-use std::{path::Path, time::Duration};
+use std::{
+    collections::HashMap,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rusqlite::{
     Connection, Error, ErrorCode, OpenFlags, ffi, params_from_iter,
@@ -9,14 +14,16 @@ use rusqlite::{
 };
 
 use super::{
-    coerce::{Cell, Column, Kind, Limit},
-    config::Table,
-    link::{Described, Trouble},
-    plan::Row,
-    statement::{Dialect, TableName, from_values},
+    coerce::{Cell, Column, EQUALS, Kind, Limit},
+    link::{Described, NO_COLUMN, Texts, Trouble},
+    statement::{Form, Relation, TableName},
 };
 
 pub(super) struct SqliteLink {
+    path: PathBuf,
+    /// Device and inode of the file that is open. Another file may have taken its name since, and what is written into a
+    /// file without a name is lost.
+    file: (u64, u64),
     /// `None` while a call runs, and for good after one that was cut off.
     connection: Option<Connection>,
 }
@@ -27,7 +34,9 @@ const BUSY: Duration = Duration::from_secs(5);
 impl SqliteLink {
     pub(super) async fn connect(path: &Path, make: bool) -> Result<Self, Trouble> {
         let path = path.to_owned();
+        let place = path.clone();
         let opened = tokio::task::spawn_blocking(move || {
+            let before = identity(&path);
             if !make && !path.exists() {
                 return Err(Trouble::Halt(format!("there is no database {}", path.display())));
             }
@@ -38,11 +47,27 @@ impl SqliteLink {
             connection
                 .pragma_update(None, "foreign_keys", true)
                 .map_err(trouble)?;
-            Ok(connection)
+            let after = identity(&path).ok_or_else(replaced)?;
+            // A file that was just made had none before.
+            if before.is_some_and(|before| before != after) {
+                return Err(replaced());
+            }
+            Ok((connection, after))
         });
+        let (connection, file) = opened.await.map_err(|_| lost())??;
         Ok(Self {
-            connection: Some(opened.await.map_err(|_| lost())??),
+            path: place,
+            file,
+            connection: Some(connection),
         })
+    }
+
+    /// Fails when the path leads to another file than the one that is open.
+    pub(super) fn still_there(&self) -> Result<(), Trouble> {
+        match identity(&self.path) {
+            Some(file) if file == self.file => Ok(()),
+            _ => Err(replaced()),
+        }
     }
 
     async fn call<T: Send + 'static>(
@@ -76,19 +101,80 @@ impl SqliteLink {
         .await
     }
 
-    /// Row by row: without a network there is nothing to save. Stops at the first that fails.
-    pub(super) async fn upsert(&mut self, table: &Table, _: &[Column], rows: &[Row]) -> Result<(), Trouble> {
-        let sql = from_values(Dialect::Sqlite, table, 1);
-        let rows = rows.to_vec();
+    pub(super) async fn stored(
+        &mut self,
+        relation: &Relation,
+        find: &[usize],
+        show: &[usize],
+        rows: &[Vec<Cell>],
+    ) -> Result<Vec<Vec<Texts>>, Trouble> {
+        let sql = relation.stored(find, show, Form::Rows(1));
+        let (rows, width) = (rows.to_vec(), show.len());
         self.call(move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
-            for row in &rows {
-                statement.execute(params_from_iter(row.cells.iter().map(value)))?;
-            }
-            Ok(())
+            let texts = |row: &rusqlite::Row<'_>| (0..width).map(|at| row.get(at)).collect();
+            rows.iter()
+                .map(|row| {
+                    let found = statement.query_map(params_from_iter(row.iter().map(value)), texts)?;
+                    found.collect()
+                })
+                .collect()
         })
         .await
     }
+
+    pub(super) async fn insert(
+        &mut self,
+        relation: &Relation,
+        set: &[usize],
+        rows: &[Vec<Cell>],
+    ) -> Result<u64, Trouble> {
+        self.change(relation.insert(set, Form::Rows(1)), rows.to_vec())
+            .await
+    }
+
+    pub(super) async fn update(
+        &mut self,
+        relation: &Relation,
+        find: &[usize],
+        set: &[usize],
+        rows: &[Vec<Cell>],
+    ) -> Result<u64, Trouble> {
+        self.change(relation.update(find, set, Form::Rows(1)), rows.to_vec())
+            .await
+    }
+
+    pub(super) async fn delete(
+        &mut self,
+        relation: &Relation,
+        find: &[usize],
+        cells: &[Cell],
+    ) -> Result<u64, Trouble> {
+        self.change(relation.delete(find, Form::Rows(1)), vec![cells.to_vec()])
+            .await
+    }
+
+    /// Row by row: without a network there is nothing to save. Stops at the first that fails.
+    async fn change(&mut self, sql: String, rows: Vec<Vec<Cell>>) -> Result<u64, Trouble> {
+        self.call(move |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut changed = 0;
+            for row in &rows {
+                changed += statement.execute(params_from_iter(row.iter().map(value)))?;
+            }
+            Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
+fn replaced() -> Trouble {
+    Trouble::Broken("the database file was removed or replaced while it was open".to_owned())
 }
 
 fn value(cell: &Cell) -> ToSqlOutput<'_> {
@@ -103,6 +189,9 @@ fn value(cell: &Cell) -> ToSqlOutput<'_> {
 
 fn describe(connection: &Connection, table: &TableName) -> Result<Described, Error> {
     let schema = table.schema.as_deref().unwrap_or("main");
+    let is_view = connection
+        .prepare("SELECT EXISTS (SELECT 1 FROM pragma_table_list(?1) WHERE schema = ?2 AND type = 'view')")?
+        .query_row((&table.table, schema), |row| row.get(0))?;
     let mut statement =
         connection.prepare("SELECT name, type, pk FROM pragma_table_xinfo(?1, ?2) WHERE hidden = 0")?;
     let found = statement
@@ -120,6 +209,7 @@ fn describe(connection: &Connection, table: &TableName) -> Result<Described, Err
         .map(|(name, _, _)| name.clone())
         .collect();
     let mut unique = vec![primary];
+    let mut loose = HashMap::new();
     let mut statement = connection.prepare(
         "SELECT i.name FROM pragma_index_list(?1, ?2) AS i WHERE i.\"unique\" = 1 AND i.partial = 0",
     )?;
@@ -127,22 +217,42 @@ fn describe(connection: &Connection, table: &TableName) -> Result<Described, Err
         .query_map((&table.table, schema), |row| row.get::<_, String>(0))?
         .collect::<Result<Vec<_>, _>>()?;
     for index in indexes {
-        let mut statement = connection.prepare("SELECT name FROM pragma_index_info(?1, ?2)")?;
+        let mut statement =
+            connection.prepare("SELECT name, coll FROM pragma_index_xinfo(?1, ?2) WHERE key = 1")?;
         let columns = statement
-            .query_map((index, schema), |row| row.get::<_, Option<String>>(0))?
-            .collect::<Result<Option<Vec<_>>, _>>()?;
-        unique.extend(columns);
+            .query_map((index, schema), |row| {
+                Ok((row.get::<_, Option<String>>(0)?, row.get::<_, String>(1)?))
+            })?
+            .collect::<Result<Vec<_>, _>>()?;
+        for (name, collation) in &columns {
+            if let (Some(name), false) = (name, collation.eq_ignore_ascii_case("BINARY")) {
+                loose.insert(name.clone(), format!("collation {collation}"));
+            }
+        }
+        unique.extend(
+            columns
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect::<Option<Vec<_>>>(),
+        );
     }
     let columns = found
         .into_iter()
         .map(|(name, type_name, _)| Column {
+            loose: loose.remove(&name),
             name,
             kind: kind(&type_name),
             type_name,
-            cast: None,
+            base: String::new(),
+            equals: EQUALS.to_owned(),
         })
         .collect();
-    Ok(Described { columns, unique })
+    Ok(Described {
+        columns,
+        unique,
+        is_view,
+        schema: None,
+    })
 }
 
 /// From the word of the declaration: SQLite itself has few types, people mean the usual ones. A declared limit holds
@@ -221,6 +331,6 @@ fn row_reason(code: i32, text: &str) -> String {
         ffi::SQLITE_CONSTRAINT_CHECK => format!("breaks the check constraint {name:?}"),
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY => "breaks a foreign key constraint".to_owned(),
         ffi::SQLITE_CONSTRAINT_TRIGGER => "a trigger of the database refused the row".to_owned(),
-        code => format!("a value does not fit its column (SQLite error {code})"),
+        code => format!("{NO_COLUMN} (SQLite error {code})"),
     }
 }

@@ -1,9 +1,11 @@
 //! The SQL texts, in three dialects. Every name is quoted; every value is a parameter.
+//!
+//! Parameters are numbered from 1: first those of the columns that find the row, then those of the columns that are set.
+//! MySQL knows no numbers: there they stand in the order of the text.
 
 use super::{
-    coerce::Column,
-    config::{OnConflict, Table},
-    mapping::{keeps_when_missing, path},
+    coerce::{Column, EQUALS, Kind},
+    config::{OnConflict, OnRemove, Role, Table},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,191 +99,210 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// PostgreSQL's statement for any number of rows: one parameter per column, a list of texts, each cast to the
-/// column's type by the server. One prepared statement serves every batch.
-pub(super) fn from_lists(table: &Table, columns: &[Column]) -> String {
-    let casts: Vec<String> = columns
-        .iter()
-        .enumerate()
-        .map(|(i, column)| match &column.cast {
-            Some(cast) => format!("CAST(r.c{i} AS {cast})"),
-            None => format!("r.c{i}"),
-        })
-        .collect();
-    let lists: Vec<String> = (1..=columns.len()).map(|i| format!("${i}::text[]")).collect();
-    let names: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
-    format!(
-        "{} SELECT {} FROM unnest({}) AS r({}) {}",
-        head(Dialect::Postgres, table),
-        casts.join(", "),
-        lists.join(", "),
-        names.join(", "),
-        tail(Dialect::Postgres, table),
-    )
+/// A table or view as the database has it, with the columns that the mapping names, in the order of the mapping.
+#[derive(Debug, Clone)]
+pub(super) struct Relation {
+    pub dialect: Dialect,
+    /// With the schema in which it was found: a pooled connection may get another search path from somebody else.
+    pub name: TableName,
+    pub columns: Vec<Column>,
+    pub is_view: bool,
 }
 
-/// The statement for a number of rows, with one parameter per value.
-pub(super) fn from_values(dialect: Dialect, table: &Table, rows: usize) -> String {
-    let width = table.columns.len();
-    let row = |row: usize| {
-        let marks: Vec<String> = (1..=width)
-            .map(|column| match dialect {
-                Dialect::Postgres => format!("${}", row * width + column),
-                Dialect::Mysql | Dialect::Sqlite => "?".to_owned(),
+/// Where a statement takes its values from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One parameter per value, for this many rows.
+    Rows(usize),
+    /// PostgreSQL: one list of texts per column, for any number of rows.
+    Lists,
+    /// NULL for each value: only to be planned.
+    Nulls,
+}
+
+impl Relation {
+    /// Whether the database reports how many rows a statement changed.
+    pub(super) fn counts_rows(&self) -> bool {
+        // What the triggers of a view do is not counted.
+        !(self.is_view && self.dialect == Dialect::Sqlite)
+    }
+
+    /// Inserts rows.
+    pub(super) fn insert(&self, set: &[usize], form: Form) -> String {
+        let names: Vec<String> = set.iter().map(|at| self.quoted(*at)).collect();
+        let row = |row: usize| {
+            let values: Vec<String> = (1..)
+                .zip(set)
+                .map(|(n, at)| self.value(form, row * set.len() + n, *at))
+                .collect();
+            values.join(", ")
+        };
+        let rows = match form {
+            Form::Lists => format!("SELECT {} FROM {}", row(0), lists(set.len(), "")),
+            Form::Nulls => format!("VALUES ({})", row(0)),
+            Form::Rows(count) => {
+                let rows: Vec<String> = (0..count).map(|at| format!("({})", row(at))).collect();
+                format!("VALUES {}", rows.join(", "))
+            }
+        };
+        format!(
+            "INSERT INTO {} ({}) {rows}",
+            self.name.quoted(self.dialect),
+            names.join(", ")
+        )
+    }
+
+    /// Sets columns of the rows that are found.
+    pub(super) fn update(&self, find: &[usize], set: &[usize], form: Form) -> String {
+        let sets: Vec<String> = (find.len() + 1..)
+            .zip(set)
+            .map(|(n, at)| format!("{} = {}", self.quoted(*at), self.value(form, n, *at)))
+            .collect();
+        let from = match form {
+            Form::Lists => format!(" FROM {}", lists(find.len() + set.len(), "")),
+            Form::Rows(_) | Form::Nulls => String::new(),
+        };
+        format!(
+            "UPDATE {} SET {}{from} WHERE {}",
+            self.aliased(),
+            sets.join(", "),
+            self.conditions(find, form)
+        )
+    }
+
+    /// Deletes the rows that are found.
+    pub(super) fn delete(&self, find: &[usize], form: Form) -> String {
+        format!(
+            "DELETE FROM {} WHERE {}",
+            self.aliased(),
+            self.conditions(find, form)
+        )
+    }
+
+    /// The texts of some columns of the rows that are found, byte for byte; of lists with the number of the item first.
+    pub(super) fn stored(&self, find: &[usize], show: &[usize], form: Form) -> String {
+        let shown: Vec<String> = show.iter().map(|at| self.text(*at)).collect();
+        let shown = shown.join(", ");
+        if form == Form::Lists {
+            return format!(
+                "SELECT DISTINCT r.n, {shown} FROM {} JOIN {} ON {}",
+                lists(find.len(), "n"),
+                self.aliased(),
+                self.conditions(find, form)
+            );
+        }
+        format!(
+            "SELECT DISTINCT {shown} FROM {} WHERE {}",
+            self.aliased(),
+            self.conditions(find, form)
+        )
+    }
+
+    fn conditions(&self, find: &[usize], form: Form) -> String {
+        if let Form::Rows(count @ 2..) = form {
+            // Not in PostgreSQL, which has lists.
+            let names: Vec<String> = find.iter().map(|at| self.quoted(*at)).collect();
+            let marks = vec!["?"; find.len()].join(", ");
+            let rows = vec![format!("({marks})"); count].join(", ");
+            return format!("({}) IN ({rows})", names.join(", "));
+        }
+        let conditions: Vec<String> = (1..)
+            .zip(find)
+            .map(|(n, at)| {
+                let equals = self.columns.get(*at).map_or(EQUALS, |column| &column.equals);
+                format!("{} {equals} {}", self.column(*at), self.compared(form, n, *at))
             })
             .collect();
-        format!("({})", marks.join(", "))
-    };
-    values(dialect, table, &(0..rows).map(row).collect::<Vec<_>>().join(", "))
+        conditions.join(" AND ")
+    }
+
+    fn aliased(&self) -> String {
+        let name = self.name.quoted(self.dialect);
+        match self.dialect {
+            Dialect::Postgres => format!("{name} AS old"),
+            Dialect::Mysql | Dialect::Sqlite => name,
+        }
+    }
+
+    fn quoted(&self, at: usize) -> String {
+        let name = self.columns.get(at).map_or("", |column| &column.name);
+        self.dialect.quote(name)
+    }
+
+    fn column(&self, at: usize) -> String {
+        match self.dialect {
+            Dialect::Postgres => format!("old.{}", self.quoted(at)),
+            Dialect::Mysql | Dialect::Sqlite => self.quoted(at),
+        }
+    }
+
+    /// A stored value as text, without what its collation takes for equal.
+    fn text(&self, at: usize) -> String {
+        let column = self.column(at);
+        match self.dialect {
+            Dialect::Postgres => format!("CAST({column} AS text) COLLATE \"C\""),
+            Dialect::Mysql => format!("CONVERT(CAST({column} AS CHAR) USING utf8mb4) COLLATE utf8mb4_bin"),
+            Dialect::Sqlite => format!("CAST({column} AS TEXT) COLLATE BINARY"),
+        }
+    }
+
+    fn mark(&self, form: Form, n: usize) -> String {
+        match (form, self.dialect) {
+            (Form::Lists, _) => format!("r.c{n}"),
+            (Form::Nulls, _) => "NULL".to_owned(),
+            (Form::Rows(_), Dialect::Postgres) => format!("${n}"),
+            (Form::Rows(_), Dialect::Sqlite) => format!("?{n}"),
+            (Form::Rows(_), Dialect::Mysql) => "?".to_owned(),
+        }
+    }
+
+    /// A parameter that is written into a column.
+    fn value(&self, form: Form, n: usize, at: usize) -> String {
+        match self.columns.get(at) {
+            // A cast would lose what the assignment refuses: a text that is too long.
+            Some(column) if matches!(column.kind, Kind::Text(_)) => self.mark(form, n),
+            _ => self.compared(form, n, at),
+        }
+    }
+
+    /// A parameter that is compared with a column, as one of the column's type.
+    fn compared(&self, form: Form, n: usize, at: usize) -> String {
+        let mark = self.mark(form, n);
+        match self.columns.get(at) {
+            Some(column) if !column.base.is_empty() => format!("CAST({mark} AS {})", column.base),
+            _ => mark,
+        }
+    }
 }
 
-/// Asks the database to plan the statement without running it: proves that we may.
-pub(super) fn explain(dialect: Dialect, table: &Table) -> String {
-    let nulls = vec!["NULL"; table.columns.len()].join(", ");
-    format!("EXPLAIN {}", values(dialect, table, &format!("({nulls})")))
+/// PostgreSQL's rows `r` of as many lists of texts, with a number if it is named.
+fn lists(count: usize, number: &str) -> String {
+    let lists: Vec<String> = (1..=count).map(|n| format!("${n}::text[]")).collect();
+    let mut names: Vec<String> = (1..=count).map(|n| format!("c{n}")).collect();
+    let mut with = "";
+    if !number.is_empty() {
+        names.push(number.to_owned());
+        with = " WITH ORDINALITY";
+    }
+    format!("unnest({}){with} AS r({})", lists.join(", "), names.join(", "))
 }
 
-fn values(dialect: Dialect, table: &Table, rows: &str) -> String {
-    format!("{} VALUES {rows} {}", head(dialect, table), tail(dialect, table))
-}
-
-fn head(dialect: Dialect, table: &Table) -> String {
-    let columns: Vec<String> = table
-        .columns
+/// Has the database plan, without running them, the statements that deliveries need: proves the rights to run them.
+pub(super) fn explain(relation: &Relation, table: &Table) -> Vec<String> {
+    let all: Vec<usize> = (0..table.columns.len()).collect();
+    let key = table.places(|column| column.is_key);
+    let rest = table.places(|column| !column.is_key);
+    let changes = table.role == Role::Contacts || table.on_conflict == OnConflict::Update;
+    let form = Form::Nulls;
+    let mut statements = vec![relation.stored(&key, &key, form), relation.insert(&all, form)];
+    if changes && !rest.is_empty() {
+        statements.push(relation.update(&key, &rest, form));
+    }
+    if table.on_remove == OnRemove::Delete {
+        statements.push(relation.delete(&key, form));
+    }
+    statements
         .iter()
-        .map(|(name, _)| dialect.quote(name))
-        .collect();
-    let old = match dialect {
-        Dialect::Mysql => "",
-        Dialect::Postgres | Dialect::Sqlite => " AS old",
-    };
-    format!(
-        "INSERT INTO {}{old} ({})",
-        table.name.quoted(dialect),
-        columns.join(", ")
-    )
-}
-
-fn tail(dialect: Dialect, table: &Table) -> String {
-    let mut sets = Vec::new();
-    if table.on_conflict == OnConflict::Update {
-        for (name, source) in table.columns.iter().filter(|(name, _)| !table.is_key(name)) {
-            let name = dialect.quote(name);
-            let (new, old) = match dialect {
-                // Deprecated in MySQL 8.0.20, and the only way that MariaDB knows too.
-                Dialect::Mysql => (format!("VALUES({name})"), name.clone()),
-                Dialect::Postgres | Dialect::Sqlite => (format!("excluded.{name}"), format!("old.{name}")),
-            };
-            sets.push(if keeps_when_missing(source) {
-                format!("{name} = COALESCE({new}, {old})")
-            } else {
-                format!("{name} = {new}")
-            });
-        }
-    }
-    let key: Vec<String> = table.key.iter().map(|name| dialect.quote(name)).collect();
-    match dialect {
-        Dialect::Mysql => {
-            // Not INSERT IGNORE, which would also swallow values that do not fit.
-            if let (true, Some(key)) = (sets.is_empty(), key.first()) {
-                sets.push(format!("{key} = {key}"));
-            }
-            format!("ON DUPLICATE KEY UPDATE {}", sets.join(", "))
-        }
-        Dialect::Postgres | Dialect::Sqlite if sets.is_empty() => {
-            format!("ON CONFLICT ({}) DO NOTHING", key.join(", "))
-        }
-        Dialect::Postgres | Dialect::Sqlite => {
-            format!(
-                "ON CONFLICT ({}) DO UPDATE SET {}",
-                key.join(", "),
-                sets.join(", ")
-            )
-        }
-    }
-}
-
-/// Makes the table, unless it is there, with types that follow from where the values come from. The key becomes the
-/// primary key.
-pub(super) fn create(dialect: Dialect, table: &Table) -> String {
-    let mut lines: Vec<String> = table
-        .columns
-        .iter()
-        .map(|(name, source)| {
-            let kind = if table.is_key(name) {
-                format!("{} NOT NULL", key_type(dialect, table.key.len()))
-            } else {
-                column_type(dialect, &path(source)).to_owned()
-            };
-            format!("  {} {kind}", dialect.quote(name))
-        })
-        .collect();
-    let key: Vec<String> = table.key.iter().map(|name| dialect.quote(name)).collect();
-    lines.push(format!("  PRIMARY KEY ({})", key.join(", ")));
-    let options = match dialect {
-        Dialect::Mysql => " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4",
-        Dialect::Postgres | Dialect::Sqlite => "",
-    };
-    format!(
-        "CREATE TABLE IF NOT EXISTS {} (\n{}\n){options}",
-        table.name.quoted(dialect),
-        lines.join(",\n")
-    )
-}
-
-/// MySQL's keys have a length: 3072 bytes, 4 a character, for all columns together. Compared byte by byte: ids that
-/// differ in case are two.
-fn key_type(dialect: Dialect, columns: usize) -> String {
-    match dialect {
-        Dialect::Postgres | Dialect::Sqlite => text_type(dialect).to_owned(),
-        Dialect::Mysql => {
-            let length = (768 / columns.max(1)).clamp(1, 320);
-            format!("VARCHAR({length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
-        }
-    }
-}
-
-fn text_type(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Postgres => "text",
-        Dialect::Mysql | Dialect::Sqlite => "TEXT",
-    }
-}
-
-/// Paths to more than one value.
-const OBJECTS: [&str; 11] = [
-    "contact",
-    "contact.address",
-    "contact.ids",
-    "consent",
-    "action",
-    "action.fields",
-    "action.donation",
-    "action.tracking",
-    "campaign",
-    "page",
-    "page.organisation",
-];
-
-fn column_type(dialect: Dialect, path: &str) -> &'static str {
-    let last = path.rsplit('.').next().unwrap_or_default();
-    let [postgres, mysql, sqlite] = match (path, last) {
-        (_, "subscribed") | ("action.withConsent" | "action.testing", _) => ["boolean", "BOOLEAN", "BOOLEAN"],
-        ("at" | "action.createdAt", _) => ["timestamptz", "DATETIME(6)", "DATETIME"],
-        (_, "since") if path.starts_with("consent.") => ["timestamptz", "DATETIME(6)", "DATETIME"],
-        ("contact.birthDate", _) => ["date", "DATE", "DATE"],
-        ("campaign.externalId", _) => ["bigint", "BIGINT", "INTEGER"],
-        _ if OBJECTS.contains(&path) => ["jsonb", "JSON", "JSON"],
-        _ if path.starts_with("consent.") && path.matches('.').count() == 1 => ["jsonb", "JSON", "JSON"],
-        _ => [
-            text_type(Dialect::Postgres),
-            text_type(Dialect::Mysql),
-            text_type(Dialect::Sqlite),
-        ],
-    };
-    match dialect {
-        Dialect::Postgres => postgres,
-        Dialect::Mysql => mysql,
-        Dialect::Sqlite => sqlite,
-    }
+        .map(|statement| format!("EXPLAIN {statement}"))
+        .collect()
 }

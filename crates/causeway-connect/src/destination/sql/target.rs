@@ -103,9 +103,9 @@ fn postgres(
     tls: Tls,
     ca_file: Option<PathBuf>,
 ) -> Result<Target, ConfigError> {
-    let mut config: tokio_postgres::Config = url
-        .parse()
-        .map_err(|_| unreadable("postgres://USER:PASSWORD@HOST:PORT/DATABASE"))?;
+    let mut config: tokio_postgres::Config = url.parse().map_err(|_| {
+        unknown_parameter(url).unwrap_or_else(|| unreadable("postgres://USER:PASSWORD@HOST:PORT/DATABASE"))
+    })?;
     if let Some(password) = password {
         config.password(password.reveal());
     }
@@ -160,8 +160,10 @@ fn mysql(
     let url = url
         .strip_prefix("mariadb:")
         .map_or_else(|| url.to_owned(), |rest| format!("mysql:{rest}"));
-    let opts = mysql_async::Opts::from_url(&url)
-        .map_err(|_| unreadable("mysql://USER:PASSWORD@HOST:PORT/DATABASE"))?;
+    let opts = mysql_async::Opts::from_url(&url).map_err(|error| match error {
+        mysql_async::UrlError::UnknownParameter { param } => unsupported(&param),
+        _ => unreadable("mysql://USER:PASSWORD@HOST:PORT/DATABASE"),
+    })?;
     if opts.db_name().is_none() {
         return Err(ConfigError::new("url", "the URL names no database")
             .hint("mysql://USER:PASSWORD@HOST:PORT/DATABASE"));
@@ -188,6 +190,8 @@ fn mysql(
         .ssl_opts(ssl)
         .prefer_socket(false)
         .tcp_nodelay(true)
+        // Counts the rows that an update found, whether or not it changed them.
+        .client_found_rows(true)
         // Dates are sent as UTC. What does not fit is refused: without the strict mode it would be bent silently.
         .setup(vec![
             "SET SESSION time_zone = '+00:00'",
@@ -208,6 +212,43 @@ fn unreadable(form: &str) -> ConfigError {
     ConfigError::new("url", "the URL cannot be read").hint(format!(
         "{form}; in user and password, write % and the number for anything but letters and digits"
     ))
+}
+
+/// What the PostgreSQL driver takes behind the `?`, besides `sslmode`.
+const POSTGRES_PARAMETERS: [&str; 18] = [
+    "user",
+    "password",
+    "dbname",
+    "options",
+    "application_name",
+    "sslnegotiation",
+    "host",
+    "hostaddr",
+    "port",
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "target_session_attrs",
+    "channel_binding",
+    "load_balance_hosts",
+];
+
+/// Names the parameter that the driver does not know: hosts hand out URLs with those of other programs.
+fn unknown_parameter(url: &str) -> Option<ConfigError> {
+    let (base, query) = url.split_once('?')?;
+    // Otherwise it could be the end of a password with a question mark in it.
+    let is_whole = base.contains('@') && !query.contains('@');
+    let mut names = query.split('&').filter_map(|pair| pair.split('=').next());
+    let name = names.find(|name| !POSTGRES_PARAMETERS.contains(name));
+    name.filter(|_| is_whole).map(unsupported)
+}
+
+fn unsupported(name: &str) -> ConfigError {
+    ConfigError::new("url", format!("unsupported parameter {name:?} in the URL"))
+        .hint("remove it; a connection pooler needs no setting here")
 }
 
 /// Takes `sslmode=` (or `ssl-mode=`) out of the URL: hosts hand out URLs with words that the drivers do not know.
@@ -322,6 +363,26 @@ mod tests {
             assert_eq!(without_ssl_mode(url).unwrap(), (rest.to_owned(), tls));
         }
         assert!(without_ssl_mode("postgres://h/d?sslmode=perhaps").is_err());
+    }
+
+    #[test]
+    fn a_parameter_that_is_not_known_is_named_and_a_password_is_not() {
+        for (url, name) in [
+            (
+                "postgres://u:p@h/d?application_name=x&pgbouncer=true",
+                Some("pgbouncer"),
+            ),
+            ("mysql://u:p@h/d?connection_limit=5", Some("connection_limit")),
+            ("postgres://u:hun?ter2=@h:port/d", None),
+        ] {
+            let error = Target::parse(url, None, None, None, Path::new("")).unwrap_err();
+            let error = error.to_string();
+            assert_eq!(error.contains("unsupported parameter"), name.is_some(), "{error}");
+            assert!(
+                error.contains(name.unwrap_or("url")) && !error.contains("ter2"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Where to: a fixed address, or one with shortcodes that is filled in for each record.
 
-use std::collections::BTreeSet;
-
-use causeway_core::shortcode::{self, Names, Piece, expand_url};
+use causeway_core::{
+    omission::Reads,
+    shortcode::{self, Names, Piece, Report, Rules, expand_url},
+};
 use url::Url;
 
 use crate::{config::ConfigError, http::read_url};
@@ -50,9 +51,14 @@ impl Address {
         })
     }
 
-    /// Whether it tells a no from a yes.
-    pub fn says_change(&self) -> bool {
-        self.template.as_deref().is_some_and(shortcode::says_change)
+    /// What it depends on, up to the `#` behind which nothing is sent.
+    pub fn reads(&self, rules: &Rules) -> Reads {
+        let Some(pieces) = &self.template else {
+            return Reads::NOTHING;
+        };
+        let is_end = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains('#'));
+        let end = pieces.iter().position(is_end).unwrap_or(pieces.len());
+        shortcode::reads(pieces.get(..end).unwrap_or_default(), rules)
     }
 
     pub fn need_names(&self) -> bool {
@@ -60,11 +66,11 @@ impl Address {
     }
 
     /// For one record; `names` are there when [`Address::need_names`] said so.
-    pub fn fill(&self, names: Option<&Names<'_>>, unknown: &mut BTreeSet<String>) -> Result<Url, String> {
+    pub fn fill(&self, names: Option<&Names<'_>>, report: &mut Report<'_>) -> Result<Url, String> {
         let (Some(template), Some(names)) = (&self.template, names) else {
             return Ok(self.sample.clone());
         };
-        let text = expand_url(template, names, unknown).map_err(|error| format!("`url`: {error}"))?;
+        let text = expand_url(template, names, report).map_err(|error| format!("`url`: {error}"))?;
         let url =
             read_url("url", &text, self.allow_private, self.allow_http).map_err(|error| error.to_string())?;
         if url.origin() != self.sample.origin() {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use causeway_core::{
     encode::sync::XML_ROOT,
-    form::{self, EmitOptions},
+    form::{self, EmitError, EmitOptions},
     xml,
 };
 use schemars::JsonSchema;
@@ -35,21 +35,24 @@ impl Content {
     }
 }
 
-/// The body; for [`Content::Query`] the record is added to the URL's query instead.
+/// The body; for [`Content::Query`] the record is added to the URL's query instead. Adds to `problems` what cannot be said in
+/// this form and is left out.
 pub(super) fn fill(
     content: Content,
     record: &Map<String, Value>,
     emit: EmitOptions,
     url: &mut Url,
+    problems: &mut Vec<EmitError>,
 ) -> Result<Bytes, String> {
+    let mut print = || form::emit_what_fits(&form::array_from_json(record), emit, problems);
     match content {
         Content::Json => serde_json::to_vec(record)
             .map(Bytes::from)
             .map_err(|error| error.to_string()),
-        Content::Form => print(record, emit).map(Bytes::from),
+        Content::Form => Ok(print().into()),
         Content::Xml => Ok(xml::write(XML_ROOT, record).into()),
         Content::Query => {
-            let pairs = print(record, emit)?;
+            let pairs = print();
             if !pairs.is_empty() {
                 let query = match url.query() {
                     Some(given) if !given.is_empty() => format!("{given}&{pairs}"),
@@ -60,9 +63,4 @@ pub(super) fn fill(
             Ok(Bytes::new())
         }
     }
-}
-
-/// As PHP's `http_build_query` prints it. Fails on names that PHP would read as others.
-fn print(record: &Map<String, Value>, emit: EmitOptions) -> Result<String, String> {
-    form::emit(&form::array_from_json(record), emit).map_err(|error| error.to_string())
 }

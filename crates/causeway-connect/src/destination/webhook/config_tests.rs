@@ -125,7 +125,7 @@ fn what_has_the_wrong_form_is_told_in_words_and_never_repeated() {
     }
 }
 
-/// Tells a no from a yes.
+/// Tells an opt-out from an opt-in.
 const TELLS: &str = "fields = { change = 'change' }";
 
 #[test]
@@ -183,7 +183,7 @@ fn what_is_probably_not_meant_is_told() {
 }
 
 #[test]
-fn what_does_not_tell_a_no_from_a_yes_is_told_no_no() {
+fn what_does_not_tell_an_opt_out_from_an_opt_in_gets_none() {
     let url = "url = 'https://hooks.example.org/'\n";
     let get =
         |query: &str| format!("url = 'https://hooks.example.org/?e=[#EMAIL#]{query}'\ncontent = 'query'");
@@ -213,9 +213,25 @@ fn what_does_not_tell_a_no_from_a_yes_is_told_no_no() {
         (get(""), true),
         (get("&what=[#CHANGE#]"), false),
         (get("&what=[#EXCHANGE#]"), true),
+        (get("&t=[#ACTION TYPE#]"), true),
+        (get("&t=[#MEMBERSHIP TYPE#]"), true),
+        (get("&t=[#TYPE#]"), false),
+        (get("&t=[#CHANGE/1#]"), true),
+        (get("#[#CHANGE#]"), true),
+        (get("&t=change"), true),
+        (
+            format!("{url}sync = 'all'\nheaders = {{ X-What = '[#ACTION TYPE#]' }}"),
+            true,
+        ),
+        (format!("{url}fields = {{ x = '[#ACTION TYPE#] change' }}"), true),
+        (format!("{url}fields = {{ change = '=change' }}"), true),
+        (
+            format!("{url}fields = {{ x = 'contact.type', y = 'settings.change' }}"),
+            true,
+        ),
     ] {
         let needs = parse(&text).unwrap();
         assert_eq!(!needs.tells.has("email"), mute, "{text}");
-        assert!(!mute || needs.mute.contains("a no"), "{text}");
+        assert!(!mute || needs.mute.contains("an opt-out"), "{text}");
     }
 }

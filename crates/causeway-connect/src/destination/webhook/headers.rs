@@ -1,8 +1,9 @@
 //! The headers of a web hook: those that do not change, and those with shortcodes in them.
 
-use std::collections::BTreeSet;
-
-use causeway_core::shortcode::{self, Names, Piece, Place};
+use causeway_core::{
+    omission::Reads,
+    shortcode::{self, Names, Piece, Place, Report, Rules},
+};
 use data_encoding::BASE64;
 use reqwest::{
     Method,
@@ -76,11 +77,13 @@ impl Headers {
         Ok(headers)
     }
 
-    /// Whether one of them tells a no from a yes.
-    pub fn say_change(&self) -> bool {
-        self.templates
-            .iter()
-            .any(|(_, pieces)| shortcode::says_change(pieces))
+    /// What they depend on.
+    pub fn reads(&self, rules: &Rules) -> Reads {
+        let mut reads = Reads::NOTHING;
+        for (_, pieces) in &self.templates {
+            reads.add(shortcode::reads(pieces, rules));
+        }
+        reads
     }
 
     pub fn need_names(&self) -> bool {
@@ -88,15 +91,11 @@ impl Headers {
     }
 
     /// For one record; `names` are there when [`Headers::need_names`] said so.
-    pub fn fill(
-        &self,
-        names: Option<&Names<'_>>,
-        unknown: &mut BTreeSet<String>,
-    ) -> Result<HeaderMap, String> {
+    pub fn fill(&self, names: Option<&Names<'_>>, report: &mut Report<'_>) -> Result<HeaderMap, String> {
         let mut headers = self.fixed.clone();
         for ((name, pieces), names) in self.templates.iter().zip(std::iter::repeat(names)) {
             let Some(names) = names else { continue };
-            let text = shortcode::expand(pieces, names, Place::Header, unknown)
+            let text = shortcode::expand(pieces, names, Place::Header, report)
                 .map_err(|error| format!("the header {name}: {error}"))?;
             let value = HeaderValue::from_bytes(text.as_bytes())
                 .map_err(|_| format!("the header {name} cannot carry its value"))?;

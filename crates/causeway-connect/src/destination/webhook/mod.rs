@@ -24,7 +24,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use self::{config::Config, plan::Plan};
-use super::Kind;
+use super::{Kind, with_notes};
 use crate::http::{Answer, Client};
 
 mod address;
@@ -35,12 +35,15 @@ mod config_tests;
 mod headers;
 mod payload;
 mod plan;
+mod shorten;
 #[cfg(test)]
 mod sync_tests;
 mod templates;
 #[cfg(test)]
 mod tests;
 mod update;
+#[cfg(test)]
+mod withdrawal_tests;
 
 pub const KIND: Kind = Kind {
     name: "webhook",
@@ -62,17 +65,16 @@ pub const KIND: Kind = Kind {
         }))
     },
     create: None,
+    remains: None,
     preview: |context, table, batch| {
         let plan = Plan::read(&context.dir, table, &context.tables)?;
         let now = context.clock.now();
         let previews = batch.iter().map(|delivery| {
-            let mut unknown = BTreeSet::new();
-            let mut text = plan.build_request(delivery, now, &mut unknown)?.preview();
-            for code in unknown {
-                text.push_str("\n\n");
-                text.push_str(&unknown_code(&code));
-            }
-            Ok(text)
+            let built = plan
+                .build_request(delivery, now)
+                .map_err(|outcome| outcome.reason().unwrap_or_default().to_owned())?;
+            let unknown = built.unknown.iter().map(|code| unknown_code(code));
+            Ok(with_notes(built.request.preview(), unknown.chain(built.notes)))
         });
         Ok(previews.collect())
     },
@@ -109,18 +111,19 @@ impl Destination for Webhook {
 
 impl Webhook {
     async fn deliver_one(&self, delivery: &Delivery) -> Ending {
-        let mut unknown = BTreeSet::new();
-        let request = match self.plan.build_request(delivery, self.clock.now(), &mut unknown) {
-            Ok(request) => request,
-            Err(reason) => return Outcome::Reject { reason }.into(),
+        let built = match self.plan.build_request(delivery, self.clock.now()) {
+            Ok(built) => built,
+            Err(outcome) => return outcome.into(),
         };
-        for code in &unknown {
+        for code in &built.unknown {
             self.tell(unknown_code(code));
         }
-        match self.client.send(&request).await {
+        let mut ending = match self.client.send(&built.request).await {
             Ok(answer) => self.understand(&answer, &delivery.record),
             Err(fault) => fault.into(),
-        }
+        };
+        ending.notes.extend(built.notes);
+        ending
     }
 
     /// Warns once.

@@ -5,12 +5,15 @@ use std::{collections::BTreeSet, path::Path as FilePath, time::Duration};
 use causeway_core::{
     clock::Timestamp,
     delivery::Delivery,
-    encode::sync::{self, Empty, Group},
+    destination::Outcome,
+    encode::sync::{self, Empty, Group, TooMany},
     form::{EmitOptions, EmptyGroups},
     mapping::{Scope, Tables, Tells},
+    omission::{Omissions, Person, Reads},
+    record::Record,
     response::Row,
     secret::Secret,
-    shortcode::{self, Names},
+    shortcode::{self, Names, Report},
 };
 use jiff::tz::TimeZone;
 use reqwest::{
@@ -25,6 +28,7 @@ use super::{
     config::Config,
     headers::{Headers, VIA, header_name, method, signing_keys},
     payload,
+    shorten::{MOST_HEADER, MOST_URL, shorter},
     templates::Templates,
     update,
 };
@@ -32,7 +36,7 @@ use crate::{
     config::{ConfigError, SecretRef, read},
     destination::{
         Needs,
-        fields::{Fields, Path},
+        fields::{Fields, Path, nest},
     },
     http::{self, HttpRequest},
     signature::{SigningKey, sign_standard_webhooks},
@@ -62,9 +66,34 @@ pub(super) struct Plan {
     warnings: Vec<String>,
 }
 
-/// What `config check` says of groups or an address that do not tell a no from a yes.
-const MUTE: &str = "neither the groups of `sync` nor a shortcode says that somebody said no, so a no is not sent here: add \
-                    fields = { change = \"change\" }, or [#CHANGE#]";
+/// A request, and what to know about it.
+pub(super) struct Built {
+    pub request: HttpRequest,
+    /// The shortcodes that named nothing.
+    pub unknown: BTreeSet<String>,
+    pub notes: Vec<String>,
+}
+
+/// Why there is no request.
+enum Failure {
+    /// More than the receiver takes in; with less of the record there may be one.
+    TooMuch(String),
+    Other(String),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self::Other(reason)
+    }
+}
+
+/// What `config check` says of groups or an address that do not tell an opt-out from an opt-in.
+const MUTE: &str = "neither the groups of `sync` nor a shortcode says what becomes of the person's consent, so an opt-out is \
+                    not sent here and has to be entered by hand: add fields = { change = \"change\" }, or [#CHANGE#]";
+
+/// Why a withdrawal is not sent.
+const CANNOT_TELL: &str = "consent: what is sent here does not say what becomes of the person's consent, so the opt-out has to be \
+                           entered by hand; add fields = { change = \"change\" }, or [#CHANGE#]";
 
 /// Takes the key, the secret, and what stands for it where it is not to be read.
 pub(super) type Resolve<'a> = &'a dyn Fn(&str, &SecretRef, &str) -> Result<Secret, ConfigError>;
@@ -155,17 +184,27 @@ impl Plan {
     /// What the rest of the program has to know.
     pub fn needs(self) -> Needs {
         let mut needs = self.fields.as_ref().map(Fields::needs).unwrap_or_default();
-        let by_code = self.address.says_change() || self.headers.say_change() || self.templates.say_change();
-        if by_code {
-            needs.tells = Tells::All;
-        } else if self.fields.is_none() && !self.sends_whole_record() {
-            // To a newsletter tool the groups of somebody who said no would be a subscription.
-            needs.tells = Tells::Only(BTreeSet::new());
+        if self.fields.is_none() {
             needs.mute = MUTE;
         }
+        needs.tells = self.tells();
         needs.history |= self.sync.is_some_and(|options| options.needs_history());
         needs.warnings.extend(self.warnings);
         needs
+    }
+
+    /// The purposes of which a request tells an opt-out from an opt-in: by what it reads, wherever that stands.
+    fn tells(&self) -> Tells {
+        let mut reads = match &self.fields {
+            Some(fields) => fields.reads(),
+            None if self.sends_whole_record() => Reads::EVERYTHING,
+            // To a newsletter tool the groups of a person who opted out would be a subscription.
+            None => Reads::NOTHING,
+        };
+        reads.add(self.address.reads(&self.rules));
+        reads.add(self.headers.reads(&self.rules));
+        reads.add(self.templates.reads(&self.rules));
+        reads.consent
     }
 
     fn sends_whole_record(&self) -> bool {
@@ -173,31 +212,58 @@ impl Plan {
         self.fields.is_none() && self.sync.is_none() && !address_says_it
     }
 
-    /// The request for one delivery, signed for `now`; or the reason why there can be none. Adds to `unknown` the
-    /// shortcodes that named nothing.
-    pub fn build_request(
-        &self,
-        delivery: &Delivery,
-        now: Timestamp,
-        unknown: &mut BTreeSet<String>,
-    ) -> Result<HttpRequest, String> {
+    /// The request for one delivery, signed for `now`; or how the delivery ends without one.
+    pub fn build_request(&self, delivery: &Delivery, now: Timestamp) -> Result<Built, Outcome> {
         let record = &delivery.record;
+        // Asked again here: whether an address that is a secret says it is not known before.
+        if record.is_withdrawal() && self.tells() == Tells::NOTHING {
+            return Err(Outcome::Skip {
+                reason: CANNOT_TELL.to_owned(),
+            });
+        }
+        let mut made = self.make(delivery, record, now);
+        if record.is_withdrawal() {
+            for (shorter, note) in shorter(record) {
+                if !is_too_much(&made) {
+                    break;
+                }
+                made = self.make(delivery, &shorter, now).map(|mut built| {
+                    built.notes.push(note.to_owned());
+                    built
+                });
+            }
+        }
+        made.map_err(|(Failure::TooMuch(reason) | Failure::Other(reason))| Outcome::Reject { reason })
+    }
+
+    /// `record` is the delivery's, or less.
+    fn make(&self, delivery: &Delivery, record: &Record, now: Timestamp) -> Result<Built, Failure> {
+        let mut omissions = Omissions::of(record);
+        let mut report = Report::new(&mut omissions);
         let need_names =
             self.address.need_names() || self.headers.need_names() || self.templates.need_names();
         let names = need_names.then(|| Names::new(record, &self.rules));
-        let mut url = self.address.fill(names.as_ref(), unknown)?;
-        let members = self.members(delivery, names.as_ref(), unknown)?;
-        let body = body::fill(self.content, &members, self.emit, &mut url)?;
-        let mut headers = self.headers.fill(names.as_ref(), unknown)?;
+        let mut url = self.address.fill(names.as_ref(), &mut report)?;
+        let members = self.members(delivery, record, names.as_ref(), &mut report)?;
+        let mut headers = self.headers.fill(names.as_ref(), &mut report)?;
+        let unknown = report.unknown;
+        let mut problems = Vec::new();
+        let body = body::fill(self.content, &members, self.emit, &mut url, &mut problems)?;
+        // Names of the configuration were checked with it: these are somebody's data.
+        for problem in problems {
+            omissions.note(format!("left out: {problem}"));
+        }
         let key = delivery.key.0.as_str();
-        let key_value =
-            HeaderValue::from_str(key).map_err(|_| "the delivery's key does not fit into a header")?;
+        let key_value = HeaderValue::from_str(key)
+            .map_err(|_| "the delivery's key does not fit into a header".to_owned())?;
         if let Some(name) = &self.idempotency_header {
             headers.insert(name.clone(), key_value.clone());
         }
-        if !record.via.is_empty() {
-            let via = HeaderValue::from_str(&record.via.join(", "))
-                .map_err(|_| "the name of a hub that this came through does not fit into a header")?;
+        let hubs = record.via.iter().map(String::as_str);
+        let hubs: Vec<&str> = hubs.filter(|hub| HeaderValue::from_str(hub).is_ok()).collect();
+        if !hubs.is_empty()
+            && let Ok(via) = HeaderValue::from_str(&hubs.join(", "))
+        {
             headers.insert(VIA, via);
         }
         if !self.signing_keys.is_empty() {
@@ -208,12 +274,16 @@ impl Plan {
             headers.insert("webhook-timestamp", now.as_second().into());
             headers.insert("webhook-signature", signature);
         }
-        Ok(HttpRequest {
-            method: self.method.clone(),
-            url,
-            url_is_secret: self.url_is_secret,
-            headers,
-            body,
+        Ok(Built {
+            request: HttpRequest {
+                method: self.method.clone(),
+                url,
+                url_is_secret: self.url_is_secret,
+                headers,
+                body,
+            },
+            unknown,
+            notes: omissions.finish()?,
         })
     }
 
@@ -221,32 +291,71 @@ impl Plan {
     fn members(
         &self,
         delivery: &Delivery,
+        record: &Record,
         names: Option<&Names<'_>>,
-        unknown: &mut BTreeSet<String>,
-    ) -> Result<Map<String, Value>, String> {
-        let record = &delivery.record;
-        let mut members = match &self.sync {
-            Some(options) => {
-                let model = sync::model(record, &delivery.key, options);
-                sync::members(&model, options).map_err(|error| format!("`sync`: {error}"))?
-            }
-            None => Map::new(),
-        };
+        report: &mut Report<'_>,
+    ) -> Result<Map<String, Value>, Failure> {
         let more = match &self.fields {
             Some(fields) => {
-                let mut mapped = fields
-                    .nest(&Scope::new(record))
+                let mut values = fields
+                    .apply(&Scope::new(record), report.omissions)
                     .map_err(|error| error.to_string())?;
-                self.templates.fill(names, &mut mapped, unknown)?;
-                mapped
+                self.templates.fill(names, &mut values, report)?;
+                nest(values).map_err(|error| error.to_string())?
             }
-            None if self.sends_whole_record() => record.to_json(),
+            None if self.sends_whole_record() => {
+                report.omissions.keep(Reads::EVERYTHING);
+                record.to_json()
+            }
             None => Value::Null,
+        };
+        let mut members = match &self.sync {
+            Some(options) => {
+                if options.sends(Group::Contact) {
+                    report.omissions.keep(Reads::of_person(Person::Identity));
+                }
+                self.groups(delivery, record, options, &more)
+                    .map_err(|error| Failure::TooMuch(format!("`sync`: {error}")))?
+            }
+            None => Map::new(),
         };
         if let Value::Object(more) = more {
             members.extend(more);
         }
         Ok(members)
+    }
+
+    /// A receiver in PHP drops what comes behind its last variable, and `fields` come last: the groups leave room for them.
+    fn groups(
+        &self,
+        delivery: &Delivery,
+        record: &Record,
+        options: &sync::Options,
+        fields: &Value,
+    ) -> Result<Map<String, Value>, TooMany> {
+        let taken = if self.fields.is_some() {
+            sync::leaves(fields)
+        } else {
+            0
+        };
+        let most = options.max_variables.map(|most| most.saturating_sub(taken));
+        let options = sync::Options {
+            max_variables: most,
+            ..options.clone()
+        };
+        sync::members(&sync::model(record, &delivery.key, &options), &options)
+    }
+}
+
+/// Whether a receiver would refuse it for its size.
+fn is_too_much(made: &Result<Built, Failure>) -> bool {
+    match made {
+        Ok(built) => {
+            let mut headers = built.request.headers.values();
+            built.request.url.as_str().len() > MOST_URL || headers.any(|value| value.len() > MOST_HEADER)
+        }
+        Err(Failure::TooMuch(_)) => true,
+        Err(Failure::Other(_)) => false,
     }
 }
 
@@ -272,7 +381,17 @@ fn fields(
                 .hint("fields come behind the groups: give it another name"),
         );
     }
-    body::fill(config.content, &outline, emit, &mut address.sample.clone())
-        .map_err(|why| ConfigError::new("fields", why))?;
+    let mut problems = Vec::new();
+    body::fill(
+        config.content,
+        &outline,
+        emit,
+        &mut address.sample.clone(),
+        &mut problems,
+    )
+    .map_err(|why| ConfigError::new("fields", why))?;
+    if let Some(problem) = problems.first() {
+        return Err(ConfigError::new("fields", problem.to_string()));
+    }
     Ok((Some(fields), templates))
 }

@@ -1,18 +1,19 @@
 //! Shortcodes in the values of `fields`.
 
-use std::collections::BTreeSet;
-
-use causeway_core::shortcode::{self, Names, Piece, Place};
+use causeway_core::{
+    omission::Reads,
+    shortcode::{self, Names, Piece, Place, Report, Rules},
+};
 use serde_json::Value;
 
 use crate::config::ConfigError;
 
-/// The values of `fields` that have shortcodes. To the mapping each is a fixed text that stands for it.
+/// The values of `fields` that have shortcodes, by their names. To the mapping each is an empty text.
 #[derive(Default)]
-pub(super) struct Templates(Vec<Vec<Piece>>);
+pub(super) struct Templates(Vec<(String, Vec<Piece>)>);
 
 impl Templates {
-    /// Puts a stand-in for each into `fields`. Adds a sentence to `warnings` for what looks like an accident.
+    /// Takes them out of `fields`. Adds a sentence to `warnings` for what looks like an accident.
     pub fn take(fields: &mut toml::Table, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
         let mut templates = Vec::new();
         for (name, value) in fields.iter_mut() {
@@ -29,60 +30,41 @@ impl Templates {
                 }
                 let found = shortcode::lint(text);
                 warnings.extend(found.into_iter().map(|what| format!("`fields.{name}`: {what}")));
-                *text = format!("={}", stand_in(templates.len()));
-                templates.push(pieces);
+                "=".clone_into(text);
+                templates.push((name.clone(), pieces));
             }
         }
         Ok(Self(templates))
     }
 
-    /// Whether one of them tells a no from a yes.
-    pub fn say_change(&self) -> bool {
-        self.0.iter().any(|pieces| shortcode::says_change(pieces))
+    /// What the texts depend on.
+    pub fn reads(&self, rules: &Rules) -> Reads {
+        let mut reads = Reads::NOTHING;
+        for (_, pieces) in &self.0 {
+            reads.add(shortcode::reads(pieces, rules));
+        }
+        reads
     }
 
     pub fn need_names(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// Exchanges the stand-ins for what the shortcodes give.
+    /// Puts the texts in the places of these names.
     pub fn fill(
         &self,
         names: Option<&Names<'_>>,
-        value: &mut Value,
-        unknown: &mut BTreeSet<String>,
+        values: &mut [(String, Value)],
+        report: &mut Report<'_>,
     ) -> Result<(), String> {
-        let Some(names) = names.filter(|_| self.need_names()) else {
-            return Ok(());
-        };
-        let texts: Result<Vec<String>, _> = self
-            .0
-            .iter()
-            .map(|pieces| shortcode::expand(pieces, names, Place::Plain, unknown))
-            .collect();
-        let texts = texts.map_err(|error| format!("`fields`: {error}"))?;
-        exchange(value, &texts);
-        Ok(())
-    }
-}
-
-/// No text of a TOML file: it has a control character.
-fn stand_in(number: usize) -> String {
-    format!("\u{0}shortcode {number}")
-}
-
-fn exchange(value: &mut Value, texts: &[String]) {
-    match value {
-        Value::String(text) => {
-            let number = text
-                .strip_prefix("\u{0}shortcode ")
-                .and_then(|number| number.parse::<usize>().ok());
-            if let Some(made) = number.and_then(|number| texts.get(number)) {
-                text.clone_from(made);
+        let Some(names) = names else { return Ok(()) };
+        for (name, pieces) in &self.0 {
+            let text = shortcode::expand(pieces, names, Place::Plain, report)
+                .map_err(|error| format!("`fields.{name}`: {error}"))?;
+            if let Some((_, value)) = values.iter_mut().find(|(known, _)| known == name) {
+                *value = text.into();
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| exchange(item, texts)),
-        Value::Object(members) => members.values_mut().for_each(|member| exchange(member, texts)),
-        _ => {}
+        Ok(())
     }
 }

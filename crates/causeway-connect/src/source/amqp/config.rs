@@ -1,6 +1,9 @@
 //! The keys of `kind = "proca"`, and what follows from the queue's name.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use causeway_core::consent::EMAIL;
 use schemars::JsonSchema;
@@ -8,9 +11,14 @@ use serde::Deserialize;
 
 use crate::{
     config::{ConfigError, SecretRef, read},
-    source::{ConsentFrom, Ours, checked_purpose, consent_rules, reconcile::Reconcile},
+    source::{
+        ConsentFrom, Ours, checked_purpose, consent_rules, purposes,
+        reconcile::{self, Reconcile},
+    },
 };
 
+/// Of the only Proca server of most configurations.
+const NAMESPACE: &str = "proca";
 const MB: usize = 1024 * 1024;
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -20,9 +28,9 @@ pub struct Config {
     pub url: SecretRef,
     /// Such as `cus.12.deliver`.
     pub queue: String,
-    /// Which Proca the ids are from.
-    #[serde(default = "default_namespace")]
-    pub namespace: String,
+    /// Which Proca the ids are from: another word for each Proca server. Default: `proca`.
+    #[serde(default)]
+    pub namespace: Option<String>,
     /// Ids of the organisations that are us; from the queue's name when left out.
     #[serde(default)]
     pub own_orgs: Option<Vec<u64>>,
@@ -39,9 +47,19 @@ pub struct Config {
     /// What custom fields of an action say about other purposes.
     #[serde(default)]
     pub consent_from: Vec<ConsentFrom>,
-    /// Compares with Proca's API at times, because an event that the broker lost is sent by nobody again.
+    /// Values of `contactRef` that name nobody, besides those that never do (0, null, …).
+    #[serde(default)]
+    pub placeholder_ids: Vec<String>,
+    /// What stands for an empty value in a field of the contact. Default: NULL, N/A and the like.
+    #[serde(default)]
+    pub empty_values: Option<Vec<String>>,
+    /// Compares with Proca's API from time to time, because an event that the broker lost is not sent again.
     #[serde(default)]
     pub reconcile: Option<Reconcile>,
+    /// Allows a queue of actions that wait for confirmation (`cus.12.confirm.…`). They change nothing here, and no other program
+    /// gets them.
+    #[serde(default)]
+    pub confirm_queue: bool,
     /// Messages handed out before the first is acknowledged.
     #[serde(default = "default_prefetch")]
     pub prefetch: u16,
@@ -87,10 +105,6 @@ pub enum Testing {
     Deliver,
 }
 
-fn default_namespace() -> String {
-    "proca".to_owned()
-}
-
 fn default_purpose() -> String {
     EMAIL.to_owned()
 }
@@ -124,11 +138,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        // AMQP's short strings hold 255 bytes.
-        if self.queue.is_empty() || self.queue.len() > 255 {
-            return Err(ConfigError::new("queue", "a queue's name has 1 to 255 bytes")
-                .hint("such as \"cus.12.deliver\", where 12 is the organisation"));
-        }
+        self.check_queue()?;
         if self
             .fail_queue
             .as_ref()
@@ -170,11 +180,67 @@ impl Config {
         Ok(())
     }
 
+    /// A queue is emptied by whoever reads it: those that somebody else has to read are refused.
+    fn check_queue(&self) -> Result<(), ConfigError> {
+        let queue = self.queue.as_str();
+        // AMQP's short strings hold 255 bytes.
+        if queue.is_empty() || queue.len() > 255 {
+            return Err(ConfigError::new("queue", "a queue's name has 1 to 255 bytes")
+                .hint("such as \"cus.12.deliver\", where 12 is the organisation"));
+        }
+        let parts: Vec<&str> = queue.split('.').collect();
+        let deliver = |org: &str| format!("read \"cus.{org}.deliver\"");
+        match parts.as_slice() {
+            ["cus", org, "confirm", ..] if !self.confirm_queue => {
+                let error = ConfigError::new(
+                    "queue",
+                    format!(
+                        "{queue:?} holds actions that wait for a program to confirm them; read here they would never be delivered"
+                    ),
+                );
+                let hint = format!(
+                    "{}; or set confirm_queue = true if they are meant to end here, without effect",
+                    deliver(org)
+                );
+                Err(error.hint(hint))
+            }
+            ["wrk", org, ..] | ["org", org, "fail"] => {
+                let error = ConfigError::new("queue", format!("{queue:?} is for Proca's own programs"));
+                Err(error.hint(deliver(org)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What reconciliation needs to know of the queue.
+    pub(super) fn as_reconciled(&self) -> reconcile::Queue {
+        reconcile::Queue {
+            own_orgs: self.own_orgs(),
+            org: org_of(&self.queue),
+            include_testing: self.testing == Testing::Deliver,
+            waits_for_click: self.consent == Consent::DoubleOptIn,
+        }
+    }
+
     pub(super) fn ours(&self) -> Ours {
         Ours {
-            namespace: self.namespace.as_str().into(),
+            namespace: self.namespace().into(),
             own_orgs: self.own_orgs(),
+            queue_org: org_of(&self.queue).map(|org| org.to_string()),
+            purposes: purposes(&self.purpose, &self.consent_from),
         }
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or(NAMESPACE)
+    }
+
+    /// Host and virtual host of the broker, which tell one Proca from another. `None` where the address is not here.
+    pub fn server(&self, dir: &Path) -> Option<String> {
+        let url = self.url.resolve("url", dir).ok()?;
+        let uri = super::connect::parse_url(url.reveal()).ok()?;
+        let host = uri.authority.host.to_ascii_lowercase();
+        Some(format!("{host}/{}", uri.vhost.trim_start_matches('/')))
     }
 
     /// The organisations that are us.

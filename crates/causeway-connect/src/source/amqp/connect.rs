@@ -4,9 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use lapin::{
     Channel, Connection, ConnectionProperties, ErrorKind, Queue,
-    options::QueueDeclareOptions,
+    options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions},
     tcp::{AMQPUriTcpExt, OwnedTLSConfig},
-    types::FieldTable,
+    types::{AMQPValue, FieldTable},
     uri::AMQPUri,
 };
 use tokio::time::timeout;
@@ -160,6 +160,51 @@ pub(super) async fn look_at(channel: &Channel, queue: &str) -> Result<Queue, Tro
         .queue_declare(queue.into(), options, FieldTable::default())
         .await
         .map_err(|error| Trouble::new(&format!("looking for the queue {queue}"), &error))
+}
+
+/// For a consumer: the priority that it has anyway. A stream knows no priorities and refuses it; nothing else of the protocol says
+/// that a queue is one.
+pub(super) fn no_stream() -> FieldTable {
+    priority(AMQPValue::LongInt(0))
+}
+
+fn priority(value: AMQPValue) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-priority".into(), value);
+    arguments
+}
+
+/// What a broker's refusal of [`no_stream`] means.
+pub(super) fn stream_refusal(queue: &str, trouble: Trouble) -> Trouble {
+    if !trouble.reason().contains("rabbit_stream_queue") {
+        return trouble;
+    }
+    Trouble::Refused(format!(
+        "the queue {queue} is a stream: reading does not empty it, and where to go on is not known; name a queue that is none, such \
+         as Proca's own cus.12.deliver"
+    ))
+}
+
+/// Finds out whether the queue is a stream without consuming it: the priority is no number, so every queue refuses.
+pub(super) async fn refuse_stream(connection: &Connection, queue: &str) -> Result<(), Trouble> {
+    let channel = connection.create_channel().await;
+    let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
+    let limited = channel.basic_qos(1, BasicQosOptions::default()).await;
+    limited.map_err(|error| Trouble::new("limiting the prefetch", &error))?;
+    let refused = channel
+        .basic_consume(
+            queue.into(),
+            "".into(),
+            BasicConsumeOptions::default(),
+            priority(AMQPValue::LongString("none".into())),
+        )
+        .await;
+    let Err(error) = refused else { return Ok(()) };
+    match stream_refusal(queue, Trouble::new(&format!("consuming {queue}"), &error)) {
+        // PRECONDITION_FAILED: what it was asked for.
+        Trouble::Lost(_) => Ok(()),
+        trouble => Err(trouble),
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@ use std::{
 };
 
 use causeway_core::{
-    decode::proca::{self, OptInMode, ProcaDecoder},
+    decode::{
+        placeholders::Placeholders,
+        proca::{self, OptInMode, ProcaDecoder},
+    },
     event::Decode,
     keystore::{Keystore, SharedKeystore},
 };
@@ -29,6 +32,7 @@ pub struct Reading<'a> {
     pub testing: Testing,
     pub purpose: &'a str,
     pub consent_from: &'a [ConsentFrom],
+    pub placeholders: Placeholders,
 }
 
 impl Reading<'_> {
@@ -49,6 +53,7 @@ impl Reading<'_> {
             },
             purpose: self.purpose.into(),
             consent_from: consent_rules("consent_from", self.consent_from)?,
+            placeholders: self.placeholders.clone(),
         }))
     }
 }
@@ -56,13 +61,14 @@ impl Reading<'_> {
 /// The decoder of a queue. Relative paths start at the folder of the configuration.
 pub(super) fn decoder(context: &Context, config: &Config) -> Result<Arc<dyn Decode>, ConfigError> {
     let reading = Reading {
-        namespace: &config.namespace,
+        namespace: config.namespace(),
         own_orgs: config.own_orgs(),
         keystore: &config.keystore,
         consent: config.consent,
         testing: config.testing,
         purpose: &config.purpose,
         consent_from: &config.consent_from,
+        placeholders: Placeholders::new(&config.placeholder_ids, config.empty_values.as_deref()),
     };
     reading.decoder(&context.dir)
 }

@@ -5,7 +5,10 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use causeway_core::source::Health;
 use lapin::{Channel, Connection};
 
-use super::connect::{Trouble, look_at};
+use super::{
+    connect::{Trouble, look_at},
+    consumers,
+};
 
 /// What to look at, and how often.
 pub(super) struct Depth {
@@ -34,6 +37,10 @@ impl Depth {
         };
         let queue = look_at(&channel, &self.queue).await.ok()?;
         self.health.gauge("queue_depth", queue.message_count().into());
+        self.health.warn(
+            "consumers",
+            consumers::warning(&self.queue, queue.consumer_count()),
+        );
         let Some(fail_queue) = &self.fail_queue else {
             return Some(channel);
         };

@@ -16,7 +16,6 @@ use lapin::{
     Channel, Connection, Consumer,
     message::Delivery,
     options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
-    types::FieldTable,
 };
 use tokio::{select, time::timeout};
 
@@ -24,7 +23,7 @@ use super::{
     CLOSE_LIMIT, WIND_DOWN_LIMIT,
     backoff::{Backoff, Random},
     batch::{Batch, envelope},
-    connect::Trouble,
+    connect::{Trouble, no_stream, stream_refusal},
 };
 
 /// Batches that may commit at the same time. The store joins them to one transaction if it likes; more than a few only
@@ -306,10 +305,10 @@ async fn consume(channel: &Channel, queue: &str, prefetch: u16) -> Result<Consum
             queue.into(),
             "".into(),
             BasicConsumeOptions::default(),
-            FieldTable::default(),
+            no_stream(),
         )
         .await;
-    consumer.map_err(|error| Trouble::new(&format!("consuming {queue}"), &error))
+    consumer.map_err(|error| stream_refusal(queue, Trouble::new(&format!("consuming {queue}"), &error)))
 }
 
 /// The broker answers in order: its answer to this tells that it has read every acknowledgement. Without waiting for it

@@ -20,7 +20,7 @@ use causeway_core::{
     clock::Clock,
     destination::CheckError,
     id::Name,
-    source::{Accept, Health, Source, SourceError, SourceState, Stop},
+    source::{Accept, Health, Remark, Source, SourceError, SourceState, Stop},
 };
 use lapin::Connection;
 use schemars::schema_for;
@@ -34,7 +34,7 @@ pub use decoder::Reading;
 
 use self::{
     backoff::{Backoff, jitter, system_random},
-    connect::{Target, Trouble, look_at},
+    connect::{Target, Trouble, look_at, refuse_stream},
     depth::Depth,
     intake::{Intake, Terms},
 };
@@ -45,6 +45,7 @@ mod backoff;
 mod batch;
 mod config;
 mod connect;
+mod consumers;
 mod decoder;
 mod depth;
 mod intake;
@@ -92,7 +93,7 @@ impl Proca {
         };
         target.read()?;
         let reconciler = match &config.reconcile {
-            Some(reconcile) => Some(Reconciler::new(context, reconcile)?),
+            Some(reconcile) => Some(Reconciler::new(context, reconcile, config.as_reconciled())?),
             None => None,
         };
         Ok(Self {
@@ -249,17 +250,32 @@ impl Source for Proca {
         Ok(())
     }
 
-    async fn check(&self) -> Result<(), CheckError> {
+    async fn check(&self) -> Result<Vec<Remark>, CheckError> {
+        let mut remarks = Vec::from_iter(consumers::remark(self.check_queue().await?));
+        if let Some(reconciler) = &self.reconciler {
+            let checked = timeout(PATIENCE, reconciler.check()).await;
+            let checked =
+                checked.map_err(|_| CheckError::Unavailable("`reconcile`: no answer".to_owned()))?;
+            remarks.extend(checked?);
+        }
+        Ok(remarks)
+    }
+}
+
+impl Proca {
+    /// Gives the number of programs that read the queue.
+    async fn check_queue(&self) -> Result<u32, CheckError> {
         let looking = async {
             let connection = self.target.open().await?;
             let channel = connection.create_channel().await;
             let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
-            look_at(&channel, &self.config.queue).await?;
+            let queue = look_at(&channel, &self.config.queue).await?;
+            refuse_stream(&connection, &self.config.queue).await?;
             close(&connection).await;
-            Ok(())
+            Ok(queue.consumer_count())
         };
         match timeout(PATIENCE, looking).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(consumers)) => Ok(consumers),
             Ok(Err(trouble @ (Trouble::Refused(_) | Trouble::Missing(_)))) => {
                 Err(CheckError::Refused(trouble.reason().to_owned()))
             }

@@ -8,14 +8,14 @@ use crate::{
     http::read_url,
 };
 
-/// Compares with Proca's API at times, because an event that the broker lost is sent by nobody again.
+/// Compares with Proca's API at times, because an event that the broker lost is not sent again.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reconcile {
     /// The address of the API.
     #[serde(default = "default_url")]
     pub url: String,
-    /// The organisation's short name over there.
+    /// The short name of the queue's organisation in Proca.
     pub org: String,
     /// A token of the API: `API-…`.
     #[serde(default)]
@@ -23,10 +23,10 @@ pub struct Reconcile {
     /// Or a user of it.
     #[serde(default)]
     pub basic: Option<Basic>,
-    /// Hours between two looks, 1 to 8760.
+    /// Hours between two comparisons, 1 to 8760.
     #[serde(default = "default_every_h")]
     pub every_h: u32,
-    /// Actions of so many days are compared, 1 to 3650.
+    /// Age of the actions that are compared, in days, 1 to 3650.
     #[serde(default = "default_lookback_days")]
     pub lookback_days: u32,
     /// Actions in one call, 1 to 1000; fewer by itself where they are long.

@@ -1,36 +1,31 @@
 //! An entry of the API's lists as the message that the queue would have brought.
 
-use causeway_core::clock::Timestamp;
-use serde_json::{Map, Value, json};
+#![allow(clippy::indexing_slicing, reason = "to be put right one by one")]
 
-/// What was made of one entry.
-pub(super) struct Message {
-    pub id: i64,
-    /// As far as it can be read: encrypted contacts have none.
-    pub email: Option<String>,
-    pub created_at: Option<Timestamp>,
-    /// `proca:action:2`
-    pub body: Value,
-}
+use serde_json::{Map, Value, json};
 
 pub(super) fn id(entry: &Value) -> Option<i64> {
     entry["actionId"].as_i64()
 }
 
-/// `None` for what cannot be told to be an action of somebody.
-pub(super) fn of(entry: &Value) -> Option<Message> {
+/// The short name of the organisation that owns the page.
+pub(super) fn page_org(entry: &Value) -> Option<&str> {
+    entry.pointer("/actionPage/org/name")?.as_str()
+}
+
+/// A message of schema `proca:action:2`. `org_id` is the number of [`page_org`], where it is known. `None` if the entry is not an
+/// action of somebody.
+pub(super) fn of(entry: &Value, org_id: Option<i64>) -> Option<Value> {
     let id = id(entry)?;
     let contact = entry["contact"].as_object()?;
     let reference = contact.get("contactRef")?.as_str()?;
     let payload = contact.get("payload").and_then(Value::as_str).unwrap_or_default();
     let nonce = contact.get("nonce").and_then(Value::as_str);
-    let mut fields = Map::new();
-    if nonce.is_none()
-        && let Ok(Value::Object(open)) = serde_json::from_str(payload)
-    {
-        fields = open;
-    }
-    let email = fields.get("email").and_then(Value::as_str).map(str::to_owned);
+    let mut fields = if nonce.is_some() {
+        Map::new()
+    } else {
+        object(contact.get("payload"))
+    };
     fields.insert("contactRef".to_owned(), reference.into());
     if let Some(rank) = contact.get("dupeRank").filter(|rank| !rank.is_null()) {
         fields.insert("dupeRank".to_owned(), rank.clone());
@@ -42,48 +37,70 @@ pub(super) fn of(entry: &Value) -> Option<Message> {
         })
     });
     let privacy = &entry["privacy"];
-    let custom_fields = entry["customFields"]
-        .as_str()
-        .and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
-    let body = json!({
+    let mut action = json!({
+        "actionType": entry["actionType"], "createdAt": zoned(&entry["createdAt"]),
+        "customFields": object(entry.get("customFields")), "testing": false,
+    });
+    if let Some(donation) = entry["donation"].as_object() {
+        action["donation"] = donation_of(donation);
+    }
+    Some(json!({
         "schema": "proca:action:2", "stage": "deliver", "actionId": id,
         "actionPageId": entry.pointer("/actionPage/id"), "campaignId": entry.pointer("/campaign/id"),
-        "campaign": lower_schema(&entry["campaign"]), "actionPage": entry["actionPage"],
-        "action": {
-            "actionType": entry["actionType"], "createdAt": zoned(&entry["createdAt"]),
-            "customFields": custom_fields.unwrap_or_default(), "testing": false,
-        },
+        "orgId": org_id, "org": entry.pointer("/actionPage/org"),
+        "campaign": lower_case(&entry["campaign"], "contactSchema"), "actionPage": entry["actionPage"],
+        "action": action,
         "contact": fields, "personalInfo": personal_info,
         "privacy": {
             "withConsent": privacy["withConsent"], "optIn": privacy["optIn"], "givenAt": zoned(&privacy["givenAt"]),
-            "emailStatus": status(&privacy["emailStatus"]),
+            "emailStatus": status(privacy).map(str::to_lowercase),
             "emailStatusChanged": zoned(&privacy["emailStatusChanged"]),
         },
         "tracking": entry["tracking"],
-    });
-    Some(Message {
-        id,
-        email,
-        created_at: zoned(&entry["createdAt"])
-            .as_str()
-            .and_then(|text| text.parse().ok()),
-        body,
-    })
+    }))
+}
+
+/// `privacy.emailStatus` as the enumeration has it; `None` for `NONE`, which is no information.
+pub(super) fn status(privacy: &Value) -> Option<&str> {
+    privacy["emailStatus"].as_str().filter(|word| *word != "NONE")
+}
+
+/// An object, or the text of one: the API gives both as `Json`.
+fn object(value: Option<&Value>) -> Map<String, Value> {
+    match value {
+        Some(Value::Object(members)) => members.clone(),
+        Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+        _ => Map::new(),
+    }
+}
+
+/// The queue has the enumerations in small letters, and `schema` only where it is known.
+fn donation_of(donation: &Map<String, Value>) -> Value {
+    let mut out = Map::new();
+    for (name, value) in donation.iter().filter(|(_, value)| !value.is_null()) {
+        let value = match (name.as_str(), value) {
+            ("schema" | "frequencyUnit", Value::String(word)) => word.to_lowercase().into(),
+            ("payload", Value::String(text)) => serde_json::from_str(text).unwrap_or_else(|_| value.clone()),
+            _ => value.clone(),
+        };
+        out.insert(name.clone(), value);
+    }
+    Value::Object(out)
 }
 
 /// `BASIC` → `basic`, as the queue has it.
-fn lower_schema(campaign: &Value) -> Value {
-    let mut campaign = campaign.clone();
-    if let Some(schema) = campaign.get_mut("contactSchema")
-        && let Some(word) = schema.as_str()
+fn lower_case(part: &Value, name: &str) -> Value {
+    let mut part = part.clone();
+    if let Some(member) = part.get_mut(name)
+        && let Some(word) = member.as_str()
     {
-        *schema = word.to_lowercase().into();
+        *member = word.to_lowercase().into();
     }
-    campaign
+    part
 }
 
-/// The API's times are of UTC and do not say so.
-fn zoned(time: &Value) -> Value {
+/// The API's times are UTC and do not say so.
+pub(super) fn zoned(time: &Value) -> Value {
     match time.as_str() {
         None => Value::Null,
         Some(text) => {
@@ -95,13 +112,5 @@ fn zoned(time: &Value) -> Value {
                 format!("{text}Z").into()
             }
         }
-    }
-}
-
-/// `DOUBLE_OPT_IN` → `double_opt_in`; `NONE` is no information.
-fn status(word: &Value) -> Value {
-    match word.as_str() {
-        None | Some("NONE") => Value::Null,
-        Some(word) => word.to_lowercase().into(),
     }
 }

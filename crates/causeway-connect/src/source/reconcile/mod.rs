@@ -1,19 +1,28 @@
-//! Looks for what a Proca queue lost: an event of Proca is sent once, and is gone if the broker was not there. At times its API
-//! is asked for the actions of the last days; each whose state was not seen before comes in as a message like any other. What
-//! is known already changes nothing.
+//! Finds what a Proca queue lost: an event of Proca is sent once, and is gone if the broker was not there. From time to time
+//! Proca's API is asked for the actions of the last days. An action whose state was not seen before comes in as a message like any
+//! other; what is known already changes nothing.
 //!
-//! People whose address bounced vanish from Proca's lists. Who was there at one look and is not at the next is asked for by
-//! address, which shows them again.
+//! Actions that bounced, were rejected or were erased vanish from Proca's list; [`unlisted`] finds out which it was.
+//!
+//! Invariant: an opt-in is only ever taken from the list of delivered actions. The answer for an address has confirming and rejected
+//! actions too, and is used only for the status of actions that are known here.
 
+#![allow(clippy::indexing_slicing, reason = "to be put right one by one")]
+
+mod api;
 mod config;
 mod message;
+mod processing;
 mod query;
 #[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
 mod tests;
+mod unlisted;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,87 +30,113 @@ use causeway_core::{
     clock::{Clock, Timestamp},
     envelope::{Dedup, Envelope, MessageKey, Meta, digest},
     id::Name,
-    source::{Accept, Health, Stop},
+    source::{Accept, Health, Remark, Stop},
 };
 use serde_json::Value;
 
+pub use api::ReconcileError;
 pub use config::Reconcile;
 
-use self::query::{Asked, Trouble};
-use crate::{
-    config::{ConfigError, Context},
-    http::{Client, Options},
-};
+use self::api::Api;
+use crate::config::{ConfigError, Context};
 
-/// Says in an envelope where it is from; the decoder puts it into the ledger.
+/// The routing key of messages from here; the decoder puts it into the ledger.
 pub use causeway_core::decode::proca::RECONCILIATION;
 
-/// A call of the API may take so long.
-const CALL_LIMIT: Duration = Duration::from_mins(1);
 /// Envelopes accepted together.
 const BATCH: usize = 100;
+
+/// The queue that is compared with.
+#[derive(Debug, Clone, Default)]
+pub struct Queue {
+    /// Numbers of the organisations that are us.
+    pub own_orgs: BTreeSet<String>,
+    /// The number in the queue's name.
+    pub org: Option<u64>,
+    /// Test actions are treated as real.
+    pub include_testing: bool,
+    /// Only the click in a mail is consent.
+    pub waits_for_click: bool,
+}
 
 /// Asks one organisation's API, by one source's configuration.
 pub struct Reconciler {
     name: Name,
     clock: Arc<dyn Clock>,
     config: Reconcile,
-    asked: Asked,
+    queue: Queue,
+    api: Api,
+    /// Short name of an organisation → its number, where it is known.
+    orgs: Mutex<BTreeMap<String, Option<i64>>>,
 }
 
-/// What one look found.
+/// What one comparison found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Actions in the lists.
+    /// Actions in the list.
     pub seen: usize,
     /// States that were not seen before, whether or not the store knew them.
-    pub told: usize,
+    pub new: usize,
     /// Entries that could not be read.
     pub unread: usize,
+    /// Actions that are here and no longer in the list, by what became of them: the address bounced or the like …
+    pub suppressed: usize,
+    /// … it was rejected: an opt-out …
+    pub rejected: usize,
+    /// … it is not in Proca any more: an opt-out, too.
+    pub gone: usize,
+    /// Not acted upon, because so many at once look like a fault.
+    pub held: usize,
+    /// Not known: without an address to ask for, or maybe of a page that the organisation cannot ask for.
+    pub unknown: usize,
 }
 
-/// What earlier looks of this process saw.
+/// What earlier comparisons of this process saw.
 #[derive(Default)]
 pub struct Memory {
-    told: HashSet<MessageKey>,
-    /// Action → its time and address, of the last look that went to the end.
-    people: People,
+    accepted: HashSet<MessageKey>,
+    /// Unlisted actions of which it is known what became of them.
+    settled: HashSet<i64>,
+    /// How many of them are gone.
+    gone: usize,
 }
-
-type People = BTreeMap<i64, (Option<Timestamp>, String)>;
 
 impl Reconciler {
     /// Reads the secrets, opens no connection.
-    pub fn new(context: &Context, config: &Reconcile) -> Result<Self, ConfigError> {
-        let client = Client::new(Options {
-            allow_private: config.allow_private,
-            ..Options::default()
-        })?;
+    pub fn new(context: &Context, config: &Reconcile, queue: Queue) -> Result<Self, ConfigError> {
         Ok(Self {
             name: Name::clone(&context.name),
             clock: Arc::clone(&context.clock),
-            asked: Asked::new(client, config, &context.dir)?,
+            api: Api::new(config, queue.include_testing, &context.dir)?,
             config: config.clone(),
+            queue,
+            orgs: Mutex::default(),
         })
     }
 
-    /// Looks at once, and then as often as configured, until `stop`. Trouble is told and tried again the next time.
+    /// Compares at once, and then as often as configured, until `stop`. A failure is reported and tried again the next time.
     pub async fn run(&self, accept: Arc<dyn Accept>, health: Arc<dyn Health>, stop: Stop) {
         let mut memory = Memory::default();
         while !stop.is_cancelled() {
-            let look = tokio::select! {
-                look = self.look(&accept, &mut memory) => look,
+            let compared = tokio::select! {
+                compared = self.compare(&accept, &mut memory) => compared,
                 () = stop.cancelled() => return,
             };
-            match look {
+            match compared {
                 Ok(found) => {
                     health.count("reconciled");
-                    tracing::info!(source = %self.name, seen = found.seen, told = found.told, unread = found.unread,
-                        "Compared with Proca's API.");
+                    health.warn("reconcile", found.warning(memory.gone));
+                    tracing::info!(source = %self.name, seen = found.seen, new = found.new, unread = found.unread,
+                        suppressed = found.suppressed, rejected = found.rejected, gone = found.gone, held = found.held,
+                        unknown = found.unknown, "Compared with Proca's API.");
                 }
-                Err(trouble) => {
+                Err(error) => {
                     health.count("reconcile_failed");
-                    tracing::warn!(source = %self.name, reason = %trouble, "Could not compare with Proca's API.");
+                    health.warn(
+                        "reconcile",
+                        Some(format!("could not compare with Proca's API: {error}")),
+                    );
+                    tracing::warn!(source = %self.name, reason = %error, "Could not compare with Proca's API.");
                 }
             }
             let every = Duration::from_hours(self.config.every_h.into());
@@ -113,106 +148,200 @@ impl Reconciler {
         }
     }
 
-    /// One look. What was accepted before trouble stays accepted.
-    pub async fn look(&self, accept: &Arc<dyn Accept>, memory: &mut Memory) -> Result<Found, Trouble> {
-        let after = self
-            .clock
-            .now()
-            .saturating_sub(Duration::from_hours(24 * u64::from(self.config.lookback_days)))
-            .unwrap_or(Timestamp::MIN);
-        let (mut found, mut people) = (Found::default(), People::new());
+    /// What the API says of the organisation, for a person. Fails where a comparison would.
+    pub async fn check(&self) -> Result<Vec<Remark>, ReconcileError> {
+        let remarks = match self.organisation().await? {
+            Some(org) => processing::remarks(&org["processing"], &self.queue, &self.config),
+            None => vec![processing::unseen(&self.config.org)],
+        };
+        self.api.ids(0, self.list_start(), 1).await?;
+        Ok(remarks)
+    }
+
+    /// One comparison. What was accepted before a failure stays accepted.
+    pub async fn compare(
+        &self,
+        accept: &Arc<dyn Accept>,
+        memory: &mut Memory,
+    ) -> Result<Found, ReconcileError> {
+        let asked_at = self.clock.now();
+        let after = self.list_start();
+        self.organisation().await?;
+        let mut found = Found::default();
+        let mut listed = HashSet::new();
         let (mut start, mut limit) = (0, self.config.page);
         loop {
-            let page = match self.asked.actions(start, after, limit, CALL_LIMIT).await {
-                // More than we read of an answer: less at a time.
-                Err(Trouble::TooLong) if limit > 1 => {
+            let page = match self.api.actions(start, after, limit).await {
+                Err(ReconcileError::TooLong) if limit > 1 => {
                     limit = (limit / 2).max(1);
                     continue;
                 }
+                Err(ReconcileError::TooLong) => vec![None],
                 page => page?,
             };
-            let last = page.last().and_then(message::id);
-            self.tell(accept, memory, &page, &mut found, &mut people).await?;
-            match last {
-                // The other side may give less at a time than was asked for: only an empty page is the end.
-                Some(last) if last >= start => start = last + 1,
+            let numbers: Vec<i64> = page.iter().flatten().filter_map(message::id).collect();
+            // An action that is too long, or that the server cannot put together, must not stop the ones behind it.
+            let numbers = if numbers.len() < page.len() {
+                self.api.ids(start, after, limit).await?
+            } else {
+                numbers
+            };
+            let read = self.accept_page(accept, memory, &page, &mut found).await?;
+            for number in numbers.iter().filter(|number| !read.contains(number)) {
+                found.unread += 1;
+                tracing::warn!(source = %self.name, action = number, "Proca's API gives an action that cannot be read; it is left out.");
+            }
+            found.seen += numbers.len();
+            listed.extend(&numbers);
+            match numbers.iter().max() {
+                // The server may give less at a time than was asked for: only an empty page is the end.
+                Some(last) if *last >= start => start = last + 1,
                 _ => break,
             }
+            limit = limit.saturating_mul(2).min(self.config.page);
         }
-        self.look_for_vanished(accept, memory, &mut found, &people, after)
-            .await?;
-        memory.people = people;
+        let asked = self.unlisted(listed, after, asked_at);
+        self.follow_unlisted(accept, memory, asked, &mut found).await?;
+        memory.gone += found.gone;
         Ok(found)
     }
 
-    /// Accepts what was not told before.
-    async fn tell(
-        &self,
-        accept: &Arc<dyn Accept>,
-        memory: &mut Memory,
-        page: &[Value],
-        found: &mut Found,
-        people: &mut People,
-    ) -> Result<(), Trouble> {
-        let mut envelopes = Vec::new();
-        for entry in page {
-            found.seen += 1;
-            let Some(message) = message::of(entry) else {
-                found.unread += 1;
-                continue;
-            };
-            people.extend(
-                message
-                    .email
-                    .map(|email| (message.id, (message.created_at, email))),
-            );
-            let body = message.body.to_string();
-            let key = digest(&[RECONCILIATION.as_bytes(), body.as_bytes()]);
-            if memory.told.contains(&key) {
-                continue;
-            }
-            envelopes.push(Envelope {
-                source: Name::clone(&self.name),
-                dedup: Dedup::dated(key),
-                received_at: self.clock.now(),
-                meta: Meta {
-                    routing_key: Some(RECONCILIATION.to_owned()),
-                    ..Meta::default()
-                },
-                body: body.into(),
-            });
-        }
-        for chunk in envelopes.chunks(BATCH) {
-            let accepted = accept.accept(chunk.to_vec()).await;
-            accepted.map_err(|error| Trouble::Store(error.to_string()))?;
-            memory
-                .told
-                .extend(chunk.iter().map(|envelope| envelope.dedup.key));
-            found.told += chunk.len();
-        }
-        Ok(())
+    fn list_start(&self) -> Timestamp {
+        let days = Duration::from_hours(24 * u64::from(self.config.lookback_days));
+        self.clock.now().saturating_sub(days).unwrap_or(Timestamp::MIN)
     }
 
-    async fn look_for_vanished(
+    /// Accepts what was not accepted before. Gives the numbers of what could be read.
+    async fn accept_page(
         &self,
         accept: &Arc<dyn Accept>,
         memory: &mut Memory,
+        page: &[Option<Value>],
         found: &mut Found,
-        people: &People,
-        after: Timestamp,
-    ) -> Result<(), Trouble> {
-        let vanished: BTreeSet<String> = memory
-            .people
-            .iter()
-            // Who is only too old by now did not vanish.
-            .filter(|(id, (at, _))| !people.contains_key(*id) && at.is_none_or(|at| at >= after))
-            .map(|(_, (_, email))| email.clone())
-            .collect();
-        for email in &vanished {
-            let page = self.asked.contacts(email, after, CALL_LIMIT).await?;
-            self.tell(accept, memory, &page, found, &mut People::new())
-                .await?;
+    ) -> Result<BTreeSet<i64>, ReconcileError> {
+        let (mut envelopes, mut read) = (Vec::new(), BTreeSet::new());
+        for entry in page.iter().flatten() {
+            let org = match message::page_org(entry) {
+                Some(org) => self.number_of(org).await?,
+                None => None,
+            };
+            let Some(body) = message::of(entry, org) else {
+                continue;
+            };
+            read.extend(message::id(entry));
+            let body = body.to_string();
+            let dedup = digest(&[RECONCILIATION.as_bytes(), body.as_bytes()]);
+            if !memory.accepted.contains(&dedup) {
+                envelopes.push(self.envelope(dedup, RECONCILIATION.to_owned(), body));
+            }
         }
-        Ok(())
+        found.new += self.accept(accept, memory, &envelopes).await?;
+        Ok(read)
+    }
+
+    fn envelope(&self, dedup: MessageKey, routing_key: String, body: String) -> Envelope {
+        Envelope {
+            source: Name::clone(&self.name),
+            dedup: Dedup::dated(dedup),
+            received_at: self.clock.now(),
+            meta: Meta {
+                routing_key: Some(routing_key),
+                ..Meta::default()
+            },
+            body: body.into(),
+        }
+    }
+
+    async fn accept(
+        &self,
+        accept: &Arc<dyn Accept>,
+        memory: &mut Memory,
+        envelopes: &[Envelope],
+    ) -> Result<usize, ReconcileError> {
+        for chunk in envelopes.chunks(BATCH) {
+            let accepted = accept.accept(chunk.to_vec()).await;
+            accepted.map_err(|error| ReconcileError::Store(error.to_string()))?;
+            memory
+                .accepted
+                .extend(chunk.iter().map(|envelope| envelope.dedup.key));
+        }
+        Ok(envelopes.len())
+    }
+
+    /// The organisation whose API it is; `None` if the user may read actions and not the organisation. Another one than the queue's
+    /// is an error: everybody would look erased.
+    async fn organisation(&self) -> Result<Option<Value>, ReconcileError> {
+        let org = match self.api.org(&self.config.org).await {
+            Ok(org) => org,
+            Err(ReconcileError::Refused(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(number) = org["id"].as_i64() else {
+            return Ok(Some(org));
+        };
+        let is_ours = self.queue.own_orgs.contains(&number.to_string())
+            || self.queue.org.is_some_and(|org| i64::try_from(org) == Ok(number));
+        if !is_ours {
+            let own: Vec<&str> = self.queue.own_orgs.iter().map(String::as_str).collect();
+            return Err(ReconcileError::WrongOrg {
+                org: self.config.org.clone(),
+                number,
+                own: own.join(", "),
+            });
+        }
+        self.orgs().insert(self.config.org.clone(), Some(number));
+        Ok(Some(org))
+    }
+
+    /// The number of the organisation that owns a page, so that the page counts as ours if it is. The API gives names only.
+    async fn number_of(&self, org: &str) -> Result<Option<i64>, ReconcileError> {
+        if let Some(known) = self.orgs().get(org) {
+            return Ok(*known);
+        }
+        let number = if org == self.config.org {
+            self.queue.org.and_then(|org| i64::try_from(org).ok())
+        } else if self.queue.own_orgs.len() > 1 {
+            // Only a member of that organisation is answered.
+            match self.api.org(org).await {
+                Ok(found) => found["id"].as_i64(),
+                Err(ReconcileError::Refused(_) | ReconcileError::Api(_)) => None,
+                Err(error) => return Err(error),
+            }
+        } else {
+            None
+        };
+        self.orgs().insert(org.to_owned(), number);
+        Ok(number)
+    }
+
+    fn orgs(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<i64>>> {
+        self.orgs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Found {
+    /// What of it a person should look at. `gone` are those of all comparisons.
+    fn warning(&self, gone: usize) -> Option<String> {
+        let mut parts = Vec::new();
+        if self.held > 0 {
+            parts.push(format!(
+                "{} actions that are known here are no longer in Proca, too many at once to be true: nobody was opted out; check \
+                 the rights of the API's user and whether Proca deletes actions within `lookback_days`",
+                self.held
+            ));
+        }
+        if gone > 0 {
+            parts.push(format!(
+                "{gone} actions are no longer in Proca, nor are their supporters: their people are opted out; `causeway doctor` \
+                 lists them, `causeway contact erase` erases them here, too"
+            ));
+        }
+        if self.unread > 0 {
+            parts.push(format!(
+                "{} actions of Proca's API cannot be read; the log names them",
+                self.unread
+            ));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 }

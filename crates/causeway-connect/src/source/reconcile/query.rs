@@ -1,173 +1,349 @@
-//! Asking Proca's GraphQL API.
+//! The GraphQL queries that we send, as trees of fields: a server refuses a whole query for one field that it does not know, so
+//! single fields can be left out.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _};
 
-use causeway_core::clock::Timestamp;
-use data_encoding::BASE64;
-use reqwest::{
-    Method,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
-};
 use serde_json::{Value, json};
-use url::Url;
 
-use super::Reconcile;
-use crate::{
-    config::ConfigError,
-    http::{Client, HttpRequest, read_header, read_url},
-};
-
-/// What of an action is asked for.
-const FIELDS: &str = "actionId actionType createdAt customFields \
-     contact { contactRef dupeRank payload nonce publicKey { id public } signKey { id public } } \
-     privacy { withConsent optIn givenAt emailStatus emailStatusChanged } \
-     campaign { id name title externalId contactSchema } actionPage { id name locale } \
-     tracking { source medium campaign content location }";
-
-/// Why a look ended. Without personal data or secrets.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// More than is read of an answer.
-    #[error("an answer for a single action is too long")]
-    TooLong,
-    #[error(
-        "the API refuses us ({0}); mend `reconcile.bearer` or `reconcile.basic`, or the rights of that user in the organisation"
-    )]
-    Refused(String),
-    #[error("{0}")]
-    Api(String),
-    #[error("the store did not take it: {0}")]
-    Store(String),
+/// A field to ask for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field {
+    name: &'static str,
+    /// The type of what it holds; empty for a plain value.
+    of: &'static str,
+    fields: &'static [Field],
+    /// Without it an entry could be misread: it is never left out.
+    is_needed: bool,
 }
 
-pub(super) struct Asked {
-    client: Client,
-    url: Url,
-    auth: HeaderValue,
-    org: String,
+const fn plain(name: &'static str) -> Field {
+    Field {
+        name,
+        of: "",
+        fields: &[],
+        is_needed: false,
+    }
 }
 
-impl Asked {
-    pub(super) fn new(client: Client, config: &Reconcile, dir: &Path) -> Result<Self, ConfigError> {
-        let text = match (&config.bearer, &config.basic) {
-            (Some(bearer), _) => {
-                let token = bearer.resolve("reconcile.bearer", dir)?;
-                if token.reveal().is_empty() {
-                    return Err(ConfigError::new("reconcile.bearer", "is empty"));
-                }
-                format!("Bearer {}", token.reveal())
-            }
-            (None, Some(basic)) => {
-                let password = basic.password.resolve("reconcile.basic.password", dir)?;
-                let pair = format!("{}:{}", basic.user, password.reveal());
-                format!("Basic {}", BASE64.encode(pair.as_bytes()))
-            }
-            (None, None) => return Err(ConfigError::new("reconcile", "give either `bearer` or `basic`")),
-        };
-        let (_, auth) = read_header("reconcile", AUTHORIZATION.as_str(), &text, true)?;
-        Ok(Self {
-            client,
-            url: read_url("reconcile.url", &config.url, config.allow_private, false)?,
-            auth,
-            org: config.org.clone(),
-        })
+const fn object(name: &'static str, of: &'static str, fields: &'static [Field]) -> Field {
+    Field {
+        name,
+        of,
+        fields,
+        is_needed: false,
     }
+}
 
-    /// Actions from this number on, in the order of their numbers. Without saying so, one would get those who opted in only.
-    pub(super) async fn actions(
-        &self,
-        start: i64,
-        after: Timestamp,
-        limit: u32,
-        within: Duration,
-    ) -> Result<Vec<Value>, Trouble> {
-        let query = format!(
-            "query ($org: String!, $start: Int!, $after: DateTime, $limit: Int!) {{ exportActions(orgName: $org, start: $start, \
-             after: $after, limit: $limit, onlyOptIn: false, includeTesting: false) {{ {FIELDS} }} }}"
-        );
-        let variables =
-            json!({ "org": self.org, "start": start, "after": after.to_string(), "limit": limit });
-        self.ask("exportActions", &query, &variables, within).await
-    }
-
-    /// Actions of an address, whatever became of it.
-    pub(super) async fn contacts(
-        &self,
-        email: &str,
-        after: Timestamp,
-        within: Duration,
-    ) -> Result<Vec<Value>, Trouble> {
-        let query = format!(
-            "query ($org: String!, $email: String!, $after: DateTime) {{ contacts(orgName: $org, email: $email, after: $after, \
-             onlyOptIn: false) {{ {FIELDS} }} }}"
-        );
-        let variables = json!({ "org": self.org, "email": email, "after": after.to_string() });
-        self.ask("contacts", &query, &variables, within).await
-    }
-
-    async fn ask(
-        &self,
-        name: &str,
-        query: &str,
-        variables: &Value,
-        within: Duration,
-    ) -> Result<Vec<Value>, Trouble> {
-        let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, self.auth.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let request = HttpRequest {
-            method: Method::POST,
-            url: self.url.clone(),
-            url_is_secret: false,
-            headers,
-            body: json!({ "query": query, "variables": variables })
-                .to_string()
-                .into(),
-        };
-        let answer = tokio::time::timeout(within, self.client.send(&request))
-            .await
-            .map_err(|_| Trouble::Api(format!("no answer within {} s", within.as_secs())))?
-            .map_err(|fault| Trouble::Api(fault.to_string()))?;
-        match answer.status {
-            200 => {}
-            401 | 403 => return Err(Trouble::Refused(format!("status {}", answer.status))),
-            status => return Err(Trouble::Api(format!("the API answered with status {status}"))),
+impl Field {
+    const fn needed(self) -> Self {
+        Self {
+            is_needed: true,
+            ..self
         }
-        if !answer.complete {
-            return Err(Trouble::TooLong);
-        }
-        let answer = answer
-            .json()
-            .ok_or_else(|| Trouble::Api("the API's answer is no JSON".to_owned()))?;
-        list(name, &answer)
     }
 }
 
-/// The list that was asked for. With errors beside it the list may lack something: it does not count as whole.
-fn list(name: &str, answer: &Value) -> Result<Vec<Value>, Trouble> {
-    if let Some(errors) = answer["errors"].as_array().filter(|errors| !errors.is_empty()) {
-        // The messages may quote what was asked: only their codes are told.
-        let refused = errors.iter().any(|error| {
-            let code = error
-                .pointer("/extensions/code")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let text = error["message"].as_str().unwrap_or_default().to_lowercase();
-            ["unauthorized", "permission_denied", "forbidden"].contains(&code)
-                || text.contains("unauthorized")
-                || text.contains("permission")
-        });
-        return Err(if refused {
-            Trouble::Refused("an error in the answer".to_owned())
+/// Servers before June 2026 do not know `dupeRank`.
+const ACTION: &[Field] = &[
+    plain("actionId").needed(),
+    plain("actionType"),
+    plain("createdAt").needed(),
+    plain("customFields"),
+    object(
+        "contact",
+        "Contact",
+        &[
+            plain("contactRef").needed(),
+            plain("payload").needed(),
+            plain("nonce").needed(),
+            object("publicKey", "KeyIds", &[plain("id"), plain("public")]),
+            object("signKey", "KeyIds", &[plain("id"), plain("public")]),
+            plain("dupeRank"),
+        ],
+    )
+    .needed(),
+    object(
+        "privacy",
+        "Consent",
+        &[
+            plain("withConsent").needed(),
+            plain("optIn").needed(),
+            plain("givenAt").needed(),
+            plain("emailStatus").needed(),
+            plain("emailStatusChanged").needed(),
+        ],
+    )
+    .needed(),
+    object(
+        "campaign",
+        "Campaign",
+        &[
+            plain("id"),
+            plain("name"),
+            plain("title"),
+            plain("externalId"),
+            plain("contactSchema"),
+        ],
+    ),
+    object(
+        "actionPage",
+        "ActionPage",
+        &[
+            plain("id"),
+            plain("name"),
+            plain("locale"),
+            object("org", "Org", &[plain("name"), plain("title")]),
+        ],
+    ),
+    object(
+        "tracking",
+        "Tracking",
+        &[
+            plain("source"),
+            plain("medium"),
+            plain("campaign"),
+            plain("content"),
+        ],
+    ),
+    object(
+        "donation",
+        "Donation",
+        &[
+            plain("schema"),
+            plain("amount"),
+            plain("currency"),
+            plain("frequencyUnit"),
+            plain("payload"),
+        ],
+    ),
+];
+
+const ID: &[Field] = &[plain("actionId").needed()];
+
+/// What is looked at in the answer for an address: whose action it is and how it stands. Nothing that was typed.
+const STATUS: &[Field] = &[
+    plain("actionId").needed(),
+    object("contact", "Contact", &[plain("contactRef").needed()]).needed(),
+    object(
+        "privacy",
+        "Consent",
+        &[
+            plain("emailStatus").needed(),
+            plain("emailStatusChanged").needed(),
+        ],
+    )
+    .needed(),
+];
+
+const ORG: &[Field] = &[
+    plain("id"),
+    plain("name").needed(),
+    object(
+        "processing",
+        "Processing",
+        &[
+            plain("supporterConfirm"),
+            plain("doiThankYou"),
+            plain("customSupporterConfirm"),
+            plain("customActionConfirm"),
+            plain("customActionDeliver"),
+            plain("customEventDeliver"),
+            plain("eventBackend"),
+            plain("pushBackend"),
+            plain("detailBackend"),
+        ],
+    ),
+];
+
+/// A question to the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Query {
+    /// Delivered actions from a number on, by ascending number.
+    Actions,
+    /// Their numbers only.
+    Ids,
+    /// Actions of an address, in whatever state.
+    Contacts,
+    /// The organisation and what it has switched on.
+    Org,
+}
+
+/// The name under which the answer comes, whatever the server calls the field.
+pub(super) const ANSWER: &str = "answer";
+
+impl Query {
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 4] = [Self::Actions, Self::Ids, Self::Contacts, Self::Org];
+
+    fn fields(self) -> &'static [Field] {
+        match self {
+            Self::Actions => ACTION,
+            Self::Ids => ID,
+            Self::Contacts => STATUS,
+            Self::Org => ORG,
+        }
+    }
+
+    fn of(self) -> &'static str {
+        match self {
+            Self::Org => "PrivateOrg",
+            Self::Actions | Self::Ids | Self::Contacts => "Action",
+        }
+    }
+
+    /// The query's text. Without `onlyOptIn: false` the server would give those who opted in only.
+    pub(super) fn text(self, left_out: &LeftOut, include_testing: bool) -> String {
+        let testing = if left_out.has_argument("includeTesting") {
+            String::new()
         } else {
-            Trouble::Api(format!(
-                "the API answered with {} error(s) to {name}",
-                errors.len()
-            ))
-        });
+            format!(", includeTesting: {include_testing}")
+        };
+        let mut text = match self {
+            Self::Actions | Self::Ids => {
+                let list = if left_out.former_name {
+                    "exportActions"
+                } else {
+                    "actions"
+                };
+                format!(
+                    "query ($org: String!, $after: DateTime!, $start: Int!, $limit: Int!) {{ {ANSWER}: {list}(orgName: $org, \
+                     after: $after, start: $start, limit: $limit, onlyOptIn: false{testing})"
+                )
+            }
+            Self::Contacts => format!(
+                "query ($org: String!, $after: DateTime!, $start: Int!, $email: String!) {{ {ANSWER}: contacts(orgName: $org, \
+                 after: $after, start: $start, email: $email, onlyOptIn: false{testing})"
+            ),
+            Self::Org => format!("query ($org: String!) {{ {ANSWER}: org(name: $org)"),
+        };
+        write_fields(self.of(), self.fields(), left_out, &mut text);
+        text.push_str(" }");
+        text
     }
-    match answer.get("data").and_then(|data| data.get(name)) {
-        Some(Value::Array(entries)) => Ok(entries.clone()),
-        _ => Err(Trouble::Api(format!("the API's answer has no list `{name}`"))),
+}
+
+fn write_fields(on: &str, fields: &[Field], left_out: &LeftOut, text: &mut String) {
+    text.push_str(" {");
+    for field in fields.iter().filter(|field| left_out.leaves(on, field)) {
+        // Writing into a String cannot fail.
+        write!(text, " {}", field.name).ok();
+        if !field.of.is_empty() {
+            write_fields(field.of, field.fields, left_out, text);
+        }
     }
+    text.push_str(" }");
+}
+
+/// What the server does not know and is not asked for any more.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LeftOut {
+    /// Type and field.
+    fields: BTreeSet<(String, String)>,
+    arguments: BTreeSet<String>,
+    /// The list is still called `exportActions`.
+    former_name: bool,
+}
+
+impl LeftOut {
+    fn leaves(&self, on: &str, field: &Field) -> bool {
+        let is_out = self.fields.contains(&(on.to_owned(), field.name.to_owned()));
+        let is_empty = !field.of.is_empty() && !field.fields.iter().any(|inner| self.leaves(field.of, inner));
+        !is_out && !is_empty
+    }
+
+    fn has_argument(&self, name: &str) -> bool {
+        self.arguments.contains(name)
+    }
+
+    /// Leaves out what this message of the server refuses. `false` if it refuses nothing that can be left out.
+    pub(super) fn learn(&mut self, query: Query, message: &str) -> bool {
+        // Some servers use the other quotation marks.
+        let mut quoted = message.split(['"', '\'']).skip(1).step_by(2);
+        match (quoted.next(), quoted.next()) {
+            (Some("actions"), Some(_)) if message.starts_with("Cannot query field") => {
+                !std::mem::replace(&mut self.former_name, true)
+            }
+            (Some(name), Some(on)) if message.starts_with("Cannot query field") => {
+                can_be_left_out(query.of(), query.fields(), on, name)
+                    && self.fields.insert((on.to_owned(), name.to_owned()))
+            }
+            (Some(name @ "includeTesting"), _) if message.starts_with("Unknown argument") => {
+                self.arguments.insert(name.to_owned())
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether there is such a field in the tree, and nothing that is needed goes with it.
+fn can_be_left_out(on: &str, fields: &[Field], wanted_on: &str, wanted: &str) -> bool {
+    fields.iter().any(|field| {
+        (on == wanted_on && field.name == wanted && !field.is_needed)
+            || can_be_left_out(field.of, field.fields, wanted_on, wanted)
+    })
+}
+
+/// Everything that can be left out, as a server would refuse it.
+#[cfg(test)]
+pub(super) fn refusals() -> Vec<(Query, String)> {
+    fn walk(query: Query, on: &str, fields: &[Field], all: &mut Vec<(Query, String)>) {
+        for field in fields {
+            if !field.is_needed {
+                let message = format!("Cannot query field \"{}\" on type \"{on}\".", field.name);
+                all.push((query, message));
+            }
+            walk(query, field.of, field.fields, all);
+        }
+    }
+    let mut all = Vec::new();
+    for query in Query::ALL {
+        walk(query, query.of(), query.fields(), &mut all);
+    }
+    let former = "Cannot query field \"actions\" on type \"RootQueryType\".";
+    let testing = "Unknown argument \"includeTesting\" on field \"actions\" of type \"RootQueryType\".";
+    all.push((Query::Actions, former.to_owned()));
+    all.push((Query::Actions, testing.to_owned()));
+    all
+}
+
+/// The words that our own queries are made of: the only ones of a server's message that are sure to be no personal data.
+pub(super) fn is_our_word(word: &str) -> bool {
+    fn within(fields: &[Field], word: &str) -> bool {
+        fields
+            .iter()
+            .any(|field| field.name == word || field.of == word || within(field.fields, word))
+    }
+    const OTHERS: [&str; 22] = [
+        "actions",
+        "exportActions",
+        "contacts",
+        "org",
+        "orgName",
+        "name",
+        "after",
+        "start",
+        "limit",
+        "email",
+        "onlyOptIn",
+        "includeTesting",
+        "Action",
+        "PrivateOrg",
+        "RootQueryType",
+        "RootQuery",
+        "Query",
+        "String",
+        "String!",
+        "Int",
+        "Boolean",
+        "DateTime",
+    ];
+    OTHERS.contains(&word)
+        || [ACTION, STATUS, ORG]
+            .into_iter()
+            .any(|fields| within(fields, word))
+}
+
+/// The request's body.
+pub(super) fn body(text: &str, variables: &Value) -> String {
+    json!({ "query": text, "variables": variables }).to_string()
 }

@@ -3,25 +3,33 @@ use std::{path::Path, sync::Mutex};
 use async_trait::async_trait;
 use causeway_core::{
     consent::What,
-    decode::proca::{OptInMode, ProcaDecoder, Testing},
-    event::{Decode, Decoded},
-    id::InboxId,
+    decode::{
+        placeholders::Placeholders,
+        proca::{OptInMode, ProcaDecoder, Testing},
+    },
+    event::{Decode, Decoded, Event},
+    id::{ContactId, InboxId},
     keystore::{Keystore, SharedKeystore},
     source::SourceState,
-    store::{Accepted, StoreError},
+    store::{Accepted, StoreError, Unlisted, UnlistedAction},
 };
 use causeway_testkit::{
     clock::TestClock,
     fake_api::{FakeApi, Reply},
-    fake_proca::{FakeProca, ORG, Signed, TOKEN},
+    fake_proca::{FakeProca, ORG, SCHEMA, Signed, State, TOKEN},
 };
+use serde_json::json;
 
 use super::*;
 
+/// Stands for the store: keeps what was accepted, and knows the actions in it by their number and name.
 #[derive(Default)]
 struct Inbox {
     rows: Mutex<Vec<Envelope>>,
+    known: Mutex<BTreeMap<i64, String>>,
+    asked: Mutex<Option<Unlisted>>,
     is_broken: Mutex<bool>,
+    was_listed: bool,
 }
 
 #[async_trait]
@@ -35,8 +43,36 @@ impl Accept for Inbox {
             duplicate: false,
         });
         let accepted = accepted.collect();
+        for envelope in &envelopes {
+            let body: Value = serde_json::from_slice(&envelope.body).unwrap();
+            if let (Some(id), Some(name)) = (body["actionId"].as_i64(), body["contact"]["firstName"].as_str())
+            {
+                self.known.lock().unwrap().insert(id, name.to_owned());
+            }
+        }
         self.rows.lock().unwrap().extend(envelopes);
         Ok(accepted)
+    }
+
+    async fn unlisted(&self, asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError> {
+        let known = self.known.lock().unwrap();
+        let unlisted = known
+            .iter()
+            .filter(|(number, _)| !asked.listed.contains(number))
+            .map(|(number, name)| UnlistedAction {
+                number: *number,
+                contact: ContactId(i64::try_from(name.len()).unwrap()),
+                addresses: (name != "nobody")
+                    .then(|| format!("{name}@example.org"))
+                    .into_iter()
+                    .collect(),
+                references: vec![format!("ref-of-{name}")],
+                was_listed: self.was_listed,
+                on_own_page: name == "ann",
+            })
+            .collect();
+        *self.asked.lock().unwrap() = Some(asked);
+        Ok(unlisted)
     }
 }
 
@@ -47,12 +83,19 @@ struct Bench {
     accept: Arc<dyn Accept>,
     clock: Arc<TestClock>,
     memory: Memory,
+    queue: Queue,
 }
+
+/// What an accepted message means: its action, its facts and their basis.
+type Meant = (String, Vec<What>, Vec<String>);
 
 impl Bench {
     async fn new() -> Self {
         let api = FakeApi::start().await;
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(Inbox {
+            was_listed: true,
+            ..Inbox::default()
+        });
         Self {
             proca: FakeProca::at(&api),
             api,
@@ -60,6 +103,11 @@ impl Bench {
             inbox,
             clock: Arc::default(),
             memory: Memory::default(),
+            queue: Queue {
+                own_orgs: ["12".to_owned()].into(),
+                org: Some(12),
+                ..Queue::default()
+            },
         }
     }
 
@@ -73,19 +121,20 @@ impl Bench {
             tables: causeway_core::mapping::Tables::default(),
             dir: Path::new(".").to_owned(),
         };
-        Reconciler::new(&context, &config).unwrap()
+        Reconciler::new(&context, &config, self.queue.clone()).unwrap()
     }
 
-    async fn look(&mut self, keys: &str) -> Result<Found, Trouble> {
+    async fn compare(&mut self, keys: &str) -> Result<Found, ReconcileError> {
         let reconciler = self.reconciler(&format!("org = '{ORG}'\nbearer = '{TOKEN}'\n{keys}"));
-        reconciler.look(&self.accept, &mut self.memory).await
+        reconciler.compare(&self.accept, &mut self.memory).await
     }
 
-    /// What the rules make of what was accepted since the last time: number, who, and what it says.
-    fn told(&self) -> Vec<(String, Vec<What>, Vec<String>)> {
+    /// What was accepted since the last time, as the rules read it.
+    fn events(&self) -> Vec<Event> {
         let decoder = ProcaDecoder {
+            placeholders: Placeholders::default(),
             namespace: "proca".into(),
-            own_orgs: ["12".to_owned()].into(),
+            own_orgs: ["12".to_owned(), "34".to_owned()].into(),
             keystore: Arc::new(SharedKeystore::new(Keystore::default())),
             testing: Testing::Skip,
             opt_in: OptInMode::Single,
@@ -93,42 +142,55 @@ impl Bench {
             consent_from: Vec::new(),
         };
         let rows: Vec<Envelope> = std::mem::take(&mut *self.inbox.rows.lock().unwrap());
-        let events = rows.iter().map(|row| match decoder.decode(row) {
-            Decoded::Event(event) => event,
-            other => panic!("{other:?}"),
-        });
+        rows.iter()
+            .map(|row| match decoder.decode(row) {
+                Decoded::Event(event) => *event,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    fn meant(&self) -> Vec<Meant> {
+        let events = self.events().into_iter();
         events
             .map(|event| {
-                let action = event.action.as_ref().unwrap();
                 let facts = event.consent.iter();
                 (
-                    action.external_id.clone(),
+                    event.action.map(|action| action.external_id).unwrap_or_default(),
                     facts.clone().map(|fact| fact.what.clone()).collect(),
                     facts.map(|fact| fact.basis.clone()).collect(),
                 )
             })
             .collect()
     }
+
+    fn bodies(&self) -> Vec<Value> {
+        let rows = self.inbox.rows.lock().unwrap();
+        rows.iter()
+            .map(|row| serde_json::from_slice(&row.body).unwrap())
+            .collect()
+    }
 }
 
-fn found(seen: usize, told: usize) -> Found {
+fn found(seen: usize, new: usize) -> Found {
     Found {
         seen,
-        told,
-        unread: 0,
+        new,
+        ..Found::default()
     }
 }
 
 #[tokio::test]
-async fn what_the_queue_lost_is_found_and_told_once() {
+async fn what_the_queue_lost_is_found_and_accepted_once() {
     let mut bench = Bench::new().await;
     for (id, name, opt_in) in [(1, "ann", Some(true)), (2, "bob", Some(false)), (3, "cem", None)] {
         bench.proca.add(Signed::new(id, name, opt_in));
     }
-    assert_eq!(bench.look("").await, Ok(found(3, 3)));
-    let told = bench.told();
+    assert_eq!(bench.compare("").await, Ok(found(3, 3)));
+    let meant = bench.meant();
     assert_eq!(
-        told.iter()
+        meant
+            .iter()
             .map(|(id, what, _)| (id.as_str(), what.clone()))
             .collect::<Vec<_>>(),
         [
@@ -138,40 +200,186 @@ async fn what_the_queue_lost_is_found_and_told_once() {
         ]
     );
     assert!(
-        told[0].2[0].starts_with("reconciliation, proca action: opted in"),
-        "{told:?}"
+        meant[0].2[0].starts_with("reconciliation, proca action: opted in"),
+        "{meant:?}"
     );
-    // Nothing new, nothing told.
-    assert_eq!(bench.look("").await, Ok(found(3, 0)));
-    assert_eq!(bench.told(), []);
+    assert_eq!(bench.compare("").await, Ok(found(3, 0)));
+    assert_eq!(bench.meant(), []);
     // The event of the click was lost.
     bench.proca.change(1, "DOUBLE_OPT_IN", "2025-12-31T12:00:00");
-    assert_eq!(bench.look("").await, Ok(found(3, 1)));
-    assert_eq!(bench.told()[0].1, [What::DoubleOptIn]);
+    assert_eq!(bench.compare("").await, Ok(found(3, 1)));
+    assert_eq!(bench.meant()[0].1, [What::DoubleOptIn]);
+}
+
+/// Its answer has people who never confirmed and people who said that it was not them.
+#[tokio::test]
+async fn the_answer_for_an_address_never_makes_an_opt_in() {
+    let mut bench = Bench::new().await;
+    bench.proca.add(Signed::new(1, "ann", Some(true)));
+    bench.compare("").await.unwrap();
+    bench.meant();
+    for (id, state) in [(2, State::Confirming), (3, State::Rejected)] {
+        let mut signed = Signed::new(id, "ann", Some(true));
+        signed.state = state;
+        bench.proca.add(signed);
+    }
+    bench.proca.change(1, "BOUNCE", "2025-12-31T12:00:00");
+    let suppressed = Found {
+        suppressed: 1,
+        ..found(0, 0)
+    };
+    assert_eq!(bench.compare("").await, Ok(suppressed));
+    assert_eq!(
+        bench.meant(),
+        [(
+            String::new(),
+            vec![What::Bounced],
+            vec!["reconciliation, proca email_status: bounce (row 18)".to_owned()]
+        )]
+    );
+    assert_eq!(bench.compare("").await, Ok(found(0, 0)));
+    assert_eq!(bench.meant(), []);
 }
 
 #[tokio::test]
-async fn who_vanished_from_the_lists_is_asked_for_by_address() {
+async fn it_was_not_me_is_an_opt_out_of_the_day_when_it_is_noticed() {
     let mut bench = Bench::new().await;
-    for (id, name) in [(1, "ann"), (2, "bob"), (3, "bob")] {
+    for (id, status) in [(1, "NONE"), (2, "ACTIVE"), (3, "DOUBLE_OPT_IN")] {
+        let mut signed = Signed::new(id, "ann", Some(true));
+        status.clone_into(&mut signed.status);
+        bench.proca.add(signed);
+    }
+    bench.compare("").await.unwrap();
+    bench.events();
+    (1..=3).for_each(|id| bench.proca.reject(id));
+    bench.clock.advance(Duration::from_hours(5));
+    let rejected = Found {
+        rejected: 3,
+        ..found(0, 0)
+    };
+    assert_eq!(bench.compare("").await, Ok(rejected));
+    let bodies = bench.bodies();
+    assert!(
+        bodies.iter().all(|body| !body.to_string().contains("firstName")),
+        "{bodies:?}"
+    );
+    let events = bench.events();
+    let now = bench.clock.now();
+    for (index, event) in (0..).zip(&events) {
+        assert_eq!(event.consent[0].what, What::Unsubscribed);
+        // One after the other: at one time they would be one line of the ledger.
+        assert_eq!(
+            event.consent[0].at,
+            now.saturating_add(Duration::from_millis(index)).unwrap()
+        );
+        assert_eq!(
+            event.consent[0].basis,
+            format!(
+                "reconciliation: action {} is rejected in Proca since it was delivered (\"it wasn't me\")",
+                index + 1
+            )
+        );
+        assert_eq!(event.fields.keys().collect::<Vec<_>>(), ["email"]);
+        assert_eq!(event.fields_at, Some(Timestamp::UNIX_EPOCH));
+    }
+    assert_eq!(events.len(), 3);
+    let asked = bench.inbox.asked.lock().unwrap().clone().unwrap();
+    assert_eq!(asked.asked_at, now);
+    assert_eq!(
+        asked.sent_before,
+        now.saturating_sub(Duration::from_hours(1)).unwrap()
+    );
+}
+
+#[tokio::test]
+async fn who_is_gone_is_opted_out_and_reported() {
+    let mut bench = Bench::new().await;
+    for (id, name) in [(1, "ann"), (2, "bob"), (3, "nobody")] {
         bench.proca.add(Signed::new(id, name, Some(true)));
     }
-    bench.look("").await.unwrap();
-    bench.told();
-    bench.proca.change(2, "BOUNCE", "2025-12-31T12:00:00");
-    assert_eq!(bench.look("").await, Ok(found(4, 1)));
-    let told = bench.told();
-    assert_eq!((told[0].0.as_str(), &told[0].1), ("2", &vec![What::Bounced]));
-    assert!(told[0].2[0].contains("row 6"), "{told:?}");
-    // It stays away, and is not asked for again.
-    let before = bench.api.requests().len();
-    assert_eq!(bench.look("").await, Ok(found(2, 0)));
-    assert_eq!(bench.api.requests().len() - before, 2);
-    // Who is older than what is compared did not vanish.
-    bench.clock.advance(Duration::from_hours(24 * 60));
-    let before = bench.api.requests().len();
-    assert_eq!(bench.look("").await, Ok(found(0, 0)));
-    assert_eq!(bench.api.requests().len() - before, 1);
+    bench.compare("").await.unwrap();
+    bench.events();
+    bench.proca.erase("ann");
+    bench.proca.erase("nobody");
+    let gone = Found {
+        gone: 1,
+        unknown: 1,
+        ..found(1, 0)
+    };
+    assert_eq!(bench.compare("").await, Ok(gone));
+    assert!(
+        found(1, 0)
+            .warning(bench.memory.gone)
+            .unwrap()
+            .contains("1 actions")
+    );
+    let events = bench.events();
+    assert_eq!(events[0].consent[0].what, What::Unsubscribed);
+    assert_eq!(
+        events[0].consent[0].basis,
+        "reconciliation: action 1 is no longer in Proca, nor is its supporter"
+    );
+    assert!(events[0].notes[0].contains("contact erase"), "{events:?}");
+    assert_eq!(events.len(), 1);
+}
+
+/// A lead of a coalition gets actions of its partners' pages, and may not be able to ask for them.
+#[tokio::test]
+async fn who_may_never_have_been_listed_is_not_taken_for_gone() {
+    let mut bench = Bench::new().await;
+    bench.inbox = Arc::new(Inbox::default());
+    bench.accept = Arc::clone(&bench.inbox) as Arc<dyn Accept>;
+    let known = [(1, "ann"), (2, "bob"), (3, "cem")].map(|(id, name)| (id, name.to_owned()));
+    bench.inbox.known.lock().unwrap().extend(known);
+    let mut rejected = Signed::new(3, "cem", Some(true));
+    rejected.state = State::Rejected;
+    bench.proca.add(rejected);
+    let compared = Found {
+        // Done on a page of ours, so it was there once; and that it was rejected is said of it in any case.
+        gone: 1,
+        rejected: 1,
+        unknown: 1,
+        ..found(0, 0)
+    };
+    assert_eq!(bench.compare("").await, Ok(compared));
+    bench.inbox.rows.lock().unwrap().clear();
+    bench.memory = Memory::default();
+    bench.queue.own_orgs.insert("34".to_owned());
+    let compared = Found {
+        rejected: 1,
+        unknown: 2,
+        ..found(0, 0)
+    };
+    assert_eq!(bench.compare("").await, Ok(compared));
+}
+
+/// Rather than opting everybody out because somebody took a right away.
+#[tokio::test]
+async fn too_many_at_once_are_reported_and_nothing_else() {
+    let mut bench = Bench::new().await;
+    for id in 1..=60 {
+        bench
+            .proca
+            .add(Signed::new(id, &format!("person{id}"), Some(true)));
+    }
+    bench.compare("").await.unwrap();
+    bench.events();
+    (1..=30).for_each(|id| bench.proca.erase(&format!("person{id}")));
+    // That she is there and rejected it is beyond doubt.
+    bench.proca.reject(31);
+    let held = Found {
+        held: 30,
+        rejected: 1,
+        ..found(29, 0)
+    };
+    assert!(held.warning(0).unwrap().contains("30 actions"));
+    assert_eq!(bench.compare("").await, Ok(held));
+    assert_eq!(bench.events().len(), 1);
+    // An empty list is a fault of somebody's, too.
+    (32..=60).for_each(|id| bench.proca.reject(id));
+    let held = bench.compare("").await.unwrap();
+    assert_eq!((held.held, held.rejected), (59, 0));
+    assert_eq!(bench.events(), []);
 }
 
 #[tokio::test]
@@ -180,55 +388,233 @@ async fn all_pages_are_read_whatever_their_length() {
     for id in 1..=250 {
         let mut signed = Signed::new(id * 3, &format!("person{id}"), Some(id % 2 == 0));
         // More than is read of one answer, in pages of this size.
-        signed.comment = if id < 20 { 9_000 } else { 10 };
+        signed.comment = if id < 20 { 900_000 } else { 10 };
         bench.proca.add(signed);
     }
-    // The other side gives no more than 100 at a time.
-    assert_eq!(bench.look("page = 1000").await, Ok(found(250, 250)));
-    let ids: HashSet<String> = bench.told().into_iter().map(|(id, ..)| id).collect();
+    // The server gives no more than 100 at a time.
+    assert_eq!(bench.compare("page = 1000").await, Ok(found(250, 250)));
+    let ids: BTreeSet<String> = bench.meant().into_iter().map(|(id, ..)| id).collect();
     assert_eq!(ids.len(), 250);
-    let mut long = Signed::new(1, "long", Some(true));
-    long.comment = 70_000;
-    bench.proca.add(long);
-    assert_eq!(bench.look("").await, Err(Trouble::TooLong));
 }
 
 #[tokio::test]
-async fn an_encrypted_contact_comes_as_the_queue_would_bring_it() {
+async fn one_action_never_stops_the_others() {
     let mut bench = Bench::new().await;
-    let mut signed = Signed::new(1, "ann", Some(true));
-    signed.is_encrypted = true;
-    bench.proca.add(signed);
-    assert_eq!(bench.look("").await, Ok(found(1, 1)));
-    let rows = bench.inbox.rows.lock().unwrap();
-    let body: Value = serde_json::from_slice(&rows[0].body).unwrap();
-    assert_eq!(body["contact"]["contactRef"], "ref-of-ann");
-    assert_eq!(body["contact"].get("email"), None);
-    assert_eq!(body["personalInfo"]["payload"], "c2VjcmV0");
-    assert_eq!(body["personalInfo"]["encryptKey"]["public"], "cHVibGlj");
-    assert_eq!(body["action"]["createdAt"], "2025-12-31T10:00:00Z");
+    for id in 1..=5 {
+        let mut signed = Signed::new(id, &format!("person{id}"), Some(true));
+        match id {
+            // Longer than all that is read of an answer …
+            2 => signed.comment = api::ANSWER_BYTES,
+            // … and one on which the server fails.
+            4 => signed.fails = Some(("contact", "no key to decrypt \"ann@example.org\"")),
+            _ => signed.comment = 100_000,
+        }
+        bench.proca.add(signed);
+    }
+    let unread = Found {
+        unread: 2,
+        ..found(5, 3)
+    };
+    assert!(unread.warning(0).unwrap().contains("2 actions"));
+    assert_eq!(bench.compare("page = 4").await, Ok(unread));
+    let ids: Vec<String> = bench.meant().into_iter().map(|(id, ..)| id).collect();
+    assert_eq!(ids, ["1", "3", "5"]);
+    // They are in the list, so nothing is missing.
+    let asked = bench.inbox.asked.lock().unwrap().clone().unwrap();
+    assert_eq!(*asked.listed, (1..=5).collect());
 }
 
 #[tokio::test]
-async fn trouble_is_told_without_secrets_and_nothing_is_taken_for_vanished() {
+async fn fields_that_a_server_does_not_know_are_left_out_from_then_on() {
     let mut bench = Bench::new().await;
     bench.proca.add(Signed::new(1, "ann", Some(true)));
-    bench.look("").await.unwrap();
-    bench.told();
-    let partial = serde_json::json!({ "data": { "exportActions": [] }, "errors": [{ "message": "ann@example.org timed out" }] });
-    let no_list = serde_json::json!({ "data": { "exportActions": null } });
-    for (reply, told) in [
-        (Reply::json(200, &partial), "1 error(s)"),
+    let reconciler = bench.reconciler(&format!("org = '{ORG}'\nbearer = '{TOKEN}'"));
+    let count = |bench: &Bench| bench.api.requests().len();
+    reconciler
+        .compare(&bench.accept, &mut bench.memory)
+        .await
+        .unwrap();
+    // The organisation, the list with `dupeRank` and without, and its end.
+    assert_eq!(count(&bench), 4);
+    reconciler
+        .compare(&bench.accept, &mut bench.memory)
+        .await
+        .unwrap();
+    assert_eq!(count(&bench), 7);
+    let older = SCHEMA
+        .replace(
+            "  \"Delivered actions of the organisation, by ascending number.\"\n  actions(",
+            "  old(",
+        )
+        .replace("    includeTesting: Boolean\n", "")
+        .replace("  tracking: Tracking\n", "")
+        .replace("  payload: Json!\n  frequencyUnit: DonationFrequencyUnit!\n", "")
+        .replace("  customEventDeliver: Boolean!\n", "");
+    bench.proca.has_schema(&older);
+    let mut signed = Signed::new(2, "bob", Some(true));
+    signed.donation = Some(json!({ "amount": 500, "currency": "EUR" }));
+    bench.proca.add(signed);
+    bench.inbox.rows.lock().unwrap().clear();
+    assert_eq!(
+        reconciler.compare(&bench.accept, &mut bench.memory).await,
+        Ok(found(2, 2))
+    );
+    let body = bench.bodies()[1].clone();
+    assert_eq!(
+        body["action"]["donation"],
+        json!({ "amount": 500, "currency": "EUR" })
+    );
+    assert_eq!(body["tracking"], Value::Null);
+    // A server that newly knows it is asked for it after a restart.
+    bench
+        .proca
+        .has_schema(&SCHEMA.replace("  signKey: KeyIds\n", "  signKey: KeyIds\n  dupeRank: Int\n"));
+    bench.compare("").await.unwrap();
+    let body = bench.bodies().pop().unwrap();
+    assert_eq!(body["contact"]["dupeRank"], 2);
+    // Without what is needed there is no reading it.
+    bench
+        .proca
+        .has_schema(&SCHEMA.replace("  withConsent: Boolean!\n", ""));
+    let error = bench.compare("").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the API answered with an error: Cannot query field \"withConsent\" on type \"Consent\"."
+    );
+}
+
+#[tokio::test]
+async fn an_action_comes_as_the_queue_would_bring_it() {
+    let mut bench = Bench::new().await;
+    let mut signed = Signed::new(1, "ann", Some(true));
+    signed.donation = Some(
+        json!({ "schema": "STRIPE_PAYMENT_INTENT", "amount": 1_250, "currency": "EUR",
+        "frequencyUnit": "ONE_OFF", "payload": "{\"id\": \"pi_1\"}" }),
+    );
+    bench.proca.add(signed);
+    let mut signed = Signed::new(2, "bob", Some(true));
+    signed.is_encrypted = true;
+    "fields".clone_into(&mut signed.page_org);
+    bench.proca.add(signed);
+    let mut signed = Signed::new(3, "tester", Some(true));
+    signed.is_test = true;
+    bench.proca.add(signed);
+    assert_eq!(bench.compare("").await, Ok(found(2, 2)));
+    let [mut whole, encrypted] = <[Value; 2]>::try_from(bench.bodies()).unwrap();
+    assert_eq!(whole["action"]["customFields"]["comment"], "");
+    whole["action"]["customFields"] = Value::Null;
+    assert_eq!(
+        whole,
+        json!({
+            "schema": "proca:action:2", "stage": "deliver", "actionId": 1, "actionPageId": 7, "campaignId": 3,
+            "orgId": 12, "org": { "name": "rivers", "title": "The rivers" },
+            "campaign": { "id": 3, "name": "clean_rivers", "title": "Clean rivers", "externalId": null, "contactSchema": "basic" },
+            "actionPage": { "id": 7, "name": "clean_rivers/en", "locale": "en", "org": { "name": "rivers", "title": "The rivers" } },
+            "action": {
+                "actionType": "petition", "createdAt": "2025-12-31T10:00:00Z", "customFields": null, "testing": false,
+                "donation": { "schema": "stripe_payment_intent", "amount": 1_250, "currency": "EUR",
+                    "frequencyUnit": "one_off", "payload": { "id": "pi_1" } },
+            },
+            "contact": { "firstName": "ann", "email": "ann@example.org", "country": "DE", "contactRef": "ref-of-ann" },
+            "personalInfo": null,
+            "privacy": { "withConsent": true, "optIn": true, "givenAt": "2025-12-31T10:00:00Z", "emailStatus": null,
+                "emailStatusChanged": null },
+            "tracking": { "source": "unknown", "medium": "mail", "campaign": "unknown", "content": "" },
+        })
+    );
+    assert_eq!(encrypted["contact"], json!({ "contactRef": "ref-of-bob" }));
+    assert_eq!(encrypted["personalInfo"]["payload"], "c2VjcmV0");
+    assert_eq!(encrypted["personalInfo"]["encryptKey"]["public"], "cHVibGlj");
+    // The page of an organisation that is not known to be ours.
+    assert_eq!(encrypted["orgId"], Value::Null);
+    assert_eq!(encrypted["org"]["name"], "fields");
+    // Test actions are asked for only where they count as real.
+    bench.queue.include_testing = true;
+    assert_eq!(bench.compare("").await, Ok(found(3, 1)));
+}
+
+/// A click on a page of ours counts for us without an opt-in.
+#[tokio::test]
+async fn whose_page_it_was_is_known() {
+    let mut bench = Bench::new().await;
+    for (id, org) in [(1, "rivers"), (2, "fields")] {
+        let mut signed = Signed::new(id, "ann", None);
+        "DOUBLE_OPT_IN".clone_into(&mut signed.status);
+        org.clone_into(&mut signed.page_org);
+        bench.proca.add(signed);
+    }
+    bench.compare("").await.unwrap();
+    let facts: Vec<What> = bench
+        .events()
+        .iter()
+        .map(|event| event.consent[0].what.clone())
+        .collect();
+    assert_eq!(
+        facts,
+        [
+            What::DoubleOptIn,
+            What::DoubleOptInOnPage {
+                page: "proca/7".to_owned()
+            }
+        ]
+    );
+    // The number in the queue's name is as good where the API does not give it.
+    bench.proca.hides_org();
+    bench.memory = Memory::default();
+    bench.compare("").await.unwrap();
+    assert_eq!(bench.bodies()[0]["orgId"], 12);
+    // Another organisation's API would make everybody look erased.
+    bench.queue.own_orgs = ["7".to_owned()].into();
+    bench.queue.org = Some(7);
+    bench.proca = FakeProca::at(&bench.api);
+    let error = bench.compare("").await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "`org`: \"rivers\" is organisation 12 in Proca, and the queue belongs to organisation 7; name the queue's"
+    );
+}
+
+#[tokio::test]
+async fn errors_are_reported_without_secrets_and_personal_data() {
+    let mut bench = Bench::new().await;
+    bench.proca.add(Signed::new(1, "ann", Some(true)));
+    bench.compare("").await.unwrap();
+    bench.meant();
+    let error = |message: &str| json!({ "data": { "answer": [] }, "errors": [{ "message": message, "path": ["answer"] }] });
+    let no_list = json!({ "data": { "answer": null } });
+    let quoting =
+        "no match: %{first_name: \"Ann\", phone: 0049301234567}\nfor ann@example.org on \"actions\"";
+    for (reply, reason) in [
+        (
+            Reply::json(200, &error("the database timed out")),
+            "the API answered with an error: the database timed out",
+        ),
+        (
+            Reply::json(200, &error(quoting)),
+            "an error: no match: %{first_name: \"…\", phone: … for … on \"actions\"",
+        ),
+        (
+            Reply::json(400, &error("Syntax error")),
+            "with an error: Syntax error",
+        ),
+        (
+            Reply::json(500, &error("out of memory")),
+            "with status 500: out of memory",
+        ),
         (Reply::json(200, &no_list), "no list"),
-        (Reply::status(200).body("<html>"), "no JSON"),
+        (Reply::status(200).body("<html>"), "not a JSON object"),
+        (Reply::status(200).body("{}").cut(), "broke off"),
         (Reply::status(502), "status 502"),
-        (Reply::status(403), "refuses us"),
+        (Reply::status(403), "refuses access (status 403)"),
         (Reply::close(), "127.0.0.1"),
     ] {
-        bench.api.script("/api", [reply]);
-        let trouble = bench.look("").await.unwrap_err().to_string();
-        assert!(trouble.contains(told), "{trouble}");
-        assert!(!trouble.contains(TOKEN) && !trouble.contains("ann"), "{trouble}");
+        // The first call asks for the organisation, the second for the list.
+        let org = Reply::json(200, &json!({ "data": { "answer": { "id": 12, "name": ORG } } }));
+        bench.api.script("/api", [org, reply]);
+        let error = bench.compare("").await.unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        let lower = error.to_lowercase();
+        assert!(!error.contains(TOKEN) && !lower.contains("ann"), "{error}");
     }
     for keys in [
         format!("org = '{ORG}'\nbearer = 'API-wrong'"),
@@ -237,33 +623,92 @@ async fn trouble_is_told_without_secrets_and_nothing_is_taken_for_vanished() {
     ] {
         let reconciler = bench.reconciler(&keys);
         let refused = reconciler
-            .look(&bench.accept, &mut bench.memory)
+            .compare(&bench.accept, &mut bench.memory)
             .await
             .unwrap_err();
-        assert!(matches!(refused, Trouble::Refused(_)), "{keys}: {refused}");
+        assert!(matches!(refused, ReconcileError::Refused(_)), "{keys}: {refused}");
     }
-    // What the store did not take is told the next time.
+    // What the store did not accept comes the next time.
     bench.proca.add(Signed::new(2, "bob", Some(true)));
     *bench.inbox.is_broken.lock().unwrap() = true;
-    assert!(matches!(bench.look("").await, Err(Trouble::Store(_))));
+    assert!(matches!(bench.compare("").await, Err(ReconcileError::Store(_))));
     *bench.inbox.is_broken.lock().unwrap() = false;
-    assert_eq!(bench.look("").await, Ok(found(2, 1)));
-    assert_eq!(bench.told()[0].0, "2");
+    assert_eq!(bench.compare("").await, Ok(found(2, 1)));
+    assert_eq!(bench.meant()[0].0, "2");
+}
+
+#[tokio::test]
+async fn a_check_says_what_the_settings_mean() {
+    let mut bench = Bench::new().await;
+    bench.queue.waits_for_click = true;
+    let keys = format!("org = '{ORG}'\nbearer = '{TOKEN}'");
+    assert_eq!(bench.reconciler(&keys).check().await, Ok(vec![]));
+    for flag in [
+        "supporterConfirm",
+        "doiThankYou",
+        "customSupporterConfirm",
+        "customActionConfirm",
+    ] {
+        bench.proca.set_processing(flag, json!(true));
+    }
+    for flag in ["customActionDeliver", "customEventDeliver"] {
+        bench.proca.set_processing(flag, json!(false));
+    }
+    for service in ["pushBackend", "eventBackend", "detailBackend"] {
+        bench.proca.set_processing(service, json!("WEBHOOK"));
+    }
+    let remarks = bench.reconciler(&keys).check().await.unwrap();
+    let about = |word: &str| {
+        let mut about = remarks.iter().filter(|remark| remark.text.contains(word));
+        about.next().map(|remark| remark.is_warning)
+    };
+    assert_eq!(about("actions do not reach the queue"), Some(true));
+    assert_eq!(about("events do not reach the queue"), Some(true));
+    for word in [
+        "supporterConfirm is on",
+        "doiThankYou is on",
+        "customSupporterConfirm is on",
+        "customActionConfirm is on",
+        "pushBackend is WEBHOOK",
+        "eventBackend is WEBHOOK",
+        "detailBackend is set",
+    ] {
+        assert_eq!(about(word), Some(false), "{word}: {remarks:?}");
+    }
+    assert_eq!(remarks.len(), 9);
+    bench.proca.hides_org();
+    let remarks = bench.reconciler(&keys).check().await.unwrap();
+    assert!(
+        remarks[0].text.contains("does not show the settings"),
+        "{remarks:?}"
+    );
+    let refused = bench
+        .reconciler(&format!("org = '{ORG}'\nbearer = 'wrong'"))
+        .check()
+        .await;
+    assert!(matches!(refused, Err(ReconcileError::Refused(_))), "{refused:?}");
 }
 
 #[derive(Default)]
-struct Counted(Mutex<Vec<&'static str>>);
+struct Counted {
+    counts: Mutex<Vec<&'static str>>,
+    warning: Mutex<Option<String>>,
+}
 
 impl Health for Counted {
     fn set(&self, _: SourceState) {}
     fn gauge(&self, _: &'static str, _: i64) {}
     fn count(&self, name: &'static str) {
-        self.0.lock().unwrap().push(name);
+        self.counts.lock().unwrap().push(name);
+    }
+    fn warn(&self, about: &'static str, warning: Option<String>) {
+        assert_eq!(about, "reconcile");
+        *self.warning.lock().unwrap() = warning;
     }
 }
 
 #[tokio::test]
-async fn it_looks_as_often_as_configured_and_goes_on_after_trouble() {
+async fn it_compares_as_often_as_configured_and_goes_on_after_an_error() {
     let bench = Bench::new().await;
     bench.proca.add(Signed::new(1, "ann", Some(true)));
     let reconciler = bench.reconciler(&format!("org = '{ORG}'\nbearer = '{TOKEN}'\nevery_h = 2"));
@@ -272,24 +717,31 @@ async fn it_looks_as_often_as_configured_and_goes_on_after_trouble() {
     let watching = async {
         let hours = Duration::from_hours;
         let start = bench.clock.now();
-        // It sleeps through the first hour: who looks again would sleep until another time.
+        // It sleeps through the first hour: who compares again would sleep until another time.
         bench.clock.has_sleeper(start + hours(2)).await;
-        assert_eq!(bench.api.requests().len(), 2);
+        assert_eq!(bench.api.requests().len(), 4);
         bench.clock.advance(hours(1));
         bench.clock.has_sleeper(start + hours(2)).await;
-        assert_eq!(bench.api.requests().len(), 2, "not before two hours");
+        assert_eq!(bench.api.requests().len(), 4, "not before two hours");
+        assert_eq!(*health.warning.lock().unwrap(), None);
         bench.api.script("/api", [Reply::status(500)]);
         bench.clock.advance(hours(1));
         bench.clock.has_sleeper(start + hours(4)).await;
-        assert_eq!(bench.api.requests().len(), 3);
+        assert_eq!(bench.api.requests().len(), 5);
+        let warning = health.warning.lock().unwrap().clone();
+        assert_eq!(
+            warning.as_deref(),
+            Some("could not compare with Proca's API: the API answered with status 500")
+        );
         bench.clock.advance(hours(2));
         bench.clock.has_sleeper(start + hours(6)).await;
-        assert_eq!(bench.api.requests().len(), 5);
+        assert_eq!(bench.api.requests().len(), 8);
+        assert_eq!(*health.warning.lock().unwrap(), None);
         stop.cancel();
     };
     tokio::join!(running, watching);
     assert_eq!(
-        *health.0.lock().unwrap(),
+        *health.counts.lock().unwrap(),
         ["reconciled", "reconcile_failed", "reconciled"]
     );
     assert_eq!(bench.inbox.rows.lock().unwrap().len(), 1);
@@ -297,7 +749,7 @@ async fn it_looks_as_often_as_configured_and_goes_on_after_trouble() {
 
 #[test]
 fn what_cannot_work_is_refused_with_the_key() {
-    for (keys, told) in [
+    for (keys, error) in [
         ("org = 'a'", "`reconcile`: give either"),
         (
             "org = 'a'\nbearer = 'b'\nbasic = { user = 'a', password = 'b' }",
@@ -316,7 +768,7 @@ fn what_cannot_work_is_refused_with_the_key() {
         ),
     ] {
         let config: Reconcile = toml::from_str(keys).unwrap();
-        let error = config.check().unwrap_err().to_string();
-        assert!(error.starts_with(told), "{keys}: {error}");
+        let found = config.check().unwrap_err().to_string();
+        assert!(found.starts_with(error), "{keys}: {found}");
     }
 }

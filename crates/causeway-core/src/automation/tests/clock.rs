@@ -70,10 +70,7 @@ fn a_birthday_is_on_its_day_each_year_and_the_reminder_before_it() {
     };
     let born = |date: &str| {
         let mut contact = Contact::default();
-        let field = Field {
-            value: json!(date),
-            at: at(NOW),
-        };
+        let field = Field::new(json!(date), at(NOW));
         contact.fields.insert("birthDate".to_owned(), field);
         contact
     };

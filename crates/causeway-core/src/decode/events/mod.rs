@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use self::keys::{COMMON, Sort, text, time, whole};
-use super::{names::canonical, sync::is_empty};
+use super::{names::canonical, placeholders::Placeholders};
 use crate::{
     consent::{ConsentFact, EMAIL, What},
     contact::{Identity, LIST, TAG, normal_email},
@@ -24,6 +24,7 @@ pub struct EventsDecoder {
     pub namespace: Name,
     /// The Proca instance that `contactRef` is from.
     pub proca: Name,
+    pub placeholders: Placeholders,
 }
 
 impl Decode for EventsDecoder {
@@ -108,19 +109,24 @@ impl EventsDecoder {
             .map_or(received_at, |at| not_later(at, received_at, &mut notes));
         let mut event = Event::new(EventKind::Engagement, self.namespace.clone(), at);
         let contact = item.get("contact").and_then(Value::as_object);
-        self.set_contact(&mut event, contact)?;
+        self.set_contact(&mut event, contact, &mut notes)?;
         if let Some(fields) = item.get("fields").and_then(Value::as_object) {
-            set_fields(&mut event, fields, &mut notes);
+            self.set_fields(&mut event, fields, &mut notes);
         }
-        said(&mut event, sort, item)?;
+        self.said(&mut event, sort, item)?;
         event.notes = notes;
         Ok(event)
     }
 
-    fn set_contact(&self, event: &mut Event, contact: Option<&Map<String, Value>>) -> Result<(), String> {
-        let given = |name: &str| {
-            let value = contact?.get(name).and_then(text)?;
-            Some(value.trim().to_owned())
+    fn set_contact(
+        &self,
+        event: &mut Event,
+        contact: Option<&Map<String, Value>>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let mut given = |name: &str| {
+            let id = contact?.get(name);
+            self.placeholders.id(&format!("contact.{name}"), id, notes)
         };
         if let Some(email) = given("email") {
             let address = normal_email(&email).ok_or("`contact.email` is not an address")?;
@@ -141,8 +147,91 @@ impl EventsDecoder {
             .identities
             .extend(given("visitor").map(|id| Identity::visitor(&self.namespace, id)));
         if event.identities.is_empty() {
-            return Err("`contact` names nobody: give email, id, contactRef or visitor".to_owned());
+            return Err("`contact` names nobody: give email, id, contactRef or visitor (0, null and the like name nobody)".to_owned());
         }
+        Ok(())
+    }
+
+    fn set_fields(&self, event: &mut Event, fields: &Map<String, Value>, notes: &mut Vec<String>) {
+        let mut empty = 0;
+        for (name, value) in fields {
+            if self.placeholders.is_nothing(value) {
+                empty += 1;
+                continue;
+            }
+            let known = canonical(name).filter(|known| !event.fields.contains_key(*known));
+            let name = known.map_or_else(|| name.clone(), str::to_owned);
+            event.fields.insert(name, value.clone());
+        }
+        if empty > 0 {
+            notes.push(format!(
+                "fields: {empty} without a value were left out; what is known stays"
+            ));
+        }
+    }
+
+    /// What this sort of item says.
+    fn said(&self, event: &mut Event, sort: &Sort, item: &Map<String, Value>) -> Result<(), String> {
+        let given = |name: &str| item.get(name).and_then(text).map(|text| text.trim().to_owned());
+        let kind = match sort.name {
+            "email_open" => EngagementKind::EmailOpen,
+            "link_click" => EngagementKind::LinkClick,
+            "page_visit" => EngagementKind::PageVisit,
+            "goal" => EngagementKind::Goal,
+            "popup" => EngagementKind::Popup,
+            "automation" => EngagementKind::Automation,
+            "custom" => EngagementKind::Custom,
+            "score" => {
+                let score = item.get("score").cloned().unwrap_or_default();
+                event.fields.insert("lead_score".to_owned(), score);
+                if let Some(status) = given("status").filter(|text| !self.placeholders.is_empty_text(text)) {
+                    event.fields.insert("lead_status".to_owned(), status.into());
+                }
+                return Ok(());
+            }
+            "tag" => {
+                member(
+                    event,
+                    TAG,
+                    given("tag"),
+                    given("change").is_none_or(|change| change == "add"),
+                );
+                return Ok(());
+            }
+            "list" => {
+                member(
+                    event,
+                    LIST,
+                    given("list"),
+                    given("change").is_none_or(|change| change == "join"),
+                );
+                return Ok(());
+            }
+            "contact" => {
+                let says_something =
+                    event.fields.keys().any(|name| name != "email") || event.identities.len() > 1;
+                return if says_something {
+                    Ok(())
+                } else {
+                    Err(
+                        "says nothing: give `fields`, or two names of the same person in `contact`"
+                            .to_owned(),
+                    )
+                };
+            }
+            _ => return consent(event, item),
+        };
+        let name = given("name");
+        let key = given("key").or_else(|| name.clone()).unwrap_or_default();
+        event.engagements.push(Engagement {
+            kind,
+            key,
+            name,
+            at: Some(event.at),
+            raw_at: None,
+            count: item.get("count").and_then(whole),
+            score: item.get("score").and_then(Value::as_f64),
+        });
         Ok(())
     }
 }
@@ -153,86 +242,6 @@ fn not_later(at: Timestamp, received_at: Timestamp, notes: &mut Vec<String>) -> 
         notes.push("at: in the future; the time of arrival is used".to_owned());
     }
     at.min(received_at)
-}
-
-fn set_fields(event: &mut Event, fields: &Map<String, Value>, notes: &mut Vec<String>) {
-    let mut empty = 0;
-    for (name, value) in fields {
-        if is_empty(value) {
-            empty += 1;
-            continue;
-        }
-        let known = canonical(name).filter(|known| !event.fields.contains_key(*known));
-        let name = known.map_or_else(|| name.clone(), str::to_owned);
-        event.fields.insert(name, value.clone());
-    }
-    if empty > 0 {
-        notes.push(format!(
-            "fields: {empty} without a value were left out; what is known stays"
-        ));
-    }
-}
-
-/// What this sort of item says.
-fn said(event: &mut Event, sort: &Sort, item: &Map<String, Value>) -> Result<(), String> {
-    let given = |name: &str| item.get(name).and_then(text).map(|text| text.trim().to_owned());
-    let kind = match sort.name {
-        "email_open" => EngagementKind::EmailOpen,
-        "link_click" => EngagementKind::LinkClick,
-        "page_visit" => EngagementKind::PageVisit,
-        "goal" => EngagementKind::Goal,
-        "popup" => EngagementKind::Popup,
-        "automation" => EngagementKind::Automation,
-        "custom" => EngagementKind::Custom,
-        "score" => {
-            let score = item.get("score").cloned().unwrap_or_default();
-            event.fields.insert("lead_score".to_owned(), score);
-            if let Some(status) = given("status") {
-                event.fields.insert("lead_status".to_owned(), status.into());
-            }
-            return Ok(());
-        }
-        "tag" => {
-            member(
-                event,
-                TAG,
-                given("tag"),
-                given("change").is_none_or(|change| change == "add"),
-            );
-            return Ok(());
-        }
-        "list" => {
-            member(
-                event,
-                LIST,
-                given("list"),
-                given("change").is_none_or(|change| change == "join"),
-            );
-            return Ok(());
-        }
-        "contact" => {
-            let says_something =
-                event.fields.keys().any(|name| name != "email") || event.identities.len() > 1;
-            return if says_something {
-                Ok(())
-            } else {
-                Err("says nothing: give `fields`, or two names of the same person in `contact`".to_owned())
-            };
-        }
-        _ => return consent(event, item),
-    };
-    let name = given("name");
-    let key = given("key").or_else(|| name.clone()).unwrap_or_default();
-    event.engagements.push(Engagement {
-        kind,
-        key,
-        name,
-        at: Some(event.at),
-        raw_at: None,
-        count: item.get("count").and_then(whole),
-        score: item.get("score").and_then(Value::as_f64),
-    });
-    Ok(())
 }
 
 fn member(event: &mut Event, prefix: &str, name: Option<String>, is_in: bool) {

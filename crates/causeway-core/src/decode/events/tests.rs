@@ -7,6 +7,7 @@ use crate::envelope::{Dedup, Memory, Meta};
 
 fn decoder() -> EventsDecoder {
     EventsDecoder {
+        placeholders: Placeholders::default(),
         namespace: "site".into(),
         proca: "proca".into(),
     }
@@ -330,6 +331,36 @@ proptest! {
         for (nth, key) in COMMON.iter().chain(keys::SORTS[sort].keys).skip(1).enumerate() {
             item[key.name] = if nth % 2 == 0 { json!(text) } else { json!(number) };
             drop(read(&item));
+        }
+    }
+}
+
+/// They would make all people one, who then have one consent; of browsers, too.
+#[test]
+fn a_placeholder_names_nobody() {
+    for id in [
+        json!("0"),
+        json!(0),
+        json!(-1),
+        json!("null"),
+        json!("[#CONTACT ID#]"),
+        json!("guest"),
+    ] {
+        for key in ["id", "contactRef", "visitor"] {
+            let mut contact = json!({ key: id });
+            let item = |contact: &Value| json!({ "type": "tag", "tag": "t", "contact": contact });
+            let now = "2026-05-01T10:00:00Z".parse().unwrap();
+            let wrong = decoder().item(&item(&contact), now).unwrap_err();
+            assert!(wrong.contains("names nobody"), "{wrong}");
+            contact["email"] = "ada@example.org".into();
+            let event = decoder().item(&item(&contact), now).unwrap();
+            assert_eq!(event.identities.len(), 1, "{key} {id}");
+            assert_eq!(
+                event.notes,
+                [format!(
+                    "contact.{key}: a placeholder, which names nobody, was passed over"
+                )]
+            );
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `proca:action:1` and `proca:action:2`.
 
+#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -9,10 +11,11 @@ use super::{
     contact::{Person, person},
     malformed, page, personal_info, unknown,
     wire::{Message, Privacy},
+    without_fields,
 };
 use crate::{
     consent::page_key,
-    decode::consent_from,
+    decode::consent_from::{self, When},
     event::{Action, Decoded, Event, EventKind},
 };
 
@@ -42,17 +45,28 @@ pub(super) fn decode(
     decoder.refuse_testing(testing)?;
 
     let keystore = decoder.keystore.get();
-    let (decrypted, privacy) = match version {
+    let (opened, privacy) = match version {
         Version::One => (
-            personal_info::open_v1(&mut message, &keystore)?,
+            personal_info::open_v1(&mut message, &keystore),
             privacy_of_v1(message.privacy.as_ref()),
         ),
         Version::Two => (
-            personal_info::open(message.personal_info.as_ref(), &keystore)?,
+            personal_info::open(message.personal_info.as_ref(), &keystore),
             message.privacy.as_ref().map(privacy_of_v2).unwrap_or_default(),
         ),
     };
-    let person = person(message.contact.take(), decrypted, &decoder.namespace);
+    let (decrypted, unreadable) = match opened {
+        Ok(decrypted) => (decrypted, None),
+        // Nobody has confirmed yet that this is them.
+        Err(end) if stage == Stage::Confirm => return Err(end),
+        Err(end) => (None, Some(end)),
+    };
+    let person = person(
+        message.contact.take(),
+        decrypted,
+        &decoder.namespace,
+        &decoder.placeholders,
+    );
     let created_at = part.created_at.time().or(privacy.given_at).unwrap_or(received_at);
     let given_at = privacy.given_at.unwrap_or(created_at);
 
@@ -62,6 +76,7 @@ pub(super) fn decode(
     event.page = page(&message);
     let dupe_rank = person.dupe_rank;
     take_person(&mut event, person);
+    event.fields_at = Some(given_at);
     if stage == Stage::Confirm {
         // Nobody has confirmed yet that this is them: neither the fields nor the action may count, and when the
         // same action comes again to be delivered it must not look like a repeat.
@@ -69,6 +84,15 @@ pub(super) fn decode(
         event.deliver = false;
         event.notes.push("not confirmed yet (row 4)".to_owned());
         return Ok(event);
+    }
+    let is_own = message
+        .org_id
+        .text()
+        .is_some_and(|org| decoder.own_orgs.contains(&*org));
+    let said = said(decoder, &message, &privacy, created_at, is_own);
+    let consent = of_action(&said, &mut event.notes);
+    if let Some(end) = unreadable {
+        return Err(without_fields(event, consent, end));
     }
     let Some(external_id) = message.action_id.string() else {
         return Err(malformed("an action without actionId".to_owned()));
@@ -78,7 +102,6 @@ pub(super) fn decode(
             "an action of nobody: neither contactRef nor e-mail address".to_owned(),
         ));
     }
-    event.fields_at = Some(given_at);
     event.action = Some(Action {
         external_id,
         action_type: part.action_type.string().unwrap_or_default(),
@@ -94,23 +117,17 @@ pub(super) fn decode(
         dupe_rank,
         testing,
     });
-    let is_own = message
-        .org_id
-        .text()
-        .is_some_and(|org| decoder.own_orgs.contains(&*org));
-    let said = said(decoder, &message, &privacy, given_at, is_own);
-    event.consent.extend(of_action(&said, &mut event.notes));
-    if let Some(action) = &event.action {
+    event.consent = consent;
+    if let Some(action) = event.action.take() {
+        let rules = consent_from::Reader {
+            rules: &decoder.consent_from,
+            placeholders: &decoder.placeholders,
+            zone: &jiff::tz::TimeZone::UTC,
+        };
         // Entered with this action, so of its time, whenever the person first gave their data.
-        let entered = |name: &str| consent_from::in_object(&action.custom_fields, name);
-        let facts = consent_from::facts(
-            &decoder.consent_from,
-            entered,
-            action.created_at,
-            &jiff::tz::TimeZone::UTC,
-            &mut event.notes,
-        );
-        event.consent.extend(facts);
+        let when = When::at(created_at, received_at);
+        rules.read(&[&action.custom_fields], when, &mut event);
+        event.action = Some(action);
     }
     Ok(event)
 }
@@ -126,22 +143,23 @@ fn stage(message: &Message<'_>) -> Known<Stage> {
     }
 }
 
-/// Gathers what decides about consent. `otherwise_at` dates a status that has no date of its own.
+/// Gathers what decides about consent. `at` dates what has no date of its own.
 pub(super) fn said<'a>(
     decoder: &'a ProcaDecoder,
     message: &Message<'_>,
     privacy: &'a Consented,
-    otherwise_at: Timestamp,
+    at: Timestamp,
     is_own: bool,
 ) -> Said<'a> {
     Said {
         purpose: &decoder.purpose,
         mode: decoder.opt_in,
         status: privacy.status.as_deref(),
-        status_at: privacy.status_at.unwrap_or(otherwise_at),
+        status_at: privacy.status_at,
+        at,
         with_consent: privacy.with_consent,
         opt_in: privacy.opt_in,
-        given_at: privacy.given_at.unwrap_or(otherwise_at),
+        given_at: privacy.given_at.unwrap_or(at),
         is_own,
         page: message
             .action_page_id

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    consent::{ConsentFact, What},
+    consent::{ConsentFact, EMAIL, What},
     id::Name,
 };
 
@@ -22,44 +22,64 @@ pub enum OptInMode {
 
 /// The parts of a message that decide.
 pub(super) struct Said<'a> {
+    /// What the form's opt-in is for. The status of the address is about e-mail, whatever this is.
     pub purpose: &'a Name,
     pub mode: OptInMode,
     /// `None` for Proca's null: no information, and never a reason to clear an earlier status.
     pub status: Option<&'a str>,
-    pub status_at: Timestamp,
+    pub status_at: Option<Timestamp>,
     pub with_consent: bool,
     pub opt_in: Option<bool>,
     pub given_at: Timestamp,
-    /// The page belongs to one of our organisations. Events do not tell.
+    /// When the action was taken, or the event happened.
+    pub at: Timestamp,
+    /// The page belongs to one of our organisations. Events do not say.
     pub is_own: bool,
     /// See [`crate::consent::page_key`].
     pub page: Option<String>,
 }
 
 /// Rows 6 to 13.
-pub(super) fn of_action(said: &Said<'_>, notes: &mut Vec<String>) -> Option<ConsentFact> {
-    match said.status {
-        None | Some("none" | "active") => of_form(said),
-        // Row 7: what a share repeats may be of any age, and its opt-in with it. The click comes as an event (row 15).
-        Some("double_opt_in") if !said.with_consent => None,
-        Some("double_opt_in") => of_double_opt_in(said, "proca action", ["row 8", "row 9"], notes),
-        Some(status) => {
-            let Some(what) = negative(status) else {
-                notes.push(unknown_status(status));
-                return of_form(said);
-            };
-            let basis = format!("proca action: the address's status is {status} (row 6)");
-            Some(fact(said, what, said.status_at, basis))
+pub(super) fn of_action(said: &Said<'_>, notes: &mut Vec<String>) -> Vec<ConsentFact> {
+    let status = match said.status {
+        None | Some("none" | "active") => return of_form(said).into_iter().collect(),
+        // Row 7: what a share repeats may be of any age. With its date the click counts from then on; without, it may be an
+        // old one.
+        Some("double_opt_in") if !said.with_consent && said.status_at.is_none() => {
+            notes.push("confirmed by mail without a date: does not count (row 7)".to_owned());
+            return Vec::new();
         }
-    }
+        Some("double_opt_in") => {
+            let at = said.status_at.unwrap_or(said.given_at);
+            of_double_opt_in(said, at, "proca action", ["row 8", "row 9"], notes)
+                .into_iter()
+                .collect()
+        }
+        Some(status) => {
+            let basis = format!("proca action: the address's status is {status} (row 6)");
+            let facts = negative(said, status, &basis);
+            if facts.is_empty() {
+                notes.push(unknown_status(status));
+                return of_form(said).into_iter().collect();
+            }
+            facts
+        }
+    };
+    // The status is about e-mail: an opt-in to something else stands beside it.
+    let form = of_form(said).filter(|fact| fact.purpose != EMAIL);
+    status.into_iter().chain(form).collect()
 }
 
 /// Rows 15 to 22.
-pub(super) fn of_event(said: &Said<'_>, notes: &mut Vec<String>) -> Option<ConsentFact> {
-    let status = said.status?;
+pub(super) fn of_event(said: &Said<'_>, notes: &mut Vec<String>) -> Vec<ConsentFact> {
+    let Some(status) = said.status else {
+        return Vec::new();
+    };
     let row = match status {
         "double_opt_in" => {
-            return of_double_opt_in(said, "proca email_status", ["row 15", "row 16"], notes);
+            let at = said.status_at.unwrap_or(said.at);
+            let fact = of_double_opt_in(said, at, "proca email_status", ["row 15", "row 16"], notes);
+            return fact.into_iter().collect();
         }
         "bounce" => "row 18",
         "blocked" => "row 19",
@@ -67,14 +87,11 @@ pub(super) fn of_event(said: &Said<'_>, notes: &mut Vec<String>) -> Option<Conse
         "unsub" => "row 21",
         _ => "row 22",
     };
-    let Some(what) = negative(status) else {
-        if !matches!(status, "active" | "none") {
-            notes.push(unknown_status(status));
-        }
-        return None;
-    };
-    let basis = format!("proca email_status: {status} ({row})");
-    Some(fact(said, what, said.status_at, basis))
+    let facts = negative(said, status, &format!("proca email_status: {status} ({row})"));
+    if facts.is_empty() && !matches!(status, "active" | "none") {
+        notes.push(unknown_status(status));
+    }
+    facts
 }
 
 fn of_form(said: &Said<'_>) -> Option<ConsentFact> {
@@ -94,18 +111,20 @@ fn of_form(said: &Said<'_>) -> Option<ConsentFact> {
         (Some(false), _) => (What::Declined, "proca action: declined on the form (row 12)"),
         (None, _) => (What::NotAsked, "proca action: the form did not ask (row 13)"),
     };
-    Some(fact(said, what, said.given_at, basis.to_owned()))
+    Some(ConsentFact::new(&**said.purpose, what, said.given_at, basis))
 }
 
-/// The link was in the mail of the page's owner. It is consent to us if the page is ours or if the person
-/// also opted in to us; whether a page is ours may become known later.
+/// A click in a mail confirms e-mail and nothing else. The link was in the mail of the page's owner: it is consent to us if the
+/// page is ours, or if the person also opted in to our mails; whether a page is ours may become known later.
 fn of_double_opt_in(
     said: &Said<'_>,
+    at: Timestamp,
     message: &str,
     [row_counts, row_other]: [&str; 2],
     notes: &mut Vec<String>,
 ) -> Option<ConsentFact> {
-    let (what, basis) = if said.opt_in == Some(true) {
+    let opted_in = said.opt_in == Some(true) && &**said.purpose == EMAIL;
+    let (what, basis) = if opted_in {
         (
             What::DoubleOptIn,
             format!("{message}: confirmed by mail, opted in to us ({row_counts})"),
@@ -128,24 +147,32 @@ fn of_double_opt_in(
         ));
         return None;
     };
-    Some(fact(said, what, said.status_at, basis))
+    Some(ConsentFact::new(EMAIL, what, at, basis))
 }
 
-fn negative(status: &str) -> Option<What> {
-    match status {
-        "bounce" => Some(What::Bounced),
-        "blocked" => Some(What::Blocked),
-        "spam" => Some(What::Complained),
-        "unsub" => Some(What::Unsubscribed),
-        "inactive" => Some(What::Inactive),
-        _ => None,
-    }
+/// What ends that the address is used; nothing for another status. All of it is about e-mail; who unsubscribes takes back what
+/// the source's opt-in is for, too.
+fn negative(said: &Said<'_>, status: &str, basis: &str) -> Vec<ConsentFact> {
+    let what = match status {
+        "bounce" => What::Bounced,
+        "blocked" => What::Blocked,
+        "spam" => What::Complained,
+        "unsub" => What::Unsubscribed,
+        "inactive" => What::Inactive,
+        _ => return Vec::new(),
+    };
+    let purposes = match &**said.purpose {
+        purpose if what == What::Unsubscribed && purpose != EMAIL => vec![EMAIL, purpose],
+        _ => vec![EMAIL],
+    };
+    // Without a date it is how things are now.
+    let at = said.status_at.unwrap_or(said.at);
+    purposes
+        .into_iter()
+        .map(|purpose| ConsentFact::new(purpose, what.clone(), at, basis))
+        .collect()
 }
 
 fn unknown_status(status: &str) -> String {
     format!("unknown emailStatus {}, ignored (row 22)", super::quoted(status))
-}
-
-fn fact(said: &Said<'_>, what: What, at: Timestamp, basis: String) -> ConsentFact {
-    ConsentFact::new(&**said.purpose, what, at, basis)
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::{
-    contact::{Identity, normal_email},
+    contact::{Identity, is_internal, normal_email},
+    decode::{names::kept_names, placeholders::Placeholders},
     id::Name,
 };
 
@@ -19,6 +20,8 @@ pub(super) struct Person {
     pub fields: BTreeMap<String, Value>,
     pub dupe_rank: Option<i64>,
     pub notes: Vec<String>,
+    /// How many fields have names that the hub keeps for itself.
+    refused: usize,
 }
 
 /// Decrypted values win over clear ones.
@@ -26,6 +29,7 @@ pub(super) fn person(
     contact: Option<Value>,
     decrypted: Option<Map<String, Value>>,
     namespace: &Name,
+    placeholders: &Placeholders,
 ) -> Person {
     let mut person = Person::default();
     let mut reference = None;
@@ -38,8 +42,9 @@ pub(super) fn person(
         }
     };
     for members in [clear, decrypted.unwrap_or_default()] {
-        reference = person.take_in(members).or(reference);
+        reference = person.take_in(members, placeholders).or(reference);
     }
+    person.notes.extend(kept_names(person.refused));
     if let Some(address) = person.fields.remove("email") {
         match address.as_str().and_then(normal_email) {
             Some(address) => {
@@ -61,48 +66,47 @@ pub(super) fn person(
 impl Person {
     /// Takes the members over those that are there; returns the contactRef. What is flat wins over what is nested,
     /// `locality` over `city`, in whatever order they were written.
-    fn take_in(&mut self, mut members: Map<String, Value>) -> Option<String> {
+    fn take_in(&mut self, mut members: Map<String, Value>, placeholders: &Placeholders) -> Option<String> {
+        let mut put = |name: String, value| {
+            if is_internal(&name) {
+                self.refused += 1;
+            } else if let Some(value) = worth_keeping(value, placeholders) {
+                self.fields.insert(name, value);
+            }
+        };
         match members.remove("address") {
             Some(Value::Object(parts)) => {
                 for (name, value) in parts {
-                    self.put(name, value);
+                    put(name, value);
                 }
             }
-            Some(other) => self.put("address".to_owned(), other),
+            Some(other) => put("address".to_owned(), other),
             None => {}
         }
         if let Some(city) = members.remove("city") {
-            self.put("locality".to_owned(), city);
+            put("locality".to_owned(), city);
         }
-        let mut reference = None;
+        let reference = members.remove("contactRef");
+        // A database row number that some replays carry; it names nothing for us.
+        members.remove("id");
+        let dupe_rank = members.remove("dupeRank");
         for (name, value) in members {
-            match (name.as_str(), value) {
-                ("contactRef", Value::String(text)) if !text.is_empty() => reference = Some(text),
-                // `id`: a database row number that some replays carry; it names nothing for us.
-                ("contactRef" | "id", _) => {}
-                ("dupeRank", value) => self.dupe_rank = value.as_i64().or(self.dupe_rank),
-                (_, value) => self.put(name, value),
-            }
+            put(name, value);
         }
-        reference
-    }
-
-    fn put(&mut self, name: String, value: Value) {
-        if let Some(value) = worth_keeping(value) {
-            self.fields.insert(name, value);
-        }
+        self.dupe_rank = dupe_rank.and_then(|rank| rank.as_i64()).or(self.dupe_rank);
+        placeholders.id("contactRef", reference.as_ref(), &mut self.notes)
     }
 }
 
-/// Drops null, blank text, and objects and arrays with nothing else inside.
-fn worth_keeping(value: Value) -> Option<Value> {
+/// Drops null, texts that say nothing, and objects and arrays with nothing else inside.
+fn worth_keeping(value: Value, placeholders: &Placeholders) -> Option<Value> {
     match value {
         Value::Null => None,
-        Value::String(text) if text.trim().is_empty() => None,
+        Value::String(text) if placeholders.is_empty_text(&text) => None,
         Value::Object(members) => {
             let members: Map<String, Value> = members
                 .into_iter()
-                .filter_map(|(name, value)| Some((name, worth_keeping(value)?)))
+                .filter_map(|(name, value)| Some((name, worth_keeping(value, placeholders)?)))
                 .collect();
             (!members.is_empty()).then_some(Value::Object(members))
         }

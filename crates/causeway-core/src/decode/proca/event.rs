@@ -10,6 +10,7 @@ use super::{
     contact::person,
     malformed, page, personal_info, unknown,
     wire::Message,
+    without_fields,
 };
 use crate::event::{Decoded, Event, EventKind};
 
@@ -39,29 +40,44 @@ fn email_status(decoder: &ProcaDecoder, mut message: Message<'_>, received_at: T
     let testing = part.testing.flag() == Some(true);
     decoder.refuse_testing(testing)?;
     let supporter = message.supporter.take().unwrap_or_default();
-    let decrypted = personal_info::open(supporter.personal_info.as_ref(), &decoder.keystore.get())?;
+    let opened = personal_info::open(supporter.personal_info.as_ref(), &decoder.keystore.get());
+    let (decrypted, unreadable) = match opened {
+        Ok(decrypted) => (decrypted, None),
+        Err(end) => (None, Some(end)),
+    };
     let privacy = supporter.privacy.as_ref().map(privacy_of_v2).unwrap_or_default();
-    let person = person(supporter.contact, decrypted, &decoder.namespace);
+    let person = person(
+        supporter.contact,
+        decrypted,
+        &decoder.namespace,
+        &decoder.placeholders,
+    );
 
     let at = privacy
         .status_at
         .or_else(|| message.timestamp.time())
         .unwrap_or(received_at);
-    let submitted_at = privacy.given_at.or_else(|| part.created_at.time());
+    let acted_at = part.created_at.time();
+    let submitted_at = privacy.given_at.or(acted_at);
     let mut event = Event::new(EventKind::EmailStatus, decoder.namespace.clone(), at);
     event.testing = testing && decoder.testing != super::Testing::Deliver;
+    event.acted_at = acted_at;
     event.campaign = campaign(&message);
     event.page = page(&message);
     // Without a time of submission nothing says that these are newer than what we have.
     event.fields_at = Some(submitted_at.unwrap_or(Timestamp::UNIX_EPOCH));
     take_person(&mut event, person);
+    let said = said(decoder, &message, &privacy, at, false);
+    let consent = of_event(&said, &mut event.notes);
+    if let Some(end) = unreadable {
+        return Err(without_fields(event, consent, end));
+    }
     if event.identities.is_empty() {
         return Err(malformed(
             "an event about nobody: neither contactRef nor e-mail address".to_owned(),
         ));
     }
-    let said = said(decoder, &message, &privacy, at, false);
-    event.consent.extend(of_event(&said, &mut event.notes));
+    event.consent = consent;
     Ok(event)
 }
 

@@ -7,11 +7,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::consent_from::ConsentFrom;
+use super::{consent_from::ConsentFrom, placeholders::Placeholders};
 use crate::{
-    consent::What,
+    consent::ConsentFact,
     envelope::Envelope,
-    event::{Campaign, DeadCode, Decode, Decoded, Event, Organisation, Page},
+    event::{Campaign, DeadCode, Decode, Decoded, Event, EventKind, Organisation, Page},
     id::Name,
     keystore::SharedKeystore,
 };
@@ -21,6 +21,7 @@ mod consent;
 mod contact;
 mod event;
 mod personal_info;
+pub mod reconciled;
 mod wire;
 
 pub use consent::OptInMode;
@@ -52,6 +53,7 @@ pub struct ProcaDecoder {
     pub purpose: Name,
     /// What custom fields of an action say about other purposes.
     pub consent_from: Vec<ConsentFrom>,
+    pub placeholders: Placeholders,
 }
 
 /// An event, or the end that it came to instead.
@@ -59,20 +61,35 @@ type Known<T> = Result<T, Decoded>;
 
 impl Decode for ProcaDecoder {
     fn decode(&self, envelope: &Envelope) -> Decoded {
-        match self.read(&envelope.body, envelope.received_at) {
-            Ok(mut event) => {
-                if envelope.meta.routing_key.as_deref() == Some(RECONCILIATION) {
-                    for fact in &mut event.consent {
-                        fact.basis = format!("{RECONCILIATION}, {}", fact.basis);
-                    }
-                }
-                not_from_the_future(&mut event, envelope.received_at);
-                Decoded::Event(Box::new(event))
+        let read = self.read(&envelope.body, envelope.received_at);
+        let mut decoded = read.map_or_else(|end| end, |event| Decoded::Event(Box::new(event)));
+        if let Some(event) = decoded.event_mut() {
+            if let Some(routing_key) = &envelope.meta.routing_key {
+                reconciled::explain(event, routing_key);
             }
-            Err(end) => end,
+            not_from_the_future(event, envelope.received_at);
         }
+        decoded
+    }
+
+    fn may_opt_out(&self, envelope: &Envelope) -> bool {
+        // Fields of the form may say anything, a compressed or escaped text shows nothing, and what reconciliation finds may
+        // be that somebody withdrew.
+        !self.consent_from.is_empty()
+            || envelope
+                .meta
+                .routing_key
+                .as_deref()
+                .is_some_and(|key| key.starts_with(RECONCILIATION))
+            || !envelope.body.trim_ascii_start().starts_with(b"{")
+            || OPT_OUT_WORDS
+                .iter()
+                .any(|word| memchr::memmem::find(&envelope.body, word).is_some())
     }
 }
+
+/// What stands in each message that may end consent: a status, or an escape that may hide one.
+const OPT_OUT_WORDS: [&[u8]; 6] = [b"bounce", b"blocked", b"spam", b"unsub", b"inactive", b"\\u"];
 
 /// The routing key of what was not brought by the queue but found in Proca's API.
 pub const RECONCILIATION: &str = "reconciliation";
@@ -83,11 +100,7 @@ const SKEW: SignedDuration = SignedDuration::from_hours(1);
 /// A yes that claims to be given tomorrow would outweigh a no that is said today: it counts from when it came.
 fn not_from_the_future(event: &mut Event, received_at: Timestamp) {
     for fact in &mut event.consent {
-        let says_yes = matches!(
-            fact.what,
-            What::OptIn | What::OptInPending | What::DoubleOptIn | What::DoubleOptInOnPage { .. }
-        );
-        if says_yes && fact.at.duration_since(received_at) > SKEW {
+        if fact.what.is_yes() && fact.at.duration_since(received_at) > SKEW {
             fact.at = received_at;
             event
                 .notes
@@ -144,6 +157,30 @@ fn parse(body: &[u8]) -> Known<Message<'_>> {
             error.column()
         ))
     })
+}
+
+/// What is applied at once of a message whose personal data cannot be read (`end` says why): that the address must not be used
+/// any more, by the reference that is in clear. `end` when it says nothing like that.
+fn without_fields(mut event: Event, consent: Vec<ConsentFact>, end: Decoded) -> Decoded {
+    event.consent = consent;
+    event.consent.retain(|fact| fact.what.is_opt_out());
+    match end {
+        Decoded::Dead { code, reason } if !event.consent.is_empty() && !event.identities.is_empty() => {
+            // The action, if it is one, must still be new when it can be read.
+            event.kind = EventKind::EmailStatus;
+            event.fields.clear();
+            event.deliver = false;
+            event.notes.push(
+                "personal data cannot be read: only the status of the address was applied (row 5)".to_owned(),
+            );
+            Decoded::Partial {
+                event: Box::new(event),
+                code,
+                reason: format!("{reason}; the status of the address was applied already, the rest waits"),
+            }
+        }
+        end => end,
+    }
 }
 
 fn malformed(reason: String) -> Decoded {

@@ -15,13 +15,14 @@ pub use payload::{Click, LeadStatus, ListField, Occurrence, Score, SyncContact, 
 
 use super::{
     body::{self, Body, BodyError, Format, Limits},
-    consent_from::{self, ConsentFrom},
+    consent_from::{self, ConsentFrom, When},
     generic,
-    names::canonical,
+    names::{canonical, gather, kept_names},
+    placeholders::Placeholders,
 };
 use crate::{
     consent::{ConsentFact, EMAIL, What},
-    contact::{Identity, LIST_FIELD_IDS, normal_email},
+    contact::{Identity, LIST_FIELD_IDS, is_internal, normal_email},
     envelope::{Envelope, MessageKey, digest},
     event::{DeadCode, Decode, Decoded, Event, EventKind},
     id::Name,
@@ -61,6 +62,7 @@ pub struct SyncDecoder {
     pub time_zone: TimeZone,
     pub consent: ArrivalConsent,
     pub consent_from: Vec<ConsentFrom>,
+    pub placeholders: Placeholders,
     pub limits: Limits,
 }
 
@@ -132,7 +134,7 @@ impl SyncDecoder {
         repair(&mut payload.contact, format, &mut notes);
 
         let mut event = Event::new(EventKind::ContactSync, self.namespace.clone(), received_at);
-        event.identities = identities(&payload.contact, &self.namespace, &mut notes);
+        event.identities = self.identities(&payload.contact, &mut notes);
         if event.identities.is_empty() {
             return Decoded::Dead {
                 code: DeadCode::Unknown,
@@ -143,18 +145,108 @@ impl SyncDecoder {
             };
         }
         event.engagements = history::engagements(&payload, &self.time_zone, &mut notes);
-        set_fields(&mut event, payload, &mut notes);
+        let sent = self.set_fields(&mut event, payload, &mut notes);
         event.consent = self.consent.facts(received_at, "sync-to-third-party");
-        let fields: Map<String, Value> = event
-            .fields
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        let said = |name: &str| consent_from::in_object(&fields, name);
-        let said = consent_from::facts(&self.consent_from, said, received_at, &self.time_zone, &mut notes);
-        event.consent.extend(said);
         event.notes = notes;
+        let rules = consent_from::Reader {
+            rules: &self.consent_from,
+            placeholders: &self.placeholders,
+            zone: &self.time_zone,
+        };
+        rules.read(&[&sent], When::at(received_at, received_at), &mut event);
         Decoded::Event(Box::new(event))
+    }
+
+    fn identities(&self, contact: &SyncContact, notes: &mut Vec<String>) -> Vec<Identity> {
+        let mut identities = Vec::new();
+        let email = contact.email.as_ref();
+        if let Some(email) = email.filter(|email| !self.placeholders.is_empty_text(email)) {
+            match normal_email(email) {
+                Some(address) => identities.push(Identity::Email { address }),
+                None => notes.push("contact[email]: not an address".to_owned()),
+            }
+        }
+        let id = contact.id.as_deref().map(Value::from);
+        if let Some(id) = self.placeholders.id("contact[id]", id.as_ref(), notes) {
+            let namespace = self.namespace.clone();
+            identities.push(Identity::ForeignId { namespace, id });
+        }
+        identities
+    }
+
+    /// Returns everything that was sent, by its name, also what says nothing.
+    fn set_fields(
+        &self,
+        event: &mut Event,
+        payload: SyncPayload,
+        notes: &mut Vec<String>,
+    ) -> Map<String, Value> {
+        let SyncPayload {
+            contact,
+            fields: list_fields,
+            lead_status,
+            extra,
+            ..
+        } = payload;
+        let (mut sent, mut refused) = (Map::new(), 0);
+        let fields = &mut event.fields;
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value.filter(|value| !self.placeholders.is_nothing(value)) {
+                sent.insert(name.to_owned(), value.clone());
+                fields.insert(name.to_owned(), value);
+            }
+        };
+        put(
+            "email",
+            contact.email.as_deref().and_then(normal_email).map(Value::from),
+        );
+        put("phone", contact.phone.map(|phone| phone.trim().into()));
+        put("profile_url", contact.profile_url.map(Value::from));
+        put("lead_status", lead_status.label.map(Value::from));
+        let score = lead_status.score;
+        if let Some(score) = score.filter(|score| !self.placeholders.is_empty_text(score)) {
+            match history::number(&score) {
+                Some(score) => put("lead_score", Some(score)),
+                None => notes.push("lead-status: the score is no number".to_owned()),
+            }
+        }
+
+        let mut ids = Map::new();
+        for field in list_fields {
+            let id = field.id.as_deref().unwrap_or("?");
+            let label = field.name.unwrap_or_else(|| format!("Field {id}"));
+            if is_internal(&label) {
+                refused += 1;
+                continue;
+            }
+            let known = canonical(&label).filter(|name| !fields.contains_key(*name));
+            let mut label = known.map_or(label, str::to_owned);
+            gather(&mut sent, &label, field.value.as_ref());
+            if fields.contains_key(&label) || label == "email" {
+                // The contact's own data, or a second field of that name: keep both. Only an address is the contact's `email`.
+                label = format!("{label} ({id})");
+                gather(&mut sent, &label, field.value.as_ref());
+            }
+            if let Some(id) = field.id {
+                ids.insert(label.clone(), id.into());
+            }
+            let value = field.value.filter(|value| !self.placeholders.is_nothing(value));
+            fields.extend(value.map(|value| (label, value)));
+        }
+        for (key, value) in extra {
+            gather(&mut sent, &key, Some(&value));
+            if is_internal(&key) {
+                refused += 1;
+            } else if !self.placeholders.is_nothing(&value) && key != "email" {
+                fields.entry(key).or_insert(value);
+            }
+        }
+        notes.extend(kept_names(refused));
+        if !ids.is_empty() {
+            // The ids are what the platform's API wants back when a field is written.
+            fields.insert(format!("{LIST_FIELD_IDS}{}", event.namespace), json!(ids));
+        }
+        sent
     }
 }
 
@@ -173,7 +265,7 @@ fn adopt_template_names(payload: &mut SyncPayload) {
         if slot.is_none()
             && let Some(key) = generic::find_key(extra, names)
         {
-            *slot = extra.shift_remove(&key).as_ref().and_then(scalar);
+            *slot = extra.shift_remove(&key).as_ref().and_then(payload::id);
         }
     };
     adopt(&mut contact.email, generic::EMAIL_NAMES);
@@ -208,78 +300,5 @@ fn repair(contact: &mut SyncContact, format: Format, notes: &mut Vec<String>) {
         notes.push(
             "contact[phone]: a leading space was read as the + that the sender did not encode".to_owned(),
         );
-    }
-}
-
-fn identities(contact: &SyncContact, namespace: &Name, notes: &mut Vec<String>) -> Vec<Identity> {
-    let mut identities = Vec::new();
-    if let Some(email) = &contact.email {
-        match normal_email(email) {
-            Some(address) => identities.push(Identity::Email { address }),
-            None => notes.push("contact[email]: not an address".to_owned()),
-        }
-    }
-    if let Some(id) = &contact.id {
-        identities.push(Identity::ForeignId {
-            namespace: namespace.clone(),
-            id: id.trim().to_owned(),
-        });
-    }
-    identities
-}
-
-fn set_fields(event: &mut Event, payload: SyncPayload, notes: &mut Vec<String>) {
-    let SyncPayload {
-        contact,
-        fields: list_fields,
-        lead_status,
-        extra,
-        ..
-    } = payload;
-    let fields = &mut event.fields;
-    let mut put = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            fields.insert(name.to_owned(), value);
-        }
-    };
-    put(
-        "email",
-        contact.email.as_deref().and_then(normal_email).map(Value::from),
-    );
-    put("phone", contact.phone.map(|phone| phone.trim().into()));
-    put("profile_url", contact.profile_url.map(Value::from));
-    put("lead_status", lead_status.label.map(Value::from));
-    if let Some(score) = lead_status.score {
-        match history::number(&score) {
-            Some(score) => put("lead_score", Some(score)),
-            None => notes.push("lead-status: the score is no number".to_owned()),
-        }
-    }
-
-    let mut ids = Map::new();
-    for field in list_fields {
-        let id = field.id.as_deref().unwrap_or("?");
-        let label = field.name.unwrap_or_else(|| format!("Field {id}"));
-        let known = canonical(&label).filter(|name| !fields.contains_key(*name));
-        let mut label = known.map_or(label, str::to_owned);
-        if fields.contains_key(&label) {
-            // The contact's own data, or a second field of that name: keep both.
-            label = format!("{label} ({id})");
-        }
-        if let Some(id) = field.id {
-            ids.insert(label.clone(), id.into());
-        }
-        if let Some(value) = field.value {
-            fields.insert(label, value);
-        }
-    }
-    for (key, value) in extra {
-        if !is_empty(&value) {
-            fields.entry(key).or_insert(value);
-        }
-    }
-    if !ids.is_empty() {
-        // The ids are what the platform's API wants back when a field is written.
-        fields.insert(format!("{LIST_FIELD_IDS}{}", event.namespace), json!(ids));
     }
 }

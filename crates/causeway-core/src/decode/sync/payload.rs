@@ -98,7 +98,7 @@ impl SyncPayload {
         let mut read = Self {
             transactionid: groups.scalar("transactionid"),
             contact: SyncContact {
-                id: contact.text("id"),
+                id: contact.0.remove("id").as_ref().and_then(id),
                 email: contact.text("email"),
                 phone: contact.text("phone"),
                 profile_url: contact.text("profile_url"),
@@ -265,6 +265,14 @@ pub(crate) fn scalar(value: &Value) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(yes) => Some(if *yes { "1" } else { "0" }.to_owned()),
         _ => None,
+    }
+}
+
+/// The text of an id. A truth value stays a word, so that it is seen to be none: as a form carries it, it would be the id 1.
+pub(super) fn id(value: &Value) -> Option<String> {
+    match value {
+        Value::Bool(flag) => Some(flag.to_string()),
+        other => scalar(other),
     }
 }
 

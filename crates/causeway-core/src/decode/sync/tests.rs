@@ -24,6 +24,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 fn decoder() -> SyncDecoder {
     SyncDecoder {
+        placeholders: Placeholders::default(),
         namespace: "platform".into(),
         time_zone: TimeZone::get("America/New_York").unwrap(),
         consent: ArrivalConsent::None,
@@ -399,7 +400,7 @@ fn whatever_arrives_is_decoded_without_a_panic() {
         match decoder().decode(&envelope(content_type, "", &body)) {
             Decoded::Event(event) => prop_assert!(!event.identities.is_empty()),
             Decoded::Dead { reason, .. } => prop_assert!(!reason.is_empty()),
-            Decoded::Skip { .. } => prop_assert!(false),
+            Decoded::Skip { .. } | Decoded::Partial { .. } => prop_assert!(false),
         }
     });
 }
@@ -411,6 +412,7 @@ fn a_list_field_or_a_status_says_what_its_values_are_listed_for() {
         purpose: purpose.to_owned(),
         words: vec![(yes.to_owned(), What::OptIn), (no.to_owned(), What::Unsubscribed)],
         at_field: None,
+        at_format: crate::decode::at_format::AtFormat::Plain,
     };
     let decoder = SyncDecoder {
         consent_from: vec![
@@ -441,5 +443,115 @@ fn a_list_field_or_a_status_says_what_its_values_are_listed_for() {
             event.notes.iter().any(|note| note.contains("does not list")),
             pairs.contains('3')
         );
+    }
+}
+
+fn event_of(decoder: &SyncDecoder, form: &str) -> Event {
+    match decoder.decode(&envelope(FORM, "", form)) {
+        Decoded::Event(event) => *event,
+        other => panic!("{form}: {other:?}"),
+    }
+}
+
+/// They would make all people one, who then have one consent.
+#[test]
+fn a_placeholder_is_no_contact_id() {
+    for id in [
+        "0",
+        "-1",
+        "%200%20",
+        "null",
+        "NaN",
+        "%5B%23CONTACT+ID%23%5D",
+        "%7B%7Bid%7D%7D",
+        "%25ID%25",
+        "%220%22",
+    ] {
+        for name in ["contact%5Bid%5D", "contact_id", "subscriberId"] {
+            let event = event_of(&decoder(), &format!("{name}={id}&contact[email]=ada@example.org"));
+            let who: Vec<_> = event.identities.iter().map(Identity::value).collect();
+            assert_eq!(who, ["ada@example.org"], "{name}={id}");
+            assert!(
+                event.notes[0].contains("contact[id]: a placeholder"),
+                "{:?}",
+                event.notes
+            );
+        }
+        let alone = decoder().decode(&envelope(FORM, "", &format!("contact[id]={id}")));
+        assert!(matches!(alone, Decoded::Dead { .. }), "{id}");
+    }
+    let own = SyncDecoder {
+        placeholders: Placeholders::new(&["kiosk".to_owned()], None),
+        ..decoder()
+    };
+    assert_eq!(
+        event_of(&own, "contact[id]=Kiosk&contact[email]=ada@example.org")
+            .identities
+            .len(),
+        1
+    );
+    assert_eq!(
+        event_of(&decoder(), "contact[id]=Kiosk&contact[email]=ada@example.org")
+            .identities
+            .len(),
+        2
+    );
+    // WordPress' name for the member of staff.
+    assert_eq!(
+        event_of(&decoder(), "user_id=5&contact[email]=ada@example.org")
+            .identities
+            .len(),
+        1
+    );
+    let truth = r#"{"contact":{"id":true,"email":"ada@example.org"}}"#;
+    let Decoded::Event(event) = decoder().decode(&envelope("application/json", "", truth)) else {
+        panic!("an event")
+    };
+    assert_eq!(event.identities.len(), 1);
+}
+
+#[test]
+fn words_for_nothing_tags_and_addresses_do_not_become_fields() {
+    let event = event_of(
+        &decoder(),
+        "contact[id]=7&contact[email]=NULL&contact[phone]=%5CN&lead-status[score]=NaN&lead-status[label]=none\
+         &fields[0][id]=1&fields[0][name]=First+Name&fields[0][value]=%23N/A&fields[1][name]=tag:vip&fields[1][value]=1\
+         &fields[2][id]=3&fields[2][name]=email&fields[2][value]=nobody&fields[3][name]=City&fields[3][value]=Bonn\
+         &list:board=1&tag:a=1",
+    );
+    let ids = format!("{LIST_FIELD_IDS}platform");
+    assert_eq!(
+        json!(event.fields),
+        json!({"email (3)": "nobody", "locality": "Bonn", ids: {"firstName": "1", "email (3)": "3"}})
+    );
+    assert_eq!(event.notes.len(), 1, "{:?}", event.notes);
+    assert!(
+        event.notes[0].starts_with("fields: 3 left out"),
+        "{:?}",
+        event.notes
+    );
+}
+
+#[test]
+fn of_two_fields_with_one_label_both_are_asked_for_consent() {
+    let decoder = SyncDecoder {
+        consent_from: vec![ConsentFrom {
+            field: "3.1".to_owned(),
+            purpose: "email".to_owned(),
+            words: vec![("stop".to_owned(), What::Unsubscribed)],
+            at_field: None,
+            at_format: crate::decode::at_format::AtFormat::Plain,
+        }],
+        ..decoder()
+    };
+    for form in [
+        "fields[0][id]=1&fields[0][name]=3.1&fields[0][value]=&fields[1][id]=2&fields[1][name]=3.1&fields[1][value]=stop",
+        "fields[0][id]=1&fields[0][name]=3.1&fields[0][value]=go&fields[1][id]=2&fields[1][name]=3.1&fields[1][value]=Stop",
+        "3.1=stop",
+        "3.1=+STOP",
+    ] {
+        let event = event_of(&decoder, &format!("contact[email]=ada@example.org&{form}"));
+        assert_eq!(event.consent.len(), 1, "{form}");
+        assert!(event.rules[0].met, "{form}");
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     model::model,
-    write::{TooMany, members, warning},
+    write::{TooMany, leaves, members, warning},
 };
 use crate::php_date;
 

@@ -8,6 +8,7 @@ use crate::{
     contact::{Contact, Identity},
     decode::{
         body::{Limits, read},
+        placeholders::Placeholders,
         sync::{ArrivalConsent, SyncDecoder, SyncPayload},
     },
     delivery::Kind,
@@ -340,6 +341,7 @@ fn history_gives_way_where_there_would_be_too_many_variables() {
 /// As a listener reads it, and its decoder.
 fn received(meta: &Meta, body: &[u8]) -> (SyncPayload, Event) {
     let decoder = SyncDecoder {
+        placeholders: Placeholders::default(),
         namespace: "platform".into(),
         time_zone: TimeZone::get("Europe/Berlin").unwrap(),
         consent: ArrivalConsent::None,

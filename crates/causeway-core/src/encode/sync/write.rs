@@ -135,7 +135,7 @@ fn fit(groups: &mut [(Group, Value)], limit: usize, keeps_empty: bool) -> Result
 }
 
 /// What PHP counts: each text, and each empty list that is printed.
-fn leaves(value: &Value) -> usize {
+pub fn leaves(value: &Value) -> usize {
     match value {
         Value::Array(items) if !items.is_empty() => items.iter().map(leaves).sum(),
         Value::Object(members) if !members.is_empty() => members.values().map(leaves).sum(),

@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 
-use super::{Error, Kwargs, Value, ValueKind, nothing, refuse, text_of};
+use super::{Error, ErrorKind, Kwargs, Value, ValueKind, fallback, nothing, refuse, text_of};
 use crate::decode::{
     dates::{Reading, read},
     generic::unix_time,
@@ -14,17 +14,23 @@ enum Read {
     Day(DateTime),
 }
 
-/// `date`, `date('%d.%m.%Y')`, `date('%H:%M', zone='Europe/Berlin')`, `date(from='Europe/Berlin')`
+/// `date`, `date('%d.%m.%Y')`, `date('%H:%M', zone='Europe/Berlin')`, `date(from='Europe/Berlin')`, `date(default=none)`
 pub(super) fn date(value: &Value, pattern: Option<&str>, options: Kwargs) -> Result<Value, Error> {
     let zone: Option<&str> = options.get("zone")?;
     let from: Option<&str> = options.get("from")?;
+    let instead = fallback(&options)?;
     options.assert_all_used()?;
     let (zone, from) = (
         zone.map(zone_named).transpose()?,
         from.map(zone_named).transpose()?,
     );
-    let Some(read) = understand(value, &from.unwrap_or(TimeZone::UTC))? else {
-        return Ok(nothing());
+    let read = match (understand(value, &from.unwrap_or(TimeZone::UTC)), instead) {
+        (Ok(Some(read)), _) => read,
+        (Ok(None), instead) => return Ok(instead.unwrap_or_else(nothing)),
+        // A name that is not there is a mistake of the mapping.
+        (Err(error), Some(_)) if error.kind() == ErrorKind::UndefinedError => return Err(error),
+        (Err(_), Some(instead)) => return Ok(instead),
+        (Err(error), None) => return Err(error),
     };
     let pattern = pattern.unwrap_or("iso");
     match read {
@@ -37,7 +43,11 @@ fn understand(value: &Value, from: &TimeZone) -> Result<Option<Read>, Error> {
     let unreadable = || {
         refuse(
             "the value is no date that is known here",
-            Some("dates are read as 2022-05-26, 26-05-2022 or 05/26/2022, with or without a time".to_owned()),
+            Some(
+                "dates are read as 2022-05-26, 26-05-2022 or 05/26/2022, with or without a time; `date(default=none)` makes \
+                 nothing of all others"
+                    .to_owned(),
+            ),
         )
     };
     if value.kind() == ValueKind::Number {

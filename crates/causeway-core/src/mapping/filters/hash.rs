@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 use sha2::Digest;
 
-use super::{Error, Kwargs, Value, change_text};
+use super::{Error, Kwargs, Value, bounded, nothing, text_of};
 
 pub(super) fn md5(value: &Value, options: Kwargs) -> Result<Value, Error> {
     digest(value, &options, |text| HEXLOWER.encode(&md5::Md5::digest(text)))
@@ -15,15 +15,20 @@ pub(super) fn sha256(value: &Value, options: Kwargs) -> Result<Value, Error> {
     })
 }
 
-/// Trimmed and in small letters, unless `raw=true`.
+/// Trimmed and in small letters, unless `raw=true`. Nothing has no digest: everybody without a value would be one person.
 fn digest(value: &Value, options: &Kwargs, hash: impl FnOnce(&[u8]) -> String) -> Result<Value, Error> {
     let raw: Option<bool> = options.get("raw")?;
     options.assert_all_used()?;
-    change_text(value, |text| {
-        if raw.unwrap_or(false) {
-            hash(text.as_bytes())
-        } else {
-            hash(text.trim().to_lowercase().as_bytes())
-        }
-    })
+    let Some(text) = text_of(value)? else {
+        return Ok(nothing());
+    };
+    let text = if raw.unwrap_or(false) {
+        text.into_owned()
+    } else {
+        text.trim().to_lowercase()
+    };
+    if text.is_empty() {
+        return Ok(nothing());
+    }
+    bounded(hash(text.as_bytes()))
 }

@@ -10,14 +10,11 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("list", engine::list);
     environment.add_filter("items", engine::items);
     environment.add_filter("map", engine::map);
-    environment.add_filter("max", engine::max);
-    environment.add_filter("min", engine::min);
     environment.add_filter("reject", engine::reject);
     environment.add_filter("rejectattr", engine::rejectattr);
     environment.add_filter("reverse", engine::reverse);
     environment.add_filter("select", engine::select);
     environment.add_filter("selectattr", engine::selectattr);
-    environment.add_filter("sort", engine::sort);
     environment.add_filter("sum", engine::sum);
 }
 

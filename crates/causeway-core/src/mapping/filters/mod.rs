@@ -17,7 +17,7 @@ use minijinja::{
 
 use super::{
     error::refuse,
-    limit,
+    limit, order,
     view::{TABLES, json_of},
 };
 
@@ -113,6 +113,7 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("lookup", lookup::lookup);
     environment.add_filter("phone", phone::phone);
     install_tests(environment);
+    order::install(environment);
 }
 
 /// As the engine's own, which panics where the processor does.
@@ -144,13 +145,9 @@ fn install_tests(environment: &mut Environment<'static>) {
     environment.add_test("startingwith", tests::is_startingwith);
     environment.add_test("string", tests::is_string);
     environment.add_test("true", tests::is_true);
-    // What `select` and `selectattr` compare with.
+    // What `select` and `selectattr` compare with, besides those of `order`.
     environment.add_test("eq", tests::is_eq);
     environment.add_test("ne", tests::is_ne);
-    environment.add_test("lt", tests::is_lt);
-    environment.add_test("le", tests::is_le);
-    environment.add_test("gt", tests::is_gt);
-    environment.add_test("ge", tests::is_ge);
 }
 
 /// How a value is written into a text: nothing for `none`, JSON for lists and objects.

@@ -236,6 +236,121 @@ proptest! {
 }
 
 #[test]
+fn values_of_different_kinds_have_no_order() {
+    let scope = scope().with(
+        "x",
+        json!({ "text": "5", "number": 5, "yes": true, "list": [1], "object": {}, "none": null }),
+    );
+    let number = "`| int` or `| float` makes a number of a text";
+    let zero = "`| int(0)` or `| float(0)` takes 0 where there is nothing";
+    for (text, said, hint) in [
+        ("x.text > 100", "`>` compares a text with a number", number),
+        ("100 <= x.text", "`<=` compares a number with a text", number),
+        ("x.text < 1.5", "`<` compares a text with a number", number),
+        ("'5' >= x.number", "`>=` compares a text with a number", number),
+        ("x.yes < 2", "`<` compares true or false with a number", number),
+        ("x.none < 2", "`<` compares nothing with a number", zero),
+        ("x.none < x.none", "`<` compares nothing with nothing", zero),
+        ("x.list > 2", "`>` compares a list with a number", number),
+        ("x.object > 2", "`>` compares an object with a number", number),
+        (
+            "0 < x.number <= x.text",
+            "`<=` compares a number with a text",
+            number,
+        ),
+        (
+            "x.none < '2024-05-01'",
+            "`<` compares nothing with a text",
+            "`| default('')` takes an empty text where there is nothing",
+        ),
+        ("x.text is gt(100)", "`>` compares a text with a number", number),
+        (
+            "['5'] | select('le', 100) | list",
+            "`<=` compares a text with a number",
+            number,
+        ),
+        (
+            "[5, '40'] | max",
+            "`max` compares texts with numbers",
+            "`| map('int')` in front of it makes numbers of texts",
+        ),
+        (
+            "[{'a': {'b': 1}}, {'a': {'b': '2'}}] | sort(attribute='a.b')",
+            "`sort` compares texts with numbers",
+            "`| map('int')` in front of it makes numbers of texts",
+        ),
+    ] {
+        let condition = format!("1 if {text} else 0");
+        let template = format!("{{% if {text} %}}yes{{% endif %}}");
+        for text in [text, &condition, &template] {
+            let error = Term::with(&text.into(), &Tables::default(), &["x"])
+                .unwrap()
+                .eval(&scope)
+                .unwrap_err();
+            assert_eq!(
+                (error.what.as_str(), error.hint.as_deref()),
+                (said, Some(hint)),
+                "{text}"
+            );
+        }
+        let error = Expression::new(text).unwrap().is_true(&scope).unwrap_err();
+        assert_eq!(error.what, said, "{text}");
+    }
+    for (text, expected) in [
+        ("x.text | int > 100", json!(false)),
+        ("x.none | int(0) > 100", json!(false)),
+        ("1 < x.number < 5.5", json!(true)),
+        ("5 < x.number < nothing", json!(false)),
+        ("x.text != 5 < 6", json!(true)),
+        ("'2024-05-01' < at <= '2024-06-01'", json!(true)),
+        ("[3, 1.5] | sort", json!([1.5, 3])),
+        ("[none, 3, 1] | sort", json!([null, 1, 3])),
+        ("['b', 'a'] | min", json!("a")),
+        ("contact.street[:2]", json!(null)),
+        ("contact.street[:2] | default('-')", json!("-")),
+        ("contact.Topics[1:] | first", json!("bees")),
+        ("contact.tags[-1:]", json!(["vip"])),
+        ("contact.email[-3:-1][:1]", json!("o")),
+        ("contact.email[2:1]", json!("")),
+        ("contact.email[-99:3]", json!("ada")),
+    ] {
+        assert_eq!(eval_in(&scope, text), Ok(expected), "{text}");
+    }
+}
+
+#[test]
+fn an_error_behind_what_was_rewritten_names_its_own_place() {
+    let error = |text: &str| {
+        Expression::new(text)
+            .unwrap()
+            .eval(&scope())
+            .unwrap_err()
+            .to_string()
+    };
+    for (text, place) in [
+        (
+            "contact.email[:3] == 'ada' and contact.Size > 1 and contact.lastName | int",
+            "column 72",
+        ),
+        ("contact.Size > 1 and contact.lastName | int > 2", "column 41"),
+    ] {
+        assert!(
+            error(text).contains(&format!("the value is no number, at line 1, {place}")),
+            "{}",
+            error(text)
+        );
+    }
+    assert_eq!(
+        error("contact.Size > 1 and contact.Nick > 2"),
+        "`contact.Nick` is not there, at line 1, column 22 (`| default(none)` makes nothing of what is missing)"
+    );
+    assert_eq!(
+        error("contact.Size[1:]"),
+        "`contact.Size[1:]` cannot be worked out: value of type number cannot be sliced, at line 1, column 1"
+    );
+}
+
+#[test]
 fn nothing_is_divisible_by_nothing_and_no_number_ends_the_program() {
     for (text, expected) in [
         ("42 is divisibleby(2)", true),

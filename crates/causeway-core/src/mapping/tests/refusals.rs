@@ -218,7 +218,8 @@ fn what_fails_with_a_record_says_what_and_where_but_never_the_value() {
         (
             "contact.email | date",
             "the value is no date that is known here, at line 1, column 17 \
-             (dates are read as 2022-05-26, 26-05-2022 or 05/26/2022, with or without a time)",
+             (dates are read as 2022-05-26, 26-05-2022 or 05/26/2022, with or without a time; `date(default=none)` makes \
+             nothing of all others)",
         ),
         (
             "contact.lastName | country",

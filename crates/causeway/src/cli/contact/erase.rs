@@ -7,35 +7,35 @@ use causeway_core::{
 };
 use causeway_store::SqliteStore;
 
-use super::super::{
-    Failure,
-    context::{say, say_json},
+use super::{
+    super::{
+        Failure,
+        context::{say, say_json},
+    },
+    remains::{self, Asked},
 };
 use crate::{clock::SystemClock, config::Config};
 
-/// What is asked for besides who.
+/// How the person is to be erased.
 #[derive(Clone, Copy)]
 pub(super) struct How {
     pub yes: bool,
     pub now: bool,
-    pub all_workspaces: bool,
 }
 
-/// Somebody else may have the same address in another workspace's business: they are not erased by the way.
-pub(super) fn in_one_workspace(views: &[ContactView], is_named: bool, how: How) -> Result<(), Failure> {
+/// Somebody else may have the same address in another workspace's business: they are not taken along.
+pub(super) fn in_one_workspace(views: &[ContactView]) -> Result<(), Vec<&str>> {
     let mut workspaces: Vec<&str> = views
         .iter()
         .map(|view| without_sandbox(&view.workspace))
         .collect();
     workspaces.sort_unstable();
     workspaces.dedup();
-    if is_named || how.all_workspaces || workspaces.len() < 2 {
-        return Ok(());
+    if workspaces.len() < 2 {
+        Ok(())
+    } else {
+        Err(workspaces)
     }
-    Err(Failure::Usage(format!(
-        "that is known in several workspaces: {}; name one with --workspace, or erase in all with --all-workspaces",
-        workspaces.join(", ")
-    )))
 }
 
 pub(super) async fn erase(
@@ -54,16 +54,18 @@ pub(super) async fn erase(
     for view in views {
         let now = SystemClock.now();
         if how.now || config.retention.erase_after_days == 0 {
-            at_once(store, view, now).await?;
+            at_once(config, store, view, now).await?;
         } else {
-            say_goodbye(config, store, view, now).await?;
+            begin(config, store, view, now).await?;
         }
+        remains::former_destinations(config, view);
     }
+    remains::backups();
     Ok(())
 }
 
-/// Has the destinations told first.
-async fn say_goodbye(
+/// Has the destinations asked first.
+async fn begin(
     config: &Config,
     store: &SqliteStore,
     view: &ContactView,
@@ -75,43 +77,48 @@ async fn say_goodbye(
         .unwrap_or(Timestamp::MAX);
     let parting = store.begin_erasure(view.id, at_latest, now).await?;
     for (destination, change) in &parting.told {
-        say(&format!(
-            "contact {}: {destination} is being told ({})",
-            view.id,
-            change.as_str()
-        ));
+        remains::destination(config, view, destination, &Asked::To(*change));
     }
     for (destination, reason) in &parting.untold {
-        say(&format!(
-            "contact {}: {destination} is NOT told: {reason}",
-            view.id
-        ));
+        remains::destination(config, view, destination, &Asked::Not(reason));
     }
     if parting.told.is_empty() {
-        return at_once(store, view, now).await;
+        return at_once(config, store, view, now).await;
     }
+    remains::unread(&parting.unread);
     say(&format!(
-        "contact {}: nothing about them is taken in or sent any more; erased when all are told, by {at_latest} at the latest",
+        "contact {}: nothing else about the person is sent. They are erased when these deliveries have ended, by {at_latest} \
+         at the latest (`causeway contact leaving`)",
         view.id
     ));
     if !causeway_store::is_served(&config.store_path()) {
         say(
-            "No hub is running on this store: start it, or nobody is told and nothing erased. `--now` erases without telling.",
+            "No hub is running on this store: start it, or nobody is asked and nothing is erased. `--now` erases without asking.",
         );
     }
     Ok(())
 }
 
-async fn at_once(store: &SqliteStore, view: &ContactView, now: Timestamp) -> Result<(), Failure> {
+async fn at_once(
+    config: &Config,
+    store: &SqliteStore,
+    view: &ContactView,
+    now: Timestamp,
+) -> Result<(), Failure> {
     let erased = store.erase(view.id, now).await?;
     say(&format!(
         "contact {} erased, with {} actions, {} lines of consent, {} deliveries and {} messages",
         view.id, erased.actions, erased.consent, erased.deliveries, erased.envelopes
     ));
+    for destination in &erased.given {
+        let reason = "it was not waited for; what it was given stays, so delete that there by hand";
+        remains::destination(config, view, destination, &Asked::Not(reason));
+    }
+    remains::unread(&erased.unread);
     Ok(())
 }
 
-/// Who asked to be forgotten and is still being told of.
+/// Contacts whose erasure is pending at a destination.
 pub(super) async fn leaving(store: &SqliteStore, workspace: Option<&str>, json: bool) -> Result<(), Failure> {
     let mut all = store.erasures().await?;
     all.retain(|leaving| workspace.is_none_or(|workspace| &*leaving.workspace == workspace));

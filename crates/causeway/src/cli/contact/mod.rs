@@ -2,9 +2,12 @@
 
 mod consent;
 mod erase;
+mod remains;
+mod split;
 
 use causeway_core::{
     consent::Standing,
+    contact::normal_email,
     rules::without_sandbox,
     store::{ContactView, Views},
 };
@@ -19,7 +22,7 @@ use super::{
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: causeway contact show jane@example.org\n         causeway contact consent jane@example.org\n         causeway contact erase jane@example.org --yes"
+    after_help = "Example: causeway contact show jane@example.org\n         causeway contact show platform:8812\n         causeway contact consent jane@example.org\n         causeway contact erase jane@example.org --yes"
 )]
 pub(super) struct Args {
     /// Only who is known in this workspace; in all if not given.
@@ -32,38 +35,72 @@ pub(super) struct Args {
 #[derive(Subcommand)]
 enum Verb {
     /// Shows fields, consent, actions and deliveries.
-    #[command(after_help = "Example: causeway contact show jane@example.org")]
+    #[command(
+        after_help = "Example: causeway contact show jane@example.org\n         causeway contact show platform:8812"
+    )]
     Show {
-        /// An e-mail address, a contactRef or a foreign id.
+        /// An e-mail address, or an id or contactRef with its namespace, as in `platform:8812`. A bare id will do while only
+        /// one person of a workspace has it.
         who: String,
     },
     /// Shows the ledger of consent: what was said, when, which message told us, and what it did at each destination.
     #[command(after_help = "Example: causeway contact consent jane@example.org --workspace default")]
     Consent {
+        /// An address, or an id with its namespace.
         who: String,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Prints everything about the person as JSON, the messages as they came included.
-    #[command(after_help = "Example: causeway contact export jane@example.org > jane.json")]
-    Export { who: String },
-    /// Removes the person and everything about them, once the destinations that were given them are told. What comes about
-    /// them later is skipped.
-    #[command(after_help = "Example: causeway contact erase jane@example.org --yes")]
+    /// Prints everything about one person as JSON, the messages as they came included; by an address, from each workspace
+    /// that knows it.
+    #[command(
+        after_help = "Example: causeway contact export jane@example.org > jane.json\n         causeway contact export platform:8812 --workspace default"
+    )]
+    Export {
+        /// An address, or an id with its namespace.
+        who: String,
+    },
+    /// Removes the person and everything about them, once the destinations that have them were asked to remove them. Prints
+    /// what it does not reach: files, databases that keep their rows, messages that cannot be searched, backups. What comes
+    /// about them and is dated before is turned away; what is dated after it is a new contact (`after_erasure`).
+    #[command(
+        after_help = "Example: causeway contact erase jane@example.org --yes\n         causeway contact erase platform:8812 --yes --now"
+    )]
     Erase {
+        /// An address, or an id with its namespace.
         who: String,
         /// Really do it: it cannot be undone.
         #[arg(long)]
         yes: bool,
-        /// At once: no destination is told.
+        /// At once: no destination is asked.
         #[arg(long)]
         now: bool,
         /// In every workspace where the person is known.
         #[arg(long, conflicts_with = "workspace")]
         all_workspaces: bool,
     },
-    /// Lists who asked to be forgotten and is still being told of.
+    /// Undoes a wrong merge: makes a contact of its own of these identities and of everything that came by them, and sends
+    /// destinations both people as they are then.
+    #[command(after_help = "Example: causeway contact split jane@example.org --take platform:72 --yes")]
+    Split {
+        who: String,
+        /// An identity that is somebody else's: an address, or NAMESPACE:ID as `contact show` prints it. May be repeated.
+        #[arg(long, required = true, value_name = "IDENTITY")]
+        take: Vec<String>,
+        /// Really do it.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Lists foreign ids that came with a third address: one id for several people. Messages with such an address count for
+    /// the address alone.
+    #[command(after_help = "Example: causeway contact conflicts")]
+    Conflicts {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists contacts whose erasure is pending at a destination.
     #[command(after_help = "Example: causeway contact leaving")]
     Leaving {
         /// Print JSON.
@@ -75,12 +112,17 @@ enum Verb {
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
     let store = match &args.verb {
-        Verb::Erase { .. } => context.open(&config).await?,
+        Verb::Erase { .. } | Verb::Split { .. } => context.open(&config).await?,
         _ => context.open_to_read(&config).await?,
     };
     let workspace = args.workspace.as_deref();
     match args.verb {
         Verb::Leaving { json } => erase::leaving(&store, workspace, json).await,
+        Verb::Split { who, take, yes } => {
+            let views = find(&store, &who, workspace).await?;
+            split::split(&config, &store, &views, &take, yes).await
+        }
+        Verb::Conflicts { json } => conflicts(&store, workspace, json).await,
         Verb::Show { who } => {
             find(&store, &who, workspace).await?.iter().for_each(show);
             Ok(())
@@ -88,47 +130,58 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Verb::Consent { who, json } => {
             consent::consent(&store, &find(&store, &who, workspace).await?, json).await
         }
-        Verb::Export { who } => say_json(&find(&store, &who, workspace).await?),
+        Verb::Export { who } => {
+            let views = find(&store, &who, workspace).await?;
+            // An address is the same person's everywhere; an id may be that of somebody else in each.
+            if normal_email(&who).is_none() {
+                erase::in_one_workspace(&views).map_err(|all| several_workspaces(&all, ""))?;
+            }
+            say_json(&views)
+        }
         Verb::Erase {
             who,
             yes,
             now,
             all_workspaces,
         } => {
-            let how = erase::How {
-                yes,
-                now,
-                all_workspaces,
-            };
-            let mut views = find(&store, &who, None).await?;
             // With what they did to try things out.
-            views.retain(|view| workspace.is_none_or(|name| without_sandbox(&view.workspace) == name));
-            if views.is_empty() {
-                return Err(nobody_in(workspace.unwrap_or_default()));
+            let is_meant = |name: &str| workspace.is_none_or(|meant| without_sandbox(name) == meant);
+            let views = find_in(&store, &who, workspace, is_meant).await?;
+            if !all_workspaces {
+                erase::in_one_workspace(&views)
+                    .map_err(|all| several_workspaces(&all, ", or erase in all with --all-workspaces"))?;
             }
-            erase::in_one_workspace(&views, workspace.is_some(), how)?;
-            erase::erase(&config, &store, &views, how).await
+            erase::erase(&config, &store, &views, erase::How { yes, now }).await
         }
     }
 }
 
+/// The person in each workspace, or in one.
 async fn find(store: &SqliteStore, who: &str, workspace: Option<&str>) -> Result<Vec<ContactView>, Failure> {
+    find_in(store, who, workspace, |name| {
+        workspace.is_none_or(|workspace| workspace == name)
+    })
+    .await
+}
+
+async fn find_in(
+    store: &SqliteStore,
+    who: &str,
+    workspace: Option<&str>,
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<Vec<ContactView>, Failure> {
     let mut views = Vec::new();
-    for id in find_person(store, who).await? {
+    for id in find_person(store, who, workspace, is_meant).await? {
         views.extend(store.contact(id).await?);
-    }
-    if let Some(workspace) = workspace {
-        views.retain(|view| &*view.workspace == workspace);
-        if views.is_empty() {
-            return Err(nobody_in(workspace));
-        }
     }
     Ok(views)
 }
 
-fn nobody_in(workspace: &str) -> Failure {
-    Failure::Failed(anyhow::anyhow!(
-        "nobody in the workspace {workspace} is known by that"
+/// They may be different people.
+fn several_workspaces(workspaces: &[&str], or: &str) -> Failure {
+    Failure::Usage(format!(
+        "that is known in several workspaces: {}; name one with --workspace{or}",
+        workspaces.join(", ")
     ))
 }
 
@@ -190,4 +243,29 @@ fn show(view: &ContactView) {
             delivery.reason.as_deref().unwrap_or_default()
         ));
     }
+}
+
+async fn conflicts(store: &SqliteStore, workspace: Option<&str>, json: bool) -> Result<(), Failure> {
+    let mut all = store.conflicts().await?;
+    all.retain(|conflict| workspace.is_none_or(|workspace| &*conflict.workspace == workspace));
+    if json {
+        return say_json(&all);
+    }
+    if all.is_empty() {
+        say("No id came with more than two addresses.");
+    }
+    for conflict in all {
+        say(&format!(
+            "{}:{} is contact {} (workspace {}): not used in {} messages from {} to {}; the last is causeway trace {}",
+            conflict.namespace,
+            conflict.id,
+            conflict.contact,
+            conflict.workspace,
+            conflict.messages,
+            conflict.first_at,
+            conflict.last_at,
+            conflict.last
+        ));
+    }
+    Ok(())
 }

@@ -1,19 +1,17 @@
-//! Reads a file as envelopes.
+//! Reads a file row by row.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, Read},
     path::Path,
 };
 
 use anyhow::{Context as _, anyhow};
-use causeway_core::{
-    clock::Timestamp,
-    envelope::{Dedup, Envelope, Meta, digest},
-    id::Name,
-};
 use clap::ValueEnum;
 
-use super::sheet::{Row, Sheet};
+use super::{
+    file::Input,
+    sheet::{Row, Sheet},
+};
 
 /// Longest line or row, in bytes: more than any broker would carry for us.
 pub(super) const LONGEST: u64 = 16 << 20;
@@ -46,8 +44,6 @@ pub(super) fn mapping(text: &str) -> Result<(String, String), String> {
     }
 }
 
-type Input = BufReader<indicatif::ProgressBarIter<Box<dyn Read>>>;
-
 /// Reads `--separator`.
 pub(super) fn separator(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
@@ -66,84 +62,39 @@ pub(super) struct Table<'a> {
 }
 
 pub(super) struct Rows {
-    source: Name,
     kind: Kind,
-    row: u64,
 }
 
 enum Kind {
-    Jsonl(Input),
-    Csv(Sheet<Input>),
-}
-
-/// What was read at once.
-#[derive(Default)]
-pub(super) struct Batch {
-    pub envelopes: Vec<Envelope>,
-    /// What is wrong with rows that were not taken, and where.
-    pub refused: Vec<String>,
-    /// All that were read; 0 at the end.
-    pub rows: u64,
+    Jsonl { input: Input, line: u64 },
+    Csv(Box<Sheet<Input>>),
 }
 
 impl Rows {
-    pub(super) fn new(input: Input, format: Format, table: Table<'_>, source: Name) -> anyhow::Result<Self> {
+    pub(super) fn new(input: Input, format: Format, table: Table<'_>) -> anyhow::Result<Self> {
         let kind = match format {
-            Format::Jsonl => Kind::Jsonl(input),
-            Format::Csv => Kind::Csv(Sheet::new(input, table)?),
+            Format::Jsonl => Kind::Jsonl { input, line: 0 },
+            Format::Csv => Kind::Csv(Box::new(Sheet::new(input, table)?)),
         };
-        Ok(Self { source, kind, row: 0 })
+        Ok(Self { kind })
     }
 
-    /// Reads over rows that an earlier run brought in.
-    pub(super) fn skip(&mut self, rows: u64) -> anyhow::Result<()> {
-        while self.row < rows && self.next()?.is_some() {}
-        Ok(())
-    }
-
-    /// Up to `size` rows.
-    pub(super) fn next_batch(&mut self, size: usize, now: Timestamp) -> anyhow::Result<Batch> {
-        let mut batch = Batch::default();
-        while batch.rows < size as u64 {
-            match self.next()? {
-                Some(Row::Body(body)) => batch.envelopes.push(self.envelope(body, now)),
-                Some(Row::Refused(why)) => batch.refused.push(why),
-                None => break,
+    pub(super) fn next(&mut self) -> anyhow::Result<Option<Row>> {
+        match &mut self.kind {
+            Kind::Csv(sheet) => sheet.next(),
+            Kind::Jsonl { input, line } => {
+                let body = next_line(input, line).with_context(|| format!("reading line {line}"))?;
+                Ok(body.map(|body| Row::Body { line: *line, body }))
             }
-            batch.rows += 1;
-        }
-        Ok(batch)
-    }
-
-    fn next(&mut self) -> anyhow::Result<Option<Row>> {
-        let row = match &mut self.kind {
-            Kind::Jsonl(input) => next_line(input)
-                .with_context(|| format!("reading line {}", self.row + 1))?
-                .map(Row::Body),
-            Kind::Csv(sheet) => sheet.next()?,
-        };
-        self.row += u64::from(row.is_some());
-        Ok(row)
-    }
-
-    fn envelope(&self, body: Vec<u8>, now: Timestamp) -> Envelope {
-        Envelope {
-            source: Name::clone(&self.source),
-            dedup: Dedup::dated(digest(&[&body])),
-            received_at: now,
-            meta: Meta {
-                content_type: Some("application/json".to_owned()),
-                ..Meta::default()
-            },
-            body: body.into(),
         }
     }
 }
 
-/// The next line that is not empty, without its end.
-fn next_line(input: &mut Input) -> anyhow::Result<Option<Vec<u8>>> {
+/// The next line that is not empty, without its end. Counts the lines.
+fn next_line(input: &mut Input, number: &mut u64) -> anyhow::Result<Option<Vec<u8>>> {
     loop {
         let mut line = Vec::new();
+        *number += 1;
         let read = input.by_ref().take(LONGEST).read_until(b'\n', &mut line)?;
         if read == 0 {
             return Ok(None);

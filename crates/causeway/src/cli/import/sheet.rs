@@ -1,12 +1,22 @@
 //! Reads a CSV file. A row is taken whole and for sure, or refused with its line.
 
-use std::io::{self, Read};
+#![allow(
+    clippy::naive_bytecount,
+    clippy::similar_names,
+    reason = "to be put right one by one"
+)]
+
+use std::io::{self, BufRead, Read};
 
 use anyhow::{Context as _, anyhow, bail};
+use causeway_core::contact::normal_email;
 use csv::ByteRecord;
 use serde_json::{Map, Value};
 
-use super::rows::{LONGEST, Table};
+use super::{
+    rows::{LONGEST, Table},
+    twice::is_converted_twice,
+};
 
 /// Behind the end of the file, as a row of its own: within another row it shows that a quotation mark is not closed there.
 const END: &[u8] = b"\0end of the file\0";
@@ -16,103 +26,216 @@ const LAST_LINE: &[u8] = b"\n\0end of the file\0\n";
 const CONVERT: &str =
     "is not UTF-8; `iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW` converts what spreadsheets write";
 
+/// For files that were UTF-8 before they were converted.
+const TWICE: &str = "text that was converted to UTF-8 twice (`Ã«` for `ë`): export the file again as UTF-8, or \
+                     `iconv -f UTF-8 -t WINDOWS-1252 FILE > NEW` undoes it";
+
 pub(super) enum Row {
-    /// A JSON object.
-    Body(Vec<u8>),
-    /// What is wrong with it, and where.
-    Refused(String),
+    /// A JSON object, and the line where it begins.
+    Body { line: u64, body: Vec<u8> },
+    /// What is wrong with it, and the line where it begins.
+    Refused { line: u64, why: String },
 }
 
 pub(super) struct Sheet<R> {
     reader: csv::Reader<Fence<io::Chain<R, &'static [u8]>>>,
     names: Vec<String>,
+    /// Lines above those that the reader sees.
+    above: u64,
+    /// A row that was looked at with the header, and the line where it begins.
+    first: Option<(u64, ByteRecord)>,
 }
 
-impl<R: Read> Sheet<R> {
-    pub(super) fn new(input: R, table: Table<'_>) -> anyhow::Result<Self> {
-        let mut reader = csv::ReaderBuilder::new()
+impl<R: BufRead> Sheet<R> {
+    pub(super) fn new(mut input: R, table: Table<'_>) -> anyhow::Result<Self> {
+        let named = separator_line(&mut input)?;
+        let separator = table.separator.or(named);
+        let reader = csv::ReaderBuilder::new()
             .flexible(true)
-            .delimiter(table.separator.unwrap_or(b','))
+            .delimiter(separator.unwrap_or(b','))
             .from_reader(Fence {
                 input: input.chain(LAST_LINE),
                 left: LONGEST,
             });
-        let header = reader.byte_headers().context("reading the header")?.clone();
+        let mut sheet = Self {
+            reader,
+            names: Vec::new(),
+            above: u64::from(named.is_some()),
+            first: None,
+        };
+        let header = sheet.reader.byte_headers().context("reading the header")?.clone();
         if ends_the_file(&header) {
             bail!("the file has no rows, or a quotation mark in its header is not closed");
         }
-        let header: Vec<&str> = header
-            .iter()
-            .map(std::str::from_utf8)
-            .collect::<Result<_, _>>()
-            .map_err(|_| anyhow!("the header {CONVERT}"))?;
-        if let ([only], None) = (header.as_slice(), table.separator) {
-            for (separator, option) in [(';', "';'"), ('\t', "tab")] {
-                if only.contains(separator) {
-                    bail!("the header is one column with {separator:?} in it: add --separator {option}");
-                }
+        sheet.first = sheet.read()?;
+        let first = sheet.first.as_ref().map(|(_, record)| record);
+        sheet.names = header_names(&header, first, table, separator)?;
+        Ok(sheet)
+    }
+
+    /// The next record that is not blank, and the line where it begins.
+    fn read(&mut self) -> anyhow::Result<Option<(u64, ByteRecord)>> {
+        loop {
+            self.reader.get_mut().left = LONGEST;
+            let mut record = ByteRecord::new();
+            let began = self.reader.position().line() + self.above;
+            let more = self.reader.read_byte_record(&mut record).with_context(|| {
+                format!("reading the row that begins in line {began}: is a quotation mark not closed there?")
+            })?;
+            if !more || record.as_slice() == END {
+                return Ok(None);
+            }
+            let line = record
+                .position()
+                .map_or(began, |position| position.line() + self.above);
+            if !is_blank(&record) {
+                return Ok(Some((line, record)));
             }
         }
-        for (column, _) in table.map {
-            if !header.iter().any(|name| name.trim() == column) {
-                bail!(
-                    "there is no column {column:?}; the file has: {}",
-                    header.join(", ")
-                );
-            }
-        }
-        let name = |column: &&str| {
-            let mapped = table.map.iter().find(|(from, _)| from == column.trim());
-            mapped.map_or_else(
-                || column.trim().trim_start_matches('\u{feff}').to_owned(),
-                |(_, to)| to.clone(),
-            )
-        };
-        let names = header.iter().map(name).collect();
-        Ok(Self { reader, names })
     }
 
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Row>> {
-        self.reader.get_mut().left = LONGEST;
-        let mut record = ByteRecord::new();
-        let began = self.reader.position().line();
-        let more = self.reader.read_byte_record(&mut record).with_context(|| {
-            format!("reading the row that begins in line {began}: is a quotation mark not closed there?")
-        })?;
-        if !more || record.as_slice() == END {
-            return Ok(None);
-        }
-        let line = record.position().map_or(began, csv::Position::line);
-        if ends_the_file(&record) {
-            return Ok(Some(Row::Refused(format!(
-                "line {line}: a quotation mark is not closed; everything from there to the end of the file would be one row"
-            ))));
+        let next = match self.first.take() {
+            Some(first) => Some(first),
+            None => self.read()?,
+        };
+        next.map(|(line, record)| self.row(line, &record)).transpose()
+    }
+
+    fn row(&self, line: u64, record: &ByteRecord) -> anyhow::Result<Row> {
+        let refused = |why: String| Ok(Row::Refused { line, why });
+        if ends_the_file(record) {
+            return refused(
+                "a quotation mark is not closed; everything from there to the end of the file would be one row"
+                    .to_owned(),
+            );
         }
         let (cells, columns) = (record.len(), self.names.len());
         if cells != columns {
-            let last = self.reader.position().line().saturating_sub(1);
-            let lines = if last > line {
-                format!("lines {line} to {last} (is a quotation mark not closed there?)")
+            let breaks = record.as_slice().iter().filter(|byte| **byte == b'\n').count();
+            let quoted = if breaks > 0 {
+                let last = line + breaks as u64;
+                format!("; it ends in line {last}: is a quotation mark not closed?")
             } else {
-                format!("line {line}")
+                String::new()
             };
-            return Ok(Some(Row::Refused(format!(
-                "{lines}: {cells} cells, and the header has {columns}"
-            ))));
+            return refused(format!("{cells} cells, and the header has {columns}{quoted}"));
         }
         let mut object = Map::new();
-        for (name, cell) in self.names.iter().zip(&record) {
+        for (number, (name, cell)) in (1..).zip(self.names.iter().zip(record)) {
             let Ok(cell) = std::str::from_utf8(cell) else {
-                return Ok(Some(Row::Refused(format!("line {line}: {CONVERT}"))));
+                return refused(CONVERT.to_owned());
             };
             let cell = cell.trim();
             // Empty cells are left out.
-            if !cell.is_empty() {
-                object.insert(name.clone(), Value::from(cell));
+            if cell.is_empty() {
+                continue;
+            }
+            if name.is_empty() {
+                return refused(format!("column {number} has a value and no name in the header"));
+            }
+            if is_converted_twice(cell) {
+                return refused(format!("column {name}: {TWICE}"));
+            }
+            object.insert(name.clone(), Value::from(cell));
+        }
+        Ok(Row::Body {
+            line,
+            body: serde_json::to_vec(&object)?,
+        })
+    }
+}
+
+/// Takes a first line `sep=;`, as spreadsheets write and read it. Gives what it names.
+fn separator_line(input: &mut impl BufRead) -> anyhow::Result<Option<u8>> {
+    let start = input.fill_buf().context("reading the first line")?;
+    let Some(end) = start.iter().take(32).position(|byte| *byte == b'\n') else {
+        return Ok(None);
+    };
+    let line = start.get(..end).unwrap_or_default().trim_ascii_end();
+    let line = line
+        .strip_prefix(b"\"")
+        .and_then(|line| line.strip_suffix(b"\""))
+        .unwrap_or(line);
+    let named = match line {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', separator] => *separator,
+        // A tab at the end was trimmed off.
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'='] => b'\t',
+        _ => return Ok(None),
+    };
+    input.consume(end + 1);
+    Ok(Some(named))
+}
+
+/// What the columns are called; refuses a first line that is no header.
+fn header_names(
+    header: &ByteRecord,
+    first: Option<&ByteRecord>,
+    table: Table<'_>,
+    separator: Option<u8>,
+) -> anyhow::Result<Vec<String>> {
+    let header: Vec<&str> = header
+        .iter()
+        .map(|name| std::str::from_utf8(name).map(str::trim))
+        .collect::<Result<_, _>>()
+        .map_err(|_| anyhow!("the header {CONVERT}"))?;
+    if let ([only], None) = (header.as_slice(), separator) {
+        for (separator, option) in [(';', "';'"), ('\t', "tab")] {
+            if only.contains(separator) {
+                bail!("the header is one column with {separator:?} in it: add --separator {option}");
             }
         }
-        Ok(Some(Row::Body(serde_json::to_vec(&object)?)))
     }
+    if let Some(column) = header.iter().position(|name| normal_email(name).is_some()) {
+        bail!(
+            "the first line looks like a row and not like a header: its cell {} is an address. \
+             Put a line with the names of the columns above it, as `email,firstName`",
+            column + 1
+        );
+    }
+    let filled = |record: &ByteRecord| record.iter().filter(|cell| !cell.trim_ascii().is_empty()).count();
+    if header.iter().filter(|name| !name.is_empty()).count() == 1 && first.is_some_and(|row| filled(row) > 1)
+    {
+        bail!(
+            "the first line has one cell, and the next row has several: it looks like a title. \
+             Delete the lines above the header"
+        );
+    }
+    if let Some(name) = header.iter().find(|name| is_converted_twice(name)) {
+        bail!("the column {name:?} in the header: {TWICE}");
+    }
+    for (column, _) in table.map {
+        if !header.contains(&column.as_str()) {
+            bail!(
+                "there is no column {column:?}; the file has: {}",
+                header.join(", ")
+            );
+        }
+    }
+    let named = |column: &&str| {
+        let mapped = table.map.iter().find(|(from, _)| from == column);
+        mapped.map_or_else(|| (*column).to_owned(), |(_, to)| to.clone())
+    };
+    let names: Vec<String> = header.iter().map(named).collect();
+    for (at, name) in names.iter().enumerate() {
+        let other = names
+            .iter()
+            .take(at)
+            .position(|other| other.eq_ignore_ascii_case(name));
+        if let Some(other) = other.filter(|_| !name.is_empty()) {
+            bail!(
+                "columns {} and {} are both called {name:?}, and one would hide the other: \
+                 call one of them something else in the file, or with --map if their headers differ",
+                other + 1,
+                at + 1
+            );
+        }
+    }
+    Ok(names)
+}
+
+fn is_blank(record: &ByteRecord) -> bool {
+    record.iter().all(|cell| cell.trim_ascii().is_empty())
 }
 
 fn ends_the_file(record: &ByteRecord) -> bool {
@@ -155,8 +278,8 @@ mod tests {
         let mut all = Vec::new();
         while let Some(row) = sheet.next()? {
             all.push(match row {
-                Row::Body(body) => String::from_utf8(body)?,
-                Row::Refused(why) => why,
+                Row::Body { body, .. } => String::from_utf8(body)?,
+                Row::Refused { line, why } => format!("line {line}: {why}"),
             });
         }
         Ok(all)
@@ -210,7 +333,10 @@ mod tests {
             PLAIN,
         )
         .unwrap();
-        assert!(all[0].starts_with("lines 2 to 3 (is a quotation mark"), "{all:?}");
+        assert!(
+            all[0].starts_with("line 2: 3 cells") && all[0].contains("line 3: is a quotation mark"),
+            "{all:?}"
+        );
         assert_eq!(all[1], r#"{"email":"d@example.org","name":"Di"}"#);
         let mut long = b"email,name\na@example.org,Ann\nb@example.org,\"Bo\n".to_vec();
         long.resize(long.len() + (32 << 20), b'x');
@@ -240,5 +366,72 @@ mod tests {
         }
         assert!(rows(b"", PLAIN).is_err());
         assert_eq!(rows(b"email\na@example.org", PLAIN).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_line_that_names_the_separator_is_taken() {
+        let expected = [
+            r#"{"email":"a@example.org","name":"Ann"}"#,
+            "line 4: 1 cells, and the header has 2",
+        ];
+        for text in [
+            "sep=;\nemail;name\na@example.org;Ann\nbob\n",
+            "\"sep=;\"\nemail;name\na@example.org;Ann\nbob\n",
+            "SEP=\t\nemail\tname\na@example.org\tAnn\nbob\n",
+            "sep=,\nemail,name\na@example.org,Ann\nbob\n",
+        ] {
+            assert_eq!(rows(text.as_bytes(), PLAIN).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_first_line_that_is_no_header_is_refused_with_the_way_out() {
+        for (text, part) in [
+            (
+                "Members of March\nemail,name\na@example.org,Ann\n",
+                "looks like a title",
+            ),
+            (
+                "Members of March;;\nemail;name;city\na@example.org;Ann;Ulm\n",
+                "looks like a title",
+            ),
+            (
+                "a@example.org,Ann\nb@example.org,Bo\n",
+                "its cell 1 is an address",
+            ),
+            (
+                "email,name,Name\na@example.org,Ann,Anna\n",
+                "columns 2 and 3 are both called",
+            ),
+            (
+                "email,Pr\u{c3}\u{a9}nom\na@example.org,Ann\n",
+                "converted to UTF-8 twice",
+            ),
+        ] {
+            let table = Table {
+                separator: text.contains(';').then_some(b';'),
+                ..PLAIN
+            };
+            let error = rows(text.as_bytes(), table).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        let map = [("Mail".to_owned(), "email".to_owned())];
+        let table = Table { map: &map, ..PLAIN };
+        let error = rows(b"email,Mail\na@example.org,b@example.org\n", table).unwrap_err();
+        assert!(error.to_string().contains("both called \"email\""), "{error}");
+    }
+
+    #[test]
+    fn text_that_was_converted_twice_refuses_its_row_only() {
+        let text =
+            "email,name,\na@example.org,Zo\u{c3}\u{ab},\nb@example.org,Zo\u{eb},\nc@example.org,Cem,x\n,,\n";
+        let all = rows(text.as_bytes(), PLAIN).unwrap();
+        assert!(
+            all[0].starts_with("line 2: column name: text that was converted"),
+            "{all:?}"
+        );
+        assert_eq!(all[1], "{\"email\":\"b@example.org\",\"name\":\"Zo\u{eb}\"}");
+        assert_eq!(all[2], "line 4: column 3 has a value and no name in the header");
+        assert_eq!(all.len(), 3, "a blank row is none");
     }
 }

@@ -4,16 +4,20 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use causeway_core::{
     clock::Timestamp,
+    contact::normal_email,
     delivery::{Delivery, Next, next_state},
     destination::{Destination, Ending, Outcome},
-    id::Name,
+    id::{DeliveryId, Name},
     store::Attempt,
 };
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
-use super::{addresses, later};
-use crate::engine::{Engine, Pace};
+use super::later;
+use crate::engine::{
+    Engine, Pace,
+    currency::{LONGEST_WAIT, Mark},
+};
 
 pub(super) struct Call {
     pub engine: Arc<Engine>,
@@ -21,6 +25,8 @@ pub(super) struct Call {
     pub destination: Arc<dyn Destination>,
     pub pace: Pace,
     pub batch: Vec<Delivery>,
+    /// Taken before the batch was claimed.
+    pub mark: Mark,
     pub attempts: mpsc::Sender<Attempt>,
 }
 
@@ -51,9 +57,13 @@ impl Report {
 }
 
 impl Call {
-    pub(super) async fn run(self) -> Report {
+    pub(super) async fn run(mut self) -> Report {
+        self.give_back_stale().await;
+        if self.batch.is_empty() {
+            return Report::default();
+        }
         let started_at = self.engine.clock.now();
-        let mut endings = self.endings(started_at).await.into_iter();
+        let mut endings = self.deliver(&self.batch, started_at).await.into_iter();
         let now = self.engine.clock.now();
         // The system's clock may have been set back meanwhile.
         let took_ms = now.duration_since(started_at).as_millis().max(0);
@@ -80,19 +90,29 @@ impl Call {
         report
     }
 
-    async fn endings(&self, started_at: Timestamp) -> Vec<Ending> {
-        // The earlier ones first, so that the address in use stays where the destination has one row for a person.
-        let (earlier, places) = addresses::earlier(&self.batch);
-        let told = match earlier.as_slice() {
-            [] => Vec::new(),
-            earlier => self.tell(earlier, started_at).await,
-        };
-        let mut endings = self.tell(&self.batch, self.engine.clock.now()).await;
-        addresses::fold(&self.batch, &mut endings, told, &places);
-        endings
+    /// Gives back what consent may have changed for since it was claimed: it is claimed anew, and the gate asked again.
+    async fn give_back_stale(&mut self) {
+        let engine = &self.engine;
+        tokio::select! {
+            () = engine.currency.catch_up() => {}
+            () = engine.clock.sleep_until(later(engine.clock.now(), LONGEST_WAIT)) => {}
+        }
+        let is_stale = |delivery: &mut Delivery| engine.currency.is_stale(delivery, self.mark);
+        let stale: Vec<DeliveryId> = self
+            .batch
+            .extract_if(.., is_stale)
+            .map(|delivery| delivery.id)
+            .collect();
+        if stale.is_empty() {
+            return;
+        }
+        if let Err(error) = engine.store.release(stale, engine.clock.now()).await {
+            tracing::error!(destination = %self.name, %error, "could not give deliveries back; their leases will");
+        }
+        engine.wake.lane(&self.name);
     }
 
-    async fn tell(&self, batch: &[Delivery], started_at: Timestamp) -> Vec<Ending> {
+    async fn deliver(&self, batch: &[Delivery], started_at: Timestamp) -> Vec<Ending> {
         let all = |reason: &str| batch.iter().map(|_| retry(reason)).collect();
         tokio::select! {
             endings = AssertUnwindSafe(self.destination.deliver(batch)).catch_unwind() => {
@@ -164,10 +184,12 @@ fn attempt(delivery: &Delivery, ending: Ending, next: Next, started_at: Timestam
         started_at,
         took_ms,
         outcome: ending.outcome.as_str(),
-        reason: ending.outcome.reason().map(str::to_owned),
+        reason: ending.reason(),
         status: ending.status,
         excerpt: ending.excerpt,
         remote_id,
+        change: delivery.record.change,
+        address: delivery.record.email().and_then(normal_email),
         writes: ending.writes,
         next,
     }

@@ -36,6 +36,8 @@ impl Breaker {
         match self.retry_at {
             None => Allows::All,
             Some(at) if now >= at => Allows::One,
+            // No rest is that long: the clock was set back.
+            Some(at) if at.duration_since(now).unsigned_abs() > self.circuit.rest_max => Allows::One,
             Some(at) => Allows::NoneUntil(at),
         }
     }
@@ -105,6 +107,16 @@ mod tests {
         }
         breaker.heard(1, 0, at(45));
         assert_eq!(breaker.allows(at(45)), Allows::All);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_prolong_the_rest() {
+        let mut breaker = breaker();
+        for _ in 0..3 {
+            breaker.heard(0, 1, at(86_400));
+        }
+        assert_eq!(breaker.allows(at(86_400)), Allows::NoneUntil(at(86_405)));
+        assert_eq!(breaker.allows(at(0)), Allows::One);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! A lane owns all the waiting: leases, concurrency, rate, time-out, retry, circuit, pause. The destination only
 //! translates. Lanes share nothing but the store, so that a slow one delays nobody.
 
-mod addresses;
 mod call;
 mod circuit;
 mod rate;
@@ -30,7 +29,7 @@ use self::{
     rate::Bucket,
     recorder::Recorder,
 };
-use super::{Engine, Lane};
+use super::{Engine, Lane, currency::Mark};
 
 /// How often a lane looks without being woken.
 const POLL: Duration = Duration::from_secs(1);
@@ -58,6 +57,7 @@ pub(super) async fn run(engine: Arc<Engine>, lane: Lane, stop: Stop) {
     while !stop.is_cancelled() {
         running.settle_ended().await;
         let now = running.engine.clock.now();
+        running.forget_what_is_ahead(now);
         running.ask_state(now).await;
         match running.can_start(now) {
             May::Start(limit) if running.claim_at <= now => running.claim(limit, now).await,
@@ -92,6 +92,13 @@ enum May {
 }
 
 impl Running {
+    /// Nothing is put off by more than [`POLL`]: what lies further ahead is left from before the clock was set back.
+    fn forget_what_is_ahead(&mut self, now: Timestamp) {
+        let latest = later(now, POLL);
+        self.claim_at = self.claim_at.min(latest);
+        self.ask_state_at = self.ask_state_at.min(latest);
+    }
+
     fn can_start(&mut self, now: Timestamp) -> May {
         let something_happens = May::Wait(later(now, POLL));
         // While attempts cannot be written nothing new starts: it could not be written either.
@@ -127,8 +134,9 @@ impl Running {
             leased_until: later(now, self.lane.pace.lease()),
             now,
         };
+        let mark = self.engine.currency.mark();
         match self.engine.store.claim(claim).await {
-            Ok(claimed) => self.start(claimed, limit, now),
+            Ok(claimed) => self.start(claimed, limit, now, mark),
             Err(error) => {
                 tracing::error!(destination = %self.lane.name, %error, "could not claim deliveries; trying again");
                 self.claim_at = later(now, POLL);
@@ -136,7 +144,7 @@ impl Running {
         }
     }
 
-    fn start(&mut self, claimed: Claimed, limit: u32, now: Timestamp) {
+    fn start(&mut self, claimed: Claimed, limit: u32, now: Timestamp, mark: Mark) {
         let ended = claimed.skipped.saturating_add(claimed.superseded);
         self.engine.metrics.skipped(&self.lane.name, ended);
         if let Some(bucket) = self.bucket.as_mut() {
@@ -161,6 +169,7 @@ impl Running {
                 destination: Arc::clone(&self.lane.destination),
                 pace: self.lane.pace.clone(),
                 batch,
+                mark,
                 attempts: self.recorder.attempts(),
             };
             self.calls.spawn(call.run().instrument(span));

@@ -28,7 +28,10 @@ impl Bucket {
     )]
     pub(super) fn available(&mut self, now: Timestamp) -> u32 {
         let passed = now.duration_since(self.filled_at).as_secs_f64();
-        if passed > 0.0 {
+        if passed < 0.0 {
+            // The clock was set back.
+            self.filled_at = now;
+        } else if passed > 0.0 {
             self.tokens = (self.tokens + passed * self.per_second).min(self.per_second.max(1.0));
             self.filled_at = now;
         }

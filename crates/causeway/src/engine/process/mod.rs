@@ -1,12 +1,15 @@
-//! Process: reads new inbox rows, decodes them, and has the store write what follows from each.
+//! Process: reads new inbox rows, decodes them, and has the store write what follows from each. What may be an opt-out
+//! goes first ([`super::currency`]).
 //!
 //! Decoding the next batch runs beside the commit of the one before. Nothing is leased: rows that were not
 //! committed are still `new` and are read again.
 
+#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
+
 mod mend;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
@@ -43,6 +46,7 @@ type Commit = JoinHandle<Result<Vec<Processed>, StoreError>>;
 pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     let mut after = InboxId(0);
     let mut commit: Option<Commit> = None;
+    let mut urgent_in_flight = false;
     let mut full_batches = 0;
     let mut worked = Duration::ZERO;
     let mut behind = false;
@@ -51,14 +55,40 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
         let since = Instant::now();
         worked = Duration::ZERO;
         let limit = if crowded { SMALL_BATCH } else { BATCH };
-        let rows = match engine.store.fetch_new(after, limit).await {
+        let newest = engine.currency.newest();
+        let urgent = engine.currency.take_urgent(limit);
+        let is_urgent = !urgent.is_empty();
+        if urgent_in_flight && !is_urgent {
+            // The inbox is read from its start below, and would show once more what is being committed.
+            urgent_in_flight = false;
+            after = match finish(&engine, commit.take()).await {
+                Finished::Committed => after,
+                Finished::Unavailable => {
+                    wait(&engine, &stop).await;
+                    InboxId(0)
+                }
+                Finished::Failed => mend::oldest(&engine, &stop).await,
+            };
+        }
+        let fetched = if is_urgent {
+            engine.store.fetch_rows(urgent.clone()).await
+        } else {
+            engine.store.fetch_new(after, limit).await
+        };
+        let rows = match fetched {
             Ok(rows) => rows,
             Err(error) => {
                 tracing::error!(%error, "could not read the inbox; trying again");
+                engine.currency.give_back_urgent();
                 wait(&engine, &stop).await;
                 continue;
             }
         };
+        if rows.is_empty() && is_urgent {
+            // Processed or set aside meanwhile.
+            engine.currency.processed(urgent.into_iter(), [].into_iter());
+            continue;
+        }
         let more = rows.len() == usize::try_from(limit).unwrap_or(usize::MAX);
         let now = engine.clock.now();
         behind = rows
@@ -82,12 +112,18 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
         }
         let Some(last) = last else {
             if after == InboxId(0) {
+                engine.currency.nothing_waits(newest);
                 wait(&engine, &stop).await;
             }
             after = InboxId(0);
             continue;
         };
         commit = Some(tokio::spawn(write(Arc::clone(&engine), decoded, origins)));
+        if is_urgent {
+            urgent_in_flight = true;
+            worked = since.elapsed();
+            continue;
+        }
         after = last;
         full_batches += 1;
         worked = since.elapsed();
@@ -130,10 +166,12 @@ async fn finish(engine: &Engine, commit: Option<Commit>) -> Finished {
         }
         Err(error @ StoreError::Unavailable(_)) => {
             tracing::error!(%error, "could not commit processed rows; trying again");
+            engine.currency.give_back_urgent();
             Finished::Unavailable
         }
         Err(error @ StoreError::Failed(_)) => {
             tracing::error!(%error, "could not commit processed rows; looking for the one that is to blame");
+            engine.currency.give_back_urgent();
             Finished::Failed
         }
     }
@@ -144,10 +182,14 @@ async fn write(
     decoded: Vec<(InboxId, Decoded)>,
     origins: HashMap<InboxId, Name>,
 ) -> Result<Vec<Processed>, StoreError> {
+    engine.require_clock()?;
     let span = tracing::debug_span!("process", rows = decoded.len());
     let happened = happened(&decoded);
     let written = engine.store.process(decoded, engine.clock.now());
     let processed = written.instrument(span).await?;
+    let ids: Vec<InboxId> = origins.keys().copied().collect();
+    let contacts = processed.iter().flat_map(|row| row.contacts.iter().copied());
+    engine.currency.processed(ids.into_iter(), contacts);
     tell(&engine, &processed, &origins, &happened);
     Ok(processed)
 }
@@ -169,10 +211,7 @@ fn origins(rows: &[(InboxId, Envelope)]) -> HashMap<InboxId, Name> {
 
 /// Inbox row → when the event happened.
 fn happened(decoded: &[(InboxId, Decoded)]) -> HashMap<InboxId, Timestamp> {
-    let at = |decoded: &Decoded| match decoded {
-        Decoded::Event(event) => Some(event.at),
-        Decoded::Skip { .. } | Decoded::Dead { .. } => None,
-    };
+    let at = |decoded: &Decoded| decoded.event().map(|event| event.at);
     decoded
         .iter()
         .filter_map(|(id, decoded)| Some((*id, at(decoded)?)))
@@ -186,6 +225,7 @@ fn tell(
     happened: &HashMap<InboxId, Timestamp>,
 ) {
     let now = engine.clock.now();
+    warn_of_turned_away(processed, origins);
     for row in processed {
         let Some(source) = origins.get(&row.id) else {
             continue;
@@ -203,6 +243,21 @@ fn tell(
         if row.state == InboxState::Dead {
             tracing::warn!(inbox.id = row.id.0, source = %source, "inbox row {} is dead; `causeway trace {}` tells why", row.id, row.id);
         }
+    }
+}
+
+/// Somebody may have signed again and is not taken in: once for each source and batch, since a backlog may hold thousands.
+fn warn_of_turned_away(processed: &[Processed], origins: &HashMap<InboxId, Name>) {
+    let mut last: BTreeMap<&Name, (u64, InboxId)> = BTreeMap::new();
+    for row in processed.iter().filter(|row| row.turned_away) {
+        if let Some(source) = origins.get(&row.id) {
+            let (count, id) = last.entry(source).or_insert((0, row.id));
+            *count += 1;
+            *id = row.id;
+        }
+    }
+    for (source, (count, id)) in last {
+        tracing::warn!(source = %source, count, inbox.id = id.0, "{count} messages from {source} name people who were erased and are turned away; `causeway trace {id}` shows why");
     }
 }
 

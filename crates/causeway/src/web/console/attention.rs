@@ -29,6 +29,15 @@ pub(crate) struct DeadRows {
     pub deliveries: BTreeMap<Name, BTreeMap<String, u64>>,
 }
 
+/// What only a person can put right, besides dead rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ByHand {
+    /// Foreign ids that came with a third address.
+    pub conflicts: u64,
+    /// Destination → withdrawals that it cannot receive.
+    pub withdrawals: BTreeMap<Name, u64>,
+}
+
 pub(crate) fn attention(moment: &Moment, config: &ConsoleConfig) -> Vec<Attention> {
     let mut found = Vec::new();
     if moment.is_stale {
@@ -41,10 +50,21 @@ pub(crate) fn attention(moment: &Moment, config: &ConsoleConfig) -> Vec<Attentio
             href: None,
         });
     }
+    if let Some(alarm) = &moment.overview.clock_alarm {
+        found.push(Attention {
+            level: "bad",
+            title: "The system clock is not to be trusted".to_owned(),
+            detail: format!("{alarm}."),
+            command: Some("causeway store acknowledge-clock".to_owned()),
+            href: None,
+        });
+    }
     lanes(moment, config, &mut found);
     sources(moment, &mut found);
     dead_messages(moment, &mut found);
+    turned_away(moment, &mut found);
     dead_deliveries(moment, config, &mut found);
+    by_hand(moment, &mut found);
     // Stable: within a level the order above stays.
     found.sort_by_key(|item| item.level != "bad");
     found
@@ -132,6 +152,15 @@ fn sources(moment: &Moment, found: &mut Vec<Attention>) {
             href: None,
         });
     }
+    for (name, warning) in &moment.warnings {
+        found.push(Attention {
+            level: "warn",
+            title: format!("{name} needs a look"),
+            detail: format!("{warning}."),
+            command: Some("causeway doctor".to_owned()),
+            href: None,
+        });
+    }
 }
 
 fn dead_messages(moment: &Moment, found: &mut Vec<Attention>) {
@@ -183,6 +212,29 @@ fn dead_messages(moment: &Moment, found: &mut Vec<Attention>) {
     }
 }
 
+/// Whoever signs again with a wrong date, or under `refuse`, is not taken in, and nobody else would notice.
+fn turned_away(moment: &Moment, found: &mut Vec<Attention>) {
+    for (name, counts) in &moment.overview.sources {
+        let lately = counts.turned_away_lately;
+        if lately == 0 {
+            continue;
+        }
+        found.push(Attention {
+            level: "warn",
+            title: format!("{} turned away after an erasure from {name}", plural(lately, "message")),
+            detail: format!(
+                "In the last seven days; {} in all. They name people who were erased, and are dated before that or `after_erasure` is \"refuse\". The sender may still hold these people.",
+                format::count(counts.turned_away)
+            ),
+            command: None,
+            href: Some(link(
+                "/records",
+                &[("state", Some("skipped")), ("source", Some(name))],
+            )),
+        });
+    }
+}
+
 fn dead_deliveries(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) {
     for (name, counts) in &moment.overview.destinations {
         if counts.dead == 0 {
@@ -214,6 +266,38 @@ fn dead_deliveries(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Atte
     }
 }
 
+fn by_hand(moment: &Moment, found: &mut Vec<Attention>) {
+    for (name, number) in &moment.by_hand.withdrawals {
+        found.push(Attention {
+            level: "bad",
+            title: format!("{name} cannot receive {}", plural(*number, "withdrawal")),
+            detail: "These people opted out and the destination has them. Update it by hand, then discard the entry: \
+                     causeway delivery discard 17 --why 'done by hand'."
+                .to_owned(),
+            command: Some(format!("causeway delivery list --state skipped --destination {name}")),
+            href: Some(link(
+                "/deliveries",
+                &[("state", Some("skipped")), ("destination", Some(name))],
+            )),
+        });
+    }
+    if moment.by_hand.conflicts > 0 {
+        found.push(Attention {
+            level: "warn",
+            title: format!(
+                "{} with three or more addresses",
+                plural(moment.by_hand.conflicts, "id")
+            ),
+            detail:
+                "One id of a platform came with several addresses: is it a member of staff's, or a form's? \
+                     Messages with a further address count for that address alone."
+                    .to_owned(),
+            command: Some("causeway contact conflicts".to_owned()),
+            href: None,
+        });
+    }
+}
+
 fn plural(number: u64, word: &str) -> String {
     plural_of(number, word, &format!("{word}s"))
 }
@@ -226,8 +310,13 @@ fn plural_of(number: u64, one: &str, many: &str) -> String {
     )
 }
 
-/// What a dead message's code means, for a sentence.
+/// What a message's code means, for a sentence.
 pub(crate) fn code_in_words(code: &str) -> &str {
+    match code {
+        "after_erasure" => return "turned away after an erasure",
+        "erasing" => return "waits for the end of an erasure",
+        _ => {}
+    }
     let known = [
         (DeadCode::Malformed, "malformed"),
         (DeadCode::Unknown, "of an unknown kind"),

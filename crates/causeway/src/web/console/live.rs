@@ -29,7 +29,7 @@ use tokio_util::sync::DropGuard;
 
 use super::{
     Console, ConsoleConfig,
-    attention::DeadRows,
+    attention::{ByHand, DeadRows},
     log_store_error,
     picture::{Picture, RING, picture},
     render::Renderer,
@@ -50,9 +50,12 @@ pub(crate) struct Moment {
     pub at: Timestamp,
     pub overview: Overview,
     pub states: BTreeMap<Name, SourceState>,
+    /// What a person should look at although the source works.
+    pub warnings: Vec<(Name, String)>,
     /// Destinations whose circuit is open.
     pub resting: BTreeSet<Name>,
     pub dead: DeadRows,
+    pub by_hand: ByHand,
     /// The store did not answer: the overview is an earlier one.
     pub is_stale: bool,
 }
@@ -121,6 +124,7 @@ async fn sample_until(stop: Stop, watched: Watched, sender: watch::Sender<Option
         ring: VecDeque::with_capacity(RING),
         dead_seen: 0,
         dead_age: 0,
+        by_hand_age: 0,
     };
     let sampling = async {
         loop {
@@ -145,6 +149,7 @@ struct Sampler {
     dead_seen: u64,
     /// Samples since then.
     dead_age: u32,
+    by_hand_age: u32,
 }
 
 impl Sampler {
@@ -195,6 +200,17 @@ impl Sampler {
         } else {
             self.dead(&overview, known).await
         };
+        let known = self.ring.back().map(|before| before.by_hand.clone());
+        self.by_hand_age = self.by_hand_age.saturating_add(1);
+        let is_young = self.by_hand_age < DEAD_ROWS_AGE;
+        let by_hand = match known {
+            Some(known) if is_stale || is_young => known,
+            known => {
+                self.by_hand_age = 0;
+                let found = find_by_hand(self.watched.views.as_ref()).await;
+                found.unwrap_or_else(|_| known.unwrap_or_default())
+            }
+        };
         let metrics = &self.watched.metrics;
         let resting = overview
             .destinations
@@ -206,8 +222,10 @@ impl Sampler {
             at,
             overview,
             states: self.watched.sources.states(),
+            warnings: self.watched.sources.warnings(),
             resting,
             dead,
+            by_hand,
             is_stale,
         }
     }
@@ -229,6 +247,13 @@ impl Sampler {
         self.dead_age = 0;
         count_dead(self.watched.views.as_ref()).await.unwrap_or(known)
     }
+}
+
+async fn find_by_hand(views: &dyn Views) -> Result<ByHand, StoreError> {
+    Ok(ByHand {
+        conflicts: u64::try_from(views.conflicts().await?.len()).unwrap_or(u64::MAX),
+        withdrawals: views.by_hand().await?,
+    })
 }
 
 async fn count_dead(views: &dyn Views) -> Result<DeadRows, StoreError> {

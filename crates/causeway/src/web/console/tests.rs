@@ -23,6 +23,7 @@ use serde_json::json;
 
 use super::{
     Connector, ConsoleConfig,
+    attention::ByHand,
     live::Moment,
     pages::{Message, deliveries::Deliveries, overview, record::Record, records::Records},
     picture::{Picture, picture},
@@ -171,6 +172,7 @@ fn contact() -> ContactView {
     contact.set_fields(&BTreeMap::from([(HOSTILE.to_owned(), json!(HOSTILE))]), now());
     let why = Suppression::Bounced;
     ContactView {
+        given: Vec::new(),
         id: ContactId(7),
         workspace: HOSTILE.into(),
         identities: vec![
@@ -241,6 +243,7 @@ fn moment(second: i64, name: &str) -> Arc<Moment> {
         overview: Overview {
             sources: [(Name::from(name), source)].into(),
             destinations: [(Name::from(name), destination)].into(),
+            clock_alarm: None,
         },
         states: [(
             Name::from(name),
@@ -249,6 +252,8 @@ fn moment(second: i64, name: &str) -> Arc<Moment> {
             },
         )]
         .into(),
+        by_hand: ByHand::default(),
+        warnings: vec![(name.into(), name.to_owned())],
         is_stale: true,
         ..Moment::default()
     };
@@ -317,6 +322,21 @@ fn what_waits_for_a_destination_that_is_gone_needs_a_person() {
             "causeway delivery retry --destination crm --state dead",
         ]
     );
+}
+
+#[test]
+fn what_was_turned_away_after_an_erasure_needs_a_person_for_a_week() {
+    let titles = |lately: u64| -> Vec<String> {
+        let mut moment = (*moment(0, "crm")).clone();
+        for counts in moment.overview.sources.values_mut() {
+            (counts.turned_away, counts.turned_away_lately) = (7, lately);
+        }
+        let all = picture(&VecDeque::from([Arc::new(moment)]), &ConsoleConfig::default()).attention;
+        let about = |title: &String| title.contains("after an erasure");
+        all.into_iter().map(|item| item.title).filter(about).collect()
+    };
+    assert_eq!(titles(3), ["3 messages turned away after an erasure from crm"]);
+    assert!(titles(0).is_empty());
 }
 
 fn check<P: Page>(renderer: &Renderer) {
@@ -406,6 +426,7 @@ fn what_needs_a_person_is_listed_worst_first() {
             ("bad", named("8 messages dead from ").as_str()),
             ("bad", named("5 deliveries dead at ").as_str()),
             ("warn", format!("{HOSTILE} does not get through").as_str()),
+            ("warn", format!("{HOSTILE} needs a look").as_str()),
         ]
     );
 }

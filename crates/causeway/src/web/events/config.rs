@@ -1,12 +1,16 @@
 //! The keys of a source with `kind = "events"`.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use causeway_connect::{
     config::{ConfigError, Context, read},
     source::Ours,
 };
-use causeway_core::{decode::events::EventsDecoder, event::Decode, id::Name};
+use causeway_core::{
+    decode::{events::EventsDecoder, placeholders::Placeholders},
+    event::Decode,
+    id::Name,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -34,6 +38,12 @@ pub struct Config {
     /// The Proca instance that `contactRef` is from.
     #[serde(default = "proca")]
     pub proca: String,
+    /// Ids of people and browsers that name nobody, besides those that never do (0, null, …).
+    #[serde(default)]
+    pub placeholder_ids: Vec<String>,
+    /// What stands for an empty value in `fields`. Default: NULL, N/A and the like.
+    #[serde(default)]
+    pub empty_values: Option<Vec<String>>,
     /// How long, in seconds, an event without an id and a time counts as a repeat when it comes again and nothing else of
     /// the contact arrived.
     #[serde(default = "one_minute")]
@@ -99,7 +109,9 @@ impl Config {
     pub fn ours(&self, name: &str) -> Ours {
         Ours {
             namespace: self.namespace.as_deref().unwrap_or(name).into(),
-            own_orgs: std::collections::BTreeSet::default(),
+            own_orgs: BTreeSet::new(),
+            queue_org: None,
+            purposes: BTreeSet::new(),
         }
     }
 
@@ -112,6 +124,7 @@ impl Config {
         EventsDecoder {
             namespace: self.ours(name).namespace,
             proca: self.proca.as_str().into(),
+            placeholders: Placeholders::new(&self.placeholder_ids, self.empty_values.as_deref()),
         }
     }
 }

@@ -40,6 +40,12 @@ pub struct Config {
     pub probes: bool,
     #[serde(default)]
     pub limits: Limits,
+    /// Ids of contacts that name nobody, besides those that never do (0, null, …).
+    #[serde(default)]
+    pub placeholder_ids: Vec<String>,
+    /// What stands for an empty value in a field. Default: NULL, N/A and the like.
+    #[serde(default)]
+    pub empty_values: Option<Vec<String>>,
     /// How long, in seconds, the same bytes count as a repeat when the sender gives no id and nothing else of the contact
     /// arrived.
     #[serde(default = "one_day")]

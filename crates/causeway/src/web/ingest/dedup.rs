@@ -213,9 +213,16 @@ mod tests {
     fn a_request_that_could_be_sent_again_later_is_remembered_as_long_as_it_would_be_accepted() {
         let signed = |scheme: &str, more: &str| {
             let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-            listener(&format!("signature = {{ scheme = \"{scheme}\", secrets = [\"{secret}\"]{more} }}"))
+            listener(&format!(
+                "signature = {{ scheme = \"{scheme}\", secrets = [\"{secret}\"]{more} }}"
+            ))
         };
-        let custom = |keys: &str| signed("custom", &format!(", custom = {{ header = \"X-Signed\", {keys} }}"));
+        let custom = |keys: &str| {
+            signed(
+                "custom",
+                &format!(", custom = {{ header = \"X-Signed\", {keys} }}"),
+            )
+        };
         for (listener, expected) in [
             (listener(""), Memory::Window(60_000)),
             (signed("typeform", ""), Memory::ForGood),

@@ -10,7 +10,7 @@ use causeway_connect::{
     source::{
         ConsentFrom, Ours,
         amqp::{Consent, Reading, Testing},
-        checked_purpose, consent_rules,
+        at_format, checked_purpose, consent_rules, purposes,
     },
 };
 use causeway_core::{
@@ -18,6 +18,7 @@ use causeway_core::{
     decode::{
         body,
         generic::{GenericDecoder, Paths, path_fault},
+        placeholders::Placeholders,
         sync::{ArrivalConsent, SyncDecoder},
     },
     event::Decode,
@@ -53,6 +54,9 @@ pub struct Generic {
     pub fields: Option<String>,
     /// Path to the time when it happened. Default: when it came.
     pub time: Option<String>,
+    /// How `time` writes dates: `DD/MM/YYYY`, `MM/DD/YYYY`, `DD.MM.YYYY` and the like, or `excel` for its day numbers. Dates that
+    /// can be read in one way only need none; others are refused without.
+    pub time_format: Option<String>,
     /// The zone of dates that name none. Default UTC.
     pub time_zone: Option<String>,
     pub consent: Arrival,
@@ -121,6 +125,7 @@ impl Config {
                         .hint("dotted, with [n] for items: data.people[0].email"));
                 }
             }
+            at_format("generic.time_format", keys.time_format.as_deref())?;
         }
         for (key, list) in [
             (
@@ -158,6 +163,10 @@ impl Config {
         Ours {
             namespace: self.namespace(name),
             own_orgs: orgs.map(ToString::to_string).collect(),
+            queue_org: None,
+            purposes: (self.proca.as_ref())
+                .map(|proca| purposes(&proca.purpose, &proca.consent_from))
+                .unwrap_or_default(),
         }
     }
 
@@ -167,8 +176,11 @@ impl Config {
         self.check_reading()?;
         let namespace = self.namespace(&context.name);
         let limits = self.limits.for_decoder();
+        let placeholders = Placeholders::new(&self.placeholder_ids, self.empty_values.as_deref());
         Ok(match (self.preset, &self.proca) {
-            (Preset::Proca, Some(proca)) => decoder_of_proca(proca, self.ours(&context.name), &context.dir)?,
+            (Preset::Proca, Some(proca)) => {
+                decoder_of_proca(proca, self.ours(&context.name), placeholders, &context.dir)?
+            }
             (Preset::Generic | Preset::Proca, _) => {
                 let keys = self.generic.clone().unwrap_or_default();
                 Arc::new(GenericDecoder {
@@ -182,6 +194,8 @@ impl Config {
                         fields: keys.fields,
                         time: keys.time,
                     },
+                    time_format: at_format("generic.time_format", keys.time_format.as_deref())?,
+                    placeholders,
                     limits,
                 })
             }
@@ -192,6 +206,7 @@ impl Config {
                     time_zone: zone("sync.time_zone", keys.time_zone.as_deref())?,
                     consent: keys.consent.into(),
                     consent_from: consent_rules("sync.consent_from", &keys.consent_from)?,
+                    placeholders,
                     limits,
                 })
             }
@@ -208,7 +223,12 @@ impl Config {
     }
 }
 
-fn decoder_of_proca(proca: &Proca, ours: Ours, dir: &Path) -> Result<Arc<dyn Decode>, ConfigError> {
+fn decoder_of_proca(
+    proca: &Proca,
+    ours: Ours,
+    placeholders: Placeholders,
+    dir: &Path,
+) -> Result<Arc<dyn Decode>, ConfigError> {
     let reading = Reading {
         namespace: &ours.namespace,
         own_orgs: ours.own_orgs,
@@ -217,6 +237,7 @@ fn decoder_of_proca(proca: &Proca, ours: Ours, dir: &Path) -> Result<Arc<dyn Dec
         testing: proca.testing,
         purpose: &proca.purpose,
         consent_from: &proca.consent_from,
+        placeholders,
     };
     reading.decoder(dir).map_err(|error| ConfigError {
         key: format!("proca.{}", error.key),

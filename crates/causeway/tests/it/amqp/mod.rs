@@ -155,6 +155,7 @@ struct Told {
     state: watch::Sender<Option<SourceState>>,
     gauges: watch::Sender<BTreeMap<&'static str, i64>>,
     counts: Mutex<BTreeMap<&'static str, u32>>,
+    warnings: watch::Sender<BTreeMap<&'static str, String>>,
 }
 
 impl Told {
@@ -197,6 +198,14 @@ impl Told {
             .expect("the health lives");
     }
 
+    /// Waits for a warning, or for its end.
+    async fn warns(&self, about: &str, warns: bool) -> Option<String> {
+        let mut warnings = self.warnings.subscribe();
+        let found = warnings.wait_for(|warnings| warnings.contains_key(about) == warns);
+        let found = within_limit("it warns", found).await.expect("the health lives");
+        found.get(about).cloned()
+    }
+
     fn count_of(&self, name: &str) -> u32 {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.get(name).copied().unwrap_or(0)
@@ -221,6 +230,13 @@ impl Health for Told {
             .unwrap_or_else(PoisonError::into_inner)
             .entry(name)
             .or_default() += 1;
+    }
+
+    fn warn(&self, about: &'static str, warning: Option<String>) {
+        self.warnings.send_if_modified(|warnings| match warning {
+            Some(warning) => warnings.insert(about, warning).is_none(),
+            None => warnings.remove(about).is_some(),
+        });
     }
 }
 
@@ -258,6 +274,7 @@ fn run(source: Box<dyn Source>, inbox: &Arc<Inbox>) -> Running {
         state: watch::Sender::new(None),
         gauges: watch::Sender::default(),
         counts: Mutex::default(),
+        warnings: watch::Sender::default(),
     });
     let stop = Stop::new();
     let (accept, health, stop_it) = (inbox.clone(), told.clone(), stop.clone());

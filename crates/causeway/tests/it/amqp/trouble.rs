@@ -4,6 +4,11 @@ use std::sync::Arc;
 
 use causeway_core::destination::CheckError;
 use causeway_testkit::rig::{port, rabbit, topology, unique_number};
+use lapin::{
+    BasicProperties, Connection, ConnectionProperties,
+    options::{BasicPublishOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
+};
 
 use super::{Inbox, Mood, blocking, bodies, body, refusal_of_check, run, source, within_limit};
 
@@ -268,4 +273,90 @@ async fn messages_that_were_held_too_long_arrive_after_the_channel_was_closed() 
     assert_eq!(inbox.bodies(), bodies(0..100));
     running.stop().await;
     blocking(move || drop(broker)).await;
+}
+
+#[tokio::test]
+async fn another_consumer_of_the_queue_is_noticed_and_so_is_its_end() {
+    let topology = topology::declare_unique().await;
+    let queue = topology.queue("deliver");
+    let url = rabbit::shared().url();
+    let alone = within_limit("it is checked", source(&url, &queue, "").check()).await;
+    assert_eq!(alone.expect("it is well"), []);
+
+    let inbox = Inbox::new(Mood::Stores);
+    let one = run(source(&url, &queue, "depth_every_s = 1"), &inbox);
+    one.told.shows("queue_depth", 0).await;
+    let remarks = within_limit("it is checked", source(&url, &queue, "").check()).await;
+    let remarks = remarks.expect("it is well");
+    // It may be the hub itself.
+    assert!(
+        !remarks[0].is_warning && remarks[0].text.starts_with("one consumer reads the queue"),
+        "{remarks:?}"
+    );
+    let other = run(source(&url, &queue, ""), &inbox);
+    let warning = one.told.warns("consumers", true).await.expect("a warning");
+    assert!(
+        warning.starts_with(&format!("1 other consumer read the queue {queue}")),
+        "{warning}"
+    );
+    let remarks = within_limit("it is checked", source(&url, &queue, "").check()).await;
+    let remarks = remarks.expect("it is well");
+    assert!(
+        remarks[0].is_warning && remarks[0].text.starts_with("2 consumers read the queue"),
+        "{remarks:?}"
+    );
+    other.stop().await;
+    one.told.warns("consumers", false).await;
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_is_refused_before_anything_is_taken_from_it() {
+    let shared = blocking(rabbit::shared).await;
+    let queue = format!("cus.{}.deliver", unique_number());
+    declare_stream(&shared.url(), &queue).await;
+    let inbox = Inbox::new(Mood::Stores);
+    let running = run(source(&shared.url(), &queue, "refused_retry_s = 600"), &inbox);
+    let reason = running.told.is_halted().await;
+    assert!(
+        reason.starts_with(&format!("the queue {queue} is a stream")),
+        "{reason}"
+    );
+    running.stop().await;
+    assert!(inbox.stored().is_empty());
+    let reason = refusal_of_check(source(&shared.url(), &queue, "")).await;
+    assert!(
+        reason.starts_with(&format!("the queue {queue} is a stream")),
+        "{reason}"
+    );
+    blocking(move || shared.delete_queue(&queue)).await;
+}
+
+/// With one message in it.
+async fn declare_stream(url: &str, queue: &str) {
+    let connection = Connection::connect(url, ConnectionProperties::default())
+        .await
+        .expect("a connection");
+    let channel = connection.create_channel().await.expect("a channel");
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    channel
+        .queue_declare(queue.into(), options, arguments)
+        .await
+        .expect("a stream");
+    channel
+        .basic_publish(
+            "".into(),
+            queue.into(),
+            BasicPublishOptions::default(),
+            b"{}",
+            BasicProperties::default(),
+        )
+        .await
+        .expect("a message in it");
+    connection.close(200, "OK".into()).await.expect("a good end");
 }

@@ -166,7 +166,7 @@ async fn cases_7_to_10_order_repeats_and_conflicts_do_not_matter() {
         ("ida", "opted_in"),
         ("jo", "unsubscribed"),
         ("kim", "bounce"),
-        ("lea", "opted_in"),
+        ("lea", "not_subscribed"),
     ] {
         let standing = standing(name).to_string();
         let shown = scene

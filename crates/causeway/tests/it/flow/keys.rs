@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use crate::running::{Home, blocking};
 
+const TOKEN: &str = "token-of-a-proca-that-posts";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_for_a_missing_key_is_kept_and_delivered_when_the_key_is_there() {
     let topology = topology::declare_unique().await;
@@ -56,6 +58,51 @@ async fn a_message_for_a_missing_key_is_kept_and_delivered_when_the_key_is_there
     let requests = api.wait_for(1).await;
     assert_eq!(requests[0].json()["contact"]["email"], "bruce@example.org");
     home.settled(1).await;
+    assert_eq!(home.run(&["audit"]).code, 0);
+    hub.stop();
+}
+
+/// The address must not be used any more, whoever can read the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opt_out_in_a_message_for_a_missing_key_is_sent_at_once_and_the_rest_when_the_key_is_there() {
+    let api = FakeApi::start().await;
+    let home = Home::new(&format!(
+        "[source.proca]\nkind = 'listener'\npreset = 'proca'\ntoken = '{TOKEN}'\n\
+         proca = {{ own_orgs = [123], consent = 'single', keystore = ['keys.json'] }}\n\
+         [destination.hook]\nkind = 'webhook'\nurl = '{}'\nallow_private = true\n\
+         fields = {{ change = \"change\", name = \"contact.lastName\" }}\n",
+        api.url("/hook")
+    ));
+    home.ok(&["keys", "generate", "keys.json"]);
+    let hub = home.serve();
+    let samples = |name: &str| -> Value {
+        let path = format!(
+            "{}/../../samples/messages/{name}.json",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        serde_json::from_slice(&std::fs::read(path).expect("a sample")).expect("JSON")
+    };
+    home.write("yes.json", samples("petition-opt-in").to_string());
+    home.ok(&["send", "yes.json"]);
+    assert_eq!(api.wait_for(1).await[0].json()["change"], "subscribe");
+
+    let mut no = samples("event-encrypted");
+    no["supporter"]["privacy"]["emailStatus"] = "unsub".into();
+    home.write("no.json", no.to_string());
+    home.run(&["send", "no.json"]);
+    assert_eq!(api.wait_for(2).await[1].json()["change"], "unsubscribe");
+    let trace = home.trace(2);
+    assert_eq!(trace["inbox"]["state"], "dead", "{trace}");
+    assert_eq!(trace["inbox"]["code"], "key_missing", "{trace}");
+    assert_eq!(home.run(&["audit"]).code, 0);
+
+    home.write("keys.json", include_str!("../../../../../samples/keystore.json"));
+    hub.hang_up();
+    home.until("it is read as a whole", || {
+        home.trace(2)["inbox"]["state"] == "done"
+    })
+    .await;
+    assert_eq!(api.requests().len(), 2, "the opt-out was sent already");
     assert_eq!(home.run(&["audit"]).code, 0);
     hub.stop();
 }

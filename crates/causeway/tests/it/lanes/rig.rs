@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use causeway::{
-    engine::{self, Circuit, Engine, Lane, Pace, Pressure, Wake},
+    engine::{self, Circuit, ClockWatch, Currency, Engine, Lane, Pace, Pressure, Wake},
     telemetry::Metrics,
 };
 use causeway_core::{
@@ -219,6 +219,7 @@ impl Rig {
             decoders: arc_swap::ArcSwap::default(),
             wake: Wake::default(),
             pressure: Pressure::default(),
+            currency: Currency::default(),
             clocked: Vec::new(),
             retention: Retention {
                 payload_days: None,
@@ -227,6 +228,7 @@ impl Rig {
             },
             min_free_bytes: 0,
             disk_is_low: false.into(),
+            clock_watch: ClockWatch::default(),
         });
         let known = Arc::new(Known::default());
         let decoder = Arc::clone(&known) as Arc<dyn Decode>;

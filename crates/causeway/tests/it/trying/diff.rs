@@ -1,11 +1,11 @@
 //! `causeway config diff`: what another configuration would do.
 
-use std::net::TcpListener;
+use std::{net::TcpListener, os::unix::fs::PermissionsExt as _};
 
 use serde_json::Value;
 
 use super::{REMOTE, files, home, hub_with, setting};
-use crate::running::status;
+use crate::running::{signature, status};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn config_diff_counts_what_would_change_and_sends_and_stores_nothing() {
@@ -178,4 +178,54 @@ fn config_diff_says_what_is_missing() {
     assert_eq!((said.code, said.err.contains("none.toml")), (2, true), "{said:?}");
     let said = home.run(&["config", "diff", "causeway.toml", "new.toml", "--last", "soon"]);
     assert_eq!((said.code, said.err.contains("7d, 12h")), (2, true), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn config_diff_leaves_no_copy_behind_when_it_is_interrupted() {
+    let config = setting(REMOTE).replace("consent = 'double_opt_in'", "consent = 'single'");
+    let home = hub_with(&[("ada", Some(true))], &config).await;
+    let mut lines = String::new();
+    for number in 1..=400 {
+        let name = format!("person{number}");
+        lines.push_str(&signature(12, 10 + number, &name, Some(true)).to_string());
+        lines.push('\n');
+    }
+    home.write("more.jsonl", lines);
+    home.ok(&["import", "more.jsonl", "--source", "proca"]);
+    let data = home.path("causeway-data");
+    let copies = || -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(&data)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").path());
+        entries
+            .filter(|path| path.to_string_lossy().contains("causeway-trial-"))
+            .collect()
+    };
+    let diff = home.start(&["config", "diff", "causeway.toml", "causeway.toml"], "diff.log");
+    home.until("it has made its copies", || {
+        copies()
+            .iter()
+            .any(|copy| std::fs::read_dir(copy).is_ok_and(|all| all.count() >= 3))
+    })
+    .await;
+    for copy in copies() {
+        assert_eq!(
+            std::fs::metadata(&copy).expect("a folder").permissions().mode() & 0o777,
+            0o700
+        );
+    }
+    diff.signal("INT");
+    home.until("it has ended", || copies().is_empty()).await;
+    assert!(diff.log().contains("stopped by a signal"), "{}", diff.log());
+    // What a killed one leaves behind goes with the next start.
+    let mut killed = home.start(
+        &["config", "diff", "causeway.toml", "causeway.toml"],
+        "killed.log",
+    );
+    home.until("it has made its copies", || !copies().is_empty())
+        .await;
+    killed.kill();
+    assert!(!copies().is_empty());
+    home.serve().stop();
+    assert_eq!(copies(), Vec::<std::path::PathBuf>::new());
 }

@@ -108,6 +108,16 @@ impl Database {
         out
     }
 
+    /// How this database prints true or false.
+    pub(super) fn boolean(&self, value: bool) -> &'static str {
+        match (self.sort, value) {
+            (Sort::Postgres, true) => "t",
+            (Sort::Postgres, false) => "f",
+            (_, true) => "1",
+            (_, false) => "0",
+        }
+    }
+
     pub(super) fn count(&self, table: &str) -> usize {
         self.run(&format!("SELECT count(*) FROM {table}"))
             .parse()

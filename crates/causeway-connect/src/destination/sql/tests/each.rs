@@ -51,17 +51,15 @@ mod check {
         assert_eq!((database.count("contacts"), database.count("actions")), (20, 20));
         let row =
             "SELECT email, first_name, subscribed, consent FROM contacts WHERE email = 'robin7@example.org'";
-        let yes = |database: &Database| if database.sort == Sort::Postgres { "t" } else { "1" };
-        let no = |database: &Database| if database.sort == Sort::Postgres { "f" } else { "0" };
         assert_eq!(
             database.run(row),
-            format!("robin7@example.org|Robin|{}|opted_in", yes(&database))
+            format!("robin7@example.org|Robin|{}|opted_in", database.boolean(true))
         );
         // The name that is not known any more stays, the consent does not.
         all_delivered(&sql.deliver(&[bounced(7)]).await);
         assert_eq!(
             database.run(row),
-            format!("robin7@example.org|Robin|{}|suppressed", no(&database))
+            format!("robin7@example.org|Robin|{}|suppressed", database.boolean(false))
         );
         assert_eq!((database.count("contacts"), database.count("actions")), (20, 20));
     }

@@ -3,7 +3,12 @@
 mod database;
 mod each;
 mod failure;
+mod keys;
+mod opt_out;
+mod pooler;
+mod removal;
 mod types;
+mod upsert;
 
 use causeway_core::{
     consent::{Change, Standing, Suppression},
@@ -60,9 +65,7 @@ pub(super) fn signed(number: usize, fields: &Value) -> Delivery {
     for (name, value) in all.as_object().unwrap() {
         if !value.is_null() {
             let value = value.clone();
-            contact
-                .fields
-                .insert(name.clone(), Field { value, at: signed_at });
+            contact.fields.insert(name.clone(), Field::new(value, signed_at));
         }
     }
     Delivery {
@@ -124,6 +127,22 @@ fn bounced(number: usize) -> Delivery {
     delivery
 }
 
+/// The same supporter is erased: the record holds no more than what names them.
+fn erased(number: usize) -> Delivery {
+    let mut delivery = bounced(number);
+    let record = &mut delivery.record;
+    record.change = Change::Remove;
+    record.campaign = None;
+    let since = record.event_at;
+    record
+        .standing
+        .insert("email".to_owned(), Standing::Unsubscribed { since });
+    record.identities = vec![Identity::Email {
+        address: format!("robin{number}@example.org"),
+    }];
+    delivery
+}
+
 fn many(count: usize) -> Vec<Delivery> {
     (0..count).map(|number| signed(number, &json!({}))).collect()
 }
@@ -156,6 +175,14 @@ fn all_delivered(endings: &[Ending]) {
             "{ending:?}"
         );
     }
+}
+
+fn is_rejected(ending: &Ending) -> bool {
+    matches!(ending.outcome, Outcome::Reject { .. })
+}
+
+fn is_skipped(ending: &Ending) -> bool {
+    matches!(ending.outcome, Outcome::Skip { .. })
 }
 
 fn reason(ending: &Ending) -> &str {

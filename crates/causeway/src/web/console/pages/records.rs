@@ -9,7 +9,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use causeway_core::{
-    contact::normal_email,
     id::{ContactId, InboxId},
     store::{InboxFilter, InboxRow, InboxState, StoreError},
 };
@@ -22,6 +21,7 @@ use super::super::{
     render::{Page, html},
 };
 use super::Message;
+use crate::people;
 
 const PER_PAGE: u32 = 50;
 
@@ -192,30 +192,39 @@ pub(crate) async fn find(State(console): State<Arc<Console>>, uri: Uri, body: By
     if typed.is_empty() {
         return see("/records");
     }
-    let value = normal_email(&typed).unwrap_or(typed);
-    match console.views.find_contacts(&value).await {
-        Ok(found) if found.is_empty() => {
-            let page = Message {
-                title: "Nothing found".to_owned(),
-                text:
-                    "No record has that number, and nobody is known by that address or reference. What was \
-                       erased, or is too old, is no longer here."
-                        .to_owned(),
-                command: None,
-            };
-            html(
-                &console,
-                StatusCode::NOT_FOUND,
-                &super::frame(&console, "records", &uri).await,
-                &page,
-            )
+    let found = match console.views.find_named(&typed).await {
+        Ok(found) => found,
+        Err(error) => return super::unavailable(&console, "records", &uri, &error).await,
+    };
+    let (status, title, text) = match people::choose(&found) {
+        Ok(contacts) if contacts.is_empty() => (
+            StatusCode::NOT_FOUND,
+            "Nothing found",
+            "No record has that number, and nobody is known by that address or reference. What was erased, or is too \
+             old, is no longer here."
+                .to_owned(),
+        ),
+        Ok(contacts) => {
+            let numbers: Vec<String> = contacts.iter().map(ToString::to_string).collect();
+            return see(&format!("/records?contact={}", numbers.join(",")));
         }
-        Ok(found) => {
-            let numbers: Vec<String> = found.iter().map(ToString::to_string).collect();
-            see(&format!("/records?contact={}", numbers.join(",")))
-        }
-        Err(error) => super::unavailable(&console, "records", &uri, &error).await,
-    }
+        Err(several) => (
+            StatusCode::MULTIPLE_CHOICES,
+            "Several people",
+            format!(
+                "Several people in the workspace {} have that id. Search for one of {}.",
+                several.workspace,
+                several.candidates.join(", ")
+            ),
+        ),
+    };
+    let page = Message {
+        title: title.to_owned(),
+        text,
+        command: None,
+    };
+    let frame = super::frame(&console, "records", &uri).await;
+    html(&console, status, &frame, &page)
 }
 
 fn see(place: &str) -> Response {

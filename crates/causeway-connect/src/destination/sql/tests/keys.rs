@@ -1,0 +1,228 @@
+//! A row is changed by the contact whose key it has as a person reads it, and by nobody else.
+
+use super::on_each;
+
+on_each!(
+    another_unique_index_rejects_and_changes_nobody,
+    a_key_that_only_the_database_takes_for_equal_is_rejected,
+    ids_that_differ_in_case_are_two,
+    a_number_is_no_key_unless_it_is_written_as_one,
+);
+
+mod check {
+    use causeway_core::delivery::Delivery;
+    use serde_json::json;
+
+    use crate::destination::sql::tests::{
+        all_delivered, bounced, connect,
+        database::{Database, Sort},
+        is_rejected, reason, signed,
+    };
+
+    pub(super) async fn another_unique_index_rejects_and_changes_nobody(database: Database) {
+        database.run(
+            "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, first_name varchar(20), phone varchar(20), \
+             subscribed boolean, CONSTRAINT one_phone UNIQUE (phone))",
+        );
+        database.run(
+            "CREATE TABLE actions (action_id varchar(20) PRIMARY KEY, email varchar(100), \
+             CONSTRAINT one_action UNIQUE (email))",
+        );
+        let sql = connect(
+            &database,
+            "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
+             first_name = 'contact.firstName'\nphone = 'contact.phone'\nsubscribed = 'consent.email.subscribed'\n\
+             [actions]\ntable = 'actions'\nkey = ['action_id']\n[actions.columns]\naction_id = 'action.id'\n\
+             email = 'contact.email'",
+        );
+        let ann = json!({ "phone": "+49 30 1", "firstName": "Ann" });
+        let bob = json!({ "phone": "+49 30 1", "firstName": "Bob" });
+        let mut again = signed(1, &ann);
+        again.record.action.as_mut().unwrap().external_id = "1b".to_owned();
+        let endings = sql
+            .deliver(&[signed(1, &ann), bounced(1), signed(2, &bob), again])
+            .await;
+        all_delivered(&endings[..2]);
+        assert!(
+            is_rejected(&endings[2]) && is_rejected(&endings[3]),
+            "{endings:?}"
+        );
+        let named = |text: &str, sqlite: &str| match database.sort {
+            Sort::Sqlite => sqlite.to_owned(),
+            _ => text.to_owned(),
+        };
+        assert!(
+            reason(&endings[2]).contains(&named("one_phone", "phone")),
+            "{endings:?}"
+        );
+        assert!(
+            reason(&endings[3]).contains(&named("one_action", "email")),
+            "{endings:?}"
+        );
+        assert_eq!(
+            database.run("SELECT email, first_name FROM contacts"),
+            "robin1@example.org|Ann"
+        );
+        assert_eq!(database.run("SELECT action_id FROM actions"), "1");
+        // The contact's own row keeps what it has.
+        let endings = sql.deliver(&[signed(2, &json!({})), signed(2, &bob)]).await;
+        all_delivered(&endings[..1]);
+        assert!(is_rejected(&endings[1]), "{endings:?}");
+    }
+
+    fn of(number: usize, email: &str, id: &str) -> Delivery {
+        signed(number, &json!({ "email": email, "crm": id }))
+    }
+
+    /// The type of a column in which the database takes different texts for equal.
+    fn loose_text(database: &Database) -> &'static str {
+        match database.sort {
+            Sort::Postgres => {
+                database.run(
+                    "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level1', deterministic = false)",
+                );
+                "text COLLATE loose"
+            }
+            Sort::MariaDb => "varchar(50) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci",
+            Sort::Sqlite => "TEXT COLLATE NOCASE",
+        }
+    }
+
+    pub(super) async fn a_key_that_only_the_database_takes_for_equal_is_rejected(database: Database) {
+        let text = loose_text(&database);
+        database.run(&format!(
+            "CREATE TABLE people (email {text} NOT NULL PRIMARY KEY, first_name varchar(20))"
+        ));
+        let people = connect(
+            &database,
+            "[contacts]\ntable = 'people'\n[contacts.columns]\nemail = 'contact.email'\n\
+             first_name = 'contact.crm'",
+        );
+        people.check().await.unwrap();
+        assert!(
+            people.remarks()[0].contains("compares loosely"),
+            "{:?}",
+            people.remarks()
+        );
+        all_delivered(&people.deliver(&[of(1, "Zoe@Example.org", "hand")]).await);
+        // The case of an address means nothing, an accent does.
+        all_delivered(
+            &people
+                .deliver(&[
+                    of(1, "zoe@example.org", "first"),
+                    of(2, "zoé@example.net", "other"),
+                ])
+                .await,
+        );
+        assert_eq!(
+            database.run("SELECT first_name FROM people ORDER BY first_name"),
+            "first\nother"
+        );
+        if database.sort != Sort::Sqlite {
+            let batch = [
+                of(3, "zoé@example.org", "stranger"),
+                of(4, "nina@example.org", "nina"),
+            ];
+            let endings = people.deliver(&batch).await;
+            assert!(is_rejected(&endings[0]), "{endings:?}");
+            assert!(
+                reason(&endings[0]).contains("key column \"email\""),
+                "{endings:?}"
+            );
+            assert!(!reason(&endings[0]).contains('@'), "{endings:?}");
+            all_delivered(&endings[1..]);
+            // Both new, in one batch.
+            let batch = [
+                of(5, "renee@example.org", "one"),
+                of(6, "renée@example.org", "two"),
+            ];
+            let endings = people.deliver(&batch).await;
+            let rejected = endings.iter().filter(|ending| is_rejected(ending)).count();
+            assert_eq!(rejected, 1, "{endings:?}");
+            assert_eq!(
+                database.run("SELECT count(*) FROM people WHERE first_name IN ('one', 'two')"),
+                "1"
+            );
+        }
+    }
+
+    pub(super) async fn ids_that_differ_in_case_are_two(database: Database) {
+        let text = loose_text(&database);
+        database.run(&format!(
+            "CREATE TABLE members (crm {text} NOT NULL PRIMARY KEY, email varchar(50))"
+        ));
+        let members = connect(
+            &database,
+            "[contacts]\ntable = 'members'\nkey = ['crm']\n[contacts.columns]\ncrm = 'contact.crm'\n\
+             email = 'contact.email'",
+        );
+        let batch = [of(1, "ann@example.org", "00Ax"), of(2, "bob@example.org", "00aX")];
+        let endings = members.deliver(&batch).await;
+        assert_eq!(
+            endings.iter().filter(|ending| is_rejected(ending)).count(),
+            1,
+            "{endings:?}"
+        );
+        assert_eq!(database.count("members"), 1);
+        let stored = database.run("SELECT email FROM members");
+        let endings = members.deliver(&batch).await;
+        assert_eq!(
+            endings.iter().filter(|ending| is_rejected(ending)).count(),
+            1,
+            "{endings:?}"
+        );
+        assert_eq!(database.run("SELECT email FROM members"), stored);
+    }
+
+    pub(super) async fn a_number_is_no_key_unless_it_is_written_as_one(database: Database) {
+        database.run("CREATE TABLE members (crm integer PRIMARY KEY, email varchar(50))");
+        let sql = connect(
+            &database,
+            "[contacts]\ntable = 'members'\nkey = ['crm']\n[contacts.columns]\ncrm = 'contact.crm'\n\
+             email = 'contact.email'",
+        );
+        let endings = sql
+            .deliver(&[
+                of(1, "ann@example.org", "12"),
+                of(2, "bob@example.org", "0012"),
+                of(3, "cem@example.org", "12.0"),
+                signed(4, &json!({ "crm": 13 })),
+            ])
+            .await;
+        all_delivered(&[endings[0].clone(), endings[3].clone()]);
+        assert!(
+            is_rejected(&endings[1]) && is_rejected(&endings[2]),
+            "{endings:?}"
+        );
+        assert!(reason(&endings[1]).contains("key column \"crm\""), "{endings:?}");
+        assert!(!reason(&endings[1]).contains("12"), "{endings:?}");
+        assert_eq!(
+            database.run("SELECT email FROM members WHERE crm = 12"),
+            "ann@example.org"
+        );
+    }
+}
+
+#[tokio::test]
+async fn citext_is_compared_as_text_and_names_itself() {
+    use super::{all_delivered, connect, database::Database, signed};
+    use serde_json::json;
+    let database = Database::postgres();
+    database.run(
+        "CREATE SCHEMA extra; CREATE EXTENSION citext SCHEMA extra; \
+         CREATE TABLE contacts (email extra.citext PRIMARY KEY, first_name text); \
+         INSERT INTO contacts VALUES ('Robin1@Example.org', 'Old')",
+    );
+    let sql = connect(
+        &database,
+        "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
+         first_name = 'contact.firstName'",
+    );
+    sql.check().await.unwrap();
+    assert!(sql.remarks()[0].contains("citext"), "{:?}", sql.remarks());
+    all_delivered(&sql.deliver(&[signed(1, &json!({}))]).await);
+    assert_eq!(
+        database.run("SELECT email, first_name FROM contacts"),
+        "Robin1@Example.org|Robin"
+    );
+}

@@ -1,0 +1,336 @@
+//! An opt-out reaches the row, whatever else is wrong with the record, the mapping or the table.
+
+use super::on_each;
+
+on_each!(
+    a_withdrawal_changes_the_row_and_never_makes_one,
+    a_mapping_that_fails_leaves_its_column,
+    a_value_that_the_database_refuses_leaves_its_column,
+    an_opt_out_of_a_contact_that_is_kept_sets_what_is_known,
+    columns_that_do_not_show_consent_skip_it,
+    an_opt_out_that_is_shown_in_part_is_rejected,
+    a_row_that_is_never_updated_still_takes_an_opt_out,
+    an_action_that_cannot_be_stored_does_not_hold_the_opt_out_back,
+    a_row_with_another_address_of_the_contact_is_left,
+);
+
+mod check {
+    use causeway_core::{
+        consent::{Change, Standing},
+        contact::Identity,
+        delivery::{Delivery, Kind},
+    };
+    use serde_json::{Value, json};
+
+    use crate::destination::sql::tests::{
+        all_delivered, bounced, connect,
+        database::{Database, Sort},
+        is_rejected, is_skipped, reason, signed,
+    };
+
+    const COLUMNS: &str = "
+        [contacts]
+        table = 'contacts'
+        [contacts.columns]
+        email = 'contact.email'
+        first_name = 'contact.firstName'
+        born = 'contact.born | default(none)'
+        code = 'contact.code | default(none)'
+        subscribed = 'consent.email.subscribed'
+    ";
+
+    const TABLE: &str = "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, \
+         first_name varchar(20) NOT NULL CHECK (first_name <> 'Bad'), born date, code varchar(5), subscribed boolean)";
+
+    const ROW: &str = "INSERT INTO contacts VALUES ('robin1@example.org', 'Robin', '1990-02-03', 'A1', true)";
+
+    /// A contact that the table keeps, whose consent was taken back.
+    fn unsubscribed(number: usize, fields: &Value) -> Delivery {
+        let mut delivery = signed(number, fields);
+        let record = &mut delivery.record;
+        record.kind = Kind::Contact;
+        record.change = Change::Unsubscribe;
+        record.action = None;
+        let since = record.event_at;
+        record
+            .standing
+            .insert("email".to_owned(), Standing::Unsubscribed { since });
+        delivery
+    }
+
+    fn with(mut delivery: Delivery, fields: &Value) -> Delivery {
+        let at = delivery.record.event_at;
+        for (name, value) in fields.as_object().unwrap() {
+            let mut field = signed(1, &json!({})).record.contact.fields["email"].clone();
+            (field.value, field.at) = (value.clone(), at);
+            delivery.record.contact.fields.insert(name.clone(), field);
+        }
+        delivery
+    }
+
+    pub(super) async fn a_withdrawal_changes_the_row_and_never_makes_one(database: Database) {
+        database.run(TABLE);
+        database.run(ROW);
+        let sql = connect(&database, COLUMNS);
+        let stranger = json!({ "born": "in secret", "code": "much too secret" });
+        let endings = sql
+            .deliver(&[with(bounced(1), &stranger), bounced(2), signed(3, &json!({}))])
+            .await;
+        all_delivered(&[endings[0].clone(), endings[2].clone()]);
+        let note = endings[0].excerpt.as_deref().unwrap();
+        assert!(note.contains("born") && note.contains("code"), "{note}");
+        assert!(!note.contains("secret"), "{note}");
+        assert!(is_skipped(&endings[1]), "{endings:?}");
+        assert!(reason(&endings[1]).contains("no row"), "{endings:?}");
+        assert_eq!(
+            database.run("SELECT * FROM contacts ORDER BY email"),
+            format!(
+                "robin1@example.org|Robin|1990-02-03|A1|{}\nrobin3@example.org|Robin|{}||{}",
+                database.boolean(false),
+                if database.sort == Sort::MariaDb {
+                    "NULL"
+                } else {
+                    ""
+                },
+                database.boolean(true)
+            )
+            .replace(
+                "||",
+                if database.sort == Sort::MariaDb {
+                    "|NULL|"
+                } else {
+                    "||"
+                }
+            )
+        );
+    }
+
+    pub(super) async fn a_mapping_that_fails_leaves_its_column(database: Database) {
+        database.run(
+            "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, phone varchar(50), amount integer, \
+             age integer, subscribed boolean)",
+        );
+        database.run("INSERT INTO contacts VALUES ('robin1@example.org', '+49 30 1', 5, 30, true)");
+        let sql = connect(
+            &database,
+            "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
+             phone = \"contact.phone | phone('DE')\"\namount = 'action.donation.amount / 100'\n\
+             age = 'contact.age | int'\nsubscribed = 'consent.email.subscribed'",
+        );
+        let fields = json!({ "phone": "see secret", "age": "secret" });
+        let endings = sql.deliver(&[with(bounced(1), &fields)]).await;
+        all_delivered(&endings);
+        assert!(!endings[0].excerpt.as_deref().unwrap().contains("secret"));
+        assert_eq!(
+            database.run("SELECT * FROM contacts"),
+            format!("robin1@example.org|+49 30 1|5|30|{}", database.boolean(false))
+        );
+        let endings = sql.deliver(&[with(signed(1, &json!({})), &fields)]).await;
+        assert!(is_rejected(&endings[0]), "{endings:?}");
+    }
+
+    pub(super) async fn a_value_that_the_database_refuses_leaves_its_column(database: Database) {
+        database.run(TABLE);
+        database.run(ROW);
+        let sql = connect(&database, COLUMNS);
+        // More than one, so that it is halved, too.
+        let mut batch: Vec<Delivery> = (2..6).map(|number| signed(number, &json!({}))).collect();
+        batch.insert(2, with(bounced(1), &json!({ "firstName": "Bad", "code": "B2" })));
+        let endings = sql.deliver(&batch).await;
+        all_delivered(&endings);
+        let note = endings[2].excerpt.as_deref().unwrap();
+        assert!(note.contains("first_name"), "{note}");
+        assert_eq!(
+            database
+                .run("SELECT first_name, code, subscribed FROM contacts WHERE email = 'robin1@example.org'"),
+            format!("Robin|B2|{}", database.boolean(false))
+        );
+        // An ordinary record is written whole or not at all.
+        let endings = sql.deliver(&[signed(1, &json!({ "firstName": "Bad" }))]).await;
+        assert!(is_rejected(&endings[0]), "{endings:?}");
+        assert_eq!(
+            database.run("SELECT subscribed FROM contacts WHERE email = 'robin1@example.org'"),
+            database.boolean(false)
+        );
+    }
+
+    pub(super) async fn an_opt_out_of_a_contact_that_is_kept_sets_what_is_known(database: Database) {
+        database.run(TABLE);
+        database.run(ROW);
+        let sql = connect(&database, COLUMNS);
+        let unnamed = json!({ "firstName": null, "code": "much too long" });
+        let endings = sql
+            .deliver(&[
+                unsubscribed(1, &unnamed),
+                unsubscribed(2, &json!({ "code": "much too long" })),
+                unsubscribed(3, &unnamed),
+            ])
+            .await;
+        all_delivered(&endings[..2]);
+        // There is no row to change, and none can be made.
+        assert!(is_rejected(&endings[2]), "{endings:?}");
+        assert!(reason(&endings[2]).contains("first_name"), "{endings:?}");
+        assert_eq!(
+            database.run("SELECT email, first_name, subscribed FROM contacts ORDER BY email"),
+            format!(
+                "robin1@example.org|Robin|{0}\nrobin2@example.org|Robin|{0}",
+                database.boolean(false)
+            )
+        );
+    }
+
+    pub(super) async fn columns_that_do_not_show_consent_skip_it(database: Database) {
+        database.run("CREATE TABLE contacts (email varchar(100) PRIMARY KEY, first_name varchar(20))");
+        let sql = connect(
+            &database,
+            "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
+             first_name = 'contact.firstName'",
+        );
+        all_delivered(&sql.deliver(&[signed(1, &json!({}))]).await);
+        let endings = sql.deliver(&[bounced(1)]).await;
+        assert!(is_skipped(&endings[0]), "{endings:?}");
+        assert!(reason(&endings[0]).contains("by hand"), "{endings:?}");
+    }
+
+    pub(super) async fn an_opt_out_that_is_shown_in_part_is_rejected(database: Database) {
+        database.run(
+            "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, status varchar(5), subscribed boolean)",
+        );
+        database.run("INSERT INTO contacts VALUES ('robin1@example.org', 'in', true)");
+        let sql = connect(
+            &database,
+            "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
+             status = 'consent.email.state'\nsubscribed = 'consent.email.subscribed'",
+        );
+        let endings = sql.deliver(&[bounced(1)]).await;
+        assert!(is_rejected(&endings[0]), "{endings:?}");
+        assert!(reason(&endings[0]).contains("\"status\""), "{endings:?}");
+        assert_eq!(
+            database.run("SELECT status, subscribed FROM contacts"),
+            format!("in|{}", database.boolean(false))
+        );
+    }
+
+    pub(super) async fn a_row_that_is_never_updated_still_takes_an_opt_out(database: Database) {
+        database.run(TABLE);
+        database.run(ROW);
+        let sql = connect(
+            &database,
+            &COLUMNS.replace("table = 'contacts'", "table = 'contacts'\non_conflict = 'ignore'"),
+        );
+        sql.check().await.unwrap();
+        all_delivered(
+            &sql.deliver(&[unsubscribed(1, &json!({ "firstName": "Other" }))])
+                .await,
+        );
+        let row = "SELECT first_name, subscribed FROM contacts";
+        assert_eq!(database.run(row), format!("Robin|{}", database.boolean(false)));
+        all_delivered(&sql.deliver(&[signed(1, &json!({}))]).await);
+        assert_eq!(database.run(row), format!("Robin|{}", database.boolean(false)));
+    }
+
+    pub(super) async fn an_action_that_cannot_be_stored_does_not_hold_the_opt_out_back(database: Database) {
+        database.run(TABLE);
+        database.run(ROW);
+        database.run("CREATE TABLE actions (action_id varchar(20) PRIMARY KEY, campaign varchar(2))");
+        let sql = connect(
+            &database,
+            &format!(
+                "{COLUMNS}\n[actions]\ntable = 'actions'\nkey = ['action_id']\n[actions.columns]\n\
+                 action_id = 'action.id'\ncampaign = 'campaign.name'"
+            ),
+        );
+        let mut signature = unsubscribed(1, &json!({}));
+        signature.record.kind = Kind::Record;
+        signature.record.action = signed(1, &json!({})).record.action;
+        let endings = sql.deliver(&[signature]).await;
+        assert!(is_rejected(&endings[0]), "{endings:?}");
+        assert!(reason(&endings[0]).contains("\"campaign\""), "{endings:?}");
+        assert_eq!(
+            database.run("SELECT subscribed FROM contacts"),
+            database.boolean(false)
+        );
+    }
+
+    pub(super) async fn a_row_with_another_address_of_the_contact_is_left(database: Database) {
+        database.run(
+            "CREATE TABLE contacts (crm_id varchar(20) PRIMARY KEY, email varchar(100), subscribed boolean)",
+        );
+        database.run("INSERT INTO contacts VALUES ('7', 'new@example.org', true)");
+        let sql = connect(
+            &database,
+            "[contacts]\ntable = 'contacts'\nkey = ['crm_id']\n[contacts.columns]\n\
+             crm_id = 'contact.ids.crm'\nemail = 'contact.email'\nsubscribed = 'consent.email.subscribed'",
+        );
+        let withdrawn = |address: &str| {
+            let mut delivery = with(bounced(1), &json!({ "email": address }));
+            delivery.record.identities = vec![
+                Identity::ForeignId {
+                    namespace: "crm".into(),
+                    id: "7".to_owned(),
+                },
+                Identity::Email {
+                    address: "old@example.org".to_owned(),
+                },
+                Identity::Email {
+                    address: "new@example.org".to_owned(),
+                },
+            ];
+            delivery
+        };
+        let row = "SELECT email, subscribed FROM contacts";
+        let endings = sql.deliver(&[withdrawn("old@example.org")]).await;
+        assert!(is_skipped(&endings[0]), "{endings:?}");
+        assert_eq!(
+            database.run(row),
+            format!("new@example.org|{}", database.boolean(true))
+        );
+        // An address that somebody put in by hand is nobody else's.
+        database.run("UPDATE contacts SET email = 'hand@example.org'");
+        all_delivered(&sql.deliver(&[withdrawn("new@example.org")]).await);
+        assert_eq!(
+            database.run(row),
+            format!("hand@example.org|{}", database.boolean(false))
+        );
+    }
+}
+
+/// Names that the database's encoding has no letters for.
+#[tokio::test]
+async fn an_encoding_that_lacks_a_letter_does_not_stop_an_opt_out() {
+    use super::{all_delivered, bounced, connect, database::Database, is_rejected, reason, signed};
+    use causeway_testkit::rig;
+    use serde_json::json;
+    let columns = "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
+                   first_name = 'contact.firstName'\nsubscribed = 'consent.email.subscribed'";
+    let server = rig::postgres::shared();
+    let name = format!("latin_{}", rig::unique_number());
+    server.execute(
+        &server.url(),
+        &format!("CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"),
+    );
+    let postgres = Database::new(super::database::Sort::Postgres, server.url_of(&name));
+    let mariadb = Database::mariadb();
+    for (database, charset) in [(postgres, ""), (mariadb, " CHARACTER SET latin1")] {
+        database.run(&format!(
+            "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, first_name varchar(20), subscribed boolean){charset}"
+        ));
+        database.run("INSERT INTO contacts VALUES ('robin1@example.org', 'Robin', true)");
+        let sql = connect(&database, columns);
+        let mut opt_out = bounced(1);
+        opt_out.record.contact = signed(1, &json!({ "firstName": "Zo\u{20ac}\u{1f30d}" }))
+            .record
+            .contact;
+        let endings = sql.deliver(&[signed(2, &json!({})), opt_out.clone()]).await;
+        all_delivered(&endings);
+        assert_eq!(
+            database.run("SELECT first_name, subscribed FROM contacts WHERE email = 'robin1@example.org'"),
+            format!("Robin|{}", database.boolean(false))
+        );
+        opt_out.record.kind = causeway_core::delivery::Kind::Contact;
+        opt_out.record.standing = signed(1, &json!({})).record.standing;
+        let endings = sql.deliver(&[opt_out]).await;
+        assert!(is_rejected(&endings[0]), "{endings:?}");
+        assert!(reason(&endings[0]).contains("first_name"), "{endings:?}");
+    }
+}

@@ -1,0 +1,457 @@
+//! Writes a plan in one transaction: looks the keys up, updates the rows that are there, inserts the others, and counts.
+//!
+//! Invariant: a row is only changed by a delivery whose key is the row's key as a person reads it, not merely as the
+//! database compares. And what the database did not count is not delivered.
+
+#![allow(clippy::needless_for_each, reason = "to be put right one by one")]
+
+use std::collections::BTreeMap;
+
+use causeway_core::destination::{Ending, Outcome};
+
+use super::{
+    coerce::Cell,
+    config::{OnConflict, Table},
+    link::{Link, Texts, Trouble},
+    plan::{Notes, Plan, Row, Step, Write},
+    removal,
+    statement::Relation,
+};
+
+/// A table of the configuration with what the database says of it.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub table: &'a Table,
+    pub relation: &'a Relation,
+}
+
+/// How far a delivery has come.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Done {
+    pub written: bool,
+    /// There was nothing to change.
+    pub absent: Option<String>,
+    pub refused: Option<Ending>,
+    pub notes: Notes,
+}
+
+impl Done {
+    pub(super) fn add(&mut self, mark: Mark) {
+        match mark {
+            Mark::Written(notes) => {
+                self.written = true;
+                self.notes.left_out.extend(notes);
+            }
+            Mark::Absent(reason) => {
+                self.absent.get_or_insert(reason);
+            }
+            Mark::Refused(ending) => {
+                self.refused.get_or_insert(ending);
+            }
+        }
+    }
+
+    fn ending(self) -> Ending {
+        if let Some(refused) = self.refused {
+            return refused;
+        }
+        if let Some(reason) = self.notes.incomplete {
+            let reason = format!("{reason}; everything else was written");
+            return Outcome::Reject { reason }.into();
+        }
+        if let (false, Some(reason)) = (self.written, self.absent) {
+            return Outcome::Skip { reason }.into();
+        }
+        let mut note = format!("left as it was: {}", self.notes.left_out.join("; "));
+        note.truncate(note.floor_char_boundary(Ending::EXCERPT_BYTES));
+        Ending {
+            excerpt: (!self.notes.left_out.is_empty()).then_some(note),
+            ..Outcome::Delivered { remote_id: None }.into()
+        }
+    }
+}
+
+/// What became of one row.
+#[derive(Debug)]
+pub(super) enum Mark {
+    /// With notes about columns that were left as they are.
+    Written(Vec<String>),
+    Absent(String),
+    Refused(Ending),
+}
+
+impl Mark {
+    pub(super) fn refused(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::Refused(Outcome::Reject { reason }.into())
+    }
+}
+
+/// The database reported success, and fewer rows than there should be.
+pub(super) const SWALLOWED: &str = "the database reported no error and did not store the row: a trigger, a rule or a policy \
+                                    of the table left it out";
+
+/// First without savepoints, since mostly all is well; when a row is refused, from the start and with care.
+pub(super) async fn write(
+    link: &mut Link,
+    places: &[Place<'_>],
+    plan: &Plan,
+) -> Result<Vec<Ending>, Trouble> {
+    for careful in [false, true] {
+        let mut done: Vec<Done> = plan
+            .notes
+            .iter()
+            .zip(&plan.ended)
+            .map(|(notes, ended)| Done {
+                refused: ended.clone().map(Ending::from),
+                notes: notes.clone(),
+                ..Done::default()
+            })
+            .collect();
+        link.begin().await?;
+        match write_steps(link, places, plan, &mut done, careful).await {
+            Ok(()) => {
+                link.commit().await?;
+                return Ok(done.into_iter().map(Done::ending).collect());
+            }
+            Err(Trouble::Row { .. }) if !careful => link.run("ROLLBACK").await?,
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    Err(Trouble::Conflict(
+        "the rows could not be written one by one".to_owned(),
+    ))
+}
+
+async fn write_steps(
+    link: &mut Link,
+    places: &[Place<'_>],
+    plan: &Plan,
+    done: &mut [Done],
+    careful: bool,
+) -> Result<(), Trouble> {
+    for step in &plan.steps {
+        let tables = match step {
+            Step::Rows(tables) => tables,
+            Step::Removal(gone) => {
+                let marks = removal::remove(link, places, gone).await?;
+                if let Some(done) = done.get_mut(gone.delivery) {
+                    marks.into_iter().for_each(|mark| done.add(mark));
+                }
+                continue;
+            }
+        };
+        for (place, waves) in places.iter().zip(tables) {
+            for wave in waves {
+                // An action whose contact was refused is not written.
+                let rows: Vec<&Row> = wave
+                    .iter()
+                    .filter(|row| done.get(row.delivery).is_some_and(|done| done.refused.is_none()))
+                    .collect();
+                for piece in rows.chunks(link.most_rows()) {
+                    let marks = if careful {
+                        write_halving(link, *place, piece).await?
+                    } else {
+                        write_piece(link, *place, piece).await?
+                    };
+                    for (at, mark) in marks {
+                        if let Some(done) = done.get_mut(at) {
+                            done.add(mark);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// With the place of the delivery in the batch.
+type Marks = Vec<(usize, Mark)>;
+
+/// Halves what is refused until the bad rows stand alone.
+async fn write_halving(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Marks, Trouble> {
+    let mut marks = Vec::new();
+    let mut waiting = vec![rows];
+    while let Some(rows) = waiting.pop() {
+        if let [row] = rows {
+            marks.push((row.delivery, write_one(link, place, row).await?));
+            continue;
+        }
+        link.savepoint().await?;
+        match write_piece(link, place, rows).await {
+            Ok(more) => {
+                link.release().await?;
+                marks.extend(more);
+            }
+            Err(Trouble::Row { .. }) => {
+                link.take_back().await?;
+                let (first, second) = rows.split_at_checked(rows.len() / 2).unwrap_or((rows, &[]));
+                waiting.push(second);
+                waiting.push(first);
+            }
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    Ok(marks)
+}
+
+/// What a row needs, now that it is known what is stored under its key.
+enum Need {
+    Insert(Vec<usize>),
+    Update(Vec<usize>),
+    Nothing(Mark),
+}
+
+/// Rows that have different keys, in as few statements as can be. After [`Trouble::Row`] any of them may be written.
+async fn write_piece(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Marks, Trouble> {
+    let stored = look_up(link, place, rows).await?;
+    let mut marks = Vec::new();
+    let (mut inserts, mut updates) = (BTreeMap::new(), BTreeMap::new());
+    for (row, stored) in rows.iter().zip(&stored) {
+        let (group, columns) = match need(place, row, stored) {
+            Need::Nothing(mark) => {
+                marks.push((row.delivery, mark));
+                continue;
+            }
+            Need::Insert(columns) => (&mut inserts, columns),
+            Need::Update(columns) => (&mut updates, columns),
+        };
+        group.entry(columns).or_insert_with(Vec::new).push(*row);
+    }
+    let relation = place.relation;
+    for (columns, rows) in &updates {
+        let changed = link
+            .update(relation, &key(place), columns, &cells(place, rows, columns))
+            .await?;
+        all_counted(relation, changed, rows)?;
+        marks.extend(rows.iter().map(|row| (row.delivery, Mark::Written(Vec::new()))));
+    }
+    for (columns, rows) in &inserts {
+        let rows_cells: Vec<Vec<Cell>> = rows.iter().map(|row| picked(row, columns)).collect();
+        let changed = link.insert(relation, columns, &rows_cells).await?;
+        all_counted(relation, changed, rows)?;
+        marks.extend(rows.iter().map(|row| (row.delivery, Mark::Written(Vec::new()))));
+    }
+    Ok(marks)
+}
+
+fn all_counted(relation: &Relation, changed: u64, rows: &[&Row]) -> Result<(), Trouble> {
+    if relation.counts_rows() && usize::try_from(changed) != Ok(rows.len()) {
+        return Err(Trouble::row(SWALLOWED));
+    }
+    Ok(())
+}
+
+fn key(place: Place<'_>) -> Vec<usize> {
+    place.table.places(|column| column.is_key)
+}
+
+/// The cells of some columns; a column that the row leaves out gives null, and is not asked for.
+fn picked(row: &Row, columns: &[usize]) -> Vec<Cell> {
+    let cell = |at: &usize| row.cells.get(*at).cloned().flatten().unwrap_or(Cell::Null);
+    columns.iter().map(cell).collect()
+}
+
+/// First what finds each row, then what is set.
+fn cells(place: Place<'_>, rows: &[&Row], columns: &[usize]) -> Vec<Vec<Cell>> {
+    let mut all = key(place);
+    all.extend(columns);
+    rows.iter().map(|row| picked(row, &all)).collect()
+}
+
+/// For each row what is stored under its key, as texts: of the key columns, then of the address if it is shown.
+async fn look_up(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Vec<Vec<Texts>>, Trouble> {
+    let find = key(place);
+    let mut show = find.clone();
+    show.extend(address(place));
+    link.stored(place.relation, &find, &show, &cells(place, rows, &[]))
+        .await
+}
+
+/// The column of the address, where it is not the key.
+fn address(place: Place<'_>) -> Option<usize> {
+    let at = place.table.address()?;
+    place.table.columns.get(at).filter(|column| !column.is_key)?;
+    Some(at)
+}
+
+fn need(place: Place<'_>, row: &Row, stored: &[Texts]) -> Need {
+    let table = place.table;
+    let find = key(place);
+    let filled = |test: &dyn Fn(usize) -> bool| -> Vec<usize> {
+        let all = row.cells.iter().enumerate();
+        all.filter(|(at, cell)| cell.is_some() && test(*at))
+            .map(|(at, _)| at)
+            .collect()
+    };
+    let texts = match stored {
+        [] if row.write == Write::Withdraw => {
+            return Need::Nothing(Mark::Absent(format!("{} has no row of the contact", table.name)));
+        }
+        [] => return Need::Insert(filled(&|_| true)),
+        [texts] => texts,
+        _ => {
+            return Need::Nothing(Mark::refused(format!(
+                "{} rows of {} have this key; none was changed",
+                stored.len(),
+                table.name
+            )));
+        }
+    };
+    let own = picked(row, &find);
+    if let Some(reason) = other_key(place, &find, &own, texts) {
+        return Need::Nothing(Mark::refused(reason));
+    }
+    let stored_address = texts.get(find.len()).and_then(Option::as_deref);
+    if stored_address.is_some_and(|stored| row.other_addresses.contains(&stored.to_lowercase())) {
+        return Need::Nothing(Mark::Absent(format!(
+            "the row in {} holds another address of the contact, which has a consent of its own",
+            table.name
+        )));
+    }
+    let is_left = table.on_conflict == OnConflict::Ignore;
+    if is_left && !row.is_opt_out {
+        return Need::Nothing(Mark::Written(Vec::new()));
+    }
+    let is_set = |at: usize| {
+        let column = table.columns.get(at);
+        column.is_some_and(|column| !column.is_key && (column.reads_consent || !is_left))
+    };
+    match filled(&is_set) {
+        set if set.is_empty() => Need::Nothing(Mark::Written(Vec::new())),
+        set => Need::Update(set),
+    }
+}
+
+/// Why the row that the database found by these columns may be another contact's; `None` when it is not.
+pub(super) fn other_key(place: Place<'_>, find: &[usize], own: &[Cell], stored: &Texts) -> Option<String> {
+    find.iter().zip(own).zip(stored).find_map(|((at, own), stored)| {
+        let column = place.relation.columns.get(*at)?;
+        if !column.is_compared_as_text() {
+            return None;
+        }
+        let (own, stored) = (own.text()?, stored.as_deref()?);
+        if is_same_key(&own, stored) {
+            return None;
+        }
+        let why = column.loose.as_deref().unwrap_or("its type or collation");
+        Some(format!(
+            "key column {:?} of {}: the database takes the value for that of another row ({why}), which was not changed",
+            column.name, place.table.name
+        ))
+    })
+}
+
+/// The case of letters makes no other address; of ids it may.
+fn is_same_key(one: &str, other: &str) -> bool {
+    one == other || one.contains('@') && one.to_lowercase() == other.to_lowercase()
+}
+
+/// How often a row may come and go under our hands.
+const MOST_TURNS: u32 = 4;
+
+/// One row, with whatever can be saved of it.
+async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark, Trouble> {
+    let (mut refusal, mut is_in_vain) = (None, false);
+    for _ in 0..MOST_TURNS {
+        link.savepoint().await?;
+        let stored = look_up(link, place, &[row]).await;
+        let stored = match link.settle(stored).await? {
+            Ok(stored) => stored.into_iter().next().unwrap_or_default(),
+            Err(trouble) => return Ok(Mark::Refused(blamed(link, place, row, trouble).await?)),
+        };
+        let is_there = !stored.is_empty();
+        let columns = match need(place, row, &stored) {
+            Need::Nothing(mark) => return Ok(mark),
+            // It was not refused because another such row had come in between.
+            Need::Insert(_) if refusal.is_some() => break,
+            // Nor did nothing change because the row had gone.
+            Need::Update(_) if is_in_vain => {
+                refusal = Some(Trouble::row(SWALLOWED));
+                break;
+            }
+            Need::Insert(columns) | Need::Update(columns) => columns,
+        };
+        match change(link, place, row, &columns, is_there).await? {
+            Ok(true) => return Ok(Mark::Written(Vec::new())),
+            Ok(false) if is_there => is_in_vain = true,
+            Ok(false) => refusal = Some(Trouble::row(SWALLOWED)),
+            Err(trouble) => {
+                if row.is_opt_out
+                    && let Some(mark) = essentials(link, place, row, &columns, is_there).await?
+                {
+                    return Ok(mark);
+                }
+                refusal = Some(trouble);
+                if is_there {
+                    break;
+                }
+            }
+        }
+    }
+    let trouble = refusal.unwrap_or_else(|| Trouble::row("the row kept changing while it was written"));
+    Ok(Mark::Refused(blamed(link, place, row, trouble).await?))
+}
+
+/// Updates or inserts one row; whether the database counted it, or why it refused.
+async fn change(
+    link: &mut Link,
+    place: Place<'_>,
+    row: &Row,
+    columns: &[usize],
+    is_there: bool,
+) -> Result<Result<bool, Trouble>, Trouble> {
+    link.savepoint().await?;
+    let changed = if is_there {
+        let cells = cells(place, &[row], columns);
+        link.update(place.relation, &key(place), columns, &cells).await
+    } else {
+        link.insert(place.relation, columns, &[picked(row, columns)])
+            .await
+    };
+    let counted = |changed: u64| changed > 0 || !place.relation.counts_rows();
+    Ok(link.settle(changed).await?.map(counted))
+}
+
+/// Writes of an opt-out what is necessary, then each other column by itself. `None` when even that is refused.
+async fn essentials(
+    link: &mut Link,
+    place: Place<'_>,
+    row: &Row,
+    columns: &[usize],
+    is_there: bool,
+) -> Result<Option<Mark>, Trouble> {
+    let is_necessary = |at: &usize| {
+        let column = place.table.columns.get(*at);
+        column.is_some_and(|column| column.is_key || column.reads_consent)
+    };
+    let (necessary, others): (Vec<usize>, Vec<usize>) = columns.iter().partition(|at| is_necessary(at));
+    if necessary.is_empty() || others.is_empty() {
+        return Ok(None);
+    }
+    if !matches!(change(link, place, row, &necessary, is_there).await?, Ok(true)) {
+        return Ok(None);
+    }
+    let mut notes = Vec::new();
+    for at in others {
+        if let Err(trouble) = change(link, place, row, &[at], true).await? {
+            let name = place.table.columns.get(at).map_or("", |column| &column.name);
+            notes.push(match trouble.reason() {
+                reason if reason.contains(&format!("{name:?}")) => reason.to_owned(),
+                reason => format!("column {name:?}: {reason}"),
+            });
+        }
+    }
+    Ok(Some(Mark::Written(notes)))
+}
+
+/// The ending of a row that was refused, with the column whose value the database could not read.
+async fn blamed(link: &mut Link, place: Place<'_>, row: &Row, trouble: Trouble) -> Result<Ending, Trouble> {
+    if trouble.names_no_column()
+        && let Some(column) = link.blame(place.relation, &row.cells).await?
+    {
+        return Ok(trouble.of_column(&column).ending());
+    }
+    Ok(trouble.ending())
+}

@@ -1,0 +1,29 @@
+//! Other programs on the queue: each message goes to one of them only.
+
+use causeway_core::source::Remark;
+
+/// While this hub reads the queue, too.
+pub(super) fn warning(queue: &str, consumers: u32) -> Option<String> {
+    let others = consumers.checked_sub(1).filter(|others| *others > 0)?;
+    Some(format!(
+        "{others} other {} read the queue {queue}: what they take never comes here; stop them, or have a queue of its own made for \
+         each (a connection that this hub lost may be counted for a minute)",
+        if others == 1 { "consumer" } else { "consumers" }
+    ))
+}
+
+/// For a check, which does not read the queue: a hub that runs beside it may be one of them.
+pub(super) fn remark(consumers: u32) -> Option<Remark> {
+    let text = match consumers {
+        0 => return None,
+        1 => "one consumer reads the queue now; if that is not this hub's `causeway serve`, it takes messages away".to_owned(),
+        _ => format!(
+            "{consumers} consumers read the queue now, and each message goes to one of them only; stop all but this hub's \
+             `causeway serve`"
+        ),
+    };
+    Some(Remark {
+        is_warning: consumers > 1,
+        text,
+    })
+}

@@ -1,0 +1,210 @@
+//! What became of actions that are here and that Proca no longer lists: its answer for the person's address says.
+//!
+//! | in the answer | means | becomes |
+//! |---|---|---|
+//! | status `BOUNCE`, `BLOCKED`, `SPAM`, `UNSUB`, `INACTIVE` | what became of the address | that status, of its date |
+//! | any other status | the action was rejected after it was delivered: "it wasn't me" | opt-out, dated now |
+//! | not there | the person was erased in Proca, or deleted by its retention | opt-out, dated now, and a warning |
+//!
+//! The last row only where Proca is sure to have listed the action: an earlier list had it, or it was done on a page of the
+//! organisation that is asked. A coalition's lead may be sent actions of its partners' pages that it cannot ask for.
+//! A status that says yes changes nothing of the second row: whoever rejected a signature can opt in again.
+
+#![allow(clippy::indexing_slicing, reason = "to be put right one by one")]
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use causeway_core::{
+    clock::Timestamp,
+    decode::proca::reconciled::Finding,
+    envelope::{Envelope, digest},
+    id::ContactId,
+    source::Accept,
+    store::{Unlisted, UnlistedAction},
+};
+use serde_json::{Value, json};
+
+use super::{Found, Memory, RECONCILIATION, ReconcileError, Reconciler, message};
+
+/// Proca sends an action before it lists it, and sends it again after ten minutes if it failed in between.
+const SENT_LONG_AGO: Duration = Duration::from_hours(1);
+/// More actions that are gone at once, and more than a tenth of all, are taken for a fault: of the API, its user's rights or the
+/// configuration.
+const MANY: usize = 20;
+
+/// What an action became.
+enum Outcome {
+    /// The status and its date, and the entry that says so.
+    Status(Value, String),
+    Found(Finding, Option<Value>),
+    /// Nobody can be asked for, or it is not sure that the answer would have it.
+    Unknown,
+}
+
+impl Reconciler {
+    pub(super) fn unlisted(
+        &self,
+        listed: HashSet<i64>,
+        created_after: Timestamp,
+        asked_at: Timestamp,
+    ) -> Unlisted {
+        Unlisted {
+            source: self.name.clone(),
+            listed: Arc::new(listed),
+            created_after,
+            asked_at,
+            sent_before: asked_at.saturating_sub(SENT_LONG_AGO).unwrap_or(Timestamp::MIN),
+            include_testing: self.queue.include_testing,
+        }
+    }
+
+    /// Accepts a message for each action that is not in the list any more.
+    pub(super) async fn follow_unlisted(
+        &self,
+        accept: &Arc<dyn Accept>,
+        memory: &mut Memory,
+        asked: Unlisted,
+        found: &mut Found,
+    ) -> Result<(), ReconcileError> {
+        let (created_after, listed) = (asked.created_after, asked.listed.len());
+        let unlisted = accept.unlisted(asked).await;
+        let mut unlisted = unlisted.map_err(|error| ReconcileError::Store(error.to_string()))?;
+        let known = listed + unlisted.len();
+        unlisted.retain(|action| !memory.settled.contains(&action.number));
+        let mut outcomes = Vec::new();
+        for action in unlisted {
+            let outcome = self.outcome(&action, created_after).await?;
+            outcomes.push((action, outcome));
+        }
+        let of = |finding: Finding| {
+            let outcomes = outcomes.iter().map(|(_, outcome)| outcome);
+            outcomes
+                .filter(|outcome| matches!(outcome, Outcome::Found(found, _) if *found == finding))
+                .count()
+        };
+        let many = |count: usize| count > MANY && count * 10 > known;
+        let holds_gone = many(of(Finding::Gone));
+        // Each of them is there and says that it is not delivered: only an empty list makes that incredible.
+        let holds_rejected = listed == 0 && many(of(Finding::Rejected));
+        let mut findings = BTreeMap::new();
+        let mut envelopes = Vec::new();
+        for (action, outcome) in outcomes {
+            let envelope = match outcome {
+                Outcome::Status(entry, address) => {
+                    found.suppressed += 1;
+                    self.status_envelope(&action, &entry, &address)
+                }
+                Outcome::Found(finding, entry) => {
+                    let holds = match finding {
+                        Finding::Gone => holds_gone,
+                        Finding::Rejected => holds_rejected,
+                    };
+                    if holds {
+                        found.held += 1;
+                        continue;
+                    }
+                    match finding {
+                        Finding::Gone => found.gone += 1,
+                        Finding::Rejected => found.rejected += 1,
+                    }
+                    let at = self.finding_time(&mut findings, action.contact);
+                    self.finding_envelope(&action, finding, entry.as_ref(), at)
+                }
+                Outcome::Unknown => {
+                    found.unknown += 1;
+                    continue;
+                }
+            };
+            memory.settled.insert(action.number);
+            envelopes.push(envelope);
+        }
+        self.accept(accept, memory, &envelopes).await?;
+        Ok(())
+    }
+
+    async fn outcome(&self, action: &UnlistedAction, after: Timestamp) -> Result<Outcome, ReconcileError> {
+        for address in &action.addresses {
+            let entries = self.api.contacts(address, action.number, after).await?;
+            let of_action = |entry: &Value| message::id(entry) == Some(action.number);
+            let Some(entry) = entries.into_iter().find(of_action) else {
+                continue;
+            };
+            return Ok(match message::status(&entry["privacy"]) {
+                Some("BOUNCE" | "BLOCKED" | "SPAM" | "UNSUB" | "INACTIVE") => {
+                    Outcome::Status(entry, address.clone())
+                }
+                _ => Outcome::Found(Finding::Rejected, Some(entry)),
+            });
+        }
+        let is_only_org = self.queue.own_orgs.len() == 1;
+        let must_be_there = action.was_listed || (action.on_own_page && is_only_org);
+        if action.addresses.is_empty() || !must_be_there {
+            return Ok(Outcome::Unknown);
+        }
+        Ok(Outcome::Found(Finding::Gone, None))
+    }
+
+    /// Two findings about one contact at one time would be a single line of the ledger.
+    fn finding_time(&self, findings: &mut BTreeMap<ContactId, u64>, contact: ContactId) -> Timestamp {
+        let before = findings.entry(contact).or_default();
+        let at = self.clock.now().saturating_add(Duration::from_millis(*before));
+        *before += 1;
+        at.unwrap_or(Timestamp::MAX)
+    }
+
+    /// What became of the address, as the event would have said it that was lost.
+    fn status_envelope(&self, action: &UnlistedAction, entry: &Value, address: &str) -> Envelope {
+        let status = message::status(&entry["privacy"])
+            .unwrap_or_default()
+            .to_lowercase();
+        let at = match message::zoned(&entry["privacy"]["emailStatusChanged"]) {
+            Value::Null => self.clock.now().to_string().into(),
+            at => at,
+        };
+        let body = event(action, Some(entry), Some(address), &status, &at).to_string();
+        let dedup = digest(&[RECONCILIATION.as_bytes(), body.as_bytes()]);
+        self.envelope(dedup, RECONCILIATION.to_owned(), body)
+    }
+
+    fn finding_envelope(
+        &self,
+        action: &UnlistedAction,
+        finding: Finding,
+        entry: Option<&Value>,
+        at: Timestamp,
+    ) -> Envelope {
+        let number = action.number.to_string();
+        let routing_key = finding.routing_key(&number);
+        tracing::warn!(source = %self.name, action = number, ?finding,
+            "Proca no longer lists an action that was delivered here; its person is opted out.");
+        let address = action.addresses.first().map(String::as_str);
+        let body = event(action, entry, address, "unsub", &at.to_string().into()).to_string();
+        // Without the time: noticed again it is the same message.
+        self.envelope(digest(&[routing_key.as_bytes()]), routing_key, body)
+    }
+}
+
+/// An event about the contact, without anything that was typed: those who rejected an action may not have typed it.
+fn event(
+    action: &UnlistedAction,
+    entry: Option<&Value>,
+    address: Option<&str>,
+    status: &str,
+    at: &Value,
+) -> Value {
+    let reference = entry
+        .and_then(|entry| entry["contact"]["contactRef"].as_str())
+        .or(action.references.first().map(String::as_str));
+    json!({
+        "schema": "proca:event:2", "eventType": "email_status", "timestamp": at, "actionId": action.number,
+        "supporter": {
+            "contact": { "contactRef": reference, "email": address },
+            "personalInfo": null,
+            "privacy": { "withConsent": false, "optIn": null, "givenAt": null, "emailStatus": status, "emailStatusChanged": at },
+        },
+    })
+}

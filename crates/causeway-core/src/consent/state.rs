@@ -1,0 +1,276 @@
+//! The newest time of each sort of fact, and what follows from them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Standing, Suppression, Terms, Times, What};
+use crate::contact::millis;
+
+/// What one contact said for one purpose, and what became of their addresses.
+///
+/// What a person wants is kept for the person. What became of an address is kept in [`Consent::addresses`], so that
+/// a complaint neither follows a person to another address nor is forgotten when the old one comes back. There also
+/// stands what *other* contacts said who use the same mailbox: a mailbox has one consent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Consent {
+    #[serde(skip_serializing_if = "Times::is_empty")]
+    pub opt_in: Times,
+    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Timestamp>,
+    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub double_opt_in: Option<Timestamp>,
+    /// Page (`"namespace/id"`) → newest double opt-in in milliseconds that counts only if the page is ours.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub on_page: BTreeMap<String, i64>,
+    #[serde(skip_serializing_if = "Times::is_empty")]
+    pub declined: Times,
+    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub not_asked: Option<Timestamp>,
+    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub unsubscribed: Option<Timestamp>,
+    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub complained: Option<Timestamp>,
+    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub bounced: Option<Timestamp>,
+    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Timestamp>,
+    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub inactive: Option<Timestamp>,
+    /// Address → what is known of it alone. `""` holds clicks whose address no message named.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<String, Self>,
+}
+
+/// The address that is about to be used, and since when the contact is known by it. Without one, what is known of the
+/// person alone decides.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct At<'a> {
+    pub address: Option<&'a str>,
+    pub since: Option<Timestamp>,
+}
+
+impl Consent {
+    /// Takes in one fact of the contact's own, to the millisecond; returns whether anything changed.
+    pub fn add(&mut self, what: &What, at: Timestamp, address: Option<&str>) -> bool {
+        match address {
+            Some(address) if what.is_suppression() => self.of_address(address).raise(what, at),
+            _ if what.is_click() => {
+                let here = self.of_address(address.unwrap_or_default()).raise(what, at);
+                self.raise(what, at) | here
+            }
+            _ => self.raise(what, at),
+        }
+    }
+
+    /// Takes in what another contact said who uses this address, too; returns whether anything changed.
+    pub fn add_shared(&mut self, what: &What, at: Timestamp, address: &str) -> bool {
+        self.of_address(address).raise(what, at)
+    }
+
+    /// All that was said for an address, for a contact that begins to use it.
+    pub fn join_address(&mut self, address: &str, said: &Self) -> bool {
+        self.of_address(address).join(said)
+    }
+
+    fn of_address(&mut self, address: &str) -> &mut Self {
+        self.addresses.entry(address.to_owned()).or_default()
+    }
+
+    /// Whether the fact is the newest of its sort already.
+    pub fn holds(&self, what: &What, at: Timestamp, address: Option<&str>) -> bool {
+        let at = Some(millis::floor(at));
+        let of_person = self.newest(what) == at;
+        let of_address = |address: &str| {
+            let place = self.addresses.get(address);
+            place.is_some_and(|place| place.newest(what) == at)
+        };
+        match address {
+            Some(address) if what.is_suppression() => of_address(address),
+            _ if what.is_click() => of_person && of_address(address.unwrap_or_default()),
+            _ => of_person,
+        }
+    }
+
+    fn raise(&mut self, what: &What, at: Timestamp) -> bool {
+        let at = millis::floor(at);
+        let slot = match what {
+            What::OptIn => return self.opt_in.add(at),
+            What::Declined => return self.declined.add(at),
+            What::DoubleOptInOnPage { page } => {
+                let at = at.as_millisecond();
+                let is_newer = self.on_page.get(page).is_none_or(|known| at > *known);
+                if is_newer {
+                    self.on_page.insert(page.clone(), at);
+                }
+                return is_newer;
+            }
+            What::OptInPending => &mut self.pending,
+            What::DoubleOptIn => &mut self.double_opt_in,
+            What::NotAsked => &mut self.not_asked,
+            What::Unsubscribed => &mut self.unsubscribed,
+            What::Complained => &mut self.complained,
+            What::Bounced => &mut self.bounced,
+            What::Blocked => &mut self.blocked,
+            What::Inactive => &mut self.inactive,
+        };
+        raise(slot, Some(at))
+    }
+
+    /// When this was last said.
+    fn newest(&self, what: &What) -> Option<Timestamp> {
+        match what {
+            What::OptIn => self.opt_in.newest(),
+            What::Declined => self.declined.newest(),
+            What::OptInPending => self.pending,
+            What::DoubleOptIn => self.double_opt_in,
+            What::DoubleOptInOnPage { page } => {
+                let at = self.on_page.get(page)?;
+                Timestamp::from_millisecond(*at).ok()
+            }
+            What::NotAsked => self.not_asked,
+            What::Unsubscribed => self.unsubscribed,
+            What::Complained => self.complained,
+            What::Bounced => self.bounced,
+            What::Blocked => self.blocked,
+            What::Inactive => self.inactive,
+        }
+    }
+
+    /// Merges the consent of a second contact that turned out to be the same person.
+    pub fn join(&mut self, other: &Self) -> bool {
+        let mut changed = self.opt_in.join(&other.opt_in);
+        changed |= self.declined.join(&other.declined);
+        for (slot, at) in [
+            (&mut self.pending, other.pending),
+            (&mut self.double_opt_in, other.double_opt_in),
+            (&mut self.not_asked, other.not_asked),
+            (&mut self.unsubscribed, other.unsubscribed),
+            (&mut self.complained, other.complained),
+            (&mut self.bounced, other.bounced),
+            (&mut self.blocked, other.blocked),
+            (&mut self.inactive, other.inactive),
+        ] {
+            changed |= raise(slot, at);
+        }
+        for (page, at) in &other.on_page {
+            let known = self.on_page.entry(page.clone()).or_insert(i64::MIN);
+            if at > known {
+                *known = *at;
+                changed = true;
+            }
+        }
+        for (address, said) in &other.addresses {
+            changed |= self.join_address(address, said);
+        }
+        changed
+    }
+
+    /// Where the person stands for the address that is about to be used.
+    ///
+    /// - A suppression belongs to its address and ends only by a later double opt-in there: who clicks a link in a mail
+    ///   got the mail. One whose address no message named counts for every address that was known by then.
+    /// - An opt-out ends by a later opt-in, and by a click that is later by more than [`Terms::click_grace`].
+    /// - An opt-in at the very time of a decline is the same submission seen by two organisations; it does not count.
+    /// - At equal times the opt-out wins. Of several that hold the newest counts, of the same time the gravest.
+    pub fn standing(&self, at: At<'_>, terms: &Terms) -> Standing {
+        let mut said = self.clone_without_addresses();
+        let here = at.address.and_then(|address| self.addresses.get(address));
+        if let Some(here) = here {
+            said.join(here);
+        }
+        let anywhere = self.addresses.get("");
+        let clicked_here = here
+            .and_then(|here| here.confirmed(terms))
+            .max(anywhere.and_then(|anywhere| anywhere.confirmed(terms)));
+        let confirmed = said.confirmed(terms);
+        let graced = |click: Option<Timestamp>| click.and_then(|at| at.checked_sub(terms.click_grace).ok());
+        let opt_in = said.opt_in.iter().find(|at| !said.declined.contains(*at));
+        let agreed = opt_in.max(graced(confirmed));
+
+        let unnamed =
+            |since: Option<Timestamp>| since.filter(|since| at.since.is_none_or(|known| known <= *since));
+        let of_here = |slot: fn(&Self) -> Option<Timestamp>| here.and_then(slot);
+        // From the lightest to the gravest: of equal times `max_by_key` takes the last.
+        let opt_outs = [
+            (said.unsubscribed, None, agreed),
+            (of_here(|c| c.inactive), Some(Suppression::Inactive), clicked_here),
+            (unnamed(self.inactive), Some(Suppression::Inactive), confirmed),
+            (of_here(|c| c.blocked), Some(Suppression::Blocked), clicked_here),
+            (unnamed(self.blocked), Some(Suppression::Blocked), confirmed),
+            (of_here(|c| c.bounced), Some(Suppression::Bounced), clicked_here),
+            (unnamed(self.bounced), Some(Suppression::Bounced), confirmed),
+            (
+                of_here(|c| c.complained),
+                Some(Suppression::Complained),
+                graced(clicked_here),
+            ),
+            (
+                unnamed(self.complained),
+                Some(Suppression::Complained),
+                graced(confirmed),
+            ),
+        ];
+        let holds = opt_outs
+            .into_iter()
+            .filter_map(|(since, why, lifted)| {
+                let since = since?;
+                lifted.is_none_or(|at| at <= since).then_some((since, why))
+            })
+            .max_by_key(|(since, _)| *since);
+        match holds {
+            Some((since, Some(why))) => return Standing::Suppressed { since, why },
+            Some((since, None)) => return Standing::Unsubscribed { since },
+            None => {}
+        }
+        // A click that an opt-out took back does not count again after a later opt-in on a form.
+        let counts = |click: &Timestamp| {
+            said.unsubscribed
+                .is_none_or(|opt_out| graced(Some(*click)).is_some_and(|click| click > opt_out))
+        };
+        if let Some(since) = confirmed.filter(counts) {
+            return Standing::DoubleOptedIn { since };
+        }
+        if let Some(since) = opt_in {
+            return Standing::OptedIn { since };
+        }
+        if let Some(since) = said.pending {
+            return Standing::Pending { since };
+        }
+        if !said.declined.is_empty() || said.not_asked.is_some() {
+            return Standing::NotSubscribed;
+        }
+        Standing::Unknown
+    }
+
+    fn clone_without_addresses(&self) -> Self {
+        Self {
+            opt_in: self.opt_in.clone(),
+            on_page: self.on_page.clone(),
+            declined: self.declined.clone(),
+            addresses: BTreeMap::new(),
+            ..*self
+        }
+    }
+
+    /// The newest click that counts for us.
+    fn confirmed(&self, terms: &Terms) -> Option<Timestamp> {
+        let on_own_page = self
+            .on_page
+            .iter()
+            .filter(|(page, _)| terms.own_pages.contains(*page))
+            .filter_map(|(_, at)| Timestamp::from_millisecond(*at).ok())
+            .max();
+        self.double_opt_in.max(on_own_page)
+    }
+}
+
+fn raise(slot: &mut Option<Timestamp>, at: Option<Timestamp>) -> bool {
+    let raised = at > *slot;
+    if raised {
+        *slot = at;
+    }
+    raised
+}

@@ -1,0 +1,45 @@
+//! Moves the times of what is known of a contact, for a store that was dated by a wrong clock.
+
+use jiff::Timestamp;
+
+use crate::{consent::Consent, contact::Contact};
+
+impl Contact {
+    /// Puts another time in the place of each. The order of the times has to stay the same.
+    pub fn map_times(&mut self, map: &mut dyn FnMut(Timestamp) -> Timestamp) {
+        for field in self.fields.values_mut() {
+            field.at = map(field.at);
+        }
+        for at in self.ran.values_mut().chain(self.addresses.values_mut()) {
+            *at = map(*at);
+        }
+        for consent in self.consent.values_mut() {
+            consent.map_times(map);
+        }
+    }
+}
+
+impl Consent {
+    fn map_times(&mut self, map: &mut dyn FnMut(Timestamp) -> Timestamp) {
+        self.opt_in.map(map);
+        self.declined.map(map);
+        for slot in [
+            &mut self.pending,
+            &mut self.double_opt_in,
+            &mut self.not_asked,
+            &mut self.unsubscribed,
+            &mut self.complained,
+            &mut self.bounced,
+            &mut self.blocked,
+            &mut self.inactive,
+        ] {
+            *slot = slot.map(&mut *map);
+        }
+        for ms in self.on_page.values_mut() {
+            *ms = Timestamp::from_millisecond(*ms).map_or(*ms, |at| map(at).as_millisecond());
+        }
+        for said in self.addresses.values_mut() {
+            said.map_times(map);
+        }
+    }
+}

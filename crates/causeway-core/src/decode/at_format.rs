@@ -1,0 +1,405 @@
+//! When something was said, as one sender's column writes it. Invariant: a date is never guessed. Where day and month could be
+//! exchanged, the configuration says which comes first, or the date is refused.
+
+use jiff::{
+    Timestamp, ToSpan,
+    civil::{Date, Time, date},
+    tz::TimeZone,
+};
+
+use super::{
+    dates::{clock_time, number},
+    generic::unix_time,
+    placeholders::shown,
+};
+
+/// How a column writes its dates. Besides what is configured, dates that can be read in one way only are always read:
+/// `2026-03-05`, RFC 3339, seconds and milliseconds since 1970, `23.05.2021`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum AtFormat {
+    #[default]
+    Plain,
+    /// Days since the end of 1899, with the time of day behind the decimal point: what a spreadsheet keeps.
+    Excel,
+    /// The parts of a date in their order; a time of day may follow.
+    Parts(Vec<Part>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Year,
+    /// Two digits: 00 to 68 are of this century.
+    ShortYear,
+    Month,
+    /// In English: `Mar` or `March`.
+    MonthName,
+    Day,
+    Text(char),
+}
+
+/// What a text turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dated {
+    At(Timestamp),
+    /// A day without a time: its first and its last millisecond.
+    Day {
+        begin: Timestamp,
+        end: Timestamp,
+    },
+    /// Stands for no date.
+    Nothing,
+    /// Day and month could be exchanged.
+    Ambiguous,
+    Unreadable,
+}
+
+/// Earlier dates are what databases write for none: 0000-00-00, 0001-01-01, 1900-01-01, 1970-01-01.
+const EARLIEST: Date = date(1990, 1, 1);
+
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+
+impl AtFormat {
+    /// Reads `at_format`: `DD/MM/YYYY`, `D.M.YY`, `MMM DD, YYYY`, `excel`; a time behind the date may be written and says
+    /// nothing.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.eq_ignore_ascii_case("excel") {
+            return Ok(Self::Excel);
+        }
+        let (mut parts, mut letters) = (Vec::new(), text.chars().peekable());
+        while let Some(letter) = letters.next() {
+            let mut count = 1;
+            while letters.next_if_eq(&letter).is_some() {
+                count += 1;
+            }
+            parts.push(match (letter, count) {
+                ('Y', 4) => Part::Year,
+                ('Y', 2) => Part::ShortYear,
+                ('M', 1 | 2) => Part::Month,
+                ('M', 3 | 4) => Part::MonthName,
+                ('D', 1 | 2) => Part::Day,
+                // The time of day is read in every spelling.
+                ('H' | 'h' | 'T', _) => break,
+                (letter, _) if letter.is_ascii_alphanumeric() => {
+                    return Err(format!("{text:?} has {letter:?}, which is no part of a date"));
+                }
+                (letter, count) => {
+                    parts.extend(std::iter::repeat_n(Part::Text(letter), count));
+                    continue;
+                }
+            });
+        }
+        while parts
+            .pop_if(|part| matches!(part, Part::Text(' ' | ',')))
+            .is_some()
+        {}
+        let one = |wanted: &[Part]| parts.iter().filter(|part| wanted.contains(part)).count() == 1;
+        if one(&[Part::Year, Part::ShortYear]) && one(&[Part::Month, Part::MonthName]) && one(&[Part::Day]) {
+            return Ok(Self::Parts(parts));
+        }
+        Err(format!("{text:?} does not have day, month and year once each"))
+    }
+
+    /// Reads a text; what tells no offset is taken to be in `zone`.
+    pub fn read(&self, text: &str, zone: &TimeZone) -> Dated {
+        let text = shown(text);
+        if !text.chars().any(|c| c.is_alphanumeric() && c != '0') {
+            return Dated::Nothing;
+        }
+        let configured = match self {
+            Self::Plain => None,
+            Self::Excel => serial(text),
+            Self::Parts(parts) => in_order(text, parts),
+        };
+        if let Some((day, time)) = configured {
+            return dated(day, time, zone);
+        }
+        if let Some(at) = unix_time(text).or_else(|| text.parse().ok()) {
+            return after_earliest(Dated::At(at), at, zone);
+        }
+        plain(text, zone, *self == Self::Plain)
+    }
+}
+
+fn dated(day: Date, time: Option<Time>, zone: &TimeZone) -> Dated {
+    let moment = |day: Date, time: Time| zone.to_timestamp(day.to_datetime(time)).ok();
+    let begin = moment(day, time.unwrap_or(Time::midnight()));
+    let end = || {
+        let next = moment(day.tomorrow().ok()?, Time::midnight())?;
+        next.checked_sub(1.millisecond()).ok()
+    };
+    let read = match (begin, time) {
+        (Some(at), Some(_)) => Some((Dated::At(at), at)),
+        (Some(begin), None) => end().map(|end| (Dated::Day { begin, end }, begin)),
+        (None, _) => None,
+    };
+    read.map_or(Dated::Unreadable, |(read, at)| after_earliest(read, at, zone))
+}
+
+fn after_earliest(read: Dated, at: Timestamp, zone: &TimeZone) -> Dated {
+    if at.to_zoned(zone.clone()).date() < EARLIEST {
+        Dated::Nothing
+    } else {
+        read
+    }
+}
+
+/// A date that can be read in one way only: the year first, or, where no other order is configured, a day that is no month.
+fn plain(text: &str, zone: &TimeZone, any_order: bool) -> Dated {
+    let (day, time) = text.split_once([' ', 'T']).unwrap_or((text, ""));
+    let Some(time) = time_of_day(time) else {
+        return Dated::Unreadable;
+    };
+    let Some(separator) = day.chars().find(|c| matches!(c, '-' | '/' | '.')) else {
+        return Dated::Unreadable;
+    };
+    let numbers: Option<Vec<(usize, i16)>> = day
+        .split(separator)
+        .map(|part| Some((part.len(), number(part)?)))
+        .collect();
+    let (year, month, day) = match numbers.as_deref() {
+        Some([(4, year), (1 | 2, month), (1 | 2, day)]) => (*year, *month, *day),
+        Some(_) if !any_order => return Dated::Unreadable,
+        Some([(1 | 2, first), (1 | 2, second), (4, year)]) => match (*first, *second) {
+            (day @ 13.., month) | (month, day @ 13..) => (*year, month, day),
+            (month, day) if month == day => (*year, month, day),
+            _ => return Dated::Ambiguous,
+        },
+        Some([(1 | 2, _), (1 | 2, _), (1 | 2, _)]) => return Dated::Ambiguous,
+        _ => return Dated::Unreadable,
+    };
+    let day = i8::try_from(month)
+        .ok()
+        .zip(i8::try_from(day).ok())
+        .and_then(|(month, day)| Date::new(year, month, day).ok());
+    day.map_or(Dated::Unreadable, |day| dated(day, time, zone))
+}
+
+/// `Some(None)` where there is none.
+#[expect(clippy::option_option, reason = "none there, and none that can be read")]
+fn time_of_day(text: &str) -> Option<Option<Time>> {
+    match text.trim() {
+        "" => Some(None),
+        text => clock_time(text).map(Some),
+    }
+}
+
+/// The parts of a date, and the time behind it.
+fn in_order(text: &str, parts: &[Part]) -> Option<(Date, Option<Time>)> {
+    let (mut year, mut month, mut day) = (0, 0, 0);
+    let mut rest = text;
+    // Without anything between them, numbers are as long as they are written.
+    let is_packed = !parts.iter().any(|part| matches!(part, Part::Text(_)));
+    let digits = |rest: &mut &str, least: usize, most: usize| {
+        let count = rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
+        let (digits, behind) = rest.split_at_checked(count).filter(|_| count >= least)?;
+        *rest = behind;
+        number(digits)
+    };
+    let least = if is_packed { 2 } else { 1 };
+    for part in parts {
+        match part {
+            Part::Year => year = digits(&mut rest, 4, 4)?,
+            Part::ShortYear => {
+                let short = digits(&mut rest, 2, 2)?;
+                year = if short < 69 { 2000 + short } else { 1900 + short };
+            }
+            Part::Month => month = i8::try_from(digits(&mut rest, least, 2)?).ok()?,
+            Part::Day => day = i8::try_from(digits(&mut rest, least, 2)?).ok()?,
+            Part::MonthName => {
+                let end = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
+                let (name, behind) = rest.split_at_checked(end)?;
+                let name = name.to_lowercase();
+                let is_it = |known: &&str| name.len() >= 3 && known.starts_with(&name);
+                month = i8::try_from(MONTHS.iter().position(is_it)? + 1).ok()?;
+                rest = behind;
+            }
+            Part::Text(letter) => rest = rest.strip_prefix(*letter)?,
+        }
+    }
+    // What is behind the date begins a new word.
+    let behind = rest
+        .strip_prefix([' ', 'T', ','])
+        .or(rest.is_empty().then_some(""))?;
+    Some((Date::new(year, month, day).ok()?, time_of_day(behind)?))
+}
+
+/// `44321`, `44321.5`, `44321,5`
+fn serial(text: &str) -> Option<(Date, Option<Time>)> {
+    let (days, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    // Six digits are of the year 4637 at most.
+    if !(1..=6).contains(&days.len()) || !are_digits(days) || !are_digits(fraction) {
+        return None;
+    }
+    let day = date(1899, 12, 30)
+        .checked_add(days.parse::<i64>().ok()?.days())
+        .ok()?;
+    if fraction.is_empty() {
+        return Some((day, None));
+    }
+    let seconds = format!("0.{fraction}").parse::<f64>().ok()? * 86_400.0;
+    #[expect(clippy::cast_possible_truncation, reason = "less than a day")]
+    let at = day
+        .to_datetime(Time::midnight())
+        .checked_add((seconds.round() as i64).seconds())
+        .ok()?;
+    Some((at.date(), Some(at.time())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(format: &str, text: &str) -> Dated {
+        let format = if format.is_empty() {
+            AtFormat::Plain
+        } else {
+            AtFormat::parse(format).unwrap()
+        };
+        format.read(text, &TimeZone::get("Europe/Berlin").unwrap())
+    }
+
+    fn day(begin: &str, end: &str) -> Dated {
+        Dated::Day {
+            begin: begin.parse().unwrap(),
+            end: end.parse().unwrap(),
+        }
+    }
+
+    fn at(at: &str) -> Dated {
+        Dated::At(at.parse().unwrap())
+    }
+
+    #[test]
+    fn what_can_be_read_in_one_way_only_is_read() {
+        let fifth = day("2021-03-04T23:00:00Z", "2021-03-05T22:59:59.999Z");
+        for (format, text, expected) in [
+            ("", "2021-03-05", fifth),
+            ("", "2021/3/5", fifth),
+            ("", "\u{200e}2021.03.05 ", fifth),
+            (
+                "",
+                "23.05.2021",
+                day("2021-05-22T22:00:00Z", "2021-05-23T21:59:59.999Z"),
+            ),
+            (
+                "",
+                "05/23/2021",
+                day("2021-05-22T22:00:00Z", "2021-05-23T21:59:59.999Z"),
+            ),
+            (
+                "",
+                "03/03/2021",
+                day("2021-03-02T23:00:00Z", "2021-03-03T22:59:59.999Z"),
+            ),
+            // The day on which summer time begins has 23 hours.
+            (
+                "",
+                "2021-03-28",
+                day("2021-03-27T23:00:00Z", "2021-03-28T21:59:59.999Z"),
+            ),
+            ("", "23.05.2021 14:30", at("2021-05-23T12:30:00Z")),
+            ("", "2021-03-05T10:00:00+05:00", at("2021-03-05T05:00:00Z")),
+            ("", "2021-03-05 10:00:00.123", at("2021-03-05T09:00:00Z")),
+            ("", "1700000000", at("2023-11-14T22:13:20Z")),
+            ("DD/MM/YYYY", "05/03/2021", fifth),
+            ("DD/MM/YYYY", "5/3/2021", fifth),
+            ("DD/MM/YYYY", "2021-03-05", fifth),
+            ("MM/DD/YYYY", "03/05/2021", fifth),
+            ("DD.MM.YYYY", "05.03.2021 14:30:10", at("2021-03-05T13:30:10Z")),
+            ("DD.MM.YYYY HH:mm", "05.03.2021", fifth),
+            (
+                "MM/DD/YYYY hh:mm A",
+                "03/05/2021 02:30 PM",
+                at("2021-03-05T13:30:00Z"),
+            ),
+            ("DD.MM.YY", "05.03.21", fifth),
+            ("DDMMYYYY", "05032021", fifth),
+            ("YYYYMMDD", "20210305", fifth),
+            ("DD-MMM-YY", "05-MAR-21", fifth),
+            ("MMM D, YYYY", "March 5, 2021", fifth),
+            ("D MMMM YYYY", "5 mar 2021, 14:30", at("2021-03-05T13:30:00Z")),
+            ("excel", "44260", fifth),
+            ("excel", "44260.0", at("2021-03-04T23:00:00Z")),
+            ("Excel", "44260.5", at("2021-03-05T11:00:00Z")),
+            ("excel", "44260,999999", at("2021-03-05T23:00:00Z")),
+            ("excel", "2021-03-05", fifth),
+        ] {
+            assert_eq!(read(format, text), expected, "{format} {text}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for (format, text) in [
+            ("", "05/03/2021"),
+            ("", "05.03.2021"),
+            ("", "5-3-2021 10:00"),
+            ("", "05/03/21"),
+            ("", "05.03.21"),
+        ] {
+            assert_eq!(read(format, text), Dated::Ambiguous, "{format} {text}");
+        }
+        for (format, text) in [
+            ("", "yesterday"),
+            ("", "32.13.2021"),
+            ("", "44260"),
+            ("", "2021-02-30"),
+            ("", "2021-03-05 25:00"),
+            ("", "2021-03"),
+            ("", "20210305"),
+            ("DD/MM/YYYY", "05/13/2021"),
+            ("DD/MM/YYYY", "05.03.2021"),
+            ("excel", "05/03/2021"),
+            ("DD/MM/YYYY", "13/2021"),
+            ("excel", "44260x"),
+            ("DDMMYYYY", "5032021"),
+            ("DD/MM/YYYY", "31/02/2021"),
+        ] {
+            assert_eq!(read(format, text), Dated::Unreadable, "{format} {text}");
+        }
+        for text in [
+            "",
+            " ",
+            "-",
+            "0",
+            "0000-00-00 00:00:00",
+            "1970-01-01",
+            "01.01.1900",
+            "0001-01-01",
+        ] {
+            assert_eq!(read("DD.MM.YYYY", text), Dated::Nothing, "{text}");
+        }
+        assert_eq!(read("excel", "1"), Dated::Nothing);
+        assert_eq!(read("excel", "9999999"), Dated::Unreadable);
+    }
+
+    #[test]
+    fn a_format_has_day_month_and_year_once() {
+        for text in [
+            "",
+            "DD/MM",
+            "DD/MM/YYYY/DD",
+            "dd/mm/yyyy",
+            "%d.%m.%Y",
+            "DDD/MM/YYYY",
+            "day",
+        ] {
+            assert!(AtFormat::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! What senders write for something that they do not know: ids that name nobody, words for nothing. Also how values are
+//! compared, so that `0.0` is `0`.
+//!
+//! Invariant: a placeholder is never an identity. All people whose id is `0` would be one person, with one consent.
+
+#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::sync::is_empty;
+use crate::address::is_unseen;
+
+/// What one source writes for something that it does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placeholders {
+    /// Ids that name nobody, besides those that never do. As [`bare`] makes them.
+    ids: BTreeSet<String>,
+    values: BTreeSet<String>,
+}
+
+impl Default for Placeholders {
+    fn default() -> Self {
+        Self::new(&[], None)
+    }
+}
+
+/// What programs write into a field that has no value. Compared to the letter, or all in small or all in capital letters: a
+/// person may be called Null or Nan.
+pub const EMPTY_VALUES: &[&str] = &[
+    "null",
+    "(null)",
+    "<null>",
+    "[null]",
+    "\\N",
+    "nil",
+    "<nil>",
+    "none",
+    "None",
+    "nan",
+    "NaN",
+    "undefined",
+    "n/a",
+    "#n/a",
+    "#na",
+    "#value!",
+    "#ref!",
+    "#name?",
+    "#div/0!",
+    "#num!",
+    "#null!",
+    "-",
+    "--",
+    "[object Object]",
+];
+
+/// Ids that name nobody, whatever the source, without quotes and brackets around. Numbers and templates are recognised by
+/// their shape.
+const NOBODY: &[&str] = &[
+    "null",
+    "nil",
+    "none",
+    "undefined",
+    "nan",
+    "n/a",
+    "na",
+    "n.a",
+    "#n/a",
+    "\\n",
+    "empty",
+    "blank",
+    "anonymous",
+    "anon",
+    "guest",
+    "false",
+    "true",
+    "unknown",
+    "unset",
+    "not set",
+    "not available",
+    "missing",
+    "nobody",
+    "0x0",
+    "object object",
+    "array",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+];
+
+/// What encloses a name that the sender's template did not replace.
+const TEMPLATES: &[(&str, &str)] = &[
+    ("[#", "#]"),
+    ("{{", "}}"),
+    ("{%", "%}"),
+    ("${", "}"),
+    ("#{", "}"),
+    ("<%", "%>"),
+    ("<?", "?>"),
+    ("*|", "|*"),
+    ("[[", "]]"),
+    ("%%", "%%"),
+    ("##", "##"),
+];
+
+impl Placeholders {
+    /// `ids` are added to those that name nobody anywhere; `values` replace [`EMPTY_VALUES`].
+    pub fn new(ids: &[String], values: Option<&[String]>) -> Self {
+        Self {
+            ids: ids.iter().map(|id| bare(id)).collect(),
+            values: match values {
+                Some(values) => values.iter().map(|value| shown(value).to_owned()).collect(),
+                None => EMPTY_VALUES.iter().map(|value| (*value).to_owned()).collect(),
+            },
+        }
+    }
+
+    /// The id of somebody, trimmed. `None` with a note when it is a placeholder; without one when there is none.
+    pub(super) fn id(&self, place: &str, id: Option<&Value>, notes: &mut Vec<String>) -> Option<String> {
+        let id = match id? {
+            Value::String(id) => shown(id).to_owned(),
+            Value::Number(id) => id.to_string(),
+            Value::Bool(id) => id.to_string(),
+            Value::Null | Value::Array(_) | Value::Object(_) => return None,
+        };
+        if id.is_empty() {
+            return None;
+        }
+        if self.names_nobody(&id) {
+            notes.push(format!(
+                "{place}: a placeholder, which names nobody, was passed over"
+            ));
+            return None;
+        }
+        Some(id)
+    }
+
+    /// Whether an id is written where the sender knows none.
+    pub fn names_nobody(&self, id: &str) -> bool {
+        let id = bare(id);
+        let inside = id.trim_matches(['(', ')', '[', ']', '<', '>', '{', '}']);
+        !id.chars().any(|c| c.is_alphanumeric() && c != '0')
+            || number(&id).is_some_and(|number| matches!(&*number, "0" | "-1"))
+            || NOBODY.contains(&inside)
+            || is_template(&id)
+            || self.ids.contains(&id)
+    }
+
+    /// Whether a value says nothing: empty, or one of the source's words for that.
+    pub(super) fn is_nothing(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => self.is_empty_text(text),
+            Value::Array(items) => items.iter().all(|item| self.is_nothing(item)),
+            Value::Object(members) => members.values().all(|member| self.is_nothing(member)),
+            other => is_empty(other),
+        }
+    }
+
+    /// The same of a text.
+    pub(super) fn is_empty_text(&self, text: &str) -> bool {
+        let text = shown(text);
+        text.is_empty()
+            || self.values.contains(text)
+            || self.values.iter().any(|word| {
+                word.eq_ignore_ascii_case(text)
+                    && (*text == text.to_ascii_lowercase() || *text == text.to_ascii_uppercase())
+            })
+    }
+}
+
+/// A text without blanks and characters that nobody sees around it.
+pub(super) fn shown(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || is_unseen(c))
+}
+
+/// How ids are compared with placeholders: without blanks and quotes around, in small letters.
+fn bare(id: &str) -> String {
+    let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '“' | '”' | '„' | '‘' | '’' | '«' | '»');
+    id.trim_matches(|c: char| c.is_whitespace() || is_unseen(c) || is_quote(c))
+        .to_lowercase()
+}
+
+/// Whether a template was sent as it stands, with the names in it that should have been replaced.
+fn is_template(id: &str) -> bool {
+    let encloses = |(open, close): &(&str, &str)| {
+        let behind = id.split_once(open).map(|(_, behind)| behind);
+        behind.is_some_and(|behind| behind.contains(close))
+    };
+    // These enclose ids, too; a name has letters and no digits.
+    let is_name =
+        |inside: &str| inside.chars().any(char::is_alphabetic) && !inside.chars().any(|c| c.is_ascii_digit());
+    let one_pair = [('%', '%'), ('$', '$'), ('{', '}'), ('[', ']'), ('<', '>')]
+        .iter()
+        .any(|(open, close)| {
+            let inside = id.strip_prefix(*open).and_then(|rest| rest.strip_suffix(*close));
+            inside.is_some_and(is_name)
+        });
+    one_pair || TEMPLATES.iter().any(encloses)
+}
+
+/// A number in its shortest spelling: `0.0`, `0,00`, `+0`, `-0` and `0e0` are `0`. `None` for what is no number, and for a comma
+/// before three digits, which may part thousands.
+pub(super) fn number(text: &str) -> Option<String> {
+    if text.contains(['e', 'E']) && text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+        let read = text.parse::<f64>().ok().filter(|read| read.is_finite())?;
+        return number(&read.to_string());
+    }
+    let (sign, digits) = match text.strip_prefix(['+', '-']) {
+        Some(digits) if text.starts_with('-') => ("-", digits),
+        Some(digits) => ("", digits),
+        None => ("", text),
+    };
+    let (whole, fraction) = digits.split_once(['.', ',']).unwrap_or((digits, ""));
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !are_digits(whole) || !are_digits(fraction) {
+        return None;
+    }
+    let whole = whole.trim_start_matches('0');
+    if digits.contains(',') && fraction.len() == 3 && !whole.is_empty() {
+        return None;
+    }
+    let fraction = fraction.trim_end_matches('0');
+    Some(match (whole, fraction) {
+        ("", "") => "0".to_owned(),
+        (whole, "") => format!("{sign}{whole}"),
+        ("", fraction) => format!("{sign}0.{fraction}"),
+        (whole, fraction) => format!("{sign}{whole}.{fraction}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn placeholders_name_nobody_and_ids_somebody() {
+        let source = Placeholders::new(&["Kiosk".to_owned(), "999999".to_owned()], None);
+        for id in [
+            "",
+            " ",
+            "0",
+            "-1",
+            "00",
+            "0.0",
+            "-0",
+            "+0",
+            "-1.0",
+            "0e0",
+            "0x0",
+            "0,0",
+            " 0\u{a0}",
+            "\u{200b}0",
+            "\"0\"",
+            "'null'",
+            "NULL",
+            "None",
+            "undefined",
+            "NaN",
+            "n/a",
+            "N/A",
+            "NA",
+            "-",
+            "--",
+            "?",
+            "\\N",
+            "#N/A",
+            "(null)",
+            "<nil>",
+            "(not set)",
+            "Anonymous",
+            "GUEST",
+            "false",
+            "True",
+            "unknown",
+            "[object Object]",
+            "Array",
+            "empty",
+            "00000000-0000-0000-0000-000000000000",
+            "{00000000-0000-0000-0000-000000000000}",
+            "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
+            "000000000000000000000000",
+            "[#CONTACT ID#]",
+            "[#contact id|upper#]",
+            "{{ contact.id }}",
+            "{{}}",
+            "id-{{user.id}}",
+            "%CONTACT_ID%",
+            "%%contact_id%%",
+            "${id}",
+            "#{id}",
+            "<%= id %>",
+            "*|UNIQID|*",
+            "{contact_id}",
+            "[contact-id]",
+            "<id>",
+            "$uid$",
+            "kiosk",
+            " 999999 ",
+        ] {
+            assert!(source.names_nobody(id), "{id:?}");
+        }
+        for id in [
+            "1",
+            "-2",
+            "10",
+            "0815",
+            "0.1",
+            "8812",
+            "x0",
+            "a",
+            "u-1",
+            "null-4",
+            "guest17",
+            "100%",
+            "5%2F7",
+            "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}",
+            "00000000-0000-0000-0000-000000000001",
+            "jane@example.org",
+            "h3CPB_-x",
+        ] {
+            assert!(!source.names_nobody(id), "{id:?}");
+        }
+        assert!(!Placeholders::default().names_nobody("999999"));
+    }
+
+    #[test]
+    fn an_id_is_read_from_any_scalar_and_a_placeholder_is_noted() {
+        let source = Placeholders::default();
+        for (id, read, notes) in [
+            (json!("7"), Some("7"), 0),
+            (json!(7), Some("7"), 0),
+            (json!(" 7 "), Some("7"), 0),
+            (json!(0), None, 1),
+            (json!(-1), None, 1),
+            (json!(0.0), None, 1),
+            (json!("0"), None, 1),
+            (json!(false), None, 1),
+            (json!(true), None, 1),
+            (json!(null), None, 0),
+            (json!(""), None, 0),
+            (json!({"id": 7}), None, 0),
+        ] {
+            let mut noted = Vec::new();
+            assert_eq!(source.id("id", Some(&id), &mut noted).as_deref(), read, "{id}");
+            assert_eq!(noted.len(), notes, "{id}: {noted:?}");
+        }
+    }
+
+    #[test]
+    fn words_for_nothing_are_nothing_and_names_are_names() {
+        let source = Placeholders::default();
+        for text in [
+            "",
+            " \u{a0}",
+            "NULL",
+            "null",
+            "\\N",
+            "#N/A",
+            "N/A",
+            "nan",
+            "NaN",
+            "NAN",
+            "None",
+            "none",
+            "nil",
+            "-",
+            "(null)",
+            "(NULL)",
+            "undefined",
+            " NULL ",
+            "#REF!",
+        ] {
+            assert!(source.is_nothing(&json!(text)), "{text:?}");
+        }
+        for text in ["Null", "Nan", "Nil", "0", "NA", "Ann", "no", "false", "N"] {
+            assert!(!source.is_nothing(&json!(text)), "{text:?}");
+        }
+        assert!(source.is_nothing(&json!(["NULL", ""])) && !source.is_nothing(&json!(["NULL", "x"])));
+        assert!(
+            !source.is_nothing(&json!(0))
+                && !source.is_nothing(&json!(false))
+                && source.is_nothing(&json!(null))
+        );
+        let own = Placeholders::new(&[], Some(&["k.A.".to_owned()]));
+        assert!(
+            own.is_nothing(&json!("K.A.")) && own.is_nothing(&json!("")) && !own.is_nothing(&json!("NULL"))
+        );
+    }
+
+    #[test]
+    fn numbers_have_one_spelling() {
+        for (text, read) in [
+            ("0", Some("0")),
+            ("0.0", Some("0")),
+            ("0,00", Some("0")),
+            ("+0", Some("0")),
+            ("-0", Some("0")),
+            ("00", Some("0")),
+            (".0", Some("0")),
+            ("0,000", Some("0")),
+            ("1", Some("1")),
+            ("01", Some("1")),
+            ("1.0", Some("1")),
+            ("1.000", Some("1")),
+            ("1,5", Some("1.5")),
+            ("-1.50", Some("-1.5")),
+            (".5", Some("0.5")),
+            ("1,000", None),
+            ("1e3", Some("1000")),
+            ("0e0", Some("0")),
+            ("-1E0", Some("-1")),
+            ("e3", None),
+            ("1e999", None),
+            ("", None),
+            (".", None),
+            ("-", None),
+            ("1.2.3", None),
+            ("1 0", None),
+        ] {
+            assert_eq!(number(text).as_deref(), read, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What was not brought by the queue but found in Proca's API: the basis of its facts says so.
+
+use super::{Event, RECONCILIATION};
+
+/// What became of an action that was delivered here and that Proca no longer lists as delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// It is still there: the person ("it wasn't me") or a moderator rejected it.
+    Rejected,
+    /// It is not found by the person's address either: erased in Proca, or deleted by its retention.
+    Gone,
+}
+
+impl Finding {
+    /// The routing key of a message that reports it. A slash: no routing key of Proca's has one there.
+    pub fn routing_key(self, action: &str) -> String {
+        format!("{RECONCILIATION}/{}/{action}", self.word())
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Gone => "gone",
+        }
+    }
+
+    fn of(routing_key: &str) -> Option<(Self, &str)> {
+        let (word, action) = routing_key
+            .strip_prefix(RECONCILIATION)?
+            .strip_prefix('/')?
+            .split_once('/')?;
+        let finding = [Self::Rejected, Self::Gone]
+            .into_iter()
+            .find(|finding| finding.word() == word)?;
+        Some((finding, action))
+    }
+}
+
+/// How the basis of a finding about this action begins, whatever was found.
+pub fn finding_about(action: &str) -> String {
+    format!("{RECONCILIATION}: action {action} ")
+}
+
+/// How the basis of every [`Finding::Gone`] ends.
+pub const GONE: &str = "is no longer in Proca, nor is its supporter";
+
+/// Names the reconciliation in the basis of each fact, if the routing key does.
+pub(super) fn explain(event: &mut Event, routing_key: &str) {
+    if let Some((finding, action)) = Finding::of(routing_key) {
+        let what = match finding {
+            Finding::Rejected => "is rejected in Proca since it was delivered (\"it wasn't me\")",
+            Finding::Gone => GONE,
+        };
+        for fact in &mut event.consent {
+            fact.basis = finding_about(action) + what;
+        }
+        if finding == Finding::Gone {
+            event.notes.push(
+                "the person is no longer in Proca: erased there, or deleted by its retention; nothing is sent to them any more; \
+                 `causeway contact erase` erases them here, too"
+                    .to_owned(),
+            );
+        }
+    } else if routing_key == RECONCILIATION {
+        for fact in &mut event.consent {
+            fact.basis = format!("{RECONCILIATION}, {}", fact.basis);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Which destinations must learn that they may not use a person's data any more.
+//!
+//! Invariant: an opt-out or a suppression reaches every destination that was given the person, for each address that it
+//! was given, whatever filter, mapping, policy or later configuration stands in between.
+
+use super::{Given, Planned};
+use crate::{
+    consent::{Change, Standing, Terms},
+    contact::Contact,
+    delivery::Kind,
+    rules::DestinationRule,
+};
+
+/// A withdrawal for each address that the destination was given and may not use now. `before` and `terms_before` say
+/// how things were; what is wanted and what the destination received last decide, so that it does not matter which
+/// message, rule or restart the difference comes from. The address in use comes last.
+pub fn withdrawals(
+    rule: &DestinationRule,
+    before: &[Contact],
+    terms_before: &Terms,
+    after: &Contact,
+    terms: &Terms,
+    given: &[Given],
+) -> Vec<Planned> {
+    let in_use = after.address();
+    let mut planned: Vec<Planned> = Vec::new();
+    for given in given.iter().filter(|given| !given.withdrawal_is_open) {
+        let address = given.address.as_deref();
+        let now = after.standing_at(&rule.purpose, address, terms);
+        if !rule.withdraws(now, after.gave_data) {
+            continue;
+        }
+        // A mailbox that the contact no longer uses is its other users': only what became of it counts.
+        let is_others = given.is_shared && given.address != in_use;
+        if is_others && !matches!(now, Standing::Suppressed { .. }) {
+            continue;
+        }
+        let wanted = Change::of(Kind::Withdrawal, now).within(&rule.expresses);
+        let before = || {
+            before.iter().map(|contact| {
+                let standing = contact.standing_at(&rule.purpose, address, terms_before);
+                (standing, contact.gave_data)
+            })
+        };
+        let is_due = match wanted {
+            Some(wanted) if given.change.gravity() >= wanted.gravity() => false,
+            Some(_) if now.is_opt_out() => true,
+            // It ends as skipped, for a person to see: once, and not with each later message.
+            None if now.is_opt_out() => before().all(|(before, _)| !before.is_opt_out()),
+            // Not an opt-out, but less than the destination asks for: only where it was enough before. Tightening a
+            // policy alone withdraws nobody.
+            _ => before().any(|(before, gave_data)| rule.policy.allows(before, gave_data)),
+        };
+        if is_due {
+            planned.push(Planned {
+                destination: rule.name.clone(),
+                kind: Kind::Withdrawal,
+                address: given.address.clone(),
+                gate: rule.gate(Kind::Withdrawal, now, after.gave_data),
+            });
+        }
+    }
+    planned.sort_by_key(|planned| planned.address == in_use);
+    planned
+}

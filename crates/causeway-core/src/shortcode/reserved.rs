@@ -1,0 +1,100 @@
+//! Names that stand for the same thing whatever fields a contact has. Somebody may fill in a field that is called `CHANGE` or
+//! `UPPER EMAIL`: it must not take the place of what a withdrawal has to say.
+
+use super::{Code, Piece, Rules, cut, functions::Function, names::fold};
+use crate::{
+    consent::{CHANGES, Change},
+    delivery::Kind,
+    mapping::Tells,
+    omission::{Person, Reads},
+};
+
+/// Folded.
+const NAMES: [&str; 7] = [
+    "change",
+    "type",
+    "email",
+    "emailaddress",
+    "id",
+    "contactid",
+    "contactref",
+];
+
+/// A reserved name with the functions in front of it.
+pub(super) struct Reserved {
+    /// The outermost first.
+    pub functions: Vec<Function>,
+    pub name: &'static str,
+}
+
+impl Reserved {
+    pub fn of(code: &Code) -> Option<Self> {
+        let mut functions = Vec::new();
+        let mut rest = code.head.as_str();
+        loop {
+            let folded = fold(rest);
+            if let Some(name) = NAMES.into_iter().find(|name| *name == folded) {
+                return Some(Self { functions, name });
+            }
+            let (word, after) = rest.split_once(char::is_whitespace)?;
+            functions.push(Function::named(word)?);
+            rest = after.trim_start();
+        }
+    }
+
+    /// Whether what is put in for an opt-out differs from what is put in for anything else.
+    fn tells_opt_out(&self, code: &Code, rules: &Rules) -> bool {
+        let shown = |word: &str| {
+            let applied = self
+                .functions
+                .iter()
+                .rev()
+                .try_fold(word.to_owned(), |text, function| {
+                    function.apply(&text, code.argument.as_deref(), &rules.zone)
+                });
+            applied.map(|text| match code.argument.as_deref() {
+                Some(argument) => cut(text, argument, rules.slash),
+                None => text,
+            })
+        };
+        let differs = |opt_out: &str, other: &str| shown(opt_out) != shown(other);
+        match self.name {
+            "change" => CHANGES
+                .iter()
+                .filter(|change| **change != Change::Subscribe)
+                .all(|change| differs(change.as_str(), Change::Subscribe.as_str())),
+            "type" => [Kind::Record, Kind::Contact]
+                .iter()
+                .all(|kind| differs(Kind::Withdrawal.as_str(), kind.as_str())),
+            _ => false,
+        }
+    }
+}
+
+impl Code {
+    /// What the text that is put in depends on.
+    pub fn reads(&self, rules: &Rules) -> Reads {
+        match Reserved::of(self) {
+            Some(reserved) if matches!(reserved.name, "change" | "type") => {
+                if reserved.tells_opt_out(self, rules) {
+                    Reads::of_consent(Tells::All)
+                } else {
+                    Reads::NOTHING
+                }
+            }
+            Some(_) => Reads::of_person(Person::Identity),
+            None => Reads::of_person(Person::Data),
+        }
+    }
+}
+
+/// What a text depends on.
+pub fn reads(pieces: &[Piece], rules: &Rules) -> Reads {
+    let mut reads = Reads::NOTHING;
+    for piece in pieces {
+        if let Piece::Code(code) = piece {
+            reads.add(code.reads(rules));
+        }
+    }
+    reads
+}

@@ -1,0 +1,202 @@
+//! Messages that name a person who was erased: see [`causeway_core::after_erasure`] for what becomes of them.
+//!
+//! Of erased people the store has keyed hashes of their identities, each with the time of the erasure and of the newest
+//! opt-out that was turned away since.
+
+use causeway_core::{
+    after_erasure::{Judgement, PastErasure, judge},
+    clock::Timestamp,
+    event::Event,
+    id::Name,
+    store::{InboxState, Processed},
+};
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    contact,
+    erase::{erase_key, erased_hash, mark_log},
+    fault::Fault,
+    process::{Row, end},
+    rows::{at, ms},
+    writer::Tx,
+};
+
+/// `inbox.code` of a skipped message that was turned away.
+const TURNED_AWAY: &str = "after_erasure";
+/// `inbox.code` of a skipped message that waits until the person's erasure is finished.
+const POSTPONED: &str = "erasing";
+
+/// Counters.
+pub(crate) const TURNED_AWAY_COUNT: &str = "turned_away";
+pub(crate) const BEGAN_ANEW_COUNT: &str = "began_anew";
+
+/// What becomes of an event, as far as erased people are concerned.
+pub(super) enum Fate {
+    /// It names nobody who was erased.
+    Unconcerned,
+    /// This much of it counts.
+    Anew(Box<Event>),
+    /// Nothing of it counts, now or ever.
+    Ended(Processed),
+}
+
+pub(super) fn fate(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    (workspace, workspace_name): (i64, &Name),
+    event: &Event,
+) -> Result<Fate, Fault> {
+    if !row.anyone_erased || event.follow_up.is_some() {
+        return Ok(Fate::Unconcerned);
+    }
+    let Some(named) = named(tx, workspace_name, event)? else {
+        return Ok(Fate::Unconcerned);
+    };
+    let found = contact::find(tx, workspace, &event.identities)?;
+    let is_leaving = is_leaving(tx, &found)?;
+    let erased = PastErasure {
+        is_known: !found.is_empty() && !is_leaving,
+        ..named.erased
+    };
+    let received_at = tx
+        .connection
+        .prepare_cached("SELECT received_at FROM inbox WHERE id = ?1")?
+        .query_row([row.id.0], |row| row.get(0).map(at))?;
+    let policy = tx.state.rules.after_erasure;
+    match judge(event, received_at, policy, &erased) {
+        Judgement::Anew(_) if is_leaving => Ok(Fate::Ended(postpone(tx, row)?)),
+        Judgement::Anew(event) => {
+            if !erased.is_known {
+                tx.state.counters.add(row.source, BEGAN_ANEW_COUNT, 1);
+            }
+            Ok(Fate::Anew(event))
+        }
+        Judgement::TurnedAway { reason, opted_out_at } => {
+            if let Some(opted_out_at) = opted_out_at {
+                named.remember_opt_out(tx, opted_out_at)?;
+            }
+            Ok(Fate::Ended(turn_away(tx, row, &reason)?))
+        }
+    }
+}
+
+/// The hashes of erased identities that an event names.
+struct Named {
+    hashes: Vec<[u8; 16]>,
+    erased: PastErasure,
+}
+
+fn named(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<Option<Named>, Fault> {
+    let key = erase_key(tx)?;
+    let is_named = event.identities.iter().any(|identity| !identity.is_visitor());
+    let mut named: Option<Named> = None;
+    for identity in &event.identities {
+        // Somebody else at the browser of a person who was erased.
+        if is_named && identity.is_visitor() {
+            continue;
+        }
+        let hash = erased_hash(
+            &key,
+            workspace,
+            identity.kind(),
+            identity.namespace(),
+            identity.value(),
+        );
+        let found: Option<(i64, Option<i64>)> = tx
+            .connection
+            .prepare_cached("SELECT at, opted_out_at FROM erased WHERE hash = ?1")?
+            .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((erased_at, opted_out_at)) = found else {
+            continue;
+        };
+        let named = named.get_or_insert_with(|| Named {
+            hashes: Vec::new(),
+            erased: PastErasure {
+                at: at(erased_at),
+                opted_out_at: None,
+                is_known: false,
+            },
+        });
+        named.hashes.push(hash);
+        named.erased.at = named.erased.at.max(at(erased_at));
+        named.erased.opted_out_at = named.erased.opted_out_at.max(opted_out_at.map(at));
+    }
+    Ok(named)
+}
+
+impl Named {
+    fn remember_opt_out(&self, tx: &Tx<'_>, opted_out_at: Timestamp) -> Result<(), Fault> {
+        for hash in &self.hashes {
+            tx.connection
+                .prepare_cached(
+                    "UPDATE erased SET opted_out_at = max(coalesce(opted_out_at, ?2), ?2) WHERE hash = ?1",
+                )?
+                .execute(params![hash, ms(opted_out_at)])?;
+        }
+        Ok(())
+    }
+}
+
+fn is_leaving(tx: &Tx<'_>, contacts: &[i64]) -> Result<bool, Fault> {
+    for contact in contacts {
+        let is_leaving: bool = tx
+            .connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM erasure WHERE contact_id = ?1)")?
+            .query_row([contact], |row| row.get(0))?;
+        if is_leaving {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The body goes, and the message may be judged again when its sender sends it again.
+fn turn_away(tx: &mut Tx<'_>, row: &Row, reason: &str) -> Result<Processed, Fault> {
+    tx.connection
+        .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
+        .execute([row.id.0])?;
+    mark_log(tx)?;
+    let reason = format!("{reason}. Its body is deleted: to have it after all, let the sender send it again");
+    let mut processed = end(tx, row, InboxState::Skipped, None, Some(&reason))?;
+    tx.connection
+        .prepare_cached("UPDATE inbox SET code = ?2, dedup = NULL WHERE id = ?1")?
+        .execute(params![row.id.0, TURNED_AWAY])?;
+    tx.state.counters.add(row.source, TURNED_AWAY_COUNT, 1);
+    processed.turned_away = true;
+    Ok(processed)
+}
+
+/// The person signed again while destinations are still asked to remove what they had before: the contact that leaves has
+/// the identities. [`release`] has the message processed when it is gone.
+fn postpone(tx: &mut Tx<'_>, row: &Row) -> Result<Processed, Fault> {
+    const REASON: &str = "dated after the request to erase this person, which is not finished (`causeway contact leaving`): \
+         processed when it is, as a new contact";
+    let processed = end(tx, row, InboxState::Skipped, None, Some(REASON))?;
+    tx.connection
+        .prepare_cached("UPDATE inbox SET code = ?2 WHERE id = ?1")?
+        .execute(params![row.id.0, POSTPONED])?;
+    Ok(processed)
+}
+
+/// Has postponed messages processed, now that an erasure is finished. One that waits for another person's is postponed again.
+pub(super) fn release(tx: &mut Tx<'_>) -> Result<(), Fault> {
+    let rows: Vec<(i64, i64)> = tx
+        .connection
+        .prepare_cached(
+            "SELECT id, source_id FROM inbox WHERE code = 'erasing' AND state = 'skipped'
+             AND EXISTS (SELECT 1 FROM inbox_body WHERE id = inbox.id)",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (id, source) in rows {
+        tx.connection
+            .prepare_cached(
+                "UPDATE inbox SET state = 'new', code = NULL, reason = NULL, processed_at = NULL WHERE id = ?1",
+            )?
+            .execute([id])?;
+        tx.state.counters.add(source, InboxState::Skipped.as_str(), -1);
+        tx.state.counters.add(source, InboxState::New.as_str(), 1);
+    }
+    Ok(())
+}

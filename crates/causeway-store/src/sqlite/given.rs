@@ -1,0 +1,158 @@
+//! What each destination was given of whom: a fact of its own, so that no later rule or retention can forget it.
+//!
+//! Invariant: the row is there before a request with the person's data starts. The answer may be lost.
+
+use causeway_core::{clock::Timestamp, consent::Change, id::Name, plan::Given, rules::DestinationRule};
+use rusqlite::{Connection, params};
+
+use super::{
+    fault::Fault,
+    names::NameKind,
+    rows::{ms, text},
+    writer::Tx,
+};
+
+/// Notes that a request is about to start. What takes something away counts as received only once it is delivered
+/// ([`delivered`]).
+pub(crate) fn starts(
+    connection: &Connection,
+    contact: i64,
+    destination: i64,
+    address: &str,
+    change: Change,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if change.gravity() > 0 {
+        return Ok(());
+    }
+    upsert(connection, contact, destination, address, change, ms(now))
+}
+
+/// Notes what a destination has received.
+pub(crate) fn delivered(
+    connection: &Connection,
+    contact: i64,
+    destination: i64,
+    address: &str,
+    change: Change,
+    at_ms: i64,
+) -> Result<(), Fault> {
+    if change.gravity() == 0 {
+        return Ok(());
+    }
+    upsert(connection, contact, destination, address, change, at_ms)
+}
+
+fn upsert(
+    connection: &Connection,
+    contact: i64,
+    destination: i64,
+    address: &str,
+    change: Change,
+    at_ms: i64,
+) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO given (contact_id, destination_id, address, since, last_sent, change)
+             VALUES (?1, ?2, ?3, ?4, ?4, ?5)
+             ON CONFLICT DO UPDATE SET last_sent = excluded.last_sent, change = excluded.change",
+        )?
+        .execute(params![contact, destination, address, at_ms, change.as_str()])?;
+    if !address.is_empty() {
+        // What was given before the contact had an address is the same record, which has one now.
+        connection
+            .prepare_cached(
+                "DELETE FROM given WHERE contact_id = ?1 AND destination_id = ?2 AND address = ''",
+            )?
+            .execute([contact, destination])?;
+    }
+    Ok(())
+}
+
+/// What this destination was given of the contacts, the same address once.
+pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Result<Vec<Given>, Fault> {
+    let Some(destination) = tx.state.names.find(NameKind::Destination, &rule.name) else {
+        return Ok(Vec::new());
+    };
+    let workspace = tx.state.names.find(NameKind::Workspace, &rule.workspace);
+    let mut all: Vec<Given> = Vec::new();
+    for contact in contacts {
+        let mut statement = tx.connection.prepare_cached(
+            "SELECT address, change, EXISTS (
+                        SELECT 1 FROM delivery WHERE contact_id = ?1 AND destination_id = ?2
+                        AND state IN ('waiting', 'blocked') AND kind = 'withdrawal' AND delivery.address = given.address),
+                    EXISTS (
+                        SELECT 1 FROM shared_address WHERE shared_address.workspace_id = ?3
+                        AND shared_address.address = given.address AND shared_address.contact_id <> ?1)
+             FROM given WHERE contact_id = ?1 AND destination_id = ?2 ORDER BY address",
+        )?;
+        let mut rows = statement.query(params![contact, destination, workspace])?;
+        while let Some(row) = rows.next()? {
+            let change =
+                Change::parse(text(row, 1)?).ok_or(Fault::Broken("the change of a given contact"))?;
+            let given = Given {
+                address: Some(text(row, 0)?)
+                    .filter(|text| !text.is_empty())
+                    .map(str::to_owned),
+                change,
+                withdrawal_is_open: row.get(2)?,
+                is_shared: row.get(3)?,
+            };
+            // Of two contacts that become one, the address may be known to both: the lesser change is what the
+            // destination may still believe.
+            match all.iter_mut().find(|known| known.address == given.address) {
+                Some(known) => {
+                    known.withdrawal_is_open |= given.withdrawal_is_open;
+                    if given.change.gravity() < known.change.gravity() {
+                        known.change = given.change;
+                    }
+                }
+                None => all.push(given),
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Everything that was given of `from` was given of `into`.
+pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO given (contact_id, destination_id, address, since, last_sent, change)
+             SELECT ?2, destination_id, address, since, last_sent, change FROM given WHERE contact_id = ?1
+             ON CONFLICT DO UPDATE SET
+                since = min(since, excluded.since),
+                change = CASE WHEN excluded.last_sent > last_sent THEN excluded.change ELSE change END,
+                last_sent = max(last_sent, excluded.last_sent)",
+        )?
+        .execute([from, into])?;
+    connection
+        .prepare_cached("DELETE FROM given WHERE contact_id = ?1")?
+        .execute([from])?;
+    Ok(())
+}
+
+/// Since when a destination has had a contact, and what it received last: for people to read.
+pub(crate) fn view(
+    connection: &Connection,
+    contact: i64,
+) -> Result<Vec<causeway_core::store::GivenRow>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name.name, given.address, given.since, given.last_sent, given.change
+         FROM given JOIN name ON name.id = given.destination_id WHERE given.contact_id = ?1
+         ORDER BY name.name, given.address",
+    )?;
+    let mut rows = statement.query([contact])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let destination: String = row.get(0)?;
+        all.push(causeway_core::store::GivenRow {
+            destination: Name::from(destination),
+            address: row.get(1)?,
+            since: super::rows::at(row.get(2)?),
+            last_sent: super::rows::at(row.get(3)?),
+            change: Change::parse(text(row, 4)?).ok_or(Fault::Broken("the change of a given contact"))?,
+        });
+    }
+    Ok(all)
+}

@@ -1,0 +1,273 @@
+//! Who a message is about.
+//!
+//! Invariants: two ids that one platform gave are two people, even if they share an address; the address then has one
+//! consent. An id that comes with a third address is no evidence that its owner moved again: the message counts for its
+//! address alone, and a person is asked to look.
+
+#![allow(clippy::similar_names, reason = "to be put right one by one")]
+
+use std::collections::BTreeSet;
+
+use causeway_core::{
+    contact::{Identity, normal_email},
+    event::Event,
+    id::{ContactId, InboxId},
+    store::Conflict,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    contact,
+    fault::Fault,
+    names::NameKind,
+    process::Row,
+    rows::{at, ms, name},
+    writer::Tx,
+};
+
+/// An id that has come with so many addresses comes with no other.
+const MOST_ADDRESSES: usize = 2;
+
+/// What follows from an event's identities.
+#[derive(Debug, Default)]
+pub(crate) struct Resolved {
+    /// Every contact that is meant, ascending; more than one when they turn out to be the same person.
+    pub contacts: Vec<i64>,
+    /// The identities that the contact gets.
+    pub own: Vec<Identity>,
+    /// An address that others use, too; it makes nobody the same person.
+    pub shared: Option<String>,
+    /// What was decided, for the trace.
+    pub notes: Vec<String>,
+}
+
+pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<Resolved, Fault> {
+    let mut resolved = Resolved::default();
+    let identities = pass_over_conflicts(tx, row, workspace, event, &mut resolved.notes)?;
+    let is_named = identities.iter().any(|identity| !identity.is_visitor());
+    // Ids first: an address tells less than they do.
+    let mut found: BTreeSet<i64> = BTreeSet::new();
+    let by_kind = |wants_email: bool| {
+        identities
+            .iter()
+            .filter(move |identity| matches!(identity, Identity::Email { .. }) == wants_email)
+    };
+    for identity in by_kind(false) {
+        if let Some(id) = contact::find_one(tx, workspace, identity)? {
+            // A browser that two people use must not make them one: it joins only while it is nobody's.
+            let is_others = is_named
+                && identity.is_visitor()
+                && !found.contains(&id)
+                && contact::is_somebodys(tx.connection, id)?;
+            if !is_others {
+                found.insert(id);
+            }
+        }
+        resolved.own.push(identity.clone());
+    }
+    let foreign: Vec<&Identity> = identities
+        .iter()
+        .filter(|identity| matches!(identity, Identity::ForeignId { .. }) && !identity.is_visitor())
+        .collect();
+    for identity in by_kind(true) {
+        let address = identity.value();
+        let is_nobodys = !foreign.is_empty() && tx.state.rules.shared_addresses.fit(address);
+        let owner = contact::find_one(tx, workspace, identity)?.filter(|owner| !found.contains(owner));
+        let is_anothers = match owner {
+            Some(owner) => is_another_person(tx, owner, &foreign, &found)?,
+            None => false,
+        };
+        if is_nobodys || is_anothers {
+            share(tx, workspace, address, owner)?;
+            resolved.shared = Some(address.to_owned());
+            resolved.notes.push(
+                "the address is shared: its consent counts for everybody who uses it, and the people stay apart".to_owned(),
+            );
+        } else {
+            found.extend(owner);
+            resolved.own.push(identity.clone());
+        }
+    }
+    resolved.contacts = found.into_iter().collect();
+    Ok(resolved)
+}
+
+/// The event's identities without an id that has come with too many addresses.
+fn pass_over_conflicts(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    event: &Event,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Identity>, Fault> {
+    let addresses: Vec<&str> = event
+        .identities
+        .iter()
+        .filter(|identity| matches!(identity, Identity::Email { .. }))
+        .map(Identity::value)
+        .collect();
+    if addresses.is_empty() {
+        return Ok(event.identities.clone());
+    }
+    let mut kept = Vec::with_capacity(event.identities.len());
+    for identity in &event.identities {
+        let is_id = matches!(identity, Identity::ForeignId { .. }) && !identity.is_visitor();
+        let owner = if is_id {
+            contact::find_one(tx, workspace, identity)?
+        } else {
+            None
+        };
+        if let Some(owner) = owner
+            && has_other_addresses(tx, owner, &addresses)?
+        {
+            note_conflict(tx, row, workspace, identity, owner)?;
+            notes.push(format!(
+                "the id of {} came with a third address: it is not used, see `causeway contact conflicts`",
+                identity.namespace()
+            ));
+            continue;
+        }
+        kept.push(identity.clone());
+    }
+    Ok(kept)
+}
+
+/// Whether the contact has as many addresses as one id may come with, and these are others.
+fn has_other_addresses(tx: &Tx<'_>, contact: i64, addresses: &[&str]) -> Result<bool, Fault> {
+    let Some(known) = contact::read(tx.connection, contact)? else {
+        return Ok(false);
+    };
+    let mut all: BTreeSet<String> = known.addresses.keys().map(ToString::to_string).collect();
+    all.extend(known.text("email").and_then(normal_email));
+    Ok(all.len() >= MOST_ADDRESSES && !addresses.iter().any(|address| all.contains(*address)))
+}
+
+fn note_conflict(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    identity: &Identity,
+    contact: i64,
+) -> Result<(), Fault> {
+    let namespace = tx
+        .state
+        .names
+        .id(tx.connection, NameKind::Namespace, identity.namespace())?;
+    tx.connection
+        .prepare_cached(
+            "INSERT INTO identity_conflict (workspace_id, namespace_id, value, contact_id, messages, first_at, last_at,
+                                            last_inbox)
+             VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5, ?6)
+             ON CONFLICT DO UPDATE SET messages = messages + 1, last_at = excluded.last_at,
+                                       last_inbox = excluded.last_inbox",
+        )?
+        .execute(params![
+            workspace,
+            namespace,
+            identity.value(),
+            contact,
+            ms(row.now),
+            row.id.0
+        ])?;
+    tracing::warn!(
+        inbox.id = row.id.0,
+        namespace = identity.namespace(),
+        "one foreign id came with a third address; it is not used: `causeway contact conflicts`"
+    );
+    Ok(())
+}
+
+/// Whether the owner of an address is somebody else than the one whom these ids name, or whom they led to.
+fn is_another_person(
+    tx: &Tx<'_>,
+    owner: i64,
+    foreign: &[&Identity],
+    found: &BTreeSet<i64>,
+) -> Result<bool, Fault> {
+    let ids_of = |contact: i64| -> Result<Vec<Identity>, Fault> {
+        let mut all = contact::identities(tx.connection, contact)?;
+        all.retain(|identity| matches!(identity, Identity::ForeignId { .. }) && !identity.is_visitor());
+        Ok(all)
+    };
+    let owned = ids_of(owner)?;
+    let differs = |other: &Identity| {
+        owned
+            .iter()
+            .any(|own| own.namespace() == other.namespace() && own.value() != other.value())
+            && !owned.contains(other)
+    };
+    if foreign.iter().any(|identity| differs(identity)) {
+        return Ok(true);
+    }
+    for contact in found {
+        if ids_of(*contact)?.iter().any(differs) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Notes that the address has more than one user. The one who had it first is one of them.
+fn share(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> Result<(), Fault> {
+    if let Some(owner) = owner {
+        add_user(tx, workspace, address, owner)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn add_user(tx: &Tx<'_>, workspace: i64, address: &str, contact: i64) -> Result<bool, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached(
+            "INSERT INTO shared_address (workspace_id, address, contact_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![workspace, address, contact])?
+        > 0)
+}
+
+/// The contacts that use a shared address; empty for an address of one contact alone.
+pub(crate) fn users(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<i64>, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached(
+            "SELECT contact_id FROM shared_address WHERE workspace_id = ?1 AND address = ?2 ORDER BY contact_id",
+        )?
+        .query_map(params![workspace, address], |row| row.get(0))?
+        .collect::<Result<_, _>>()?)
+}
+
+/// Whether any address is shared: saves looking while none is.
+pub(crate) fn any_shared(tx: &Tx<'_>) -> Result<bool, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached("SELECT 1 FROM shared_address WHERE workspace_id > 0 LIMIT 1")?
+        .query_row([], |_| Ok(()))
+        .optional()?
+        .is_some())
+}
+
+/// The latest first.
+pub(crate) fn conflicts(connection: &Connection) -> Result<Vec<Conflict>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT workspace.name, namespace.name, value, contact_id, messages, first_at, last_at, last_inbox
+         FROM identity_conflict
+         JOIN name workspace ON workspace.id = identity_conflict.workspace_id
+         JOIN name namespace ON namespace.id = identity_conflict.namespace_id
+         ORDER BY last_at DESC LIMIT 1000",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(Conflict {
+            workspace: name(row, 0)?,
+            namespace: name(row, 1)?,
+            id: row.get(2)?,
+            contact: ContactId(row.get(3)?),
+            messages: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
+            first_at: at(row.get(5)?),
+            last_at: at(row.get(6)?),
+            last: InboxId(row.get(7)?),
+        });
+    }
+    Ok(all)
+}

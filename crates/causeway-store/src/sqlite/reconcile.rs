@@ -1,0 +1,62 @@
+//! What destinations must be sent when the consent of a contact changes without a message of their own: another user of
+//! the same mailbox said something, or the rules are read anew.
+
+use causeway_core::{
+    clock::Timestamp,
+    consent::Terms,
+    contact::Contact,
+    delivery::Kind,
+    plan::{Planned, withdrawals},
+};
+
+use super::{fault::Fault, given, outbox, writer::Tx};
+
+/// A contact, and how their consent was and is read.
+pub(crate) struct Change<'a> {
+    pub contact: i64,
+    pub before: (&'a Contact, &'a Terms),
+    pub after: (&'a Contact, &'a Terms),
+}
+
+/// Plans withdrawals, and the contact as it is now where a destination that has it may use it again. They hang on the
+/// inbox row that the change follows from.
+pub(crate) fn after_change(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    inbox: i64,
+    change: &Change<'_>,
+    now: Timestamp,
+) -> Result<Vec<Planned>, Fault> {
+    let (before, terms_before) = change.before;
+    let (after, terms) = change.after;
+    let workspace_name = tx.state.names.name(workspace)?;
+    let rules = tx.state.rules.clone();
+    let mut all = Vec::new();
+    for rule in rules.destinations_of(&workspace_name) {
+        let given = given::of(tx, &[change.contact], rule)?;
+        let mut planned = withdrawals(
+            rule,
+            std::slice::from_ref(before),
+            terms_before,
+            after,
+            terms,
+            &given,
+        );
+        let standing = after.standing(&rule.purpose, terms);
+        let is_other = before.standing(&rule.purpose, terms_before).as_str() != standing.as_str();
+        let may_have = rule.policy.allows(standing, after.gave_data);
+        if planned.is_empty() && is_other && may_have && !given.is_empty() {
+            planned.push(Planned {
+                destination: rule.name.clone(),
+                kind: Kind::Contact,
+                address: None,
+                gate: rule.gate(Kind::Contact, standing, after.gave_data),
+            });
+        }
+        for planned in planned {
+            outbox::insert(tx, inbox, Some(change.contact), false, &planned, now)?;
+            all.push(planned);
+        }
+    }
+    Ok(all)
+}

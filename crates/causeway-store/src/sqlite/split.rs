@@ -1,0 +1,249 @@
+//! Undoes a wrong merge: takes identities out of a contact, and with them everything that came by them.
+//!
+//! A message belongs to the contact whose identity names it most firmly: a foreign id before a contactRef, and that before
+//! an address. Consent is rebuilt from the ledger, which knows the message of each fact; fields from the messages that can
+//! still be read, and by the number of the message that each value came with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use causeway_core::{
+    clock::Timestamp,
+    contact::{Contact, Identity},
+    delivery::Kind,
+    envelope::digest,
+    event::Event,
+    id::{ContactId, InboxId, Name},
+    plan::{Planned, event_address},
+    rules::Gate,
+    store::Split,
+};
+use rusqlite::params;
+
+use super::{
+    contact::{self, consent_fact},
+    erase, erasure,
+    fault::Fault,
+    given, identity, outbox,
+    reconcile::{self, Change},
+    rows::{from_json, ms},
+    writer::Tx,
+};
+
+const DECISION: &str = "a person took identities out of this contact, because they are somebody else's";
+
+/// `read` are the contact's messages that can still be decoded. `None` when the contact is not there, has not all of these
+/// identities, or would be left without any.
+pub(crate) fn split(
+    tx: &mut Tx<'_>,
+    asked: ContactId,
+    taken: &BTreeSet<Identity>,
+    read: &BTreeMap<InboxId, Event>,
+    now: Timestamp,
+) -> Result<Option<Split>, Fault> {
+    let Some((from, workspace)) = erase::living(tx.connection, asked)? else {
+        return Ok(None);
+    };
+    let own: BTreeSet<Identity> = contact::identities(tx.connection, from)?.into_iter().collect();
+    if taken.is_empty() || !taken.is_subset(&own) || taken.len() == own.len() {
+        return Ok(None);
+    }
+    let Some(before) = contact::read(tx.connection, from)? else {
+        return Ok(None);
+    };
+    tx.state.recent = super::recent::Recent::default();
+    let moved = moved_messages(tx, from, taken, read)?;
+    let into = contact::insert(tx.connection, workspace, &Contact::default(), now)?;
+    move_rows(tx, from, into, taken, &moved)?;
+    let stays = |inbox: &InboxId| !moved.contains(inbox);
+    let kept = rebuild(tx, from, &before, read, &stays)?;
+    let new = rebuild(tx, into, &before, read, &|inbox| !stays(inbox))?;
+    contact::update(tx.connection, from, &kept, now)?;
+    contact::update(tx.connection, into, &new, now)?;
+    let record = correct(tx, workspace, (from, &before, &kept), (into, &new), now)?;
+    Ok(Some(Split {
+        kept: ContactId(from),
+        new: ContactId(into),
+        messages: u64::try_from(moved.len()).unwrap_or(u64::MAX),
+        record: InboxId(record),
+    }))
+}
+
+fn moved_messages(
+    tx: &Tx<'_>,
+    contact: i64,
+    taken: &BTreeSet<Identity>,
+    read: &BTreeMap<InboxId, Event>,
+) -> Result<BTreeSet<InboxId>, Fault> {
+    let mut statement = tx
+        .connection
+        .prepare_cached("SELECT inbox_id, ids FROM event WHERE contact_id = ?1")?;
+    let mut rows = statement.query([contact])?;
+    let mut moved = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        let inbox = InboxId(row.get(0)?);
+        let named: Vec<Identity> = match read.get(&inbox) {
+            Some(event) => event.identities.clone(),
+            None => match row.get::<_, Option<String>>(1)? {
+                Some(ids) => from_json::<BTreeMap<String, String>>(&ids)?
+                    .into_iter()
+                    .map(|(namespace, id)| Identity::ForeignId {
+                        namespace: Name::from(namespace),
+                        id,
+                    })
+                    .collect(),
+                None => Vec::new(),
+            },
+        };
+        let firmness = |identity: &&Identity| match identity {
+            identity if identity.is_visitor() => 0,
+            Identity::ForeignId { .. } => 3,
+            Identity::ContactRef { .. } => 2,
+            Identity::Email { .. } => 1,
+        };
+        if named
+            .iter()
+            .max_by_key(firmness)
+            .is_some_and(|identity| taken.contains(identity))
+        {
+            moved.insert(inbox);
+        }
+    }
+    Ok(moved)
+}
+
+fn move_rows(
+    tx: &mut Tx<'_>,
+    from: i64,
+    into: i64,
+    taken: &BTreeSet<Identity>,
+    moved: &BTreeSet<InboxId>,
+) -> Result<(), Fault> {
+    for identity in taken {
+        tx.connection
+            .prepare_cached(
+                "UPDATE identity SET contact_id = ?2
+                 WHERE contact_id = ?1 AND kind = ?3 AND value = ?4
+                   AND namespace_id = (SELECT id FROM name WHERE kind = 'namespace' AND name = ?5)",
+            )?
+            .execute(params![
+                from,
+                into,
+                identity.kind(),
+                identity.value(),
+                identity.namespace()
+            ])?;
+    }
+    for inbox in moved {
+        for sql in [
+            "UPDATE event SET contact_id = ?2 WHERE inbox_id = ?3 AND contact_id = ?1",
+            "UPDATE action SET contact_id = ?2
+             WHERE contact_id = ?1 AND id = (SELECT action_id FROM event WHERE inbox_id = ?3)",
+            "UPDATE OR IGNORE delivery SET contact_id = ?2 WHERE inbox_id = ?3 AND contact_id = ?1",
+            "UPDATE OR IGNORE consent SET contact_id = ?2 WHERE inbox_id = ?3 AND contact_id = ?1",
+            "UPDATE timer SET contact_id = ?2 WHERE inbox_id = ?3 AND contact_id = ?1",
+        ] {
+            tx.connection
+                .prepare_cached(sql)?
+                .execute(params![from, into, inbox.0])?;
+        }
+    }
+    // What a destination was given as one person may hold either: both are put right there.
+    tx.connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO given (contact_id, destination_id, address, since, last_sent, change)
+             SELECT ?2, destination_id, address, since, last_sent, change FROM given WHERE contact_id = ?1",
+        )?
+        .execute([from, into])?;
+    Ok(())
+}
+
+/// The contact as its own messages make it.
+fn rebuild(
+    tx: &Tx<'_>,
+    id: i64,
+    before: &Contact,
+    read: &BTreeMap<InboxId, Event>,
+    is_own: &dyn Fn(&InboxId) -> bool,
+) -> Result<Contact, Fault> {
+    let mut contact = Contact {
+        id: Some(ContactId(id)),
+        gave_data: before.gave_data,
+        ..Contact::default()
+    };
+    // Values whose message can no longer be read are told apart by its number.
+    for (name, field) in &before.fields {
+        if is_own(&InboxId(field.arrival)) {
+            contact.fields.insert(name.clone(), field.clone());
+        }
+    }
+    for (inbox, event) in read.iter().filter(|(inbox, _)| is_own(inbox)) {
+        contact.take_fields(&event.fields, event.fields_time(), inbox.0);
+        if let Some(address) = event_address(event) {
+            contact.add_address(&address, event.fields_time());
+        }
+    }
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT purpose, what, page, at, basis, address FROM consent WHERE contact_id = ?1",
+    )?;
+    let mut rows = statement.query([id])?;
+    while let Some(row) = rows.next()? {
+        contact.add_consent(&consent_fact(row)?);
+    }
+    Ok(contact)
+}
+
+/// Plans what puts the destinations right: each that was given the contact is sent both people as they are now, or that it
+/// may not use them. All of it hangs on a row of its own, so that the trace explains it.
+fn correct(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    (from, before, kept): (i64, &Contact, &Contact),
+    (into, new): (i64, &Contact),
+    now: Timestamp,
+) -> Result<i64, Fault> {
+    let key = digest(&[
+        b"split",
+        &from.to_be_bytes(),
+        &into.to_be_bytes(),
+        &ms(now).to_be_bytes(),
+    ]);
+    let record = erasure::own_row(tx, (from, workspace), key, ("split", DECISION), now)?;
+    let terms = tx.state.terms_of(workspace);
+    // An address that both have used is one mailbox.
+    let shared: Vec<String> = kept
+        .addresses
+        .keys()
+        .filter(|address| new.addresses.contains_key(*address))
+        .map(ToString::to_string)
+        .collect();
+    for address in shared {
+        identity::add_user(tx, workspace, &address, from)?;
+        identity::add_user(tx, workspace, &address, into)?;
+    }
+    let workspace_name = tx.state.names.name(workspace)?;
+    let rules = tx.state.rules.clone();
+    for (id, after) in [(from, kept), (into, new)] {
+        let change = Change {
+            contact: id,
+            before: (before, &terms),
+            after: (after, &terms),
+        };
+        let withdrawn = reconcile::after_change(tx, workspace, record, &change, now)?;
+        for rule in rules.destinations_of(&workspace_name) {
+            let is_planned = withdrawn.iter().any(|planned| planned.destination == rule.name);
+            let standing = after.standing(&rule.purpose, &terms);
+            let gate = rule.gate(Kind::Contact, standing, after.gave_data);
+            if is_planned || gate != Gate::Send || given::of(tx, &[id], rule)?.is_empty() {
+                continue;
+            }
+            let planned = Planned {
+                destination: rule.name.clone(),
+                kind: Kind::Contact,
+                address: None,
+                gate,
+            };
+            outbox::insert(tx, record, Some(id), false, &planned, now)?;
+        }
+    }
+    Ok(record)
+}

@@ -1,0 +1,138 @@
+//! A file that is read twice: to know what is in it, and to take it in.
+
+#![allow(
+    clippy::naive_bytecount,
+    clippy::wrong_self_convention,
+    reason = "to be put right one by one"
+)]
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read, Seek},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context as _, bail};
+use causeway_core::envelope::{MessageKey, digest};
+use indicatif::{ProgressBar, ProgressBarIter};
+use sha2::{Digest, Sha256};
+
+pub(super) type Input = BufReader<ProgressBarIter<Box<dyn Read>>>;
+
+pub(super) struct Source {
+    file: File,
+    path: PathBuf,
+    pub bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Source {
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
+        let known = file
+            .metadata()
+            .with_context(|| format!("reading {}", path.display()))?;
+        if !known.is_file() {
+            bail!(
+                "{} is not a regular file, and an import reads it twice: save it to a file first",
+                path.display()
+            );
+        }
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            bytes: known.len(),
+            modified: known.modified().ok(),
+        })
+    }
+
+    /// Names the content, whatever the file is called.
+    pub(super) fn content(&mut self) -> anyhow::Result<MessageKey> {
+        let mut hash = Sha256::new();
+        let mut input = self.from_the_start()?;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let read = input
+                .read(&mut buffer)
+                .with_context(|| format!("reading {}", self.path.display()))?;
+            if read == 0 {
+                return Ok(digest(&[&hash.finalize()]));
+            }
+            hash.update(buffer.get(..read).unwrap_or_default());
+        }
+    }
+
+    /// The text of the file, behind a byte order mark.
+    pub(super) fn text(&mut self, bar: &ProgressBar) -> anyhow::Result<Input> {
+        let input = self.from_the_start()?;
+        let mut input = BufReader::new(bar.wrap_read(Box::new(input) as Box<dyn Read>));
+        let start = input
+            .fill_buf()
+            .with_context(|| format!("reading {}", self.path.display()))?;
+        let mark = text_start(start).with_context(|| self.path.display().to_string())?;
+        input.consume(mark);
+        Ok(input)
+    }
+
+    /// Whether the file is the one that was looked at.
+    pub(super) fn check_unchanged(&self) -> anyhow::Result<()> {
+        let now = self.file.metadata()?;
+        if now.len() != self.bytes || now.modified().ok() != self.modified {
+            bail!(
+                "{} was changed while it was read: import it again when it is complete",
+                self.path.display()
+            );
+        }
+        Ok(())
+    }
+
+    fn from_the_start(&mut self) -> anyhow::Result<impl Read + 'static> {
+        self.file.rewind()?;
+        Ok(self.file.try_clone()?.take(self.bytes))
+    }
+}
+
+/// How many bytes stand before the text. Refuses what is no UTF-8 text at all.
+fn text_start(start: &[u8]) -> anyhow::Result<usize> {
+    let utf_16 =
+        "is UTF-16, as Excel's \"Unicode Text\" is: `iconv -f UTF-16 -t UTF-8 FILE > NEW` converts it";
+    match start {
+        [0xef, 0xbb, 0xbf, ..] => return Ok(3),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => bail!(utf_16),
+        [b'P', b'K', 3, 4, ..] => {
+            bail!("is a spreadsheet or an archive: save the sheet as \"CSV UTF-8\" and import that")
+        }
+        [0x1f, 0x8b, ..] => bail!("is compressed: `gunzip` it first"),
+        _ => {}
+    }
+    let looked_at = start.get(..start.len().min(512)).unwrap_or_default();
+    // Every other byte of Latin letters in UTF-16.
+    let nothing = looked_at.iter().filter(|byte| **byte == 0).count();
+    if nothing * 4 > looked_at.len() {
+        bail!(utf_16);
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_utf_8_text_is_refused_with_the_way_out() {
+        assert_eq!(text_start(b"\xef\xbb\xbfemail").unwrap(), 3);
+        assert_eq!(text_start(b"email").unwrap(), 0);
+        assert_eq!(text_start(b"").unwrap(), 0);
+        for (start, part) in [
+            (&b"\xff\xfee\0m\0a\0i\0l\0"[..], "iconv -f UTF-16"),
+            (b"\xfe\xff\0e\0m", "iconv -f UTF-16"),
+            (b"e\0m\0a\0i\0l\0;\0", "iconv -f UTF-16"),
+            (b"PK\x03\x04\x14\0", "CSV UTF-8"),
+            (b"\x1f\x8b\x08\0", "gunzip"),
+        ] {
+            let error = text_start(start).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

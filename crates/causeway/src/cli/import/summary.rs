@@ -1,0 +1,282 @@
+//! What is in a file, as its source reads it: printed before anything of it is stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use causeway_core::{
+    contact::Identity,
+    event::{Decoded, Event},
+};
+use serde_json::Value;
+
+/// Lines that are named for one problem.
+const NAMED_LINES: usize = 10;
+/// Different values that are named for one field.
+const NAMED_VALUES: usize = 10;
+/// Different problems of one sort that are printed.
+const NAMED_PROBLEMS: usize = 20;
+/// Rows that a dry run shows as they are understood.
+const SHOWN_ROWS: usize = 3;
+/// A value that is longer is cut where it is shown, in characters.
+const SHOWN_CHARACTERS: usize = 60;
+
+#[derive(Default)]
+pub(super) struct Summary {
+    pub rows: u64,
+    /// Stored before, by an earlier part of this run or by another way.
+    pub known: u64,
+    /// New rows that say something, also what is left alone by the rules.
+    pub understood: u64,
+    left_alone: Problems,
+    dead: Problems,
+    refused: Problems,
+    notes: Problems,
+    /// Dates that cannot be read, or could be read in two ways, per field.
+    undated: BTreeMap<String, u64>,
+    /// Field of a consent rule → value that the rule does not list → how often.
+    unlisted: BTreeMap<String, BTreeMap<String, u64>>,
+    /// (Purpose, what is said) → how often.
+    consent: BTreeMap<(String, &'static str), u64>,
+    shown: Vec<String>,
+}
+
+/// Text → where it applies.
+#[derive(Default)]
+struct Problems(BTreeMap<String, Lines>);
+
+#[derive(Default)]
+struct Lines {
+    count: u64,
+    first: BTreeSet<u64>,
+}
+
+impl Problems {
+    fn add(&mut self, text: &str, line: u64) {
+        let lines = self.0.entry(text.to_owned()).or_default();
+        lines.count += 1;
+        if lines.first.len() < NAMED_LINES {
+            lines.first.insert(line);
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.0.values().map(|lines| lines.count).sum()
+    }
+
+    fn print(&self, title: &str, text: &mut String) {
+        if self.0.is_empty() {
+            return;
+        }
+        push(text, &format!("{title}: {}", self.count()));
+        for (problem, lines) in self.0.iter().take(NAMED_PROBLEMS) {
+            push(text, &format!("  {}: {problem}", lines.in_words()));
+        }
+        if self.0.len() > NAMED_PROBLEMS {
+            push(text, &format!("  and {} others", self.0.len() - NAMED_PROBLEMS));
+        }
+    }
+}
+
+impl Lines {
+    fn in_words(&self) -> String {
+        let first: Vec<String> = self.first.iter().map(u64::to_string).collect();
+        let more = self.count.saturating_sub(first.len() as u64);
+        let lines = if self.count == 1 { "line" } else { "lines" };
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        format!("{lines} {}{more}", first.join(", "))
+    }
+}
+
+impl Summary {
+    /// A row that cannot be read as the file's format.
+    pub(super) fn refuse(&mut self, line: u64, why: &str) {
+        self.rows += 1;
+        self.refused.add(why, line);
+    }
+
+    /// A row that was stored before: nothing of it counts again.
+    pub(super) fn skip_known(&mut self) {
+        self.rows += 1;
+        self.known += 1;
+    }
+
+    /// A row as its source reads it.
+    pub(super) fn add(&mut self, line: u64, body: &[u8], decoded: &Decoded) {
+        self.rows += 1;
+        match decoded {
+            Decoded::Event(event) => self.add_event(line, body, event),
+            Decoded::Partial { event, code, reason } => {
+                self.add_event(line, body, event);
+                self.dead.add(&format!("{}: {reason}", code.as_str()), line);
+            }
+            Decoded::Skip { reason } => {
+                self.understood += 1;
+                self.left_alone.add(reason, line);
+            }
+            Decoded::Dead { code, reason } => self.dead.add(&format!("{}: {reason}", code.as_str()), line),
+        }
+    }
+
+    fn add_event(&mut self, line: u64, body: &[u8], event: &Event) {
+        self.understood += 1;
+        for fact in &event.consent {
+            let key = (fact.purpose.clone(), fact.what.as_str());
+            *self.consent.entry(key).or_default() += 1;
+        }
+        for note in &event.notes {
+            self.notes.add(note, line);
+        }
+        for (field, doubt) in event.notes.iter().filter_map(|note| doubt(note)) {
+            match doubt {
+                Doubt::Date => *self.undated.entry(field.to_owned()).or_default() += 1,
+                Doubt::Value => {
+                    let values = self.unlisted.entry(field.to_owned()).or_default();
+                    *values.entry(value_of(body, field)).or_default() += 1;
+                }
+            }
+        }
+        if self.shown.len() < SHOWN_ROWS {
+            self.shown.push(format!("line {line}: {}", understood(event)));
+        }
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.count()
+    }
+
+    pub(super) fn dead(&self) -> u64 {
+        self.dead.count()
+    }
+
+    /// Consent that could not be read: values that are not listed, and dates.
+    pub(super) fn unread(&self) -> u64 {
+        let values = self.unlisted.values().flat_map(BTreeMap::values);
+        values.chain(self.undated.values()).sum()
+    }
+
+    pub(super) fn new_rows(&self) -> u64 {
+        self.rows - self.known - self.refused.count()
+    }
+
+    pub(super) fn in_words(&self) -> String {
+        let mut text = String::new();
+        let mut purposes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for ((purpose, what), count) in &self.consent {
+            purposes
+                .entry(purpose)
+                .or_default()
+                .push(format!("{count} {what}"));
+        }
+        for (purpose, counts) in purposes {
+            push(
+                &mut text,
+                &format!("consent for {purpose}: {}", counts.join(", ")),
+            );
+        }
+        for (field, values) in &self.unlisted {
+            let shown: Vec<String> = values
+                .iter()
+                .take(NAMED_VALUES)
+                .map(|(value, count)| format!("{value} ({count})"))
+                .collect();
+            let more = values.len().saturating_sub(NAMED_VALUES);
+            let more = if more > 0 {
+                format!(" and {more} others")
+            } else {
+                String::new()
+            };
+            push(
+                &mut text,
+                &format!(
+                    "values of {field} that `consent_from` does not list, so that they mean nothing: {}{more}",
+                    shown.join(", ")
+                ),
+            );
+        }
+        for (field, count) in &self.undated {
+            push(
+                &mut text,
+                &format!("dates of {field} that are missing or cannot be read for certain: {count}"),
+            );
+        }
+        self.left_alone.print("left alone by the rules", &mut text);
+        self.notes.print("notes", &mut text);
+        self.dead
+            .print("not understood (kept as dead, to be replayed)", &mut text);
+        self.refused
+            .print("refused (nothing of them is taken)", &mut text);
+        text
+    }
+
+    /// The first rows as they are understood, with personal data.
+    pub(super) fn first_rows(&self) -> String {
+        self.shown.join("\n")
+    }
+}
+
+/// What could not be read of a field that holds consent.
+enum Doubt {
+    Value,
+    Date,
+}
+
+/// The field that a note of a consent rule is about.
+fn doubt(note: &str) -> Option<(&str, Doubt)> {
+    let (field, what) = note.strip_prefix("field ")?.split_once(": ")?;
+    if what.contains("`consent_from` does not list") {
+        Some((field, Doubt::Value))
+    } else if what.contains("holds no date") {
+        Some((field, Doubt::Date))
+    } else {
+        None
+    }
+}
+
+fn push(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// The value of a field of the row, as it stands there.
+fn value_of(body: &[u8], field: &str) -> String {
+    let row: Option<Value> = serde_json::from_slice(body).ok();
+    let value = row.as_ref().and_then(Value::as_object).and_then(|row| {
+        row.get(field).or_else(|| {
+            row.iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(field))
+                .map(|(_, value)| value)
+        })
+    });
+    value.map_or_else(
+        || "(elsewhere in the row)".to_owned(),
+        |value| cut(&value.to_string()),
+    )
+}
+
+/// Whom a row is about and what it says, in one line.
+fn understood(event: &Event) -> String {
+    let who: Vec<&str> = event.identities.iter().map(Identity::value).collect();
+    let fields = event.fields.iter().map(|(name, value)| {
+        let value = cut(&value.to_string());
+        format!("{name} = {value}")
+    });
+    let consent = event
+        .consent
+        .iter()
+        .map(|fact| format!("{}: {} at {}", fact.purpose, fact.what.as_str(), fact.at));
+    let parts: Vec<String> = std::iter::once(format!("{} of {}", event.kind.as_str(), who.join(", ")))
+        .chain(fields)
+        .chain(consent)
+        .collect();
+    parts.join("; ")
+}

@@ -1,0 +1,117 @@
+//! Sees when the system clock was wrong, says so, and has the store put right what it dated while it was ahead.
+//!
+//! Invariant: nothing is taken in between the moment that the clock was set back and the moment that the store is put right,
+//! or what people say then would be older than what they said before.
+
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use causeway_core::{
+    clock::{Clock, ClockAlarm, TOLERANCE, Timestamp},
+    store::{StoreError, StoreHealth},
+};
+use jiff::SignedDuration;
+
+use super::Engine;
+
+/// A clock before that is certainly wrong, as after a start without a battery. Nothing is dated back to it.
+const EARLIEST: Timestamp = Timestamp::constant(1_577_836_800, 0);
+
+/// How far the clock is from where it was left, measured against a clock that nobody sets.
+#[derive(Debug, Default)]
+pub struct ClockWatch {
+    /// The system clock minus the monotonic one, in milliseconds, when it was last looked at.
+    offset_ms: AtomicI64,
+}
+
+impl ClockWatch {
+    pub fn new(clock: &dyn Clock) -> Self {
+        Self {
+            offset_ms: offset_ms(clock).into(),
+        }
+    }
+
+    /// By how much the clock was set since the last look; zero within the tolerance, as when it is slewed.
+    pub fn jump(&self, clock: &dyn Clock) -> SignedDuration {
+        let before = self.offset_ms.load(Ordering::Relaxed);
+        let by = SignedDuration::from_millis(offset_ms(clock).saturating_sub(before));
+        if by.abs() > TOLERANCE {
+            by
+        } else {
+            SignedDuration::ZERO
+        }
+    }
+
+    /// What was seen has been dealt with.
+    fn look(&self, clock: &dyn Clock) {
+        self.offset_ms.store(offset_ms(clock), Ordering::Relaxed);
+    }
+}
+
+fn offset_ms(clock: &dyn Clock) -> i64 {
+    let monotonic = i64::try_from(clock.monotonic().as_millis()).unwrap_or(i64::MAX);
+    clock.now().as_millisecond().saturating_sub(monotonic)
+}
+
+impl Engine {
+    /// Fails while the clock was set back and the store is not put right yet.
+    pub(super) fn require_clock(&self) -> Result<(), StoreError> {
+        if !self.clock_watch.jump(&*self.clock).is_negative() {
+            return Ok(());
+        }
+        self.wake.clock.notify_one();
+        Err(StoreError::Unavailable(
+            "the system clock was set back; what is dated ahead is put right first".to_owned(),
+        ))
+    }
+
+    /// Compares the clock with itself a moment ago and with the newest row, and acts on what it finds. Returns the alarm that
+    /// stands.
+    pub async fn watch_clock(&self, health: &StoreHealth) -> anyhow::Result<Option<ClockAlarm>> {
+        let now = self.clock.now();
+        anyhow::ensure!(
+            now >= EARLIEST,
+            "the system clock says {now:.0}, long before this program was made: set it right"
+        );
+        let jump = self.clock_watch.jump(&*self.clock);
+        let newest = health.newest.unwrap_or(now);
+        let back = newest.duration_since(now).max(-jump);
+        let alarm = if back > TOLERANCE {
+            let alarm = ClockAlarm::was_ahead(back, now);
+            tracing::error!("{alarm}");
+            self.store.set_clock_alarm(Some(alarm)).await?;
+            self.put_right(back, now).await?;
+            Some(alarm)
+        } else if jump.is_positive() {
+            let alarm = ClockAlarm::went_forward(health.clock_alarm, jump, now);
+            tracing::error!("{alarm}");
+            self.store.set_clock_alarm(Some(alarm)).await?;
+            Some(alarm)
+        } else if health.clock_alarm.is_some_and(|alarm| !alarm.stands(now)) {
+            tracing::info!("the system clock has caught up with what was dated ahead");
+            self.store.set_clock_alarm(None).await?;
+            None
+        } else {
+            health.clock_alarm
+        };
+        self.clock_watch.look(&*self.clock);
+        Ok(alarm)
+    }
+
+    async fn put_right(&self, back: SignedDuration, now: Timestamp) -> Result<(), StoreError> {
+        let back = Duration::try_from(back).unwrap_or_default();
+        let redated = self.store.redate(back, now).await?;
+        tracing::warn!(
+            contacts = redated.contacts,
+            messages = redated.messages,
+            deliveries = redated.deliveries,
+            timers = redated.timers,
+            "what was dated ahead is put right"
+        );
+        self.wake.inbox.notify_one();
+        self.wake.all_lanes();
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! Whether what was claimed may still be sent: asked again at the moment a call starts.
+//!
+//! Invariant: no request starts for a person after a message that may forbid it was acknowledged, unless processing is so
+//! far behind that the lanes may not wait for it ([`LONGEST_WAIT`]).
+//!
+//! Two things are needed. The call waits until what was accepted before it has been processed, as far as it may be an
+//! opt-out. Then it asks whether the consent of its contacts may have changed since they were claimed.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use causeway_core::{
+    delivery::Delivery,
+    id::{ContactId, InboxId},
+};
+use tokio::sync::Notify;
+
+/// How long a call waits for messages that may be an opt-out. Behind a longer backlog it starts all the same: a lane that
+/// waits for ever would be worse.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Changes that are remembered. What was claimed before the oldest of them is taken for changed.
+const CHANGES: usize = 65_536;
+
+/// What was accepted and is not processed, and whose consent changed lately.
+#[derive(Default)]
+pub struct Currency {
+    inner: Mutex<Inner>,
+    processed: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Whether everything that an earlier run accepted is processed.
+    started: bool,
+    /// Accepted messages that may be an opt-out and are not processed, and whether processing has taken them up.
+    pending: BTreeMap<InboxId, bool>,
+    /// Contact -> the number of its last change.
+    changed: HashMap<ContactId, u64>,
+    /// The number of the last change.
+    last: u64,
+    /// Changes up to this one are forgotten.
+    forgotten: u64,
+}
+
+/// A moment among the changes: taken before deliveries are claimed.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark(u64);
+
+impl Currency {
+    fn locked(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Before the acknowledgement: calls that start from now on wait for these messages, which may be an opt-out.
+    pub fn accepted(&self, messages: impl Iterator<Item = InboxId>) {
+        self.locked()
+            .pending
+            .extend(messages.map(|message| (message, false)));
+    }
+
+    /// The oldest messages that may be an opt-out and that processing has not taken up: they go before all others.
+    pub fn take_urgent(&self, limit: u32) -> Vec<InboxId> {
+        let mut inner = self.locked();
+        let free = inner.pending.iter_mut().filter(|(_, is_taken)| !**is_taken);
+        free.take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .map(|(message, is_taken)| {
+                *is_taken = true;
+                *message
+            })
+            .collect()
+    }
+
+    /// What was taken up could not be processed: it is to be taken up again.
+    pub fn give_back_urgent(&self) {
+        self.locked()
+            .pending
+            .values_mut()
+            .for_each(|is_taken| *is_taken = false);
+    }
+
+    /// The newest message that waits to be processed. Taken before the inbox is read, for [`Currency::nothing_waits`].
+    pub fn newest(&self) -> Option<InboxId> {
+        self.locked().pending.keys().next_back().copied()
+    }
+
+    /// The inbox was read from its start and nothing was new: what waited until then is processed or set aside.
+    pub fn nothing_waits(&self, until: Option<InboxId>) {
+        let mut inner = self.locked();
+        inner.started = true;
+        if let Some(until) = until {
+            inner.pending.retain(|message, _| *message > until);
+        }
+        drop(inner);
+        self.processed.notify_waiters();
+    }
+
+    /// After the commit: these messages are processed, and the consent of these contacts may have changed.
+    pub fn processed(
+        &self,
+        messages: impl Iterator<Item = InboxId>,
+        contacts: impl Iterator<Item = ContactId>,
+    ) {
+        let mut inner = self.locked();
+        for contact in contacts {
+            inner.last += 1;
+            let number = inner.last;
+            inner.changed.insert(contact, number);
+        }
+        if inner.changed.len() > CHANGES {
+            inner.changed.clear();
+            inner.forgotten = inner.last;
+        }
+        for message in messages {
+            inner.pending.remove(&message);
+        }
+        drop(inner);
+        self.processed.notify_waiters();
+    }
+
+    pub fn mark(&self) -> Mark {
+        Mark(self.locked().last)
+    }
+
+    /// Whether the contact may stand elsewhere than when the mark was taken.
+    pub fn is_stale(&self, delivery: &Delivery, since: Mark) -> bool {
+        let inner = self.locked();
+        let Some(contact) = delivery.record.contact.id else {
+            return false;
+        };
+        since.0 < inner.forgotten
+            || inner
+                .changed
+                .get(&contact)
+                .is_some_and(|number| *number > since.0)
+    }
+
+    /// Waits until every message accepted so far that may be an opt-out is processed.
+    pub async fn catch_up(&self) {
+        let newest = self.newest();
+        loop {
+            // Registered before looking, so that no notification is missed in between.
+            let mut processed = std::pin::pin!(self.processed.notified());
+            processed.as_mut().enable();
+            let is_behind = {
+                let inner = self.locked();
+                !inner.started
+                    || inner
+                        .pending
+                        .keys()
+                        .next()
+                        .is_some_and(|oldest| Some(*oldest) <= newest)
+            };
+            if !is_behind {
+                return;
+            }
+            processed.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_testkit::destination_contract::delivery;
+
+    use super::*;
+
+    fn of(contact: i64) -> Delivery {
+        let mut delivery = delivery(1);
+        delivery.record.contact.id = Some(ContactId(contact));
+        delivery
+    }
+
+    #[test]
+    fn a_change_after_the_mark_makes_a_claim_stale() {
+        let currency = Currency::default();
+        let change = |contact| currency.processed([].into_iter(), [ContactId(contact)].into_iter());
+        change(1);
+        let mark = currency.mark();
+        assert!(!currency.is_stale(&of(1), mark));
+        change(2);
+        assert!(!currency.is_stale(&of(1), mark));
+        assert!(currency.is_stale(&of(2), mark));
+    }
+
+    #[test]
+    fn what_is_no_longer_remembered_counts_as_changed() {
+        let currency = Currency::default();
+        let mark = currency.mark();
+        let many = (0..=i64::try_from(CHANGES).unwrap()).map(ContactId);
+        currency.processed([].into_iter(), many);
+        assert!(currency.is_stale(&of(-1), mark));
+        assert!(!currency.is_stale(&of(-1), currency.mark()));
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_for_what_was_accepted_before_it_and_for_nothing_later() {
+        let currency = Currency::default();
+        assert!(
+            futures_util::poll!(std::pin::pin!(currency.catch_up())).is_pending(),
+            "just started"
+        );
+        currency.nothing_waits(None);
+        currency.catch_up().await;
+        currency.accepted([InboxId(1), InboxId(2)].into_iter());
+        let waiting = currency.catch_up();
+        tokio::pin!(waiting);
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        currency.accepted([InboxId(3)].into_iter());
+        currency.processed([InboxId(2)].into_iter(), [].into_iter());
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        currency.processed([InboxId(1)].into_iter(), [].into_iter());
+        waiting.await;
+        // One that cannot be read is set aside, and never processed.
+        currency.nothing_waits(currency.newest());
+        currency.catch_up().await;
+    }
+}

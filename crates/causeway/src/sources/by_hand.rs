@@ -1,0 +1,65 @@
+//! How messages that a person brings in (`causeway import`, `causeway send`) are recognised when they come again.
+
+use causeway_core::{
+    clock::Timestamp,
+    decode::events as items,
+    envelope::{Dedup, Memory, MessageKey, digest},
+    event::Decoded,
+};
+
+use super::{EVENTS, LISTENER, fetched};
+use crate::{
+    config::SourceConfig,
+    web::ingest::{self, Preset},
+};
+
+/// What the messages of a source say about when they happened.
+pub enum ByHand {
+    /// Each names its own action or time: the same bytes are the same message, whichever way they come.
+    Dated {
+        /// What a live message's key is made of besides its bytes.
+        before: &'static [&'static [u8]],
+    },
+    /// Items of the events API: those with a time of their own.
+    Items,
+    /// The same may mean something new.
+    Dateless,
+}
+
+impl ByHand {
+    pub fn of(source: &SourceConfig) -> Self {
+        match source.kind.as_str() {
+            EVENTS => Self::Items,
+            LISTENER => match ingest::Config::parse(&source.table) {
+                Ok(config) if config.preset == Preset::Proca => Self::Dated {
+                    before: &[b"bytes", b""],
+                },
+                _ => Self::Dateless,
+            },
+            kind if fetched::kind(kind).is_some() => Self::Dated { before: &[] },
+            _ => Self::Dateless,
+        }
+    }
+
+    /// `otherwise` is the key of a message that does not date itself.
+    pub fn dedup(
+        &self,
+        body: &[u8],
+        decoded: &Decoded,
+        received_at: Timestamp,
+        otherwise: MessageKey,
+    ) -> Dedup {
+        match (self, decoded) {
+            (Self::Dated { before }, _) => {
+                let pieces: Vec<&[u8]> = before.iter().copied().chain([body]).collect();
+                Dedup::dated(digest(&pieces))
+            }
+            (Self::Items, Decoded::Event(event)) => serde_json::from_slice(body)
+                .map(|item| items::dedup(&item, event, received_at, 0))
+                .ok()
+                .filter(|dedup| dedup.memory == Memory::Dated)
+                .unwrap_or_else(|| Dedup::dated(otherwise)),
+            (Self::Items | Self::Dateless, _) => Dedup::dated(otherwise),
+        }
+    }
+}
