@@ -249,10 +249,8 @@ async fn commands_that_ask_change_no_row_beside_a_hub_that_runs() {
     }
 
     // Verbs that change something apply no rule of their configuration.
-    home.write("more.jsonl", signature(12, 3, "cleo", Some(true)).to_string());
     for line in [
         "send people.jsonl --source forms --wait 0",
-        "import more.jsonl --source proca",
         "delivery pause crm",
         "source url events --label club",
     ] {
