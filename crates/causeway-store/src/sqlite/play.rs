@@ -1,20 +1,23 @@
 //! Messages played one after the other on a store of their own, for tests of a configuration and for comparing two.
 
+use std::collections::BTreeMap;
+
 use causeway_core::{
     clock::Timestamp,
+    contact::normal_email,
     decode::follow_up::FollowUpDecoder,
-    delivery::Delivery,
+    delivery::{Delivery, Next},
     envelope::Envelope,
     event::{Decode, Decoded},
     id::{ContactId, InboxId, Name},
-    store::{InboxState, StoreError},
+    store::{Attempt, Claim, InboxState, StoreError},
 };
 use rusqlite::OptionalExtension;
 
 use super::{
     SqliteStore, accept, claim,
     fault::Fault,
-    follow, process, read,
+    follow, process, read, record,
     rows::{at, inbox_state},
     writer::Tx,
 };
@@ -71,7 +74,8 @@ pub struct Told {
 }
 
 impl SqliteStore {
-    /// Accepts and processes each message for itself, in one transaction. Nothing is handed out: what is planned waits.
+    /// Accepts and processes each message for itself, in one transaction. Every destination takes at once what is due, so
+    /// that the next message finds it given.
     pub async fn play(&self, messages: Vec<Play>) -> Result<Vec<Played>, StoreError> {
         self.writer()?
             .write(messages.len(), move |tx| {
@@ -105,7 +109,11 @@ fn pass(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<Vec<Played>>, Fault>
     let turns: Result<_, Fault> = read::fetch_new(tx.connection, InboxId(0), TURNS)?
         .rows
         .into_iter()
-        .map(|(id, envelope)| process_one(tx, id, FollowUpDecoder.decode(&envelope), due))
+        .map(|(id, envelope)| {
+            let played = process_one(tx, id, FollowUpDecoder.decode(&envelope), due)?;
+            deliver_due(tx, due)?;
+            Ok(played)
+        })
         .collect();
     turns.map(Some)
 }
@@ -116,7 +124,53 @@ fn play(tx: &mut Tx<'_>, message: Play) -> Result<Played, Fault> {
     if accepted.duplicate {
         return Ok(Played::new(accepted.id, message.now));
     }
-    process_one(tx, accepted.id, message.decoded, message.now)
+    let played = process_one(tx, accepted.id, message.decoded, message.now)?;
+    deliver_due(tx, message.now)?;
+    Ok(played)
+}
+
+/// Every destination claims what is due, as the hub does, and takes it.
+fn deliver_due(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Fault> {
+    let destinations: Vec<Name> = tx.state.rules.destinations.keys().cloned().collect();
+    for destination in destinations {
+        let claim = Claim {
+            destination,
+            limit: TURNS,
+            leased_until: now,
+            now,
+        };
+        loop {
+            let claimed = claim::claim(tx, &claim)?;
+            if claimed.deliveries.is_empty() {
+                break;
+            }
+            let attempts: Vec<Attempt> = claimed
+                .deliveries
+                .iter()
+                .map(|delivery| delivered(delivery, now))
+                .collect();
+            record::record(tx, &attempts)?;
+        }
+    }
+    Ok(())
+}
+
+fn delivered(delivery: &Delivery, now: Timestamp) -> Attempt {
+    Attempt {
+        delivery: delivery.id,
+        number: delivery.attempt,
+        started_at: now,
+        took_ms: 0,
+        outcome: "delivered",
+        reason: None,
+        status: None,
+        excerpt: None,
+        remote_id: None,
+        change: delivery.record.change,
+        address: delivery.record.email().and_then(normal_email),
+        writes: BTreeMap::new(),
+        next: Next::Delivered,
+    }
 }
 
 /// Processes it, and tells what became of it and what each destination would be given.
