@@ -239,6 +239,8 @@ pub(super) fn check<'a>(
                 return Err(format!("`{place}{}` is missing", key.name));
             }
             None | Some(Value::Null) => {}
+            // A blank name is no name, as 0 and null are none: the others in `contact` say whom it is about.
+            Some(Value::String(text)) if place == "contact." && text.trim().is_empty() => {}
             // What is wrong in there is told with its place.
             Some(Value::Object(contact)) if key.shape == Shape::Contact => {
                 check("contact.", contact, CONTACT.iter())?;

@@ -30,6 +30,22 @@ fn event(item: Value) -> Event {
 }
 
 #[test]
+fn a_blank_name_beside_an_address_names_nobody() {
+    for blank in ["", "  "] {
+        let event = event(json!({
+            "type": "consent", "what": "unsubscribed", "contact": { "email": "ada@example.org", "id": blank, "contactRef": blank },
+        }));
+        assert_eq!(
+            event.identities,
+            [Identity::Email {
+                address: "ada@example.org".to_owned()
+            }]
+        );
+        assert_eq!(event.consent.len(), 1);
+    }
+}
+
+#[test]
 fn a_page_visit_is_an_engagement_of_its_time() {
     let event = event(json!({
         "type": "page_visit", "id": "v1", "at": "2026-04-30T08:00:00+02:00",
@@ -176,7 +192,7 @@ const WRONG: &[(&str, &str)] = &[
     (r#"{"type": "goal", "key": "  "}"#, "`key` must not be blank"),
     (
         r#"{"type": "goal", "key": "k", "contact": {"email": " "}}"#,
-        "`contact.email` must not be blank",
+        "`contact` names nobody",
     ),
     (r#"{"type": "goal", "key": ["x"]}"#, "`key` must be text"),
     (r#"{"type": "goal", "key": "a\nb"}"#, "control characters"),
