@@ -1,7 +1,5 @@
 //! One event: who it is about, what the rules say, and everything that is written because of it.
 
-#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
-
 use std::collections::BTreeMap;
 
 use causeway_core::{
@@ -40,6 +38,10 @@ const ERASED: &str = "follows from something of a person who was erased";
 
 /// Applies an event. With `waits` the row is dead afterwards: the event is only a part of the message, and the rest of it is
 /// read when the row is replayed.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one step of each kind, in an order that matters"
+)]
 pub(crate) fn process_event(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -150,8 +152,8 @@ pub(crate) fn process_event(
             Gate::Skip { .. } => processed.skipped.push(planned.destination.clone()),
         }
     }
-    if let Some(page) = &place.learned_own_page {
-        pages::reconsider_page(tx, workspace, page)?;
+    if let Some(page) = &place.turned_page {
+        pages::reconsider(tx, workspace, page, row.now)?;
     }
     let is_all_new = before.contacts.is_empty() && before.action.is_none();
     if let (Some(id), Some(after), true) = (contact, plan.contact, is_all_new) {
@@ -284,8 +286,8 @@ pub(super) struct Place {
     pub action: Option<i64>,
     pub campaign: Option<i64>,
     pub page: Option<i64>,
-    /// The key of the page that the event shows to be ours.
-    learned_own_page: Option<String>,
+    /// The page that the event shows to be ours, or to be ours no more.
+    turned_page: Option<pages::Turned>,
 }
 
 fn learn_things(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place, Fault> {
@@ -301,7 +303,7 @@ fn learn_things(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place,
             action: things.action,
             campaign: things.campaign,
             page: things.page,
-            learned_own_page: None,
+            turned_page: None,
         });
     }
     let campaign = match &event.campaign {
@@ -313,10 +315,10 @@ fn learn_things(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place,
         }
         None => None,
     };
-    let (page, learned_own_page) = match &event.page {
+    let (page, turned_page) = match &event.page {
         Some(page) => {
-            let (id, learned) = pages::learn(tx, workspace, namespace, &event.namespace, page, event.at)?;
-            (Some(id), learned)
+            let (id, turned) = pages::learn(tx, workspace, namespace, &event.namespace, page, event.at)?;
+            (Some(id), turned)
         }
         None => (None, None),
     };
@@ -325,7 +327,7 @@ fn learn_things(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place,
         action: None,
         campaign,
         page,
-        learned_own_page,
+        turned_page,
     })
 }
 

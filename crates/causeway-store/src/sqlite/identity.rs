@@ -4,8 +4,6 @@
 //! consent. An id that comes with a third address is no evidence that its owner moved again: the message counts for its
 //! address alone, and a person is asked to look.
 
-#![allow(clippy::similar_names, reason = "to be put right one by one")]
-
 use std::collections::BTreeSet;
 
 use causeway_core::{
@@ -189,12 +187,12 @@ fn is_another_person(
         all.retain(|identity| matches!(identity, Identity::ForeignId { .. }) && !identity.is_visitor());
         Ok(all)
     };
-    let owned = ids_of(owner)?;
+    let theirs = ids_of(owner)?;
     let differs = |other: &Identity| {
-        owned
+        theirs
             .iter()
             .any(|own| own.namespace() == other.namespace() && own.value() != other.value())
-            && !owned.contains(other)
+            && !theirs.contains(other)
     };
     if foreign.iter().any(|identity| differs(identity)) {
         return Ok(true);
@@ -234,6 +232,25 @@ pub(crate) fn users(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<i6
         )?
         .query_map(params![workspace, address], |row| row.get(0))?
         .collect::<Result<_, _>>()?)
+}
+
+/// These contacts and all who use a mailbox with one of them.
+pub(crate) fn with_sharers(tx: &Tx<'_>, contacts: &[i64]) -> Result<BTreeSet<i64>, Fault> {
+    let mut all: BTreeSet<i64> = contacts.iter().copied().collect();
+    if !any_shared(tx)? {
+        return Ok(all);
+    }
+    for contact in contacts {
+        let mut statement = tx.connection.prepare_cached(
+            "SELECT theirs.contact_id FROM shared_address AS own
+             JOIN shared_address AS theirs USING (workspace_id, address) WHERE own.contact_id = ?1",
+        )?;
+        let mut rows = statement.query([contact])?;
+        while let Some(row) = rows.next()? {
+            all.insert(row.get(0)?);
+        }
+    }
+    Ok(all)
 }
 
 /// Whether any address is shared: saves looking while none is.

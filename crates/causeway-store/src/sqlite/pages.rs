@@ -1,8 +1,9 @@
 //! Which pages are ours. A double opt-in on a page of unknown owner counts from the moment that we learn it
-//! is our own; deliveries that it was lacking for then still follow.
+//! is our own; deliveries that it was lacking for then still follow. When the page turns out to be another organisation's,
+//! it counts no more, and the destinations that were given those people are sent the withdrawal.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -16,27 +17,37 @@ use causeway_core::{
 use rusqlite::{Connection, params};
 
 use super::{
+    contact,
     facts::{self, Said},
     fault::Fault,
     names::NameKind,
     outbox,
-    rows::from_json,
+    reconcile::{self, Change},
+    rows::{at, from_json},
     state::{self, ANY_WORKSPACE, State},
     writer::Tx,
 };
 
-/// Takes in what an event says of a page. Tells its row, and its key when it is known as ours only since now.
+/// A page that begins or ceases to be ours.
+pub(crate) struct Turned {
+    key: String,
+    is_own: bool,
+    /// How consent was read before.
+    before: Arc<Terms>,
+}
+
+/// Takes in what an event says of a page. Returns its row, and what changes if it begins or ceases to be ours.
 pub(crate) fn learn(
     tx: &mut Tx<'_>,
     workspace: i64,
     namespace: i64,
     namespace_name: &str,
     page: &Page,
-    at: Timestamp,
-) -> Result<(i64, Option<String>), Fault> {
+    said_at: Timestamp,
+) -> Result<(i64, Option<Turned>), Fault> {
     let place = (workspace, namespace);
     let said = Said::Page(page);
-    let (id, thing) = tx.state.facts.learn(tx.connection, place, said, at)?;
+    let (id, thing) = tx.state.facts.learn(tx.connection, place, said, said_at)?;
     let Some(thing) = thing else {
         return Ok((id, None));
     };
@@ -48,7 +59,8 @@ pub(crate) fn learn(
             .is_own(&workspace_name, namespace_name, &org.external_id)
     });
     let known = page_key(namespace_name, &page.external_id);
-    if tx.state.terms_of(workspace).own_pages.contains(&known) == is_own {
+    let before = tx.state.terms_of(workspace);
+    if before.own_pages.contains(&known) == is_own {
         return Ok((id, None));
     }
     let any = tx.state.terms_of(ANY_WORKSPACE);
@@ -61,22 +73,50 @@ pub(crate) fn learn(
     tx.connection
         .prepare_cached("UPDATE page SET own = ?2 WHERE id = ?1")?
         .execute(params![id, is_own])?;
-    Ok((id, is_own.then_some(known)))
+    let turned = Turned {
+        key: known,
+        is_own,
+        before,
+    };
+    Ok((id, Some(turned)))
 }
 
-/// Asks again about every delivery that waits for this page to be ours.
-pub(crate) fn reconsider_page(tx: &mut Tx<'_>, workspace: i64, page: &str) -> Result<(), Fault> {
-    let inbox_rows: Vec<i64> = tx
+/// Asks again about every person who clicked on the page.
+pub(crate) fn reconsider(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    page: &Turned,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let clicks: Vec<(i64, i64)> = tx
         .connection
         .prepare_cached(
-            "SELECT DISTINCT consent.inbox_id FROM consent JOIN contact ON contact.id = consent.contact_id
+            "SELECT consent.contact_id, consent.inbox_id FROM consent JOIN contact ON contact.id = consent.contact_id
              WHERE consent.page = ?1 AND consent.page <> '' AND contact.workspace_id = ?2
              ORDER BY consent.inbox_id",
         )?
-        .query_map(params![page, workspace], |row| row.get(0))?
+        .query_map(params![page.key, workspace], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    for inbox in inbox_rows {
-        outbox::reconsider(tx, workspace, inbox)?;
+    if page.is_own {
+        let rows: BTreeSet<i64> = clicks.iter().map(|(_, inbox)| *inbox).collect();
+        for inbox in rows {
+            outbox::reconsider(tx, workspace, inbox)?;
+        }
+        return Ok(());
+    }
+    let terms = tx.state.terms_of(workspace);
+    // The withdrawal hangs on the newest click of each.
+    let newest: BTreeMap<i64, i64> = clicks.into_iter().collect();
+    for (id, inbox) in newest {
+        let Some(contact) = contact::read(tx.connection, id)? else {
+            continue;
+        };
+        let change = Change {
+            contact: id,
+            before: (&contact, &page.before),
+            after: (&contact, &terms),
+        };
+        reconcile::after_change(tx, workspace, inbox, &change, now)?;
     }
     Ok(())
 }
@@ -197,9 +237,20 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault>
             .prepare_cached("UPDATE page SET own = ?2 WHERE id = ?1")?
             .execute(params![page.id, page.is_own])?;
     }
+    let before: BTreeMap<i64, Arc<Terms>> = changed
+        .iter()
+        .map(|page| (page.workspace, tx.state.terms_of(page.workspace)))
+        .collect();
     tx.state.terms = state::terms(tx.connection)?;
-    for page in changed.iter().filter(|page| page.is_own) {
-        reconsider_page(tx, page.workspace, &page.key)?;
+    // Nothing arrives with the rules: what follows from them dates from the newest row.
+    let now = at(tx.state.newest);
+    for page in changed {
+        let turned = Turned {
+            key: page.key,
+            is_own: page.is_own,
+            before: before.get(&page.workspace).cloned().unwrap_or_default(),
+        };
+        reconsider(tx, page.workspace, &turned, now)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Decides whether a message whose key came before is a repeat.
 //!
-//! Invariant: a message is a duplicate only if nothing else of its contact was accepted since the first one, processed or
-//! not. So opt-out, opt-in, opt-out are three messages, however fast they come and whichever sources they come from.
+//! Invariant: a message is a duplicate only if nothing else of its contact, or of another user of the same mailbox, was
+//! accepted since the first one, processed or not. So opt-out, opt-in, opt-out are three messages, however fast they come and whichever sources they come from.
 //!
 //! `accept` does not know whom a message is about, and decides only what is certain. The rest it accepts as new, with the
 //! first message in `duplicate_of`; `process` decides, because it reads rows in the order of acceptance. A message counts
@@ -17,6 +17,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{
     contact,
     fault::Fault,
+    identity,
     names::NameKind,
     process::{Row, end},
     rows::{inbox_state, memory, ms},
@@ -184,7 +185,7 @@ enum Between {
 }
 
 fn between(tx: &Tx<'_>, contacts: &[i64], after: i64, before: i64) -> Result<Between, Fault> {
-    for contact in contacts {
+    for contact in identity::with_sharers(tx, contacts)? {
         let is_known: bool = tx
             .connection
             .prepare_cached(

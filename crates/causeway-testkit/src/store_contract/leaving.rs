@@ -1,7 +1,5 @@
 //! People who ask to be forgotten, and parts of what is kept that grow old.
 
-#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
-
 use causeway_core::{
     after_erasure::AfterErasure,
     consent::{Change, Policy, Standing, What},
@@ -33,6 +31,7 @@ async fn one(bench: &Bench, destination: &str, seconds: i64) -> Delivery {
     claimed.remove(0)
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 pub async fn destinations_are_told_before_a_person_is_erased(open: Open) {
     let mut bench = Bench::new(open, three()).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;

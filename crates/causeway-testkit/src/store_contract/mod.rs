@@ -42,6 +42,7 @@ macro_rules! store_contract {
             ],
             repeats: [
                 opt_out_opt_in_opt_out_are_three_messages,
+                what_another_user_of_the_mailbox_said_came_in_between,
                 a_late_retry_of_an_opt_in_does_not_undo_an_opt_out,
                 what_came_in_between_may_be_of_any_source_and_kind,
                 a_repeat_behind_other_messages_is_decided_when_it_is_processed,
@@ -81,6 +82,7 @@ macro_rules! store_contract {
                 test_actions_live_apart,
                 a_confirmation_on_a_page_counts_once_the_page_is_ours,
                 new_rules_may_make_a_page_ours,
+                a_page_that_turns_out_to_be_another_s_takes_its_clicks_back,
                 an_action_that_comes_again_is_joined,
                 a_stage_that_delivers_nothing_does_not_make_the_action_known,
                 engagements_keep_the_greater_figures,

@@ -3,6 +3,7 @@
 use causeway_core::{
     consent::What,
     contact::{Contact, Identity},
+    delivery::{Kind, Next},
     event::{Decoded, Engagement, EngagementKind, Event},
     id::InboxId,
     rules::{DestinationRule, sandbox_of},
@@ -120,9 +121,7 @@ pub async fn a_merge_keeps_the_order_of_deliveries(open: Open) {
     for expected in [first, second, third] {
         let claimed = bench.claim("crm", 3).await.deliveries;
         assert_eq!(inbox_ids(&claimed), [expected], "one after the other");
-        bench
-            .end(&claimed[0], causeway_core::delivery::Next::Delivered, 3)
-            .await;
+        bench.end(&claimed[0], Next::Delivered, 3).await;
     }
     bench.assert_balanced().await;
 }
@@ -219,6 +218,44 @@ pub async fn new_rules_may_make_a_page_ours(open: Open) {
     bench.set_rules(changed).await;
     assert_eq!(bench.deliver_all("crm", 5).await, [id]);
     bench.assert_balanced().await;
+    // That was a mistake: the click was given to somebody else.
+    bench.set_rules(rules(vec![DestinationRule::new("crm")])).await;
+    assert_eq!(given(&bench, 6).await, [Kind::Withdrawal]);
+    assert!(!bench.person("ada").await.standing["email"].is_subscribed());
+    bench.set_rules(rules(vec![DestinationRule::new("crm")])).await;
+    assert_eq!(given(&bench, 7).await, []);
+    bench.assert_balanced().await;
+}
+
+/// What `crm` is given then, all of it delivered.
+async fn given(bench: &Bench, second: i64) -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    loop {
+        let claimed = bench.claim("crm", second).await;
+        if claimed.deliveries.is_empty() {
+            return kinds;
+        }
+        for delivery in claimed.deliveries {
+            kinds.push(delivery.record.kind);
+            bench.end(&delivery, Next::Delivered, second).await;
+        }
+    }
+}
+
+pub async fn a_page_that_turns_out_to_be_another_s_takes_its_clicks_back(open: Open) {
+    let mut bench = bench(open).await;
+    confirmed_on_page_seven(&mut bench).await;
+    for (second, org, expected) in [(3, OWN_ORG, Kind::Contact), (5, "99", Kind::Withdrawal)] {
+        let mut teaches = Event::new(
+            causeway_core::event::EventKind::CampaignUpdated,
+            INSTANCE.into(),
+            at(second),
+        );
+        teaches.page = Some(page("7", Some(org)));
+        bench.take(teaches, second).await;
+        assert_eq!(given(&bench, second + 1).await, [expected], "{org}");
+    }
+    bench.assert_balanced().await;
 }
 
 pub async fn an_action_that_comes_again_is_joined(open: Open) {
@@ -263,7 +300,7 @@ pub async fn a_stage_that_delivers_nothing_does_not_make_the_action_known(open: 
     let told = bench.take(signed("ada", "1", What::OptIn, at(0)), 2).await;
     let claimed = bench.claim("crm", 3).await.deliveries;
     assert_eq!(inbox_ids(&claimed), [told]);
-    assert_eq!(claimed[0].record.kind, causeway_core::delivery::Kind::Record);
+    assert_eq!(claimed[0].record.kind, Kind::Record);
 }
 
 pub async fn engagements_keep_the_greater_figures(open: Open) {
@@ -318,9 +355,7 @@ pub async fn an_erased_person_leaves_nothing_and_does_not_come_back(open: Open) 
     );
     // What was on its way ends without leaving anything of the answer.
     for delivery in &under_way {
-        bench
-            .end(delivery, causeway_core::delivery::Next::Delivered, 5)
-            .await;
+        bench.end(delivery, Next::Delivered, 5).await;
     }
     assert_eq!(bench.store().find_contacts("ada@example.org").await.unwrap(), []);
     assert!(bench.store().contact(person.id).await.unwrap().is_none());
@@ -369,7 +404,7 @@ pub async fn a_withdrawal_follows_when_consent_ends(open: Open) {
     assert_eq!(processed.planned.len(), 1);
     let claimed = bench.claim("crm", 3).await.deliveries;
     assert_eq!(inbox_ids(&claimed), [id]);
-    assert_eq!(claimed[0].record.kind, causeway_core::delivery::Kind::Withdrawal);
+    assert_eq!(claimed[0].record.kind, Kind::Withdrawal);
     // Somebody who was never given to the destination is not told of.
     bench.take(signed("ben", "2", What::OptIn, at(4)), 4).await;
     bench.assert_balanced().await;

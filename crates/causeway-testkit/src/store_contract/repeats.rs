@@ -2,6 +2,7 @@
 
 use causeway_core::{
     consent::What,
+    contact::Identity,
     envelope::{Envelope, Memory, digest},
     event::{DeadCode, Decoded, Event, EventKind},
     id::InboxId,
@@ -10,7 +11,7 @@ use causeway_core::{
 };
 
 use super::{Bench, Open};
-use crate::builders::{SOURCE, add_source, at, email, envelope, fact, rules, synced};
+use crate::builders::{INSTANCE, SOURCE, add_source, at, email, envelope, fact, rules, synced};
 
 const WINDOW_MS: i64 = 100_000;
 const DAY: i64 = 86_400;
@@ -111,6 +112,35 @@ pub async fn opt_out_opt_in_opt_out_are_three_messages(open: Open) {
         let audit = bench.store().audit().await.unwrap();
         assert_eq!(audit.sources[SOURCE].duplicate, 2, "together: {together}");
     }
+}
+
+pub async fn what_another_user_of_the_mailbox_said_came_in_between(open: Open) {
+    use What::{OptIn, Unsubscribed};
+    let bench = bench(open, "mailbox").await;
+    // Two ids of one platform with one address. The two opt-outs are the same bytes.
+    for (seconds, id, what, bytes) in [
+        (0, "71", OptIn, "first"),
+        (1, "72", OptIn, "second"),
+        (2, "71", Unsubscribed, "opt-out"),
+        (3, "72", OptIn, "third"),
+        (4, "71", Unsubscribed, "opt-out"),
+    ] {
+        let mut event = synced("family", &[("email", "family@example.org")], at(seconds));
+        event.consent = vec![fact(what.clone(), at(seconds))];
+        event.identities.push(Identity::ForeignId {
+            namespace: INSTANCE.into(),
+            id: id.to_owned(),
+        });
+        let message = message(SOURCE, bytes, &what, seconds);
+        take(&bench, message, Decoded::Event(Box::new(event)), seconds).await;
+    }
+    let people = bench.store().find_contacts("family@example.org").await.unwrap();
+    assert_eq!(people.len(), 2);
+    for person in people {
+        let view = bench.store().contact(person).await.unwrap().unwrap();
+        assert_eq!(view.standing["email"].as_str(), "unsubscribed", "{person:?}");
+    }
+    bench.assert_balanced().await;
 }
 
 pub async fn a_late_retry_of_an_opt_in_does_not_undo_an_opt_out(open: Open) {
