@@ -14,8 +14,6 @@
 //!
 //! Facts of consent and engagements have dates of their own, and each that is dated before the erasure stays out alone.
 
-#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -205,6 +203,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn the_date_of_each_kind_of_message_decides() {
         use What::{Bounced, DoubleOptIn, OptIn, Unsubscribed};
         let gone = past(None, false);

@@ -1,6 +1,6 @@
 //! The newest time of each sort of fact, and what follows from them.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -176,11 +176,12 @@ impl Consent {
     /// - An opt-in at the very time of a decline is the same submission seen by two organisations; it does not count.
     /// - At equal times the opt-out wins. Of several that hold the newest counts, of the same time the gravest.
     pub fn standing(&self, at: At<'_>, terms: &Terms) -> Standing {
-        let mut said = self.clone_without_addresses();
         let here = at.address.and_then(|address| self.addresses.get(address));
-        if let Some(here) = here {
+        let said = here.map_or(Cow::Borrowed(self), |here| {
+            let mut said = self.clone_without_addresses();
             said.join(here);
-        }
+            Cow::Owned(said)
+        });
         let anywhere = self.addresses.get("");
         let clicked_here = here
             .and_then(|here| here.confirmed(terms))

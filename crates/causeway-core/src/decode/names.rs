@@ -1,8 +1,6 @@
 //! What senders call the fields of a person that everybody has, and what we call them: one person's name must be one field,
 //! wherever it came from.
 
-#![allow(clippy::type_complexity, reason = "to be put right one by one")]
-
 use serde_json::{Map, Value};
 
 use super::placeholders::shown;
@@ -91,12 +89,11 @@ fn member<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
         })
 }
 
+/// Finds a member of an object by name.
+type Member<'f, 'a> = &'f dyn Fn(&'a Map<String, Value>, &str) -> Option<&'a Value>;
+
 /// Follows a dotted path. A step may have dots in its name.
-fn along<'a>(
-    fields: &'a Map<String, Value>,
-    path: &str,
-    member: &dyn Fn(&'a Map<String, Value>, &str) -> Option<&'a Value>,
-) -> Option<&'a Value> {
+fn along<'a>(fields: &'a Map<String, Value>, path: &str, member: Member<'_, 'a>) -> Option<&'a Value> {
     let dots = path.match_indices('.').map(|(at, _)| at);
     dots.into_iter().find_map(|at| {
         let (step, rest) = (path.get(..at)?, path.get(at + 1..)?);
@@ -104,11 +101,7 @@ fn along<'a>(
     })
 }
 
-fn below<'a>(
-    value: &'a Value,
-    path: &str,
-    member: &dyn Fn(&'a Map<String, Value>, &str) -> Option<&'a Value>,
-) -> Option<&'a Value> {
+fn below<'a>(value: &'a Value, path: &str, member: Member<'_, 'a>) -> Option<&'a Value> {
     match value {
         Value::Object(fields) => member(fields, path).or_else(|| along(fields, path, member)),
         Value::Array(items) => {

@@ -3,8 +3,6 @@
 //!
 //! Invariant: a placeholder is never an identity. All people whose id is `0` would be one person, with one consent.
 
-#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
-
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -234,6 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "two lists")]
     fn placeholders_name_nobody_and_ids_somebody() {
         let source = Placeholders::new(&["Kiosk".to_owned(), "999999".to_owned()], None);
         for id in [

@@ -1,7 +1,5 @@
 //! What [`super::rewrite`] puts into expressions in place of the engine's own: the order of two values, and a part of one.
 
-#![allow(clippy::needless_pass_by_value, reason = "to be put right one by one")]
-
 use std::cmp::Ordering;
 
 use minijinja::{
@@ -34,6 +32,7 @@ pub(super) fn install(environment: &mut Environment<'static>) {
 }
 
 /// `a, '<', b, '<=', c`: whether all hold.
+#[expect(clippy::needless_pass_by_value, reason = "the engine gives it by value")]
 fn in_order(all: Rest<Value>) -> Result<bool, Error> {
     let mut rest: &[Value] = &all;
     while let [left, sign, right, ..] = rest {

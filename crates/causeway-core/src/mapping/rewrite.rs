@@ -1,8 +1,6 @@
 //! Expressions as the engine is given them. By itself it puts values of different kinds in some order (`"5" > 100` holds) and
 //! makes an empty list of a part of nothing: so comparisons of order and parts are written as calls of [`super::order`].
 
-#![allow(clippy::match_same_arms, reason = "to be put right one by one")]
-
 use super::{
     MappingError,
     lexer::{Spanned, Token},
@@ -146,12 +144,11 @@ impl<'a, 't> Reader<'a, 't> {
         let next = self.token(Some(index + 1));
         match word.token {
             Token::Word(_) if self.is_name(index) => self.go_on(word),
-            Token::Word("and" | "or" | "if" | "else") => self.end_chain()?,
             Token::Word("not") if next == Some(Token::Word("in")) => {
                 self.here.chain.signs.push((word.from, word.to, "not in"));
                 return Ok(2);
             }
-            Token::Word("not") => self.end_chain()?,
+            Token::Word("and" | "or" | "if" | "else" | "not") | Token::Sign("," | "=") => self.end_chain()?,
             // Part of the value in front of it, as is the test behind it.
             Token::Word("is") => {
                 self.go_on(word);
@@ -165,7 +162,6 @@ impl<'a, 't> Reader<'a, 't> {
             }
             Token::Sign("(" | "[" | "{") => self.open(index, word),
             Token::Sign(")" | "]" | "}") => self.close(word)?,
-            Token::Sign("," | "=") => self.end_chain()?,
             Token::Sign(":") => {
                 let is_filled = self.here.chain.start.is_some();
                 self.here.colon.get_or_insert((word.from, is_filled));

@@ -1,7 +1,5 @@
 //! From bytes to the texts that they may stand for.
 
-#![allow(clippy::naive_bytecount, reason = "to be put right one by one")]
-
 use std::{borrow::Cow, io::Read};
 
 use super::escapes::{quoted_printable, unescape};
@@ -105,7 +103,7 @@ fn characters(bytes: &[u8]) -> Vec<String> {
 
 /// A mark of byte order, or every second byte of a part is zero, as in any text that is mostly Latin letters.
 fn looks_like_utf16(bytes: &[u8]) -> bool {
-    let zeros = bytes.iter().filter(|byte| **byte == 0).count();
+    let zeros = memchr::memchr_iter(0, bytes).count();
     bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || zeros * 4 > bytes.len()
 }
 

@@ -1,7 +1,5 @@
 //! Where a value goes, and what has to be done to it so that it arrives there as it is.
 
-#![allow(clippy::match_same_arms, reason = "to be put right one by one")]
-
 use std::fmt::Write;
 
 use super::{
@@ -25,7 +23,6 @@ pub enum Place {
 impl Place {
     pub(super) fn put(self, code: &Code, value: &str) -> Result<String, ExpandError> {
         match self {
-            Self::Plain => Ok(value.to_owned()),
             Self::Path | Self::Query => {
                 let mut out = String::new();
                 encode(value, &mut out);
@@ -37,7 +34,7 @@ impl Place {
                     why: "holds a line break or another control character, which no header can carry",
                 })
             }
-            Self::Header => Ok(value.to_owned()),
+            Self::Plain | Self::Header => Ok(value.to_owned()),
         }
     }
 }

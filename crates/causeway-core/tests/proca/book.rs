@@ -1,7 +1,5 @@
 //! A contact book in memory that does what the store does: finds, merges, remembers actions and pages.
 
-#![allow(clippy::indexing_slicing, reason = "to be put right one by one")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::{sync::Arc, time::Duration};
 
@@ -151,7 +149,7 @@ impl Book {
                 .iter()
                 .filter(|delivery| delivery.gate == Gate::Send)
             {
-                let rule = &self.rules.destinations[&delivery.destination];
+                let rule = self.rules.destinations.get(&delivery.destination).unwrap();
                 let address = delivery.address.clone().or_else(|| contact.address());
                 let standing = contact.standing_at(&rule.purpose, address.as_deref(), &self.terms);
                 let change = rule.change(delivery.kind, standing);

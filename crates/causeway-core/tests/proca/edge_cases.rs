@@ -1,8 +1,6 @@
 //! The edge cases that consumers of this queue met in practice, as far as reading and planning go, and the
 //! failures of the incumbent consumer, each under its number.
 
-#![allow(clippy::similar_names, reason = "to be put right one by one")]
-
 use causeway_core::{
     consent::What,
     decode::proca::ProcaDecoder,
@@ -135,13 +133,13 @@ fn case_4_an_opt_out_in_a_message_for_a_missing_key_is_applied_at_once() {
             ("event-encrypted", "/supporter/privacy"),
             ("petition-encrypted", "/privacy"),
         ] {
-            let decoded = read(&decoder, &with_status(name, privacy, word));
+            let outcome = read(&decoder, &with_status(name, privacy, word));
             let Some(what) = &what else {
-                assert_eq!(dead(decoded).0, DeadCode::KeyMissing, "{name} {word}");
+                assert_eq!(dead(outcome).0, DeadCode::KeyMissing, "{name} {word}");
                 continue;
             };
-            let Decoded::Partial { event, code, reason } = decoded else {
-                panic!("{name} {word}: {decoded:?}");
+            let Decoded::Partial { event, code, reason } = outcome else {
+                panic!("{name} {word}: {outcome:?}");
             };
             assert_eq!(code, DeadCode::KeyMissing);
             assert!(reason.contains("the rest waits"), "{reason}");

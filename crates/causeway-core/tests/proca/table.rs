@@ -1,7 +1,5 @@
 //! The decision table: every row, for people in every state, with news that is newer and older than the state.
 
-#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
-
 use std::collections::BTreeMap;
 
 use causeway_core::{
@@ -131,6 +129,7 @@ fn row(name: &'static str, message: Message, after: &'static str) -> Row {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn rows_of_actions() -> Vec<Row> {
     let signed = |opt_in, when| action(9, opt_in, when);
     let doi = |opt_in, page, when| signed(opt_in, when).with_status("double_opt_in").on(page);

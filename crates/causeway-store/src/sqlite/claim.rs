@@ -1,7 +1,5 @@
 //! Hands out what is due, with everything that a destination needs to know of it as it is now.
 
-#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
-
 use std::collections::BTreeMap;
 
 use causeway_core::{
@@ -166,6 +164,14 @@ fn or_bury<T>(tx: &mut Tx<'_>, id: i64, read: Result<T, Fault>, now: Timestamp) 
     Ok(None)
 }
 
+/// What is about to be handed out.
+struct Candidate {
+    id: i64,
+    due: Due,
+    /// Its contact leaves: the row that tells so is the last that may go.
+    leaving: Option<i64>,
+}
+
 fn claim_one(
     tx: &mut Tx<'_>,
     rule: &DestinationRule,
@@ -174,44 +180,10 @@ fn claim_one(
     (claim, anyone_leaves): (&Claim, bool),
     claimed: &mut Claimed,
 ) -> Result<(), Fault> {
-    let mut id = id;
-    let read = read_due(tx, id);
-    let Some(mut due) = or_bury(tx, id, read, claim.now)? else {
+    let Some(candidate) = candidate(tx, rule, destination, id, (claim, anyone_leaves), claimed)? else {
         return Ok(());
     };
-    if due.state != DeliveryState::Waiting {
-        // Superseded by one that was claimed a moment ago.
-        return Ok(());
-    }
-    if tx.state.leases.is_busy(destination, due.contact, claim.now) {
-        // Another of the contact was claimed a moment ago; this one is claimed once that has ended.
-        return Ok(());
-    }
-    let leaving = if anyone_leaves {
-        erasure::row_of(tx, due.contact)?
-    } else {
-        None
-    };
-    if leaving.is_some_and(|last| last != due.inbox) {
-        let row = outbox::row(tx, id)?.ok_or(Fault::Broken("a delivery"))?;
-        outbox::end(tx, &row, &End::skipped(&row, erasure::LEAVING, ms(claim.now)))?;
-        claimed.skipped = claimed.skipped.saturating_add(1);
-        return Ok(());
-    }
-    if rule.coalesce
-        && due.kind != Kind::Withdrawal
-        && let Some(contact) = due.contact
-    {
-        let before = claimed.superseded;
-        id = newest_of_run(tx, destination, contact, id, claim.now, &mut claimed.superseded)?;
-        if claimed.superseded != before {
-            let read = read_due(tx, id);
-            let Some(newest) = or_bury(tx, id, read, claim.now)? else {
-                return Ok(());
-            };
-            due = newest;
-        }
-    }
+    let Candidate { id, due, leaving } = candidate;
     let read = record(tx, &due, rule);
     let Some((mut record, key)) = or_bury(tx, id, read, claim.now)? else {
         return Ok(());
@@ -226,16 +198,9 @@ fn claim_one(
         }
     };
     if let Gate::Skip { reason } = gate {
-        let row = outbox::row(tx, id)?.ok_or(Fault::Broken("a delivery"))?;
         // A withdrawal that became void needs nobody; one that cannot be received does.
         let is_void = due.kind == Kind::Withdrawal && !rule.withdraws(standing, record.contact.gave_data);
-        let end = End {
-            gated: !is_void,
-            ..End::skipped(&row, &reason, ms(claim.now))
-        };
-        outbox::end(tx, &row, &end)?;
-        claimed.skipped = claimed.skipped.saturating_add(1);
-        return Ok(());
+        return skip(tx, id, &reason, !is_void, claim.now, claimed);
     }
     if let Some(contact) = due.contact {
         let address = record.email().and_then(normal_email).unwrap_or_default();
@@ -258,6 +223,73 @@ fn claim_one(
         planned_at: at(due.planned_at),
         record,
     });
+    Ok(())
+}
+
+/// The row itself, or the newest of those that wait behind it and say it all. `None` if nothing of the contact may go now.
+fn candidate(
+    tx: &mut Tx<'_>,
+    rule: &DestinationRule,
+    destination: i64,
+    id: i64,
+    (claim, anyone_leaves): (&Claim, bool),
+    claimed: &mut Claimed,
+) -> Result<Option<Candidate>, Fault> {
+    let read = read_due(tx, id);
+    let Some(due) = or_bury(tx, id, read, claim.now)? else {
+        return Ok(None);
+    };
+    if due.state != DeliveryState::Waiting {
+        // Superseded by one that was claimed a moment ago.
+        return Ok(None);
+    }
+    if tx.state.leases.is_busy(destination, due.contact, claim.now) {
+        // Another of the contact was claimed a moment ago; this one is claimed once that has ended.
+        return Ok(None);
+    }
+    let leaving = if anyone_leaves {
+        erasure::row_of(tx, due.contact)?
+    } else {
+        None
+    };
+    if leaving.is_some_and(|last| last != due.inbox) {
+        skip(tx, id, erasure::LEAVING, false, claim.now, claimed)?;
+        return Ok(None);
+    }
+    if rule.coalesce
+        && due.kind != Kind::Withdrawal
+        && let Some(contact) = due.contact
+    {
+        let before = claimed.superseded;
+        let newest = newest_of_run(tx, destination, contact, id, claim.now, &mut claimed.superseded)?;
+        if claimed.superseded != before {
+            let read = read_due(tx, newest);
+            let newer = or_bury(tx, newest, read, claim.now)?;
+            return Ok(newer.map(|due| Candidate {
+                id: newest,
+                due,
+                leaving,
+            }));
+        }
+    }
+    Ok(Some(Candidate { id, due, leaving }))
+}
+
+fn skip(
+    tx: &mut Tx<'_>,
+    id: i64,
+    reason: &str,
+    gated: bool,
+    now: Timestamp,
+    claimed: &mut Claimed,
+) -> Result<(), Fault> {
+    let row = outbox::row(tx, id)?.ok_or(Fault::Broken("a delivery"))?;
+    let end = End {
+        gated,
+        ..End::skipped(&row, reason, ms(now))
+    };
+    outbox::end(tx, &row, &end)?;
+    claimed.skipped = claimed.skipped.saturating_add(1);
     Ok(())
 }
 

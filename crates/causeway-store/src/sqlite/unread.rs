@@ -4,8 +4,6 @@
 //! Only these are walked, by an index of their own, and they are searched on a connection that reads: the writer only deletes
 //! what was found.
 
-#![allow(clippy::type_complexity, reason = "to be put right one by one")]
-
 use causeway_core::{
     contact::Identity,
     id::{ContactId, InboxId},
@@ -77,7 +75,7 @@ pub(crate) fn look(
         if received_at > until_ms {
             continue;
         }
-        let Some((meta, body)) = stored(connection, id)? else {
+        let Some(Stored { meta, body }) = stored(connection, id)? else {
             continue;
         };
         bytes += meta.len() + body.len();
@@ -99,8 +97,14 @@ pub(crate) fn look(
     Ok(step)
 }
 
+/// Of a stored message.
+struct Stored {
+    meta: Vec<u8>,
+    body: Vec<u8>,
+}
+
 /// As bytes, since a row that cannot be read must keep nobody from being erased.
-fn stored(connection: &Connection, id: i64) -> Result<Option<(Vec<u8>, Vec<u8>)>, Fault> {
+fn stored(connection: &Connection, id: i64) -> Result<Option<Stored>, Fault> {
     let bytes = |row: &Row<'_>, column| -> rusqlite::Result<Vec<u8>> {
         Ok(row
             .get_ref(column)?
@@ -112,7 +116,12 @@ fn stored(connection: &Connection, id: i64) -> Result<Option<(Vec<u8>, Vec<u8>)>
     };
     Ok(connection
         .prepare_cached("SELECT meta, body FROM inbox_body WHERE id = ?1")?
-        .query_row([id], |row| Ok((bytes(row, 0)?, bytes(row, 1)?)))
+        .query_row([id], |row| {
+            Ok(Stored {
+                meta: bytes(row, 0)?,
+                body: bytes(row, 1)?,
+            })
+        })
         .optional()?)
 }
 

@@ -1,7 +1,5 @@
 //! `causeway doctor`: tries everything that the configuration names.
 
-#![allow(clippy::needless_for_each, reason = "to be put right one by one")]
-
 mod consent_from;
 
 use std::{sync::Arc, time::Duration};
@@ -60,7 +58,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                 let checked = tokio::time::timeout(timeout, source.check()).await;
                 let checked = checked.map(|checked| checked.map(|found| remarks = found));
                 let is_well = told(&label, checked, timeout);
-                remarks.iter().for_each(|remark| say_remark(&label, remark));
+                for remark in &remarks {
+                    say_remark(&label, remark);
+                }
                 is_well
             }
             Err(error) => bad(&label, &config.error_in("source", name, error).to_string()),
@@ -209,7 +209,9 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                 if let Ok(decoders) = sources::decoders(config) {
                     for source in config.sources.keys() {
                         let lines = consent_from::lines(source, &decoders, &*store).await?;
-                        lines.iter().for_each(|line| say(line));
+                        for line in &lines {
+                            say(line);
+                        }
                     }
                 }
                 gone(&*store).await?;

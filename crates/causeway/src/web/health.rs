@@ -1,8 +1,6 @@
 //! What watches the program from outside: `/livez`, `/readyz`, `/metrics`. Holds no knowledge of its own: the
 //! answers come from whoever is handed in.
 
-#![allow(clippy::struct_field_names, reason = "to be put right one by one")]
-
 use std::{pin::Pin, sync::Arc};
 
 use axum::{
@@ -56,7 +54,8 @@ async fn live() -> Response {
 
 #[derive(Serialize)]
 struct Ready {
-    ready: bool,
+    #[serde(rename = "ready")]
+    is_green: bool,
     reasons: Vec<Reason>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Reason>,
@@ -70,7 +69,7 @@ async fn ready(State(health): State<Health>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     let answer = Ready {
-        ready: reasons.is_empty(),
+        is_green: reasons.is_empty(),
         reasons,
         warnings: (health.warnings)(),
     };

@@ -1,7 +1,5 @@
 //! Commands that only ask, or rehearse, change nothing in the store of a hub that runs: not even with another configuration.
 
-#![allow(clippy::type_complexity, reason = "to be put right one by one")]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -23,9 +21,12 @@ enum Sort {
 
 use Sort::{Asks, Writes};
 
+/// What to run, and the exit code.
+type Lines = &'static [(&'static str, i32)];
+
 /// Every command with the lines to run, and the exit code of each beside a hub that runs. A new command has to be put here,
 /// and one that has `--dry-run` needs a line with it.
-const COMMANDS: [(&str, Sort, &[(&str, i32)]); 39] = [
+const COMMANDS: [(&str, Sort, Lines); 39] = [
     ("audit", Asks, &[("audit", 0), ("audit --json", 0)]),
     ("backup", Asks, &[("backup copy.db", 0)]),
     ("config check", Asks, &[("config check", 0)]),

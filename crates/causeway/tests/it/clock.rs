@@ -1,7 +1,5 @@
 //! A hub whose system clock was ahead, or jumps: it says so, and what it dated itself does not outweigh what people say later.
 
-#![allow(clippy::unused_async, reason = "to be put right one by one")]
-
 use std::sync::Arc;
 
 use causeway_core::clock::{ClockAlarm, ClockFault};
@@ -38,7 +36,7 @@ async fn alarm(world: &World) -> Option<ClockAlarm> {
 }
 
 /// What Ann says last counts, and the destination is told.
-async fn her_opt_out_counts(world: &World) {
+fn her_opt_out_counts(world: &World) {
     let ann = world.person("ann");
     assert_eq!(ann["standing"]["email"]["state"], "unsubscribed", "{ann}");
     assert_eq!(ann["contact"]["fields"]["firstName"]["v"], "Ann", "{ann}");
@@ -69,7 +67,7 @@ async fn a_start_with_the_right_clock_puts_right_what_was_dated_ahead() {
         "{ready}"
     );
     world.tells(&says("unsubscribed", "Ann")).await;
-    her_opt_out_counts(&world).await;
+    her_opt_out_counts(&world);
     // Time has caught up.
     world.clock.jump(DAY);
     world.ends_well().await;
@@ -119,7 +117,7 @@ async fn a_jump_of_the_clock_is_an_alarm_and_nothing_is_taken_in_until_one_back_
         })
         .await;
     world.settles().await;
-    her_opt_out_counts(&world).await;
+    her_opt_out_counts(&world);
     world.ends_well().await;
 }
 

@@ -1,16 +1,12 @@
 //! Proca's API beside its queue: what the queue lost, and what became of actions that Proca no longer delivers.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::too_many_lines,
-    reason = "to be put right one by one"
-)]
-
+use causeway::clock::SystemClock;
+use causeway_core::clock::Clock;
 use causeway_testkit::{
     fake_api::FakeApi,
     fake_proca::{FakeProca, ORG, Signed, State, TOKEN},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::running::{Home, Running};
@@ -30,7 +26,7 @@ fn home(api: &FakeApi) -> Home {
 
 /// So many seconds from now, as the API writes it.
 fn in_seconds(seconds: i64) -> String {
-    let at = Timestamp::now() + SignedDuration::from_secs(seconds);
+    let at = SystemClock.now() + SignedDuration::from_secs(seconds);
     at.strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
@@ -73,6 +69,7 @@ fn changes(api: &FakeApi, path: &str, name: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn only_delivered_actions_opt_in_and_what_proca_takes_back_is_taken_back_here() {
     let api = FakeApi::start().await;
     let proca = FakeProca::at(&api);

@@ -1,7 +1,5 @@
 //! Where a person stands in files that were written before: a file is only added to, so a removal changes nothing in it.
 
-#![allow(clippy::similar_names, reason = "to be put right one by one")]
-
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader},
@@ -87,11 +85,11 @@ struct Pattern {
 
 impl Pattern {
     fn new(step: &str, is_file: bool) -> Self {
-        let (stem, extension) = match step.rfind('.').filter(|at| is_file && *at > 0) {
+        let (name, extension) = match step.rfind('.').filter(|at| is_file && *at > 0) {
             Some(at) => step.split_at(at),
             None => (step, ""),
         };
-        let (before, between) = stem.split_once("{date}").unwrap_or((stem, ""));
+        let (before, between) = name.split_once("{date}").unwrap_or((name, ""));
         Self {
             before: before.to_owned(),
             between: between.to_owned(),

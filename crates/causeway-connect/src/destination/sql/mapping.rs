@@ -1,7 +1,5 @@
 //! A column of the configuration, and what the statements have to know of where its value comes from.
 
-#![allow(clippy::struct_excessive_bools, reason = "to be put right one by one")]
-
 use causeway_core::{
     contact::LIST_FIELD_IDS,
     mapping::{Mapping, MappingError, Path, Scope, Tables, Tells, Term},
@@ -11,6 +9,10 @@ use serde_json::Value;
 
 /// A column and where its value comes from.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own about the column"
+)]
 pub(super) struct Mapped {
     pub name: String,
     pub term: Term,

@@ -3,8 +3,6 @@
 //! Invariant: a row is only changed by a delivery whose key is the row's key as a person reads it, not merely as the
 //! database compares. And what the database did not count is not delivered.
 
-#![allow(clippy::needless_for_each, reason = "to be put right one by one")]
-
 use std::collections::BTreeMap;
 
 use causeway_core::destination::{Ending, Outcome};
@@ -136,7 +134,9 @@ async fn write_steps(
             Step::Removal(gone) => {
                 let marks = removal::remove(link, places, gone).await?;
                 if let Some(done) = done.get_mut(gone.delivery) {
-                    marks.into_iter().for_each(|mark| done.add(mark));
+                    for mark in marks {
+                        done.add(mark);
+                    }
                 }
                 continue;
             }

@@ -1,7 +1,5 @@
 //! A withdrawal that a receiver would refuse for its length is sent with less: a stranger's long text must not stop it.
 
-#![allow(clippy::type_complexity, reason = "to be put right one by one")]
-
 use causeway_core::{
     automation::Lead,
     contact::{Identity, is_internal},
@@ -20,9 +18,12 @@ const MOST_VALUE: usize = 200;
 /// The contact's fields that stay when little fits.
 const KEPT: [&str; 4] = ["email", "phone", "firstName", "lastName"];
 
+/// Takes something out of a record.
+type Step = fn(&mut Record);
+
 /// The record in smaller and smaller, each with a note for the trace.
 pub(super) fn shorter(record: &Record) -> impl Iterator<Item = (Record, &'static str)> {
-    let steps: [(fn(&mut Record), &str); 2] = [
+    let steps: [(Step, &str); 2] = [
         (
             drop_long,
             "too long for one request: sent without values of more than 200 bytes",

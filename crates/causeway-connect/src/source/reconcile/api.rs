@@ -1,11 +1,5 @@
 //! Asking Proca's GraphQL API.
 
-#![allow(
-    clippy::format_push_string,
-    clippy::indexing_slicing,
-    reason = "to be put right one by one"
-)]
-
 use std::{
     path::Path,
     sync::{Mutex, PoisonError},
@@ -278,7 +272,10 @@ impl Api {
 
     fn refusal(&self, errors: &[Value]) -> Error {
         let is_about_rights = errors.iter().any(|error| {
-            let code = error["extensions"]["code"].as_str().unwrap_or_default();
+            let code = error
+                .pointer("/extensions/code")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             let text = error["message"].as_str().unwrap_or_default().to_lowercase();
             ["unauthorized", "permission_denied", "forbidden"].contains(&code)
                 || ["unauthorized", "permission", "not a member"]
@@ -312,7 +309,7 @@ fn harmless(message: &str, org: &str) -> String {
     for (index, part) in message.split('"').enumerate() {
         if index % 2 == 1 {
             let is_known = is_our_word(part) || part == org;
-            out.push_str(&format!("\"{}\"", if is_known { part } else { "…" }));
+            out.extend(["\"", if is_known { part } else { "…" }, "\""]);
             continue;
         }
         for word in part.split_inclusive(|c: char| c.is_whitespace() || c.is_control()) {

@@ -1,7 +1,5 @@
 //! An entry of the API's lists as the message that the queue would have brought.
 
-#![allow(clippy::indexing_slicing, reason = "to be put right one by one")]
-
 use serde_json::{Map, Value, json};
 
 pub(super) fn id(entry: &Value) -> Option<i64> {
@@ -37,12 +35,17 @@ pub(super) fn of(entry: &Value, org_id: Option<i64>) -> Option<Value> {
         })
     });
     let privacy = &entry["privacy"];
-    let mut action = json!({
-        "actionType": entry["actionType"], "createdAt": zoned(&entry["createdAt"]),
-        "customFields": object(entry.get("customFields")), "testing": false,
-    });
+    let mut action = Map::from_iter([
+        ("actionType".to_owned(), entry["actionType"].clone()),
+        ("createdAt".to_owned(), zoned(&entry["createdAt"])),
+        (
+            "customFields".to_owned(),
+            object(entry.get("customFields")).into(),
+        ),
+        ("testing".to_owned(), false.into()),
+    ]);
     if let Some(donation) = entry["donation"].as_object() {
-        action["donation"] = donation_of(donation);
+        action.insert("donation".to_owned(), donation_of(donation));
     }
     Some(json!({
         "schema": "proca:action:2", "stage": "deliver", "actionId": id,

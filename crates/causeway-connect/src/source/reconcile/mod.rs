@@ -7,8 +7,6 @@
 //! Invariant: an opt-in is only ever taken from the list of delivered actions. The answer for an address has confirming and rejected
 //! actions too, and is used only for the status of actions that are known here.
 
-#![allow(clippy::indexing_slicing, reason = "to be put right one by one")]
-
 mod api;
 mod config;
 mod message;
@@ -151,7 +149,11 @@ impl Reconciler {
     /// What the API says of the organisation, for a person. Fails where a comparison would.
     pub async fn check(&self) -> Result<Vec<Remark>, ReconcileError> {
         let remarks = match self.organisation().await? {
-            Some(org) => processing::remarks(&org["processing"], &self.queue, &self.config),
+            Some(org) => processing::remarks(
+                org.get("processing").unwrap_or(&Value::Null),
+                &self.queue,
+                &self.config,
+            ),
             None => vec![processing::unseen(&self.config.org)],
         };
         self.api.ids(0, self.list_start(), 1).await?;
@@ -276,7 +278,7 @@ impl Reconciler {
             Err(ReconcileError::Refused(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Some(number) = org["id"].as_i64() else {
+        let Some(number) = org.get("id").and_then(Value::as_i64) else {
             return Ok(Some(org));
         };
         let is_ours = self.queue.own_orgs.contains(&number.to_string())
@@ -303,7 +305,7 @@ impl Reconciler {
         } else if self.queue.own_orgs.len() > 1 {
             // Only a member of that organisation is answered.
             match self.api.org(org).await {
-                Ok(found) => found["id"].as_i64(),
+                Ok(found) => found.get("id").and_then(Value::as_i64),
                 Err(ReconcileError::Refused(_) | ReconcileError::Api(_)) => None,
                 Err(error) => return Err(error),
             }

@@ -10,8 +10,6 @@
 //! organisation that is asked. A coalition's lead may be sent actions of its partners' pages that it cannot ask for.
 //! A status that says yes changes nothing of the second row: whoever rejected a signature can opt in again.
 
-#![allow(clippy::indexing_slicing, reason = "to be put right one by one")]
-
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
@@ -133,7 +131,7 @@ impl Reconciler {
             let Some(entry) = entries.into_iter().find(of_action) else {
                 continue;
             };
-            return Ok(match message::status(&entry["privacy"]) {
+            return Ok(match entry.get("privacy").and_then(message::status) {
                 Some("BOUNCE" | "BLOCKED" | "SPAM" | "UNSUB" | "INACTIVE") => {
                     Outcome::Status(entry, address.clone())
                 }
@@ -158,10 +156,13 @@ impl Reconciler {
 
     /// What became of the address, as the event would have said it that was lost.
     fn status_envelope(&self, action: &UnlistedAction, entry: &Value, address: &str) -> Envelope {
-        let status = message::status(&entry["privacy"])
+        let status = entry
+            .get("privacy")
+            .and_then(message::status)
             .unwrap_or_default()
             .to_lowercase();
-        let at = match message::zoned(&entry["privacy"]["emailStatusChanged"]) {
+        let changed = entry.pointer("/privacy/emailStatusChanged");
+        let at = match changed.map_or(Value::Null, message::zoned) {
             Value::Null => self.clock.now().to_string().into(),
             at => at,
         };
@@ -197,7 +198,7 @@ fn event(
     at: &Value,
 ) -> Value {
     let reference = entry
-        .and_then(|entry| entry["contact"]["contactRef"].as_str())
+        .and_then(|entry| entry.pointer("/contact/contactRef")?.as_str())
         .or(action.references.first().map(String::as_str));
     json!({
         "schema": "proca:event:2", "eventType": "email_status", "timestamp": at, "actionId": action.number,

@@ -1,7 +1,5 @@
 //! `proca:action:1` and `proca:action:2`.
 
-#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
-
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -17,6 +15,7 @@ use crate::{
     consent::page_key,
     decode::consent_from::{self, When},
     event::{Action, Decoded, Event, EventKind},
+    keystore::Keystore,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,16 +44,7 @@ pub(super) fn decode(
     decoder.refuse_testing(testing)?;
 
     let keystore = decoder.keystore.get();
-    let (opened, privacy) = match version {
-        Version::One => (
-            personal_info::open_v1(&mut message, &keystore),
-            privacy_of_v1(message.privacy.as_ref()),
-        ),
-        Version::Two => (
-            personal_info::open(message.personal_info.as_ref(), &keystore),
-            message.privacy.as_ref().map(privacy_of_v2).unwrap_or_default(),
-        ),
-    };
+    let (opened, privacy) = open(&mut message, version, &keystore);
     let (decrypted, unreadable) = match opened {
         Ok(decrypted) => (decrypted, None),
         // Nobody has confirmed yet that this is them.
@@ -118,18 +108,39 @@ pub(super) fn decode(
         testing,
     });
     event.consent = consent;
-    if let Some(action) = event.action.take() {
-        let rules = consent_from::Reader {
-            rules: &decoder.consent_from,
-            placeholders: &decoder.placeholders,
-            zone: &jiff::tz::TimeZone::UTC,
-        };
-        // Entered with this action, so of its time, whenever the person first gave their data.
-        let when = When::at(created_at, received_at);
-        rules.read(&[&action.custom_fields], when, &mut event);
-        event.action = Some(action);
-    }
+    // Entered with this action, so of its time, whenever the person first gave their data.
+    read_boxes(decoder, When::at(created_at, received_at), &mut event);
     Ok(event)
+}
+
+/// What the person typed, where it is encrypted, and what they agreed to.
+fn open(
+    message: &mut Message<'_>,
+    version: Version,
+    keystore: &Keystore,
+) -> (Result<Option<Map<String, Value>>, Decoded>, Consented) {
+    match version {
+        Version::One => (
+            personal_info::open_v1(message, keystore),
+            privacy_of_v1(message.privacy.as_ref()),
+        ),
+        Version::Two => (
+            personal_info::open(message.personal_info.as_ref(), keystore),
+            message.privacy.as_ref().map(privacy_of_v2).unwrap_or_default(),
+        ),
+    }
+}
+
+/// The consent that is in custom fields of the action.
+fn read_boxes(decoder: &ProcaDecoder, when: When, event: &mut Event) {
+    let Some(action) = event.action.take() else { return };
+    let rules = consent_from::Reader {
+        rules: &decoder.consent_from,
+        placeholders: &decoder.placeholders,
+        zone: &jiff::tz::TimeZone::UTC,
+    };
+    rules.read(&[&action.custom_fields], when, event);
+    event.action = Some(action);
 }
 
 fn stage(message: &Message<'_>) -> Known<Stage> {

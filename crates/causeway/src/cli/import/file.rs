@@ -1,11 +1,5 @@
 //! A file that is read twice: to know what is in it, and to take it in.
 
-#![allow(
-    clippy::naive_bytecount,
-    clippy::wrong_self_convention,
-    reason = "to be put right one by one"
-)]
-
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Seek},
@@ -50,7 +44,7 @@ impl Source {
     /// Names the content, whatever the file is called.
     pub(super) fn content(&mut self) -> anyhow::Result<MessageKey> {
         let mut hash = Sha256::new();
-        let mut input = self.from_the_start()?;
+        let mut input = self.rewound()?;
         let mut buffer = vec![0; 1 << 16];
         loop {
             let read = input
@@ -65,7 +59,7 @@ impl Source {
 
     /// The text of the file, behind a byte order mark.
     pub(super) fn text(&mut self, bar: &ProgressBar) -> anyhow::Result<Input> {
-        let input = self.from_the_start()?;
+        let input = self.rewound()?;
         let mut input = BufReader::new(bar.wrap_read(Box::new(input) as Box<dyn Read>));
         let start = input
             .fill_buf()
@@ -87,7 +81,7 @@ impl Source {
         Ok(())
     }
 
-    fn from_the_start(&mut self) -> anyhow::Result<impl Read + 'static> {
+    fn rewound(&mut self) -> anyhow::Result<impl Read + 'static> {
         self.file.rewind()?;
         Ok(self.file.try_clone()?.take(self.bytes))
     }
@@ -108,7 +102,7 @@ fn text_start(start: &[u8]) -> anyhow::Result<usize> {
     }
     let looked_at = start.get(..start.len().min(512)).unwrap_or_default();
     // Every other byte of Latin letters in UTF-16.
-    let nothing = looked_at.iter().filter(|byte| **byte == 0).count();
+    let nothing = memchr::memchr_iter(0, looked_at).count();
     if nothing * 4 > looked_at.len() {
         bail!(utf_16);
     }

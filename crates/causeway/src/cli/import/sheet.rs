@@ -1,11 +1,5 @@
 //! Reads a CSV file. A row is taken whole and for sure, or refused with its line.
 
-#![allow(
-    clippy::naive_bytecount,
-    clippy::similar_names,
-    reason = "to be put right one by one"
-)]
-
 use std::io::{self, BufRead, Read};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -112,7 +106,7 @@ impl<R: BufRead> Sheet<R> {
         }
         let (cells, columns) = (record.len(), self.names.len());
         if cells != columns {
-            let breaks = record.as_slice().iter().filter(|byte| **byte == b'\n').count();
+            let breaks = memchr::memchr_iter(b'\n', record.as_slice()).count();
             let quoted = if breaks > 0 {
                 let last = line + breaks as u64;
                 format!("; it ends in line {last}: is a quotation mark not closed?")
@@ -216,9 +210,9 @@ fn header_names(
         let mapped = table.map.iter().find(|(from, _)| from == column);
         mapped.map_or_else(|| (*column).to_owned(), |(_, to)| to.clone())
     };
-    let names: Vec<String> = header.iter().map(named).collect();
-    for (at, name) in names.iter().enumerate() {
-        let other = names
+    let called: Vec<String> = header.iter().map(named).collect();
+    for (at, name) in called.iter().enumerate() {
+        let other = called
             .iter()
             .take(at)
             .position(|other| other.eq_ignore_ascii_case(name));
@@ -231,7 +225,7 @@ fn header_names(
             );
         }
     }
-    Ok(names)
+    Ok(called)
 }
 
 fn is_blank(record: &ByteRecord) -> bool {

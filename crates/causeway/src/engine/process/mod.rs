@@ -4,8 +4,6 @@
 //! Decoding the next batch runs beside the commit of the one before. Nothing is leased: rows that were not
 //! committed are still `new` and are read again.
 
-#![allow(clippy::too_many_lines, reason = "to be put right one by one")]
-
 mod mend;
 
 use std::{
@@ -43,6 +41,10 @@ const IMPORTED_BEFORE: &str = "the same file was imported before: its opt-ins ar
 
 type Commit = JoinHandle<Result<Vec<Processed>, StoreError>>;
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one loop, whose steps share what is in flight"
+)]
 pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     let mut after = InboxId(0);
     let mut commit: Option<Commit> = None;

@@ -1,8 +1,6 @@
 //! Bringing in a backlog by file.
 
-#![allow(clippy::format_push_string, reason = "to be put right one by one")]
-
-use std::os::unix::fs::PermissionsExt;
+use std::{fmt::Write as _, os::unix::fs::PermissionsExt};
 
 use causeway_testkit::fake_api::FakeApi;
 use rusqlite::{Connection, OpenFlags};
@@ -125,7 +123,7 @@ async fn an_import_that_was_killed_goes_on_and_stores_no_row_twice() {
     for row in 0..ROWS {
         // Each person is in it twice: no, and later yes.
         let (person, newsletter) = (row % (ROWS / 2), if row < ROWS / 2 { "no" } else { "yes" });
-        csv.push_str(&format!("member{person}@example.org,{newsletter}\n"));
+        writeln!(csv, "member{person}@example.org,{newsletter}").expect("room");
     }
     home.write("members.csv", &csv);
     let import = ["import", "members.csv", "--source", "members"];
