@@ -30,10 +30,13 @@ use super::{Engine, pressure::is_behind};
 const BATCH: u32 = 200;
 /// The same while intake is crowded: those who wait for their commit wait behind so many rows at most.
 const SMALL_BATCH: u32 = 50;
-/// How often it looks without being woken.
-const POLL: Duration = Duration::from_secs(1);
+/// How often it looks without being woken: only what `causeway import` writes beside the hub waits so long.
+const POLL: Duration = Duration::from_millis(100);
 /// After so many full batches it starts over at the oldest row, so that replayed ones need not wait for the backlog to end.
 const RESTART_AFTER: u32 = 50;
+
+/// Urgent batches in a row: then the oldest rows get their turn, or they would wait for as long as opt-outs keep coming.
+const URGENT_RUN: u32 = 4;
 
 /// Why the opt-ins of a row do not count.
 const IMPORTED_BEFORE: &str = "the same file was imported before: its opt-ins are not counted again, because people may have \
@@ -50,6 +53,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     let mut commit: Option<Commit> = None;
     let mut urgent_in_flight = false;
     let mut full_batches = 0;
+    let mut urgent_run = 0;
     let mut worked = Duration::ZERO;
     let mut behind = false;
     while !stop.is_cancelled() {
@@ -58,8 +62,13 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
         worked = Duration::ZERO;
         let limit = if crowded { SMALL_BATCH } else { BATCH };
         let newest = engine.currency.newest();
-        let urgent = engine.currency.take_urgent(limit);
+        let urgent = if urgent_run < URGENT_RUN {
+            engine.currency.take_urgent(limit)
+        } else {
+            Vec::new()
+        };
         let is_urgent = !urgent.is_empty();
+        urgent_run = if is_urgent { urgent_run + 1 } else { 0 };
         if urgent_in_flight && !is_urgent {
             // The inbox is read from its start below, and would show once more what is being committed.
             urgent_in_flight = false;
