@@ -137,12 +137,15 @@ fn says_something() -> Value {
     ])
 }
 
-/// These keys are there, and not null.
+/// These keys are there, and name somebody.
 fn given(keys: &[&Key]) -> Value {
     let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
     let properties: Map<String, Value> = names
         .iter()
-        .map(|name| ((*name).to_owned(), json!({ "not": { "type": "null" } })))
+        .map(|name| {
+            let nothing = json!({ "$ref": "#/components/schemas/nothing" });
+            ((*name).to_owned(), json!({ "not": nothing }))
+        })
         .collect();
     json!({ "required": names, "properties": properties })
 }
@@ -176,7 +179,11 @@ fn any_item() -> Value {
 fn contact() -> Value {
     let properties: Map<String, Value> = CONTACT
         .iter()
-        .map(|key| (key.name.to_owned(), property(key)))
+        .map(|key| {
+            let blank = json!({ "type": "string", "pattern": r"^\s*$" });
+            let schema = json!({ "description": key.about, "anyOf": [property(key), blank] });
+            (key.name.to_owned(), schema)
+        })
         .collect();
     json!({
         "type": "object",
