@@ -263,8 +263,18 @@ impl Contact {
             // Of calls and the like no address is known.
             return consent.standing(At::default(), terms);
         }
-        let since = address.and_then(|address| self.addresses.get(address)).copied();
+        // The first address that is known was the person's before, too: whatever it may have been.
+        let first = self.addresses.values().min();
+        let since = address.and_then(|address| self.addresses.get(address));
+        let since = since.filter(|since| Some(*since) != first).copied();
         consent.standing(At { address, since }, terms)
+    }
+
+    /// Where a mailbox stands by what its other users said, and by what became of it.
+    pub fn standing_of_others(&self, purpose: &str, address: Option<&str>, terms: &Terms) -> Standing {
+        let said = self.consent.get(purpose);
+        let of_others = said.and_then(|said| said.addresses.get(address?));
+        of_others.map_or(Standing::Unknown, |said| said.standing(At::default(), terms))
     }
 
     /// The same for each purpose that anything was said about.

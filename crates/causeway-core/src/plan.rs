@@ -3,7 +3,7 @@
 mod follow;
 mod withdrawal;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use jiff::Timestamp;
 
@@ -209,10 +209,23 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
         news: before.is_none() || merged,
         ledger: Vec::new(),
     };
-    said.changed |= contact.take_fields(&event.fields, event.fields_time(), case.arrival);
+    // What is dated in the future counts from when it came: it must not hide what is said until then.
+    let fields_time = event.fields_time().min(case.now);
     let address = event_address(event);
     if let Some(address) = &address {
-        said.changed |= contact.add_address(address, event.fields_time());
+        said.changed |= contact.add_address(address, fields_time);
+    }
+    if event.kind == EventKind::EmailStatus && !event.consent.iter().any(|fact| fact.what.is_click()) {
+        // A mail that came back does not say that the person uses the address.
+        let (email, others): (BTreeMap<_, _>, BTreeMap<_, _>) = event
+            .fields
+            .clone()
+            .into_iter()
+            .partition(|(name, _)| name == "email");
+        said.changed |= contact.take_fields(&email, Timestamp::UNIX_EPOCH, case.arrival);
+        said.changed |= contact.take_fields(&others, fields_time, case.arrival);
+    } else {
+        said.changed |= contact.take_fields(&event.fields, fields_time, case.arrival);
     }
     for fact in &event.consent {
         let mut fact = fact.clone();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::{sync::Arc, time::Duration};
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -93,6 +94,8 @@ pub struct SourceRule {
 #[derive(Debug, Clone)]
 pub struct DestinationRule {
     pub name: Name,
+    /// What it was called before: what it was given under that name is its own, and keys stay the same.
+    pub renamed_from: Option<Name>,
     pub workspace: Name,
     pub policy: Policy,
     /// The purpose whose consent counts.
@@ -159,6 +162,7 @@ impl DestinationRule {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.into(),
+            renamed_from: None,
             workspace: DEFAULT_WORKSPACE.into(),
             policy: Policy::default(),
             purpose: EMAIL.into(),
@@ -175,23 +179,67 @@ impl DestinationRule {
     }
 }
 
+/// What a message has of what filters look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Route<'a> {
+    pub source: &'a str,
+    /// The campaign's name.
+    pub campaign: Option<&'a str>,
+    pub action_type: Option<&'a str>,
+    pub event: &'a str,
+}
+
+impl<'a> Route<'a> {
+    pub fn new(source: &'a str, event: &'a Event) -> Self {
+        Self {
+            source,
+            campaign: event.campaign.as_ref().map(|campaign| campaign.name.as_str()),
+            action_type: event.action.as_ref().map(|action| action.action_type.as_str()),
+            event: event.kind.as_str(),
+        }
+    }
+}
+
+/// The key of a filter that leaves a message out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Miss<'a> {
+    pub key: FilterKey,
+    pub wanted: &'a BTreeSet<String>,
+    /// What the message has instead.
+    pub found: Option<&'a str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FilterKey {
+    Sources,
+    Campaigns,
+    ActionTypes,
+}
+
 impl Filter {
-    /// `action_types` chooses among actions. What changes a contact's consent or address is no action, and passes.
     pub fn matches(&self, source: &str, event: &Event) -> bool {
-        let within = |set: &Option<BTreeSet<String>>, value: Option<&str>| {
-            set.as_ref()
-                .is_none_or(|set| value.is_some_and(|value| set.contains(value)))
-        };
-        within(&self.sources, Some(source))
-            && within(
-                &self.campaigns,
-                event.campaign.as_ref().map(|campaign| campaign.name.as_str()),
-            )
-            && (event.kind == EventKind::EmailStatus
-                || within(
-                    &self.action_types,
-                    event.action.as_ref().map(|action| action.action_type.as_str()),
-                ))
+        self.miss(Route::new(source, event)).is_none()
+    }
+
+    /// The first key that leaves the message out. `action_types` chooses among actions. What changes a contact's consent or
+    /// address is no action, and passes.
+    pub fn miss<'a>(&'a self, route: Route<'a>) -> Option<Miss<'a>> {
+        let action_types = self
+            .action_types
+            .as_ref()
+            .filter(|_| route.event != EventKind::EmailStatus.as_str());
+        [
+            (FilterKey::Sources, self.sources.as_ref(), Some(route.source)),
+            (FilterKey::Campaigns, self.campaigns.as_ref(), route.campaign),
+            (FilterKey::ActionTypes, action_types, route.action_type),
+        ]
+        .into_iter()
+        .find_map(|(key, wanted, found)| {
+            let wanted = wanted?;
+            let passes = found.is_some_and(|found| wanted.contains(found));
+            (!passes).then_some(Miss { key, wanted, found })
+        })
     }
 }
 
@@ -297,7 +345,7 @@ impl DestinationRule {
     /// Whether a destination that has the person must stop using their data. With [`Policy::All`], too: there an opt-out
     /// stops nothing else.
     pub fn withdraws(&self, standing: Standing, gave_data: bool) -> bool {
-        standing.is_opt_out() || !self.policy.allows(standing, gave_data)
+        !standing.is_subscribed() || !self.policy.allows(standing, gave_data)
     }
 
     fn gate_of_withdrawal(&self, change: Change) -> Gate {

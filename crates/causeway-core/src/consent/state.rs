@@ -171,7 +171,8 @@ impl Consent {
     /// Where the person stands for the address that is about to be used.
     ///
     /// - A suppression belongs to its address and ends only by a later double opt-in there: who clicks a link in a mail
-    ///   got the mail. One whose address no message named counts for every address that was known by then.
+    ///   got the mail. One whose address no message named counts for every address that was known by then, until a click
+    ///   there.
     /// - An opt-out ends by a later opt-in, and by a click that is later by more than [`Terms::click_grace`].
     /// - An opt-in at the very time of a decline is the same submission seen by two organisations; it does not count.
     /// - At equal times the opt-out wins. Of several that hold the newest counts, of the same time the gravest.
@@ -183,10 +184,13 @@ impl Consent {
             Cow::Owned(said)
         });
         let anywhere = self.addresses.get("");
-        let clicked_here = here
-            .and_then(|here| here.confirmed(terms))
-            .max(anywhere.and_then(|anywhere| anywhere.confirmed(terms)));
         let confirmed = said.confirmed(terms);
+        let clicked_here = if at.address.is_some() {
+            here.and_then(|here| here.confirmed(terms))
+                .max(anywhere.and_then(|anywhere| anywhere.confirmed(terms)))
+        } else {
+            confirmed
+        };
         let graced = |click: Option<Timestamp>| click.and_then(|at| at.checked_sub(terms.click_grace).ok());
         let opt_in = said.opt_in.iter().find(|at| !said.declined.contains(*at));
         let agreed = opt_in.max(graced(confirmed));
@@ -198,11 +202,11 @@ impl Consent {
         let opt_outs = [
             (said.unsubscribed, None, agreed),
             (of_here(|c| c.inactive), Some(Suppression::Inactive), clicked_here),
-            (unnamed(self.inactive), Some(Suppression::Inactive), confirmed),
+            (unnamed(self.inactive), Some(Suppression::Inactive), clicked_here),
             (of_here(|c| c.blocked), Some(Suppression::Blocked), clicked_here),
-            (unnamed(self.blocked), Some(Suppression::Blocked), confirmed),
+            (unnamed(self.blocked), Some(Suppression::Blocked), clicked_here),
             (of_here(|c| c.bounced), Some(Suppression::Bounced), clicked_here),
-            (unnamed(self.bounced), Some(Suppression::Bounced), confirmed),
+            (unnamed(self.bounced), Some(Suppression::Bounced), clicked_here),
             (
                 of_here(|c| c.complained),
                 Some(Suppression::Complained),
@@ -211,7 +215,7 @@ impl Consent {
             (
                 unnamed(self.complained),
                 Some(Suppression::Complained),
-                graced(confirmed),
+                graced(clicked_here),
             ),
         ];
         let holds = opt_outs

@@ -5,7 +5,7 @@
 
 use super::{Given, Planned};
 use crate::{
-    consent::{Change, Standing, Terms},
+    consent::{Change, Terms},
     contact::Contact,
     delivery::Kind,
     rules::DestinationRule,
@@ -26,13 +26,14 @@ pub fn withdrawals(
     let mut planned: Vec<Planned> = Vec::new();
     for given in given.iter().filter(|given| !given.withdrawal_is_open) {
         let address = given.address.as_deref();
-        let now = after.standing_at(&rule.purpose, address, terms);
-        if !rule.withdraws(now, after.gave_data) {
-            continue;
-        }
-        // A mailbox that the contact no longer uses is its other users': only what became of it counts.
+        // A mailbox that the contact no longer uses is its other users': what they say counts, and what became of it.
         let is_others = given.is_shared && given.address != in_use;
-        if is_others && !matches!(now, Standing::Suppressed { .. }) {
+        let now = if is_others {
+            after.standing_of_others(&rule.purpose, address, terms)
+        } else {
+            after.standing_at(&rule.purpose, address, terms)
+        };
+        if !rule.withdraws(now, after.gave_data) || (is_others && !now.is_opt_out()) {
             continue;
         }
         let wanted = Change::of(Kind::Withdrawal, now).within(&rule.expresses);
@@ -47,6 +48,10 @@ pub fn withdrawals(
             Some(_) if now.is_opt_out() => true,
             // It ends as skipped, for a person to see: once, and not with each later message.
             None if now.is_opt_out() => before().all(|(before, _)| !before.is_opt_out()),
+            // The destination is sent everybody, and believes that this person may be written to.
+            _ if rule.policy.allows(now, after.gave_data) => {
+                wanted.is_some() && given.change == Change::Subscribe
+            }
             // Not an opt-out, but less than the destination asks for: only where it was enough before. Tightening a
             // policy alone withdraws nobody.
             _ => before().any(|(before, gave_data)| rule.policy.allows(before, gave_data)),

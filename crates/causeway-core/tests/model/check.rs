@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_core::{
+    consent::Change,
     contact::{Contact, Identity},
     delivery::Kind,
     event::{Decoded, Event},
@@ -155,7 +156,8 @@ fn claim_some(
         let address = ended.address.as_deref().map(place_of);
         let is_right = match ended.kind {
             Kind::Withdrawal => {
-                model.is_withdrawn(person, purpose, policy, address.or_else(|| in_use(person)))
+                let address = address.or_else(|| in_use(person));
+                model.is_withdrawn(person, purpose, policy, (address, true))
             }
             Kind::Record | Kind::Contact => model.may_be_sent(person, purpose, policy),
         };
@@ -172,6 +174,7 @@ fn check_last_word(rules: &Rules, model: &Model, entry: &Entry) -> Result<(), St
     for ((destination, address), change) in &entry.given {
         let rule = &rules.destinations[destination];
         let place = address.as_deref().map(place_of);
+        let place = (place, *change == Change::Subscribe);
         if change.gravity() == 0 && model.is_withdrawn(person, &rule.purpose, rule.policy.as_str(), place) {
             return Err(format!(
                 "{destination} was never told the NO for {address:?} of {person:?}"

@@ -23,6 +23,9 @@ pub struct Fact {
 /// A click so many seconds after an opt-out does not undo it.
 pub const GRACE: i64 = 2;
 
+/// The first second of 1970, counted as times are here.
+const LONG_AGO: i64 = -1_767_323_045;
+
 /// Where somebody stands, and since when.
 pub type Standing = (&'static str, Option<i64>);
 
@@ -121,6 +124,11 @@ impl Model {
             *since = at.min(*since);
         }
         for (name, value) in fields(message) {
+            // "A mail that came back does not say that the address is used."
+            let is_bare_mention = name == "email"
+                && message.kind == Kind::EmailStatus
+                && message.status != Some("double_opt_in");
+            let at = if is_bare_mention { LONG_AGO } else { at };
             // The newest counts; of the same moment the one that came last.
             let said = (at, number, value);
             let known = person.fields.entry(name).or_insert_with(|| said.clone());
@@ -199,12 +207,15 @@ impl Model {
             let Some(gravity) = NOES.iter().position(|word| *word == no.word) else {
                 continue;
             };
-            // "A suppression belongs to the address." One that names none counts for those that were known by then.
+            // "A suppression belongs to the address." One that names none counts for those that were known by then (the
+            // first at any time), and ends by a click at the address that is asked about.
             let concerns = no.word == "unsubscribed"
                 || purpose != EMAIL
                 || match (no.address, address) {
                     (Some(about), _) => address == Some(about),
-                    (None, Some(address)) => person.since.get(&address).is_none_or(|since| *since <= no.at),
+                    (None, Some(address)) => person.since.get(&address).is_none_or(|since| {
+                        *since <= no.at || person.since.values().all(|other| since <= other)
+                    }),
                     (None, None) => true,
                 };
             if !concerns {
@@ -212,7 +223,8 @@ impl Model {
             }
             let is_ended = said.iter().any(|yes| {
                 // "Only a click shows that mail arrives": there, or where no address is named.
-                let is_there = no.address.is_none() || yes.address.is_none() || yes.address == no.address;
+                let place = no.address.or(address);
+                let is_there = place.is_none() || yes.address.is_none() || yes.address == place;
                 match no.word {
                     // "An opt-out wins a tie." "A click right after an opt-out does not count."
                     "unsubscribed" => {
@@ -259,10 +271,18 @@ impl Model {
         self.may_be_sent_to(person, purpose, policy, in_use(person))
     }
 
-    /// "When consent ends": an opt-out, whatever the policy, or less than the policy asks for.
-    pub fn is_withdrawn(&self, person: &Person, purpose: &str, policy: &str, address: Option<usize>) -> bool {
+    /// "When consent ends": an opt-out, whatever the policy, or less than the policy asks for; and who may not be written
+    /// to, where the destination was told that they may.
+    pub fn is_withdrawn(
+        &self,
+        person: &Person,
+        purpose: &str,
+        policy: &str,
+        (address, was_sent_a_yes): (Option<usize>, bool),
+    ) -> bool {
         let (standing, _) = self.standing_at(person, purpose, address);
         matches!(standing, "unsubscribed" | "suppressed")
+            || (was_sent_a_yes && !matches!(standing, "opted_in" | "double_opted_in"))
             || !self.may_be_sent_to(person, purpose, policy, address)
     }
 
@@ -362,8 +382,7 @@ fn of_action(message: &Message) -> Option<Fact> {
         return Some(fact(word, None, message.later));
     }
     if status == Some("double_opt_in") {
-        let counts = OWN_PAGES.contains(&message.page) || message.opt_in == Some(true);
-        return Some(if counts {
+        return Some(if message.opt_in == Some(true) {
             fact("double_opt_in", None, message.later)
         } else {
             fact("double_opt_in_on_page", Some(message.page), message.later)

@@ -137,7 +137,7 @@ impl Book {
             event,
             known: &known,
             rules: &self.rules,
-            now: at(0),
+            now: at(2_000_000),
             arrival: 0,
         });
         if let Some(contact) = &plan.contact {

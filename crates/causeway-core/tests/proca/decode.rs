@@ -324,7 +324,7 @@ fn the_status_of_the_address_is_about_mail_and_the_opt_in_about_the_purpose() {
     let own = told(signed(Some(true)).with_status("double_opt_in"));
     assert_eq!(
         facts(&own),
-        [("email", "double_opt_in", 0), ("phone", "opt_in", 0)]
+        [("email", "double_opt_in_on_page", 0), ("phone", "opt_in", 0)]
     );
     // Without another purpose one fact is enough.
     let mail = event(&decoder(), &status("unsub", Some(true), 60).json());

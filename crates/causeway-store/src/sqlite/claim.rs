@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use causeway_core::{
     clock::Timestamp,
-    consent::Change,
+    consent::{Change, EMAIL, Standing},
     contact::{Contact, Field, Identity, normal_email},
     delivery::{Delivery, Kind},
     id::{DeliveryId, IdempotencyKey, InboxId},
@@ -17,7 +17,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{
     contact, erasure, facts,
     fault::Fault,
-    given,
+    given, identity,
     names::NameKind,
     outbox::{self, End},
     recent::Parts,
@@ -213,6 +213,12 @@ fn claim_one(
             claim.now,
         )?;
     }
+    if record.change.gravity() > 0 && record.standing_for(&rule.purpose).is_subscribed() {
+        // What suffices for others does not suffice here: no column of this destination may say that it does.
+        record
+            .standing
+            .insert(rule.purpose.to_string(), Standing::NotSubscribed);
+    }
     tx.state
         .leases
         .take(id, destination, due.contact, claim.leased_until);
@@ -351,7 +357,13 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         None => None,
     };
     let terms = tx.state.terms_of(parts.workspace);
-    if !due.address.is_empty() && parts.contact.address().as_deref() != Some(&*due.address) {
+    let is_former = !due.address.is_empty() && parts.contact.address().as_deref() != Some(&*due.address);
+    let is_others = is_former
+        && due.kind == Kind::Withdrawal
+        && identity::users(tx, parts.workspace, &due.address)?
+            .iter()
+            .any(|user| Some(*user) != due.contact);
+    if is_former {
         let field = Field::new(due.address.as_str().into(), at(parts.event_at));
         parts.contact.fields.insert("email".to_owned(), field);
     }
@@ -387,8 +399,15 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         campaign,
         page,
     };
+    if is_others {
+        let of_others = record
+            .contact
+            .standing_of_others(EMAIL, Some(&due.address), &terms);
+        record.standing.insert(EMAIL.to_owned(), of_others);
+    }
     record.change = rule.change(due.kind, record.standing_for(&rule.purpose));
-    let key = key(&record, &parts.key, &rule.name, due, parts.is_about_another);
+    let called = rule.renamed_from.as_ref().unwrap_or(&rule.name);
+    let key = key(&record, &parts.key, called, due, parts.is_about_another);
     Ok((record, key))
 }
 

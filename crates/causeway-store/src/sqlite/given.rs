@@ -114,6 +114,31 @@ pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Resul
     Ok(all)
 }
 
+/// A destination has another name: it is the one that was given everything under the old name. Where the new name was used
+/// before that was said, what was given under both is joined. Returns the contacts whose opt-outs may not have got there.
+pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -> Result<Vec<i64>, Fault> {
+    tx.state
+        .names
+        .rename(tx.connection, NameKind::Destination, old, &rule.name)?;
+    let find = |name: &str| tx.state.names.find(NameKind::Destination, name);
+    let (Some(old), Some(new)) = (find(old), find(&rule.name)) else {
+        return Ok(Vec::new());
+    };
+    let contacts = tx
+        .connection
+        .prepare_cached("SELECT DISTINCT contact_id FROM given WHERE destination_id = ?1")?
+        .query_map([old], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    // What was given under the new name is newer.
+    tx.connection
+        .prepare_cached("UPDATE OR IGNORE given SET destination_id = ?2 WHERE destination_id = ?1")?
+        .execute([old, new])?;
+    tx.connection
+        .prepare_cached("DELETE FROM given WHERE destination_id = ?1")?
+        .execute([old])?;
+    Ok(contacts)
+}
+
 /// Everything that was given of `from` was given of `into`.
 pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Fault> {
     connection

@@ -108,6 +108,24 @@ impl Names {
         self.automations.insert(name, id);
     }
 
+    /// The number of `old` belongs to `new` from now on. Nothing happens if there is no `old`, or a `new` already.
+    pub(crate) fn rename(
+        &mut self,
+        connection: &Connection,
+        kind: NameKind,
+        old: &str,
+        new: &Name,
+    ) -> Result<(), Fault> {
+        let (Some(id), None) = (self.find(kind, old), self.find(kind, new)) else {
+            return Ok(());
+        };
+        connection
+            .prepare_cached("UPDATE name SET name = ?2 WHERE id = ?1")?
+            .execute(params![id, new])?;
+        *self = Self::load(connection)?;
+        Ok(())
+    }
+
     pub(crate) fn find(&self, kind: NameKind, name: &str) -> Option<i64> {
         match kind {
             NameKind::Workspace => &self.workspaces,

@@ -2,6 +2,7 @@
 
 use causeway_core::{
     consent::{ConsentFact, EMAIL},
+    contact::Contact,
     event::Event,
     plan::{Planned, event_address},
 };
@@ -23,11 +24,18 @@ pub(crate) fn said_by_others(
     event: &Event,
     contacts: &[i64],
 ) -> Result<Vec<ConsentFact>, Fault> {
-    let Some((address, others)) = others(tx, workspace, event, contacts)? else {
+    if !identity::any_shared(tx)? {
+        return Ok(Vec::new());
+    }
+    let Some(address) = event_address(event) else {
         return Ok(Vec::new());
     };
     let mut facts = Vec::new();
-    for other in others {
+    for other in others(tx, workspace, &address, contacts)? {
+        let known = contact::read(tx.connection, other)?;
+        if known.as_ref().and_then(only_address) == Some(&*address) {
+            facts.extend(unnamed_suppressions(tx, other, &address)?);
+        }
         let mut statement = tx.connection.prepare_cached(
             "SELECT purpose, what, page, at, basis, address FROM consent
              WHERE contact_id = ?1 AND purpose = ?2 AND address = ?3",
@@ -40,22 +48,38 @@ pub(crate) fn said_by_others(
     Ok(facts)
 }
 
-/// The event's address and the other contacts that use it; `None` while nobody shares it.
-fn others(
-    tx: &Tx<'_>,
-    workspace: i64,
-    event: &Event,
-    contacts: &[i64],
-) -> Result<Option<(String, Vec<i64>)>, Fault> {
-    if !identity::any_shared(tx)? {
-        return Ok(None);
-    }
-    let Some(address) = event_address(event) else {
-        return Ok(None);
-    };
-    let mut users = identity::users(tx, workspace, &address)?;
+/// The other contacts that use the address.
+fn others(tx: &Tx<'_>, workspace: i64, address: &str, contacts: &[i64]) -> Result<Vec<i64>, Fault> {
+    let mut users = identity::users(tx, workspace, address)?;
     users.retain(|user| !contacts.contains(user));
-    Ok((!users.is_empty()).then_some((address, users)))
+    Ok(users)
+}
+
+/// The address of a contact that has one: what became of "the person's address" became of this one.
+fn only_address(contact: &Contact) -> Option<&str> {
+    let mut addresses = contact.addresses.keys();
+    let first = addresses.next()?;
+    addresses.next().is_none().then_some(first)
+}
+
+/// What became of the contact's address by messages that did not name it.
+fn unnamed_suppressions(tx: &Tx<'_>, contact: i64, address: &str) -> Result<Vec<ConsentFact>, Fault> {
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT purpose, what, page, at, basis, address FROM consent
+         WHERE contact_id = ?1 AND purpose = ?2 AND address = ''",
+    )?;
+    let mut rows = statement.query(params![contact, EMAIL])?;
+    let mut facts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let fact = consent_fact(row)?;
+        if fact.what.is_suppression() {
+            facts.push(ConsentFact {
+                address: Some(address.to_owned()),
+                ..fact
+            });
+        }
+    }
+    Ok(facts)
 }
 
 /// Passes new facts on to the other users of the address, and plans what follows for them. Returns those for whom
@@ -69,13 +93,25 @@ pub(crate) fn spread(
     facts: &[ConsentFact],
     planned: &mut Vec<Planned>,
 ) -> Result<Vec<i64>, Fault> {
-    let Some((address, others)) = others(tx, workspace, event, &[contact])? else {
+    if !identity::any_shared(tx)? {
         return Ok(Vec::new());
+    }
+    let named = event_address(event);
+    let known = contact::read(tx.connection, contact)?;
+    let only = known.as_ref().and_then(only_address);
+    let Some(address) = named.or_else(|| only.map(str::to_owned)) else {
+        return Ok(Vec::new());
+    };
+    let is_of_address = |fact: &&ConsentFact| {
+        fact.address.as_deref() == Some(&*address)
+            || (fact.address.is_none() && fact.what.is_suppression() && only == Some(&*address))
     };
     let facts: Vec<&ConsentFact> = facts
         .iter()
-        .filter(|fact| fact.purpose == EMAIL && fact.address.as_deref() == Some(&*address))
+        .filter(|fact| fact.purpose == EMAIL)
+        .filter(is_of_address)
         .collect();
+    let others = others(tx, workspace, &address, &[contact])?;
     let mut changed = Vec::new();
     for other in others {
         let Some(before) = contact::read(tx.connection, other)? else {

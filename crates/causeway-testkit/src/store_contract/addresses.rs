@@ -15,9 +15,9 @@ use super::{Bench, Open};
 use crate::builders::{INSTANCE, at, email, fact, rules, signed, status, synced};
 
 /// Beyond the time within which a click after an opt-out does not count.
-const LATER: i64 = 1_000;
+pub(super) const LATER: i64 = 1_000;
 
-fn id(number: &str) -> Identity {
+pub(super) fn id(number: &str) -> Identity {
     Identity::ForeignId {
         namespace: INSTANCE.into(),
         id: number.to_owned(),
@@ -25,7 +25,7 @@ fn id(number: &str) -> Identity {
 }
 
 /// A platform's contact with this id and address.
-fn platform(number: &str, name: &str, first_name: &str, seconds: i64) -> Event {
+pub(super) fn platform(number: &str, name: &str, first_name: &str, seconds: i64) -> Event {
     let address = format!("{name}@example.org");
     let mut event = synced(
         name,
@@ -37,7 +37,7 @@ fn platform(number: &str, name: &str, first_name: &str, seconds: i64) -> Event {
 }
 
 /// Kind, change and address of what is sent next, one after the other.
-async fn sent(bench: &Bench, destination: &str, seconds: i64) -> Vec<(Kind, Change, String)> {
+pub(super) async fn sent(bench: &Bench, destination: &str, seconds: i64) -> Vec<(Kind, Change, String)> {
     let mut sent = Vec::new();
     loop {
         let claimed = bench.claim(destination, seconds).await.deliveries;
@@ -56,11 +56,11 @@ async fn sent(bench: &Bench, destination: &str, seconds: i64) -> Vec<(Kind, Chan
     }
 }
 
-fn of(kind: Kind, change: Change, name: &str) -> (Kind, Change, String) {
+pub(super) fn of(kind: Kind, change: Change, name: &str) -> (Kind, Change, String) {
     (kind, change, format!("{name}@example.org"))
 }
 
-async fn contact_with(bench: &Bench, number: &str) -> causeway_core::store::ContactView {
+pub(super) async fn contact_with(bench: &Bench, number: &str) -> causeway_core::store::ContactView {
     let found = bench.store().find_contacts(number).await.unwrap();
     assert_eq!(found.len(), 1, "contacts with the id {number}");
     bench.store().contact(found[0]).await.unwrap().unwrap()

@@ -14,6 +14,7 @@ pub mod deliver;
 pub mod follow;
 pub mod inbox;
 pub mod leaving;
+pub mod mailboxes;
 pub mod people;
 pub mod repeats;
 pub mod unlisted;
@@ -83,6 +84,8 @@ macro_rules! store_contract {
                 a_confirmation_on_a_page_counts_once_the_page_is_ours,
                 new_rules_may_make_a_page_ours,
                 a_page_that_turns_out_to_be_another_s_takes_its_clicks_back,
+                a_withdrawal_shows_nobody_as_subscribed,
+                who_is_sent_everybody_learns_that_a_consent_was_none,
                 an_action_that_comes_again_is_joined,
                 a_stage_that_delivers_nothing_does_not_make_the_action_known,
                 engagements_keep_the_greater_figures,
@@ -125,6 +128,15 @@ macro_rules! store_contract {
                 placeholder_addresses_make_nobody_one,
                 an_id_with_a_third_address_is_an_alarm_and_no_merge,
                 a_record_carries_the_id_it_came_with,
+            ],
+            mailboxes: [
+                a_bounce_that_names_no_address_ends_by_a_click_at_the_address,
+                a_bounce_that_names_no_address_holds_for_everybody_who_uses_it,
+                an_opt_out_for_a_mailbox_reaches_who_was_given_it_by_a_former_user,
+                a_bounce_does_not_bring_an_old_address_back,
+                a_value_dated_in_the_future_counts_from_when_it_came,
+                a_renamed_destination_is_the_same_destination,
+                a_name_that_is_explained_too_late_still_brings_the_opt_outs,
             ],
             leaving: [
                 destinations_are_told_before_a_person_is_erased,

@@ -1,7 +1,7 @@
 //! Invariants 3 and 4: a contact does not depend on the order of what came; workspaces never touch.
 
 use causeway_core::{
-    consent::What,
+    consent::{Change, Policy, What},
     contact::{Contact, Identity},
     delivery::{Kind, Next},
     event::{Decoded, Engagement, EngagementKind, Event},
@@ -256,6 +256,64 @@ pub async fn a_page_that_turns_out_to_be_another_s_takes_its_clicks_back(open: O
         assert_eq!(given(&bench, second + 1).await, [expected], "{org}");
     }
     bench.assert_balanced().await;
+}
+
+pub async fn a_withdrawal_shows_nobody_as_subscribed(open: Open) {
+    let mut rule = DestinationRule::new("crm");
+    rule.policy = Policy::DoubleOptIn;
+    let mut bench = Bench::new(open, vec![rule]).await;
+    bench.take(owner_of_seven(OWN_ORG, 0), 0).await;
+    let click = What::DoubleOptInOnPage {
+        page: format!("{INSTANCE}/7"),
+    };
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 1).await;
+    bench.take(status("ada", click, at(1)), 2).await;
+    let told = bench.claim("crm", 3).await.deliveries;
+    assert!(told[0].record.standing_for("email").is_subscribed());
+    for delivery in told {
+        bench.end(&delivery, Next::Delivered, 3).await;
+    }
+    // The opt-in on the form stands, but it is not enough for this destination.
+    bench.take(owner_of_seven("99", 4), 4).await;
+    assert!(bench.person("ada").await.standing["email"].is_subscribed());
+    let due = bench.claim("crm", 5).await.deliveries;
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].record.change, Change::Unsubscribe);
+    assert!(!due[0].record.standing_for("email").is_subscribed());
+}
+
+pub async fn who_is_sent_everybody_learns_that_a_consent_was_none(open: Open) {
+    let mut rule = DestinationRule::new("crm");
+    rule.policy = Policy::All;
+    let mut bench = Bench::new(open, vec![rule]).await;
+    confirmed_on_page_seven_with(&mut bench, OWN_ORG).await;
+    assert_eq!(given(&bench, 3).await.last(), Some(&Kind::Contact));
+    bench.take(owner_of_seven("99", 4), 4).await;
+    assert_eq!(given(&bench, 5).await, [Kind::Withdrawal]);
+    // Once.
+    bench.take(signed("ada", "2", What::NotAsked, at(6)), 6).await;
+    assert_eq!(given(&bench, 7).await, [Kind::Record]);
+    bench.assert_balanced().await;
+}
+
+/// Says whose page seven is.
+fn owner_of_seven(org: &str, second: i64) -> Event {
+    let mut event = Event::new(
+        causeway_core::event::EventKind::CampaignUpdated,
+        INSTANCE.into(),
+        at(second),
+    );
+    event.page = Some(page("7", Some(org)));
+    event
+}
+
+async fn confirmed_on_page_seven_with(bench: &mut Bench, org: &str) {
+    bench.take(owner_of_seven(org, 0), 0).await;
+    bench.take(signed("ada", "1", What::NotAsked, at(0)), 1).await;
+    let what = What::DoubleOptInOnPage {
+        page: format!("{INSTANCE}/7"),
+    };
+    bench.take(status("ada", what, at(1)), 2).await;
 }
 
 pub async fn an_action_that_comes_again_is_joined(open: Open) {

@@ -67,6 +67,8 @@ impl std::fmt::Debug for DestinationConfig {
 pub struct Common {
     /// See `causeway destination kinds`.
     pub kind: String,
+    /// The name that it had before: what it was given then stays known, so that opt-outs still reach it.
+    pub renamed_from: Option<String>,
     /// Only events of this workspace come here.
     #[serde(default = "default_workspace")]
     pub workspace: String,
@@ -249,6 +251,7 @@ pub(crate) fn one_of(wanted: &str, known: &[&str]) -> String {
 fn rule(name: &str, common: Common, kind: &Kind, is_mute: bool, history: bool) -> DestinationRule {
     DestinationRule {
         name: name.into(),
+        renamed_from: common.renamed_from.map(Into::into),
         workspace: common.workspace.into(),
         policy: common.consent,
         purpose: common.purpose.into(),

@@ -162,7 +162,30 @@ impl Reader<'_> {
     }
 
     /// What automations deliver to has to be there, and to say whether it takes anything else.
+    /// A name that is still there, or that two destinations had, says nothing about what was given to whom.
+    fn check_renamed(&mut self, config: &Config) {
+        let mut before = BTreeMap::new();
+        for (name, destination) in &config.destinations {
+            let Some(old) = &destination.rule.renamed_from else {
+                continue;
+            };
+            let wrong = if config.destinations.contains_key(old) {
+                Some(format!("[destination.{old}] is still configured"))
+            } else {
+                before
+                    .insert(old, name)
+                    .map(|other| format!("[destination.{other}] says the same"))
+            };
+            if let Some(wrong) = wrong {
+                let error = ConfigError::new("renamed_from", wrong)
+                    .hint("it names what this destination was called before, and no other was");
+                self.push_at(&["destination", name], error);
+            }
+        }
+    }
+
     pub(super) fn check_destinations(&mut self, config: &Config) {
+        self.check_renamed(config);
         let mut unsaid = std::collections::BTreeSet::new();
         for (index, automation) in config.automations.automations.iter().enumerate() {
             for name in automation.destinations() {

@@ -129,17 +129,20 @@ fn of_double_opt_in(
             What::DoubleOptIn,
             format!("{message}: confirmed by mail, opted in to us ({row_counts})"),
         )
+    } else if let Some(page) = &said.page {
+        // Also for a page of ours: if that turns out to be wrong, the click goes with the page.
+        let basis = if said.is_own {
+            format!("{message}: confirmed by mail on a page of ours ({row_counts})")
+        } else {
+            format!(
+                "{message}: confirmed by mail to the page's owner, counts if that is us ({row_counts} or {row_other})"
+            )
+        };
+        (What::DoubleOptInOnPage { page: page.clone() }, basis)
     } else if said.is_own {
         (
             What::DoubleOptIn,
             format!("{message}: confirmed by mail on a page of ours ({row_counts})"),
-        )
-    } else if let Some(page) = &said.page {
-        (
-            What::DoubleOptInOnPage { page: page.clone() },
-            format!(
-                "{message}: confirmed by mail to the page's owner, counts if that is us ({row_counts} or {row_other})"
-            ),
         )
     } else {
         notes.push(format!(
