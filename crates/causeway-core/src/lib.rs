@@ -26,6 +26,7 @@ pub mod keystore;
 pub mod mapping;
 pub mod nearest;
 pub mod omission;
+pub mod permission;
 pub mod php_date;
 pub mod plan;
 pub mod record;

@@ -16,7 +16,7 @@ use crate::{
     consent::{Change, ConsentFact, Standing},
     contact::{Contact, Identity},
     envelope::Envelope,
-    event::Due,
+    event::{Due, Organisation},
     id::{ActionId, ContactId, DeliveryId, IdempotencyKey, InboxId, Name},
 };
 
@@ -290,8 +290,38 @@ pub struct ContactView {
     pub deliveries: Vec<DeliveryRow>,
     /// Inbox rows that named the person.
     pub inbox: Vec<InboxId>,
+    /// The messages about the person and those that the ledger's facts came by, ascending; without those that were pruned.
+    pub messages: Vec<MessageRow>,
+    /// When the erasure was asked for that is still pending.
+    pub erasing_since: Option<Timestamp>,
     /// The bodies of those envelopes as they came, for an export.
     pub envelopes: Vec<Value>,
+}
+
+impl ContactView {
+    /// `None` once it was pruned.
+    pub fn message(&self, id: InboxId) -> Option<&MessageRow> {
+        let place = self
+            .messages
+            .binary_search_by_key(&id, |message| message.id)
+            .ok()?;
+        self.messages.get(place)
+    }
+}
+
+/// Where a message came from, and what it was about.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MessageRow {
+    pub id: InboxId,
+    pub source: Name,
+    pub received_at: Timestamp,
+    /// `action`, `email_status`, …; `None` where no event was understood.
+    pub event: Option<String>,
+    /// The name of the campaign.
+    pub campaign: Option<String>,
+    pub action_type: Option<String>,
+    /// The organisation that owns the page.
+    pub organisation: Option<Organisation>,
 }
 
 /// That a destination has a contact under an address.

@@ -1,20 +1,23 @@
 //! Everything about a person, for the console and for an export.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use causeway_core::{
     contact::Contact,
-    event::{Engagement, EngagementKind},
+    event::{Campaign, Engagement, EngagementKind, Page},
     id::{ContactId, InboxId},
-    store::{ContactView, DeliveryFilter, LedgerRow},
+    store::{ContactView, DeliveryFilter, LedgerRow, MessageRow},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Value, json};
 
 use super::{
     contact::{self, consent_fact},
+    facts::{read_campaign, read_page},
     fault::Fault,
     given,
     read::envelope,
-    rows::{at, from_json},
+    rows::{at, from_json, name},
     state,
     views::deliveries,
 };
@@ -60,6 +63,11 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
         deliveries: deliveries(connection, &filter, u32::MAX)?,
         envelopes: bodies(connection, &inbox)?,
         inbox,
+        messages: messages(connection, id)?,
+        erasing_since: connection
+            .prepare_cached("SELECT asked_at FROM erasure WHERE contact_id = ?1")?
+            .query_row([id], |row| row.get(0).map(at))
+            .optional()?,
     }))
 }
 
@@ -107,6 +115,54 @@ fn ledger(connection: &Connection, id: i64) -> Result<Vec<LedgerRow>, Fault> {
         });
     }
     Ok(all)
+}
+
+/// See [`ContactView::messages`].
+fn messages(connection: &Connection, id: i64) -> Result<Vec<MessageRow>, Fault> {
+    // Many messages are about few campaigns and pages.
+    let mut campaigns: HashMap<i64, Option<Campaign>> = HashMap::new();
+    let mut pages: HashMap<i64, Option<Page>> = HashMap::new();
+    let mut statement = connection.prepare_cached(
+        "SELECT inbox.id, (SELECT name FROM name WHERE id = inbox.source_id), inbox.received_at, event.kind,
+                event.campaign_id, event.page_id,
+                (SELECT doc ->> '$.action_type' FROM action WHERE id = event.action_id)
+         FROM inbox LEFT JOIN event ON event.inbox_id = inbox.id
+         WHERE inbox.id IN (SELECT inbox_id FROM event WHERE contact_id = ?1
+                            UNION SELECT inbox_id FROM consent WHERE contact_id = ?1)
+         ORDER BY inbox.id",
+    )?;
+    let mut rows = statement.query([id])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let campaign: Option<i64> = row.get(4)?;
+        let page: Option<i64> = row.get(5)?;
+        let campaign = known(&mut campaigns, campaign, |id| read_campaign(connection, id))?;
+        let page = known(&mut pages, page, |id| read_page(connection, id))?;
+        all.push(MessageRow {
+            id: InboxId(row.get(0)?),
+            source: name(row, 1)?,
+            received_at: at(row.get(2)?),
+            event: row.get(3)?,
+            campaign: campaign.map(|campaign| campaign.name.clone()),
+            action_type: row.get(6)?,
+            organisation: page.and_then(|page| page.org.clone()),
+        });
+    }
+    Ok(all)
+}
+
+/// Reads each row once.
+fn known<T>(
+    all: &mut HashMap<i64, Option<T>>,
+    id: Option<i64>,
+    read: impl FnOnce(i64) -> Result<Option<T>, Fault>,
+) -> Result<Option<&T>, Fault> {
+    let Some(id) = id else { return Ok(None) };
+    let found = match all.entry(id) {
+        Entry::Occupied(found) => found.into_mut(),
+        Entry::Vacant(place) => place.insert(read(id)?),
+    };
+    Ok(found.as_ref())
 }
 
 fn actions(connection: &Connection, id: i64) -> Result<Vec<causeway_core::event::Action>, Fault> {

@@ -18,10 +18,11 @@ use causeway::{
     web::console::{Connector, ConsoleConfig},
 };
 use causeway_core::{
-    consent::{At, Consent, EMAIL, Terms, What},
+    consent::{At, Consent, EMAIL, Policy, Terms, What},
     contact::{Contact, Identity},
     event::Action,
     id::{ActionId, ContactId, IdempotencyKey, InboxId, Name},
+    rules::{DestinationRule, Rules},
     source::{Health, SourceState},
     store::{
         AttemptRow, Audit, Conflict, ContactView, DeliveryFilter, DeliveryRow, DeliveryTrace,
@@ -43,6 +44,21 @@ pub enum Scene {
     Calm,
     /// A spike, and several things wrong.
     Troubled,
+}
+
+/// Two of the destinations, with different policies.
+fn rules() -> Rules {
+    let rule = |(name, policy)| {
+        let mut rule = DestinationRule::new(name);
+        rule.policy = policy;
+        (Name::from(name), rule.into())
+    };
+    Rules {
+        destinations: [("crm", Policy::All), ("newsletter", Policy::DoubleOptIn)]
+            .map(rule)
+            .into(),
+        ..Rules::default()
+    }
 }
 
 pub struct Pretend {
@@ -84,6 +100,7 @@ impl Pretend {
                 ]
                 .map(connector)
                 .into(),
+                rules: rules().into(),
             },
         }
     }
@@ -414,6 +431,8 @@ impl Views for Pretend {
             engagements: Vec::new(),
             deliveries: Vec::new(),
             inbox: vec![InboxId(NEWEST - 3), InboxId(NEWEST - 40)],
+            messages: Vec::new(),
+            erasing_since: None,
             envelopes: Vec::new(),
         }))
     }

@@ -6,7 +6,9 @@ use causeway_connect::config::Context as ConnectContext;
 use causeway_core::{
     delivery::{Delivery, Kind},
     id::{ContactId, InboxId, Name},
-    rules::{DestinationRule, Gate, sandbox_of},
+    permission::{self, Obstacle, Permission, Scope},
+    record::Record,
+    rules::{DestinationRule, Route, sandbox_of},
     store::{DeliveryFilter, DeliveryRow},
 };
 use causeway_store::{Of, Stored};
@@ -53,6 +55,10 @@ struct Preview {
     record: InboxId,
     event: String,
     kind: Kind,
+    /// Whether it may be sent, why, since when, and what the destination was sent last.
+    sentence: String,
+    /// The same as fields; `None` for a message about no person that is known.
+    permission: Option<Permission>,
     /// Whether it would be sent as things stand.
     sent: bool,
     /// Why it would not, or not yet.
@@ -160,19 +166,31 @@ impl Asked<'_> {
         }
         let taken = events
             .iter()
-            .position(|delivery| not_routed(rule, delivery).is_none())
+            .position(|delivery| is_taken(rule, &delivery.record))
             .unwrap_or(0);
         self.preview(events.swap_remove(taken)).await
     }
 
-    async fn preview(&self, delivery: Delivery) -> Result<Preview, Failure> {
-        let rule = &self.destination.rule;
+    async fn preview(&self, mut delivery: Delivery) -> Result<Preview, Failure> {
         let (mut reasons, mut notes) = (Vec::new(), Vec::new());
-        reasons.extend(not_routed(rule, &delivery));
         let history = self.history(&delivery).await?;
-        let delivery = self
-            .by_consent(delivery, &history, &mut reasons, &mut notes)
-            .await?;
+        let permission = self.permission(&delivery).await?;
+        let sentence = permission.as_ref().map_or_else(
+            || format!("Not sent to {}: the message is about no person.", self.name),
+            |permission| permission.sentence.clone(),
+        );
+        if permission
+            .as_ref()
+            .is_none_or(|permission| !permission.may_be_sent)
+        {
+            match self.withdrawal(&delivery, permission.as_ref(), &history).await? {
+                Some(withdrawal) => {
+                    delivery = withdrawal;
+                    notes.push("the destination has the person, so the withdrawal would be sent".to_owned());
+                }
+                None => reasons.push(sentence.clone()),
+            }
+        }
         if let Some(row) = history
             .iter()
             .find(|row| row.inbox_id == delivery.record.inbox_id)
@@ -184,7 +202,7 @@ impl Asked<'_> {
                 .map(|why| format!(" ({why})"))
                 .unwrap_or_default();
             notes.push(format!(
-                "delivery {} of this record is {}{when}{why}; this is how it would be made now",
+                "delivery {} of this message is {}{when}{why}; this is how it would be made now",
                 row.id, row.state
             ));
         }
@@ -211,6 +229,8 @@ impl Asked<'_> {
             record: delivery.record.inbox_id,
             event: delivery.record.event,
             kind: delivery.record.kind,
+            sentence,
+            permission,
             sent: reasons.is_empty(),
             reasons,
             notes,
@@ -244,32 +264,30 @@ impl Asked<'_> {
         Ok(None)
     }
 
-    /// Asks consent. Who was given the person and may not have them any more is told that, instead.
-    async fn by_consent(
-        &self,
-        delivery: Delivery,
-        history: &[DeliveryRow],
-        reasons: &mut Vec<String>,
-        notes: &mut Vec<String>,
-    ) -> Result<Delivery, Failure> {
-        let (rule, record) = (&self.destination.rule, &delivery.record);
-        let standing = record.standing_for(&rule.purpose);
-        let Gate::Skip { reason } = rule.gate(record.kind, standing, record.contact.gave_data) else {
-            return Ok(delivery);
+    async fn permission(&self, delivery: &Delivery) -> Result<Option<Permission>, Failure> {
+        let view = match self.contact_of(delivery).await? {
+            Some(contact) => self.stored.contact(contact).await?,
+            None => None,
         };
+        let scope = Scope::Message(delivery.record.inbox_id);
+        Ok(view.map(|view| permission::of(&view, &self.destination.rule, scope)))
+    }
+
+    /// The withdrawal for a destination that has the person and may no longer be sent them.
+    async fn withdrawal(
+        &self,
+        delivery: &Delivery,
+        permission: Option<&Permission>,
+        history: &[DeliveryRow],
+    ) -> Result<Option<Delivery>, Failure> {
+        let lacks_consent = permission.is_some_and(|one| one.obstacle == Some(Obstacle::Consent));
         let last = history.iter().find(|row| row.state == "delivered");
         let has_the_person = last.is_some_and(|row| row.kind != Kind::Withdrawal.as_str());
-        if has_the_person {
-            let of = Of::Record(record.inbox_id);
-            if let Some(withdrawal) = self.sketches(of, Some(Kind::Withdrawal)).await?.pop() {
-                notes.push(format!(
-                    "{reason}; it has the person, and so is told of the withdrawal"
-                ));
-                return Ok(withdrawal);
-            }
+        if !lacks_consent || !has_the_person {
+            return Ok(None);
         }
-        reasons.push(reason);
-        Ok(delivery)
+        let of = Of::Record(delivery.record.inbox_id);
+        Ok(self.sketches(of, Some(Kind::Withdrawal)).await?.pop())
     }
 
     fn request(&self, delivery: &Delivery) -> Result<Result<String, String>, Failure> {
@@ -286,50 +304,33 @@ impl Asked<'_> {
     }
 }
 
-/// Why the destination takes no events like this one.
-fn not_routed(rule: &DestinationRule, delivery: &Delivery) -> Option<String> {
-    let record = &delivery.record;
-    let own = if rule.sandbox {
-        sandbox_of(&rule.workspace)
-    } else {
-        Name::clone(&rule.workspace)
+/// Whether the filters of the destination let the event through.
+fn is_taken(rule: &DestinationRule, record: &Record) -> bool {
+    let route = Route {
+        source: &record.source,
+        campaign: record.campaign.as_ref().map(|campaign| campaign.name.as_str()),
+        action_type: record.action.as_ref().map(|action| action.action_type.as_str()),
+        event: &record.event,
     };
-    if record.workspace != own {
-        return Some(format!(
-            "it belongs to the workspace {}, and the destination to {own}",
-            record.workspace
-        ));
-    }
-    let campaign = record.campaign.as_ref().map(|campaign| campaign.name.as_str());
-    let action = record.action.as_ref().map(|action| action.action_type.as_str());
-    for (key, wanted, have) in [
-        ("sources", &rule.filter.sources, Some(&*record.source)),
-        ("campaigns", &rule.filter.campaigns, campaign),
-        ("action_types", &rule.filter.action_types, action),
-    ] {
-        let Some(wanted) = wanted else { continue };
-        if !have.is_some_and(|have| wanted.contains(have)) {
-            let have = have.map_or_else(
-                || "the event has none".to_owned(),
-                |have| format!("it is {have:?}"),
-            );
-            return Some(format!("`{key}` leaves it out: {have}"));
-        }
-    }
-    None
+    rule.filter.miss(route).is_none()
 }
 
 fn tell(preview: &Preview, kind: &str) {
     say(&format!(
-        "record {}, {}, as a {}",
+        "message {}, {}, as a {}",
         preview.record,
         preview.event,
         preview.kind.as_str()
     ));
+    say(&preview.sentence);
     for note in &preview.notes {
         say(&format!("note: {note}"));
     }
-    for reason in &preview.reasons {
+    for reason in preview
+        .reasons
+        .iter()
+        .filter(|reason| **reason != preview.sentence)
+    {
         say(&format!("not sent: {reason}"));
     }
     if let Some(request) = &preview.request {

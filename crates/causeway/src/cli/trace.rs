@@ -2,9 +2,12 @@
 
 use causeway_core::{
     id::{ContactId, InboxId},
+    permission::{self, Permission, Scope},
+    rules::Rules,
     store::{DeliveryTrace, InboxState, Trace, Views},
 };
 use causeway_store::SqliteStore;
+use serde::Serialize;
 
 use super::{
     Failure,
@@ -34,8 +37,17 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// A trace, and what each destination may be sent of this message as things are now.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    trace: Trace,
+    destinations: Vec<Permission>,
+}
+
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
+    let rules = config.rules();
     let store = context.open_to_read(&config).await?;
     let ids = match (&args.id, &args.email) {
         (Some(id), _) => vec![InboxId(*id)],
@@ -45,15 +57,35 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let mut traces = Vec::new();
     for id in ids {
         let trace = store.trace(id).await?;
-        traces.push(trace.ok_or_else(|| Failure::Failed(anyhow::anyhow!("there is no record {id}")))?);
+        let trace = trace.ok_or_else(|| Failure::Failed(anyhow::anyhow!("there is no record {id}")))?;
+        traces.push(Shown {
+            destinations: destinations(&store, &rules, &trace).await?,
+            trace,
+        });
     }
     if args.json {
         return say_json(&traces);
     }
-    for trace in &traces {
+    for Shown { trace, destinations } in &traces {
         print(trace, args.body);
+        if !destinations.is_empty() {
+            say("  as things are now");
+        }
+        for permission in destinations {
+            say(&format!("    {}", permission.sentence));
+        }
+        say("");
     }
     Ok(())
+}
+
+async fn destinations(store: &SqliteStore, rules: &Rules, trace: &Trace) -> Result<Vec<Permission>, Failure> {
+    let view = match trace.contact_id {
+        Some(contact) => store.contact(contact).await?,
+        None => None,
+    };
+    let scope = Scope::Message(trace.inbox.id);
+    Ok(view.map_or_else(Vec::new, |view| permission::of_all(&view, rules, scope)))
 }
 
 async fn of_person(
@@ -158,7 +190,6 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
     for delivery in &trace.deliveries {
         print_delivery(delivery);
     }
-    say("");
 }
 
 fn print_automations(trace: &Trace) {

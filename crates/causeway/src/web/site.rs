@@ -94,6 +94,7 @@ fn console(site: &Parts) -> anyhow::Result<Router> {
         config: ConsoleConfig {
             sources: site.config.sources.iter().map(source).collect(),
             destinations: site.config.destinations.iter().map(destination).collect(),
+            rules: site.config.rules().into(),
         },
         stop: site.stop.clone(),
         hosts: site.config.http.console_hosts.iter().cloned().collect(),

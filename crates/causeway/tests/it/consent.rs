@@ -17,6 +17,53 @@ fn home(api: &FakeApi) -> Home {
     ))
 }
 
+/// The same sentences in the text, in the JSON and in the trace.
+fn assert_sentences(home: &Home, account: &Value) {
+    let text = home.ok(&["contact", "consent", "ann@example.org"]);
+    let opted_out = "opted out of e-mail on 2 Jan 2026, 04:04 UTC (campaign 'clean_rivers', message 2); ";
+    assert!(
+        text.starts_with(&format!(
+            "contact 1 (workspace default)\n  Not sent to confirmed: {opted_out}nothing was sent so far.\n  \
+             Not sent to crm: {opted_out}the opt-out was sent on "
+        )),
+        "what campaigners ask comes first: {text}"
+    );
+    for part in [
+        "consent      email: unsubscribed since 2 Jan 2026, 04:04 UTC",
+        "on 2 Jan 2026, 03:04 UTC: opted in to e-mail\n      purpose email, address ann@example.org\n      \
+         message 1 from source proca, received on ",
+        "      petition 'clean_rivers', organisation 'Rivers' (12)\n      basis proca action: ",
+        "message 2 from source proca, received on ",
+        "→ crm: delivered (withdrawal)",
+        "→ confirmed: skipped (record): consent: opted_in is not enough for double_opt_in",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    let crm = &account["destinations"][1];
+    assert_eq!(
+        [
+            &crm["destination"],
+            &crm["may_be_sent"],
+            &crm["because"]["message"],
+            &crm["sent"][0]["change"]
+        ],
+        [&json!("crm"), &json!(false), &json!(2), &json!("unsubscribe")]
+    );
+    assert!(
+        text.contains(crm["sentence"].as_str().expect("a sentence")),
+        "{crm}"
+    );
+    let trace = home.ok(&["trace", "1"]);
+    assert!(
+        trace.contains(&format!(
+            "  as things are now\n    Not sent to confirmed: {opted_out}"
+        )),
+        "{trace}"
+    );
+    let trace = home.json(&["trace", "1", "--json"])[0].clone();
+    assert_eq!(trace["destinations"][1]["sentence"], crm["sentence"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_tells_what_was_said_when_by_which_message_and_what_it_did() {
     let api = FakeApi::start().await;
@@ -47,7 +94,7 @@ async fn the_ledger_tells_what_was_said_when_by_which_message_and_what_it_did() 
             &ledger[0]["what"],
             &ledger[0]["at"],
             &ledger[0]["source"],
-            &ledger[0]["record"]
+            &ledger[0]["message"]
         ],
         [
             &json!("opt_in"),
@@ -73,16 +120,7 @@ async fn the_ledger_tells_what_was_said_when_by_which_message_and_what_it_did() 
         .collect();
     assert_eq!(changes, ["subscribe", "unsubscribe"]);
 
-    let text = home.ok(&["contact", "consent", "ann@example.org"]);
-    for part in [
-        "consent      email: unsubscribed since 2026-01-02T04:04:05Z",
-        "2026-01-02T03:04:05Z  email: opt_in",
-        "record 2 from proca, received",
-        "→ crm: delivered (withdrawal)",
-        "→ confirmed: skipped (record): consent: opted_in is not enough for double_opt_in",
-    ] {
-        assert!(text.contains(part), "{part:?} is not in {text}");
-    }
+    assert_sentences(&home, &account);
     assert_eq!(
         home.run(&["contact", "consent", "ann@example.org", "--workspace", "none"])
             .code,

@@ -72,6 +72,11 @@ fn told(api: &FakeApi, path: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The campaign has the same name in both workspaces, and the name of one in its own.
+fn without_campaign(shown: &str) -> String {
+    shown.replace("clean_rivers", "the campaign")
+}
+
 /// One organisation is asked to forget her; the other is not, and it has to be said which.
 async fn forget_in_one(home: &Home, api: &FakeApi) {
     let unsure = home.run(&["contact", "erase", "ann@example.org", "--yes"]);
@@ -80,7 +85,7 @@ async fn forget_in_one(home: &Home, api: &FakeApi) {
         unsure.err.contains("several workspaces: bees, rivers"),
         "{unsure:?}"
     );
-    let in_bees = home.ok(&["trace", "--email", "ann@example.org", "--workspace", "bees"]);
+    let in_bees = without_campaign(&home.ok(&["trace", "--email", "ann@example.org", "--workspace", "bees"]));
     assert!(
         in_bees.contains("(workspace bees)") && !in_bees.contains("rivers"),
         "{in_bees}"
@@ -154,7 +159,8 @@ async fn two_workspaces_with_the_same_people_never_touch() {
         "{}",
         standing("bees")
     );
-    assert!(!standing("bees").contains("rivers"), "{}", standing("bees"));
+    let in_bees = without_campaign(&standing("bees"));
+    assert!(!in_bees.contains("rivers"), "{in_bees}");
     assert!(
         !standing("rivers").contains("unsubscribed"),
         "{}",

@@ -1,10 +1,12 @@
-//! `causeway contact consent`: the ledger of a person, and what each line of it did.
+//! `causeway contact consent`: what each destination may be sent of a person, and the ledger with what each line of it did.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use causeway_core::{
     consent::Standing,
-    id::{ContactId, InboxId, Name},
+    id::{ContactId, Name},
+    permission::{self, Evidence, Permission, Scope, day_and_time},
+    rules::Rules,
     store::{ContactView, DeliveryRow, Views},
 };
 use causeway_store::SqliteStore;
@@ -15,27 +17,22 @@ use super::super::{
     context::{say, say_json},
 };
 
-/// Everything said about one person's consent.
+/// Everything about one person's consent.
 #[derive(Debug, Serialize)]
 struct Account {
     contact: ContactId,
     workspace: Name,
+    destinations: Vec<Permission>,
     standing: BTreeMap<String, Standing>,
-    /// By the time when it was said, not when we heard of it.
+    /// By the date of the fact, not by the time at which its message arrived.
     ledger: Vec<Line>,
 }
 
 /// A line of the ledger.
 #[derive(Debug, Serialize)]
 struct Line {
-    at: String,
-    purpose: String,
-    what: &'static str,
-    basis: String,
-    /// Which message told us, from which source and when it came; `None` when it was pruned.
-    record: InboxId,
-    source: Option<Name>,
-    received_at: Option<String>,
+    #[serde(flatten)]
+    evidence: Evidence,
     /// What the whole message changed, in words.
     decision: Option<String>,
     deliveries: Vec<Effect>,
@@ -50,10 +47,15 @@ struct Effect {
     reason: Option<String>,
 }
 
-pub(super) async fn consent(store: &SqliteStore, views: &[ContactView], json: bool) -> Result<(), Failure> {
+pub(super) async fn consent(
+    store: &SqliteStore,
+    rules: &Rules,
+    views: &[ContactView],
+    json: bool,
+) -> Result<(), Failure> {
     let mut accounts = Vec::new();
     for view in views {
-        accounts.push(account(store, view).await?);
+        accounts.push(account(store, rules, view).await?);
     }
     if json {
         return say_json(&accounts);
@@ -62,7 +64,7 @@ pub(super) async fn consent(store: &SqliteStore, views: &[ContactView], json: bo
     Ok(())
 }
 
-async fn account(store: &SqliteStore, view: &ContactView) -> Result<Account, Failure> {
+async fn account(store: &SqliteStore, rules: &Rules, view: &ContactView) -> Result<Account, Failure> {
     let mut traces = BTreeMap::new();
     for row in &view.ledger {
         if let Entry::Vacant(place) = traces.entry(row.inbox_id) {
@@ -73,13 +75,7 @@ async fn account(store: &SqliteStore, view: &ContactView) -> Result<Account, Fai
         let trace = traces.get(&row.inbox_id).and_then(Option::as_ref);
         let deliveries = trace.into_iter().flat_map(|trace| &trace.deliveries);
         Line {
-            at: row.fact.at.to_string(),
-            purpose: row.fact.purpose.clone(),
-            what: row.fact.what.as_str(),
-            basis: row.fact.basis.clone(),
-            record: row.inbox_id,
-            source: trace.map(|trace| Name::clone(&trace.inbox.source)),
-            received_at: trace.map(|trace| trace.inbox.received_at.to_string()),
+            evidence: Evidence::new(view, row),
             decision: trace.and_then(|trace| trace.decision.clone()),
             deliveries: deliveries.map(|one| effect(&one.delivery)).collect(),
         }
@@ -87,6 +83,7 @@ async fn account(store: &SqliteStore, view: &ContactView) -> Result<Account, Fai
     Ok(Account {
         contact: view.id,
         workspace: Name::clone(&view.workspace),
+        destinations: permission::of_all(view, rules, Scope::Contact),
         standing: view.standing.clone(),
         ledger: ledger.collect(),
     })
@@ -106,35 +103,54 @@ fn show(account: &Account) {
         "contact {} (workspace {})",
         account.contact, account.workspace
     ));
+    for permission in &account.destinations {
+        say(&format!("  {}", permission.sentence));
+    }
+    if account.destinations.is_empty() {
+        say("  the configuration has no destination in this workspace");
+    }
+    say("");
     if account.standing.is_empty() {
         say("  nothing was ever said about consent");
     }
     for (purpose, standing) in &account.standing {
         say(&super::standing_line(purpose, *standing));
     }
-    for entry in &account.ledger {
-        say(&format!("  {}  {}: {}", entry.at, entry.purpose, entry.what));
-        say(&format!("      {}", entry.basis));
-        match (&entry.source, &entry.received_at) {
-            (Some(source), Some(received_at)) => say(&format!(
-                "      record {} from {source}, received {received_at}",
-                entry.record
-            )),
-            _ => say(&format!("      record {} (pruned)", entry.record)),
-        }
-        if let Some(decision) = &entry.decision {
-            say(&format!("      {decision}"));
-        }
-        for effect in &entry.deliveries {
-            let reason = effect
-                .reason
-                .as_deref()
-                .map(|reason| format!(": {reason}"))
-                .unwrap_or_default();
-            say(&format!(
-                "      → {}: {} ({}){reason}",
-                effect.destination, effect.state, effect.kind
-            ));
-        }
+    for line in &account.ledger {
+        show_line(line);
+    }
+}
+
+fn show_line(line: &Line) {
+    let evidence = &line.evidence;
+    say(&format!(
+        "  on {}: {}",
+        day_and_time(evidence.at),
+        permission::fact(&evidence.what, &evidence.purpose)
+    ));
+    let address = evidence.address.as_deref().unwrap_or("not named");
+    say(&format!("      purpose {}, address {address}", evidence.purpose));
+    match (&evidence.source, evidence.received_at) {
+        (Some(source), Some(received_at)) => say(&format!(
+            "      message {} from source {source}, received on {}",
+            evidence.message,
+            day_and_time(received_at)
+        )),
+        _ => say(&format!("      message {} (pruned)", evidence.message)),
+    }
+    if let Some(about) = permission::about(evidence) {
+        say(&format!("      {about}"));
+    }
+    say(&format!("      basis {}", evidence.basis));
+    for effect in &line.deliveries {
+        let reason = effect
+            .reason
+            .as_deref()
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
+        say(&format!(
+            "      → {}: {} ({}){reason}",
+            effect.destination, effect.state, effect.kind
+        ));
     }
 }

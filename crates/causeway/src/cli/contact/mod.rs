@@ -8,6 +8,7 @@ mod split;
 use causeway_core::{
     consent::Standing,
     contact::normal_email,
+    permission::{Evidence, about, day_and_time, fact},
     rules::without_sandbox,
     store::{ContactView, Views},
 };
@@ -43,7 +44,8 @@ enum Verb {
         /// one person of a workspace has it.
         who: String,
     },
-    /// Shows the ledger of consent: what was said, when, which message told us, and what it did at each destination.
+    /// Shows for each destination whether the person may be sent there, why, since when and what was sent last; then the
+    /// ledger of consent: what was said, when, in which message, and what it did at each destination.
     #[command(after_help = "Example: causeway contact consent jane@example.org --workspace default")]
     Consent {
         /// An address, or an id with its namespace.
@@ -128,7 +130,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             Ok(())
         }
         Verb::Consent { who, json } => {
-            consent::consent(&store, &find(&store, &who, workspace).await?, json).await
+            let views = find(&store, &who, workspace).await?;
+            consent::consent(&store, &config.rules(), &views, json).await
         }
         Verb::Export { who } => {
             let views = find(&store, &who, workspace).await?;
@@ -189,7 +192,7 @@ fn several_workspaces(workspaces: &[&str], or: &str) -> Failure {
 fn standing_line(purpose: &str, standing: Standing) -> String {
     let since = standing
         .since()
-        .map(|since| format!(" since {since}"))
+        .map(|since| format!(" since {}", day_and_time(since)))
         .unwrap_or_default();
     let why = match standing {
         Standing::Suppressed { why, .. } => format!(" ({})", why.as_str()),
@@ -219,13 +222,23 @@ fn show(view: &ContactView) {
         say(&standing_line(purpose, *standing));
     }
     for row in &view.ledger {
+        let evidence = Evidence::new(view, row);
+        let mut parts = vec![format!("purpose {}", evidence.purpose)];
+        parts.extend(
+            evidence
+                .address
+                .as_ref()
+                .map(|address| format!("address {address}")),
+        );
+        parts.extend(evidence.source.as_ref().map(|source| format!("source {source}")));
+        parts.extend(about(&evidence));
+        parts.push(format!("message {}", evidence.message));
+        parts.push(format!("basis {}", evidence.basis));
         say(&format!(
-            "    {} {} {} (record {}, {})",
-            row.fact.at,
-            row.fact.purpose,
-            row.fact.what.as_str(),
-            row.inbox_id,
-            row.fact.basis
+            "    on {}: {} ({})",
+            day_and_time(evidence.at),
+            fact(&evidence.what, &evidence.purpose),
+            parts.join(", ")
         ));
     }
     for action in &view.actions {

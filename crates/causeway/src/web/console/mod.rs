@@ -26,6 +26,7 @@ use axum::{
 use causeway_core::{
     clock::Clock,
     id::Name,
+    rules::Rules,
     source::Stop,
     store::{StoreError, Views},
 };
@@ -59,6 +60,8 @@ pub struct ConsoleState {
 pub struct ConsoleConfig {
     pub sources: Vec<Connector>,
     pub destinations: Vec<Connector>,
+    /// What decides whether a destination may be sent a person.
+    pub rules: Arc<Rules>,
 }
 
 /// A source or destination as configured.
@@ -81,6 +84,7 @@ struct Console {
     clock: Arc<dyn Clock>,
     renderer: Arc<Renderer>,
     live: Live,
+    rules: Arc<Rules>,
     hosts: BTreeSet<String>,
 }
 
@@ -92,6 +96,7 @@ struct Console {
 /// When a template is broken: only possible with `development`.
 pub fn router(state: ConsoleState) -> Result<Router, minijinja::Error> {
     let renderer = Arc::new(Renderer::new(state.development.as_deref())?);
+    let rules = Arc::clone(&state.config.rules);
     let live = Live::start(live::Watched {
         views: Arc::clone(&state.views),
         clock: Arc::clone(&state.clock),
@@ -106,6 +111,7 @@ pub fn router(state: ConsoleState) -> Result<Router, minijinja::Error> {
         clock: state.clock,
         renderer,
         live,
+        rules,
         hosts: state.hosts,
     });
     Ok(Router::new()

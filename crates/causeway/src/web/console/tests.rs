@@ -10,12 +10,13 @@ use causeway_core::{
     consent::{ConsentFact, Standing, Suppression, What},
     contact::{Contact, Identity},
     envelope::{Dedup, Envelope, Meta},
-    event::{Action, Due},
+    event::{Action, Due, Organisation},
     id::{ActionId, ContactId, DeliveryId, IdempotencyKey, InboxId, Name},
+    rules::{DestinationRule, Rules},
     source::SourceState,
     store::{
         AttemptRow, ContactView, DeliveryRow, DeliveryTrace, DestinationCounts, InboxRow, InboxState,
-        LaneState, Overview, SourceCounts, TimerRow, Trace,
+        LaneState, LedgerRow, MessageRow, Overview, SourceCounts, TimerRow, Trace,
     },
 };
 use jiff::Timestamp;
@@ -167,7 +168,7 @@ fn action() -> Action {
     }
 }
 
-fn contact() -> ContactView {
+pub(crate) fn contact() -> ContactView {
     let mut contact = Contact::default();
     contact.set_fields(&BTreeMap::from([(HOSTILE.to_owned(), json!(HOSTILE))]), now());
     let why = Suppression::Bounced;
@@ -186,12 +187,40 @@ fn contact() -> ContactView {
         ],
         contact,
         standing: [(HOSTILE.to_owned(), Standing::Suppressed { since: now(), why })].into(),
-        ledger: Vec::new(),
+        ledger: vec![LedgerRow {
+            fact: ConsentFact::new(HOSTILE, What::Bounced, now(), HOSTILE),
+            inbox_id: InboxId(4),
+        }],
         actions: Vec::new(),
         engagements: Vec::new(),
         deliveries: Vec::new(),
         inbox: Vec::new(),
+        messages: vec![MessageRow {
+            id: InboxId(4),
+            source: HOSTILE.into(),
+            received_at: now(),
+            event: Some(HOSTILE.to_owned()),
+            campaign: Some(HOSTILE.to_owned()),
+            action_type: Some(HOSTILE.to_owned()),
+            organisation: Some(Organisation {
+                external_id: HOSTILE.to_owned(),
+                name: Some(HOSTILE.to_owned()),
+                title: None,
+            }),
+        }],
+        erasing_since: None,
         envelopes: Vec::new(),
+    }
+}
+
+/// A destination in the workspace of [`contact`].
+pub(crate) fn rules() -> Rules {
+    let mut rule = DestinationRule::new(HOSTILE);
+    rule.workspace = HOSTILE.into();
+    rule.purpose = HOSTILE.into();
+    Rules {
+        destinations: [(HOSTILE.into(), rule.into())].into(),
+        ..Rules::default()
     }
 }
 
@@ -278,7 +307,7 @@ pub(crate) fn pictures() -> Vec<Picture> {
             kind: HOSTILE.to_owned(),
             workspace: HOSTILE.into(),
         }],
-        destinations: Vec::new(),
+        ..ConsoleConfig::default()
     };
     let minute: VecDeque<_> = (0..61).map(|second| moment(second, HOSTILE)).collect();
     vec![

@@ -16,7 +16,7 @@ async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
         "ADA@example.org",
     ]);
     for part in [
-        "record 1, action, as a record",
+        "message 1, action, as a record\nMay be sent to newsletter: opted in to e-mail on 2 Jan 2026, 03:04 UTC (petition 'clean_rivers', message 1); ",
         "→ newsletter (webhook) would be sent:\nPOST https://hook.invalid/***",
         "authorization: ***",
         r#"{"EMAIL":"ada@example.org","NAME":"ada"}"#,
@@ -25,13 +25,22 @@ async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
     }
     assert!(!out.contains("real-token"), "{out}");
     let out = home.ok(&["preview", "--destination", "newsletter", "--record", "2"]);
-    assert!(out.contains("not sent: consent: "), "{out}");
+    assert!(
+        out.contains("Not sent to newsletter: declined e-mail on 2 Jan 2026, 03:04 UTC (petition 'clean_rivers', message 2)"),
+        "{out}"
+    );
     assert!(
         out.contains("is skipped"),
         "what became of the real one is told: {out}"
     );
     let json = home.json(&["preview", "--destination", "archive", "--record", "2", "--json"]);
     assert_eq!(json["sent"], true, "{json}");
+    let sentence = json["sentence"].as_str().expect("a sentence");
+    assert!(
+        sentence.starts_with("May be sent to archive whatever the consent: declined e-mail"),
+        "{json}"
+    );
+    assert_eq!(json["permission"]["because"]["message"], 2, "{json}");
     let refused: [(&[&str], i32, &str); 6] = [
         (
             &["--destination", "newsleter", "--record", "1"],
@@ -84,7 +93,7 @@ async fn preview_names_the_filter_that_leaves_an_event_out_and_tells_a_withdrawa
     let home = hub_with(&[("ada", Some(true))], &config).await;
     let out = home.ok(&["preview", "--destination", "other", "--email", "ada@example.org"]);
     assert!(
-        out.contains("not sent: `campaigns` leaves it out: it is \"clean_rivers\""),
+        out.contains("Not sent to other: it takes only the campaign 'save_bees', and the campaign of this message is 'clean_rivers'"),
         "{out}"
     );
     // The archive has the person, who then says no while the archive is paused.

@@ -2,6 +2,7 @@
 
 pub(super) mod deliveries;
 pub(super) mod overview;
+mod person;
 pub(super) mod record;
 mod record_automations;
 mod record_words;

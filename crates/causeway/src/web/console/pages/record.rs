@@ -12,6 +12,8 @@ use causeway_core::{
     contact::Identity,
     event::Action,
     id::InboxId,
+    permission::Scope,
+    rules::Rules,
     store::{AttemptRow, ContactView, DeliveryTrace, StoreError, Trace},
 };
 use data_encoding::HEXLOWER;
@@ -25,7 +27,7 @@ use super::super::{
     masking,
     render::{Page, html},
 };
-use super::{Message, deliveries, record_automations::Automations, record_words as words, records};
+use super::{Message, deliveries, person, record_automations::Automations, record_words as words, records};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Record {
@@ -46,6 +48,8 @@ pub(crate) struct Record {
     follow_ups: Vec<i64>,
     via: Vec<String>,
     deliveries: Vec<Delivery>,
+    /// What each destination may be sent of it as things are now.
+    destinations: Vec<person::Sentence>,
     /// The same in a terminal.
     command: String,
 }
@@ -124,18 +128,21 @@ impl Page for Record {
     const TEMPLATE: &'static str = "record.html";
     #[cfg(test)]
     fn samples() -> Vec<Self> {
-        use super::super::tests::{now, traces};
+        use super::super::tests::{now, rules, traces};
         traces()
             .into_iter()
-            .map(|(trace, contact)| Self::new(trace, contact, now()))
+            .map(|(trace, contact)| Self::new(trace, contact, &rules(), now()))
             .collect()
     }
 }
 
 impl Record {
-    fn new(trace: Trace, contact: Option<ContactView>, now: Timestamp) -> Self {
+    fn new(trace: Trace, contact: Option<ContactView>, rules: &Rules, now: Timestamp) -> Self {
         let id = trace.inbox.id;
         Self {
+            destinations: contact.as_ref().map_or_else(Vec::new, |view| {
+                person::sentences(view, rules, Scope::Message(id))
+            }),
             envelope: trace.envelope.as_ref().map(envelope),
             workspace: trace.workspace.to_string(),
             duplicate_of: trace.duplicate_of.map(|id| id.0),
@@ -273,7 +280,7 @@ pub(crate) async fn show(State(console): State<Arc<Console>>, uri: Uri, Path(id)
     };
     match read(&console, InboxId(number)).await {
         Ok(Some((trace, contact))) => {
-            let page = Record::new(trace, contact, console.clock.now());
+            let page = Record::new(trace, contact, &console.rules, console.clock.now());
             html(
                 &console,
                 StatusCode::OK,

@@ -20,7 +20,7 @@ use super::super::{
     format::When,
     render::{Page, html},
 };
-use super::Message;
+use super::{Message, person::Person};
 use crate::people;
 
 const PER_PAGE: u32 = 50;
@@ -42,6 +42,8 @@ pub(crate) struct Records {
     source: String,
     /// Set when only one person's records are shown.
     contact: Option<String>,
+    /// Those of `contact`.
+    people: Vec<Person>,
     rows: Vec<Row>,
     older: Option<String>,
     newest: Option<String>,
@@ -82,7 +84,7 @@ impl Page for Records {
     const TEMPLATE: &'static str = "records.html";
     #[cfg(test)]
     fn samples() -> Vec<Self> {
-        use super::super::tests::{inbox, now};
+        use super::super::tests::{contact, inbox, now, rules};
         let hostile = "<script>alert(1)</script>";
         let states = InboxState::ALL;
         vec![
@@ -93,6 +95,7 @@ impl Page for Records {
                 state: "dead".to_owned(),
                 source: hostile.to_owned(),
                 contact: Some("7".to_owned()),
+                people: vec![Person::new(&contact(), &rules(), now())],
                 rows: states.map(|state| Row::new(inbox(state, hostile), now())).into(),
                 older: Some("/records?before=1".to_owned()),
                 newest: Some("/records".to_owned()),
@@ -139,8 +142,11 @@ async fn records(console: &Console, asked: Asked) -> Result<Records, StoreError>
         before,
         ..InboxFilter::default()
     };
+    let now = console.clock.now();
+    let mut people = Vec::new();
     for id in contacts.iter().take(10) {
         if let Some(contact) = console.views.contact(*id).await? {
+            people.push(Person::new(&contact, &console.rules, now));
             filter.ids.extend(contact.inbox);
         }
     }
@@ -153,7 +159,6 @@ async fn records(console: &Console, asked: Asked) -> Result<Records, StoreError>
     };
     let has_more = rows.len() > PER_PAGE as usize;
     rows.truncate(PER_PAGE as usize);
-    let now = console.clock.now();
     let numbers: Vec<String> = contacts.iter().map(ToString::to_string).collect();
     let contact = (!numbers.is_empty()).then(|| numbers.join(","));
     let same = |before: Option<&str>| {
@@ -177,6 +182,7 @@ async fn records(console: &Console, asked: Asked) -> Result<Records, StoreError>
         state: state.map(InboxState::as_str).unwrap_or_default().to_owned(),
         source: source.unwrap_or_default(),
         contact,
+        people,
     })
 }
 

@@ -1,0 +1,263 @@
+//! The sentence. It holds no value of the contact: names of destinations, campaigns and sources, numbers and times only.
+
+use jiff::Timestamp;
+
+use super::{Evidence, Obstacle, Permission, Sent};
+use crate::{
+    consent::{Change, EMAIL, Policy, Standing, Suppression, What},
+    rules::FilterKey,
+};
+
+/// `14 Nov 2026, 09:12 UTC`
+pub fn day_and_time(at: Timestamp) -> String {
+    at.strftime("%-d %b %Y, %H:%M UTC").to_string()
+}
+
+/// What a fact of the ledger says: `opted out of e-mail`.
+pub fn fact(what: &What, purpose: &str) -> String {
+    let purpose_in_words = purpose_in_words(purpose);
+    match what {
+        What::OptIn => format!("opted in to {purpose_in_words}"),
+        What::OptInPending => format!("opted in to {purpose_in_words}, to be confirmed by mail"),
+        What::DoubleOptIn => format!("confirmed {purpose_in_words} by the link in a mail"),
+        What::DoubleOptInOnPage { .. } => {
+            format!("confirmed {purpose_in_words} by the link in a mail of the page's owner")
+        }
+        What::Declined => format!("declined {purpose_in_words}"),
+        What::NotAsked => format!("was not asked about {purpose_in_words}"),
+        What::Unsubscribed => format!("opted out of {purpose_in_words}"),
+        What::Complained => suppression(Suppression::Complained, purpose),
+        What::Bounced => suppression(Suppression::Bounced, purpose),
+        What::Blocked => suppression(Suppression::Blocked, purpose),
+        What::Inactive => suppression(Suppression::Inactive, purpose),
+    }
+}
+
+/// What the message of a fact was about: `petition 'bees', organisation Rivers (12)`.
+pub fn about(evidence: &Evidence) -> Option<String> {
+    let organisation = evidence.organisation.as_ref().map(|organisation| {
+        let id = &organisation.external_id;
+        let name = organisation.title.as_ref().or(organisation.name.as_ref());
+        match name {
+            Some(name) => format!("organisation {} ({})", quoted(name), clean(id)),
+            None => format!("organisation {}", clean(id)),
+        }
+    });
+    let parts: Vec<String> = campaign(evidence).into_iter().chain(organisation).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn campaign(evidence: &Evidence) -> Option<String> {
+    let name = evidence.campaign.as_deref().filter(|name| !name.is_empty())?;
+    let sort = match evidence.action_type.as_deref() {
+        Some("petition") => "petition",
+        _ => "campaign",
+    };
+    Some(format!("{sort} {}", quoted(name)))
+}
+
+/// Where a fact came from: `petition 'bees', message 4711`.
+fn place(evidence: &Evidence) -> String {
+    let source = || Some(format!("source {}", evidence.source.as_ref()?));
+    let message = format!("message {}", evidence.message);
+    match campaign(evidence).or_else(source) {
+        Some(origin) => format!("{origin}, {message}"),
+        None => message,
+    }
+}
+
+pub(super) fn sentence(permission: &Permission) -> String {
+    let name = &permission.destination;
+    let lead = match (permission.may_be_sent, permission.policy) {
+        (false, _) => format!("Not sent to {name}"),
+        (true, Policy::All) => format!("May be sent to {name} whatever the consent"),
+        (true, _) => format!("May be sent to {name}"),
+    };
+    let lead = if permission.may_be_sent && permission.only_automations {
+        format!("{lead}, by automations only")
+    } else {
+        lead
+    };
+    format!("{lead}: {}; {}.", reason(permission), sent(permission))
+}
+
+fn reason(permission: &Permission) -> String {
+    match &permission.obstacle {
+        Some(Obstacle::OtherWorkspace { contact, destination }) => {
+            format!("the contact is in the workspace {contact}, and the destination in {destination}")
+        }
+        Some(Obstacle::TestContact) => "this is a test contact".to_owned(),
+        Some(Obstacle::OnlyTestContacts) => "it takes test contacts only".to_owned(),
+        Some(Obstacle::Erasure { asked_at }) => {
+            format!("is to be erased, as asked on {}", day_and_time(*asked_at))
+        }
+        Some(Obstacle::Filter {
+            key,
+            wanted,
+            found,
+            of_one_message,
+        }) => filter(*key, wanted, found.as_deref(), *of_one_message),
+        Some(Obstacle::Consent) => {
+            let is_for_want_of_data = permission.policy == Policy::WithConsent
+                && !permission.gave_data
+                && !permission.consent.is_opt_out();
+            if is_for_want_of_data {
+                return "has not given their data on a form".to_owned();
+            }
+            let consent = consent(permission);
+            match permission.consent {
+                Standing::OptedIn { .. } => format!("{consent}, but did not confirm it by mail"),
+                Standing::Pending { .. } => format!("{consent}, and has not confirmed it by mail yet"),
+                _ => consent,
+            }
+        }
+        None => {
+            let consent = match permission.policy {
+                Policy::WithConsent => format!("gave their data on a form and {}", consent(permission)),
+                Policy::All | Policy::OptIn | Policy::DoubleOptIn => consent(permission),
+            };
+            if permission.has_address {
+                consent
+            } else {
+                format!("{consent}, and has no e-mail address")
+            }
+        }
+    }
+}
+
+/// What the person said or what became of the address, since when, and in which message.
+fn consent(permission: &Permission) -> String {
+    let purpose = &permission.purpose;
+    let purpose_in_words = purpose_in_words(purpose);
+    let what = match permission.consent {
+        Standing::Unknown => format!("said nothing about {purpose_in_words}"),
+        Standing::NotSubscribed => match &permission.because {
+            Some(evidence) => fact(&evidence.what, purpose),
+            None => format!("did not opt in to {purpose_in_words}"),
+        },
+        Standing::Pending { .. } | Standing::OptedIn { .. } => fact(&What::OptIn, purpose),
+        Standing::DoubleOptedIn { .. } => fact(&What::DoubleOptIn, purpose),
+        Standing::Unsubscribed { .. } => fact(&What::Unsubscribed, purpose),
+        Standing::Suppressed { why, .. } => suppression(why, purpose),
+    };
+    let since = permission
+        .consent
+        .since()
+        .or_else(|| permission.because.as_ref().map(|evidence| evidence.at))
+        .map(|at| format!(" on {}", day_and_time(at)))
+        .unwrap_or_default();
+    let place = match &permission.because {
+        Some(evidence) => format!(" ({})", place(evidence)),
+        None if permission.said_by_another => " (another contact with the same address)".to_owned(),
+        None => String::new(),
+    };
+    format!("{what}{since}{place}")
+}
+
+fn suppression(why: Suppression, purpose: &str) -> String {
+    let words = match why {
+        Suppression::Complained => "reported mail as spam",
+        Suppression::Bounced => "the address bounced",
+        Suppression::Blocked => "the address was blocked by its provider",
+        Suppression::Inactive => "the address was reported inactive",
+    };
+    if purpose == EMAIL {
+        words.to_owned()
+    } else {
+        format!("{words}, which ended {}", purpose_in_words(purpose))
+    }
+}
+
+fn filter(key: FilterKey, wanted: &[String], found: Option<&str>, of_one_message: bool) -> String {
+    let (one, several) = match key {
+        FilterKey::Sources => ("source", "sources"),
+        FilterKey::Campaigns => ("campaign", "campaigns"),
+        FilterKey::ActionTypes => ("action type", "action types"),
+    };
+    let noun = if wanted.len() == 1 { one } else { several };
+    let named: Vec<String> = wanted.iter().take(NAMED).map(|name| quoted(name)).collect();
+    let more = match wanted.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let all = format!("{}{more}", named.join(", "));
+    let takes = if wanted.is_empty() {
+        format!("it takes no {one}")
+    } else {
+        format!("it takes only the {noun} {all}")
+    };
+    let but = match (of_one_message, found) {
+        (true, Some(found)) => format!("the {one} of this message is {}", quoted(found)),
+        (true, None) => format!("this message has no {one}"),
+        (false, _) => "no message of this person matches".to_owned(),
+    };
+    format!("{takes}, and {but}")
+}
+
+/// Names of a filter that are listed; the others are counted.
+const NAMED: usize = 5;
+
+/// What the destination received last.
+fn sent(permission: &Permission) -> String {
+    let Some(Sent { row, in_use }) = permission.sent.first() else {
+        return "nothing was sent so far".to_owned();
+    };
+    let at = day_and_time(row.last_sent);
+    let address = if *in_use { "" } else { " for another address" };
+    let last = match row.change {
+        Change::None => format!("last sent on {at}{address}"),
+        Change::Subscribe => format!("last sent on {at}{address}, as subscribed"),
+        Change::Unsubscribe => format!("the opt-out was sent on {at}{address}"),
+        Change::Suppress => format!("the suppression of the address was sent on {at}{address}"),
+        Change::Remove => format!("the request to delete the contact was sent on {at}{address}"),
+    };
+    let Some(withdrawal) = &permission.withdrawal else {
+        return last;
+    };
+    let open = match withdrawal.state.as_str() {
+        "dead" => format!("could not be delivered (delivery {})", withdrawal.delivery),
+        "skipped" => format!(
+            "could not be sent, so update it by hand (delivery {})",
+            withdrawal.delivery
+        ),
+        _ => "is waiting to be sent".to_owned(),
+    };
+    let what = match permission.consent {
+        Standing::Unsubscribed { .. } => "opt-out",
+        _ => "withdrawal",
+    };
+    format!("{last}; the {what} {open}")
+}
+
+fn purpose_in_words(purpose: &str) -> String {
+    match purpose {
+        EMAIL => "e-mail".to_owned(),
+        "phone" => "calls".to_owned(),
+        "sms" => "text messages".to_owned(),
+        "post" => "letters".to_owned(),
+        "ads" => "advertising".to_owned(),
+        other => quoted(other),
+    }
+}
+
+/// Senders choose these names: what would change the look of a terminal is taken out.
+fn quoted(name: &str) -> String {
+    format!("'{}'", clean(name))
+}
+
+fn clean(name: &str) -> String {
+    let shown: String = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST_NAME)
+        .collect();
+    let more = if name.chars().count() > LONGEST_NAME {
+        "…"
+    } else {
+        ""
+    };
+    format!("{shown}{more}")
+}
+
+/// Characters of a name.
+const LONGEST_NAME: usize = 80;

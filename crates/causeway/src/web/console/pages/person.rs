@@ -1,0 +1,81 @@
+//! What a page shows of one person's consent: a sentence for each destination, and the ledger. Masked.
+
+use causeway_core::{
+    permission::{self, Evidence, Permission, Scope},
+    rules::Rules,
+    store::ContactView,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::super::{format::When, masking};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Person {
+    contact: i64,
+    workspace: String,
+    destinations: Vec<Sentence>,
+    /// Oldest first.
+    ledger: Vec<Line>,
+    /// The same in a terminal.
+    command: &'static str,
+}
+
+/// Whether a destination may be sent the person, why, since when, and what it was sent last.
+#[derive(Debug, Serialize)]
+pub(super) struct Sentence {
+    mark: &'static str,
+    text: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    at: When,
+    words: String,
+    purpose: String,
+    address: Option<String>,
+    source: Option<String>,
+    about: Option<String>,
+    message: i64,
+    basis: String,
+}
+
+impl Person {
+    pub(super) fn new(view: &ContactView, rules: &Rules, now: Timestamp) -> Self {
+        Self {
+            contact: view.id.0,
+            workspace: view.workspace.to_string(),
+            destinations: sentences(view, rules, Scope::Contact),
+            ledger: view
+                .ledger
+                .iter()
+                .map(|row| line(Evidence::new(view, row), now))
+                .collect(),
+            command: "causeway contact consent ADDRESS",
+        }
+    }
+}
+
+pub(super) fn sentences(view: &ContactView, rules: &Rules, scope: Scope) -> Vec<Sentence> {
+    let sentence = |permission: Permission| Sentence {
+        mark: if permission.may_be_sent { "good" } else { "idle" },
+        text: permission.sentence,
+    };
+    permission::of_all(view, rules, scope)
+        .into_iter()
+        .map(sentence)
+        .collect()
+}
+
+fn line(evidence: Evidence, now: Timestamp) -> Line {
+    Line {
+        at: When::new(evidence.at, now),
+        words: permission::fact(&evidence.what, &evidence.purpose),
+        address: evidence.address.as_deref().map(masking::text),
+        source: evidence.source.as_ref().map(ToString::to_string),
+        about: permission::about(&evidence),
+        message: evidence.message.0,
+        purpose: evidence.purpose,
+        basis: evidence.basis,
+    }
+}
