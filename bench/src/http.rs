@@ -187,9 +187,20 @@ async fn post_until(
 
 /// One post on a connection of its own; gives the status.
 pub async fn post(port: u16, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<u16> {
+    post_with(port, path, content_type, "", body).await
+}
+
+/// The same with further header lines, each with its end.
+pub async fn post_with(
+    port: u16,
+    path: &str,
+    content_type: &str,
+    headers: &str,
+    body: &[u8],
+) -> anyhow::Result<u16> {
     let mut connection = Connection::open(port).await?;
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     connection.exchange(&[head.as_bytes(), body].concat()).await

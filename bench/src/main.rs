@@ -33,7 +33,7 @@ use crate::report::Section;
 #[derive(Parser)]
 #[command(name = "bench/run")]
 pub struct Args {
-    /// What to measure: idle, intake, null, crm, form, sustained, rules, waiting. Default: all but waiting.
+    /// What to measure: idle, intake, null, crm, form, sustained, rules, opt_out, waiting. Default: all but waiting.
     scenarios: Vec<String>,
     /// Runs of each contestant; the median counts.
     #[arg(long, default_value_t = 5)]
@@ -47,6 +47,9 @@ pub struct Args {
     /// Seconds of the sustained load.
     #[arg(long, default_value_t = 60)]
     sustained_s: u64,
+    /// Messages to be processed in the second part of the scenario `opt_out`.
+    #[arg(long, default_value_t = 50_000)]
+    backlog: u64,
     /// Waiting deliveries of the scenario `waiting`.
     #[arg(long, default_value_t = 1_000_000)]
     waiting: i64,
@@ -92,7 +95,16 @@ impl Bench {
     }
 }
 
-const DEFAULT: [&str; 7] = ["idle", "intake", "null", "crm", "form", "sustained", "rules"];
+const DEFAULT: [&str; 8] = [
+    "idle",
+    "intake",
+    "null",
+    "crm",
+    "form",
+    "sustained",
+    "rules",
+    "opt_out",
+];
 
 #[tokio::main]
 async fn main() -> ExitCode {

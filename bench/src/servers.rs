@@ -1,6 +1,10 @@
 //! Servers of ours to measure against: a pretend CRM, and the bare listener that is the machine's limit.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use axum::{Router, body::Bytes, routing::post};
@@ -27,6 +31,48 @@ pub async fn crm(wait: Duration) -> anyhow::Result<Server> {
         ([("content-type", "application/json")], r#"{"id":"C-1"}"#)
     };
     serve(Router::new().route("/contacts", post(answer))).await
+}
+
+/// A newsletter tool that notes when each request started that subscribed somebody.
+pub struct Recorder {
+    server: Server,
+    subscriptions: Arc<Mutex<Vec<(String, Instant)>>>,
+}
+
+impl Recorder {
+    pub fn port(&self) -> u16 {
+        self.server.port
+    }
+
+    /// Addresses and starts of requests.
+    pub fn subscriptions(&self) -> Vec<(String, Instant)> {
+        self.subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+pub async fn recorder() -> anyhow::Result<Recorder> {
+    let subscriptions = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&subscriptions);
+    let answer = move |body: Bytes| async move {
+        let started = Instant::now();
+        let record: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        if record["change"] == "subscribe" {
+            let address = record["email"].as_str().unwrap_or_default().to_owned();
+            notes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((address, started));
+        }
+        "{}"
+    };
+    let server = serve(Router::new().route("/", post(answer))).await?;
+    Ok(Recorder {
+        server,
+        subscriptions,
+    })
 }
 
 /// Reads the body and forgets it.

@@ -6,6 +6,7 @@ mod hundred;
 mod idle;
 mod intake;
 mod null;
+mod opt_out;
 mod queue;
 mod rules;
 mod waiting;
@@ -22,6 +23,7 @@ pub async fn run(bench: &Bench, name: &str) -> anyhow::Result<Section> {
         "crm" => crm::run(bench).await,
         "form" => form::run(bench).await,
         "sustained" => form::sustained(bench).await,
+        "opt_out" => opt_out::run(bench).await,
         "rules" => rules::run(bench).await,
         "waiting" => waiting::run(bench).await,
         other => bail!("no scenario is called {other}: see bench/run --help"),

@@ -1,0 +1,388 @@
+//! Compares what the receivers have with what the oracle says.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    config,
+    drive::{Batch, Seen, Sent},
+    message::Message,
+    oracle::{Arrival, Oracle, Verdict},
+    receiver::Call,
+    world::{Destination, DestinationKind, EPOCHS, Filter, History, Hook, Policy, Settings, SourceKind},
+};
+
+/// The hub is behind by no more than this: what was answered longer ago counts. `docs/speed.md` publishes the
+/// measured figure.
+const BOUND: Duration = Duration::from_secs(1);
+
+/// What a verdict depends on: the address and the messages about it, the epoch, and the state of each message.
+type Question = (String, usize, Vec<(bool, bool)>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// At the end the receiver believes that it may write to an address, and the oracle forbids it.
+    StaysSubscribed,
+    /// At the end the receiver does not have somebody whom it should have.
+    NotSubscribed,
+    /// A request started with a subscription that the oracle forbade at that moment.
+    ForbiddenRequest,
+    /// A destination has somebody of whom nothing passed its filter.
+    PastTheFilter,
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    pub kind: Kind,
+    pub space: usize,
+    pub destination: usize,
+    pub address: String,
+    pub details: Vec<String>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            Kind::StaysSubscribed => "the receiver still has as subscribed, against the oracle,",
+            Kind::NotSubscribed => "the receiver does not have as subscribed, against the oracle,",
+            Kind::ForbiddenRequest => "a request subscribed, while the oracle forbade it,",
+            Kind::PastTheFilter => "the receiver has, although nothing passed the filter,",
+        };
+        write!(
+            out,
+            "{what} {} (workspace {}, destination {})",
+            self.address, self.space, self.destination
+        )?;
+        self.details
+            .iter()
+            .try_for_each(|line| write!(out, "\n    {line}"))
+    }
+}
+
+/// How often the oracle decided, so that a run shows that it asked for something.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    pub allowed: u64,
+    pub forbidden: u64,
+    pub open: u64,
+    /// Of those allowed, how many the receiver had to have.
+    pub required: u64,
+    pub calls: u64,
+    pub messages: u64,
+}
+
+impl Counts {
+    pub fn add(&mut self, other: Self) {
+        self.allowed += other.allowed;
+        self.forbidden += other.forbidden;
+        self.open += other.open;
+        self.required += other.required;
+        self.calls += other.calls;
+        self.messages += other.messages;
+    }
+}
+
+/// Checks one history of a batch.
+pub fn check(history: &History, seen: &Seen, batch: &Batch) -> (Vec<Finding>, Counts) {
+    let mut findings = Vec::new();
+    let mut counts = Counts {
+        calls: seen.calls.len() as u64,
+        messages: seen.sent.len() as u64,
+        ..Counts::default()
+    };
+    for (number, space) in history.spaces.iter().enumerate() {
+        let check = SpaceCheck::new(history, seen, batch, number);
+        for (which, destination) in space.destinations.iter().enumerate() {
+            check.at_the_end(which, destination, &mut findings, &mut counts);
+            check.requests(which, destination, &mut findings);
+        }
+    }
+    (findings, counts)
+}
+
+struct SpaceCheck<'a> {
+    history: &'a History,
+    seen: &'a Seen,
+    batch: &'a Batch,
+    number: usize,
+    all: Oracle<'a>,
+}
+
+impl<'a> SpaceCheck<'a> {
+    fn new(history: &'a History, seen: &'a Seen, batch: &'a Batch, number: usize) -> Self {
+        let messages = history.messages.iter().filter(|message| message.space == number);
+        let arrivals = messages.filter_map(|message| {
+            let sent = seen.sent.get(&message.number)?;
+            Some(arrival(history, message, sent))
+        });
+        let space = &history.spaces[number];
+        let all = Oracle::new(
+            &seen.place,
+            space,
+            &space.own_orgs[EPOCHS - 1],
+            arrivals.collect(),
+        );
+        Self {
+            history,
+            seen,
+            batch,
+            number,
+            all,
+        }
+    }
+
+    /// The receiver's own state after everything came to rest.
+    fn at_the_end(
+        &self,
+        which: usize,
+        destination: &Destination,
+        findings: &mut Vec<Finding>,
+        counts: &mut Counts,
+    ) {
+        let Some(settings) = &destination.settings[EPOCHS - 1] else {
+            return;
+        };
+        let key = config::key(&self.seen.place, self.number, which);
+        let mut state: BTreeMap<&str, bool> = BTreeMap::new();
+        for kept in self.seen.kept.iter().filter(|kept| kept.destination == key) {
+            state.insert(&kept.address, kept.is_subscribed);
+        }
+        for address in self.all.addresses() {
+            let is_subscribed = state.get(address).copied().unwrap_or(false);
+            let verdict = self.all.verdict(address, destination.purpose, settings.policy);
+            match verdict {
+                Verdict::Allowed => counts.allowed += 1,
+                Verdict::Forbidden => counts.forbidden += 1,
+                Verdict::Open => counts.open += 1,
+            }
+            let kind =
+                if verdict == Verdict::Forbidden && is_subscribed && self.must_leave(destination, address) {
+                    Kind::StaysSubscribed
+                } else if is_subscribed && !self.has_passed(destination, address) {
+                    Kind::PastTheFilter
+                } else if verdict == Verdict::Allowed && self.must_arrive(destination, settings, address) {
+                    counts.required += 1;
+                    if is_subscribed {
+                        continue;
+                    }
+                    Kind::NotSubscribed
+                } else {
+                    continue;
+                };
+            findings.push(self.finding(kind, which, destination, address, Vec::new()));
+        }
+    }
+
+    /// Whether somebody who may not be written to must have been taken off by now.
+    fn must_leave(&self, destination: &Destination, address: &str) -> bool {
+        if destination.is_mute() {
+            return false;
+        }
+        let settings: Vec<&Settings> = destination.settings.iter().flatten().collect();
+        // Nothing says that tightening a policy takes off who was rightly there.
+        let loosest = settings
+            .iter()
+            .map(|settings| settings.policy)
+            .min()
+            .unwrap_or(Policy::All);
+        self.all.verdict(address, destination.purpose, loosest) == Verdict::Forbidden
+    }
+
+    /// Whether a message about the address ever passed the filter that was in force at any time.
+    fn has_passed(&self, destination: &Destination, address: &str) -> bool {
+        let space = &self.history.spaces[self.number];
+        destination.settings.iter().flatten().any(|settings| {
+            let passes = |arrival: &Arrival<'_>| {
+                let says = &arrival.message.says;
+                match &settings.filter {
+                    Filter::None => true,
+                    Filter::Campaigns(names) => says.campaign.is_some_and(|name| names.contains(&name)),
+                    // What is no action passes, too: a filter by action type filters actions, never consent (A11).
+                    Filter::ActionTypes(names) => says.action_type.is_none_or(|name| names.contains(&name)),
+                    Filter::Sources(names) => names.contains(&space.sources[arrival.message.source].name),
+                }
+            };
+            self.all.about(address).any(passes)
+        })
+    }
+
+    /// Whether somebody who may be written to must have arrived.
+    fn must_arrive(&self, destination: &Destination, settings: &Settings, address: &str) -> bool {
+        let is_steady = destination.settings.iter().all(|epoch| {
+            epoch.as_ref().is_some_and(|epoch| {
+                epoch.name == settings.name && epoch.filter == Filter::None && epoch.policy <= settings.policy
+            })
+        });
+        // Correcting `own_orgs` lets clicks count that came before; when they are sent is not said.
+        let is_same_orgs = self.history.spaces[self.number]
+            .own_orgs
+            .windows(2)
+            .all(|pair| pair[0] == pair[1]);
+        let has_bad_value =
+            destination.is_fragile() && self.all.about(address).any(|arrival| arrival.message.says.is_bad);
+        let has_form = settings.policy != Policy::WithConsent
+            || self.all.about(address).any(|arrival| {
+                arrival.message.says.has_form && arrival.message.says.address.as_deref() == Some(address)
+            });
+        is_steady
+            && is_same_orgs
+            && !destination.is_mute()
+            && !destination.is_strict()
+            && !has_bad_value
+            && has_form
+            && self.all.is_in_use(address)
+    }
+
+    /// Each request with a subscription, at the moment when it started.
+    fn requests(&self, which: usize, destination: &Destination, findings: &mut Vec<Finding>) {
+        let DestinationKind::Hook(hook) = destination.kind else {
+            return;
+        };
+        let key = config::key(&self.seen.place, self.number, which);
+        let subscribes = |call: &&Call| {
+            call.destination == key
+                && (call.change == "subscribe" || (hook == Hook::Mute && call.change.is_empty()))
+        };
+        let mut answers: HashMap<Question, Verdict> = HashMap::new();
+        for call in self.seen.calls.iter().filter(subscribes) {
+            let (epoch, process) = self.process(call.started);
+            let Some(settings) = &destination.settings[epoch] else {
+                continue;
+            };
+            let at_that_moment: Vec<Arrival<'a>> = self
+                .all
+                .about(&call.address)
+                .filter_map(|arrival| {
+                    let sent = self.seen.sent.get(&arrival.message.number)?;
+                    if sent.started > call.started {
+                        return None;
+                    }
+                    let known = self.known(sent).map(|known| known.max(process));
+                    let bound = BOUND + self.batch.lag;
+                    Some(Arrival {
+                        is_known: known.is_some_and(|known| known + bound < call.started),
+                        ..*arrival
+                    })
+                })
+                .collect();
+            let state: Vec<(bool, bool)> = at_that_moment
+                .iter()
+                .map(|arrival| (true, arrival.is_known))
+                .collect();
+            let numbers = at_that_moment
+                .iter()
+                .map(|arrival| arrival.message.number)
+                .collect::<Vec<_>>();
+            let place = format!("{} {:?}", call.address, numbers);
+            let verdict = *answers.entry((place, epoch, state)).or_insert_with(|| {
+                let orgs = &self.history.spaces[self.number].own_orgs[epoch];
+                let oracle = self.all.at(orgs, at_that_moment.clone());
+                oracle.verdict(&call.address, destination.purpose, settings.policy)
+            });
+            if verdict == Verdict::Forbidden {
+                let last = at_that_moment
+                    .iter()
+                    .filter_map(|arrival| self.seen.sent.get(&arrival.message.number))
+                    .map(|sent| sent.taken)
+                    .max();
+                let late = last.map_or(0, |last| call.started.saturating_duration_since(last).as_millis());
+                let note = format!(
+                    "the request started {late} ms after the last message about the address was taken (key {})",
+                    call.key
+                );
+                let known: Vec<String> = at_that_moment
+                    .iter()
+                    .map(|arrival| {
+                        format!(
+                            "{}{}",
+                            arrival.message.number,
+                            if arrival.is_known { "" } else { "?" }
+                        )
+                    })
+                    .collect();
+                findings.push(self.finding(
+                    Kind::ForbiddenRequest,
+                    which,
+                    destination,
+                    &call.address,
+                    vec![note, format!("messages so far: {}", known.join(", "))],
+                ));
+            }
+        }
+    }
+
+    /// Epoch and start of the process that sent a request.
+    fn process(&self, at: Instant) -> (usize, Instant) {
+        let process = self.batch.starts.iter().rev().find(|(start, _)| *start <= at);
+        process.map_or((0, at), |(start, epoch)| (*epoch, *start))
+    }
+
+    /// From when on a message counts: from the answer, or from when its queue was seen to be processed.
+    fn known(&self, sent: &Sent) -> Option<Instant> {
+        if !sent.is_queued {
+            return Some(sent.taken);
+        }
+        self.seen
+            .drained
+            .iter()
+            .find(|(published_before, _)| *published_before > sent.taken)
+            .map(|(_, known)| *known)
+    }
+
+    fn finding(
+        &self,
+        kind: Kind,
+        which: usize,
+        destination: &Destination,
+        address: &str,
+        mut details: Vec<String>,
+    ) -> Finding {
+        details.push(format!(
+            "{:?} {:?}",
+            destination.kind,
+            destination.settings[EPOCHS - 1]
+        ));
+        details.extend(self.all.explain(address, destination.purpose));
+        let key = config::key(&self.seen.place, self.number, which);
+        let calls = self
+            .seen
+            .calls
+            .iter()
+            .filter(|call| call.destination == key && call.address == address);
+        details.push(format!("key {key}"));
+        let changes: Vec<&str> = calls.map(|call| call.change.as_str()).collect();
+        if !changes.is_empty() {
+            details.push(format!("calls: {}", changes.join(", ")));
+        }
+        Finding {
+            kind,
+            space: self.number,
+            destination: which,
+            address: address.to_owned(),
+            details,
+        }
+    }
+}
+
+fn arrival<'a>(history: &'a History, message: &'a Message, sent: &Sent) -> Arrival<'a> {
+    let source = &history.spaces[message.space].sources[message.source];
+    let together = match message.content {
+        crate::message::Content::Row { file, .. } => Some(file),
+        _ => None,
+    };
+    // What waits at a broker may be stamped at any later time; all of it has dates of its own.
+    let is_stamped = !matches!(source.kind, SourceKind::Proca { .. });
+    Arrival {
+        message,
+        at: sent.at,
+        stamped: if is_stamped { sent.at + sent.ahead } else { sent.at },
+        order: message.number,
+        together,
+        is_looked_at: sent.is_looked_at,
+        is_known: true,
+    }
+}

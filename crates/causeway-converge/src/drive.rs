@@ -1,0 +1,731 @@
+//! Runs a batch of histories in one hub, with everything that may go wrong in between.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, anyhow, bail};
+
+use crate::{
+    api::Api,
+    client::Client,
+    config,
+    dice::Dice,
+    feature::{Feature, Features},
+    hub::Hub,
+    message::{Content, Message},
+    receiver::{Call, Kept, Receivers},
+    rig::Rig,
+    tables::{self, Own},
+    wire::{self, Place, Wire},
+    world::{DestinationKind, EPOCHS, History, Over, Server, SourceKind},
+};
+
+/// Names differ between batches of one run, which share the database servers.
+static BATCHES: AtomicU64 = AtomicU64::new(0);
+
+/// When a message was sent and taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    pub started: Instant,
+    pub taken: Instant,
+    /// Milliseconds since 1970 when it was taken.
+    pub at: i64,
+    /// Milliseconds by which the hub's clock was ahead.
+    pub ahead: i64,
+    /// A look at Proca's API that came to its end began after it.
+    pub is_looked_at: bool,
+    /// It waits at the broker and not in the hub.
+    pub is_queued: bool,
+}
+
+/// Everything that was seen of one history.
+#[derive(Debug)]
+pub struct Seen {
+    pub place: Place,
+    /// By number of the message.
+    pub sent: BTreeMap<usize, Sent>,
+    pub calls: Vec<Call>,
+    pub kept: Vec<Kept>,
+    /// Queues that were found empty and processed: published before, known at.
+    pub drained: Vec<(Instant, Instant)>,
+}
+
+/// Everything that was seen of a batch.
+#[derive(Debug)]
+pub struct Batch {
+    pub seen: Vec<Seen>,
+    /// Start of each process of the hub, with its epoch.
+    pub starts: Vec<(Instant, usize)>,
+    /// The longest time by which this program itself was late.
+    pub lag: Duration,
+    /// Destinations for which deliveries still wait at the end.
+    pub unsettled: Vec<String>,
+    /// What the audit printed, if the books do not balance.
+    pub books: Option<String>,
+    pub strange: Vec<String>,
+}
+
+/// How a batch is run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub seed: u64,
+    pub features: Features,
+    /// Kills, stops and receivers that misbehave.
+    pub is_rough: bool,
+}
+
+/// The longest time that everything may take to come to rest.
+const REST: Duration = Duration::from_secs(45);
+const RECEIVERS: usize = 3;
+/// A hub whose clock is ahead is ahead by a day.
+const AHEAD_S: i64 = 86_400;
+
+struct Shared<'a> {
+    rig: &'a Rig,
+    histories: &'a [History],
+    places: Vec<Place>,
+    sent: Mutex<Vec<BTreeMap<usize, Sent>>>,
+    drained: Mutex<Vec<Vec<(Instant, Instant)>>>,
+    /// Messages that were taken in this epoch.
+    progress: AtomicU64,
+    ahead: AtomicI64,
+    is_done: AtomicBool,
+    /// Counts starts and ends of the hub; odd while it runs.
+    lives: AtomicU64,
+    listener: u16,
+    console: u16,
+    folder: std::path::PathBuf,
+    program: std::path::PathBuf,
+    lag: Mutex<Duration>,
+    api: &'a Api,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Midnight of this day, in seconds since 1970.
+pub fn midnight() -> i64 {
+    now_ms() / 86_400_000 * 86_400
+}
+
+/// Runs the histories side by side in one hub, each in workspaces of its own.
+pub async fn run(rig: &Rig, histories: &[History], plan: &Plan, folder: &Path) -> anyhow::Result<Batch> {
+    let number = BATCHES.fetch_add(1, Ordering::Relaxed);
+    let start = midnight();
+    let places: Vec<Place> = (0..histories.len())
+        .map(|slot| Place {
+            slot: format!("b{number}h{slot}"),
+            start,
+            first_org: rig.orgs(),
+        })
+        .collect();
+    let api = Api::start().await?;
+    let receivers = Receivers::start(
+        RECEIVERS,
+        plan.seed,
+        !(plan.is_rough && plan.features.has(Feature::SlowReceivers)),
+    )
+    .await?;
+    let hub = Hub::new(&rig.program, folder)?;
+    let own = own_tables(histories, &places);
+    let (postgres, mariadb) = (rig.postgres.as_ref(), rig.mariadb.as_ref());
+    let urls = (
+        postgres.map(|database| database.direct.clone()),
+        mariadb.map(|database| database.direct.clone()),
+    );
+    tables::create(&own, folder, urls.0.as_deref(), urls.1.as_deref())?;
+    let shared = Shared {
+        rig,
+        histories,
+        places,
+        sent: Mutex::new(vec![BTreeMap::new(); histories.len()]),
+        drained: Mutex::new(vec![Vec::new(); histories.len()]),
+        progress: AtomicU64::new(0),
+        ahead: AtomicI64::new(0),
+        is_done: AtomicBool::new(false),
+        lives: AtomicU64::new(0),
+        listener: hub.listener,
+        console: hub.console,
+        folder: folder.to_owned(),
+        program: rig.program.clone(),
+        lag: Mutex::default(),
+        api: &api,
+    };
+    shared.declare_queues().await?;
+    let result = shared.all(hub, &receivers, plan).await;
+    shared.delete_queues().await;
+    let Ran {
+        starts,
+        unsettled,
+        books,
+    } = result?;
+    let mut kept = receivers.kept();
+    kept.extend(tables::read(&own, folder, urls.0.as_deref(), urls.1.as_deref())?);
+    Ok(Batch {
+        seen: shared.seen(&receivers.calls(), &kept),
+        starts,
+        lag: *lock(&shared.lag),
+        unsettled,
+        books,
+        strange: receivers.strange(),
+    })
+}
+
+fn own_tables(histories: &[History], places: &[Place]) -> Vec<Own> {
+    let mut own = Vec::new();
+    for (history, place) in histories.iter().zip(places) {
+        for (number, space) in history.spaces.iter().enumerate() {
+            for (which, destination) in space.destinations.iter().enumerate() {
+                if !matches!(destination.kind, DestinationKind::Hook(_)) {
+                    own.push(Own {
+                        key: config::key(place, number, which),
+                        kind: destination.kind,
+                    });
+                }
+            }
+        }
+    }
+    own
+}
+
+struct Ran {
+    starts: Vec<(Instant, usize)>,
+    unsettled: Vec<String>,
+    books: Option<String>,
+}
+
+impl Shared<'_> {
+    /// What there is to see of each history, by the names of its destinations.
+    fn seen(&self, calls: &[Call], kept: &[Kept]) -> Vec<Seen> {
+        let is_of = |slot: usize, destination: &str| {
+            destination
+                .strip_prefix(&self.places[slot].slot)
+                .is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
+        };
+        let mut sent = lock(&self.sent);
+        let mut drained = lock(&self.drained);
+        let seen = (0..self.histories.len()).map(|slot| Seen {
+            place: self.places[slot].clone(),
+            sent: std::mem::take(&mut sent[slot]),
+            calls: calls
+                .iter()
+                .filter(|call| is_of(slot, &call.destination))
+                .cloned()
+                .collect(),
+            kept: kept
+                .iter()
+                .filter(|kept| is_of(slot, &kept.destination))
+                .cloned()
+                .collect(),
+            drained: std::mem::take(&mut drained[slot]),
+        });
+        seen.collect()
+    }
+
+    /// The queues of all histories: slot, server, name.
+    fn queues(&self) -> Vec<(usize, Server, String)> {
+        let mut queues = Vec::new();
+        for (slot, history) in self.histories.iter().enumerate() {
+            for (number, space) in history.spaces.iter().enumerate() {
+                for source in &space.sources {
+                    if let SourceKind::Proca {
+                        server,
+                        over: Over::Queue,
+                        ..
+                    } = source.kind
+                    {
+                        queues.push((slot, server, self.queue(slot, number)));
+                    }
+                }
+            }
+        }
+        queues
+    }
+
+    fn queue(&self, slot: usize, space: usize) -> String {
+        format!(
+            "cus.{}.deliver",
+            self.places[slot].org(space, crate::world::Org::Ours)
+        )
+    }
+
+    async fn declare_queues(&self) -> anyhow::Result<()> {
+        if let Some(broker) = &self.rig.broker {
+            for (_, server, queue) in self.queues() {
+                broker.declare(server, &queue).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_queues(&self) {
+        if let Some(broker) = &self.rig.broker {
+            for (_, server, queue) in self.queues() {
+                // One that cannot be deleted is gone with the broker.
+                let _gone = broker.delete(server, &queue).await;
+            }
+        }
+    }
+
+    fn configuration(&self, epoch: usize, receivers: &Receivers) -> String {
+        let servers = config::Servers {
+            receivers: receivers.urls(),
+            api: self.api.url.clone(),
+            ..self.rig.servers()
+        };
+        let sections = self.histories.iter().zip(&self.places);
+        sections
+            .map(|(history, place)| config::sections(history, place, epoch, &servers, &self.rig.keys))
+            .collect()
+    }
+
+    async fn all(&self, mut hub: Hub, receivers: &Receivers, plan: &Plan) -> anyhow::Result<Ran> {
+        let work = async {
+            let result = self.epochs(&mut hub, receivers, plan).await;
+            self.is_done.store(true, Ordering::Relaxed);
+            result
+        };
+        let (result, (), ()) = tokio::join!(work, self.watch_queues(), self.watch_lag());
+        if result.is_err() {
+            hub.kill().await?;
+        }
+        result.map_err(|error| {
+            let log = anyhow!("the hub's log:\n{}", hub.logs());
+            error
+                .chain()
+                .rev()
+                .fold(log, |inner, outer| inner.context(outer.to_string()))
+        })
+    }
+
+    async fn epochs(&self, hub: &mut Hub, receivers: &Receivers, plan: &Plan) -> anyhow::Result<Ran> {
+        let mut dice = Dice::new(plan.seed ^ 0xBA7C);
+        let mut starts = Vec::new();
+        let is_ahead = plan.is_rough && plan.features.has(Feature::ClockJumps) && dice.chance(25);
+        for epoch in 0..EPOCHS {
+            hub.configure(&self.configuration(epoch, receivers))?;
+            // Ahead in the second epoch, right again in the third.
+            let ahead = if is_ahead && epoch == 1 { AHEAD_S } else { 0 };
+            self.ahead.store(ahead * 1000, Ordering::Relaxed);
+            self.start(hub, &mut starts, epoch).await?;
+            self.progress.store(0, Ordering::Relaxed);
+            let sending = self.send_all(epoch);
+            let total = self
+                .histories
+                .iter()
+                .flat_map(|history| &history.messages)
+                .filter(|message| message.epoch == epoch)
+                .count();
+            let faults = if plan.is_rough {
+                faults(&mut dice, plan, total as u64)
+            } else {
+                Vec::new()
+            };
+            let breaking = self.break_things(hub, receivers, &mut starts, epoch, faults);
+            tokio::try_join!(sending, breaking)?;
+            let is_last = epoch + 1 == EPOCHS;
+            // A destination that is renamed takes nothing along that waits.
+            let is_renamed = !is_last && self.histories.iter().any(|history| is_renamed(history, epoch));
+            if is_last {
+                receivers.heal();
+            } else if is_renamed || dice.chance(40) {
+                self.rest(hub).await?;
+            }
+            if !is_last {
+                if plan.is_rough && dice.chance(50) {
+                    self.kill(hub).await?;
+                } else {
+                    self.stop(hub).await?;
+                }
+            }
+        }
+        let unsettled = self.rest(hub).await?;
+        self.mark_looks();
+        self.stop(hub).await?;
+        let audit = hub.run(&["audit"]).await?;
+        let books = (!audit.status.success()).then(|| String::from_utf8_lossy(&audit.stdout).into_owned());
+        Ok(Ran {
+            starts,
+            unsettled,
+            books,
+        })
+    }
+
+    async fn start(
+        &self,
+        hub: &mut Hub,
+        starts: &mut Vec<(Instant, usize)>,
+        epoch: usize,
+    ) -> anyhow::Result<()> {
+        starts.push((Instant::now(), epoch));
+        hub.start(self.ahead.load(Ordering::Relaxed) / 1000).await?;
+        self.lives.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn kill(&self, hub: &mut Hub) -> anyhow::Result<()> {
+        self.lives.fetch_add(1, Ordering::Relaxed);
+        hub.kill().await
+    }
+
+    async fn stop(&self, hub: &mut Hub) -> anyhow::Result<()> {
+        self.lives.fetch_add(1, Ordering::Relaxed);
+        hub.stop().await
+    }
+
+    /// Does what the plan says when so many messages were taken.
+    async fn break_things(
+        &self,
+        hub: &mut Hub,
+        receivers: &Receivers,
+        starts: &mut Vec<(Instant, usize)>,
+        epoch: usize,
+        faults: Vec<(u64, Fault)>,
+    ) -> anyhow::Result<()> {
+        for (after, fault) in faults {
+            while self.progress.load(Ordering::Relaxed) < after {
+                if !hub.is_running() {
+                    bail!("the hub ended by itself");
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            match fault {
+                Fault::Kill => {
+                    self.kill(hub).await?;
+                    self.start(hub, starts, epoch).await?;
+                }
+                Fault::Stop => {
+                    self.stop(hub).await?;
+                    self.start(hub, starts, epoch).await?;
+                }
+                Fault::Down(port) => {
+                    receivers.set_down(port, true);
+                    tokio::time::sleep(Duration::from_millis(400)).await;
+                    receivers.set_down(port, false);
+                }
+                Fault::Cut => self.rig.cut(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is left to be taken, processed or delivered. Names the destinations that do not come to
+    /// rest.
+    async fn rest(&self, hub: &Hub) -> anyhow::Result<Vec<String>> {
+        let start = Instant::now();
+        let mut quiet = 0;
+        loop {
+            let is_empty = self.depth().await? == 0;
+            let (inbox, waiting) = hub.waiting().await?;
+            quiet = if is_empty && inbox == 0 && waiting == 0 {
+                quiet + 1
+            } else {
+                0
+            };
+            if quiet == 3 {
+                return Ok(Vec::new());
+            }
+            if start.elapsed() > REST {
+                return hub.waiting_destinations().await;
+            }
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+    }
+
+    async fn depth(&self) -> anyhow::Result<u32> {
+        let Some(broker) = &self.rig.broker else {
+            return Ok(0);
+        };
+        let mut sum = 0;
+        for (_, server, queue) in self.queues() {
+            sum += broker.depth(server, &queue).await?;
+        }
+        Ok(sum)
+    }
+
+    /// Notes from when on what was published must be known: its queue was empty, and half a second later the same
+    /// process of the hub had nothing left to process.
+    async fn watch_queues(&self) {
+        let Some(broker) = &self.rig.broker else { return };
+        let queues = self.queues();
+        while !self.is_done.load(Ordering::Relaxed) && !queues.is_empty() {
+            let life = self.lives.load(Ordering::Relaxed);
+            let mut empty = Vec::new();
+            for (slot, server, queue) in &queues {
+                let looked = Instant::now();
+                if broker.depth(*server, queue).await.is_ok_and(|depth| depth == 0) {
+                    empty.push((*slot, looked));
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            let is_processed = crate::hub::inbox_waiting(self.console)
+                .await
+                .is_ok_and(|inbox| inbox == 0);
+            if life % 2 == 1 && life == self.lives.load(Ordering::Relaxed) && is_processed {
+                let mut drained = lock(&self.drained);
+                for (slot, looked) in empty {
+                    // A history may have two queues: then both have to be empty, which the later look says.
+                    drained[slot].push((looked, Instant::now()));
+                }
+            }
+        }
+    }
+
+    /// How late this program is itself: a machine that is busy must not look like a fault of the hub.
+    async fn watch_lag(&self) {
+        const TICK: Duration = Duration::from_millis(20);
+        while !self.is_done.load(Ordering::Relaxed) {
+            let before = Instant::now();
+            tokio::time::sleep(TICK).await;
+            let late = before.elapsed().saturating_sub(TICK);
+            let mut lag = lock(&self.lag);
+            *lag = (*lag).max(late);
+        }
+    }
+
+    /// Sends the messages of an epoch: each history one after the other, all histories side by side.
+    async fn send_all(&self, epoch: usize) -> anyhow::Result<()> {
+        let sending = (0..self.histories.len()).map(|slot| self.send_history(slot, epoch));
+        futures_util::future::try_join_all(sending).await.map(|_| ())
+    }
+
+    async fn send_history(&self, slot: usize, epoch: usize) -> anyhow::Result<()> {
+        let history = &self.histories[slot];
+        let mut client = Client::new(self.listener);
+        let mut rows: Vec<&Message> = Vec::new();
+        for message in history.messages.iter().filter(|message| message.epoch == epoch) {
+            if !rows.is_empty() && file_of(message) != file_of(rows[0]) {
+                self.import(slot, std::mem::take(&mut rows)).await?;
+            }
+            if file_of(message).is_some() {
+                rows.push(message);
+                continue;
+            }
+            let started = Instant::now();
+            let mut is_queued = false;
+            match wire::render(history, message, &self.places[slot]) {
+                Wire::Request {
+                    method,
+                    target,
+                    content_type,
+                    bearer,
+                    body,
+                } => {
+                    let mut head = format!("{method} {target} HTTP/1.1\r\n");
+                    head.extend(content_type.map(|kind| format!("Content-Type: {kind}\r\n")));
+                    head.extend(bearer.map(|token| format!("Authorization: Bearer {token}\r\n")));
+                    self.request(&mut client, &head, &body)
+                        .await
+                        .with_context(|| format!("sending {message:?}"))?;
+                }
+                Wire::Publish { body, .. } => {
+                    is_queued = true;
+                    let SourceKind::Proca { server, .. } =
+                        history.spaces[message.space].sources[message.source].kind
+                    else {
+                        bail!("only Proca publishes");
+                    };
+                    let broker = self.rig.broker.as_ref().context("no broker was started")?;
+                    broker
+                        .publish(server, &self.queue(slot, message.space), &body)
+                        .await?;
+                    if let Content::Proca(proca) = &message.content {
+                        self.api
+                            .published(&self.source(slot, message), &self.places[slot], proca);
+                    }
+                }
+                Wire::Row(_) => {}
+                Wire::Nothing => {
+                    if let Content::Api(what) = &message.content {
+                        self.api
+                            .happened(&self.source(slot, message), &self.places[slot], what);
+                    }
+                }
+            }
+            self.note(slot, &[message], started, is_queued);
+        }
+        if rows.is_empty() {
+            Ok(())
+        } else {
+            self.import(slot, rows).await
+        }
+    }
+
+    fn source(&self, slot: usize, message: &Message) -> String {
+        self.places[slot].source(
+            message.space,
+            &self.histories[slot].spaces[message.space].sources[message.source],
+        )
+    }
+
+    /// Marks what looks at the API have shown.
+    fn mark_looks(&self) {
+        let mut sent = lock(&self.sent);
+        for (slot, history) in self.histories.iter().enumerate() {
+            for message in history
+                .messages
+                .iter()
+                .filter(|message| matches!(message.content, Content::Api(_)))
+            {
+                let looks = self.api.looks(&self.source(slot, message));
+                if let Some(sent) = sent[slot].get_mut(&message.number) {
+                    sent.is_looked_at = looks.iter().any(|look| *look > sent.taken);
+                }
+            }
+        }
+    }
+
+    fn note(&self, slot: usize, messages: &[&Message], started: Instant, is_queued: bool) {
+        let sent = Sent {
+            started,
+            taken: Instant::now(),
+            at: now_ms(),
+            ahead: self.ahead.load(Ordering::Relaxed),
+            is_looked_at: false,
+            is_queued,
+        };
+        lock(&self.sent)[slot].extend(messages.iter().map(|message| (message.number, sent)));
+        self.progress.fetch_add(messages.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Sends a request until it is answered well: a sender that gets no answer sends again.
+    async fn request(&self, client: &mut Client, head: &str, body: &[u8]) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            match client.send(head, body).await {
+                Ok((200, _)) => return Ok(()),
+                Ok((429 | 503, _)) | Err(_) if start.elapsed() < REST => {
+                    tokio::time::sleep(Duration::from_millis(15)).await;
+                }
+                Ok((status, answer)) => bail!("answered {status}: {}", String::from_utf8_lossy(&answer)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Imports the rows of one file, by the command beside the hub.
+    async fn import(&self, slot: usize, rows: Vec<&Message>) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let history = &self.histories[slot];
+        let place = &self.places[slot];
+        let cells: Vec<Vec<(String, String)>> = rows
+            .iter()
+            .filter_map(|message| match wire::render(history, message, place) {
+                Wire::Row(cells) => Some(cells),
+                _ => None,
+            })
+            .collect();
+        let (Some(first), Some(message)) = (cells.first(), rows.first()) else {
+            return Ok(());
+        };
+        let number = file_of(message).unwrap_or_default();
+        let is_csv = !number.is_multiple_of(3);
+        let name = format!("{}-{number}.{}", place.slot, if is_csv { "csv" } else { "jsonl" });
+        let text = if is_csv {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            writer
+                .write_record(first.iter().map(|(name, _)| name))
+                .context("writing a file")?;
+            for row in &cells {
+                writer
+                    .write_record(row.iter().map(|(_, value)| value))
+                    .context("writing a file")?;
+            }
+            writer.into_inner().context("writing a file")?
+        } else {
+            let line = |row: &Vec<(String, String)>| {
+                let members = row
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.clone().into()));
+                serde_json::Value::from(members.collect::<serde_json::Map<_, _>>()).to_string() + "\n"
+            };
+            cells.iter().map(line).collect::<String>().into_bytes()
+        };
+        std::fs::write(self.folder.join(&name), text).context("writing a file")?;
+        let source = self.source(slot, message);
+        let arguments = ["import".to_owned(), name, "--source".to_owned(), source];
+        loop {
+            // It reads the same clock as the hub.
+            let ahead = self.ahead.load(Ordering::Relaxed) / 1000;
+            let mut command = crate::hub::with_clock(&self.program, ahead);
+            command.current_dir(&self.folder).args(&arguments);
+            let output = tokio::task::spawn_blocking(move || command.output())
+                .await
+                .context("waiting for the import")?;
+            let output = output.context("running the import")?;
+            // Values for no that nobody can read are named, and the rows are taken.
+            let is_taken = String::from_utf8_lossy(&output.stderr).contains("of consent not read");
+            if output.status.success() || is_taken {
+                break;
+            }
+            if started.elapsed() > REST {
+                bail!("the import failed: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        self.note(slot, &rows, started, false);
+        Ok(())
+    }
+}
+
+fn file_of(message: &Message) -> Option<usize> {
+    match message.content {
+        Content::Row { file, .. } => Some(file),
+        _ => None,
+    }
+}
+
+/// A destination has another name in the next epoch.
+fn is_renamed(history: &History, epoch: usize) -> bool {
+    history
+        .spaces
+        .iter()
+        .flat_map(|space| &space.destinations)
+        .any(
+            |destination| match (&destination.settings[epoch], &destination.settings[epoch + 1]) {
+                (Some(now), Some(next)) => now.name != next.name,
+                _ => false,
+            },
+        )
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Kill,
+    Stop,
+    /// A receiver is down for a while.
+    Down(usize),
+    /// The databases' connections break.
+    Cut,
+}
+
+/// What goes wrong in an epoch, and after how many messages.
+fn faults(dice: &mut Dice, plan: &Plan, total: u64) -> Vec<(u64, Fault)> {
+    let mut faults = Vec::new();
+    let moment = |dice: &mut Dice| total * dice.between(5, 90) as u64 / 100;
+    if plan.features.has(Feature::Kills) {
+        for _ in 0..dice.between(0, 2) {
+            let fault = if dice.chance(65) { Fault::Kill } else { Fault::Stop };
+            faults.push((moment(dice), fault));
+        }
+    }
+    if plan.features.has(Feature::SlowReceivers) {
+        let port = dice.below(RECEIVERS);
+        faults.push((moment(dice), Fault::Down(port)));
+        faults.push((moment(dice), Fault::Cut));
+    }
+    faults.sort_by_key(|(after, _)| *after);
+    faults
+}

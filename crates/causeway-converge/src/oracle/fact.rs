@@ -1,0 +1,299 @@
+//! What a message says, as dated facts: the decision table of proca.md 4.8 and the rows of the fault list.
+
+use super::{Arrival, Oracle};
+use crate::{
+    message::{Content, Id, Statement, What, When, Word},
+    world::{Enough, SourceKind},
+};
+
+/// A question that the documents leave open. With the doubt in a reading, the second answer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doubt {
+    /// Is a time to come taken as it is, or as the time of arrival?
+    Future,
+    /// Does an opt-in dated by a day count from its begin, or to its end as an opt-out does (A16)?
+    DayOfOptIn,
+    /// Does what was said at another address of the person, over a doubtful link, count for writing?
+    FarOptIn,
+    /// The same against writing.
+    FarOptOut,
+    /// Are two messages without a date within a second equal in time (A28)?
+    SameSecond,
+    /// Is a message that repeats an earlier one to the letter, after others, a new one (A13)?
+    Repeat,
+    /// Does the time in which a click undoes no opt-out hold after a suppression, too (A27)?
+    WindowOfSuppression,
+    /// … and for a double opt-in that is no click on a link of Proca's?
+    WindowOfOthers,
+    /// Does the form's opt-in count besides a status that decided the row of the table (rows 6 and 8)?
+    BesideStatus,
+    /// Is a page ours if no action from it was seen?
+    UnseenPage,
+    /// Is an opt-in at the time of a decline of another submission void?
+    OtherDecline,
+    /// What the hub stamped while its clock was wrong: its stamp, or the order of arrival (A33)?
+    Stamp,
+    /// Has a look at Proca's API shown it already?
+    Looked,
+    /// Does a time to come count at all where the hub's clock was wrong, too?
+    FutureAndStamp,
+    /// Does an opt-in to calls make a click in a partner's mail one to us (rows 8 and 15)?
+    OtherPurpose,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    OptedIn,
+    Clicked,
+    Declined,
+    Unsubscribed,
+    Suppressed,
+}
+
+impl Kind {
+    pub fn is_negative(self) -> bool {
+        matches!(self, Self::Unsubscribed | Self::Suppressed)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Fact {
+    pub kind: Kind,
+    pub purpose: &'static str,
+    /// Milliseconds since 1970, in the first reading of all doubts.
+    pub time: i64,
+    /// In the second reading of [`Doubt::Future`], [`Doubt::DayOfOptIn`] or [`Doubt::Stamp`], whichever it has.
+    pub other_time: i64,
+    pub has_date: bool,
+    pub order: usize,
+    pub together: Option<usize>,
+    pub id: Option<Id>,
+    pub address: Option<String>,
+    /// The message names the address; else it is that of its reference.
+    pub is_named: bool,
+    pub submission: Option<(&'static str, u64)>,
+    /// It counts, or counts otherwise, only in readings with these.
+    pub doubts: Vec<Doubt>,
+    /// By a click on a link in one of Proca's mails.
+    pub is_click: bool,
+    pub number: usize,
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// All facts of one message.
+pub fn facts(oracle: &Oracle<'_>, arrival: &Arrival<'_>) -> Vec<Fact> {
+    let message = arrival.message;
+    let source = &oracle.space.sources[message.source];
+    let namespace = source.kind.namespace();
+    let mut found = Vec::new();
+    for word in &message.says.words {
+        match word {
+            Word::Plain { what, purpose, when } => {
+                let kind = match what {
+                    What::OptIn => Kind::OptedIn,
+                    What::DoubleOptIn => Kind::Clicked,
+                    What::Declined => Kind::Declined,
+                    What::Unsubscribed => Kind::Unsubscribed,
+                    What::Complained | What::Bounced | What::Blocked | What::Inactive => Kind::Suppressed,
+                };
+                found.push(fact(oracle, arrival, kind, purpose, *when));
+            }
+            Word::NotMe => {
+                let mut no = fact(oracle, arrival, Kind::Unsubscribed, "email", When::Arrival);
+                no.doubts.push(Doubt::Looked);
+                found.push(no);
+            }
+            Word::Proca(statement) => {
+                let SourceKind::Proca { policy, purpose, .. } = &source.kind else {
+                    continue;
+                };
+                found.extend(of_proca(oracle, arrival, statement, *policy, purpose, namespace));
+            }
+        }
+    }
+    // What only the API shows is known once a look came to the end of the list; who vanished from it may stay
+    // unnoticed.
+    if let Content::Api(_) = message.content {
+        let is_listed = |fact: &Fact| arrival.is_looked_at && !fact.kind.is_negative();
+        found
+            .iter_mut()
+            .filter(|fact| !is_listed(fact))
+            .for_each(|fact| fact.doubts.push(Doubt::Looked));
+    }
+    found
+}
+
+/// The rows of the decision table.
+fn of_proca(
+    oracle: &Oracle<'_>,
+    arrival: &Arrival<'_>,
+    statement: &Statement,
+    policy: Enough,
+    purpose: &'static str,
+    namespace: &'static str,
+) -> Vec<Fact> {
+    // Rows 2, 3 and 4.
+    if statement.stage != "deliver" || statement.is_test {
+        return Vec::new();
+    }
+    let given = When::At(statement.given);
+    let changed = When::At(statement.changed);
+    let submission = Some((namespace, statement.action));
+    let of = |kind, purpose, when| Fact {
+        submission,
+        ..fact(oracle, arrival, kind, purpose, when)
+    };
+    let on_form = |doubts: &[Doubt]| {
+        let mut answers = Vec::new();
+        match statement.opt_in {
+            Some(true) if statement.with_consent && policy == Enough::Form => {
+                answers.push(of(Kind::OptedIn, purpose, given));
+            }
+            Some(false) if statement.with_consent => answers.push(of(Kind::Declined, purpose, given)),
+            _ => {}
+        }
+        for fact in &mut answers {
+            fact.doubts.extend(doubts);
+        }
+        answers
+    };
+    match statement.status {
+        // Rows 6 and 18 to 22; A3: the address is that of the mail, whatever the source's purpose is.
+        Some("bounce" | "blocked" | "spam" | "inactive") => {
+            let mut found = vec![of(Kind::Suppressed, "email", changed)];
+            found.extend(on_form(&[Doubt::BesideStatus]));
+            found
+        }
+        Some("unsub") => {
+            let mut found = vec![of(Kind::Unsubscribed, "email", changed)];
+            if purpose != "email" {
+                found.push(of(Kind::Unsubscribed, purpose, changed));
+            }
+            found.extend(on_form(&[Doubt::BesideStatus]));
+            found
+        }
+        // Row 5: what cannot be read says nothing for writing.
+        _ if !statement.is_readable => Vec::new(),
+        // Rows 8, 9, 15 and 16; A11: also without the form.
+        Some("double_opt_in") => {
+            let mut click = Fact {
+                is_click: true,
+                ..of(Kind::Clicked, "email", changed)
+            };
+            let is_opted_in = statement.opt_in == Some(true);
+            let counts = if is_opted_in && purpose == "email" {
+                true
+            } else {
+                let is_own = is_own(oracle, statement, namespace, &mut click);
+                if is_opted_in && !is_own {
+                    click.doubts.push(Doubt::OtherPurpose);
+                }
+                is_opted_in || is_own
+            };
+            let mut found = Vec::new();
+            if counts {
+                found.push(click);
+            }
+            if !statement.is_event {
+                // Of a source for another purpose the form's answer is the only one.
+                let doubts: &[Doubt] = if counts { &[Doubt::BesideStatus] } else { &[] };
+                found.extend(on_form(doubts));
+            }
+            found
+        }
+        // Rows 7 and 10 to 13; an event without a known status says nothing.
+        _ if statement.is_event => Vec::new(),
+        _ => on_form(&[]),
+    }
+}
+
+/// A page is ours if the organisation of its actions is. An event does not say whose page it was.
+fn is_own(oracle: &Oracle<'_>, statement: &Statement, namespace: &'static str, click: &mut Fact) -> bool {
+    if !oracle.own_orgs.contains(&statement.org) {
+        return false;
+    }
+    let is_seen = !statement.is_event || oracle.is_page_seen(namespace, statement.page);
+    if !is_seen {
+        click.doubts.push(Doubt::UnseenPage);
+    }
+    true
+}
+
+fn fact(oracle: &Oracle<'_>, arrival: &Arrival<'_>, kind: Kind, purpose: &'static str, when: When) -> Fact {
+    let says = &arrival.message.says;
+    let mut doubts = Vec::new();
+    let start = oracle.place.start;
+    let is_negative = kind.is_negative() || kind == Kind::Declined;
+    let (time, other_time) = match when {
+        When::Arrival => {
+            if arrival.at != arrival.stamped {
+                doubts.push(Doubt::Stamp);
+            }
+            (arrival.at, arrival.stamped)
+        }
+        When::At(seconds) => ((start + seconds) * 1000, (start + seconds) * 1000),
+        When::Day(seconds) => {
+            let day = (start + seconds) * 1000 / DAY_MS * DAY_MS;
+            let end = day + DAY_MS - 1;
+            if is_negative {
+                (end, end)
+            } else {
+                doubts.push(Doubt::DayOfOptIn);
+                (day, end)
+            }
+        }
+    };
+    let (time, other_time) = if time > arrival.stamped {
+        doubts.push(Doubt::Future);
+        if arrival.at != arrival.stamped {
+            doubts.push(Doubt::FutureAndStamp);
+        }
+        (time, arrival.stamped)
+    } else {
+        (time, other_time)
+    };
+    if when == When::Arrival
+        && says.repeats.is_some()
+        && (!kind.is_negative() || says.has_number || !is_answered(oracle, arrival))
+    {
+        doubts.push(Doubt::Repeat);
+    }
+    Fact {
+        kind,
+        purpose,
+        time,
+        other_time,
+        has_date: when != When::Arrival,
+        order: arrival.order,
+        together: arrival.together,
+        id: says
+            .id
+            .clone()
+            .or_else(|| says.reference.clone().filter(|_| oracle.resolved(says).is_none())),
+        address: oracle.resolved(says),
+        is_named: says.address.is_some(),
+        submission: None,
+        doubts,
+        is_click: false,
+        number: arrival.message.number,
+    }
+}
+
+/// Something else about the person arrived between a message and its repeat.
+fn is_answered(oracle: &Oracle<'_>, repeat: &Arrival<'_>) -> bool {
+    let Some(first) = oracle
+        .arrivals
+        .iter()
+        .find(|arrival| Some(arrival.message.number) == repeat.message.says.repeats)
+    else {
+        return false;
+    };
+    oracle.arrivals.iter().any(|between| {
+        let says = &between.message.says;
+        let is_between = (first.order + 1..repeat.order).contains(&between.order);
+        let is_same_address = says.address.is_some() && says.address == repeat.message.says.address;
+        // A message with no word of consent is a message about the person, too.
+        is_between && is_same_address && says.repeats.is_none()
+    })
+}

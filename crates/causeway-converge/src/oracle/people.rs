@@ -1,0 +1,259 @@
+//! Who is who: which addresses belong together.
+//!
+//! A25 of the fault list: the consent of an address is shared by all who use it, the people are not. A1: an id that
+//! comes with a third address joins nobody. A23: ids count within their namespace. `contactRef` of `basic` contacts
+//! stands for one address (proca.md 3).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{
+    Arrival,
+    fact::{Fact, Kind},
+};
+use crate::message::{Id, Says, When};
+
+/// How many addresses of one id are still one person.
+const MOST_ADDRESSES: usize = 2;
+
+/// How far what was said reaches to an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Relevance {
+    No,
+    /// The documents do not say whether it reaches so far.
+    Maybe,
+    /// It was said by the person, at another address.
+    Person,
+    /// It was said at this address.
+    Here,
+}
+
+pub struct People {
+    /// Addresses of an id, in the order in which they came.
+    addresses: BTreeMap<Id, Vec<String>>,
+    ids: BTreeMap<String, BTreeSet<Id>>,
+    references: BTreeMap<Id, String>,
+    all: BTreeSet<String>,
+    /// When an id used an address, by order of arrival; `None` where a date of the sender's counts.
+    uses: BTreeMap<Id, Vec<(String, When, usize)>>,
+}
+
+impl People {
+    pub fn new(arrivals: &[Arrival<'_>]) -> Self {
+        let mut people = Self {
+            addresses: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            references: BTreeMap::new(),
+            all: BTreeSet::new(),
+            uses: BTreeMap::new(),
+        };
+        for arrival in arrivals {
+            let says = &arrival.message.says;
+            let Some(address) = &says.address else { continue };
+            people.all.insert(address.clone());
+            if let Some(reference) = &says.reference {
+                people.references.insert(reference.clone(), address.clone());
+            }
+            if let Some(id) = &says.id {
+                let addresses = people.addresses.entry(id.clone()).or_default();
+                if !addresses.contains(address) {
+                    addresses.push(address.clone());
+                }
+                people.ids.entry(address.clone()).or_default().insert(id.clone());
+                people
+                    .uses
+                    .entry(id.clone())
+                    .or_default()
+                    .push((address.clone(), says.at, arrival.order));
+            }
+        }
+        people
+    }
+
+    pub fn addresses(&self) -> BTreeSet<&str> {
+        self.all.iter().map(String::as_str).collect()
+    }
+
+    /// The address that a message names, itself or by reference.
+    pub fn resolved(&self, says: &Says) -> Option<String> {
+        says.address
+            .clone()
+            .or_else(|| self.references.get(says.reference.as_ref()?).cloned())
+    }
+
+    /// Two ids of one namespace use this address: two people, one mailbox.
+    pub fn is_shared(&self, address: &str) -> bool {
+        self.are_of_several(&[address])
+    }
+
+    /// Those who use these addresses cannot all be one person: two ids are of one namespace.
+    fn are_of_several(&self, addresses: &[&str]) -> bool {
+        let ids: BTreeSet<&Id> = addresses
+            .iter()
+            .filter_map(|address| self.ids.get(*address))
+            .flatten()
+            .collect();
+        let mut namespaces = BTreeSet::new();
+        !ids.into_iter().all(|id| namespaces.insert(id.namespace))
+    }
+
+    fn of(&self, id: &Id) -> &[String] {
+        self.addresses.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The addresses that are linked with this one by any id, itself included, with the number of links in between.
+    fn linked(&self, address: &str) -> BTreeMap<String, usize> {
+        let mut found = BTreeMap::from([(address.to_owned(), 0)]);
+        let mut open = VecDeque::from([(address.to_owned(), 0)]);
+        while let Some((next, distance)) = open.pop_front() {
+            for id in self.ids.get(&next).into_iter().flatten() {
+                for other in self.of(id) {
+                    if !found.contains_key(other) {
+                        found.insert(other.clone(), distance + 1);
+                        open.push_back((other.clone(), distance + 1));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// All addresses that may have anything to do with one.
+    pub fn circle(&self, address: &str) -> BTreeSet<String> {
+        self.linked(address).into_keys().collect()
+    }
+
+    /// Whether a message names one of these addresses, itself or by id or reference.
+    pub fn is_about(&self, says: &Says, circle: &BTreeSet<String>) -> bool {
+        self.resolved(says)
+            .is_some_and(|address| circle.contains(&address))
+            || says
+                .id
+                .as_ref()
+                .is_some_and(|id| self.of(id).iter().any(|address| circle.contains(address)))
+    }
+
+    /// Whether a fact counts for an address.
+    pub fn relevance(&self, fact: &Fact, address: &str, purpose: &str) -> Relevance {
+        // Which of several addresses a message means that names none, the documents say only for Proca's references.
+        if !fact.is_named && fact.address.is_some() {
+            let linked = self.linked(address);
+            if linked.len() > 1
+                && fact
+                    .address
+                    .as_ref()
+                    .is_some_and(|other| linked.contains_key(other))
+            {
+                return Relevance::Maybe;
+            }
+        }
+        if fact.kind == Kind::Suppressed {
+            return self.relevance_of_suppression(fact, address);
+        }
+        // A mailbox is shared; a telephone is not, and whose it is the address does not say.
+        if purpose != "email"
+            && (self.is_shared(address) || fact.address.as_deref().is_some_and(|other| self.is_shared(other)))
+        {
+            return Relevance::Maybe;
+        }
+        if fact.address.as_deref() == Some(address) {
+            return Relevance::Here;
+        }
+        let by_id = fact.id.as_ref().map_or(Relevance::No, |id| {
+            self.through(id, fact.address.as_deref(), address, fact.kind)
+        });
+        if by_id >= Relevance::Person {
+            return by_id;
+        }
+        let Some(other) = fact.address.as_deref() else {
+            // Without an address it was said at any that the id ever had.
+            let linked = self.linked(address);
+            let mut places = fact.id.iter().flat_map(|id| self.of(id));
+            return if places.any(|place| linked.contains_key(place)) {
+                by_id.max(Relevance::Maybe)
+            } else {
+                by_id
+            };
+        };
+        let through_others = self
+            .ids
+            .get(other)
+            .into_iter()
+            .flatten()
+            .map(|id| self.through(id, Some(other), address, fact.kind))
+            .max()
+            .unwrap_or(Relevance::No);
+        let nearest = by_id.max(through_others);
+        if nearest != Relevance::No {
+            return nearest;
+        }
+        // Over two links or more: a chain of ids, or a conflict somewhere in between.
+        match self.linked(address).get(other) {
+            Some(distance) if *distance > 1 => Relevance::Maybe,
+            _ => Relevance::No,
+        }
+    }
+
+    /// Whether what was said with `id` (at `from`, if an address was named) counts for `address`, because of that id.
+    fn through(&self, id: &Id, from: Option<&str>, address: &str, kind: Kind) -> Relevance {
+        let own = self.of(id);
+        let Some(place) = own.iter().position(|other| other == address) else {
+            return Relevance::No;
+        };
+        if own.len() > MOST_ADDRESSES {
+            // The first two may have been taken for one person before the third came; nobody else may be joined.
+            let is_pair = |place: usize| place < MOST_ADDRESSES;
+            let from = from
+                .and_then(|from| own.iter().position(|other| other == from))
+                .unwrap_or(0);
+            let is_possible = kind.is_negative() || (is_pair(place) && is_pair(from));
+            return if is_possible {
+                Relevance::Maybe
+            } else {
+                Relevance::No
+            };
+        }
+        // Whether the addresses that count are those of the id, or of all that is known of the person, is not said.
+        let is_crowded = self.linked(address).len() > MOST_ADDRESSES;
+        if is_crowded || self.are_of_several(&[address, from.unwrap_or(address)]) {
+            return Relevance::Maybe;
+        }
+        if from.is_none() && own.len() == 1 {
+            Relevance::Here
+        } else {
+            Relevance::Person
+        }
+    }
+
+    /// A suppression belongs to the address (A2). Without one it belongs to that of the id, if there is only one.
+    fn relevance_of_suppression(&self, fact: &Fact, address: &str) -> Relevance {
+        match (&fact.address, &fact.id) {
+            (Some(other), _) if other == address => Relevance::Here,
+            (None, Some(id)) => match self.of(id) {
+                [only] if only == address && !self.is_shared(address) => Relevance::Here,
+                several if several.iter().any(|other| other == address) => Relevance::Maybe,
+                _ => Relevance::No,
+            },
+            _ => Relevance::No,
+        }
+    }
+
+    /// Everybody who uses the address uses no other, or clearly came to it last.
+    pub fn is_in_use(&self, address: &str) -> bool {
+        self.ids.get(address).into_iter().flatten().all(|id| {
+            let own = self.of(id);
+            match own.len() {
+                1 => true,
+                2 => self.is_newest(id, address),
+                _ => false,
+            }
+        })
+    }
+
+    /// The newest use by date of arrival, where nothing has another date.
+    fn is_newest(&self, id: &Id, address: &str) -> bool {
+        let uses = self.uses.get(id).map_or(&[][..], Vec::as_slice);
+        let is_dated = uses.iter().any(|(_, when, _)| *when != When::Arrival);
+        let last = uses.iter().max_by_key(|(_, _, order)| *order);
+        !is_dated && last.is_some_and(|(last, _, _)| last == address)
+    }
+}

@@ -1,0 +1,185 @@
+//! A whole run: batch after batch.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    check::{self, Counts, Finding},
+    dice::mix,
+    drive::{self, Batch, Plan},
+    feature::Features,
+    generate, print,
+    rig::Rig,
+    shrink,
+    world::History,
+};
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub program: PathBuf,
+    pub histories: usize,
+    pub seed: u64,
+    /// Histories in one hub.
+    pub batch: usize,
+    pub features: Features,
+    /// Only the history of this seed.
+    pub replay: Option<u64>,
+    /// Keep the hub's folder of a batch with findings, and say where it is.
+    pub keep: bool,
+    /// Failing histories to shrink.
+    pub shrink: usize,
+}
+
+/// What a run found.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub histories: usize,
+    pub counts: Counts,
+    /// Seed of the history and what is wrong with it.
+    pub findings: Vec<(u64, Finding)>,
+    /// Minimal histories, ready to be read.
+    pub shrunk: Vec<String>,
+    /// What is wrong with a whole batch: books that do not balance, deliveries that never end.
+    pub troubles: Vec<String>,
+    pub time: Duration,
+}
+
+/// Runs all histories. `say` is given a line now and then.
+pub async fn run(options: &Options, say: &dyn Fn(&str)) -> anyhow::Result<Outcome> {
+    let started = Instant::now();
+    let rig = Rig::start(options.program.clone(), &options.features).await?;
+    say(&format!(
+        "servers started in {:.1} s",
+        started.elapsed().as_secs_f64()
+    ));
+    let seeds: Vec<u64> = match options.replay {
+        Some(seed) => vec![seed],
+        None => (0..options.histories)
+            .map(|number| mix(&[options.seed, number as u64]) >> 16)
+            .collect(),
+    };
+    let mut outcome = Outcome::default();
+    for (number, part) in seeds.chunks(options.batch.max(1)).enumerate() {
+        let began = Instant::now();
+        let histories: Vec<History> = part
+            .iter()
+            .map(|seed| generate::history(*seed, &options.features))
+            .collect();
+        let plan = Plan {
+            seed: part[0],
+            features: options.features.clone(),
+            is_rough: true,
+        };
+        let folder = tempfile::tempdir().context("making a folder")?;
+        let batch = drive::run(&rig, &histories, &plan, folder.path()).await?;
+        let before = outcome.findings.len();
+        for (history, seen) in histories.iter().zip(&batch.seen) {
+            let (findings, counts) = check::check(history, seen, &batch);
+            outcome.counts.add(counts);
+            outcome
+                .findings
+                .extend(findings.into_iter().map(|finding| (history.seed, finding)));
+        }
+        outcome.histories += histories.len();
+        for (history, seen) in histories.iter().zip(&batch.seen) {
+            let found = outcome.findings.iter().find(|(seed, _)| *seed == history.seed);
+            if let Some((_, finding)) = found
+                && outcome.shrunk.len() < options.shrink
+                && !seen.sent.is_empty()
+            {
+                say(&format!(
+                    "history {}: {finding}\n    looking for a smaller one",
+                    history.seed
+                ));
+                match shrink::shrink(&rig, history, finding, &options.features).await? {
+                    Some(small) => outcome.shrunk.push(print::small(&small, &rig.keys)),
+                    None => say("    it did not come again"),
+                }
+            }
+        }
+        let wrong = troubles(&batch);
+        let found = outcome.findings.len() - before;
+        let is_wrong = found > 0 || !wrong.is_empty();
+        outcome.troubles.extend(wrong);
+        say(&format!(
+            "batch {}: {} histories, {} messages, {} requests, {} processes of the hub, {found} findings, \
+             {:.1} s (lag {} ms)",
+            number + 1,
+            histories.len(),
+            histories
+                .iter()
+                .map(|history| history.messages.len())
+                .sum::<usize>(),
+            batch.seen.iter().map(|seen| seen.calls.len()).sum::<usize>(),
+            batch.starts.len(),
+            began.elapsed().as_secs_f64(),
+            batch.lag.as_millis(),
+        ));
+        if is_wrong && options.keep {
+            say(&format!("kept: {}", folder.keep().display()));
+        }
+    }
+    outcome.time = started.elapsed();
+    Ok(outcome)
+}
+
+/// What is wrong with a whole batch.
+fn troubles(batch: &Batch) -> Vec<String> {
+    let books = batch
+        .books
+        .iter()
+        .map(|books| format!("the books do not balance: {books}"));
+    let unsettled = batch
+        .unsettled
+        .iter()
+        .map(|waiting| format!("still waiting: {waiting}"));
+    let strange = batch
+        .strange
+        .iter()
+        .take(3)
+        .map(|strange| format!("unreadable request: {strange}"));
+    books.chain(unsettled).chain(strange).collect()
+}
+
+impl Outcome {
+    pub fn is_good(&self) -> bool {
+        self.findings.is_empty() && self.troubles.is_empty()
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for trouble in &self.troubles {
+            writeln!(out, "{trouble}")?;
+        }
+        for (seed, finding) in &self.findings {
+            writeln!(out, "history {seed}: {finding}")?;
+        }
+        for small in &self.shrunk {
+            writeln!(out, "{small}")?;
+        }
+        let Counts {
+            allowed,
+            forbidden,
+            open,
+            required,
+            calls,
+            messages,
+        } = self.counts;
+        write!(
+            out,
+            "{} histories in {:.0} s: {messages} messages, {calls} requests; \
+             of the addresses at destinations {allowed} allowed ({required} of them required), \
+             {forbidden} forbidden, {open} not decided by the documents; {} findings",
+            self.histories,
+            self.time.as_secs_f64(),
+            self.findings.len()
+        )
+    }
+}
