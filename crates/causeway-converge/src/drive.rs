@@ -41,7 +41,7 @@ pub struct Sent {
     pub ahead: i64,
     /// A look at Proca's API that came to its end began after it.
     pub is_looked_at: bool,
-    /// It waits at the broker and not in the hub.
+    /// The hub did not take it itself: it waited at the broker, or was imported.
     pub is_queued: bool,
 }
 
@@ -675,7 +675,8 @@ impl Shared<'_> {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        self.note(slot, &rows, started, false);
+        // The command beside the hub writes rows that the hub finds by looking: they count once they are processed.
+        self.note(slot, &rows, started, true);
         Ok(())
     }
 }

@@ -31,7 +31,7 @@ struct Args {
     #[arg(long, env = "CAUSEWAY_BIN", default_value = "target/debug/causeway")]
     binary: PathBuf,
     /// Histories in one hub.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 40)]
     batch: usize,
     /// Only these features (see --features).
     #[arg(long, value_delimiter = ',')]

@@ -268,7 +268,10 @@ pub(crate) fn find_named(connection: &Connection, words: &str) -> Result<Vec<Nam
             workspace: name(row, 4)?,
         });
     }
-    // Others who use the same mailbox.
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    // An address that nobody has to themselves.
     let mut statement = connection.prepare_cached(
         "SELECT shared_address.contact_id, w.name FROM name w CROSS JOIN shared_address
          WHERE w.kind = 'workspace' AND shared_address.workspace_id = w.id AND shared_address.address = ?1
@@ -276,16 +279,13 @@ pub(crate) fn find_named(connection: &Connection, words: &str) -> Result<Vec<Nam
     )?;
     let mut rows = statement.query([&address])?;
     while let Some(row) = rows.next()? {
-        let contact = ContactId(row.get(0)?);
-        if found.iter().all(|known| known.contact != contact) {
-            found.push(Named {
-                identity: Identity::Email {
-                    address: address.clone(),
-                },
-                contact,
-                workspace: name(row, 1)?,
-            });
-        }
+        found.push(Named {
+            identity: Identity::Email {
+                address: address.clone(),
+            },
+            contact: ContactId(row.get(0)?),
+            workspace: name(row, 1)?,
+        });
     }
     Ok(found)
 }

@@ -134,11 +134,11 @@ pub async fn what_another_user_of_the_mailbox_said_came_in_between(open: Open) {
         let message = message(SOURCE, bytes, &what, seconds);
         take(&bench, message, Decoded::Event(Box::new(event)), seconds).await;
     }
-    let people = bench.store().find_contacts("family@example.org").await.unwrap();
-    assert_eq!(people.len(), 2);
-    for person in people {
-        let view = bench.store().contact(person).await.unwrap().unwrap();
-        assert_eq!(view.standing["email"].as_str(), "unsubscribed", "{person:?}");
+    for id in ["71", "72"] {
+        let people = bench.store().find_contacts(id).await.unwrap();
+        assert_eq!(people.len(), 1, "{id}");
+        let view = bench.store().contact(people[0]).await.unwrap().unwrap();
+        assert_eq!(view.standing["email"].as_str(), "unsubscribed", "{id}");
     }
     bench.assert_balanced().await;
 }
