@@ -201,7 +201,7 @@ impl<'a> SpaceCheck<'a> {
                 match &settings.filter {
                     Filter::None => true,
                     Filter::Campaigns(names) => says.campaign.is_some_and(|name| names.contains(&name)),
-                    // What is no action passes, too: a filter by action type filters actions, never consent (A11).
+                    // What is no action passes, too: a filter by action type filters actions, never consent.
                     Filter::ActionTypes(names) => says.action_type.is_none_or(|name| names.contains(&name)),
                     Filter::Sources(names) => names.contains(&space.sources[arrival.message.source].name),
                 }

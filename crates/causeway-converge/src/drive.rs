@@ -82,7 +82,7 @@ pub struct Plan {
 }
 
 /// The longest time that everything may take to come to rest.
-const REST: Duration = Duration::from_secs(120);
+const REST: Duration = Duration::from_mins(2);
 const RECEIVERS: usize = 3;
 /// A hub whose clock is ahead is ahead by a day.
 const AHEAD_S: i64 = 86_400;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 macro_rules! features {
     ($($variant:ident $name:literal $about:literal,)*) => {
-        /// A kind of trouble, with the rows of the fault list that it comes from.
+        /// A kind of trouble.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Feature { $($variant),* }
 
@@ -23,47 +23,47 @@ macro_rules! features {
 }
 
 features! {
-    Placeholders "placeholders" "ids that name nobody: 0, null, N/A, an unexpanded shortcode (A1)",
-    ConstantId "constant-id" "one id that is sent with the addresses of many people (A1)",
-    ChangedAddress "changed-address" "a person's id comes with another address than before (A2)",
-    SharedAddress "shared-address" "several ids use one address (A25)",
-    Spellings "spellings" "capitals, blanks and invisible characters in addresses (A24)",
-    OwnSuppression "suppression" "bounced, blocked, complained, inactive (A2, A3)",
-    PhonePurpose "phone-purpose" "a Proca source whose consent is for calls (A3)",
+    Placeholders "placeholders" "ids that name nobody: 0, null, N/A, an unexpanded shortcode",
+    ConstantId "constant-id" "one id that is sent with the addresses of many people",
+    ChangedAddress "changed-address" "a person's id comes with another address than before",
+    SharedAddress "shared-address" "several ids use one address",
+    Spellings "spellings" "capitals, blanks and invisible characters in addresses",
+    OwnSuppression "suppression" "bounced, blocked, complained, inactive",
+    PhonePurpose "phone-purpose" "a Proca source whose consent is for calls",
     StrangerValues "stranger-values"
-        "forms of strangers with values that mappings, columns and encodings cannot carry (A4)",
-    Fragile "fragile" "mappings and tables that cannot carry every value (A4, C7)",
-    Mute "mute" "a web hook that cannot express an opt-out (A5)",
-    Filters "filters" "destinations for some campaigns, action types or sources (A6, A11)",
-    PolicyAll "policy-all" "destinations with consent = all (A6)",
-    Orders "orders" "destinations with order = none, coalesce, escape_after = 1 (A7)",
-    SlowReceivers "slow-receivers" "receivers that apply late, time out after having applied, reset, refuse (A7)",
-    Requeue "requeue" "a second copy of an action with another organisation's opt-in (A9)",
-    UnknownKey "unknown-key" "opt-outs whose personal data cannot be decrypted (A10)",
-    ShareClick "share-click" "a dated double opt-in on an action without the form (A11)",
-    Coalition "coalition" "pages of a partner organisation (proca.md 4.5)",
-    Repeats "repeats" "the same message again, with and without ids, also after others (A13)",
-    Dates "dates" "opt-outs dated by a day (A16)",
-    Values "values" "values for no that need reading: 0.0, FALSE, blanks (A29, A30)",
-    Ties "ties" "opt-in and opt-out of the same second (A28)",
-    TwoServers "two-servers" "two Proca servers with the same numbers for other things (A23)",
-    Scanner "scanner" "a confirming click within five minutes of an opt-out (A27)",
+        "forms of strangers with values that mappings, columns and encodings cannot carry",
+    Fragile "fragile" "mappings and tables that cannot carry every value",
+    Mute "mute" "a web hook that cannot express an opt-out",
+    Filters "filters" "destinations for some campaigns, action types or sources",
+    PolicyAll "policy-all" "destinations with consent = all",
+    Orders "orders" "destinations with order = none, coalesce, escape_after = 1",
+    SlowReceivers "slow-receivers" "receivers that apply late, time out after having applied, reset, refuse",
+    Requeue "requeue" "a second copy of an action with another organisation's opt-in",
+    UnknownKey "unknown-key" "opt-outs whose personal data cannot be decrypted",
+    ShareClick "share-click" "a dated double opt-in on an action without the form",
+    Coalition "coalition" "pages of a partner organisation",
+    Repeats "repeats" "the same message again, with and without ids, also after others",
+    Dates "dates" "opt-outs dated by a day",
+    Values "values" "values for no that need reading: 0.0, FALSE, blanks",
+    Ties "ties" "opt-in and opt-out of the same second",
+    TwoServers "two-servers" "two Proca servers with the same numbers for other things",
+    Scanner "scanner" "a confirming click within five minutes of an opt-out",
     Late "late" "messages dated long before and after they arrive",
-    Workspaces "workspaces" "several organisations on one hub with the same people (A12)",
+    Workspaces "workspaces" "several organisations on one hub with the same people",
     Queue "queue" "Proca messages by RabbitMQ",
     Import "import" "CSV and JSON lines, imported beside the running hub",
-    Api "api" "reconciliation with Proca's API (A14)",
+    Api "api" "reconciliation with Proca's API",
     Postgres "postgres" "a table in PostgreSQL",
     MariaDb "mariadb" "a table in MariaDB",
     Sqlite "sqlite" "a table in SQLite",
     File "file" "CSV and JSON lines files",
     Kills "kills" "the hub is killed and stopped at random",
-    ClockJumps "clock-jumps" "the hub's clock is ahead for a while (A31, A33)",
-    OwnOrgs "own-orgs" "own_orgs corrected at a restart (A15)",
-    Tightened "tightened" "a policy tightened at a restart (A8)",
-    Added "added" "a destination added at a restart (C16)",
-    Renamed "renamed" "a destination renamed at a restart (A6)",
-    Refiltered "refiltered" "a filter changed at a restart (D38)",
+    ClockJumps "clock-jumps" "the hub's clock is ahead for a while",
+    OwnOrgs "own-orgs" "own_orgs corrected at a restart",
+    Tightened "tightened" "a policy tightened at a restart",
+    Added "added" "a destination added at a restart",
+    Renamed "renamed" "a destination renamed at a restart",
+    Refiltered "refiltered" "a filter changed at a restart",
 }
 
 impl fmt::Display for Feature {

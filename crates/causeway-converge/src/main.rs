@@ -45,6 +45,9 @@ struct Args {
     /// Keep the hub's folder of a batch with findings.
     #[arg(long)]
     keep: bool,
+    /// Also judge each request by the moment when it started: not on a machine that has other work.
+    #[arg(long)]
+    timed: bool,
     /// Failing histories to shrink to a minimal one.
     #[arg(long, default_value_t = 3)]
     shrink: usize,
@@ -75,6 +78,7 @@ async fn main() -> ExitCode {
         features: features.without(&args.without),
         replay: args.replay,
         keep: args.keep,
+        is_timed: args.timed,
         shrink: args.shrink,
     };
     match causeway_converge::run(&options, &|line| println!("{line}")).await {

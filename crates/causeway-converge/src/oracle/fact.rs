@@ -1,4 +1,4 @@
-//! What a message says, as dated facts: the decision table of proca.md 4.8 and the rows of the fault list.
+//! What a message says, as dated facts: the decision table of Proca's messages and what people expect.
 
 use super::{Arrival, Oracle};
 use crate::{
@@ -11,17 +11,17 @@ use crate::{
 pub enum Doubt {
     /// Is a time to come taken as it is, or as the time of arrival?
     Future,
-    /// Does an opt-in dated by a day count from its begin, or to its end as an opt-out does (A16)?
+    /// Does an opt-in dated by a day count from its begin, or to its end as an opt-out does?
     DayOfOptIn,
     /// Does what was said at another address of the person, over a doubtful link, count for writing?
     FarOptIn,
     /// The same against writing.
     FarOptOut,
-    /// Are two messages without a date within a second equal in time (A28)?
+    /// Are two messages without a date within a second equal in time?
     SameSecond,
-    /// Is a message that repeats an earlier one to the letter, after others, a new one (A13)?
+    /// Is a message that repeats an earlier one to the letter, after others, a new one?
     Repeat,
-    /// Does the time in which a click undoes no opt-out hold after a suppression, too (A27)?
+    /// Does the time in which a click undoes no opt-out hold after a suppression, too?
     WindowOfSuppression,
     /// … and for a double opt-in that is no click on a link of Proca's?
     WindowOfOthers,
@@ -31,7 +31,7 @@ pub enum Doubt {
     UnseenPage,
     /// Is an opt-in at the time of a decline of another submission void?
     OtherDecline,
-    /// What the hub stamped while its clock was wrong: its stamp, or the order of arrival (A33)?
+    /// What the hub stamped while its clock was wrong: its stamp, or the order of arrival?
     Stamp,
     /// Has a look at Proca's API shown it already?
     Looked,
@@ -159,7 +159,7 @@ fn of_proca(
         answers
     };
     match statement.status {
-        // Rows 6 and 18 to 22; A3: the address is that of the mail, whatever the source's purpose is.
+        // Rows 6 and 18 to 22: the address is that of the mail, whatever the source's purpose is.
         Some("bounce" | "blocked" | "spam" | "inactive") => {
             let mut found = vec![of(Kind::Suppressed, "email", changed)];
             found.extend(on_form(&[Doubt::BesideStatus]));
@@ -175,7 +175,7 @@ fn of_proca(
         }
         // Row 5: what cannot be read says nothing for writing.
         _ if !statement.is_readable => Vec::new(),
-        // Rows 8, 9, 15 and 16; A11: also without the form.
+        // Rows 8, 9, 15 and 16, also without the form.
         Some("double_opt_in") => {
             let mut click = Fact {
                 is_click: true,

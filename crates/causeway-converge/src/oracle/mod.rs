@@ -1,6 +1,6 @@
 //! What the documents say about who may be written to, computed from scratch from the list of messages.
 //!
-//! Written from `proca.md` section 4 and the list of faults, never from the program's rules. Where the documents leave
+//! Written from the documents about Proca and consent, never from the program's rules. Where the documents leave
 //! a choice, both readings are [`Doubt`]s: an answer counts only if all readings give it.
 
 mod fact;

@@ -1,8 +1,8 @@
 //! Who is who: which addresses belong together.
 //!
-//! A25 of the fault list: the consent of an address is shared by all who use it, the people are not. A1: an id that
-//! comes with a third address joins nobody. A23: ids count within their namespace. `contactRef` of `basic` contacts
-//! stands for one address (proca.md 3).
+//! The consent of an address is shared by all who use it, the people are not. An id that
+//! comes with a third address joins nobody. Ids count within their namespace. `contactRef` of `basic` contacts
+//! stands for one address.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -224,7 +224,7 @@ impl People {
         }
     }
 
-    /// A suppression belongs to the address (A2). Without one it belongs to that of the id, if there is only one.
+    /// A suppression belongs to the address. Without one it belongs to that of the id, if there is only one.
     fn relevance_of_suppression(&self, fact: &Fact, address: &str) -> Relevance {
         match (&fact.address, &fact.id) {
             (Some(other), _) if other == address => Relevance::Here,
