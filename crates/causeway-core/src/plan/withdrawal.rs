@@ -5,7 +5,7 @@
 
 use super::{Given, Planned};
 use crate::{
-    consent::{Change, Terms},
+    consent::{Change, EMAIL, Terms},
     contact::Contact,
     delivery::Kind,
     rules::DestinationRule,
@@ -26,8 +26,9 @@ pub fn withdrawals(
     let mut planned: Vec<Planned> = Vec::new();
     for given in given.iter().filter(|given| !given.withdrawal_is_open) {
         let address = given.address.as_deref();
-        // A mailbox that the contact no longer uses is its other users': what they say counts, and what became of it.
-        let is_others = given.is_shared && given.address != in_use;
+        // A mailbox that the contact no longer uses is its other users': what they say of mail counts, and what became of
+        // it. Calls and the like are the person's, whatever the mailbox.
+        let is_others = &*rule.purpose == EMAIL && given.is_shared && given.address != in_use;
         let now = if is_others {
             after.standing_of_others(&rule.purpose, address, terms)
         } else {

@@ -359,6 +359,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     let terms = tx.state.terms_of(parts.workspace);
     let is_former = !due.address.is_empty() && parts.contact.address().as_deref() != Some(&*due.address);
     let is_others = is_former
+        && &*rule.purpose == EMAIL
         && due.kind == Kind::Withdrawal
         && identity::users(tx, parts.workspace, &due.address)?
             .iter()

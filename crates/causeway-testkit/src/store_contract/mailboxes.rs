@@ -106,6 +106,39 @@ pub async fn an_opt_out_for_a_mailbox_reaches_who_was_given_it_by_a_former_user(
     bench.assert_balanced().await;
 }
 
+pub async fn calls_belong_to_the_person_and_not_to_a_mailbox_that_they_left(open: Open) {
+    let mut rule = DestinationRule::new("calls");
+    rule.purpose = "phone".into();
+    rule.filter = Filter {
+        campaigns: Some(BTreeSet::from(["clean_air".to_owned()])),
+        ..Filter::default()
+    };
+    let mut bench = Bench::new(open, vec![rule]).await;
+    let about_calls = |what, seconds| {
+        let mut fact = fact(what, at(seconds));
+        "phone".clone_into(&mut fact.purpose);
+        vec![fact]
+    };
+    let mut first = signed("family", "1", What::NotAsked, at(0));
+    first.identities.push(id("71"));
+    first.consent = about_calls(What::OptIn, 0);
+    bench.take(first, 0).await;
+    assert_eq!(
+        sent(&bench, "calls", 1).await,
+        [of(Kind::Record, Change::Subscribe, "family")]
+    );
+    bench.take(platform("72", "family", "Lena", 10), 10).await;
+    bench.take(platform("71", "own", "Ada", 20), 20).await;
+    let mut ends = platform("71", "own", "Ada", 30);
+    ends.consent = about_calls(What::Unsubscribed, 30);
+    bench.take(ends, 30).await;
+    assert_eq!(
+        sent(&bench, "calls", 31).await,
+        [of(Kind::Withdrawal, Change::Unsubscribe, "family")]
+    );
+    bench.assert_balanced().await;
+}
+
 pub async fn a_bounce_does_not_bring_an_old_address_back(open: Open) {
     for order in [[0, 1, 2], [2, 0, 1], [0, 2, 1]] {
         let rules = rules(vec![DestinationRule::new("crm")]);

@@ -133,6 +133,7 @@ macro_rules! store_contract {
                 a_bounce_that_names_no_address_ends_by_a_click_at_the_address,
                 a_bounce_that_names_no_address_holds_for_everybody_who_uses_it,
                 an_opt_out_for_a_mailbox_reaches_who_was_given_it_by_a_former_user,
+                calls_belong_to_the_person_and_not_to_a_mailbox_that_they_left,
                 a_bounce_does_not_bring_an_old_address_back,
                 a_value_dated_in_the_future_counts_from_when_it_came,
                 a_renamed_destination_is_the_same_destination,
