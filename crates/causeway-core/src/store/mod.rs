@@ -223,6 +223,14 @@ pub enum UrlChange {
     Revoke,
 }
 
+/// Rows that wait to be processed, whoever accepted them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unprocessed {
+    pub rows: Vec<InboxId>,
+    /// Everything up to this row was looked at.
+    pub until: InboxId,
+}
+
 /// Everything that changes what is kept. Hot-path methods take batches.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -239,6 +247,10 @@ pub trait Store: Send + Sync {
 
     /// The same for these rows, as far as they are in state `new`, in ascending order.
     async fn fetch_rows(&self, rows: Vec<InboxId>) -> Result<Vec<(InboxId, Envelope)>, StoreError>;
+
+    /// Up to `limit` ids above `after` of rows in state `new`, ascending; without `after`, only where to go on from. Sees what
+    /// every process accepted, and looks at no message.
+    async fn unprocessed(&self, after: Option<InboxId>, limit: u32) -> Result<Unprocessed, StoreError>;
 
     /// Finds the contacts, asks [`crate::plan::plan`], and writes contact, consent, action, deliveries and the row's
     /// new state: one transaction for the batch, in its order. A row on which it fails alone becomes dead
@@ -277,6 +289,9 @@ pub trait Store: Send + Sync {
         reason: &str,
         now: Timestamp,
     ) -> Result<u64, StoreError>;
+
+    /// Forgets what a destination was given of whom, since nobody there can be asked any more. Returns the number of people.
+    async fn forget_destination(&self, destination: &str) -> Result<u64, StoreError>;
 
     /// Dead or skipped inbox rows that match become `new` again. Returns how many.
     async fn replay(&self, filter: InboxFilter) -> Result<u64, StoreError>;

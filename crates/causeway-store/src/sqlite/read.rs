@@ -8,7 +8,7 @@ use std::{
 use causeway_core::{
     envelope::{Dedup, Envelope, Meta},
     id::InboxId,
-    store::StoreError,
+    store::{StoreError, Unprocessed},
 };
 use rusqlite::{Connection, params};
 use tokio::sync::Semaphore;
@@ -114,6 +114,33 @@ pub(crate) fn fetch_rows(connection: &Connection, rows: &[InboxId]) -> Result<Wa
     }
     new.sort_unstable();
     envelopes(connection, new)
+}
+
+pub(crate) fn unprocessed(
+    connection: &Connection,
+    after: Option<InboxId>,
+    limit: u32,
+) -> Result<Unprocessed, Fault> {
+    let newest = connection
+        .prepare_cached("SELECT coalesce(max(id), 0) FROM inbox")?
+        .query_row([], |row| row.get(0))
+        .map(InboxId)?;
+    // Ids are given out again when the newest rows were deleted.
+    let after = after.unwrap_or(newest).min(newest);
+    // By the primary key: the index of new rows would be read from the start of the backlog.
+    let rows: Vec<InboxId> = connection
+        .prepare_cached(
+            "SELECT id FROM inbox NOT INDEXED WHERE id > ?1 AND state = 'new' ORDER BY id LIMIT ?2",
+        )?
+        .query_map(params![after.0, limit], |row| row.get(0).map(InboxId))?
+        .collect::<Result<_, _>>()?;
+    let is_full = rows.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+    let until = match rows.last() {
+        Some(last) if is_full => *last,
+        None if is_full => after,
+        _ => newest,
+    };
+    Ok(Unprocessed { rows, until })
 }
 
 fn envelopes(connection: &Connection, ids: Vec<i64>) -> Result<Waiting, Fault> {

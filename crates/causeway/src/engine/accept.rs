@@ -40,11 +40,10 @@ impl Accept for Gateway {
         let waiting = self.0.pressure.wait_with(envelopes.len());
         let accepted = self.0.store.accept(envelopes).await?;
         // Before the sender hears of it: no request may start after that as if nothing had come.
-        let urgent = accepted
-            .iter()
-            .zip(may_opt_out)
-            .filter(|(row, urgent)| *urgent && !row.duplicate);
-        self.0.currency.accepted(urgent.map(|(row, _)| row.id));
+        let new = accepted.iter().zip(may_opt_out).filter(|(row, _)| !row.duplicate);
+        self.0
+            .currency
+            .accepted(new.map(|(row, may_opt_out)| (row.id, may_opt_out)));
         drop(waiting);
         self.0.metrics.committed(started.elapsed());
         for (source, accepted) in sources.iter().zip(&accepted) {

@@ -7,7 +7,7 @@
 //! opt-out. Then it asks whether the consent of its contacts may have changed since they were claimed.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,6 +15,7 @@ use std::{
 use causeway_core::{
     delivery::Delivery,
     id::{ContactId, InboxId},
+    store::Unprocessed,
 };
 use tokio::sync::Notify;
 
@@ -37,6 +38,8 @@ struct Inner {
     started: bool,
     /// Accepted messages that may be an opt-out and are not processed, and whether processing has taken them up.
     pending: BTreeMap<InboxId, bool>,
+    /// What this process accepted and [`Currency::found`] has not seen yet.
+    own: HashSet<InboxId>,
     /// Contact -> the number of its last change.
     changed: HashMap<ContactId, u64>,
     /// The number of the last change.
@@ -54,11 +57,36 @@ impl Currency {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Before the acknowledgement: calls that start from now on wait for these messages, which may be an opt-out.
-    pub fn accepted(&self, messages: impl Iterator<Item = InboxId>) {
-        self.locked()
-            .pending
-            .extend(messages.map(|message| (message, false)));
+    /// Before the acknowledgement: calls that start from now on wait for those of these messages that may be an opt-out.
+    pub fn accepted(&self, messages: impl Iterator<Item = (InboxId, bool)>) {
+        let mut inner = self.locked();
+        for (message, may_opt_out) in messages {
+            inner.own.insert(message);
+            if may_opt_out {
+                inner.pending.entry(message).or_insert(false);
+            } else {
+                // Found in the inbox before we got to say that it is ours.
+                inner.pending.remove(&message);
+            }
+        }
+    }
+
+    /// All messages that arrived in the inbox lately. Those of other processes may be an opt-out, all of them: calls that
+    /// start from now on wait for them.
+    pub fn found(&self, arrived: &Unprocessed) {
+        let mut guard = self.locked();
+        let inner = &mut *guard;
+        for message in &arrived.rows {
+            if !inner.own.contains(message) {
+                inner.pending.entry(*message).or_insert(false);
+            }
+        }
+        inner.own.retain(|message| *message > arrived.until);
+    }
+
+    /// How many messages calls wait for.
+    pub fn pending(&self) -> usize {
+        self.locked().pending.len()
     }
 
     /// The oldest messages that may be an opt-out and that processing has not taken up: they go before all others.
@@ -204,11 +232,11 @@ mod tests {
         );
         currency.nothing_waits(None);
         currency.catch_up().await;
-        currency.accepted([InboxId(1), InboxId(2)].into_iter());
+        currency.accepted([(InboxId(1), true), (InboxId(2), true)].into_iter());
         let waiting = currency.catch_up();
         tokio::pin!(waiting);
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        currency.accepted([InboxId(3)].into_iter());
+        currency.accepted([(InboxId(3), true)].into_iter());
         currency.processed([InboxId(2)].into_iter(), [].into_iter());
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         currency.processed([InboxId(1)].into_iter(), [].into_iter());
@@ -216,5 +244,23 @@ mod tests {
         // One that cannot be read is set aside, and never processed.
         currency.nothing_waits(currency.newest());
         currency.catch_up().await;
+    }
+
+    #[test]
+    fn messages_of_other_processes_may_all_be_an_opt_out() {
+        let currency = Currency::default();
+        let arrived = |rows: &[i64], until| Unprocessed {
+            rows: rows.iter().copied().map(InboxId).collect(),
+            until: InboxId(until),
+        };
+        let waiting = |limit| currency.take_urgent(limit);
+        currency.accepted([(InboxId(1), false), (InboxId(3), false)].into_iter());
+        currency.found(&arrived(&[1, 2], 2));
+        assert_eq!(waiting(9), [InboxId(2)]);
+        // Accepted by us between the look and its result, and committed by us before we said so.
+        currency.found(&arrived(&[3, 4], 4));
+        currency.accepted([(InboxId(4), false)].into_iter());
+        assert_eq!(waiting(9), []);
+        assert_eq!(currency.pending(), 1);
     }
 }

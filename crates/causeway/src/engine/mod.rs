@@ -5,6 +5,7 @@ mod accept;
 mod clock_watch;
 mod currency;
 mod deliver;
+mod inbox_watch;
 mod maintain;
 mod pressure;
 mod process;
@@ -148,6 +149,7 @@ impl Pace {
 pub async fn run(engine: Arc<Engine>, lanes: Vec<Lane>, stop: Stop) {
     let mut verbs = JoinSet::new();
     verbs.spawn(process::run(Arc::clone(&engine), stop.clone()));
+    verbs.spawn(inbox_watch::run(Arc::clone(&engine), stop.clone()));
     verbs.spawn(turns::run(Arc::clone(&engine), stop.clone()));
     verbs.spawn(maintain::run(Arc::clone(&engine), stop.clone()));
     for lane in lanes {

@@ -95,11 +95,6 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
                 continue;
             }
         };
-        if rows.is_empty() && is_urgent {
-            // Processed or set aside meanwhile.
-            engine.currency.processed(urgent.into_iter(), [].into_iter());
-            continue;
-        }
         let more = rows.len() == usize::try_from(limit).unwrap_or(usize::MAX);
         let now = engine.clock.now();
         behind = rows
@@ -107,6 +102,10 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
             .is_some_and(|(_, oldest)| is_behind(oldest.received_at, now));
         let last = rows.last().map(|(id, _)| *id);
         let origins = origins(&rows);
+        let gone: Vec<InboxId> = urgent
+            .into_iter()
+            .filter(|id| !origins.contains_key(id))
+            .collect();
         let decoded = decode(&engine, rows).await;
         match finish(&engine, commit.take()).await {
             Finished::Committed => {}
@@ -121,7 +120,12 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
                 continue;
             }
         }
+        // Processed or set aside before they were read; only now is it known whose consent that changed.
+        engine.currency.processed(gone.into_iter(), [].into_iter());
         let Some(last) = last else {
+            if is_urgent {
+                continue;
+            }
             if after == InboxId(0) {
                 engine.currency.nothing_waits(newest);
                 wait(&engine, &stop).await;
