@@ -455,31 +455,45 @@ impl Shared<'_> {
         Ok(sum)
     }
 
-    /// Notes from when on what was published must be known: its queue was empty, and half a second later the same
-    /// process of the hub had nothing left to process.
+    /// Notes from when on what was published must be known: its queue was empty for a while, since a message that the hub
+    /// has and did not confirm is not in it, and then the same process of the hub had nothing left to process.
     async fn watch_queues(&self) {
+        const EVERY: Duration = Duration::from_millis(300);
+        const WHILE: Duration = Duration::from_millis(1_500);
         let Some(broker) = &self.rig.broker else { return };
         let queues = self.queues();
+        let mut empty_since: Vec<Option<Instant>> = vec![None; queues.len()];
+        let mut known_life = 0;
         while !self.is_done.load(Ordering::Relaxed) && !queues.is_empty() {
             let life = self.lives.load(Ordering::Relaxed);
-            let mut empty = Vec::new();
-            for (slot, server, queue) in &queues {
-                let looked = Instant::now();
-                if broker.depth(*server, queue).await.is_ok_and(|depth| depth == 0) {
-                    empty.push((*slot, looked));
-                }
+            if life != known_life || life.is_multiple_of(2) {
+                empty_since.fill(None);
+                known_life = life;
             }
-            tokio::time::sleep(Duration::from_millis(600)).await;
+            for (since, (_, server, queue)) in empty_since.iter_mut().zip(&queues) {
+                let looked = Instant::now();
+                let is_empty = broker.depth(*server, queue).await.is_ok_and(|depth| depth == 0);
+                *since = if is_empty { since.or(Some(looked)) } else { None };
+            }
             let is_processed = crate::hub::inbox_waiting(self.console)
                 .await
                 .is_ok_and(|inbox| inbox == 0);
-            if life % 2 == 1 && life == self.lives.load(Ordering::Relaxed) && is_processed {
+            if is_processed && life == self.lives.load(Ordering::Relaxed) {
+                let now = Instant::now();
                 let mut drained = lock(&self.drained);
-                for (slot, looked) in empty {
-                    // A history may have two queues: then both have to be empty, which the later look says.
-                    drained[slot].push((looked, Instant::now()));
+                for (slot, drained) in drained.iter_mut().enumerate() {
+                    // A history may have two queues: then both have to be empty.
+                    let own = empty_since
+                        .iter()
+                        .zip(&queues)
+                        .filter(|(_, queue)| queue.0 == slot);
+                    let is_quiet = |since: Option<Instant>| since.is_some_and(|since| now - since > WHILE);
+                    if own.clone().next().is_some() && own.clone().all(|(since, _)| is_quiet(*since)) {
+                        drained.push((now - WHILE, now));
+                    }
                 }
             }
+            tokio::time::sleep(EVERY).await;
         }
     }
 
@@ -675,8 +689,8 @@ impl Shared<'_> {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        // The command beside the hub writes rows that the hub finds by looking: they count once they are processed.
-        self.note(slot, &rows, started, true);
+        // The hub sees them a tenth of a second after the command has ended.
+        self.note(slot, &rows, started, false);
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use change::{CHANGES, Change};
-pub use state::{At, Consent};
+pub use state::{AddressesOfIds, At, Consent, id_in_place, of_id};
 pub use times::Times;
 
 use crate::contact::millis;

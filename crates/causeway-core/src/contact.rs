@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub use crate::address::normal_email;
 use crate::{
-    consent::{At, Consent, ConsentFact, EMAIL, Standing, Terms},
+    consent::{AddressesOfIds, At, Consent, ConsentFact, EMAIL, Standing, Terms, id_in_place, of_id},
     id::{ContactId, Name},
 };
 
@@ -63,6 +63,11 @@ impl Identity {
     /// Whether it names a browser or device. Two people may share one: it never makes two known people the same.
     pub fn is_visitor(&self) -> bool {
         matches!(self, Self::ForeignId { namespace, .. } if namespace.ends_with(VISITOR))
+    }
+
+    /// Whether it is a system's name for a person: no address, and no browser.
+    pub fn is_of_contact(&self) -> bool {
+        !matches!(self, Self::Email { .. }) && !self.is_visitor()
     }
 
     /// The way back from the three columns that the store keeps.
@@ -153,6 +158,9 @@ pub struct Contact {
     /// Each address that the contact was known by, in its normal form → since when.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "millis::map")]
     pub addresses: BTreeMap<Name, Timestamp>,
+    /// Each id that came together with an address → these addresses → since when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "millis::maps")]
+    pub ids: AddressesOfIds,
     /// Whether the person ever gave us their data with a form, or a platform sent their contact.
     #[serde(default)]
     pub gave_data: bool,
@@ -226,16 +234,50 @@ impl Contact {
 
     /// Notes that the contact is known by this address since then; returns whether that is news.
     pub fn add_address(&mut self, address: &str, since: Timestamp) -> bool {
-        let since = millis::floor(since);
-        let Some(known) = self.addresses.get_mut(address) else {
-            self.addresses.insert(address.into(), since);
-            return true;
-        };
-        let is_earlier = since < *known;
-        if is_earlier {
-            *known = since;
+        is_earlier(&mut self.addresses, address, since)
+    }
+
+    /// Notes that the address came with these ids; returns whether that is news.
+    pub fn add_address_of(&mut self, ids: &[Identity], address: &str, since: Timestamp) -> bool {
+        let mut is_news = false;
+        for id in ids.iter().filter(|id| id.is_of_contact()) {
+            let own = self.ids.entry(of_id(id).into()).or_default();
+            is_news |= is_earlier(own, address, since);
         }
-        is_earlier
+        is_news
+    }
+
+    /// The addresses that a fact is about: the one that it names, or those of its id.
+    pub fn addresses_of(&self, fact: &ConsentFact) -> Vec<Name> {
+        let Some(place) = fact.address.as_deref() else {
+            return Vec::new();
+        };
+        if id_in_place(place).is_none() {
+            return vec![place.into()];
+        }
+        let ids = Some(&self.ids);
+        let is_of = |address: &Name| {
+            let since = self.since(address);
+            let at = At {
+                address: Some(address),
+                since,
+                ids,
+            };
+            at.is_of(place, fact.at)
+        };
+        self.addresses
+            .keys()
+            .filter(|address| is_of(address))
+            .cloned()
+            .collect()
+    }
+
+    /// Since when the contact is known by the address. The first one that is known was the person's before, too: whatever
+    /// it may have been.
+    fn since(&self, address: &str) -> Option<Timestamp> {
+        let first = self.addresses.values().min();
+        let since = self.addresses.get(address);
+        since.filter(|since| Some(*since) != first).copied()
     }
 
     /// The address that would be used now, in its normal form.
@@ -263,11 +305,9 @@ impl Contact {
             // Of calls and the like no address is known.
             return consent.standing(At::default(), terms);
         }
-        // The first address that is known was the person's before, too: whatever it may have been.
-        let first = self.addresses.values().min();
-        let since = address.and_then(|address| self.addresses.get(address));
-        let since = since.filter(|since| Some(*since) != first).copied();
-        consent.standing(At { address, since }, terms)
+        let since = address.and_then(|address| self.since(address));
+        let ids = Some(&self.ids);
+        consent.standing(At { address, since, ids }, terms)
     }
 
     /// Where a mailbox stands by what its other users said, and by what became of it.
@@ -304,6 +344,12 @@ impl Contact {
         for (address, since) in other.addresses {
             changed |= self.add_address(&address, since);
         }
+        for (id, addresses) in other.ids {
+            let own = self.ids.entry(id).or_default();
+            for (address, since) in addresses {
+                changed |= is_earlier(own, &address, since);
+            }
+        }
         changed
     }
 
@@ -329,6 +375,19 @@ impl Contact {
     pub fn text(&self, name: &str) -> Option<&str> {
         self.fields.get(name)?.value.as_str()
     }
+}
+
+/// Notes an address with the earliest time at which it is known; returns whether that is news.
+fn is_earlier(known: &mut BTreeMap<Name, Timestamp>, address: &str, since: Timestamp) -> bool {
+    let since = millis::floor(since);
+    match known.get_mut(address) {
+        Some(at) if *at <= since => return false,
+        Some(at) => *at = since,
+        None => {
+            known.insert(address.into(), since);
+        }
+    }
+    true
 }
 
 /// Times as integer milliseconds since 1970, UTC, as everywhere in the store.
@@ -372,6 +431,38 @@ pub mod millis {
                 .into_iter()
                 .map(|(name, ms)| Ok((name, Timestamp::from_millisecond(ms).map_err(D::Error::custom)?)))
                 .collect()
+        }
+    }
+
+    /// The same for such maps by name.
+    pub mod maps {
+        use std::collections::BTreeMap;
+
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        use super::{Timestamp, map};
+        use crate::id::Name;
+
+        type Times = BTreeMap<Name, Timestamp>;
+
+        #[derive(Serialize)]
+        struct Out<'a>(#[serde(with = "map")] &'a Times);
+
+        #[derive(Deserialize)]
+        struct In(#[serde(with = "map")] Times);
+
+        pub fn serialize<S: Serializer>(
+            maps: &BTreeMap<Name, Times>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(maps.iter().map(|(name, times)| (name, Out(times))))
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<BTreeMap<Name, Times>, D::Error> {
+            let maps = BTreeMap::<Name, In>::deserialize(deserializer)?;
+            Ok(maps.into_iter().map(|(name, times)| (name, times.0)).collect())
         }
     }
 

@@ -1,5 +1,7 @@
 //! Moves the times of what is known of a contact, for a store that was dated by a wrong clock.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::{consent::Consent, contact::Contact};
@@ -10,7 +12,13 @@ impl Contact {
         for field in self.fields.values_mut() {
             field.at = map(field.at);
         }
-        for at in self.ran.values_mut().chain(self.addresses.values_mut()) {
+        let of_ids = self.ids.values_mut().flat_map(BTreeMap::values_mut);
+        for at in self
+            .ran
+            .values_mut()
+            .chain(self.addresses.values_mut())
+            .chain(of_ids)
+        {
             *at = map(*at);
         }
         for consent in self.consent.values_mut() {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::{
     automation::{Explained, Ran, Timer},
-    consent::{Change, ConsentFact, EMAIL, Terms},
+    consent::{Change, ConsentFact, EMAIL, Terms, of_id},
     contact::{Contact, Identity, normal_email},
     delivery::Kind,
     event::{Action, Campaign, Engagement, Event, EventKind, Page},
@@ -214,7 +214,9 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
     let address = event_address(event);
     if let Some(address) = &address {
         said.changed |= contact.add_address(address, fields_time);
+        said.changed |= contact.add_address_of(&event.identities, address, fields_time);
     }
+    let of_id = event.identities.iter().find(|id| id.is_of_contact()).map(of_id);
     if event.kind == EventKind::EmailStatus && !event.consent.iter().any(|fact| fact.what.is_click()) {
         // A mail that came back does not say that the person uses the address.
         let (email, others): (BTreeMap<_, _>, BTreeMap<_, _>) = event
@@ -230,7 +232,7 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
     for fact in &event.consent {
         let mut fact = fact.clone();
         if fact.purpose == EMAIL && fact.address.is_none() {
-            fact.address.clone_from(&address);
+            fact.address = address.clone().or_else(|| of_id.clone());
         }
         let consent = contact.consent.entry(fact.purpose.clone()).or_default();
         if consent.holds(&fact.what, fact.at, fact.address.as_deref()) {

@@ -20,7 +20,7 @@ use causeway_core::{
     rules::Rules,
     store::{
         Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Parting,
-        Processed, Pruned, Redated, Retention, Split, Store, StoreError, UrlChange,
+        Processed, Pruned, Redated, Retention, Split, Store, StoreError, Unprocessed, UrlChange,
     },
 };
 
@@ -93,6 +93,10 @@ impl Store for FailingStore {
         self.call(self.inner.fetch_rows(rows)).await
     }
 
+    async fn unprocessed(&self, after: Option<InboxId>, limit: u32) -> Result<Unprocessed, StoreError> {
+        self.call(self.inner.unprocessed(after, limit)).await
+    }
+
     async fn process(
         &self,
         batch: Vec<(InboxId, Decoded)>,
@@ -137,6 +141,10 @@ impl Store for FailingStore {
     ) -> Result<u64, StoreError> {
         self.call(self.inner.discard_deliveries(filter, reason, now))
             .await
+    }
+
+    async fn forget_destination(&self, destination: &str) -> Result<u64, StoreError> {
+        self.call(self.inner.forget_destination(destination)).await
     }
 
     async fn replay(&self, filter: InboxFilter) -> Result<u64, StoreError> {

@@ -209,6 +209,10 @@ impl Hub {
         for (name, waiting) in orphans(&config, &*engine.views, clock.now()).await? {
             tracing::warn!(destination = %name, waiting, "destination {name}: {}", orphan_in_words(&name, waiting));
         }
+        let configured = config.destinations.keys().cloned().collect();
+        for (name, people) in engine.views.left_behind(configured).await? {
+            tracing::warn!(destination = %name, people, "destination {name}: {}", left_behind_in_words(&name, people));
+        }
         parts.spawn(engine::run(Arc::clone(&engine), lanes, stop.clone()));
         Ok(Self {
             engine,
@@ -312,6 +316,20 @@ pub fn orphan_in_words(name: &str, waiting: u64) -> String {
     format!(
         "{waiting} deliveries wait for it, and the configuration has no [destination.{name}]: give it its name back, or \
          `causeway delivery discard --destination {name}`"
+    )
+}
+
+/// What `doctor`, the console and the log say of a destination that has people and left the configuration.
+pub fn left_behind_in_words(name: &str, people: u64) -> String {
+    let people = if people == 1 {
+        "1 person was".to_owned()
+    } else {
+        format!("{people} people were")
+    };
+    format!(
+        "{people} sent to it, it is not in the configuration, and no opt-out gets there: if it has another name now, add `renamed_from = \
+         \"{name}\"` to its section; if it is not used any more, have these people deleted there, then run `causeway destination \
+         forget {name}`"
     )
 }
 

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Standing, Suppression, Terms, Times, What};
-use crate::contact::millis;
+use crate::{
+    contact::{Identity, millis},
+    id::Name,
+};
 
 /// What one contact said for one purpose, and what became of their addresses.
 ///
@@ -39,10 +42,14 @@ pub struct Consent {
     pub blocked: Option<Timestamp>,
     #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub inactive: Option<Timestamp>,
-    /// Address → what is known of it alone. `""` holds clicks whose address no message named.
+    /// Address → what is known of it alone. `""` holds clicks whose address no message named, and `id:…` what became of
+    /// the address of one id ([`of_id`]).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<String, Self>,
 }
+
+/// Id as [`of_id`] writes it → the addresses that came with it → since when.
+pub type AddressesOfIds = BTreeMap<Name, BTreeMap<Name, Timestamp>>;
 
 /// The address that is about to be used, and since when the contact is known by it. Without one, what is known of the
 /// person alone decides.
@@ -50,6 +57,40 @@ pub struct Consent {
 pub struct At<'a> {
     pub address: Option<&'a str>,
     pub since: Option<Timestamp>,
+    pub ids: Option<&'a AddressesOfIds>,
+}
+
+/// Stands in the place of an address for what a message said of the address of an id, without naming it.
+pub fn of_id(identity: &Identity) -> String {
+    format!("{OF_ID}{}/{}", identity.namespace(), identity.value())
+}
+
+/// The id in the place of an address, for people to read; `None` if it is an address.
+pub fn id_in_place(address: &str) -> Option<&str> {
+    address.strip_prefix(OF_ID)
+}
+
+/// No address begins so.
+const OF_ID: &str = "id:";
+
+impl At<'_> {
+    /// Whether what became of the address of this id at that time became of this address: of the addresses that came with
+    /// the id, those that it had by then, and at least the first. An id that came with none means any of the person's.
+    pub fn is_of(&self, id: &str, at: Timestamp) -> bool {
+        match self.ids.and_then(|ids| ids.get(id)) {
+            None => self.since.is_none_or(|known| known <= at),
+            Some(own) => {
+                let first = own.values().min();
+                let since = self.address.map(|address| own.get(address));
+                since.is_none_or(|since| since.is_some_and(|since| *since <= at || Some(since) == first))
+            }
+        }
+    }
+
+    /// Whether the id came with this address, or with none.
+    fn may_be_of(&self, id: &str) -> bool {
+        self.is_of(id, Timestamp::MAX)
+    }
 }
 
 impl Consent {
@@ -171,8 +212,8 @@ impl Consent {
     /// Where the person stands for the address that is about to be used.
     ///
     /// - A suppression belongs to its address and ends only by a later double opt-in there: who clicks a link in a mail
-    ///   got the mail. One whose address no message named counts for every address that was known by then, until a click
-    ///   there.
+    ///   got the mail. One whose address no message named counts for every address that its id had by then, and at least
+    ///   for the first, until a click there.
     /// - An opt-out ends by a later opt-in, and by a click that is later by more than [`Terms::click_grace`].
     /// - An opt-in at the very time of a decline is the same submission seen by two organisations; it does not count.
     /// - At equal times the opt-out wins. Of several that hold the newest counts, of the same time the gravest.
@@ -184,10 +225,20 @@ impl Consent {
             Cow::Owned(said)
         });
         let anywhere = self.addresses.get("");
+        let of_ids = || {
+            let places = self.addresses.range(OF_ID.to_owned()..);
+            places.take_while(|(place, _)| place.starts_with(OF_ID))
+        };
         let confirmed = said.confirmed(terms);
         let clicked_here = if at.address.is_some() {
             here.and_then(|here| here.confirmed(terms))
                 .max(anywhere.and_then(|anywhere| anywhere.confirmed(terms)))
+                .max(
+                    of_ids()
+                        .filter(|(id, _)| at.may_be_of(id))
+                        .filter_map(|(_, said)| said.confirmed(terms))
+                        .max(),
+                )
         } else {
             confirmed
         };
@@ -197,7 +248,10 @@ impl Consent {
 
         let unnamed =
             |since: Option<Timestamp>| since.filter(|since| at.since.is_none_or(|known| known <= *since));
-        let of_here = |slot: fn(&Self) -> Option<Timestamp>| here.and_then(slot);
+        let of_here = |slot: fn(&Self) -> Option<Timestamp>| {
+            let by_id = of_ids().filter_map(|(id, said)| slot(said).filter(|since| at.is_of(id, *since)));
+            here.and_then(slot).max(by_id.max())
+        };
         // From the lightest to the gravest: of equal times `max_by_key` takes the last.
         let opt_outs = [
             (said.unsubscribed, None, agreed),

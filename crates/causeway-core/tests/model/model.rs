@@ -18,6 +18,8 @@ pub struct Fact {
     pub at: i64,
     /// The address that it was said for, as a place in the list; `None` where the message names none.
     pub address: Option<usize>,
+    /// Where it names no address, the id that it names: the platform's before Proca's reference.
+    pub id: Option<usize>,
 }
 
 /// A click so many seconds after an opt-out does not undo it.
@@ -41,6 +43,8 @@ pub struct Person {
     pub gave_data: bool,
     /// Address → since when the person is known by it.
     pub since: BTreeMap<usize, i64>,
+    /// The same of each reference and id that came with an address: (id, address) → since when.
+    pub since_of_id: BTreeMap<(usize, usize), i64>,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +107,10 @@ impl Model {
         let mut facts = facts(message);
         for fact in facts.iter_mut().filter(|fact| fact.purpose == EMAIL) {
             fact.address = message.who.email;
+            fact.id = match fact.address {
+                None => names.iter().copied().filter(|name| *name >= 10).max(),
+                Some(_) => None,
+            };
         }
         let says_yes = facts
             .iter()
@@ -122,6 +130,10 @@ impl Model {
         if let Some(email) = message.who.email {
             let since = person.since.entry(email).or_insert(at);
             *since = at.min(*since);
+            for id in names.iter().filter(|name| **name >= 10) {
+                let since = person.since_of_id.entry((*id, email)).or_insert(at);
+                *since = at.min(*since);
+            }
         }
         for (name, value) in fields(message) {
             // "A mail that came back does not say that the address is used."
@@ -157,6 +169,10 @@ impl Model {
             one.gave_data |= person.gave_data;
             for (address, at) in person.since {
                 let since = one.since.entry(address).or_insert(at);
+                *since = at.min(*since);
+            }
+            for (pair, at) in person.since_of_id {
+                let since = one.since_of_id.entry(pair).or_insert(at);
                 *since = at.min(*since);
             }
             for (name, value) in person.fields {
@@ -207,15 +223,19 @@ impl Model {
             let Some(gravity) = NOES.iter().position(|word| *word == no.word) else {
                 continue;
             };
-            // "A suppression belongs to the address." One that names none counts for those that were known by then (the
+            // "A suppression belongs to the address." One that names none counts for those that its id had by then (the
             // first at any time), and ends by a click at the address that is asked about.
             let concerns = no.word == "unsubscribed"
                 || purpose != EMAIL
                 || match (no.address, address) {
                     (Some(about), _) => address == Some(about),
-                    (None, Some(address)) => person.since.get(&address).is_none_or(|since| {
-                        *since <= no.at || person.since.values().all(|other| since <= other)
-                    }),
+                    (None, Some(address)) => {
+                        let known = known_of(person, no);
+                        let is_by_id = person.since_of_id.keys().any(|(id, _)| Some(*id) == no.id);
+                        known.get(&address).map_or(!is_by_id, |since| {
+                            *since <= no.at || known.values().all(|other| since <= other)
+                        })
+                    }
                     (None, None) => true,
                 };
             if !concerns {
@@ -224,7 +244,14 @@ impl Model {
             let is_ended = said.iter().any(|yes| {
                 // "Only a click shows that mail arrives": there, or where no address is named.
                 let place = no.address.or(address);
-                let is_there = place.is_none() || yes.address.is_none() || yes.address == place;
+                let is_there = match (yes.address, place) {
+                    (_, None) => true,
+                    (None, Some(place)) => {
+                        let known = known_of(person, yes);
+                        known.contains_key(&place) || known == person.since
+                    }
+                    (Some(of), Some(place)) => of == place,
+                };
                 match no.word {
                     // "An opt-out wins a tie." "A click right after an opt-out does not count."
                     "unsubscribed" => {
@@ -298,6 +325,17 @@ impl Model {
     }
 }
 
+/// The addresses that a fact without one may be about: those of its id, or all of the person's.
+fn known_of(person: &Person, fact: &Fact) -> BTreeMap<usize, i64> {
+    let own: BTreeMap<usize, i64> = person
+        .since_of_id
+        .iter()
+        .filter(|((id, _), _)| Some(*id) == fact.id)
+        .map(|((_, address), at)| (*address, *at))
+        .collect();
+    if own.is_empty() { person.since.clone() } else { own }
+}
+
 /// The address that the newest value of the field names.
 pub fn in_use(person: &Person) -> Option<usize> {
     let (_, _, email) = person.fields.get("email")?;
@@ -338,6 +376,7 @@ fn facts(message: &Message) -> Vec<Fact> {
         page: None,
         at,
         address: None,
+        id: None,
     };
     let yes_or_no = |word: &str| if word == "yes" { "opt_in" } else { "unsubscribed" };
     let mut facts = Vec::new();
@@ -375,6 +414,7 @@ fn of_action(message: &Message) -> Option<Fact> {
         page,
         at,
         address: None,
+        id: None,
     };
     // Version 1 knows no status.
     let status = message.status.filter(|_| message.kind == Kind::ActionV2);
@@ -418,6 +458,7 @@ fn of_status(message: &Message) -> Option<Fact> {
         page,
         at: message.later,
         address: None,
+        id: None,
     })
 }
 

@@ -134,7 +134,7 @@ pub(crate) fn process_event(
         .count();
     if let Some(contact) = contact {
         let facts = &plan.consent;
-        let others = shared::spread(tx, row, workspace, event, contact, facts, &mut plan.deliveries)?;
+        let others = shared::spread(tx, row, workspace, contact, facts, &mut plan.deliveries)?;
         if !facts.is_empty() || !before.contacts.is_empty() {
             processed
                 .contacts

@@ -2,6 +2,8 @@
 //!
 //! Invariant: the row is there before a request with the person's data starts. The answer may be lost.
 
+use std::collections::BTreeMap;
+
 use causeway_core::{clock::Timestamp, consent::Change, id::Name, plan::Given, rules::DestinationRule};
 use rusqlite::{Connection, params};
 
@@ -137,6 +139,48 @@ pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -
         .prepare_cached("DELETE FROM given WHERE destination_id = ?1")?
         .execute([old])?;
     Ok(contacts)
+}
+
+/// Destinations other than these that hold people as far as anybody knows.
+pub(crate) fn left_behind(
+    connection: &Connection,
+    configured: &[Name],
+) -> Result<BTreeMap<Name, u64>, Fault> {
+    let mut all = BTreeMap::new();
+    let mut names = connection.prepare_cached("SELECT id, name FROM name WHERE kind = 'destination'")?;
+    let mut rows = names.query([])?;
+    while let Some(row) = rows.next()? {
+        let name = Name::from(text(row, 1)?);
+        if configured.contains(&name) {
+            continue;
+        }
+        let people: u64 = connection
+            .prepare_cached(
+                "SELECT count(DISTINCT contact_id) FROM given WHERE destination_id = ?1
+                 AND change IN ('none', 'subscribe')",
+            )?
+            .query_row([row.get::<_, i64>(0)?], |row| row.get::<_, i64>(0))?
+            .unsigned_abs();
+        if people > 0 {
+            all.insert(name, people);
+        }
+    }
+    Ok(all)
+}
+
+/// Forgets what a destination was given. Returns the number of people.
+pub(crate) fn forget(tx: &Tx<'_>, destination: &Name) -> Result<u64, Fault> {
+    let Some(id) = tx.state.names.find(NameKind::Destination, destination) else {
+        return Ok(0);
+    };
+    let people: i64 = tx
+        .connection
+        .prepare_cached("SELECT count(DISTINCT contact_id) FROM given WHERE destination_id = ?1")?
+        .query_row([id], |row| row.get(0))?;
+    tx.connection
+        .prepare_cached("DELETE FROM given WHERE destination_id = ?1")?
+        .execute([id])?;
+    Ok(people.unsigned_abs())
 }
 
 /// Everything that was given of `from` was given of `into`.

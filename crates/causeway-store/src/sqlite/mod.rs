@@ -75,11 +75,11 @@ use causeway_core::{
     contact::Identity,
     envelope::Envelope,
     event::{Decoded, Event},
-    id::{ContactId, DeliveryId, InboxId},
+    id::{ContactId, DeliveryId, InboxId, Name},
     rules::Rules,
     store::{
         Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Parting,
-        Processed, Pruned, Redated, Retention, Split, Store, StoreError, Unread, UrlChange,
+        Processed, Pruned, Redated, Retention, Split, Store, StoreError, Unprocessed, Unread, UrlChange,
     },
 };
 
@@ -351,6 +351,12 @@ impl Store for SqliteStore {
         self.set_aside_broken(found).await
     }
 
+    async fn unprocessed(&self, after: Option<InboxId>, limit: u32) -> Result<Unprocessed, StoreError> {
+        self.readers
+            .read(move |connection| read::unprocessed(connection, after, limit))
+            .await
+    }
+
     async fn process(
         &self,
         batch: Vec<(InboxId, Decoded)>,
@@ -425,6 +431,13 @@ impl Store for SqliteStore {
         let reason = reason.to_owned();
         self.writer()?
             .write(100, move |tx| commands::discard(tx, &filter, &reason, now))
+            .await
+    }
+
+    async fn forget_destination(&self, destination: &str) -> Result<u64, StoreError> {
+        let destination = Name::from(destination);
+        self.writer()?
+            .write(100, move |tx| given::forget(tx, &destination))
             .await
     }
 

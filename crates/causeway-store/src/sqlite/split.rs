@@ -180,6 +180,7 @@ fn rebuild(
         contact.take_fields(&event.fields, event.fields_time(), inbox.0);
         if let Some(address) = event_address(event) {
             contact.add_address(&address, event.fields_time());
+            contact.add_address_of(&event.identities, &address, event.fields_time());
         }
     }
     let mut statement = tx.connection.prepare_cached(

@@ -20,7 +20,7 @@ use super::{
     commands::{delivery_where, inbox_where},
     erasure,
     fault::Fault,
-    follow, identity, overview, person, redate,
+    follow, given, identity, overview, person, redate,
     rows::{DELIVERY_COLUMNS, at, delivery_row, inbox_state, name},
     schema, trace, unlisted, urls,
 };
@@ -104,6 +104,12 @@ impl Views for SqliteStore {
 
     async fn conflicts(&self) -> Result<Vec<Conflict>, StoreError> {
         self.readers.read(identity::conflicts).await
+    }
+
+    async fn left_behind(&self, configured: Vec<Name>) -> Result<BTreeMap<Name, u64>, StoreError> {
+        self.readers
+            .read(move |connection| given::left_behind(connection, &configured))
+            .await
     }
 
     async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError> {

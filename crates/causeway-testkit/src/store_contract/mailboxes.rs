@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use causeway_core::{
-    consent::{Change, What},
+    consent::{Change, EMAIL, Terms, What},
+    contact::Identity,
     delivery::Kind,
     event::{Event, EventKind},
+    id::Name,
     rules::{DestinationRule, Filter},
 };
 
@@ -197,6 +199,75 @@ pub async fn a_renamed_destination_is_the_same_destination(open: Open) {
         [of(Kind::Withdrawal, Change::Unsubscribe, "ada")]
     );
     bench.assert_balanced().await;
+}
+
+pub async fn an_opt_out_by_an_id_alone_counts_for_the_mailbox(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(platform("71", "family", "Ada", 0), 0).await;
+    bench.take(joins("72", "family", 1), 1).await;
+    sent(&bench, "crm", 2).await;
+    bench.take(status_of("72", What::Unsubscribed, 10), 10).await;
+    let all = sent(&bench, "crm", 11).await;
+    assert!(
+        all.contains(&of(Kind::Withdrawal, Change::Unsubscribe, "family")),
+        "{all:?}"
+    );
+    bench.take(platform("71", "family", "Ada Ann", 20), 20).await;
+    bench.take(platform("73", "family", "Bea", 21), 21).await;
+    let all = sent(&bench, "crm", 22).await;
+    assert!(
+        all.iter().all(|(_, change, _)| *change != Change::Subscribe),
+        "{all:?}"
+    );
+    for number in ["71", "72", "73"] {
+        let standing = &contact_with(&bench, number).await.standing["email"];
+        assert_eq!(standing.as_str(), "unsubscribed", "{number}");
+    }
+}
+
+/// The office knows the person by one address and the site by another; the site says that its mail did not arrive.
+pub async fn what_an_id_says_of_its_address_counts_for_the_addresses_that_came_with_it(open: Open) {
+    let office = || Identity::ForeignId {
+        namespace: "office".into(),
+        id: "5".to_owned(),
+    };
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    let mut of_office = joins("1", "old", 10);
+    of_office.identities[0] = office();
+    bench.take(of_office, 10).await;
+    bench.take(joins("71", "new", 20), 20).await;
+    let mut both = platform("71", "new", "Ada", 21);
+    both.identities.push(office());
+    bench.take(both, 21).await;
+    // Dated before either address was known.
+    bench.take(status_of("71", What::Blocked, 5), 30).await;
+    let person = contact_with(&bench, "71").await.contact;
+    let terms = Terms::default();
+    let standing = |name: &str| {
+        let address = format!("{name}@example.org");
+        person.standing_at(EMAIL, Some(&address), &terms)
+    };
+    assert_eq!(standing("new").as_str(), "suppressed");
+    assert_eq!(standing("old").as_str(), "opted_in");
+}
+
+pub async fn a_destination_that_left_with_people_is_named_until_it_is_forgotten(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(joins("71", "ada", 0), 0).await;
+    bench.take(joins("72", "ben", 1), 1).await;
+    sent(&bench, "crm", 2).await;
+    bench.take(status_of("72", What::Unsubscribed, 3), 3).await;
+    sent(&bench, "crm", 4).await;
+    let left = async |configured: &[&str]| {
+        let configured = configured.iter().map(|name| Name::from(*name)).collect();
+        bench.store().left_behind(configured).await.unwrap()
+    };
+    assert!(left(&["crm"]).await.is_empty());
+    let expected = [("crm".into(), 1)];
+    assert_eq!(left(&[]).await, expected.into(), "ben was taken back");
+    assert_eq!(bench.store().forget_destination("crm").await.unwrap(), 2);
+    assert_eq!(bench.store().forget_destination("unknown").await.unwrap(), 0);
+    assert!(left(&[]).await.is_empty());
 }
 
 pub async fn a_name_that_is_explained_too_late_still_brings_the_opt_outs(open: Open) {

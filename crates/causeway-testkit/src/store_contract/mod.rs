@@ -33,6 +33,7 @@ macro_rules! store_contract {
                 a_repeat_within_one_batch_is_a_duplicate,
                 a_window_that_has_passed_makes_the_same_message_new,
                 what_waits_is_fetched_in_the_order_of_acceptance,
+                what_arrived_lately_is_found_by_its_id,
                 an_envelope_comes_back_as_it_came,
                 a_dead_row_keeps_its_code_and_is_replayed,
                 what_can_be_applied_of_a_dead_row_is_applied_once,
@@ -138,6 +139,9 @@ macro_rules! store_contract {
                 a_value_dated_in_the_future_counts_from_when_it_came,
                 a_renamed_destination_is_the_same_destination,
                 a_name_that_is_explained_too_late_still_brings_the_opt_outs,
+                an_opt_out_by_an_id_alone_counts_for_the_mailbox,
+                what_an_id_says_of_its_address_counts_for_the_addresses_that_came_with_it,
+                a_destination_that_left_with_people_is_named_until_it_is_forgotten,
             ],
             leaving: [
                 destinations_are_told_before_a_person_is_erased,

@@ -457,6 +457,10 @@ impl Views for Pretend {
         Ok(BTreeMap::new())
     }
 
+    async fn left_behind(&self, _configured: Vec<Name>) -> Result<BTreeMap<Name, u64>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
     async fn audit(&self) -> Result<Audit, StoreError> {
         Ok(Audit::default())
     }

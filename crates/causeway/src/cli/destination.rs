@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use causeway_connect::{config::Context as ConnectContext, destination as kinds};
+use causeway_core::store::Store;
 use clap::Subcommand;
 
 use super::{
@@ -32,6 +33,10 @@ enum Verb {
     /// Makes the tables that a destination writes to, if they are missing. Never changes or drops one.
     #[command(after_help = "Example: causeway destination create members-db")]
     Create { destination: String },
+    /// Forgets whom a destination was sent that left the configuration, once its data there is deleted. Until then `doctor` and
+    /// the console name it, because no opt-out reaches it.
+    #[command(after_help = "Example: causeway destination forget old-newsletter")]
+    Forget { destination: String },
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
@@ -54,8 +59,35 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             say(found.sample.trim_end());
         }
         Verb::Create { destination } => create(context, &destination).await?,
+        Verb::Forget { destination } => forget(context, &destination).await?,
     }
     Ok(())
+}
+
+async fn forget(context: &Context, destination: &str) -> Result<(), Failure> {
+    let config = context.load()?;
+    if config.destinations.contains_key(destination) {
+        return Err(Failure::Usage(format!(
+            "{destination} is in the configuration: whom it was sent decides who gets their opt-outs there, and stays. Take the \
+             section out first"
+        )));
+    }
+    let store = context.open(&config).await?;
+    match store.forget_destination(destination).await? {
+        0 => Err(Failure::Usage(format!(
+            "nobody was sent to a destination {destination:?}, as far as is known; `causeway doctor` names those that left the \
+             configuration"
+        ))),
+        people => {
+            let people = if people == 1 {
+                "1 person is".to_owned()
+            } else {
+                format!("{people} people are")
+            };
+            say(&format!("{people} forgotten at {destination}."));
+            Ok(())
+        }
+    }
 }
 
 async fn create(context: &Context, destination: &str) -> Result<(), Failure> {

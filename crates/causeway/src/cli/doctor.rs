@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::Config,
-    hub::{orphan_in_words, orphans},
+    hub::{left_behind_in_words, orphan_in_words, orphans},
     sources,
 };
 
@@ -191,6 +191,11 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                 let mut well = clock(&health, SystemClock.now());
                 for (name, waiting) in orphans(config, &*store, SystemClock.now()).await? {
                     well = bad(&format!("destination {name}"), &orphan_in_words(&name, waiting));
+                }
+                let configured = config.destinations.keys().cloned().collect();
+                for (name, people) in store.left_behind(configured).await? {
+                    let reason = left_behind_in_words(&name, people);
+                    well = bad(&format!("destination {name}"), &reason);
                 }
                 for (name, number) in store.by_hand().await? {
                     let reason = format!(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use causeway_core::{
-    consent::Standing,
+    consent::{Standing, id_in_place},
     id::{ContactId, Name},
     permission::{self, Evidence, Permission, Scope, day_and_time},
     rules::Rules,
@@ -128,7 +128,12 @@ fn show_line(line: &Line) {
         day_and_time(evidence.at),
         permission::fact(&evidence.what, &evidence.purpose)
     ));
-    let address = evidence.address.as_deref().unwrap_or("not named");
+    let address = match evidence.address.as_deref() {
+        None => "not named".to_owned(),
+        Some(place) => {
+            id_in_place(place).map_or_else(|| place.to_owned(), |id| format!("not named (id {id})"))
+        }
+    };
     say(&format!("      purpose {}, address {address}", evidence.purpose));
     match (&evidence.source, evidence.received_at) {
         (Some(source), Some(received_at)) => say(&format!(

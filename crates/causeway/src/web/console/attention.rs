@@ -6,6 +6,7 @@ use causeway_core::{event::DeadCode, id::Name, source::SourceState};
 use serde::Serialize;
 
 use super::{ConsoleConfig, format, live::Moment, pages::link};
+use crate::hub::left_behind_in_words;
 
 /// One thing to look at. The worst come first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,6 +37,8 @@ pub(crate) struct ByHand {
     pub conflicts: u64,
     /// Destination → withdrawals that it cannot receive.
     pub withdrawals: BTreeMap<Name, u64>,
+    /// Destination that the configuration has not → people whose opt-outs cannot get there.
+    pub left_behind: BTreeMap<Name, u64>,
 }
 
 pub(crate) fn attention(moment: &Moment, config: &ConsoleConfig) -> Vec<Attention> {
@@ -279,6 +282,15 @@ fn by_hand(moment: &Moment, found: &mut Vec<Attention>) {
                 "/deliveries",
                 &[("state", Some("skipped")), ("destination", Some(name))],
             )),
+        });
+    }
+    for (name, people) in &moment.by_hand.left_behind {
+        found.push(Attention {
+            level: "bad",
+            title: format!("{name} left the configuration and still has people"),
+            detail: format!("{}.", left_behind_in_words(name, *people)),
+            command: Some(format!("causeway destination forget {name}")),
+            href: None,
         });
     }
     if moment.by_hand.conflicts > 0 {

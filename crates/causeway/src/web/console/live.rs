@@ -207,7 +207,7 @@ impl Sampler {
             Some(known) if is_stale || is_young => known,
             known => {
                 self.by_hand_age = 0;
-                let found = find_by_hand(self.watched.views.as_ref()).await;
+                let found = find_by_hand(&self.watched).await;
                 found.unwrap_or_else(|_| known.unwrap_or_default())
             }
         };
@@ -249,10 +249,14 @@ impl Sampler {
     }
 }
 
-async fn find_by_hand(views: &dyn Views) -> Result<ByHand, StoreError> {
+async fn find_by_hand(watched: &Watched) -> Result<ByHand, StoreError> {
+    let views = watched.views.as_ref();
+    let destinations = watched.config.destinations.iter();
+    let destinations = destinations.map(|one| Name::clone(&one.name)).collect();
     Ok(ByHand {
         conflicts: u64::try_from(views.conflicts().await?.len()).unwrap_or(u64::MAX),
         withdrawals: views.by_hand().await?,
+        left_behind: views.left_behind(destinations).await?,
     })
 }
 

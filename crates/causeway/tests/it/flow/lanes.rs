@@ -237,3 +237,33 @@ async fn what_waits_for_a_destination_that_is_gone_is_told_and_can_be_discarded(
             .contains("destination hook")
     );
 }
+
+/// No opt-out of theirs would get there, and nothing waits that would show it.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_at_a_destination_that_is_gone_are_told_until_it_is_forgotten() {
+    let api = FakeApi::start().await;
+    let home = home(&api.url("/hook"), "consent = 'all'");
+    let hub = home.serve();
+    send(&hub, &signature(ORG, 1, "ann", Some(true))).await;
+    home.settled(1).await;
+    hub.stop();
+    let refused = home.run(&["destination", "forget", "hook"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    let config = std::fs::read_to_string(home.path("causeway.toml")).expect("the configuration");
+    home.write(
+        "causeway.toml",
+        config.replace("[destination.hook]", "[destination.crm]"),
+    );
+
+    let told = "destination hook: 1 person was sent to it";
+    let said = home.run(&["doctor", "--timeout", "1"]);
+    assert!(said.code == 1 && said.out.contains(told), "{said:?}");
+    let hub = home.serve();
+    assert!(hub.log().contains(told), "{}", hub.log());
+    hub.stop();
+    let said = home.ok(&["destination", "forget", "hook"]);
+    assert!(said.starts_with("1 person is forgotten"), "{said}");
+    let said = home.run(&["doctor", "--timeout", "1"]);
+    assert!(!said.out.contains("destination hook"), "{said:?}");
+    assert_eq!(home.run(&["destination", "forget", "hook"]).code, 2);
+}
