@@ -87,6 +87,9 @@ pub struct Meta {
     /// How often the broker saw this message die in our queue (`x-death`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deaths: Option<u64>,
+    /// The row belongs to a file: it dates from the begin of the import, also when something else arrived meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imported: bool,
     /// The row belongs to a file that was imported before: its opt-ins are not counted again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,

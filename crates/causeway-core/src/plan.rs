@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::{
     automation::{Explained, Ran, Timer},
-    consent::{Change, ConsentFact, EMAIL, Terms, of_id},
+    consent::{Change, ConsentFact, EMAIL, Terms, What, of_id},
     contact::{Contact, Identity, normal_email},
     delivery::Kind,
     event::{Action, Campaign, Engagement, Event, EventKind, Page},
@@ -55,6 +55,8 @@ pub struct Given {
     pub withdrawal_is_open: bool,
     /// Whether other contacts use the address, too.
     pub is_shared: bool,
+    /// The purpose that the destination had when it was given the contact, if that is another now.
+    pub purpose: Option<Name>,
 }
 
 /// What an event is about, besides the contact.
@@ -149,7 +151,7 @@ pub fn plan(case: &Case<'_>) -> Plan {
             } else {
                 None
             };
-            plan_deliveries(rule, kind, &contact, known, &given)
+            plan_deliveries(case, rule, kind, &contact, &given)
         })
         .collect();
     let mut decision = decision(&contact, known, event);
@@ -217,7 +219,7 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
         said.changed |= contact.add_address_of(&event.identities, address, fields_time);
     }
     let of_id = event.identities.iter().find(|id| id.is_of_contact()).map(of_id);
-    if event.kind == EventKind::EmailStatus && !event.consent.iter().any(|fact| fact.what.is_click()) {
+    if is_report(event) {
         // A mail that came back does not say that the person uses the address.
         let (email, others): (BTreeMap<_, _>, BTreeMap<_, _>) = event
             .fields
@@ -259,6 +261,18 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
         said.news = true;
     }
     (contact, said)
+}
+
+/// Whether the event says what became of an address, and not that the person uses it.
+fn is_report(event: &Event) -> bool {
+    let says = |test: fn(&What) -> bool| event.consent.iter().any(|fact| test(&fact.what));
+    let is_agreed = says(What::is_click) || says(|what| *what == What::OptIn);
+    match event.kind {
+        EventKind::EmailStatus => !is_agreed,
+        // Who takes part in an action uses the address, whatever became of earlier mail to it.
+        EventKind::Action => false,
+        _ => !is_agreed && says(What::is_suppression),
+    }
 }
 
 /// The address that the event is about, in its normal form.
@@ -329,25 +343,32 @@ fn kind_for(
 
 /// Withdrawals first: they must not wait for what else there is to send.
 fn plan_deliveries(
+    case: &Case<'_>,
     rule: &DestinationRule,
     kind: Option<Kind>,
     after: &Contact,
-    known: &Known<'_>,
     given: &[Given],
 ) -> Vec<Planned> {
+    let known = case.known;
     let standing = |contact: &Contact| contact.standing(&rule.purpose, known.terms);
     let allowed = |contact: &Contact| rule.policy.allows(standing(contact), contact.gave_data);
     let mut planned = withdrawals(rule, known.contacts, known.terms, after, known.terms, given);
     let in_use = after.address();
     let now = standing(after);
+    let gate = |kind: Kind| {
+        let says_no = |fact: &ConsentFact| *fact.purpose == *rule.purpose && fact.what.is_opt_out();
+        let is_opt_out = now.is_opt_out() && case.event.consent.iter().any(says_no);
+        if kind != Kind::Withdrawal && is_opt_out && rule.is_mute(now) {
+            return Gate::Skip {
+                reason: "consent: the message says an opt-out, and would look like anybody's data".to_owned(),
+            };
+        }
+        rule.gate(kind, now, after.gave_data)
+    };
     if planned.iter().any(|planned| planned.address == in_use) {
         // Where an opt-out stops nothing else, an action or a platform's contact is still sent.
         if kind == Some(Kind::Record) && rule.policy.allows(now, after.gave_data) {
-            planned.push(Planned::now(
-                rule,
-                Kind::Record,
-                rule.gate(Kind::Record, now, after.gave_data),
-            ));
+            planned.push(Planned::now(rule, Kind::Record, gate(Kind::Record)));
         }
         return planned;
     }
@@ -360,7 +381,7 @@ fn plan_deliveries(
         None if !planned.is_empty() && allowed(after) => Some(Kind::Contact),
         kind => kind,
     };
-    planned.extend(kind.map(|kind| Planned::now(rule, kind, rule.gate(kind, now, after.gave_data))));
+    planned.extend(kind.map(|kind| Planned::now(rule, kind, gate(kind))));
     planned
 }
 

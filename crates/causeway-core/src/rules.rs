@@ -287,6 +287,14 @@ impl Rules {
             .any(|rule| rule.own_orgs.contains(organisation))
     }
 
+    /// Each destination and the workspace whose people it is sent.
+    pub fn places(&self) -> Vec<(Name, Name)> {
+        self.destinations
+            .values()
+            .map(|rule| (rule.name.clone(), rule.own_workspace()))
+            .collect()
+    }
+
     /// The destinations of a workspace, in the order of their names.
     pub fn destinations_of<'a>(
         &'a self,
@@ -322,6 +330,15 @@ pub enum Gate {
 }
 
 impl DestinationRule {
+    /// The workspace whose people it is sent.
+    pub fn own_workspace(&self) -> Name {
+        if self.sandbox {
+            sandbox_of(&self.workspace)
+        } else {
+            self.workspace.clone()
+        }
+    }
+
     pub fn gate(&self, kind: Kind, standing: Standing, gave_data: bool) -> Gate {
         let allowed = self.policy.allows(standing, gave_data);
         match kind {
@@ -346,6 +363,13 @@ impl DestinationRule {
     /// stops nothing else.
     pub fn withdraws(&self, standing: Standing, gave_data: bool) -> bool {
         !standing.is_subscribed() || !self.policy.allows(standing, gave_data)
+    }
+
+    /// Whether the destination has no word for what ends somebody's consent.
+    pub fn is_mute(&self, standing: Standing) -> bool {
+        Change::of(Kind::Withdrawal, standing)
+            .within(&self.expresses)
+            .is_none()
     }
 
     fn gate_of_withdrawal(&self, change: Change) -> Gate {

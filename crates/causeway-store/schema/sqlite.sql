@@ -152,7 +152,7 @@ CREATE TABLE given (
     since          INTEGER NOT NULL,
     last_sent      INTEGER NOT NULL,
     -- What the destination received last: none, subscribe, unsubscribe, suppress, remove.
-    change         TEXT NOT NULL,
+    change         TEXT NOT NULL, purpose TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (contact_id, destination_id, address)
 ) STRICT, WITHOUT ROWID;
 

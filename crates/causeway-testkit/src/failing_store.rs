@@ -16,7 +16,7 @@ use causeway_core::{
     contact::Identity,
     envelope::Envelope,
     event::{Decoded, Event},
-    id::{ContactId, DeliveryId, InboxId},
+    id::{ContactId, DeliveryId, InboxId, Name},
     rules::Rules,
     store::{
         Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Parting,
@@ -143,8 +143,13 @@ impl Store for FailingStore {
             .await
     }
 
-    async fn forget_destination(&self, destination: &str) -> Result<u64, StoreError> {
-        self.call(self.inner.forget_destination(destination)).await
+    async fn forget_destination(
+        &self,
+        destination: &str,
+        workspace: Option<Name>,
+    ) -> Result<u64, StoreError> {
+        self.call(self.inner.forget_destination(destination, workspace))
+            .await
     }
 
     async fn replay(&self, filter: InboxFilter) -> Result<u64, StoreError> {

@@ -209,9 +209,9 @@ impl Hub {
         for (name, waiting) in orphans(&config, &*engine.views, clock.now()).await? {
             tracing::warn!(destination = %name, waiting, "destination {name}: {}", orphan_in_words(&name, waiting));
         }
-        let configured = config.destinations.keys().cloned().collect();
-        for (name, people) in engine.views.left_behind(configured).await? {
-            tracing::warn!(destination = %name, people, "destination {name}: {}", left_behind_in_words(&name, people));
+        for (name, people) in engine.views.left_behind(config.rules().places()).await? {
+            let words = left_behind_in_words(&name, people, config.destinations.contains_key(&name));
+            tracing::warn!(destination = %name, people, "destination {name}: {words}");
         }
         parts.spawn(engine::run(Arc::clone(&engine), lanes, stop.clone()));
         Ok(Self {
@@ -319,17 +319,23 @@ pub fn orphan_in_words(name: &str, waiting: u64) -> String {
     )
 }
 
-/// What `doctor`, the console and the log say of a destination that has people and left the configuration.
-pub fn left_behind_in_words(name: &str, people: u64) -> String {
+/// What `doctor`, the console and the log say of a destination that has people whose opt-outs cannot get there.
+pub fn left_behind_in_words(name: &str, people: u64, is_configured: bool) -> String {
     let people = if people == 1 {
         "1 person was".to_owned()
     } else {
         format!("{people} people were")
     };
+    let what_now = if is_configured {
+        "it is in another workspace now, and no opt-out gets there: give it its workspace back, or".to_owned()
+    } else {
+        format!(
+            "it is not in the configuration, and no opt-out gets there: if it has another name now, add `renamed_from = \"{name}\"` \
+             to its section; if it is not used any more,"
+        )
+    };
     format!(
-        "{people} sent to it, it is not in the configuration, and no opt-out gets there: if it has another name now, add `renamed_from = \
-         \"{name}\"` to its section; if it is not used any more, have these people deleted there, then run `causeway destination \
-         forget {name}`"
+        "{people} sent to it, {what_now} have these people deleted there, then run `causeway destination forget {name}`"
     )
 }
 

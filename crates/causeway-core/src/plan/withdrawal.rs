@@ -26,21 +26,26 @@ pub fn withdrawals(
     let mut planned: Vec<Planned> = Vec::new();
     for given in given.iter().filter(|given| !given.withdrawal_is_open) {
         let address = given.address.as_deref();
+        // Who was given for another purpose may not be used for that one any more once they opted out of it.
+        let purpose: &str = given.purpose.as_ref().unwrap_or(&rule.purpose);
+        let own = after.standing_at(purpose, address, terms);
         // A mailbox that the contact no longer uses is its other users': what they say of mail counts, and what became of
-        // it. Calls and the like are the person's, whatever the mailbox.
-        let is_others = &*rule.purpose == EMAIL && given.is_shared && given.address != in_use;
-        let now = if is_others {
-            after.standing_of_others(&rule.purpose, address, terms)
-        } else {
-            after.standing_at(&rule.purpose, address, terms)
+        // it. Where they said nothing, it was given for what this person said. Calls and the like are the person's, whatever
+        // the mailbox.
+        let is_others = purpose == EMAIL && given.is_shared && given.address != in_use;
+        let now = match after.standing_of_others(purpose, address, terms) {
+            others if is_others && (others.is_subscribed() || others.is_opt_out()) => others,
+            _ => own,
         };
-        if !rule.withdraws(now, after.gave_data) || (is_others && !now.is_opt_out()) {
+        if !rule.withdraws(now, after.gave_data)
+            || ((is_others || given.purpose.is_some()) && !now.is_opt_out())
+        {
             continue;
         }
         let wanted = Change::of(Kind::Withdrawal, now).within(&rule.expresses);
         let before = || {
             before.iter().map(|contact| {
-                let standing = contact.standing_at(&rule.purpose, address, terms_before);
+                let standing = contact.standing_at(purpose, address, terms_before);
                 (standing, contact.gave_data)
             })
         };

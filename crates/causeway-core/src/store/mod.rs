@@ -290,8 +290,10 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<u64, StoreError>;
 
-    /// Forgets what a destination was given of whom, since nobody there can be asked any more. Returns the number of people.
-    async fn forget_destination(&self, destination: &str) -> Result<u64, StoreError>;
+    /// Forgets what a destination was given of whom, since nobody there can be asked any more; of one that is configured, only
+    /// of people in other workspaces than this one, which it is in. Returns the number of people.
+    async fn forget_destination(&self, destination: &str, workspace: Option<Name>)
+    -> Result<u64, StoreError>;
 
     /// Dead or skipped inbox rows that match become `new` again. Returns how many.
     async fn replay(&self, filter: InboxFilter) -> Result<u64, StoreError>;

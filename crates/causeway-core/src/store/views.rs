@@ -76,9 +76,9 @@ pub trait Views: Send + Sync {
     /// Destinations with withdrawals that they cannot receive, and how many: a person has to update them by hand.
     async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError>;
 
-    /// Destinations other than these that were given people, and how many of those they were not asked to take back: no
-    /// opt-out gets there.
-    async fn left_behind(&self, configured: Vec<Name>) -> Result<BTreeMap<Name, u64>, StoreError>;
+    /// Destinations that hold people of whom no opt-out gets there, and how many: of those other than the configured ones, all
+    /// whom they were not asked to take back, and of a configured one those of other workspaces than its own.
+    async fn left_behind(&self, configured: Vec<(Name, Name)>) -> Result<BTreeMap<Name, u64>, StoreError>;
 
     /// Actions that are here and not among those that the system of origin lists.
     async fn unlisted(&self, asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError>;

@@ -145,6 +145,7 @@ impl<'a> Book<'a> {
                         address: address.clone(),
                         change: *change,
                         is_shared: false,
+                        purpose: None,
                         withdrawal_is_open: found.iter().flat_map(|entry| &entry.outbox).any(|row| {
                             row.destination == rule.name
                                 && row.state == State::Waiting

@@ -137,9 +137,12 @@ impl Model {
         }
         for (name, value) in fields(message) {
             // "A mail that came back does not say that the address is used."
-            let is_bare_mention = name == "email"
-                && message.kind == Kind::EmailStatus
-                && message.status != Some("double_opt_in");
+            let is_report = match message.kind {
+                Kind::EmailStatus => message.status != Some("double_opt_in"),
+                Kind::Consent => NOES[1..].contains(&message.word),
+                _ => false,
+            };
+            let is_bare_mention = name == "email" && is_report;
             let at = if is_bare_mention { LONG_AGO } else { at };
             // The newest counts; of the same moment the one that came last.
             let said = (at, number, value);

@@ -123,6 +123,7 @@ impl Book {
                         change: *change,
                         withdrawal_is_open: false,
                         is_shared: false,
+                        purpose: None,
                     })
                     .collect()
             },

@@ -25,7 +25,12 @@ pub(crate) fn accept(tx: &mut Tx<'_>, envelopes: &[Envelope]) -> Result<Vec<Acce
 }
 
 fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepted, Fault> {
-    let stamp = tx.state.stamp(envelope.received_at);
+    let in_order = tx.state.stamp(envelope.received_at);
+    let stamp = if envelope.meta.imported {
+        envelope.received_at
+    } else {
+        in_order
+    };
     let stamped = (stamp != envelope.received_at).then(|| Envelope {
         received_at: stamp,
         ..envelope.clone()

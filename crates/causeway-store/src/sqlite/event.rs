@@ -9,7 +9,7 @@ use causeway_core::{
     contact::{Contact, Identity},
     event::{DeadCode, Event, EventKind},
     id::ContactId,
-    plan::Plan,
+    plan::{Plan, event_address},
     rules::Gate,
     store::{InboxState, Processed},
 };
@@ -75,8 +75,12 @@ pub(crate) fn process_event(
     };
     tx.state.recent.forget_event(row.id.0);
     let place = learn_things(tx, workspace, event)?;
+    let shared = match event_address(event) {
+        Some(address) => shared::said_by_others(tx, workspace, &address, &people.contacts)?,
+        None => Vec::new(),
+    };
     let before = Before {
-        shared: shared::said_by_others(tx, workspace, event, &people.contacts)?,
+        shared,
         contacts: people.contacts.clone(),
         action: match &event.action {
             Some(action) => find_action(tx.connection, workspace, place.namespace, &action.external_id)?,

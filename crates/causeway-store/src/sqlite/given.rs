@@ -2,8 +2,6 @@
 //!
 //! Invariant: the row is there before a request with the person's data starts. The answer may be lost.
 
-use std::collections::BTreeMap;
-
 use causeway_core::{clock::Timestamp, consent::Change, id::Name, plan::Given, rules::DestinationRule};
 use rusqlite::{Connection, params};
 
@@ -57,7 +55,7 @@ fn upsert(
         .prepare_cached(
             "INSERT INTO given (contact_id, destination_id, address, since, last_sent, change)
              VALUES (?1, ?2, ?3, ?4, ?4, ?5)
-             ON CONFLICT DO UPDATE SET last_sent = excluded.last_sent, change = excluded.change",
+             ON CONFLICT DO UPDATE SET last_sent = excluded.last_sent, change = excluded.change, purpose = ''",
         )?
         .execute(params![contact, destination, address, at_ms, change.as_str()])?;
     if !address.is_empty() {
@@ -85,7 +83,8 @@ pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Resul
                         AND state IN ('waiting', 'blocked') AND kind = 'withdrawal' AND delivery.address = given.address),
                     EXISTS (
                         SELECT 1 FROM shared_address WHERE shared_address.workspace_id = ?3
-                        AND shared_address.address = given.address AND shared_address.contact_id <> ?1)
+                        AND shared_address.address = given.address AND shared_address.contact_id <> ?1),
+                    purpose
              FROM given WHERE contact_id = ?1 AND destination_id = ?2 ORDER BY address",
         )?;
         let mut rows = statement.query(params![contact, destination, workspace])?;
@@ -99,6 +98,9 @@ pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Resul
                 change,
                 withdrawal_is_open: row.get(2)?,
                 is_shared: row.get(3)?,
+                purpose: Some(text(row, 4)?)
+                    .filter(|text| !text.is_empty())
+                    .map(Name::from),
             };
             // Of two contacts that become one, the address may be known to both: the lesser change is what the
             // destination may still believe.
@@ -117,80 +119,36 @@ pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Resul
 }
 
 /// A destination has another name: it is the one that was given everything under the old name. Where the new name was used
-/// before that was said, what was given under both is joined. Returns the contacts whose opt-outs may not have got there.
-pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -> Result<Vec<i64>, Fault> {
+/// before that was said, what was given under both is joined, and the answer is true.
+pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -> Result<bool, Fault> {
     tx.state
         .names
         .rename(tx.connection, NameKind::Destination, old, &rule.name)?;
     let find = |name: &str| tx.state.names.find(NameKind::Destination, name);
     let (Some(old), Some(new)) = (find(old), find(&rule.name)) else {
-        return Ok(Vec::new());
+        return Ok(false);
     };
-    let contacts = tx
-        .connection
-        .prepare_cached("SELECT DISTINCT contact_id FROM given WHERE destination_id = ?1")?
-        .query_map([old], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
     // What was given under the new name is newer.
-    tx.connection
+    let moved = tx
+        .connection
         .prepare_cached("UPDATE OR IGNORE given SET destination_id = ?2 WHERE destination_id = ?1")?
         .execute([old, new])?;
-    tx.connection
+    let left = tx
+        .connection
         .prepare_cached("DELETE FROM given WHERE destination_id = ?1")?
         .execute([old])?;
-    Ok(contacts)
-}
-
-/// Destinations other than these that hold people as far as anybody knows.
-pub(crate) fn left_behind(
-    connection: &Connection,
-    configured: &[Name],
-) -> Result<BTreeMap<Name, u64>, Fault> {
-    let mut all = BTreeMap::new();
-    let mut names = connection.prepare_cached("SELECT id, name FROM name WHERE kind = 'destination'")?;
-    let mut rows = names.query([])?;
-    while let Some(row) = rows.next()? {
-        let name = Name::from(text(row, 1)?);
-        if configured.contains(&name) {
-            continue;
-        }
-        let people: u64 = connection
-            .prepare_cached(
-                "SELECT count(DISTINCT contact_id) FROM given WHERE destination_id = ?1
-                 AND change IN ('none', 'subscribe')",
-            )?
-            .query_row([row.get::<_, i64>(0)?], |row| row.get::<_, i64>(0))?
-            .unsigned_abs();
-        if people > 0 {
-            all.insert(name, people);
-        }
-    }
-    Ok(all)
-}
-
-/// Forgets what a destination was given. Returns the number of people.
-pub(crate) fn forget(tx: &Tx<'_>, destination: &Name) -> Result<u64, Fault> {
-    let Some(id) = tx.state.names.find(NameKind::Destination, destination) else {
-        return Ok(0);
-    };
-    let people: i64 = tx
-        .connection
-        .prepare_cached("SELECT count(DISTINCT contact_id) FROM given WHERE destination_id = ?1")?
-        .query_row([id], |row| row.get(0))?;
-    tx.connection
-        .prepare_cached("DELETE FROM given WHERE destination_id = ?1")?
-        .execute([id])?;
-    Ok(people.unsigned_abs())
+    Ok(moved + left > 0)
 }
 
 /// Everything that was given of `from` was given of `into`.
 pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Fault> {
     connection
         .prepare_cached(
-            "INSERT INTO given (contact_id, destination_id, address, since, last_sent, change)
-             SELECT ?2, destination_id, address, since, last_sent, change FROM given WHERE contact_id = ?1
+            "INSERT INTO given (contact_id, destination_id, address, since, last_sent, change, purpose)
+             SELECT ?2, destination_id, address, since, last_sent, change, purpose FROM given WHERE contact_id = ?1
              ON CONFLICT DO UPDATE SET
                 since = min(since, excluded.since),
+                purpose = CASE WHEN excluded.last_sent > last_sent THEN excluded.purpose ELSE purpose END,
                 change = CASE WHEN excluded.last_sent > last_sent THEN excluded.change ELSE change END,
                 last_sent = max(last_sent, excluded.last_sent)",
         )?

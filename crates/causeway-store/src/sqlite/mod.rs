@@ -16,6 +16,7 @@ mod commands;
 mod contact;
 mod counters;
 mod decide;
+mod destinations;
 mod erase;
 mod erasure;
 mod event;
@@ -434,10 +435,16 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn forget_destination(&self, destination: &str) -> Result<u64, StoreError> {
+    async fn forget_destination(
+        &self,
+        destination: &str,
+        workspace: Option<Name>,
+    ) -> Result<u64, StoreError> {
         let destination = Name::from(destination);
         self.writer()?
-            .write(100, move |tx| given::forget(tx, &destination))
+            .write(100, move |tx| {
+                destinations::forget(tx, &destination, workspace.as_ref())
+            })
             .await
     }
 

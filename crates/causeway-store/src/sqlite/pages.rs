@@ -14,13 +14,12 @@ use causeway_core::{
     id::Name,
     rules::Rules,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::{
-    contact,
+    contact, destinations,
     facts::{self, Said},
     fault::Fault,
-    given,
     names::NameKind,
     outbox,
     reconcile::{self, Change},
@@ -218,15 +217,7 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault>
             .names
             .id(tx.connection, NameKind::Workspace, &rule.workspace)?;
     }
-    let mut moved: BTreeSet<i64> = BTreeSet::new();
-    for rule in rules.destinations.values() {
-        if let Some(old) = &rule.renamed_from {
-            moved.extend(given::follow_name(tx, rule, old)?);
-        }
-        tx.state
-            .names
-            .id(tx.connection, NameKind::Destination, &rule.name)?;
-    }
+    let behind = destinations::follow(tx, &rules)?;
     for workspace in rules.workspaces.keys() {
         tx.state.names.id(tx.connection, NameKind::Workspace, workspace)?;
     }
@@ -257,33 +248,8 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault>
         };
         reconsider(tx, page.workspace, &turned, now)?;
     }
-    for id in moved {
-        withdraw_left(tx, id, now)?;
+    for id in behind {
+        destinations::withdraw_left(tx, id, now)?;
     }
-    Ok(())
-}
-
-/// Sends what a destination did not receive of a contact while it had another name.
-fn withdraw_left(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<(), Fault> {
-    let Some(contact) = contact::read(tx.connection, id)? else {
-        return Ok(());
-    };
-    let newest: Option<(i64, i64)> = tx
-        .connection
-        .prepare_cached(
-            "SELECT inbox_id, workspace_id FROM event WHERE contact_id = ?1 ORDER BY inbox_id DESC LIMIT 1",
-        )?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((inbox, workspace)) = newest else {
-        return Ok(());
-    };
-    let terms = tx.state.terms_of(workspace);
-    let change = Change {
-        contact: id,
-        before: (&contact, &terms),
-        after: (&contact, &terms),
-    };
-    reconcile::after_change(tx, workspace, inbox, &change, now)?;
     Ok(())
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use causeway_core::{
     consent::{ConsentFact, EMAIL},
-    event::Event,
     id::Name,
-    plan::{Planned, event_address},
+    plan::Planned,
 };
 use rusqlite::params;
 
@@ -19,21 +18,18 @@ use super::{
     writer::Tx,
 };
 
-/// What the other users of the event's address said about it.
+/// What the other users of the address said about it.
 pub(crate) fn said_by_others(
     tx: &Tx<'_>,
     workspace: i64,
-    event: &Event,
+    address: &str,
     contacts: &[i64],
 ) -> Result<Vec<ConsentFact>, Fault> {
     if !identity::any_shared(tx)? {
         return Ok(Vec::new());
     }
-    let Some(address) = event_address(event) else {
-        return Ok(Vec::new());
-    };
     let mut facts = Vec::new();
-    for other in others(tx, workspace, &address, contacts)? {
+    for other in others(tx, workspace, address, contacts)? {
         let Some(known) = contact::read(tx.connection, other)? else {
             continue;
         };
@@ -46,7 +42,7 @@ pub(crate) fn said_by_others(
             let fact = consent_fact(row)?;
             if known.addresses_of(&fact).iter().any(|of| **of == *address) {
                 facts.push(ConsentFact {
-                    address: Some(address.clone()),
+                    address: Some(address.to_owned()),
                     ..fact
                 });
             }

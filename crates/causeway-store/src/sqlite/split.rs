@@ -26,6 +26,7 @@ use super::{
     given, identity, outbox,
     reconcile::{self, Change},
     rows::{from_json, ms},
+    shared,
     writer::Tx,
 };
 
@@ -52,13 +53,25 @@ pub(crate) fn split(
     };
     tx.state.recent = super::recent::Recent::default();
     let moved = moved_messages(tx, from, taken, read)?;
+    let used = Used::of(read, &moved);
+    let mut taken = taken.clone();
+    let with_them = own.iter().filter(|identity| used.is_only_of_moved(identity));
+    taken.extend(with_them.cloned());
     let into = contact::insert(tx.connection, workspace, &Contact::default(), now)?;
-    move_rows(tx, from, into, taken, &moved)?;
+    move_rows(tx, from, into, &taken, &moved)?;
     let stays = |inbox: &InboxId| !moved.contains(inbox);
-    let kept = rebuild(tx, from, &before, read, &stays)?;
-    let new = rebuild(tx, into, &before, read, &|inbox| !stays(inbox))?;
+    let mut kept = rebuild(tx, from, &before, read, &stays, &used.not_of_kept(&taken))?;
+    let mut new = rebuild(
+        tx,
+        into,
+        &before,
+        read,
+        &|inbox| !stays(inbox),
+        &used.not_of_new(&taken),
+    )?;
     contact::update(tx.connection, from, &kept, now)?;
     contact::update(tx.connection, into, &new, now)?;
+    share(tx, workspace, (from, &mut kept), (into, &mut new), now)?;
     let record = correct(tx, workspace, (from, &before, &kept), (into, &new), now)?;
     Ok(Some(Split {
         kept: ContactId(from),
@@ -66,6 +79,59 @@ pub(crate) fn split(
         messages: u64::try_from(moved.len()).unwrap_or(u64::MAX),
         record: InboxId(record),
     }))
+}
+
+/// The addresses in the messages that stay, and in those that move.
+struct Used {
+    by_kept: BTreeSet<String>,
+    by_moved: BTreeSet<String>,
+}
+
+impl Used {
+    fn of(read: &BTreeMap<InboxId, Event>, moved: &BTreeSet<InboxId>) -> Self {
+        let addresses = |is_moved: bool| {
+            let own = read.iter().filter(|(inbox, _)| moved.contains(inbox) == is_moved);
+            own.filter_map(|(_, event)| event_address(event)).collect()
+        };
+        Self {
+            by_kept: addresses(false),
+            by_moved: addresses(true),
+        }
+    }
+
+    /// An address that came only with what moves goes along.
+    fn is_only_of_moved(&self, identity: &Identity) -> bool {
+        matches!(identity, Identity::Email { address }
+            if self.by_moved.contains(address) && !self.by_kept.contains(address))
+    }
+
+    fn by_both(&self) -> impl Iterator<Item = &String> {
+        self.by_kept.intersection(&self.by_moved)
+    }
+
+    /// Of the addresses that both used, those that were taken are not the kept contact's any more, if it has another.
+    fn not_of_kept(&self, taken: &BTreeSet<Identity>) -> BTreeSet<String> {
+        let theirs = self.by_both().filter(|address| is_taken(taken, address));
+        if self.by_kept.is_subset(&self.by_moved) {
+            return BTreeSet::new();
+        }
+        theirs.cloned().collect()
+    }
+
+    /// Those that were not taken are not the new contact's, if it has another: they came along with the wrong merge.
+    fn not_of_new(&self, taken: &BTreeSet<Identity>) -> BTreeSet<String> {
+        let theirs = self.by_both().filter(|address| !is_taken(taken, address));
+        if self.by_moved.is_subset(&self.by_kept) {
+            return BTreeSet::new();
+        }
+        theirs.cloned().collect()
+    }
+}
+
+fn is_taken(taken: &BTreeSet<Identity>, address: &str) -> bool {
+    taken.contains(&Identity::Email {
+        address: address.to_owned(),
+    })
 }
 
 fn moved_messages(
@@ -150,8 +216,8 @@ fn move_rows(
     // What a destination was given as one person may hold either: both are put right there.
     tx.connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO given (contact_id, destination_id, address, since, last_sent, change)
-             SELECT ?2, destination_id, address, since, last_sent, change FROM given WHERE contact_id = ?1",
+            "INSERT OR IGNORE INTO given (contact_id, destination_id, address, since, last_sent, change, purpose)
+             SELECT ?2, destination_id, address, since, last_sent, change, purpose FROM given WHERE contact_id = ?1",
         )?
         .execute([from, into])?;
     Ok(())
@@ -164,6 +230,7 @@ fn rebuild(
     before: &Contact,
     read: &BTreeMap<InboxId, Event>,
     is_own: &dyn Fn(&InboxId) -> bool,
+    not_own: &BTreeSet<String>,
 ) -> Result<Contact, Fault> {
     let mut contact = Contact {
         id: Some(ContactId(id)),
@@ -172,13 +239,19 @@ fn rebuild(
     };
     // Values whose message can no longer be read are told apart by its number.
     for (name, field) in &before.fields {
-        if is_own(&InboxId(field.arrival)) {
+        let is_theirs = name == "email" && before.address().is_some_and(|address| not_own.contains(&address));
+        if is_own(&InboxId(field.arrival)) && !is_theirs {
             contact.fields.insert(name.clone(), field.clone());
         }
     }
     for (inbox, event) in read.iter().filter(|(inbox, _)| is_own(inbox)) {
-        contact.take_fields(&event.fields, event.fields_time(), inbox.0);
-        if let Some(address) = event_address(event) {
+        let address = event_address(event);
+        let mut fields = event.fields.clone();
+        if address.as_ref().is_some_and(|address| not_own.contains(address)) {
+            fields.remove("email");
+        }
+        contact.take_fields(&fields, event.fields_time(), inbox.0);
+        if let Some(address) = address.filter(|address| !not_own.contains(address)) {
             contact.add_address(&address, event.fields_time());
             contact.add_address_of(&event.identities, &address, event.fields_time());
         }
@@ -191,6 +264,36 @@ fn rebuild(
         contact.add_consent(&consent_fact(row)?);
     }
     Ok(contact)
+}
+
+/// An address that both still have is one mailbox: what one says of mail to it counts for the other.
+fn share(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    (from, kept): (i64, &mut Contact),
+    (into, new): (i64, &mut Contact),
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let shared: Vec<Name> = kept
+        .addresses
+        .keys()
+        .filter(|address| new.addresses.contains_key(*address))
+        .cloned()
+        .collect();
+    for address in &shared {
+        identity::add_user(tx, workspace, address, from)?;
+        identity::add_user(tx, workspace, address, into)?;
+    }
+    for address in &shared {
+        for (id, contact) in [(from, &mut *kept), (into, &mut *new)] {
+            for fact in shared::said_by_others(tx, workspace, address, &[id])? {
+                let consent = contact.consent.entry(fact.purpose.clone()).or_default();
+                consent.add_shared(&fact.what, fact.at, address);
+            }
+            contact::update(tx.connection, id, contact, now)?;
+        }
+    }
+    Ok(())
 }
 
 /// Plans what puts the destinations right: each that was given the contact is sent both people as they are now, or that it
@@ -210,17 +313,6 @@ fn correct(
     ]);
     let record = erasure::own_row(tx, (from, workspace), key, ("split", DECISION), now)?;
     let terms = tx.state.terms_of(workspace);
-    // An address that both have used is one mailbox.
-    let shared: Vec<String> = kept
-        .addresses
-        .keys()
-        .filter(|address| new.addresses.contains_key(*address))
-        .map(ToString::to_string)
-        .collect();
-    for address in shared {
-        identity::add_user(tx, workspace, &address, from)?;
-        identity::add_user(tx, workspace, &address, into)?;
-    }
     let workspace_name = tx.state.names.name(workspace)?;
     let rules = tx.state.rules.clone();
     for (id, after) in [(from, kept), (into, new)] {

@@ -18,9 +18,9 @@ use rusqlite::{Connection, Row, params};
 use super::{
     SqliteStore, audit,
     commands::{delivery_where, inbox_where},
-    erasure,
+    destinations, erasure,
     fault::Fault,
-    follow, given, identity, overview, person, redate,
+    follow, identity, overview, person, redate,
     rows::{DELIVERY_COLUMNS, at, delivery_row, inbox_state, name},
     schema, trace, unlisted, urls,
 };
@@ -106,9 +106,9 @@ impl Views for SqliteStore {
         self.readers.read(identity::conflicts).await
     }
 
-    async fn left_behind(&self, configured: Vec<Name>) -> Result<BTreeMap<Name, u64>, StoreError> {
+    async fn left_behind(&self, configured: Vec<(Name, Name)>) -> Result<BTreeMap<Name, u64>, StoreError> {
         self.readers
-            .read(move |connection| given::left_behind(connection, &configured))
+            .read(move |connection| destinations::left_behind(connection, &configured))
             .await
     }
 

@@ -87,6 +87,21 @@ pub async fn what_waits_is_fetched_in_the_order_of_acceptance(open: Open) {
     assert_eq!(fetched, accepted);
 }
 
+pub async fn what_a_file_says_dates_from_the_begin_of_its_import(open: Open) {
+    let bench = bench(open).await;
+    let accept = async |text: &str, seconds, imported| {
+        let mut message = envelope(SOURCE, text, at(seconds));
+        message.meta.imported = imported;
+        let id = bench.store().accept(vec![message]).await.unwrap()[0].id;
+        let trace = bench.store().trace(id).await.unwrap().unwrap();
+        trace.inbox.received_at
+    };
+    assert_eq!(accept("a form", 10, false).await, at(10));
+    assert_eq!(accept("a clock that was set back", 5, false).await, at(10));
+    assert_eq!(accept("a row", 5, true).await, at(5));
+    assert_eq!(accept("another form", 11, false).await, at(11));
+}
+
 pub async fn what_arrived_lately_is_found_by_its_id(open: Open) {
     let bench = bench(open).await;
     let store = bench.store();

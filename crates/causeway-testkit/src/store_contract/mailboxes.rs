@@ -8,7 +8,7 @@ use causeway_core::{
     delivery::Kind,
     event::{Event, EventKind},
     id::Name,
-    rules::{DestinationRule, Filter},
+    rules::{DEFAULT_WORKSPACE, DestinationRule, Filter},
 };
 
 use super::{
@@ -225,6 +225,50 @@ pub async fn an_opt_out_by_an_id_alone_counts_for_the_mailbox(open: Open) {
     }
 }
 
+/// One moves to an address that another contact has, too, and opts out at the former one.
+pub async fn an_opt_out_reaches_a_mailbox_that_was_given_for_what_the_person_said(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(joins("71", "old", 0), 0).await;
+    bench.take(platform("72", "other", "Bea", 1), 1).await;
+    bench.take(platform("71", "other", "Ada", 2), 2).await;
+    let all = sent(&bench, "crm", 3).await;
+    assert!(
+        all.iter()
+            .any(|(_, change, address)| *change == Change::Subscribe && address.contains("other")),
+        "{all:?}"
+    );
+    let mut no = platform("71", "old", "Ada", 10);
+    no.consent = vec![fact(What::Unsubscribed, at(10))];
+    bench.take(no, 10).await;
+    let all = sent(&bench, "crm", 11).await;
+    for address in ["old", "other"] {
+        let withdrawal = of(Kind::Withdrawal, Change::Unsubscribe, address);
+        assert!(all.contains(&withdrawal), "{address}: {all:?}");
+    }
+}
+
+pub async fn a_report_about_a_former_address_does_not_bring_it_back(open: Open) {
+    let kinds = [
+        EventKind::EmailStatus,
+        EventKind::Engagement,
+        EventKind::ContactSync,
+    ];
+    for (number, kind) in kinds.into_iter().enumerate() {
+        let name = format!("report-{number}");
+        let rules = rules(vec![DestinationRule::new("crm")]);
+        let mut bench = Bench::with_rules(open.clone(), &name, rules).await;
+        bench.take(joins("71", "old", 0), 0).await;
+        bench.take(joins("71", "new", 1), 1).await;
+        let mut report = platform("71", "old", "Ada", 10);
+        report.kind = kind;
+        report.consent = vec![fact(What::Bounced, at(10))];
+        bench.take(report, 10).await;
+        let person = contact_with(&bench, "71").await;
+        assert_eq!(person.contact.text("email"), Some("new@example.org"), "{kind:?}");
+        assert!(person.standing["email"].is_subscribed(), "{kind:?}");
+    }
+}
+
 /// The office knows the person by one address and the site by another; the site says that its mail did not arrive.
 pub async fn what_an_id_says_of_its_address_counts_for_the_addresses_that_came_with_it(open: Open) {
     let office = || Identity::ForeignId {
@@ -251,6 +295,119 @@ pub async fn what_an_id_says_of_its_address_counts_for_the_addresses_that_came_w
     assert_eq!(standing("old").as_str(), "opted_in");
 }
 
+/// Away when the opt-out came, for another purpose, or under another name when it is back.
+pub async fn an_opt_out_that_was_said_meanwhile_reaches_a_destination_that_is_back(open: Open) {
+    let for_calls = || DestinationRule {
+        purpose: "phone".into(),
+        ..DestinationRule::new("crm")
+    };
+    let cases = [
+        ("put back", None, DestinationRule::new("crm")),
+        ("renamed", None, renamed()),
+        ("for calls", Some(for_calls()), for_calls()),
+        ("for mail again", Some(for_calls()), DestinationRule::new("crm")),
+    ];
+    for (number, (case, meanwhile, back)) in cases.into_iter().enumerate() {
+        let at_first = rules(vec![DestinationRule::new("crm")]);
+        let mut bench = Bench::with_rules(open.clone(), &format!("back-{number}"), at_first).await;
+        bench.take(joins("71", "ada", 0), 0).await;
+        bench.take(joins("72", "ben", 1), 1).await;
+        sent(&bench, "crm", 2).await;
+        let is_there = meanwhile.is_some();
+        bench.set_rules(rules(meanwhile.into_iter().collect())).await;
+        bench.take(status_of("71", What::Unsubscribed, 10), 10).await;
+        let mut told = Vec::new();
+        if is_there {
+            told = sent(&bench, "crm", 11).await;
+        }
+        let name = back.name.clone();
+        bench.set_rules(rules(vec![back])).await;
+        told.extend(sent(&bench, &name, 12).await);
+        let expected = [of(Kind::Withdrawal, Change::Unsubscribe, "ada")];
+        assert_eq!(told, expected, "{case}");
+        bench.assert_balanced().await;
+    }
+}
+
+/// Bob's record of the platform came with Jane's address once.
+pub async fn a_split_leaves_nobody_with_the_address_of_the_other(open: Open) {
+    let email = |name: &str| Identity::Email {
+        address: format!("{name}@example.org"),
+    };
+    let cases: [(&str, Vec<Identity>); 3] = [
+        ("the id", vec![id("72")]),
+        ("the address", vec![email("jane")]),
+        ("id and address", vec![id("72"), email("bob")]),
+    ];
+    for (number, (case, taken)) in cases.into_iter().enumerate() {
+        let name = format!("split-{number}");
+        let rules = rules(vec![DestinationRule::new("crm")]);
+        let mut bench = Bench::with_rules(open.clone(), &name, rules).await;
+        let mut jane = platform("72", "jane", "Jane", 2);
+        jane.identities = vec![email("jane")];
+        jane.consent = vec![fact(What::OptIn, at(2))];
+        let mut no = jane.clone();
+        no.at = at(4);
+        no.consent = vec![fact(What::Unsubscribed, at(4))];
+        let events = [
+            (joins("72", "bob", 1), 1),
+            (jane, 2),
+            (platform("72", "jane", "Bob", 3), 3),
+            (no, 4),
+        ];
+        let mut read = std::collections::BTreeMap::new();
+        for (event, seconds) in events {
+            let inbox = bench.take(event.clone(), seconds).await;
+            read.insert(inbox, event);
+        }
+        sent(&bench, "crm", 5).await;
+        let one = contact_with(&bench, "72").await;
+        let taken = taken.into_iter().collect();
+        let split = bench.store().split(one.id, taken, read, at(6)).await.unwrap();
+        assert!(split.is_some(), "{case}");
+        let all = sent(&bench, "crm", 7).await;
+        assert!(
+            !all.contains(&of(Kind::Contact, Change::Subscribe, "jane")),
+            "{case}: {all:?}"
+        );
+        let bob = contact_with(&bench, "72").await;
+        assert_eq!(bob.contact.text("email"), Some("bob@example.org"), "{case}");
+        assert!(bob.standing["email"].is_subscribed(), "{case}");
+        let jane = bench.person("jane").await;
+        assert_eq!(jane.contact.text("email"), Some("jane@example.org"), "{case}");
+        assert_eq!(jane.standing["email"].as_str(), "unsubscribed", "{case}");
+        // What comes next for either goes to their own address.
+        bench.take(status_of("72", What::OptIn, 20), 20).await;
+        let all = sent(&bench, "crm", 21).await;
+        assert!(
+            all.iter()
+                .all(|(_, change, address)| *change != Change::Subscribe || !address.contains("jane")),
+            "{case}: {all:?}"
+        );
+        bench.assert_balanced().await;
+    }
+}
+
+pub async fn people_of_a_workspace_that_a_destination_left_are_named(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(joins("71", "ada", 0), 0).await;
+    sent(&bench, "crm", 2).await;
+    let left = async || {
+        let here = vec![("crm".into(), "elsewhere".into())];
+        bench.store().left_behind(here).await.unwrap()
+    };
+    assert!(left().await.is_empty());
+    let moved = DestinationRule {
+        workspace: "elsewhere".into(),
+        ..DestinationRule::new("crm")
+    };
+    bench.store().set_rules(rules(vec![moved]).into()).await.unwrap();
+    assert_eq!(left().await, [("crm".into(), 1)].into());
+    let forgotten = bench.store().forget_destination("crm", Some("elsewhere".into()));
+    assert_eq!(forgotten.await.unwrap(), 1);
+    assert!(left().await.is_empty());
+}
+
 pub async fn a_destination_that_left_with_people_is_named_until_it_is_forgotten(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(joins("71", "ada", 0), 0).await;
@@ -259,14 +416,18 @@ pub async fn a_destination_that_left_with_people_is_named_until_it_is_forgotten(
     bench.take(status_of("72", What::Unsubscribed, 3), 3).await;
     sent(&bench, "crm", 4).await;
     let left = async |configured: &[&str]| {
-        let configured = configured.iter().map(|name| Name::from(*name)).collect();
+        let place = |name: &&str| (Name::from(*name), Name::from(DEFAULT_WORKSPACE));
+        let configured = configured.iter().map(place).collect();
         bench.store().left_behind(configured).await.unwrap()
     };
     assert!(left(&["crm"]).await.is_empty());
     let expected = [("crm".into(), 1)];
     assert_eq!(left(&[]).await, expected.into(), "ben was taken back");
-    assert_eq!(bench.store().forget_destination("crm").await.unwrap(), 2);
-    assert_eq!(bench.store().forget_destination("unknown").await.unwrap(), 0);
+    assert_eq!(bench.store().forget_destination("crm", None).await.unwrap(), 2);
+    assert_eq!(
+        bench.store().forget_destination("unknown", None).await.unwrap(),
+        0
+    );
     assert!(left(&[]).await.is_empty());
 }
 

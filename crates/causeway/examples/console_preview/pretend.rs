@@ -457,7 +457,7 @@ impl Views for Pretend {
         Ok(BTreeMap::new())
     }
 
-    async fn left_behind(&self, _configured: Vec<Name>) -> Result<BTreeMap<Name, u64>, StoreError> {
+    async fn left_behind(&self, _configured: Vec<(Name, Name)>) -> Result<BTreeMap<Name, u64>, StoreError> {
         Ok(BTreeMap::new())
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use causeway_connect::{config::Context as ConnectContext, destination as kinds};
-use causeway_core::store::Store;
+use causeway_core::store::{Store, Views};
 use clap::Subcommand;
 
 use super::{
@@ -33,8 +33,8 @@ enum Verb {
     /// Makes the tables that a destination writes to, if they are missing. Never changes or drops one.
     #[command(after_help = "Example: causeway destination create members-db")]
     Create { destination: String },
-    /// Forgets whom a destination was sent that left the configuration, once its data there is deleted. Until then `doctor` and
-    /// the console name it, because no opt-out reaches it.
+    /// Forgets whom a destination was sent that left the configuration (or the people's workspace), once they are deleted
+    /// there. Until then `doctor` and the console name it, because no opt-out gets there.
     #[command(after_help = "Example: causeway destination forget old-newsletter")]
     Forget { destination: String },
 }
@@ -66,28 +66,21 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 
 async fn forget(context: &Context, destination: &str) -> Result<(), Failure> {
     let config = context.load()?;
-    if config.destinations.contains_key(destination) {
+    let store = context.open(&config).await?;
+    let places = config.rules().places();
+    if !store.left_behind(places.clone()).await?.contains_key(destination) {
         return Err(Failure::Usage(format!(
-            "{destination} is in the configuration: whom it was sent decides who gets their opt-outs there, and stays. Take the \
-             section out first"
+            "{destination:?} has nobody whose opt-outs do not get there; `causeway doctor` names the destinations that have"
         )));
     }
-    let store = context.open(&config).await?;
-    match store.forget_destination(destination).await? {
-        0 => Err(Failure::Usage(format!(
-            "nobody was sent to a destination {destination:?}, as far as is known; `causeway doctor` names those that left the \
-             configuration"
-        ))),
-        people => {
-            let people = if people == 1 {
-                "1 person is".to_owned()
-            } else {
-                format!("{people} people are")
-            };
-            say(&format!("{people} forgotten at {destination}."));
-            Ok(())
-        }
-    }
+    let workspace = places.into_iter().find(|(name, _)| **name == *destination);
+    let workspace = workspace.map(|(_, workspace)| workspace);
+    let people = match store.forget_destination(destination, workspace).await? {
+        1 => "1 person is".to_owned(),
+        people => format!("{people} people are"),
+    };
+    say(&format!("{people} forgotten at {destination}."));
+    Ok(())
 }
 
 async fn create(context: &Context, destination: &str) -> Result<(), Failure> {

@@ -192,9 +192,8 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                 for (name, waiting) in orphans(config, &*store, SystemClock.now()).await? {
                     well = bad(&format!("destination {name}"), &orphan_in_words(&name, waiting));
                 }
-                let configured = config.destinations.keys().cloned().collect();
-                for (name, people) in store.left_behind(configured).await? {
-                    let reason = left_behind_in_words(&name, people);
+                for (name, people) in store.left_behind(config.rules().places()).await? {
+                    let reason = left_behind_in_words(&name, people, config.destinations.contains_key(&name));
                     well = bad(&format!("destination {name}"), &reason);
                 }
                 for (name, number) in store.by_hand().await? {

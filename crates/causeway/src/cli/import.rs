@@ -94,6 +94,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         import.check_served(&config, store).await?;
         let last = store.import_run(import.identity).await?;
         import.run = Run::of(last, &args, import.run.began_at);
+        if !import.run.goes_on && import.run.before_at.is_none() {
+            let before = store.import_run(import.content).await?;
+            import.run.before_at = before.and_then(|run| run.finished_at);
+        }
     }
     let summary = import.sum_up(known.as_deref()).await?;
     drop(known);
@@ -209,6 +213,8 @@ struct Import<'a> {
     by_hand: ByHand,
     /// Names the content and how it is read.
     identity: MessageKey,
+    /// Names the content for the source, however it is read: opt-ins of a file that came before are old.
+    content: MessageKey,
     run: Run,
 }
 
@@ -247,8 +253,9 @@ impl<'a> Import<'a> {
         let by_hand = ByHand::of(source);
         let served = sources::digest_of(source);
         let mut file = Source::open(&args.file)?;
+        let content = file.content()?;
         let identity = digest(&[
-            &file.content()?,
+            &content,
             name.as_bytes(),
             served.as_bytes(),
             format!("{format:?} {:?} {:?}", args.map, args.separator).as_bytes(),
@@ -267,6 +274,7 @@ impl<'a> Import<'a> {
             decoders: sources::decoders(config)?,
             by_hand,
             identity,
+            content: digest(&[b"content", &content, name.as_bytes()]),
             run: Run::of(None, args, now),
         })
     }
@@ -345,9 +353,9 @@ impl<'a> Import<'a> {
             }
         }
         bar.finish_and_clear();
-        store
-            .note_import(self.identity, self.run.note(Some(SystemClock.now())))
-            .await?;
+        let finished = self.run.note(Some(SystemClock.now()));
+        store.note_import(self.content, finished).await?;
+        store.note_import(self.identity, finished).await?;
         Ok(fresh)
     }
 
@@ -386,6 +394,7 @@ impl<'a> Import<'a> {
             received_at: began_at,
             meta: Meta {
                 content_type: Some("application/json".to_owned()),
+                imported: true,
                 again: self.repeats_opt_ins(),
                 ..Meta::default()
             },

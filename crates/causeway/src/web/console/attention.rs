@@ -67,7 +67,7 @@ pub(crate) fn attention(moment: &Moment, config: &ConsoleConfig) -> Vec<Attentio
     dead_messages(moment, &mut found);
     turned_away(moment, &mut found);
     dead_deliveries(moment, config, &mut found);
-    by_hand(moment, &mut found);
+    by_hand(moment, config, &mut found);
     // Stable: within a level the order above stays.
     found.sort_by_key(|item| item.level != "bad");
     found
@@ -269,7 +269,7 @@ fn dead_deliveries(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Atte
     }
 }
 
-fn by_hand(moment: &Moment, found: &mut Vec<Attention>) {
+fn by_hand(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) {
     for (name, number) in &moment.by_hand.withdrawals {
         found.push(Attention {
             level: "bad",
@@ -287,8 +287,11 @@ fn by_hand(moment: &Moment, found: &mut Vec<Attention>) {
     for (name, people) in &moment.by_hand.left_behind {
         found.push(Attention {
             level: "bad",
-            title: format!("{name} left the configuration and still has people"),
-            detail: format!("{}.", left_behind_in_words(name, *people)),
+            title: format!("{name} has people whose opt-outs do not get there"),
+            detail: format!(
+                "{}.",
+                left_behind_in_words(name, *people, is_configured(config, name))
+            ),
             command: Some(format!("causeway destination forget {name}")),
             href: None,
         });

@@ -251,12 +251,10 @@ impl Sampler {
 
 async fn find_by_hand(watched: &Watched) -> Result<ByHand, StoreError> {
     let views = watched.views.as_ref();
-    let destinations = watched.config.destinations.iter();
-    let destinations = destinations.map(|one| Name::clone(&one.name)).collect();
     Ok(ByHand {
         conflicts: u64::try_from(views.conflicts().await?.len()).unwrap_or(u64::MAX),
         withdrawals: views.by_hand().await?,
-        left_behind: views.left_behind(destinations).await?,
+        left_behind: views.left_behind(watched.config.rules.places()).await?,
     })
 }
 
