@@ -17,6 +17,7 @@ mod contact;
 mod counters;
 mod decide;
 mod erase;
+mod erased_user;
 mod erasure;
 mod event;
 mod explained;

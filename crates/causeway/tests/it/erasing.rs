@@ -194,3 +194,52 @@ async fn an_address_that_several_people_use_names_all_of_them_or_nobody() {
     assert_eq!(home.run(&["contact", "show", "noemail@example.org"]).code, 1);
     hub.stop();
 }
+
+/// The row of a table that has addresses as its key is common to all who use one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_two_people_share_comes_back_for_the_one_who_stays() {
+    let home = Home::new(&format!(
+        "[source.platform]\nkind = 'listener'\npreset = 'generic'\ntoken = '{PLATFORM}'\n\
+         generic = {{ consent_from = [{{ field = 'mail', opt_in = ['yes'], unsubscribed = ['no'] }}] }}\n\
+         [destination.members]\nkind = 'sql'\nurl = 'sqlite:members.db'\nconsent = 'opt_in'\n\
+         [destination.members.contacts]\ntable = 'people'\nkey = ['email']\n\
+         columns = {{ email = 'contact.email', ok = 'consent.email.subscribed' }}\n"
+    ));
+    let people = rusqlite::Connection::open(home.path("members.db")).expect("a database");
+    people
+        .execute_batch("CREATE TABLE people (email TEXT PRIMARY KEY, ok INTEGER)")
+        .expect("a table");
+    let rows = || {
+        let mut all = people.prepare("SELECT email, ok FROM people").expect("a table");
+        let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.expect("rows")
+            .collect::<Result<Vec<(String, i64)>, _>>()
+            .expect("texts")
+    };
+    let family = |ok| vec![("family@example.org".to_owned(), ok)];
+    let hub = home.serve();
+    let says = async |id: &str, mail: &str| {
+        let record = json!({ "contact_id": id, "email": "family@example.org", "mail": mail });
+        hub.post_json(PLATFORM, &record).await;
+    };
+    says("51", "yes").await;
+    says("52", "yes").await;
+    home.settled(2).await;
+    assert_eq!(rows(), family(1));
+    home.ok(&["contact", "erase", "platform:51", "--yes"]);
+    home.until("the person is erased", || {
+        home.run(&["contact", "show", "platform:51"]).code == 1
+    })
+    .await;
+    home.settled(2).await;
+    assert_eq!(rows(), family(1));
+    let consent = home.ok(&["contact", "consent", "platform:52"]);
+    assert!(consent.contains("May be sent to members"), "{consent}");
+    says("52", "no").await;
+    home.settled(5).await;
+    assert_eq!(rows(), family(0));
+    let consent = home.ok(&["contact", "consent", "platform:52"]);
+    assert!(consent.contains("; the opt-out was sent on"), "{consent}");
+    assert_eq!(home.run(&["audit"]).code, 0);
+    hub.stop();
+}
