@@ -4,6 +4,7 @@
 //! fact: a set of maxima, and so independent of the order of arrival. [`Consent::standing`] computes where
 //! a person stands for the address about to be used. At equal times an opt-out or a suppression wins.
 
+mod agreed;
 mod change;
 mod state;
 mod times;

@@ -1,63 +1,92 @@
 //! Whom words name, for commands and the console: an address, or an id with its namespace (`platform:8812`).
 //!
-//! Invariant: never two people of one workspace. Platforms count their contacts from 1, so a bare id may be that of several
-//! people; then nobody is chosen, and the answer lists the names that are unique.
+//! Invariant: a command that changes something never takes one of several people of a workspace. Platforms count their
+//! contacts from 1, so a bare id may be that of several people, and several may use one mailbox; then nobody is chosen, and the
+//! answer lists the names that are unique.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_core::{
+    contact::Identity,
     id::{ContactId, Name},
     store::Named,
 };
 
-/// More people than one are called so.
+/// Several people have this id, or use this address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ambiguous {
     pub workspace: Name,
+    /// Whether they use one mailbox.
+    pub is_mailbox: bool,
     /// What names each of them alone, ascending by contact.
     pub candidates: Vec<String>,
 }
 
 /// One contact for each workspace, ascending, of those that `found` has.
 pub(crate) fn choose(found: &[Named]) -> Result<Vec<ContactId>, Ambiguous> {
-    let mut workspaces: BTreeMap<&Name, BTreeSet<ContactId>> = BTreeMap::new();
+    match several(found, |_| true) {
+        Some(several) => Err(several),
+        None => Ok(contacts(found)),
+    }
+}
+
+/// The same with everybody who uses a mailbox, ascending. An id still names one person.
+pub(crate) fn choose_users(found: &[Named]) -> Result<Vec<ContactId>, Ambiguous> {
+    match several(found, |several| !several.is_mailbox) {
+        Some(several) => Err(several),
+        None => Ok(contacts(found)),
+    }
+}
+
+fn contacts(found: &[Named]) -> Vec<ContactId> {
+    let all: BTreeSet<ContactId> = found.iter().map(|named| named.contact).collect();
+    all.into_iter().collect()
+}
+
+/// The first workspace with several people that `refuses` refuses.
+fn several(found: &[Named], refuses: impl Fn(&Ambiguous) -> bool) -> Option<Ambiguous> {
+    let mut workspaces: BTreeMap<&Name, Vec<&Named>> = BTreeMap::new();
     for named in found {
-        workspaces
-            .entry(&named.workspace)
-            .or_default()
-            .insert(named.contact);
+        workspaces.entry(&named.workspace).or_default().push(named);
     }
-    if let Some((workspace, _)) = workspaces.iter().find(|(_, contacts)| contacts.len() > 1) {
-        let mut candidates: Vec<&Named> = found
-            .iter()
-            .filter(|named| named.workspace == **workspace)
-            .collect();
-        candidates.sort_by_key(|named| named.contact);
-        return Err(Ambiguous {
+    workspaces.into_iter().find_map(|(workspace, mut all)| {
+        let people: BTreeSet<ContactId> = all.iter().map(|named| named.contact).collect();
+        if people.len() < 2 {
+            return None;
+        }
+        all.sort_by_key(|named| named.contact);
+        let mut candidates: Vec<String> = Vec::new();
+        for named in &all {
+            let name = unique_name(named, &all);
+            if !candidates.contains(&name) {
+                candidates.push(name);
+            }
+        }
+        let is_address = |named: &&Named| matches!(named.identity, Identity::Email { .. });
+        let several = Ambiguous {
             workspace: Name::clone(workspace),
-            candidates: candidates
-                .iter()
-                .map(|named| unique_name(named, &candidates))
-                .collect(),
-        });
-    }
-    let mut contacts: Vec<ContactId> = workspaces.into_values().flatten().collect();
-    contacts.sort_unstable();
-    Ok(contacts)
+            is_mailbox: all.iter().all(is_address),
+            candidates,
+        };
+        refuses(&several).then_some(several)
+    })
 }
 
 /// `platform:8812`, with the kind in front where a platform has contact references and ids that look alike.
 fn unique_name(named: &Named, all: &[&Named]) -> String {
-    let identity = &named.identity;
-    let name = match identity.namespace() {
-        "" => identity.value().to_owned(),
-        namespace => format!("{namespace}:{}", identity.value()),
+    let own = &named.own;
+    let name = match own.namespace() {
+        // Others may use the address, too.
+        "" => return format!("{}:{}", own.kind(), own.value()),
+        namespace => format!("{namespace}:{}", own.value()),
     };
     let is_alike = |other: &&&Named| {
-        other.identity.namespace() == identity.namespace() && other.identity.value() == identity.value()
+        other.own.kind() != own.kind()
+            && other.own.namespace() == own.namespace()
+            && other.own.value() == own.value()
     };
-    if all.iter().filter(is_alike).count() > 1 {
-        format!("{}:{name}", identity.kind())
+    if all.iter().any(|other| is_alike(&other)) {
+        format!("{}:{name}", own.kind())
     } else {
         name
     }
@@ -65,9 +94,14 @@ fn unique_name(named: &Named, all: &[&Named]) -> String {
 
 impl std::fmt::Display for Ambiguous {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = if self.is_mailbox {
+            "several people use that address"
+        } else {
+            "that names several people"
+        };
         write!(
             f,
-            "that names several people in the workspace {}; give one of {}",
+            "{what} in the workspace {}; give one of {}",
             self.workspace,
             self.candidates.join(", ")
         )
@@ -76,15 +110,15 @@ impl std::fmt::Display for Ambiguous {
 
 #[cfg(test)]
 mod tests {
-    use causeway_core::contact::Identity;
-
     use super::*;
 
     fn named(contact: i64, workspace: &str, kind: &str, namespace: &str) -> Named {
+        let identity = Identity::from_parts(kind, namespace, "8812".to_owned()).unwrap();
         Named {
             contact: ContactId(contact),
             workspace: workspace.into(),
-            identity: Identity::from_parts(kind, namespace, "8812".to_owned()).unwrap(),
+            own: identity.clone(),
+            identity,
         }
     }
 
@@ -111,5 +145,36 @@ mod tests {
             several.candidates,
             ["foreign_id:platform:8812", "contact_ref:platform:8812"]
         );
+    }
+
+    #[test]
+    fn the_users_of_a_mailbox_are_listed_by_what_names_each_alone() {
+        let user = |contact, own: Named| Named {
+            contact: ContactId(contact),
+            identity: Identity::Email {
+                address: "noemail@example.org".to_owned(),
+            },
+            ..own
+        };
+        let first = user(1, named(1, "default", "foreign_id", "forms"));
+        let second = user(2, named(2, "default", "contact_ref", "proca"));
+        let without_id = Named {
+            own: first.identity.clone(),
+            ..user(3, first.clone())
+        };
+        let all = [first, second, without_id];
+        assert_eq!(
+            choose_users(&all),
+            Ok(vec![ContactId(1), ContactId(2), ContactId(3)])
+        );
+        assert_eq!(
+            choose(&all).unwrap_err().to_string(),
+            "several people use that address in the workspace default; give one of forms:8812, proca:8812, \
+             email:noemail@example.org"
+        );
+        // An id that is the address of others.
+        let id = named(4, "default", "foreign_id", "other");
+        let [first, ..] = all;
+        assert!(choose_users(&[first, id]).is_err());
     }
 }

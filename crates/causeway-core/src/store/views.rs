@@ -40,7 +40,8 @@ pub trait Views: Send + Sync {
     async fn trace(&self, id: InboxId) -> Result<Option<Trace>, StoreError>;
 
     /// Every identity that these words name, in every workspace: an e-mail address, an id or a contact reference; bare, with
-    /// its namespace (`platform:8812`), or with the kind in front of that (`contact_ref:proca:…`).
+    /// its namespace (`platform:8812`), or with the kind in front of that (`contact_ref:proca:…`). An address names every contact
+    /// that uses it; with `email:` in front, only the one that it belongs to.
     async fn find_named(&self, words: &str) -> Result<Vec<Named>, StoreError>;
 
     /// The contacts of [`Views::find_named`], ascending. They may be different people.
@@ -114,7 +115,10 @@ pub struct Conflict {
 pub struct Named {
     pub contact: ContactId,
     pub workspace: Name,
+    /// Of a mailbox that several contacts use, the address for each of them.
     pub identity: Identity,
+    /// Names this contact and no other: the same, but for the users of one mailbox.
+    pub own: Identity,
 }
 
 /// Somebody who asked to be forgotten.

@@ -6,6 +6,7 @@
 use causeway_core::{
     after_erasure::{Judgement, PastErasure, judge},
     clock::Timestamp,
+    contact::Identity,
     event::Event,
     id::Name,
     store::{InboxState, Processed},
@@ -15,9 +16,11 @@ use rusqlite::{OptionalExtension, params};
 use super::{
     contact,
     erase::{erase_key, erased_hash, mark_log},
+    erased_user, erasure,
     fault::Fault,
     process::{Row, end},
     rows::{at, ms},
+    shared,
     writer::Tx,
 };
 
@@ -52,6 +55,9 @@ pub(super) fn fate(
     let Some(named) = named(tx, workspace_name, event)? else {
         return Ok(Fate::Unconcerned);
     };
+    if is_of_another_user(tx, workspace, event, &named)? {
+        return Ok(Fate::Unconcerned);
+    }
     let found = contact::find(tx, workspace, &event.identities)?;
     let is_leaving = is_leaving(tx, &found)?;
     let erased = PastErasure {
@@ -64,7 +70,11 @@ pub(super) fn fate(
         .query_row([row.id.0], |row| row.get(0).map(at))?;
     let policy = tx.state.rules.after_erasure;
     match judge(event, received_at, policy, &erased) {
-        Judgement::Anew(_) if is_leaving => Ok(Fate::Ended(postpone(tx, row)?)),
+        Judgement::Anew(_) if is_leaving => {
+            let mut processed = postpone(tx, row)?;
+            erased_user::opt_out_others(tx, row, workspace, &named.addresses, event, &mut processed)?;
+            Ok(Fate::Ended(processed))
+        }
         Judgement::Anew(event) => {
             if !erased.is_known {
                 tx.state.counters.add(row.source, BEGAN_ANEW_COUNT, 1);
@@ -75,7 +85,9 @@ pub(super) fn fate(
             if let Some(opted_out_at) = opted_out_at {
                 named.remember_opt_out(tx, opted_out_at)?;
             }
-            Ok(Fate::Ended(turn_away(tx, row, &reason)?))
+            let mut processed = turn_away(tx, row, &reason)?;
+            erased_user::opt_out_others(tx, row, workspace, &named.addresses, event, &mut processed)?;
+            Ok(Fate::Ended(processed))
         }
     }
 }
@@ -83,6 +95,8 @@ pub(super) fn fate(
 /// The hashes of erased identities that an event names.
 struct Named {
     hashes: Vec<[u8; 16]>,
+    /// Those of them that are addresses.
+    addresses: Vec<String>,
     erased: PastErasure,
 }
 
@@ -112,6 +126,7 @@ fn named(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<Option<Named>, 
         };
         let named = named.get_or_insert_with(|| Named {
             hashes: Vec::new(),
+            addresses: Vec::new(),
             erased: PastErasure {
                 at: at(erased_at),
                 opted_out_at: None,
@@ -119,10 +134,35 @@ fn named(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<Option<Named>, 
             },
         });
         named.hashes.push(hash);
+        if let Identity::Email { address } = identity {
+            named.addresses.push(address.clone());
+        }
         named.erased.at = named.erased.at.max(at(erased_at));
         named.erased.opted_out_at = named.erased.opted_out_at.max(opted_out_at.map(at));
     }
     Ok(named)
+}
+
+/// Whether the message names the erased person by nothing but a mailbox, and by an id somebody else who uses that mailbox.
+fn is_of_another_user(tx: &mut Tx<'_>, workspace: i64, event: &Event, named: &Named) -> Result<bool, Fault> {
+    if named.addresses.len() < named.hashes.len() {
+        return Ok(false);
+    }
+    let mut users = Vec::new();
+    for address in &named.addresses {
+        users.extend(shared::others(tx, workspace, address, &[])?);
+    }
+    for identity in event
+        .identities
+        .iter()
+        .filter(|identity| identity.is_of_contact())
+    {
+        let owner = contact::find_one(tx, workspace, identity)?;
+        if owner.is_some_and(|owner| users.contains(&owner)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Named {
@@ -140,11 +180,7 @@ impl Named {
 
 fn is_leaving(tx: &Tx<'_>, contacts: &[i64]) -> Result<bool, Fault> {
     for contact in contacts {
-        let is_leaving: bool = tx
-            .connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM erasure WHERE contact_id = ?1)")?
-            .query_row([contact], |row| row.get(0))?;
-        if is_leaving {
+        if erasure::is_leaving(tx, *contact)? {
             return Ok(true);
         }
     }

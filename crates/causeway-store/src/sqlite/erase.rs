@@ -12,7 +12,7 @@ use causeway_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    after_erasure, contact,
+    after_erasure, contact, erased_user,
     fault::Fault,
     given,
     outbox::{self, End},
@@ -37,6 +37,8 @@ pub(crate) fn erase(
     remember_hashes(tx, id, workspace, asked_at)?;
     forget_keys(tx, id)?;
     tx.state.recent = Recent::default();
+    erased_user::take_back(tx, workspace, id, now)?;
+    erased_user::send_again_if_unanswered(tx, id, now)?;
     let mut erased = Erased {
         given: not_asked(tx, id, workspace)?,
         deliveries: end_deliveries(tx, id, now)?,
@@ -48,7 +50,10 @@ pub(crate) fn erase(
     };
     run("UPDATE attempt SET excerpt = NULL
          WHERE delivery_id IN (SELECT id FROM delivery WHERE contact_id = ?1)")?;
-    run("UPDATE delivery SET contact_id = NULL, remote_id = NULL, address = '' WHERE contact_id = ?1")?;
+    // Nothing is left to do by hand for somebody whom nobody can name.
+    run(
+        "UPDATE delivery SET contact_id = NULL, remote_id = NULL, address = '', gated = 0 WHERE contact_id = ?1",
+    )?;
     run("DELETE FROM given WHERE contact_id = ?1")?;
     run("DELETE FROM shared_address WHERE contact_id = ?1")?;
     run("DELETE FROM identity_conflict WHERE contact_id = ?1")?;

@@ -16,7 +16,7 @@ use causeway_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    erase,
+    erase, erased_user,
     fault::Fault,
     given,
     outbox::{self, End},
@@ -71,6 +71,7 @@ pub(crate) fn begin(
             )?
             .execute(params![id, inbox, ms(now), ms(at_latest)])?;
         end_what_waits(tx, id, now)?;
+        erased_user::take_back(tx, workspace, id, now)?;
     }
     for (rule, given) in given {
         let gate = match rule.removal() {
@@ -131,13 +132,22 @@ pub(crate) fn own_row(
     (kind, decision): (&str, &str),
     now: Timestamp,
 ) -> Result<i64, Fault> {
-    let source: i64 = tx
+    let latest: Option<i64> = tx
         .connection
         .prepare_cached(
             "SELECT inbox.source_id FROM event JOIN inbox ON inbox.id = event.inbox_id
              WHERE event.contact_id = ?1 ORDER BY event.inbox_id DESC LIMIT 1",
         )?
-        .query_row([contact], |row| row.get(0))?;
+        .query_row([contact], |row| row.get(0))
+        .optional()?;
+    let source: i64 = match latest {
+        Some(source) => source,
+        // The contact's messages are past their retention.
+        None => tx
+            .connection
+            .prepare_cached("SELECT id FROM name WHERE kind = 'source' ORDER BY id LIMIT 1")?
+            .query_row([], |row| row.get(0))?,
+    };
     tx.connection
         .prepare_cached(
             "INSERT INTO inbox (source_id, dedup, key, received_at, processed_at, state, bytes)
@@ -174,6 +184,11 @@ pub(crate) fn row_of(tx: &Tx<'_>, contact: Option<i64>) -> Result<Option<i64>, F
         .prepare_cached("SELECT inbox_id FROM erasure WHERE contact_id = ?1")?
         .query_row([contact], |row| row.get(0))
         .optional()?)
+}
+
+/// Whether the contact is being erased.
+pub(crate) fn is_leaving(tx: &Tx<'_>, contact: i64) -> Result<bool, Fault> {
+    Ok(row_of(tx, Some(contact))?.is_some())
 }
 
 /// The last word holds no more than what names the person.

@@ -15,7 +15,7 @@ use causeway_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    contact,
+    contact, erasure,
     fault::Fault,
     names::NameKind,
     process::Row,
@@ -72,7 +72,11 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
         let is_nobodys = !foreign.is_empty() && tx.state.rules.shared_addresses.fit(address);
         let owner = contact::find_one(tx, workspace, identity)?.filter(|owner| !found.contains(owner));
         let is_anothers = match owner {
-            Some(owner) => is_another_person(tx, owner, &foreign, &found)?,
+            // Nobody becomes one with a contact that is being erased.
+            Some(owner) => {
+                is_another_person(tx, owner, &foreign, &found)?
+                    || (!found.is_empty() && erasure::is_leaving(tx, owner)?)
+            }
             None => false,
         };
         if is_nobodys || is_anothers {

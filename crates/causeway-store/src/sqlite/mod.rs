@@ -18,6 +18,7 @@ mod counters;
 mod decide;
 mod destinations;
 mod erase;
+mod erased_user;
 mod erasure;
 mod event;
 mod explained;

@@ -5,10 +5,11 @@ use rusqlite::params;
 
 use super::{
     counters::LAST_DELIVERED,
+    erased_user,
     fault::Fault,
     follow, given,
     outbox::{self, End, Row},
-    rows::{DeliveryState, ms},
+    rows::{DeliveryState, at, ms},
     writer::Tx,
 };
 
@@ -66,6 +67,9 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Fault
                 let address = attempt.address.as_deref().unwrap_or_default();
                 let (destination, change) = (row.destination, attempt.change);
                 given::delivered(tx.connection, contact, destination, address, change, ended_at)?;
+                if change.gravity() > 0 && erased_user::is_last_word(tx, contact, row.id)? {
+                    erased_user::send_again(tx, contact, destination, address, at(ended_at))?;
+                }
             }
             if row.state != DeliveryState::Delivered {
                 tx.state.counters.add(row.destination, LAST_DELIVERED, ended_at);

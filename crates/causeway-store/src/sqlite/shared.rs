@@ -11,6 +11,7 @@ use rusqlite::params;
 
 use super::{
     contact::{self, consent_fact},
+    erasure,
     fault::Fault,
     identity,
     process::Row,
@@ -28,19 +29,28 @@ pub(crate) fn said_by_others(
     if !identity::any_shared(tx)? {
         return Ok(Vec::new());
     }
+    said_of(tx, workspace, address, contacts)
+}
+
+/// What users of an address other than these said about it. What somebody agreed to who is being erased counts no more.
+pub(crate) fn said_of(
+    tx: &Tx<'_>,
+    workspace: i64,
+    address: &str,
+    contacts: &[i64],
+) -> Result<Vec<ConsentFact>, Fault> {
     let mut facts = Vec::new();
-    for other in others(tx, workspace, address, contacts)? {
+    let mut users = identity::users(tx, workspace, address)?;
+    users.retain(|user| !contacts.contains(user));
+    for other in users {
         let Some(known) = contact::read(tx.connection, other)? else {
             continue;
         };
-        let mut statement = tx.connection.prepare_cached(
-            "SELECT purpose, what, page, at, basis, address FROM consent
-             WHERE contact_id = ?1 AND purpose = ?2 AND address <> ''",
-        )?;
-        let mut rows = statement.query(params![other, EMAIL])?;
-        while let Some(row) = rows.next()? {
-            let fact = consent_fact(row)?;
-            if known.addresses_of(&fact).iter().any(|of| **of == *address) {
+        let is_leaving = erasure::is_leaving(tx, other)?;
+        for fact in ledger(tx, other)? {
+            let is_of_address =
+                fact.address.is_some() && known.addresses_of(&fact).iter().any(|of| **of == *address);
+            if is_of_address && !(is_leaving && fact.what.is_yes()) {
                 facts.push(ConsentFact {
                     address: Some(address.to_owned()),
                     ..fact
@@ -51,11 +61,33 @@ pub(crate) fn said_by_others(
     Ok(facts)
 }
 
-/// The other contacts that use the address.
-fn others(tx: &Tx<'_>, workspace: i64, address: &str, contacts: &[i64]) -> Result<Vec<i64>, Fault> {
-    let mut users = identity::users(tx, workspace, address)?;
-    users.retain(|user| !contacts.contains(user));
-    Ok(users)
+/// What a contact said of mail.
+pub(crate) fn ledger(tx: &Tx<'_>, contact: i64) -> Result<Vec<ConsentFact>, Fault> {
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT purpose, what, page, at, basis, address FROM consent WHERE contact_id = ?1 AND purpose = ?2",
+    )?;
+    let mut rows = statement.query(params![contact, EMAIL])?;
+    let mut facts = Vec::new();
+    while let Some(row) = rows.next()? {
+        facts.push(consent_fact(row)?);
+    }
+    Ok(facts)
+}
+
+/// The other contacts that use the address, without those that are being erased.
+pub(crate) fn others(
+    tx: &Tx<'_>,
+    workspace: i64,
+    address: &str,
+    contacts: &[i64],
+) -> Result<Vec<i64>, Fault> {
+    let mut others = Vec::new();
+    for user in identity::users(tx, workspace, address)? {
+        if !contacts.contains(&user) && !erasure::is_leaving(tx, user)? {
+            others.push(user);
+        }
+    }
+    Ok(others)
 }
 
 /// Passes new facts on to the other users of the address, and plans what follows for them. Returns those for whom

@@ -1,6 +1,6 @@
 //! What people look at. Every question is one snapshot on a connection that cannot write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use causeway_core::{
@@ -243,7 +243,9 @@ fn inbox(connection: &Connection, filter: &InboxFilter, limit: u32) -> Result<Ve
 /// Looks under every workspace, kind and namespace there is: each is one look into the index.
 pub(crate) fn find_named(connection: &Connection, words: &str) -> Result<Vec<Named>, Fault> {
     let words = words.trim();
-    let address = normal_email(words).unwrap_or_else(|| words.to_owned());
+    let owned = words.strip_prefix("email:").and_then(normal_email);
+    let used = normal_email(words);
+    let address = owned.as_deref().or(used.as_deref()).unwrap_or(words);
     // Ids may hold colons themselves: the words are tried both ways.
     let (kind, qualified) = match words.split_once(':') {
         Some((kind @ ("contact_ref" | "foreign_id"), rest)) => (Some(kind), rest),
@@ -268,32 +270,65 @@ pub(crate) fn find_named(connection: &Connection, words: &str) -> Result<Vec<Nam
     let mut rows = statement.query(params![address, words, qualified, kind])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
+        let identity = super::rows::identity(row, 0)?;
         found.push(Named {
-            identity: super::rows::identity(row, 0)?,
+            own: identity.clone(),
+            identity,
             contact: ContactId(row.get(3)?),
             workspace: name(row, 4)?,
         });
     }
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    // An address that nobody has to themselves.
-    let mut statement = connection.prepare_cached(
-        "SELECT shared_address.contact_id, w.name FROM name w CROSS JOIN shared_address
-         WHERE w.kind = 'workspace' AND shared_address.workspace_id = w.id AND shared_address.address = ?1
-         ORDER BY shared_address.contact_id",
-    )?;
-    let mut rows = statement.query([&address])?;
-    while let Some(row) = rows.next()? {
-        found.push(Named {
-            identity: Identity::Email {
-                address: address.clone(),
-            },
-            contact: ContactId(row.get(0)?),
-            workspace: name(row, 1)?,
-        });
+    if used.is_some() {
+        add_users(connection, address, &mut found)?;
     }
     Ok(found)
+}
+
+/// Adds the other users of an address, and names each of them by what is theirs alone.
+fn add_users(connection: &Connection, address: &str, found: &mut Vec<Named>) -> Result<(), Fault> {
+    let identity = Identity::Email {
+        address: address.to_owned(),
+    };
+    let mut statement = connection.prepare_cached(
+        "SELECT shared_address.contact_id, w.name FROM name w CROSS JOIN shared_address
+         WHERE w.kind = 'workspace' AND shared_address.workspace_id = w.id AND shared_address.address = ?1",
+    )?;
+    let mut rows = statement.query([address])?;
+    while let Some(row) = rows.next()? {
+        let contact = ContactId(row.get(0)?);
+        let is_known = |named: &Named| named.contact == contact && named.identity == identity;
+        if !found.iter().any(is_known) {
+            found.push(Named {
+                contact,
+                workspace: name(row, 1)?,
+                own: identity.clone(),
+                identity: identity.clone(),
+            });
+        }
+    }
+    found.sort_by_key(|named| named.contact);
+    let users: BTreeSet<(Name, ContactId)> = found
+        .iter()
+        .filter(|named| named.identity == identity)
+        .map(|named| (named.workspace.clone(), named.contact))
+        .collect();
+    for named in found.iter_mut().filter(|named| named.identity == identity) {
+        let of_workspace = users
+            .iter()
+            .filter(|(workspace, _)| *workspace == named.workspace);
+        if of_workspace.count() > 1 {
+            let all = super::contact::identities(connection, named.contact.0)?;
+            let best = all.into_iter().min_by_key(|own| match own {
+                own if own.is_visitor() => 4,
+                Identity::ForeignId { .. } => 0,
+                Identity::ContactRef { .. } => 1,
+                own if *own == identity => 3,
+                Identity::Email { .. } => 2,
+            });
+            named.own = best.unwrap_or_else(|| identity.clone());
+        }
+    }
+    Ok(())
 }
 
 fn by_hand(connection: &Connection) -> Result<BTreeMap<Name, u64>, Fault> {

@@ -18,7 +18,7 @@ use super::{
 use crate::builders::{INSTANCE, at, fact, rules, signed, status};
 
 /// A platform's contact that opts in.
-fn joins(number: &str, name: &str, seconds: i64) -> Event {
+pub(super) fn joins(number: &str, name: &str, seconds: i64) -> Event {
     let mut event = platform(number, name, "Ada", seconds);
     event.consent = vec![fact(What::OptIn, at(seconds))];
     event

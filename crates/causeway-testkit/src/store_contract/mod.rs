@@ -11,6 +11,7 @@ mod bench;
 pub mod books;
 pub mod consent;
 pub mod deliver;
+pub mod erased_users;
 pub mod follow;
 pub mod inbox;
 pub mod leaving;
@@ -160,6 +161,15 @@ macro_rules! store_contract {
                 an_opt_out_after_an_erasure_is_not_lost,
                 whoever_is_to_stay_out_for_ever_does,
                 each_part_is_kept_as_long_as_its_retention_says,
+            ],
+            erased_users: [
+                what_an_erased_user_of_a_mailbox_agreed_to_counts_for_nobody,
+                what_forbids_mail_to_a_mailbox_outlives_the_user_who_said_it,
+                who_stays_in_a_mailbox_is_heard_while_another_is_being_erased,
+                an_opt_out_of_the_address_counts_at_once_while_a_user_is_being_erased,
+                who_stays_in_a_mailbox_is_sent_again_behind_the_removal,
+                who_stays_in_a_mailbox_is_sent_again_where_a_removal_was_not_answered,
+                nothing_is_left_to_do_by_hand_for_a_person_who_was_erased,
             ],
             unlisted: [
                 actions_that_are_no_longer_listed_are_found,

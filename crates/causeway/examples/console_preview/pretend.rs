@@ -365,12 +365,14 @@ impl Views for Pretend {
     async fn find_named(&self, words: &str) -> Result<Vec<Named>, StoreError> {
         self.check()?;
         let address = "jana.novakova@example.org";
+        let identity = Identity::Email {
+            address: address.to_owned(),
+        };
         let named = Named {
             contact: ContactId(7),
             workspace: "default".into(),
-            identity: Identity::Email {
-                address: address.to_owned(),
-            },
+            own: identity.clone(),
+            identity,
         };
         Ok(if words.trim().to_lowercase() == address {
             vec![named]

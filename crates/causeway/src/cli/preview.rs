@@ -256,7 +256,7 @@ impl Asked<'_> {
             let found = self.stored.find_named(identity.value()).await?;
             let same = found
                 .iter()
-                .find(|named| named.identity == *identity && named.workspace == delivery.record.workspace);
+                .find(|named| named.own == *identity && named.workspace == delivery.record.workspace);
             if let Some(named) = same {
                 return Ok(Some(named.contact));
             }

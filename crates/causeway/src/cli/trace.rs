@@ -4,7 +4,7 @@ use causeway_core::{
     id::{ContactId, InboxId},
     permission::{self, Permission, Scope},
     rules::Rules,
-    store::{DeliveryTrace, InboxState, Trace, Views},
+    store::{DeliveryTrace, InboxState, Named, Trace, Views},
 };
 use causeway_store::SqliteStore;
 use serde::Serialize;
@@ -23,7 +23,7 @@ pub(super) struct Args {
     /// The number of the record, as the listener answered and the console shows it.
     #[arg(required_unless_present = "email", conflicts_with = "email")]
     id: Option<i64>,
-    /// All records that named the person with this address.
+    /// All records that named a person who uses this address.
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
     /// Only of who is known in this workspace; of all if not given.
@@ -95,10 +95,11 @@ async fn of_person(
 ) -> Result<Vec<InboxId>, Failure> {
     let mut ids = Vec::new();
     let is_meant = |name: &str| workspace.is_none_or(|workspace| workspace == name);
-    for contact in find_person(store, email, workspace, is_meant).await? {
+    for contact in find_people(store, email, workspace, is_meant).await? {
         let view = store.contact(contact).await?;
         ids.extend(view.map(|view| view.inbox).unwrap_or_default());
     }
+    ids.sort_unstable();
     Ok(ids)
 }
 
@@ -110,6 +111,27 @@ pub(super) async fn find_person(
     workspace: Option<&str>,
     is_meant: impl Fn(&str) -> bool,
 ) -> Result<Vec<ContactId>, Failure> {
+    let found = find_named(store, words, workspace, is_meant).await?;
+    people::choose(&found).map_err(|several| Failure::Usage(several.to_string()))
+}
+
+/// The same with everybody who uses the address.
+pub(super) async fn find_people(
+    store: &SqliteStore,
+    words: &str,
+    workspace: Option<&str>,
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<Vec<ContactId>, Failure> {
+    let found = find_named(store, words, workspace, is_meant).await?;
+    people::choose_users(&found).map_err(|several| Failure::Usage(several.to_string()))
+}
+
+async fn find_named(
+    store: &SqliteStore,
+    words: &str,
+    workspace: Option<&str>,
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<Vec<Named>, Failure> {
     let mut found = store.find_named(words).await?;
     // Without the address: errors of commands end up in logs and mails.
     let nobody = |text: String| Failure::Failed(anyhow::anyhow!(text));
@@ -122,7 +144,7 @@ pub(super) async fn find_person(
         let text = format!("nobody in the workspace {workspace} is known by that");
         return Err(nobody(text));
     }
-    people::choose(&found).map_err(|several| Failure::Usage(several.to_string()))
+    Ok(found)
 }
 
 pub(super) fn print(trace: &Trace, with_body: bool) {

@@ -115,3 +115,131 @@ async fn who_signs_again_is_taken_in_and_what_is_turned_away_is_said() {
     assert!(reason.contains("after_erasure"), "{reason}");
     hub.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_several_people_use_names_all_of_them_or_nobody() {
+    let home = home("shared_addresses = ['noemail@*']");
+    let hub = home.serve();
+    for (id, name) in [
+        ("63", "noemail"),
+        ("64", "noemail"),
+        ("65", "family"),
+        ("66", "family"),
+    ] {
+        signs(&hub, PLATFORM, id, name).await;
+    }
+    // One of the family moves on: whoever is left is not a guess.
+    signs(&hub, PLATFORM, "65", "own").await;
+    home.settled(5).await;
+    for (name, ids) in [
+        ("noemail", ["platform:63", "platform:64"]),
+        ("family", ["platform:65", "platform:66"]),
+    ] {
+        let address = format!("{name}@example.org");
+        let listed = format!("give one of {}", ids.join(", "));
+        for command in [
+            &["contact", "erase", &address, "--yes", "--now"][..],
+            &["contact", "export", &address],
+            &["contact", "split", &address, "--take", ids[0], "--yes"],
+            &["preview", "--destination", "out", "--email", &address],
+        ] {
+            let refused = home.run(command);
+            assert_eq!(
+                (refused.code, refused.out.as_str()),
+                (2, ""),
+                "{command:?}: {refused:?}"
+            );
+            assert!(refused.err.contains(&listed), "{command:?}: {refused:?}");
+            assert_eq!(
+                refused.err.contains("--all-users"),
+                command[1] == "erase",
+                "{refused:?}"
+            );
+        }
+        let shown = home.ok(&["contact", "show", &address]);
+        assert!(shown.starts_with("2 people use this address"), "{shown}");
+        for id in ids {
+            assert!(shown.contains(&format!("foreign_id   {}", &id[9..])), "{shown}");
+        }
+        let consent = home.ok(&["contact", "consent", &address]);
+        assert!(consent.starts_with("2 people use this address"), "{consent}");
+        let accounts = home.json(&["contact", "consent", &address, "--json"]);
+        assert_eq!(accounts.as_array().map(Vec::len), Some(2));
+    }
+    let traces = |address: &str| {
+        let traces = home.json(&["trace", "--email", address, "--json"]);
+        let ids = traces.as_array().expect("traces").iter();
+        ids.map(|trace| trace["inbox"]["id"].as_i64().expect("a number"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(traces("noemail@example.org"), [1, 2]);
+    assert_eq!(traces("family@example.org"), [3, 4, 5]);
+    assert_eq!(traces("own@example.org"), [3, 5]);
+    // An id names one person, and so does the owner of the address.
+    home.ok(&["contact", "erase", "platform:66", "--yes", "--now"]);
+    assert!(
+        home.ok(&["contact", "show", "platform:65"])
+            .contains("own@example.org")
+    );
+    home.ok(&["contact", "erase", "email:family@example.org", "--yes", "--now"]);
+    assert_eq!(home.run(&["contact", "show", "family@example.org"]).code, 1);
+    home.ok(&[
+        "contact",
+        "erase",
+        "noemail@example.org",
+        "--yes",
+        "--now",
+        "--all-users",
+    ]);
+    assert_eq!(home.run(&["contact", "show", "noemail@example.org"]).code, 1);
+    hub.stop();
+}
+
+/// The row of a table that has addresses as its key is common to all who use one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_two_people_share_comes_back_for_the_one_who_stays() {
+    let home = Home::new(&format!(
+        "[source.platform]\nkind = 'listener'\npreset = 'generic'\ntoken = '{PLATFORM}'\n\
+         generic = {{ consent_from = [{{ field = 'mail', opt_in = ['yes'], unsubscribed = ['no'] }}] }}\n\
+         [destination.members]\nkind = 'sql'\nurl = 'sqlite:members.db'\nconsent = 'opt_in'\n\
+         [destination.members.contacts]\ntable = 'people'\nkey = ['email']\n\
+         columns = {{ email = 'contact.email', ok = 'consent.email.subscribed' }}\n"
+    ));
+    let people = rusqlite::Connection::open(home.path("members.db")).expect("a database");
+    people
+        .execute_batch("CREATE TABLE people (email TEXT PRIMARY KEY, ok INTEGER)")
+        .expect("a table");
+    let rows = || {
+        let mut all = people.prepare("SELECT email, ok FROM people").expect("a table");
+        let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.expect("rows")
+            .collect::<Result<Vec<(String, i64)>, _>>()
+            .expect("texts")
+    };
+    let family = |ok| vec![("family@example.org".to_owned(), ok)];
+    let hub = home.serve();
+    let says = async |id: &str, mail: &str| {
+        let record = json!({ "contact_id": id, "email": "family@example.org", "mail": mail });
+        hub.post_json(PLATFORM, &record).await;
+    };
+    says("51", "yes").await;
+    says("52", "yes").await;
+    home.settled(2).await;
+    assert_eq!(rows(), family(1));
+    home.ok(&["contact", "erase", "platform:51", "--yes"]);
+    home.until("the person is erased", || {
+        home.run(&["contact", "show", "platform:51"]).code == 1
+    })
+    .await;
+    home.settled(2).await;
+    assert_eq!(rows(), family(1));
+    let consent = home.ok(&["contact", "consent", "platform:52"]);
+    assert!(consent.contains("May be sent to members"), "{consent}");
+    says("52", "no").await;
+    home.settled(5).await;
+    assert_eq!(rows(), family(0));
+    let consent = home.ok(&["contact", "consent", "platform:52"]);
+    assert!(consent.contains("; the opt-out was sent on"), "{consent}");
+    assert_eq!(home.run(&["audit"]).code, 0);
+    hub.stop();
+}

@@ -5,9 +5,12 @@ mod erase;
 mod remains;
 mod split;
 
+use std::collections::BTreeMap;
+
 use causeway_core::{
     consent::Standing,
     contact::normal_email,
+    id::ContactId,
     permission::{Evidence, about, day_and_time, fact},
     rules::without_sandbox,
     store::{ContactView, Views},
@@ -18,7 +21,7 @@ use clap::Subcommand;
 use super::{
     Failure,
     context::{Context, say, say_json},
-    trace::find_person,
+    trace::{find_people, find_person},
 };
 
 #[derive(clap::Args)]
@@ -35,13 +38,13 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Shows fields, consent, actions and deliveries.
+    /// Shows fields, consent, actions and deliveries; of an address that several people use, those of each of them.
     #[command(
         after_help = "Example: causeway contact show jane@example.org\n         causeway contact show platform:8812"
     )]
     Show {
         /// An e-mail address, or an id or contactRef with its namespace, as in `platform:8812`. A bare id will do while only
-        /// one person of a workspace has it.
+        /// one person of a workspace has it. With `email:` in front, an address names only the contact that it belongs to.
         who: String,
     },
     /// Shows for each destination whether the person may be sent there, why, since when and what was sent last; then the
@@ -81,6 +84,9 @@ enum Verb {
         /// In every workspace where the person is known.
         #[arg(long, conflicts_with = "workspace")]
         all_workspaces: bool,
+        /// Everybody who uses the address, where several people do.
+        #[arg(long)]
+        all_users: bool,
     },
     /// Undoes a wrong merge: makes a contact of its own of these identities and of everything that came by them, and sends
     /// destinations both people as they are then.
@@ -126,11 +132,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         }
         Verb::Conflicts { json } => conflicts(&store, workspace, json).await,
         Verb::Show { who } => {
-            find(&store, &who, workspace).await?.iter().for_each(show);
+            let views = find_users(&store, &who, workspace).await?;
+            say_several(&views);
+            views.iter().for_each(show);
             Ok(())
         }
         Verb::Consent { who, json } => {
-            let views = find(&store, &who, workspace).await?;
+            let views = find_users(&store, &who, workspace).await?;
+            if !json {
+                say_several(&views);
+            }
             consent::consent(&store, &config.rules(), &views, json).await
         }
         Verb::Export { who } => {
@@ -146,10 +157,17 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             yes,
             now,
             all_workspaces,
+            all_users,
         } => {
             // With what they did to try things out.
             let is_meant = |name: &str| workspace.is_none_or(|meant| without_sandbox(name) == meant);
-            let views = find_in(&store, &who, workspace, is_meant).await?;
+            let ids = if all_users {
+                find_people(&store, &who, workspace, is_meant).await?
+            } else {
+                let found = find_person(&store, &who, workspace, is_meant).await;
+                found.map_err(|failure| or_all_users(failure, &who))?
+            };
+            let views = view_all(&store, ids).await?;
             if !all_workspaces {
                 erase::in_one_workspace(&views)
                     .map_err(|all| several_workspaces(&all, ", or erase in all with --all-workspaces"))?;
@@ -161,23 +179,51 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 
 /// The person in each workspace, or in one.
 async fn find(store: &SqliteStore, who: &str, workspace: Option<&str>) -> Result<Vec<ContactView>, Failure> {
-    find_in(store, who, workspace, |name| {
-        workspace.is_none_or(|workspace| workspace == name)
-    })
-    .await
+    let is_meant = |name: &str| workspace.is_none_or(|workspace| workspace == name);
+    view_all(store, find_person(store, who, workspace, is_meant).await?).await
 }
 
-async fn find_in(
+/// The same with everybody who uses the address.
+async fn find_users(
     store: &SqliteStore,
     who: &str,
     workspace: Option<&str>,
-    is_meant: impl Fn(&str) -> bool,
 ) -> Result<Vec<ContactView>, Failure> {
+    let is_meant = |name: &str| workspace.is_none_or(|workspace| workspace == name);
+    view_all(store, find_people(store, who, workspace, is_meant).await?).await
+}
+
+async fn view_all(store: &SqliteStore, ids: Vec<ContactId>) -> Result<Vec<ContactView>, Failure> {
     let mut views = Vec::new();
-    for id in find_person(store, who, workspace, is_meant).await? {
+    for id in ids {
         views.extend(store.contact(id).await?);
     }
     Ok(views)
+}
+
+/// Says that what follows is about more than one person.
+fn say_several(views: &[ContactView]) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for view in views {
+        *counts.entry(&view.workspace).or_default() += 1;
+    }
+    for (workspace, count) in counts.into_iter().filter(|(_, count)| *count > 1) {
+        say(&format!(
+            "{count} people use this address in the workspace {workspace}: each is shown. Consent to mail is common to them, \
+             everything else is each person's own."
+        ));
+        say("");
+    }
+}
+
+/// Several people use the address: says how all of them are erased.
+fn or_all_users(failure: Failure, who: &str) -> Failure {
+    match failure {
+        Failure::Usage(text) if normal_email(who).is_some() => {
+            Failure::Usage(format!("{text}; or erase all of them with --all-users"))
+        }
+        other => other,
+    }
 }
 
 /// They may be different people.

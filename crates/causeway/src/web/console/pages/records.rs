@@ -218,7 +218,7 @@ pub(crate) async fn find(State(console): State<Arc<Console>>, uri: Uri, body: By
             StatusCode::MULTIPLE_CHOICES,
             "Several people",
             format!(
-                "Several people in the workspace {} have that id. Search for one of {}.",
+                "Several people in the workspace {} have that id or use that address. Search for one of {}.",
                 several.workspace,
                 several.candidates.join(", ")
             ),

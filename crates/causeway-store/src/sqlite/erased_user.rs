@@ -1,0 +1,221 @@
+//! The others who use the mailbox of a person who is erased.
+//!
+//! Invariants: what an erased person agreed to counts for nobody, and what forbids mail to the mailbox still does. Whoever
+//! stays is heard while the erasure is pending, and is sent again where the mailbox was removed.
+
+use super::{
+    contact, erasure,
+    fault::Fault,
+    given, identity, outbox,
+    process::Row,
+    reconcile::{self, Change},
+    rows::ms,
+    shared,
+    writer::Tx,
+};
+use causeway_core::{
+    clock::Timestamp,
+    consent::EMAIL,
+    contact::Contact,
+    delivery::Kind,
+    envelope::digest,
+    event::Event,
+    id::{ContactId, Name},
+    plan::Planned,
+    rules::Gate,
+    store::Processed,
+};
+
+/// The kind of the rows that say what happened to a mailbox.
+const KIND: &str = "mailbox";
+const TAKEN_BACK: &str =
+    "another user of the same address was erased: what that person agreed to does not count any more";
+const REMOVED: &str = "another user of the same address was erased, and the destination was asked to remove it: this contact is sent again";
+const OPTED_OUT: &str = "a message that names the address alone opted out of it";
+
+/// Takes what the contact agreed to out of the documents of the others who use its addresses.
+pub(crate) fn take_back(tx: &mut Tx<'_>, workspace: i64, erased: i64, now: Timestamp) -> Result<(), Fault> {
+    let addresses: Vec<String> = tx
+        .connection
+        .prepare_cached("SELECT address FROM shared_address WHERE workspace_id = ?1 AND contact_id = ?2")?
+        .query_map([workspace, erased], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for address in addresses {
+        for other in shared::others(tx, workspace, &address, &[erased])? {
+            let Some(before) = contact::read(tx.connection, other)? else {
+                continue;
+            };
+            let mut left = Contact::default();
+            for fact in shared::ledger(tx, other)? {
+                left.add_consent(&fact);
+            }
+            let mut left = left.consent.remove(EMAIL).unwrap_or_default();
+            for fact in shared::said_of(tx, workspace, &address, &[other, erased])? {
+                left.add_shared(&fact.what, fact.at, &address);
+            }
+            let mut after = before.clone();
+            let consent = after.consent.get_mut(EMAIL);
+            if consent.is_some_and(|consent| consent.set_agreed(&address, &left)) {
+                change(tx, workspace, (other, &before, &after), TAKEN_BACK, now)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes what became of a contact, and plans what follows for destinations. It hangs on a row of its own, since no message
+/// of the contact said it.
+fn change(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    (id, before, after): (i64, &Contact, &Contact),
+    decision: &str,
+    now: Timestamp,
+) -> Result<Vec<Planned>, Fault> {
+    tx.state.recent.forget_contact(id);
+    contact::update(tx.connection, id, after, now)?;
+    let row = own_row(tx, workspace, id, decision, now)?;
+    let terms = tx.state.terms_of(workspace);
+    let change = Change {
+        contact: id,
+        before: (before, &terms),
+        after: (after, &terms),
+    };
+    reconcile::after_change(tx, workspace, row, &change, now)
+}
+
+fn own_row(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    contact: i64,
+    decision: &str,
+    now: Timestamp,
+) -> Result<i64, Fault> {
+    let newest: i64 = tx
+        .connection
+        .prepare_cached("SELECT coalesce(max(id), 0) FROM inbox")?
+        .query_row([], |row| row.get(0))?;
+    let key = digest(&[
+        KIND.as_bytes(),
+        &contact.to_be_bytes(),
+        &newest.to_be_bytes(),
+        &ms(now).to_be_bytes(),
+    ]);
+    erasure::own_row(tx, (contact, workspace), key, (KIND, decision), now)
+}
+
+/// Whether the delivery asks a destination to remove a contact that is being erased.
+pub(crate) fn is_last_word(tx: &Tx<'_>, contact: i64, delivery: i64) -> Result<bool, Fault> {
+    Ok(tx
+        .connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM erasure JOIN delivery ON delivery.inbox_id = erasure.inbox_id
+                            WHERE erasure.contact_id = ?1 AND delivery.id = ?2)",
+        )?
+        .query_row([contact, delivery], |row| row.get(0))?)
+}
+
+/// A destination may have removed what it held under an address: the others who use it are sent there again, if they were
+/// before and still may.
+pub(crate) fn send_again(
+    tx: &mut Tx<'_>,
+    erased: i64,
+    destination: i64,
+    address: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if address.is_empty() || !identity::any_shared(tx)? {
+        return Ok(());
+    }
+    let Some(rule) = outbox::rule(tx, destination) else {
+        return Ok(());
+    };
+    let workspace: i64 = tx
+        .connection
+        .prepare_cached("SELECT workspace_id FROM contact WHERE id = ?1")?
+        .query_row([erased], |row| row.get(0))?;
+    let terms = tx.state.terms_of(workspace);
+    for other in shared::others(tx, workspace, address, &[erased])? {
+        let Some(known) = contact::read(tx.connection, other)? else {
+            continue;
+        };
+        let was_given = given::of(tx, &[other], &rule)?
+            .iter()
+            .any(|given| given.address.as_deref() == Some(address));
+        let gate = rule.gate(
+            Kind::Contact,
+            known.standing(&rule.purpose, &terms),
+            known.gave_data,
+        );
+        if !was_given || known.address().as_deref() != Some(address) || gate != Gate::Send {
+            continue;
+        }
+        let row = own_row(tx, workspace, other, REMOVED, now)?;
+        let planned = Planned {
+            destination: Name::clone(&rule.name),
+            kind: Kind::Contact,
+            address: None,
+            gate,
+        };
+        outbox::insert(tx, row, Some(other), false, &planned, now)?;
+    }
+    Ok(())
+}
+
+/// The same where the removal was not confirmed: it may have been done all the same.
+pub(crate) fn send_again_if_unanswered(tx: &mut Tx<'_>, erased: i64, now: Timestamp) -> Result<(), Fault> {
+    let unanswered: Vec<(i64, String)> = tx
+        .connection
+        .prepare_cached(
+            "SELECT delivery.destination_id, delivery.address
+             FROM erasure JOIN delivery ON delivery.inbox_id = erasure.inbox_id
+             WHERE erasure.contact_id = ?1 AND delivery.contact_id = ?1
+               AND delivery.state IN ('waiting', 'blocked', 'dead')",
+        )?
+        .query_map([erased], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (destination, address) in unanswered {
+        send_again(tx, erased, destination, &address, now)?;
+    }
+    Ok(())
+}
+
+/// A message that names the mailbox waits or is turned away because of an erased user. An opt-out in it counts for the others
+/// at once.
+pub(super) fn opt_out_others(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    addresses: &[String],
+    event: &Event,
+    processed: &mut Processed,
+) -> Result<(), Fault> {
+    for address in addresses {
+        for other in shared::others(tx, workspace, address, &[])? {
+            let Some(before) = contact::read(tx.connection, other)? else {
+                continue;
+            };
+            let mut after = before.clone();
+            let consent = after.consent.entry(EMAIL.to_owned()).or_default();
+            let mut is_news = false;
+            for fact in event.consent.iter().filter(|fact| {
+                let is_of_address = fact.address.as_ref().is_none_or(|of| of == address);
+                fact.purpose == EMAIL && fact.what.is_opt_out() && is_of_address
+            }) {
+                is_news |= consent.add_shared(&fact.what, fact.at, address);
+            }
+            if !is_news {
+                continue;
+            }
+            let planned = change(tx, workspace, (other, &before, &after), OPTED_OUT, row.now)?;
+            processed.contacts.push(ContactId(other));
+            for planned in planned {
+                match planned.gate {
+                    Gate::Send => processed.planned.push(planned.destination),
+                    Gate::Skip { .. } => processed.skipped.push(planned.destination),
+                }
+            }
+        }
+    }
+    Ok(())
+}
