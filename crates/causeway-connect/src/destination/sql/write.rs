@@ -56,7 +56,11 @@ impl Done {
             return refused;
         }
         if let Some(reason) = self.notes.incomplete {
-            let reason = format!("{reason}; everything else was written");
+            let reason = if self.written {
+                format!("{reason}; everything else was written")
+            } else {
+                reason
+            };
             return Outcome::Reject { reason }.into();
         }
         if let (false, Some(reason)) = (self.written, self.absent) {
@@ -293,8 +297,13 @@ fn need(place: Place<'_>, row: &Row, stored: &[Texts]) -> Need {
             .map(|(at, _)| at)
             .collect()
     };
+    // The default of a new row may be an opt-in, so a new row shows the whole opt-out or is not made.
+    let is_cut = |(column, cell): (&Mapped, &Option<Cell>)| {
+        column.shows_consent && column.reads_consent && cell.is_none()
+    };
+    let is_cut = row.is_opt_out && table.columns.iter().zip(&row.cells).any(is_cut);
     let texts = match stored {
-        [] if row.write == Write::Withdraw => {
+        [] if row.write == Write::Withdraw || is_cut => {
             return Need::Nothing(Mark::Absent(format!("{} has no row of the contact", table.name)));
         }
         [] => return Need::Insert(filled(&|_| true)),
@@ -435,7 +444,7 @@ async fn essentials(
     let (needed, others): (Vec<usize>, Vec<usize>) = columns
         .iter()
         .partition(|at| is(**at, &|column| column.is_key || column.reads_consent));
-    // The default of a new row may be an opt-in, so a new row shows the whole opt-out or is not made.
+    // A new row shows the whole opt-out or is not made, as in `need`.
     let mut spare: Vec<usize> = needed.clone();
     spare.retain(|at| is(*at, &|column| !column.is_key) && (is_there || !shows(*at)));
     spare.sort_by_key(|at| shows(*at));

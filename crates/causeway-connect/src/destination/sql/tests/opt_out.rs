@@ -211,6 +211,11 @@ mod check {
             database.run("SELECT status, subscribed FROM contacts"),
             format!("in|{}", database.boolean(false))
         );
+        // The default of the column may be an opt-in.
+        let endings = sql.deliver(&[unsubscribed(2, &json!({}))]).await;
+        assert!(is_rejected(&endings[0]), "{endings:?}");
+        assert!(!reason(&endings[0]).contains("everything else"), "{endings:?}");
+        assert_eq!(database.count("contacts"), 1);
     }
 
     /// Checks over one column and over two, and the lists of values that some databases have as types.
