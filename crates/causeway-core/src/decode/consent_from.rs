@@ -1,7 +1,7 @@
 //! Consent that stands in a field of the sender: a list field (`Newsletter` = `yes`), a status (`status` = `Disactive`), a
 //! box on a form. Only values that are listed say something; nothing is assumed of others.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::{Map, Value};
 
 use super::{
@@ -39,9 +39,12 @@ pub struct RuleReport {
     pub met: bool,
     /// Values that the rule does not list.
     pub unlisted: usize,
-    /// Values whose date was missing, unreadable or could be read in two ways.
+    /// Values whose date was missing, unreadable, or could be read in two ways, and opt-ins whose date lies in the future.
     pub undated: usize,
 }
+
+/// How far the clock of a sender may be ahead. An opt-in with a later date would be new with each message that repeats it.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// The rules of a source, and how it writes what they read.
 pub(super) struct Reader<'a> {
@@ -130,6 +133,9 @@ impl Reader<'_> {
         let otherwise = when.of(what);
         let (at, doubt) = match &rule.at_field {
             Some(name) => match self.since(rule, what, find(fields, name)) {
+                Ok(at) if what.is_yes() && at.duration_since(when.received_at) > AHEAD => {
+                    (None, Some(format!("{name} holds a date in the future")))
+                }
                 // Never later than the message: a yes from tomorrow would outweigh an opt-out of today.
                 Ok(at) if what.is_opt_out() => (Some(at.min(when.received_at)), None),
                 Ok(at) => (Some(at.min(otherwise.unwrap_or(when.received_at))), None),
@@ -297,7 +303,7 @@ mod tests {
                 vec![("email", "unsubscribed", now)],
             ),
             (
-                json!({ "Newsletter": ["yes", "no"], "Newsletter date": "2026-05-02" }),
+                json!({ "Newsletter": ["yes", "no"], "Newsletter date": "2026-05-01T10:01:00Z" }),
                 vec![("email", "opt_in", now), ("email", "unsubscribed", now)],
             ),
             (
@@ -314,8 +320,12 @@ mod tests {
             ),
             // Not before it came.
             (
-                json!({ "Newsletter": "yes", "Newsletter date": "2027-04-01" }),
+                json!({ "Newsletter": "yes", "Newsletter date": "2026-05-01T10:05:00Z" }),
                 vec![("email", "opt_in", now)],
+            ),
+            (
+                json!({ "Newsletter": "no", "Newsletter date": "2027-04-01" }),
+                vec![("email", "unsubscribed", now)],
             ),
             (json!({ "Newsletter": "" }), vec![]),
             (json!({ "Newsletter": null }), vec![]),
@@ -366,6 +376,19 @@ mod tests {
                 let (facts, notes) = told(&json!({ "Newsletter": value }));
                 assert_eq!((facts.len(), notes.len()), (expected, 1), "{value}");
             }
+        }
+    }
+
+    /// Each later message with the same date would be a new opt-in.
+    #[test]
+    fn a_yes_whose_date_lies_in_the_future_does_not_count() {
+        for date in ["2026-05-01T10:05:01Z", "2026-05-02", "2027-04-01"] {
+            let (facts, notes) = told(&json!({ "Newsletter": "yes", "Newsletter date": date }));
+            assert_eq!(facts, [], "{date}");
+            assert_eq!(
+                notes,
+                ["field Newsletter: Newsletter date holds a date in the future, so a yes is not counted"]
+            );
         }
     }
 

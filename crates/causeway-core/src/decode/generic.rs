@@ -165,9 +165,32 @@ impl GenericDecoder {
             zone: &self.time_zone,
         };
         let top = record.as_object();
-        let places: Vec<&Map<String, Value>> = std::iter::once(&sent).chain(top).collect();
+        let places: Vec<&Map<String, Value>> = std::iter::once(&sent)
+            .chain(top)
+            .chain(self.contacts(&record))
+            .collect();
         rules.read(&places, when, &mut event);
         Decoded::Event(Box::new(event))
+    }
+
+    /// The objects that hold what is the contact's own: those where its address and its id are.
+    fn contacts<'a>(&self, record: &'a Value) -> Vec<&'a Map<String, Value>> {
+        let by_path = |path: &String| {
+            let (holder, _) = path.rsplit_once(['.', '['])?;
+            found(record, holder)?.as_object()
+        };
+        let of = |path: &Option<String>, guess: Option<&'a Map<String, Value>>| match path {
+            Some(path) => by_path(path),
+            None => guess,
+        };
+        let by_id = holder(record, CONTACT_ID_NAMES).or_else(|| person(record));
+        [
+            of(&self.paths.email, holder(record, EMAIL_NAMES)),
+            of(&self.paths.id, by_id),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     /// A time after `received_at` would make this record win over all that follow, so it is cut.
@@ -212,19 +235,20 @@ impl GenericDecoder {
                 .iter()
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
-            Some(Value::Array(rows)) => rows.iter().filter_map(named_value).collect(),
+            Some(rows @ Value::Array(_)) => sync::list_fields("fields", rows.clone(), notes)
+                .into_iter()
+                .map(|field| {
+                    let id = field.id.as_deref().unwrap_or("?");
+                    let name = field.name.unwrap_or_else(|| format!("Field {id}"));
+                    (name, field.value.unwrap_or_default())
+                })
+                .collect(),
             _ => {
                 notes.push("fields: nothing at the configured path".to_owned());
                 Vec::new()
             }
         }
     }
-}
-
-/// A row `{name, value}`.
-fn named_value(row: &Value) -> Option<(String, Value)> {
-    let name = sync::scalar(row.get("name")?)?;
-    Some((name, row.get("value")?.clone()))
 }
 
 /// Digits are seconds, or milliseconds from twelve digits on.
@@ -286,22 +310,30 @@ fn guess_email(record: &Value) -> Option<&Value> {
 }
 
 fn guess_id(record: &Value) -> Option<&Value> {
-    find(record, CONTACT_ID_NAMES).or_else(|| {
-        let record = record.as_object()?;
-        let wrapper = record.get(&find_key(record, PERSON_WRAPPERS)?)?;
-        wrapper.get("id")
-    })
+    find(record, CONTACT_ID_NAMES).or_else(|| person(record)?.get("id"))
+}
+
+/// The object of which the `id` is the contact's.
+fn person(record: &Value) -> Option<&Map<String, Value>> {
+    let record = record.as_object()?;
+    record.get(&find_key(record, PERSON_WRAPPERS)?)?.as_object()
 }
 
 /// Looks for one of the names at the top, then in the usual wrappers.
 fn find<'a>(record: &'a Value, names: &[&str]) -> Option<&'a Value> {
+    let holder = holder(record, names)?;
+    holder.get(&find_key(holder, names)?)
+}
+
+/// The object that [`find`] finds the name in.
+fn holder<'a>(record: &'a Value, names: &[&str]) -> Option<&'a Map<String, Value>> {
     let record = record.as_object()?;
-    let within = |object: &'a Map<String, Value>| object.get(&find_key(object, names)?);
-    within(record).or_else(|| {
+    let has = |object: &&'a Map<String, Value>| find_key(object, names).is_some();
+    Some(record).filter(has).or_else(|| {
         let wrappers = WRAPPERS
             .iter()
             .filter_map(|wrapper| record.get(&find_key(record, &[wrapper])?)?.as_object());
-        wrappers.into_iter().find_map(within)
+        wrappers.into_iter().find(has)
     })
 }
 

@@ -279,3 +279,71 @@ fn a_time_that_is_a_day_or_cannot_be_read_dates_no_yes_too_late() {
         assert_eq!(at.as_deref(), opted_in, "{time}");
     }
 }
+
+#[test]
+fn a_rule_finds_its_field_beside_the_address_of_the_contact() {
+    let rule = |field: &str| ConsentFrom {
+        field: field.to_owned(),
+        purpose: "email".to_owned(),
+        words: vec![("no".to_owned(), crate::consent::What::Unsubscribed)],
+        at_field: None,
+        at_format: AtFormat::Plain,
+    };
+    let path = |email: &str, fields: &str| Paths {
+        email: (!email.is_empty()).then(|| email.to_owned()),
+        fields: (!fields.is_empty()).then(|| fields.to_owned()),
+        ..Paths::default()
+    };
+    for (paths, field, value) in [
+        (
+            path("", ""),
+            "status",
+            json!({"contact": {"email": "a@example.org", "status": "no"}}),
+        ),
+        (
+            path("", ""),
+            "contact.status",
+            json!({"contact": {"email": "a@example.org", "status": "no"}}),
+        ),
+        (
+            path("", ""),
+            "status",
+            json!({"email": "a@example.org", "person": {"id": 7, "status": "no"}}),
+        ),
+        (
+            path("list[0].mail", "own"),
+            "status",
+            json!({"list": [{"mail": "a@example.org", "status": "no"}], "own": {"x": 1}}),
+        ),
+        (
+            path("", "own"),
+            "Newsletter",
+            json!({"email": "a@example.org", "own": [{"Label": "Newsletter", "Value": "no"}]}),
+        ),
+        (
+            path("", "own"),
+            "Newsletter",
+            json!({"email": "a@example.org", "own": [{"Newsletter": "no"}]}),
+        ),
+    ] {
+        let decoder = GenericDecoder {
+            time_format: AtFormat::Plain,
+            placeholders: Placeholders::default(),
+            namespace: "crm".into(),
+            time_zone: TimeZone::UTC,
+            consent: ArrivalConsent::None,
+            consent_from: vec![rule(field)],
+            paths,
+            limits: Limits::default(),
+        };
+        let body = Body {
+            value: value.clone(),
+            format: body::Format::Json,
+            notes: Vec::new(),
+        };
+        let Decoded::Event(event) = decoder.decode_body(body, NOW.parse().unwrap()) else {
+            panic!("{value}")
+        };
+        assert_eq!(event.consent.len(), 1, "{field} in {value}: {event:?}");
+    }
+}

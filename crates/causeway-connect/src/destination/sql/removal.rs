@@ -4,7 +4,7 @@ use super::{
     coerce::{Cell, Kind},
     config::{OnRemove, Role},
     link::{Link, Trouble},
-    plan::{Removal, Target},
+    plan::{Notes, Removal, Target},
     write::{Mark, Place, SWALLOWED, other_key},
 };
 
@@ -60,13 +60,13 @@ async fn remove_from(
         OnRemove::Unsubscribe | OnRemove::Keep => set(link, place, &find, &own, &target.consent).await?,
     };
     let Err(reason) = result else {
-        return Ok(Mark::Written(Vec::new()));
+        return Ok(Mark::Written(Notes::default()));
     };
     let name = &place.table.name;
     let reason = format!("the contact's rows in {name} could not be removed: {reason}");
     // Whoever asked to be erased is not written to in the meantime.
     let is_contact = place.table.role == Role::Contacts && !target.consent.is_empty();
-    let is_set = is_contact && set(link, place, &find, &own, &target.consent).await?.is_ok();
+    let is_set = is_contact && unsubscribe(link, place, &find, &own, &target.consent).await?;
     Ok(Mark::refused(if is_set {
         format!("{reason}; the row was set to unsubscribed")
     } else {
@@ -110,13 +110,35 @@ async fn set(
     })
 }
 
+/// Sets the consent columns, or those that the database takes; whether one of them shows the opt-out.
+async fn unsubscribe(
+    link: &mut Link,
+    place: Place<'_>,
+    find: &[usize],
+    own: &[Cell],
+    values: &[(usize, Cell)],
+) -> Result<bool, Trouble> {
+    if set(link, place, find, own, values).await?.is_ok() {
+        return Ok(true);
+    }
+    let mut is_shown = false;
+    for value in values {
+        let is_set = set(link, place, find, own, std::slice::from_ref(value))
+            .await?
+            .is_ok();
+        let column = place.table.columns.get(value.0);
+        is_shown |= is_set && column.is_some_and(|column| column.shows_consent);
+    }
+    Ok(is_shown)
+}
+
 /// Empties each column that holds personal data, those that find the row last. One that cannot be null becomes an empty
 /// text; an address that is the key, a stand-in.
 async fn blank(link: &mut Link, place: Place<'_>, target: &Target, stand_in: &str) -> Attempt {
     let (find, own): (Vec<usize>, Vec<Cell>) = target.find.iter().cloned().unzip();
     if !target.consent.is_empty() {
         // A consent column that cannot be set keeps nobody's data.
-        set(link, place, &find, &own, &target.consent).await?.ok();
+        unsubscribe(link, place, &find, &own, &target.consent).await?;
     }
     let mut personal = place.table.places(|column| column.is_personal);
     personal.sort_by_key(|at| find.contains(at));

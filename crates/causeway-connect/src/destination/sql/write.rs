@@ -11,6 +11,7 @@ use super::{
     coerce::Cell,
     config::{OnConflict, Table},
     link::{Link, Texts, Trouble},
+    mapping::Mapped,
     plan::{Notes, Plan, Row, Step, Write},
     removal,
     statement::Relation,
@@ -38,7 +39,8 @@ impl Done {
         match mark {
             Mark::Written(notes) => {
                 self.written = true;
-                self.notes.left_out.extend(notes);
+                self.notes.left_out.extend(notes.left_out);
+                self.notes.incomplete = self.notes.incomplete.take().or(notes.incomplete);
             }
             Mark::Absent(reason) => {
                 self.absent.get_or_insert(reason);
@@ -54,7 +56,11 @@ impl Done {
             return refused;
         }
         if let Some(reason) = self.notes.incomplete {
-            let reason = format!("{reason}; everything else was written");
+            let reason = if self.written {
+                format!("{reason}; everything else was written")
+            } else {
+                reason
+            };
             return Outcome::Reject { reason }.into();
         }
         if let (false, Some(reason)) = (self.written, self.absent) {
@@ -73,7 +79,7 @@ impl Done {
 #[derive(Debug)]
 pub(super) enum Mark {
     /// With notes about columns that were left as they are.
-    Written(Vec<String>),
+    Written(Notes),
     Absent(String),
     Refused(Ending),
 }
@@ -225,13 +231,19 @@ async fn write_piece(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result
             .update(relation, &key(place), columns, &cells(place, rows, columns))
             .await?;
         all_counted(relation, changed, rows)?;
-        marks.extend(rows.iter().map(|row| (row.delivery, Mark::Written(Vec::new()))));
+        marks.extend(
+            rows.iter()
+                .map(|row| (row.delivery, Mark::Written(Notes::default()))),
+        );
     }
     for (columns, rows) in &inserts {
         let rows_cells: Vec<Vec<Cell>> = rows.iter().map(|row| picked(row, columns)).collect();
         let changed = link.insert(relation, columns, &rows_cells).await?;
         all_counted(relation, changed, rows)?;
-        marks.extend(rows.iter().map(|row| (row.delivery, Mark::Written(Vec::new()))));
+        marks.extend(
+            rows.iter()
+                .map(|row| (row.delivery, Mark::Written(Notes::default()))),
+        );
     }
     Ok(marks)
 }
@@ -285,8 +297,13 @@ fn need(place: Place<'_>, row: &Row, stored: &[Texts]) -> Need {
             .map(|(at, _)| at)
             .collect()
     };
+    // The default of a new row may be an opt-in, so a new row shows the whole opt-out or is not made.
+    let is_cut = |(column, cell): (&Mapped, &Option<Cell>)| {
+        column.shows_consent && column.reads_consent && cell.is_none()
+    };
+    let is_cut = row.is_opt_out && table.columns.iter().zip(&row.cells).any(is_cut);
     let texts = match stored {
-        [] if row.write == Write::Withdraw => {
+        [] if row.write == Write::Withdraw || is_cut => {
             return Need::Nothing(Mark::Absent(format!("{} has no row of the contact", table.name)));
         }
         [] => return Need::Insert(filled(&|_| true)),
@@ -312,14 +329,14 @@ fn need(place: Place<'_>, row: &Row, stored: &[Texts]) -> Need {
     }
     let is_left = table.on_conflict == OnConflict::Ignore;
     if is_left && !row.is_opt_out {
-        return Need::Nothing(Mark::Written(Vec::new()));
+        return Need::Nothing(Mark::Written(Notes::default()));
     }
     let is_set = |at: usize| {
         let column = table.columns.get(at);
         column.is_some_and(|column| !column.is_key && (column.reads_consent || !is_left))
     };
     match filled(&is_set) {
-        set if set.is_empty() => Need::Nothing(Mark::Written(Vec::new())),
+        set if set.is_empty() => Need::Nothing(Mark::Written(Notes::default())),
         set => Need::Update(set),
     }
 }
@@ -374,7 +391,7 @@ async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark,
             Need::Insert(columns) | Need::Update(columns) => columns,
         };
         match change(link, place, row, &columns, is_there).await? {
-            Ok(true) => return Ok(Mark::Written(Vec::new())),
+            Ok(true) => return Ok(Mark::Written(Notes::default())),
             Ok(false) if is_there => is_in_vain = true,
             Ok(false) => refusal = Some(Trouble::row(SWALLOWED)),
             Err(trouble) => {
@@ -414,7 +431,7 @@ async fn change(
     Ok(link.settle(changed).await?.map(counted))
 }
 
-/// Writes of an opt-out what is necessary, then each other column by itself. `None` when even that is refused.
+/// Writes of an opt-out as many columns as the database takes. `None` when none of them shows the opt-out.
 async fn essentials(
     link: &mut Link,
     place: Place<'_>,
@@ -422,28 +439,85 @@ async fn essentials(
     columns: &[usize],
     is_there: bool,
 ) -> Result<Option<Mark>, Trouble> {
-    let is_necessary = |at: &usize| {
-        let column = place.table.columns.get(*at);
-        column.is_some_and(|column| column.is_key || column.reads_consent)
-    };
-    let (necessary, others): (Vec<usize>, Vec<usize>) = columns.iter().partition(|at| is_necessary(at));
-    if necessary.is_empty() || others.is_empty() {
-        return Ok(None);
-    }
-    if !matches!(change(link, place, row, &necessary, is_there).await?, Ok(true)) {
-        return Ok(None);
-    }
-    let mut notes = Vec::new();
-    for at in others {
-        if let Err(trouble) = change(link, place, row, &[at], true).await? {
-            let name = place.table.columns.get(at).map_or("", |column| &column.name);
-            notes.push(match trouble.reason() {
-                reason if reason.contains(&format!("{name:?}")) => reason.to_owned(),
-                reason => format!("column {name:?}: {reason}"),
-            });
+    let is = |at: usize, test: &dyn Fn(&Mapped) -> bool| place.table.columns.get(at).is_some_and(test);
+    let shows = |at: usize| is(at, &|column| column.shows_consent);
+    let (needed, others): (Vec<usize>, Vec<usize>) = columns
+        .iter()
+        .partition(|at| is(**at, &|column| column.is_key || column.reads_consent));
+    // A new row shows the whole opt-out or is not made, as in `need`.
+    let mut spare: Vec<usize> = needed.clone();
+    spare.retain(|at| is(*at, &|column| !column.is_key) && (is_there || !shows(*at)));
+    spare.sort_by_key(|at| shows(*at));
+    // All columns, else all but one: that one does not fit, or it contradicts the others.
+    let all_but = |left: Option<usize>| needed.iter().copied().filter(move |at| Some(*at) != left);
+    let mut written: Vec<usize> = Vec::new();
+    for left in std::iter::once(None).chain(spare.iter().copied().map(Some)) {
+        let some: Vec<usize> = all_but(left).collect();
+        if some.iter().any(|at| shows(*at))
+            && matches!(change(link, place, row, &some, is_there).await?, Ok(true))
+        {
+            written = some;
+            break;
         }
     }
-    Ok(Some(Mark::Written(notes)))
+    if written.is_empty() && !is_there {
+        return Ok(None);
+    }
+    let (shown, unshown): (Vec<usize>, Vec<usize>) = needed
+        .into_iter()
+        .filter(|at| !written.contains(at))
+        .partition(|at| shows(*at));
+    let refused = one_by_one(link, place, row, &shown).await?;
+    if written.is_empty() && refused.len() == shown.len() {
+        return Ok(None);
+    }
+    let left_out = one_by_one(link, place, row, &[unshown, others].concat()).await?;
+    Ok(Some(Mark::Written(Notes {
+        left_out,
+        incomplete: (!refused.is_empty()).then(|| refused.join("; ")),
+    })))
+}
+
+/// Sets columns of a row that is there, each by itself; says why the database refused those that it did not take.
+async fn one_by_one(
+    link: &mut Link,
+    place: Place<'_>,
+    row: &Row,
+    columns: &[usize],
+) -> Result<Vec<String>, Trouble> {
+    let mut waiting = columns.to_vec();
+    loop {
+        let mut refused = Vec::new();
+        for at in &waiting {
+            let trouble = match change(link, place, row, &[*at], true).await? {
+                Ok(true) => continue,
+                Ok(false) => Trouble::row(SWALLOWED),
+                Err(trouble) => trouble,
+            };
+            refused.push((*at, trouble));
+        }
+        // A check over several columns may take one only after another.
+        if refused.is_empty() || refused.len() == waiting.len() {
+            return Ok(refused
+                .into_iter()
+                .map(|(at, trouble)| why(place, at, trouble))
+                .collect());
+        }
+        waiting = refused.into_iter().map(|(at, _)| at).collect();
+    }
+}
+
+/// Why a column was refused, with its name.
+fn why(place: Place<'_>, at: usize, trouble: Trouble) -> String {
+    let name = place.table.columns.get(at).map_or("", |column| &column.name);
+    let name = format!("{name:?}");
+    if trouble.names_no_column() {
+        return trouble.of_column(&name).reason().to_owned();
+    }
+    match trouble.reason() {
+        reason if reason.contains(&name) => reason.to_owned(),
+        reason => format!("column {name}: {reason}"),
+    }
 }
 
 /// The ending of a row that was refused, with the column whose value the database could not read.

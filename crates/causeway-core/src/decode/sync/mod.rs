@@ -9,9 +9,9 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub(super) use payload::is_empty;
 pub(crate) use payload::scalar;
 pub use payload::{Click, LeadStatus, ListField, Occurrence, Score, SyncContact, SyncPayload, Visit};
+pub(super) use payload::{is_empty, list_fields};
 
 use super::{
     body::{self, Body, BodyError, Format, Limits},
@@ -129,6 +129,12 @@ impl SyncDecoder {
                 reason: "not one record: the body is no object".to_owned(),
             };
         };
+        // Rules name their fields by paths through what was sent, too.
+        let whole = if self.consent_from.is_empty() {
+            Map::new()
+        } else {
+            object.clone()
+        };
         let mut payload = SyncPayload::from_value(object, &mut notes);
         adopt_template_names(&mut payload);
         repair(&mut payload.contact, format, &mut notes);
@@ -153,7 +159,7 @@ impl SyncDecoder {
             placeholders: &self.placeholders,
             zone: &self.time_zone,
         };
-        rules.read(&[&sent], When::at(received_at, received_at), &mut event);
+        rules.read(&[&sent, &whole], When::at(received_at, received_at), &mut event);
         Decoded::Event(Box::new(event))
     }
 
@@ -233,7 +239,16 @@ impl SyncDecoder {
             let value = field.value.filter(|value| !self.placeholders.is_nothing(value));
             fields.extend(value.map(|value| (label, value)));
         }
-        for (key, value) in extra {
+        if !contact.rest.is_empty() {
+            // As it would stand in a list of one contact, too.
+            let group = Value::Object(contact.rest.clone());
+            sent.entry("contact").or_insert(group);
+        }
+        let own = contact.rest.into_iter().map(|(key, value)| {
+            let known = canonical(&key).map(str::to_owned);
+            (known.unwrap_or(key), value)
+        });
+        for (key, value) in own.chain(extra) {
             gather(&mut sent, &key, Some(&value));
             if is_internal(&key) {
                 refused += 1;

@@ -29,6 +29,8 @@ pub struct SyncContact {
     pub email: Option<String>,
     pub phone: Option<String>,
     pub profile_url: Option<String>,
+    /// What else the group holds.
+    pub rest: Map<String, Value>,
 }
 
 /// A custom field of the list. `value` is text, or whatever a multi-select field sent.
@@ -102,8 +104,9 @@ impl SyncPayload {
                 email: contact.text("email"),
                 phone: contact.text("phone"),
                 profile_url: contact.text("profile_url"),
+                rest: contact.0,
             },
-            fields: kept(groups.rows("fields"), ListField::read),
+            fields: groups.list_fields(),
             campaigns_opened: occurrences(groups.rows("campaigns-opened"), "open_date"),
             links_clicked: kept(groups.rows("links-clicked"), |row| Click {
                 url: row.text("url"),
@@ -143,15 +146,23 @@ impl SyncPayload {
         };
         let contact = &self.contact;
         put("transactionid", self.transactionid.as_deref().map(Form::text));
-        put(
-            "contact",
-            map(&[
-                ("id", &contact.id),
-                ("email", &contact.email),
-                ("phone", &contact.phone),
-                ("profile_url", &contact.profile_url),
-            ]),
-        );
+        let mut group = Array::default();
+        for (key, text) in [
+            ("id", &contact.id),
+            ("email", &contact.email),
+            ("phone", &contact.phone),
+            ("profile_url", &contact.profile_url),
+        ] {
+            if let Some(text) = text {
+                group.set(Key::new(key.as_bytes()), Form::text(text.as_str()));
+            }
+        }
+        for (key, value) in &contact.rest {
+            if let Some(value) = crate::form::from_json(value) {
+                group.set(Key::new(key.as_bytes()), value);
+            }
+        }
+        put("contact", (!group.is_empty()).then_some(Form::Array(group)));
         put("fields", list(&self.fields, ListField::to_form));
         let occurrences = |rows: &[Occurrence], date: &str| {
             list(rows, |row| {
@@ -207,11 +218,28 @@ impl SyncPayload {
 }
 
 impl ListField {
-    fn read(row: &mut Row) -> Self {
+    fn read(mut members: Map<String, Value>) -> Self {
+        let mut take = |wanted: &str| {
+            let key = members
+                .keys()
+                .find(|key| key.eq_ignore_ascii_case(wanted))?
+                .clone();
+            members.shift_remove(&key)
+        };
         Self {
-            id: row.text("id"),
-            name: row.text("name"),
-            value: row.0.remove("value").filter(|value| !is_empty(value)),
+            id: take("id").and_then(into_scalar),
+            name: ["name", "label"]
+                .into_iter()
+                .find_map(|key| take(key).and_then(into_scalar)),
+            value: take("value").filter(|value| !is_empty(value)),
+        }
+    }
+
+    fn named(name: String, value: Value) -> Self {
+        Self {
+            id: None,
+            name: Some(name),
+            value: Some(value).filter(|value| !is_empty(value)),
         }
     }
 
@@ -225,6 +253,85 @@ impl ListField {
         }
         (!row.is_empty()).then_some(Form::Array(row))
     }
+}
+
+/// Which keys of a field an object has.
+struct Keys {
+    id: bool,
+    name: bool,
+    value: bool,
+    others: bool,
+}
+
+impl Keys {
+    fn of(members: &Map<String, Value>) -> Self {
+        let has = |names: &[&str]| {
+            let mut keys = members.keys();
+            keys.any(|key| names.iter().any(|name| key.eq_ignore_ascii_case(name)))
+        };
+        let known = ["id", "name", "label", "value"];
+        let is_known = |key: &String| known.iter().any(|known| key.eq_ignore_ascii_case(known));
+        Self {
+            id: has(&["id"]),
+            name: has(&["name", "label"]),
+            value: has(&["value"]),
+            others: !members.keys().all(is_known),
+        }
+    }
+
+    /// A value, and whose it is; or nothing else.
+    fn is_row(&self) -> bool {
+        self.value && (self.name || self.id) || !self.others
+    }
+}
+
+/// Fields as rows with `name` (or `label`) and `value`, in a list, under numbers or under their names; or as names with their
+/// values, in one object or in several.
+pub(in crate::decode) fn list_fields(group: &str, value: Value, notes: &mut Vec<String>) -> Vec<ListField> {
+    let items: Vec<(Option<String>, Value)> = match value {
+        Value::Array(items) => items.into_iter().map(|item| (None, item)).collect(),
+        Value::Object(members) if !Keys::of(&members).is_row() => members
+            .into_iter()
+            .map(|(key, item)| (Some(key).filter(|key| !is_number(key)), item))
+            .collect(),
+        one => vec![(None, one)],
+    };
+    let (mut fields, mut others, mut unclear) = (Vec::new(), Vec::new(), 0);
+    for item in items {
+        let (name, members) = match item {
+            (name, Value::Object(members)) => (name, members),
+            (Some(name), value) => {
+                fields.push(ListField::named(name, value));
+                continue;
+            }
+            (None, other) => {
+                others.push(other);
+                continue;
+            }
+        };
+        let mut keys = Keys::of(&members);
+        let has_value = keys.value && (keys.name || keys.id || name.is_some());
+        unclear += usize::from(!has_value && (keys.value || keys.name && keys.others));
+        keys.name |= name.is_some() && keys.value;
+        if keys.is_row() || keys.name && keys.id {
+            let mut field = ListField::read(members);
+            field.name = field.name.or(name);
+            fields.push(field);
+        } else if let Some(name) = name {
+            fields.push(ListField::named(name, Value::Object(members)));
+        } else {
+            let pairs = members.into_iter();
+            fields.extend(pairs.map(|(name, value)| ListField::named(name, value)));
+        }
+    }
+    objects(group, others, notes);
+    fields.retain(|field| *field != ListField::default());
+    if unclear > 0 {
+        notes.push(format!(
+            "{group}: {unclear} rows do not have both `name` and `value`; what they say may be incomplete"
+        ));
+    }
+    fields
 }
 
 fn kept<T: Default + PartialEq>(rows: Vec<Row>, read: impl Fn(&mut Row) -> T) -> Vec<T> {
@@ -304,6 +411,11 @@ impl Groups<'_> {
         into_scalar(self.object.remove(key)?)
     }
 
+    fn list_fields(&mut self) -> Vec<ListField> {
+        let value = self.object.remove("fields").unwrap_or_default();
+        list_fields("fields", value, self.notes)
+    }
+
     /// A map, or a list of one map.
     fn single(&mut self, key: &str) -> Row {
         let mut rows = self.rows(key);
@@ -329,31 +441,37 @@ impl Groups<'_> {
             Some(other) => vec![other],
             None => return Vec::new(),
         };
-        let (mut rows, mut careless, mut odd) = (Vec::new(), 0, 0);
-        for item in items {
-            match item {
-                Value::Object(members) => rows.push(Row(members)),
-                Value::String(text) if text == "Array" => careless += 1,
-                item if is_empty(&item) => {}
-                _ => odd += 1,
-            }
-        }
-        if careless > 0 {
-            self.notes.push(format!(
-                "{key}: the sender wrote the word Array instead of {careless} rows; their content never left it"
-            ));
-        }
-        if odd > 0 {
-            self.notes
-                .push(format!("{key}: {odd} items that are no rows were left out"));
-        }
-        rows
+        objects(key, items, self.notes).into_iter().map(Row).collect()
     }
+}
+
+/// The items that are objects; notes those that are not.
+fn objects(group: &str, items: Vec<Value>, notes: &mut Vec<String>) -> Vec<Map<String, Value>> {
+    let (mut objects, mut careless, mut odd) = (Vec::new(), 0, 0);
+    for item in items {
+        match item {
+            Value::Object(members) => objects.push(members),
+            Value::String(text) if text == "Array" => careless += 1,
+            item if is_empty(&item) => {}
+            _ => odd += 1,
+        }
+    }
+    if careless > 0 {
+        notes.push(format!(
+            "{group}: the sender wrote the word Array instead of {careless} rows; their content never left it"
+        ));
+    }
+    if odd > 0 {
+        notes.push(format!("{group}: {odd} items that are no rows were left out"));
+    }
+    objects
 }
 
 /// Whether all keys are numbers: a list of which items are missing, not a row.
 fn is_gappy_list(members: &Map<String, Value>) -> bool {
-    members
-        .keys()
-        .all(|key| key.bytes().all(|byte| byte.is_ascii_digit()))
+    members.keys().all(|key| is_number(key))
+}
+
+fn is_number(key: &str) -> bool {
+    key.bytes().all(|byte| byte.is_ascii_digit())
 }

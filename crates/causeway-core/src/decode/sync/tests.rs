@@ -555,3 +555,111 @@ fn of_two_fields_with_one_label_both_are_asked_for_consent() {
         assert!(event.rules[0].met, "{form}");
     }
 }
+
+/// A rule that reads `no` as an opt-out.
+fn says_no(field: &str) -> ConsentFrom {
+    ConsentFrom {
+        field: field.to_owned(),
+        purpose: EMAIL.to_owned(),
+        words: vec![
+            ("no".to_owned(), What::Unsubscribed),
+            ("yes".to_owned(), What::OptIn),
+        ],
+        at_field: None,
+        at_format: crate::decode::at_format::AtFormat::Plain,
+    }
+}
+
+#[test]
+fn a_key_of_the_contact_itself_says_something_about_consent_and_is_a_field() {
+    let forms = "contact[email]=ada@example.org&contact[state]=no";
+    let one = r#"{"contact":{"email":"ada@example.org","state":"no"}}"#;
+    let listed = r#"{"contact":[{"email":"ada@example.org","state":"no"}]}"#;
+    for (content_type, query, body) in [
+        (FORM, "", forms),
+        ("", forms, ""),
+        ("application/json", "", one),
+        ("application/json", "", listed),
+        (
+            FORM,
+            "",
+            "contact[email]=ada@example.org&contact[state]=no&state=yes",
+        ),
+    ] {
+        for field in ["state", "State", "contact.state", "contact[state]"] {
+            let decoder = SyncDecoder {
+                consent_from: vec![says_no(field)],
+                ..decoder()
+            };
+            let Decoded::Event(event) = decoder.decode(&envelope(content_type, query, body)) else {
+                panic!("{body}")
+            };
+            assert!(
+                event.consent.iter().any(|fact| fact.what == What::Unsubscribed),
+                "{field} in {query}{body}: {event:?}"
+            );
+            assert_eq!(event.fields["state"], "no", "{query}{body}");
+        }
+    }
+    let event = event(FORM, "", "contact[email]=ada@example.org&contact[first_name]=Ada");
+    assert_eq!(event.fields["firstName"], "Ada");
+}
+
+#[test]
+fn list_fields_are_read_in_each_plain_shape() {
+    let form = |fields: &str| (FORM, format!("contact[email]=ada@example.org&{fields}"));
+    let json = |fields: &str| {
+        let body = format!(r#"{{"contact":{{"email":"ada@example.org"}},"fields":{fields}}}"#);
+        ("application/json", body)
+    };
+    let decoder = SyncDecoder {
+        consent_from: vec![says_no("Newsletter")],
+        ..decoder()
+    };
+    for ((content_type, body), is_noted) in [
+        (form("fields[Newsletter]=no"), false),
+        (form("fields[Newsletter]=no&fields[name]=Ada"), false),
+        (form("fields[Newsletter][]=no"), false),
+        (form("fields[Newsletter][value]=no"), false),
+        (
+            form("fields[Newsletter][value]=no&fields[Newsletter][type]=text"),
+            false,
+        ),
+        (form("fields[0][Newsletter]=no&fields[1][Topic]=x"), false),
+        (form("fields[0][Name]=Newsletter&fields[0][Value]=no"), false),
+        (
+            form("fields[0][NAME]=Newsletter&fields[0][VALUE]=no&fields[0][TYPE]=text"),
+            false,
+        ),
+        (form("fields[0][label]=Newsletter&fields[0][value]=no"), false),
+        (
+            form("fields[id]=5&fields[name]=Newsletter&fields[value]=no"),
+            false,
+        ),
+        (json(r#"{"Newsletter":"no"}"#), false),
+        (json(r#"{"Newsletter":"no","Topics":["a","b"]}"#), false),
+        (json(r#"[{"Newsletter":"no"}]"#), false),
+        (json(r#"[{"Newsletter":"no","name":"Ada"}]"#), true),
+        (json(r#"{"Newsletter":["no"]}"#), false),
+    ] {
+        let Decoded::Event(event) = decoder.decode(&envelope(content_type, "", &body)) else {
+            panic!("{body}")
+        };
+        assert_eq!(event.consent.len(), 1, "{body}: {event:?}");
+        assert_eq!(!event.notes.is_empty(), is_noted, "{body}: {:?}", event.notes);
+        assert!(event.fields.contains_key("Newsletter"), "{body}: {event:?}");
+    }
+    for (content_type, body) in [
+        form("fields[0][value]=no"),
+        form("fields[0][key]=Newsletter&fields[0][value]=no"),
+        form("fields[0][id]=5&fields[0][name]=Newsletter&fields[0][text]=no"),
+        form("fields[0]=no"),
+        form("fields=no"),
+        json(r#"[["Newsletter","no"]]"#),
+    ] {
+        let Decoded::Event(event) = decoder.decode(&envelope(content_type, "", &body)) else {
+            panic!("{body}")
+        };
+        assert!(event.notes[0].starts_with("fields: 1 "), "{body}: {event:?}");
+    }
+}

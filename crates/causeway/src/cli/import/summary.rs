@@ -30,12 +30,14 @@ pub(super) struct Summary {
     dead: Problems,
     refused: Problems,
     notes: Problems,
-    /// Dates that cannot be read, or could be read in two ways, per field.
+    /// Field of a consent rule → how many of its values have no date that counts.
     undated: BTreeMap<String, u64>,
     /// Field of a consent rule → value that the rule does not list → how often.
     unlisted: BTreeMap<String, BTreeMap<String, u64>>,
     /// (Purpose, what is said) → how often.
     consent: BTreeMap<(String, &'static str), u64>,
+    /// (Field of a consent rule, purpose) → how many rows have it.
+    met: BTreeMap<(String, String), u64>,
     shown: Vec<String>,
 }
 
@@ -129,13 +131,15 @@ impl Summary {
         for note in &event.notes {
             self.notes.add(note, line);
         }
-        for (field, doubt) in event.notes.iter().filter_map(|note| doubt(note)) {
-            match doubt {
-                Doubt::Date => *self.undated.entry(field.to_owned()).or_default() += 1,
-                Doubt::Value => {
-                    let values = self.unlisted.entry(field.to_owned()).or_default();
-                    *values.entry(value_of(body, field)).or_default() += 1;
-                }
+        for rule in &event.rules {
+            let key = (rule.field.clone(), rule.purpose.clone());
+            *self.met.entry(key).or_default() += u64::from(rule.met);
+            if rule.undated > 0 {
+                *self.undated.entry(rule.field.clone()).or_default() += rule.undated as u64;
+            }
+            if rule.unlisted > 0 {
+                let values = self.unlisted.entry(rule.field.clone()).or_default();
+                *values.entry(value_of(body, &rule.field)).or_default() += rule.unlisted as u64;
             }
         }
         if self.shown.len() < SHOWN_ROWS {
@@ -163,6 +167,15 @@ impl Summary {
 
     pub(super) fn in_words(&self) -> String {
         let mut text = String::new();
+        for ((field, purpose), _) in self.met.iter().filter(|(_, rows)| **rows == 0) {
+            push(
+                &mut text,
+                &format!(
+                    "warning: no new row has {field}, which `consent_from` reads for {purpose}: check the name of the column \
+                     (--map names it)"
+                ),
+            );
+        }
         let mut purposes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for ((purpose, what), count) in &self.consent {
             purposes
@@ -199,7 +212,9 @@ impl Summary {
         for (field, count) in &self.undated {
             push(
                 &mut text,
-                &format!("dates of {field} that are missing or cannot be read for certain: {count}"),
+                &format!(
+                    "values of {field} whose date is missing, in the future or cannot be read for certain: {count}"
+                ),
             );
         }
         self.left_alone.print("left alone by the rules", &mut text);
@@ -214,24 +229,6 @@ impl Summary {
     /// The first rows as they are understood, with personal data.
     pub(super) fn first_rows(&self) -> String {
         self.shown.join("\n")
-    }
-}
-
-/// What could not be read of a field that holds consent.
-enum Doubt {
-    Value,
-    Date,
-}
-
-/// The field that a note of a consent rule is about.
-fn doubt(note: &str) -> Option<(&str, Doubt)> {
-    let (field, what) = note.strip_prefix("field ")?.split_once(": ")?;
-    if what.contains("`consent_from` does not list") {
-        Some((field, Doubt::Value))
-    } else if what.contains("holds no date") {
-        Some((field, Doubt::Date))
-    } else {
-        None
     }
 }
 

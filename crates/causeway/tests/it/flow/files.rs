@@ -264,6 +264,49 @@ fn a_dry_run_shows_how_a_file_would_be_understood_and_stores_nothing() {
     assert_eq!(audit["sources"]["members"]["received"], 5, "{audit}");
 }
 
+#[test]
+fn an_import_says_which_dates_do_not_count_and_which_fields_are_not_there() {
+    let home = Home::new(
+        "[source.members]\nkind = 'listener'\npreset = 'generic'\ntoken = 'members-token-of-24-chars'\n\
+         generic = { consent_from = [\
+         { field = 'news', at_field = 'since', opt_in = ['yes'], unsubscribed = ['no'] },\
+         { field = 'calls', purpose = 'phone', opt_in = ['yes'] }] }\n",
+    );
+    let import = ["import", "members.csv", "--source", "members", "--dry-run"];
+    for (rows, count) in [
+        (
+            "a@example.org,yes,05/03/2026\nb@example.org,yes,06/03/2026\nc@example.org,yes,\n",
+            3,
+        ),
+        ("a@example.org,yes,05/03/2026\n", 1),
+        ("a@example.org,yes,2199-01-01\n", 1),
+    ] {
+        home.write("members.csv", format!("email,news,since\n{rows}"));
+        let said = home.run(&import);
+        assert_eq!(said.code, 3, "{said:?}");
+        for part in [
+            format!(
+                "values of news whose date is missing, in the future or cannot be read for certain: {count}\n"
+            ),
+            "warning: no new row has calls, which `consent_from` reads for phone".to_owned(),
+        ] {
+            assert!(said.out.contains(&part), "{part}: {said:?}");
+        }
+        assert!(
+            said.err
+                .contains(&format!("{count} statements of consent not read")),
+            "{said:?}"
+        );
+    }
+    home.write(
+        "members.csv",
+        "email,news,since,calls\na@example.org,yes,2026-03-05,\nb@example.org,,,yes\n",
+    );
+    let said = home.run(&import);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(!said.out.contains("warning"), "{said:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_the_running_hub_has_not_read_is_refused() {
     let home = home("http://127.0.0.1:9/hook");

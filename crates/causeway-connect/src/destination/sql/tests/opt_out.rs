@@ -9,6 +9,8 @@ on_each!(
     an_opt_out_of_a_contact_that_is_kept_sets_what_is_known,
     columns_that_do_not_show_consent_skip_it,
     an_opt_out_that_is_shown_in_part_is_rejected,
+    a_consent_column_that_refuses_its_value_leaves_the_others,
+    a_row_whose_consent_columns_all_refuse_the_opt_out_is_left,
     a_row_that_is_never_updated_still_takes_an_opt_out,
     an_action_that_cannot_be_stored_does_not_hold_the_opt_out_back,
     a_row_with_another_address_of_the_contact_is_left,
@@ -208,6 +210,99 @@ mod check {
         assert_eq!(
             database.run("SELECT status, subscribed FROM contacts"),
             format!("in|{}", database.boolean(false))
+        );
+        // The default of the column may be an opt-in.
+        let endings = sql.deliver(&[unsubscribed(2, &json!({}))]).await;
+        assert!(is_rejected(&endings[0]), "{endings:?}");
+        assert!(!reason(&endings[0]).contains("everything else"), "{endings:?}");
+        assert_eq!(database.count("contacts"), 1);
+    }
+
+    /// Checks over one column and over two, and the lists of values that some databases have as types.
+    pub(super) async fn a_consent_column_that_refuses_its_value_leaves_the_others(database: Database) {
+        let states = "('opted_in','not_subscribed')";
+        let of_one = format!("state varchar(40), CHECK (state IN {states})");
+        let mut tables = vec![
+            (of_one.clone(), vec!["state"]),
+            (
+                format!("{of_one}, CHECK (word IN ('none', 'subscribe'))"),
+                vec!["state", "word"],
+            ),
+        ];
+        match database.sort {
+            Sort::Postgres => {
+                database.run(&format!("CREATE TYPE states AS ENUM {states}"));
+                tables.push(("state states".to_owned(), vec!["state"]));
+            }
+            Sort::MariaDb => tables.push((format!("state enum {states}"), vec!["state"])),
+            Sort::Sqlite => {}
+        }
+        for (number, (state, refused)) in tables.into_iter().enumerate() {
+            let table = format!("contacts{number}");
+            database.run(&format!(
+                "CREATE TABLE {table} (email varchar(100) PRIMARY KEY, first_name varchar(20), \
+                 word varchar(20), subscribed boolean, {state})"
+            ));
+            database.run(&format!(
+                "INSERT INTO {table} (email, first_name, word, subscribed, state) \
+                 VALUES ('robin1@example.org', 'Robin', 'subscribe', true, 'opted_in')"
+            ));
+            let sql = connect(
+                &database,
+                &format!(
+                    "[contacts]\ntable = '{table}'\n[contacts.columns]\nemail = 'contact.email'\n\
+                     first_name = 'contact.firstName'\nstate = 'consent.email.state'\n\
+                     word = 'change'\nsubscribed = 'consent.email.subscribed'"
+                ),
+            );
+            let opt_out = unsubscribed(1, &json!({ "firstName": "Rob" }));
+            let endings = sql.deliver(&[signed(2, &json!({})), opt_out]).await;
+            all_delivered(&endings[..1]);
+            assert!(is_rejected(&endings[1]), "{endings:?}");
+            for column in ["state", "word", "subscribed"] {
+                assert_eq!(
+                    reason(&endings[1]).contains(&format!("column {column:?}")),
+                    refused.contains(&column),
+                    "{endings:?}"
+                );
+            }
+            let word = if refused.contains(&"word") {
+                "subscribe"
+            } else {
+                "unsubscribe"
+            };
+            assert_eq!(
+                database.run(&format!(
+                    "SELECT first_name, state, word, subscribed FROM {table} WHERE email = 'robin1@example.org'"
+                )),
+                format!("Rob|opted_in|{word}|{}", database.boolean(false)),
+                "{state}"
+            );
+            // The default of a column may be an opt-in.
+            let endings = sql.deliver(&[unsubscribed(3, &json!({}))]).await;
+            assert!(is_rejected(&endings[0]), "{endings:?}");
+            assert_eq!(database.count(&table), 2, "{state}");
+        }
+    }
+
+    pub(super) async fn a_row_whose_consent_columns_all_refuse_the_opt_out_is_left(database: Database) {
+        database.run(
+            "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, first_name varchar(20), \
+             state varchar(40) CHECK (state = 'opted_in'), since varchar(40))",
+        );
+        database.run("INSERT INTO contacts VALUES ('robin1@example.org', 'Robin', 'opted_in', 'then')");
+        let sql = connect(
+            &database,
+            "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
+             first_name = 'contact.firstName'\nstate = 'consent.email.state'\nsince = 'consent.email.since'",
+        );
+        let endings = sql
+            .deliver(&[unsubscribed(1, &json!({ "firstName": "Rob" })), bounced(1)])
+            .await;
+        assert!(endings.iter().all(is_rejected), "{endings:?}");
+        assert_eq!(
+            database.run("SELECT * FROM contacts"),
+            "robin1@example.org|Robin|opted_in|then"
         );
     }
 

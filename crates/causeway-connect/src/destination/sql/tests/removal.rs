@@ -7,6 +7,7 @@ on_each!(
     a_removal_can_empty_the_rows,
     a_removal_can_leave_the_row_and_unsubscribe_it,
     a_row_that_cannot_be_deleted_is_unsubscribed_and_rejected,
+    a_consent_column_that_refuses_its_value_does_not_hold_the_others_back,
 );
 
 mod check {
@@ -120,6 +121,37 @@ mod check {
                 database.boolean(false)
             )
         );
+    }
+
+    pub(super) async fn a_consent_column_that_refuses_its_value_does_not_hold_the_others_back(
+        database: Database,
+    ) {
+        database.run(
+            "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, first_name varchar(20), \
+             state varchar(40) CHECK (state = 'opted_in'), subscribed boolean NOT NULL)",
+        );
+        for on_remove in ["unsubscribe", "blank"] {
+            database.run("DELETE FROM contacts");
+            let sql = connect(
+                &database,
+                &format!(
+                    "[contacts]\ntable = 'contacts'\non_remove = '{on_remove}'\n{COLUMNS}\n\
+                     state = 'consent.email.state'"
+                ),
+            );
+            all_delivered(&sql.deliver(&many(1)).await);
+            let endings = sql.deliver(&[erased(0)]).await;
+            assert_eq!(
+                is_rejected(&endings[0]),
+                on_remove == "unsubscribe",
+                "{endings:?}"
+            );
+            assert_eq!(
+                database.run("SELECT state, subscribed FROM contacts"),
+                format!("opted_in|{}", database.boolean(false)),
+                "{on_remove}"
+            );
+        }
     }
 
     pub(super) async fn a_row_that_cannot_be_deleted_is_unsubscribed_and_rejected(database: Database) {
