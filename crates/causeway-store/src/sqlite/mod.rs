@@ -37,6 +37,7 @@ mod play;
 mod process;
 mod prune;
 mod read;
+mod received;
 mod recent;
 mod reconcile;
 mod record;
