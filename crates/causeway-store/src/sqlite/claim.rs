@@ -408,13 +408,9 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     }
     record.change = rule.change(due.kind, record.standing_for(&rule.purpose));
     let called = rule.renamed_from.as_ref().unwrap_or(&rule.name);
-    let key = key(
-        (&record.workspace, &record.source, &parts.key),
-        called,
-        due.kind.as_str(),
-        &due.address,
-        due.contact.filter(|_| parts.is_about_another),
-    );
+    let other = due.contact.filter(|_| parts.is_about_another);
+    let message = (&*record.workspace, &*record.source, &parts.key[..]);
+    let key = key(message, called, due.kind.as_str(), &due.address, other);
     Ok((record, key))
 }
 

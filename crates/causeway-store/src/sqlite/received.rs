@@ -17,7 +17,7 @@ use super::{
 /// An attempt that ended.
 struct Ended {
     started_at: Timestamp,
-    ended_at: Timestamp,
+    finished_at: Timestamp,
     is_withdrawal: bool,
     is_delivered: bool,
     /// Refused on this side, before a request was made: an answer would have a status.
@@ -49,25 +49,25 @@ pub(crate) fn view(connection: &Connection, contact: i64) -> Result<Vec<GivenRow
 fn judge(row: &mut GivenRow, others: &[&GivenRow], attempts: &[Ended]) {
     let records = || attempts.iter().filter(|attempt| !attempt.is_withdrawal);
     let last = records()
-        .filter(|attempt| attempt.ended_at >= row.last_sent)
-        .min_by_key(|attempt| (attempt.ended_at, !attempt.is_delivered));
+        .filter(|attempt| attempt.finished_at >= row.last_sent)
+        .min_by_key(|attempt| (attempt.finished_at, !attempt.is_delivered));
     if last.is_some_and(|last| last.is_delivered) {
         return;
     }
     let is_own = |attempt: &&Ended| {
-        attempt.ended_at >= row.since && others.iter().all(|other| attempt.ended_at < other.since)
+        attempt.finished_at >= row.since && others.iter().all(|other| attempt.finished_at < other.since)
     };
     let received = attempts
         .iter()
         .filter(|attempt| attempt.is_delivered && attempt.started_at < row.last_sent)
         .filter(is_own)
-        .max_by_key(|attempt| attempt.ended_at)
+        .max_by_key(|attempt| attempt.finished_at)
         // Whatever came before a withdrawal was taken back.
         .filter(|attempt| !attempt.is_withdrawal);
     row.received = received.map(|attempt| attempt.started_at);
     let mut since_then = records()
-        .filter(|attempt| attempt.ended_at >= row.since)
-        .filter(|attempt| received.is_none_or(|received| attempt.ended_at > received.ended_at));
+        .filter(|attempt| attempt.finished_at >= row.since)
+        .filter(|attempt| received.is_none_or(|received| attempt.finished_at > received.finished_at));
     let sent_nothing = last.is_some() && since_then.all(|attempt| attempt.is_local);
     row.unconfirmed = (!sent_nothing).then_some(row.last_sent);
 }
@@ -85,7 +85,7 @@ fn attempts(connection: &Connection, contact: i64) -> Result<HashMap<Name, Vec<E
         let (outcome, has_no_status) = (text(row, 4)?, row.get(5)?);
         all.entry(name(row, 0)?).or_default().push(Ended {
             started_at: at(started_at),
-            ended_at: at(started_at.saturating_add(took_ms)),
+            finished_at: at(started_at.saturating_add(took_ms)),
             is_withdrawal: text(row, 1)? == Kind::Withdrawal.as_str(),
             is_delivered: outcome == "delivered",
             is_local: has_no_status && matches!(outcome, "reject" | "skip"),

@@ -89,7 +89,7 @@ pub async fn withdrawals_that_were_given_up_are_counted_and_name_their_address(o
         let row = rows
             .iter()
             .find(|row| &*row.destination == destination && row.kind == "withdrawal");
-        let row = row.expect("a withdrawal");
+        let row = row.unwrap();
         (row.address.clone(), row.by_hand)
     };
     let address = Some("ada@example.org".to_owned());
@@ -97,7 +97,7 @@ pub async fn withdrawals_that_were_given_up_are_counted_and_name_their_address(o
         (of("crm"), of("mute")),
         ((address.clone(), false), (address, true))
     );
-    let by_hand = rows.iter().find(|row| row.by_hand).expect("an entry");
+    let by_hand = rows.iter().find(|row| row.by_hand).unwrap();
     let filter = DeliveryFilter {
         ids: vec![by_hand.id],
         ..DeliveryFilter::default()

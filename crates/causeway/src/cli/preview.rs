@@ -103,7 +103,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         stored: &stored,
         name,
         destination,
-        asked: args.email.as_deref().and_then(normal_email),
+        address: args.email.as_deref().and_then(normal_email),
     };
     let preview = match (&args.email, args.record) {
         (_, Some(record)) => asked.of_record(InboxId(record)).await?,
@@ -127,7 +127,7 @@ struct Asked<'a> {
     name: &'a Name,
     destination: &'a DestinationConfig,
     /// The address that was asked about, in its normal form.
-    asked: Option<String>,
+    address: Option<String>,
 }
 
 impl Asked<'_> {
@@ -289,7 +289,7 @@ impl Asked<'_> {
         };
         let scope = Scope::Message(delivery.record.inbox_id);
         let reader = Reader {
-            asked: self.asked.as_deref(),
+            asked: self.address.as_deref(),
             show: str::to_owned,
         };
         Ok(view.map(|view| permission::of(&view, &self.destination.rule, scope, reader)))

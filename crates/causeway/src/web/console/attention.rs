@@ -387,7 +387,10 @@ mod tests {
         let mut moment = Moment::default();
         moment.by_hand.dead_withdrawals = [("crm".into(), 2)].into();
         let found = attention(&moment, &ConsoleConfig::default());
-        let titles: Vec<_> = found.iter().map(|item| (item.level, item.title.as_str())).collect();
+        let titles: Vec<_> = found
+            .iter()
+            .map(|item| (item.level, item.title.as_str()))
+            .collect();
         assert_eq!(titles, [("bad", "crm did not receive 2 withdrawals")]);
     }
 
