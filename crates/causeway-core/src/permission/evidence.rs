@@ -1,5 +1,7 @@
 //! The fact of the ledger that a consent state follows from, and the message that it came by.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -30,6 +32,8 @@ pub struct Evidence {
     pub campaign: Option<String>,
     pub action_type: Option<String>,
     pub organisation: Option<Organisation>,
+    /// Why it does not count, where that does not follow from later facts.
+    pub no_effect: Option<String>,
 }
 
 impl Evidence {
@@ -54,29 +58,109 @@ impl Evidence {
             campaign: message.and_then(|message| message.campaign.clone()),
             action_type: message.and_then(|message| message.action_type.clone()),
             organisation: message.and_then(|message| message.organisation.clone()),
+            no_effect: in_grace(view, &row.fact),
         }
     }
 }
 
-/// The fact behind a state: of its sort and time, rather one for the address in use. `None` when the contact's own ledger
-/// has none.
-pub(super) fn behind(
-    view: &ContactView,
-    purpose: &str,
-    state: Standing,
-    address: Option<&str>,
-) -> Option<Evidence> {
-    let is_behind = |row: &&LedgerRow| {
-        let fact = &row.fact;
-        let is_then = state.since().is_none_or(|since| millis::floor(fact.at) == since);
-        fact.purpose == purpose && is_then && is_sort_of(state, &fact.what)
+/// Scanners of mail servers follow the links of the very mail that an opt-out ended.
+fn in_grace(view: &ContactView, fact: &ConsentFact) -> Option<String> {
+    if !fact.what.is_click() {
+        return None;
+    }
+    let ends_by_a_later_click = |earlier: &ConsentFact| {
+        earlier.purpose == fact.purpose && matches!(earlier.what, What::Unsubscribed | What::Complained)
     };
-    let row = view
-        .ledger
-        .iter()
-        .filter(is_behind)
-        .max_by_key(|row| (row.fact.at, row.fact.address.as_deref() == address))?;
-    Some(Evidence::new(view, row))
+    let is_within = |earlier: &ConsentFact| {
+        let limit = earlier
+            .at
+            .saturating_add(view.click_grace)
+            .unwrap_or(Timestamp::MAX);
+        earlier.at <= fact.at && fact.at <= limit
+    };
+    let facts = || view.ledger.iter().chain(&view.others).map(|row| &row.fact);
+    let opt_out = facts().find(|earlier| ends_by_a_later_click(earlier) && is_within(earlier))?;
+    let what = match opt_out.what {
+        What::Complained => "complaint",
+        _ => "opt-out",
+    };
+    let grace = in_words(view.click_grace);
+    Some(format!("within {grace} of the {what}, so it does not undo it"))
+}
+
+fn in_words(time: Duration) -> String {
+    let (number, unit) = match time.as_secs() {
+        seconds if seconds >= 60 && seconds % 60 == 0 => (seconds / 60, "minute"),
+        seconds => (seconds, "second"),
+    };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The facts behind a state.
+#[derive(Default)]
+pub(super) struct Behind {
+    /// `None` when no ledger has it any more.
+    pub because: Option<Evidence>,
+    /// When the same was said first, where nothing in between undid it.
+    pub first: Option<Evidence>,
+    pub said_by_another: bool,
+}
+
+/// Of the sort and time of the state, rather one for the address in use; the contact's own before what others said who use
+/// the mailbox.
+pub(super) fn behind(view: &ContactView, purpose: &str, state: Standing, address: Option<&str>) -> Behind {
+    let find = |rows: &'_ [LedgerRow]| {
+        let is_behind = |row: &&LedgerRow| {
+            let fact = &row.fact;
+            let is_then = state.since().is_none_or(|since| millis::floor(fact.at) == since);
+            fact.purpose == purpose && is_then && is_sort_of(state, &fact.what)
+        };
+        rows.iter()
+            .filter(is_behind)
+            .max_by_key(|row| (row.fact.at, row.fact.address.as_deref() == address))
+            .cloned()
+    };
+    if state == Standing::Unknown {
+        return Behind::default();
+    }
+    if let Some(row) = find(&view.ledger) {
+        return Behind {
+            first: first(view, state, &row).map(|first| Evidence::new(view, first)),
+            because: Some(Evidence::new(view, &row)),
+            said_by_another: false,
+        };
+    }
+    Behind {
+        because: find(&view.others).map(|row| Evidence::new(view, &row)),
+        first: None,
+        said_by_another: true,
+    }
+}
+
+/// An opt-out that is said again counts from the last time, and took effect with the first.
+fn first<'a>(view: &'a ContactView, state: Standing, last: &LedgerRow) -> Option<&'a LedgerRow> {
+    if !state.is_opt_out() {
+        return None;
+    }
+    let is_suppression = last.fact.what.is_suppression();
+    let undoes = |fact: &ConsentFact| {
+        let is_sort = fact.what.is_click() || (fact.what == What::OptIn && !is_suppression);
+        is_sort && in_grace(view, fact).is_none()
+    };
+    let earlier = || {
+        view.ledger
+            .iter()
+            .filter(|row| row.fact.purpose == last.fact.purpose && row.fact.at < last.fact.at)
+    };
+    let undone = earlier()
+        .map(|row| &row.fact)
+        .filter(|fact| undoes(fact))
+        .map(|fact| fact.at)
+        .max();
+    earlier()
+        .filter(|row| row.fact.what == last.fact.what && undone.is_none_or(|undone| row.fact.at > undone))
+        .filter(|row| !is_suppression || row.fact.address == last.fact.address)
+        .min_by_key(|row| row.fact.at)
 }
 
 fn is_sort_of(state: Standing, what: &What) -> bool {

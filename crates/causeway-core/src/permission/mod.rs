@@ -1,12 +1,16 @@
 //! Whether a destination may be sent a contact, why, since when, and what it was sent last: for people to read.
 //!
 //! Invariant: it decides nothing. What may be sent follows from [`DestinationRule`] and [`Standing`]; this finds the reason
-//! and the fact behind it, and [`words`] says it in one sentence without any value of the contact.
+//! and the fact behind it, and [`words`] says it in one sentence. Of the contact's values it holds addresses only, and
+//! shows them as the [`Reader`] may see them.
 
 mod evidence;
 #[cfg(test)]
 mod tests;
+mod withdrawals;
 mod words;
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,10 +20,9 @@ pub use words::{about, day_and_time, fact};
 
 use crate::{
     consent::{EMAIL, Policy, Standing},
-    delivery::Kind,
     id::{DeliveryId, InboxId, Name},
     rules::{DestinationRule, Filter, FilterKey, Route, Rules, without_sandbox},
-    store::{ContactView, DeliveryRow, GivenRow, MessageRow},
+    store::{ContactView, GivenRow, MessageRow},
 };
 
 /// What is asked about.
@@ -29,6 +32,15 @@ pub enum Scope {
     Contact,
     /// This message alone.
     Message(InboxId),
+}
+
+/// For whom the sentences are.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// The address that was asked about, in its normal form: sentences name every other one.
+    pub asked: Option<&'a str>,
+    /// How an address is shown: as it is, or masked.
+    pub show: fn(&str) -> String,
 }
 
 /// How things are between one contact and one destination.
@@ -48,8 +60,10 @@ pub struct Permission {
     pub policy: Policy,
     pub purpose: Name,
     pub consent: Standing,
-    /// The fact that the consent state follows from; `None` when nothing was said, or another contact said it.
+    /// The fact that the consent state follows from; `None` when nothing was said.
     pub because: Option<Evidence>,
+    /// When an opt-out was said first, where it was said again.
+    pub first: Option<Evidence>,
     /// Whether the state follows from what another contact said who uses the same address.
     pub said_by_another: bool,
     pub has_address: bool,
@@ -58,14 +72,16 @@ pub struct Permission {
     pub only_automations: bool,
     /// What was sent, the address in use first.
     pub sent: Vec<Sent>,
-    /// What became of the withdrawal, where the destination has not received it.
-    pub withdrawal: Option<Withdrawal>,
+    /// Withdrawals that the destination has not received, oldest first.
+    pub withdrawals: Vec<Withdrawal>,
 }
 
 /// In the order in which they count.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Obstacle {
+    /// The destination left the configuration, and still has the contact.
+    NotConfigured,
     OtherWorkspace {
         contact: Name,
         destination: Name,
@@ -100,31 +116,65 @@ pub struct Sent {
 pub struct Withdrawal {
     pub delivery: DeliveryId,
     pub state: String,
+    /// The address that it is about; `None` for a contact without one.
+    pub address: Option<String>,
+    /// Whether a person has to update the destination.
+    pub by_hand: bool,
+    /// Whether what it announces no longer holds.
+    pub is_void: bool,
+    /// Why it ended, where it did.
+    pub reason: Option<String>,
 }
 
 /// For each destination of the contact's workspace, those for test contacts included, in the order of their names.
-pub fn of_all(view: &ContactView, rules: &Rules, scope: Scope) -> Vec<Permission> {
+pub fn of_all(view: &ContactView, rules: &Rules, scope: Scope, reader: Reader<'_>) -> Vec<Permission> {
     let workspace = without_sandbox(&view.workspace);
-    rules
+    let mut all: Vec<Permission> = rules
         .destinations
         .values()
         .filter(|rule| &*rule.workspace == workspace)
-        .map(|rule| of(view, rule, scope))
+        .map(|rule| of(view, rule, scope, reader))
+        .collect();
+    all.extend(left(view, rules).into_iter().map(|name| {
+        let rule = DestinationRule::new(name);
+        judged(view, &rule, Some(Obstacle::NotConfigured), reader)
+    }));
+    all
+}
+
+/// Destinations that left the configuration and still have the contact.
+fn left<'a>(view: &'a ContactView, rules: &Rules) -> BTreeSet<&'a str> {
+    let is_known = |name: &Name| {
+        rules.destinations.contains_key(name)
+            || rules
+                .destinations
+                .values()
+                .any(|rule| rule.renamed_from.as_ref() == Some(name))
+    };
+    view.given
+        .iter()
+        .filter(|row| row.change.gravity() == 0 && !is_known(&row.destination))
+        .map(|row| &*row.destination)
         .collect()
 }
 
 /// For one destination.
-pub fn of(view: &ContactView, rule: &DestinationRule, scope: Scope) -> Permission {
-    let consent = view
-        .standing
-        .get(&*rule.purpose)
-        .copied()
-        .unwrap_or(Standing::Unknown);
+pub fn of(view: &ContactView, rule: &DestinationRule, scope: Scope, reader: Reader<'_>) -> Permission {
+    let consent = standing(view, rule);
+    judged(view, rule, obstacle(view, rule, consent, scope), reader)
+}
+
+fn judged(
+    view: &ContactView,
+    rule: &DestinationRule,
+    obstacle: Option<Obstacle>,
+    reader: Reader<'_>,
+) -> Permission {
+    let consent = standing(view, rule);
     let address = view.contact.address();
-    let obstacle = obstacle(view, rule, consent, scope);
     let is_withheld = consent.is_opt_out() || obstacle == Some(Obstacle::Consent);
     let sent = sent(view, rule, address.as_deref());
-    let because = evidence::behind(view, &rule.purpose, consent, address.as_deref());
+    let behind = evidence::behind(view, &rule.purpose, consent, address.as_deref());
     let mut permission = Permission {
         destination: Name::clone(&rule.name),
         sentence: String::new(),
@@ -133,16 +183,22 @@ pub fn of(view: &ContactView, rule: &DestinationRule, scope: Scope) -> Permissio
         policy: rule.policy,
         purpose: Name::clone(&rule.purpose),
         consent,
-        said_by_another: because.is_none() && consent != Standing::Unknown,
-        because,
+        because: behind.because,
+        first: behind.first,
+        said_by_another: behind.said_by_another,
         has_address: address.is_some() || &*rule.purpose != EMAIL,
         gave_data: view.contact.gave_data,
         only_automations: !rule.takes_all,
-        withdrawal: withdrawal(view, rule, &sent).filter(|_| is_withheld),
+        withdrawals: withdrawals::open(view, rule, &sent, is_withheld),
         sent,
     };
-    permission.sentence = words::sentence(&permission);
+    permission.sentence = words::sentence(&permission, &Names::new(view, reader));
     permission
+}
+
+fn standing(view: &ContactView, rule: &DestinationRule) -> Standing {
+    let known = view.standing.get(&*rule.purpose);
+    known.copied().unwrap_or(Standing::Unknown)
 }
 
 fn obstacle(view: &ContactView, rule: &DestinationRule, consent: Standing, scope: Scope) -> Option<Obstacle> {
@@ -208,18 +264,40 @@ fn sent(view: &ContactView, rule: &DestinationRule, in_use: Option<&str>) -> Vec
     sent
 }
 
-/// The newest withdrawal that has not arrived since the destination was sent the contact last.
-fn withdrawal(view: &ContactView, rule: &DestinationRule, sent: &[Sent]) -> Option<Withdrawal> {
-    let last = sent.first().filter(|sent| sent.row.change.gravity() == 0)?;
-    let is_open = |row: &&DeliveryRow| {
-        row.destination == rule.name
-            && row.kind == Kind::Withdrawal.as_str()
-            && row.state != "delivered"
-            && row.finished_at.is_none_or(|at| at >= last.row.last_sent)
-    };
-    let newest = view.deliveries.iter().filter(is_open).max_by_key(|row| row.id)?;
-    Some(Withdrawal {
-        delivery: newest.id,
-        state: newest.state.clone(),
-    })
+/// How the addresses of one contact are named.
+struct Names<'a> {
+    reader: Reader<'a>,
+    in_use: Option<String>,
+    has_several: bool,
+}
+
+impl<'a> Names<'a> {
+    fn new(view: &ContactView, reader: Reader<'a>) -> Self {
+        let in_use = view.contact.address();
+        let given = view.given.iter().map(|row| row.address.as_str());
+        let withdrawn = view.deliveries.iter().filter_map(|row| row.address.as_deref());
+        let all: BTreeSet<&str> = given
+            .chain(withdrawn)
+            .chain(in_use.as_deref())
+            .chain(reader.asked)
+            .filter(|address| !address.is_empty())
+            .collect();
+        Self {
+            has_several: all.len() > 1,
+            in_use,
+            reader,
+        }
+    }
+
+    /// ` for ann@example.org`; empty where it can be no other address.
+    fn of(&self, address: &str) -> String {
+        if !self.has_several || address.is_empty() || self.reader.asked == Some(address) {
+            return String::new();
+        }
+        format!(" for {}", (self.reader.show)(address))
+    }
+
+    fn of_one_in_use(&self) -> String {
+        self.of(self.in_use.as_deref().unwrap_or_default())
+    }
 }

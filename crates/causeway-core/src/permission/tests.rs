@@ -6,12 +6,18 @@ use super::*;
 use crate::{
     consent::{CHANGES, Change, ConsentFact, Terms, What},
     contact::Contact,
+    delivery::Kind,
     event::{EventKind, Organisation},
     id::{ContactId, DeliveryId},
-    store::{LedgerRow, MessageRow},
+    store::{DeliveryRow, LedgerRow, MessageRow},
 };
 
 const ANN: &str = "ann@example.org";
+const OLD: &str = "old@example.org";
+const READER: Reader<'_> = Reader {
+    asked: Some(ANN),
+    show: str::to_owned,
+};
 const ALL_POLICIES: [Policy; 4] = [
     Policy::All,
     Policy::WithConsent,
@@ -64,6 +70,8 @@ fn person(facts: &[What], address: Option<&str>) -> ContactView {
         standing,
         given: Vec::new(),
         ledger,
+        others: Vec::new(),
+        click_grace: Terms::default().click_grace,
         actions: Vec::new(),
         engagements: Vec::new(),
         deliveries: Vec::new(),
@@ -88,6 +96,8 @@ fn given(change: Change, address: &str) -> GivenRow {
         since: day(0),
         last_sent: day(9),
         change,
+        received: Some(day(9)),
+        unconfirmed: None,
     }
 }
 
@@ -106,11 +116,13 @@ fn withdrawal(state: &str) -> DeliveryRow {
         finished_at: (state != "waiting").then(|| day(10)),
         reason: None,
         remote_id: None,
+        address: None,
+        by_hand: state == "skipped",
     }
 }
 
 fn sentence(view: &ContactView, rule: &DestinationRule) -> String {
-    of(view, rule, Scope::Contact).sentence
+    of(view, rule, Scope::Contact, READER).sentence
 }
 
 /// The sentence without its last part, which says what was sent.
@@ -223,7 +235,7 @@ fn what_may_be_sent_is_what_the_gate_lets_through() {
             view.contact.gave_data = gave_data;
             for policy in ALL_POLICIES {
                 let rule = rule(policy);
-                let permission = of(&view, &rule, Scope::Contact);
+                let permission = of(&view, &rule, Scope::Contact, READER);
                 let gate = rule.gate(Kind::Record, permission.consent, gave_data);
                 assert_eq!(
                     permission.may_be_sent,
@@ -263,15 +275,50 @@ fn the_last_part_says_what_was_sent() {
         );
     }
     // The address in use first, then the one that was sent last.
-    view.given = vec![given(Change::None, "old@example.org")];
+    view.given = vec![given(Change::None, OLD)];
     let other = sentence(&view, &rule(Policy::OptIn));
     assert!(
-        other.ends_with(&format!("; last sent {at} for another address.")),
+        other.ends_with(&format!("; last sent {at} for {OLD}.")),
         "{other}"
     );
     view.given.push(given(Change::None, ANN));
     let in_use = sentence(&view, &rule(Policy::OptIn));
     assert!(in_use.ends_with(&format!("; last sent {at}.")), "{in_use}");
+}
+
+/// A request starts before its answer is known, and may never have arrived.
+#[test]
+fn only_what_was_confirmed_is_said_to_be_sent() {
+    let mut view = person(&[What::OptIn], Some(ANN));
+    let (early, late) = ("on 15 Nov 2026, 09:12 UTC", "on 23 Nov 2026, 09:12 UTC");
+    for (received, unconfirmed, words) in [
+        (None, None, "nothing was sent so far".to_owned()),
+        (
+            None,
+            Some(day(9)),
+            format!("may have been sent {late}, as subscribed, but nothing confirms that it arrived"),
+        ),
+        (
+            Some(day(1)),
+            Some(day(9)),
+            format!(
+                "last sent {early}; may have been sent again {late}, but nothing confirms that it arrived"
+            ),
+        ),
+        // The last one failed before a request was made.
+        (Some(day(1)), None, format!("last sent {early}, as subscribed")),
+    ] {
+        view.given = vec![GivenRow {
+            received,
+            unconfirmed,
+            ..given(Change::Subscribe, ANN)
+        }];
+        let sentence = sentence(&view, &rule(Policy::OptIn));
+        assert!(
+            sentence.ends_with(&format!("message 4711); {words}.")),
+            "{sentence}"
+        );
+    }
 }
 
 #[test]
@@ -294,11 +341,156 @@ fn a_withdrawal_that_has_not_arrived_is_named() {
             assert!(sentence.ends_with(words), "{state}: {sentence}");
         }
     }
-    // One that the destination was sent the contact after.
-    view.deliveries = vec![withdrawal("dead")];
+}
+
+#[test]
+fn an_open_withdrawal_stays_until_a_later_one_is_received() {
+    let by_hand = "the opt-out could not be sent, so update it by hand (delivery 12).";
+    let mut view = person(&[What::OptIn, What::Unsubscribed], Some(ANN));
+    // The destination was sent the contact again after it.
+    view.given = vec![GivenRow {
+        last_sent: day(11),
+        received: Some(day(11)),
+        ..given(Change::Subscribe, ANN)
+    }];
+    view.deliveries = vec![withdrawal("skipped")];
+    let ends = |view: &ContactView, words: &str| {
+        let sentence = sentence(view, &rule(Policy::All));
+        assert!(sentence.ends_with(words), "{sentence}");
+    };
+    ends(&view, by_hand);
+    let later = DeliveryRow {
+        id: DeliveryId(13),
+        ..withdrawal("delivered")
+    };
+    view.deliveries.push(later.clone());
+    ends(&view, "as subscribed.");
+    // One for another address settles nothing.
+    view.deliveries[1].address = Some(OLD.to_owned());
+    ends(&view, by_hand);
+    // Received in a record that says so.
+    view.deliveries.pop();
+    view.given[0].change = Change::Unsubscribe;
+    ends(&view, "the opt-out was sent on 25 Nov 2026, 09:12 UTC.");
+    // The person opted in again: the destination must not be updated any more.
+    let mut view = person(&[What::OptIn, What::Unsubscribed, What::OptIn], Some(ANN));
+    view.given = vec![given(Change::Subscribe, ANN)];
+    view.deliveries = vec![withdrawal("skipped")];
+    ends(
+        &view,
+        "an earlier withdrawal did not get there and holds no more, so discard it (delivery 12).",
+    );
+}
+
+#[test]
+fn a_withdrawal_that_was_done_by_hand_is_said_to_be() {
+    let mut view = person(&[What::OptIn, What::Unsubscribed], Some(ANN));
+    view.given = vec![given(Change::Subscribe, ANN)];
+    view.deliveries = vec![DeliveryRow {
+        by_hand: false,
+        reason: Some("done by hand".to_owned()),
+        ..withdrawal("skipped")
+    }];
+    let discarded = sentence(&view, &rule(Policy::OptIn));
+    assert!(
+        discarded.ends_with("the opt-out was not sent (delivery 12: 'done by hand')."),
+        "{discarded}"
+    );
+    // Something was sent after it.
     view.given[0].last_sent = day(11);
+    let later = sentence(&view, &rule(Policy::OptIn));
+    assert!(later.ends_with("as subscribed."), "{later}");
+}
+
+#[test]
+fn all_open_withdrawals_are_named_with_their_addresses() {
+    let mut view = person(&[What::OptIn, What::Unsubscribed], Some(ANN));
+    view.given = vec![given(Change::Subscribe, ANN), given(Change::Subscribe, OLD)];
+    let former = DeliveryRow {
+        id: DeliveryId(11),
+        address: Some(OLD.to_owned()),
+        ..withdrawal("skipped")
+    };
+    view.deliveries = vec![withdrawal("skipped"), former];
     let sentence = sentence(&view, &rule(Policy::OptIn));
-    assert!(sentence.ends_with("as subscribed."), "{sentence}");
+    assert!(
+        sentence.ends_with("update it by hand (deliveries 11 for old@example.org, 12)."),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn the_address_is_named_where_another_one_was_asked_for() {
+    let view = person(&[What::OptIn], Some(ANN));
+    let by = |view: &ContactView, asked: Option<&str>| {
+        let show = |_: &str| "a•••".to_owned();
+        of(view, &rule(Policy::OptIn), Scope::Contact, Reader { asked, show }).sentence
+    };
+    // There is but one.
+    assert!(by(&view, None).starts_with("May be sent to crm: "));
+    assert!(by(&view, Some(ANN)).starts_with("May be sent to crm: "));
+    assert!(by(&view, Some(OLD)).starts_with("May be sent to crm for a•••: "));
+    let mut view = view;
+    view.given = vec![given(Change::Subscribe, OLD)];
+    assert!(by(&view, None).starts_with("May be sent to crm for a•••: "));
+    assert!(by(&view, Some(OLD)).ends_with("last sent on 23 Nov 2026, 09:12 UTC, as subscribed."));
+    assert!(by(&view, Some(ANN)).ends_with("last sent on 23 Nov 2026, 09:12 UTC for a•••, as subscribed."));
+}
+
+#[test]
+fn an_opt_out_that_was_repeated_names_the_first_and_the_last() {
+    let again = |facts: &[What]| reason(&person(facts, Some(ANN)), &rule(Policy::OptIn));
+    assert_eq!(
+        again(&[What::Unsubscribed, What::Declined, What::Unsubscribed]),
+        format!(
+            "Not sent to crm: opted out of e-mail {FIRST}, and last on 16 Nov 2026, 09:12 UTC (message 4713)"
+        )
+    );
+    // Undone in between.
+    assert_eq!(
+        again(&[What::Unsubscribed, What::OptIn, What::Unsubscribed]),
+        "Not sent to crm: opted out of e-mail on 16 Nov 2026, 09:12 UTC (message 4713)"
+    );
+}
+
+#[test]
+fn a_click_within_the_grace_says_why_it_does_not_count() {
+    let mut view = person(&[What::OptIn, What::Unsubscribed, What::DoubleOptIn], Some(ANN));
+    let no_effect = |view: &ContactView| Evidence::new(view, &view.ledger[2]).no_effect;
+    assert_eq!(no_effect(&view), None, "a day later");
+    view.ledger[2].fact.at = day(1) + SignedDuration::from_secs(300);
+    assert_eq!(
+        no_effect(&view).as_deref(),
+        Some("within 5 minutes of the opt-out, so it does not undo it")
+    );
+    view.ledger[2].fact.at = day(1) + SignedDuration::from_secs(301);
+    assert_eq!(no_effect(&view), None, "later");
+    view.ledger[2].fact.at = day(1) - SignedDuration::from_secs(1);
+    assert_eq!(no_effect(&view), None, "before it");
+}
+
+#[test]
+fn a_destination_that_left_the_configuration_has_a_sentence() {
+    let mut view = person(&[What::OptIn], Some(ANN));
+    view.given = vec![given(Change::Subscribe, ANN)];
+    let mut rules = Rules::default();
+    let sentences = |view: &ContactView, rules: &Rules| -> Vec<String> {
+        let all = of_all(view, rules, Scope::Contact, READER);
+        all.into_iter().map(|one| one.sentence).collect()
+    };
+    assert_eq!(
+        sentences(&view, &rules),
+        [
+            "crm is not in the configuration: last sent on 23 Nov 2026, 09:12 UTC, as subscribed; no opt-out gets there."
+        ]
+    );
+    let mut renamed = DestinationRule::new("other");
+    renamed.renamed_from = Some("crm".into());
+    rules.destinations.insert("other".into(), renamed.into());
+    assert_eq!(sentences(&view, &rules).len(), 1);
+    rules.destinations.clear();
+    view.given[0].change = Change::Unsubscribe;
+    assert_eq!(sentences(&view, &rules), [""; 0], "it was sent the opt-out");
 }
 
 #[test]
@@ -323,7 +515,7 @@ fn obstacles_count_in_their_order() {
         "Not sent to crm: this is a test contact"
     );
     view.erasing_since = None;
-    assert!(of(&view, &sandbox, Scope::Contact).may_be_sent);
+    assert!(of(&view, &sandbox, Scope::Contact, READER).may_be_sent);
     view.workspace = "second".into();
     assert_eq!(
         reason(&view, &rule(Policy::All)),
@@ -345,8 +537,8 @@ fn a_filter_counts_after_consent_and_names_what_it_takes() {
         rule
     };
     let view = person(&[What::OptIn], Some(ANN));
-    let reason_in = |rule: &DestinationRule, scope| of(&view, rule, scope).sentence;
-    assert!(of(&view, &filtered(&["bees"]), Scope::Contact).may_be_sent);
+    let reason_in = |rule: &DestinationRule, scope| of(&view, rule, scope, READER).sentence;
+    assert!(of(&view, &filtered(&["bees"]), Scope::Contact, READER).may_be_sent);
     for (campaigns, scope, words) in [
         (
             &["trees"][..],
@@ -381,7 +573,7 @@ fn a_filter_counts_after_consent_and_names_what_it_takes() {
         );
     }
     // A message that was pruned leaves nothing out.
-    assert!(of(&view, &filtered(&["trees"]), Scope::Message(InboxId(1))).may_be_sent);
+    assert!(of(&view, &filtered(&["trees"]), Scope::Message(InboxId(1)), READER).may_be_sent);
     let opted_out = person(&[What::Unsubscribed], Some(ANN));
     assert!(reason(&opted_out, &filtered(&["trees"])).contains("opted out"));
     let mut by_automations = rule(Policy::OptIn);
@@ -395,11 +587,21 @@ fn a_shared_mailbox_and_a_missing_address_are_named() {
     let consent = view.contact.consent.get_mut(EMAIL).expect("consent");
     consent.add_shared(&What::Unsubscribed, day(5), ANN);
     view.standing = view.contact.standings(Some(ANN), &Terms::default());
-    let permission = of(&view, &rule(Policy::OptIn), Scope::Contact);
+    let permission = of(&view, &rule(Policy::OptIn), Scope::Contact, READER);
     assert!(permission.said_by_another);
     assert_eq!(
         reason(&view, &rule(Policy::OptIn)),
         "Not sent to crm: opted out of e-mail on 19 Nov 2026, 09:12 UTC (another contact with the same address)"
+    );
+    let mut fact = ConsentFact::new(EMAIL, What::Unsubscribed, day(5), "a rule");
+    fact.address = Some(ANN.to_owned());
+    view.others = vec![LedgerRow {
+        fact,
+        inbox_id: InboxId(17),
+    }];
+    assert!(of(&view, &rule(Policy::OptIn), Scope::Contact, READER).said_by_another);
+    assert!(
+        reason(&view, &rule(Policy::OptIn)).ends_with("(another contact with the same address, message 17)")
     );
     let nameless = person(&[What::OptIn], None);
     assert!(reason(&nameless, &rule(Policy::OptIn)).ends_with("message 4711), and has no e-mail address"),);

@@ -1,11 +1,12 @@
-//! The sentence. It holds no value of the contact: names of destinations, campaigns and sources, numbers and times only.
+//! The sentence. Of the contact's values it holds addresses only, as [`Names`] shows them.
 
 use jiff::Timestamp;
 
-use super::{Evidence, Obstacle, Permission, Sent};
+use super::{Evidence, Names, Obstacle, Permission, Sent, Withdrawal};
 use crate::{
     consent::{Change, EMAIL, Policy, Standing, Suppression, What},
     rules::FilterKey,
+    store::GivenRow,
 };
 
 /// `14 Nov 2026, 09:12 UTC`
@@ -66,8 +67,12 @@ fn place(evidence: &Evidence) -> String {
     }
 }
 
-pub(super) fn sentence(permission: &Permission) -> String {
-    let name = &permission.destination;
+pub(super) fn sentence(permission: &Permission, names: &Names<'_>) -> String {
+    if permission.obstacle == Some(Obstacle::NotConfigured) {
+        let (name, sent) = (&permission.destination, sent(permission, names));
+        return format!("{name} is not in the configuration: {sent}; no opt-out gets there.");
+    }
+    let name = format!("{}{}", permission.destination, names.of_one_in_use());
     let lead = match (permission.may_be_sent, permission.policy) {
         (false, _) => format!("Not sent to {name}"),
         (true, Policy::All) => format!("May be sent to {name} whatever the consent"),
@@ -78,11 +83,12 @@ pub(super) fn sentence(permission: &Permission) -> String {
     } else {
         lead
     };
-    format!("{lead}: {}; {}.", reason(permission), sent(permission))
+    format!("{lead}: {}; {}.", reason(permission), sent(permission, names))
 }
 
 fn reason(permission: &Permission) -> String {
     match &permission.obstacle {
+        Some(Obstacle::NotConfigured) => "it is not in the configuration".to_owned(),
         Some(Obstacle::OtherWorkspace { contact, destination }) => {
             format!("the contact is in the workspace {contact}, and the destination in {destination}")
         }
@@ -146,7 +152,14 @@ fn consent(permission: &Permission) -> String {
         .or_else(|| permission.because.as_ref().map(|evidence| evidence.at))
         .map(|at| format!(" on {}", day_and_time(at)))
         .unwrap_or_default();
+    if let (Some(first), Some(last)) = (&permission.first, &permission.because) {
+        let on = |evidence: &Evidence| format!("on {} ({})", day_and_time(evidence.at), place(evidence));
+        return format!("{what} {}, and last {}", on(first), on(last));
+    }
     let place = match &permission.because {
+        Some(evidence) if permission.said_by_another => {
+            format!(" (another contact with the same address, {})", place(evidence))
+        }
         Some(evidence) => format!(" ({})", place(evidence)),
         None if permission.said_by_another => " (another contact with the same address)".to_owned(),
         None => String::new(),
@@ -197,36 +210,115 @@ fn filter(key: FilterKey, wanted: &[String], found: Option<&str>, of_one_message
 /// Names of a filter that are listed; the others are counted.
 const NAMED: usize = 5;
 
-/// What the destination received last.
-fn sent(permission: &Permission) -> String {
-    let Some(Sent { row, in_use }) = permission.sent.first() else {
-        return "nothing was sent so far".to_owned();
+/// What the destination received last, and what it has not received.
+fn sent(permission: &Permission, names: &Names<'_>) -> String {
+    let is_known = |sent: &&Sent| sent.row.received.or(sent.row.unconfirmed).is_some();
+    let last = match permission.sent.iter().find(is_known) {
+        Some(sent) => last(&sent.row, &names.of(&sent.row.address)),
+        None => "nothing was sent so far".to_owned(),
     };
-    let at = day_and_time(row.last_sent);
-    let address = if *in_use { "" } else { " for another address" };
-    let last = match row.change {
-        Change::None => format!("last sent on {at}{address}"),
-        Change::Subscribe => format!("last sent on {at}{address}, as subscribed"),
-        Change::Unsubscribe => format!("the opt-out was sent on {at}{address}"),
-        Change::Suppress => format!("the suppression of the address was sent on {at}{address}"),
-        Change::Remove => format!("the request to delete the contact was sent on {at}{address}"),
+    let parts: Vec<String> = [last].into_iter().chain(withdrawals(permission, names)).collect();
+    parts.join("; ")
+}
+
+fn last(row: &GivenRow, address: &str) -> String {
+    let (received, unconfirmed) = (row.received.map(day_and_time), row.unconfirmed.map(day_and_time));
+    let state = match row.change {
+        Change::Subscribe => ", as subscribed",
+        _ => "",
     };
-    let Some(withdrawal) = &permission.withdrawal else {
-        return last;
-    };
-    let open = match withdrawal.state.as_str() {
-        "dead" => format!("could not be delivered (delivery {})", withdrawal.delivery),
-        "skipped" => format!(
-            "could not be sent, so update it by hand (delivery {})",
-            withdrawal.delivery
-        ),
-        _ => "is waiting to be sent".to_owned(),
-    };
+    match (received, unconfirmed) {
+        (Some(received), Some(again)) => {
+            format!(
+                "last sent on {received}{address}; may have been sent again on {again}, but {UNCONFIRMED}"
+            )
+        }
+        (None, Some(once)) => format!("may have been sent on {once}{address}{state}, but {UNCONFIRMED}"),
+        (received, None) => {
+            let at = received.unwrap_or_else(|| day_and_time(row.last_sent));
+            match row.change {
+                Change::None | Change::Subscribe => format!("last sent on {at}{address}{state}"),
+                Change::Unsubscribe => format!("the opt-out was sent on {at}{address}"),
+                Change::Suppress => format!("the suppression of the address was sent on {at}{address}"),
+                Change::Remove => format!("the request to delete the contact was sent on {at}{address}"),
+            }
+        }
+    }
+}
+
+/// Refused, without an answer, or under way: the store does not know which side it stopped on.
+const UNCONFIRMED: &str = "nothing confirms that it arrived";
+
+fn withdrawals(permission: &Permission, names: &Names<'_>) -> Vec<String> {
     let what = match permission.consent {
         Standing::Unsubscribed { .. } => "opt-out",
         _ => "withdrawal",
     };
-    format!("{last}; the {what} {open}")
+    let of = |wanted: Fate| -> Vec<&Withdrawal> {
+        let is_wanted = |one: &&Withdrawal| Fate::of(one) == wanted;
+        permission.withdrawals.iter().filter(is_wanted).collect()
+    };
+    let listed = |all: &[&Withdrawal]| {
+        let one = |one: &&Withdrawal| {
+            let address = names.of(one.address.as_deref().unwrap_or_default());
+            format!("{}{address}", one.delivery)
+        };
+        let noun = if all.len() == 1 { "delivery" } else { "deliveries" };
+        format!("{noun} {}", all.iter().map(one).collect::<Vec<_>>().join(", "))
+    };
+    let mut parts = Vec::new();
+    if let [first, more @ ..] = &of(Fate::Waiting)[..] {
+        let address = names.of(first.address.as_deref().unwrap_or_default());
+        let address = if more.is_empty() { address } else { String::new() };
+        parts.push(format!("the {what}{address} is waiting to be sent"));
+    }
+    for (fate, words) in [
+        (Fate::Dead, "could not be delivered"),
+        (Fate::ByHand, "could not be sent, so update it by hand"),
+    ] {
+        let all = of(fate);
+        if !all.is_empty() {
+            parts.push(format!("the {what} {words} ({})", listed(&all)));
+        }
+    }
+    for one in of(Fate::Ended) {
+        let reason = one
+            .reason
+            .as_deref()
+            .map(|reason| format!(": {}", quoted(reason)));
+        let reason = reason.unwrap_or_default();
+        parts.push(format!("the {what} was not sent ({}{reason})", listed(&[one])));
+    }
+    let void = of(Fate::Void);
+    if !void.is_empty() {
+        parts.push(format!(
+            "an earlier withdrawal did not get there and holds no more, so discard it ({})",
+            listed(&void)
+        ));
+    }
+    parts
+}
+
+/// What became of a withdrawal.
+#[derive(PartialEq, Eq)]
+enum Fate {
+    Waiting,
+    Dead,
+    ByHand,
+    Ended,
+    Void,
+}
+
+impl Fate {
+    fn of(withdrawal: &Withdrawal) -> Self {
+        match withdrawal.state.as_str() {
+            "dead" | "skipped" if withdrawal.is_void => Self::Void,
+            "dead" => Self::Dead,
+            "skipped" if withdrawal.by_hand => Self::ByHand,
+            "skipped" => Self::Ended,
+            _ => Self::Waiting,
+        }
+    }
 }
 
 fn purpose_in_words(purpose: &str) -> String {

@@ -77,6 +77,10 @@ pub trait Views: Send + Sync {
     /// Destinations with withdrawals that they cannot receive, and how many: a person has to update them by hand.
     async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError>;
 
+    /// Destinations with withdrawals that were tried and given up, and how many: they still believe that they may use these
+    /// people's data.
+    async fn dead_withdrawals(&self) -> Result<BTreeMap<Name, u64>, StoreError>;
+
     /// Destinations that hold people of whom no opt-out gets there, and how many: of those other than the configured ones, all
     /// whom they were not asked to take back, and of a configured one those of other workspaces than its own.
     async fn left_behind(&self, configured: Vec<(Name, Name)>) -> Result<BTreeMap<Name, u64>, StoreError>;
@@ -212,6 +216,10 @@ pub struct DeliveryRow {
     /// Of the last attempt, or why it was skipped.
     pub reason: Option<String>,
     pub remote_id: Option<String>,
+    /// The address that a withdrawal is about; `None` = the one in use when it is sent.
+    pub address: Option<String>,
+    /// A withdrawal that the destination cannot receive, until a person discards it.
+    pub by_hand: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -294,6 +302,12 @@ pub struct ContactView {
     pub given: Vec<GivenRow>,
     /// Oldest first.
     pub ledger: Vec<LedgerRow>,
+    /// What other users of the contact's mailboxes said of mail, at the time that the contact's own state dates from.
+    #[serde(skip)]
+    pub others: Vec<LedgerRow>,
+    /// See [`crate::consent::Terms::click_grace`].
+    #[serde(skip)]
+    pub click_grace: std::time::Duration,
     pub actions: Vec<crate::event::Action>,
     pub engagements: Vec<crate::event::Engagement>,
     pub deliveries: Vec<DeliveryRow>,
@@ -340,9 +354,14 @@ pub struct GivenRow {
     /// In its normal form; empty for a contact without one.
     pub address: String,
     pub since: Timestamp,
+    /// When the last request started, whatever became of it.
     pub last_sent: Timestamp,
-    /// What the destination received last.
+    /// What the destination received last, or may have received.
     pub change: Change,
+    /// When the last request started that the destination confirmed; `None` where no such request is known.
+    pub received: Option<Timestamp>,
+    /// When the last request started, where nothing confirms that it arrived and it may have.
+    pub unconfirmed: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Serialize)]

@@ -408,24 +408,27 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     }
     record.change = rule.change(due.kind, record.standing_for(&rule.purpose));
     let called = rule.renamed_from.as_ref().unwrap_or(&rule.name);
-    let key = key(&record, &parts.key, called, due, parts.is_about_another);
+    let other = due.contact.filter(|_| parts.is_about_another);
+    let message = (&*record.workspace, &*record.source, &parts.key[..]);
+    let key = key(message, called, due.kind.as_str(), &due.address, other);
     Ok((record, key))
 }
 
 /// Of one message, a destination may be sent a delivery for each address of the contact, and for each contact that shares
 /// one: each has a key of its own.
-fn key(
-    record: &Record,
-    message: &[u8],
+///
+/// `other` is the contact, where it is not the one that the message names.
+pub(crate) fn key(
+    (workspace, source, message): (&str, &str, &[u8]),
     destination: &str,
-    due: &Due,
-    is_about_another: bool,
+    kind: &str,
+    address: &str,
+    other: Option<i64>,
 ) -> IdempotencyKey {
-    let (workspace, source) = (&record.workspace, &record.source);
-    let key = IdempotencyKey::derive(workspace, source, message, destination, due.kind.as_str());
-    let part = match (is_about_another, due.contact) {
-        (true, Some(contact)) => format!("{}#{contact}", due.address),
-        _ => due.address.clone(),
+    let key = IdempotencyKey::derive(workspace, source, message, destination, kind);
+    let part = match other {
+        Some(contact) => format!("{address}#{contact}"),
+        None => address.to_owned(),
     };
     if part.is_empty() {
         return key;
@@ -513,6 +516,15 @@ pub(crate) fn sketch(
     contact: Option<i64>,
     kind: Kind,
 ) -> Result<Delivery, Fault> {
+    // As `plan` does: a withdrawal names the address that the destination was given, and its key with it.
+    let address = match contact.filter(|_| kind == Kind::Withdrawal) {
+        Some(id) => {
+            let in_use = contact::read(tx.connection, id)?.and_then(|contact| contact.address());
+            let given = given::of(tx, &[id], rule)?;
+            in_use.filter(|address| given.iter().any(|given| given.address.as_ref() == Some(address)))
+        }
+        None => None,
+    };
     let due = Due {
         inbox,
         contact,
@@ -520,7 +532,7 @@ pub(crate) fn sketch(
         state: DeliveryState::Waiting,
         attempts: 0,
         planned_at: 0,
-        address: String::new(),
+        address: address.unwrap_or_default(),
     };
     let (record, key) = record(tx, &due, rule)?;
     Ok(Delivery {

@@ -173,11 +173,14 @@ pub(crate) fn view(
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
         let destination: String = row.get(0)?;
+        let last_sent = super::rows::at(row.get(3)?);
         all.push(causeway_core::store::GivenRow {
+            received: Some(last_sent),
+            unconfirmed: None,
             destination: Name::from(destination),
             address: row.get(1)?,
             since: super::rows::at(row.get(2)?),
-            last_sent: super::rows::at(row.get(3)?),
+            last_sent,
             change: Change::parse(text(row, 4)?).ok_or(Fault::Broken("the change of a given contact"))?,
         });
     }

@@ -39,6 +39,7 @@ mod play;
 mod process;
 mod prune;
 mod read;
+mod received;
 mod recent;
 mod reconcile;
 mod record;

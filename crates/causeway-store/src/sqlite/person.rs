@@ -3,6 +3,8 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use causeway_core::{
+    clock::Timestamp,
+    consent::EMAIL,
     contact::Contact,
     event::{Campaign, Engagement, EngagementKind, Page},
     id::{ContactId, InboxId},
@@ -15,9 +17,9 @@ use super::{
     contact::{self, consent_fact},
     facts::{read_campaign, read_page},
     fault::Fault,
-    given,
     read::envelope,
-    rows::{at, from_json, name},
+    received,
+    rows::{at, from_json, ms, name},
     state,
     views::deliveries,
 };
@@ -50,12 +52,19 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
         contact: Some(ContactId(id)),
         ..DeliveryFilter::default()
     };
+    let standing = contact.standings(contact.address().as_deref(), &terms);
+    let since = standing.get(EMAIL).and_then(|standing| standing.since());
     Ok(Some(ContactView {
+        others: match since {
+            Some(since) => said_by_others(connection, id, since)?,
+            None => Vec::new(),
+        },
+        click_grace: terms.click_grace,
         id: ContactId(id),
         workspace: workspace.into(),
         identities: contact::identities(connection, id)?,
-        standing: contact.standings(contact.address().as_deref(), &terms),
-        given: given::view(connection, id)?,
+        standing,
+        given: received::view(connection, id)?,
         contact,
         ledger: ledger(connection, id)?,
         actions: actions(connection, id)?,
@@ -107,6 +116,26 @@ fn ledger(connection: &Connection, id: i64) -> Result<Vec<LedgerRow>, Fault> {
         "SELECT purpose, what, page, at, basis, address, inbox_id FROM consent WHERE contact_id = ?1 ORDER BY at, inbox_id",
     )?;
     let mut rows = statement.query([id])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(LedgerRow {
+            fact: consent_fact(row)?,
+            inbox_id: InboxId(row.get(6)?),
+        });
+    }
+    Ok(all)
+}
+
+/// See [`ContactView::others`].
+fn said_by_others(connection: &Connection, id: i64, since: Timestamp) -> Result<Vec<LedgerRow>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT purpose, what, page, at, basis, consent.address, inbox_id FROM shared_address AS own
+         JOIN shared_address AS theirs USING (workspace_id, address)
+         JOIN consent ON consent.contact_id = theirs.contact_id
+         WHERE own.contact_id = ?1 AND theirs.contact_id <> ?1 AND consent.purpose = ?2 AND consent.at = ?3
+         ORDER BY inbox_id",
+    )?;
+    let mut rows = statement.query(params![id, EMAIL, ms(since)])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
         all.push(LedgerRow {

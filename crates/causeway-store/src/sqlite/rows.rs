@@ -3,6 +3,7 @@
 use causeway_core::{
     clock::Timestamp,
     contact::Identity,
+    delivery::Kind,
     envelope::Memory,
     id::Name,
     store::{DeliveryRow, InboxState},
@@ -115,18 +116,21 @@ pub(crate) fn lossy_text(row: &Row<'_>, column: usize) -> rusqlite::Result<Strin
 /// The columns that [`delivery_row`] reads, from `delivery d JOIN inbox i`.
 pub(crate) const DELIVERY_COLUMNS: &str = "d.id, d.inbox_id, d.contact_id,
     (SELECT name FROM name WHERE id = d.destination_id), (SELECT name FROM name WHERE id = i.source_id),
-    d.kind, d.state, d.attempts, d.due_at, d.planned_at, d.finished_at, d.reason, d.remote_id";
+    d.kind, d.state, d.attempts, d.due_at, d.planned_at, d.finished_at, d.reason, d.remote_id,
+    d.address, d.gated";
 
 pub(crate) fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow, Fault> {
     let state: String = row.get(6)?;
     let is_waiting = state == DeliveryState::Waiting.as_str();
+    let kind: String = row.get(5)?;
+    let is_skipped_withdrawal = kind == Kind::Withdrawal.as_str() && state == DeliveryState::Skipped.as_str();
     Ok(DeliveryRow {
         id: causeway_core::id::DeliveryId(row.get(0)?),
         inbox_id: causeway_core::id::InboxId(row.get(1)?),
         contact_id: row.get::<_, Option<i64>>(2)?.map(causeway_core::id::ContactId),
         destination: name(row, 3)?,
         source: name(row, 4)?,
-        kind: row.get(5)?,
+        kind,
         state,
         attempts: row.get(7)?,
         due_at: is_waiting.then_some(at(row.get(8)?)),
@@ -134,6 +138,10 @@ pub(crate) fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow, Fault> {
         finished_at: row.get::<_, Option<i64>>(10)?.map(at),
         reason: row.get(11)?,
         remote_id: row.get(12)?,
+        address: Some(text(row, 13)?)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
+        by_hand: is_skipped_withdrawal && row.get(14)?,
     })
 }
 

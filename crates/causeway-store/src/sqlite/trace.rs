@@ -2,13 +2,14 @@
 
 use causeway_core::{
     consent::ConsentFact,
-    id::{ActionId, ContactId, IdempotencyKey, InboxId, Name},
+    id::{ActionId, ContactId, InboxId, Name},
     rules::Rules,
     store::{AttemptRow, DeliveryTrace, TimerRow, Trace},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
+    claim,
     contact::consent_fact,
     explained,
     fault::Fault,
@@ -57,7 +58,7 @@ pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Resu
             None
         },
         duplicate_of: duplicate_of.map(InboxId),
-        deliveries: deliveries(connection, id, &workspace, &key)?,
+        deliveries: deliveries(connection, rules, id, &workspace, &key, event.as_ref())?,
         workspace,
         inbox,
         event: None,
@@ -170,10 +171,13 @@ fn consent(connection: &Connection, contact: i64, inbox: i64) -> Result<Vec<Cons
 
 fn deliveries(
     connection: &Connection,
+    rules: &Rules,
     id: InboxId,
     workspace: &str,
-    key: &[u8],
+    message: &[u8],
+    event: Option<&Event>,
 ) -> Result<Vec<DeliveryTrace>, Fault> {
+    let named = event.and_then(|event| event.contact).map(ContactId);
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN inbox i ON i.id = d.inbox_id
          WHERE d.inbox_id = ?1 ORDER BY d.id"
@@ -182,13 +186,18 @@ fn deliveries(
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
         let delivery = delivery_row(row)?;
+        let rule = rules.destinations.get(&delivery.destination);
+        let called = rule.and_then(|rule| rule.renamed_from.as_ref());
         all.push(DeliveryTrace {
-            key: IdempotencyKey::derive(
-                workspace,
-                &delivery.source,
-                key,
-                &delivery.destination,
+            key: claim::key(
+                (workspace, &delivery.source, message),
+                called.unwrap_or(&delivery.destination),
                 &delivery.kind,
+                delivery.address.as_deref().unwrap_or_default(),
+                delivery
+                    .contact_id
+                    .filter(|_| delivery.contact_id != named)
+                    .map(|id| id.0),
             ),
             attempts: attempts(connection, delivery.id.0)?,
             delivery,

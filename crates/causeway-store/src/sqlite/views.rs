@@ -116,6 +116,10 @@ impl Views for SqliteStore {
         self.readers.read(by_hand).await
     }
 
+    async fn dead_withdrawals(&self) -> Result<BTreeMap<Name, u64>, StoreError> {
+        self.readers.read(dead_withdrawals).await
+    }
+
     async fn unlisted(&self, asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError> {
         let (mut all, mut after) = (Vec::new(), Some(0));
         while let Some(row) = after {
@@ -332,12 +336,27 @@ fn add_users(connection: &Connection, address: &str, found: &mut Vec<Named>) -> 
 }
 
 fn by_hand(connection: &Connection) -> Result<BTreeMap<Name, u64>, Fault> {
-    let mut statement = connection.prepare_cached(
+    by_destination(
+        connection,
         "SELECT name.name, count(*) FROM delivery INDEXED BY delivery_by_hand
          JOIN name ON name.id = delivery.destination_id
          WHERE delivery.kind = 'withdrawal' AND delivery.state = 'skipped' AND delivery.gated = 1
          GROUP BY delivery.destination_id",
-    )?;
+    )
+}
+
+fn dead_withdrawals(connection: &Connection) -> Result<BTreeMap<Name, u64>, Fault> {
+    by_destination(
+        connection,
+        "SELECT name.name, count(*) FROM delivery INDEXED BY delivery_dead
+         JOIN name ON name.id = delivery.destination_id
+         WHERE delivery.state = 'dead' AND delivery.kind = 'withdrawal' GROUP BY delivery.destination_id",
+    )
+}
+
+/// Names and numbers.
+fn by_destination(connection: &Connection, sql: &str) -> Result<BTreeMap<Name, u64>, Fault> {
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     let mut all = BTreeMap::new();
     while let Some(row) = rows.next()? {

@@ -18,6 +18,7 @@ pub mod leaving;
 pub mod mailboxes;
 pub mod people;
 pub mod repeats;
+pub mod sent;
 pub mod unlisted;
 pub mod urls;
 
@@ -119,6 +120,12 @@ macro_rules! store_contract {
                 what_was_planned_before_a_no_is_not_sent_after_it,
                 a_stale_retry_never_subscribes_again,
                 a_no_does_not_overtake_what_is_on_its_way,
+            ],
+            sent: [
+                what_was_never_confirmed_is_not_said_to_be_received,
+                what_failed_before_its_request_was_not_sent,
+                withdrawals_that_were_given_up_are_counted_and_name_their_address,
+                a_trace_shows_the_keys_that_are_sent,
             ],
             addresses: [
                 a_complaint_stays_with_its_address,

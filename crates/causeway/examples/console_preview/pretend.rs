@@ -300,6 +300,8 @@ impl Views for Pretend {
                 state: state.to_owned(),
                 reason: reason.map(str::to_owned),
                 remote_id: (state == "delivered").then(|| "CON-48201".to_owned()),
+                address: None,
+                by_hand: false,
                 finished_at: Some(self.start - SignedDuration::from_secs(140)),
                 ..delivery(id.0, self.start)
             },
@@ -428,6 +430,8 @@ impl Views for Pretend {
             contact,
             standing: [(EMAIL.to_owned(), standing)].into(),
             given: Vec::new(),
+            others: Vec::new(),
+            click_grace: std::time::Duration::ZERO,
             ledger: Vec::new(),
             actions: Vec::new(),
             engagements: Vec::new(),
@@ -456,6 +460,10 @@ impl Views for Pretend {
     }
 
     async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn dead_withdrawals(&self) -> Result<BTreeMap<Name, u64>, StoreError> {
         Ok(BTreeMap::new())
     }
 

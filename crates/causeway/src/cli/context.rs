@@ -134,6 +134,11 @@ pub(super) fn complain(line: &str) {
     drop(writeln!(std::io::stderr().lock(), "{line}"));
 }
 
+/// `1 delivery`, `2 deliveries`.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Prints a value as JSON, for scripts.
 pub(super) fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Failed(error.into()))?;

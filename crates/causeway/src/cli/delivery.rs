@@ -2,14 +2,16 @@
 
 use causeway_core::{
     clock::Clock,
+    delivery::Kind,
     id::{DeliveryId, Name},
-    store::{DeliveryFilter, LaneState, Store, Views},
+    store::{DeliveryFilter, DeliveryRow, LaneState, Store, Views},
 };
 use clap::{Subcommand, ValueEnum};
 
 use super::{
     Failure,
-    context::{Context, say, say_json},
+    context::{Context, counted, say, say_json},
+    trace::contact_in_words,
 };
 use crate::{clock::SystemClock, config::Config};
 
@@ -182,19 +184,20 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                 return say_json(&rows);
             }
             say(&format!(
-                "{:>9} {:>9} {:<18} {:<11} {:<10} {:>8}  reason",
-                "delivery", "record", "destination", "kind", "state", "attempts"
+                "{:>9} {:>9} {:<18} {:<11} {:<10} {:>8}  {:<12} reason",
+                "delivery", "record", "destination", "kind", "state", "attempts", "contact"
             ));
             for row in rows {
                 say(&format!(
-                    "{:>9} {:>9} {:<18} {:<11} {:<10} {:>8}  {}",
+                    "{:>9} {:>9} {:<18} {:<11} {:<10} {:>8}  {:<12} {}",
                     row.id.0,
                     row.inbox_id.0,
                     row.destination,
                     row.kind,
                     row.state,
                     row.attempts,
-                    row.reason.unwrap_or_default()
+                    row.contact_id.map_or_else(String::new, contact_in_words),
+                    with_address(&*store, &row).await?
                 ));
             }
         }
@@ -202,12 +205,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             let rows = store
                 .retry_deliveries(filter.required()?.rule(&config)?, now)
                 .await?;
-            say(&format!("{rows} deliveries are due now"));
+            let are = if rows == 1 { "is" } else { "are" };
+            say(&format!(
+                "{} {are} due now",
+                counted(rows, "delivery", "deliveries")
+            ));
         }
         Verb::Discard { filter, why } => {
             let filter = filter.required()?.rule_with_gone(&config, &*store).await?;
             let rows = store.discard_deliveries(filter, &why, now).await?;
-            say(&format!("{rows} deliveries discarded"));
+            say(&format!("{} discarded", counted(rows, "delivery", "deliveries")));
         }
         Verb::Pause { destination } => {
             let name = known(&config, &destination)?;
@@ -224,4 +231,24 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The reason, and whom a withdrawal is about: where it cannot be sent, a person looks the address up at the destination.
+async fn with_address(views: &dyn Views, row: &DeliveryRow) -> Result<String, Failure> {
+    let reason = row.reason.as_deref().unwrap_or_default();
+    if row.kind != Kind::Withdrawal.as_str() {
+        return Ok(reason.to_owned());
+    }
+    let address = match (&row.address, row.contact_id) {
+        (Some(address), _) => Some(address.clone()),
+        (None, Some(contact)) => views
+            .contact(contact)
+            .await?
+            .and_then(|view| view.contact.address()),
+        (None, None) => None,
+    };
+    Ok(match address {
+        Some(address) => format!("for {address}: {reason}"),
+        None => reason.to_owned(),
+    })
 }

@@ -15,7 +15,7 @@ use jiff::SignedDuration;
 
 use super::{
     Failure,
-    context::{Context, say},
+    context::{Context, counted, say},
 };
 use crate::{
     clock::SystemClock,
@@ -177,6 +177,24 @@ async fn turned_away(views: &dyn Views) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A destination that still believes that it may use people's data, because it could not be reached or refused.
+fn dead_withdrawals_in_words(name: &str, number: u64, is_configured: bool) -> String {
+    let withdrawals = if number == 1 {
+        "1 withdrawal (opt-out or suppression) was tried and given up".to_owned()
+    } else {
+        format!("{number} withdrawals (opt-outs and suppressions) were tried and given up")
+    };
+    let todo = if is_configured {
+        format!("put right what stopped them, then causeway delivery retry --destination {name} --state dead")
+    } else {
+        format!(
+            "it is not in the configuration: update it by hand, then causeway delivery discard --destination {name} --state dead \
+             --why 'done by hand'"
+        )
+    };
+    format!("{withdrawals}, and it has the people: {todo}")
+}
+
 async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
     Ok(match context.open_to_read(config).await {
         Ok(store) => match store.health().await {
@@ -198,14 +216,21 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                 }
                 for (name, number) in store.by_hand().await? {
                     let reason = format!(
-                        "{number} withdrawals that it cannot receive: update it by hand (causeway delivery list --state skipped --destination {name})"
+                        "{} that it cannot receive: update it by hand (causeway delivery list --state skipped --destination {name})",
+                        counted(number, "withdrawal", "withdrawals")
                     );
                     well = bad(&format!("destination {name}"), &reason);
                 }
-                let conflicts = store.conflicts().await?.len();
+                for (name, number) in store.dead_withdrawals().await? {
+                    let is_configured = config.destinations.contains_key(&name);
+                    let reason = dead_withdrawals_in_words(&name, number, is_configured);
+                    well = bad(&format!("destination {name}"), &reason);
+                }
+                let conflicts = u64::try_from(store.conflicts().await?.len()).unwrap_or(u64::MAX);
                 if conflicts > 0 {
                     let reason = format!(
-                        "{conflicts} ids came with three or more addresses: causeway contact conflicts"
+                        "{} came with three or more addresses: causeway contact conflicts",
+                        counted(conflicts, "id", "ids")
                     );
                     well = bad("identities", &reason);
                 }

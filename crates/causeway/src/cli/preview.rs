@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use causeway_connect::config::Context as ConnectContext;
 use causeway_core::{
+    contact::normal_email,
     delivery::{Delivery, Kind},
     id::{ContactId, InboxId, Name},
-    permission::{self, Obstacle, Permission, Scope},
+    permission::{self, Obstacle, Permission, Reader, Scope},
     record::Record,
     rules::{DestinationRule, Route, sandbox_of},
-    store::{DeliveryFilter, DeliveryRow},
+    store::{DeliveryFilter, DeliveryRow, Views},
 };
 use causeway_store::{Of, Stored};
 use serde::Serialize;
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::{Config, DestinationConfig, one_of},
+    hub::left_behind_in_words,
     people,
 };
 
@@ -75,6 +77,19 @@ const NEWEST: u32 = 100;
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
     let Some((name, destination)) = config.destinations.get_key_value(args.destination.as_str()) else {
+        let configured = config.rules().places();
+        // Without a store nobody was ever given to anybody.
+        if let Ok(store) = context.open_to_read(&config).await
+            && let Some((name, people)) = store
+                .left_behind(configured)
+                .await?
+                .get_key_value(args.destination.as_str())
+        {
+            return Err(Failure::Usage(format!(
+                "{name} is not in the configuration, so nothing is made for it any more: {}",
+                left_behind_in_words(name, *people, config.destinations.contains_key(name))
+            )));
+        }
         let known: Vec<&str> = config.destinations.keys().map(|name| &**name).collect();
         return Err(Failure::Usage(format!(
             "there is no destination {:?}; {}",
@@ -88,6 +103,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         stored: &stored,
         name,
         destination,
+        address: args.email.as_deref().and_then(normal_email),
     };
     let preview = match (&args.email, args.record) {
         (_, Some(record)) => asked.of_record(InboxId(record)).await?,
@@ -110,6 +126,8 @@ struct Asked<'a> {
     stored: &'a Stored,
     name: &'a Name,
     destination: &'a DestinationConfig,
+    /// The address that was asked about, in its normal form.
+    address: Option<String>,
 }
 
 impl Asked<'_> {
@@ -270,7 +288,11 @@ impl Asked<'_> {
             None => None,
         };
         let scope = Scope::Message(delivery.record.inbox_id);
-        Ok(view.map(|view| permission::of(&view, &self.destination.rule, scope)))
+        let reader = Reader {
+            asked: self.address.as_deref(),
+            show: str::to_owned,
+        };
+        Ok(view.map(|view| permission::of(&view, &self.destination.rule, scope, reader)))
     }
 
     /// The withdrawal for a destination that has the person and may no longer be sent them.

@@ -1,10 +1,10 @@
 //! `causeway trace`: a record's whole way in the terminal.
 
 use causeway_core::{
+    contact::normal_email,
     id::{ContactId, InboxId},
-    permission::{self, Permission, Scope},
-    rules::Rules,
-    store::{DeliveryTrace, InboxState, Named, Trace, Views},
+    permission::{self, Evidence, Permission, Reader, Scope},
+    store::{ContactView, DeliveryTrace, InboxState, Named, Trace, Views},
 };
 use causeway_store::SqliteStore;
 use serde::Serialize;
@@ -42,6 +42,8 @@ pub(super) struct Args {
 struct Shown {
     #[serde(flatten)]
     trace: Trace,
+    /// What it said that does not count, and why.
+    without_effect: Vec<String>,
     destinations: Vec<Permission>,
 }
 
@@ -58,16 +60,35 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     for id in ids {
         let trace = store.trace(id).await?;
         let trace = trace.ok_or_else(|| Failure::Failed(anyhow::anyhow!("there is no record {id}")))?;
+        let view = match trace.contact_id {
+            Some(contact) => store.contact(contact).await?,
+            None => None,
+        };
+        let view = view.as_ref();
+        let asked = args.email.as_deref().and_then(normal_email);
+        let reader = Reader {
+            asked: asked.as_deref(),
+            show: str::to_owned,
+        };
         traces.push(Shown {
-            destinations: destinations(&store, &rules, &trace).await?,
+            without_effect: view.map_or_else(Vec::new, |view| without_effect(view, id)),
+            destinations: view.map_or_else(Vec::new, |view| {
+                permission::of_all(view, &rules, Scope::Message(id), reader)
+            }),
             trace,
         });
     }
     if args.json {
         return say_json(&traces);
     }
-    for Shown { trace, destinations } in &traces {
+    for shown in &traces {
+        let Shown {
+            trace, destinations, ..
+        } = shown;
         print(trace, args.body);
+        for why in &shown.without_effect {
+            say(&format!("  consent    {why}"));
+        }
         if !destinations.is_empty() {
             say("  as things are now");
         }
@@ -79,13 +100,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn destinations(store: &SqliteStore, rules: &Rules, trace: &Trace) -> Result<Vec<Permission>, Failure> {
-    let view = match trace.contact_id {
-        Some(contact) => store.contact(contact).await?,
-        None => None,
-    };
-    let scope = Scope::Message(trace.inbox.id);
-    Ok(view.map_or_else(Vec::new, |view| permission::of_all(&view, rules, scope)))
+/// Facts of this message that do not count, although nothing later undid them.
+fn without_effect(view: &ContactView, message: InboxId) -> Vec<String> {
+    let rows = view.ledger.iter().filter(|row| row.inbox_id == message);
+    rows.map(|row| Evidence::new(view, row))
+        .filter_map(|evidence| {
+            let fact = permission::fact(&evidence.what, &evidence.purpose);
+            Some(format!("{fact}: {}", evidence.no_effect?))
+        })
+        .collect()
 }
 
 async fn of_person(
@@ -111,6 +134,9 @@ pub(super) async fn find_person(
     workspace: Option<&str>,
     is_meant: impl Fn(&str) -> bool,
 ) -> Result<Vec<ContactId>, Failure> {
+    if let Some(one) = numbered(store, words, &is_meant).await? {
+        return Ok(vec![one]);
+    }
     let found = find_named(store, words, workspace, is_meant).await?;
     people::choose(&found).map_err(|several| Failure::Usage(several.to_string()))
 }
@@ -122,6 +148,9 @@ pub(super) async fn find_people(
     workspace: Option<&str>,
     is_meant: impl Fn(&str) -> bool,
 ) -> Result<Vec<ContactId>, Failure> {
+    if let Some(one) = numbered(store, words, &is_meant).await? {
+        return Ok(vec![one]);
+    }
     let found = find_named(store, words, workspace, is_meant).await?;
     people::choose_users(&found).map_err(|several| Failure::Usage(several.to_string()))
 }
@@ -146,6 +175,30 @@ async fn find_named(
     }
     Ok(found)
 }
+
+/// The contact of this number, as [`contact_in_words`] writes it, unless somebody has that as an id.
+async fn numbered(
+    store: &SqliteStore,
+    words: &str,
+    is_meant: &impl Fn(&str) -> bool,
+) -> Result<Option<ContactId>, Failure> {
+    let number = words.strip_prefix(CONTACT).and_then(|number| number.parse().ok());
+    let Some(number) = number else {
+        return Ok(None);
+    };
+    if !store.find_named(words).await?.is_empty() {
+        return Ok(None);
+    }
+    let view = store.contact(ContactId(number)).await?;
+    Ok(view.filter(|view| is_meant(&view.workspace)).map(|view| view.id))
+}
+
+/// Names a contact without its values, in the form that commands take.
+pub(super) fn contact_in_words(contact: ContactId) -> String {
+    format!("{CONTACT}{contact}")
+}
+
+const CONTACT: &str = "contact:";
 
 pub(super) fn print(trace: &Trace, with_body: bool) {
     let inbox = &trace.inbox;

@@ -67,6 +67,8 @@ pub(super) fn delivery(id: i64, start: Timestamp) -> DeliveryRow {
         }
         .map(str::to_owned),
         remote_id: (state == "delivered").then(|| format!("CON-{id}")),
+        address: None,
+        by_hand: false,
     }
 }
 

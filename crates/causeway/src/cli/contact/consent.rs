@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use causeway_core::{
     consent::{Standing, id_in_place},
+    contact::normal_email,
     id::{ContactId, Name},
-    permission::{self, Evidence, Permission, Scope, day_and_time},
+    permission::{self, Evidence, Permission, Reader, Scope, day_and_time},
     rules::Rules,
     store::{ContactView, DeliveryRow, Views},
 };
@@ -51,11 +52,17 @@ pub(super) async fn consent(
     store: &SqliteStore,
     rules: &Rules,
     views: &[ContactView],
+    who: &str,
     json: bool,
 ) -> Result<(), Failure> {
+    let asked = normal_email(who);
+    let reader = Reader {
+        asked: asked.as_deref(),
+        show: str::to_owned,
+    };
     let mut accounts = Vec::new();
     for view in views {
-        accounts.push(account(store, rules, view).await?);
+        accounts.push(account(store, rules, view, reader).await?);
     }
     if json {
         return say_json(&accounts);
@@ -64,7 +71,12 @@ pub(super) async fn consent(
     Ok(())
 }
 
-async fn account(store: &SqliteStore, rules: &Rules, view: &ContactView) -> Result<Account, Failure> {
+async fn account(
+    store: &SqliteStore,
+    rules: &Rules,
+    view: &ContactView,
+    reader: Reader<'_>,
+) -> Result<Account, Failure> {
     let mut traces = BTreeMap::new();
     for row in &view.ledger {
         if let Entry::Vacant(place) = traces.entry(row.inbox_id) {
@@ -83,7 +95,7 @@ async fn account(store: &SqliteStore, rules: &Rules, view: &ContactView) -> Resu
     Ok(Account {
         contact: view.id,
         workspace: Name::clone(&view.workspace),
-        destinations: permission::of_all(view, rules, Scope::Contact),
+        destinations: permission::of_all(view, rules, Scope::Contact, reader),
         standing: view.standing.clone(),
         ledger: ledger.collect(),
     })
@@ -147,6 +159,9 @@ fn show_line(line: &Line) {
         say(&format!("      {about}"));
     }
     say(&format!("      basis {}", evidence.basis));
+    if let Some(why) = &evidence.no_effect {
+        say(&format!("      does not count: {why}"));
+    }
     for effect in &line.deliveries {
         let reason = effect
             .reason

@@ -49,9 +49,11 @@ enum Verb {
     },
     /// Shows for each destination whether the person may be sent there, why, since when and what was sent last; then the
     /// ledger of consent: what was said, when, in which message, and what it did at each destination.
-    #[command(after_help = "Example: causeway contact consent jane@example.org --workspace default")]
+    #[command(
+        after_help = "Example: causeway contact consent jane@example.org --workspace default\n         causeway contact consent contact:17"
+    )]
     Consent {
-        /// An address, or an id with its namespace.
+        /// An address, an id with its namespace, or the number of a contact as in `contact:17`.
         who: String,
         /// Print JSON.
         #[arg(long)]
@@ -142,7 +144,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             if !json {
                 say_several(&views);
             }
-            consent::consent(&store, &config.rules(), &views, json).await
+            consent::consent(&store, &config.rules(), &views, &who, json).await
         }
         Verb::Export { who } => {
             let views = find(&store, &who, workspace).await?;
@@ -280,6 +282,12 @@ fn show(view: &ContactView) {
         parts.extend(about(&evidence));
         parts.push(format!("message {}", evidence.message));
         parts.push(format!("basis {}", evidence.basis));
+        parts.extend(
+            evidence
+                .no_effect
+                .as_ref()
+                .map(|why| format!("does not count: {why}")),
+        );
         say(&format!(
             "    on {}: {} ({})",
             day_and_time(evidence.at),

@@ -37,6 +37,8 @@ pub(crate) struct ByHand {
     pub conflicts: u64,
     /// Destination → withdrawals that it cannot receive.
     pub withdrawals: BTreeMap<Name, u64>,
+    /// Destination → withdrawals that were given up.
+    pub dead_withdrawals: BTreeMap<Name, u64>,
     /// Destination that the configuration has not → people whose opt-outs cannot get there.
     pub left_behind: BTreeMap<Name, u64>,
 }
@@ -66,6 +68,7 @@ pub(crate) fn attention(moment: &Moment, config: &ConsoleConfig) -> Vec<Attentio
     sources(moment, &mut found);
     dead_messages(moment, &mut found);
     turned_away(moment, &mut found);
+    dead_withdrawals(moment, config, &mut found);
     dead_deliveries(moment, config, &mut found);
     by_hand(moment, config, &mut found);
     // Stable: within a level the order above stays.
@@ -238,6 +241,38 @@ fn turned_away(moment: &Moment, found: &mut Vec<Attention>) {
     }
 }
 
+/// Of the dead deliveries, those whose destination still believes that it may use people's data.
+fn dead_withdrawals(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) {
+    for (name, number) in &moment.by_hand.dead_withdrawals {
+        let (todo, command) = if is_configured(config, name) {
+            (
+                "Put right what stopped them, then retry them.",
+                format!("causeway delivery retry --destination {name} --state dead"),
+            )
+        } else {
+            (
+                "The destination is not in the configuration: update it by hand, then discard them.",
+                format!("causeway delivery discard --destination {name} --state dead --why 'done by hand'"),
+            )
+        };
+        let (who, are) = if *number == 1 {
+            ("An opt-out or a suppression", "was")
+        } else {
+            ("Opt-outs or suppressions", "were")
+        };
+        found.push(Attention {
+            level: "bad",
+            title: format!("{name} did not receive {}", plural(*number, "withdrawal")),
+            detail: format!("{who} {are} tried and given up, and the destination has the people. {todo}"),
+            command: Some(command),
+            href: Some(link(
+                "/deliveries",
+                &[("state", Some("dead")), ("destination", Some(name))],
+            )),
+        });
+    }
+}
+
 fn dead_deliveries(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) {
     for (name, counts) in &moment.overview.destinations {
         if counts.dead == 0 {
@@ -334,7 +369,7 @@ pub(crate) fn code_in_words(code: &str) -> &str {
     }
     let known = [
         (DeadCode::Malformed, "malformed"),
-        (DeadCode::Unknown, "of an unknown kind"),
+        (DeadCode::Unknown, "that are not understood"),
         (DeadCode::KeyMissing, "for a key that is not in the keystore"),
         (DeadCode::Undecryptable, "that do not decrypt"),
         (DeadCode::Automation, "that an automation failed on"),
@@ -344,4 +379,26 @@ pub(crate) fn code_in_words(code: &str) -> &str {
         .into_iter()
         .find(|(known, _)| known.as_str() == code)
         .map_or(code, |(_, words)| words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn withdrawals_that_were_given_up_are_named_as_such() {
+        let mut moment = Moment::default();
+        moment.by_hand.dead_withdrawals = [("crm".into(), 2)].into();
+        let found = attention(&moment, &ConsoleConfig::default());
+        let titles: Vec<_> = found
+            .iter()
+            .map(|item| (item.level, item.title.as_str()))
+            .collect();
+        assert_eq!(titles, [("bad", "crm did not receive 2 withdrawals")]);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_said_to_be_of_an_unknown_kind() {
+        assert_eq!(code_in_words("unknown"), "that are not understood");
+    }
 }

@@ -254,6 +254,7 @@ async fn find_by_hand(watched: &Watched) -> Result<ByHand, StoreError> {
     Ok(ByHand {
         conflicts: u64::try_from(views.conflicts().await?.len()).unwrap_or(u64::MAX),
         withdrawals: views.by_hand().await?,
+        dead_withdrawals: views.dead_withdrawals().await?,
         left_behind: views.left_behind(watched.config.rules.places()).await?,
     })
 }

@@ -52,6 +52,8 @@ pub(crate) fn delivery(state: &str, text: &str) -> DeliveryRow {
         finished_at: (state == "delivered").then(now),
         reason: (state != "blocked").then(|| text.to_owned()),
         remote_id: Some(text.to_owned()),
+        address: None,
+        by_hand: false,
     }
 }
 
@@ -134,6 +136,7 @@ pub(crate) fn traces() -> Vec<(Trace, Option<ContactView>)> {
 
 fn envelope() -> Envelope {
     let meta = Meta {
+        imported: false,
         again: false,
         content_type: Some(HOSTILE.to_owned()),
         method: Some(HOSTILE.to_owned()),
@@ -187,6 +190,8 @@ pub(crate) fn contact() -> ContactView {
         ],
         contact,
         standing: [(HOSTILE.to_owned(), Standing::Suppressed { since: now(), why })].into(),
+        others: Vec::new(),
+        click_grace: std::time::Duration::ZERO,
         ledger: vec![LedgerRow {
             fact: ConsentFact::new(HOSTILE, What::Bounced, now(), HOSTILE),
             inbox_id: InboxId(4),

@@ -48,7 +48,7 @@ async fn a_dead_delivery_is_retried_under_the_same_key() {
     home.settled(2).await;
     assert_eq!(
         home.ok(&["delivery", "retry", "--state", "dead"]),
-        "1 deliveries are due now\n"
+        "1 delivery is due now\n"
     );
     api.wait_for(3).await;
     home.settled(2).await;
@@ -226,7 +226,7 @@ async fn what_waits_for_a_destination_that_is_gone_is_told_and_can_be_discarded(
     let list = ["delivery", "list", "--destination", "hook", "--json"];
     assert_eq!(home.json(&list)[0]["state"], "waiting");
     let said = home.ok(&["delivery", "discard", "--destination", "hook"]);
-    assert!(said.starts_with("1 deliveries discarded"), "{said}");
+    assert!(said.starts_with("1 delivery discarded"), "{said}");
     assert_eq!(home.run(&["delivery", "retry", "--destination", "hook"]).code, 2);
     assert_eq!(home.run(&["delivery", "list", "--destination", "none"]).code, 2);
     assert_eq!(home.json(&list)[0]["state"], "skipped");

@@ -1,7 +1,7 @@
 //! What a page shows of one person's consent: a sentence for each destination, and the ledger. Masked.
 
 use causeway_core::{
-    permission::{self, Evidence, Permission, Scope},
+    permission::{self, Evidence, Permission, Reader, Scope},
     rules::Rules,
     store::ContactView,
 };
@@ -58,10 +58,19 @@ impl Person {
 
 pub(super) fn sentences(view: &ContactView, rules: &Rules, scope: Scope) -> Vec<Sentence> {
     let sentence = |permission: Permission| Sentence {
-        mark: if permission.may_be_sent { "good" } else { "idle" },
+        // What is sent whatever the consent is nothing to rejoice at after an opt-out.
+        mark: if permission.may_be_sent && !permission.consent.is_opt_out() {
+            "good"
+        } else {
+            "idle"
+        },
         text: permission.sentence,
     };
-    permission::of_all(view, rules, scope)
+    let reader = Reader {
+        asked: None,
+        show: masking::text,
+    };
+    permission::of_all(view, rules, scope, reader)
         .into_iter()
         .map(sentence)
         .collect()
@@ -76,6 +85,9 @@ fn line(evidence: Evidence, now: Timestamp) -> Line {
         about: permission::about(&evidence),
         message: evidence.message.0,
         purpose: evidence.purpose,
-        basis: evidence.basis,
+        basis: match evidence.no_effect {
+            Some(why) => format!("{}; does not count: {why}", evidence.basis),
+            None => evidence.basis,
+        },
     }
 }

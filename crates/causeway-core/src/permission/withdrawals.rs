@@ -1,0 +1,72 @@
+//! Withdrawals that a destination has not received.
+
+use super::{Sent, Withdrawal};
+use crate::{
+    delivery::Kind,
+    rules::DestinationRule,
+    store::{ContactView, DeliveryRow},
+};
+
+/// Those that wait, were given up, are to be done by hand, or ended without being sent. Whatever was sent since, each stays
+/// until the destination received a later one for its address, or a person discarded it.
+pub(super) fn open(
+    view: &ContactView,
+    rule: &DestinationRule,
+    sent: &[Sent],
+    is_withheld: bool,
+) -> Vec<Withdrawal> {
+    let in_use = view.contact.address();
+    let address_of = |row: &DeliveryRow| row.address.clone().or_else(|| in_use.clone());
+    let all = || {
+        view.deliveries
+            .iter()
+            .filter(|row| row.destination == rule.name && row.kind == Kind::Withdrawal.as_str())
+    };
+    let given = |address: Option<&str>| {
+        let address = address.unwrap_or_default();
+        sent.iter()
+            .map(|sent| &sent.row)
+            .find(|row| row.address == address)
+    };
+    let is_settled = |row: &DeliveryRow, address: &Option<String>| {
+        let ended_at = row.finished_at.unwrap_or(row.planned_at);
+        let is_received = given(address.as_deref())
+            .is_some_and(|given| given.change.gravity() > 0 && given.last_sent >= ended_at);
+        is_received
+            || all()
+                .any(|later| later.id > row.id && later.state == "delivered" && address_of(later) == *address)
+    };
+    let mut found: Vec<Withdrawal> = all()
+        .filter(|row| row.state != "delivered")
+        .filter_map(|row| {
+            let address = address_of(row);
+            if is_settled(row, &address) {
+                return None;
+            }
+            let is_void = !is_withheld && address == in_use;
+            let is_news = match row.state.as_str() {
+                // Ended without being sent: of no interest once the destination was sent the contact again.
+                "skipped" if !row.by_hand => {
+                    let is_later =
+                        |last_sent| row.finished_at.is_none_or(|finished_at| finished_at >= last_sent);
+                    let is_last = !all().any(|later| later.id > row.id && address_of(later) == address);
+                    is_last
+                        && !is_void
+                        && given(address.as_deref()).is_none_or(|given| is_later(given.last_sent))
+                }
+                "skipped" | "dead" => true,
+                _ => !is_void,
+            };
+            is_news.then(|| Withdrawal {
+                delivery: row.id,
+                state: row.state.clone(),
+                by_hand: row.by_hand,
+                is_void,
+                reason: row.finished_at.and(row.reason.clone()),
+                address,
+            })
+        })
+        .collect();
+    found.sort_by_key(|withdrawal| withdrawal.delivery);
+    found
+}

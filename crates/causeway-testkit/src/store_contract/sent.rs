@@ -1,0 +1,144 @@
+//! What people are shown of what was sent: whether it arrived, what was given up, and by which key.
+
+use causeway_core::{
+    clock::Timestamp,
+    consent::{Change, Policy, What},
+    delivery::Next,
+    rules::DestinationRule,
+    store::{DeliveryFilter, GivenRow},
+};
+
+use super::{Bench, Open, addresses::platform, bench::attempt};
+use crate::builders::{at, fact, signed, status};
+
+async fn given(bench: &Bench) -> GivenRow {
+    let mut given = bench.person("ada").await.given;
+    assert_eq!(given.len(), 1, "{given:?}");
+    given.remove(0)
+}
+
+/// (received, unconfirmed)
+async fn arrived(bench: &Bench) -> (Option<Timestamp>, Option<Timestamp>) {
+    let row = given(bench).await;
+    (row.received, row.unconfirmed)
+}
+
+pub async fn what_was_never_confirmed_is_not_said_to_be_received(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    let claimed = bench.claim("crm", 1).await.deliveries;
+    assert_eq!(arrived(&bench).await, (None, Some(at(1))), "under way");
+    bench.end(&claimed[0], Next::Waiting { due_at: at(10) }, 2).await;
+    assert_eq!(arrived(&bench).await, (None, Some(at(1))), "tried again later");
+    let claimed = bench.claim("crm", 10).await.deliveries;
+    bench.end(&claimed[0], Next::Dead, 11).await;
+    assert_eq!(arrived(&bench).await, (None, Some(at(10))), "refused");
+    bench.take(signed("ada", "2", What::OptIn, at(20)), 20).await;
+    bench.deliver_all("crm", 21).await;
+    assert_eq!(arrived(&bench).await, (Some(at(21)), None));
+    bench.take(signed("ada", "3", What::OptIn, at(30)), 30).await;
+    let claimed = bench.claim("crm", 31).await.deliveries;
+    bench.end(&claimed[0], Next::Dead, 32).await;
+    assert_eq!(
+        arrived(&bench).await,
+        (Some(at(21)), Some(at(31))),
+        "the first was received"
+    );
+    bench.assert_balanced().await;
+}
+
+async fn refuse_locally(bench: &Bench, seconds: i64) {
+    let claimed = bench.claim("crm", seconds).await.deliveries;
+    let mut refused = attempt(&claimed[0], Next::Dead, at(seconds));
+    refused.status = None;
+    bench.store().record(vec![refused]).await.unwrap();
+}
+
+/// A record that the mapping refuses makes no request.
+pub async fn what_failed_before_its_request_was_not_sent(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    refuse_locally(&bench, 1).await;
+    assert_eq!(arrived(&bench).await, (None, None));
+    bench.take(signed("ada", "2", What::OptIn, at(10)), 10).await;
+    bench.deliver_all("crm", 11).await;
+    bench.take(signed("ada", "3", What::OptIn, at(20)), 20).await;
+    refuse_locally(&bench, 21).await;
+    assert_eq!(arrived(&bench).await, (Some(at(11)), None));
+}
+
+pub async fn withdrawals_that_were_given_up_are_counted_and_name_their_address(open: Open) {
+    let mut mute = DestinationRule::new("mute");
+    mute.policy = Policy::All;
+    mute.expresses = vec![Change::Subscribe];
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm"), mute]).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    bench.deliver_all("crm", 1).await;
+    bench.deliver_all("mute", 1).await;
+    bench.take(status("ada", What::Unsubscribed, at(2)), 2).await;
+    let claimed = bench.claim("crm", 3).await.deliveries;
+    bench.end(&claimed[0], Next::Dead, 3).await;
+    let dead = bench.store().dead_withdrawals().await.unwrap();
+    assert_eq!(dead, [("crm".into(), 1)].into());
+    let rows = bench
+        .store()
+        .deliveries(DeliveryFilter::default(), 10)
+        .await
+        .unwrap();
+    let of = |destination: &str| {
+        let row = rows
+            .iter()
+            .find(|row| &*row.destination == destination && row.kind == "withdrawal");
+        let row = row.unwrap();
+        (row.address.clone(), row.by_hand)
+    };
+    let address = Some("ada@example.org".to_owned());
+    assert_eq!(
+        (of("crm"), of("mute")),
+        ((address.clone(), false), (address, true))
+    );
+    let by_hand = rows.iter().find(|row| row.by_hand).unwrap();
+    let filter = DeliveryFilter {
+        ids: vec![by_hand.id],
+        ..DeliveryFilter::default()
+    };
+    bench
+        .store()
+        .discard_deliveries(filter, "done by hand", at(4))
+        .await
+        .unwrap();
+    let person = bench.person("ada").await;
+    assert!(person.deliveries.iter().all(|row| !row.by_hand), "{person:?}");
+}
+
+/// Of two addresses each has a key of its own.
+pub async fn a_trace_shows_the_keys_that_are_sent(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    for (name, seconds) in [("one", 0), ("two", 10)] {
+        let mut event = platform("71", name, "Ada", seconds);
+        event.consent = vec![fact(What::OptIn, at(seconds))];
+        bench.take(event, seconds).await;
+        bench.deliver_all("crm", seconds + 1).await;
+    }
+    let id = bench.take(status("two", What::Unsubscribed, at(20)), 20).await;
+    let mut sent = Vec::new();
+    loop {
+        let claimed = bench.claim("crm", 21).await.deliveries;
+        if claimed.is_empty() {
+            break;
+        }
+        for delivery in claimed {
+            bench.end(&delivery, Next::Delivered, 21).await;
+            sent.push((delivery.id, delivery.key));
+        }
+    }
+    let trace = bench.store().trace(id).await.unwrap().unwrap();
+    let mut shown: Vec<_> = trace
+        .deliveries
+        .into_iter()
+        .map(|row| (row.delivery.id, row.key))
+        .collect();
+    sent.sort();
+    shown.sort();
+    assert_eq!((shown.len(), shown), (2, sent));
+}
