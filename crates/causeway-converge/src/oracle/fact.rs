@@ -37,6 +37,8 @@ pub enum Doubt {
     Looked,
     /// Does a time to come count at all where the hub's clock was wrong, too?
     FutureAndStamp,
+    /// Does an opt-in in a list count whose own date is still to come? The list may say it with every sync.
+    FutureOptIn,
     /// Does an opt-in to calls make a click in a partner's mail one to us (rows 8 and 15)?
     OtherPurpose,
 }
@@ -246,6 +248,11 @@ fn fact(oracle: &Oracle<'_>, arrival: &Arrival<'_>, kind: Kind, purpose: &'stati
     };
     let (time, other_time) = if time > arrival.stamped {
         doubts.push(Doubt::Future);
+        if kind == Kind::OptedIn
+            && !matches!(arrival.message.content, Content::Proca(_) | Content::Event { .. })
+        {
+            doubts.push(Doubt::FutureOptIn);
+        }
         if arrival.at != arrival.stamped {
             doubts.push(Doubt::FutureAndStamp);
         }

@@ -145,6 +145,7 @@ fn counts(fact: &Fact, relevance: Relevance, reading: &[Doubt]) -> bool {
         Doubt::Looked,
         Doubt::OtherPurpose,
         Doubt::FutureAndStamp,
+        Doubt::FutureOptIn,
     ]
     .iter()
     .any(|doubt| fact.doubts.contains(doubt) && !has(*doubt));

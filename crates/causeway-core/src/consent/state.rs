@@ -246,28 +246,20 @@ impl Consent {
         let opt_in = said.opt_in.iter().find(|at| !said.declined.contains(*at));
         let agreed = opt_in.max(graced(confirmed));
 
-        let unnamed =
-            |since: Option<Timestamp>| since.filter(|since| at.since.is_none_or(|known| known <= *since));
+        // What became of the address: by a message that names it, its id, or neither.
         let of_here = |slot: fn(&Self) -> Option<Timestamp>| {
             let by_id = of_ids().filter_map(|(id, said)| slot(said).filter(|since| at.is_of(id, *since)));
-            here.and_then(slot).max(by_id.max())
+            let unnamed = slot(self).filter(|since| at.since.is_none_or(|known| known <= *since));
+            here.and_then(slot).max(by_id.max()).max(unnamed)
         };
         // From the lightest to the gravest: of equal times `max_by_key` takes the last.
         let opt_outs = [
             (said.unsubscribed, None, agreed),
             (of_here(|c| c.inactive), Some(Suppression::Inactive), clicked_here),
-            (unnamed(self.inactive), Some(Suppression::Inactive), clicked_here),
             (of_here(|c| c.blocked), Some(Suppression::Blocked), clicked_here),
-            (unnamed(self.blocked), Some(Suppression::Blocked), clicked_here),
             (of_here(|c| c.bounced), Some(Suppression::Bounced), clicked_here),
-            (unnamed(self.bounced), Some(Suppression::Bounced), clicked_here),
             (
                 of_here(|c| c.complained),
-                Some(Suppression::Complained),
-                graced(clicked_here),
-            ),
-            (
-                unnamed(self.complained),
                 Some(Suppression::Complained),
                 graced(clicked_here),
             ),

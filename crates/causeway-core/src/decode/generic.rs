@@ -164,17 +164,12 @@ impl GenericDecoder {
             placeholders: &self.placeholders,
             zone: &self.time_zone,
         };
-        let top = record.as_object();
-        let places: Vec<&Map<String, Value>> = std::iter::once(&sent)
-            .chain(top)
-            .chain(self.contacts(&record))
-            .collect();
-        rules.read(&places, when, &mut event);
+        rules.read(&self.places(&sent, &record), when, &mut event);
         Decoded::Event(Box::new(event))
     }
 
-    /// The objects that hold what is the contact's own: those where its address and its id are.
-    fn contacts<'a>(&self, record: &'a Value) -> Vec<&'a Map<String, Value>> {
+    /// Where the rules of consent look for their fields: last in the objects that hold the contact's address and id.
+    fn places<'a>(&self, sent: &'a Map<String, Value>, record: &'a Value) -> Vec<&'a Map<String, Value>> {
         let by_path = |path: &String| {
             let (holder, _) = path.rsplit_once(['.', '['])?;
             found(record, holder)?.as_object()
@@ -185,6 +180,8 @@ impl GenericDecoder {
         };
         let by_id = holder(record, CONTACT_ID_NAMES).or_else(|| person(record));
         [
+            Some(sent),
+            record.as_object(),
             of(&self.paths.email, holder(record, EMAIL_NAMES)),
             of(&self.paths.id, by_id),
         ]

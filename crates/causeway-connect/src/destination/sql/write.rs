@@ -463,15 +463,15 @@ async fn essentials(
     if written.is_empty() && !is_there {
         return Ok(None);
     }
-    let (shown, unshown): (Vec<usize>, Vec<usize>) = needed
+    let (visible, silent): (Vec<usize>, Vec<usize>) = needed
         .into_iter()
         .filter(|at| !written.contains(at))
         .partition(|at| shows(*at));
-    let refused = one_by_one(link, place, row, &shown).await?;
-    if written.is_empty() && refused.len() == shown.len() {
+    let refused = one_by_one(link, place, row, &visible).await?;
+    if written.is_empty() && refused.len() == visible.len() {
         return Ok(None);
     }
-    let left_out = one_by_one(link, place, row, &[unshown, others].concat()).await?;
+    let left_out = one_by_one(link, place, row, &[silent, others].concat()).await?;
     Ok(Some(Mark::Written(Notes {
         left_out,
         incomplete: (!refused.is_empty()).then(|| refused.join("; ")),

@@ -256,6 +256,10 @@ impl ListField {
 }
 
 /// Which keys of a field an object has.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own about the keys"
+)]
 struct Keys {
     id: bool,
     name: bool,
