@@ -2,9 +2,8 @@
 
 use causeway_core::{
     clock::Clock,
-    delivery::Kind,
     id::{DeliveryId, Name},
-    store::{DeliveryFilter, DeliveryRow, LaneState, Store, Views},
+    store::{DeliveryFilter, LaneState, Store, Views},
 };
 use clap::{Subcommand, ValueEnum};
 
@@ -197,7 +196,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                     row.state,
                     row.attempts,
                     row.contact_id.map_or_else(String::new, contact_in_words),
-                    with_address(&*store, &row).await?
+                    row.reason.as_deref().unwrap_or_default()
                 ));
             }
         }
@@ -231,24 +230,4 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The reason, and whom a withdrawal is about: where it cannot be sent, a person looks the address up at the destination.
-async fn with_address(views: &dyn Views, row: &DeliveryRow) -> Result<String, Failure> {
-    let reason = row.reason.as_deref().unwrap_or_default();
-    if row.kind != Kind::Withdrawal.as_str() {
-        return Ok(reason.to_owned());
-    }
-    let address = match (&row.address, row.contact_id) {
-        (Some(address), _) => Some(address.clone()),
-        (None, Some(contact)) => views
-            .contact(contact)
-            .await?
-            .and_then(|view| view.contact.address()),
-        (None, None) => None,
-    };
-    Ok(match address {
-        Some(address) => format!("for {address}: {reason}"),
-        None => reason.to_owned(),
-    })
 }

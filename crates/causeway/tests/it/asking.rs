@@ -62,6 +62,7 @@ const COMMANDS: [(&str, Sort, Lines); 39] = [
     // Has a hub of its own.
     ("demo", Asks, &[]),
     ("destination create", Asks, &[("destination create members", 0)]),
+    ("destination forget", Writes, &[("destination forget nowhere", 2)]),
     ("destination kinds", Asks, &[("destination kinds", 0)]),
     ("destination sample", Asks, &[("destination sample webhook", 0)]),
     // The broker is not there.
