@@ -24,6 +24,9 @@ struct Args {
     /// Where the seeds of the histories come from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Leave out so many histories of the seed, to go on with a run that was ended.
+    #[arg(long, default_value_t = 0)]
+    from: usize,
     /// Run only the history of this seed, as a finding names it.
     #[arg(long)]
     replay: Option<u64>,
@@ -74,6 +77,7 @@ async fn main() -> ExitCode {
         program,
         histories: args.histories,
         seed: args.seed,
+        from: args.from,
         batch: args.batch,
         features: features.without(&args.without),
         replay: args.replay,

@@ -25,6 +25,8 @@ pub struct Options {
     pub program: PathBuf,
     pub histories: usize,
     pub seed: u64,
+    /// So many histories of the seed are left out.
+    pub from: usize,
     /// Histories in one hub.
     pub batch: usize,
     pub features: Features,
@@ -62,7 +64,7 @@ pub async fn run(options: &Options, say: &dyn Fn(&str)) -> anyhow::Result<Outcom
     ));
     let seeds: Vec<u64> = match options.replay {
         Some(seed) => vec![seed],
-        None => (0..options.histories)
+        None => (options.from..options.from + options.histories)
             .map(|number| mix(&[options.seed, number as u64]) >> 16)
             .collect(),
     };
@@ -107,6 +109,9 @@ pub async fn run(options: &Options, say: &dyn Fn(&str)) -> anyhow::Result<Outcom
             }
         }
         let wrong = troubles(&batch);
+        for (seed, finding) in &outcome.findings[before..] {
+            say(&format!("history {seed}: {finding}"));
+        }
         let found = outcome.findings.len() - before;
         let is_wrong = found > 0 || !wrong.is_empty();
         outcome.troubles.extend(wrong);
@@ -160,9 +165,6 @@ impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for trouble in &self.troubles {
             writeln!(out, "{trouble}")?;
-        }
-        for (seed, finding) in &self.findings {
-            writeln!(out, "history {seed}: {finding}")?;
         }
         for small in &self.shrunk {
             writeln!(out, "{small}")?;

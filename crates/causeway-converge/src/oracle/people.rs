@@ -35,6 +35,8 @@ pub struct People {
     all: BTreeSet<String>,
     /// When an id used an address, by order of arrival; `None` where a date of the sender's counts.
     uses: BTreeMap<Id, Vec<(String, When, usize)>>,
+    /// The last message that names an address, by order of arrival.
+    named: BTreeMap<String, usize>,
 }
 
 impl People {
@@ -45,11 +47,14 @@ impl People {
             references: BTreeMap::new(),
             all: BTreeSet::new(),
             uses: BTreeMap::new(),
+            named: BTreeMap::new(),
         };
         for arrival in arrivals {
             let says = &arrival.message.says;
             let Some(address) = &says.address else { continue };
             people.all.insert(address.clone());
+            let last = people.named.entry(address.clone()).or_default();
+            *last = arrival.order.max(*last);
             if let Some(reference) = &says.reference {
                 people.references.insert(reference.clone(), address.clone());
             }
@@ -254,6 +259,11 @@ impl People {
         let uses = self.uses.get(id).map_or(&[][..], Vec::as_slice);
         let is_dated = uses.iter().any(|(_, when, _)| *when != When::Arrival);
         let last = uses.iter().max_by_key(|(_, _, order)| *order);
-        !is_dated && last.is_some_and(|(last, _, _)| last == address)
+        // A message that names another of the addresses alone may be of somebody who went back to it.
+        let is_last_named = self
+            .of(id)
+            .iter()
+            .all(|other| self.named.get(other) <= self.named.get(address));
+        !is_dated && is_last_named && last.is_some_and(|(last, _, _)| last == address)
     }
 }
