@@ -489,7 +489,7 @@ impl Shared<'_> {
                         .filter(|(_, queue)| queue.0 == slot);
                     let is_quiet = |since: Option<Instant>| since.is_some_and(|since| now - since > WHILE);
                     if own.clone().next().is_some() && own.clone().all(|(since, _)| is_quiet(*since)) {
-                        drained.push((now - WHILE, now));
+                        drained.push((now.checked_sub(WHILE).unwrap_or(now), now));
                     }
                 }
             }

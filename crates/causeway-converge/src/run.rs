@@ -62,12 +62,7 @@ pub async fn run(options: &Options, say: &dyn Fn(&str)) -> anyhow::Result<Outcom
         "servers started in {:.1} s",
         started.elapsed().as_secs_f64()
     ));
-    let seeds: Vec<u64> = match options.replay {
-        Some(seed) => vec![seed],
-        None => (options.from..options.from + options.histories)
-            .map(|number| mix(&[options.seed, number as u64]) >> 16)
-            .collect(),
-    };
+    let seeds = seeds(options);
     let mut outcome = Outcome::default();
     for (number, part) in seeds.chunks(options.batch.max(1)).enumerate() {
         let began = Instant::now();
@@ -135,6 +130,15 @@ pub async fn run(options: &Options, say: &dyn Fn(&str)) -> anyhow::Result<Outcom
     }
     outcome.time = started.elapsed();
     Ok(outcome)
+}
+
+fn seeds(options: &Options) -> Vec<u64> {
+    match options.replay {
+        Some(seed) => vec![seed],
+        None => (options.from..options.from + options.histories)
+            .map(|number| mix(&[options.seed, number as u64]) >> 16)
+            .collect(),
+    }
 }
 
 /// What is wrong with a whole batch.

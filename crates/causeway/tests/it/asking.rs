@@ -26,7 +26,7 @@ type Lines = &'static [(&'static str, i32)];
 
 /// Every command with the lines to run, and the exit code of each beside a hub that runs. A new command has to be put here,
 /// and one that has `--dry-run` needs a line with it.
-const COMMANDS: [(&str, Sort, Lines); 39] = [
+const COMMANDS: [(&str, Sort, Lines); 40] = [
     ("audit", Asks, &[("audit", 0), ("audit --json", 0)]),
     ("backup", Asks, &[("backup copy.db", 0)]),
     ("config check", Asks, &[("config check", 0)]),
