@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use causeway_core::{
-    consent::{Change, EMAIL, Terms, What},
+    consent::{Change, EMAIL, Policy, Terms, What},
     contact::Identity,
     delivery::Kind,
     event::{Event, EventKind},
@@ -327,6 +327,28 @@ pub async fn an_opt_out_that_was_said_meanwhile_reaches_a_destination_that_is_ba
         assert_eq!(told, expected, "{case}");
         bench.assert_balanced().await;
     }
+}
+
+/// Sent everybody, without a word for an opt-out: the form that says it would look like anybody's.
+pub async fn a_destination_without_a_word_for_it_is_not_sent_the_message_that_opts_out(open: Open) {
+    let mute = DestinationRule {
+        policy: Policy::All,
+        expresses: Vec::new(),
+        ..DestinationRule::new("crm")
+    };
+    let mut bench = Bench::new(open, vec![mute]).await;
+    bench.take(joins("71", "ada", 0), 0).await;
+    assert_eq!(sent(&bench, "crm", 1).await.len(), 1);
+    for seconds in [10, 20] {
+        let mut no = platform("71", "ada", "Ada", seconds);
+        no.fields.insert("city".to_owned(), seconds.into());
+        no.consent = vec![fact(What::Unsubscribed, at(seconds))];
+        bench.take(no, seconds).await;
+        assert_eq!(sent(&bench, "crm", seconds + 1).await, []);
+    }
+    let by_hand = bench.store().by_hand().await.unwrap();
+    assert_eq!(by_hand, [("crm".into(), 1)].into());
+    bench.assert_balanced().await;
 }
 
 /// Bob's record of the platform came with Jane's address once.

@@ -149,6 +149,7 @@ macro_rules! store_contract {
                 a_renamed_destination_is_the_same_destination,
                 a_name_that_is_explained_too_late_still_brings_the_opt_outs,
                 an_opt_out_that_was_said_meanwhile_reaches_a_destination_that_is_back,
+                a_destination_without_a_word_for_it_is_not_sent_the_message_that_opts_out,
                 a_split_leaves_nobody_with_the_address_of_the_other,
                 people_of_a_workspace_that_a_destination_left_are_named,
                 an_opt_out_by_an_id_alone_counts_for_the_mailbox,
