@@ -1,4 +1,4 @@
-//! The part of Proca's GraphQL API that tells about actions, from the published schema: bounced and
+//! The part of Proca's GraphQL API that lists actions, from the published schema: bounced and
 //! rejected people vanish from lists, a question by address skips the filters, those who did not opt in have to be
 //! asked for, times have no zone.
 

@@ -24,7 +24,7 @@ struct Args {
     /// Where the seeds of the histories come from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Leave out so many histories of the seed, to go on with a run that was ended.
+    /// Skip this many histories of the seed, to continue a run that was stopped.
     #[arg(long, default_value_t = 0)]
     from: usize,
     /// Run only the history of this seed, as a finding names it.

@@ -25,7 +25,7 @@ pub struct Options {
     pub program: PathBuf,
     pub histories: usize,
     pub seed: u64,
-    /// So many histories of the seed are left out.
+    /// Histories of the seed to skip.
     pub from: usize,
     /// Histories in one hub.
     pub batch: usize,

@@ -57,6 +57,9 @@ pub(crate) fn split(
     let mut taken = taken.clone();
     let with_them = own.iter().filter(|identity| used.is_only_of_moved(identity));
     taken.extend(with_them.cloned());
+    if taken.len() == own.len() {
+        return Ok(None);
+    }
     let into = contact::insert(tx.connection, workspace, &Contact::default(), now)?;
     move_rows(tx, from, into, &taken, &moved)?;
     let stays = |inbox: &InboxId| !moved.contains(inbox);

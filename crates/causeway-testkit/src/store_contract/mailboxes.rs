@@ -316,15 +316,15 @@ pub async fn an_opt_out_that_was_said_meanwhile_reaches_a_destination_that_is_ba
         let is_there = meanwhile.is_some();
         bench.set_rules(rules(meanwhile.into_iter().collect())).await;
         bench.take(status_of("71", What::Unsubscribed, 10), 10).await;
-        let mut told = Vec::new();
+        let mut all = Vec::new();
         if is_there {
-            told = sent(&bench, "crm", 11).await;
+            all = sent(&bench, "crm", 11).await;
         }
         let name = back.name.clone();
         bench.set_rules(rules(vec![back])).await;
-        told.extend(sent(&bench, &name, 12).await);
+        all.extend(sent(&bench, &name, 12).await);
         let expected = [of(Kind::Withdrawal, Change::Unsubscribe, "ada")];
-        assert_eq!(told, expected, "{case}");
+        assert_eq!(all, expected, "{case}");
         bench.assert_balanced().await;
     }
 }
@@ -408,6 +408,22 @@ pub async fn a_split_leaves_nobody_with_the_address_of_the_other(open: Open) {
         );
         bench.assert_balanced().await;
     }
+}
+
+/// An address that came only with the id goes along: nobody would be left.
+pub async fn a_split_that_would_leave_nobody_is_refused(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    let event = joins("71", "ada", 0);
+    let inbox = bench.take(event.clone(), 0).await;
+    let one = contact_with(&bench, "71").await;
+    let split = bench
+        .store()
+        .split(one.id, [id("71")].into(), [(inbox, event)].into(), at(1))
+        .await
+        .unwrap();
+    assert!(split.is_none());
+    let after = contact_with(&bench, "71").await;
+    assert_eq!((after.id, after.contact), (one.id, one.contact));
 }
 
 pub async fn people_of_a_workspace_that_a_destination_left_are_named(open: Open) {

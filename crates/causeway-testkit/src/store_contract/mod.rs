@@ -151,6 +151,7 @@ macro_rules! store_contract {
                 an_opt_out_that_was_said_meanwhile_reaches_a_destination_that_is_back,
                 a_destination_without_a_word_for_it_is_not_sent_the_message_that_opts_out,
                 a_split_leaves_nobody_with_the_address_of_the_other,
+                a_split_that_would_leave_nobody_is_refused,
                 people_of_a_workspace_that_a_destination_left_are_named,
                 an_opt_out_by_an_id_alone_counts_for_the_mailbox,
                 an_opt_out_reaches_a_mailbox_that_was_given_for_what_the_person_said,

@@ -15,14 +15,20 @@ const LIMIT: usize = 65_536;
 pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     // What came before is processed before the first call starts.
     let mut after = None;
+    let mut is_failing = false;
     while !stop.is_cancelled() {
         match engine.store.unprocessed(after, free(&engine)).await {
             Ok(found) => {
                 engine.currency.found(&found);
                 after = Some(found.until);
+                is_failing = false;
             }
             Err(error) => {
-                tracing::error!(%error, "could not look for messages of other processes; trying again");
+                // Once, and not ten times a second.
+                if !is_failing {
+                    tracing::error!(%error, "could not look for messages of other processes; trying again");
+                }
+                is_failing = true;
             }
         }
         let next = engine.clock.now().saturating_add(POLL);
