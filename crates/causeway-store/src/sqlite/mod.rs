@@ -28,6 +28,7 @@ mod follow;
 mod given;
 mod identity;
 mod imports;
+mod lock;
 mod names;
 mod outbox;
 mod overview;
@@ -66,7 +67,7 @@ mod writer;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{File, TryLockError},
+    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -87,6 +88,7 @@ use causeway_core::{
 };
 
 pub use imports::ImportRun;
+pub use lock::is_served;
 pub use play::{Play, Played, Told};
 pub use rehearse::rehearse;
 pub use stored::{Of, Stored, StoredCount, StoredRecord};
@@ -141,14 +143,13 @@ pub struct SqliteStore {
     path: PathBuf,
     /// For questions; the writer has its own.
     rules: RwLock<Arc<Rules>>,
-    /// Held while this process serves; the system lets go of it when the process ends, however it ends.
-    /// Dropped after the writer.
+    /// Held while this process serves. Dropped after the writer.
     lock: Option<File>,
 }
 
 impl SqliteStore {
     fn open(path: PathBuf, options: Options) -> Result<Self, Fault> {
-        let lock = options.serve.then(|| lock(&path)).transpose()?;
+        let lock = options.serve.then(|| lock::take(&path)).transpose()?;
         let steps = if options.serve {
             schema::Steps::All
         } else {
@@ -294,26 +295,6 @@ pub async fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
     let done = tokio::task::spawn_blocking(move || backup::backup(&schema::reader(&from)?, &to));
     let stopped = |_| StoreError::Failed("the backup panicked".to_owned());
     Ok(done.await.map_err(stopped)??)
-}
-
-/// Whether a process serves from the database at `path` now.
-pub fn is_served(path: &Path) -> bool {
-    // Taken for a moment, and let go at once.
-    path.exists() && lock(path).is_err()
-}
-
-fn lock(path: &Path) -> Result<File, Fault> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let file = File::create(PathBuf::from(name))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Fault::Refused(
-            "another process serves from this database; stop it first, or give this one a data_dir of its own"
-                .to_owned(),
-        )),
-        Err(TryLockError::Error(error)) => Err(error.into()),
-    }
 }
 
 #[async_trait]

@@ -153,6 +153,10 @@ impl Api {
     pub(super) async fn org(&self, name: &str) -> Result<Value, Error> {
         match self.ask(Query::Org, &json!({ "org": name })).await? {
             (org @ Value::Object(_), errors) if errors.is_empty() => Ok(org),
+            (_, errors) if errors.is_empty() => Err(Error::Api(format!(
+                "the API's answer has no organisation called {name:?}; see whether `org` is its name in Proca, and \
+                 whether the token's user is a member of it"
+            ))),
             (_, errors) => Err(self.refusal(&errors)),
         }
     }

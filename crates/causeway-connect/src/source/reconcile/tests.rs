@@ -608,6 +608,12 @@ async fn errors_are_reported_without_secrets_and_personal_data() {
         let lower = error.to_lowercase();
         assert!(!error.contains(TOKEN) && !lower.contains("ann"), "{error}");
     }
+    bench.api.script("/api", [Reply::json(200, &no_list)]);
+    let error = bench.compare("").await.unwrap_err().to_string();
+    assert!(
+        error.contains(&format!("no organisation called {ORG:?}")),
+        "{error}"
+    );
     for keys in [
         format!("org = '{ORG}'\nbearer = 'API-wrong'"),
         format!("org = '{ORG}'\nbasic = {{ user = 'a', password = 'b' }}"),
