@@ -24,6 +24,9 @@ impl Accept for Gateway {
             ));
         }
         self.0.require_clock()?;
+        if let Some(latest) = envelopes.iter().map(|envelope| envelope.received_at).max() {
+            self.0.clock_watch.takes_in(latest);
+        }
         let sources: Vec<_> = envelopes
             .iter()
             .map(|envelope| Arc::clone(&envelope.source))

@@ -19,17 +19,24 @@ use super::Engine;
 /// A clock before that is certainly wrong, as after a start without a battery. Nothing is dated back to it.
 const EARLIEST: Timestamp = Timestamp::constant(1_577_836_800, 0);
 
+#[expect(clippy::cast_possible_truncation, reason = "a minute")]
+const TOLERANCE_MS: i64 = TOLERANCE.as_millis() as i64;
+
 /// How far the clock is from where it was left, measured against a clock that nobody sets.
 #[derive(Debug, Default)]
 pub struct ClockWatch {
     /// The system clock minus the monotonic one, in milliseconds, when it was last looked at.
     offset_ms: AtomicI64,
+    /// The latest time, in milliseconds, at which something was taken in since then: the clock may have been ahead between
+    /// two looks.
+    taken_in_ms: AtomicI64,
 }
 
 impl ClockWatch {
     pub fn new(clock: &dyn Clock) -> Self {
         Self {
             offset_ms: offset_ms(clock).into(),
+            ..Self::default()
         }
     }
 
@@ -44,9 +51,22 @@ impl ClockWatch {
         }
     }
 
+    /// Something is taken in that was received at this time.
+    pub fn takes_in(&self, at: Timestamp) {
+        self.taken_in_ms.fetch_max(at.as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// Whether the clock is behind what was taken in since the last look.
+    fn is_behind(&self, now: Timestamp) -> bool {
+        let taken_in = self.taken_in_ms.load(Ordering::Relaxed);
+        taken_in.saturating_sub(now.as_millisecond()) > TOLERANCE_MS
+    }
+
     /// What was seen has been dealt with.
     fn look(&self, clock: &dyn Clock) {
         self.offset_ms.store(offset_ms(clock), Ordering::Relaxed);
+        self.taken_in_ms
+            .store(clock.now().as_millisecond(), Ordering::Relaxed);
     }
 }
 
@@ -58,7 +78,8 @@ fn offset_ms(clock: &dyn Clock) -> i64 {
 impl Engine {
     /// Fails while the clock was set back and the store is not put right yet.
     pub(super) fn require_clock(&self) -> Result<(), StoreError> {
-        if !self.clock_watch.jump(&*self.clock).is_negative() {
+        let watch = &self.clock_watch;
+        if !watch.jump(&*self.clock).is_negative() && !watch.is_behind(self.clock.now()) {
             return Ok(());
         }
         self.wake.clock.notify_one();
@@ -113,5 +134,27 @@ impl Engine {
         self.wake.inbox.notify_one();
         self.wake.all_lanes();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_testkit::clock::TestClock;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_ahead_between_two_looks_is_found_out_by_what_was_taken_in() {
+        let clock = TestClock::default();
+        let watch = ClockWatch::new(&clock);
+        let day = SignedDuration::from_hours(24);
+        clock.jump(day);
+        watch.takes_in(clock.now());
+        assert!(!watch.is_behind(clock.now()));
+        clock.jump(-day);
+        assert!(watch.jump(&clock).is_zero(), "as if nothing had happened");
+        assert!(watch.is_behind(clock.now()));
+        watch.look(&clock);
+        assert!(!watch.is_behind(clock.now()));
     }
 }
