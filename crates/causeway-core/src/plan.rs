@@ -76,6 +76,8 @@ pub struct Plan {
     /// The contact afterwards; `None` when the event is about nobody.
     pub contact: Option<Contact>,
     pub contact_changed: bool,
+    /// Whether the contact uses another address than before.
+    pub has_moved: bool,
     /// For the ledger: the facts that are not the newest of their sort already. Older ones come, too, although
     /// they do not change the state, so that the ledger is complete in whatever order messages arrive.
     pub consent: Vec<ConsentFact>,
@@ -160,6 +162,10 @@ pub fn plan(case: &Case<'_>) -> Plan {
     }
     Plan {
         contact_changed: said.changed || before != Some(&contact),
+        has_moved: {
+            let address = contact.address();
+            known.contacts.iter().any(|known| known.address() != address)
+        },
         contact: Some(contact),
         consent: said.ledger,
         deliveries,

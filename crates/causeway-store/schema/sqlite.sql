@@ -52,6 +52,14 @@ CREATE TABLE campaign (
     UNIQUE (workspace_id, namespace_id, external_id)
 ) STRICT;
 
+CREATE TABLE conflict_contact (
+    workspace_id INTEGER NOT NULL,
+    namespace_id INTEGER NOT NULL,
+    value        TEXT NOT NULL,
+    contact_id   INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, namespace_id, value, contact_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE "consent" (
     contact_id INTEGER NOT NULL,
     purpose    TEXT NOT NULL,
@@ -285,6 +293,8 @@ CREATE TABLE turn (
 
 CREATE INDEX action_contact ON action (contact_id) WHERE contact_id IS NOT NULL;
 
+CREATE INDEX conflict_contact_contact ON conflict_contact (contact_id);
+
 CREATE INDEX consent_page ON consent (page) WHERE page <> '';
 
 CREATE INDEX contact_merged ON contact (merged_into) WHERE merged_into IS NOT NULL;
@@ -306,6 +316,9 @@ CREATE INDEX delivery_held_back ON delivery (contact_id, inbox_id)
 CREATE UNIQUE INDEX delivery_inbox ON delivery (inbox_id, destination_id, kind, address, contact_id);
 
 CREATE INDEX delivery_retrying ON delivery (destination_id, id) WHERE state = 'waiting' AND attempts > 0;
+
+CREATE INDEX delivery_withdrawal ON delivery (destination_id, due_at, contact_id)
+    WHERE state = 'waiting' AND kind = 'withdrawal';
 
 CREATE INDEX event_about ON event (about) WHERE about IS NOT NULL;
 

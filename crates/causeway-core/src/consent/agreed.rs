@@ -1,4 +1,4 @@
-//! What was agreed to for a mailbox when one of its users is erased.
+//! What was agreed to for a mailbox when one of its users moves on, opts out or is erased.
 
 use super::Consent;
 
@@ -6,10 +6,8 @@ impl Consent {
     /// Replaces what was agreed to for an address (opt-ins and clicks) by what `said` holds for it. What forbids mail stays,
     /// whoever said it. Returns whether anything changed.
     pub fn set_agreed(&mut self, address: &str, said: &Self) -> bool {
-        let Some(here) = self.addresses.get_mut(address) else {
-            return false;
-        };
         let agreed = said.addresses.get(address).cloned().unwrap_or_default();
+        let here = self.of_address(address);
         let replaced = Self {
             opt_in: agreed.opt_in,
             pending: agreed.pending,

@@ -116,7 +116,7 @@ impl Consent {
         self.of_address(address).join(said)
     }
 
-    fn of_address(&mut self, address: &str) -> &mut Self {
+    pub(super) fn of_address(&mut self, address: &str) -> &mut Self {
         self.addresses.entry(address.to_owned()).or_default()
     }
 

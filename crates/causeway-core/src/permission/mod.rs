@@ -189,7 +189,7 @@ fn judged(
         has_address: address.is_some() || &*rule.purpose != EMAIL,
         gave_data: view.contact.gave_data,
         only_automations: !rule.takes_all,
-        withdrawals: withdrawals::open(view, rule, &sent, is_withheld),
+        withdrawals: withdrawals::open(view, rule, &sent, is_withheld || view.erasing_since.is_some()),
         sent,
     };
     permission.sentence = words::sentence(&permission, &Names::new(view, reader));

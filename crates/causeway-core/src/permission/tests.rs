@@ -493,6 +493,28 @@ fn a_destination_that_left_the_configuration_has_a_sentence() {
     assert_eq!(sentences(&view, &rules), [""; 0], "it was sent the opt-out");
 }
 
+/// The person may have been opted in when they asked.
+#[test]
+fn a_removal_that_was_refused_is_still_owed() {
+    let mut view = person(&[What::OptIn], Some(ANN));
+    view.given = vec![given(Change::Subscribe, ANN)];
+    view.erasing_since = Some(day(9));
+    for (state, words) in [
+        (
+            "waiting",
+            "the request to delete the contact is waiting to be sent.",
+        ),
+        (
+            "dead",
+            "the request to delete the contact could not be delivered (delivery 12).",
+        ),
+    ] {
+        view.deliveries = vec![withdrawal(state)];
+        let sentence = sentence(&view, &rule(Policy::OptIn));
+        assert!(sentence.ends_with(words), "{sentence}");
+    }
+}
+
 #[test]
 fn obstacles_count_in_their_order() {
     let sandbox = DestinationRule {

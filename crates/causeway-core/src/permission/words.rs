@@ -250,8 +250,9 @@ fn last(row: &GivenRow, address: &str) -> String {
 const UNCONFIRMED: &str = "nothing confirms that it arrived";
 
 fn withdrawals(permission: &Permission, names: &Names<'_>) -> Vec<String> {
-    let what = match permission.consent {
-        Standing::Unsubscribed { .. } => "opt-out",
+    let what = match (&permission.obstacle, permission.consent) {
+        (Some(Obstacle::Erasure { .. }), _) => "request to delete the contact",
+        (_, Standing::Unsubscribed { .. }) => "opt-out",
         _ => "withdrawal",
     };
     let of = |wanted: Fate| -> Vec<&Withdrawal> {

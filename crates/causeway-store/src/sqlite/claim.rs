@@ -76,22 +76,30 @@ fn stands_still(tx: &Tx<'_>, destination: i64) -> Result<bool, Fault> {
         .query_row([destination], |row| row.get(0))?)
 }
 
-/// Read from the index alone. What is leased stays in it and is passed over, and so is everything else of a contact
-/// while something of that contact is in flight to this destination.
+/// Withdrawals first: none waits behind what else there is to send. What is leased is passed over, and so is everything else
+/// of a contact while something of that contact is in flight to this destination.
 fn due(tx: &Tx<'_>, destination: i64, now: Timestamp, limit: usize) -> Result<Vec<i64>, Fault> {
-    let mut statement = tx.connection.prepare_cached(
+    let mut due = Vec::new();
+    // Each is read from an index alone.
+    for sql in [
+        "SELECT id, contact_id FROM delivery
+         WHERE destination_id = ?1 AND state = 'waiting' AND kind = 'withdrawal' AND due_at <= ?2
+         ORDER BY due_at, id",
         "SELECT id, contact_id FROM delivery WHERE destination_id = ?1 AND state = 'waiting' AND due_at <= ?2
          ORDER BY due_at, id",
-    )?;
-    let mut rows = statement.query(params![destination, ms(now)])?;
-    let mut due = Vec::new();
-    while due.len() < limit
-        && let Some(row) = rows.next()?
-    {
-        let id = row.get(0)?;
-        let leases = &tx.state.leases;
-        if !leases.is_held(id, now) && !leases.is_busy(destination, row.get(1)?, now) {
-            due.push(id);
+    ] {
+        let mut statement = tx.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![destination, ms(now)])?;
+        let withdrawals = due.len();
+        while due.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let id = row.get(0)?;
+            let leases = &tx.state.leases;
+            let is_chosen = due.iter().take(withdrawals).any(|chosen| *chosen == id);
+            if !is_chosen && !leases.is_held(id, now) && !leases.is_busy(destination, row.get(1)?, now) {
+                due.push(id);
+            }
         }
     }
     Ok(due)

@@ -282,6 +282,7 @@ pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(),
         "UPDATE timer SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE OR IGNORE shared_address SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE identity_conflict SET contact_id = ?2 WHERE contact_id = ?1",
+        "UPDATE OR REPLACE conflict_contact SET contact_id = ?2 WHERE contact_id = ?1",
         // Both may hold the same fact: then the one that is there stays.
         "UPDATE OR IGNORE consent SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE contact SET merged_into = ?2 WHERE merged_into = ?1",

@@ -56,6 +56,11 @@ pub(crate) fn erase(
     )?;
     run("DELETE FROM given WHERE contact_id = ?1")?;
     run("DELETE FROM shared_address WHERE contact_id = ?1")?;
+    // What came with an id of this person counts for others no more than the id does.
+    run(
+        "DELETE FROM conflict_contact WHERE contact_id = ?1 OR (workspace_id, namespace_id, value) IN
+         (SELECT workspace_id, namespace_id, value FROM identity_conflict WHERE contact_id = ?1)",
+    )?;
     run("DELETE FROM identity_conflict WHERE contact_id = ?1")?;
     // Duplicates of earlier versions may have bodies of their own. What waits to be processed is skipped then.
     run("DELETE FROM inbox_body WHERE id IN

@@ -45,14 +45,7 @@ pub(crate) fn take_back(tx: &mut Tx<'_>, workspace: i64, erased: i64, now: Times
             let Some(before) = contact::read(tx.connection, other)? else {
                 continue;
             };
-            let mut left = Contact::default();
-            for fact in shared::ledger(tx, other)? {
-                left.add_consent(&fact);
-            }
-            let mut left = left.consent.remove(EMAIL).unwrap_or_default();
-            for fact in shared::said_of(tx, workspace, &address, &[other, erased])? {
-                left.add_shared(&fact.what, fact.at, &address);
-            }
+            let left = shared::agreed(tx, (workspace, &address), other, &[erased])?;
             let mut after = before.clone();
             let consent = after.consent.get_mut(EMAIL);
             if consent.is_some_and(|consent| consent.set_agreed(&address, &left)) {

@@ -213,12 +213,14 @@ pub(crate) fn last_word(record: &mut Record, change: Change) {
     record.page = None;
 }
 
-/// Everybody who is leaving, with how many deliveries have not ended.
+/// Everybody who is leaving, with how many deliveries are open: one that was given up is, because a destination still has the
+/// person, and somebody has to know whom.
 pub(crate) fn all(connection: &Connection) -> Result<Vec<Erasure>, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT name.name, erasure.contact_id, erasure.inbox_id, erasure.asked_at, erasure.at_latest,
                 (SELECT count(*) FROM delivery WHERE contact_id = erasure.contact_id
-                 AND state IN ('waiting', 'blocked'))
+                 AND (state IN ('waiting', 'blocked')
+                      OR (state = 'dead' AND delivery.inbox_id = erasure.inbox_id)))
          FROM erasure JOIN contact ON contact.id = erasure.contact_id JOIN name ON name.id = contact.workspace_id
          ORDER BY erasure.contact_id",
     )?;

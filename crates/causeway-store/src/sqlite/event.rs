@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use causeway_core::{
     automation::Verdict,
     clock::Timestamp,
-    consent::ConsentFact,
+    consent::{ConsentFact, What},
     contact::{Contact, Identity},
     event::{DeadCode, Event, EventKind},
     id::ContactId,
@@ -104,6 +104,7 @@ pub(crate) fn process_event(
         contact::write_consent(tx.connection, contact, row.id.0, &plan.consent)?;
         contact::write_engagements(tx.connection, contact, &event.engagements)?;
         follow::write(tx, workspace, contact, row.id, &plan)?;
+        identity::note_elsewhere(tx, workspace, &people.passed_over, contact)?;
     }
     let action = write_event_action(tx, row, workspace, event, &before, &place, contact)?;
     let links = Links {
@@ -138,7 +139,24 @@ pub(crate) fn process_event(
         .count();
     if let Some(contact) = contact {
         let facts = &plan.consent;
-        let others = shared::spread(tx, row, workspace, contact, facts, &mut plan.deliveries)?;
+        let mut others = shared::spread(tx, row, workspace, contact, facts, &mut plan.deliveries)?;
+        if plan.has_moved || facts.iter().any(|fact| fact.what == What::Unsubscribed) {
+            others.extend(shared::reconsider(
+                tx,
+                row,
+                workspace,
+                contact,
+                &mut plan.deliveries,
+            )?);
+        }
+        others.extend(shared::opt_out_elsewhere(
+            tx,
+            row,
+            workspace,
+            contact,
+            event,
+            &mut plan.deliveries,
+        )?);
         if !facts.is_empty() || !before.contacts.is_empty() {
             processed
                 .contacts

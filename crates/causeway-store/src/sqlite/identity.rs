@@ -25,6 +25,8 @@ use super::{
 
 /// An id that has come with so many addresses comes with no other.
 const MOST_ADDRESSES: usize = 2;
+/// So many contacts are noted for an id that came with more addresses. One that has more stands for nobody.
+const MOST_ELSEWHERE: u32 = 20;
 
 /// What follows from an event's identities.
 #[derive(Debug, Default)]
@@ -35,13 +37,15 @@ pub(crate) struct Resolved {
     pub own: Vec<Identity>,
     /// An address that others use, too; it makes nobody the same person.
     pub shared: Option<String>,
+    /// Ids that came with too many addresses.
+    pub passed_over: Vec<Identity>,
     /// What was decided, for the trace.
     pub notes: Vec<String>,
 }
 
 pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<Resolved, Fault> {
     let mut resolved = Resolved::default();
-    let identities = pass_over_conflicts(tx, row, workspace, event, &mut resolved.notes)?;
+    let identities = pass_over_conflicts(tx, row, workspace, event, &mut resolved)?;
     let is_named = identities.iter().any(|identity| !identity.is_visitor());
     // Ids first: an address tells less than they do.
     let mut found: BTreeSet<i64> = BTreeSet::new();
@@ -100,33 +104,28 @@ fn pass_over_conflicts(
     row: &Row,
     workspace: i64,
     event: &Event,
-    notes: &mut Vec<String>,
+    resolved: &mut Resolved,
 ) -> Result<Vec<Identity>, Fault> {
-    let addresses: Vec<&str> = event
+    let addresses: Vec<&Identity> = event
         .identities
         .iter()
         .filter(|identity| matches!(identity, Identity::Email { .. }))
-        .map(Identity::value)
         .collect();
     if addresses.is_empty() {
         return Ok(event.identities.clone());
     }
     let mut kept = Vec::with_capacity(event.identities.len());
     for identity in &event.identities {
-        let is_id = matches!(identity, Identity::ForeignId { .. }) && !identity.is_visitor();
-        let owner = if is_id {
-            contact::find_one(tx, workspace, identity)?
-        } else {
-            None
-        };
-        if let Some(owner) = owner
-            && has_other_addresses(tx, owner, &addresses)?
+        if identity.is_of_contact()
+            && let Some(owner) = contact::find_one(tx, workspace, identity)?
+            && has_other_addresses(tx, workspace, owner, &addresses)?
         {
             note_conflict(tx, row, workspace, identity, owner)?;
-            notes.push(format!(
+            resolved.notes.push(format!(
                 "the id of {} came with a third address: it is not used, see `causeway contact conflicts`",
                 identity.namespace()
             ));
+            resolved.passed_over.push(identity.clone());
             continue;
         }
         kept.push(identity.clone());
@@ -135,13 +134,65 @@ fn pass_over_conflicts(
 }
 
 /// Whether the contact has as many addresses as one id may come with, and these are others.
-fn has_other_addresses(tx: &Tx<'_>, contact: i64, addresses: &[&str]) -> Result<bool, Fault> {
+fn has_other_addresses(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    contact: i64,
+    addresses: &[&Identity],
+) -> Result<bool, Fault> {
+    // Mostly the address is one that the contact is recognised by.
+    for address in addresses {
+        if contact::find_one(tx, workspace, address)? == Some(contact) {
+            return Ok(false);
+        }
+    }
     let Some(known) = contact::read(tx.connection, contact)? else {
         return Ok(false);
     };
     let mut all: BTreeSet<String> = known.addresses.keys().map(ToString::to_string).collect();
     all.extend(known.text("email").and_then(normal_email));
-    Ok(all.len() >= MOST_ADDRESSES && !addresses.iter().any(|address| all.contains(*address)))
+    Ok(all.len() >= MOST_ADDRESSES && !addresses.iter().any(|address| all.contains(address.value())))
+}
+
+/// Notes that a message with ids that were passed over counted for this contact.
+pub(crate) fn note_elsewhere(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    passed_over: &[Identity],
+    contact: i64,
+) -> Result<(), Fault> {
+    for id in passed_over {
+        let namespace = tx
+            .state
+            .names
+            .id(tx.connection, NameKind::Namespace, id.namespace())?;
+        tx.connection
+            .prepare_cached(
+                "INSERT INTO conflict_contact (workspace_id, namespace_id, value, contact_id)
+                 SELECT ?1, ?2, ?3, ?4 WHERE ?5 > (SELECT count(*) FROM conflict_contact
+                     WHERE workspace_id = ?1 AND namespace_id = ?2 AND value = ?3)
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![workspace, namespace, id.value(), contact, MOST_ELSEWHERE])?;
+    }
+    Ok(())
+}
+
+/// The contacts that messages with this id counted for because of their address. Nobody for an id that came with so many that
+/// it is no person's.
+pub(crate) fn elsewhere(tx: &mut Tx<'_>, workspace: i64, id: &Identity) -> Result<Vec<i64>, Fault> {
+    let Some(namespace) = tx.state.names.find(NameKind::Namespace, id.namespace()) else {
+        return Ok(Vec::new());
+    };
+    let found: Vec<i64> = tx
+        .connection
+        .prepare_cached(
+            "SELECT contact_id FROM conflict_contact WHERE workspace_id = ?1 AND namespace_id = ?2 AND value = ?3",
+        )?
+        .query_map(params![workspace, namespace, id.value()], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let is_nobodys = found.len() >= usize::try_from(MOST_ELSEWHERE).unwrap_or(usize::MAX);
+    Ok(if is_nobodys { Vec::new() } else { found })
 }
 
 fn note_conflict(
@@ -174,7 +225,7 @@ fn note_conflict(
     tracing::warn!(
         inbox.id = row.id.0,
         namespace = identity.namespace(),
-        "one foreign id came with a third address; it is not used: `causeway contact conflicts`"
+        "one id came with a third address; it is not used: `causeway contact conflicts`"
     );
     Ok(())
 }

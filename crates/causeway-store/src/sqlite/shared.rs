@@ -1,11 +1,16 @@
 //! A mailbox that several contacts use: what one of them says about mail to it counts for all of them.
+//!
+//! Invariant: what somebody agreed to counts for the others as long as that person uses the mailbox and has not opted out
+//! anywhere since. What forbids mail to the mailbox stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_core::{
-    consent::{ConsentFact, EMAIL},
+    consent::{Consent, ConsentFact, EMAIL, id_in_place},
+    contact::Contact,
+    event::Event,
     id::Name,
-    plan::Planned,
+    plan::{Planned, event_address},
 };
 use rusqlite::params;
 
@@ -32,33 +37,70 @@ pub(crate) fn said_by_others(
     said_of(tx, workspace, address, contacts)
 }
 
-/// What users of an address other than these said about it. What somebody agreed to who is being erased counts no more.
+/// What users of an address other than these said about it.
 pub(crate) fn said_of(
     tx: &Tx<'_>,
     workspace: i64,
     address: &str,
     contacts: &[i64],
 ) -> Result<Vec<ConsentFact>, Fault> {
+    let said = said(tx, workspace, address)?;
+    let by_others = said.into_iter().filter(|(user, _)| !contacts.contains(user));
+    Ok(by_others.map(|(_, fact)| fact).collect())
+}
+
+/// What each user of an address said about it, as far as it counts for the others.
+fn said(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentFact)>, Fault> {
     let mut facts = Vec::new();
-    let mut users = identity::users(tx, workspace, address)?;
-    users.retain(|user| !contacts.contains(user));
-    for other in users {
-        let Some(known) = contact::read(tx.connection, other)? else {
+    for user in identity::users(tx, workspace, address)? {
+        let Some(known) = contact::read(tx.connection, user)? else {
             continue;
         };
-        let is_leaving = erasure::is_leaving(tx, other)?;
-        for fact in ledger(tx, other)? {
-            let is_of_address =
-                fact.address.is_some() && known.addresses_of(&fact).iter().any(|of| **of == *address);
-            if is_of_address && !(is_leaving && fact.what.is_yes()) {
-                facts.push(ConsentFact {
-                    address: Some(address.to_owned()),
-                    ..fact
-                });
+        let is_leaving = erasure::is_leaving(tx, user)?;
+        for fact in ledger(tx, user)? {
+            if counts_for_others(&known, &fact, address) && !(is_leaving && fact.what.is_yes()) {
+                let address = Some(address.to_owned());
+                facts.push((user, ConsentFact { address, ..fact }));
             }
         }
     }
     Ok(facts)
+}
+
+/// Whether what a user of the address said counts for the others who use it.
+fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str) -> bool {
+    let is_in_use = || user.address().as_deref() == Some(address);
+    let is_about_address = match fact.address.as_deref() {
+        None => false,
+        // Who names an id means the mailbox that its owner uses now.
+        Some(place) if id_in_place(place).is_some() => {
+            let places = user.addresses_of(fact);
+            is_in_use() && places.iter().any(|place| **place == *address)
+        }
+        Some(place) => place == address,
+    };
+    let opt_out = user.consent.get(EMAIL).and_then(|consent| consent.unsubscribed);
+    is_about_address && (!fact.what.is_yes() || (is_in_use() && opt_out.is_none_or(|at| at < fact.at)))
+}
+
+/// What a contact and the other users of an address agreed to, without those of `except`.
+pub(crate) fn agreed(
+    tx: &Tx<'_>,
+    (workspace, address): (i64, &str),
+    contact: i64,
+    except: &[i64],
+) -> Result<Consent, Fault> {
+    let mut own = Contact::default();
+    for fact in ledger(tx, contact)? {
+        own.add_consent(&fact);
+    }
+    let mut agreed = own.consent.remove(EMAIL).unwrap_or_default();
+    for (user, fact) in said(tx, workspace, address)? {
+        if user != contact && !except.contains(&user) {
+            agreed.add_shared(&fact.what, fact.at, address);
+        }
+    }
+    Ok(agreed)
 }
 
 /// What a contact said of mail.
@@ -109,13 +151,85 @@ pub(crate) fn spread(
     let mut by_address: BTreeMap<Name, Vec<&ConsentFact>> = BTreeMap::new();
     for fact in facts.iter().filter(|fact| fact.purpose == EMAIL) {
         for address in known.addresses_of(fact) {
-            by_address.entry(address).or_default().push(fact);
+            if counts_for_others(&known, fact, &address) {
+                by_address.entry(address).or_default().push(fact);
+            }
         }
     }
     let mut changed = Vec::new();
     for (address, facts) in by_address {
         for other in others(tx, workspace, &address, &[contact])? {
             if take_in(tx, row, workspace, (other, &address), &facts, planned)? {
+                changed.push(other);
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// An opt-out that names only an id counts for everybody whose address came with it, too: each may be the person who said it.
+/// Returns those for whom anything changed, and pushes what is planned.
+pub(crate) fn opt_out_elsewhere(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    contact: i64,
+    event: &Event,
+    planned: &mut Vec<Planned>,
+) -> Result<Vec<i64>, Fault> {
+    let opt_outs: Vec<&ConsentFact> = event
+        .consent
+        .iter()
+        .filter(|fact| fact.purpose == EMAIL && fact.what.is_opt_out() && fact.address.is_none())
+        .collect();
+    if opt_outs.is_empty() || event_address(event).is_some() {
+        return Ok(Vec::new());
+    }
+    let mut changed = Vec::new();
+    for id in event.identities.iter().filter(|id| id.is_of_contact()) {
+        for other in identity::elsewhere(tx, workspace, id)? {
+            let known = contact::read(tx.connection, other)?;
+            let Some(address) = known.as_ref().and_then(Contact::address) else {
+                continue;
+            };
+            if other != contact && take_in(tx, row, workspace, (other, &address), &opt_outs, planned)? {
+                changed.push(other);
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// The contact moved to another address, or opted out: what it agreed to at the mailboxes that it shares may count for
+/// their other users no more, or again. Returns those for whom anything changed, and pushes what is planned.
+pub(crate) fn reconsider(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    contact: i64,
+    planned: &mut Vec<Planned>,
+) -> Result<Vec<i64>, Fault> {
+    if !identity::any_shared(tx)? {
+        return Ok(Vec::new());
+    }
+    let Some(known) = contact::read(tx.connection, contact)? else {
+        return Ok(Vec::new());
+    };
+    let mut agreed_at: BTreeSet<Name> = BTreeSet::new();
+    for fact in ledger(tx, contact)?.iter().filter(|fact| fact.what.is_yes()) {
+        agreed_at.extend(known.addresses_of(fact));
+    }
+    let mut changed = Vec::new();
+    for address in agreed_at {
+        for other in others(tx, workspace, &address, &[contact])? {
+            let Some(before) = contact::read(tx.connection, other)? else {
+                continue;
+            };
+            let agreed = agreed(tx, (workspace, &address), other, &[])?;
+            let mut after = before.clone();
+            let consent = after.consent.entry(EMAIL.to_owned()).or_default();
+            if consent.set_agreed(&address, &agreed) {
+                write(tx, row, workspace, (other, &before, &after), planned)?;
                 changed.push(other);
             }
         }
@@ -144,16 +258,28 @@ fn take_in(
     if !is_news {
         return Ok(false);
     }
+    write(tx, row, workspace, (other, &before, &after), planned)?;
+    Ok(true)
+}
+
+/// Writes what became of another user, and plans what follows.
+fn write(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    (other, before, after): (i64, &Contact, &Contact),
+    planned: &mut Vec<Planned>,
+) -> Result<(), Fault> {
     tx.state.recent.forget_contact(other);
-    contact::update(tx.connection, other, &after, row.now)?;
+    contact::update(tx.connection, other, after, row.now)?;
     let terms = tx.state.terms_of(workspace);
     let change = Change {
         contact: other,
-        before: (&before, &terms),
-        after: (&after, &terms),
+        before: (before, &terms),
+        after: (after, &terms),
     };
     planned.extend(reconcile::after_change(
         tx, workspace, row.id.0, &change, row.now,
     )?);
-    Ok(true)
+    Ok(())
 }

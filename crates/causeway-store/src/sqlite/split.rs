@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_core::{
     clock::Timestamp,
-    contact::{Contact, Identity},
+    contact::{Contact, Field, Identity},
     delivery::Kind,
     envelope::digest,
     event::Event,
@@ -72,8 +72,11 @@ pub(crate) fn split(
         &|inbox| !stays(inbox),
         &used.not_of_new(&taken),
     )?;
+    use_addresses(&mut kept, &before, own.difference(&taken));
+    use_addresses(&mut new, &before, taken.iter());
     contact::update(tx.connection, from, &kept, now)?;
     contact::update(tx.connection, into, &new, now)?;
+    divide_given(tx, (from, &kept), (into, &new))?;
     share(tx, workspace, (from, &mut kept), (into, &mut new), now)?;
     let record = correct(tx, workspace, (from, &before, &kept), (into, &new), now)?;
     Ok(Some(Split {
@@ -108,22 +111,20 @@ impl Used {
             if self.by_moved.contains(address) && !self.by_kept.contains(address))
     }
 
-    fn by_both(&self) -> impl Iterator<Item = &String> {
-        self.by_kept.intersection(&self.by_moved)
-    }
-
-    /// Of the addresses that both used, those that were taken are not the kept contact's any more, if it has another.
+    /// Addresses that were taken are not the kept contact's any more, if it has another.
     fn not_of_kept(&self, taken: &BTreeSet<Identity>) -> BTreeSet<String> {
-        let theirs = self.by_both().filter(|address| is_taken(taken, address));
-        if self.by_kept.is_subset(&self.by_moved) {
-            return BTreeSet::new();
-        }
-        theirs.cloned().collect()
+        let (theirs, own): (BTreeSet<String>, BTreeSet<String>) = self
+            .by_kept
+            .iter()
+            .cloned()
+            .partition(|address| is_taken(taken, address));
+        if own.is_empty() { BTreeSet::new() } else { theirs }
     }
 
     /// Those that were not taken are not the new contact's, if it has another: they came along with the wrong merge.
     fn not_of_new(&self, taken: &BTreeSet<Identity>) -> BTreeSet<String> {
-        let theirs = self.by_both().filter(|address| !is_taken(taken, address));
+        let by_both = self.by_kept.intersection(&self.by_moved);
+        let theirs = by_both.filter(|address| !is_taken(taken, address));
         if self.by_moved.is_subset(&self.by_kept) {
             return BTreeSet::new();
         }
@@ -216,7 +217,7 @@ fn move_rows(
                 .execute(params![from, into, inbox.0])?;
         }
     }
-    // What a destination was given as one person may hold either: both are put right there.
+    // What a destination was given as one person may hold either: see `divide_given`.
     tx.connection
         .prepare_cached(
             "INSERT OR IGNORE INTO given (contact_id, destination_id, address, since, last_sent, change, purpose)
@@ -267,6 +268,45 @@ fn rebuild(
         contact.add_consent(&consent_fact(row)?);
     }
     Ok(contact)
+}
+
+/// A contact has the addresses that it is recognised by. Without a message that says which one it uses, it uses the latest.
+fn use_addresses<'a>(contact: &mut Contact, before: &Contact, own: impl Iterator<Item = &'a Identity>) {
+    let addresses = own.filter_map(|identity| match identity {
+        Identity::Email { address } => Some(address.as_str()),
+        _ => None,
+    });
+    let since = |address: &str| before.addresses.get(address).copied();
+    let mut latest: Option<(Timestamp, &str)> = None;
+    for address in addresses {
+        let since = since(address).unwrap_or(Timestamp::UNIX_EPOCH);
+        if !contact.addresses.contains_key(address) {
+            contact.add_address(address, since);
+        }
+        latest = latest.max(Some((since, address)));
+    }
+    if let (None, Some((since, address))) = (contact.address(), latest) {
+        let email = Field::new(address.into(), since);
+        contact.fields.insert("email".to_owned(), email);
+    }
+}
+
+/// What destinations were given for an address that only one of them has, that one answers for. The rest may be of either.
+fn divide_given(
+    tx: &Tx<'_>,
+    (from, kept): (i64, &Contact),
+    (into, new): (i64, &Contact),
+) -> Result<(), Fault> {
+    for (id, own, theirs) in [(from, kept, new), (into, new, kept)] {
+        for address in theirs.addresses.keys() {
+            if !own.addresses.contains_key(address) {
+                tx.connection
+                    .prepare_cached("DELETE FROM given WHERE contact_id = ?1 AND address = ?2")?
+                    .execute(params![id, &**address])?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An address that both still have is one mailbox: what one says of mail to it counts for the other.

@@ -7,7 +7,7 @@ use causeway_core::{
     event::{DeadCode, Decoded, Engagement, EngagementKind},
     id::InboxId,
     rules::DestinationRule,
-    store::{InboxState, Retention},
+    store::{DeliveryFilter, InboxState, Retention},
 };
 
 use super::{Bench, Open};
@@ -29,6 +29,35 @@ async fn one(bench: &Bench, destination: &str, seconds: i64) -> Delivery {
     let mut claimed = bench.claim(destination, seconds).await.deliveries;
     assert_eq!(claimed.len(), 1);
     claimed.remove(0)
+}
+
+/// The destination still has them, and somebody has to know whom.
+pub async fn a_person_stays_while_a_destination_refuses_the_removal(open: Open) {
+    let mut bench = Bench::new(open, three()).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    bench.deliver_all("crm", 1).await;
+    let ada = bench.person("ada").await.id;
+    bench
+        .store()
+        .begin_erasure(ada, at(7 * DAY), at(5))
+        .await
+        .unwrap();
+    let last = one(&bench, "crm", 6).await;
+    bench.end(&last, Next::Dead, 6).await;
+    assert_eq!(bench.store().finish_erasures(at(7)).await.unwrap(), 0);
+    assert_eq!(bench.store().erasures().await.unwrap()[0].open, 1);
+    let again = bench
+        .store()
+        .retry_deliveries(DeliveryFilter::default(), at(8))
+        .await
+        .unwrap();
+    assert_eq!(again, 1);
+    let last = one(&bench, "crm", 9).await;
+    assert_eq!(last.record.change, Change::Remove);
+    bench.end(&last, Next::Dead, 9).await;
+    // But not for ever.
+    assert_eq!(bench.store().finish_erasures(at(7 * DAY)).await.unwrap(), 1);
+    bench.assert_balanced().await;
 }
 
 #[expect(clippy::too_many_lines, reason = "one story, told in its order")]

@@ -25,7 +25,7 @@ pub(super) fn joins(number: &str, name: &str, seconds: i64) -> Event {
 }
 
 /// Says what became of the address of somebody of whom only the id is given.
-fn status_of(number: &str, what: What, seconds: i64) -> Event {
+pub(super) fn status_of(number: &str, what: What, seconds: i64) -> Event {
     let mut event = Event::new(EventKind::EmailStatus, INSTANCE.into(), at(seconds));
     event.identities = vec![id(number)];
     event.consent = vec![fact(what, at(seconds))];

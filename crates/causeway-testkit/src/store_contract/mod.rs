@@ -16,6 +16,7 @@ pub mod follow;
 pub mod inbox;
 pub mod leaving;
 pub mod mailboxes;
+pub mod moving;
 pub mod people;
 pub mod repeats;
 pub mod sent;
@@ -139,6 +140,16 @@ macro_rules! store_contract {
                 an_id_with_a_third_address_is_an_alarm_and_no_merge,
                 a_record_carries_the_id_it_came_with,
             ],
+            moving: [
+                who_leaves_a_mailbox_takes_along_what_they_agreed_to,
+                an_opt_out_elsewhere_takes_back_what_the_person_agreed_to_at_a_mailbox,
+                what_an_id_says_is_of_the_mailbox_that_its_owner_uses,
+                an_opt_out_by_an_id_counts_for_every_address_that_it_came_with,
+                an_opt_out_by_an_id_that_everybody_has_counts_for_nobody_else,
+                a_reference_that_comes_with_a_third_address_joins_nobody,
+                a_withdrawal_is_handed_out_before_all_else,
+                a_split_divides_what_destinations_were_given,
+            ],
             mailboxes: [
                 a_bounce_that_names_no_address_ends_by_a_click_at_the_address,
                 a_bounce_that_names_no_address_holds_for_everybody_who_uses_it,
@@ -161,6 +172,7 @@ macro_rules! store_contract {
             ],
             leaving: [
                 destinations_are_told_before_a_person_is_erased,
+                a_person_stays_while_a_destination_refuses_the_removal,
                 who_cannot_be_told_in_time_is_erased_all_the_same,
                 a_person_whom_nobody_was_given_is_erased_at_once,
                 the_last_word_does_not_overtake_what_is_on_its_way,
