@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::{Map, Value};
 
 use super::{
-    at_format::{AtFormat, Dated},
+    at_format::{AtFormat, Dated, Span},
     names::look_up,
     placeholders::{Placeholders, number, shown},
     sync::scalar,
@@ -177,9 +177,8 @@ impl Reader<'_> {
             .and_then(scalar)
             .ok_or("holds no date")?;
         match rule.at_format.read(&text, self.zone) {
-            Dated::At(at) => Ok(at),
-            Dated::Day { end, .. } if what.is_opt_out() => Ok(end),
-            Dated::Day { begin, .. } => Ok(begin),
+            Dated::Within(Span { end, .. }) if what.is_opt_out() => Ok(end),
+            Dated::Within(Span { begin, .. }) => Ok(begin),
             Dated::Nothing => Err("holds no date"),
             Dated::Ambiguous => Err("holds a date whose day and month could be exchanged; set `at_format`"),
             Dated::Unreadable => Err("holds no date that can be read; set `at_format` if it is one"),
@@ -326,6 +325,23 @@ mod tests {
             (
                 json!({ "Newsletter": "no", "Newsletter date": "2027-04-01" }),
                 vec![("email", "unsubscribed", now)],
+            ),
+            // To the minute, and in the hour that exists twice.
+            (
+                json!({ "Newsletter": "no", "Newsletter date": "2026-04-01 08:00" }),
+                vec![("email", "unsubscribed", "2026-04-01T06:00:59.999Z")],
+            ),
+            (
+                json!({ "Newsletter": "no", "Newsletter date": "2026-04-01T08:00:00Z" }),
+                vec![("email", "unsubscribed", "2026-04-01T08:00:00.999Z")],
+            ),
+            (
+                json!({ "Newsletter": "no", "Newsletter date": "2025-10-26 02:30" }),
+                vec![("email", "unsubscribed", "2025-10-26T01:30:59.999Z")],
+            ),
+            (
+                json!({ "Newsletter": "yes", "Newsletter date": "2025-10-26 02:30" }),
+                vec![("email", "opt_in", "2025-10-26T00:30:00Z")],
             ),
             (json!({ "Newsletter": "" }), vec![]),
             (json!({ "Newsletter": null }), vec![]),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    at_format::{AtFormat, Dated},
+    at_format::{AtFormat, Dated, Span},
     body::{self, Body, Limits},
     consent_from::{self, ConsentFrom, When},
     names::{canonical, gather, kept_names, look_up},
@@ -195,9 +195,8 @@ impl GenericDecoder {
         let mut arrival = |why: &str| {
             notes.push(format!("time: {why}; the time of arrival is used"));
         };
-        let (begin, end) = match self.time_format.read(text, &self.time_zone) {
-            Dated::At(at) => (at, at),
-            Dated::Day { begin, end } => (begin, end),
+        let Span { begin, end } = match self.time_format.read(text, &self.time_zone) {
+            Dated::Within(span) => span,
             Dated::Nothing => return When::at(received_at, received_at),
             unreadable @ (Dated::Ambiguous | Dated::Unreadable) => {
                 arrival(if unreadable == Dated::Ambiguous {
@@ -248,11 +247,14 @@ impl GenericDecoder {
     }
 }
 
+/// The most digits of a time in seconds since 1970; more are milliseconds.
+pub(super) const SECONDS_DIGITS: usize = 11;
+
 /// Digits are seconds, or milliseconds from twelve digits on.
 pub(crate) fn unix_time(text: &str) -> Option<Timestamp> {
     let number: i64 = text.trim().parse().ok()?;
     match text.trim().len() {
-        9..=11 => Timestamp::from_second(number).ok(),
+        9..=SECONDS_DIGITS => Timestamp::from_second(number).ok(),
         12..=14 => Timestamp::from_millisecond(number).ok(),
         _ => None,
     }
