@@ -119,7 +119,7 @@ impl EventsDecoder {
         if let Some(fields) = item.get("fields").and_then(Value::as_object) {
             self.set_fields(&mut event, fields, &mut notes);
         }
-        self.said(&mut event, sort, item, end)?;
+        self.said(&mut event, sort, item, end, &mut notes)?;
         event.notes = notes;
         Ok(event)
     }
@@ -183,6 +183,7 @@ impl EventsDecoder {
         sort: &Sort,
         item: &Map<String, Value>,
         end: Timestamp,
+        notes: &mut Vec<String>,
     ) -> Result<(), String> {
         let given = |name: &str| item.get(name).and_then(text).map(|text| text.trim().to_owned());
         let kind = match sort.name {
@@ -231,7 +232,7 @@ impl EventsDecoder {
                     )
                 };
             }
-            _ => return consent(event, item, end),
+            _ => return consent(event, item, end, notes),
         };
         let name = given("name");
         let key = given("key").or_else(|| name.clone()).unwrap_or_default();
@@ -269,24 +270,56 @@ fn consent(
     event: &mut Event,
     item: &Map<String, Value>,
     end: Timestamp,
+    notes: &mut Vec<String>,
 ) -> Result<(), String> {
     let what = item
         .get("what")
         .and_then(Value::as_str)
         .and_then(What::plain)
         .ok_or("`what` must be a word of the list")?;
-    let purpose = match item.get("purpose").and_then(text) {
-        None => EMAIL.to_owned(),
-        Some(purpose) => crate::consent::purpose(&purpose)
-            .ok_or("`purpose` must be one word of small letters, digits, `-` and `_`")?,
+    let purposes = match item.get("purpose").and_then(text) {
+        None => vec![EMAIL.to_owned()],
+        Some(text) => purposes(&text, &what, notes)?,
     };
     let basis = match item.get("basis").and_then(text) {
         Some(basis) => format!("events: {}, {}", what.as_str(), basis.trim()),
         None => format!("events: {}", what.as_str()),
     };
     let at = if what.is_opt_out() { end } else { event.at };
-    event
-        .consent
-        .push(ConsentFact::new(purpose, what, at, basis));
+    let facts = purposes
+        .into_iter()
+        .map(|purpose| ConsentFact::new(purpose, what.clone(), at, &*basis));
+    event.consent.extend(facts);
     Ok(())
+}
+
+/// What an opt-out from everything ends: the purposes that have names of their own everywhere.
+const EVERYTHING: &[&str] = &[EMAIL, "phone", "sms", "post", "ads"];
+
+/// What an item's consent is for. Invariant: an opt-out from e-mail reaches the purpose `email`, however the sender spells it.
+fn purposes(text: &str, what: &What, notes: &mut Vec<String>) -> Result<Vec<String>, &'static str> {
+    let spelt: String = text
+        .trim()
+        .chars()
+        .filter(|c| !matches!(c, '-' | '_' | ' '))
+        .flat_map(char::to_lowercase)
+        .collect();
+    match spelt.as_str() {
+        "email" | "emails" | "mail" | "mails" => Ok(vec![EMAIL.to_owned()]),
+        "all" | "any" | "*" | "everything" if what.is_yes() => Err(
+            "`purpose` must name one purpose of an opt-in: `email`, `phone`, `sms`, `post`, `ads` or a word of your own",
+        ),
+        // About the address.
+        "all" | "any" | "*" | "everything" if what.is_suppression() => Ok(vec![EMAIL.to_owned()]),
+        "all" | "any" | "*" | "everything" => {
+            notes.push(format!(
+                "purpose: not one, so it counts for {}; a purpose of your own needs an item that names it",
+                EVERYTHING.join(", ")
+            ));
+            Ok(EVERYTHING.iter().map(|purpose| (*purpose).to_owned()).collect())
+        }
+        _ => crate::consent::purpose(text)
+            .map(|purpose| vec![purpose])
+            .ok_or("`purpose` must be one word of small letters, digits, `-` and `_`"),
+    }
 }

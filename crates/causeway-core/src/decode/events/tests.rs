@@ -221,6 +221,44 @@ fn an_opt_out_counts_from_the_end_of_what_its_time_leaves_open() {
 }
 
 #[test]
+fn e_mail_is_one_purpose_however_it_is_spelt() {
+    let said = |what: &str, purpose: &str| {
+        read(&json!({
+            "type": "consent", "what": what, "purpose": purpose, "contact": { "email": "ada@example.org" },
+        }))
+        .map(|event| {
+            let purposes: Vec<_> = event.consent.into_iter().map(|fact| fact.purpose).collect();
+            (purposes.join(" "), event.notes.len())
+        })
+    };
+    for purpose in [
+        "email", "e-mail", "E-Mail", "EMAIL", "mail", "Mail", " e_mail ", "emails",
+    ] {
+        for what in ["opt_in", "unsubscribed", "bounced"] {
+            assert_eq!(
+                said(what, purpose),
+                Ok(("email".to_owned(), 0)),
+                "{what} {purpose}"
+            );
+        }
+    }
+    for purpose in ["all", "ANY", "*"] {
+        let all = "email phone sms post ads".to_owned();
+        assert_eq!(said("unsubscribed", purpose), Ok((all, 1)), "{purpose}");
+        assert_eq!(said("bounced", purpose), Ok(("email".to_owned(), 0)), "{purpose}");
+        assert!(
+            said("opt_in", purpose).unwrap_err().contains("`email`"),
+            "{purpose}"
+        );
+    }
+    assert_eq!(said("unsubscribed", "phone"), Ok(("phone".to_owned(), 0)));
+    assert_eq!(
+        said("unsubscribed", "e-mail-press"),
+        Ok(("e-mail-press".to_owned(), 0))
+    );
+}
+
+#[test]
 fn a_time_to_come_counts_as_now_and_is_told() {
     let at = now() + SignedDuration::from_hours(5);
     let event = event(json!({
