@@ -4,26 +4,99 @@
 use std::borrow::Cow;
 
 use idna::AsciiDenyList;
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// Makes an address comparable: trimmed, lower-cased, without characters that nobody sees, composed (NFC), the host in ASCII.
-/// `None` when it cannot be the address of one mailbox.
+/// Quotes, brackets, a name and a comment around it are left out: `Jane <jane@example.org>`. `None` when it cannot be the address
+/// of one mailbox.
 pub fn normal_email(text: &str) -> Option<String> {
     let text = if text.is_ascii() {
         text.to_ascii_lowercase()
     } else {
-        let seen: String = text.chars().filter(|c| !is_unseen(*c)).collect();
-        seen.to_lowercase().nfc().collect()
+        let seen = text.chars().filter(|c| !is_unseen(*c)).map(half_width);
+        seen.collect::<String>().to_lowercase().nfc().collect()
     };
     let text = text.trim();
-    let address = text.strip_prefix("mailto:").map_or(text, str::trim);
-    let (local, host) = address.split_once('@')?;
+    if let Some((name, rest)) = text.split_once('<')
+        && let Some((inside, behind)) = rest.split_once('>')
+    {
+        let address = one_of(inside)?;
+        let others = [name, behind].into_iter().filter(|text| text.contains('@'));
+        // Another address beside it is another mailbox.
+        return all_are(address, others);
+    }
+    if let Some((before, comment)) = text.strip_suffix(')').and_then(|text| text.split_once(" ("))
+        && !before.trim().is_empty()
+    {
+        let others = Some(comment).filter(|text| text.contains('@'));
+        return all_are(one_of(before)?, others);
+    }
+    one_of(text)
+}
+
+fn all_are<'a>(address: String, others: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let is_it = |text: &str| one_of(text).as_ref() == Some(&address);
+    others.into_iter().all(is_it).then_some(address)
+}
+
+/// The one address of a list that may hold it several times, or of which the ends are empty.
+fn one_of(text: &str) -> Option<String> {
+    let mut parts = text
+        .split([',', ';'])
+        .map(without_marks)
+        .filter(|part| !part.is_empty());
+    let address = bare_address(parts.next()?)?;
+    let is_it = |part: &str| bare_address(part).as_ref() == Some(&address);
+    parts.all(is_it).then_some(address)
+}
+
+/// Without what encloses an address in a text, or ends the sentence that it stands in. No host ends with a mark.
+fn without_marks(text: &str) -> &str {
+    let is_before = |c: char| {
+        c.is_whitespace()
+            || is_quote(c)
+            || matches!(c, '<' | '(' | '[' | '〈' | '《' | '「' | '【' | ':' | '、')
+    };
+    let is_behind = |c: char| !c.is_alphanumeric() && !is_combining_mark(c);
+    let text = text.trim_start_matches(is_before);
+    let text = text.strip_prefix("mailto:").unwrap_or(text);
+    text.trim_start_matches(is_before).trim_end_matches(is_behind)
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(
+        c,
+        '"' | '\'' | '`' | '´' | '«' | '»' | '\u{2018}'..='\u{201f}' | '\u{2039}' | '\u{203a}'
+    )
+}
+
+/// Letters, digits and marks as Asian keyboards write them beside their own.
+fn half_width(c: char) -> char {
+    match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        '﹫' => '@',
+        c => c,
+    }
+}
+
+/// Marks that stand between words in any script, and that no host has.
+fn is_mark(c: char) -> bool {
+    matches!(c,
+        '\u{a1}' | '\u{ab}' | '\u{bb}' | '\u{bf}' | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205e}'
+        | '\u{2e00}'..='\u{2e7f}' | '\u{3001}' | '\u{3003}' | '\u{3008}'..='\u{3011}' | '\u{3014}'..='\u{301f}')
+}
+
+/// An address as [`without_marks`] leaves it.
+fn bare_address(text: &str) -> Option<String> {
+    let (local, host) = text.split_once('@')?;
     let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !NOT_IN_LOCAL.contains(c);
-    if local.is_empty() || address.len() > 320 || !local.chars().all(is_plain) {
+    if local.is_empty() || text.len() > 320 || !local.chars().all(is_plain) {
         return None;
     }
     let host = if host.is_ascii() {
         Cow::Borrowed(host)
+    } else if host.contains(is_mark) {
+        return None;
     } else {
         idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::URL).ok()?
     };
@@ -65,6 +138,7 @@ mod tests {
             ),
             ("\u{200b}ann@example.org\u{feff}", Some("ann@example.org")),
             ("mailto:ann@example.org", Some("ann@example.org")),
+            ("mailto:'ann@example.org'", Some("ann@example.org")),
             ("\u{feff} mailto: ann@example.org", Some("ann@example.org")),
             ("ann@bücher.example。", Some("ann@xn--bcher-kva.example")),
             ("ann@x.example，ben＠y.example", None),
@@ -80,14 +154,56 @@ mod tests {
             ("an\u{34f}n@exa\u{202e}mple.org", Some("ann@example.org")),
             ("ann\u{e0020}\u{fe0f}@example.org", Some("ann@example.org")),
             ("\u{a0}ann@example.org\u{3000}", Some("ann@example.org")),
-            ("ann＠example.org", None),
+            ("ann＠example.org", Some("ann@example.org")),
+            ("ａｎｎ＠ｅｘａｍｐｌｅ．ｏｒｇ", Some("ann@example.org")),
+            ("ann﹫example.org", Some("ann@example.org")),
             ("ann\u{37e}ben@example.org", None),
             ("ann@localhost", Some("ann@localhost")),
             ("ann@example.org,ben@example.org", None),
             ("ann@example.org;ben@example.org", None),
             ("ann@@example.org", None),
             ("ann@example.org;x=1", None),
-            ("Ann <ann@example.org>", None),
+            ("Ann <ann@example.org>", Some("ann@example.org")),
+            ("\"Doe, Ann\" <Ann@example.org>", Some("ann@example.org")),
+            ("<ann@example.org>", Some("ann@example.org")),
+            ("＜ann@example.org＞", Some("ann@example.org")),
+            ("<mailto:ann@example.org>;", Some("ann@example.org")),
+            ("ann@example.org <ann@example.org>", Some("ann@example.org")),
+            ("Ann <ann@bücher.example>", Some("ann@xn--bcher-kva.example")),
+            ("ann@example.org (Ann)", Some("ann@example.org")),
+            ("(ann@example.org)", Some("ann@example.org")),
+            ("[ann@example.org]", Some("ann@example.org")),
+            ("\"ann@example.org\"", Some("ann@example.org")),
+            ("'ann@example.org'", Some("ann@example.org")),
+            ("'ann@example.org", Some("ann@example.org")),
+            ("‘ann@example.org’", Some("ann@example.org")),
+            ("“ann@example.org”", Some("ann@example.org")),
+            ("„ann@example.org“", Some("ann@example.org")),
+            ("«ann@example.org»", Some("ann@example.org")),
+            ("\"ann@bücher.example\"", Some("ann@xn--bcher-kva.example")),
+            ("ann@example.org’", Some("ann@example.org")),
+            ("ann@example.org”.", Some("ann@example.org")),
+            ("ann@example.org,", Some("ann@example.org")),
+            ("ann@example.org;", Some("ann@example.org")),
+            ("ann@example.org，", Some("ann@example.org")),
+            ("ann@example.org、", Some("ann@example.org")),
+            ("ann@example.org!", Some("ann@example.org")),
+            (",ann@example.org", Some("ann@example.org")),
+            ("ann@example.org, Ann@Example.org", Some("ann@example.org")),
+            ("ben@example.org <ann@example.org>", None),
+            ("Ann <ann@example.org>, Ben <ben@example.org>", None),
+            ("Ann <ann@example.org> <ben@example.org>", None),
+            ("<ann@example.org> ben@example.org", None),
+            ("ann@example.org (ben@example.org)", None),
+            ("ann ben@example.org", None),
+            ("ann@example.org ben@example.org", None),
+            ("ann(ben@example.org", None),
+            ("ann@example’s.org", None),
+            ("ann@exam“ple”.org", None),
+            ("Ann <>", None),
+            ("<ann>", None),
+            (".ann@example.org", Some(".ann@example.org")),
+            ("{ann@example.org", Some("{ann@example.org")),
             ("ann@exam ple.org", None),
             ("an\u{0}n@example.org", None),
             ("ann@.example.org", None),

@@ -234,7 +234,19 @@ fn fact(oracle: &Oracle<'_>, arrival: &Arrival<'_>, kind: Kind, purpose: &'stati
             }
             (arrival.at, arrival.stamped)
         }
-        When::At(seconds) => ((start + seconds) * 1000, (start + seconds) * 1000),
+        When::At(seconds) => {
+            let second = (start + seconds) * 1000;
+            // A time in whole seconds leaves the rest of the second open. Proca's times are taken as they are.
+            let is_proca = matches!(arrival.message.content, Content::Proca(_));
+            let end = second + if kind.is_negative() && !is_proca { 999 } else { 0 };
+            // Never later than it came.
+            let time = if arrival.stamped >= second {
+                end.min(arrival.stamped)
+            } else {
+                end
+            };
+            (time, time)
+        }
         When::Day(seconds) => {
             let day = (start + seconds) * 1000 / DAY_MS * DAY_MS;
             let end = day + DAY_MS - 1;

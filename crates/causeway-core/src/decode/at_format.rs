@@ -2,14 +2,14 @@
 //! exchanged, the configuration says which comes first, or the date is refused.
 
 use jiff::{
-    Timestamp, ToSpan,
+    SignedDuration, Timestamp, ToSpan,
     civil::{Date, Time, date},
     tz::TimeZone,
 };
 
 use super::{
     dates::{clock_time, number},
-    generic::unix_time,
+    generic::{SECONDS_DIGITS, unix_time},
     placeholders::shown,
 };
 
@@ -40,17 +40,59 @@ pub enum Part {
 /// What a text turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dated {
-    At(Timestamp),
-    /// A day without a time: its first and its last millisecond.
-    Day {
-        begin: Timestamp,
-        end: Timestamp,
-    },
+    /// The first and the last millisecond that it may mean.
+    Within(Span),
     /// Stands for no date.
     Nothing,
     /// Day and month could be exchanged.
     Ambiguous,
     Unreadable,
+}
+
+/// What a date covers: a day without a time is the whole day, a time to the minute is the whole minute. A local time that
+/// exists twice or not at all covers both readings. Invariant: who said no, counts from the end, who said yes, from the
+/// beginning. So an opt-out never loses to an opt-in only because it was written less exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub begin: Timestamp,
+    pub end: Timestamp,
+}
+
+impl Span {
+    /// A moment, and as much behind it as `unit` leaves open.
+    fn new(begin: Timestamp, last: Timestamp, unit: SignedDuration) -> Option<Self> {
+        let open = unit.checked_sub(SignedDuration::from_millis(1))?;
+        let end = last.checked_add(open.max(SignedDuration::ZERO)).ok()?;
+        Some(Self { begin, end })
+    }
+}
+
+/// What one second, minute or hour leaves open.
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// Reads what names its moment without a zone: RFC 3339, seconds and milliseconds since 1970.
+pub(super) fn absolute(text: &str) -> Option<Span> {
+    let text = text.trim();
+    if let Some(at) = unix_time(text) {
+        let unit = if text.len() <= SECONDS_DIGITS {
+            SECOND
+        } else {
+            SignedDuration::ZERO
+        };
+        return Span::new(at, at, unit);
+    }
+    let at = text.parse().ok()?;
+    let time = text.split_once([' ', 'T', 't']).map_or("", |(_, time)| time);
+    let time = time.split(['Z', 'z', '+', '-', '[']).next().unwrap_or_default();
+    let unit = match time.bytes().filter(u8::is_ascii_digit).count() {
+        _ if time.contains(['.', ',']) => SignedDuration::ZERO,
+        ..3 => HOUR,
+        3..5 => MINUTE,
+        _ => SECOND,
+    };
+    Span::new(at, at, unit)
 }
 
 /// Earlier dates are what databases write for none: 0000-00-00, 0001-01-01, 1900-01-01, 1970-01-01.
@@ -127,34 +169,43 @@ impl AtFormat {
         if let Some((day, time)) = configured {
             return dated(day, time, zone);
         }
-        if let Some(at) = unix_time(text).or_else(|| text.parse().ok()) {
-            return after_earliest(Dated::At(at), at, zone);
+        if let Some(span) = absolute(text) {
+            return after_earliest(span, zone);
         }
         plain(text, zone, *self == Self::Plain)
     }
 }
 
-fn dated(day: Date, time: Option<Time>, zone: &TimeZone) -> Dated {
-    let moment = |day: Date, time: Time| zone.to_timestamp(day.to_datetime(time)).ok();
-    let begin = moment(day, time.unwrap_or(Time::midnight()));
-    let end = || {
-        let next = moment(day.tomorrow().ok()?, Time::midnight())?;
-        next.checked_sub(1.millisecond()).ok()
+fn dated(day: Date, time: Option<Clock>, zone: &TimeZone) -> Dated {
+    let span = match time {
+        // A day begins once, also where its midnight exists twice or not at all.
+        None => (|| {
+            let midnight = |day: Date| zone.to_timestamp(day.to_datetime(Time::midnight())).ok();
+            let (begin, next) = (midnight(day)?, midnight(day.tomorrow().ok()?)?);
+            let end = next.checked_sub(1.millisecond()).ok()?;
+            Some(Span { begin, end })
+        })(),
+        Some(Clock { time, unit }) => (|| {
+            let local = zone.to_ambiguous_timestamp(day.to_datetime(time));
+            Span::new(local.earlier().ok()?, local.later().ok()?, unit)
+        })(),
     };
-    let read = match (begin, time) {
-        (Some(at), Some(_)) => Some((Dated::At(at), at)),
-        (Some(begin), None) => end().map(|end| (Dated::Day { begin, end }, begin)),
-        (None, _) => None,
-    };
-    read.map_or(Dated::Unreadable, |(read, at)| after_earliest(read, at, zone))
+    span.map_or(Dated::Unreadable, |span| after_earliest(span, zone))
 }
 
-fn after_earliest(read: Dated, at: Timestamp, zone: &TimeZone) -> Dated {
-    if at.to_zoned(zone.clone()).date() < EARLIEST {
+fn after_earliest(span: Span, zone: &TimeZone) -> Dated {
+    if span.begin.to_zoned(zone.clone()).date() < EARLIEST {
         Dated::Nothing
     } else {
-        read
+        Dated::Within(span)
     }
+}
+
+/// A time of day, and what it leaves open.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    time: Time,
+    unit: SignedDuration,
 }
 
 /// A date that can be read in one way only: the year first, or, where no other order is configured, a day that is no month.
@@ -190,15 +241,22 @@ fn plain(text: &str, zone: &TimeZone, any_order: bool) -> Dated {
 
 /// `Some(None)` where there is none.
 #[expect(clippy::option_option, reason = "none there, and none that can be read")]
-fn time_of_day(text: &str) -> Option<Option<Time>> {
-    match text.trim() {
-        "" => Some(None),
-        text => clock_time(text).map(Some),
+fn time_of_day(text: &str) -> Option<Option<Clock>> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Some(None);
     }
+    // A fraction of a second is not read.
+    let unit = if text.matches(':').count() < 2 {
+        MINUTE
+    } else {
+        SECOND
+    };
+    clock_time(text).map(|time| Some(Clock { time, unit }))
 }
 
 /// The parts of a date, and the time behind it.
-fn in_order(text: &str, parts: &[Part]) -> Option<(Date, Option<Time>)> {
+fn in_order(text: &str, parts: &[Part]) -> Option<(Date, Option<Clock>)> {
     let (mut year, mut month, mut day) = (0, 0, 0);
     let mut rest = text;
     // Without anything between them, numbers are as long as they are written.
@@ -238,7 +296,7 @@ fn in_order(text: &str, parts: &[Part]) -> Option<(Date, Option<Time>)> {
 }
 
 /// `44321`, `44321.5`, `44321,5`
-fn serial(text: &str) -> Option<(Date, Option<Time>)> {
+fn serial(text: &str) -> Option<(Date, Option<Clock>)> {
     let (days, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
     let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     // Six digits are of the year 4637 at most.
@@ -257,7 +315,8 @@ fn serial(text: &str) -> Option<(Date, Option<Time>)> {
         .to_datetime(Time::midnight())
         .checked_add((seconds.round() as i64).seconds())
         .ok()?;
-    Some((at.date(), Some(at.time())))
+    let (time, unit) = (at.time(), SECOND);
+    Some((at.date(), Some(Clock { time, unit })))
 }
 
 #[cfg(test)]
@@ -274,14 +333,25 @@ mod tests {
     }
 
     fn day(begin: &str, end: &str) -> Dated {
-        Dated::Day {
+        Dated::Within(Span {
             begin: begin.parse().unwrap(),
             end: end.parse().unwrap(),
-        }
+        })
     }
 
-    fn at(at: &str) -> Dated {
-        Dated::At(at.parse().unwrap())
+    /// A time that is written to the millisecond, the second or the minute.
+    fn within(at: &str, open: SignedDuration) -> Dated {
+        let begin: Timestamp = at.parse().unwrap();
+        let end = begin + open - SignedDuration::from_millis(1);
+        Dated::Within(Span { begin, end })
+    }
+
+    fn second(at: &str) -> Dated {
+        within(at, SECOND)
+    }
+
+    fn minute(at: &str) -> Dated {
+        within(at, MINUTE)
     }
 
     #[test]
@@ -312,34 +382,107 @@ mod tests {
                 "2021-03-28",
                 day("2021-03-27T23:00:00Z", "2021-03-28T21:59:59.999Z"),
             ),
-            ("", "23.05.2021 14:30", at("2021-05-23T12:30:00Z")),
-            ("", "2021-03-05T10:00:00+05:00", at("2021-03-05T05:00:00Z")),
-            ("", "2021-03-05 10:00:00.123", at("2021-03-05T09:00:00Z")),
-            ("", "1700000000", at("2023-11-14T22:13:20Z")),
+            ("", "23.05.2021 14:30", minute("2021-05-23T12:30:00Z")),
+            ("", "2021-03-05T10:00:00+05:00", second("2021-03-05T05:00:00Z")),
+            ("", "2021-03-05 10:00:00.123", second("2021-03-05T09:00:00Z")),
+            ("", "1700000000", second("2023-11-14T22:13:20Z")),
+            (
+                "",
+                "1700000000123",
+                day("2023-11-14T22:13:20.123Z", "2023-11-14T22:13:20.123Z"),
+            ),
+            ("", "2021-03-05T10:00Z", minute("2021-03-05T10:00:00Z")),
+            ("", "2021-03-05 10:00:00-05:00", second("2021-03-05T15:00:00Z")),
+            (
+                "",
+                "2021-03-05T10:00:00.5Z",
+                day("2021-03-05T10:00:00.5Z", "2021-03-05T10:00:00.5Z"),
+            ),
             ("DD/MM/YYYY", "05/03/2021", fifth),
             ("DD/MM/YYYY", "5/3/2021", fifth),
             ("DD/MM/YYYY", "2021-03-05", fifth),
             ("MM/DD/YYYY", "03/05/2021", fifth),
-            ("DD.MM.YYYY", "05.03.2021 14:30:10", at("2021-03-05T13:30:10Z")),
+            (
+                "DD.MM.YYYY",
+                "05.03.2021 14:30:10",
+                second("2021-03-05T13:30:10Z"),
+            ),
             ("DD.MM.YYYY HH:mm", "05.03.2021", fifth),
             (
                 "MM/DD/YYYY hh:mm A",
                 "03/05/2021 02:30 PM",
-                at("2021-03-05T13:30:00Z"),
+                minute("2021-03-05T13:30:00Z"),
             ),
             ("DD.MM.YY", "05.03.21", fifth),
             ("DDMMYYYY", "05032021", fifth),
             ("YYYYMMDD", "20210305", fifth),
             ("DD-MMM-YY", "05-MAR-21", fifth),
             ("MMM D, YYYY", "March 5, 2021", fifth),
-            ("D MMMM YYYY", "5 mar 2021, 14:30", at("2021-03-05T13:30:00Z")),
+            ("D MMMM YYYY", "5 mar 2021, 14:30", minute("2021-03-05T13:30:00Z")),
             ("excel", "44260", fifth),
-            ("excel", "44260.0", at("2021-03-04T23:00:00Z")),
-            ("Excel", "44260.5", at("2021-03-05T11:00:00Z")),
-            ("excel", "44260,999999", at("2021-03-05T23:00:00Z")),
+            ("excel", "44260.0", second("2021-03-04T23:00:00Z")),
+            ("Excel", "44260.5", second("2021-03-05T11:00:00Z")),
+            ("excel", "44260,999999", second("2021-03-05T23:00:00Z")),
             ("excel", "2021-03-05", fifth),
         ] {
             assert_eq!(read(format, text), expected, "{format} {text}");
+        }
+    }
+
+    /// Both readings of it are within, so that each sort of fact can take the safe one.
+    #[test]
+    fn a_local_time_that_exists_twice_or_not_at_all_covers_both_readings() {
+        for (text, begin, end) in [
+            (
+                "2026-10-25 02:30",
+                "2026-10-25T00:30:00Z",
+                "2026-10-25T01:30:59.999Z",
+            ),
+            (
+                "2026-10-25 02:30:07",
+                "2026-10-25T00:30:07Z",
+                "2026-10-25T01:30:07.999Z",
+            ),
+            (
+                "2026-10-25 01:59",
+                "2026-10-24T23:59:00Z",
+                "2026-10-24T23:59:59.999Z",
+            ),
+            (
+                "2026-10-25 03:00",
+                "2026-10-25T02:00:00Z",
+                "2026-10-25T02:00:59.999Z",
+            ),
+            (
+                "2026-03-29 02:30",
+                "2026-03-29T00:30:00Z",
+                "2026-03-29T01:30:59.999Z",
+            ),
+            (
+                "2026-10-25T02:30:00+02:00",
+                "2026-10-25T00:30:00Z",
+                "2026-10-25T00:30:00.999Z",
+            ),
+        ] {
+            assert_eq!(read("", text), day(begin, end), "{text}");
+        }
+        // A day begins at its first midnight, and where it has none, with what comes after.
+        for (zone, text, begin, end) in [
+            (
+                "America/Havana",
+                "2025-11-02",
+                "2025-11-02T04:00:00Z",
+                "2025-11-03T04:59:59.999Z",
+            ),
+            (
+                "Africa/Cairo",
+                "2025-04-25",
+                "2025-04-24T22:00:00Z",
+                "2025-04-25T20:59:59.999Z",
+            ),
+        ] {
+            let zone = TimeZone::get(zone).unwrap();
+            assert_eq!(AtFormat::Plain.read(text, &zone), day(begin, end), "{text}");
         }
     }
 

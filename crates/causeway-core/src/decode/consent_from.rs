@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::{Map, Value};
 
 use super::{
-    at_format::{AtFormat, Dated},
-    names::look_up,
+    at_format::{AtFormat, Dated, Span},
+    names::look_up_all,
     placeholders::{Placeholders, number, shown},
     sync::scalar,
 };
@@ -82,28 +82,34 @@ impl When {
 }
 
 impl Reader<'_> {
-    /// Adds the facts that the fields state to the event; a field is looked for in each of `fields`. What could not be used is noted, without the value.
+    /// Adds the facts that the fields state to the event. A field is looked for in each of `fields`, and every place that has it
+    /// counts: one that says no is not hidden by another that says yes. What could not be used is noted, without the value.
     pub fn read(&self, fields: &[&Map<String, Value>], when: When, event: &mut Event) {
         for rule in self.rules {
-            let field = find(fields, &rule.field);
+            let places = find(fields, &rule.field);
             let mut report = RuleReport {
                 field: rule.field.clone(),
                 purpose: rule.purpose.clone(),
-                met: field.is_some(),
+                met: !places.is_empty(),
                 unlisted: 0,
                 undated: 0,
             };
-            let values = match field {
-                Some(Value::Array(values)) => values.as_slice(),
-                Some(value) => std::slice::from_ref(value),
-                None => &[],
-            };
-            for value in values {
+            let (mut yes, mut no) = (0, 0);
+            for value in said_in(&places) {
                 match rule.meaning(value) {
-                    Some(what) => self.add(rule, what, fields, when, event, &mut report),
+                    Some(what) => {
+                        *(if what.is_yes() { &mut yes } else { &mut no }) += 1;
+                        self.add(rule, what, fields, when, event, &mut report);
+                    }
                     None if self.placeholders.is_nothing(value) => {}
                     None => report.unlisted += 1,
                 }
+            }
+            if places.len() > 1 && yes > 0 && no > 0 {
+                event.notes.push(format!(
+                    "field {}: places that fit this name say yes and no; the no counts",
+                    rule.field
+                ));
             }
             if report.unlisted > 0 {
                 event.notes.push(format!(
@@ -132,7 +138,7 @@ impl Reader<'_> {
     ) {
         let otherwise = when.of(what);
         let (at, doubt) = match &rule.at_field {
-            Some(name) => match self.since(rule, what, find(fields, name)) {
+            Some(name) => match self.since(rule, what, &find(fields, name)) {
                 Ok(at) if what.is_yes() && at.duration_since(when.received_at) > AHEAD => {
                     (None, Some(format!("{name} holds a date in the future")))
                 }
@@ -165,31 +171,62 @@ impl Reader<'_> {
         }
     }
 
-    /// The date in the field; `Err` says why there is none.
-    fn since(
-        &self,
-        rule: &ConsentFrom,
-        what: &What,
-        date: Option<&Value>,
-    ) -> Result<Timestamp, &'static str> {
-        let text = date
-            .filter(|date| !self.placeholders.is_nothing(date))
-            .and_then(scalar)
-            .ok_or("holds no date")?;
-        match rule.at_format.read(&text, self.zone) {
-            Dated::At(at) => Ok(at),
-            Dated::Day { end, .. } if what.is_opt_out() => Ok(end),
-            Dated::Day { begin, .. } => Ok(begin),
-            Dated::Nothing => Err("holds no date"),
-            Dated::Ambiguous => Err("holds a date whose day and month could be exchanged; set `at_format`"),
-            Dated::Unreadable => Err("holds no date that can be read; set `at_format` if it is one"),
+    /// The date in the field; `Err` says why there is none. Of several dates a yes counts from the earliest and an opt-out from
+    /// the latest, so that a no is never older than a yes of the same message.
+    fn since(&self, rule: &ConsentFrom, what: &What, dates: &[&Value]) -> Result<Timestamp, &'static str> {
+        let is_opt_out = what.is_opt_out();
+        let mut known: Option<Result<Timestamp, &'static str>> = None;
+        for date in dates {
+            let text = Some(*date).filter(|date| !self.placeholders.is_nothing(date));
+            let Some(text) = text.and_then(scalar) else {
+                continue;
+            };
+            let read = match rule.at_format.read(&text, self.zone) {
+                Dated::Within(Span { end, .. }) if is_opt_out => Ok(end),
+                Dated::Within(Span { begin, .. }) => Ok(begin),
+                Dated::Nothing => continue,
+                Dated::Ambiguous => {
+                    Err("holds a date whose day and month could be exchanged; set `at_format`")
+                }
+                Dated::Unreadable => Err("holds no date that can be read; set `at_format` if it is one"),
+            };
+            known = Some(match (known, read) {
+                (None, read) => read,
+                (Some(Ok(known)), Ok(at)) if is_opt_out => Ok(known.max(at)),
+                (Some(Ok(known)), Ok(at)) => Ok(known.min(at)),
+                (Some(Ok(at)), Err(_)) | (Some(Err(_)), Ok(at)) if is_opt_out => Ok(at),
+                // Nobody knows whether that is the date of the yes.
+                (Some(Err(doubt)), _) | (_, Err(doubt)) => Err(doubt),
+            });
         }
+        known.unwrap_or(Err("holds no date"))
     }
 }
 
-/// In the first of these that has the field.
-fn find<'a>(fields: &[&'a Map<String, Value>], name: &str) -> Option<&'a Value> {
-    fields.iter().find_map(|fields| look_up(fields, name))
+/// All that have the field, the likeliest first.
+fn find<'a>(fields: &[&'a Map<String, Value>], name: &str) -> Vec<&'a Value> {
+    let mut found: Vec<&Value> = Vec::new();
+    for value in fields.iter().flat_map(|fields| look_up_all(fields, name)) {
+        // What was sent stands in the record, too.
+        if !found.contains(&value) {
+            found.push(value);
+        }
+    }
+    found
+}
+
+/// The values that stand in these places. What an earlier place says already is not said twice.
+fn said_in<'a>(places: &[&'a Value]) -> Vec<&'a Value> {
+    let mut said: Vec<&Value> = Vec::new();
+    for place in places {
+        let values = match place {
+            Value::Array(values) => values.as_slice(),
+            value => std::slice::from_ref(*value),
+        };
+        let before = said.clone();
+        said.extend(values.iter().filter(|value| !before.contains(value)));
+    }
+    said
 }
 
 fn consequence(what: &What) -> &'static str {
@@ -327,6 +364,23 @@ mod tests {
                 json!({ "Newsletter": "no", "Newsletter date": "2027-04-01" }),
                 vec![("email", "unsubscribed", now)],
             ),
+            // To the minute, and in the hour that exists twice.
+            (
+                json!({ "Newsletter": "no", "Newsletter date": "2026-04-01 08:00" }),
+                vec![("email", "unsubscribed", "2026-04-01T06:00:59.999Z")],
+            ),
+            (
+                json!({ "Newsletter": "no", "Newsletter date": "2026-04-01T08:00:00Z" }),
+                vec![("email", "unsubscribed", "2026-04-01T08:00:00.999Z")],
+            ),
+            (
+                json!({ "Newsletter": "no", "Newsletter date": "2025-10-26 02:30" }),
+                vec![("email", "unsubscribed", "2025-10-26T01:30:59.999Z")],
+            ),
+            (
+                json!({ "Newsletter": "yes", "Newsletter date": "2025-10-26 02:30" }),
+                vec![("email", "opt_in", "2025-10-26T00:30:00Z")],
+            ),
             (json!({ "Newsletter": "" }), vec![]),
             (json!({ "Newsletter": null }), vec![]),
             (json!({ "Newsletters": "yes" }), vec![]),
@@ -339,6 +393,45 @@ mod tests {
             assert_eq!(facts, expected, "{fields}");
             assert_eq!(notes, Vec::<String>::new(), "{fields}");
         }
+    }
+
+    /// The exact name hides no other spelling of it.
+    #[test]
+    fn every_place_that_fits_the_name_counts_and_a_no_in_one_of_them_wins() {
+        let date = "2026-04-01T08:00:00Z";
+        for fields in [
+            json!({ "Newsletter": "yes", "NEWSLETTER": "no", "Newsletter date": date }),
+            json!({ "Newsletter": "no", "NEWSLETTER": "yes", "Newsletter date": date }),
+            json!({ "newsletter": ["yes"], "newsLetter": ["no"], "Newsletter date": date }),
+            // The yes takes the earlier date, the no the later.
+            json!({ "Newsletter": "yes", "NEWSLETTER": "no", "Newsletter date": date,
+                "newsletter DATE": "2026-03-01T08:00:00Z" }),
+        ] {
+            let (facts, notes) = told(&fields);
+            let at = |word: &str| {
+                let fact = facts.iter().find(|(_, what, _)| *what == word).unwrap();
+                fact.2.parse::<Timestamp>().unwrap()
+            };
+            assert!(at("unsubscribed") > at("opt_in"), "{fields}: {facts:?}");
+            assert_eq!(
+                notes,
+                ["field Newsletter: places that fit this name say yes and no; the no counts"],
+                "{fields}"
+            );
+        }
+        // The same in two places is said once; an empty place says nothing.
+        for fields in [
+            json!({ "Newsletter": "no", "NEWSLETTER": "no" }),
+            json!({ "Newsletter": "", "NEWSLETTER": "no", "Newsletter date": "", "newsletter DATE": date }),
+            json!({ "Newsletter": null, "NEWSLETTER": "no" }),
+        ] {
+            assert_eq!(told(&fields).0.len(), 1, "{fields}");
+        }
+        // Of two dates one cannot be read.
+        let two =
+            |value: &str| json!({ "Newsletter": value, "Newsletter date": "soon", "newsletter DATE": date });
+        assert_eq!(told(&two("yes")).0, []);
+        assert_eq!(told(&two("no")).0[0].2, "2026-04-01T08:00:00.999Z");
     }
 
     #[test]

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    at_format::{AtFormat, Dated},
+    at_format::{AtFormat, Dated, Span},
     body::{self, Body, Limits},
     consent_from::{self, ConsentFrom, When},
-    names::{canonical, gather, kept_names, look_up},
-    placeholders::Placeholders,
+    names::{canonical, gather, kept_names, look_up_all},
+    placeholders::{Placeholders, shown},
     sync::{self, ArrivalConsent},
 };
 use crate::{
@@ -95,21 +95,23 @@ impl GenericDecoder {
             };
         };
         let record = Value::Object(record);
-        let value = |path: &Option<String>, guess: fn(&Value) -> Option<&Value>| match path {
-            Some(path) => found(&record, path),
+        let values = |path: &Option<String>, guess: fn(&Value) -> Vec<&Value>| match path {
+            Some(path) => found_all(&record, path),
             None => guess(&record),
         };
-        let text = |path: &Option<String>, guess: fn(&Value) -> Option<&Value>| {
-            let text = value(path, guess).and_then(sync::scalar)?;
-            (!self.placeholders.is_empty_text(&text)).then_some(text)
-        };
-        let email = text(&self.paths.email, guess_email);
+        // An empty value or a placeholder is no value: the next place may hold one.
+        let mut texts = values(&self.paths.email, guess_email)
+            .into_iter()
+            .filter_map(sync::scalar)
+            .filter(|text| !self.placeholders.is_empty_text(text));
+        let email = texts.find(|text| !self.placeholders.names_nobody(text));
         let address = email.as_deref().and_then(normal_email);
         if email.is_some() && address.is_none() {
             notes.push("email: not an address".to_owned());
         }
-        let id = value(&self.paths.id, guess_id);
-        let id = self.placeholders.id("id", id, &mut notes);
+        let id = self
+            .placeholders
+            .first_id("id", values(&self.paths.id, guess_id), &mut notes);
         if address.is_none() && id.is_none() {
             return Decoded::Dead {
                 code: DeadCode::Unknown,
@@ -118,11 +120,15 @@ impl GenericDecoder {
                         .to_owned(),
             };
         }
-        let time = text(&self.paths.time, |record| find(record, TIME_NAMES));
+        let time = values(&self.paths.time, |record| find(record, TIME_NAMES))
+            .into_iter()
+            .filter_map(sync::scalar)
+            .find(|text| !self.placeholders.is_empty_text(text));
         let when = time.map_or(When::at(received_at, received_at), |time| {
             self.when(&time, received_at, &mut notes)
         });
 
+        let named = own_objects(&record, address.as_deref(), id.as_deref());
         let mut event = Event::new(
             EventKind::ContactSync,
             self.namespace.clone(),
@@ -164,7 +170,8 @@ impl GenericDecoder {
             placeholders: &self.placeholders,
             zone: &self.time_zone,
         };
-        rules.read(&self.places(&sent, &record), when, &mut event);
+        let places: Vec<_> = self.places(&sent, &record).into_iter().chain(named).collect();
+        rules.read(&places, when, &mut event);
         Decoded::Event(Box::new(event))
     }
 
@@ -195,9 +202,8 @@ impl GenericDecoder {
         let mut arrival = |why: &str| {
             notes.push(format!("time: {why}; the time of arrival is used"));
         };
-        let (begin, end) = match self.time_format.read(text, &self.time_zone) {
-            Dated::At(at) => (at, at),
-            Dated::Day { begin, end } => (begin, end),
+        let Span { begin, end } = match self.time_format.read(text, &self.time_zone) {
+            Dated::Within(span) => span,
             Dated::Nothing => return When::at(received_at, received_at),
             unreadable @ (Dated::Ambiguous | Dated::Unreadable) => {
                 arrival(if unreadable == Dated::Ambiguous {
@@ -248,11 +254,14 @@ impl GenericDecoder {
     }
 }
 
+/// The most digits of a time in seconds since 1970; more are milliseconds.
+pub(super) const SECONDS_DIGITS: usize = 11;
+
 /// Digits are seconds, or milliseconds from twelve digits on.
 pub(crate) fn unix_time(text: &str) -> Option<Timestamp> {
     let number: i64 = text.trim().parse().ok()?;
     match text.trim().len() {
-        9..=11 => Timestamp::from_second(number).ok(),
+        9..=SECONDS_DIGITS => Timestamp::from_second(number).ok(),
         12..=14 => Timestamp::from_millisecond(number).ok(),
         _ => None,
     }
@@ -277,7 +286,14 @@ pub fn at_path<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 
 /// What a configured path leads to, also where a form's names were rewritten.
 fn found<'a>(record: &'a Value, path: &str) -> Option<&'a Value> {
-    at_path(record, path).or_else(|| look_up(record.as_object()?, path))
+    found_all(record, path).into_iter().next()
+}
+
+/// The same, with what else fits the path behind it.
+fn found_all<'a>(record: &'a Value, path: &str) -> Vec<&'a Value> {
+    let exact = at_path(record, path);
+    let others = record.as_object().map(|record| look_up_all(record, path));
+    exact.into_iter().chain(others.into_iter().flatten()).collect()
 }
 
 /// Why a path cannot lead anywhere.
@@ -302,43 +318,87 @@ pub fn path_fault(path: &str) -> Option<&'static str> {
     open.then_some("has a [ that is not closed")
 }
 
-fn guess_email(record: &Value) -> Option<&Value> {
+/// The objects that hold the contact's address or id. What they say about consent counts, whichever of them named the contact.
+fn own_objects<'a>(
+    record: &'a Value,
+    address: Option<&str>,
+    id: Option<&str>,
+) -> Vec<&'a Map<String, Value>> {
+    let holds = |object: &Map<String, Value>, names: &[&str], is_it: &dyn Fn(&str) -> bool| {
+        let mut values = keys(object, names).filter_map(|key| sync::scalar(object.get(key)?));
+        values.any(|text| is_it(&text))
+    };
+    let has_address = |text: &str| address.is_some() && normal_email(text).as_deref() == address;
+    let has_id = |text: &str| id == Some(shown(text));
+    wrapped(record, WRAPPERS)
+        .filter(|(wrapper, object)| {
+            let ids: &[&str] = if PERSON_WRAPPERS.contains(wrapper) {
+                &["id"]
+            } else {
+                &[]
+            };
+            holds(object, EMAIL_NAMES, &has_address)
+                || holds(object, CONTACT_ID_NAMES, &has_id)
+                || holds(object, ids, &has_id)
+        })
+        .map(|(_, object)| object)
+        .collect()
+}
+
+fn guess_email(record: &Value) -> Vec<&Value> {
     find(record, EMAIL_NAMES)
 }
 
-fn guess_id(record: &Value) -> Option<&Value> {
-    find(record, CONTACT_ID_NAMES).or_else(|| person(record)?.get("id"))
+fn guess_id(record: &Value) -> Vec<&Value> {
+    let mut ids = find(record, CONTACT_ID_NAMES);
+    for (_, person) in wrapped(record, PERSON_WRAPPERS) {
+        ids.extend(keys(person, &["id"]).filter_map(|key| person.get(key)));
+    }
+    ids
 }
 
 /// The object of which the `id` is the contact's.
 fn person(record: &Value) -> Option<&Map<String, Value>> {
-    let record = record.as_object()?;
-    record.get(&find_key(record, PERSON_WRAPPERS)?)?.as_object()
+    wrapped(record, PERSON_WRAPPERS).next().map(|(_, person)| person)
 }
 
-/// Looks for one of the names at the top, then in the usual wrappers.
-fn find<'a>(record: &'a Value, names: &[&str]) -> Option<&'a Value> {
-    let holder = holder(record, names)?;
-    holder.get(&find_key(holder, names)?)
-}
-
-/// The object that [`find`] finds the name in.
-fn holder<'a>(record: &'a Value, names: &[&str]) -> Option<&'a Map<String, Value>> {
-    let record = record.as_object()?;
-    let has = |object: &&'a Map<String, Value>| find_key(object, names).is_some();
-    Some(record).filter(has).or_else(|| {
-        let wrappers = WRAPPERS
-            .iter()
-            .filter_map(|wrapper| record.get(&find_key(record, &[wrapper])?)?.as_object());
-        wrappers.into_iter().find(has)
+/// The objects under these names.
+fn wrapped<'a, 'w>(
+    record: &'a Value,
+    wrappers: &'w [&'w str],
+) -> impl Iterator<Item = (&'w str, &'a Map<String, Value>)> {
+    let record = record.as_object();
+    wrappers.iter().flat_map(move |wrapper| {
+        let found = record.into_iter().flat_map(move |record| {
+            keys(record, std::slice::from_ref(wrapper)).filter_map(|key| record.get(key)?.as_object())
+        });
+        found.map(move |object| (*wrapper, object))
     })
 }
 
-/// The key that is one of `names` but for case and separators.
-pub(super) fn find_key(object: &Map<String, Value>, names: &[&str]) -> Option<String> {
-    names
-        .iter()
-        .find_map(|name| object.keys().find(|key| folded(key).eq(name.chars())).cloned())
+/// What stands under one of the names at the top, then in the usual wrappers.
+fn find<'a>(record: &'a Value, names: &[&str]) -> Vec<&'a Value> {
+    let wrappers = wrapped(record, WRAPPERS).map(|(_, object)| object);
+    let holders = record.as_object().into_iter().chain(wrappers);
+    holders
+        .flat_map(|holder| keys(holder, names).filter_map(|key| holder.get(key)))
+        .collect()
+}
+
+/// The first object that has one of the names.
+fn holder<'a>(record: &'a Value, names: &[&str]) -> Option<&'a Map<String, Value>> {
+    let wrappers = wrapped(record, WRAPPERS).map(|(_, object)| object);
+    let mut holders = record.as_object().into_iter().chain(wrappers);
+    holders.find(|object| keys(object, names).next().is_some())
+}
+
+/// The keys that are one of `names` but for case and separators, in the order of `names`.
+pub(super) fn keys<'a>(object: &'a Map<String, Value>, names: &[&str]) -> std::vec::IntoIter<&'a String> {
+    let mut keys = Vec::new();
+    for name in names {
+        keys.extend(object.keys().filter(|key| folded(key).eq(name.chars())));
+    }
+    keys.into_iter()
 }
 
 fn folded(key: &str) -> impl Iterator<Item = char> {

@@ -347,3 +347,122 @@ fn a_rule_finds_its_field_beside_the_address_of_the_contact() {
         assert_eq!(event.consent.len(), 1, "{field} in {value}: {event:?}");
     }
 }
+
+#[test]
+fn an_empty_place_or_a_placeholder_does_not_hide_the_next_place() {
+    for (value, expected) in [
+        (
+            json!({"email": "", "contact": {"email": "d@example.org"}}),
+            vec!["d@example.org"],
+        ),
+        (
+            json!({"email": "N/A", "contact": {"email": "d@example.org"}}),
+            vec!["d@example.org"],
+        ),
+        (
+            json!({"email": "unknown", "contact": {"email": "d@example.org"}}),
+            vec!["d@example.org"],
+        ),
+        (
+            json!({"email": null, "contact": {"email": "d@example.org"}}),
+            vec!["d@example.org"],
+        ),
+        (
+            json!({"email": null, "Email": "d@example.org"}),
+            vec!["d@example.org"],
+        ),
+        (
+            json!({"email": " ", "mail": "d@example.org"}),
+            vec!["d@example.org"],
+        ),
+        (
+            json!({"contact": {"email": ""}, "person": {"E-Mail": "d@example.org"}}),
+            vec!["d@example.org"],
+        ),
+        (json!({"contact_id": 0, "contact": {"id": 7}}), vec!["7"]),
+        (json!({"contact": {"id": null}, "person": {"id": 7}}), vec!["7"]),
+        (json!({"contact_id": "", "Contact-ID": 7}), vec!["7"]),
+        // The first that is given counts.
+        (
+            json!({"email": "d@example.org", "contact": {"email": "e@example.org"}}),
+            vec!["d@example.org"],
+        ),
+    ] {
+        assert_eq!(who(&event(Paths::default(), value.clone())), expected, "{value}");
+    }
+    let paths = Paths {
+        email: Some("who.mail".to_owned()),
+        ..Paths::default()
+    };
+    let value = json!({"who": {"mail": null, "Mail": "d@example.org"}});
+    assert_eq!(who(&event(paths, value)), ["d@example.org"]);
+    let unreadable = json!({"email": "d at example.org", "contact": {"email": "e@example.org"}});
+    assert!(matches!(
+        decode(Paths::default(), unreadable),
+        Decoded::Dead { .. }
+    ));
+}
+
+#[test]
+fn what_each_object_of_the_contact_says_about_consent_counts() {
+    use crate::consent::What;
+    let decoder = |value: &Value| {
+        let decoder = GenericDecoder {
+            time_format: AtFormat::Plain,
+            placeholders: Placeholders::default(),
+            namespace: "crm".into(),
+            time_zone: TimeZone::UTC,
+            consent: ArrivalConsent::None,
+            consent_from: vec![ConsentFrom {
+                field: "optin".to_owned(),
+                purpose: "email".to_owned(),
+                words: vec![
+                    ("yes".to_owned(), What::OptIn),
+                    ("no".to_owned(), What::Unsubscribed),
+                ],
+                at_field: None,
+                at_format: AtFormat::Plain,
+            }],
+            paths: Paths::default(),
+            limits: Limits::default(),
+        };
+        let body = Body {
+            value: value.clone(),
+            format: body::Format::Json,
+            notes: Vec::new(),
+        };
+        match decoder.decode_body(body, NOW.parse().unwrap()) {
+            Decoded::Event(event) => *event,
+            other => panic!("{value}: {other:?}"),
+        }
+    };
+    for value in [
+        json!({"email": "a@example.org", "optin": "yes", "OptIn": "no"}),
+        json!({"email": "a@example.org", "OptIn": "no", "optin": "yes"}),
+        json!({"email": "a@example.org", "optin": "yes", "contact": {"email": "A@example.org", "optin": "no"}}),
+        json!({"email": "a@example.org", "optin": "no", "contact": {"email": "a@example.org", "optin": "yes"}}),
+        json!({"email": "", "optin": "yes", "contact": {"email": "a@example.org", "OPTIN": "no"}}),
+        json!({"contact_id": 7, "optin": "yes", "person": {"id": "7", "optin": "no"}}),
+    ] {
+        let event = decoder(&value);
+        let words: Vec<_> = event.consent.iter().map(|fact| fact.what.as_str()).collect();
+        assert!(words.contains(&"unsubscribed"), "{value}: {words:?}");
+        let newest = event
+            .consent
+            .iter()
+            .max_by_key(|fact| (fact.at, fact.what.is_opt_out()));
+        assert_eq!(newest.unwrap().what, What::Unsubscribed, "{value}");
+        assert_eq!(
+            event.notes,
+            ["field optin: places that fit this name say yes and no; the no counts"],
+            "{value}"
+        );
+    }
+    // Of somebody else.
+    let other = json!({
+        "email": "a@example.org", "optin": "yes", "user": {"email": "staff@example.org", "optin": "no"},
+    });
+    let event = decoder(&other);
+    assert_eq!(event.consent.len(), 1);
+    assert_eq!(event.consent[0].what, What::OptIn);
+}

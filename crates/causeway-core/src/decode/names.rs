@@ -30,20 +30,23 @@ pub fn field_name(label: &str) -> &str {
     canonical(label).unwrap_or(label)
 }
 
-/// Finds a field by its name, by our name for it, without regard to case, or along a path (`a.b[0]`). Names of forms and
+/// Finds fields by their name, by our name for it, without regard to case, or along a path (`a.b[0]`). Names of forms and
 /// queries are found as PHP rewrites them (`no more.mail` becomes `no_more_mail`), so that one name serves for all formats.
-pub(super) fn look_up<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+/// The nearest spelling comes first. One name may fit several: `optin` and `OptIn` of one message are both found.
+pub(super) fn look_up_all<'a>(fields: &'a Map<String, Value>, name: &str) -> Vec<&'a Value> {
     let path = name.replace('[', ".").replace(']', "");
-    let as_written = |fields: &'a Map<String, Value>, name: &str| member(fields, name);
-    let in_forms = |fields: &'a Map<String, Value>, name: &str| {
-        let wanted = form_name(name);
-        let found = fields.iter().find(|(field, _)| form_name(field) == wanted);
-        member(fields, name).or(found.map(|(_, value)| value))
-    };
-    member(fields, name)
-        .or_else(|| along(fields, &path, &as_written))
-        .or_else(|| in_forms(fields, name))
-        .or_else(|| along(fields, &path, &in_forms))
+    let mut found = Vec::new();
+    for members in [as_written as Members, in_forms] {
+        members(fields, name, &mut found);
+        along(fields, &path, members, &mut found);
+    }
+    let mut all: Vec<&Value> = Vec::with_capacity(found.len());
+    for value in found {
+        if !all.iter().any(|known| std::ptr::eq(*known, value)) {
+            all.push(value);
+        }
+    }
+    all
 }
 
 /// Adds what was sent under a name; of several under one name all are kept.
@@ -71,47 +74,59 @@ pub(super) fn kept_names(count: usize) -> Option<String> {
     })
 }
 
-fn member<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+/// Adds the members of an object that have a name.
+type Members = for<'a> fn(&'a Map<String, Value>, &str, &mut Vec<&'a Value>);
+
+fn as_written<'a>(fields: &'a Map<String, Value>, name: &str, found: &mut Vec<&'a Value>) {
     let name_shown = shown(name);
     let same = |field: &str| {
         let field = shown(field);
         field.eq_ignore_ascii_case(name_shown)
             || (!field.is_ascii() && field.to_lowercase() == name_shown.to_lowercase())
     };
-    fields
-        .get(name)
-        .or_else(|| fields.get(canonical(name)?))
-        .or_else(|| {
-            fields
-                .iter()
-                .find(|(field, _)| same(field))
-                .map(|(_, value)| value)
-        })
+    found.extend(fields.get(name));
+    found.extend(canonical(name).and_then(|name| fields.get(name)));
+    let others = fields.iter().filter(|(field, _)| same(field));
+    found.extend(others.map(|(_, value)| value));
 }
 
-/// Finds a member of an object by name.
-type Member<'f, 'a> = &'f dyn Fn(&'a Map<String, Value>, &str) -> Option<&'a Value>;
+fn in_forms<'a>(fields: &'a Map<String, Value>, name: &str, found: &mut Vec<&'a Value>) {
+    let wanted = form_name(name);
+    let same = fields.iter().filter(|(field, _)| form_name(field) == wanted);
+    found.extend(same.map(|(_, value)| value));
+}
 
 /// Follows a dotted path. A step may have dots in its name.
-fn along<'a>(fields: &'a Map<String, Value>, path: &str, member: Member<'_, 'a>) -> Option<&'a Value> {
-    let dots = path.match_indices('.').map(|(at, _)| at);
-    dots.into_iter().find_map(|at| {
-        let (step, rest) = (path.get(..at)?, path.get(at + 1..)?);
-        below(member(fields, step)?, rest, member)
-    })
+fn along<'a>(fields: &'a Map<String, Value>, path: &str, members: Members, found: &mut Vec<&'a Value>) {
+    for (at, _) in path.match_indices('.') {
+        let (Some(step), Some(rest)) = (path.get(..at), path.get(at + 1..)) else {
+            continue;
+        };
+        let mut holders = Vec::new();
+        members(fields, step, &mut holders);
+        for holder in holders {
+            below(holder, rest, members, found);
+        }
+    }
 }
 
-fn below<'a>(value: &'a Value, path: &str, member: Member<'_, 'a>) -> Option<&'a Value> {
+fn below<'a>(value: &'a Value, path: &str, members: Members, found: &mut Vec<&'a Value>) {
     match value {
-        Value::Object(fields) => member(fields, path).or_else(|| along(fields, path, member)),
+        Value::Object(fields) => {
+            members(fields, path, found);
+            along(fields, path, members, found);
+        }
         Value::Array(items) => {
             let (index, rest) = path
                 .split_once('.')
                 .map_or((path, None), |(index, rest)| (index, Some(rest)));
-            let item = items.get(index.parse::<usize>().ok()?)?;
-            rest.map_or(Some(item), |rest| below(item, rest, member))
+            let item = index.parse::<usize>().ok().and_then(|index| items.get(index));
+            match (item, rest) {
+                (Some(item), Some(rest)) => below(item, rest, members, found),
+                (item, _) => found.extend(item),
+            }
         }
-        _ => None,
+        _ => {}
     }
 }
 
@@ -156,8 +171,30 @@ mod tests {
         ] {
             let found = found.then(|| json!(1));
             assert_eq!(
-                look_up(fields.as_object().unwrap(), name),
+                look_up_all(fields.as_object().unwrap(), name).first().copied(),
                 found.as_ref(),
+                "{fields} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_several_fields_that_fit_a_name_each_is_found_once() {
+        for (fields, name, found) in [
+            (
+                json!({"OptIn": 2, "optin": 1, "OPTIN ": 3}),
+                "optin",
+                json!([1, 2, 3]),
+            ),
+            (json!({"3": {"1": 1}, "3_1": 2}), "3.1", json!([1, 2])),
+            (json!({"a": {"B": 1}, "A": {"b": 2}}), "a.b", json!([1, 2])),
+            (json!({"a_b": 1, "a.b": 1}), "a.b", json!([1, 1])),
+            (json!({"first_name": 2, "firstName": 1}), "firstName", json!([1])),
+            (json!({}), "optin", json!([])),
+        ] {
+            assert_eq!(
+                json!(look_up_all(fields.as_object().unwrap(), name)),
+                found,
                 "{fields} {name}"
             );
         }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
 
 use super::sync::is_empty;
 use crate::address::is_unseen;
@@ -53,36 +54,157 @@ pub const EMPTY_VALUES: &[&str] = &[
     "[object Object]",
 ];
 
-/// Ids that name nobody, whatever the source, without quotes and brackets around. Numbers and templates are recognised by
-/// their shape.
+/// Words that name nobody, whatever the source, by their letters and digits alone and without accents: `N.A.`, `n / a` and
+/// `#N/A` are `na`. Numbers, templates and errors of spreadsheets are recognised by their shape.
 const NOBODY: &[&str] = &[
     "null",
+    "nul",
     "nil",
     "none",
     "undefined",
+    "undef",
     "nan",
-    "n/a",
     "na",
-    "n.a",
-    "#n/a",
-    "\\n",
+    "nv",
     "empty",
     "blank",
     "anonymous",
     "anon",
     "guest",
+    "guestuser",
     "false",
     "true",
     "unknown",
     "unset",
-    "not set",
-    "not available",
+    "notset",
+    "notavailable",
+    "notapplicable",
+    "notprovided",
+    "notspecified",
+    "notdefined",
+    "notfound",
     "missing",
     "nobody",
+    "noone",
+    "nothing",
+    "novalue",
+    "nodata",
+    "noid",
+    "nouser",
+    "infinity",
     "0x0",
-    "object object",
+    "objectobject",
     "array",
-    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    // Not decided yet, or tried out.
+    "tbd",
+    "tba",
+    "tbc",
+    "todo",
+    "testuser",
+    "testid",
+    "testcontact",
+    "dummy",
+    "placeholder",
+    // French
+    "inconnu",
+    "inconnue",
+    "invite",
+    "invitee",
+    "aucun",
+    "aucune",
+    "anonyme",
+    "neant",
+    "indefini",
+    "nondefini",
+    "nondisponible",
+    "nonrenseigne",
+    // German
+    "unbekannt",
+    "unbekannter",
+    "gast",
+    "kein",
+    "keine",
+    "keiner",
+    "keines",
+    "keineangabe",
+    "keineid",
+    "anonym",
+    "niemand",
+    "nichtgesetzt",
+    "nichtbekannt",
+    "nichtverfugbar",
+    "nichtverfuegbar",
+    "nichtangegeben",
+    // Spanish
+    "desconocido",
+    "desconocida",
+    "ninguno",
+    "ninguna",
+    "invitado",
+    "invitada",
+    "anonimo",
+    "anonima",
+    "nulo",
+    "vacio",
+    "nodisponible",
+    "nodefinido",
+    "sinid",
+    // Italian
+    "sconosciuto",
+    "sconosciuta",
+    "nessuno",
+    "nessuna",
+    "ospite",
+    "vuoto",
+    "nullo",
+    "nondefinito",
+    "nonimpostato",
+    // Polish
+    "nieznany",
+    "nieznana",
+    "nieznane",
+    "brak",
+    "brakdanych",
+    "gosc",
+    "anonimowy",
+    "anonimowa",
+    "nikt",
+    // Dutch
+    "onbekend",
+    "onbekende",
+    "geen",
+    "anoniem",
+    "nvt",
+    "nietingesteld",
+    "nietbeschikbaar",
+    // Portuguese
+    "desconhecido",
+    "nenhum",
+    "convidado",
+    // The name of the field instead of its value.
+    "id",
+    "ids",
+    "uid",
+    "uuid",
+    "guid",
+    "userid",
+    "contactid",
+    "personid",
+    "subscriberid",
+    "customerid",
+    "clientid",
+    "memberid",
+    "leadid",
+    "profileid",
+    "recipientid",
+    "visitorid",
+    "externalid",
+    "contactref",
+];
+
+/// The same, told by marks that belong to them: without these they may be ids.
+const NOBODY_AS_WRITTEN: &[&str] = &[
+    "\\n", "k.a", "k.a.", "k. a.", "k/a", "#nv", "#nd", "#n/d", "%s", "%d", "%@",
 ];
 
 /// What encloses a name that the sender's template did not replace.
@@ -95,9 +217,27 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("<%", "%>"),
     ("<?", "?>"),
     ("*|", "|*"),
+    ("|*", "*|"),
     ("[[", "]]"),
     ("%%", "%%"),
     ("##", "##"),
+    ("@@", "@@"),
+];
+
+/// What encloses names, and ids too; a name has letters and no digits.
+const AROUND_NAMES: &[(&str, &str)] = &[
+    ("%", "%"),
+    ("$", "$"),
+    ("{", "}"),
+    ("[", "]"),
+    ("<", ">"),
+    ("__", "__"),
+    ("~", "~"),
+    ("|", "|"),
+    ("@", "@"),
+    // Before a name only.
+    ("$", ""),
+    (":", ""),
 ];
 
 impl Placeholders {
@@ -132,13 +272,28 @@ impl Placeholders {
         Some(id)
     }
 
+    /// The first of several that is one.
+    pub(super) fn first_id<'a>(
+        &self,
+        place: &str,
+        ids: impl IntoIterator<Item = &'a Value>,
+        notes: &mut Vec<String>,
+    ) -> Option<String> {
+        let mut passed_over = Vec::new();
+        let mut ids = ids.into_iter();
+        let id = ids.find_map(|id| self.id(place, Some(id), &mut passed_over));
+        // Once, however many there were.
+        notes.extend(passed_over.into_iter().next());
+        id
+    }
+
     /// Whether an id is written where the sender knows none.
     pub fn names_nobody(&self, id: &str) -> bool {
         let id = bare(id);
-        let inside = id.trim_matches(['(', ')', '[', ']', '<', '>', '{', '}']);
-        !id.chars().any(|c| c.is_alphanumeric() && c != '0')
-            || number(&id).is_some_and(|number| matches!(&*number, "0" | "-1"))
-            || NOBODY.contains(&inside)
+        // In an address that was encoded twice, too.
+        let decoded = percent_decoded(&id).map(|id| percent_decoded(&id).unwrap_or(id));
+        decoded.is_some_and(|id| is_template(&id) || is_nobody(&id))
+            || is_nobody(&id)
             || is_template(&id)
             || self.ids.contains(&id)
     }
@@ -170,11 +325,74 @@ pub(super) fn shown(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_unseen(c))
 }
 
-/// How ids are compared with placeholders: without blanks and quotes around, in small letters.
+/// How ids are compared with placeholders: without blanks and quotes around, in small letters, full-width characters as plain
+/// ones.
 fn bare(id: &str) -> String {
     let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '“' | '”' | '„' | '‘' | '’' | '«' | '»');
-    id.trim_matches(|c: char| c.is_whitespace() || is_unseen(c) || is_quote(c))
+    let id = id.trim_matches(|c: char| c.is_whitespace() || is_unseen(c) || is_quote(c));
+    if id.is_ascii() {
+        return id.to_ascii_lowercase();
+    }
+    let one_minus = |c: char| {
+        if matches!(c, '−' | '–' | '—') {
+            '-'
+        } else {
+            c
+        }
+    };
+    let plain: String = id.nfkc().filter(|c| !is_unseen(*c)).map(one_minus).collect();
+    plain
+        .trim_matches(|c: char| c.is_whitespace() || is_quote(c))
         .to_lowercase()
+}
+
+/// The text behind `%7B%7Bid%7D%7D`; `None` where nothing is encoded.
+fn percent_decoded(id: &str) -> Option<String> {
+    let (mut decoded, mut rest) = (Vec::with_capacity(id.len()), id.as_bytes());
+    while let Some((byte, behind)) = rest.split_first() {
+        let pair = behind.get(..2).filter(|_| *byte == b'%');
+        let encoded = pair.and_then(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+        decoded.push(encoded.unwrap_or(*byte));
+        rest = if encoded.is_some() { rest.get(3..)? } else { behind };
+    }
+    String::from_utf8(decoded).ok().filter(|decoded| decoded != id)
+}
+
+/// Whether what [`bare`] made is a word for nobody, or a number that is none of an id.
+fn is_nobody(id: &str) -> bool {
+    if !id.chars().any(|c| c.is_alphanumeric() && c != '0') || NOBODY_AS_WRITTEN.contains(&id) {
+        return true;
+    }
+    if number(id).is_some_and(|number| number == "0" || number.starts_with('-')) {
+        return true;
+    }
+    let letters = |text: &str| -> String {
+        let plain = text.nfd().filter(|c| c.is_alphanumeric());
+        plain.collect()
+    };
+    let is_word = |word: &str| {
+        let is_all = |wanted: char| word.chars().all(|c| c == wanted);
+        NOBODY.contains(&word) || is_all('x') && word.len() > 1 || is_all('f') && word.len() >= 8
+    };
+    // `null null`, `none/none`
+    let mut parts = id
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|part| !part.is_empty());
+    // The letters of an address are no word.
+    !id.contains('@') && is_word(&letters(id)) || parts.all(|part| is_word(&letters(part))) || is_error(id)
+}
+
+/// `#REF!`, `#DIV/0!`, `#NAME?`, in any language.
+fn is_error(id: &str) -> bool {
+    let name = id
+        .strip_prefix('#')
+        .and_then(|rest| rest.strip_suffix(['!', '?']));
+    name.is_some_and(|name| {
+        name.starts_with(char::is_alphabetic)
+            && name
+                .chars()
+                .all(|c| c.is_alphabetic() || matches!(c, '/' | '0' | '_' | ' '))
+    })
 }
 
 /// Whether a template was sent as it stands, with the names in it that should have been replaced.
@@ -183,16 +401,13 @@ fn is_template(id: &str) -> bool {
         let behind = id.split_once(open).map(|(_, behind)| behind);
         behind.is_some_and(|behind| behind.contains(close))
     };
-    // These enclose ids, too; a name has letters and no digits.
     let is_name =
         |inside: &str| inside.chars().any(char::is_alphabetic) && !inside.chars().any(|c| c.is_ascii_digit());
-    let one_pair = [('%', '%'), ('$', '$'), ('{', '}'), ('[', ']'), ('<', '>')]
-        .iter()
-        .any(|(open, close)| {
-            let inside = id.strip_prefix(*open).and_then(|rest| rest.strip_suffix(*close));
-            inside.is_some_and(is_name)
-        });
-    one_pair || TEMPLATES.iter().any(encloses)
+    let is_enclosed = |(open, close): &(&str, &str)| {
+        let inside = id.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        inside.is_some_and(is_name)
+    };
+    AROUND_NAMES.iter().any(is_enclosed) || TEMPLATES.iter().any(encloses)
 }
 
 /// A number in its shortest spelling: `0.0`, `0,00`, `+0`, `-0` and `0e0` are `0`. `None` for what is no number, and for a comma
@@ -296,12 +511,81 @@ mod tests {
             "$uid$",
             "kiosk",
             " 999999 ",
+            "-2",
+            "-4711",
+            "−3",
+            "N.A.",
+            "N / A",
+            "n.a",
+            "None.",
+            "not_set",
+            "Not-Set",
+            "(Not set)",
+            "０",
+            "００",
+            "－１",
+            "ＮＵＬＬ",
+            "ｎｏｎｅ",
+            "%7B%7Bcontact.id%7D%7D",
+            "%257B%257Bcontact.id%257D%257D",
+            "%5B%23CONTACT%20ID%23%5D",
+            "|*UNIQID*|",
+            "@@contact_id@@",
+            "@@id1@@",
+            "__CONTACT_ID__",
+            "~contact~",
+            "$contact_id",
+            ":contact_id",
+            ":id",
+            "#REF!",
+            "#VALUE!",
+            "#NAME?",
+            "#DIV/0!",
+            "#BEZUG!",
+            "#NULL!",
+            "#N/A",
+            "#NV",
+            "xx",
+            "XXX",
+            "xxxxxxxx",
+            "xx-xx",
+            "TBD",
+            "to do",
+            "Test User",
+            "inconnu",
+            "Invité",
+            "Invite\u{301}",
+            "unbekannt",
+            "Gast",
+            "keine",
+            "k.A.",
+            "nicht verfügbar",
+            "desconocido",
+            "ninguno",
+            "Anónimo",
+            "sconosciuto",
+            "nieznany",
+            "brak",
+            "gość",
+            "onbekend",
+            "n.v.t.",
+            "id",
+            "ID",
+            "contact_id",
+            "contact[id]",
+            "contact[ID]",
+            "userId",
+            "user.id",
+            "null null",
+            "null,null",
+            "undefined undefined",
+            "null@null",
+            "unknown/none",
         ] {
             assert!(source.names_nobody(id), "{id:?}");
         }
         for id in [
             "1",
-            "-2",
             "10",
             "0815",
             "0.1",
@@ -316,7 +600,34 @@ mod tests {
             "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}",
             "00000000-0000-0000-0000-000000000001",
             "jane@example.org",
+            "no@id.example",
+            "n@o.ne",
+            "xx@example.org",
             "h3CPB_-x",
+            "h3C__PB__x",
+            "__h3CPB__",
+            "Zm9vYmFy==",
+            "a~b~c",
+            "$2y$10$abc",
+            ":1",
+            "#17!",
+            "ka",
+            "n",
+            "id-7",
+            "id7",
+            "x",
+            "x1",
+            "xy",
+            "test",
+            "guest-4",
+            "unknown-1",
+            "ffff",
+            "2024-05-01",
+            "5-6",
+            "１７",
+            "Ünal",
+            "no",
+            "%7B3F2504E0-4F89-11D3-9A0C-0305E82C3301%7D",
         ] {
             assert!(!source.names_nobody(id), "{id:?}");
         }

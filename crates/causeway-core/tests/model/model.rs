@@ -366,7 +366,7 @@ fn fields(message: &Message) -> Vec<(&'static str, String)> {
         }
         if let Some(word) = message.phone {
             fields.push(("Calls", word.to_owned()));
-            fields.push(("Calls since", crate::wire::at(message.later).to_string()));
+            fields.push(("Calls since", crate::wire::exact(message.later)));
         }
     }
     fields

@@ -37,6 +37,11 @@ pub struct Decoders {
     site: EventsDecoder,
 }
 
+/// Written to the millisecond: a time in whole seconds would leave the rest of the second open for an opt-out.
+pub fn exact(second: i64) -> String {
+    format!("{:.3}", at(second))
+}
+
 fn says(field: &str, purpose: &str, at_field: Option<&str>) -> ConsentFrom {
     ConsentFrom {
         field: field.to_owned(),
@@ -255,7 +260,7 @@ fn list_fields(message: &Message) -> Vec<(&'static str, String)> {
     }
     if let Some(word) = message.phone {
         fields.push(("Calls", word.to_owned()));
-        fields.push(("Calls since", at(message.later).to_string()));
+        fields.push(("Calls since", exact(message.later)));
     }
     fields
 }
@@ -315,7 +320,7 @@ fn site_event(message: &Message) -> String {
     };
     format!(
         r#"{{{rest},"contact":{contact},"at":"{}"{fields}}}"#,
-        at(message.at)
+        exact(message.at)
     )
 }
 

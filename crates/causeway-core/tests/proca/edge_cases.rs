@@ -465,3 +465,33 @@ fn a_yes_from_the_future_counts_from_when_it_came_and_a_no_keeps_its_time() {
     let decoded = event(&decoder(), &no);
     assert!(decoded.consent[0].at > received_at);
 }
+
+/// Programs of the organisation's own write it as they like.
+#[test]
+fn a_status_in_another_case_or_with_blanks_is_the_same_status() {
+    for (word, what) in [
+        ("UNSUB", What::Unsubscribed),
+        ("Unsub", What::Unsubscribed),
+        ("unsub ", What::Unsubscribed),
+        ("BOUNCE", What::Bounced),
+        (" Blocked", What::Blocked),
+        ("SPAM", What::Complained),
+        ("Inactive", What::Inactive),
+        ("DOUBLE_OPT_IN", What::DoubleOptIn),
+    ] {
+        for message in [
+            status(word, Some(true), 60),
+            action(1, Some(true), 60).with_status(word),
+        ] {
+            let body = message.json();
+            let decoded = event(&decoder(), &body);
+            assert_eq!(decoded.consent[0].what, what, "{word:?}");
+            assert_eq!(decoded.notes, Vec::<String>::new(), "{word:?}");
+            assert_eq!(
+                decoder().may_opt_out(&envelope(body.to_string())),
+                what != What::DoubleOptIn,
+                "{word:?}"
+            );
+        }
+    }
+}

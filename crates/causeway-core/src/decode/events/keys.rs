@@ -4,6 +4,8 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::decode::at_format::{Span, absolute};
+
 /// One key of an item.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
@@ -356,10 +358,15 @@ pub(super) fn text(value: &Value) -> Option<String> {
     }
 }
 
-pub(super) fn time(value: &Value) -> Option<Timestamp> {
+/// The moment, and up to when it may have been: a time in whole seconds leaves the rest of the second open.
+pub(super) fn time(value: &Value) -> Option<Span> {
     match value {
-        Value::String(text) => text.trim().parse().ok(),
-        _ => crate::decode::generic::unix_time(&whole(value)?.to_string()),
+        // Digits in a text are no time.
+        Value::String(text) => {
+            text.trim().parse::<Timestamp>().ok()?;
+            absolute(text)
+        }
+        _ => absolute(&whole(value)?.to_string()),
     }
 }
 

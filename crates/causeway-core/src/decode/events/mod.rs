@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use self::keys::{COMMON, Sort, text, time, whole};
-use super::{names::canonical, placeholders::Placeholders};
+use super::{at_format::Span, names::canonical, placeholders::Placeholders};
 use crate::{
     consent::{ConsentFact, EMAIL, What},
     contact::{Identity, LIST, TAG, normal_email},
@@ -54,7 +54,10 @@ pub fn dedup(item: &Value, event: &Event, received_at: Timestamp, window_ms: i64
         .and_then(text)
         .map(|id| digest(&[b"event id", id.as_bytes()]));
     // A time that was still to come is replaced by that of the arrival, and dates nothing.
-    let is_dated = item.get("at").and_then(time).is_some_and(|at| at <= received_at);
+    let is_dated = item
+        .get("at")
+        .and_then(time)
+        .is_some_and(|at| at.begin <= received_at);
     Dedup {
         key: content,
         id,
@@ -103,17 +106,20 @@ impl EventsDecoder {
             })?;
         keys::check("", item, COMMON.iter().chain(sort.keys))?;
         let mut notes = Vec::new();
-        let at = item
-            .get("at")
-            .and_then(time)
-            .map_or(received_at, |at| not_later(at, received_at, &mut notes));
+        let Span { begin: at, end } = item.get("at").and_then(time).map_or(
+            Span {
+                begin: received_at,
+                end: received_at,
+            },
+            |at| not_later(at, received_at, &mut notes),
+        );
         let mut event = Event::new(EventKind::Engagement, self.namespace.clone(), at);
         let contact = item.get("contact").and_then(Value::as_object);
         self.set_contact(&mut event, contact, &mut notes)?;
         if let Some(fields) = item.get("fields").and_then(Value::as_object) {
             self.set_fields(&mut event, fields, &mut notes);
         }
-        self.said(&mut event, sort, item)?;
+        self.said(&mut event, sort, item, end, &mut notes)?;
         event.notes = notes;
         Ok(event)
     }
@@ -171,7 +177,14 @@ impl EventsDecoder {
     }
 
     /// What this sort of item says.
-    fn said(&self, event: &mut Event, sort: &Sort, item: &Map<String, Value>) -> Result<(), String> {
+    fn said(
+        &self,
+        event: &mut Event,
+        sort: &Sort,
+        item: &Map<String, Value>,
+        end: Timestamp,
+        notes: &mut Vec<String>,
+    ) -> Result<(), String> {
         let given = |name: &str| item.get(name).and_then(text).map(|text| text.trim().to_owned());
         let kind = match sort.name {
             "email_open" => EngagementKind::EmailOpen,
@@ -219,7 +232,7 @@ impl EventsDecoder {
                     )
                 };
             }
-            _ => return consent(event, item),
+            _ => return consent(event, item, end, notes),
         };
         let name = given("name");
         let key = given("key").or_else(|| name.clone()).unwrap_or_default();
@@ -237,11 +250,14 @@ impl EventsDecoder {
 }
 
 /// A time after `received_at` would make this item win over all that follow, so it is cut.
-fn not_later(at: Timestamp, received_at: Timestamp, notes: &mut Vec<String>) -> Timestamp {
-    if at.duration_since(received_at) > SignedDuration::from_mins(1) {
+fn not_later(at: Span, received_at: Timestamp, notes: &mut Vec<String>) -> Span {
+    if at.begin.duration_since(received_at) > SignedDuration::from_mins(1) {
         notes.push("at: in the future; the time of arrival is used".to_owned());
     }
-    at.min(received_at)
+    Span {
+        begin: at.begin.min(received_at),
+        end: at.end.min(received_at),
+    }
 }
 
 fn member(event: &mut Event, prefix: &str, name: Option<String>, is_in: bool) {
@@ -249,23 +265,61 @@ fn member(event: &mut Event, prefix: &str, name: Option<String>, is_in: bool) {
     event.fields.insert(format!("{prefix}{name}"), is_in.into());
 }
 
-fn consent(event: &mut Event, item: &Map<String, Value>) -> Result<(), String> {
+/// Adds the facts of an item `consent`. `end`: up to when it may have been said, which is what an opt-out counts from.
+fn consent(
+    event: &mut Event,
+    item: &Map<String, Value>,
+    end: Timestamp,
+    notes: &mut Vec<String>,
+) -> Result<(), String> {
     let what = item
         .get("what")
         .and_then(Value::as_str)
         .and_then(What::plain)
         .ok_or("`what` must be a word of the list")?;
-    let purpose = match item.get("purpose").and_then(text) {
-        None => EMAIL.to_owned(),
-        Some(purpose) => crate::consent::purpose(&purpose)
-            .ok_or("`purpose` must be one word of small letters, digits, `-` and `_`")?,
+    let purposes = match item.get("purpose").and_then(text) {
+        None => vec![EMAIL.to_owned()],
+        Some(text) => purposes(&text, &what, notes)?,
     };
     let basis = match item.get("basis").and_then(text) {
         Some(basis) => format!("events: {}, {}", what.as_str(), basis.trim()),
         None => format!("events: {}", what.as_str()),
     };
-    event
-        .consent
-        .push(ConsentFact::new(purpose, what, event.at, basis));
+    let at = if what.is_opt_out() { end } else { event.at };
+    let facts = purposes
+        .into_iter()
+        .map(|purpose| ConsentFact::new(purpose, what.clone(), at, &*basis));
+    event.consent.extend(facts);
     Ok(())
+}
+
+/// What an opt-out from everything ends: the purposes that have names of their own everywhere.
+const EVERYTHING: &[&str] = &[EMAIL, "phone", "sms", "post", "ads"];
+
+/// What an item's consent is for. Invariant: an opt-out from e-mail reaches the purpose `email`, however the sender spells it.
+fn purposes(text: &str, what: &What, notes: &mut Vec<String>) -> Result<Vec<String>, &'static str> {
+    let spelt: String = text
+        .trim()
+        .chars()
+        .filter(|c| !matches!(c, '-' | '_' | ' '))
+        .flat_map(char::to_lowercase)
+        .collect();
+    match spelt.as_str() {
+        "email" | "emails" | "mail" | "mails" => Ok(vec![EMAIL.to_owned()]),
+        "all" | "any" | "*" | "everything" if what.is_yes() => Err(
+            "`purpose` must name one purpose of an opt-in: `email`, `phone`, `sms`, `post`, `ads` or a word of your own",
+        ),
+        // About the address.
+        "all" | "any" | "*" | "everything" if what.is_suppression() => Ok(vec![EMAIL.to_owned()]),
+        "all" | "any" | "*" | "everything" => {
+            notes.push(format!(
+                "purpose: not one, so it counts for {}; a purpose of your own needs an item that names it",
+                EVERYTHING.join(", ")
+            ));
+            Ok(EVERYTHING.iter().map(|purpose| (*purpose).to_owned()).collect())
+        }
+        _ => crate::consent::purpose(text)
+            .map(|purpose| vec![purpose])
+            .ok_or("`purpose` must be one word of small letters, digits, `-` and `_`"),
+    }
 }

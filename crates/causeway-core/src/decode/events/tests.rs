@@ -147,13 +147,114 @@ fn consent_is_a_fact_with_its_purpose_and_time() {
         let fact = &event.consent[0];
         assert_eq!(fact.what.as_str(), *what);
         assert_eq!(fact.purpose, "phone");
-        assert_eq!(fact.at, "2026-04-01T00:00:00Z".parse().unwrap());
+        let is_opt_out = !["opt_in", "double_opt_in", "declined"].contains(what);
+        let at = if is_opt_out {
+            "2026-04-01T00:00:00.999Z"
+        } else {
+            "2026-04-01T00:00:00Z"
+        };
+        assert_eq!(fact.at, at.parse().unwrap(), "{what}");
         assert_eq!(fact.basis, format!("events: {what}, stall in Bern"));
     }
     let plain = event(json!({ "type": "consent", "what": "opt_in", "contact": { "id": "1" } }));
     assert_eq!(
         (plain.consent[0].purpose.as_str(), plain.consent[0].at),
         ("email", now())
+    );
+}
+
+/// An opt-out in whole seconds may have been given in the last millisecond, an opt-in in the first.
+#[test]
+fn an_opt_out_counts_from_the_end_of_what_its_time_leaves_open() {
+    for (at, received, opt_in, opt_out) in [
+        (
+            json!("2026-04-01T08:00:00Z"),
+            "2026-04-01T09:00:00Z",
+            "2026-04-01T08:00:00Z",
+            "2026-04-01T08:00:00.999Z",
+        ),
+        (
+            json!(1_775_030_400),
+            "2026-04-01T09:00:00Z",
+            "2026-04-01T08:00:00Z",
+            "2026-04-01T08:00:00.999Z",
+        ),
+        (
+            json!("2026-04-01T10:00+02:00"),
+            "2026-04-01T09:00:00Z",
+            "2026-04-01T08:00:00Z",
+            "2026-04-01T08:00:59.999Z",
+        ),
+        (
+            json!("2026-04-01T08:00:00.250Z"),
+            "2026-04-01T09:00:00Z",
+            "2026-04-01T08:00:00.250Z",
+            "2026-04-01T08:00:00.250Z",
+        ),
+        (
+            json!(1_775_030_400_250_i64),
+            "2026-04-01T09:00:00Z",
+            "2026-04-01T08:00:00.250Z",
+            "2026-04-01T08:00:00.250Z",
+        ),
+        // Never later than it came.
+        (
+            json!("2026-04-01T08:00:00Z"),
+            "2026-04-01T08:00:00.400Z",
+            "2026-04-01T08:00:00Z",
+            "2026-04-01T08:00:00.400Z",
+        ),
+    ] {
+        let received_at = received.parse().unwrap();
+        for (what, expected) in [
+            ("opt_in", opt_in),
+            ("declined", opt_in),
+            ("unsubscribed", opt_out),
+            ("bounced", opt_out),
+        ] {
+            let item = json!({ "type": "consent", "what": what, "at": at, "contact": { "email": "ada@example.org" } });
+            let event = decoder().item(&item, received_at).unwrap();
+            assert_eq!(event.at, opt_in.parse().unwrap(), "{what} {at}");
+            assert_eq!(event.consent[0].at, expected.parse().unwrap(), "{what} {at}");
+        }
+    }
+}
+
+#[test]
+fn e_mail_is_one_purpose_however_it_is_spelt() {
+    let said = |what: &str, purpose: &str| {
+        read(&json!({
+            "type": "consent", "what": what, "purpose": purpose, "contact": { "email": "ada@example.org" },
+        }))
+        .map(|event| {
+            let purposes: Vec<_> = event.consent.into_iter().map(|fact| fact.purpose).collect();
+            (purposes.join(" "), event.notes.len())
+        })
+    };
+    for purpose in [
+        "email", "e-mail", "E-Mail", "EMAIL", "mail", "Mail", " e_mail ", "emails",
+    ] {
+        for what in ["opt_in", "unsubscribed", "bounced"] {
+            assert_eq!(
+                said(what, purpose),
+                Ok(("email".to_owned(), 0)),
+                "{what} {purpose}"
+            );
+        }
+    }
+    for purpose in ["all", "ANY", "*"] {
+        let all = "email phone sms post ads".to_owned();
+        assert_eq!(said("unsubscribed", purpose), Ok((all, 1)), "{purpose}");
+        assert_eq!(said("bounced", purpose), Ok(("email".to_owned(), 0)), "{purpose}");
+        assert!(
+            said("opt_in", purpose).unwrap_err().contains("`email`"),
+            "{purpose}"
+        );
+    }
+    assert_eq!(said("unsubscribed", "phone"), Ok(("phone".to_owned(), 0)));
+    assert_eq!(
+        said("unsubscribed", "e-mail-press"),
+        Ok(("e-mail-press".to_owned(), 0))
     );
 }
 

@@ -201,7 +201,12 @@ pub(super) fn privacy_of_v2(privacy: &Privacy<'_>) -> Consented {
         with_consent: privacy.with_consent.flag() == Some(true),
         opt_in: privacy.opt_in.flag(),
         given_at: privacy.given_at.time(),
-        status: privacy.email_status.string(),
+        // A person or another program may have written it in another case.
+        status: privacy
+            .email_status
+            .text()
+            .map(|status| status.trim().to_lowercase())
+            .filter(|status| !status.is_empty()),
         status_at: privacy.email_status_changed.time(),
     }
 }

@@ -82,13 +82,15 @@ impl Decode for ProcaDecoder {
                 .as_deref()
                 .is_some_and(|key| key.starts_with(RECONCILIATION))
             || !envelope.body.trim_ascii_start().starts_with(b"{")
-            || OPT_OUT_WORDS
-                .iter()
-                .any(|word| memchr::memmem::find(&envelope.body, word).is_some())
+            || {
+                let body = envelope.body.to_ascii_lowercase();
+                let has = |word: &&[u8]| memchr::memmem::find(&body, word).is_some();
+                OPT_OUT_WORDS.iter().any(has)
+            }
     }
 }
 
-/// What stands in each message that may end consent: a status, or an escape that may hide one.
+/// What stands in each message that may end consent: a status in any case, or an escape that may hide one.
 const OPT_OUT_WORDS: [&[u8]; 6] = [b"bounce", b"blocked", b"spam", b"unsub", b"inactive", b"\\u"];
 
 /// The routing key of what was not brought by the queue but found in Proca's API.

@@ -136,7 +136,7 @@ impl SyncDecoder {
             object.clone()
         };
         let mut payload = SyncPayload::from_value(object, &mut notes);
-        adopt_template_names(&mut payload);
+        self.adopt_other_names(&mut payload);
         repair(&mut payload.contact, format, &mut notes);
 
         let mut event = Event::new(EventKind::ContactSync, self.namespace.clone(), received_at);
@@ -163,10 +163,41 @@ impl SyncDecoder {
         Decoded::Event(Box::new(event))
     }
 
+    /// Fills what the group `contact` does not say, or says with a placeholder, from its keys in another spelling, then from what
+    /// stands beside the groups: a GET template names its parameters freely, and whoever calls one `email` means the contact's.
+    fn adopt_other_names(&self, payload: &mut SyncPayload) {
+        let SyncPayload { contact, extra, .. } = payload;
+        let rest = &mut contact.rest;
+        let mut adopt = |slot: &mut Option<String>, own: &[&str], names: &[&str]| {
+            let stands_for_nothing =
+                |text: &String| self.placeholders.is_empty_text(text) || self.placeholders.names_nobody(text);
+            for (place, names) in [(&mut *rest, own), (&mut *extra, names)] {
+                let keys: Vec<String> = generic::keys(place, names).cloned().collect();
+                for key in keys {
+                    if slot.as_ref().is_some_and(|text| !stands_for_nothing(text)) {
+                        return;
+                    }
+                    let text = place.get(&key).and_then(payload::id);
+                    if slot.is_none() || text.as_ref().is_some_and(|text| !stands_for_nothing(text)) {
+                        place.shift_remove(&key);
+                        *slot = text.or_else(|| slot.take());
+                    }
+                }
+            }
+        };
+        adopt(&mut contact.email, generic::EMAIL_NAMES, generic::EMAIL_NAMES);
+        adopt(&mut contact.id, &["id"], generic::CONTACT_ID_NAMES);
+        adopt(&mut contact.phone, &[], &["phone", "phonenumber", "mobile"]);
+        adopt(&mut contact.profile_url, &[], &["profileurl"]);
+    }
+
     fn identities(&self, contact: &SyncContact, notes: &mut Vec<String>) -> Vec<Identity> {
         let mut identities = Vec::new();
         let email = contact.email.as_ref();
-        if let Some(email) = email.filter(|email| !self.placeholders.is_empty_text(email)) {
+        let is_given = |email: &&String| {
+            !self.placeholders.is_empty_text(email) && !self.placeholders.names_nobody(email)
+        };
+        if let Some(email) = email.filter(is_given) {
             match normal_email(email) {
                 Some(address) => identities.push(Identity::Email { address }),
                 None => notes.push("contact[email]: not an address".to_owned()),
@@ -271,22 +302,6 @@ fn told(notes: &[String]) -> String {
     } else {
         format!(" ({})", notes.join("; "))
     }
-}
-
-/// A GET template names its parameters freely; whoever calls one `email` means the contact's.
-fn adopt_template_names(payload: &mut SyncPayload) {
-    let SyncPayload { contact, extra, .. } = payload;
-    let mut adopt = |slot: &mut Option<String>, names: &[&str]| {
-        if slot.is_none()
-            && let Some(key) = generic::find_key(extra, names)
-        {
-            *slot = extra.shift_remove(&key).as_ref().and_then(payload::id);
-        }
-    };
-    adopt(&mut contact.email, generic::EMAIL_NAMES);
-    adopt(&mut contact.id, generic::CONTACT_ID_NAMES);
-    adopt(&mut contact.phone, &["phone", "phonenumber", "mobile"]);
-    adopt(&mut contact.profile_url, &["profileurl"]);
 }
 
 /// Undoes what a sender does that writes `+` without encoding it: the reader makes a space of it.

@@ -663,3 +663,58 @@ fn list_fields_are_read_in_each_plain_shape() {
         assert!(event.notes[0].starts_with("fields: 1 "), "{body}: {event:?}");
     }
 }
+
+#[test]
+fn a_field_in_another_case_does_not_hide_a_no() {
+    let decoder = SyncDecoder {
+        consent_from: vec![says_no("Newsletter")],
+        ..decoder()
+    };
+    for form in [
+        "Newsletter=yes&NEWSLETTER=no",
+        "newsletter=no&Newsletter=yes",
+        "fields[0][name]=Newsletter&fields[0][value]=yes&fields[1][name]=NEWSLETTER&fields[1][value]=no",
+        "fields[Newsletter]=yes&contact[newsletter]=no",
+    ] {
+        let event = event_of(&decoder, &format!("contact[email]=ada@example.org&{form}"));
+        let said: Vec<_> = event.consent.iter().map(|fact| fact.what.as_str()).collect();
+        assert!(said.contains(&"unsubscribed"), "{form}: {said:?}");
+        assert!(
+            event.notes.iter().any(|note| note.contains("the no counts")),
+            "{form}: {:?}",
+            event.notes
+        );
+    }
+}
+
+#[test]
+fn an_empty_place_or_a_placeholder_does_not_hide_the_next_place() {
+    for (body, expected) in [
+        (
+            r#"{"contact":{"email":""},"email":"d@example.org"}"#,
+            "d@example.org",
+        ),
+        (
+            r#"{"contact":{"email":"N/A"},"email":"d@example.org"}"#,
+            "d@example.org",
+        ),
+        (
+            r#"{"contact":{"email":null,"Email":"d@example.org"}}"#,
+            "d@example.org",
+        ),
+        (
+            r#"{"contact":{"email":"unknown"},"email":"","mail":"d@example.org"}"#,
+            "d@example.org",
+        ),
+        (r#"{"contact":{"id":"0"},"contact_id":"7"}"#, "7"),
+        (r#"{"contact":{"id":"null","ID":"7"}}"#, "7"),
+        (
+            r#"{"contact":{"email":"d@example.org"},"email":"e@example.org"}"#,
+            "d@example.org",
+        ),
+    ] {
+        let event = event("application/json", "", body);
+        let who: Vec<_> = event.identities.iter().map(Identity::value).collect();
+        assert_eq!(who, [expected], "{body}");
+    }
+}

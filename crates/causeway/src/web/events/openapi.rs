@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 /// Not blank, and without control characters.
 const TEXT: &str =
     r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$";
-/// An address of one mailbox, as [`causeway_core::contact::normal_email`] takes it.
-const ADDRESS: &str = r#"^[^\S\u0000-\u001F\u007F-\u009F]*(mailto:)?[^\s@,;:<>()\[\]\\"\u0000-\u001F\u007F-\u009F]+@([^\s\u0000-\u002C\u002F\u003A-\u0040\u005B-\u005E\u0060\u007B-\u009F.]+\.)*[^\s\u0000-\u002C\u002F\u003A-\u0040\u005B-\u005E\u0060\u007B-\u009F.]+\.?[^\S\u0000-\u001F\u007F-\u009F]*$"#;
+/// An address of one mailbox, as [`causeway_core::contact::normal_email`] takes it: with marks around it, or behind a name.
+const ADDRESS: &str = r#"^(([^\S\u0000-\u001F\u007F-\u009F]|["'`<(\[,;:‘’“”„«»])*(mailto:)?[^\s@,;:<>()\[\]\\"\u0000-\u001F\u007F-\u009F]+@([^\s\u0000-\u002C\u002F\u003A-\u0040\u005B-\u005E\u0060\u007B-\u009F.]+\.)*[^\s\u0000-\u002C\u002F\u003A-\u0040\u005B-\u005E\u0060\u007B-\u009F.]+([^\S\u0000-\u001F\u007F-\u009F]|["'`>)\],;:.!?‘’“”„«»])*|[^@<>\u0000-\u001F\u007F-\u009F]*<([^\S\u0000-\u001F\u007F-\u009F]|["'`<(\[,;:‘’“”„«»])*(mailto:)?[^\s@,;:<>()\[\]\\"\u0000-\u001F\u007F-\u009F]+@([^\s\u0000-\u002C\u002F\u003A-\u0040\u005B-\u005E\u0060\u007B-\u009F.]+\.)*[^\s\u0000-\u002C\u002F\u003A-\u0040\u005B-\u005E\u0060\u007B-\u009F.]+([^\S\u0000-\u001F\u007F-\u009F]|["'`>)\],;:.!?‘’“”„«»])*>[^@<>\u0000-\u001F\u007F-\u009F]*)$"#;
 const PURPOSE: &str = r"^[^\S\u0000-\u001F\u007F-\u009F]*[a-z][a-z0-9_-]*[^\S\u0000-\u001F\u007F-\u009F]*$";
 /// Names of fields that have a place of their own.
 const TAKEN: &str = "^([eE][mM][aA][iI][lL]$|tag:|list:|list_field_ids:)";

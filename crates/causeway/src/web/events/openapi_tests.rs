@@ -187,11 +187,13 @@ fn what_is_described_is_taken_and_nothing_else() {
                 }
             }
             for key in CONTACT {
-                // 0 and -1 name nobody, which no schema says.
-                for value in values()
-                    .into_iter()
-                    .filter(|value| !matches!(value.as_i64(), Some(-1 | 0)))
-                {
+                // A placeholder names nobody, which no schema says.
+                let is_name = |value: &Value| match value {
+                    Value::String(text) => text.trim().is_empty() || !decoder.placeholders.names_nobody(text),
+                    Value::Number(number) => !decoder.placeholders.names_nobody(&number.to_string()),
+                    _ => true,
+                };
+                for value in values().into_iter().filter(is_name) {
                     let mut item = item.clone();
                     item["contact"][key.name] = value;
                     look(sort, &item);
