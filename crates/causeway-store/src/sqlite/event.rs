@@ -175,7 +175,8 @@ pub(crate) fn process_event(
         }
     }
     if let Some(page) = &place.turned_page {
-        pages::reconsider(tx, workspace, page, row.now)?;
+        let asked_again = pages::reconsider(tx, workspace, page, row.now)?;
+        processed.contacts.extend(asked_again);
     }
     let is_all_new = before.contacts.is_empty() && before.action.is_none();
     if let (Some(id), Some(after), true) = (contact, plan.contact, is_all_new) {

@@ -1,6 +1,9 @@
 //! Which pages are ours. A double opt-in on a page of unknown owner counts from the moment that we learn it
 //! is our own; deliveries that it was lacking for then still follow. When the page turns out to be another organisation's,
 //! it counts no more, and the destinations that were given those people are sent the withdrawal.
+//!
+//! Invariant: destinations end with the same consent state, whether the click or the owner of the page was known first, and
+//! however often the owner or the rules change.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -10,20 +13,24 @@ use std::{
 use causeway_core::{
     clock::Timestamp,
     consent::{OwnPages, Terms, page_key},
+    delivery::Kind,
+    envelope::digest,
     event::Page,
-    id::Name,
+    id::{ContactId, Name},
+    plan::Planned,
     rules::Rules,
 };
 use rusqlite::{Connection, params};
 
 use super::{
-    contact, destinations,
+    contact, destinations, erasure,
     facts::{self, Said},
     fault::Fault,
+    identity,
     names::NameKind,
     outbox,
     reconcile::{self, Change},
-    rows::{at, from_json},
+    rows::{at, from_json, ms},
     state::{self, ANY_WORKSPACE, State},
     writer::Tx,
 };
@@ -81,13 +88,19 @@ pub(crate) fn learn(
     Ok((id, Some(turned)))
 }
 
-/// Asks again about every person who clicked on the page.
+/// The kind of the rows that say that a click counts, or counts no more.
+const KIND: &str = "page";
+const OURS: &str = "a page turned out to be ours: the click on it counts";
+const NOT_OURS: &str =
+    "a page turned out to be another organisation's: the click on it does not count any more";
+
+/// Asks again about every person who clicked on the page, and those who use the same mailbox. Returns them.
 pub(crate) fn reconsider(
     tx: &mut Tx<'_>,
     workspace: i64,
     page: &Turned,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<Vec<ContactId>, Fault> {
     let clicks: Vec<(i64, i64)> = tx
         .connection
         .prepare_cached(
@@ -97,28 +110,140 @@ pub(crate) fn reconsider(
         )?
         .query_map(params![page.key, workspace], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
+    let rows: BTreeSet<i64> = clicks.iter().map(|(_, inbox)| *inbox).collect();
+    let mut newest = BTreeMap::new();
+    for (contact, inbox) in clicks {
+        for user in identity::with_sharers(tx, &[contact])? {
+            newest.insert(user, inbox);
+        }
+    }
     if page.is_own {
-        let rows: BTreeSet<i64> = clicks.iter().map(|(_, inbox)| *inbox).collect();
+        for contact in newest.keys() {
+            outbox::reopen_held_back(tx, workspace, *contact)?;
+        }
         for inbox in rows {
             outbox::reconsider(tx, workspace, inbox)?;
         }
-        return Ok(());
     }
     let terms = tx.state.terms_of(workspace);
-    // The withdrawal hangs on the newest click of each.
-    let newest: BTreeMap<i64, i64> = clicks.into_iter().collect();
-    for (id, inbox) in newest {
-        let Some(contact) = contact::read(tx.connection, id)? else {
+    for (id, inbox) in &newest {
+        let Some(contact) = contact::read(tx.connection, *id)? else {
             continue;
         };
         let change = Change {
-            contact: id,
+            contact: *id,
             before: (&contact, &page.before),
             after: (&contact, &terms),
         };
-        reconcile::after_change(tx, workspace, inbox, &change, now)?;
+        let mut planned = reconcile::follows(tx, workspace, &change)?;
+        if page.is_own {
+            drop_what_is_sent_anyway(tx, *id, &mut planned, now)?;
+        }
+        let place = Place {
+            workspace,
+            contact: *id,
+            click: *inbox,
+            decision: if page.is_own { OURS } else { NOT_OURS },
+        };
+        place.insert(tx, &planned, now)?;
     }
+    Ok(newest.into_keys().map(ContactId).collect())
+}
+
+/// A delivery that waits carries the contact as it is when it is sent. One that is in flight carries it as it was.
+fn drop_what_is_sent_anyway(
+    tx: &Tx<'_>,
+    contact: i64,
+    planned: &mut Vec<Planned>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT id, destination_id FROM delivery
+         WHERE contact_id = ?1 AND state IN ('waiting', 'blocked') AND kind <> 'withdrawal'",
+    )?;
+    let open: Vec<(i64, i64)> = statement
+        .query_map([contact], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    planned.retain(|planned| {
+        let destination = tx.state.names.find(NameKind::Destination, &planned.destination);
+        planned.kind == Kind::Withdrawal
+            || !open
+                .iter()
+                .any(|(delivery, of)| Some(*of) == destination && !tx.state.leases.is_held(*delivery, now))
+    });
     Ok(())
+}
+
+/// Where deliveries hang that follow from a page.
+struct Place {
+    workspace: i64,
+    contact: i64,
+    /// The row of the contact's newest click.
+    click: i64,
+    decision: &'static str,
+}
+
+impl Place {
+    /// On the click as long as it has no such delivery yet; else on a row of our own, because a delivery that ended is never
+    /// sent a second time under its key.
+    fn insert(&self, tx: &mut Tx<'_>, planned: &[Planned], now: Timestamp) -> Result<(), Fault> {
+        let mut own = None;
+        for planned in planned {
+            let inbox = if self.is_free(tx, planned)? {
+                self.click
+            } else if let Some(row) = own {
+                row
+            } else {
+                *own.insert(self.own_row(tx, now)?)
+            };
+            outbox::insert(tx, inbox, Some(self.contact), false, planned, now)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the click's row is still there, and has no delivery of this sort.
+    fn is_free(&self, tx: &Tx<'_>, planned: &Planned) -> Result<bool, Fault> {
+        Ok(tx
+            .connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM event WHERE inbox_id = ?1)
+                    AND NOT EXISTS (SELECT 1 FROM delivery WHERE inbox_id = ?1 AND destination_id = ?2 AND kind = ?3
+                                                               AND address = ?4 AND contact_id = ?5)",
+            )?
+            .query_row(
+                params![
+                    self.click,
+                    tx.state.names.find(NameKind::Destination, &planned.destination),
+                    planned.kind.as_str(),
+                    planned.address.as_deref().unwrap_or_default(),
+                    self.contact
+                ],
+                |row| row.get(0),
+            )?)
+    }
+
+    /// With the campaign and the page of the click: mappings ask for them.
+    fn own_row(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<i64, Fault> {
+        let newest: i64 = tx
+            .connection
+            .prepare_cached("SELECT coalesce(max(id), 0) FROM inbox")?
+            .query_row([], |row| row.get(0))?;
+        let key = digest(&[
+            KIND.as_bytes(),
+            &self.contact.to_be_bytes(),
+            &newest.to_be_bytes(),
+            &ms(now).to_be_bytes(),
+        ]);
+        let about = (self.contact, self.workspace);
+        let row = erasure::own_row(tx, about, key, (KIND, self.decision), now)?;
+        tx.connection
+            .prepare_cached(
+                "UPDATE event SET campaign_id = click.campaign_id, page_id = click.page_id
+                 FROM event AS click WHERE event.inbox_id = ?1 AND click.inbox_id = ?2",
+            )?
+            .execute([row, self.click])?;
+        Ok(row)
+    }
 }
 
 /// A page, and whether its organisation is one of ours: by the rules that were set last, and by those that hold now.

@@ -18,8 +18,7 @@ pub(crate) struct Change<'a> {
     pub after: (&'a Contact, &'a Terms),
 }
 
-/// Plans withdrawals, and the contact as it is now where a destination that has it may use it again. They hang on the
-/// inbox row that the change follows from.
+/// Plans what follows from a change ([`follows`]). It hangs on the inbox row that the change follows from.
 pub(crate) fn after_change(
     tx: &mut Tx<'_>,
     workspace: i64,
@@ -27,6 +26,15 @@ pub(crate) fn after_change(
     change: &Change<'_>,
     now: Timestamp,
 ) -> Result<Vec<Planned>, Fault> {
+    let all = follows(tx, workspace, change)?;
+    for planned in &all {
+        outbox::insert(tx, inbox, Some(change.contact), false, planned, now)?;
+    }
+    Ok(all)
+}
+
+/// Withdrawals, and the contact as it is now where a destination that has it may use it again.
+pub(crate) fn follows(tx: &Tx<'_>, workspace: i64, change: &Change<'_>) -> Result<Vec<Planned>, Fault> {
     let (before, terms_before) = change.before;
     let (after, terms) = change.after;
     let workspace_name = tx.state.names.name(workspace)?;
@@ -53,10 +61,7 @@ pub(crate) fn after_change(
                 gate: rule.gate(Kind::Contact, standing, after.gave_data),
             });
         }
-        for planned in planned {
-            outbox::insert(tx, inbox, Some(change.contact), false, &planned, now)?;
-            all.push(planned);
-        }
+        all.append(&mut planned);
     }
     Ok(all)
 }

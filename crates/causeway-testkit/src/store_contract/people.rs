@@ -171,28 +171,23 @@ pub async fn test_actions_live_apart(open: Open) {
     assert_eq!(bench.person("ada").await.workspace, sandbox_of("default"));
 }
 
-/// Somebody confirmed in a mail of the organisation that owns page 7, and nobody knows yet who that is.
-async fn confirmed_on_page_seven(bench: &mut Bench) -> InboxId {
-    bench.take(signed("ada", "1", What::OptInPending, at(0)), 0).await;
+/// Somebody confirmed in a mail of the organisation that owns page 7, and nobody knows yet who that is. Returns the action, which
+/// is held back, and the click.
+async fn confirmed_on_page_seven(bench: &mut Bench) -> [InboxId; 2] {
+    let action = bench.take(signed("ada", "1", What::OptInPending, at(0)), 0).await;
     let what = What::DoubleOptInOnPage {
         page: format!("{INSTANCE}/7"),
     };
-    let id = bench.take(status("ada", what, at(1)), 1).await;
+    let click = bench.take(status("ada", what, at(1)), 1).await;
     assert_eq!(bench.deliver_all("crm", 2).await, []);
-    id
+    [action, click]
 }
 
 pub async fn a_confirmation_on_a_page_counts_once_the_page_is_ours(open: Open) {
     let mut bench = bench(open).await;
-    let id = confirmed_on_page_seven(&mut bench).await;
-    let mut teaches = Event::new(
-        causeway_core::event::EventKind::CampaignUpdated,
-        INSTANCE.into(),
-        at(3),
-    );
-    teaches.page = Some(page("7", Some(OWN_ORG)));
-    bench.take(teaches, 3).await;
-    assert_eq!(bench.deliver_all("crm", 4).await, [id]);
+    let held_back = confirmed_on_page_seven(&mut bench).await;
+    bench.take(owner_of_seven(OWN_ORG, 3), 3).await;
+    assert_eq!(bench.deliver_all("crm", 4).await, held_back);
     assert!(bench.person("ada").await.standing["email"].is_subscribed());
     bench.assert_balanced().await;
     bench.reopen().await;
@@ -202,21 +197,15 @@ pub async fn a_confirmation_on_a_page_counts_once_the_page_is_ours(open: Open) {
 
 pub async fn new_rules_may_make_a_page_ours(open: Open) {
     let mut bench = bench(open).await;
-    let id = confirmed_on_page_seven(&mut bench).await;
-    let mut teaches = Event::new(
-        causeway_core::event::EventKind::CampaignUpdated,
-        INSTANCE.into(),
-        at(3),
-    );
-    teaches.page = Some(page("7", Some("99")));
-    bench.take(teaches, 3).await;
+    let held_back = confirmed_on_page_seven(&mut bench).await;
+    bench.take(owner_of_seven("99", 3), 3).await;
     assert_eq!(bench.deliver_all("crm", 4).await, []);
     let mut changed = rules(vec![DestinationRule::new("crm")]);
     for source in changed.sources.values_mut() {
         source.own_orgs.insert("99".to_owned());
     }
     bench.set_rules(changed).await;
-    assert_eq!(bench.deliver_all("crm", 5).await, [id]);
+    assert_eq!(bench.deliver_all("crm", 5).await, held_back);
     bench.assert_balanced().await;
     // That was a mistake: the click was given to somebody else.
     bench.set_rules(rules(vec![DestinationRule::new("crm")])).await;
@@ -245,15 +234,179 @@ async fn given(bench: &Bench, second: i64) -> Vec<Kind> {
 pub async fn a_page_that_turns_out_to_be_another_s_takes_its_clicks_back(open: Open) {
     let mut bench = bench(open).await;
     confirmed_on_page_seven(&mut bench).await;
-    for (second, org, expected) in [(3, OWN_ORG, Kind::Contact), (5, "99", Kind::Withdrawal)] {
-        let mut teaches = Event::new(
-            causeway_core::event::EventKind::CampaignUpdated,
-            INSTANCE.into(),
-            at(second),
+    for (second, org, expected) in [
+        (3, OWN_ORG, &[Kind::Record, Kind::Contact][..]),
+        (5, "99", &[Kind::Withdrawal]),
+    ] {
+        bench.take(owner_of_seven(org, second), second).await;
+        assert_eq!(given(&bench, second + 1).await, expected, "{org}");
+    }
+    bench.assert_balanced().await;
+}
+
+/// A destination that is sent only people who opted in, and one that is sent everybody.
+fn crm_and_archive() -> Vec<DestinationRule> {
+    let mut archive = DestinationRule::new("archive");
+    archive.policy = Policy::All;
+    vec![DestinationRule::new("crm"), archive]
+}
+
+/// What both are asked to do then, all of it delivered.
+async fn changes(bench: &Bench, second: i64) -> [Vec<(Kind, Change)>; 2] {
+    let mut both = [Vec::new(), Vec::new()];
+    for (changes, destination) in both.iter_mut().zip(["crm", "archive"]) {
+        loop {
+            let claimed = bench.claim(destination, second).await.deliveries;
+            if claimed.is_empty() {
+                break;
+            }
+            for delivery in claimed {
+                changes.push((delivery.record.kind, delivery.record.change));
+                bench.end(&delivery, Next::Delivered, second).await;
+            }
+        }
+    }
+    both
+}
+
+fn click_on_seven(name: &str, second: i64) -> Event {
+    let page = format!("{INSTANCE}/7");
+    status(name, What::DoubleOptInOnPage { page }, at(second))
+}
+
+const SUBSCRIBE: (Kind, Change) = (Kind::Contact, Change::Subscribe);
+const UNSUBSCRIBE: (Kind, Change) = (Kind::Withdrawal, Change::Unsubscribe);
+
+pub async fn a_click_that_begins_to_count_reaches_who_was_sent_the_person_before(open: Open) {
+    let mut bench = Bench::new(open, crm_and_archive()).await;
+    bench.take(click_on_seven("ada", 1), 1).await;
+    assert_eq!(
+        changes(&bench, 2).await,
+        [vec![], vec![(Kind::Contact, Change::None)]]
+    );
+    // In flight: the archive is sent that nothing is known of her consent.
+    bench.take(synced("ada", &[("city", "Bern")], at(3)), 3).await;
+    let in_flight = bench.claim("archive", 3).await.deliveries;
+    assert_eq!(in_flight[0].record.change, Change::None);
+    // Somebody else signs on the page, and the message says whose it is.
+    let mut signs = signed("ben", "1", What::NotAsked, at(4));
+    signs.page = Some(page("7", Some(OWN_ORG)));
+    let (_, processed) = bench.take_from(SOURCE, Decoded::Event(Box::new(signs)), 4).await;
+    let ada = bench.person("ada").await.id;
+    assert!(processed.contacts.contains(&ada), "{processed:?}");
+    bench.end(&in_flight[0], Next::Delivered, 5).await;
+    let [crm, archive] = changes(&bench, 6).await;
+    assert_eq!(crm.last(), Some(&SUBSCRIBE));
+    assert_eq!(
+        archive
+            .into_iter()
+            .filter(|(kind, _)| *kind == Kind::Contact)
+            .collect::<Vec<_>>(),
+        [SUBSCRIBE]
+    );
+    bench.reopen().await;
+    assert_eq!(changes(&bench, 7).await, [vec![], vec![]]);
+    bench.assert_balanced().await;
+}
+
+pub async fn a_page_that_changes_its_owner_again_is_followed_each_time(open: Open) {
+    let with_own_org = |org: &str| {
+        let mut rules = rules(crm_and_archive());
+        for source in rules.sources.values_mut() {
+            source.own_orgs = [org.to_owned()].into();
+        }
+        rules
+    };
+    let mut bench = Bench::with_rules(open, "store", with_own_org(OWN_ORG)).await;
+    bench.take(owner_of_seven(OWN_ORG, 0), 0).await;
+    bench.take(click_on_seven("ada", 1), 1).await;
+    assert_eq!(changes(&bench, 2).await, [vec![SUBSCRIBE], vec![SUBSCRIBE]]);
+    for second in [10, 20, 30] {
+        bench.set_rules(with_own_org("99")).await;
+        assert_eq!(
+            changes(&bench, second).await,
+            [vec![UNSUBSCRIBE], vec![UNSUBSCRIBE]],
+            "at {second}"
         );
-        teaches.page = Some(page("7", Some(org)));
-        bench.take(teaches, second).await;
-        assert_eq!(given(&bench, second + 1).await, [expected], "{org}");
+        bench.set_rules(with_own_org(OWN_ORG)).await;
+        assert_eq!(
+            changes(&bench, second + 1).await,
+            [vec![SUBSCRIBE], vec![SUBSCRIBE]],
+            "at {second}"
+        );
+    }
+    // The page itself changes hands.
+    for (second, org, expected) in [(40, "99", UNSUBSCRIBE), (50, OWN_ORG, SUBSCRIBE)] {
+        bench.take(owner_of_seven(org, second), second).await;
+        assert_eq!(
+            changes(&bench, second + 1).await,
+            [vec![expected], vec![expected]],
+            "{org}"
+        );
+    }
+    bench.reopen().await;
+    assert_eq!(changes(&bench, 60).await, [vec![], vec![]]);
+    bench.assert_balanced().await;
+}
+
+pub async fn a_click_on_a_page_that_becomes_ours_sends_the_actions_held_back(open: Open) {
+    let mut foreign = rules(crm_and_archive());
+    for source in foreign.sources.values_mut() {
+        source.own_orgs = ["99".to_owned()].into();
+    }
+    let mut bench = Bench::with_rules(open, "store", foreign).await;
+    let mut signs = signed("ada", "1", What::NotAsked, at(0));
+    signs.page = Some(page("7", Some(OWN_ORG)));
+    bench.take(signs, 0).await;
+    bench.take(click_on_seven("ada", 1), 1).await;
+    let [crm, archive] = changes(&bench, 2).await;
+    assert_eq!(crm, []);
+    assert!(
+        archive.iter().all(|(_, change)| *change == Change::None),
+        "{archive:?}"
+    );
+    bench.set_rules(rules(crm_and_archive())).await;
+    assert_eq!(
+        changes(&bench, 3).await,
+        [
+            vec![(Kind::Record, Change::Subscribe), SUBSCRIBE],
+            vec![SUBSCRIBE]
+        ]
+    );
+    bench.assert_balanced().await;
+}
+
+/// One clicked; the mailbox is confirmed.
+pub async fn a_click_on_a_page_counts_for_everybody_who_uses_the_mailbox(open: Open) {
+    let mut bench = Bench::new(open, crm_and_archive()).await;
+    let signs = [("ada", "1"), ("ben", "2")].map(|(name, action)| {
+        let mut event = signed(name, action, What::NotAsked, at(0));
+        event.identities = vec![
+            email("both"),
+            Identity::ForeignId {
+                namespace: "crm".into(),
+                id: name.to_owned(),
+            },
+        ];
+        event.fields.insert("email".to_owned(), "both@example.org".into());
+        event
+    });
+    for event in &signs {
+        bench.take(event.clone(), 0).await;
+    }
+    let mut click = click_on_seven("both", 1);
+    click.identities.clone_from(&signs[0].identities);
+    bench.take(click, 1).await;
+    let [crm, _] = changes(&bench, 2).await;
+    assert_eq!(crm, []);
+    for (second, org, expected) in [(3, OWN_ORG, SUBSCRIBE), (5, "99", UNSUBSCRIBE)] {
+        bench.take(owner_of_seven(org, second), second).await;
+        let [crm, archive] = changes(&bench, second + 1).await;
+        assert_eq!(archive, [expected, expected], "{org}");
+        assert!(
+            crm.len() >= 2 && crm.iter().all(|(_, change)| *change == expected.1),
+            "{org}: {crm:?}"
+        );
     }
     bench.assert_balanced().await;
 }
