@@ -59,6 +59,10 @@ pub struct Signed {
     pub page_org: String,
     /// A field of the action, and the text with which it fails.
     pub fails: Option<(&'static str, &'static str)>,
+    /// Lists have null in its place, without an error.
+    pub is_null: bool,
+    /// What is given for its number.
+    pub id_as: Option<Value>,
 }
 
 impl Signed {
@@ -77,6 +81,8 @@ impl Signed {
             donation: None,
             page_org: ORG.to_owned(),
             fails: None,
+            is_null: false,
+            id_as: None,
         }
     }
 }
@@ -129,6 +135,23 @@ impl FakeProca {
                 action.state = State::Rejected;
             }
         });
+    }
+
+    /// The same without a date, which the schema allows.
+    pub fn change_undated(&self, id: i64, status: &str) {
+        self.change(id, status, "");
+        self.with(id, |action| action.changed_at = None);
+    }
+
+    /// It is delivered (again), and its address is as `status` says.
+    pub fn deliver(&self, id: i64, status: &str, at: &str) {
+        self.change(id, status, at);
+        self.with(id, |action| action.state = State::Delivered);
+    }
+
+    /// Lists have null in its place, or have the action again.
+    pub fn set_null(&self, id: i64, is_null: bool) {
+        self.with(id, |action| action.is_null = is_null);
     }
 
     /// "It wasn't me": nobody is notified.
@@ -216,7 +239,10 @@ impl Inside {
                 None => action.state == State::Delivered,
             })
             .take(limit)
-            .map(entry)
+            .map(|action| match email {
+                None if action.is_null => Value::Null,
+                _ => entry(action),
+            })
             .collect()
     }
 }
@@ -239,7 +265,7 @@ fn entry(action: &Signed) -> Value {
     let custom_fields = json!({ "comment": "x".repeat(action.comment) }).to_string();
     let page_org = json!({ "name": action.page_org, "title": format!("The {}", action.page_org) });
     let mut entry = json!({
-        "actionId": action.id, "actionType": "petition", "createdAt": action.created_at, "customFields": custom_fields,
+        "actionId": action.id_as.clone().unwrap_or(action.id.into()), "actionType": "petition", "createdAt": action.created_at, "customFields": custom_fields,
         "contact": contact,
         "privacy": { "withConsent": true, "optIn": action.opt_in, "givenAt": action.created_at,
             "emailStatus": action.status, "emailStatusChanged": action.changed_at },

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use unlisted::{GoneContact, Unlisted, UnlistedAction};
+pub use unlisted::{GoneContact, UndatedStatus, Unlisted, UnlistedAction};
 pub use views::*;
 
 use crate::{

@@ -37,6 +37,20 @@ pub struct UnlistedAction {
     pub was_listed: bool,
     /// It was done on a page of ours.
     pub on_own_page: bool,
+    /// The last status of the address without a date that was reported of this action.
+    pub undated: Option<UndatedStatus>,
+}
+
+/// A status of an address that the system of origin gives without a date. It counts from when it was noticed, so it must be
+/// reported once: a second time it would be dated later, and end what the person agreed to since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UndatedStatus {
+    /// In small letters.
+    pub status: String,
+    /// The message that reported it.
+    pub message: InboxId,
+    /// Neither did the action return to the list since, nor was a dated status of it reported.
+    pub is_current: bool,
 }
 
 /// A contact that the system of origin no longer has.

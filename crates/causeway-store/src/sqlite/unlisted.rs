@@ -3,10 +3,10 @@
 use causeway_core::{
     clock::Timestamp,
     contact::Identity,
-    decode::proca::reconciled::{GONE, finding_about},
-    event::Action,
+    decode::proca::reconciled::{GONE, dated_status_of, finding_about, undated_status, undated_status_of},
+    event::{Action, EventKind},
     id::{ContactId, InboxId},
-    store::{GoneContact, Unlisted, UnlistedAction},
+    store::{GoneContact, UndatedStatus, Unlisted, UnlistedAction},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -69,6 +69,7 @@ pub(crate) fn chunk(
             references,
             was_listed,
             on_own_page: row.get(6)?,
+            undated: undated(connection, contact, last, number)?,
         });
     }
     Ok((found, (seen == CHUNK).then_some(last)))
@@ -127,6 +128,56 @@ fn has_finding(connection: &Connection, contact: i64, number: i64) -> Result<boo
             "SELECT EXISTS (SELECT 1 FROM consent WHERE contact_id = ?1 AND substr(basis, 1, length(?2)) = ?2)",
         )?
         .query_row(params![contact, start], |row| row.get(0))?)
+}
+
+/// The last undated status that was reported of the action. It is looked for in the ledger, which no retention shortens: a
+/// status that is forgotten would be reported again, with a later date.
+fn undated(
+    connection: &Connection,
+    contact: i64,
+    action: i64,
+    number: i64,
+) -> Result<Option<UndatedStatus>, Fault> {
+    let number = number.to_string();
+    let reported: Option<(String, i64)> = connection
+        .prepare_cached(
+            "SELECT basis, inbox_id FROM consent WHERE contact_id = ?1 AND substr(basis, -length(?2)) = ?2
+             ORDER BY inbox_id DESC LIMIT 1",
+        )?
+        .query_row(params![contact, undated_status_of(&number)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((basis, message)) = reported else {
+        return Ok(None);
+    };
+    // A list that brought the action is known by its routing key. Where that is past its retention, believe that it was a list:
+    // an opt-out that is reported twice does less harm than one that is lost.
+    let is_outdated: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM consent WHERE contact_id = ?1 AND inbox_id > ?2
+                            AND substr(basis, -length(?3)) = ?3)
+                 OR EXISTS (SELECT 1 FROM event LEFT JOIN inbox_body ON inbox_body.id = event.inbox_id
+                            WHERE event.contact_id = ?1 AND event.action_id = ?4 AND event.kind = ?5
+                                  AND event.inbox_id > ?2
+                                  AND (inbox_body.id IS NULL
+                                       OR json_extract(inbox_body.meta, '$.routing_key') = 'reconciliation'))",
+        )?
+        .query_row(
+            params![
+                contact,
+                message,
+                dated_status_of(&number),
+                action,
+                EventKind::Action.as_str()
+            ],
+            |row| row.get(0),
+        )?;
+    Ok(undated_status(&basis).map(|status| UndatedStatus {
+        status: status.to_owned(),
+        message: InboxId(message),
+        is_current: !is_outdated,
+    }))
 }
 
 /// Those who were found to be gone, newest first.

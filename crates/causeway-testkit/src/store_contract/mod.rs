@@ -198,6 +198,7 @@ macro_rules! store_contract {
             ],
             unlisted: [
                 actions_that_are_no_longer_listed_are_found,
+                a_status_without_a_date_is_remembered_until_the_action_changes,
                 contacts_that_are_gone_are_listed,
             ],
             urls: [

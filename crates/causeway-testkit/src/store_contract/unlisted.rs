@@ -6,12 +6,12 @@ use causeway_core::{
     consent::What,
     decode::proca::{
         RECONCILIATION,
-        reconciled::{GONE, finding_about},
+        reconciled::{GONE, dated_status_of, finding_about, undated_status_of},
     },
     envelope::{Envelope, Meta},
     event::{Decoded, Event},
     id::InboxId,
-    store::{Unlisted, UnlistedAction},
+    store::{UndatedStatus, Unlisted, UnlistedAction},
 };
 
 use super::{Bench, Open};
@@ -75,6 +75,7 @@ pub async fn actions_that_are_no_longer_listed_are_found(open: Open) {
             references: vec!["ref-ann".to_owned()],
             was_listed: false,
             on_own_page: false,
+            undated: None,
         }]
     );
     let with_tests = Unlisted {
@@ -116,6 +117,77 @@ pub async fn actions_that_are_no_longer_listed_are_found(open: Open) {
     assert_eq!(numbers(&bench, asked(&[2, 3])).await, [0; 0]);
     bench.take(opted_in("ann", "11", 61), 61).await;
     assert_eq!(numbers(&bench, asked(&[2, 3])).await, [11]);
+}
+
+/// What reconciliation says of the address, from an action that is not listed.
+fn status_found(name: &str, what: What, word: &str, ending: &str, seconds: i64) -> Event {
+    let mut event = status(name, what, at(seconds));
+    event.consent[0].basis = format!("reconciliation, proca email_status: {word} (row 21){ending}");
+    event
+}
+
+pub async fn a_status_without_a_date_is_remembered_until_the_action_changes(open: Open) {
+    async fn undated(bench: &Bench) -> Vec<Option<(String, InboxId, bool)>> {
+        let unlisted = bench.store().unlisted(asked(&[])).await.unwrap();
+        let undated = unlisted.into_iter().map(|action| action.undated);
+        undated
+            .map(|undated| {
+                undated.map(
+                    |UndatedStatus {
+                         status,
+                         message,
+                         is_current,
+                     }| (status, message, is_current),
+                )
+            })
+            .collect()
+    }
+    let mut bench = Bench::with_rules(open, "store", rules(Vec::new())).await;
+    for action in ["1", "11"] {
+        bench.take(opted_in("ann", action, 60), 60).await;
+    }
+    assert_eq!(undated(&bench).await, [None, None]);
+    let ending = undated_status_of("1");
+    let unsub = status_found("ann", What::Unsubscribed, "unsub", &ending, 70);
+    let first = bench.take(unsub, 70).await;
+    // What the person says elsewhere changes nothing of it.
+    bench.take(opted_in("ann", "12", 80), 80).await;
+    bench.reopen().await;
+    let reported = Some(("unsub".to_owned(), first, true));
+    assert_eq!(undated(&bench).await, [reported, None, None]);
+
+    // A list brought the action again: the address was good in between.
+    let listed = Envelope {
+        meta: Meta {
+            routing_key: Some(RECONCILIATION.to_owned()),
+            ..Meta::default()
+        },
+        ..envelope(SOURCE, "listed", at(90))
+    };
+    let accepted = bench.store().accept(vec![listed]).await.unwrap();
+    let confirmed = signed("ann", "1", What::DoubleOptIn, at(60));
+    let again = vec![(accepted[0].id, Decoded::Event(Box::new(confirmed)))];
+    bench.store().process(again, at(90)).await.unwrap();
+    assert_eq!(undated(&bench).await[0], Some(("unsub".to_owned(), first, false)));
+
+    let bounced = status_found("ann", What::Bounced, "bounce", &ending, 100);
+    let second = bench.take(bounced, 100).await;
+    assert_eq!(
+        undated(&bench).await[0],
+        Some(("bounce".to_owned(), second, true))
+    );
+    let blocked = status_found("ann", What::Blocked, "blocked", &dated_status_of("11"), 95);
+    bench.take(blocked, 110).await;
+    assert_eq!(
+        undated(&bench).await[0],
+        Some(("bounce".to_owned(), second, true))
+    );
+    let blocked = status_found("ann", What::Blocked, "blocked", &dated_status_of("1"), 96);
+    bench.take(blocked, 120).await;
+    assert_eq!(
+        undated(&bench).await[0],
+        Some(("bounce".to_owned(), second, false))
+    );
 }
 
 pub async fn contacts_that_are_gone_are_listed(open: Open) {

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{
-    Reconcile,
+    Reconcile, message,
     query::{self, ANSWER, LeftOut, Query, is_our_word},
 };
 use crate::{
@@ -118,16 +118,17 @@ impl Api {
         self.list(Query::Actions, &variables).await
     }
 
-    /// The numbers of the same.
-    pub(super) async fn ids(&self, start: i64, after: Timestamp, limit: u32) -> Result<Vec<i64>, Error> {
+    /// The numbers of the same. `None` stands for one that the server does not give.
+    pub(super) async fn ids(
+        &self,
+        start: i64,
+        after: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Option<i64>>, Error> {
         let variables =
             json!({ "org": self.org, "after": after.to_string(), "start": start, "limit": limit });
         let entries = self.list(Query::Ids, &variables).await?;
-        Ok(entries
-            .iter()
-            .flatten()
-            .filter_map(|entry| entry["actionId"].as_i64())
-            .collect())
+        Ok(numbers(&entries))
     }
 
     /// Actions of an address from the number `start` on, in whatever state they are: confirming and rejected ones, too.
@@ -144,7 +145,15 @@ impl Api {
         entries
             .into_iter()
             .map(|entry| {
-                entry.ok_or_else(|| Error::Api("the answer for an address lacks an action".to_owned()))
+                let is_whole = |entry: &Value| {
+                    message::id(entry).is_some()
+                        && entry
+                            .pointer("/privacy/emailStatus")
+                            .is_some_and(Value::is_string)
+                };
+                entry
+                    .filter(is_whole)
+                    .ok_or_else(|| Error::Api("the answer for an address lacks an action".to_owned()))
             })
             .collect()
     }
@@ -304,6 +313,14 @@ impl Api {
         messages.truncate(3);
         messages.join("; ")
     }
+}
+
+/// The number of each entry; `None` where it has none that can be read.
+pub(super) fn numbers(entries: &[Option<Value>]) -> Vec<Option<i64>> {
+    entries
+        .iter()
+        .map(|entry| entry.as_ref().and_then(message::id))
+        .collect()
 }
 
 /// A server's message without what may be personal data: quoted text that is neither a word of our queries nor the organisation's

@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+/// `None` if it is no number, nor the text of one.
 pub(super) fn id(entry: &Value) -> Option<i64> {
-    entry["actionId"].as_i64()
+    let id = &entry["actionId"];
+    id.as_i64().or_else(|| id.as_str()?.parse().ok())
 }
 
 /// The short name of the organisation that owns the page.

@@ -43,6 +43,8 @@ pub use causeway_core::decode::proca::RECONCILIATION;
 
 /// Envelopes accepted together.
 const BATCH: usize = 100;
+/// The largest number that can be asked for: GraphQL's `Int` has 32 bits.
+const LAST_NUMBER: i64 = i32::MAX as i64;
 
 /// The queue that is compared with.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +71,7 @@ pub struct Reconciler {
 }
 
 /// What one comparison found.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     /// Actions in the list.
     pub seen: usize,
@@ -77,6 +79,8 @@ pub struct Found {
     pub new: usize,
     /// Entries that could not be read.
     pub unread: usize,
+    /// The API did not even give the number of some: whoever is not in the list may be one of them.
+    pub incomplete: bool,
     /// Actions that are here and no longer in the list, by what became of them: the address bounced or the like …
     pub suppressed: usize,
     /// … it was rejected: an opt-out …
@@ -85,7 +89,8 @@ pub struct Found {
     pub gone: usize,
     /// Not acted upon, because so many at once look like a fault.
     pub held: usize,
-    /// Not known: without an address to ask for, or maybe of a page that the organisation cannot ask for.
+    /// Not known: without an address to ask for, maybe of a page that the organisation cannot ask for, or maybe in the list
+    /// without a number.
     pub unknown: usize,
 }
 
@@ -125,7 +130,7 @@ impl Reconciler {
                     health.count("reconciled");
                     health.warn("reconcile", found.warning(memory.gone));
                     tracing::info!(source = %self.name, seen = found.seen, new = found.new, unread = found.unread,
-                        suppressed = found.suppressed, rejected = found.rejected, gone = found.gone, held = found.held,
+                        incomplete = found.incomplete, suppressed = found.suppressed, rejected = found.rejected, gone = found.gone, held = found.held,
                         unknown = found.unknown, "Compared with Proca's API.");
                 }
                 Err(error) => {
@@ -181,24 +186,24 @@ impl Reconciler {
                 Err(ReconcileError::TooLong) => vec![None],
                 page => page?,
             };
-            let numbers: Vec<i64> = page.iter().flatten().filter_map(message::id).collect();
+            // The server may give less at a time than was asked for: only an empty page is the end.
+            if page.is_empty() {
+                break;
+            }
             // An action that is too long, or that the server cannot put together, must not stop the ones behind it.
-            let numbers = if numbers.len() < page.len() {
-                self.api.ids(start, after, limit).await?
-            } else {
-                numbers
-            };
+            let numbers = self.numbers(&page, start, after, limit).await?;
             let read = self.accept_page(accept, memory, &page, &mut found).await?;
-            for number in numbers.iter().filter(|number| !read.contains(number)) {
+            for number in numbers.iter().flatten().filter(|number| !read.contains(number)) {
                 found.unread += 1;
                 tracing::warn!(source = %self.name, action = number, "Proca's API gives an action that cannot be read; it is left out.");
             }
-            found.seen += numbers.len();
-            listed.extend(&numbers);
-            match numbers.iter().max() {
-                // The server may give less at a time than was asked for: only an empty page is the end.
+            found.seen += numbers.iter().flatten().count();
+            listed.extend(numbers.iter().flatten());
+            self.note_unnamed(&numbers, start, &mut found);
+            match numbers.iter().flatten().max() {
                 Some(last) if *last >= start => start = last + 1,
-                _ => break,
+                Some(_) => break,
+                None => start = self.behind_unnamed(start, after, limit).await?,
             }
             limit = limit.saturating_mul(2).min(self.config.page);
         }
@@ -206,6 +211,78 @@ impl Reconciler {
         self.follow_unlisted(accept, memory, asked, &mut found).await?;
         memory.gone += found.gone;
         Ok(found)
+    }
+
+    /// The numbers of a page. Those of entries that the server did not put together are asked for alone.
+    async fn numbers(
+        &self,
+        page: &[Option<Value>],
+        start: i64,
+        after: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Option<i64>>, ReconcileError> {
+        let numbers = api::numbers(page);
+        if !numbers.contains(&None) {
+            return Ok(numbers);
+        }
+        let alone = self.api.ids(start, after, limit).await?;
+        let both = || numbers.iter().zip(&alone);
+        // The list may have changed in between. Then no place in it says which entry is meant.
+        let is_same = alone.len() >= numbers.len()
+            && both().all(|(number, alone)| number.is_none() || alone.is_none() || number == alone);
+        Ok(if is_same {
+            both().map(|(number, alone)| number.or(*alone)).collect()
+        } else {
+            numbers
+        })
+    }
+
+    /// Counts the entries of a page that have no number, and names the place where they are in the list.
+    fn note_unnamed(&self, numbers: &[Option<i64>], start: i64, found: &mut Found) {
+        let behind = numbers.iter().rposition(Option::is_some);
+        // Those at the end of a page come again at the beginning of the next one.
+        let unnamed = numbers.iter().take(behind.unwrap_or(numbers.len()));
+        let unnamed = unnamed.filter(|number| number.is_none()).count();
+        found.unread += unnamed;
+        found.incomplete |= numbers.contains(&None);
+        if unnamed > 0 {
+            tracing::warn!(source = %self.name, actions = unnamed, from = start,
+                "Proca's API gives actions without a number, at or after this one; they are left out, and nobody is taken for \
+                 missing or rejected.");
+        }
+    }
+
+    /// Where to go on behind a page that has no number at all: the first page that has one, or is empty. It is searched for,
+    /// because numbers have gaps of any length.
+    async fn behind_unnamed(&self, start: i64, after: Timestamp, limit: u32) -> Result<i64, ReconcileError> {
+        // Invariant: the page at `low` has entries and no number.
+        let (mut low, mut step) = (start, 1);
+        let mut high = loop {
+            let next = low.saturating_add(step).min(LAST_NUMBER);
+            if !self.is_unnamed(next, after, limit).await? {
+                break next;
+            }
+            if next == LAST_NUMBER {
+                return Err(ReconcileError::Api(
+                    "the API's list does not end, and has no numbers".to_owned(),
+                ));
+            }
+            (low, step) = (next, step.saturating_mul(2));
+        };
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            if self.is_unnamed(middle, after, limit).await? {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(high)
+    }
+
+    async fn is_unnamed(&self, start: i64, after: Timestamp, limit: u32) -> Result<bool, ReconcileError> {
+        let numbers = self.api.ids(start, after, limit).await?;
+        Ok(!numbers.is_empty() && numbers.iter().all(Option::is_none))
     }
 
     fn list_start(&self) -> Timestamp {
@@ -343,6 +420,13 @@ impl Found {
                 "{} actions of Proca's API cannot be read; the log names them",
                 self.unread
             ));
+        }
+        if self.incomplete {
+            parts.push(
+                "Proca's API gives some actions without their number: until it gives all, nobody is taken for missing or \
+                 rejected"
+                    .to_owned(),
+            );
         }
         (!parts.is_empty()).then(|| parts.join("; "))
     }

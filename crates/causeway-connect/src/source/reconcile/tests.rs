@@ -11,7 +11,7 @@ use causeway_core::{
     id::{ContactId, InboxId},
     keystore::{Keystore, SharedKeystore},
     source::SourceState,
-    store::{Accepted, StoreError, Unlisted, UnlistedAction},
+    store::{Accepted, StoreError, UndatedStatus, Unlisted, UnlistedAction},
 };
 use causeway_testkit::{
     clock::TestClock,
@@ -30,6 +30,8 @@ struct Inbox {
     asked: Mutex<Option<Unlisted>>,
     is_broken: Mutex<bool>,
     was_listed: bool,
+    /// What the store remembers of every action.
+    undated: Mutex<Option<UndatedStatus>>,
 }
 
 #[async_trait]
@@ -69,6 +71,7 @@ impl Accept for Inbox {
                 references: vec![format!("ref-of-{name}")],
                 was_listed: self.was_listed,
                 on_own_page: name == "ann",
+                undated: self.undated.lock().unwrap().clone(),
             })
             .collect();
         *self.asked.lock().unwrap() = Some(asked);
@@ -234,11 +237,155 @@ async fn the_answer_for_an_address_never_makes_an_opt_in() {
         [(
             String::new(),
             vec![What::Bounced],
-            vec!["reconciliation, proca email_status: bounce (row 18)".to_owned()]
+            vec!["reconciliation, proca email_status: bounce (row 18), action 1".to_owned()]
         )]
     );
     assert_eq!(bench.compare("").await, Ok(found(0, 0)));
     assert_eq!(bench.meant(), []);
+}
+
+/// It is dated when it is noticed. A second time it would end what the person agreed to since.
+#[tokio::test]
+async fn a_status_without_a_date_is_reported_once_and_again_when_it_is_a_new_one() {
+    let mut bench = Bench::new().await;
+    bench.proca.add(Signed::new(1, "ann", Some(true)));
+    bench.compare("").await.unwrap();
+    bench.events();
+    bench.proca.change_undated(1, "UNSUB");
+    let suppressed = Found {
+        suppressed: 1,
+        ..found(0, 0)
+    };
+    assert_eq!(bench.compare("").await, Ok(suppressed.clone()));
+    let restart = |bench: &mut Bench| {
+        bench.memory = Memory::default();
+        bench.clock.advance(Duration::from_hours(1));
+    };
+    let keys = |bench: &Bench| -> Vec<MessageKey> {
+        let rows = bench.inbox.rows.lock().unwrap();
+        rows.iter().map(|row| row.dedup.key).collect()
+    };
+    let first = keys(&bench);
+    let noticed = bench.clock.now();
+    let events = bench.events();
+    assert_eq!(events.len(), 1);
+    assert_eq!(
+        (&events[0].consent[0].what, events[0].consent[0].at),
+        (&What::Unsubscribed, noticed)
+    );
+    assert_eq!(
+        events[0].consent[0].basis,
+        "reconciliation, proca email_status: unsub (row 21), action 1, undated"
+    );
+    // Before the message is processed the store knows it by its key …
+    restart(&mut bench);
+    assert_eq!(bench.compare("").await, Ok(suppressed.clone()));
+    assert_eq!(keys(&bench), first);
+    bench.events();
+    // … and then by the ledger.
+    let reported = |status: &str, is_current| UndatedStatus {
+        status: status.to_owned(),
+        message: InboxId(5),
+        is_current,
+    };
+    *bench.inbox.undated.lock().unwrap() = Some(reported("unsub", true));
+    restart(&mut bench);
+    assert_eq!(bench.compare("").await, Ok(suppressed.clone()));
+    assert_eq!(bench.events(), []);
+    // Another status, or the same after the action was delivered again, is a new one.
+    for before in [reported("bounce", true), reported("unsub", false)] {
+        *bench.inbox.undated.lock().unwrap() = Some(before);
+        restart(&mut bench);
+        assert_eq!(bench.compare("").await, Ok(suppressed.clone()));
+        assert_ne!(keys(&bench), first);
+        assert_eq!(bench.events()[0].consent[0].at, bench.clock.now());
+    }
+    // That holds without a restart, too.
+    bench.proca.deliver(1, "DOUBLE_OPT_IN", "2025-12-31T12:00:00");
+    assert_eq!(bench.compare("").await, Ok(found(1, 1)));
+    bench.events();
+    bench.proca.change_undated(1, "UNSUB");
+    assert_eq!(bench.compare("").await, Ok(suppressed));
+    assert_eq!(bench.events().len(), 1);
+}
+
+/// Proca's schema allows null in a list, without an error.
+#[tokio::test]
+async fn entries_that_nobody_can_name_end_no_list_and_make_nobody_missing() {
+    let mut bench = Bench::new().await;
+    for id in 1..=6 {
+        bench
+            .proca
+            .add(Signed::new(id * 1_000, &format!("person{id}"), Some(true)));
+    }
+    bench.compare("").await.unwrap();
+    bench.events();
+    for id in [1_000, 2_000, 3_000, 6_000] {
+        bench.proca.set_null(id, true);
+    }
+    bench.proca.reject(4_000);
+    bench.proca.change(5_000, "BOUNCE", "2025-12-31T12:00:00");
+    bench.proca.add(Signed::new(5_500, "dia", Some(true)));
+    let compared = bench.compare("page = 2").await.unwrap();
+    assert!(compared.incomplete && compared.unread > 0, "{compared:?}");
+    assert!(
+        compared
+            .warning(0)
+            .unwrap()
+            .contains("nobody is taken for missing")
+    );
+    // The one behind is found, and a status is no matter of who is missing.
+    assert_eq!((compared.seen, compared.new), (1, 1));
+    assert_eq!((compared.suppressed, compared.rejected, compared.gone), (1, 0, 0));
+    assert_eq!(compared.unknown, 5);
+    let what: Vec<_> = bench.meant().into_iter().map(|(_, what, _)| what).collect();
+    assert_eq!(what, [vec![What::OptIn], vec![What::Bounced]]);
+    for id in [1_000, 2_000, 3_000, 6_000] {
+        bench.proca.set_null(id, false);
+    }
+    let rejected = Found {
+        rejected: 1,
+        ..found(5, 0)
+    };
+    assert_eq!(bench.compare("page = 2").await, Ok(rejected));
+}
+
+#[tokio::test]
+async fn a_list_without_any_number_has_an_end() {
+    let mut bench = Bench::new().await;
+    for id in 1..=60 {
+        bench
+            .proca
+            .add(Signed::new(id * 50_000, &format!("person{id}"), Some(true)));
+    }
+    bench.compare("").await.unwrap();
+    bench.events();
+    (1..=60).for_each(|id| bench.proca.set_null(id * 50_000, true));
+    let compared = bench.compare("").await.unwrap();
+    assert!(compared.incomplete);
+    assert_eq!((compared.seen, compared.unknown), (0, 60));
+    assert_eq!(bench.events(), []);
+}
+
+#[tokio::test]
+async fn a_number_may_be_given_as_text() {
+    let mut bench = Bench::new().await;
+    for (id, given) in [(1, json!("1")), (2, json!({}))] {
+        let mut signed = Signed::new(id, &format!("person{id}"), Some(true));
+        signed.id_as = Some(given);
+        bench.proca.add(signed);
+    }
+    let compared = bench.compare("").await.unwrap();
+    assert_eq!((compared.seen, compared.new, compared.incomplete), (1, 1, true));
+    assert_eq!(bench.bodies()[0]["actionId"], 1);
+    // In the answer for an address, too.
+    bench.proca.change(1, "BOUNCE", "2025-12-31T12:00:00");
+    let compared = bench.compare("").await.unwrap();
+    assert_eq!((compared.suppressed, compared.unknown), (1, 0));
+    // Half of that answer says nothing.
+    bench.inbox.known.lock().unwrap().insert(2, "person2".to_owned());
+    let error = bench.compare("").await.unwrap_err().to_string();
+    assert!(error.contains("lacks an action"), "{error}");
 }
 
 #[tokio::test]

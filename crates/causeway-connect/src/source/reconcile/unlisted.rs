@@ -2,13 +2,16 @@
 //!
 //! | in the answer | means | becomes |
 //! |---|---|---|
-//! | status `BOUNCE`, `BLOCKED`, `SPAM`, `UNSUB`, `INACTIVE` | what became of the address | that status, of its date |
+//! | status `BOUNCE`, `BLOCKED`, `SPAM`, `UNSUB`, `INACTIVE` | what became of the address | that status, of its date; without one, dated now, once |
 //! | any other status | the action was rejected after it was delivered: "it wasn't me" | opt-out, dated now |
 //! | not there | the person was erased in Proca, or deleted by its retention | opt-out, dated now, and a warning |
 //!
 //! The last row only where Proca is sure to have listed the action: an earlier list had it, or it was done on a page of the
 //! organisation that is asked. A coalition's lead may be sent actions of its partners' pages that it cannot ask for.
 //! A status that says yes changes nothing of the second row: whoever rejected a signature can opt in again.
+//!
+//! Invariant: what is dated now is reported once, also after a restart: a second time it would be later than an opt-in that the
+//! person gave since. And nobody is taken for missing or rejected as long as the list has entries that nobody can name.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -18,7 +21,7 @@ use std::{
 
 use causeway_core::{
     clock::Timestamp,
-    decode::proca::reconciled::Finding,
+    decode::proca::reconciled::{Finding, status_routing_key},
     envelope::{Envelope, digest},
     id::ContactId,
     source::Accept,
@@ -68,10 +71,12 @@ impl Reconciler {
         asked: Unlisted,
         found: &mut Found,
     ) -> Result<(), ReconcileError> {
-        let (created_after, listed) = (asked.created_after, asked.listed.len());
+        let (created_after, in_list) = (asked.created_after, Arc::clone(&asked.listed));
+        let listed = in_list.len();
         let unlisted = accept.unlisted(asked).await;
         let mut unlisted = unlisted.map_err(|error| ReconcileError::Store(error.to_string()))?;
         let known = listed + unlisted.len();
+        memory.settled.retain(|number| !in_list.contains(number));
         unlisted.retain(|action| !memory.settled.contains(&action.number));
         let mut outcomes = Vec::new();
         for action in unlisted {
@@ -94,7 +99,11 @@ impl Reconciler {
             let envelope = match outcome {
                 Outcome::Status(entry, address) => {
                     found.suppressed += 1;
-                    self.status_envelope(&action, &entry, &address)
+                    self.status_envelope(&action, &entry, &address, &mut findings)
+                }
+                Outcome::Found(..) if found.incomplete => {
+                    found.unknown += 1;
+                    continue;
                 }
                 Outcome::Found(finding, entry) => {
                     let holds = match finding {
@@ -110,7 +119,7 @@ impl Reconciler {
                         Finding::Rejected => found.rejected += 1,
                     }
                     let at = self.finding_time(&mut findings, action.contact);
-                    self.finding_envelope(&action, finding, entry.as_ref(), at)
+                    Some(self.finding_envelope(&action, finding, entry.as_ref(), at))
                 }
                 Outcome::Unknown => {
                     found.unknown += 1;
@@ -118,7 +127,7 @@ impl Reconciler {
                 }
             };
             memory.settled.insert(action.number);
-            envelopes.push(envelope);
+            envelopes.extend(envelope);
         }
         self.accept(accept, memory, &envelopes).await?;
         Ok(())
@@ -154,21 +163,38 @@ impl Reconciler {
         at.unwrap_or(Timestamp::MAX)
     }
 
-    /// What became of the address, as the event would have said it that was lost.
-    fn status_envelope(&self, action: &UnlistedAction, entry: &Value, address: &str) -> Envelope {
+    /// What became of the address, as the event would have said it that was lost. `None` if it has no date and was reported
+    /// before.
+    fn status_envelope(
+        &self,
+        action: &UnlistedAction,
+        entry: &Value,
+        address: &str,
+        findings: &mut BTreeMap<ContactId, u64>,
+    ) -> Option<Envelope> {
         let status = entry
             .get("privacy")
             .and_then(message::status)
             .unwrap_or_default()
             .to_lowercase();
-        let changed = entry.pointer("/privacy/emailStatusChanged");
-        let at = match changed.map_or(Value::Null, message::zoned) {
-            Value::Null => self.clock.now().to_string().into(),
-            at => at,
-        };
+        let number = action.number.to_string();
+        let changed = entry.pointer("/privacy/emailStatusChanged").map(message::zoned);
+        if let Some(at) = changed.filter(is_time) {
+            let body = event(action, Some(entry), Some(address), &status, &at).to_string();
+            let dedup = digest(&[RECONCILIATION.as_bytes(), body.as_bytes()]);
+            return Some(self.envelope(dedup, status_routing_key(&number, true), body));
+        }
+        let before = action.undated.as_ref();
+        if before.is_some_and(|before| before.is_current && before.status == status) {
+            return None;
+        }
+        let at = self.finding_time(findings, action.contact).to_string().into();
+        let routing_key = status_routing_key(&number, false);
         let body = event(action, Some(entry), Some(address), &status, &at).to_string();
-        let dedup = digest(&[RECONCILIATION.as_bytes(), body.as_bytes()]);
-        self.envelope(dedup, RECONCILIATION.to_owned(), body)
+        // Without the time: until the message is processed, the same status is the same message.
+        let before = before.map_or(0, |before| before.message.0);
+        let dedup = digest(&[routing_key.as_bytes(), status.as_bytes(), &before.to_be_bytes()]);
+        Some(self.envelope(dedup, routing_key, body))
     }
 
     fn finding_envelope(
@@ -187,6 +213,12 @@ impl Reconciler {
         // Without the time: noticed again it is the same message.
         self.envelope(digest(&[routing_key.as_bytes()]), routing_key, body)
     }
+}
+
+fn is_time(value: &Value) -> bool {
+    value
+        .as_str()
+        .is_some_and(|text| text.parse::<Timestamp>().is_ok())
 }
 
 /// An event about the contact, without anything that was typed: those who rejected an action may not have typed it.

@@ -44,8 +44,41 @@ pub fn finding_about(action: &str) -> String {
 /// How the basis of every [`Finding::Gone`] ends.
 pub const GONE: &str = "is no longer in Proca, nor is its supporter";
 
+/// The routing key of a message with the status of the address, taken from an action that Proca no longer lists.
+pub fn status_routing_key(action: &str, is_dated: bool) -> String {
+    let word = if is_dated { DATED } else { UNDATED };
+    format!("{RECONCILIATION}/{word}/{action}")
+}
+
+const DATED: &str = "status";
+const UNDATED: &str = "undated";
+
+/// How the basis of a dated status ends that was taken from this action.
+pub fn dated_status_of(action: &str) -> String {
+    format!(", action {action}")
+}
+
+/// How the basis of a status without a date ends that was taken from this action.
+pub fn undated_status_of(action: &str) -> String {
+    format!("{}, undated", dated_status_of(action))
+}
+
+/// The status in a basis that ends with [`undated_status_of`] some action, in small letters.
+pub fn undated_status(basis: &str) -> Option<&str> {
+    let (_, rest) = basis.split_once("email_status: ")?;
+    rest.split_once(' ').map(|(status, _)| status)
+}
+
 /// Names the reconciliation in the basis of each fact, if the routing key does.
 pub(super) fn explain(event: &mut Event, routing_key: &str) {
+    let status = routing_key
+        .strip_prefix(RECONCILIATION)
+        .and_then(|rest| rest.strip_prefix('/')?.split_once('/'));
+    let ending = match status {
+        Some((DATED, action)) => dated_status_of(action),
+        Some((UNDATED, action)) => undated_status_of(action),
+        _ => String::new(),
+    };
     if let Some((finding, action)) = Finding::of(routing_key) {
         let what = match finding {
             Finding::Rejected => "is rejected in Proca since it was delivered (\"it wasn't me\")",
@@ -61,9 +94,9 @@ pub(super) fn explain(event: &mut Event, routing_key: &str) {
                     .to_owned(),
             );
         }
-    } else if routing_key == RECONCILIATION {
+    } else if routing_key == RECONCILIATION || !ending.is_empty() {
         for fact in &mut event.consent {
-            fact.basis = format!("{RECONCILIATION}, {}", fact.basis);
+            fact.basis = format!("{RECONCILIATION}, {}{ending}", fact.basis);
         }
     }
 }
