@@ -99,12 +99,9 @@ impl GenericDecoder {
             Some(path) => found_all(&record, path),
             None => guess(&record),
         };
-        // An empty value or a placeholder is no value: the next place may hold one.
-        let mut texts = values(&self.paths.email, guess_email)
-            .into_iter()
-            .filter_map(sync::scalar)
-            .filter(|text| !self.placeholders.is_empty_text(text));
-        let email = texts.find(|text| !self.placeholders.names_nobody(text));
+        let email = self
+            .texts(values(&self.paths.email, guess_email))
+            .find(|text| !self.placeholders.names_nobody(text));
         let address = email.as_deref().and_then(normal_email);
         if email.is_some() && address.is_none() {
             notes.push("email: not an address".to_owned());
@@ -120,20 +117,16 @@ impl GenericDecoder {
                         .to_owned(),
             };
         }
-        let time = values(&self.paths.time, |record| find(record, TIME_NAMES))
-            .into_iter()
-            .filter_map(sync::scalar)
-            .find(|text| !self.placeholders.is_empty_text(text));
+        let time = self
+            .texts(values(&self.paths.time, |record| find(record, TIME_NAMES)))
+            .next();
         let when = time.map_or(When::at(received_at, received_at), |time| {
             self.when(&time, received_at, &mut notes)
         });
 
         let named = own_objects(&record, address.as_deref(), id.as_deref());
-        let mut event = Event::new(
-            EventKind::ContactSync,
-            self.namespace.clone(),
-            when.begin.unwrap_or(received_at),
-        );
+        let at = when.begin.unwrap_or(received_at);
+        let mut event = Event::new(EventKind::ContactSync, self.namespace.clone(), at);
         if let Some(address) = &address {
             event.identities.push(Identity::Email {
                 address: address.clone(),
@@ -173,6 +166,14 @@ impl GenericDecoder {
         let places: Vec<_> = self.places(&sent, &record).into_iter().chain(named).collect();
         rules.read(&places, when, &mut event);
         Decoded::Event(Box::new(event))
+    }
+
+    /// An empty value or a placeholder is no value: the next place may hold one.
+    fn texts(&self, values: Vec<&Value>) -> impl Iterator<Item = String> {
+        values
+            .into_iter()
+            .filter_map(sync::scalar)
+            .filter(|text| !self.placeholders.is_empty_text(text))
     }
 
     /// Where the rules of consent look for their fields: last in the objects that hold the contact's address and id.

@@ -14,7 +14,7 @@ use causeway_core::{
 
 use super::{
     Bench, Open,
-    addresses::{contact_with, id, of, platform, sent},
+    addresses::{contact_with, of, platform, sent},
     mailboxes::{joins, status_of},
 };
 use crate::builders::{at, contact_ref, email, fact, rules, signed, status};
