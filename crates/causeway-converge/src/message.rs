@@ -17,7 +17,7 @@ pub struct Message {
 }
 
 /// What is put on the wire; how it looks there is the business of `wire`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// A sync of a platform.
     Sync {
@@ -69,7 +69,7 @@ pub enum Shape {
 }
 
 /// A message of a Proca server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Proca {
     pub is_event: bool,
     pub version: u8,
@@ -106,7 +106,7 @@ pub enum Seal {
 }
 
 /// A change at a Proca server that only its API shows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum AtProca {
     /// An action whose message the broker lost.
     Lost(Proca),

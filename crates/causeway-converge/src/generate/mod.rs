@@ -121,6 +121,14 @@ impl Making<'_> {
 
     fn push(&mut self, mut message: Message) {
         message.number = self.messages.len();
+        // The receiver cannot tell one that was made again by chance from a repeat.
+        let twin = self.messages.iter().find(|earlier| {
+            earlier.space == message.space
+                && earlier.source == message.source
+                && earlier.content == message.content
+                && !matches!(message.content, Content::Row { .. } | Content::Api(_))
+        });
+        message.says.repeats = message.says.repeats.or(twin.map(|twin| twin.number));
         self.messages.push(message);
     }
 

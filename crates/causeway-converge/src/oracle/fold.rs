@@ -96,7 +96,8 @@ pub fn state(facts: &[(Fact, Relevance)], reading: &[Doubt]) -> (bool, bool) {
     let is_void = |(opt_in, at): (&Fact, i64)| {
         of(Kind::Declined).any(|(decline, declined_at)| {
             if decline.submission.is_some() && decline.submission == opt_in.submission {
-                at <= *declined_at
+                // What is dated ahead may count from its arrival, and a decline that came later takes nothing back.
+                at == *declined_at || (at < *declined_at && !has(Doubt::Future))
             } else {
                 has(Doubt::OtherDecline) && at == *declined_at
             }
