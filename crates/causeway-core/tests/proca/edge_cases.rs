@@ -40,6 +40,68 @@ fn case_1_what_is_no_json_object_is_malformed_and_its_content_is_not_told() {
     }
 }
 
+/// A part that is not about the person must not keep somebody subscribed who opted out.
+#[test]
+fn case_1_an_opt_out_beside_a_part_of_the_wrong_type_is_applied() {
+    for (part, wrong) in [
+        ("campaign", json!(5)),
+        ("actionPage", json!("bruce")),
+        ("org", json!([])),
+        ("action", json!(true)),
+    ] {
+        let mut body = json!({
+            "schema": "proca:event:2", "eventType": "email_status", "timestamp": "2026-01-02T03:04:05Z",
+            "supporter": {
+                "contact": { "contactRef": "ref", "email": "bruce@example.org" },
+                "privacy": { "emailStatus": "unsub", "emailStatusChanged": "2026-01-02T03:04:05Z" },
+            },
+        });
+        body[part] = wrong;
+        let Decoded::Partial { event, code, reason } = read(&decoder(), &body) else {
+            panic!("{part}");
+        };
+        assert_eq!(event.consent[0].what, What::Unsubscribed, "{part}");
+        assert_eq!(event.identities.len(), 2, "{part}");
+        assert_eq!(code, DeadCode::Malformed);
+        assert!(reason.starts_with("a member is of the wrong type"), "{reason}");
+        // Anything else is not applied in part.
+        body["supporter"]["privacy"]["emailStatus"] = "double_opt_in".into();
+        assert_eq!(dead(read(&decoder(), &body)).0, DeadCode::Malformed, "{part}");
+    }
+}
+
+#[test]
+fn a_consent_of_the_wrong_type_says_nothing_and_is_noted() {
+    let body = |privacy: Value| {
+        let supporter = json!({ "contact": { "contactRef": "ref" }, "privacy": privacy });
+        json!({ "schema": "proca:event:2", "eventType": "email_status", "supporter": supporter })
+    };
+    for (privacy, note) in [
+        (
+            json!({ "optIn": "true" }),
+            "optIn is not true or false: it says nothing",
+        ),
+        (
+            json!({ "optIn": 1 }),
+            "optIn is not true or false: it says nothing",
+        ),
+        (
+            json!({ "withConsent": 1 }),
+            "withConsent is not true or false: it says nothing",
+        ),
+        (
+            json!({ "emailStatus": ["unsub"] }),
+            "emailStatus is not a text: it says nothing",
+        ),
+    ] {
+        let event = event(&decoder(), &body(privacy));
+        assert_eq!(event.consent, []);
+        assert_eq!(event.notes, [note]);
+    }
+    let nothing = json!({ "optIn": null, "withConsent": false, "emailStatus": "" });
+    assert_eq!(event(&decoder(), &body(nothing)).notes, [""; 0]);
+}
+
 #[test]
 fn case_1_a_byte_order_mark_does_not_matter() {
     let body = format!("\u{feff}{}", sample("petition-opt-in"));

@@ -44,7 +44,7 @@ pub(super) fn decode(
     decoder.refuse_testing(testing)?;
 
     let keystore = decoder.keystore.get();
-    let (opened, privacy) = open(&mut message, version, &keystore);
+    let (opened, mut privacy) = open(&mut message, version, &keystore);
     let (decrypted, unreadable) = match opened {
         Ok(decrypted) => (decrypted, None),
         // Nobody has confirmed yet that this is them.
@@ -66,6 +66,7 @@ pub(super) fn decode(
     event.page = page(&message);
     let dupe_rank = person.dupe_rank;
     take_person(&mut event, person);
+    event.notes.append(&mut privacy.notes);
     event.fields_at = Some(given_at);
     if stage == Stage::Confirm {
         // Nobody has confirmed yet that this is them: neither the fields nor the action may count, and when the
@@ -194,10 +195,24 @@ pub(super) struct Consented {
     pub given_at: Option<Timestamp>,
     pub status: Option<String>,
     pub status_at: Option<Timestamp>,
+    /// What says nothing because it is of the wrong type.
+    pub notes: Vec<String>,
 }
 
 pub(super) fn privacy_of_v2(privacy: &Privacy<'_>) -> Consented {
+    let mut notes = of_wrong_type("withConsent", privacy.with_consent.is_no_flag(), "true or false");
+    notes.append(&mut of_wrong_type(
+        "optIn",
+        privacy.opt_in.is_no_flag(),
+        "true or false",
+    ));
+    notes.append(&mut of_wrong_type(
+        "emailStatus",
+        privacy.email_status.is_no_text(),
+        "a text",
+    ));
     Consented {
+        notes,
         with_consent: privacy.with_consent.flag() == Some(true),
         opt_in: privacy.opt_in.flag(),
         given_at: privacy.given_at.time(),
@@ -219,7 +234,17 @@ fn privacy_of_v1(privacy: Option<&Privacy<'_>>) -> Consented {
         given_at: privacy.given_at.time(),
         status: None,
         status_at: None,
+        notes: of_wrong_type(
+            "communication",
+            privacy.communication.is_no_flag(),
+            "true or false",
+        ),
     })
+}
+
+fn of_wrong_type(name: &str, is_wrong: bool, wanted: &str) -> Vec<String> {
+    let note = is_wrong.then(|| format!("{name} is not {wanted}: it says nothing"));
+    note.into_iter().collect()
 }
 
 fn object(value: Option<Value>, name: &str, notes: &mut Vec<String>) -> Map<String, Value> {

@@ -45,7 +45,7 @@ fn email_status(decoder: &ProcaDecoder, mut message: Message<'_>, received_at: T
         Ok(decrypted) => (decrypted, None),
         Err(end) => (None, Some(end)),
     };
-    let privacy = supporter.privacy.as_ref().map(privacy_of_v2).unwrap_or_default();
+    let mut privacy = supporter.privacy.as_ref().map(privacy_of_v2).unwrap_or_default();
     let person = person(
         supporter.contact,
         decrypted,
@@ -67,6 +67,7 @@ fn email_status(decoder: &ProcaDecoder, mut message: Message<'_>, received_at: T
     // Without a time of submission nothing says that these are newer than what we have.
     event.fields_at = Some(submitted_at.unwrap_or(Timestamp::UNIX_EPOCH));
     take_person(&mut event, person);
+    event.notes.append(&mut privacy.notes);
     let said = said(decoder, &message, &privacy, at, false);
     let consent = of_event(&said, &mut event.notes);
     if let Some(end) = unreadable {

@@ -3,9 +3,13 @@
 //! Here: which kind a message is, and the parts that all kinds share. What its consent means is in
 //! [`consent`]. Invariant: no reason and no note contains personal data, ciphertext or a confirm code.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::value::RawValue;
 
 use super::{consent_from::ConsentFrom, placeholders::Placeholders};
 use crate::{
@@ -61,7 +65,9 @@ type Known<T> = Result<T, Decoded>;
 
 impl Decode for ProcaDecoder {
     fn decode(&self, envelope: &Envelope) -> Decoded {
-        let read = self.read(&envelope.body, envelope.received_at);
+        let read = parse(&envelope.body)
+            .and_then(|message| self.read(message, envelope.received_at))
+            .map_err(|end| self.opt_out_of(envelope, end));
         let mut decoded = read.map_or_else(|end| end, |event| Decoded::Event(Box::new(event)));
         if let Some(event) = decoded.event_mut() {
             if let Some(routing_key) = &envelope.meta.routing_key {
@@ -112,8 +118,26 @@ fn not_from_the_future(event: &mut Event, received_at: Timestamp) {
 }
 
 impl ProcaDecoder {
-    fn read(&self, body: &[u8], received_at: Timestamp) -> Known<Event> {
-        let message = parse(body)?;
+    /// What a malformed message ends as. A part of the wrong type that is not about the person does not stop an opt-out.
+    fn opt_out_of(&self, envelope: &Envelope, end: Decoded) -> Decoded {
+        let is_malformed = matches!(&end, Decoded::Dead { code, .. } if *code == DeadCode::Malformed);
+        let Some(rest) = is_malformed
+            .then(|| without_invalid_parts(&envelope.body))
+            .flatten()
+        else {
+            return end;
+        };
+        match parse(rest.as_bytes()).and_then(|message| self.read(message, envelope.received_at)) {
+            Ok(mut event) => {
+                let consent = std::mem::take(&mut event.consent);
+                without_fields(event, consent, end)
+            }
+            Err(partial @ Decoded::Partial { .. }) => partial,
+            Err(_) => end,
+        }
+    }
+
+    fn read(&self, message: Message<'_>, received_at: Timestamp) -> Known<Event> {
         let schema = message.schema.text();
         match schema.as_deref() {
             Some("proca:action:2") => action::decode(self, message, action::Version::Two, received_at),
@@ -161,7 +185,21 @@ fn parse(body: &[u8]) -> Known<Message<'_>> {
     })
 }
 
-/// What is applied at once of a message whose personal data cannot be read (`end` says why): that the address must not be used
+/// The message without parts that should be an object and are none; `None` if it has no such part. Who it is about, and what
+/// they said, is never left out.
+fn without_invalid_parts(body: &[u8]) -> Option<String> {
+    let mut members: BTreeMap<String, &RawValue> = serde_json::from_slice(body).ok()?;
+    let before = members.len();
+    members.retain(|name, value| {
+        !["org", "campaign", "actionPage", "action"].contains(&name.as_str()) || value.get().starts_with('{')
+    });
+    if members.len() == before {
+        return None;
+    }
+    serde_json::to_string(&members).ok()
+}
+
+/// What is applied at once of a message whose personal data, or another part, cannot be read (`end` says why): that the address must not be used
 /// any more, by the reference that is in clear. `end` when it says nothing like that.
 fn without_fields(mut event: Event, consent: Vec<ConsentFact>, end: Decoded) -> Decoded {
     event.consent = consent;
@@ -173,7 +211,8 @@ fn without_fields(mut event: Event, consent: Vec<ConsentFact>, end: Decoded) -> 
             event.fields.clear();
             event.deliver = false;
             event.notes.push(
-                "personal data cannot be read: only the status of the address was applied (row 5)".to_owned(),
+                "a part of the message cannot be read: only the status of the address was applied (row 5)"
+                    .to_owned(),
             );
             Decoded::Partial {
                 event: Box::new(event),

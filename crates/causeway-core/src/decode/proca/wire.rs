@@ -170,6 +170,17 @@ impl<'a> Raw<'a> {
         self.text().map(Cow::into_owned)
     }
 
+    /// Neither a string nor a number nor null.
+    pub fn is_no_text(self) -> bool {
+        self.0
+            .is_some_and(|json| !json.get().starts_with('"') && self.text().is_none())
+    }
+
+    /// Neither true nor false nor null.
+    pub fn is_no_flag(self) -> bool {
+        self.0.is_some() && self.flag().is_none()
+    }
+
     pub fn flag(self) -> Option<bool> {
         match self.0?.get() {
             "true" => Some(true),
