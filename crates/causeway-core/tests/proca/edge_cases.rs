@@ -46,7 +46,7 @@ fn case_1_an_opt_out_beside_a_part_of_the_wrong_type_is_applied() {
     for (part, wrong) in [
         ("campaign", json!(5)),
         ("actionPage", json!("bruce")),
-        ("org", json!([])),
+        ("org", json!(1)),
         ("action", json!(true)),
     ] {
         let mut body = json!({
