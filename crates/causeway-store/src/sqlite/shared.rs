@@ -72,10 +72,11 @@ fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str) -> bool 
     let is_in_use = || user.address().as_deref() == Some(address);
     let is_about_address = match fact.address.as_deref() {
         None => false,
-        // Who names an id means the mailbox that its owner uses now.
+        // Who names an id means the mailbox that its owner uses now. What became of an address may be of any that came with
+        // the id.
         Some(place) if id_in_place(place).is_some() => {
             let places = user.addresses_of(fact);
-            is_in_use() && places.iter().any(|place| **place == *address)
+            (fact.what.is_suppression() || is_in_use()) && places.iter().any(|place| **place == *address)
         }
         Some(place) => place == address,
     };

@@ -105,6 +105,20 @@ pub async fn what_an_id_says_is_of_the_mailbox_that_its_owner_uses(open: Open) {
     }
 }
 
+pub async fn a_bounce_by_an_id_holds_for_a_mailbox_that_its_owner_left(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(joins("72", "family", 0), 0).await;
+    bench.take(joins("71", "family", 1), 1).await;
+    bench.take(joins("71", "own", 10), 10).await;
+    // It bounced before the move.
+    bench.take(status_of("71", What::Bounced, 5), 20).await;
+    assert_eq!(
+        contact_with(&bench, "72").await.standing["email"].as_str(),
+        "suppressed"
+    );
+    bench.assert_balanced().await;
+}
+
 pub async fn an_opt_out_by_an_id_counts_for_every_address_that_it_came_with(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     for (name, seconds) in [("a", 0), ("b", 5), ("c", 10)] {
