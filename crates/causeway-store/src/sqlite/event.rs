@@ -138,8 +138,10 @@ pub(crate) fn process_event(
         .filter(|planned| planned.gate == Gate::Send)
         .count();
     if let Some(contact) = contact {
-        let facts = &plan.consent;
-        let mut others = shared::spread(tx, row, workspace, contact, facts, &mut plan.deliveries)?;
+        let is_merged = before.contacts.len() > 1;
+        let known = shared::brought_along(tx, contact, is_merged, people.shared.is_some())?;
+        let facts: Vec<ConsentFact> = plan.consent.iter().cloned().chain(known).collect();
+        let mut others = shared::spread(tx, row, workspace, contact, &facts, &mut plan.deliveries)?;
         if plan.has_moved || facts.iter().any(|fact| fact.what == What::Unsubscribed) {
             others.extend(shared::reconsider(
                 tx,

@@ -133,6 +133,28 @@ pub(crate) fn others(
     Ok(others)
 }
 
+/// What was said before, and concerns the others only now: all of it when several contacts turn out to be one, and what became
+/// of an id's address when the id comes with a mailbox that others use.
+pub(crate) fn brought_along(
+    tx: &Tx<'_>,
+    contact: i64,
+    is_merged: bool,
+    is_shared: bool,
+) -> Result<Vec<ConsentFact>, Fault> {
+    if !(is_merged || is_shared) || !identity::any_shared(tx)? {
+        return Ok(Vec::new());
+    }
+    let mut facts = ledger(tx, contact)?;
+    facts.retain(|fact| {
+        is_merged
+            || fact
+                .address
+                .as_deref()
+                .is_some_and(|place| id_in_place(place).is_some())
+    });
+    Ok(facts)
+}
+
 /// Passes new facts on to the other users of the address, and plans what follows for them. Returns those for whom
 /// anything changed, and pushes what is planned.
 pub(crate) fn spread(

@@ -149,6 +149,7 @@ macro_rules! store_contract {
                 an_opt_out_elsewhere_takes_back_what_the_person_agreed_to_at_a_mailbox,
                 what_an_id_says_is_of_the_mailbox_that_its_owner_uses,
                 a_bounce_by_an_id_holds_for_a_mailbox_that_its_owner_left,
+                what_was_known_before_a_mailbox_was_shared_holds_for_its_users,
                 an_opt_out_by_an_id_counts_for_every_address_that_it_came_with,
                 an_opt_out_by_an_id_that_everybody_has_counts_for_nobody_else,
                 a_reference_that_comes_with_a_third_address_joins_nobody,

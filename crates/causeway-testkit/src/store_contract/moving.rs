@@ -119,6 +119,35 @@ pub async fn a_bounce_by_an_id_holds_for_a_mailbox_that_its_owner_left(open: Ope
     bench.assert_balanced().await;
 }
 
+pub async fn what_was_known_before_a_mailbox_was_shared_holds_for_its_users(open: Open) {
+    for (number, is_merge) in [true, false].into_iter().enumerate() {
+        let rules = rules(vec![DestinationRule::new("crm")]);
+        let mut bench = Bench::with_rules(open.clone(), &format!("before-{number}"), rules).await;
+        bench.take(joins("71", "family", 0), 0).await;
+        bench.take(joins("72", "family", 1), 1).await;
+        sent(&bench, "crm", 2).await;
+        // Of somebody whose address nobody knows yet.
+        let mut bounce = status_of("73", What::Bounced, 5);
+        let mut later = platform("73", "family", "Eve", 10);
+        if is_merge {
+            bounce.identities = vec![contact_ref("eve")];
+            later.identities = vec![email("family"), contact_ref("eve")];
+        }
+        bench.take(bounce, 5).await;
+        bench.take(later, 10).await;
+        for number in ["71", "72"] {
+            let person = contact_with(&bench, number).await;
+            assert_eq!(person.standing["email"].as_str(), "suppressed", "{number}");
+        }
+        let all = sent(&bench, "crm", 11).await;
+        assert!(
+            all.iter().all(|(_, change, _)| *change != Change::Subscribe),
+            "{all:?}"
+        );
+        bench.assert_balanced().await;
+    }
+}
+
 pub async fn an_opt_out_by_an_id_counts_for_every_address_that_it_came_with(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     for (name, seconds) in [("a", 0), ("b", 5), ("c", 10)] {
