@@ -315,7 +315,7 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<Parting, StoreError>;
 
-    /// Erases those whose last deliveries have ended, or whose time has come, as [`Store::erase`] does; and empties the log
+    /// Erases those whose last deliveries have arrived, or whose time has come, as [`Store::erase`] does; and empties the log
     /// of what was erased before, where a reader prevented it. Returns how many people were erased.
     async fn finish_erasures(&self, now: Timestamp) -> Result<u64, StoreError>;
 

@@ -2,13 +2,22 @@
 
 use std::sync::Arc;
 
-use causeway_core::clock::{ClockAlarm, ClockFault};
-use causeway_testkit::fake_api::FakeApi;
+use causeway::engine::Gateway;
+use causeway_core::{
+    clock::{Clock, ClockAlarm, ClockFault},
+    source::Accept,
+};
+use causeway_testkit::{
+    builders::{SOURCE, envelope},
+    clock::TestClock,
+    fake_api::FakeApi,
+};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::{
     automations::world::{SITE, SOURCES, World, hook},
+    failing_store::engine_on,
     running::{Home, exchange},
 };
 
@@ -85,7 +94,7 @@ async fn a_jump_of_the_clock_is_an_alarm_and_nothing_is_taken_in_until_one_back_
         })
         .await;
     let alarm_now = alarm(&world).await.expect("an alarm");
-    let now = causeway_core::clock::Clock::now(&*world.clock);
+    let now = world.clock.now();
     assert_eq!(
         alarm_now.cautious(now),
         now - DAY,
@@ -119,6 +128,23 @@ async fn a_jump_of_the_clock_is_an_alarm_and_nothing_is_taken_in_until_one_back_
     world.settles().await;
     her_opt_out_counts(&world);
     world.ends_well().await;
+}
+
+/// Nobody looked at the clock while it was ahead.
+#[tokio::test]
+async fn nothing_is_taken_in_behind_what_was_taken_in_while_the_clock_was_ahead() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("causeway.db");
+    let store = causeway_store::open(path, causeway_store::Options { serve: true });
+    let store = store.await.expect("a store");
+    let clock = Arc::new(TestClock::default());
+    let gateway = Gateway(engine_on(store.clone(), store, clock.clone()));
+    let take = async |key: &str| gateway.accept(vec![envelope(SOURCE, key, clock.now())]).await;
+    clock.jump(DAY);
+    take("ahead").await.expect("it may be right");
+    clock.jump(-DAY);
+    let refused = take("right").await.expect_err("it would be older");
+    assert!(refused.to_string().contains("was set back"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,23 +97,14 @@ struct Ran {
     calls: u64,
 }
 
-/// Sends everything and runs the engine until nothing waits.
-async fn run(number: u64, fail: Fail) -> Ran {
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = causeway_store::open(
-        folder.path().join("causeway.db"),
-        causeway_store::Options { serve: true },
-    );
-    let store = store.await.expect("a store");
-    let rules = Arc::new(rules(vec![DestinationRule::new("crm")]));
-    store.set_rules(rules).await.expect("rules");
-    let failing = Arc::new(FailingStore::new(store.clone(), number, fail));
-    let clock = Arc::new(TestClock::default());
+/// An engine that is not running.
+pub fn engine_on(store: Arc<dyn Store>, views: Arc<dyn Views>, clock: Arc<TestClock>) -> Arc<Engine> {
     let script: Arc<dyn Decode> = Arc::new(Script);
-    let engine = Arc::new(Engine {
-        store: failing.clone(),
-        views: store.clone(),
-        clock: clock.clone(),
+    Arc::new(Engine {
+        store,
+        views,
+        clock_watch: ClockWatch::new(&*clock),
+        clock,
         metrics: Arc::new(Metrics::new()),
         decoders: ArcSwap::from_pointee(Decoders::from([(SOURCE.into(), script)])),
         wake: Wake::default(),
@@ -127,8 +118,22 @@ async fn run(number: u64, fail: Fail) -> Ran {
         },
         min_free_bytes: 0,
         disk_is_low: false.into(),
-        clock_watch: ClockWatch::default(),
-    });
+    })
+}
+
+/// Sends everything and runs the engine until nothing waits.
+async fn run(number: u64, fail: Fail) -> Ran {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = causeway_store::open(
+        folder.path().join("causeway.db"),
+        causeway_store::Options { serve: true },
+    );
+    let store = store.await.expect("a store");
+    let rules = Arc::new(rules(vec![DestinationRule::new("crm")]));
+    store.set_rules(rules).await.expect("rules");
+    let failing = Arc::new(FailingStore::new(store.clone(), number, fail));
+    let clock = Arc::new(TestClock::default());
+    let engine = engine_on(failing.clone(), store.clone(), clock.clone());
     let recorder = Arc::new(Recorder::default());
     let stop = Stop::new();
     let running = tokio::spawn(engine::run(

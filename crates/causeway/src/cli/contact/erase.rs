@@ -87,7 +87,7 @@ async fn begin(
     }
     remains::unread(&parting.unread);
     say(&format!(
-        "contact {}: nothing else about the person is sent. They are erased when these deliveries have ended, by {at_latest} \
+        "contact {}: nothing else about the person is sent. They are erased when these deliveries have arrived, by {at_latest} \
          at the latest (`causeway contact leaving`)",
         view.id
     ));
