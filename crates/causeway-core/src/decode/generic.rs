@@ -82,6 +82,11 @@ impl Decode for GenericDecoder {
             Err(error) => sync::unreadable(&error),
         }
     }
+
+    /// Only the rules read an opt-out from a record, and they may look at any of its values.
+    fn may_opt_out(&self, _envelope: &Envelope) -> bool {
+        !self.consent_from.is_empty()
+    }
 }
 
 impl GenericDecoder {

@@ -38,6 +38,12 @@ impl Decode for EventsDecoder {
             },
         }
     }
+
+    /// Only items of type `consent` hold one. The word stands as it is in their bytes, unless an escape hides it.
+    fn may_opt_out(&self, envelope: &Envelope) -> bool {
+        let has = |word: &[u8]| memchr::memmem::find(&envelope.body, word).is_some();
+        has(b"consent") || has(b"\\u")
+    }
 }
 
 /// The parser's own words may quote the message: only the place is told.

@@ -425,6 +425,22 @@ fn envelope(body: &[u8]) -> Envelope {
 }
 
 #[test]
+fn an_item_that_opts_out_is_recognised_by_its_bytes() {
+    let contact = r#""contact":{"email":"ada@example.org"}"#;
+    for kind in ["consent", r"\u0063onsent", r"con\u0073ent"] {
+        let body = format!(r#"{{"type":"{kind}","what":"unsubscribed",{contact}}}"#);
+        let envelope = envelope(body.as_bytes());
+        let Decoded::Event(event) = decoder().decode(&envelope) else {
+            panic!("{body}")
+        };
+        assert!(event.consent[0].what.is_opt_out(), "{body}");
+        assert!(decoder().may_opt_out(&envelope), "{body}");
+    }
+    let body = format!(r#"{{"type":"email_open","key":"may",{contact}}}"#);
+    assert!(!decoder().may_opt_out(&envelope(body.as_bytes())));
+}
+
+#[test]
 fn what_is_not_json_is_dead_and_not_repeated() {
     for body in ["", "{", "ada@example.org", "[1, bob]"] {
         let Decoded::Dead { code, reason } = decoder().decode(&envelope(body.as_bytes())) else {

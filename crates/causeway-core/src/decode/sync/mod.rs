@@ -73,6 +73,11 @@ impl Decode for SyncDecoder {
             Err(error) => unreadable(&error),
         }
     }
+
+    /// Only the rules read an opt-out from a sync, and they may look at any of its values.
+    fn may_opt_out(&self, _envelope: &Envelope) -> bool {
+        !self.consent_from.is_empty()
+    }
 }
 
 /// A body that cannot be read is kept as dead.

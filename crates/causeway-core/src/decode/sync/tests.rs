@@ -718,3 +718,16 @@ fn an_empty_place_or_a_placeholder_does_not_hide_the_next_place() {
         assert_eq!(who, [expected], "{body}");
     }
 }
+
+#[test]
+fn only_a_source_with_rules_for_consent_may_bring_an_opt_out() {
+    let ruled = SyncDecoder {
+        consent_from: vec![says_no("Newsletter")],
+        ..decoder()
+    };
+    for body in [BODY, "contact[email]=ada@example.org&fields[Newsletter]=no"] {
+        let envelope = envelope(FORM, "", body);
+        assert!(!decoder().may_opt_out(&envelope), "{body}");
+        assert!(ruled.may_opt_out(&envelope), "{body}");
+    }
+}
