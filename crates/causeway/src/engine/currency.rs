@@ -9,7 +9,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use causeway_core::{
@@ -22,6 +22,8 @@ use tokio::sync::Notify;
 /// How long a call waits for messages that may be an opt-out. Behind a longer backlog it starts all the same: a lane that
 /// waits for ever would be worse.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// So short a wait leaves out none but messages that were acknowledged while the call was about to start.
+const SHORT: Duration = Duration::from_millis(50);
 /// Changes that are remembered. What was claimed before the oldest of them is taken for changed.
 const CHANGES: usize = 65_536;
 
@@ -165,9 +167,25 @@ impl Currency {
                 .is_some_and(|number| *number > since.0)
     }
 
-    /// Waits until every message accepted so far that may be an opt-out is processed.
+    /// Waits until the messages that may be an opt-out are processed, also those that were accepted during the wait, but for
+    /// its last [`SHORT`] part.
     pub async fn catch_up(&self) {
-        let newest = self.newest();
+        self.catch_up_within(SHORT).await;
+    }
+
+    /// Waits in rounds, each for what was accepted before it, until one is shorter than `short` or nothing is left. A single
+    /// round may take seconds behind a backlog, and what was acknowledged in the meantime may forbid the call.
+    async fn catch_up_within(&self, short: Duration) {
+        loop {
+            let (newest, round) = (self.newest(), Instant::now());
+            self.catch_up_to(newest).await;
+            if round.elapsed() < short || self.pending() == 0 {
+                return;
+            }
+        }
+    }
+
+    async fn catch_up_to(&self, newest: Option<InboxId>) {
         loop {
             // Registered before looking, so that no notification is missed in between.
             let mut processed = std::pin::pin!(self.processed.notified());
@@ -244,6 +262,22 @@ mod tests {
         // One that cannot be read is set aside, and never processed.
         currency.nothing_waits(currency.newest());
         currency.catch_up().await;
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_for_what_was_accepted_during_a_long_wait() {
+        let currency = Currency::default();
+        currency.nothing_waits(None);
+        currency.accepted([(InboxId(1), true)].into_iter());
+        // Every wait is too long.
+        let waiting = currency.catch_up_within(Duration::ZERO);
+        tokio::pin!(waiting);
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        currency.accepted([(InboxId(2), true), (InboxId(3), false)].into_iter());
+        currency.processed([InboxId(1)].into_iter(), [].into_iter());
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        currency.processed([InboxId(2)].into_iter(), [].into_iter());
+        waiting.await;
     }
 
     #[test]

@@ -90,26 +90,30 @@ impl Call {
         report
     }
 
-    /// Gives back what consent may have changed for since it was claimed: it is claimed anew, and the gate asked again.
+    /// Gives back what consent may have changed for since it was claimed: it is claimed anew, and the gate asked again. Looks
+    /// again after it gave something back, because that takes its time, too.
     async fn give_back_stale(&mut self) {
         let engine = &self.engine;
-        tokio::select! {
-            () = engine.currency.catch_up() => {}
-            () = engine.clock.sleep_until(later(engine.clock.now(), LONGEST_WAIT)) => {}
+        let longest = later(engine.clock.now(), LONGEST_WAIT);
+        while !self.batch.is_empty() {
+            tokio::select! {
+                () = engine.currency.catch_up() => {}
+                () = engine.clock.sleep_until(longest) => {}
+            }
+            let is_stale = |delivery: &mut Delivery| engine.currency.is_stale(delivery, self.mark);
+            let stale: Vec<DeliveryId> = self
+                .batch
+                .extract_if(.., is_stale)
+                .map(|delivery| delivery.id)
+                .collect();
+            if stale.is_empty() {
+                return;
+            }
+            if let Err(error) = engine.store.release(stale, engine.clock.now()).await {
+                tracing::error!(destination = %self.name, %error, "could not give deliveries back; their leases will");
+            }
+            engine.wake.lane(&self.name);
         }
-        let is_stale = |delivery: &mut Delivery| engine.currency.is_stale(delivery, self.mark);
-        let stale: Vec<DeliveryId> = self
-            .batch
-            .extract_if(.., is_stale)
-            .map(|delivery| delivery.id)
-            .collect();
-        if stale.is_empty() {
-            return;
-        }
-        if let Err(error) = engine.store.release(stale, engine.clock.now()).await {
-            tracing::error!(destination = %self.name, %error, "could not give deliveries back; their leases will");
-        }
-        engine.wake.lane(&self.name);
     }
 
     async fn deliver(&self, batch: &[Delivery], started_at: Timestamp) -> Vec<Ending> {
