@@ -118,7 +118,7 @@ impl Omissions {
         }
     }
 
-    /// The notes, or why the withdrawal cannot be sent: it would say neither who the person is nor what they withdrew.
+    /// The notes, or why the withdrawal cannot be sent: it must say who the person is and what they withdrew.
     pub fn finish(self) -> Result<Vec<String>, String> {
         match self.lost.into_iter().find(|(reads, _)| !self.kept.cover(reads)) {
             Some((_, reason)) => Err(reason),

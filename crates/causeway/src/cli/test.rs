@@ -25,7 +25,7 @@ use crate::{
 /// is needed.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: causeway test\n         causeway --config samples/configs/petition.toml test\n         causeway test 'no consent' --json"
+    after_help = "Example: causeway test\n         causeway --config samples/configs/01-petition-newsletter.toml test\n         causeway test 'no consent' --json"
 )]
 pub(super) struct Args {
     /// Only tests whose name contains one of these.

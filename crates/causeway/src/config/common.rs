@@ -88,7 +88,8 @@ pub struct Common {
     pub campaigns: Option<BTreeSet<String>>,
     /// Only actions of these types; all if not given.
     pub action_types: Option<BTreeSet<String>>,
-    /// `contact`: one contact's deliveries go out one after the other; `none`: all at once.
+    /// `contact`: one contact's deliveries go out one after the other, and a failing one holds back the next until
+    /// `escape_after`; `none`: after one failed attempt the next one passes. Two are never in flight together.
     #[serde(default)]
     pub order: Order,
     /// After so many failed attempts of a delivery, the contact's next one may pass it.

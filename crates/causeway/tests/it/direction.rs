@@ -1,4 +1,4 @@
-//! Which crate may depend on which. DESIGN's table of crates is the law; this test holds the code to it.
+//! Which crate may depend on which. The table of crates in ARCHITECTURE.md, as a test.
 
 use std::collections::BTreeSet;
 use std::process::Command;

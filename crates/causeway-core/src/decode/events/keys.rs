@@ -66,7 +66,7 @@ pub const COMMON: &[Key] = &[
     optional(
         "id",
         Shape::Text(200),
-        "The sender's id of the event: an item with the same id is a repeat and changes nothing.",
+        "The sender's id of the event: an item with the same id and the same content is a duplicate and changes nothing.",
     ),
     optional(
         "at",
