@@ -281,7 +281,13 @@ impl<'a> SpaceCheck<'a> {
             let verdict = *answers.entry((place, epoch, state)).or_insert_with(|| {
                 let orgs = &self.history.spaces[self.number].own_orgs[epoch];
                 let oracle = self.all.at(orgs, at_that_moment.clone());
-                oracle.verdict(&call.address, destination.purpose, settings.policy)
+                let verdict =
+                    |oracle: &Oracle<'_>| oracle.verdict(&call.address, destination.purpose, settings.policy);
+                // Who is one person with whom is not known either before it was processed.
+                match verdict(&oracle) {
+                    Verdict::Forbidden => verdict(&oracle.of_known_people()),
+                    decided => decided,
+                }
             });
             if verdict == Verdict::Forbidden {
                 let last = at_that_moment

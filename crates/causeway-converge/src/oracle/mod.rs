@@ -86,6 +86,23 @@ impl<'a> Oracle<'a> {
         }
     }
 
+    /// The same, with those as one person whom messages join that were processed long enough ago.
+    #[must_use]
+    pub fn of_known_people(&self) -> Self {
+        let known: Vec<Arrival<'a>> = self
+            .arrivals
+            .iter()
+            .filter(|arrival| arrival.is_known)
+            .copied()
+            .collect();
+        Self {
+            people: People::new(&known),
+            arrivals: self.arrivals.clone(),
+            pages: self.pages.clone(),
+            ..*self
+        }
+    }
+
     /// All addresses that were ever mentioned.
     pub fn addresses(&self) -> BTreeSet<&str> {
         self.people.addresses()

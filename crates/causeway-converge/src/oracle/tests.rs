@@ -85,6 +85,11 @@ fn signed(statement: Statement) -> Message {
 }
 
 fn verdict(messages: &[Message], address: &str, policy: Policy) -> Verdict {
+    with_oracle(messages, &[], |oracle| oracle.verdict(address, "email", policy))
+}
+
+/// Asks about these messages, of which those at the places `unknown` were not processed for sure.
+fn with_oracle<T>(messages: &[Message], unknown: &[usize], ask: impl Fn(&Oracle<'_>) -> T) -> T {
     let platform = SourceKind::Sync {
         has_date: false,
         is_opt_in: false,
@@ -125,11 +130,11 @@ fn verdict(messages: &[Message], address: &str, policy: Policy) -> Verdict {
             order,
             together: None,
             is_looked_at: false,
-            is_known: true,
+            is_known: !unknown.contains(&order),
         }
     };
     let arrivals = messages.iter().enumerate().map(arrival).collect();
-    Oracle::new(&place, &space, &[Org::Ours], arrivals).verdict(address, "email", policy)
+    ask(&Oracle::new(&place, &space, &[Org::Ours], arrivals))
 }
 
 fn may(messages: &[Message]) -> Verdict {
@@ -320,6 +325,23 @@ fn an_opt_out_counts_although_the_personal_data_is_unreadable() {
         may(&[signed(statement(Some(true), -900)), signed(event)]),
         Forbidden
     );
+}
+
+#[test]
+fn a_message_that_may_not_be_processed_yet_joins_nobody() {
+    let said = [
+        word(What::OptIn, -900, Some(id("7")), "a@example.org"),
+        word(What::OptIn, -800, Some(id("7")), "b@example.org"),
+        word(What::Unsubscribed, -700, None, "b@example.org"),
+    ];
+    let of_known_people = |unknown: &[usize]| {
+        with_oracle(&said, unknown, |oracle| {
+            let known = oracle.of_known_people();
+            known.verdict("a@example.org", "email", Policy::OptIn)
+        })
+    };
+    assert_eq!(of_known_people(&[]), Forbidden);
+    assert_eq!(of_known_people(&[1]), Allowed);
 }
 
 #[test]
