@@ -410,7 +410,7 @@ fn facts(message: &Message) -> Vec<Fact> {
 }
 
 /// Rows 6 to 13.
-fn of_action(message: &Message) -> Option<Fact> {
+fn of_action(message: &Message) -> Vec<Fact> {
     let fact = |word, page, at| Fact {
         purpose: EMAIL,
         word,
@@ -421,18 +421,21 @@ fn of_action(message: &Message) -> Option<Fact> {
     };
     // Version 1 knows no status.
     let status = message.status.filter(|_| message.kind == Kind::ActionV2);
-    if let Some(word) = status.and_then(no_of_status) {
-        return Some(fact(word, None, message.later));
-    }
-    if status == Some("double_opt_in") {
-        return Some(if message.opt_in == Some(true) {
-            fact("double_opt_in", None, message.later)
-        } else {
-            fact("double_opt_in_on_page", Some(message.page), message.later)
-        });
+    let of_status = match (status, message.opt_in) {
+        (Some("double_opt_in"), Some(true)) => Some(fact("double_opt_in", None, message.later)),
+        (Some("double_opt_in"), _) => Some(fact("double_opt_in_on_page", Some(message.page), message.later)),
+        _ => status
+            .and_then(no_of_status)
+            .map(|word| fact(word, None, message.later)),
+    };
+    if let Some(of_status) = of_status {
+        // What the form declined holds beside a status.
+        let declined = message.with_consent && message.opt_in == Some(false);
+        let declined = declined.then(|| fact("declined", None, message.at));
+        return [of_status].into_iter().chain(declined).collect();
     }
     if !message.with_consent {
-        return None;
+        return Vec::new();
     }
     let word = match message.opt_in {
         Some(true) if message.waits_for_click => "opt_in_pending",
@@ -440,7 +443,7 @@ fn of_action(message: &Message) -> Option<Fact> {
         Some(false) => "declined",
         None => "not_asked",
     };
-    Some(fact(word, None, message.at))
+    vec![fact(word, None, message.at)]
 }
 
 /// Rows 15 to 22.

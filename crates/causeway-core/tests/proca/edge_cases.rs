@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use crate::{
     book::{Book, deliveries},
-    message::{Message, action, at, dead, decoder, envelope, event, read, sample, sample_json, status},
+    message::{
+        Message, PARTNER_PAGE, action, at, dead, decoder, envelope, event, read, sample, sample_json, status,
+    },
 };
 
 #[test]
@@ -556,4 +558,22 @@ fn a_status_in_another_case_or_with_blanks_is_the_same_status() {
             );
         }
     }
+}
+
+/// One submission on a partner's page: declined for one organisation of ours, whose message has the click for the partner already,
+/// and opted in for another.
+#[test]
+fn a_click_for_a_partner_does_not_hide_that_the_form_declined() {
+    let declined = action(1, Some(false), 60)
+        .with_status("double_opt_in")
+        .on(PARTNER_PAGE);
+    let facts = event(&decoder(), &declined.json()).consent;
+    let words: Vec<&What> = facts.iter().map(|fact| &fact.what).collect();
+    assert!(
+        matches!(words[..], [What::DoubleOptInOnPage { .. }, What::Declined]),
+        "{words:?}"
+    );
+    let opted_in = action(2, Some(true), 60);
+    let given = event(&decoder(), &opted_in.json()).consent[0].at;
+    assert_eq!(facts[1].at, given, "so the opt-in of the same submission is void");
 }

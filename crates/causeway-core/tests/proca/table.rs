@@ -201,7 +201,7 @@ fn rows_of_actions() -> Vec<Row> {
         row(
             "9 partner's page, declined",
             doi(no, PARTNER_PAGE, NEWER),
-            UNCHANGED,
+            "nnoxb",
         ),
         row(
             "9 partner's page, not asked",

@@ -65,8 +65,9 @@ pub(super) fn of_action(said: &Said<'_>, notes: &mut Vec<String>) -> Vec<Consent
             facts
         }
     };
-    // The status is about e-mail: an opt-in to something else stands beside it.
-    let form = of_form(said).filter(|fact| fact.purpose != EMAIL);
+    // The status is about e-mail: an opt-in to something else stands beside it. So does a decline, also of e-mail: an opt-in of
+    // the same submission is for another organisation, and the click may be in a mail of yet another one.
+    let form = of_form(said).filter(|fact| fact.purpose != EMAIL || fact.what == What::Declined);
     status.into_iter().chain(form).collect()
 }
 
