@@ -673,7 +673,7 @@ impl Shared<'_> {
         loop {
             // It reads the same clock as the hub.
             let ahead = self.ahead.load(Ordering::Relaxed) / 1000;
-            let mut command = crate::hub::with_clock(&self.program, ahead);
+            let mut command = crate::hub::with_clock(&self.program, ahead)?;
             command.current_dir(&self.folder).args(&arguments);
             let output = tokio::task::spawn_blocking(move || command.output())
                 .await

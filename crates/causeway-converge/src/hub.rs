@@ -25,13 +25,22 @@ pub struct Hub {
 }
 
 /// The program, with a clock that is ahead by so many seconds.
-pub fn with_clock(program: &Path, ahead: i64) -> Command {
-    if ahead == 0 {
-        return Command::new(program);
+///
+/// Loads the library itself. The wrapper `faketime` makes a semaphore named by its process id, which stays when it is killed
+/// and stops a later wrapper of the same id.
+pub fn with_clock(program: &Path, ahead: i64) -> anyhow::Result<Command> {
+    let mut command = Command::new(program);
+    if ahead != 0 {
+        let folders = std::fs::read_dir("/usr/lib").context("reading /usr/lib")?;
+        let library = folders
+            .filter_map(|folder| Some(folder.ok()?.path().join("faketime/libfaketime.so.1")))
+            .find(|library| library.exists())
+            .context("no libfaketime.so.1 below /usr/lib: install Debian's package faketime")?;
+        command
+            .env("LD_PRELOAD", library)
+            .env("FAKETIME", format!("{ahead:+}s"));
     }
-    let mut command = Command::new("faketime");
-    command.args(["-f", &format!("{ahead:+}s")]).arg(program);
-    command
+    Ok(command)
 }
 
 impl Hub {
@@ -69,7 +78,7 @@ impl Hub {
 
     /// Starts the hub and waits until it answers. `ahead`: seconds by which its clock is ahead.
     pub async fn start(&mut self, ahead: i64) -> anyhow::Result<()> {
-        let mut command = with_clock(&self.program, ahead);
+        let mut command = with_clock(&self.program, ahead)?;
         command
             .current_dir(&self.folder)
             .arg("serve")

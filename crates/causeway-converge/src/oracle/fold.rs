@@ -49,7 +49,8 @@ pub fn doubts(facts: &[(Fact, Relevance)]) -> Vec<Doubt> {
         {
             found.push(Doubt::WindowOfOthers);
         }
-        if other.kind == Kind::Declined && distance == 0 && positive.submission != other.submission {
+        let is_same_submission = other.submission.is_some() && positive.submission == other.submission;
+        if other.kind == Kind::Declined && distance == 0 && !is_same_submission {
             found.push(Doubt::OtherDecline);
         }
     }
