@@ -9,7 +9,7 @@ use std::{
 use crate::{
     config,
     drive::{Batch, Seen, Sent},
-    message::Message,
+    message::{Message, Word},
     oracle::{Arrival, Oracle, Verdict},
     receiver::Call,
     world::{Destination, DestinationKind, EPOCHS, Filter, History, Hook, Policy, Settings, SourceKind},
@@ -18,6 +18,10 @@ use crate::{
 /// The hub is behind by no more than this: what was answered longer ago counts. `docs/speed.md` publishes the
 /// measured figure.
 const BOUND: Duration = Duration::from_secs(1);
+
+/// The same for messages that are no opt-out: those that decline, or show that two addresses are one person's. They are
+/// processed in turn, and calls do not wait for them.
+const BOUND_IN_TURN: Duration = Duration::from_secs(10);
 
 /// What a verdict depends on: the address and the messages about it, the epoch, and the state of each message.
 type Question = (String, usize, Vec<(bool, bool)>);
@@ -262,7 +266,8 @@ impl<'a> SpaceCheck<'a> {
                         return None;
                     }
                     let known = self.known(sent).map(|known| known.max(process));
-                    let bound = BOUND + self.batch.lag;
+                    let is_first = arrival.message.says.words.iter().any(Word::is_opt_out);
+                    let bound = if is_first { BOUND } else { BOUND_IN_TURN } + self.batch.lag;
                     Some(Arrival {
                         is_known: known.is_some_and(|known| known + bound < call.started),
                         ..*arrival

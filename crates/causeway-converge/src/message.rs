@@ -181,6 +181,17 @@ pub enum Word {
     NotMe,
 }
 
+impl Word {
+    /// Whether it ends that somebody is written to.
+    pub fn is_opt_out(&self) -> bool {
+        match self {
+            Self::Plain { what, .. } => !matches!(what, What::OptIn | What::DoubleOptIn | What::Declined),
+            Self::Proca(statement) => statement.status.is_some_and(|status| status != "double_opt_in"),
+            Self::NotMe => true,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
     OptIn,
