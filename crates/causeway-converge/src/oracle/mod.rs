@@ -12,7 +12,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use crate::{
-    message::{Message, Says, Word},
+    message::{Content, Message, Says, Word},
     wire::Place,
     world::{Org, Policy, Space},
 };
@@ -192,7 +192,10 @@ impl<'a> Oracle<'a> {
 /// Whose a page is, only actions say.
 fn pages(space: &Space, arrivals: &[Arrival<'_>]) -> BTreeSet<(&'static str, u64)> {
     let mut pages = BTreeSet::new();
-    for arrival in arrivals {
+    // What only the API shows may stay unknown.
+    let is_sure =
+        |arrival: &&Arrival<'_>| arrival.is_looked_at || !matches!(arrival.message.content, Content::Api(_));
+    for arrival in arrivals.iter().filter(is_sure) {
         for word in &arrival.message.says.words {
             if let Word::Proca(statement) = word
                 && !statement.is_event
