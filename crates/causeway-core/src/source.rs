@@ -19,6 +19,12 @@ pub trait Accept: Send + Sync {
     /// it cannot store: then nothing may be acknowledged.
     async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError>;
 
+    /// Whether the hub can store messages now. A source asks before it takes messages that it could only give back: brokers count
+    /// how often a message comes back, and may delete it.
+    async fn ready(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Actions that are here and that the system of origin does not list (any more).
     async fn unlisted(&self, _asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError> {
         Ok(Vec::new())

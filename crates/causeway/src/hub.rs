@@ -170,6 +170,7 @@ impl Hub {
         });
         let health = engine.views.health().await?;
         engine.watch_clock(&health).await?;
+        engine::watch_disk(&engine, &health);
         let lanes = lanes(&config, &clock)?;
         let accept: Arc<dyn Accept> = Arc::new(Gateway(Arc::clone(&engine)));
         let stop = Stop::new();

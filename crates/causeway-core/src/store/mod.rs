@@ -238,7 +238,8 @@ pub trait Store: Send + Sync {
     /// the configuration is reloaded, by the process that serves: it fails in any other.
     async fn set_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError>;
 
-    /// Makes envelopes durable, all or none; the answers are in their order. On return they are on disk.
+    /// Makes envelopes durable, all or none; the answers are in their order. On return they are on disk. Without envelopes it
+    /// proves that the disk can be written.
     async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError>;
 
     /// Up to `limit` rows in state `new` with an id above `after`, in the order of acceptance. Takes no lease:

@@ -20,6 +20,29 @@ async fn limit_pages(store: &SqliteStore, pages: u32) {
         .unwrap();
 }
 
+/// A transaction that changes nothing commits on a full disk, too.
+#[tokio::test]
+async fn accepting_nothing_writes_to_the_disk_to_prove_that_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let store = open(&path, Options { serve: true }).await.unwrap();
+    let reader = rusqlite::Connection::open(&path).unwrap();
+    let version = || {
+        reader
+            .pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    let schema = || {
+        reader
+            .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    let (before, schema_before) = (version(), schema());
+    assert_eq!(store.accept(Vec::new()).await.unwrap(), []);
+    assert_ne!(version(), before);
+    assert_eq!(schema(), schema_before);
+}
+
 /// Bounded by SQLite itself: the same error as when the disk is full.
 #[tokio::test]
 async fn a_full_disk_changes_nothing_and_passes() {

@@ -15,14 +15,21 @@ use super::Engine;
 /// The way in for every source.
 pub struct Gateway(pub Arc<Engine>);
 
-#[async_trait]
-impl Accept for Gateway {
-    async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError> {
+impl Gateway {
+    fn require_room(&self) -> Result<(), StoreError> {
         if self.0.disk_is_low() {
             return Err(StoreError::Unavailable(
                 "the disk is nearly full; free some space".to_owned(),
             ));
         }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Accept for Gateway {
+    async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError> {
+        self.require_room()?;
         self.0.require_clock()?;
         if let Some(latest) = envelopes.iter().map(|envelope| envelope.received_at).max() {
             self.0.clock_watch.takes_in(latest);
@@ -54,6 +61,12 @@ impl Accept for Gateway {
         }
         self.0.wake.inbox.notify_one();
         Ok(accepted)
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.require_room()?;
+        self.0.require_clock()?;
+        self.0.store.accept(Vec::new()).await.map(drop)
     }
 
     async fn unlisted(&self, asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError> {

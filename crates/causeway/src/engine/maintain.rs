@@ -57,7 +57,8 @@ async fn look(engine: &Engine) -> Option<ClockAlarm> {
     }
 }
 
-fn watch_disk(engine: &Engine, health: &StoreHealth) {
+/// Also called before the sources start: none of them may take what cannot be stored.
+pub fn watch_disk(engine: &Engine, health: &StoreHealth) {
     let low = health.free_bytes.is_some_and(|free| free < engine.min_free_bytes);
     if engine.set_disk_is_low(low) == low {
         return;

@@ -36,6 +36,7 @@ use tokio::{sync::Notify, task::JoinSet};
 pub use accept::Gateway;
 pub use clock_watch::ClockWatch;
 pub use currency::Currency;
+pub use maintain::watch_disk;
 pub use pressure::Pressure;
 pub(crate) use process::decode_one;
 
