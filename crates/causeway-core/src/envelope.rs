@@ -93,6 +93,9 @@ pub struct Meta {
     /// The row belongs to a file that was imported before: its opt-ins are not counted again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
+    /// What the source noticed when it took the message in, for its trace. Without personal data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Envelope {

@@ -10,7 +10,10 @@
 
 pub mod graphql;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use serde_json::{Map, Value, json};
 
@@ -98,6 +101,10 @@ struct Inside {
     processing: Value,
     /// Whether the token's owner may see the organisation.
     shows_org: bool,
+    /// Number → settings, of the campaigns that there are.
+    campaigns: BTreeMap<i64, Value>,
+    /// With this text it fails when it is asked for a campaign.
+    campaigns_fail: Option<&'static str>,
 }
 
 impl FakeProca {
@@ -111,6 +118,8 @@ impl FakeProca {
                 "eventBackend": null, "pushBackend": null, "detailBackend": null,
             }),
             shows_org: true,
+            campaigns: BTreeMap::new(),
+            campaigns_fail: None,
         })));
         let answers = proca.clone();
         api.compute_at("/api", move |request| answers.inside().answer(request));
@@ -169,6 +178,15 @@ impl FakeProca {
         self.inside().processing[flag] = value;
     }
 
+    /// Makes a campaign, or changes it.
+    pub fn set_campaign(&self, id: i64, config: Value) {
+        self.inside().campaigns.insert(id, config);
+    }
+
+    pub fn set_campaigns_fail(&self, message: Option<&'static str>) {
+        self.inside().campaigns_fail = message;
+    }
+
     pub fn hides_org(&self) {
         self.inside().shows_org = false;
     }
@@ -214,8 +232,21 @@ impl Inside {
             "org" if text("name") == Some(ORG) && self.shows_org => Ok(json!({
                 "id": ORG_ID, "name": ORG, "title": "Rivers", "processing": self.processing,
             })),
+            "campaign" => match self.campaigns_fail {
+                Some(message) => Err(message.to_owned()),
+                None => Ok(self.campaign(arguments.get("id").and_then(Value::as_i64))),
+            },
             _ => Err(no_member.to_owned()),
         }
+    }
+
+    /// The settings come as text.
+    fn campaign(&self, id: Option<i64>) -> Value {
+        let found = id.and_then(|id| Some((id, self.campaigns.get(&id)?)));
+        found.map_or(Value::Null, |(id, config)| {
+            json!({ "id": id, "name": "clean_rivers", "title": "Clean rivers", "externalId": 40, "contactSchema": "BASIC",
+                "config": config.to_string() })
+        })
     }
 
     fn list(&self, arguments: &Map<String, Value>) -> Vec<Value> {

@@ -18,7 +18,11 @@ use crate::{
 
 #[test]
 fn case_1_what_is_no_json_object_is_malformed_and_its_content_is_not_told() {
-    let cases: [(&[u8], &str); 10] = [
+    let cases: [(&[u8], &str); 11] = [
+        (
+            b"\x1f\x8b\x08\0\0",
+            "compressed (gzip): the publisher has to send the JSON as it is",
+        ),
         (b"", "empty"),
         (b" \n ", "empty"),
         (b"\xef\xbb\xbf", "empty"),
@@ -542,6 +546,8 @@ fn a_status_in_another_case_or_with_blanks_is_the_same_status() {
         ("SPAM", What::Complained),
         ("Inactive", What::Inactive),
         ("DOUBLE_OPT_IN", What::DoubleOptIn),
+        // As Proca's documentation writes it.
+        ("doubleOptIn", What::DoubleOptIn),
     ] {
         for message in [
             status(word, Some(true), 60),

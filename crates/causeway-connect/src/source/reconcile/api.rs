@@ -48,6 +48,11 @@ pub enum ReconcileError {
         "`org`: {org:?} is organisation {number} in Proca, and the queue belongs to organisation {own}; name the queue's"
     )]
     WrongOrg { org: String, number: i64, own: String },
+    #[error(
+        "it was not finished within {} h; compare fewer actions (`reconcile.lookback_days`) or more in one call (`reconcile.page`)",
+        .0.as_secs() / 3600
+    )]
+    TooSlow(Duration),
     #[error("the store did not accept it: {0}")]
     Store(String),
 }
@@ -59,7 +64,7 @@ impl From<Error> for CheckError {
         let reason = format!("`reconcile`: {error}");
         match error {
             Error::Refused(_) | Error::WrongOrg { .. } => Self::Refused(reason),
-            Error::TooLong | Error::Api(_) | Error::Store(_) => Self::Unavailable(reason),
+            Error::TooLong | Error::Api(_) | Error::TooSlow(_) | Error::Store(_) => Self::Unavailable(reason),
         }
     }
 }
@@ -166,6 +171,18 @@ impl Api {
                 "the API's answer has no organisation called {name:?}; see whether `org` is its name in Proca, and \
                  whether the token's user is a member of it"
             ))),
+            (_, errors) => Err(self.refusal(&errors)),
+        }
+    }
+
+    /// A campaign with its settings. `None` if there is none with this number.
+    pub(super) async fn campaign(&self, id: i64) -> Result<Option<Value>, Error> {
+        match self.ask(Query::Campaign, &json!({ "id": id })).await? {
+            (campaign @ Value::Object(_), errors) if errors.is_empty() => Ok(Some(campaign)),
+            (Value::Null, errors) if errors.is_empty() || errors.iter().all(is_not_found) => Ok(None),
+            (_, errors) if errors.is_empty() => {
+                Err(Error::Api("the API's answer is not a campaign".to_owned()))
+            }
             (_, errors) => Err(self.refusal(&errors)),
         }
     }
@@ -313,6 +330,12 @@ impl Api {
         messages.truncate(3);
         messages.join("; ")
     }
+}
+
+/// The server's way to say that there is nothing with this number.
+fn is_not_found(error: &Value) -> bool {
+    let code = error.pointer("/extensions/code").and_then(Value::as_str);
+    code == Some("not_found") || error["message"].as_str() == Some("not_found")
 }
 
 /// The number of each entry; `None` where it has none that can be read.

@@ -32,6 +32,9 @@ pub struct Reconcile {
     /// Actions in one call, 1 to 1000; fewer by itself where they are long.
     #[serde(default = "default_page")]
     pub page: u32,
+    /// Hours for which the settings of a campaign are used before Proca is asked for them again, 1 to 8760; 0 never asks.
+    #[serde(default = "default_campaigns_every_h")]
+    pub campaigns_every_h: u32,
     /// Allows addresses in private networks.
     #[serde(default)]
     pub allow_private: bool,
@@ -59,6 +62,10 @@ fn default_lookback_days() -> u32 {
 
 fn default_page() -> u32 {
     50
+}
+
+fn default_campaigns_every_h() -> u32 {
+    1
 }
 
 impl Reconcile {
@@ -92,6 +99,12 @@ impl Reconcile {
                     format!("must be 1 to {most}"),
                 ));
             }
+        }
+        if self.campaigns_every_h > 8_760 {
+            return Err(ConfigError::new(
+                "reconcile.campaigns_every_h",
+                "must be 1 to 8760, or 0 to never ask",
+            ));
         }
         Ok(())
     }

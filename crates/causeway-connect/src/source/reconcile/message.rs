@@ -93,6 +93,15 @@ fn donation_of(donation: &Map<String, Value>) -> Value {
     Value::Object(out)
 }
 
+/// A campaign with its settings, as `campaign_updated` has it.
+pub(super) fn campaign(answer: &Value) -> Value {
+    let mut campaign = lower_case(answer, "contactSchema");
+    if let Some(config) = campaign.get_mut("config") {
+        *config = object(Some(config)).into();
+    }
+    campaign
+}
+
 /// `BASIC` → `basic`, as the queue has it.
 fn lower_case(part: &Value, name: &str) -> Value {
     let mut part = part.clone();

@@ -8,6 +8,9 @@
 //! actions too, and is used only for the status of actions that are known here.
 
 mod api;
+mod campaigns;
+#[cfg(test)]
+mod campaigns_tests;
 mod config;
 mod message;
 mod processing;
@@ -33,14 +36,17 @@ use causeway_core::{
 use serde_json::Value;
 
 pub use api::ReconcileError;
+pub use campaigns::WithCampaigns;
 pub use config::Reconcile;
 
-use self::api::Api;
+use self::{api::Api, campaigns::Campaigns};
 use crate::config::{ConfigError, Context};
 
 /// The routing key of messages from here; the decoder puts it into the ledger.
 pub use causeway_core::decode::proca::RECONCILIATION;
 
+/// A comparison takes no longer, and never longer than the time to the next one.
+const LONGEST: Duration = Duration::from_hours(12);
 /// Envelopes accepted together.
 const BATCH: usize = 100;
 /// The largest number that can be asked for: GraphQL's `Int` has 32 bits.
@@ -65,7 +71,8 @@ pub struct Reconciler {
     clock: Arc<dyn Clock>,
     config: Reconcile,
     queue: Queue,
-    api: Api,
+    api: Arc<Api>,
+    campaigns: Option<Arc<Campaigns>>,
     /// Short name of an organisation → its number, where it is known.
     orgs: Mutex<BTreeMap<String, Option<i64>>>,
 }
@@ -98,6 +105,8 @@ pub struct Found {
 #[derive(Default)]
 pub struct Memory {
     accepted: HashSet<MessageKey>,
+    /// Those of them that the comparison under way met: older ones are forgotten at its end.
+    met: HashSet<MessageKey>,
     /// Unlisted actions of which it is known what became of them.
     settled: HashSet<i64>,
     /// How many of them are gone.
@@ -107,22 +116,48 @@ pub struct Memory {
 impl Reconciler {
     /// Reads the secrets, opens no connection.
     pub fn new(context: &Context, config: &Reconcile, queue: Queue) -> Result<Self, ConfigError> {
+        let api = Arc::new(Api::new(config, queue.include_testing, &context.dir)?);
+        let campaigns = (config.campaigns_every_h > 0).then(|| {
+            Arc::new(Campaigns {
+                name: Name::clone(&context.name),
+                clock: Arc::clone(&context.clock),
+                api: Arc::clone(&api),
+                max_age: Duration::from_hours(config.campaigns_every_h.into()),
+                state: tokio::sync::Mutex::default(),
+            })
+        });
         Ok(Self {
             name: Name::clone(&context.name),
             clock: Arc::clone(&context.clock),
-            api: Api::new(config, queue.include_testing, &context.dir)?,
+            api,
+            campaigns,
             config: config.clone(),
             queue,
             orgs: Mutex::default(),
         })
     }
 
+    /// The way in for the source: asks the API for the settings of campaigns whose messages come.
+    pub fn with_campaigns(&self, accept: Arc<dyn Accept>, health: &Arc<dyn Health>) -> Arc<dyn Accept> {
+        match &self.campaigns {
+            Some(campaigns) => Arc::new(WithCampaigns {
+                inner: accept,
+                campaigns: Arc::clone(campaigns),
+                health: Arc::clone(health),
+            }),
+            None => accept,
+        }
+    }
+
     /// Compares at once, and then as often as configured, until `stop`. A failure is reported and tried again the next time.
     pub async fn run(&self, accept: Arc<dyn Accept>, health: Arc<dyn Health>, stop: Stop) {
         let mut memory = Memory::default();
         while !stop.is_cancelled() {
+            // The next one would begin: a server that never comes to an end must not hold this one for ever.
+            let limit = Duration::from_hours(self.config.every_h.into()).min(LONGEST);
+            let comparing = tokio::time::timeout(limit, self.compare(&accept, &mut memory));
             let compared = tokio::select! {
-                compared = self.compare(&accept, &mut memory) => compared,
+                compared = comparing => compared.unwrap_or(Err(ReconcileError::TooSlow(limit))),
                 () = stop.cancelled() => return,
             };
             match compared {
@@ -174,6 +209,7 @@ impl Reconciler {
         let asked_at = self.clock.now();
         let after = self.list_start();
         self.organisation().await?;
+        memory.met.clear();
         let mut found = Found::default();
         let mut listed = HashSet::new();
         let (mut start, mut limit) = (0, self.config.page);
@@ -210,6 +246,11 @@ impl Reconciler {
         let asked = self.unlisted(listed, after, asked_at);
         self.follow_unlisted(accept, memory, asked, &mut found).await?;
         memory.gone += found.gone;
+        // What an incomplete list lacks may be in the next one.
+        if !found.incomplete && found.unread == 0 {
+            let met = std::mem::take(&mut memory.met);
+            memory.accepted.retain(|key| met.contains(key));
+        }
         Ok(found)
     }
 
@@ -310,6 +351,7 @@ impl Reconciler {
             read.extend(message::id(entry));
             let body = body.to_string();
             let dedup = digest(&[RECONCILIATION.as_bytes(), body.as_bytes()]);
+            memory.met.insert(dedup);
             if !memory.accepted.contains(&dedup) {
                 envelopes.push(self.envelope(dedup, RECONCILIATION.to_owned(), body));
             }

@@ -155,6 +155,15 @@ const ORG: &[Field] = &[
     ),
 ];
 
+const CAMPAIGN: &[Field] = &[
+    plain("id"),
+    plain("name").needed(),
+    plain("title"),
+    plain("externalId"),
+    plain("contactSchema"),
+    plain("config").needed(),
+];
+
 /// A question to the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Query {
@@ -166,6 +175,8 @@ pub(super) enum Query {
     Contacts,
     /// The organisation and what it has switched on.
     Org,
+    /// A campaign with its settings.
+    Campaign,
 }
 
 /// The name under which the answer comes, whatever the server calls the field.
@@ -173,7 +184,13 @@ pub(super) const ANSWER: &str = "answer";
 
 impl Query {
     #[cfg(test)]
-    pub(super) const ALL: [Self; 4] = [Self::Actions, Self::Ids, Self::Contacts, Self::Org];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Actions,
+        Self::Ids,
+        Self::Contacts,
+        Self::Org,
+        Self::Campaign,
+    ];
 
     fn fields(self) -> &'static [Field] {
         match self {
@@ -181,12 +198,14 @@ impl Query {
             Self::Ids => ID,
             Self::Contacts => STATUS,
             Self::Org => ORG,
+            Self::Campaign => CAMPAIGN,
         }
     }
 
     fn of(self) -> &'static str {
         match self {
             Self::Org => "PrivateOrg",
+            Self::Campaign => "Campaign",
             Self::Actions | Self::Ids | Self::Contacts => "Action",
         }
     }
@@ -215,6 +234,7 @@ impl Query {
                  after: $after, start: $start, email: $email, onlyOptIn: false{testing})"
             ),
             Self::Org => format!("query ($org: String!) {{ {ANSWER}: org(name: $org)"),
+            Self::Campaign => format!("query ($id: Int!) {{ {ANSWER}: campaign(id: $id)"),
         };
         write_fields(self.of(), self.fields(), left_out, &mut text);
         text.push_str(" }");
@@ -338,7 +358,7 @@ pub(super) fn is_our_word(word: &str) -> bool {
         "DateTime",
     ];
     OTHERS.contains(&word)
-        || [ACTION, STATUS, ORG]
+        || [ACTION, STATUS, ORG, CAMPAIGN]
             .into_iter()
             .any(|fields| within(fields, word))
 }

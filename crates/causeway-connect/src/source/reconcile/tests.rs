@@ -904,6 +904,10 @@ fn what_cannot_work_is_refused_with_the_key() {
         ("org = 'a'\nbearer = 'b'\nevery_h = 0", "`reconcile.every_h`"),
         ("org = 'a'\nbearer = 'b'\npage = 5000", "`reconcile.page`"),
         (
+            "org = 'a'\nbearer = 'b'\ncampaigns_every_h = 9000",
+            "`reconcile.campaigns_every_h`",
+        ),
+        (
             "org = 'a'\nbearer = 'b'\nurl = 'http://api.example.org'",
             "`reconcile.url`",
         ),

@@ -221,6 +221,11 @@ pub(super) fn privacy_of_v2(privacy: &Privacy<'_>) -> Consented {
             .email_status
             .text()
             .map(|status| status.trim().to_lowercase())
+            // Proca's documentation writes `doubleOptIn`.
+            .map(|status| match status.as_str() {
+                "doubleoptin" | "double-opt-in" | "double opt in" => "double_opt_in".to_owned(),
+                _ => status,
+            })
             .filter(|status| !status.is_empty()),
         status_at: privacy.email_status_changed.time(),
     }

@@ -73,6 +73,7 @@ impl Decode for ProcaDecoder {
             if let Some(routing_key) = &envelope.meta.routing_key {
                 reconciled::explain(event, routing_key);
             }
+            event.notes.extend(envelope.meta.note.clone());
             not_from_the_future(event, envelope.received_at);
         }
         decoded
@@ -159,6 +160,11 @@ impl ProcaDecoder {
 }
 
 fn parse(body: &[u8]) -> Known<Message<'_>> {
+    if body.starts_with(&[0x1f, 0x8b]) {
+        return Err(malformed(
+            "compressed (gzip): the publisher has to send the JSON as it is".to_owned(),
+        ));
+    }
     let text = std::str::from_utf8(body)
         .map_err(|error| malformed(format!("invalid UTF-8 after {} bytes", error.valid_up_to())))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

@@ -144,6 +144,7 @@ fn envelope() -> Envelope {
         routing_key: Some(HOSTILE.to_owned()),
         via: vec![HOSTILE.to_owned()],
         deaths: Some(2),
+        note: Some(HOSTILE.to_owned()),
     };
     Envelope {
         source: HOSTILE.into(),
