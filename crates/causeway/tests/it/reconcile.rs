@@ -163,3 +163,61 @@ async fn only_delivered_actions_opt_in_and_what_proca_takes_back_is_taken_back_h
     );
     assert_eq!(home.run(&["audit"]).code, 0);
 }
+
+/// Proca sends a campaign's settings only when they change, and only to its owner.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_action_of_a_campaign_finds_its_settings() {
+    let api = FakeApi::start().await;
+    let proca = FakeProca::at(&api);
+    proca.set_campaign(3, serde_json::json!({ "component": { "sync": { "list": 7 } } }));
+    proca.add(signed(1, "ann", State::Delivered));
+    let home = home(&api);
+    let config = home.read("causeway.toml");
+    home.write(
+        "causeway.toml",
+        format!("{config}[destination.mail.fields]\nEMAIL = 'contact.email'\nLIST = 'settings.list'\n"),
+    );
+    let hub = home.serve();
+    home.settled(2).await;
+    hub.stop();
+    let sent: Vec<Value> = api
+        .requests()
+        .into_iter()
+        .filter(|request| request.path == "/mail")
+        .map(|request| request.json())
+        .collect();
+    assert_eq!(
+        sent,
+        [serde_json::json!({ "EMAIL": "ann@example.org", "LIST": 7 })]
+    );
+    assert_eq!(
+        home.trace(1)["event"]["kind"],
+        "campaign_updated",
+        "{}",
+        home.trace(1)
+    );
+}
+
+/// Nothing waits for an API that does not answer, and the trace says why a setting is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_whose_settings_cannot_be_asked_for_says_so_in_its_trace() {
+    let api = FakeApi::start().await;
+    let proca = FakeProca::at(&api);
+    proca.set_campaigns_fail(Some("the database is away"));
+    proca.add(signed(1, "ann", State::Delivered));
+    let home = home(&api);
+    let hub = home.serve();
+    home.settled(1).await;
+    let ready = hub.page("/readyz").await;
+    assert!(
+        ready.contains("did not give the settings of a campaign"),
+        "{ready}"
+    );
+    hub.stop();
+    let trace = home.ok(&["trace", "1"]);
+    assert!(
+        trace.contains("the settings of campaign 3 could not be asked for")
+            && trace.contains("the database is away"),
+        "{trace}"
+    );
+}

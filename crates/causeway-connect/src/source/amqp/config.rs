@@ -75,6 +75,9 @@ pub struct Config {
     /// PEM file with one more certificate authority.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// The name in the broker's certificate, where `url` has another one (through an SSH tunnel).
+    #[serde(default)]
+    pub server_name: Option<String>,
     /// Seconds between two looks at the depth of the queues.
     #[serde(default = "default_depth_every_s")]
     pub depth_every_s: u32,
@@ -175,7 +178,8 @@ impl Config {
             reconcile.check()?;
         }
         if let SecretRef::Text(url) = &self.url {
-            super::connect::parse_url(url).map_err(|message| ConfigError::new("url", message))?;
+            let uri = super::connect::parse_url(url).map_err(|message| ConfigError::new("url", message))?;
+            super::connect::check_server_name(self.server_name.as_deref(), &uri)?;
         }
         Ok(())
     }
@@ -290,7 +294,8 @@ mod tests {
         let schema = serde_json::to_value((super::super::KIND.schema)()).unwrap();
         for key in schema["properties"].as_object().unwrap().keys() {
             assert!(
-                super::super::KIND.sample.contains(&format!("\n{key} = ")) || key == "ca_file",
+                super::super::KIND.sample.contains(&format!("\n{key} = "))
+                    || ["ca_file", "server_name"].contains(&key.as_str()),
                 "{key}"
             );
         }
@@ -337,6 +342,10 @@ mod tests {
             (
                 "queue = 'cus.12.deliver'\nbatch = 20000",
                 "`batch`: must be at most 10000",
+            ),
+            (
+                "queue = 'cus.12.deliver'\nserver_name = 'api.example.org'",
+                "`server_name`: only an amqps:// connection has a certificate",
             ),
             (
                 "queue = 'cus.12.deliver'\nprefetsh = 1",

@@ -5,9 +5,9 @@ use std::{path::PathBuf, time::Duration};
 use lapin::{
     Channel, Connection, ConnectionProperties, ErrorKind, Queue,
     options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions},
-    tcp::{AMQPUriTcpExt, OwnedTLSConfig},
+    tcp::{AMQPUriTcpExt, OwnedTLSConfig, TLSConfig},
     types::{AMQPValue, FieldTable},
-    uri::AMQPUri,
+    uri::{AMQPScheme, AMQPUri},
 };
 use tokio::time::timeout;
 
@@ -32,6 +32,8 @@ pub(super) enum Trouble {
     Missing(String),
     /// It worked, and then the broker ended it.
     Lost(String),
+    /// The store takes no messages: everything was given back to the broker.
+    NotStored(String),
 }
 
 impl Trouble {
@@ -41,7 +43,8 @@ impl Trouble {
             Self::Unreachable(reason)
             | Self::Refused(reason)
             | Self::Missing(reason)
-            | Self::Lost(reason) => reason,
+            | Self::Lost(reason)
+            | Self::NotStored(reason) => reason,
         }
     }
 
@@ -68,6 +71,8 @@ impl Trouble {
 pub(super) struct Target {
     pub(super) url: SecretRef,
     pub(super) ca_file: Option<PathBuf>,
+    /// Of the certificate, where it is not the host of the URL.
+    pub(super) server_name: Option<String>,
     pub(super) dir: PathBuf,
     /// Shown in the broker's list of connections.
     pub(super) name: String,
@@ -78,6 +83,7 @@ impl Target {
     pub(super) fn read(&self) -> Result<(AMQPUri, OwnedTLSConfig), ConfigError> {
         let url = self.url.resolve("url", &self.dir)?;
         let uri = parse_url(url.reveal()).map_err(|message| ConfigError::new("url", message))?;
+        check_server_name(self.server_name.as_deref(), &uri)?;
         let cert_chain = match &self.ca_file {
             None => None,
             Some(path) => {
@@ -100,6 +106,7 @@ impl Target {
     /// Connects and authenticates.
     pub(super) async fn open(&self) -> Result<Connection, Trouble> {
         let (uri, tls) = self.read().map_err(|error| Trouble::Refused(error.to_string()))?;
+        let server_name = self.server_name.clone();
         // Without a default provider in the process rustls panics when features name two. Fails if there is one: good.
         rustls::crypto::ring::default_provider().install_default().ok();
         let runtime =
@@ -108,8 +115,19 @@ impl Target {
         let opening = Connection::connector(
             uri,
             runtime,
-            async move |uri, runtime| {
-                let transport = uri.connect_with_config_async(tls.as_ref(), &runtime);
+            async move |mut uri: AMQPUri, runtime| {
+                let (tls, server_name) = (tls.as_ref(), server_name.as_deref());
+                let transport = async {
+                    let Some(name) = server_name else {
+                        return uri.connect_with_config_async(tls, &runtime).await;
+                    };
+                    // The connection alone first; then encryption by the name that the certificate has.
+                    uri.scheme = AMQPScheme::AMQP;
+                    let stream = uri
+                        .connect_with_config_async(TLSConfig::default(), &runtime)
+                        .await?;
+                    stream.into_tls(name, tls).await
+                };
                 match timeout(TRANSPORT_LIMIT, transport).await {
                     Ok(opened) => opened.map_err(lapin::Error::from),
                     Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
@@ -148,6 +166,21 @@ pub(super) fn parse_url(text: &str) -> Result<AMQPUri, String> {
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
     Ok(uri)
+}
+
+/// A name that nothing would look at is a mistake.
+pub(super) fn check_server_name(name: Option<&str>, uri: &AMQPUri) -> Result<(), ConfigError> {
+    let Some(name) = name else { return Ok(()) };
+    let error = |message: &str| Err(ConfigError::new("server_name", message));
+    if uri.scheme != AMQPScheme::AMQPS {
+        return error(
+            "only an amqps:// connection has a certificate; write amqps:// in `url` or leave it out",
+        );
+    }
+    if rustls::pki_types::ServerName::try_from(name).is_err() {
+        return error("is not the name of a host; write it as in the certificate, such as api.proca.app");
+    }
+    Ok(())
 }
 
 /// Asks for a queue without declaring it. A refusal closes the channel.

@@ -2,8 +2,11 @@
 //!
 //! While one batch commits, the next ones gather. Nothing but [`Intake::acknowledge`] tells the broker anything about
 //! a message, and nothing is ever refused or put back: what is not acknowledged returns when the channel closes.
+//!
+//! Invariant: a message goes back only if it cannot be stored, because a broker may count that and delete the message at a limit.
+//! While the store refuses, nothing is held: all goes back once, and there is no consumer until the store takes messages again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use causeway_core::{
     clock::Clock,
@@ -17,7 +20,10 @@ use lapin::{
     message::Delivery,
     options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
 };
-use tokio::{select, time::timeout};
+use tokio::{
+    select,
+    time::{Instant, timeout},
+};
 
 use super::{
     CLOSE_LIMIT, WIND_DOWN_LIMIT,
@@ -29,6 +35,8 @@ use super::{
 /// Batches that may commit at the same time. The store joins them to one transaction if it likes; more than a few only
 /// make the acknowledgements later.
 const DEPTH: usize = 3;
+/// For so long a batch that the store refuses is tried again before everything goes back to the broker.
+const HOLD_LIMIT: Duration = Duration::from_secs(5);
 
 /// What does not change from one connection to the next.
 #[derive(Clone)]
@@ -57,13 +65,15 @@ pub(super) struct Intake {
     average_bytes: usize,
     /// We cancelled the consumer, to open it again with another prefetch.
     is_reopening: bool,
+    /// One message is asked for at a time until one is stored, because the store refused before.
+    is_trial: bool,
 }
 
 /// How a batch's commit ended.
 struct Committed {
     tag: u64,
-    /// False only when we were stopped before the store had it.
-    is_stored: bool,
+    /// What is not stored, and why: the store refused it for too long, or we were stopped.
+    unstored: Option<(Batch, String)>,
     /// It took more than one attempt.
     was_failing: bool,
 }
@@ -76,10 +86,14 @@ enum Next {
 }
 
 impl Intake {
-    pub(super) async fn start(terms: Terms, connection: &Connection) -> Result<Self, Trouble> {
+    pub(super) async fn start(
+        terms: Terms,
+        connection: &Connection,
+        is_trial: bool,
+    ) -> Result<Self, Trouble> {
         let channel = connection.create_channel().await;
         let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
-        let prefetch = terms.prefetch;
+        let prefetch = if is_trial { 1 } else { terms.prefetch };
         let consumer = consume(&channel, &terms.queue, prefetch).await?;
         Ok(Self {
             terms,
@@ -90,10 +104,12 @@ impl Intake {
             prefetch,
             average_bytes: 0,
             is_reopening: false,
+            is_trial,
         })
     }
 
-    /// Runs until stopped (`Ok`) or until the broker ends it; then all that was taken from the broker is committed.
+    /// Runs until stopped (`Ok`), until the broker ends it (then all that was taken from the broker is committed), or until the
+    /// store refuses (then all that was taken goes back).
     pub(super) async fn run(mut self) -> Result<(), Trouble> {
         loop {
             let mut next = Some(Next::Message);
@@ -127,6 +143,10 @@ impl Intake {
                 Some(Next::Cancelled) => {
                     self.terms.health.count("consumer_cancelled");
                     Trouble::Lost("the broker cancelled the consumer: was the queue deleted?".to_owned())
+                }
+                Some(Next::Failed(trouble @ Trouble::NotStored(_))) => {
+                    self.give_back().await;
+                    return Err(trouble);
                 }
                 Some(Next::Failed(trouble)) => trouble,
             };
@@ -179,24 +199,28 @@ impl Intake {
     fn submit(&mut self) {
         let batch = std::mem::take(&mut self.gathered);
         self.in_flight
-            .push_back(commit(self.terms.clone(), batch).boxed());
+            .push_back(commit(self.terms.clone(), batch, Some(HOLD_LIMIT)).boxed());
     }
 
     /// Acknowledges what is committed. `Some` when that failed.
     async fn settle(&mut self, committed: Committed) -> Option<Next> {
-        if committed.was_failing && committed.is_stored {
+        if committed.was_failing && committed.unstored.is_none() {
             self.terms.health.set(SourceState::Running);
         }
-        self.acknowledge(&committed).await.err().map(Next::Failed)
+        let settled = match self.acknowledge(&committed).await {
+            Ok(()) if self.is_trial => self.end_trial().await,
+            settled => settled,
+        };
+        settled.err().map(Next::Failed)
     }
 
     /// Invariant: called in the order of delivery, and for nothing that comes after a batch that is not stored:
     /// one acknowledgement covers all earlier messages.
     async fn acknowledge(&mut self, committed: &Committed) -> Result<(), Trouble> {
-        if !committed.is_stored {
-            return Err(Trouble::Lost(
-                "stopped before the store had everything".to_owned(),
-            ));
+        if let Some((_, reason)) = &committed.unstored {
+            return Err(Trouble::NotStored(format!(
+                "{reason}; what was taken went back to the broker"
+            )));
         }
         let acknowledged = self
             .channel
@@ -213,14 +237,34 @@ impl Intake {
         if self.is_reopening || fitting >= self.prefetch / 2 {
             return Ok(());
         }
-        self.is_reopening = true;
-        self.prefetch = fitting;
         self.terms.health.count("prefetch_lowered");
+        self.change_prefetch(fitting).await
+    }
+
+    /// The store takes messages again.
+    async fn end_trial(&mut self) -> Result<(), Trouble> {
+        self.is_trial = false;
+        self.change_prefetch(self.terms.prefetch).await
+    }
+
+    async fn change_prefetch(&mut self, prefetch: u16) -> Result<(), Trouble> {
+        self.prefetch = prefetch;
+        if std::mem::replace(&mut self.is_reopening, true) {
+            return Ok(());
+        }
         let cancelled = self
             .channel
             .basic_cancel(self.consumer.tag(), BasicCancelOptions::default())
             .await;
-        cancelled.map_err(|error| Trouble::new("lowering the prefetch", &error))
+        cancelled.map_err(|error| Trouble::new("changing the prefetch", &error))
+    }
+
+    /// Everything that is not acknowledged returns to the queue with the channel.
+    async fn give_back(self) {
+        self.terms.health.count("given_back");
+        timeout(CLOSE_LIMIT, close(&self.terms.source, &self.channel))
+            .await
+            .ok();
     }
 
     /// The old consumer's stream has ended; all that it held is gathered.
@@ -256,30 +300,48 @@ impl Intake {
                 self.submit();
             }
             while self.in_flight.len() >= DEPTH || is_last {
-                let Some(committed) = self.in_flight.next().await else {
+                let Some(mut committed) = self.in_flight.next().await else {
                     return trouble;
                 };
-                if !committed.is_stored {
-                    return trouble;
+                if let Some((batch, _)) = committed.unstored.take() {
+                    if self.terms.stop.is_cancelled() {
+                        return trouble;
+                    }
+                    // The broker has no other copy, maybe: however long it takes.
+                    let again = commit(self.terms.clone(), batch, None).boxed();
+                    self.in_flight.push_front(again);
+                    continue;
                 }
                 can_acknowledge = can_acknowledge && self.acknowledge(&committed).await.is_ok();
             }
         }
     }
 
-    /// Takes no more, commits and acknowledges what was taken, within [`WIND_DOWN_LIMIT`].
+    /// Takes no more, commits and acknowledges all that the broker handed out, within [`WIND_DOWN_LIMIT`]: what went back would
+    /// count as returned.
     async fn wind_down(&mut self) {
         let winding_down = async {
-            let options = BasicCancelOptions { nowait: true };
+            let options = BasicCancelOptions::default();
             if let Err(error) = self.channel.basic_cancel(self.consumer.tag(), options).await {
                 tracing::debug!(source = %self.terms.source, %error, "The consumer was gone already.");
             }
-            if !self.gathered.is_empty() {
-                self.submit();
-            }
-            while let Some(committed) = self.in_flight.next().await {
-                if self.acknowledge(&committed).await.is_err() {
-                    return;
+            let mut is_last = false;
+            while !is_last {
+                // The stream ends behind the last message that came before the broker's answer.
+                while self.has_room() && !is_last {
+                    let item = self.consumer.next().await;
+                    is_last = !matches!(self.take(item), Next::Message);
+                }
+                if !self.gathered.is_empty() {
+                    self.submit();
+                }
+                while self.in_flight.len() >= DEPTH || (is_last && !self.in_flight.is_empty()) {
+                    let Some(committed) = self.in_flight.next().await else {
+                        break;
+                    };
+                    if self.acknowledge(&committed).await.is_err() {
+                        return;
+                    }
                 }
             }
             close(&self.terms.source, &self.channel).await;
@@ -320,38 +382,53 @@ async fn close(source: &Name, channel: &Channel) {
     }
 }
 
-/// Hands the batch to the store until it has it. Meanwhile nothing is acknowledged, so the broker sends no more than
-/// the prefetch: that is the back-pressure.
-async fn commit(terms: Terms, batch: Batch) -> Committed {
+/// Hands the batch to the store until it has it, we are stopped, or it has refused for longer than `limit`. Meanwhile nothing is
+/// acknowledged, so the broker sends no more than the prefetch: that is the back-pressure.
+async fn commit(terms: Terms, batch: Batch, limit: Option<Duration>) -> Committed {
     let mut backoff = Backoff::new(terms.random);
     let tag = batch.tag;
-    let mut was_failing = false;
+    let mut failing_since = None;
     loop {
         let Err(error) = terms.accept.accept(batch.envelopes.clone()).await else {
             return Committed {
                 tag,
-                is_stored: true,
-                was_failing,
+                unstored: None,
+                was_failing: failing_since.is_some(),
             };
         };
-        if !was_failing {
-            let (source, messages) = (&terms.source, batch.envelopes.len());
-            match &error {
-                StoreError::Unavailable(_) => {
-                    tracing::warn!(%source, messages, %error, "The store does not take messages; trying again.");
-                }
-                StoreError::Failed(_) => {
-                    tracing::error!(%source, messages, %error, "The store cannot take messages; trying again.");
-                }
-            }
+        if failing_since.is_none() {
+            report_refusal(&terms, batch.envelopes.len(), &error);
         }
-        was_failing = true;
+        let since = *failing_since.get_or_insert_with(Instant::now);
+        let reason = error.to_string();
         terms.health.set(SourceState::Failing {
-            reason: error.to_string(),
+            reason: reason.clone(),
         });
+        let wait = backoff.wait();
+        let is_over = limit.is_some_and(|limit| since.elapsed() + wait > limit);
+        let unstored = |batch| Committed {
+            tag,
+            unstored: Some((batch, reason)),
+            was_failing: true,
+        };
+        if is_over || terms.stop.is_cancelled() {
+            return unstored(batch);
+        }
         select! {
-            () = tokio::time::sleep(backoff.wait()) => {}
-            () = terms.stop.cancelled() => return Committed { tag, is_stored: false, was_failing },
+            () = tokio::time::sleep(wait) => {}
+            () = terms.stop.cancelled() => return unstored(batch),
+        }
+    }
+}
+
+fn report_refusal(terms: &Terms, messages: usize, error: &StoreError) {
+    let source = &terms.source;
+    match error {
+        StoreError::Unavailable(_) => {
+            tracing::warn!(%source, messages, %error, "The store does not take messages; trying again.");
+        }
+        StoreError::Failed(_) => {
+            tracing::error!(%source, messages, %error, "The store cannot take messages; trying again.");
         }
     }
 }

@@ -33,6 +33,7 @@ pub use config::{Config, Consent, Testing};
 pub use decoder::Reading;
 
 use self::{
+    arguments::Arguments,
     backoff::{Backoff, jitter, system_random},
     connect::{Target, Trouble, look_at, refuse_stream},
     depth::Depth,
@@ -41,6 +42,7 @@ use self::{
 use super::{Kind, reconcile::Reconciler};
 use crate::config::{ConfigError, Context};
 
+mod arguments;
 mod backoff;
 mod batch;
 mod config;
@@ -88,6 +90,7 @@ impl Proca {
         let target = Target {
             url: config.url.clone(),
             ca_file: config.ca_file.clone(),
+            server_name: config.server_name.clone(),
             dir: context.dir.clone(),
             name: format!("causeway {}", context.name),
         };
@@ -108,13 +111,19 @@ impl Proca {
     /// Connects, consumes, and does so again after every trouble.
     async fn keep_consuming(&self, terms: Terms) {
         let mut backoff = Backoff::new(terms.random);
-        let mut refusals = 0;
+        let (mut refusals, mut is_trial) = (0, false);
         loop {
-            let trouble = match self.consume_once(&terms, &mut backoff).await {
+            select! {
+                () = until_ready(&terms) => {}
+                () = terms.stop.cancelled() => return,
+            }
+            let trouble = match self.consume_once(&terms, &mut backoff, is_trial).await {
                 Ok(()) => return,
                 Err(_) if terms.stop.is_cancelled() => return,
                 Err(trouble) => trouble,
             };
+            // Costs one more round trip at each start from now on.
+            is_trial |= matches!(trouble, Trouble::NotStored(_));
             refusals = if matches!(trouble, Trouble::Refused(_)) {
                 refusals + 1
             } else {
@@ -149,13 +158,18 @@ impl Proca {
     }
 
     /// `Ok` when stopped.
-    async fn consume_once(&self, terms: &Terms, backoff: &mut Backoff) -> Result<(), Trouble> {
+    async fn consume_once(
+        &self,
+        terms: &Terms,
+        backoff: &mut Backoff,
+        is_trial: bool,
+    ) -> Result<(), Trouble> {
         let connection = select! {
             opened = self.open(terms) => opened?,
             () = terms.stop.cancelled() => return Ok(()),
         };
         let intake = select! {
-            started = start(terms, &connection) => started?,
+            started = start(terms, &connection, is_trial) => started?,
             () = terms.stop.cancelled() => return Ok(()),
         };
         terms.health.set(SourceState::Running);
@@ -172,8 +186,10 @@ impl Proca {
             never = depth.watch(&connection) => match never {},
         };
         close(&connection).await;
-        if ended.is_err() {
-            terms.health.count("disconnected");
+        if let Err(trouble) = &ended {
+            if !matches!(trouble, Trouble::NotStored(_)) {
+                terms.health.count("disconnected");
+            }
             if since.elapsed() >= STEADY {
                 backoff.reset();
             }
@@ -195,11 +211,21 @@ impl Proca {
 }
 
 /// Looks first: a missing queue is told apart from everything else, and its channel is not the consumer's.
-async fn start(terms: &Terms, connection: &Connection) -> Result<Intake, Trouble> {
+async fn start(terms: &Terms, connection: &Connection, is_trial: bool) -> Result<Intake, Trouble> {
     let channel = connection.create_channel().await;
     let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
     look_at(&channel, &terms.queue).await?;
-    Intake::start(terms.clone(), connection).await
+    Intake::start(terms.clone(), connection, is_trial).await
+}
+
+/// Stays away from the broker while the store takes nothing.
+async fn until_ready(terms: &Terms) {
+    let mut backoff = Backoff::new(terms.random);
+    while let Err(error) = terms.accept.ready().await {
+        let reason = format!("{error}; no message is taken from the broker until it can be stored");
+        terms.health.set(SourceState::Failing { reason });
+        sleep(backoff.wait()).await;
+    }
 }
 
 async fn close(connection: &Connection) {
@@ -219,6 +245,10 @@ impl Source for Proca {
         stop: Stop,
     ) -> Result<(), SourceError> {
         health.set(SourceState::Connecting);
+        let accept = match &self.reconciler {
+            Some(reconciler) => reconciler.with_campaigns(accept, &health),
+            None => accept,
+        };
         let terms = Terms {
             source: self.name.clone(),
             queue: self.config.queue.clone(),
@@ -251,7 +281,9 @@ impl Source for Proca {
     }
 
     async fn check(&self) -> Result<Vec<Remark>, CheckError> {
-        let mut remarks = Vec::from_iter(consumers::remark(self.check_queue().await?));
+        let (consumers, arguments) = self.check_queue().await?;
+        let mut remarks = Vec::from_iter(consumers::remark(consumers));
+        remarks.push(arguments::remark(arguments.as_ref()));
         if let Some(reconciler) = &self.reconciler {
             let checked = timeout(PATIENCE, reconciler.check()).await;
             let checked =
@@ -263,19 +295,20 @@ impl Source for Proca {
 }
 
 impl Proca {
-    /// Gives the number of programs that read the queue.
-    async fn check_queue(&self) -> Result<u32, CheckError> {
+    /// Gives the number of programs that read the queue, and what it was declared with.
+    async fn check_queue(&self) -> Result<(u32, Option<Arguments>), CheckError> {
         let looking = async {
             let connection = self.target.open().await?;
             let channel = connection.create_channel().await;
             let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
             let queue = look_at(&channel, &self.config.queue).await?;
             refuse_stream(&connection, &self.config.queue).await?;
+            let arguments = arguments::ask(&connection, &self.config.queue).await?;
             close(&connection).await;
-            Ok(queue.consumer_count())
+            Ok((queue.consumer_count(), arguments))
         };
         match timeout(PATIENCE, looking).await {
-            Ok(Ok(consumers)) => Ok(consumers),
+            Ok(Ok(found)) => Ok(found),
             Ok(Err(trouble @ (Trouble::Refused(_) | Trouble::Missing(_)))) => {
                 Err(CheckError::Refused(trouble.reason().to_owned()))
             }

@@ -1,6 +1,7 @@
 //! The source of Proca queues against a real RabbitMQ. The store is a list in memory that can refuse and hang.
 
 mod flow;
+mod giving_back;
 mod tls;
 mod trouble;
 
@@ -77,15 +78,40 @@ struct Inbox {
     mood: watch::Sender<Mood>,
     stored: watch::Sender<Vec<Envelope>>,
     calls: watch::Sender<usize>,
+    /// How often it was asked whether it is ready.
+    asked: watch::Sender<usize>,
+    /// It says that it is ready, whatever is true.
+    boasts: bool,
+    /// Messages of each call.
+    sizes: Mutex<Vec<usize>>,
 }
 
 impl Inbox {
     fn new(mood: Mood) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::in_mood(mood))
+    }
+
+    fn in_mood(mood: Mood) -> Self {
+        Self {
             mood: watch::Sender::new(mood),
             stored: watch::Sender::new(Vec::new()),
             calls: watch::Sender::new(0),
-        })
+            asked: watch::Sender::new(0),
+            boasts: false,
+            sizes: Mutex::default(),
+        }
+    }
+
+    fn note_size(&self, messages: usize) {
+        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        sizes.push(messages);
+    }
+
+    async fn was_asked(&self, times: usize) {
+        let mut asked = self.asked.subscribe();
+        within_limit("the store is asked", asked.wait_for(|asked| *asked >= times))
+            .await
+            .expect("the inbox lives");
     }
 
     fn set(&self, mood: Mood) {
@@ -130,6 +156,7 @@ impl Inbox {
 impl Accept for Inbox {
     async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError> {
         self.calls.send_modify(|calls| *calls += 1);
+        self.note_size(envelopes.len());
         let mut mood = self.mood.subscribe();
         let mood = *mood
             .wait_for(|mood| *mood != Mood::Hangs)
@@ -147,6 +174,14 @@ impl Accept for Inbox {
             .collect();
         self.stored.send_modify(|stored| stored.extend(envelopes));
         Ok(accepted)
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.asked.send_modify(|asked| *asked += 1);
+        if *self.mood.borrow() == Mood::Refuses && !self.boasts {
+            return Err(StoreError::Unavailable("the disk is full".to_owned()));
+        }
+        Ok(())
     }
 }
 

@@ -32,7 +32,7 @@ async fn an_encrypted_connection_trusts_the_authority_it_is_given_and_no_strange
         folder.path(),
         &format!(
             "{new} -subj /CN=broker -keyout broker.key -out broker.pem -CA authority.pem -CAkey authority.key \
-             -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
+             -addext subjectAltName=IP:127.0.0.1,DNS:queue.example.org -addext basicConstraints=critical,CA:FALSE"
         ),
     );
     let (tls_port, path) = (port::free(), folder.path().display().to_string());
@@ -48,6 +48,17 @@ async fn an_encrypted_connection_trusts_the_authority_it_is_given_and_no_strange
 
     let trusting = source(&url, &queue, &format!("ca_file = '{path}/authority.pem'"));
     trusting.check().await.expect("it connects");
+    // Through a tunnel: the host of the URL is not the name in the certificate.
+    let trusted = format!("ca_file = '{path}/authority.pem'\nserver_name = ");
+    let tunnelled = source(&url, &queue, &format!("{trusted}'queue.example.org'"));
+    tunnelled.check().await.expect("it connects by the other name");
+    match source(&url, &queue, &format!("{trusted}'other.example.org'"))
+        .check()
+        .await
+    {
+        Err(CheckError::Unavailable(reason)) => assert!(reason.contains("certificate"), "{reason}"),
+        other => panic!("another one's certificate: {other:?}"),
+    }
     match source(&url, &queue, "").check().await {
         Err(CheckError::Unavailable(reason)) => assert!(reason.contains("certificate"), "{reason}"),
         other => panic!("a stranger's certificate: {other:?}"),
