@@ -169,6 +169,7 @@ fn action_json(action: &Action) -> Value {
         "testing": action.testing,
         "fields": action.custom_fields,
     });
+    put(&mut out, "dupeRank", action.dupe_rank.map(Value::from));
     put(&mut out, "donation", action.donation.clone());
     put(&mut out, "tracking", action.tracking.clone());
     out

@@ -96,6 +96,7 @@ impl Object {
                 "createdAt",
                 "withConsent",
                 "testing",
+                "dupeRank",
                 "fields",
                 "donation",
                 "tracking",

@@ -276,6 +276,7 @@ impl Scope {
             "type" => Found::Text(&action.action_type),
             "createdAt" => Found::Made(action.created_at.to_string()),
             "withConsent" => Found::Bool(action.with_consent),
+            "dupeRank" => action.dupe_rank.map_or(Found::Null, Found::Int),
             _ => Found::Bool(action.testing),
         })
     }

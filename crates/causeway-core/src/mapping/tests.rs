@@ -79,7 +79,7 @@ fn record() -> Record {
             donation: None,
             tracking: Some(json!({ "source": "mail", "medium": "newsletter", "campaign": null })),
             with_consent: true,
-            dupe_rank: None,
+            dupe_rank: Some(2),
             testing: false,
         }),
         campaign: Some(Campaign {

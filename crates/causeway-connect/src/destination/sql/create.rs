@@ -71,7 +71,7 @@ fn column_type(dialect: Dialect, path: &str) -> &'static str {
         ("at" | "action.createdAt", _) => ["timestamptz", "DATETIME(6)", "DATETIME"],
         (_, "since") if path.starts_with("consent.") => ["timestamptz", "DATETIME(6)", "DATETIME"],
         ("contact.birthDate", _) => ["date", "DATE", "DATE"],
-        ("campaign.externalId", _) => ["bigint", "BIGINT", "INTEGER"],
+        ("campaign.externalId" | "action.dupeRank", _) => ["bigint", "BIGINT", "INTEGER"],
         _ if OBJECTS.contains(&path) => ["jsonb", "JSON", "JSON"],
         _ if path.starts_with("consent.") && path.matches('.').count() == 1 => ["jsonb", "JSON", "JSON"],
         _ => [

@@ -38,6 +38,8 @@ fn every_part_of_a_record_has_its_name() {
         ("action.createdAt", json!("2024-05-03T12:29:00Z")),
         ("action.created_at", json!("2024-05-03T12:29:00Z")),
         ("action.withConsent", json!(true)),
+        ("action.dupeRank", json!(2)),
+        ("action.dupe_rank", json!(2)),
         ("action.fields.why", json!("for the bees")),
         ("action.fields['my-field']", json!("x")),
         ("action.donation", json!(null)),
