@@ -11,7 +11,7 @@ use crate::{
     automation::{Automation, Index, Scoring},
     consent::{CHANGES, CLICK_GRACE, Change, EMAIL, Policy, Standing},
     delivery::Kind,
-    event::{Campaign, Event, EventKind},
+    event::{Action, Campaign, Event, EventKind},
     id::Name,
     shared_address::AddressPatterns,
 };
@@ -155,6 +155,8 @@ pub struct Filter {
     /// Campaign names.
     pub campaigns: Option<BTreeSet<String>>,
     pub action_types: Option<BTreeSet<String>>,
+    /// Leaves out actions without the form of the contact's data, such as shares.
+    pub forms_only: bool,
 }
 
 impl DestinationRule {
@@ -219,7 +221,12 @@ pub enum FilterKey {
 
 impl Filter {
     pub fn matches(&self, source: &str, event: &Event) -> bool {
-        self.miss(Route::new(source, event)).is_none()
+        self.miss(Route::new(source, event)).is_none() && self.takes_action(event.action.as_ref())
+    }
+
+    /// What is no action passes.
+    pub fn takes_action(&self, action: Option<&Action>) -> bool {
+        !self.forms_only || action.is_none_or(|action| action.with_consent)
     }
 
     /// The first key that leaves the message out. `action_types` chooses among actions. What changes a contact's consent or
@@ -405,6 +412,36 @@ impl DestinationRule {
         match self.gate_of_withdrawal(Change::Remove) {
             Gate::Send => Ok(Change::Remove.within(&self.expresses).unwrap_or_default()),
             skip @ Gate::Skip { .. } => Err(skip),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_only_leaves_out_actions_without_the_form_and_nothing_else() {
+        let filter = Filter {
+            forms_only: true,
+            ..Filter::default()
+        };
+        let mut event = Event::new(EventKind::Action, "proca".into(), jiff::Timestamp::UNIX_EPOCH);
+        assert!(filter.matches("proca", &event), "what is no action passes");
+        for (with_consent, passes) in [(true, true), (false, false)] {
+            event.action = Some(Action {
+                external_id: "1".to_owned(),
+                action_type: "share".to_owned(),
+                created_at: jiff::Timestamp::UNIX_EPOCH,
+                custom_fields: Map::new(),
+                donation: None,
+                tracking: None,
+                with_consent,
+                dupe_rank: None,
+                testing: false,
+            });
+            assert_eq!(filter.matches("proca", &event), passes);
+            assert!(Filter::default().matches("proca", &event));
         }
     }
 }

@@ -166,6 +166,7 @@ pub async fn an_opt_out_reaches_who_was_given_the_person_under_earlier_rules(ope
             sources: none(),
             campaigns: none(),
             action_types: none(),
+            ..Filter::default()
         };
         bench.set_rules(rules(vec![after])).await;
         assert_eq!(

@@ -334,7 +334,7 @@ fn is_taken(rule: &DestinationRule, record: &Record) -> bool {
         action_type: record.action.as_ref().map(|action| action.action_type.as_str()),
         event: &record.event,
     };
-    rule.filter.miss(route).is_none()
+    rule.filter.miss(route).is_none() && rule.filter.takes_action(record.action.as_ref())
 }
 
 fn tell(preview: &Preview, kind: &str) {

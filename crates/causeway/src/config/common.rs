@@ -88,6 +88,9 @@ pub struct Common {
     pub campaigns: Option<BTreeSet<String>>,
     /// Only actions of these types; all if not given.
     pub action_types: Option<BTreeSet<String>>,
+    /// Only actions with the form of the contact's data: no shares and the like.
+    #[serde(default)]
+    pub forms_only: bool,
     /// `contact`: one contact's deliveries go out one after the other, and a failing one holds back the next until
     /// `escape_after`; `none`: after one failed attempt the next one passes. Two are never in flight together.
     #[serde(default)]
@@ -267,6 +270,7 @@ fn rule(name: &str, common: Common, kind: &Kind, is_mute: bool, history: bool) -
             sources: common.sources,
             campaigns: common.campaigns,
             action_types: common.action_types,
+            forms_only: common.forms_only,
         },
         // A no that looks like anybody's data would subscribe who said it.
         expresses: if is_mute {
