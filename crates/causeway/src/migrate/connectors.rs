@@ -4,6 +4,8 @@
 /// Whom a connector was given (`CRM_TYPE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrmType {
+    /// Every action, with the form or without, opted in or not.
+    ActionContact,
     /// Who gave their data, opted in or not.
     Contact,
     OptIn,
@@ -92,7 +94,7 @@ pub const CONNECTORS: &[Connector] = &[
     },
     Connector {
         name: "debug",
-        crm_type: CrmType::Contact,
+        crm_type: CrmType::ActionContact,
         closest: Closest::Jsonl,
         differs: &["it printed each action and had the queue take it back; here it is written to a file"],
     },
@@ -104,7 +106,7 @@ pub const CONNECTORS: &[Connector] = &[
     },
     Connector {
         name: "file",
-        crm_type: CrmType::Contact,
+        crm_type: CrmType::ActionContact,
         closest: Closest::Jsonl,
         differs: &["it wrote a file for each action; here there is one, with a line for each"],
     },
@@ -195,6 +197,7 @@ impl CrmType {
     pub fn read(text: &str) -> Option<Self> {
         let folded = text.to_lowercase().replace(['-', '_', ' '], "");
         match folded.as_str() {
+            "actioncontact" => Some(Self::ActionContact),
             "contact" => Some(Self::Contact),
             "optin" => Some(Self::OptIn),
             "doubleoptin" => Some(Self::DoubleOptIn),
@@ -205,14 +208,20 @@ impl CrmType {
     /// What suffices to be mailed, for the source.
     pub fn of_source(self) -> &'static str {
         match self {
-            Self::Contact | Self::OptIn => "single",
+            Self::ActionContact | Self::Contact | Self::OptIn => "single",
             Self::DoubleOptIn => "double_opt_in",
         }
+    }
+
+    /// Whether shares and other actions without the form were left out.
+    pub fn forms_only(self) -> bool {
+        matches!(self, Self::Contact | Self::OptIn)
     }
 
     /// Who is sent, for the destination.
     pub fn of_destination(self) -> &'static str {
         match self {
+            Self::ActionContact => "all",
             Self::Contact => "with_consent",
             Self::OptIn => "opt_in",
             Self::DoubleOptIn => "double_opt_in",

@@ -1,4 +1,5 @@
-//! Field maps out of environment variables: which of Proca's fields goes where.
+//! Field maps out of environment variables: which of Proca's fields goes where. proca-sync reads them as the query of a URL,
+//! Proca's field first: `firstName=FNAME&lastName=LNAME`.
 
 use serde_json::Value;
 
@@ -12,13 +13,13 @@ pub struct FieldMap {
 }
 
 /// Proca's word, as people write it = path in our record.
-const PATHS: [(&str, &str); 30] = [
+const PATHS: [(&str, &str); 31] = [
     ("email", "contact.email"),
     ("firstname", "contact.firstName"),
     ("fname", "contact.firstName"),
     ("lastname", "contact.lastName"),
     ("lname", "contact.lastName"),
-    ("name", "contact.name"),
+    ("name", FULL_NAME),
     ("phone", "contact.phone"),
     ("country", "contact.country"),
     ("area", "contact.area"),
@@ -43,20 +44,68 @@ const PATHS: [(&str, &str); 30] = [
     ("actionpage", "page.name"),
     ("createdat", "action.createdAt"),
     ("source", "action.tracking.source"),
+    ("externalid", "campaign.externalId"),
 ];
 
-/// Reads `{"FNAME": "firstName"}` in either direction, or the same as `FNAME=firstName, …` or `FNAME:firstName, …`.
+/// Proca sends no name in one piece, and a name that a record lacks would make every delivery dead.
+pub const FULL_NAME: &str = "[contact.firstName, contact.lastName] | select | join(' ')";
+
+/// As Proca writes them: what stands on the left of a map is one of these and not a name over there.
+const EXACT: [&str; 15] = [
+    "email",
+    "firstName",
+    "lastName",
+    "name",
+    "phone",
+    "country",
+    "area",
+    "postcode",
+    "locality",
+    "region",
+    "street",
+    "streetNumber",
+    "birthDate",
+    "contactRef",
+    "dupeRank",
+];
+
+/// One entry of a map.
+struct Pair {
+    left: String,
+    right: String,
+    /// Proca's field is on the left, whatever the words look like.
+    is_query: bool,
+}
+
+/// Reads the query of a URL; `{"FNAME": "firstName"}` in either direction, or the same as `FNAME=firstName, …` or
+/// `FNAME:firstName, …`.
 pub fn read(text: &str) -> Option<FieldMap> {
     let pairs = match serde_json::from_str(text) {
         Ok(Value::Object(members)) => members
             .into_iter()
-            .map(|(name, value)| (name, value.as_str().unwrap_or_default().to_owned()))
+            .map(|(name, value)| Pair {
+                left: name,
+                right: value.as_str().unwrap_or_default().to_owned(),
+                is_query: false,
+            })
             .collect(),
         Ok(_) => return None,
         Err(_) => listed(text)?,
     };
     let mut map = FieldMap::default();
-    for (left, right) in pairs {
+    for Pair {
+        left,
+        right,
+        is_query,
+    } in pairs
+    {
+        if is_query {
+            match path(&left).filter(|_| is_name(&right) && !map.has(&right)) {
+                Some(path) => map.fields.push((right, path.to_owned())),
+                None => map.unknown.push(right),
+            }
+            continue;
+        }
         let (name, path) = match (path(&right), path(&left)) {
             (Some(path), _) => (left, path),
             (None, Some(path)) if !right.is_empty() => (right, path),
@@ -65,7 +114,7 @@ pub fn read(text: &str) -> Option<FieldMap> {
                 continue;
             }
         };
-        if !is_name(&name) || map.fields.iter().any(|(known, _)| *known == name) {
+        if !is_name(&name) || map.has(&name) {
             map.unknown.push(name);
             continue;
         }
@@ -74,15 +123,45 @@ pub fn read(text: &str) -> Option<FieldMap> {
     Some(map)
 }
 
-fn listed(text: &str) -> Option<Vec<(String, String)>> {
+impl FieldMap {
+    fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(known, _)| known == name)
+    }
+}
+
+fn listed(text: &str) -> Option<Vec<Pair>> {
+    if let Some(pairs) = query(text) {
+        return Some(pairs);
+    }
     text.split([',', ';', '\n'])
         .map(str::trim)
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (left, right) = pair.split_once('=').or_else(|| pair.split_once(':'))?;
-            Some((left.trim().to_owned(), right.trim().to_owned()))
+            Some(Pair {
+                left: left.trim().to_owned(),
+                right: right.trim().to_owned(),
+                is_query: false,
+            })
         })
         .collect()
+}
+
+/// `None` if it is not the query of a URL. One pair alone is, if its left side is Proca's.
+fn query(text: &str) -> Option<Vec<Pair>> {
+    let text = text.trim().trim_start_matches('?');
+    let pairs: Vec<Pair> = url::form_urlencoded::parse(text.as_bytes())
+        .map(|(left, right)| Pair {
+            left: left.trim().to_owned(),
+            right: right.trim().to_owned(),
+            is_query: true,
+        })
+        .collect();
+    let is_query = match pairs.as_slice() {
+        [only] => EXACT.contains(&only.left.as_str()) && !only.right.contains([',', ';', '\n', '=']),
+        _ => text.contains('&'),
+    };
+    (is_query && pairs.iter().all(|pair| !pair.right.is_empty())).then_some(pairs)
 }
 
 /// Our path for a word of Proca's.
@@ -108,6 +187,29 @@ pub fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_query_of_a_url_has_proca_s_field_on_the_left() {
+        let fields = |text: &str| -> Vec<(String, String)> { read(text).unwrap().fields };
+        let pair = |name: &str, path: &str| (name.to_owned(), path.to_owned());
+        assert_eq!(
+            fields("firstName=PRENOM&lastName=NOM&email=EMAIL&name=NAME&country=PAYS+2&street=RUE%20DE"),
+            [
+                pair("PRENOM", "contact.firstName"),
+                pair("NOM", "contact.lastName"),
+                pair("EMAIL", "contact.email"),
+                pair("NAME", FULL_NAME),
+                pair("PAYS 2", "contact.country"),
+                pair("RUE DE", "contact.street"),
+            ]
+        );
+        // One pair of two words that are both Proca's.
+        assert_eq!(fields("firstName=NAME"), [pair("NAME", "contact.firstName")]);
+        // What is not known is named as it is called over there.
+        let odd = read("shoeSize=SHOE&email=A&phone=A").unwrap();
+        assert_eq!(odd.fields, [pair("A", "contact.email")]);
+        assert_eq!(odd.unknown, ["SHOE", "A"]);
+    }
 
     #[test]
     fn maps_are_read_in_both_directions_and_all_ways() {

@@ -23,7 +23,7 @@ pub struct Migrated {
 }
 
 /// Keys that have no counterpart, and why none is needed.
-const WITHOUT: [(&str, &str); 7] = [
+const WITHOUT: [(&str, &str); 9] = [
     (
         "NODE_ENV",
         "there is one way to run; test actions are told by Proca's own flag (`testing`)",
@@ -38,7 +38,15 @@ const WITHOUT: [(&str, &str); 7] = [
     ),
     (
         "REACT_APP_API_URL",
-        "campaigns are learned from the queue; nothing is asked of Proca's API",
+        "campaigns are learned from the queue, and from Proca's API with [source.proca.reconcile]",
+    ),
+    (
+        "CIVICRM_PATH",
+        "where CiviCRM's API is: whatever speaks to CiviCRM needs it; it is not in this file",
+    ),
+    (
+        "CRM_ID",
+        "a credential of the CRM: whatever speaks to the CRM needs it; it is not in this file",
     ),
     (
         "ORG",
@@ -146,7 +154,7 @@ impl<'a> Work<'a> {
             } else {
                 self.fate(
                     key,
-                    "not Contact, OptIn or DoubleOptIn: the connector's own choice is taken",
+                    "not ActionContact, Contact, OptIn or DoubleOptIn: the connector's own choice is taken",
                 );
                 self.to_do.push(format!(
                     "{key} has a value that is not known: look at `consent` below"

@@ -185,6 +185,191 @@ fn fields_settings_and_addresses_are_carried_over_and_the_rest_is_to_do() {
     }
 }
 
+/// Real files, as proca-sync's connectors read them; the names and values are invented.
+fn of_lines(more: &str) -> (causeway::migrate::proca_sync::Migrated, config::Config) {
+    let migrated = migrate(".env.any", &format!("{HEAD}{more}"));
+    let config = parsed(more, &migrated.text);
+    (migrated, config)
+}
+
+fn fields(config: &config::Config) -> Vec<(String, String)> {
+    let fields = config.destinations["crm"]
+        .table
+        .get("fields")
+        .and_then(|fields| fields.as_table());
+    let fields = fields.into_iter().flatten();
+    fields
+        .map(|(name, path)| (name.clone(), path.as_str().unwrap_or_default().to_owned()))
+        .collect()
+}
+
+fn pair(name: &str, path: &str) -> (String, String) {
+    (name.to_owned(), path.to_owned())
+}
+
+#[test]
+fn maps_of_fields_are_read_as_queries_of_urls() {
+    let (migrated, brevo) = of_lines(
+        "CRM=brevo\nBREVO_KEY=hidden\nCONTACT_ATTRIBUTES=\"firstName=PRENOM&lastName=NOM&postcode=CP&shoe=SHOE\"\nLIST=4\n",
+    );
+    for expected in [
+        pair("PRENOM", "contact.firstName"),
+        pair("NOM", "contact.lastName"),
+        pair("CP", "contact.postcode"),
+        pair("list", "settings.list"),
+    ] {
+        assert!(
+            fields(&brevo).contains(&expected),
+            "{expected:?}: {}",
+            migrated.text
+        );
+    }
+    assert!(
+        migrated.to_do.iter().any(|what| what.contains("SHOE")),
+        "{:?}",
+        migrated.to_do
+    );
+    assert!(
+        brevo.destinations["crm"].rule.filter.forms_only,
+        "{}",
+        migrated.text
+    );
+}
+
+#[test]
+fn whom_a_connector_took_is_whom_the_destination_takes() {
+    for (more, policy, forms_only) in [
+        ("CRM=file\n", "all", false),
+        ("CRM=debug\n", "all", false),
+        ("CRM=stdout\n", "opt_in", true),
+        ("CRM=csv\n", "with_consent", true),
+        ("CRM=cleverreach\n", "double_opt_in", false),
+        ("CRM=activecampaign\nCRM_TYPE=ActionContact\n", "all", false),
+    ] {
+        let (migrated, config) = of_lines(more);
+        let rule = &config.destinations["crm"].rule;
+        assert_eq!(
+            (rule.policy.as_str(), rule.filter.forms_only),
+            (policy, forms_only),
+            "{more}"
+        );
+        assert!(
+            !migrated.to_do.iter().any(|what| what.starts_with("CRM_TYPE")),
+            "{:?}",
+            migrated.to_do
+        );
+    }
+}
+
+#[test]
+fn columns_and_names_of_fields_are_carried_over() {
+    let (_, csv) = of_lines("CRM=csv\nMERGE_FIELDS=list=&source_code=\n");
+    let columns = fields(&csv);
+    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "email",
+            "firstname",
+            "lastname",
+            "country",
+            "postcode",
+            "locality",
+            "phone",
+            "id",
+            "actiontype",
+            "date",
+            "gdpr",
+            "provider",
+            "campaign",
+            "widget",
+            "organisation",
+            "lang",
+            "utm_campaign",
+            "utm_medium",
+            "utm_source",
+            "location",
+            "list",
+            "source_code"
+        ]
+    );
+    assert_eq!(columns[21].1, "settings['source_code'] | default(none)");
+
+    let (_, active) = of_lines(
+        "CRM=activecampaign\nCRM_LIST_ID=3\nCRM_TAG_IDS=7,9\nCRM_DATA_SOURCE=11\nCRM_ACTION_ID_FIELD=12\nCRM_REF_FIELD=13\nCRM_ZIP_FIELD=14\n",
+    );
+    for expected in [
+        pair("11", "=proca"),
+        pair("12", "action.id"),
+        pair("13", "contact.contactRef"),
+        pair("14", "contact.postcode"),
+        pair("listid", "settings.listid"),
+        pair("tagids", "settings.tagids"),
+    ] {
+        assert!(
+            fields(&active).contains(&expected),
+            "{expected:?}: {:?}",
+            fields(&active)
+        );
+    }
+}
+
+/// Each has a line that says what becomes of it, and none is left as not known.
+#[test]
+fn every_key_that_a_connector_reads_is_known() {
+    for keys in [
+        "CRM=salesforce\nSALESFORCE_URL=x\nAUTH_TOKEN=x\nAUTH_USER=x\nAUTH_PASSWORD=x\nFIELD_OPTIN=In__c\nFIELD_LANGUAGE=La__c\nDOUBLE_OPT_IN=true\nSUPPORTER_TYPE=lead\nCAMPAIGN_RECORD_TYPE=012\n",
+        "CRM=civicrm\nCIVICRM_URL=x\nCIVICRM_API_KEY=x\nCIVICRM_KEY=x\nCIVICRM_PATH=/civicrm/ajax/api4\nGROUP=g\nCUSTOM_FIELDS=a=b&c=d\n",
+        "CRM=cleverreach\nCRM_TOKEN_URL=x\nCRM_ID=abc\nCRM_SECRET=x\nCRM_URL=x\n",
+        "CRM=actionnetwork\nCRM_URL=x\nCRM_API_TOKEN=x\nCRM_FORM=f\nCRM_TEST_API_TOKEN=x\nCRM_TEST_FORM=t\n",
+        "CRM=mailchimp\nAUTH_TOKEN=x-us1\nLIST=a1\nGROUP=g\nINTEREST=i\nMERGE_FIELDS=firstName=PRENOM&lastName=NOM\n",
+        "CRM=mailjet\nMJ_APIKEY_PUBLIC=x\nMJ_APIKEY_PRIVATE=x\nLIST=5\n",
+        "CRM=gpdedatahub\nCRM_URL=https://h.example.org\nCRM_USERNAME=x\nCRM_PASSWORD=x\nCRM_TEST_URL=x\nCRM_TEST_USERNAME=x\nCRM_TEST_PASSWORD=x\n",
+        "CRM=trust-lc\nTRUST_KEY=x\nPOST_URL=x\nVERIFICATION_URL=x\nLOOKUP_URL=x\n",
+        "CRM=publicComment\nCRM_URL=x\nAUTH_ANON_KEY=x\nAUTH_USER=x\nAUTH_PASS=x\n",
+    ] {
+        let (migrated, _) = of_lines(keys);
+        assert!(!migrated.text.contains("not known here"), "{}", migrated.text);
+    }
+}
+
+/// Proca sends no name in one piece: a field that asks for it would make every delivery dead.
+#[test]
+fn records_get_through_every_migrated_map() {
+    let home = Home::new("").with("CRM_WEBHOOK_URL", "https://crm.example.org/in");
+    let message = std::fs::read_to_string("../../samples/messages/petition-opt-in.json").expect("the sample");
+    home.write("message.json", message);
+    let all = "email=e&firstName=f&lastName=l&name=full&phone=p&country=c&area=a&postcode=z&locality=o&city=y&region=r&street=s\
+               &streetNumber=n&birthDate=b&nationality=t&contactRef=i&language=g&campaign=m&campaignTitle=ct&actionType=at&actionId=ai\
+               &page=pg&createdAt=ca&source=so&externalId=x";
+    for (file, parts) in [
+        (
+            format!("{HEAD}CRM=mailjet\nCONTACT_PROPERTIES='{all}'\n"),
+            ["\"full\":\"Bruce Wayne\"", "\"e\":\"bruce@example.org\""],
+        ),
+        (
+            format!("{HEAD}CRM=csv\nMERGE_FIELDS=list=\n"),
+            [",optin,", "spring,email,newsletter"],
+        ),
+    ] {
+        let migrated = migrate(".env.any", &file).text;
+        home.write("new.toml", &migrated);
+        let said = home.run(&[
+            "--config",
+            "new.toml",
+            "send",
+            "message.json",
+            "--source",
+            "proca",
+            "--dry-run",
+        ]);
+        assert_eq!(said.code, 0, "{said:?}\n{migrated}");
+        for part in parts {
+            assert!(said.out.contains(part), "{part}: {}", said.out);
+        }
+    }
+}
+
 const HEAD: &str = "PROCA_QUEUE=cus.1.deliver\nPROCA_USERNAME=u\nPROCA_PASSWORD=p\n";
 
 #[test]

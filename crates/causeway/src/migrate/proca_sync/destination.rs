@@ -16,20 +16,59 @@ const FIELD_MAPS: [&str; 4] = [
     "CUSTOM_FIELDS",
 ];
 /// Keys with a list, group or form number or name, and what we call the setting.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 12] = [
     ("LIST", "list"),
     ("LIST_ID", "list"),
+    ("CRM_LIST_ID", "listid"),
+    ("CRM_TAG_IDS", "tagids"),
     ("GROUP", "group"),
+    ("INTEREST", "interest"),
     ("CRM_FORM", "form"),
+    ("CRM_TEST_FORM", "test_form"),
+    ("SUPPORTER_TYPE", "supporter_type"),
+    ("CAMPAIGN_RECORD_TYPE", "campaign_record_type"),
     ("promocode", "promo_code"),
     ("promocodephone", "promo_code_phone"),
 ];
-/// Keys with the name of an attribute that tells consent, and the path of what to put there.
-const CONSENT_FIELDS: [(&str, &str); 3] = [
+/// Keys with the name of a field over there, and the path of what to put there.
+const NAMED_FIELDS: [(&str, &str); 8] = [
+    ("FIELD_LANGUAGE", "page.locale"),
+    ("CRM_DATA_SOURCE", "=proca"),
+    ("CRM_ACTION_ID_FIELD", "action.id"),
+    ("CRM_REF_FIELD", "contact.contactRef"),
+    ("CRM_ZIP_FIELD", "contact.postcode"),
     ("OPTIN", "consent.email.subscribed"),
     ("FIELD_OPTIN", "consent.email.subscribed"),
     ("DOUBLE_OPTIN", "consent.email.state"),
 ];
+/// The columns of the connector `csv`, in its order.
+const CSV_COLUMNS: [(&str, &str); 20] = [
+    ("email", "contact.email"),
+    ("firstname", "contact.firstName"),
+    ("lastname", "contact.lastName"),
+    ("country", "contact.country"),
+    ("postcode", "contact.postcode"),
+    ("locality", "contact.locality"),
+    ("phone", "contact.phone"),
+    ("id", "action.id"),
+    ("actiontype", "action.type"),
+    ("date", "action.createdAt"),
+    (
+        "gdpr",
+        "{% if consent.email.state == 'double_opted_in' %}doi{% elif consent.email.subscribed %}optin{% elif consent.email.state \
+         == 'unknown' %}unknown{% else %}optout{% endif %}",
+    ),
+    ("provider", "action.fields.emailProvider | default(none)"),
+    ("campaign", "campaign.name"),
+    ("widget", "page.name"),
+    ("organisation", "organisation.name"),
+    ("lang", "page.locale"),
+    ("utm_campaign", "tracking.campaign"),
+    ("utm_medium", "tracking.medium"),
+    ("utm_source", "tracking.source"),
+    ("location", "tracking.location"),
+];
+
 impl Work<'_> {
     pub(super) fn destination(&mut self, connector: Option<&Connector>, crm_type: CrmType) -> String {
         let closest = connector.map_or(Closest::Bridge, |connector| connector.closest);
@@ -45,8 +84,19 @@ impl Work<'_> {
             quoted(crm_type.of_destination())
         )
         .ok();
+        if crm_type.forms_only() {
+            out.push_str(
+                "forms_only = true                     # no shares and other actions without the form\n",
+            );
+        }
+        self.double_opt_in(crm_type);
         self.concurrency(closest, &mut out);
-        let mut fields = self.fields();
+        let mut fields = if closest == Closest::Csv {
+            self.csv_columns()
+        } else {
+            Vec::new()
+        };
+        self.fields(&mut fields);
         if closest == Closest::Sql {
             self.only_columns(&mut fields);
         }
@@ -151,9 +201,55 @@ impl Work<'_> {
         }
     }
 
-    fn fields(&mut self) -> Vec<(String, String)> {
-        let mut fields: Vec<(String, String)> = Vec::new();
+    /// Reads no such key itself where it has an effect: that is `CRM_TYPE`.
+    fn double_opt_in(&mut self, crm_type: CrmType) {
+        if crm_type == CrmType::DoubleOptIn {
+            self.fate("DOUBLE_OPT_IN", "as `consent` of [destination.crm]");
+        } else {
+            self.by_hand(
+                "DOUBLE_OPT_IN",
+                "had no effect there: everybody who opted in was sent. If only those are meant who confirmed by mail, set consent = \
+                 \"double_opt_in\" in both tables by hand",
+            );
+        }
+    }
+
+    /// The columns that the file has, and those that the campaigns' settings filled.
+    fn csv_columns(&mut self) -> Vec<(String, String)> {
+        let columns = CSV_COLUMNS.iter();
+        let mut columns: Vec<(String, String)> = columns
+            .map(|(name, path)| ((*name).to_owned(), (*path).to_owned()))
+            .collect();
+        // There the names on the left are the columns, and `component.sync` of the campaign has their values.
+        let Some(extra) = self.get("MERGE_FIELDS") else {
+            return columns;
+        };
+        let names = url::form_urlencoded::parse(extra.as_bytes()).map(|(name, _)| name.trim().to_owned());
+        let (good, odd): (Vec<String>, Vec<String>) =
+            names.partition(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+        if odd.is_empty() && good.iter().all(|name| !name.is_empty()) {
+            self.fate(
+                "MERGE_FIELDS",
+                "columns of [destination.crm], filled from `settings` (the campaign's `component.sync`)",
+            );
+        } else {
+            self.by_hand(
+                "MERGE_FIELDS",
+                "has a name that cannot be a column here: put it into `fields` by hand",
+            );
+        }
+        for name in good.into_iter().filter(|name| !name.is_empty()) {
+            let path = format!("settings['{name}'] | default(none)");
+            put(&mut columns, (name, path));
+        }
+        columns
+    }
+
+    fn fields(&mut self, fields: &mut Vec<(String, String)>) {
         for key in FIELD_MAPS {
+            if self.fates.iter().any(|(known, _)| known == key) {
+                continue;
+            }
             let Some(text) = self.get(key) else {
                 self.fate(key, "empty");
                 continue;
@@ -189,20 +285,19 @@ impl Work<'_> {
             }
             self.fate(key, told);
             for field in map.fields {
-                put(&mut fields, field);
+                put(fields, field);
             }
         }
-        for (key, path) in CONSENT_FIELDS {
+        for (key, path) in NAMED_FIELDS {
             match self.get(key) {
                 Some(name) if field_map::is_name(name) => {
                     self.fate(key, "a name in the fields of [destination.crm]");
-                    put(&mut fields, (name.to_owned(), path.to_owned()));
+                    put(fields, (name.to_owned(), path.to_owned()));
                 }
                 Some(_) => self.by_hand(key, "not a name: put it into `fields` by hand"),
                 None => self.fate(key, "empty"),
             }
         }
-        fields
     }
 
     /// Leaves names that can be columns; `email` tells the rows apart.
@@ -228,7 +323,8 @@ impl Work<'_> {
         for (key, name) in SETTINGS {
             match self.get(key) {
                 Some(value)
-                    if field_map::is_name(value) && !settings.iter().any(|(_, known, _)| *known == name) =>
+                    if (field_map::is_name(value) || (key == "CRM_TAG_IDS" && is_numbers(value)))
+                        && !settings.iter().any(|(_, known, _)| *known == name) =>
                 {
                     settings.push((key, name, value.to_owned()));
                 }
@@ -289,13 +385,18 @@ fn complete(fields: Vec<(String, String)>) -> Vec<(String, String)> {
         ("email", "contact.email", "contact.email"),
         ("subscribed", "consent.email.subscribed", "consent."),
     ] {
-        if fields.iter().any(|(_, path)| path.starts_with(root)) {
+        if fields.iter().any(|(_, path)| path.contains(root)) {
             continue;
         }
         all.push((free(name, &fields), path.to_owned()));
     }
     all.extend(fields);
     all
+}
+
+/// `7,9`: the connector took several tags.
+fn is_numbers(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_digit() || c == ',' || c == ' ')
 }
 
 /// A name that no field has yet.
