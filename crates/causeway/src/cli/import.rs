@@ -102,6 +102,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let summary = import.sum_up(known.as_deref()).await?;
     drop(known);
     import.introduce(&summary, &args);
+    require_rows(&summary, &args)?;
     if args.dry_run {
         let shown = summary.first_rows();
         if !shown.is_empty() {
@@ -115,14 +116,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         ));
         return ending(&summary);
     }
-    if summary.understood == 0 && summary.new_rows() > 0 {
-        return Err(Failure::Failed(anyhow!(
-            "nothing was stored: none of the new rows in {} can be understood by [source.{}]. \
-             Compare the columns with what the source expects (--map names them)",
-            args.file.display(),
-            args.source
-        )));
-    }
     import.source.check_unchanged()?;
     let store = context.open_or_make(&config).await?;
     let fresh = import.store(&store).await?;
@@ -135,6 +128,28 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         say("The hub is not running: the rows wait for `causeway serve`.");
     }
     ending(&summary)
+}
+
+/// A file of which nothing can be taken is an error, whatever it was meant to be: an export that went wrong looks like this.
+fn require_rows(summary: &Summary, args: &Args) -> Result<(), Failure> {
+    let file = args.file.display();
+    if summary.rows == 0 {
+        return Err(Failure::Failed(anyhow!(
+            "nothing was stored: {file} has no rows. Look whether the export that made it was complete"
+        )));
+    }
+    if summary.understood > 0 || (summary.known > 0 && summary.new_rows() == 0) {
+        return Ok(());
+    }
+    let source = &args.source;
+    let hint = if summary.dead() == 0 {
+        "see above why each was refused; lines above the header (a title) have to be deleted"
+    } else {
+        "compare the columns with what the source expects (--map names them)"
+    };
+    Err(Failure::Failed(anyhow!(
+        "nothing was stored: none of the rows in {file} can be understood by [source.{source}]: {hint}"
+    )))
 }
 
 /// What a person has to look at is not a success.

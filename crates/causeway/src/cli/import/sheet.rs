@@ -58,8 +58,11 @@ impl<R: BufRead> Sheet<R> {
             first: None,
         };
         let header = sheet.reader.byte_headers().context("reading the header")?.clone();
+        if header.as_slice() == END {
+            bail!("the file is empty: look whether the export that made it was complete");
+        }
         if ends_the_file(&header) {
-            bail!("the file has no rows, or a quotation mark in its header is not closed");
+            bail!("a quotation mark in the header is not closed");
         }
         sheet.first = sheet.read()?;
         let first = sheet.first.as_ref().map(|(_, record)| record);
@@ -180,11 +183,11 @@ fn header_names(
             }
         }
     }
-    if let Some(column) = header.iter().position(|name| normal_email(name).is_some()) {
+    let values = header.iter().map(|name| value_in_header(name));
+    if let Some((column, what)) = (1..).zip(values).find_map(|(column, what)| Some((column, what?))) {
         bail!(
-            "the first line looks like a row and not like a header: its cell {} is an address. \
-             Put a line with the names of the columns above it, as `email,firstName`",
-            column + 1
+            "the first line looks like a row and not like a header: its cell {column} is {what}. \
+             Put a line with the names of the columns above it, as `email,firstName`"
         );
     }
     let filled = |record: &ByteRecord| record.iter().filter(|cell| !cell.trim_ascii().is_empty()).count();
@@ -226,6 +229,18 @@ fn header_names(
         }
     }
     Ok(called)
+}
+
+/// What a cell of the first line is, if no column is called so.
+fn value_in_header(cell: &str) -> Option<&'static str> {
+    if normal_email(cell).is_some() {
+        return Some("an address");
+    }
+    let digits = cell.chars().filter(char::is_ascii_digit).count();
+    let is_plain = cell
+        .chars()
+        .all(|c| c.is_ascii_digit() || " +-/.:()TZ".contains(c));
+    (is_plain && digits >= 6).then_some("a number or a date")
 }
 
 fn is_blank(record: &ByteRecord) -> bool {
@@ -393,6 +408,17 @@ mod tests {
                 "a@example.org,Ann\nb@example.org,Bo\n",
                 "its cell 1 is an address",
             ),
+            (
+                "Ann,+49 170 1234567\nBo,+49 170 7654321\n",
+                "its cell 2 is a number or a date",
+            ),
+            (
+                "Ann,2026-03-01\nBo,2026-03-02\n",
+                "its cell 2 is a number or a date",
+            ),
+            ("", "the file is empty"),
+            ("\n\n", "the file is empty"),
+            ("email,\"name\na@example.org,Ann\n", "in the header is not closed"),
             (
                 "email,name,Name\na@example.org,Ann,Anna\n",
                 "columns 2 and 3 are both called",

@@ -34,6 +34,12 @@ pub(super) struct Summary {
     undated: BTreeMap<String, u64>,
     /// Field of a consent rule → value that the rule does not list → how often.
     unlisted: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Rows that would opt somebody in, for whatever purpose.
+    opt_in: u64,
+    /// Rows that would opt somebody out, or say that they declined.
+    opt_out: u64,
+    /// Rows that are about somebody and say nothing of consent.
+    silent: u64,
     /// (Purpose, what is said) → how often.
     consent: BTreeMap<(String, &'static str), u64>,
     /// (Field of a consent rule, purpose) → how many rows have it.
@@ -128,6 +134,10 @@ impl Summary {
             let key = (fact.purpose.clone(), fact.what.as_str());
             *self.consent.entry(key).or_default() += 1;
         }
+        let says = |is_yes: bool| event.consent.iter().any(|fact| fact.what.is_yes() == is_yes);
+        self.opt_in += u64::from(says(true));
+        self.opt_out += u64::from(says(false));
+        self.silent += u64::from(event.consent.is_empty());
         for note in &event.notes {
             self.notes.add(note, line);
         }
@@ -173,6 +183,15 @@ impl Summary {
                 &format!(
                     "warning: no new row has {field}, which `consent_from` reads for {purpose}: check the name of the column \
                      (--map names it)"
+                ),
+            );
+        }
+        if self.understood > 0 {
+            push(
+                &mut text,
+                &format!(
+                    "rows that opt somebody in: {}; that opt somebody out or decline: {}; that say nothing of consent: {}",
+                    self.opt_in, self.opt_out, self.silent
                 ),
             );
         }

@@ -224,6 +224,7 @@ fn a_dry_run_shows_how_a_file_would_be_understood_and_stores_nothing() {
     assert_eq!(said.code, 3, "{said:?}");
     for part in [
         "6 rows would be read: 5 new, 0 known already",
+        "rows that opt somebody in: 1; that opt somebody out or decline: 1; that say nothing of consent: 2",
         "consent for email: 1 opt_in, 1 unsubscribed",
         "newsletter that `consent_from` does not list, so that they mean nothing: \"perhaps\" (2)",
         "line 4: unknown: nobody is named",
@@ -252,13 +253,41 @@ fn a_dry_run_shows_how_a_file_would_be_understood_and_stores_nothing() {
     );
 
     // Nothing that can be understood: nothing is stored.
-    home.write("odd.csv", "who,what\nann,yes\nbob,no\n");
-    let said = home.run(&["import", "odd.csv", "--source", "members"]);
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.err.contains("nothing was stored"), "{said:?}");
+    for (name, text, says) in [
+        (
+            "odd.csv",
+            "who,what\nann,yes\nbob,no\n",
+            "lines 2, 3: unknown: nobody is named",
+        ),
+        // A title of two lines, or with a comma in it.
+        (
+            "titled.csv",
+            "Members\nMarch\nemail,firstName\nann@example.org,Ann\n",
+            "lines 3, 4: 2 cells, and the header has 1",
+        ),
+        (
+            "comma.csv",
+            "Members, March\nemail,firstName,newsletter\nann@example.org,Ann,yes\n",
+            "lines 2, 3: 3 cells, and the header has 2",
+        ),
+        ("header.csv", "email,firstName\n", "header.csv has no rows"),
+        ("empty.jsonl", "\n", "empty.jsonl has no rows"),
+        ("empty.csv", "", "the file is empty"),
+    ] {
+        home.write(name, text);
+        for dry in [&["--dry-run"][..], &[]] {
+            let said = home.run(&[&["import", name, "--source", "members"], dry].concat());
+            assert_eq!(said.code, 1, "{name}: {said:?}");
+            assert!(
+                format!("{}{}", said.out, said.err).contains(says),
+                "{name}: {said:?}"
+            );
+        }
+    }
     assert!(
-        said.out.contains("lines 2, 3: unknown: nobody is named"),
-        "{said:?}"
+        home.run(&["import", "odd.csv", "--source", "members"])
+            .err
+            .contains("nothing was stored")
     );
     let audit = home.json(&["audit", "--json"]);
     assert_eq!(audit["sources"]["members"]["received"], 5, "{audit}");
