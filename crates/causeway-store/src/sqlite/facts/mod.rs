@@ -86,6 +86,9 @@ impl Facts {
                     .prepare_cached(sql)?
                     .execute(params![thing.id, to_json(&thing.doc.fields)?])?;
                 thing.dirty = false;
+                // Whoever looked between the learning and now read the row as it was before.
+                self.campaigns.remove(&thing.id);
+                self.pages.remove(&thing.id);
             }
         }
         Ok(())
