@@ -171,6 +171,7 @@ fn record() -> Record {
         lead: Lead {
             score: Some(json!(12)),
             status: None,
+            ..Lead::default()
         },
         engagements: Vec::new(),
         settings: members(json!({ "list": "main", "o": {}, "big": u64::MAX, "f": 1.5 })),

@@ -88,7 +88,7 @@ fn record() -> Record {
         change: Change::None,
         lead: Lead {
             score: Some(json!(12)),
-            status: None,
+            ..Lead::default()
         },
         engagements: Vec::new(),
         settings: json!({ "list": "main" }).as_object().cloned().unwrap_or_default(),

@@ -3,7 +3,7 @@
 //! Invariant: a contact does not depend on the order in which its messages came. Every part is a join:
 //! commutative, associative, idempotent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,8 @@ pub fn is_internal(field: &str) -> bool {
 }
 
 /// A value, the moment that it dates from, and the number of the message that brought it.
+///
+/// Null is a value like others: the field was cleared. What was never said has no field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Field {
     #[serde(rename = "v")]
@@ -115,6 +117,10 @@ pub struct Field {
     /// Orders what dates from the same moment: the later arrival wins.
     #[serde(rename = "n", default, skip_serializing_if = "is_first")]
     pub arrival: i64,
+    /// Whether the field holds several values, though this value does not show it: it was a list once. Invariant: never
+    /// beside a list, so that equal fields are equal.
+    #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
+    was_list: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -128,20 +134,48 @@ impl Field {
             value,
             at,
             arrival: 0,
+            was_list: false,
         }
     }
 
     /// Keeps the newer value, of the same time the one that arrived later, and of the same message the one whose JSON
-    /// text is greater: a total order, so that this is a join.
+    /// text is greater: a total order, so that this is a join. A field that was a list in either stays one.
     fn join(&mut self, other: Self) -> bool {
+        let is_list = self.is_list() || other.is_list();
         let newer = (other.at, other.arrival)
             .cmp(&(self.at, self.arrival))
-            .then_with(|| other.value.to_string().cmp(&self.value.to_string()))
+            .then_with(|| order(&other.value).cmp(&order(&self.value)))
             .is_gt();
         if newer {
             *self = other;
         }
-        newer
+        let changed = is_list && self.hold_several();
+        newer || changed
+    }
+
+    fn is_list(&self) -> bool {
+        self.was_list || self.value.is_array()
+    }
+
+    /// Makes a list of one value, and remembers of any other that the field is a list; returns whether anything changed.
+    fn hold_several(&mut self) -> bool {
+        match &mut self.value {
+            Value::Array(_) => std::mem::take(&mut self.was_list),
+            Value::Null | Value::Object(_) => !std::mem::replace(&mut self.was_list, true),
+            one => {
+                *one = Value::Array(vec![std::mem::take(one)]);
+                self.was_list = false;
+                true
+            }
+        }
+    }
+}
+
+/// What decides between two values of one message: a list of one is as great as its item.
+fn order(value: &Value) -> String {
+    match value {
+        Value::Array(items) if let [one] = items.as_slice() => one.to_string(),
+        other => other.to_string(),
     }
 }
 
@@ -188,10 +222,39 @@ impl Contact {
         let at = millis::floor(at);
         let mut changed = false;
         for (name, value) in fields {
-            let value = value.clone();
-            changed |= self.set_field(name, Field { value, at, arrival });
+            // Consent is the address's, and the contact is known by it: it is replaced, never cleared.
+            if value.is_null() && name == "email" {
+                continue;
+            }
+            let field = Field {
+                arrival,
+                ..Field::new(value.clone(), at)
+            };
+            changed |= self.set_field(name, field);
         }
         changed
+    }
+
+    /// Makes lists of those of `named` that the configuration declares to hold several values; returns whether anything
+    /// changed.
+    pub fn hold_several<'n>(
+        &mut self,
+        named: impl Iterator<Item = &'n String>,
+        declared: &BTreeSet<String>,
+    ) -> bool {
+        let mut changed = false;
+        for name in named.filter(|name| declared.contains(*name)) {
+            changed |= self.fields.get_mut(name).is_some_and(Field::hold_several);
+        }
+        changed
+    }
+
+    /// Whether this would be another value of the field. A field that was never known and is cleared stays without one.
+    pub fn has_other_value(&self, name: &str, value: &Value) -> bool {
+        match self.fields.get(name) {
+            Some(known) => known.value != *value,
+            None => !value.is_null(),
+        }
     }
 
     fn set_field(&mut self, name: &str, field: Field) -> bool {
@@ -207,6 +270,14 @@ impl Contact {
     /// same value again raises its time: what is older must not undo it later.
     pub fn put(&mut self, name: &str, value: Value, at: Timestamp) -> Option<Option<Value>> {
         let at = millis::floor(at);
+        let value = match self.fields.get(name) {
+            Some(known)
+                if known.is_list() && !matches!(value, Value::Array(_) | Value::Object(_) | Value::Null) =>
+            {
+                Value::Array(vec![value])
+            }
+            _ => value,
+        };
         match self.fields.get_mut(name) {
             Some(known) if known.at > at => None,
             Some(known) if known.value == value => {
@@ -215,6 +286,7 @@ impl Contact {
             }
             Some(known) => {
                 known.at = at;
+                known.was_list = known.is_list() && !value.is_array();
                 Some(Some(std::mem::replace(&mut known.value, value)))
             }
             None => {
@@ -486,3 +558,7 @@ pub mod millis {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "contact_tests.rs"]
+mod tests;

@@ -64,6 +64,15 @@ impl Decoded {
         self
     }
 
+    /// The same, as a row of a file.
+    #[must_use]
+    pub fn of_file(mut self) -> Self {
+        if let Some(event) = self.event_mut() {
+            event.imported = true;
+        }
+        self
+    }
+
     /// The same without opt-ins, with `why` among the notes if there were any.
     #[must_use]
     pub fn without_opt_ins(mut self, why: &str) -> Self {
@@ -150,7 +159,8 @@ pub struct Event {
     pub at: Timestamp,
     /// Who. Empty for events about no person.
     pub identities: Vec<Identity>,
-    /// What it says of the contact: field name → value, all as of [`Event::fields_time`]. Never null or empty text.
+    /// What it says of the contact: field name → value, all as of [`Event::fields_time`]. Null clears the field; never
+    /// an empty text.
     pub fields: BTreeMap<String, Value>,
     /// When the person gave the fields, where that is another time than `at`: a bounce today repeats the
     /// name that was typed last year. `None` = at `at`.
@@ -167,6 +177,8 @@ pub struct Event {
     /// The hubs that this came through, the first one first. With our own among them it is an echo.
     pub via: Vec<String>,
     pub testing: bool,
+    /// Whether it is a row of a file: it says what is known, and nothing happened to the person.
+    pub imported: bool,
     /// Whether deliveries may follow. False for what only changes our knowledge (Proca's confirm stages).
     pub deliver: bool,
     /// What looked wrong but was coped with; shown in the trace. No personal data.
@@ -193,6 +205,7 @@ impl Event {
             follow_up: None,
             via: Vec::new(),
             testing: false,
+            imported: false,
             deliver: true,
             notes: Vec::new(),
             rules: Vec::new(),

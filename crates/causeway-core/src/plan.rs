@@ -1,6 +1,7 @@
 //! What an event changes and what has to be sent because of it. Pure.
 
 mod follow;
+mod nothing;
 mod withdrawal;
 
 use std::{borrow::Cow, collections::BTreeMap};
@@ -14,13 +15,16 @@ use crate::{
     delivery::Kind,
     event::{Action, Campaign, Engagement, Event, EventKind, Page},
     id::{InboxId, Name},
-    rules::{DestinationRule, Gate, Rules},
+    rules::{DestinationRule, Gate, Rules, Takes},
 };
 
 pub use withdrawal::withdrawals;
 
 /// So many answers may follow from one another; what comes after is taken in and told to nobody.
 pub const MOST_HOPS: u8 = 3;
+/// The most contacts that a platform may send of one person in an hour without saying anything new, and have them passed on: a
+/// destination that writes to the platform makes it send the contact again, and that must end.
+pub const MOST_UNCHANGED_SYNCS: u32 = 100;
 
 /// What is known before the event.
 pub struct Known<'a> {
@@ -35,8 +39,14 @@ pub struct Known<'a> {
     pub given: &'a dyn Fn(&DestinationRule) -> Vec<Given>,
     /// What other contacts said who use the event's address: a mailbox has one consent.
     pub shared: &'a [ConsentFact],
-    /// Whether the contact has this engagement already.
+    /// Whether the contact has this engagement already, with no fewer clicks.
     pub knows: &'a dyn Fn(&Engagement) -> bool,
+    /// Whether the event names its person by an id of a platform that the contact did not have.
+    pub has_new_id: bool,
+    /// Whether one of the contacts is known by more than a browser.
+    pub is_named: &'a dyn Fn() -> bool,
+    /// Whether platforms sent the contact [`MOST_UNCHANGED_SYNCS`] times within the last hour.
+    pub is_flooded: &'a dyn Fn() -> bool,
     /// The newest hour that an automation was admitted to (hours since 1970), and how often.
     pub last_hour: &'a dyn Fn(&str) -> Option<(i64, u32)>,
     /// What expressions may ask for; asked only when an automation does.
@@ -131,25 +141,26 @@ pub fn plan(case: &Case<'_>) -> Plan {
     let before = before.as_deref();
     let (mut contact, said) = take_in(case, before, known.contacts.len() > 1);
     let silence = silence(case);
+    let sync = Sync::of(case, said.news || has_other_values(before, &contact));
     let ran = match silence {
-        None => follow::automations(case, before, &mut contact, &said.ledger),
+        None => follow::automations(case, before, &mut contact, &said.ledger, sync != Sync::Flood),
         Some(_) => Ran::default(),
     };
     let news = said.news || has_other_values(before, &contact);
     let is_told = silence.is_none() && !is_anonymous(event, &contact);
-    let kind = delivery_kind(case, news).filter(|_| is_told);
+    let kind = delivery_kind(case, news, sync).filter(|_| is_told);
     let origin = event
         .follow_up
         .as_ref()
         .and_then(|row| row.destination.as_deref());
-    let deliveries = case
+    let deliveries: Vec<Planned> = case
         .rules
         .destinations_of(case.workspace)
         .filter(|rule| origin != Some(&*rule.name))
         .flat_map(|rule| {
             let given = (known.given)(rule);
             let kind = if is_told {
-                kind_for(case, rule, kind, &ran, &given)
+                kind_for(case, rule, (kind, sync), &ran, &given)
             } else {
                 None
             };
@@ -157,7 +168,11 @@ pub fn plan(case: &Case<'_>) -> Plan {
         })
         .collect();
     let mut decision = decision(&contact, known, event);
-    if let Some(why) = silence {
+    let why = match silence {
+        Some(why) => Some(why.to_owned()),
+        None => nothing::why(case, &deliveries, sync, is_told),
+    };
+    if let Some(why) = why {
         decision = format!("{decision}; {why}");
     }
     Plan {
@@ -214,7 +229,7 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
     let mut contact = before.cloned().unwrap_or_default();
     let mut said = Said {
         changed: before.is_none() || merged,
-        news: before.is_none() || merged,
+        news: before.is_none() || merged || case.known.has_new_id,
         ledger: Vec::new(),
     };
     // What is dated in the future counts from when it came: it must not hide what is said until then.
@@ -237,6 +252,7 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
     } else {
         said.changed |= contact.take_fields(&event.fields, fields_time, case.arrival);
     }
+    said.changed |= contact.hold_several(event.fields.keys(), &case.rules.multi_value_fields);
     for fact in &event.consent {
         let mut fact = fact.clone();
         if fact.purpose == EMAIL && fact.address.is_none() {
@@ -301,24 +317,51 @@ fn is_anonymous(event: &Event, contact: &Contact) -> bool {
 /// Whether a field has another value than before.
 fn has_other_values(before: Option<&Contact>, after: &Contact) -> bool {
     before.is_none_or(|before| {
-        after.fields.iter().any(|(name, field)| {
-            before
-                .fields
-                .get(name)
-                .is_none_or(|known| known.value != field.value)
-        })
+        after
+            .fields
+            .iter()
+            .any(|(name, field)| before.has_other_value(name, &field.value))
     })
 }
 
+/// What a platform's contact is, besides its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sync {
+    /// The event is something else.
+    No,
+    /// It says something new.
+    News,
+    /// It says nothing new. That it was sent may be what it is about: an automation of the platform fired once more.
+    Unchanged,
+    /// It says nothing new, and is a row of a file: nothing happened to the person.
+    Row,
+    /// It says nothing new, as many before it.
+    Flood,
+}
+
+impl Sync {
+    fn of(case: &Case<'_>, is_news: bool) -> Self {
+        let Case { event, known, .. } = *case;
+        if event.kind != EventKind::ContactSync {
+            return Self::No;
+        }
+        let is_news = is_news || event.engagements.iter().any(|row| !(known.knows)(row));
+        match is_news {
+            true => Self::News,
+            false if event.imported => Self::Row,
+            false if (known.is_flooded)() => Self::Flood,
+            false => Self::Unchanged,
+        }
+    }
+}
+
 /// What there is to tell; `None` when it is a repeat that says nothing new.
-fn delivery_kind(case: &Case<'_>, news: bool) -> Option<Kind> {
+fn delivery_kind(case: &Case<'_>, news: bool, sync: Sync) -> Option<Kind> {
     let Case { event, known, .. } = *case;
     match event.kind {
         EventKind::Action if !known.action_is_known => Some(Kind::Record),
-        EventKind::ContactSync if news || event.engagements.iter().any(|row| !(known.knows)(row)) => {
-            Some(Kind::Record)
-        }
-        EventKind::ContactSync | EventKind::CampaignUpdated => None,
+        EventKind::ContactSync => (news || sync == Sync::News).then_some(Kind::Record),
+        EventKind::CampaignUpdated => None,
         EventKind::Action
         | EventKind::EmailStatus
         | EventKind::Engagement
@@ -331,20 +374,29 @@ fn delivery_kind(case: &Case<'_>, news: bool) -> Option<Kind> {
 fn kind_for(
     case: &Case<'_>,
     rule: &DestinationRule,
-    kind: Option<Kind>,
+    (kind, sync): (Option<Kind>, Sync),
     ran: &Ran,
     given: &[Given],
 ) -> Option<Kind> {
     let event = case.event;
     if ran.deliveries.iter().any(|(name, _)| *name == rule.name) {
-        return Some(kind.unwrap_or(Kind::Contact));
+        let other = if sync == Sync::No {
+            Kind::Contact
+        } else {
+            Kind::Record
+        };
+        return Some(kind.unwrap_or(other));
     }
-    if !rule.takes_all || !event.deliver || !rule.filter.matches(case.source, event) {
+    if rule.takes == Takes::Automations || !event.deliver || !rule.filter.matches(case.source, event) {
         return None;
     }
-    // Send an unchanged contact to destinations that never received it.
-    let is_first = || event.kind == EventKind::ContactSync && given.is_empty();
-    kind.or_else(|| is_first().then_some(Kind::Record))
+    let is_due = match sync {
+        Sync::Unchanged if rule.takes == Takes::All => true,
+        // An unchanged contact is sent to destinations that never received it.
+        Sync::News | Sync::Unchanged | Sync::Row | Sync::Flood => given.is_empty(),
+        Sync::No => false,
+    };
+    kind.or_else(|| is_due.then_some(Kind::Record))
 }
 
 /// Withdrawals first: they must not wait for what else there is to send.

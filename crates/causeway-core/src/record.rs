@@ -73,7 +73,7 @@ impl Record {
     }
 
     /// The stable JSON shape that destinations get when they map nothing. Keys without a value are absent
-    /// except the top-level ones, which are null.
+    /// except the top-level ones, which are null; a field that was cleared is null, too.
     pub fn to_json(&self) -> Value {
         json!({
             "type": self.kind.as_str(),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     after_erasure::AfterErasure,
-    automation::{Automation, Index, Scoring},
+    automation::{Automation, Index, Owner, Scoring},
     consent::{CHANGES, CLICK_GRACE, Change, EMAIL, Policy, Standing},
     delivery::Kind,
     event::{Action, Campaign, Event, EventKind},
@@ -32,6 +32,8 @@ pub struct Rules {
     /// Addresses that several people may use, or that stand for none: they never make two people one.
     pub shared_addresses: AddressPatterns,
     pub after_erasure: AfterErasure,
+    /// Fields of contacts that hold several values, by our names: they are lists, also when one value comes.
+    pub multi_value_fields: BTreeSet<String>,
 }
 
 /// Automations and scoring of one workspace.
@@ -43,6 +45,8 @@ pub struct WorkspaceRule {
     pub scoring: Scoring,
     /// Whether any of them is started by what contacts do.
     pub listens_to_engagements: bool,
+    /// Whether any of them is started by a platform's contact as such.
+    pub(crate) listens_to_syncs: bool,
     /// Whether any of them asks for what a contact did before.
     pub asks_for_history: bool,
 }
@@ -52,6 +56,7 @@ impl WorkspaceRule {
         let any = |test: fn(&Automation) -> bool| automations.iter().any(|automation| test(automation));
         Self {
             listens_to_engagements: any(Automation::listens_to_engagements),
+            listens_to_syncs: any(Automation::listens_to_syncs),
             asks_for_history: any(Automation::asks_for_history),
             index: Index::of(&automations),
             automations,
@@ -70,10 +75,11 @@ static NO_RULE: WorkspaceRule = WorkspaceRule {
     automations: Vec::new(),
     index: Index::new(),
     scoring: Scoring {
-        own: false,
+        owner: Owner::Platform,
         statuses: Vec::new(),
     },
     listens_to_engagements: false,
+    listens_to_syncs: false,
     asks_for_history: false,
 };
 
@@ -115,8 +121,8 @@ pub struct DestinationRule {
     /// Its records carry the contact's engagements.
     pub history: bool,
     pub settings: Settings,
-    /// Gets every event that `filter` lets through; else only what automations send, and withdrawals.
-    pub takes_all: bool,
+    /// Which events it is sent of those that `filter` lets through.
+    pub takes: Takes,
 }
 
 /// Values for a destination's mapping that differ between campaigns: list, tag and form numbers and the like.
@@ -176,9 +182,22 @@ impl DestinationRule {
             removes: false,
             history: false,
             settings: Settings::default(),
-            takes_all: true,
+            takes: Takes::All,
         }
     }
+}
+
+/// Which events a destination is sent. Automations send whatever they name, and withdrawals always go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Takes {
+    /// Each action, each contact that a platform sends (also one that says nothing new: that it was sent is the news), and every
+    /// other event that says something new of the person.
+    #[default]
+    All,
+    /// The same, but a platform's contact only if it says something new.
+    Changes,
+    /// Nothing else.
+    Automations,
 }
 
 /// What a message has of what filters look at.
@@ -260,6 +279,7 @@ impl Default for Rules {
             click_grace: CLICK_GRACE,
             shared_addresses: AddressPatterns::default(),
             after_erasure: AfterErasure::default(),
+            multi_value_fields: BTreeSet::new(),
         }
     }
 }

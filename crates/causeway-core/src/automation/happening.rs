@@ -2,13 +2,18 @@
 
 use serde_json::Value;
 
-use super::{ConsentTrigger, Pattern, Trigger};
+use super::{
+    ConsentTrigger, Pattern, Scoring, Trigger,
+    lead::Reached,
+    synced::{GroupRow, rows},
+};
 use crate::{
-    consent::{ConsentFact, Standing, Terms},
+    consent::{ConsentFact, EMAIL, Standing, Terms, What},
     contact::{Contact, LIST, TAG, is_internal},
     event::{Due, Engagement, EngagementKind, Event, EventKind},
     id::Name,
 };
+use jiff::Timestamp;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happening {
@@ -22,6 +27,8 @@ pub enum Happening {
     },
     EmailStatus {
         what: &'static str,
+        /// Whether it is something that becomes of an address, and not what somebody said.
+        is_of_address: bool,
     },
     ConsentChanged {
         purpose: String,
@@ -37,10 +44,17 @@ pub enum Happening {
         kind: EngagementKind,
         key: String,
         name: Option<String>,
+        at: Option<Timestamp>,
+        /// Of a link that a platform counts, the numbers of the new clicks, from and to; else 1 and 1.
+        clicks: (i64, i64),
+    },
+    /// A platform sent its contact.
+    Synced {
+        rows: Vec<GroupRow>,
     },
     Score {
-        before: f64,
-        after: f64,
+        before: Option<f64>,
+        after: Option<f64>,
         status_before: Option<String>,
         status_after: Option<String>,
     },
@@ -50,46 +64,75 @@ pub enum Happening {
     },
 }
 
-/// Compares the contact before and after. `facts` are the consent facts that are new, `engaged` the engagements that
-/// are; `is_action` = its action is seen for the first time.
-pub fn happenings(
-    event: &Event,
-    before: Option<&Contact>,
-    after: &Contact,
-    facts: &[ConsentFact],
-    engaged: &[&Engagement],
-    is_action: bool,
-    terms: &Terms,
-) -> Vec<Happening> {
+/// What is known when an event has been taken in.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    pub event: &'a Event,
+    pub before: Option<&'a Contact>,
+    pub after: &'a Contact,
+    /// Consent facts that are new.
+    pub facts: &'a [ConsentFact],
+    /// Engagements that are new, each with the numbers of its new clicks.
+    pub engaged: &'a [(&'a Engagement, (i64, i64))],
+    /// Whether its action is seen for the first time.
+    pub is_action: bool,
+    /// Whether the contact is known for the first time, by more than a browser.
+    pub is_created: bool,
+    /// Whether triggers may be started by the fact that a platform sent its contact.
+    pub is_sync: bool,
+    pub terms: &'a Terms,
+    /// `None` where no trigger asks for points or statuses.
+    pub scoring: Option<&'a Scoring>,
+}
+
+/// Compares the contact before and after.
+pub fn happenings(seen: &Seen<'_>) -> Vec<Happening> {
+    let Seen { event, after, .. } = *seen;
     let mut all = Vec::new();
     if let Some(action) = event
         .action
         .as_ref()
-        .filter(|_| is_action && event.kind == EventKind::Action)
+        .filter(|_| seen.is_action && event.kind == EventKind::Action)
     {
         all.push(Happening::Action {
             action_type: action.action_type.clone(),
         });
     }
-    if before.is_none() {
+    if seen.is_created {
         all.push(Happening::ContactCreated);
     }
     let nobody = Contact::default();
-    let changes = changes(before.unwrap_or(&nobody), after);
-    let consent = consent_changes(before.unwrap_or(&nobody), after, terms);
-    if before.is_some() && !(changes.is_empty() && consent.is_empty()) {
+    let before = seen.before.unwrap_or(&nobody);
+    let changes = changes(before, after);
+    let consent = consent_changes(before, after, seen.terms);
+    if seen.before.is_some() && !seen.is_created && !(changes.is_empty() && consent.is_empty()) {
         all.push(Happening::ContactUpdated);
     }
     all.extend(changes);
-    all.extend(facts.iter().map(|fact| Happening::EmailStatus {
-        what: fact.what.as_str(),
-    }));
+    all.extend(
+        seen.facts
+            .iter()
+            .filter_map(|fact| email_status(fact, before, seen.terms)),
+    );
     all.extend(consent);
-    all.extend(engaged.iter().map(|engagement| Happening::Engaged {
-        kind: engagement.kind,
-        key: engagement.key.clone(),
-        name: engagement.name.clone(),
-    }));
+    all.extend(
+        seen.engaged
+            .iter()
+            .map(|(engagement, clicks)| Happening::Engaged {
+                kind: engagement.kind,
+                key: engagement.key.clone(),
+                name: engagement.name.clone(),
+                at: engagement.at,
+                clicks: *clicks,
+            }),
+    );
+    if seen.is_sync && event.kind == EventKind::ContactSync {
+        all.push(Happening::Synced { rows: rows(event) });
+    }
+    all.extend(
+        seen.scoring
+            .and_then(|scoring| score(scoring.reached(before), scoring.reached(after))),
+    );
     if let Some((automation, Due::Clock)) = event.follow_up.as_ref().and_then(|row| row.automation.as_ref()) {
         all.push(Happening::Clock {
             automation: automation.clone(),
@@ -102,16 +145,49 @@ pub fn happenings(
 fn changes(before: &Contact, after: &Contact) -> Vec<Happening> {
     let mut all = Vec::new();
     for (name, field) in &after.fields {
-        if before
-            .fields
-            .get(name)
-            .is_some_and(|known| known.value == field.value)
-        {
+        if !before.has_other_value(name, &field.value) {
             continue;
         }
         all.extend(change(name, &field.value));
     }
     all
+}
+
+/// That the score or the status is another now, by the owner's count.
+pub(super) fn score(before: Reached, after: Reached) -> Option<Happening> {
+    (before != after).then(|| Happening::Score {
+        before: before.points,
+        after: after.points,
+        status_before: before.status,
+        status_after: after.status,
+    })
+}
+
+/// What the fact tells of the address, if that is another state than before. What somebody says on a form is told, too, for
+/// triggers that name it.
+fn email_status(fact: &ConsentFact, before: &Contact, terms: &Terms) -> Option<Happening> {
+    if fact.purpose != EMAIL {
+        return None;
+    }
+    let standing = before.standing_at(EMAIL, fact.address.as_deref(), terms);
+    let is_known = match standing {
+        Standing::DoubleOptedIn { .. } => fact.what.is_click(),
+        Standing::OptedIn { .. } => fact.what == What::OptIn,
+        Standing::Pending { .. } => fact.what == What::OptInPending,
+        Standing::NotSubscribed => matches!(fact.what, What::Declined | What::NotAsked),
+        Standing::Unsubscribed { .. } => fact.what == What::Unsubscribed,
+        Standing::Suppressed { why, .. } => fact.what.as_str() == why.as_str(),
+        Standing::Unknown => false,
+    };
+    (!is_known).then(|| Happening::EmailStatus {
+        what: fact.what.as_str(),
+        is_of_address: is_email_status(&fact.what),
+    })
+}
+
+/// What may become of an address: it was confirmed, or it must not be used any more.
+pub(crate) fn is_email_status(what: &What) -> bool {
+    what.is_click() || what.is_opt_out() || what.is_suppression()
 }
 
 /// What it means that a field has this value now.
@@ -158,9 +234,10 @@ impl Happening {
             (Trigger::ContactCreated, Self::ContactCreated)
             | (Trigger::ContactUpdated, Self::ContactUpdated) => true,
             (Trigger::FieldChanged(wanted), Self::FieldChanged { field }) => wanted == field,
-            (Trigger::EmailStatus(wanted), Self::EmailStatus { what }) => {
-                wanted.as_ref().is_none_or(|wanted| wanted.contains(*what))
-            }
+            (Trigger::EmailStatus(wanted), Self::EmailStatus { what, is_of_address }) => match wanted {
+                Some(wanted) => wanted.contains(*what),
+                None => *is_of_address,
+            },
             (
                 Trigger::ConsentChanged(ConsentTrigger { purpose, to: wanted }),
                 Self::ConsentChanged { purpose: changed, to },
@@ -172,14 +249,17 @@ impl Happening {
             | (Trigger::TagAdded(wanted), Self::TagAdded { tag: name }) => {
                 wanted.as_ref().is_none_or(|wanted| wanted == name)
             }
-            (Trigger::Engaged(wanted, pattern), Self::Engaged { kind, key, name }) => {
+            (Trigger::Synced(wanted), Self::Synced { rows }) => {
+                wanted.as_ref().is_none_or(|wanted| wanted.fits(rows))
+            }
+            (Trigger::Engaged(wanted, pattern), Self::Engaged { kind, key, name, .. }) => {
                 let fits = |pattern: &Pattern| {
                     pattern.matches(key) || name.as_ref().is_some_and(|name| pattern.matches(name))
                 };
                 wanted == kind && pattern.as_ref().is_none_or(fits)
             }
             (Trigger::ScoreReached(points), Self::Score { before, after, .. }) => {
-                before < points && points <= after
+                before.is_none_or(|before| before < *points) && after.is_some_and(|after| *points <= after)
             }
             (
                 Trigger::StatusReached(wanted),

@@ -23,6 +23,7 @@ pub(crate) struct Index {
     tags: Vec<usize>,
     tag: BTreeMap<String, Vec<usize>>,
     engaged: Vec<usize>,
+    synced: Vec<usize>,
     scores: Vec<usize>,
     clock: Vec<usize>,
     /// Whether an expression asks which fields changed.
@@ -73,6 +74,7 @@ impl Index {
             tags: Vec::new(),
             tag: BTreeMap::new(),
             engaged: Vec::new(),
+            synced: Vec::new(),
             scores: Vec::new(),
             clock: Vec::new(),
             names_changed: false,
@@ -129,9 +131,15 @@ impl Index {
             Trigger::TagAdded(None) => &mut self.tags,
             Trigger::TagAdded(Some(tag)) => self.tag.entry(tag.clone()).or_default(),
             Trigger::Engaged(..) => &mut self.engaged,
+            Trigger::Synced(_) => &mut self.synced,
             Trigger::ScoreReached(_) | Trigger::StatusReached(_) => &mut self.scores,
             Trigger::DateReached(_) | Trigger::Schedule(_) => &mut self.clock,
         }
+    }
+
+    /// Whether any of them is started by points or a status.
+    pub(crate) fn listens_to_scores(&self) -> bool {
+        !self.scores.is_empty()
     }
 
     /// The automations that it may start; all that it does start are among them.
@@ -153,6 +161,7 @@ impl Index {
                 &self.tags
             }
             Happening::Engaged { .. } => &self.engaged,
+            Happening::Synced { .. } => &self.synced,
             Happening::Score { .. } => &self.scores,
             Happening::Clock { .. } => &self.clock,
         };

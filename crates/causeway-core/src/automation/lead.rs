@@ -1,17 +1,32 @@
 //! Lead score and status.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use super::OWN_SCORE;
-use crate::{contact::Contact, event::Event};
+use crate::{
+    contact::Contact,
+    event::{Engagement, EngagementKind, Event},
+};
 
 /// How a workspace scores its contacts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scoring {
-    /// Whether rules of ours give points; else what a platform says counts.
-    pub own: bool,
+    pub owner: Owner,
     /// By ceiling, ascending.
     pub statuses: Vec<Status>,
+}
+
+/// Whose score and status of a contact count. Invariant: everything that shows or compares them asks the same owner: `lead`,
+/// shortcodes, the groups of the payload and triggers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    /// The total and the label that a platform sends.
+    #[default]
+    Platform,
+    /// The points that the rules of this hub give, and the ranges of its statuses.
+    Hub,
 }
 
 /// A range of points: from just above the ceiling of the one before up to its own.
@@ -27,23 +42,55 @@ pub struct Lead {
     /// A number, written whole where it is.
     pub score: Option<Value>,
     pub status: Option<String>,
+    pub owner: Owner,
+}
+
+/// Points and status of a contact at one moment.
+#[derive(Debug, PartialEq)]
+pub(super) struct Reached {
+    pub points: Option<f64>,
+    pub status: Option<String>,
 }
 
 impl Scoring {
-    /// Our own points and their range; a platform's total and label where we give none.
+    /// The points of the owner, and the range that they lie in. A platform's label beats our range.
     pub fn lead(&self, contact: &Contact) -> Lead {
-        if self.own {
+        let owner = self.owner;
+        if owner == Owner::Hub {
             return Lead {
                 score: number(contact.points),
                 status: self.status(contact.points).map(str::to_owned),
+                owner,
             };
         }
-        let score = contact.fields.get("lead_score").map(|field| field.value.clone());
-        let points = score.as_ref().and_then(Value::as_f64);
+        let known = contact.fields.get("lead_score").map(|field| &field.value);
+        let score = known.filter(|score| !score.is_null()).cloned();
         let label = contact.text("lead_status").map(str::to_owned);
+        let points = self.points(contact);
         Lead {
             status: label.or_else(|| self.status(points?).map(str::to_owned)),
             score,
+            owner,
+        }
+    }
+
+    /// The total that counts, as a number; `None` where there is none.
+    pub fn points(&self, contact: &Contact) -> Option<f64> {
+        match self.owner {
+            Owner::Hub => Some(contact.points),
+            Owner::Platform => {
+                let score = &contact.fields.get("lead_score")?.value;
+                let text = || score.as_str()?.trim().parse::<f64>().ok();
+                score.as_f64().or_else(text).filter(|points| points.is_finite())
+            }
+        }
+    }
+
+    /// What triggers compare.
+    pub(super) fn reached(&self, contact: &Contact) -> Reached {
+        Reached {
+            points: self.points(contact),
+            status: self.lead(contact).status,
         }
     }
 
@@ -69,12 +116,20 @@ fn number(points: f64) -> Option<Value> {
     }
 }
 
-/// The rule that gave the points and what for, of a row that one of ours made: two pages may be visited in one second.
-pub(super) fn own_key(rule: &str, event: &Event) -> String {
-    let what_for = match (event.engagements.as_slice(), &event.action) {
-        ([one], _) => &one.key,
-        (_, Some(action)) => &action.external_id,
-        _ => return format!("{OWN_SCORE}{rule}"),
-    };
-    format!("{OWN_SCORE}{rule}: {what_for}")
+impl Lead {
+    /// Whether a row of the group `lead-score` is the owner's.
+    pub fn owns(&self, row: &Engagement) -> bool {
+        row.kind == EngagementKind::LeadScore && row.key.starts_with(OWN_SCORE) == (self.owner == Owner::Hub)
+    }
+}
+
+/// Names the points that a rule gave for an event, or for one of its rows: two pages may be visited in one second. Of several
+/// clicks on a link, which a platform counts in one row, each has its number.
+pub(super) fn own_key(rule: &str, event: &Event, row: Option<(&str, i64)>) -> String {
+    match (row, &event.action) {
+        (Some((row, click @ 2..)), _) => format!("{OWN_SCORE}{rule}: {row} (click {click})"),
+        (Some((row, _)), _) => format!("{OWN_SCORE}{rule}: {row}"),
+        (None, Some(action)) => format!("{OWN_SCORE}{rule}: {}", action.external_id),
+        (None, None) => format!("{OWN_SCORE}{rule}"),
+    }
 }

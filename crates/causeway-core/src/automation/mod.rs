@@ -12,6 +12,7 @@ mod index;
 mod lead;
 mod run;
 mod steps;
+mod synced;
 #[cfg(test)]
 mod tests;
 
@@ -20,10 +21,11 @@ use std::{collections::BTreeSet, time::Duration};
 pub use calendar::{Clocked, Every, Rhythm};
 pub use circles::circles;
 pub use explain::{Explained, Verdict};
-pub use happening::{Happening, happenings};
+pub use happening::{Happening, Seen, happenings};
 pub(crate) use index::Index;
-pub use lead::{Lead, Scoring, Status};
+pub use lead::{Lead, Owner, Scoring, Status};
 pub use run::{Moment, Ran, Timer, run};
+pub use synced::{GroupRow, SyncTrigger};
 
 use crate::{
     event::EngagementKind,
@@ -55,15 +57,19 @@ pub struct Automation {
 pub enum Trigger {
     /// A new action; `None` = of any type.
     Action(Option<BTreeSet<String>>),
+    /// Somebody is known for the first time, by more than a browser.
     ContactCreated,
     /// A field, tag, list or consent of a known contact changed.
     ContactUpdated,
     FieldChanged(String),
-    /// What became of the address, by [`crate::consent::What::as_str`]; `None` = anything.
+    /// What became of the address, by [`crate::consent::What::as_str`]; `None` = any of what may become of one
+    /// ([`happening::is_email_status`]).
     EmailStatus(Option<BTreeSet<String>>),
     ConsentChanged(ConsentTrigger),
     ListJoined(Option<String>),
     TagAdded(Option<String>),
+    /// A platform sent its contact, whether or not it says anything new; `None` = whatever it brought.
+    Synced(Option<SyncTrigger>),
     Engaged(EngagementKind, Option<Pattern>),
     /// The points reached or passed this number.
     ScoreReached(f64),
@@ -132,6 +138,12 @@ impl Automation {
         self.on
             .iter()
             .any(|trigger| matches!(trigger, Trigger::Engaged(..)))
+    }
+
+    pub(crate) fn listens_to_syncs(&self) -> bool {
+        self.on
+            .iter()
+            .any(|trigger| matches!(trigger, Trigger::Synced(_)))
     }
 
     /// All destinations that its steps deliver to.

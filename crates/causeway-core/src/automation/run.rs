@@ -154,7 +154,7 @@ impl Run<'_> {
         self.out.explained.asked.reserve(many);
         for (place, automation) in rules.automations.iter().enumerate() {
             if starts.get(place) == Some(&true) && self.ran.get(place) == Some(&false) {
-                let verdict = self.ask(place, automation, &mut caused);
+                let verdict = self.ask(place, automation, happened, &mut caused);
                 if let Some(ran) = self.ran.get_mut(place) {
                     *ran = matches!(verdict, Verdict::Ran(_) | Verdict::Postponed(_));
                 }
@@ -188,7 +188,13 @@ impl Run<'_> {
         }
     }
 
-    fn ask(&mut self, place: usize, automation: &Automation, caused: &mut Vec<Happening>) -> Verdict {
+    fn ask(
+        &mut self,
+        place: usize,
+        automation: &Automation,
+        happened: &[Happening],
+        caused: &mut Vec<Happening>,
+    ) -> Verdict {
         if automation.once && self.contact().ran.contains_key(&automation.name) {
             return Verdict::RanBefore;
         }
@@ -213,7 +219,7 @@ impl Run<'_> {
                 return Verdict::Postponed(start);
             }
         }
-        self.take(automation, None, caused)
+        self.take(automation, None, happened, caused)
     }
 
     /// What was promised when the automation started, unless its stop condition holds now.
@@ -232,7 +238,7 @@ impl Run<'_> {
         let verdict = match self.holds(place, Condition::Stop, automation.stop.as_ref()) {
             _ if !is_there => Verdict::Gone,
             Some(Ok(true)) => Verdict::Stopped,
-            None | Some(Ok(false)) => self.take(automation, only, &mut caused),
+            None | Some(Ok(false)) => self.take(automation, only, &[], &mut caused),
             Some(Err(error)) => Verdict::Failed(error),
         };
         if let Some(ran) = self.ran.get_mut(place) {

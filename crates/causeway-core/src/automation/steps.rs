@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::{
     Automation, Does, Happening, Points, Verdict,
-    happening::change,
+    happening::{change, score},
     index::CHANGED,
-    lead::own_key,
+    lead::{Reached, own_key},
     run::{Run, changed_names},
 };
 use crate::{
     contact::TAG,
-    event::{Due, Engagement, EngagementKind},
+    event::{Due, Engagement, EngagementKind, Event},
     id::Name,
 };
 
@@ -28,11 +28,12 @@ enum Ready<'a> {
 }
 
 impl Run<'_> {
-    /// Does its steps, or the one of that number; all of them or none.
+    /// Does its steps, or the one of that number; all of them or none. `happened` is what may have started it.
     pub(super) fn take(
         &mut self,
         automation: &Automation,
         only: Option<u16>,
+        happened: &[Happening],
         caused: &mut Vec<Happening>,
     ) -> Verdict {
         let ready = match self.ready(automation, only) {
@@ -41,10 +42,11 @@ impl Run<'_> {
         };
         self.mark(automation);
         let points = self.contact().points;
+        let reached = self.reached();
         let mut words = Vec::new();
         let mut touched = Vec::new();
         for step in ready {
-            words.push(self.apply(automation, step, &mut touched, caused));
+            words.push(self.apply(automation, step, happened, &mut touched));
         }
         let is_touched = !touched.is_empty() || points.to_bits() != self.contact().points.to_bits();
         let changes = self.changes(touched);
@@ -55,7 +57,20 @@ impl Run<'_> {
             caused.push(Happening::ContactUpdated);
         }
         caused.extend(changes);
+        let score = reached
+            .zip(self.reached())
+            .and_then(|(before, after)| score(before, after));
+        caused.extend(score);
         Verdict::Ran(words)
+    }
+
+    /// `None` where nobody asks.
+    fn reached(&self) -> Option<Reached> {
+        let rules = self.moment.rules;
+        rules
+            .index
+            .listens_to_scores()
+            .then(|| rules.scoring.reached(self.contact()))
     }
 
     /// What is different now from before the steps, of the fields that they touched.
@@ -126,8 +141,8 @@ impl Run<'_> {
         &mut self,
         automation: &Automation,
         step: Ready<'_>,
+        happened: &[Happening],
         touched: &mut Vec<(String, Option<Value>)>,
-        caused: &mut Vec<Happening>,
     ) -> String {
         let at = self.moment.event.at;
         match step {
@@ -159,36 +174,72 @@ impl Run<'_> {
                 }
                 ["set ", &names.join(", ")].concat()
             }
-            Ready::Score(points) => self.score(automation, points, caused),
+            Ready::Score(points) => self.score(automation, points, happened),
         }
     }
 
-    fn score(&mut self, automation: &Automation, points: Points, caused: &mut Vec<Happening>) -> String {
+    /// Gives the points once for each row that started the automation, and once for whatever else did. Invariant: the total
+    /// does not depend on how a platform bundles its rows into messages.
+    fn score(&mut self, automation: &Automation, points: Points, happened: &[Happening]) -> String {
         let is_known = self.contact().text("email").is_some();
         let points = if is_known { points.known } else { points.anonymous };
-        let row = Engagement {
-            kind: EngagementKind::LeadScore,
-            key: own_key(&automation.name, self.moment.event),
-            name: Some(automation.name.to_string()),
-            at: Some(crate::contact::millis::floor(self.moment.event.at)),
-            raw_at: None,
-            count: None,
-            score: Some(points),
-        };
-        if points == 0.0 || (self.moment.knows)(&row) {
+        let (event, knows) = (self.moment.event, self.moment.knows);
+        let mut new: Vec<Engagement> = Vec::new();
+        for (key, at) in causes(automation, event, happened) {
+            let row = Engagement {
+                kind: EngagementKind::LeadScore,
+                key,
+                name: Some(automation.name.to_string()),
+                at: at.map(crate::contact::millis::floor),
+                raw_at: None,
+                count: None,
+                score: Some(points),
+            };
+            if !knows(&row) && !new.contains(&row) {
+                new.push(row);
+            }
+        }
+        if automation.once {
+            new.truncate(1);
+        }
+        if points == 0.0 || new.is_empty() {
             return "score as it was".to_owned();
         }
         let before = self.contact().points;
-        let after = before + points;
+        let after = new.iter().fold(before, |sum, _| sum + points);
         self.contact_mut().points = after;
-        self.out.engagements.push(row);
-        let status = |points| self.moment.rules.scoring.status(points).map(str::to_owned);
-        caused.push(Happening::Score {
-            before,
-            after,
-            status_before: status(before),
-            status_after: status(after),
-        });
-        format!("score {points:+} = {after}")
+        let times = match new.len() {
+            1 => String::new(),
+            times => format!(" {times} times"),
+        };
+        self.out.engagements.extend(new);
+        format!("score {points:+}{times} = {after}")
     }
+}
+
+/// What the points are for, each with its time: the rows that started the automation, and whatever else did.
+fn causes(
+    automation: &Automation,
+    event: &Event,
+    happened: &[Happening],
+) -> Vec<(String, Option<Timestamp>)> {
+    let name = &automation.name;
+    let mut causes = Vec::new();
+    let mut is_other = happened.is_empty();
+    let starts = |happening: &&Happening| automation.on.iter().any(|trigger| happening.is(trigger, name));
+    for happening in happened.iter().filter(starts) {
+        match happening {
+            Happening::Engaged {
+                key,
+                at,
+                clicks: (from, to),
+                ..
+            } => causes.extend((*from..=*to).map(|click| (own_key(name, event, Some((key, click))), *at))),
+            _ => is_other = true,
+        }
+    }
+    if is_other {
+        causes.push((own_key(name, event, None), Some(event.at)));
+    }
+    causes
 }

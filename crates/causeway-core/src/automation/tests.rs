@@ -1,7 +1,9 @@
 mod chain;
 mod clock;
+mod owner;
 mod points;
 mod steps;
+mod syncs;
 mod triggers;
 
 use std::{cell::RefCell, collections::BTreeSet, sync::Arc, time::Duration};
@@ -11,14 +13,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    consent::{ConsentFact, EMAIL, Terms, What},
+    consent::{Change, ConsentFact, EMAIL, Terms, What},
     contact::{Contact, Field, Identity},
     delivery::Kind,
     event::{Action, Campaign, Due, Engagement, Event, EventKind, FollowUp},
     id::ContactId,
     mapping::{Expression, Term},
-    plan::{About, Case, Known, Plan, plan},
-    rules::{DestinationRule, Gate, Rules, WorkspaceRule},
+    plan::{About, Case, Given, Known, Plan, plan},
+    rules::{DestinationRule, Gate, Rules, Takes, WorkspaceRule},
 };
 
 fn at(text: &str) -> Timestamp {
@@ -57,9 +59,14 @@ fn tag(name: &str) -> Vec<Does> {
 struct World {
     rules: Rules,
     contacts: Vec<Contact>,
-    seen: RefCell<Vec<(EngagementKind, String, Option<Timestamp>)>>,
+    seen: RefCell<Vec<Engagement>>,
     last_hour: Option<(i64, u32)>,
     now: Timestamp,
+    is_named: bool,
+    is_flooded: bool,
+    has_new_id: bool,
+    /// Whether the destinations were given the contact once it is known.
+    given: bool,
 }
 
 impl World {
@@ -69,10 +76,10 @@ impl World {
 
     fn scored(automations: Vec<Automation>, statuses: Vec<(&str, f64)>) -> Self {
         let mut crm = DestinationRule::new("crm");
-        crm.takes_all = false;
+        crm.takes = Takes::Automations;
         crm.policy = crate::consent::Policy::All;
         let scoring = Scoring {
-            own: true,
+            owner: Owner::Hub,
             statuses: statuses
                 .into_iter()
                 .map(|(name, ceiling)| Status {
@@ -92,13 +99,35 @@ impl World {
             contacts: Vec::new(),
             seen: RefCell::default(),
             last_hour: None,
+            is_named: true,
+            is_flooded: false,
+            has_new_id: false,
+            given: false,
             now: at(NOW),
         }
     }
 
     /// Decides, and keeps the contact and the engagements.
     fn take(&mut self, event: &Event) -> Plan {
-        let has = |row: &Engagement| self.seen.borrow().contains(&(row.kind, row.key.clone(), row.at));
+        let has = |row: &Engagement| {
+            let seen = self.seen.borrow();
+            let is_same =
+                |other: &&Engagement| (other.kind, &other.key, other.at) == (row.kind, &row.key, row.at);
+            seen.iter()
+                .filter(is_same)
+                .any(|other| other.count.unwrap_or(0) >= row.count.unwrap_or(0))
+        };
+        let given = |_: &DestinationRule| {
+            let has_it = self.given && !self.contacts.is_empty();
+            let given = has_it.then(|| Given {
+                address: Some("ada@example.org".to_owned()),
+                change: Change::None,
+                withdrawal_is_open: false,
+                is_shared: false,
+                purpose: None,
+            });
+            given.into_iter().collect()
+        };
         let last_hour = self.last_hour;
         let about = || About {
             action: event.action.clone(),
@@ -109,9 +138,12 @@ impl World {
             contacts: &self.contacts,
             action_is_known: false,
             terms: &Terms::default(),
-            given: &|_| Vec::new(),
+            given: &given,
             shared: &[],
             knows: &has,
+            has_new_id: self.has_new_id,
+            is_named: &|| self.is_named,
+            is_flooded: &|| self.is_flooded,
             last_hour: &|_| last_hour,
             about: &about,
         };
@@ -126,9 +158,7 @@ impl World {
         });
         self.contacts = plan.contact.clone().into_iter().collect();
         let rows = event.engagements.iter().chain(&plan.scores);
-        self.seen
-            .borrow_mut()
-            .extend(rows.map(|row| (row.kind, row.key.clone(), row.at)));
+        self.seen.borrow_mut().extend(rows.cloned());
         plan
     }
 

@@ -1,5 +1,7 @@
 //! The preset `generic`: one record in any shape, with paths that say where the contact is.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -146,9 +148,10 @@ impl GenericDecoder {
             gather(&mut sent, &name, Some(&value));
             if is_internal(&name) {
                 refused += 1;
-            } else if !self.placeholders.is_nothing(&value) && name != "email" {
-                let known = canonical(&name).filter(|known| !event.fields.contains_key(*known));
-                event.fields.insert(known.map_or(name, str::to_owned), value);
+            } else if name != "email"
+                && let Some(value) = self.placeholders.taken(value)
+            {
+                put(&mut event.fields, name, value);
             }
         }
         notes.extend(kept_names(refused));
@@ -249,7 +252,7 @@ impl GenericDecoder {
                 .map(|field| {
                     let id = field.id.as_deref().unwrap_or("?");
                     let name = field.name.unwrap_or_else(|| format!("Field {id}"));
-                    (name, field.value.unwrap_or_default())
+                    (name, field.value.unwrap_or_else(|| "".into()))
                 })
                 .collect(),
             _ => {
@@ -257,6 +260,22 @@ impl GenericDecoder {
                 Vec::new()
             }
         }
+    }
+}
+
+/// Takes a field in under our name of it, where nothing else came for that. What is cleared says less than any other value.
+pub(super) fn put(fields: &mut BTreeMap<String, Value>, name: String, value: Value) {
+    let is_free = |known: &&str| {
+        fields
+            .get(*known)
+            .is_none_or(|known| known.is_null() && !value.is_null())
+    };
+    let known = canonical(&name);
+    match known {
+        Some(known) if is_free(&known) => drop(fields.insert(known.to_owned(), value)),
+        Some(_) if value.is_null() => {}
+        None if value.is_null() => drop(fields.entry(name).or_insert(value)),
+        _ => drop(fields.insert(name, value)),
     }
 }
 

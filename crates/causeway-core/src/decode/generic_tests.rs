@@ -101,7 +101,7 @@ fn without_a_path_the_whole_record_becomes_fields() {
     let event = event(Paths::default(), value);
     assert_eq!(
         json!(event.fields),
-        json!({"email": "jane@example.org", "list": ["a"], "locality": "Bonn"})
+        json!({"email": "jane@example.org", "list": ["a"], "locality": "Bonn", "none": null})
     );
 }
 

@@ -12,3 +12,6 @@ pub mod names;
 pub mod placeholders;
 pub mod proca;
 pub mod sync;
+
+#[cfg(test)]
+mod clearing_tests;

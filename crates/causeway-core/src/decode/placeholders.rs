@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
@@ -17,6 +18,20 @@ pub struct Placeholders {
     /// Ids that name nobody, besides those that never do. As [`bare`] makes them.
     ids: BTreeSet<String>,
     values: BTreeSet<String>,
+    /// What a field means that came with an empty text.
+    empty: Emptied,
+    /// What it means that a field is null.
+    null: Emptied,
+}
+
+/// What an empty value does to a field that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Emptied {
+    /// Nothing: the sender does not know it.
+    Keep,
+    /// The field was emptied at the sender's, and is cleared here.
+    Clear,
 }
 
 impl Default for Placeholders {
@@ -249,7 +264,29 @@ impl Placeholders {
                 Some(values) => values.iter().map(|value| shown(value).to_owned()).collect(),
                 None => EMPTY_VALUES.iter().map(|value| (*value).to_owned()).collect(),
             },
+            empty: Emptied::Keep,
+            null: Emptied::Clear,
         }
+    }
+
+    /// The same with other meanings of empty texts and null.
+    #[must_use]
+    pub fn with_emptied(self, empty: Emptied, null: Emptied) -> Self {
+        Self { empty, null, ..self }
+    }
+
+    /// What becomes of a field that came with this value: null clears it, and with `None` it stays as it is. A word that
+    /// stands for nothing never clears: who writes it does not know the value.
+    pub(super) fn taken(&self, value: Value) -> Option<Value> {
+        if !self.is_nothing(&value) {
+            return Some(value);
+        }
+        let meaning = match &value {
+            Value::Null => self.null,
+            value if is_empty(value) => self.empty,
+            _ => Emptied::Keep,
+        };
+        (meaning == Emptied::Clear).then_some(Value::Null)
     }
 
     /// The id of somebody, trimmed. `None` with a note when it is a placeholder; without one when there is none.

@@ -20,6 +20,7 @@ use super::{
     names::Path,
     rewrite::{Rewritten, rewrite},
     risk::risks,
+    several,
     simple::{Glance, Held, Simple, Stop},
     view::{Root, json_as_found, json_of},
 };
@@ -50,6 +51,8 @@ struct Compiled {
     tables: Tables,
     names: Vec<Path>,
     risks: Vec<String>,
+    /// What [`several::doubts`] says.
+    several: Vec<String>,
     /// The whole text is one path.
     path: bool,
     simple: Option<Simple>,
@@ -104,6 +107,7 @@ impl Expression {
             tables: tables.clone(),
             simple: Simple::read(&all, &names),
             risks: risks(&all, &names),
+            several: several::doubts(&all, &names, tables),
             names,
             path,
         })))
@@ -121,6 +125,11 @@ impl Expression {
     /// What people may leave out or type that it fails on.
     pub fn risks(&self) -> &[String] {
         &self.0.risks
+    }
+
+    /// Where a text may be taken for a list.
+    pub fn list_doubts(&self) -> &[String] {
+        &self.0.several
     }
 
     /// The path that the whole of it is.
@@ -221,6 +230,8 @@ struct CompiledTemplate {
     tables: Tables,
     names: Vec<Path>,
     risks: Vec<String>,
+    /// What [`several::doubts`] says.
+    several: Vec<String>,
 }
 
 /// The one template in its environment.
@@ -264,6 +275,7 @@ impl Template {
         }
         let words: Vec<_> = parts.iter().flatten().copied().collect();
         let risks = risks(&words, &names);
+        let several = several::doubts(&words, &names, tables);
         let rewritten = rewrite(text, &parts)?;
         if let Some(rewritten) = &rewritten {
             environment
@@ -277,6 +289,7 @@ impl Template {
             tables: tables.clone(),
             names,
             risks,
+            several,
         })))
     }
 
@@ -290,6 +303,11 @@ impl Template {
 
     pub fn risks(&self) -> &[String] {
         &self.0.risks
+    }
+
+    /// Where a text may be taken for a list.
+    pub fn list_doubts(&self) -> &[String] {
+        &self.0.several
     }
 
     pub fn render(&self, scope: &Scope) -> Result<String, MappingError> {

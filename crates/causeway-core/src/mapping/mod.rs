@@ -17,6 +17,7 @@ mod rewrite;
 mod risk;
 mod route;
 mod scope;
+mod several;
 mod simple;
 mod term;
 #[cfg(test)]

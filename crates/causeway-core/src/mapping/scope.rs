@@ -141,10 +141,15 @@ impl Scope {
             Part::Root => return self.root(name),
             Part::Contact => return self.contact(name),
             Part::Ids => {
-                let id = record.identities.iter().find_map(|identity| match identity {
-                    Identity::ForeignId { namespace, id } if &**namespace == name => Some(id),
-                    _ => None,
-                });
+                // Of several the last is the one that the message came with.
+                let id = record
+                    .identities
+                    .iter()
+                    .rev()
+                    .find_map(|identity| match identity {
+                        Identity::ForeignId { namespace, id } if &**namespace == name => Some(id),
+                        _ => None,
+                    });
                 id.map_or(Found::Null, |id| Found::Text(id))
             }
             Part::Fields => return self.list_field(name),
@@ -300,8 +305,9 @@ impl Scope {
     }
 
     pub(super) fn engagements(&self, kind: EngagementKind) -> impl Iterator<Item = &Engagement> {
-        let all = self.record().engagements.iter();
-        all.filter(move |engagement| engagement.kind == kind)
+        let record = self.record();
+        let all = record.engagements.iter().filter(move |row| row.kind == kind);
+        all.filter(move |row| kind != EngagementKind::LeadScore || record.lead.owns(row))
     }
 
     /// The tags or lists that the contact has.

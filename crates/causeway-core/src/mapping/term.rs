@@ -162,8 +162,14 @@ impl Term {
     fn risks(&self) -> Vec<&str> {
         match self {
             Self::Fixed(_) => Vec::new(),
-            Self::Expression(expression) => expression.risks().iter().map(String::as_str).collect(),
-            Self::Template(template) => template.risks().iter().map(String::as_str).collect(),
+            Self::Expression(expression) => {
+                let all = expression.risks().iter().chain(expression.list_doubts());
+                all.map(String::as_str).collect()
+            }
+            Self::Template(template) => {
+                let all = template.risks().iter().chain(template.list_doubts());
+                all.map(String::as_str).collect()
+            }
             Self::List(items) => items.iter().flat_map(Self::risks).collect(),
             Self::Object(members) => members.iter().flat_map(|(_, term)| term.risks()).collect(),
         }

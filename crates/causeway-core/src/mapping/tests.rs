@@ -119,6 +119,7 @@ fn record() -> Record {
         lead: crate::automation::Lead {
             score: Some(json!(12)),
             status: Some("Warm".to_owned()),
+            ..crate::automation::Lead::default()
         },
         engagements: vec![
             engagement(EngagementKind::EmailOpen, "1", "Spring letter", None),

@@ -21,7 +21,7 @@ pub use words::{about, day_and_time, fact};
 use crate::{
     consent::{EMAIL, Policy, Standing},
     id::{DeliveryId, InboxId, Name},
-    rules::{DestinationRule, Filter, FilterKey, Route, Rules, without_sandbox},
+    rules::{DestinationRule, Filter, FilterKey, Route, Rules, Takes, without_sandbox},
     store::{ContactView, GivenRow, MessageRow},
 };
 
@@ -188,7 +188,7 @@ fn judged(
         said_by_another: behind.said_by_another,
         has_address: address.is_some() || &*rule.purpose != EMAIL,
         gave_data: view.contact.gave_data,
-        only_automations: !rule.takes_all,
+        only_automations: rule.takes == Takes::Automations,
         withdrawals: withdrawals::open(view, rule, &sent, is_withheld || view.erasing_since.is_some()),
         sent,
     };

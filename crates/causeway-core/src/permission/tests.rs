@@ -599,7 +599,7 @@ fn a_filter_counts_after_consent_and_names_what_it_takes() {
     let opted_out = person(&[What::Unsubscribed], Some(ANN));
     assert!(reason(&opted_out, &filtered(&["trees"])).contains("opted out"));
     let mut by_automations = rule(Policy::OptIn);
-    by_automations.takes_all = false;
+    by_automations.takes = Takes::Automations;
     assert!(reason(&view, &by_automations).starts_with("May be sent to crm, by automations only: opted in"));
 }
 

@@ -2,7 +2,7 @@
 
 use super::{About, Case};
 use crate::{
-    automation::{self, Moment, Ran},
+    automation::{self, Moment, Ran, Seen},
     consent::{Change, ConsentFact},
     contact::Contact,
     delivery::Kind,
@@ -11,12 +11,17 @@ use crate::{
     record::Record,
 };
 
-/// Asks the automations of the workspace, and changes the contact as they say. `ledger` are the consent facts that are new.
+/// New clicks of one link that count, at most: a platform may count any number.
+const MOST_CLICKS: i64 = 100;
+
+/// Asks the automations of the workspace, and changes the contact as they say. `ledger` are the consent facts that are new;
+/// `is_sync` = that a platform sent its contact may start some.
 pub(super) fn automations(
     case: &Case<'_>,
     before: Option<&Contact>,
     contact: &mut Contact,
     ledger: &[ConsentFact],
+    is_sync: bool,
 ) -> Ran {
     let Case {
         event, known, rules, ..
@@ -25,24 +30,23 @@ pub(super) fn automations(
     if rules.automations.is_empty() || !event.deliver {
         return Ran::default();
     }
-    let engaged: Vec<&Engagement> = if rules.listens_to_engagements {
-        event
-            .engagements
-            .iter()
-            .filter(|row| !(known.knows)(row))
-            .collect()
+    let engaged = if rules.listens_to_engagements {
+        new_engagements(case)
     } else {
         Vec::new()
     };
-    let happened = automation::happenings(
+    let happened = automation::happenings(&Seen {
         event,
         before,
-        contact,
-        ledger,
-        &engaged,
-        !known.action_is_known,
-        known.terms,
-    );
+        after: contact,
+        facts: ledger,
+        engaged: &engaged,
+        is_action: !known.action_is_known,
+        is_created: is_created(case),
+        is_sync: is_sync && rules.listens_to_syncs,
+        terms: known.terms,
+        scoring: rules.index.listens_to_scores().then_some(&rules.scoring),
+    });
     if happened.is_empty() && event.follow_up.is_none() {
         return Ran::default();
     }
@@ -56,6 +60,52 @@ pub(super) fn automations(
         knows: known.knows,
     };
     automation::run(&moment, contact, happened)
+}
+
+/// Whether somebody is known for the first time. A browser is nobody: a contact that began as one is created when it gets a
+/// name of its own.
+fn is_created(case: &Case<'_>) -> bool {
+    let known = case.known;
+    let is_named = case
+        .event
+        .identities
+        .iter()
+        .any(|identity| !identity.is_visitor());
+    // Who has an address or gave their data has a name: the store need not be asked.
+    let may_be_nobody = |contact: &Contact| !contact.gave_data && contact.text("email").is_none();
+    is_named && known.contacts.iter().all(may_be_nobody) && (known.contacts.is_empty() || !(known.is_named)())
+}
+
+/// Engagements that are not known yet, each once, with the numbers of their new clicks.
+fn new_engagements<'a>(case: &Case<'a>) -> Vec<(&'a Engagement, (i64, i64))> {
+    let knows = case.known.knows;
+    let mut new: Vec<(&Engagement, (i64, i64))> = Vec::new();
+    for row in case.event.engagements.iter().filter(|row| !knows(row)) {
+        let clicks = new_clicks(row, knows);
+        let same = |(other, _): &&mut (&Engagement, _)| {
+            (other.kind, &other.key, other.at) == (row.kind, &row.key, row.at)
+        };
+        match new.iter_mut().find(same) {
+            Some((_, known)) => *known = (known.0.min(clicks.0), known.1.max(clicks.1)),
+            None => new.push((row, clicks)),
+        }
+    }
+    new
+}
+
+/// A platform counts the clicks on a link in one row: those beyond what is known are new.
+fn new_clicks(row: &Engagement, knows: &dyn Fn(&Engagement) -> bool) -> (i64, i64) {
+    let last = row.count.unwrap_or(1).max(1);
+    let counted = |count| Engagement { count, ..row.clone() };
+    let first = last.saturating_sub(MOST_CLICKS).max(0);
+    if !knows(&counted(None)) {
+        return (first + 1, last);
+    }
+    let mut known = last - 1;
+    while known > first && !knows(&counted(Some(known))) {
+        known -= 1;
+    }
+    (known + 1, last)
 }
 
 /// What expressions see: as in a destination's mapping, but for its settings.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Rules;
 use crate::{
+    automation::Owner,
     contact::{Identity, LIST_FIELD_IDS, is_internal},
     decode::names::canonical,
     nearest::did_you_mean,
@@ -138,8 +139,13 @@ impl<'a> Names<'a> {
     /// consent was asked for this.
     fn own(&self, name: &str) -> Option<Found<'_>> {
         let folded = fold(name);
-        if folded == "email" || folded == "emailaddress" {
-            return self.record.email().map(|email| Found::of(Some(email)));
+        match folded.as_str() {
+            "email" | "emailaddress" => return self.record.email().map(|email| Found::of(Some(email))),
+            // Fields that are called the same are the platform's, while the hub's points count.
+            "leadscore" | "leadstatus" if self.record.lead.owner == Owner::Hub => {
+                return self.system(&folded);
+            }
+            _ => {}
         }
         let ours = PERSON.into_iter().find(|known| fold(known) == folded)?;
         let field = self.record.contact.fields.get(ours)?;
@@ -202,8 +208,8 @@ impl<'a> Names<'a> {
             })),
             "tags" => Found::Text(record.contact.tags().collect::<Vec<_>>().join(",")),
             "lists" => Found::Text(record.contact.lists().collect::<Vec<_>>().join(",")),
-            "leadscore" => self.field("lead_score"),
-            "leadstatus" => self.field("lead_status"),
+            "leadscore" => record.lead.score.as_ref().map_or(Found::Nothing, Found::Value),
+            "leadstatus" => Found::of(record.lead.status.as_deref()),
             "source" => Found::of(Some(&record.source)),
             "change" => Found::of(Some(record.change.as_str())),
             "type" => Found::of(Some(record.kind.as_str())),
@@ -230,16 +236,21 @@ impl<'a> Names<'a> {
 
 /// What the contact is called where it came from, else our own number.
 pub(crate) fn contact_id(record: &Record) -> Option<String> {
-    let mut foreign = record.identities.iter().filter_map(|identity| match identity {
-        Identity::ForeignId { namespace, id } => Some((namespace, id)),
-        _ => None,
-    });
-    let first = foreign.clone().next();
-    let chosen = foreign
-        .find(|(namespace, _)| **namespace == record.source)
-        .or(first);
-    chosen
+    let foreign = || {
+        let ids = record.identities.iter().filter(|identity| !identity.is_visitor());
+        ids.filter_map(|identity| match identity {
+            Identity::ForeignId { namespace, id } => Some((namespace, id)),
+            _ => None,
+        })
+    };
+    let (first, _) = foreign().next().unzip();
+    let of_source = foreign().any(|(namespace, _)| *namespace == record.source);
+    let wanted = if of_source { Some(&record.source) } else { first };
+    // Of several in one namespace the last is the one that the message came with.
+    foreign()
+        .filter(|(namespace, _)| Some(*namespace) == wanted)
         .map(|(_, id)| id.clone())
+        .last()
         .or_else(|| record.contact.id.map(|id| id.to_string()))
 }
 

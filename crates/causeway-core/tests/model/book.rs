@@ -165,6 +165,9 @@ impl<'a> Book<'a> {
             given: &given,
             shared: &[],
             knows: &|_| false,
+            has_new_id: false,
+            is_named: &|| true,
+            is_flooded: &|| false,
             last_hour: &|_| None,
             about: &About::default,
         };

@@ -133,6 +133,7 @@ pub struct Message {
     pub waits_for_click: bool,
     pub action: usize,
     pub page: u32,
+    /// Empty: a platform or a site clears it, a petition says nothing.
     pub first_name: &'static str,
     pub opt_in: Option<bool>,
     pub with_consent: bool,
@@ -214,7 +215,7 @@ fn message(random: &mut Random, ways: &[Who], seconds: usize) -> Message {
         waits_for_click: random.one_in(4),
         action: random.below(12),
         page: random.pick(&PAGES),
-        first_name: random.pick(&["Bruce", "Bat", "Selina"]),
+        first_name: random.pick(&["Bruce", "Bat", "Selina", ""]),
         opt_in: random.pick(&[None, Some(false), Some(true), Some(true)]),
         with_consent: !random.one_in(4),
         status,

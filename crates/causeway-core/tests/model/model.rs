@@ -354,7 +354,13 @@ fn fields(message: &Message) -> Vec<(&'static str, String)> {
     if message.kind == Kind::Confirm {
         return fields;
     }
-    if !matches!(message.kind, Kind::Consent | Kind::PageVisit) {
+    // A cleared field is a value of its time: the empty text.
+    let clears = matches!(
+        message.kind,
+        Kind::SyncForm | Kind::SyncJson | Kind::Joined | Kind::Contact
+    );
+    if !matches!(message.kind, Kind::Consent | Kind::PageVisit) && (clears || !message.first_name.is_empty())
+    {
         fields.push(("firstName", message.first_name.to_owned()));
     }
     if let Some(email) = message.who.email {

@@ -10,7 +10,7 @@ use causeway_core::{
         body::Limits,
         consent_from::ConsentFrom,
         events::EventsDecoder,
-        placeholders::Placeholders,
+        placeholders::{Emptied, Placeholders},
         proca::{OptInMode, ProcaDecoder, Testing},
         sync::{ArrivalConsent, SyncDecoder},
     },
@@ -68,7 +68,7 @@ impl Decoders {
             consent_from: vec![says("calls", "phone", None)],
         };
         let platform = |consent| SyncDecoder {
-            placeholders: Placeholders::default(),
+            placeholders: Placeholders::default().with_emptied(Emptied::Clear, Emptied::Clear),
             namespace: "platform".into(),
             time_zone: jiff::tz::TimeZone::UTC,
             consent,
@@ -272,7 +272,10 @@ fn platform_id(message: &Message) -> Option<&'static str> {
 fn sync_json(message: &Message) -> String {
     let rows: Vec<String> = list_fields(message)
         .iter()
-        .map(|(name, value)| format!(r#"{{"name":"{name}","value":"{value}"}}"#))
+        .map(|(name, value)| match value.as_str() {
+            "" => format!(r#"{{"name":"{name}","value":null}}"#),
+            value => format!(r#"{{"name":"{name}","value":"{value}"}}"#),
+        })
         .collect();
     format!(
         r#"{{"contact":{{"id":{},"email":{}}},"fields":[{}]}}"#,
@@ -314,7 +317,8 @@ fn site_event(message: &Message) -> String {
         _ => r#""type":"page_visit","key":"https://example.org/whales""#.to_owned(),
     };
     let fields = if message.kind == Kind::Contact {
-        format!(r#","fields":{{"first_name":"{}"}}"#, message.first_name)
+        let name = Some(message.first_name).filter(|name| !name.is_empty());
+        format!(r#","fields":{{"first_name":{}}}"#, json(name))
     } else {
         String::new()
     };

@@ -129,6 +129,9 @@ impl Book {
             },
             shared: &[],
             knows: &|_| false,
+            has_new_id: false,
+            is_named: &|| true,
+            is_flooded: &|| false,
             last_hour: &|_| None,
             about: &About::default,
         };

@@ -477,7 +477,7 @@ fn read_parts(tx: &Tx<'_>, due: &Due) -> Result<Parts, Fault> {
     }
     if let Some(ids) = ids.filter(|_| !parts.is_about_another) {
         let ids: BTreeMap<String, String> = from_json(&ids)?;
-        last_as_they_came(&mut parts.identities, &ids);
+        order_as_they_came(&mut parts.identities, &ids);
     }
     if let Some(id) = action {
         parts.action = facts::read_action(tx.connection, id)?;
@@ -485,14 +485,20 @@ fn read_parts(tx: &Tx<'_>, due: &Due) -> Result<Parts, Fault> {
     Ok(parts)
 }
 
-/// Of several ids in one namespace the last counts: the one that the message itself came with.
-fn last_as_they_came(identities: &mut Vec<Identity>, ids: &BTreeMap<String, String>) {
+/// Puts the ids that the message itself came with where a record is read from: the platform's that sent it in front of other
+/// platforms', and of several ids of one platform the last.
+fn order_as_they_came(identities: &mut Vec<Identity>, ids: &BTreeMap<String, String>) {
     for (namespace, id) in ids {
-        let is_it = |identity: &Identity| identity.namespace() == namespace && identity.value() == id;
-        if let Some(place) = identities.iter().position(is_it) {
-            let identity = identities.remove(place);
-            identities.push(identity);
-        }
+        let is_of = |identity: &Identity| {
+            matches!(identity, Identity::ForeignId { .. }) && identity.namespace() == namespace
+        };
+        let (mut own, mut others): (Vec<_>, Vec<_>) = identities.drain(..).partition(is_of);
+        own.sort_by_key(|identity| identity.value() == id);
+        let place = others
+            .iter()
+            .position(|identity| matches!(identity, Identity::ForeignId { .. }));
+        let behind = others.split_off(place.unwrap_or(others.len()));
+        identities.extend(others.into_iter().chain(own).chain(behind));
     }
 }
 

@@ -6,12 +6,13 @@ use std::{
 };
 
 use causeway_core::{
+    clock::Timestamp,
     contact::Contact,
-    event::{Engagement, Event},
-    plan::{About, Case, Known, Plan, plan},
+    event::{Engagement, Event, EventKind},
+    plan::{About, Case, Known, MOST_UNCHANGED_SYNCS, Plan, plan},
     rules::DestinationRule,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     contact,
@@ -21,6 +22,7 @@ use super::{
     follow, given,
     person::engagements,
     process::Row,
+    rows::ms,
     writer::Tx,
 };
 
@@ -45,6 +47,8 @@ pub(super) fn decide(
     let last_hour =
         |automation: &str| or_note(&trouble, follow::last_hour(tx.connection, workspace, automation));
     let history = tx.state.rules.of_workspace(workspace_name).asks_for_history;
+    let is_named = || or_note(&trouble, is_named(tx.connection, &before.contacts));
+    let is_flooded = || or_note(&trouble, is_flooded(tx.connection, &before.contacts, row.now));
     let about = || or_note(&trouble, about(tx, workspace, row, event, before, place, history));
     let known = Known {
         contacts: &contacts,
@@ -58,6 +62,9 @@ pub(super) fn decide(
         given: &given,
         shared: &before.shared,
         knows: &has,
+        has_new_id: before.has_new_id,
+        is_named: &is_named,
+        is_flooded: &is_flooded,
         last_hour: &last_hour,
         about: &about,
     };
@@ -95,6 +102,56 @@ fn has(connection: &Connection, contacts: &[i64], engagement: &Engagement) -> Re
     }
     Ok(false)
 }
+
+/// Whether one of the contacts is known by more than the browsers it came with.
+fn is_named(connection: &Connection, contacts: &[i64]) -> Result<bool, Fault> {
+    for contact in contacts {
+        if contact::is_somebodys(connection, *contact)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether platforms sent one of the contacts [`MOST_UNCHANGED_SYNCS`] times within the last hour.
+fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Result<bool, Fault> {
+    let since = ms(now).saturating_sub(HOUR_MS);
+    for contact in contacts {
+        // Nearly always there are fewer events in all, or the first of so many is old: that takes the index alone.
+        let earliest: Option<i64> = connection
+            .prepare_cached(
+                "SELECT inbox.received_at FROM inbox WHERE inbox.id = (
+                     SELECT inbox_id FROM event WHERE contact_id = ?1 ORDER BY inbox_id DESC LIMIT 1 OFFSET ?2)",
+            )?
+            .query_row(params![contact, MOST_UNCHANGED_SYNCS - 1], |row| row.get(0))
+            .optional()?;
+        if earliest.is_none_or(|earliest| earliest < since) {
+            continue;
+        }
+        let syncs: u32 = connection
+            .prepare_cached(
+                "SELECT count(*) FROM (
+                     SELECT event.inbox_id FROM event JOIN inbox ON inbox.id = event.inbox_id
+                     WHERE event.contact_id = ?1 AND event.kind = ?2 AND inbox.received_at >= ?3
+                     ORDER BY event.inbox_id DESC LIMIT ?4)",
+            )?
+            .query_row(
+                params![
+                    contact,
+                    EventKind::ContactSync.as_str(),
+                    since,
+                    MOST_UNCHANGED_SYNCS
+                ],
+                |row| row.get(0),
+            )?;
+        if syncs >= MOST_UNCHANGED_SYNCS {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// What expressions may ask for, besides the contact.
 fn about(

@@ -82,6 +82,7 @@ pub(crate) fn process_event(
     let before = Before {
         shared,
         contacts: people.contacts.clone(),
+        has_new_id: people.has_new_id,
         action: match &event.action {
             Some(action) => find_action(tx.connection, workspace, place.namespace, &action.external_id)?,
             None => None,
@@ -257,6 +258,7 @@ fn failed_promise(event: &Event, plan: &Plan) -> Option<String> {
 pub(super) struct Before {
     /// Ascending.
     pub contacts: Vec<i64>,
+    pub has_new_id: bool,
     pub action: Option<KnownAction>,
     /// What others said who use the event's address.
     pub shared: Vec<ConsentFact>,
@@ -413,7 +415,16 @@ fn write_event(
 ) -> Result<(), Fault> {
     let notes: Vec<&String> = event.notes.iter().chain(more_notes).collect();
     let notes = (!notes.is_empty()).then(|| to_json(&notes)).transpose()?;
-    let ids = foreign_ids(event).map(|ids| to_json(&ids)).transpose()?;
+    let about = event
+        .follow_up
+        .as_ref()
+        .and_then(|row| row.about)
+        .map(|about| about.0);
+    let ids = match (foreign_ids(event), about) {
+        (Some(ids), _) => Some(to_json(&ids)?),
+        (None, Some(about)) => follow::ids_of(tx.connection, about)?,
+        (None, None) => None,
+    };
     let merged = (!links.merged.is_empty())
         .then(|| to_json(&links.merged))
         .transpose()?;
@@ -437,7 +448,7 @@ fn write_event(
             plan.decision,
             notes,
             merged,
-            event.follow_up.as_ref().and_then(|row| row.about).map(|about| about.0),
+            about,
             via,
             event.follow_up.as_ref().map_or(0, |row| row.hops),
             automations,
@@ -447,7 +458,7 @@ fn write_event(
     Ok(())
 }
 
-/// The foreign ids that the message itself named, by namespace; `None` where it names none.
+/// The ids of platforms and browsers that the message itself named, by namespace; `None` where it names none.
 fn foreign_ids(event: &Event) -> Option<BTreeMap<&str, &str>> {
     let ids: BTreeMap<&str, &str> = event
         .identities

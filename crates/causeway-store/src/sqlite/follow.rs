@@ -287,6 +287,15 @@ pub(crate) fn things_of(connection: &Connection, inbox: InboxId) -> Result<Thing
         .unwrap_or_default())
 }
 
+/// The ids that the message came with which a row of ours follows from, as they are stored.
+pub(crate) fn ids_of(connection: &Connection, inbox: i64) -> Result<Option<String>, Fault> {
+    Ok(connection
+        .prepare_cached("SELECT ids FROM event WHERE inbox_id = ?1")?
+        .query_row([inbox], |row| row.get(0))
+        .optional()?
+        .flatten())
+}
+
 /// Up to when a clocked automation has had its turns.
 pub(crate) fn turn(connection: &Connection, workspace: &str, automation: &str) -> Result<Option<i64>, Fault> {
     Ok(connection

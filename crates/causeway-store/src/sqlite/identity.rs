@@ -35,6 +35,8 @@ pub(crate) struct Resolved {
     pub contacts: Vec<i64>,
     /// The identities that the contact gets.
     pub own: Vec<Identity>,
+    /// Whether a platform's id is among them that the contact did not have.
+    pub has_new_id: bool,
     /// An address that others use, too; it makes nobody the same person.
     pub shared: Option<String>,
     /// Ids that came with too many addresses.
@@ -55,7 +57,10 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
             .filter(move |identity| matches!(identity, Identity::Email { .. }) == wants_email)
     };
     for identity in by_kind(false) {
-        if let Some(id) = contact::find_one(tx, workspace, identity)? {
+        let is_platforms = matches!(identity, Identity::ForeignId { .. }) && !identity.is_visitor();
+        let owner = contact::find_one(tx, workspace, identity)?;
+        resolved.has_new_id |= is_platforms && owner.is_none();
+        if let Some(id) = owner {
             // A browser that two people use must not make them one: it joins only while it is nobody's.
             let is_others = is_named
                 && identity.is_visitor()

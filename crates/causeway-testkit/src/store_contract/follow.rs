@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use causeway_core::{
-    automation::{Automation, Does, Points, Scoring, Step, Trigger, Verdict},
+    automation::{Automation, Does, Owner, Points, Scoring, Step, Trigger, Verdict},
     consent::What,
     delivery::{Kind, Next},
     event::{Due, EngagementKind, Event, EventKind},
     id::InboxId,
     mapping::Expression,
-    rules::{DestinationRule, Rules, WorkspaceRule},
+    rules::{DestinationRule, Rules, Takes, WorkspaceRule},
     store::{Attempt, InboxFilter, InboxState},
 };
 use serde_json::json;
@@ -48,10 +48,10 @@ fn to(destination: &str) -> Does {
 /// `crm` gets what automations send, `archive` everything.
 fn world(automations: Vec<Automation>) -> Rules {
     let mut crm = DestinationRule::new("crm");
-    crm.takes_all = false;
+    crm.takes = Takes::Automations;
     let mut rules = rules(vec![crm, DestinationRule::new("archive")]);
     let scoring = Scoring {
-        own: true,
+        owner: Owner::Hub,
         statuses: Vec::new(),
     };
     let automations = automations.into_iter().map(Arc::new).collect();

@@ -1,10 +1,13 @@
 //! `[[automation]]`, `[[score]]` and `[[status]]`: what the rules of core are made from.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use causeway_connect::config::{ConfigError, read};
 use causeway_core::{
-    automation::{Automation, Does, Points, Scoring, Status, Step, Trigger, circles},
+    automation::{Automation, Does, Owner, Points, Scoring, Status, Step, Trigger, circles},
     id::Name,
     mapping::{Expression, MappingError, Tables},
     rules::{DEFAULT_WORKSPACE, WorkspaceRule},
@@ -14,6 +17,7 @@ use serde::Deserialize;
 
 use super::{
     one_of,
+    score::ScoreOwner,
     step::{StepConfig, finite, literal, step},
     trigger,
 };
@@ -85,7 +89,6 @@ fn default_workspace() -> String {
 pub struct Automations {
     lookups: Tables,
     pub automations: Vec<Automation>,
-    scored: bool,
     statuses: Vec<(String, Status)>,
     /// Whether one of `[[status]]` could not be read: then a name may be that of it.
     pub(super) lacks_statuses: bool,
@@ -136,7 +139,6 @@ impl Automations {
 
     pub(super) fn add_score(&mut self, table: &toml::Table) -> Result<(), ConfigError> {
         let config: ScoreConfig = read(table)?;
-        self.scored = true;
         self.push(Automation {
             on: self.triggers(&config.on, &config.workspace)?,
             when: self.expression("when", config.when.as_deref())?,
@@ -280,16 +282,26 @@ impl Automations {
         circles.map(tell).collect()
     }
 
-    /// By workspace, for the rules.
-    pub fn rules(&self) -> BTreeMap<Name, WorkspaceRule> {
+    /// By workspace, for the rules. Without a declared owner the hub's points count where rules of its own give any.
+    pub fn rules(
+        &self,
+        declared: Option<&ScoreOwner>,
+        workspaces: &BTreeSet<&str>,
+    ) -> BTreeMap<Name, WorkspaceRule> {
         let mut all: BTreeMap<Name, (Vec<Arc<Automation>>, Scoring)> = BTreeMap::new();
         for automation in &self.automations {
             let (automations, scoring) = all.entry(automation.workspace.clone()).or_default();
-            scoring.own |= automation
-                .then
-                .iter()
-                .any(|step| matches!(step.does, Does::AddScore(_)));
+            let gives_points = |step: &Step| matches!(step.does, Does::AddScore(_));
+            if automation.then.iter().any(gives_points) {
+                scoring.owner = Owner::Hub;
+            }
             automations.push(Arc::new(automation.clone()));
+        }
+        for workspace in workspaces {
+            if let Some(owner) = declared.and_then(|declared| declared.of(workspace)) {
+                let (_, scoring) = all.entry((*workspace).into()).or_default();
+                scoring.owner = owner;
+            }
         }
         for (workspace, status) in &self.statuses {
             let (_, scoring) = all.entry(workspace.as_str().into()).or_default();

@@ -15,7 +15,7 @@ use causeway_core::{
     mapping::Tables,
     nearest::nearest,
     retry::RetryPolicy,
-    rules::{DEFAULT_WORKSPACE, DestinationRule, Filter, Settings, SourceRule},
+    rules::{self, DEFAULT_WORKSPACE, DestinationRule, Filter, Settings, SourceRule},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -101,8 +101,9 @@ pub struct Common {
     /// Of several waiting deliveries of one contact send only the newest: for destinations that keep contacts, not actions.
     #[serde(default)]
     pub coalesce: bool,
-    /// `all`: actions and what is new of people, of what the keys above let through; `automations`: only what automations
-    /// send. Withdrawals come in both cases. Has to be said if an automation names the destination; else `all`.
+    /// `all`: of what the keys above let through, actions, each contact that a platform sends, and what else says something
+    /// new of people; `changes`: of a platform's contacts only those that say something new; `automations`: only what
+    /// automations send. Withdrawals come in all cases. Has to be said if an automation names the destination; else `all`.
     pub takes: Option<Takes>,
     /// Values for the mapping (`settings.NAME`), the same for all campaigns.
     #[serde(default)]
@@ -146,6 +147,7 @@ pub enum Order {
 #[serde(rename_all = "snake_case")]
 pub enum Takes {
     All,
+    Changes,
     Automations,
 }
 
@@ -280,7 +282,11 @@ fn rule(name: &str, common: Common, kind: &Kind, is_mute: bool, history: bool) -
         },
         removes: false,
         history,
-        takes_all: common.takes != Some(Takes::Automations),
+        takes: match common.takes {
+            None | Some(Takes::All) => rules::Takes::All,
+            Some(Takes::Changes) => rules::Takes::Changes,
+            Some(Takes::Automations) => rules::Takes::Automations,
+        },
         settings: Settings {
             defaults: json_members(common.settings),
             campaigns: common

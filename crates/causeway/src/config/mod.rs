@@ -9,6 +9,7 @@ mod locate;
 mod organisations;
 mod reader;
 mod schema;
+mod score;
 mod sections;
 mod settings;
 mod step;
@@ -17,7 +18,7 @@ mod trigger;
 mod warnings;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -120,8 +121,9 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
             return Err(reader.errors);
         }
     };
-    // First, since mappings name them.
-    let lookups = lookups(&mut reader, &mut root);
+    // First, since mappings ask for them.
+    let hub: Hub = reader.section(&mut root, "hub");
+    let lookups = lookups(&mut reader, &mut root).with_lists(hub.multi_value_fields());
     let mut config = Config {
         path: path.to_owned(),
         dir: path
@@ -129,7 +131,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
             .filter(|dir| !dir.as_os_str().is_empty())
             .unwrap_or(Path::new("."))
             .to_owned(),
-        hub: reader.section(&mut root, "hub"),
+        hub,
         http: reader.section(&mut root, "http"),
         retention: reader.section(&mut root, "retention"),
         sources: reader.tables(&mut root, "source", common::source),
@@ -203,6 +205,15 @@ impl Config {
         }
     }
 
+    /// Every workspace that anything is of.
+    fn workspaces(&self) -> BTreeSet<&str> {
+        let sources = self.sources.values().map(|source| &*source.rule.workspace);
+        let destinations = self.destinations.values();
+        let destinations = destinations.map(|destination| &*destination.rule.workspace);
+        let automations = self.automations.workspaces().into_keys();
+        sources.chain(destinations).chain(automations).collect()
+    }
+
     /// What the store and the rules need of it.
     pub fn rules(&self) -> Rules {
         Rules {
@@ -216,10 +227,13 @@ impl Config {
                 .iter()
                 .map(|(name, destination)| (Name::clone(name), Arc::new(destination.rule.clone())))
                 .collect(),
-            workspaces: self.automations.rules(),
+            workspaces: self
+                .automations
+                .rules(self.hub.score.as_ref(), &self.workspaces()),
             click_grace: Duration::from_secs(self.hub.click_grace_s.into()),
             shared_addresses: AddressPatterns::new(&self.hub.shared_addresses),
             after_erasure: self.hub.after_erasure,
+            multi_value_fields: self.hub.multi_value_fields(),
             ..Rules::default()
         }
     }

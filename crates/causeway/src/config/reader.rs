@@ -223,7 +223,7 @@ impl Reader<'_> {
         }
         for name in unsaid {
             let error = ConfigError::new("takes", "has to be said, since automations deliver here").hint(
-                "takes = \"automations\" gives it only what they send, takes = \"all\" everything else, too",
+                "takes = \"automations\" gives it only what they send, \"changes\" what says something new, too, \"all\" everything",
             );
             self.push_at(&["destination", &name], error);
         }

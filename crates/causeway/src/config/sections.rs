@@ -1,10 +1,15 @@
 //! `[hub]`, `[http]` and `[retention]`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
-use causeway_core::{after_erasure::AfterErasure, shared_address::SHARED_ADDRESSES, store::Retention};
+use causeway_core::{
+    after_erasure::AfterErasure, decode::names::field_name, shared_address::SHARED_ADDRESSES,
+    store::Retention,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::score::ScoreOwner;
 
 /// `[hub]`
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -23,6 +28,22 @@ pub struct Hub {
     /// `refuse` turns it away. What is dated before is turned away always.
     #[schemars(with = "String", extend("enum" = ["accept", "refuse"]))]
     pub after_erasure: AfterErasure,
+    /// Whose score and status of a contact count: `hub` (the points of `[[score]]` and `add_score`) or `platform` (what
+    /// platforms send), for all workspaces, or in a table for each. Default: `hub` where rules give points, else `platform`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub score: Option<ScoreOwner>,
+    /// Fields of contacts that hold several values, such as the boxes of a multiple choice: always a list, also when one
+    /// value comes.
+    pub multi_value_fields: Vec<String>,
+}
+
+impl Hub {
+    /// By the names under which they are kept.
+    pub fn multi_value_fields(&self) -> BTreeSet<String> {
+        let names = self.multi_value_fields.iter();
+        names.map(|name| field_name(name).to_owned()).collect()
+    }
 }
 
 impl Default for Hub {
@@ -33,6 +54,8 @@ impl Default for Hub {
             click_grace_s: 300,
             shared_addresses: SHARED_ADDRESSES.map(str::to_owned).to_vec(),
             after_erasure: AfterErasure::default(),
+            score: None,
+            multi_value_fields: Vec::new(),
         }
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use causeway_connect::config::ConfigError;
 use causeway_core::{
-    automation::{Clocked, ConsentTrigger, Every, Pattern, Rhythm, Trigger},
+    automation::{Clocked, ConsentTrigger, Every, Pattern, Rhythm, SyncTrigger, Trigger},
     decode::names::field_name,
+    encode::sync::Group,
     event::EngagementKind,
 };
 use jiff::{
@@ -14,7 +15,7 @@ use jiff::{
 };
 use toml::{Table, Value};
 
-use super::step::literal;
+use super::{one_of, step::literal};
 
 /// The words of `on`, each with what may stand behind it in a table.
 pub const WORDS: &[(&str, &str)] = &[
@@ -44,6 +45,15 @@ pub const WORDS: &[(&str, &str)] = &[
     ("goal_reached", "the id or name of the goal"),
     ("popup_shown", "the id or name of the pop-up"),
     ("custom", "the name of the event"),
+    (
+        "automation_triggered",
+        "the id or name of the platform's automation",
+    ),
+    ("lead_scored", "the id or name of the platform's scoring rule"),
+    (
+        "synced",
+        "nothing, a group of the contact that a platform sent, or a table: group = \"goals-reached\", row = \"its id or name\"",
+    ),
     ("score_reached", "a number of points"),
     ("status_reached", "the name of a [[status]]"),
     (
@@ -108,6 +118,9 @@ fn trigger(word: &str, value: Option<&Value>, rest: &Table) -> Result<Trigger, C
         "goal_reached" => asked.engaged(EngagementKind::Goal)?,
         "popup_shown" => asked.engaged(EngagementKind::Popup)?,
         "custom" => asked.engaged(EngagementKind::Custom)?,
+        "automation_triggered" => asked.engaged(EngagementKind::Automation)?,
+        "lead_scored" => asked.engaged(EngagementKind::LeadScore)?,
+        "synced" => Trigger::Synced(asked.synced()?),
         "score_reached" => Trigger::ScoreReached(asked.number()?),
         "status_reached" => Trigger::StatusReached(asked.text()?),
         "date_reached" => Trigger::DateReached(asked.clocked()?),
@@ -221,6 +234,59 @@ impl Asked<'_> {
 
     fn engaged(&self, kind: EngagementKind) -> Result<Trigger, ConfigError> {
         Ok(Trigger::Engaged(kind, self.maybe_text()?.map(Pattern)))
+    }
+
+    fn synced(&self) -> Result<Option<SyncTrigger>, ConfigError> {
+        let table = match self.value {
+            None | Some(Value::Boolean(true)) => return Ok(None),
+            Some(Value::String(name)) => {
+                let group = self.group(name)?;
+                return Ok(Some(SyncTrigger { group, row: None }));
+            }
+            Some(Value::Table(table)) => table,
+            Some(_) => return Err(self.wrong("is neither a group nor a table")),
+        };
+        let is_unknown = |key: &&String| !["group", "row"].contains(&key.as_str());
+        if let Some(key) = table.keys().find(is_unknown) {
+            return Err(self.wrong(format!("{key:?} does not belong here")));
+        }
+        let Some(Value::String(name)) = table.get("group") else {
+            return Err(self.wrong("group is no text"));
+        };
+        let row = match table.get("row") {
+            None => None,
+            Some(Value::String(row)) if !row.trim().is_empty() => {
+                literal("on", row)?;
+                Some(row.as_str())
+            }
+            Some(_) => return Err(self.wrong("row is no text")),
+        };
+        let group = self.group(name)?;
+        // Fields go by our names, whatever a platform calls them.
+        let name = |row| {
+            if group == Group::Fields {
+                field_name(row)
+            } else {
+                row
+            }
+        };
+        let row = row.map(|row| Pattern(name(row).to_owned()));
+        Ok(Some(SyncTrigger { group, row }))
+    }
+
+    fn group(&self, name: &str) -> Result<Group, ConfigError> {
+        let known = Group::ALL
+            .into_iter()
+            .filter(|group| *group != Group::TransactionId);
+        match Group::parse(name).filter(|group| *group != Group::TransactionId) {
+            Some(group) => Ok(group),
+            None if name == Group::TransactionId.as_str() => Err(self
+                .wrong("transactionid is another one each time: on = \"synced\" stands for every message")),
+            None => {
+                let known: Vec<&str> = known.map(Group::as_str).collect();
+                Err(self.wrong(format!("{name:?} is no group; {}", one_of(name, &known))))
+            }
+        }
     }
 
     fn number(&self) -> Result<f64, ConfigError> {

@@ -41,6 +41,10 @@ pub fn warnings(config: &Config) -> Vec<String> {
         for doubt in conditions.flat_map(Expression::names).filter_map(NamePath::doubt) {
             warnings.push(format!("[[automation]] {}: {doubt}", automation.name));
         }
+        let conditions = [&automation.when, &automation.stop].into_iter().flatten();
+        for doubt in conditions.flat_map(Expression::list_doubts) {
+            warnings.push(format!("[[automation]] {}: {doubt}", automation.name));
+        }
     }
     let filled = |workspace: &str| {
         let mut sources = config.sources.values();
@@ -54,6 +58,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
         }
     }
     warnings.extend(config.automations.circles());
+    warnings.extend(super::score::warnings(config));
     for (name, destination) in &config.destinations {
         for wanted in destination.rule.filter.sources.iter().flatten() {
             if !config.sources.contains_key(wanted.as_str()) {

@@ -40,5 +40,6 @@ mod running;
 mod samples;
 mod sync;
 mod sync_docs;
+mod syncs;
 mod trying;
 mod workspaces;

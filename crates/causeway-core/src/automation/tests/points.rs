@@ -27,7 +27,8 @@ fn points_count_once_for_the_same_thing_and_their_ranges_have_names() {
         lead(&world),
         Lead {
             score: Some(json!(30)),
-            status: Some("Cold".to_owned())
+            status: Some("Cold".to_owned()),
+            owner: Owner::Hub,
         }
     );
     world.take(&open("1", "09"));
@@ -37,7 +38,8 @@ fn points_count_once_for_the_same_thing_and_their_ranges_have_names() {
         lead(&world),
         Lead {
             score: Some(json!(60)),
-            status: Some("Warm".to_owned())
+            status: Some("Warm".to_owned()),
+            owner: Owner::Hub,
         }
     );
     assert_eq!(sent(&plan), ["crm"]);
@@ -65,7 +67,8 @@ fn points_count_once_for_the_same_thing_and_their_ranges_have_names() {
         lead(&world),
         Lead {
             score: Some(json!(1)),
-            status: None
+            status: None,
+            owner: Owner::Hub,
         }
     );
 }

@@ -190,7 +190,7 @@ pub const SORTS: &[Sort] = &[
     },
     Sort {
         name: "contact",
-        about: "What is known of the person: `fields` as of `at`. What is left out stays as it is.",
+        about: "What is known of the person: `fields` as of `at`. Null clears a field, and what is left out stays as it is.",
         keys: &[],
     },
     Sort {

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use self::keys::{COMMON, Sort, text, time, whole};
-use super::{at_format::Span, names::canonical, placeholders::Placeholders};
+use super::{at_format::Span, generic::put, placeholders::Placeholders};
 use crate::{
     consent::{ConsentFact, EMAIL, What},
     contact::{Identity, LIST, TAG, normal_email},
@@ -167,13 +167,10 @@ impl EventsDecoder {
     fn set_fields(&self, event: &mut Event, fields: &Map<String, Value>, notes: &mut Vec<String>) {
         let mut empty = 0;
         for (name, value) in fields {
-            if self.placeholders.is_nothing(value) {
-                empty += 1;
-                continue;
+            match self.placeholders.taken(value.clone()) {
+                Some(value) => put(&mut event.fields, name.clone(), value),
+                None => empty += 1,
             }
-            let known = canonical(name).filter(|known| !event.fields.contains_key(*known));
-            let name = known.map_or_else(|| name.clone(), str::to_owned);
-            event.fields.insert(name, value.clone());
         }
         if empty > 0 {
             notes.push(format!(

@@ -77,8 +77,9 @@ fn a_page_visit_is_an_engagement_of_its_time() {
     );
     assert_eq!(event.fields["firstName"], "Ada");
     assert_eq!(event.fields["email"], "ada@example.org");
-    assert_eq!(event.fields.len(), 3);
-    assert!(event.notes[0].contains("2 without a value"), "{:?}", event.notes);
+    assert_eq!(event.fields["note"], Value::Null, "it was cleared");
+    assert_eq!(event.fields.len(), 4);
+    assert!(event.notes[0].contains("1 without a value"), "{:?}", event.notes);
 }
 
 #[test]

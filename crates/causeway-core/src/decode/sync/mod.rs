@@ -120,6 +120,12 @@ pub fn dedup(value: &Value) -> Option<MessageKey> {
     ]))
 }
 
+/// Fields of the contact, and their names beside the groups.
+const BESIDE: [(&str, &[&str]); 2] = [
+    ("phone", &["phone", "phonenumber", "mobile"]),
+    ("profile_url", &["profileurl"]),
+];
+
 impl SyncDecoder {
     /// Decodes what [`body::read`] gave.
     pub fn decode_body(&self, body: Body, received_at: Timestamp) -> Decoded {
@@ -172,6 +178,11 @@ impl SyncDecoder {
     /// stands beside the groups: a GET template names its parameters freely, and whoever calls one `email` means the contact's.
     fn adopt_other_names(&self, payload: &mut SyncPayload) {
         let SyncPayload { contact, extra, .. } = payload;
+        for (field, names) in BESIDE {
+            let values = generic::keys(extra, names).filter_map(|key| extra.get(key));
+            let empty = values.filter(|value| is_empty(value));
+            contact.emptied.extend(empty.map(|value| (field, value.clone())));
+        }
         let rest = &mut contact.rest;
         let mut adopt = |slot: &mut Option<String>, own: &[&str], names: &[&str]| {
             let stands_for_nothing =
@@ -192,8 +203,9 @@ impl SyncDecoder {
         };
         adopt(&mut contact.email, generic::EMAIL_NAMES, generic::EMAIL_NAMES);
         adopt(&mut contact.id, &["id"], generic::CONTACT_ID_NAMES);
-        adopt(&mut contact.phone, &[], &["phone", "phonenumber", "mobile"]);
-        adopt(&mut contact.profile_url, &[], &["profileurl"]);
+        let [(_, phone), (_, profile_url)] = BESIDE;
+        adopt(&mut contact.phone, &[], phone);
+        adopt(&mut contact.profile_url, &[], profile_url);
     }
 
     fn identities(&self, contact: &SyncContact, notes: &mut Vec<String>) -> Vec<Identity> {
@@ -253,6 +265,16 @@ impl SyncDecoder {
             }
         }
 
+        for (name, value) in contact.emptied {
+            if !fields.contains_key(name) {
+                fields.extend(
+                    self.placeholders
+                        .taken(value)
+                        .map(|value| (name.to_owned(), value)),
+                );
+            }
+        }
+
         let mut ids = Map::new();
         for field in list_fields {
             let id = field.id.as_deref().unwrap_or("?");
@@ -263,16 +285,20 @@ impl SyncDecoder {
             }
             let known = canonical(&label).filter(|name| !fields.contains_key(*name));
             let mut label = known.map_or(label, str::to_owned);
-            gather(&mut sent, &label, field.value.as_ref());
+            let said = field.value.as_ref().filter(|value| !is_empty(value));
+            gather(&mut sent, &label, said);
             if fields.contains_key(&label) || label == "email" {
                 // The contact's own data, or a second field of that name: keep both. Only an address is the contact's `email`.
                 label = format!("{label} ({id})");
-                gather(&mut sent, &label, field.value.as_ref());
+                gather(&mut sent, &label, said);
             }
+            // An encoder of forms leaves a value out that is null.
+            let unsaid = || field.id.is_some().then(|| Value::from(""));
+            let value = field.value.clone().or_else(unsaid);
+            let value = value.and_then(|value| self.placeholders.taken(value));
             if let Some(id) = field.id {
                 ids.insert(label.clone(), id.into());
             }
-            let value = field.value.filter(|value| !self.placeholders.is_nothing(value));
             fields.extend(value.map(|value| (label, value)));
         }
         if !contact.rest.is_empty() {
@@ -288,7 +314,9 @@ impl SyncDecoder {
             gather(&mut sent, &key, Some(&value));
             if is_internal(&key) {
                 refused += 1;
-            } else if !self.placeholders.is_nothing(&value) && key != "email" {
+            } else if key != "email"
+                && let Some(value) = self.placeholders.taken(value)
+            {
                 fields.entry(key).or_insert(value);
             }
         }

@@ -29,11 +29,13 @@ pub struct SyncContact {
     pub email: Option<String>,
     pub phone: Option<String>,
     pub profile_url: Option<String>,
+    /// Of `phone` and `profile_url` what came without a value, and what came instead.
+    pub emptied: Vec<(&'static str, Value)>,
     /// What else the group holds.
     pub rest: Map<String, Value>,
 }
 
-/// A custom field of the list. `value` is text, or whatever a multi-select field sent.
+/// A custom field of the list. `value` is text, or whatever a multi-select field sent; null and empty texts as they came.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListField {
     pub id: Option<String>,
@@ -96,6 +98,7 @@ impl SyncPayload {
             notes,
         };
         let mut contact = groups.single("contact");
+        let emptied = emptied(&contact.0);
         let mut status = groups.single("lead-status");
         let mut read = Self {
             transactionid: groups.scalar("transactionid"),
@@ -104,6 +107,7 @@ impl SyncPayload {
                 email: contact.text("email"),
                 phone: contact.text("phone"),
                 profile_url: contact.text("profile_url"),
+                emptied,
                 rest: contact.0,
             },
             fields: groups.list_fields(),
@@ -231,7 +235,7 @@ impl ListField {
             name: ["name", "label"]
                 .into_iter()
                 .find_map(|key| take(key).and_then(into_scalar)),
-            value: take("value").filter(|value| !is_empty(value)),
+            value: take("value"),
         }
     }
 
@@ -239,7 +243,7 @@ impl ListField {
         Self {
             id: None,
             name: Some(name),
-            value: Some(value).filter(|value| !is_empty(value)),
+            value: Some(value),
         }
     }
 
@@ -329,13 +333,23 @@ pub(in crate::decode) fn list_fields(group: &str, value: Value, notes: &mut Vec<
         }
     }
     objects(group, others, notes);
-    fields.retain(|field| *field != ListField::default());
+    fields.retain(|field| {
+        let has_value = field.value.as_ref().is_some_and(|value| !is_empty(value));
+        field.id.is_some() || field.name.is_some() || has_value
+    });
     if unclear > 0 {
         notes.push(format!(
             "{group}: {unclear} rows do not have both `name` and `value`; what they say may be incomplete"
         ));
     }
     fields
+}
+
+/// The members that are the contact's own fields and came without a value.
+fn emptied(contact: &Map<String, Value>) -> Vec<(&'static str, Value)> {
+    let came = |name: &'static str| Some((name, contact.get(name)?.clone()));
+    let all = ["phone", "profile_url"].into_iter().filter_map(came);
+    all.filter(|(_, value)| is_empty(value)).collect()
 }
 
 fn kept<T: Default + PartialEq>(rows: Vec<Row>, read: impl Fn(&mut Row) -> T) -> Vec<T> {

@@ -140,6 +140,7 @@ fn contact(record: &Record, options: &Options) -> SyncContact {
         email: record.email().map(str::to_owned),
         phone: text("phone"),
         profile_url: text("profile_url"),
+        emptied: Vec::new(),
         rest: serde_json::Map::new(),
     }
 }

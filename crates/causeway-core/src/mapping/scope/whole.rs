@@ -18,7 +18,7 @@ impl Scope {
             Part::Contact => !record.contact_json().is_empty(),
             Part::Fields => self
                 .list_field_ids()
-                .any(|(label, _)| self.field(label).is_some()),
+                .any(|(label, _)| self.field(label).is_some_and(|value| !value.is_null())),
             Part::Ids => record.contact_json().contains_key("ids"),
             Part::Action => record.action.is_some(),
             Part::ActionFields => record

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use causeway_core::{
     consent::Standing,
-    contact::normal_email,
+    contact::{Field, normal_email},
     id::ContactId,
     permission::{Evidence, about, day_and_time, fact},
     rules::without_sandbox,
@@ -249,6 +249,17 @@ fn standing_line(purpose: &str, standing: Standing) -> String {
     format!("  consent      {purpose}: {}{why}{since}", standing.as_str())
 }
 
+/// When a field was cleared, and which message did it.
+fn cleared(view: &ContactView, field: &Field) -> String {
+    let message = view.messages.iter().find(|message| message.id.0 == field.arrival);
+    let by = match message {
+        Some(message) => format!(" by message {} from {}", message.id, message.source),
+        None if field.arrival > 0 => format!(" by message {}", field.arrival),
+        None => String::new(),
+    };
+    format!("cleared as of {}{by}", field.at)
+}
+
 fn show(view: &ContactView) {
     say(&format!("contact {} (workspace {})", view.id, view.workspace));
     for identity in &view.identities {
@@ -260,6 +271,10 @@ fn show(view: &ContactView) {
         ));
     }
     for (name, field) in &view.contact.fields {
+        if field.value.is_null() {
+            say(&format!("  {name:<12} ({})", cleared(view, field)));
+            continue;
+        }
         let text = field
             .value
             .as_str()

@@ -323,6 +323,11 @@ pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
         },
         |decoded| {
             let event = decoded.come_through(&envelope.meta.via);
+            let event = if envelope.meta.imported {
+                event.of_file()
+            } else {
+                event
+            };
             if envelope.meta.again {
                 event.without_opt_ins(IMPORTED_BEFORE)
             } else {

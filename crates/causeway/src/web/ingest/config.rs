@@ -1,6 +1,7 @@
 //! The keys of a source with `kind = "listener"`.
 
 use causeway_connect::config::{ConfigError, read};
+use causeway_core::decode::placeholders::Emptied;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -46,6 +47,15 @@ pub struct Config {
     /// What stands for an empty value in a field. Default: NULL, N/A and the like.
     #[serde(default)]
     pub empty_values: Option<Vec<String>>,
+    /// What a field means that is sent with an empty text: `keep` (nothing, what is known stays) or `clear` (it was
+    /// emptied there, and is cleared here). Default: keep.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("enum" = ["keep", "clear"]))]
+    pub empty: Option<Emptied>,
+    /// The same for a field that is null. Default: clear.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("enum" = ["keep", "clear"]))]
+    pub null: Option<Emptied>,
     /// How long, in seconds, the same bytes count as a repeat when the sender gives no id and nothing else of the contact
     /// arrived.
     #[serde(default = "one_day")]

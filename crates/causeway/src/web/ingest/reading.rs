@@ -18,7 +18,7 @@ use causeway_core::{
     decode::{
         body,
         generic::{GenericDecoder, Paths, path_fault},
-        placeholders::Placeholders,
+        placeholders::{Emptied, Placeholders},
         sync::{ArrivalConsent, SyncDecoder},
     },
     event::Decode,
@@ -146,6 +146,12 @@ impl Config {
         if let Some(proca) = &self.proca {
             checked_purpose("proca.purpose", &proca.purpose)?;
         }
+        for (key, is_there) in [("empty", self.empty.is_some()), ("null", self.null.is_some())] {
+            if is_there && self.preset == Preset::Proca {
+                return Err(ConfigError::new(key, "has no meaning for preset = \"proca\"")
+                    .hint("Proca sends what a form held, and clears nothing: leave it out"));
+            }
+        }
         match (self.preset, &self.proca) {
             (Preset::Proca, None) => Err(ConfigError::new("proca", "preset = \"proca\" needs this table")
                 .hint("proca = { own_orgs = [12], consent = \"single\" }")),
@@ -176,7 +182,11 @@ impl Config {
         self.check_reading()?;
         let namespace = self.namespace(&context.name);
         let limits = self.limits.for_decoder();
-        let placeholders = Placeholders::new(&self.placeholder_ids, self.empty_values.as_deref());
+        let placeholders = Placeholders::new(&self.placeholder_ids, self.empty_values.as_deref())
+            .with_emptied(
+                self.empty.unwrap_or(Emptied::Keep),
+                self.null.unwrap_or(Emptied::Clear),
+            );
         Ok(match (self.preset, &self.proca) {
             (Preset::Proca, Some(proca)) => {
                 decoder_of_proca(proca, self.ours(&context.name), placeholders, &context.dir)?

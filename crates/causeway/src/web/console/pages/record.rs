@@ -210,7 +210,7 @@ fn contact_part(view: &ContactView, trace: &Trace, now: Timestamp) -> ContactPar
     let field = |(name, field): (&String, &causeway_core::contact::Field)| {
         let shown = match &field.value {
             Value::String(value) => masking::text(value),
-            Value::Null => String::new(),
+            Value::Null => "(cleared)".to_owned(),
             Value::Bool(value) => value.to_string(),
             value => masking::json(value).to_string().trim_matches('"').to_owned(),
         };

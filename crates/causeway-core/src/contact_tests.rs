@@ -1,0 +1,120 @@
+use serde_json::json;
+
+use super::*;
+
+fn field(value: Value, second: i64, arrival: i64) -> Field {
+    Field {
+        arrival,
+        ..Field::new(value, Timestamp::from_second(second).unwrap())
+    }
+}
+
+fn joined(order: &[&Field]) -> Field {
+    let mut contact = Contact::default();
+    for field in order {
+        contact.set_field("it", (*field).clone());
+    }
+    contact.fields["it"].clone()
+}
+
+/// Every order of three comes to the same, and so does joining two contacts that know a part each.
+fn is_a_join(fields: &[Field; 3]) -> Field {
+    let [a, b, c] = fields;
+    let first = joined(&[a, b, c]);
+    for order in [[a, c, b], [b, a, c], [b, c, a], [c, a, b], [c, b, a]] {
+        assert_eq!(joined(&order), first, "{order:?}");
+    }
+    let knows = |field: &Field| Contact {
+        fields: [("it".to_owned(), field.clone())].into(),
+        ..Contact::default()
+    };
+    for (one, two, three) in [(a, b, c), (c, b, a), (b, a, c)] {
+        let mut pair = knows(two);
+        pair.join(knows(three));
+        let mut all = knows(one);
+        all.join(pair);
+        assert_eq!(all.fields["it"], first);
+    }
+    first
+}
+
+#[test]
+fn a_cleared_field_is_a_value_of_its_time() {
+    let cleared = field(Value::Null, 20, 2);
+    let stays = is_a_join(&[
+        field(json!("030 1"), 10, 3),
+        cleared.clone(),
+        field(json!("030 0"), 5, 1),
+    ]);
+    assert_eq!(stays, cleared, "what was said before does not come back");
+    let newer = is_a_join(&[
+        field(json!("030 1"), 10, 3),
+        cleared,
+        field(json!("030 2"), 30, 1),
+    ]);
+    assert_eq!(newer.value, "030 2");
+    let same_moment = is_a_join(&[
+        field(json!("030 1"), 10, 1),
+        field(Value::Null, 10, 2),
+        field(json!("030 3"), 10, 3),
+    ]);
+    assert_eq!(
+        same_moment.value, "030 3",
+        "of one moment the later arrival counts"
+    );
+}
+
+#[test]
+fn a_field_that_was_a_list_once_stays_one_in_whatever_order() {
+    let list = field(json!(["bees", "rivers"]), 10, 1);
+    let one = is_a_join(&[
+        list.clone(),
+        field(json!("bees"), 20, 2),
+        field(json!("trees"), 5, 3),
+    ]);
+    assert_eq!(one.value, json!(["bees"]));
+    let after = is_a_join(&[list.clone(), field(Value::Null, 20, 2), field(json!(7), 30, 3)]);
+    assert_eq!(after.value, json!([7]), "also beyond an empty one");
+    let empty = is_a_join(&[list.clone(), field(Value::Null, 20, 2), field(json!("x"), 1, 3)]);
+    assert_eq!(empty.value, Value::Null);
+    // Of one message: the list of one is as great as its item.
+    let tie = is_a_join(&[
+        field(json!([1]), 10, 1),
+        field(json!(12), 10, 1),
+        field(json!([3]), 10, 1),
+    ]);
+    assert_eq!(tie.value, json!([3]));
+    let text: Field = serde_json::from_value(serde_json::to_value(&empty).unwrap()).unwrap();
+    assert_eq!(text, empty, "the store keeps it");
+}
+
+#[test]
+fn a_declared_field_is_a_list_at_once_and_an_address_is_never_cleared() {
+    let at = Timestamp::from_second(1).unwrap();
+    let fields = BTreeMap::from([
+        ("Topics".to_owned(), json!("bees")),
+        ("city".to_owned(), json!("Brno")),
+    ]);
+    let mut contact = Contact::default();
+    contact.take_fields(&fields, at, 1);
+    assert!(contact.hold_several(fields.keys(), &BTreeSet::from(["Topics".to_owned()])));
+    assert_eq!(contact.fields["Topics"].value, json!(["bees"]));
+    assert_eq!(contact.fields["city"].value, "Brno");
+    assert_eq!(
+        contact.put("Topics", json!("rivers"), at),
+        Some(Some(json!(["bees"])))
+    );
+    assert_eq!(
+        contact.fields["Topics"].value,
+        json!(["rivers"]),
+        "set by an automation"
+    );
+
+    contact.set_fields(
+        &BTreeMap::from([("email".to_owned(), json!("ada@example.org"))]),
+        at,
+    );
+    let later = Timestamp::from_second(9).unwrap();
+    contact.set_fields(&BTreeMap::from([("email".to_owned(), Value::Null)]), later);
+    assert_eq!(contact.address().as_deref(), Some("ada@example.org"));
+}

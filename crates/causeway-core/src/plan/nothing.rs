@@ -1,0 +1,72 @@
+//! Why a destination is sent nothing because of an event, for the trace.
+
+use std::collections::BTreeMap;
+
+use super::{Case, MOST_UNCHANGED_SYNCS, Planned, Sync};
+use crate::{
+    event::EventKind,
+    rules::{FilterKey, Route, Takes},
+};
+
+/// In words; `None` where there is nothing to explain. A platform's contact is explained for each destination that does not get
+/// it, any other event only if nobody gets anything. `is_told` = somebody may be told of the contact at all.
+pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, is_told: bool) -> Option<String> {
+    // What the clock or a delay starts sends what its automation says.
+    if (sync == Sync::No && !deliveries.is_empty()) || case.event.kind == EventKind::Schedule {
+        return None;
+    }
+    let origin = case
+        .event
+        .follow_up
+        .as_ref()
+        .and_then(|row| row.destination.as_deref());
+    if !is_told {
+        return Some("nothing to send: only a browser is known, and nobody's address or id".to_owned());
+    }
+    if !case.event.deliver {
+        return Some("nothing to send: it only adds to what is known".to_owned());
+    }
+    let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut is_empty = true;
+    for rule in case.rules.destinations_of(case.workspace) {
+        is_empty = false;
+        let is_planned = deliveries.iter().any(|planned| planned.destination == rule.name);
+        if is_planned || origin == Some(&*rule.name) {
+            continue;
+        }
+        let reason = if rule.takes == Takes::Automations {
+            "takes only what automations send".to_owned()
+        } else if let Some(miss) = rule.filter.miss(Route::new(case.source, case.event)) {
+            format!("its `{}` leave this message out", key(miss.key))
+        } else {
+            match sync {
+                Sync::Row => "it is a row of a file, and says nothing new".to_owned(),
+                Sync::Flood if rule.takes == Takes::All => format!(
+                    "says nothing new, and the contact came {MOST_UNCHANGED_SYNCS} times within an hour: a destination may be \
+                     writing to the platform that sends it"
+                ),
+                Sync::Flood | Sync::Unchanged => {
+                    "takes only changes, and the message says nothing new".to_owned()
+                }
+                Sync::No | Sync::News => "the message says nothing new".to_owned(),
+            }
+        };
+        reasons.entry(reason).or_default().push(&rule.name);
+    }
+    if is_empty {
+        return Some("nothing to send: the workspace has no destination".to_owned());
+    }
+    let reasons: Vec<String> = reasons
+        .into_iter()
+        .map(|(reason, names)| format!("{}: {reason}", names.join(", ")))
+        .collect();
+    (!reasons.is_empty()).then(|| format!("not sent to {}", reasons.join("; ")))
+}
+
+fn key(key: FilterKey) -> &'static str {
+    match key {
+        FilterKey::Sources => "sources",
+        FilterKey::Campaigns => "campaigns",
+        FilterKey::ActionTypes => "action_types",
+    }
+}

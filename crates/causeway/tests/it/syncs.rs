@@ -1,0 +1,232 @@
+//! What it means that a platform sends a contact: the program as it is run, and files that say what destinations received.
+
+use serde_json::{Value, json};
+
+use crate::running::{Home, Running};
+
+const PLATFORM: &str = "platform-token-of-24-chars";
+
+const CONFIG: &str = "
+[hub]
+multi_value_fields = ['Topics']
+[source.platform]
+kind = 'listener'
+preset = 'sync-to-third-party'
+token = 'platform-token-of-24-chars'
+empty = 'clear'
+[source.office]
+kind = 'listener'
+preset = 'generic'
+token = 'office-token-of-24-character'
+[destination.all]
+kind = 'file'
+path = 'all.jsonl'
+consent = 'all'
+fields = { id = 'contact.ids.platform', phone = 'contact.phone', text = 'Call {{ contact.phone }}', topics = 'contact.Topics | default(none)' }
+[destination.changes]
+kind = 'file'
+path = 'changes.jsonl'
+consent = 'all'
+takes = 'changes'
+fields = { id = 'contact.ids.platform', phone = 'contact.phone' }
+[destination.carts]
+kind = 'file'
+path = 'carts.jsonl'
+consent = 'all'
+takes = 'automations'
+fields = { id = 'contact.ids.platform', event = 'event', type = 'type' }
+[[automation]]
+name = 'Carts'
+on = { synced = { group = 'automation-triggered', row = 'Cart*' } }
+then = [{ deliver = 'carts' }, { deliver = 'carts', delay = '1 s' }]
+";
+
+fn lines(home: &Home, file: &str) -> Vec<Value> {
+    let text = home.read(file);
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+/// Sends a contact, and gives what each file has then that was not there before.
+async fn sync(home: &Home, hub: &Running, number: u64, body: &str) -> [Vec<Value>; 2] {
+    let files = ["all.jsonl", "changes.jsonl"];
+    let before = files.map(|file| lines(home, file).len());
+    let answer = hub
+        .post(PLATFORM, "application/x-www-form-urlencoded", body.as_bytes())
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    home.settled(number).await;
+    let mut after = files.map(|file| lines(home, file));
+    for (lines, before) in after.iter_mut().zip(before) {
+        lines.drain(..before);
+    }
+    after
+}
+
+#[tokio::test]
+async fn each_contact_of_a_platform_reaches_who_takes_all_and_the_news_who_takes_changes() {
+    let home = Home::new(CONFIG);
+    let hub = home.serve();
+    let body = |transaction: u32, id: u32, phone: &str| {
+        format!(
+            "transactionid={transaction}&contact[id]={id}&contact[email]=ann@example.org&contact[phone]={phone}\
+             &fields[0][id]=12&fields[0][name]=Topics&fields[0][value]=bees"
+        )
+    };
+    let [all, changes] = sync(&home, &hub, 1, &body(1, 7, "030")).await;
+    assert_eq!(
+        all,
+        [json!({ "id": "7", "phone": "030", "text": "Call 030", "topics": ["bees"] })]
+    );
+    assert_eq!(changes.len(), 1);
+    let [all, changes] = sync(&home, &hub, 2, &body(2, 7, "030")).await;
+    assert_eq!(
+        (all.len(), changes.len()),
+        (1, 0),
+        "nothing new, and once more all the same"
+    );
+    let trace = home.ok(&["trace", "2"]);
+    let why = "not sent to carts: takes only what automations send; changes: takes only changes, and the message says nothing new";
+    assert!(trace.contains(why), "{trace}");
+    let [all, changes] = sync(&home, &hub, 3, &body(2, 7, "030")).await;
+    assert_eq!((all.len(), changes.len()), (0, 0), "a repeat of the same message");
+
+    let [all, changes] = sync(&home, &hub, 4, &body(4, 8, "030")).await;
+    assert_eq!(
+        (&all[0]["id"], &changes[0]["id"]),
+        (&json!("8"), &json!("8")),
+        "a new id is news"
+    );
+    let [all, _] = sync(&home, &hub, 5, &body(5, 7, "030")).await;
+    assert_eq!(all[0]["id"], "7", "the id that it came with");
+
+    let [all, changes] = sync(&home, &hub, 6, &body(6, 7, "")).await;
+    assert_eq!(
+        (&all[0]["phone"], &all[0]["text"]),
+        (&Value::Null, &json!("Call "))
+    );
+    assert_eq!(changes[0]["phone"], Value::Null);
+    let shown = home.ok(&["contact", "show", "ann@example.org"]);
+    assert!(
+        shown.contains("(cleared as of ") && shown.contains(" by message 6 from platform)"),
+        "{shown}"
+    );
+
+    home.write("members.csv", "email,Size\nann@example.org,42\n");
+    home.ok(&["import", "members.csv", "--source", "office"]);
+    home.settled(7).await;
+    let sent = lines(&home, "all.jsonl").len();
+    home.ok(&["import", "members.csv", "--source", "office"]);
+    home.settled(8).await;
+    assert_eq!(
+        lines(&home, "all.jsonl").len(),
+        sent,
+        "a row that says nothing new"
+    );
+    hub.stop();
+}
+
+#[tokio::test]
+async fn an_automation_hears_of_the_same_row_each_time_and_later_knows_the_id_it_came_with() {
+    let home = Home::new(CONFIG);
+    let hub = home.serve();
+    let body = |transaction: u32, id: u32| {
+        format!(
+            "transactionid={transaction}&contact[id]={id}&contact[email]=ann@example.org\
+             &automation-triggered[0][id]=77&automation-triggered[0][name]=Cart abandoned"
+        )
+    };
+    sync(&home, &hub, 1, &body(1, 9)).await;
+    sync(&home, &hub, 2, &body(2, 8)).await;
+    home.until("both and their reminders are sent", || {
+        lines(&home, "carts.jsonl").len() == 4
+    })
+    .await;
+    let of = |id: &str| {
+        let lines = lines(&home, "carts.jsonl").into_iter();
+        let mut events: Vec<String> = lines
+            .filter(|line| line["id"] == id)
+            .map(|line| format!("{} {}", line["event"], line["type"]))
+            .collect();
+        events.sort();
+        events
+    };
+    let both = [r#""contact_sync" "record""#, r#""schedule" "contact""#];
+    assert_eq!(
+        (of("9"), of("8")),
+        (both.map(str::to_owned).to_vec(), both.map(str::to_owned).to_vec())
+    );
+    hub.stop();
+}
+
+#[test]
+fn the_configuration_says_what_cannot_be_meant() {
+    let check = |more: &str| {
+        let home = Home::new(&format!("{CONFIG}{more}"));
+        let said = home.run(&["config", "check"]);
+        format!("{}{}", said.out, said.err)
+    };
+    let automation =
+        |on: &str| format!("[[automation]]\nname = 'it'\non = {on}\nthen = [{{ add_tag = 'x' }}]\n");
+    for (more, says) in [
+        (automation("{ synced = 'goals' }"), "\"goals\" is no group"),
+        (
+            automation("{ synced = 'transactionid' }"),
+            "another one each time",
+        ),
+        (automation("{ synced = { row = '7' } }"), "group is no text"),
+        (
+            automation("{ synced = { group = 'fields', id = '7' } }"),
+            "\"id\" does not belong here",
+        ),
+        (
+            format!("{}when = \"'men' in contact.Gender\"\n", automation("'synced'")),
+            "`in contact.Gender` looks for a part of the text where one value came",
+        ),
+    ] {
+        let said = check(&more);
+        assert!(said.contains(says), "{more}: {said}");
+    }
+    let fine = check(&format!(
+        "{}when = \"'bees' in contact.Topics\"\n",
+        automation("'synced'")
+    ));
+    assert!(!fine.contains("multi_value_fields"), "{fine}");
+
+    let owner = |score: &str, more: &str| {
+        let home = Home::new(&format!(
+            "{}{more}",
+            CONFIG.replacen("[hub]", &format!("[hub]\nscore = {score}"), 1)
+        ));
+        let said = home.run(&["config", "check"]);
+        format!("{}{}", said.out, said.err)
+    };
+    let score = "[[score]]\nname = 'Visit'\non = 'page_visited'\npoints = 5\n";
+    for (value, more, says) in [
+        (
+            "'ours'",
+            "",
+            "is no owner of the score (use \"hub\", \"platform\"",
+        ),
+        (
+            "'platform'",
+            score,
+            "the points of \"Visit\" are kept, and count nowhere",
+        ),
+        ("'hub'", "", "no [[score]] there gives points"),
+        (
+            "{ shop = 'hub' }",
+            "",
+            "names the workspace \"shop\", which nothing else does",
+        ),
+    ] {
+        let said = owner(value, more);
+        assert!(said.contains(says), "{value}: {said}");
+    }
+    assert!(!owner("'hub'", score).contains("[hub] `score`"));
+    let petition = "[source.petition]\nkind = 'listener'\npreset = 'proca'\ntoken = 'petition-token-of-24-chars'\nempty = 'clear'\n\
+                    proca = { own_orgs = [12], consent = 'single' }\n";
+    let said = check(petition);
+    assert!(said.contains("has no meaning for preset = \"proca\""), "{said}");
+}
