@@ -85,6 +85,13 @@ fn a_list_field_that_came_empty_is_cleared_where_the_source_says_so() {
         ["email", "list_field_ids:platform"],
         "an empty text says nothing by default"
     );
+    let body = "contact[id]=7&contact[phone]=&fields[0][id]=12&fields[0][name]=Phone&fields[0][value]=030";
+    let filled = read(&sync(Emptied::Clear, Emptied::Clear), FORM, body);
+    assert_eq!(
+        of(&filled, "phone"),
+        Some(&json!("030")),
+        "the field of the list says more"
+    );
 }
 
 #[test]

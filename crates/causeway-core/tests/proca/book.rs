@@ -80,6 +80,7 @@ impl Book {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "all that a store knows before an event")]
     pub fn take(&mut self, event: &Event) -> Plan {
         if let Some(page) = &event.page
             && let Some(org) = &page.org

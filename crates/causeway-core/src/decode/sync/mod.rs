@@ -5,6 +5,8 @@ mod payload;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -242,7 +244,7 @@ impl SyncDecoder {
             extra,
             ..
         } = payload;
-        let (mut sent, mut refused) = (Map::new(), 0);
+        let mut sent = Map::new();
         let fields = &mut event.fields;
         let mut put = |name: &str, value: Option<Value>| {
             if let Some(value) = value.filter(|value| !self.placeholders.is_nothing(value)) {
@@ -275,32 +277,7 @@ impl SyncDecoder {
             }
         }
 
-        let mut ids = Map::new();
-        for field in list_fields {
-            let id = field.id.as_deref().unwrap_or("?");
-            let label = field.name.unwrap_or_else(|| format!("Field {id}"));
-            if is_internal(&label) {
-                refused += 1;
-                continue;
-            }
-            let known = canonical(&label).filter(|name| !fields.contains_key(*name));
-            let mut label = known.map_or(label, str::to_owned);
-            let said = field.value.as_ref().filter(|value| !is_empty(value));
-            gather(&mut sent, &label, said);
-            if fields.contains_key(&label) || label == "email" {
-                // The contact's own data, or a second field of that name: keep both. Only an address is the contact's `email`.
-                label = format!("{label} ({id})");
-                gather(&mut sent, &label, said);
-            }
-            // An encoder of forms leaves a value out that is null.
-            let unsaid = || field.id.is_some().then(|| Value::from(""));
-            let value = field.value.clone().or_else(unsaid);
-            let value = value.and_then(|value| self.placeholders.taken(value));
-            if let Some(id) = field.id {
-                ids.insert(label.clone(), id.into());
-            }
-            fields.extend(value.map(|value| (label, value)));
-        }
+        let (ids, mut refused) = self.list_fields(list_fields, fields, &mut sent);
         if !contact.rest.is_empty() {
             // As it would stand in a list of one contact, too.
             let group = Value::Object(contact.rest.clone());
@@ -316,8 +293,9 @@ impl SyncDecoder {
                 refused += 1;
             } else if key != "email"
                 && let Some(value) = self.placeholders.taken(value)
+                && fields.get(&key).is_none_or(Value::is_null)
             {
-                fields.entry(key).or_insert(value);
+                fields.insert(key, value);
             }
         }
         notes.extend(kept_names(refused));
@@ -326,6 +304,45 @@ impl SyncDecoder {
             fields.insert(format!("{LIST_FIELD_IDS}{}", event.namespace), json!(ids));
         }
         sent
+    }
+
+    /// Takes in the custom fields of the list. Returns the numbers that the platform gave them, and how many have names that the
+    /// hub keeps for itself.
+    fn list_fields(
+        &self,
+        list_fields: Vec<ListField>,
+        fields: &mut BTreeMap<String, Value>,
+        sent: &mut Map<String, Value>,
+    ) -> (Map<String, Value>, usize) {
+        let (mut ids, mut refused) = (Map::new(), 0);
+        for field in list_fields {
+            let id = field.id.as_deref().unwrap_or("?");
+            let label = field.name.unwrap_or_else(|| format!("Field {id}"));
+            if is_internal(&label) {
+                refused += 1;
+                continue;
+            }
+            // What is cleared says less than any other value.
+            let has = |name: &str| fields.get(name).is_some_and(|known| !known.is_null());
+            let known = canonical(&label).filter(|name| !has(name));
+            let mut label = known.map_or(label, str::to_owned);
+            let said = field.value.as_ref().filter(|value| !is_empty(value));
+            gather(sent, &label, said);
+            if has(&label) || label == "email" {
+                // The contact's own data, or a second field of that name: keep both. Only an address is the contact's `email`.
+                label = format!("{label} ({id})");
+                gather(sent, &label, said);
+            }
+            // An encoder of forms leaves a value out that is null.
+            let unsaid = || field.id.is_some().then(|| Value::from(""));
+            let value = field.value.clone().or_else(unsaid);
+            let value = value.and_then(|value| self.placeholders.taken(value));
+            if let Some(id) = field.id {
+                ids.insert(label.clone(), id.into());
+            }
+            fields.extend(value.map(|value| (label, value)));
+        }
+        (ids, refused)
     }
 }
 
