@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::running::{Home, Running};
+use crate::running::{Home, Running, exchange};
 
 const PLATFORM: &str = "platform-token-of-24-chars";
+const SITE: &str = "site-token-of-24-characters";
 
 const CONFIG: &str = "
 [hub]
@@ -87,7 +88,7 @@ async fn each_contact_of_a_platform_reaches_who_takes_all_and_the_news_who_takes
         "nothing new, and once more all the same"
     );
     let trace = home.ok(&["trace", "2"]);
-    let why = "not sent to carts: takes only what automations send; changes: takes only changes, and the message says nothing new";
+    let why = "not sent to changes: takes only changes, and the message says nothing new; carts: takes only what automations send";
     assert!(trace.contains(why), "{trace}");
     let [all, changes] = sync(&home, &hub, 3, &body(2, 7, "030")).await;
     assert_eq!((all.len(), changes.len()), (0, 0), "a repeat of the same message");
@@ -96,7 +97,7 @@ async fn each_contact_of_a_platform_reaches_who_takes_all_and_the_news_who_takes
     assert_eq!(
         (&all[0]["id"], &changes[0]["id"]),
         (&json!("8"), &json!("8")),
-        "a new id is news"
+        "another person of this address"
     );
     let [all, _] = sync(&home, &hub, 5, &body(5, 7, "030")).await;
     assert_eq!(all[0]["id"], "7", "the id that it came with");
@@ -129,16 +130,31 @@ async fn each_contact_of_a_platform_reaches_who_takes_all_and_the_news_who_takes
 
 #[tokio::test]
 async fn an_automation_hears_of_the_same_row_each_time_and_later_knows_the_id_it_came_with() {
-    let home = Home::new(CONFIG);
+    let home = Home::new(&format!(
+        "{CONFIG}[source.site]\nkind = 'events'\nnamespace = 'platform'\ntokens = ['{SITE}']\n"
+    ));
     let hub = home.serve();
-    let body = |transaction: u32, id: u32| {
-        format!(
-            "transactionid={transaction}&contact[id]={id}&contact[email]=ann@example.org\
-             &automation-triggered[0][id]=77&automation-triggered[0][name]=Cart abandoned"
-        )
-    };
-    sync(&home, &hub, 1, &body(1, 9)).await;
-    sync(&home, &hub, 2, &body(2, 8)).await;
+    let body =
+        |transaction: u32, id: u32, rows: &str| format!("transactionid={transaction}&contact[id]={id}{rows}");
+    sync(&home, &hub, 1, &body(1, 9, "")).await;
+    sync(&home, &hub, 2, &body(2, 8, "")).await;
+    // Both are one person, who has one reference.
+    let same = json!([
+        { "type": "contact", "contact": { "id": "9", "contactRef": "r" } },
+        { "type": "contact", "contact": { "id": "8", "contactRef": "r" } },
+    ])
+    .to_string();
+    let request = format!(
+        "POST /v1/events HTTP/1.1\r\nHost: hub\r\nConnection: close\r\nAuthorization: Bearer {SITE}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{same}",
+        same.len()
+    );
+    let answer = exchange(&hub.listener, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    home.settled(4).await;
+    let cart = "&automation-triggered[0][id]=77&automation-triggered[0][name]=Cart abandoned";
+    sync(&home, &hub, 5, &body(3, 9, cart)).await;
+    sync(&home, &hub, 6, &body(4, 8, cart)).await;
     home.until("both and their reminders are sent", || {
         lines(&home, "carts.jsonl").len() == 4
     })
