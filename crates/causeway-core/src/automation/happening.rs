@@ -155,7 +155,7 @@ fn changes(before: &Contact, after: &Contact) -> Vec<Happening> {
 
 /// That the score or the status is another now, by the owner's count.
 pub(super) fn score(before: Reached, after: Reached) -> Option<Happening> {
-    (before != after).then(|| Happening::Score {
+    (before != after).then_some(Happening::Score {
         before: before.points,
         after: after.points,
         status_before: before.status,

@@ -24,7 +24,7 @@ fn placeholders(empty: Emptied, null: Emptied) -> Placeholders {
 }
 
 fn read(decoder: &dyn Decode, content_type: &str, body: &str) -> Event {
-    let decoded = decoder.decode(&Envelope {
+    let event = decoder.decode(&Envelope {
         source: "platform".into(),
         dedup: Dedup::dated([0; 16]),
         received_at: "2026-11-20T12:00:00Z".parse().unwrap(),
@@ -34,7 +34,7 @@ fn read(decoder: &dyn Decode, content_type: &str, body: &str) -> Event {
         },
         body: body.as_bytes().to_vec().into(),
     });
-    match decoded {
+    match event {
         Decoded::Event(event) => *event,
         other => panic!("{other:?}"),
     }

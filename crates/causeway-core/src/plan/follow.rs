@@ -86,7 +86,7 @@ fn new_engagements<'a>(case: &Case<'a>) -> Vec<(&'a Engagement, (i64, i64))> {
             (other.kind, &other.key, other.at) == (row.kind, &row.key, row.at)
         };
         match new.iter_mut().find(same) {
-            Some((_, known)) => *known = (known.0.min(clicks.0), known.1.max(clicks.1)),
+            Some((_, (from, to))) => (*from, *to) = ((*from).min(clicks.0), (*to).max(clicks.1)),
             None => new.push((row, clicks)),
         }
     }
@@ -101,11 +101,11 @@ fn new_clicks(row: &Engagement, knows: &dyn Fn(&Engagement) -> bool) -> (i64, i6
     if !knows(&counted(None)) {
         return (first + 1, last);
     }
-    let mut known = last - 1;
-    while known > first && !knows(&counted(Some(known))) {
-        known -= 1;
+    let mut counted_before = last - 1;
+    while counted_before > first && !knows(&counted(Some(counted_before))) {
+        counted_before -= 1;
     }
-    (known + 1, last)
+    (counted_before + 1, last)
 }
 
 /// What expressions see: as in a destination's mapping, but for its settings.
