@@ -250,7 +250,7 @@ pub(crate) fn contact_id(record: &Record) -> Option<String> {
     foreign()
         .filter(|(namespace, _)| Some(*namespace) == wanted)
         .map(|(_, id)| id.clone())
-        .last()
+        .next_back()
         .or_else(|| record.contact.id.map(|id| id.to_string()))
 }
 
