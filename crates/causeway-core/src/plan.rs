@@ -24,7 +24,7 @@ pub use withdrawal::withdrawals;
 pub const MOST_HOPS: u8 = 3;
 /// The most contacts that a platform may send of one person in an hour without saying anything new, and have them passed on: a
 /// destination that writes to the platform makes it send the contact again, and that must end.
-pub const MOST_UNCHANGED_SYNCS: u32 = 100;
+pub const MOST_UNCHANGED_SYNCS: u32 = 10;
 
 /// What is known before the event.
 pub struct Known<'a> {

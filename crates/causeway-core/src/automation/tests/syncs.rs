@@ -89,7 +89,7 @@ fn a_row_of_a_file_and_a_flood_are_no_news() {
     let flood = world.take(&sync(&[]));
     assert_eq!(sent(&flood), [] as [&str; 0], "nor does it start anything");
     assert!(
-        flood.decision.contains("100 times within an hour"),
+        flood.decision.contains("10 times within an hour"),
         "{}",
         flood.decision
     );
