@@ -96,6 +96,19 @@ pub struct Meta {
     /// What the source noticed when it took the message in, for its trace. Without personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Its signature is genuine, and its signed time is outside the tolerance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Late>,
+}
+
+/// A message that was signed too long before it came, or after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    /// So many seconds before it came; after, if negative.
+    pub by_s: i64,
+    /// A person replayed it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
 }
 
 impl Envelope {

@@ -99,6 +99,8 @@ pub enum DeadCode {
     Undecryptable,
     /// An automation could not work out its condition or a value when its time came.
     Automation,
+    /// Its signature is genuine, and the time that was signed is too far off.
+    Late,
     /// A rule of ours failed on it (a bug: please report).
     Internal,
 }
@@ -111,6 +113,7 @@ impl DeadCode {
             Self::KeyMissing => "key_missing",
             Self::Undecryptable => "undecryptable",
             Self::Automation => "automation",
+            Self::Late => "late",
             Self::Internal => "internal",
         }
     }

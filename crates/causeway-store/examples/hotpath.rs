@@ -272,6 +272,7 @@ async fn process(store: &SqliteStore, decoder: &dyn Decode) -> Outcome {
 
 fn claim(limit: u32) -> Claim {
     Claim {
+        first: Vec::new(),
         destination: "crm".into(),
         limit,
         leased_until: at(60),

@@ -65,6 +65,7 @@ mod own {
 
     fn claim() -> Claim {
         Claim {
+            first: Vec::new(),
             destination: "crm".into(),
             limit: 10,
             leased_until: at(100),

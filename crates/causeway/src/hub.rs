@@ -162,6 +162,7 @@ impl Hub {
             wake: Wake::default(),
             pressure: Pressure::default(),
             currency: Currency::default(),
+            answers: engine::Answers::default(),
             retention: config.retention.rule(),
             clocked: config.automations.clocked(),
             min_free_bytes: config.hub.min_free_mb.saturating_mul(1 << 20),

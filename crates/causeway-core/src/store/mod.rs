@@ -103,6 +103,9 @@ pub struct Claim {
     /// Who does not report back until then has lost them, and they are due again.
     pub leased_until: Timestamp,
     pub now: Timestamp,
+    /// Deliveries whose senders wait for their outcome. While one of these can go, only withdrawals and these are handed out;
+    /// of a contact with earlier deliveries the earliest goes in its place.
+    pub first: Vec<DeliveryId>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -18,6 +18,7 @@ use crate::{
     envelope::Envelope,
     event::{Due, Organisation},
     id::{ActionId, ContactId, DeliveryId, IdempotencyKey, InboxId, Name},
+    record::Record,
 };
 
 #[async_trait]
@@ -35,6 +36,14 @@ pub trait Views: Send + Sync {
 
     /// Newest first.
     async fn inbox(&self, filter: InboxFilter, limit: u32) -> Result<Vec<InboxRow>, StoreError>;
+
+    /// How far a message is, and its delivery to this destination. With `history`, its record carries the contact's engagements.
+    async fn progress(
+        &self,
+        id: InboxId,
+        destination: Option<Name>,
+        history: bool,
+    ) -> Result<Option<Progress>, StoreError>;
 
     /// A record's whole way.
     async fn trace(&self, id: InboxId) -> Result<Option<Trace>, StoreError>;
@@ -96,6 +105,30 @@ pub trait Views: Send + Sync {
 
     /// Whether the store can take a write: runs one, unless it was opened for reading only.
     async fn health(&self) -> Result<StoreHealth, StoreError>;
+}
+
+/// How far a message is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    pub state: InboxState,
+    /// The first message, where this one is a duplicate.
+    pub duplicate_of: Option<InboxId>,
+    /// The event and its contact as they are now, with what the destination returned, also where the row that says so waits to be
+    /// processed. `None` until it is processed, and where no contact follows from it.
+    pub record: Option<Record>,
+    /// The delivery of its contact to the destination that was asked for: its own, or the newer one that superseded it.
+    pub delivery: Option<ProgressOfDelivery>,
+}
+
+/// How far a delivery is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgressOfDelivery {
+    pub id: DeliveryId,
+    /// `waiting`, `blocked`, `delivered`, `dead`, `skipped`.
+    pub state: String,
+    /// When it may be sent, while it waits.
+    pub due_at: Option<Timestamp>,
+    pub remote_id: Option<String>,
 }
 
 /// A foreign id that came with a third address: whoever sends it may use one id for several people.

@@ -125,6 +125,7 @@ impl World {
 
     async fn claim(&self, seconds: i64) -> Vec<Delivery> {
         let claim = Claim {
+            first: Vec::new(),
             destination: "crm".into(),
             limit: 10,
             leased_until: at(seconds + 60),

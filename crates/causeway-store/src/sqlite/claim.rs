@@ -12,7 +12,7 @@ use causeway_core::{
     rules::{DestinationRule, Gate},
     store::{Claim, Claimed},
 };
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     contact, erasure, facts,
@@ -25,7 +25,7 @@ use super::{
     writer::Tx,
 };
 
-const SUPERSEDED: &str = "superseded by a newer one";
+pub(crate) const SUPERSEDED: &str = "superseded by a newer one";
 /// Deliveries that one claim skips at most, so that when very many lose their consent at once nobody waits long for
 /// the writer; the lane asks again.
 const ENDED_PER_CLAIM: u32 = 1_000;
@@ -48,6 +48,9 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
     }
     let anyone_leaves = erasure::anyone(tx)?;
     let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
+    if !claim.first.is_empty() && claim_first(tx, &rule, destination, (claim, anyone_leaves), &mut claimed)? {
+        return Ok(claimed);
+    }
     // What is skipped may let the next of its contact go, so look again until nothing is due.
     while claimed.deliveries.len() < limit
         && claimed.skipped.saturating_add(claimed.superseded) < ENDED_PER_CLAIM
@@ -66,6 +69,60 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
     Ok(claimed)
 }
 
+/// Hands out withdrawals, then what senders wait for. False, and nothing is handed out, while none of the latter can go.
+fn claim_first(
+    tx: &mut Tx<'_>,
+    rule: &DestinationRule,
+    destination: i64,
+    (claim, anyone_leaves): (&Claim, bool),
+    claimed: &mut Claimed,
+) -> Result<bool, Fault> {
+    let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
+    let mut first = Vec::new();
+    for delivery in &claim.first {
+        if let Some(head) = head(tx, destination, delivery.0, claim.now)?
+            && !first.contains(&head)
+        {
+            first.push(head);
+        }
+    }
+    if first.is_empty() {
+        return Ok(false);
+    }
+    let mut due = Vec::new();
+    due_of(tx, WITHDRAWALS, destination, claim.now, limit, &mut due)?;
+    due.extend(first);
+    for id in due {
+        if claimed.deliveries.len() >= limit {
+            break;
+        }
+        claim_one(tx, rule, destination, id, (claim, anyone_leaves), claimed)?;
+    }
+    Ok(!claimed.deliveries.is_empty())
+}
+
+/// The delivery that has to go before this one of its contact, or the delivery itself; `None` while it may not go.
+fn head(tx: &Tx<'_>, destination: i64, delivery: i64, now: Timestamp) -> Result<Option<i64>, Fault> {
+    let found: Option<(i64, Option<i64>)> = tx
+        .connection
+        .prepare_cached(
+            "SELECT head.id, head.contact_id FROM delivery own JOIN delivery head
+                 ON head.contact_id = own.contact_id AND head.destination_id = own.destination_id
+             WHERE own.id = ?1 AND own.destination_id = ?2 AND own.state IN ('waiting', 'blocked')
+                   AND head.state = 'waiting' AND head.id <= own.id AND head.due_at <= ?3
+             ORDER BY head.id LIMIT 1",
+        )?
+        .query_row(params![delivery, destination, ms(now)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let leases = &tx.state.leases;
+    let may_go = |(id, contact): &(i64, Option<i64>)| {
+        !leases.is_held(*id, now) && !leases.is_busy(destination, *contact, now)
+    };
+    Ok(found.filter(may_go).map(|(id, _)| id))
+}
+
 /// Paused by a person, or halted.
 fn stands_still(tx: &Tx<'_>, destination: i64) -> Result<bool, Fault> {
     Ok(tx
@@ -76,33 +133,47 @@ fn stands_still(tx: &Tx<'_>, destination: i64) -> Result<bool, Fault> {
         .query_row([destination], |row| row.get(0))?)
 }
 
+// Each is read from an index alone.
+const WITHDRAWALS: &str = "SELECT id, contact_id FROM delivery
+     WHERE destination_id = ?1 AND state = 'waiting' AND kind = 'withdrawal' AND due_at <= ?2
+     ORDER BY due_at, id";
+const ALL: &str =
+    "SELECT id, contact_id FROM delivery WHERE destination_id = ?1 AND state = 'waiting' AND due_at <= ?2
+     ORDER BY due_at, id";
+
 /// Withdrawals first: none waits behind what else there is to send. What is leased is passed over, and so is everything else
 /// of a contact while something of that contact is in flight to this destination.
 fn due(tx: &Tx<'_>, destination: i64, now: Timestamp, limit: usize) -> Result<Vec<i64>, Fault> {
     let mut due = Vec::new();
-    // Each is read from an index alone.
-    for sql in [
-        "SELECT id, contact_id FROM delivery
-         WHERE destination_id = ?1 AND state = 'waiting' AND kind = 'withdrawal' AND due_at <= ?2
-         ORDER BY due_at, id",
-        "SELECT id, contact_id FROM delivery WHERE destination_id = ?1 AND state = 'waiting' AND due_at <= ?2
-         ORDER BY due_at, id",
-    ] {
-        let mut statement = tx.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![destination, ms(now)])?;
-        let withdrawals = due.len();
-        while due.len() < limit
-            && let Some(row) = rows.next()?
-        {
-            let id = row.get(0)?;
-            let leases = &tx.state.leases;
-            let is_chosen = due.iter().take(withdrawals).any(|chosen| *chosen == id);
-            if !is_chosen && !leases.is_held(id, now) && !leases.is_busy(destination, row.get(1)?, now) {
-                due.push(id);
-            }
-        }
+    for sql in [WITHDRAWALS, ALL] {
+        due_of(tx, sql, destination, now, limit, &mut due)?;
     }
     Ok(due)
+}
+
+/// Adds those of one query that are not among `due`.
+fn due_of(
+    tx: &Tx<'_>,
+    sql: &str,
+    destination: i64,
+    now: Timestamp,
+    limit: usize,
+    due: &mut Vec<i64>,
+) -> Result<(), Fault> {
+    let mut statement = tx.connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![destination, ms(now)])?;
+    let before = due.len();
+    while due.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let id = row.get(0)?;
+        let leases = &tx.state.leases;
+        let is_chosen = due.iter().take(before).any(|chosen| *chosen == id);
+        if !is_chosen && !leases.is_held(id, now) && !leases.is_busy(destination, row.get(1)?, now) {
+            due.push(id);
+        }
+    }
+    Ok(())
 }
 
 fn next_due(tx: &mut Tx<'_>, destination: i64, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
@@ -349,12 +420,12 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     let mut parts = match recent {
         Some(parts) => {
             debug_assert!(
-                parts == read_parts(tx, due)?,
+                parts == read_parts(tx.connection, due.inbox, due.contact)?,
                 "what is kept of a record is not what is stored"
             );
             parts
         }
-        None => read_parts(tx, due)?,
+        None => read_parts(tx.connection, due.inbox, due.contact)?,
     };
     let campaign = match parts.campaign {
         Some(id) => tx.state.facts.campaign(tx.connection, id)?,
@@ -444,13 +515,13 @@ pub(crate) fn key(
     IdempotencyKey::derive(workspace, source, key.0.as_bytes(), "", &part)
 }
 
-fn read_parts(tx: &Tx<'_>, due: &Due) -> Result<Parts, Fault> {
-    let mut statement = tx.connection.prepare_cached(
+pub(crate) fn read_parts(connection: &Connection, inbox: i64, contact: Option<i64>) -> Result<Parts, Fault> {
+    let mut statement = connection.prepare_cached(
         "SELECT event.workspace_id, event.kind, event.at, event.action_id, event.campaign_id, event.page_id,
                 inbox.source_id, inbox.key, event.via, event.contact_id, event.ids
          FROM event JOIN inbox ON inbox.id = event.inbox_id WHERE event.inbox_id = ?1",
     )?;
-    let (mut parts, action, ids) = statement.query_row([due.inbox], |row| {
+    let (mut parts, action, ids) = statement.query_row([inbox], |row| {
         let parts = Parts {
             workspace: row.get(0)?,
             event: row.get(1)?,
@@ -460,7 +531,7 @@ fn read_parts(tx: &Tx<'_>, due: &Due) -> Result<Parts, Fault> {
             source: row.get(6)?,
             key: row.get(7)?,
             via: row.get(8)?,
-            is_about_another: row.get::<_, Option<i64>>(9)? != due.contact,
+            is_about_another: row.get::<_, Option<i64>>(9)? != contact,
             contact: Contact::default(),
             identities: Vec::new(),
             action: None,
@@ -471,16 +542,16 @@ fn read_parts(tx: &Tx<'_>, due: &Due) -> Result<Parts, Fault> {
             row.get::<_, Option<String>>(10)?,
         ))
     })?;
-    if let Some(id) = due.contact {
-        parts.contact = contact::read(tx.connection, id)?.ok_or(Fault::Broken("a contact"))?;
-        parts.identities = contact::identities(tx.connection, id)?;
+    if let Some(id) = contact {
+        parts.contact = contact::read(connection, id)?.ok_or(Fault::Broken("a contact"))?;
+        parts.identities = contact::identities(connection, id)?;
     }
     if let Some(ids) = ids.filter(|_| !parts.is_about_another) {
         let ids: BTreeMap<String, String> = from_json(&ids)?;
         order_as_they_came(&mut parts.identities, &ids);
     }
     if let Some(id) = action {
-        parts.action = facts::read_action(tx.connection, id)?;
+        parts.action = facts::read_action(connection, id)?;
     }
     Ok(parts)
 }

@@ -214,6 +214,13 @@ pub(crate) fn replay(tx: &mut Tx<'_>, filter: &InboxFilter) -> Result<u64, Fault
                 "UPDATE inbox SET state = 'new', code = NULL, reason = NULL, processed_at = NULL WHERE id = ?1",
             )?
             .execute([id])?;
+        // Else it would be kept as late once more.
+        tx.connection
+            .prepare_cached(
+                "UPDATE inbox_body SET meta = json_set(meta, '$.late.replayed', json('true'))
+                 WHERE id = ?1 AND json_type(meta, '$.late') IS NOT NULL",
+            )?
+            .execute([id])?;
         tx.state.counters.add(source, state.as_str(), -1);
         tx.state.counters.add(source, InboxState::New.as_str(), 1);
         count += 1;

@@ -38,6 +38,7 @@ mod person;
 mod plans;
 mod play;
 mod process;
+mod progress;
 mod prune;
 mod read;
 mod received;

@@ -134,6 +134,7 @@ fn deliver_due(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Fault> {
     let destinations: Vec<Name> = tx.state.rules.destinations.keys().cloned().collect();
     for destination in destinations {
         let claim = Claim {
+            first: Vec::new(),
             destination,
             limit: TURNS,
             leased_until: now,

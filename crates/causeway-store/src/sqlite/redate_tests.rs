@@ -131,6 +131,7 @@ async fn what_people_say_after_the_clock_is_put_right_outweighs_what_was_dated_a
     let world = World::new().await;
     world.signs(What::OptIn, "Anne", at(DAY)).await;
     let claim = Claim {
+        first: Vec::new(),
         destination: "crm".into(),
         limit: 10,
         leased_until: at(DAY + 100),

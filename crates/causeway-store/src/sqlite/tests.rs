@@ -81,6 +81,7 @@ async fn a_full_disk_changes_nothing_and_passes() {
     let new = store.fetch_new(InboxId(0), 10).await.unwrap();
     assert_eq!(new.len(), usize::from(small_is_there));
     let claim = Claim {
+        first: Vec::new(),
         destination: "crm".into(),
         limit: 10,
         leased_until: at(100),
@@ -149,6 +150,7 @@ async fn a_row_on_which_processing_fails_is_dead_alone() {
     assert_eq!(states, [InboxState::Done, InboxState::Dead, InboxState::Done]);
     assert_eq!(store.find_contacts("ben@example.org").await.unwrap(), []);
     let claim = Claim {
+        first: Vec::new(),
         destination: "crm".into(),
         limit: 10,
         leased_until: at(100),
@@ -197,6 +199,7 @@ async fn a_delivery_that_cannot_be_read_is_dead_alone_and_lets_the_others_go() {
             .await
             .unwrap();
         let claim = Claim {
+            first: Vec::new(),
             destination: "crm".into(),
             limit: 1,
             leased_until: at(100),

@@ -9,7 +9,7 @@ use causeway_core::{
     id::{ContactId, InboxId, Name},
     store::{
         Audit, Conflict, ContactView, DeliveryFilter, DeliveryRow, Erasure, GoneContact, InboxFilter,
-        InboxRow, LaneState, Named, Overview, SourceUrl, StoreError, StoreHealth, Trace, Unlisted,
+        InboxRow, LaneState, Named, Overview, Progress, SourceUrl, StoreError, StoreHealth, Trace, Unlisted,
         UnlistedAction, Views,
     },
 };
@@ -20,7 +20,7 @@ use super::{
     commands::{delivery_where, inbox_where},
     destinations, erasure,
     fault::Fault,
-    follow, identity, overview, person, redate,
+    follow, identity, overview, person, progress, redate,
     rows::{DELIVERY_COLUMNS, at, delivery_row, inbox_state, name},
     schema, trace, unlisted, urls,
 };
@@ -50,6 +50,20 @@ impl Views for SqliteStore {
     async fn inbox(&self, filter: InboxFilter, limit: u32) -> Result<Vec<InboxRow>, StoreError> {
         self.readers
             .read(move |connection| inbox(connection, &filter, limit))
+            .await
+    }
+
+    async fn progress(
+        &self,
+        id: InboxId,
+        destination: Option<Name>,
+        history: bool,
+    ) -> Result<Option<Progress>, StoreError> {
+        let rules = self.rules();
+        self.readers
+            .read(move |connection| {
+                progress::progress(connection, &rules, id, destination.as_deref(), history)
+            })
             .await
     }
 

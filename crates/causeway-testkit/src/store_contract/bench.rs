@@ -110,6 +110,7 @@ impl Bench {
 
     pub async fn claim(&self, destination: &str, seconds: i64) -> Claimed {
         let claim = Claim {
+            first: Vec::new(),
             destination: destination.into(),
             limit: 100,
             leased_until: at(seconds + 60),

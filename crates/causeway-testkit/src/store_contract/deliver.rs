@@ -70,6 +70,7 @@ pub async fn a_leased_delivery_is_not_claimed_twice(open: Open) {
     let mut seen = Vec::new();
     for _ in 0..5 {
         let claim = causeway_core::store::Claim {
+            first: Vec::new(),
             destination: "crm".into(),
             limit: 2,
             leased_until: at(100),

@@ -22,6 +22,7 @@ pub mod repeats;
 pub mod sent;
 pub mod unlisted;
 pub mod urls;
+pub mod waited;
 
 pub use bench::{Bench, Open, Stored, attempt, opener};
 
@@ -58,6 +59,12 @@ macro_rules! store_contract {
                 a_dead_message_that_comes_again_is_read_again,
                 a_signed_request_is_remembered_when_its_row_is_gone,
                 what_an_erased_person_sent_does_not_count_again,
+            ],
+            waited: [
+                what_a_sender_waits_for_is_handed_out_first,
+                a_withdrawal_goes_before_what_a_sender_waits_for,
+                how_far_a_message_is_can_be_asked_at_any_time,
+                a_late_message_that_is_replayed_is_late_no_more,
             ],
             deliver: [
                 a_delivery_goes_out_with_what_is_known_when_it_is_claimed,

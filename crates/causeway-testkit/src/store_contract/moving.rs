@@ -216,6 +216,7 @@ pub async fn a_withdrawal_is_handed_out_before_all_else(open: Open) {
     }
     bench.take(status("ada", What::Unsubscribed, at(20)), 20).await;
     let claim = Claim {
+        first: Vec::new(),
         destination: "crm".into(),
         limit: 1,
         leased_until: at(100),

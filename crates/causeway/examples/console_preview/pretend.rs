@@ -27,7 +27,8 @@ use causeway_core::{
     store::{
         AttemptRow, Audit, Conflict, ContactView, DeliveryFilter, DeliveryRow, DeliveryTrace,
         DestinationCounts, Erasure, GoneContact, InboxFilter, InboxRow, InboxState, LaneState, Named,
-        Overview, SourceCounts, SourceUrl, StoreError, StoreHealth, Trace, Unlisted, UnlistedAction, Views,
+        Overview, Progress, SourceCounts, SourceUrl, StoreError, StoreHealth, Trace, Unlisted,
+        UnlistedAction, Views,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -285,6 +286,11 @@ impl Views for Pretend {
         };
         let rows = (NEWEST - 800..before).rev().map(|id| inbox(id, self.start));
         Ok(rows.filter(wanted).take(limit as usize).collect())
+    }
+
+    async fn progress(&self, _: InboxId, _: Option<Name>, _: bool) -> Result<Option<Progress>, StoreError> {
+        self.check()?;
+        Ok(None)
     }
 
     async fn trace(&self, id: InboxId) -> Result<Option<Trace>, StoreError> {

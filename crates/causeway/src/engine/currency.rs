@@ -40,6 +40,8 @@ struct Inner {
     started: bool,
     /// Accepted messages that may be an opt-out and are not processed, and whether processing has taken them up.
     pending: BTreeMap<InboxId, bool>,
+    /// Messages whose senders wait for an answer and that are not processed, and whether processing has taken them up.
+    asked: BTreeMap<InboxId, bool>,
     /// What this process accepted and [`Currency::found`] has not seen yet.
     own: HashSet<InboxId>,
     /// Contact -> the number of its last change.
@@ -91,24 +93,42 @@ impl Currency {
         self.locked().pending.len()
     }
 
-    /// The oldest messages that may be an opt-out and that processing has not taken up: they go before all others.
+    /// The sender of this message waits for what becomes of it: it is processed before all others. There are never more of
+    /// these than the listeners let wait, so that they put nothing off for long.
+    pub fn ask(&self, message: InboxId) {
+        self.locked().asked.entry(message).or_insert(false);
+    }
+
+    /// Whether somebody waits for a message that processing has not taken up.
+    pub fn is_asked(&self) -> bool {
+        self.locked().asked.values().any(|is_taken| !*is_taken)
+    }
+
+    /// Messages that processing has not taken up and that go before all others: those whose senders wait, then the oldest that
+    /// may be an opt-out.
     pub fn take_urgent(&self, limit: u32) -> Vec<InboxId> {
-        let mut inner = self.locked();
-        let free = inner.pending.iter_mut().filter(|(_, is_taken)| !**is_taken);
-        free.take(usize::try_from(limit).unwrap_or(usize::MAX))
-            .map(|(message, is_taken)| {
+        let mut guard = self.locked();
+        let inner = &mut *guard;
+        let mut urgent = Vec::new();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        for waiting in [&mut inner.asked, &mut inner.pending] {
+            let free = waiting.iter_mut().filter(|(_, is_taken)| !**is_taken);
+            for (message, is_taken) in free.take(limit - urgent.len()) {
                 *is_taken = true;
-                *message
-            })
-            .collect()
+                urgent.push(*message);
+            }
+        }
+        urgent.sort_unstable();
+        urgent.dedup();
+        urgent
     }
 
     /// What was taken up could not be processed: it is to be taken up again.
     pub fn give_back_urgent(&self) {
-        self.locked()
-            .pending
-            .values_mut()
-            .for_each(|is_taken| *is_taken = false);
+        let mut guard = self.locked();
+        let inner = &mut *guard;
+        let all = inner.pending.values_mut().chain(inner.asked.values_mut());
+        all.for_each(|is_taken| *is_taken = false);
     }
 
     /// The newest message that waits to be processed. Taken before the inbox is read, for [`Currency::nothing_waits`].
@@ -122,6 +142,7 @@ impl Currency {
         inner.started = true;
         if let Some(until) = until {
             inner.pending.retain(|message, _| *message > until);
+            inner.asked.retain(|message, _| *message > until);
         }
         drop(inner);
         self.processed.notify_waiters();
@@ -145,6 +166,7 @@ impl Currency {
         }
         for message in messages {
             inner.pending.remove(&message);
+            inner.asked.remove(&message);
         }
         drop(inner);
         self.processed.notify_waiters();
@@ -278,6 +300,28 @@ mod tests {
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         currency.processed([InboxId(2)].into_iter(), [].into_iter());
         waiting.await;
+    }
+
+    #[test]
+    fn what_a_sender_waits_for_goes_before_opt_outs_and_once() {
+        let currency = Currency::default();
+        let ids = |ids: &[i64]| ids.iter().copied().map(InboxId).collect::<Vec<_>>();
+        currency.accepted([(InboxId(1), true), (InboxId(2), true), (InboxId(3), false)].into_iter());
+        currency.ask(InboxId(2));
+        currency.ask(InboxId(3));
+        assert!(currency.is_asked());
+        assert_eq!(currency.take_urgent(1), ids(&[2]));
+        assert_eq!(
+            currency.take_urgent(2),
+            ids(&[1, 3]),
+            "each once, also where it may be an opt-out"
+        );
+        assert!(!currency.is_asked());
+        currency.give_back_urgent();
+        assert!(currency.is_asked());
+        currency.processed(ids(&[2, 3]).into_iter(), [].into_iter());
+        assert!(!currency.is_asked());
+        assert_eq!(currency.take_urgent(9), ids(&[1]));
     }
 
     #[test]

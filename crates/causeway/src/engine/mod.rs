@@ -2,6 +2,7 @@
 //! the next is a row. Wake-ups only make it fast: every loop also looks by itself.
 
 mod accept;
+mod answers;
 mod clock_watch;
 mod currency;
 mod deliver;
@@ -34,6 +35,7 @@ use causeway_core::{
 use tokio::{sync::Notify, task::JoinSet};
 
 pub use accept::Gateway;
+pub use answers::{Answer, Answers, Wish};
 pub use clock_watch::ClockWatch;
 pub use currency::Currency;
 pub use maintain::watch_disk;
@@ -53,6 +55,7 @@ pub struct Engine {
     pub wake: Wake,
     pub pressure: Pressure,
     pub currency: Currency,
+    pub answers: Answers,
     pub retention: Retention,
     /// The automations that the clock starts.
     pub clocked: Vec<Arc<Automation>>,
@@ -162,4 +165,5 @@ pub async fn run(engine: Arc<Engine>, lanes: Vec<Lane>, stop: Stop) {
             stop.cancel();
         }
     }
+    engine.answers.close();
 }

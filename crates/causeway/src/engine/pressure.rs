@@ -43,11 +43,12 @@ impl Pressure {
         self.most.swap(now, Ordering::Relaxed).max(now) >= CROWD
     }
 
-    /// Waits until intake is calm or it is processing's turn, after `worked` of work. Says whether intake is crowded.
-    pub(super) async fn give_way(&self, worked: Duration, stop: &Stop) -> bool {
+    /// Waits until intake is calm or it is processing's turn, after `worked` of work. Says whether intake is crowded. Waits no
+    /// longer once somebody waits for what is to be processed (`is_asked`).
+    pub(super) async fn give_way(&self, worked: Duration, is_asked: impl Fn() -> bool, stop: &Stop) -> bool {
         let end = Instant::now() + (worked * PAUSE).min(LONGEST_PAUSE);
         while self.is_crowded() {
-            if Instant::now() >= end {
+            if Instant::now() >= end || is_asked() {
                 return true;
             }
             tokio::select! {
@@ -100,16 +101,32 @@ mod tests {
         let pressure = Pressure::default();
         let _crowd = pressure.wait_with(CROWD);
         let stop = Stop::new();
-        assert!(pressure.give_way(Duration::ZERO, &stop).await);
+        assert!(pressure.give_way(Duration::ZERO, || false, &stop).await);
         stop.cancel();
-        assert!(pressure.give_way(Duration::from_secs(1), &stop).await);
+        assert!(pressure.give_way(Duration::from_secs(1), || false, &stop).await);
+    }
+
+    #[tokio::test]
+    async fn processing_pauses_for_no_crowd_while_a_sender_waits() {
+        let pressure = Pressure::default();
+        let _crowd = pressure.wait_with(CROWD);
+        let started = Instant::now();
+        let waited = pressure
+            .give_way(Duration::from_secs(1), || true, &Stop::new())
+            .await;
+        assert!(waited);
+        assert!(started.elapsed() < LONGEST_PAUSE);
     }
 
     #[tokio::test]
     async fn a_calm_intake_delays_nothing() {
         let pressure = Pressure::default();
         let _one = pressure.wait_with(1);
-        assert!(!pressure.give_way(Duration::from_secs(1), &Stop::new()).await);
+        assert!(
+            !pressure
+                .give_way(Duration::from_secs(1), || false, &Stop::new())
+                .await
+        );
     }
 
     #[test]

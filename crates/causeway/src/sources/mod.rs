@@ -156,7 +156,27 @@ pub fn listeners(config: &Config) -> anyhow::Result<Vec<Listener>> {
 
 fn listener(config: &Config, name: &Name, source: &SourceConfig) -> Result<Listener, ConfigError> {
     let door = ingest::Config::parse(&source.table)?;
-    Listener::new(Name::clone(name), &door, &config.dir)
+    if let Some(after) = door.answer.as_ref().and_then(|answer| answer.after.as_ref()) {
+        check_after(config, source, after)?;
+    }
+    Listener::new(Name::clone(name), &door, &config.dir, &config.lookups)
+}
+
+/// The destination that an answer waits for has to be there, and to be given what this source brings.
+fn check_after(config: &Config, source: &SourceConfig, after: &str) -> Result<(), ConfigError> {
+    let wrong = |message: String| ConfigError::new("answer.after", message);
+    match config.destinations.get(after) {
+        Some(found) if found.rule.workspace != source.rule.workspace => Err(wrong(format!(
+            "the destination {after:?} is of workspace {:?}, and this source of {:?}",
+            &*found.rule.workspace, &*source.rule.workspace
+        ))
+        .hint("name a destination of the source's own workspace")),
+        Some(_) => Ok(()),
+        None => {
+            let names: Vec<&str> = config.destinations.keys().map(|name| &**name).collect();
+            Err(wrong(format!("there is no destination {after:?}")).hint(one_of(after, &names)))
+        }
+    }
 }
 
 /// The sources that tell events to our API.

@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{Router, body::Body, extract::ConnectInfo, http::Uri};
 use causeway_core::source::Stop;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
@@ -133,6 +133,10 @@ async fn speak(stream: TcpStream, peer: SocketAddr, site: Site, _slot: OwnedSema
     let router = TowerToHyperService::new(site.router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        if let Some(plain) = without_doubled_slash(request.uri()) {
+            let sent = std::mem::replace(request.uri_mut(), plain);
+            request.extensions_mut().insert(SentUri(sent));
+        }
         let answer = hyper::service::Service::call(&router, request.map(Body::new));
         async move { answer.await.map_err(|never: Infallible| never) }
     });
@@ -160,6 +164,20 @@ async fn speak(stream: TcpStream, peer: SocketAddr, site: Site, _slot: OwnedSema
         debug!(reason, "A connection broke.");
         site.metrics.connection_broken(reason);
     }
+}
+
+/// The address as the caller sent it, where another one was looked up in its place: signatures are over this one.
+#[derive(Debug, Clone)]
+pub(super) struct SentUri(pub Uri);
+
+/// `//in/TOKEN` as `/in/TOKEN`: what comes of a base address that ends with a slash.
+fn without_doubled_slash(uri: &Uri) -> Option<Uri> {
+    let sent = uri.path_and_query()?.as_str();
+    let plain = sent.trim_start_matches('/');
+    if sent.len() - plain.len() < 2 {
+        return None;
+    }
+    format!("/{plain}").parse().ok()
 }
 
 fn reason(error: &hyper::Error) -> &'static str {

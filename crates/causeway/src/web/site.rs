@@ -50,6 +50,7 @@ pub fn start(parts: &mut JoinSet<()>, site: Parts) -> anyhow::Result<()> {
         Arc::clone(&metrics),
         STORE_WAIT,
     )?;
+    ingest.answer_by(Arc::clone(&site.engine));
     let events = Events::new(
         sources::senders(&site.config)?,
         Arc::clone(&site.accept),

@@ -10,7 +10,7 @@ use std::{
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use causeway::{
-    engine::{self, Circuit, ClockWatch, Currency, Engine, Gateway, Lane, Pace, Pressure, Wake},
+    engine::{self, Answers, Circuit, ClockWatch, Currency, Engine, Gateway, Lane, Pace, Pressure, Wake},
     telemetry::Metrics,
 };
 use causeway_core::{
@@ -110,6 +110,7 @@ pub fn engine_on(store: Arc<dyn Store>, views: Arc<dyn Views>, clock: Arc<TestCl
         wake: Wake::default(),
         pressure: Pressure::default(),
         currency: Currency::default(),
+        answers: Answers::default(),
         clocked: Vec::new(),
         retention: Retention {
             payload_days: None,

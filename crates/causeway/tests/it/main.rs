@@ -9,6 +9,7 @@
 
 mod acceptance;
 mod amqp;
+mod answered;
 mod asking;
 mod automations;
 mod bad_input;

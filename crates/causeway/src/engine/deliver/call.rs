@@ -109,6 +109,7 @@ impl Call {
             if stale.is_empty() {
                 return;
             }
+            engine.answers.given_back(&stale);
             if let Err(error) = engine.store.release(stale, engine.clock.now()).await {
                 tracing::error!(destination = %self.name, %error, "could not give deliveries back; their leases will");
             }

@@ -50,6 +50,7 @@ pub(super) async fn run(engine: Arc<Engine>, lane: Lane, stop: Stop) {
         state: LaneState::default(),
         ask_state_at: now,
         claim_at: now,
+        stands_still: false,
         engine,
         lane,
         woken,
@@ -59,6 +60,7 @@ pub(super) async fn run(engine: Arc<Engine>, lane: Lane, stop: Stop) {
         let now = running.engine.clock.now();
         running.forget_what_is_ahead(now);
         running.ask_state(now).await;
+        running.say_whether_it_moves(now);
         match running.can_start(now) {
             May::Start(limit) if running.claim_at <= now => running.claim(limit, now).await,
             May::Start(_) => running.wait(now, running.claim_at, &stop).await,
@@ -82,6 +84,8 @@ struct Running {
     ask_state_at: Timestamp,
     /// Before that nothing is due, as far as is known.
     claim_at: Timestamp,
+    /// What was last said to senders that wait.
+    stands_still: bool,
 }
 
 enum May {
@@ -127,16 +131,35 @@ impl Running {
         }
     }
 
+    /// No sender waits for what will not be sent soon.
+    fn say_whether_it_moves(&mut self, now: Timestamp) {
+        let rests = matches!(self.breaker.allows(now), Allows::NoneUntil(_));
+        let stands_still = self.state.paused || self.state.halted.is_some() || rests;
+        if stands_still != self.stands_still {
+            self.stands_still = stands_still;
+            self.engine.answers.stands_still(&self.lane.name, stands_still);
+        }
+    }
+
     async fn claim(&mut self, limit: u32, now: Timestamp) {
         let claim = Claim {
             destination: Arc::clone(&self.lane.name),
             limit,
             leased_until: later(now, self.lane.pace.lease()),
             now,
+            first: self.engine.answers.first(&self.lane.name),
         };
+        let is_asked = !claim.first.is_empty();
         let mark = self.engine.currency.mark();
         match self.engine.store.claim(claim).await {
-            Ok(claimed) => self.start(claimed, limit, now, mark),
+            Ok(claimed) => {
+                let goes_on = is_asked && !claimed.deliveries.is_empty();
+                self.start(claimed, limit, now, mark);
+                if goes_on {
+                    // Perhaps only what senders wait for was handed out.
+                    self.claim_at = now;
+                }
+            }
             Err(error) => {
                 tracing::error!(destination = %self.lane.name, %error, "could not claim deliveries; trying again");
                 self.claim_at = later(now, POLL);
@@ -147,6 +170,7 @@ impl Running {
     fn start(&mut self, claimed: Claimed, limit: u32, now: Timestamp, mark: Mark) {
         let ended = claimed.skipped.saturating_add(claimed.superseded);
         self.engine.metrics.skipped(&self.lane.name, ended);
+        self.engine.answers.claimed(&self.lane.name, &claimed);
         if let Some(bucket) = self.bucket.as_mut() {
             bucket.take(claimed.deliveries.len());
         }

@@ -97,6 +97,7 @@ impl Writer {
             match self.engine.store.record(part.clone()).await {
                 Ok(()) => {
                     self.caught_up();
+                    self.engine.answers.recorded(&part);
                     if answers {
                         self.engine.wake.inbox.notify_one();
                     }

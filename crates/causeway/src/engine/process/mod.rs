@@ -42,6 +42,9 @@ const URGENT_RUN: u32 = 4;
 const IMPORTED_BEFORE: &str = "the same file was imported before: its opt-ins are not counted again, because people may have \
      opted out since; `causeway import --again` counts them";
 
+const LATE: &str = "it was signed long before or after it came, and replayed: its opt-ins do not count, because the person may have \
+     opted out in between";
+
 type Commit = JoinHandle<Result<Vec<Processed>, StoreError>>;
 
 #[expect(
@@ -57,7 +60,8 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     let mut worked = Duration::ZERO;
     let mut behind = false;
     while !stop.is_cancelled() {
-        let crowded = !behind && engine.pressure.give_way(worked, &stop).await;
+        let is_asked = || engine.currency.is_asked();
+        let crowded = !behind && engine.pressure.give_way(worked, is_asked, &stop).await;
         let since = Instant::now();
         worked = Duration::ZERO;
         let limit = if crowded { SMALL_BATCH } else { BATCH };
@@ -121,6 +125,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
             }
         }
         // Processed or set aside before they were read; only now is it known whose consent that changed.
+        engine.answers.look_again(&gone);
         engine.currency.processed(gone.into_iter(), [].into_iter());
         let Some(last) = last else {
             if is_urgent {
@@ -205,6 +210,7 @@ async fn write(
     let ids: Vec<InboxId> = origins.keys().copied().collect();
     let contacts = processed.iter().flat_map(|row| row.contacts.iter().copied());
     engine.currency.processed(ids.into_iter(), contacts);
+    engine.answers.processed(&processed);
     tell(&engine, &processed, &origins, &happened);
     Ok(processed)
 }
@@ -315,6 +321,12 @@ pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
             reason,
         };
     };
+    if let Some(late) = envelope.meta.late.filter(|late| !late.replayed) {
+        return Decoded::Dead {
+            code: DeadCode::Late,
+            reason: late_in_words(late.by_s),
+        };
+    }
     let read = std::panic::catch_unwind(AssertUnwindSafe(|| decoder.decode(envelope)));
     read.map_or_else(
         |_| Decoded::Dead {
@@ -330,10 +342,27 @@ pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
             };
             if envelope.meta.again {
                 event.without_opt_ins(IMPORTED_BEFORE)
+            } else if envelope.meta.late.is_some() {
+                event.without_opt_ins(LATE)
             } else {
                 event
             }
         },
+    )
+}
+
+fn late_in_words(by_s: i64) -> String {
+    let seconds = i64::try_from(by_s.unsigned_abs()).unwrap_or(i64::MAX);
+    let length = match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    };
+    let side = if by_s < 0 { "after" } else { "before" };
+    format!(
+        "the signature is genuine, and was made {length} {side} the message came, which `tolerance_s` does not allow: nothing was \
+         done with it; `causeway replay` takes it up without its opt-ins"
     )
 }
 

@@ -373,6 +373,7 @@ pub(crate) fn code_in_words(code: &str) -> &str {
         (DeadCode::KeyMissing, "for a key that is not in the keystore"),
         (DeadCode::Undecryptable, "that do not decrypt"),
         (DeadCode::Automation, "that an automation failed on"),
+        (DeadCode::Late, "signed too long before or after they came"),
         (DeadCode::Internal, "that a rule failed on (please report)"),
     ];
     known

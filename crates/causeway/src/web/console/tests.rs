@@ -138,6 +138,7 @@ fn envelope() -> Envelope {
     let meta = Meta {
         imported: false,
         again: false,
+        late: None,
         content_type: Some(HOSTILE.to_owned()),
         method: Some(HOSTILE.to_owned()),
         query: Some(format!("{HOSTILE}=1")),

@@ -5,7 +5,7 @@ use causeway_core::decode::placeholders::Emptied;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::reading;
+use super::{answering::AnswerKeys, reading};
 use crate::web::{secrets::Secrets, verify};
 
 /// A listener's own keys: all but those that every source has (`kind`, `workspace`).
@@ -60,6 +60,8 @@ pub struct Config {
     /// arrived.
     #[serde(default = "one_day")]
     pub dedup_window_s: u32,
+    #[serde(default)]
+    pub answer: Option<AnswerKeys>,
     #[serde(default)]
     pub sync: Option<reading::Sync>,
     #[serde(default)]

@@ -206,7 +206,13 @@ mod tests {
             "preset = \"generic\"\ntoken = \"token-of-24-characters-here\"\ndedup_window_s = 60\n{signature}"
         );
         let config = super::super::Config::parse(&text.parse().unwrap()).unwrap();
-        Listener::new("forms".into(), &config, std::path::Path::new(".")).unwrap()
+        Listener::new(
+            "forms".into(),
+            &config,
+            std::path::Path::new("."),
+            &causeway_core::mapping::Tables::default(),
+        )
+        .unwrap()
     }
 
     #[test]

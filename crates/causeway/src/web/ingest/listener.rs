@@ -1,15 +1,24 @@
 //! One listener, ready to check requests: made from its configuration, without any I/O but reading secrets.
 
-use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use causeway_connect::config::ConfigError;
-use causeway_core::id::Name;
+use causeway_core::{id::Name, mapping::Tables};
 use data_encoding::BASE64;
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
-use super::config::{Config, Limits, Preset};
+use super::{
+    answering::Answering,
+    config::{Config, Limits, Preset},
+    late::LateLimit,
+};
 use crate::web::{
     error::Refusal,
     secrets::{Fingerprint, fingerprint, is_one_of},
@@ -35,11 +44,13 @@ pub struct Listener {
     pub(super) slots: Arc<Semaphore>,
     pub(super) busy_status: StatusCode,
     pub(super) dedup_window_ms: i64,
+    pub(super) late: LateLimit,
+    pub(super) answering: Option<Answering>,
 }
 
 impl Listener {
-    /// Reads the secrets; relative paths of secret files start at `dir`.
-    pub fn new(name: Name, config: &Config, dir: &Path) -> Result<Self, ConfigError> {
+    /// Reads the secrets; relative paths of secret files start at `dir`. `tables` are the lookup tables of the configuration.
+    pub fn new(name: Name, config: &Config, dir: &Path, tables: &Tables) -> Result<Self, ConfigError> {
         config.limits.check()?;
         config.check_reading()?;
         let allow = config
@@ -47,6 +58,11 @@ impl Listener {
             .iter()
             .map(|text| network(text))
             .collect::<Result<_, _>>()?;
+        let answering = config
+            .answer
+            .as_ref()
+            .map(|answer| answer.read(tables))
+            .transpose()?;
         let (tokens, basic) = (tokens(config, dir), basic(config, dir));
         let header_secret = header_secret(config, dir);
         let verifier = config
@@ -78,6 +94,13 @@ impl Listener {
             slots: Arc::new(Semaphore::new(config.limits.concurrency as usize)),
             busy_status: busy_status(config),
             dedup_window_ms: i64::from(config.dedup_window_s) * 1000,
+            late: LateLimit::new(
+                config
+                    .signature
+                    .as_ref()
+                    .map_or(0, |signature| signature.late_per_hour),
+            ),
+            answering,
         })
     }
 
@@ -91,7 +114,10 @@ impl Listener {
             return Ok(());
         }
         let caller = if self.trust_forwarded_for {
-            forwarded_for(headers).unwrap_or(peer)
+            // An entry that cannot be read is nobody's address, and not the proxy's either.
+            forwarded_for(headers)
+                .unwrap_or(Some(peer))
+                .ok_or(Refusal::Address)?
         } else {
             peer
         }
@@ -103,19 +129,34 @@ impl Listener {
         }
     }
 
-    /// Checks what needs no body: Basic and the secret header. All that is configured has to hold.
+    /// Checks what needs no body: Basic and the secret header. All that is configured has to hold. Of a header that stands there
+    /// more than once, one has to be right: a proxy may have added its own, and who shows a secret knows it.
     pub(super) fn check_credentials(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         if !self.basic.is_empty() {
-            let shown = basic_shown(headers).ok_or_else(|| self.unauthorized("basic_missing"))?;
-            if !is_one_of(&shown, &self.basic) {
+            let shown = headers.get_all(header::AUTHORIZATION).into_iter();
+            let shown: Vec<Vec<u8>> = shown.filter_map(basic_shown).collect();
+            if shown.is_empty() {
+                return Err(self.unauthorized("basic_missing"));
+            }
+            if !is_any(shown.iter().map(Vec::as_slice), &self.basic) {
                 return Err(self.unauthorized("basic_wrong"));
             }
         }
         if let Some((name, valid)) = &self.header_secret {
-            let shown = headers
-                .get(name)
-                .ok_or_else(|| self.unauthorized("header_missing"))?;
-            if !is_one_of(shown.as_bytes(), valid) {
+            let lines: Vec<&[u8]> = headers
+                .get_all(name)
+                .into_iter()
+                .map(HeaderValue::as_bytes)
+                .collect();
+            if lines.is_empty() {
+                return Err(self.unauthorized("header_missing"));
+            }
+            // Proxies write two lines of one name as one, with a comma between them.
+            let parts = lines.iter().filter(|line| line.contains(&b','));
+            let parts = parts
+                .flat_map(|line| line.split(|byte| *byte == b','))
+                .map(<[u8]>::trim_ascii);
+            if !is_any(lines.iter().copied().chain(parts), valid) {
                 return Err(self.unauthorized("header_wrong"));
             }
         }
@@ -214,19 +255,30 @@ fn busy_status(config: &Config) -> StatusCode {
     }
 }
 
-/// The last entry: the one that the proxy in front of us wrote. All before it are the caller's own words.
-fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+/// Whether one of those shown is valid; looks at all of them whatever it finds.
+fn is_any<'a>(shown: impl Iterator<Item = &'a [u8]>, valid: &[Fingerprint]) -> bool {
+    shown.fold(false, |found, shown| is_one_of(shown, valid) | found)
+}
+
+/// The last entry: the one that the proxy in front of us wrote. All before it are the caller's own words. `None` where the
+/// header is missing; `Some(None)` where its last entry is no address, as `unknown`.
+fn forwarded_for(headers: &HeaderMap) -> Option<Option<IpAddr>> {
     let last = headers.get_all("x-forwarded-for").into_iter().next_back()?;
-    last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+    let last = last.to_str().ok().and_then(|line| line.rsplit(',').next());
+    Some(last.and_then(|entry| address(entry.trim())))
+}
+
+/// `192.0.2.7`, `192.0.2.7:4711`, `2001:db8::7`, `[2001:db8::7]` or `[2001:db8::7]:4711`, perhaps in quotes.
+fn address(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim_matches('"');
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let with_port = || entry.parse::<SocketAddr>().ok().map(|both| both.ip());
+    bare.unwrap_or(entry).parse().ok().or_else(with_port)
 }
 
 /// `user:password` as the caller shows it.
-fn basic_shown(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let (scheme, rest) = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
+fn basic_shown(header: &HeaderValue) -> Option<Vec<u8>> {
+    let (scheme, rest) = header.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }

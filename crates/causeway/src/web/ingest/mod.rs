@@ -6,12 +6,15 @@
 //! a person can see and replay, where a 400 would be the last that anybody hears of it.
 
 mod answer;
+mod answering;
 pub(super) mod body;
 mod config;
 mod dedup;
+mod late;
 mod listener;
 mod metrics;
 pub mod minted;
+mod path;
 mod reading;
 mod shape;
 
@@ -19,7 +22,7 @@ use std::{
     collections::HashMap,
     fmt,
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -28,21 +31,23 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, Method, header, request::Parts},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::any,
 };
 use causeway_connect::config::ConfigError;
 use causeway_core::{
     clock::{Clock, Timestamp},
-    envelope::{Envelope, MessageKey, Meta},
+    envelope::{Envelope, Late, Memory, MessageKey, Meta},
     id::Name,
     source::Accept,
     store::{Accepted, SourceUrl, StoreError},
 };
+use serde_json::{Map, Value};
 use tracing::{Instrument, debug, error, field, info_span, warn};
 
 pub use self::{
+    answering::{AnswerKeys, Format},
     config::{Basic, Config, HeaderSecret, Limits, Preset},
     listener::Listener,
     metrics::{IngestMetrics, NoMetrics},
@@ -51,8 +56,10 @@ pub use self::{
 use super::{
     error::Refusal,
     secrets::{Fingerprint, fingerprint},
+    serve::SentUri,
     verify,
 };
+use crate::engine::{Answer, Engine};
 
 /// How long a request waits for the store before it is told to come again.
 pub const STORE_WAIT: Duration = Duration::from_secs(10);
@@ -86,6 +93,8 @@ pub struct Ingest {
     clock: Arc<dyn Clock>,
     metrics: Arc<dyn IngestMetrics>,
     store_wait: Duration,
+    /// What becomes of messages is asked here.
+    engine: OnceLock<Arc<Engine>>,
 }
 
 impl Ingest {
@@ -104,7 +113,13 @@ impl Ingest {
             clock,
             metrics,
             store_wait,
+            engine: OnceLock::new(),
         }))
+    }
+
+    /// Answers with what becomes of messages, where a listener is configured so. Without, they are answered with fallbacks.
+    pub fn answer_by(&self, engine: Arc<Engine>) {
+        drop(self.engine.set(engine));
     }
 
     /// Exchanges the listeners (a reload); requests under way finish with the old ones.
@@ -137,7 +152,7 @@ impl Ingest {
     /// Answers `/in/TOKEN`.
     pub fn routes(self: &Arc<Self>) -> Router {
         Router::new()
-            .route("/in/{token}", any(receive))
+            .route("/in/{*token}", any(receive))
             .with_state(Arc::clone(self))
     }
 }
@@ -201,6 +216,42 @@ fn doors(listeners: Vec<Listener>) -> Result<Doors, ConfigError> {
 enum Done {
     Probe,
     Stored(Accepted),
+    /// Kept dead: its signature is genuine, and its time is outside the tolerance.
+    Late(Accepted),
+    Answered(Box<Answer>),
+}
+
+impl Done {
+    /// The word for the metrics.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Stored(Accepted { duplicate: true, .. }) => "duplicate",
+            Self::Stored(_) => "ok",
+            Self::Late(_) => "late",
+            Self::Answered(answer) if !answer.in_time => "answered_without",
+            Self::Answered(answer) if answer.is_duplicate => "duplicate",
+            Self::Answered(_) => "ok",
+        }
+    }
+
+    /// What the sender gets. A duplicate gets the number of the first message, and the values as they are now.
+    fn object(&self, listener: &Listener) -> Map<String, Value> {
+        let reference = match self {
+            Self::Probe => None,
+            Self::Stored(accepted) | Self::Late(accepted) => Some(accepted.id.to_string()),
+            Self::Answered(answer) => Some(answer.message.to_string()),
+        };
+        match (&listener.answering, self) {
+            (Some(answering), Self::Answered(answer)) => answering.object(answer),
+            (Some(answering), _) => answering.without_values(&reference.unwrap_or_default()),
+            (None, _) => {
+                let mut object = Map::from_iter([("status".to_owned(), "ok".into())]);
+                object.extend(reference.map(|reference| ("reference".to_owned(), reference.into())));
+                object
+            }
+        }
+    }
 }
 
 async fn receive(
@@ -210,23 +261,24 @@ async fn receive(
 ) -> Response {
     let started = Instant::now();
     let (parts, mut body) = request.into_parts();
-    let token = parts.uri.path().strip_prefix("/in/").unwrap_or_default();
-    let listener = ingest.listener(token);
+    let listener = ingest.listener(&path::token(parts.uri.path()));
     let name = listener.as_ref().map_or("-", |found| &found.name);
     let ended = match &listener {
-        Some(listener) => take(&ingest, listener, peer, &parts, &mut body).await,
+        Some(listener) => match take(&ingest, listener, peer, &parts, &mut body).await {
+            Ok(done) => Ok((listener, done)),
+            Err(refusal) => Err(refusal),
+        },
         None => Err(Refusal::NotFound),
     };
     let (reason, response) = match ended {
-        Ok(Done::Probe) => ("probe", answer::ok(&parts.headers, &[("status", "ok")])),
-        Ok(Done::Stored(accepted)) => (
-            if accepted.duplicate { "duplicate" } else { "ok" },
-            // A duplicate gets the answer that the first one got.
-            answer::ok(
-                &parts.headers,
-                &[("status", "ok"), ("reference", &accepted.id.to_string())],
-            ),
-        ),
+        Ok((listener, done)) => {
+            let format = listener
+                .answering
+                .as_ref()
+                .map_or(Format::Accept, |answering| answering.format);
+            let response = answer::ok(&parts.headers, format, done.object(listener));
+            (done.reason(), response)
+        }
         Err(refusal) => {
             if listener.is_some() {
                 warn!(source = name, reason = refusal.reason(), "A request was refused.");
@@ -272,38 +324,85 @@ async fn take(
     })?;
     let body = body::read(body, announced, max_bytes, listener.body_timeout).await?;
     let now = ingest.clock.now();
-    let signed_id = match &listener.verifier {
-        None => None,
-        Some(verifier) => verifier
-            .verify(&verify::Request {
-                method: parts.method.as_str(),
-                path_and_query: parts.uri.path_and_query().map_or("", |both| both.as_str()),
-                headers: &parts.headers,
-                body: &body,
-                now,
-            })
-            .map_err(|reason| listener.unauthorized(reason))?,
-    };
+    let verified = verified(listener, parts, &body, now)?;
     // What nobody signed says nothing: else who saw one signed request could send it again with other data beside it.
     let query = match &listener.verifier {
         Some(verifier) if !verifier.signs_address() => "",
         _ => query,
     };
     if body.trim_ascii().is_empty() && query.is_empty() {
-        return Err(Refusal::NoData);
+        // Some clients announce a body without a length even where they have none.
+        let is_probe = listener.probes && parts.method == Method::GET && body.is_empty();
+        return if is_probe {
+            Ok(Done::Probe)
+        } else {
+            Err(Refusal::NoData)
+        };
     }
     let kind = shape::kind(&parts.headers, &body)?;
     shape::check(kind, query, &body, &listener.limits)?;
-    let meta = meta(parts, query);
+    let mut meta = meta(parts, query);
     let read = shape::read(kind, &meta, &body, &listener.limits)?;
+    let mut dedup = dedup::of(listener, verified.id, kind, &meta, &body, read.as_ref());
+    if let Some(by_s) = verified.late_s {
+        if !listener.late.allows(now) {
+            return Err(listener.unauthorized("signature_stale"));
+        }
+        meta.late = Some(Late {
+            by_s,
+            replayed: false,
+        });
+        // The same again is nothing new, whatever came in between: it would only be one more dead row.
+        dedup.memory = Memory::Dated;
+    }
     let envelope = Envelope {
         source: Arc::clone(&listener.name),
-        dedup: dedup::of(listener, signed_id, kind, &meta, &body, read.as_ref()),
+        dedup,
         received_at: now,
         meta,
         body,
     };
-    store(ingest, envelope).await.map(Done::Stored)
+    if verified.late_s.is_some() {
+        return store(ingest, envelope).await.map(Done::Late);
+    }
+    match (&listener.answering, ingest.engine.get()) {
+        (Some(answering), Some(engine)) => {
+            // Before it is stored: whoever is refused may send again.
+            let _waits = answering.slots.try_acquire().map_err(|_| Refusal::Busy {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+            })?;
+            let accepted = store(ingest, envelope).await?;
+            let answer = engine.answer(accepted.id, accepted.duplicate, &answering.wish);
+            Ok(Done::Answered(Box::new(answer.await)))
+        }
+        _ => store(ingest, envelope).await.map(Done::Stored),
+    }
+}
+
+/// What the signature proves; nothing where none is asked for.
+fn verified<'h>(
+    listener: &Listener,
+    parts: &'h Parts,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<verify::Verified<'h>, Refusal> {
+    let Some(verifier) = &listener.verifier else {
+        return Ok(verify::Verified {
+            id: None,
+            late_s: None,
+        });
+    };
+    let uri = parts.extensions.get().map_or(&parts.uri, |SentUri(sent)| sent);
+    let request = verify::Request {
+        method: parts.method.as_str(),
+        path_and_query: uri.path_and_query().map_or("", |both| both.as_str()),
+        headers: &parts.headers,
+        body,
+        now,
+    };
+    verifier
+        .verify(&request)
+        .map_err(|reason| listener.unauthorized(reason))
 }
 
 fn meta(parts: &Parts, query: &str) -> Meta {

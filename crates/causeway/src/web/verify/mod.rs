@@ -37,12 +37,29 @@ pub struct Config {
     /// How old (or early) a signed time may be, in seconds. Default 300. Only for schemes that sign a time.
     #[serde(default)]
     pub tolerance_s: Option<u32>,
+    /// How many messages an hour are kept whose signature is genuine and whose time is outside the tolerance: dead, for a person to
+    /// replay. More are answered 401.
+    #[serde(default = "late_per_hour")]
+    pub late_per_hour: u32,
     /// How senders reach this program, as `https://hub.example.org`; needed where the address is signed.
     #[serde(default)]
     pub public_url: Option<String>,
     /// For `scheme = "custom"`.
     #[serde(default)]
     pub custom: Option<Scheme>,
+}
+
+fn late_per_hour() -> u32 {
+    1_000
+}
+
+/// What a signature proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verified<'h> {
+    /// The id that was signed, if the scheme has one.
+    pub id: Option<&'h str>,
+    /// By how many seconds the signed time is before now (after it, if negative), where that is outside the tolerance.
+    pub late_s: Option<i64>,
 }
 
 /// What a request is checked by.
@@ -79,16 +96,17 @@ enum TimestampIn {
 }
 
 impl Verifier {
-    /// Whether one of the secrets signed this. Gives the id that was signed, if the scheme has one.
-    pub(crate) fn verify<'h>(&self, request: &Request<'h, '_>) -> Result<Option<&'h str>, Fault> {
+    /// Whether one of the secrets signed this, whenever that was.
+    pub(crate) fn verify<'h>(&self, request: &Request<'h, '_>) -> Result<Verified<'h>, Fault> {
         let timestamp = match &self.timestamp {
             None => "",
             Some(TimestampIn::Header(name)) => single(request.headers, name).ok_or("signature_missing")?,
             Some(TimestampIn::Key(key)) => self.in_pairs(request.headers, key).ok_or("signature_missing")?,
         };
-        if self.timestamp.is_some() && !self.is_fresh(timestamp, request.now) {
-            return Err("signature_stale");
-        }
+        let late_s = match &self.timestamp {
+            None => None,
+            Some(_) => self.late_s(timestamp, request.now)?,
+        };
         let id = match &self.id_header {
             None => None,
             Some(name) => Some(single(request.headers, name).ok_or("signature_missing")?),
@@ -113,7 +131,7 @@ impl Verifier {
             }
         }
         if matched.into() {
-            Ok(id)
+            Ok(Verified { id, late_s })
         } else {
             Err("signature_wrong")
         }
@@ -134,15 +152,16 @@ impl Verifier {
         self.template.iter().any(|part| matches!(part, Part::Uri))
     }
 
-    fn is_fresh(&self, timestamp: &str, now: Timestamp) -> bool {
-        let Ok(value) = timestamp.parse::<i64>() else {
-            return false;
-        };
+    /// By how many seconds a signed time is outside the tolerance, if it is. One that is no number is no time.
+    fn late_s(&self, timestamp: &str, now: Timestamp) -> Result<Option<i64>, Fault> {
+        let value: i64 = timestamp.parse().map_err(|_| "signature_stale")?;
         let signed_ms = match self.unit {
             Unit::Seconds => i128::from(value) * 1000,
             Unit::Milliseconds => i128::from(value),
         };
-        (signed_ms - i128::from(now.as_millisecond())).abs() <= self.tolerance_ms
+        let late_ms = i128::from(now.as_millisecond()) - signed_ms;
+        let late_s = i64::try_from(late_ms / 1000).unwrap_or(i64::MAX);
+        Ok((late_ms.abs() > self.tolerance_ms).then_some(late_s))
     }
 
     /// The signatures that the header offers, decoded; what does not decode is none.

@@ -161,6 +161,11 @@ async fn probes_are_answered_when_enabled_and_store_nothing() {
         let target = format!("/in/{TOKEN}");
         assert_eq!(rig.send("HEAD", &target, &[], "").await.status, head);
         assert_eq!(rig.send("GET", &target, &[], "").await.status, get);
+        // A body is announced, and there is none.
+        let chunked = format!(
+            "GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        );
+        assert_eq!(rig.raw(chunked.as_bytes()).await.status, get);
         // Data is data, probes or not.
         assert_eq!(rig.send("GET", &target, &[FORM], "a=1").await.status, 200);
         assert_eq!(rig.stored().len(), 1);

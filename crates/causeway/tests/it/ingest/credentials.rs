@@ -10,8 +10,21 @@ async fn an_unknown_token_looks_like_a_page_that_is_not_there() {
     let nowhere = rig.send("POST", "/elsewhere", &[], "a=1").await;
     assert_eq!(nowhere.status, 404);
     let upper = TOKEN.to_uppercase();
-    let slash = format!("{TOKEN}/");
-    for token in ["", "x", &TOKEN[..24], &upper, &slash, "%5A", "../livez", "a/b"] {
+    let more = format!("{TOKEN}/more");
+    let twice = format!("in/{TOKEN}");
+    for token in [
+        "",
+        "/",
+        "x",
+        &TOKEN[..24],
+        &upper,
+        &more,
+        &twice,
+        "%5A",
+        "%2F",
+        "../livez",
+        "a/b",
+    ] {
         let answer = rig.send("POST", &format!("/in/{token}"), &[], "a=1").await;
         let same = (answer.status, &answer.body, answer.head.lines().count());
         assert_eq!(
@@ -169,4 +182,148 @@ async fn a_signed_id_tells_repeats_whatever_the_body_says() {
     assert_eq!(rig.last_reason(), "duplicate");
     assert!(rig.stored()[0].dedup.id.is_some());
     assert_eq!(rig.stored()[0].meta.query, None, "nobody signed it");
+}
+
+#[tokio::test]
+async fn slashes_and_escapes_in_the_path_change_nothing() {
+    let escaped = TOKEN.replace('-', "%2D").replace('Z', "%5a");
+    let rig = start(BASE).await;
+    for target in [
+        format!("/in/{TOKEN}/"),
+        format!("/in//{TOKEN}"),
+        format!("//in/{TOKEN}"),
+        format!("///in//{TOKEN}//"),
+        format!("/in/{escaped}"),
+        format!("/in/{escaped}/?param1=ann%40example.org&"),
+    ] {
+        let answer = rig.send("POST", &target, &[], &format!("at={target}")).await;
+        assert_eq!(answer.status, 200, "{target}");
+    }
+    let stored = rig.stored();
+    assert_eq!(stored.len(), 6);
+    assert_eq!(stored[5].meta.query.as_deref(), Some("param1=ann%40example.org&"));
+    let decoded_twice = TOKEN.replace('-', "%252D");
+    let answer = rig
+        .send("POST", &format!("/in/{decoded_twice}"), &[], "a=1")
+        .await;
+    assert_eq!(answer.status, 404);
+}
+
+#[tokio::test]
+async fn of_a_header_sent_twice_one_has_to_be_right() {
+    let rig = start(&format!(
+        "{BASE}header_secret = {{ name = \"X-Secret\", secrets = [\"first secret\", \"second secret\"] }}"
+    ))
+    .await;
+    for (headers, status) in [
+        (&["X-Secret: first secret", "X-Secret: first secret"][..], 200),
+        (&["X-Secret: wrong", "x-secret: second secret"], 200),
+        (&["X-Secret: second secret", "X-Secret: wrong"], 200),
+        // As a proxy writes two lines.
+        (&["X-Secret: first secret, first secret"], 200),
+        (&["X-Secret: wrong,second secret"], 200),
+        (&["X-Secret: wrong", "X-Secret: wrong too"], 401),
+        (&["X-Secret: first, secret"], 401),
+        (&["X-Secret: ,"], 401),
+    ] {
+        assert_eq!(rig.post(headers, "a=1").await.status, status, "{headers:?}");
+    }
+    let rig = start(&format!(
+        "{BASE}basic = {{ user = \"hub\", passwords = \"one\" }}"
+    ))
+    .await;
+    // hub:six, hub:one
+    let (wrong, right) = (
+        "Authorization: Basic aHViOnNpeA==",
+        "Authorization: Basic aHViOm9uZQ==",
+    );
+    for (headers, status) in [
+        (&[wrong, right][..], 200),
+        (&[right, wrong], 200),
+        (&[wrong, wrong], 401),
+    ] {
+        assert_eq!(rig.post(headers, "a=1").await.status, status, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_may_write_the_port_behind_the_address() {
+    let rig = start(&format!(
+        "{BASE}allow_ips = [\"192.0.2.0/24\", \"2001:db8::/32\", \"127.0.0.1\"]\ntrust_forwarded_for = true"
+    ))
+    .await;
+    for (entry, status) in [
+        ("192.0.2.7:4711", 200),
+        ("[2001:db8::7]:4711", 200),
+        ("[2001:db8::7]", 200),
+        ("2001:db8::7", 200),
+        ("\"[2001:db8::7]:4711\"", 200),
+        ("::ffff:192.0.2.7", 200),
+        ("[::ffff:192.0.2.7]:4711", 200),
+        ("192.0.2.7, 198.51.100.1:4711", 403),
+        ("[2001:db9::7]:4711", 403),
+        // No address of anybody, and not that of the proxy either, which is allowed here.
+        ("unknown", 403),
+        ("", 403),
+        ("192.0.2.7:port", 403),
+    ] {
+        let answer = rig.post(&[&format!("X-Forwarded-For: {entry}")], "a=1").await;
+        assert_eq!(answer.status, status, "{entry}");
+    }
+    assert_eq!(
+        rig.post(&[], "a=1").await.status,
+        200,
+        "without the header, the caller itself"
+    );
+}
+
+const SIGNED: [&str; 3] = [
+    "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek",
+    "webhook-timestamp: 1614265330",
+    "webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+];
+
+#[tokio::test]
+async fn a_genuine_signature_over_an_old_time_is_kept_and_a_wrong_one_is_not() {
+    let signed = |more: &str| {
+        format!(
+            "{BASE}signature = {{ scheme = \"standard-webhooks\", secrets = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"{more} }}"
+        )
+    };
+    let body = r#"{"test": 2432232314}"#;
+    let rig = start(&signed("")).await;
+    for (off_s, by_s) in [(0, None), (4 * 3_600, Some(4 * 3_600)), (-900, Some(-900))] {
+        rig.clock
+            .set(Timestamp::from_second(1_614_265_330 + off_s).unwrap());
+        let answer = rig.post(&SIGNED, body).await;
+        assert_eq!(
+            (answer.status, answer.body.contains("\"reference\":\"1\"")),
+            (200, true),
+            "{off_s}"
+        );
+        assert_eq!(rig.last_reason(), if by_s.is_some() { "late" } else { "ok" });
+        let stored = rig.stored().pop().unwrap();
+        assert_eq!(
+            stored.meta.late.map(|late| (late.by_s, late.replayed)),
+            by_s.map(|by_s| (by_s, false))
+        );
+        let is_dated = stored.dedup.memory == causeway_core::envelope::Memory::Dated;
+        assert_eq!(is_dated, by_s.is_some(), "the same again is nothing new");
+        assert_eq!(rig.post(&SIGNED, r#"{"test": 1}"#).await.status, 401);
+        assert_eq!(rig.last_reason(), "signature_wrong");
+    }
+    // As many as are allowed in an hour, and no more.
+    for (limit, statuses) in [(0, [401, 401]), (1, [200, 401]), (2, [200, 200])] {
+        let rig = start(&signed(&format!(", late_per_hour = {limit}"))).await;
+        rig.clock.set(Timestamp::from_second(1_614_270_000).unwrap());
+        for status in statuses {
+            assert_eq!(rig.post(&SIGNED, body).await.status, status, "{limit}");
+        }
+        let reason = if statuses[1] == 200 {
+            "late"
+        } else {
+            "signature_stale"
+        };
+        assert_eq!(rig.last_reason(), reason);
+    }
 }

@@ -95,7 +95,7 @@ async fn the_answer_is_written_as_the_sender_accepts_it() {
             r#"{"status":"ok","reference":"1"}"#,
         ),
         (
-            "Accept: text/html, application/xml;q=0.9, */*",
+            "Accept: text/html, application/xml;q=0.9, */*;q=0.8",
             "application/xml",
             "<status>ok</status><reference>1</reference>",
         ),

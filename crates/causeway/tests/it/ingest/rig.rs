@@ -18,6 +18,7 @@ use causeway::web::{
 use causeway_core::{
     envelope::Envelope,
     id::InboxId,
+    mapping::Tables,
     source::{Accept, Stop},
     store::{Accepted, StoreError},
 };
@@ -100,7 +101,8 @@ pub fn config(toml: &str) -> Result<Config, String> {
 }
 
 pub fn listener(toml: &str) -> Result<Listener, String> {
-    Listener::new("forms".into(), &config(toml)?, Path::new(".")).map_err(|error| error.to_string())
+    Listener::new("forms".into(), &config(toml)?, Path::new("."), &Tables::default())
+        .map_err(|error| error.to_string())
 }
 
 /// `toml` holds the keys of the one listener.

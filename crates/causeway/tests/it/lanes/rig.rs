@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use causeway::{
-    engine::{self, Circuit, ClockWatch, Currency, Engine, Lane, Pace, Pressure, Wake},
+    engine::{self, Answers, Circuit, ClockWatch, Currency, Engine, Lane, Pace, Pressure, Wake},
     telemetry::Metrics,
 };
 use causeway_core::{
@@ -220,6 +220,7 @@ impl Rig {
             wake: Wake::default(),
             pressure: Pressure::default(),
             currency: Currency::default(),
+            answers: Answers::default(),
             clocked: Vec::new(),
             retention: Retention {
                 payload_days: None,

@@ -1,0 +1,178 @@
+//! What a sender waits for goes first, and in order; and how far it is can be asked.
+
+use causeway_core::{
+    consent::What,
+    delivery::{Kind, Next},
+    envelope::{Late, Meta},
+    event::{DeadCode, Decoded},
+    id::{DeliveryId, InboxId},
+    rules::DestinationRule,
+    store::{Claim, InboxFilter, InboxState, Progress},
+};
+
+use super::{Bench, Open, attempt, bench::inbox_ids};
+use crate::builders::{SOURCE, at, envelope, signed, status};
+
+async fn progress(bench: &Bench, id: InboxId) -> Progress {
+    let found = bench
+        .store()
+        .progress(id, Some("crm".into()), true)
+        .await
+        .unwrap();
+    found.unwrap()
+}
+
+async fn delivery(bench: &Bench, id: InboxId) -> DeliveryId {
+    progress(bench, id).await.delivery.unwrap().id
+}
+
+fn claim(limit: u32, first: Vec<DeliveryId>) -> Claim {
+    Claim {
+        first,
+        destination: "crm".into(),
+        limit,
+        leased_until: at(1_000),
+        now: at(100),
+    }
+}
+
+pub async fn what_a_sender_waits_for_is_handed_out_first(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    for number in 0..5 {
+        let name = format!("p{number}");
+        bench
+            .take(signed(&name, &name, What::OptIn, at(number)), number)
+            .await;
+    }
+    let ada_1 = bench.take(signed("ada", "a1", What::OptIn, at(10)), 10).await;
+    let ada_2 = bench.take(signed("ada", "a2", What::OptIn, at(11)), 11).await;
+    let bob = bench.take(signed("bob", "b1", What::OptIn, at(12)), 12).await;
+    let first = vec![delivery(&bench, ada_2).await, delivery(&bench, bob).await];
+    // Nothing of a contact overtakes what came before, and nothing else is handed out beside them.
+    let claimed = bench.store().claim(claim(10, first.clone())).await.unwrap();
+    assert_eq!(inbox_ids(&claimed.deliveries), [ada_1, bob]);
+    // While that is in flight, the others go.
+    let claimed = bench.store().claim(claim(1, first.clone())).await.unwrap();
+    assert_eq!(claimed.deliveries.len(), 1);
+    let all = bench.store().claim(claim(10, vec![])).await.unwrap();
+    assert_eq!(
+        all.deliveries.len(),
+        4,
+        "not what is in flight, nor what waits behind it"
+    );
+    for delivery in claimed.deliveries.iter().chain(&all.deliveries) {
+        bench.end(delivery, Next::Delivered, 101).await;
+    }
+    assert_eq!(progress(&bench, ada_2).await.delivery.unwrap().state, "blocked");
+    bench.assert_balanced().await;
+}
+
+pub async fn a_withdrawal_goes_before_what_a_sender_waits_for(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(signed("ada", "a1", What::OptIn, at(0)), 0).await;
+    bench.deliver_all("crm", 1).await;
+    bench.take(signed("other", "o1", What::OptIn, at(2)), 2).await;
+    bench.take(status("ada", What::Unsubscribed, at(3)), 3).await;
+    let bob = bench.take(signed("bob", "b1", What::OptIn, at(4)), 4).await;
+    let first = vec![delivery(&bench, bob).await];
+    let claimed = bench.store().claim(claim(1, first.clone())).await.unwrap();
+    assert_eq!(claimed.deliveries[0].record.kind, Kind::Withdrawal);
+    let claimed = bench.store().claim(claim(9, first)).await.unwrap();
+    assert_eq!(inbox_ids(&claimed.deliveries), [bob]);
+}
+
+pub async fn how_far_a_message_is_can_be_asked_at_any_time(open: Open) {
+    let rule = DestinationRule {
+        coalesce: true,
+        ..DestinationRule::new("crm")
+    };
+    let mut bench = Bench::new(open, vec![rule]).await;
+    let new = bench
+        .store()
+        .accept(vec![envelope(SOURCE, "new", at(0))])
+        .await
+        .unwrap()[0]
+        .id;
+    let waits = progress(&bench, new).await;
+    assert_eq!((waits.state, waits.record.is_none()), (InboxState::New, true));
+    assert_eq!(
+        bench.store().progress(InboxId(99), None, false).await.unwrap(),
+        None
+    );
+
+    let first = bench.take(signed("ada", "1", What::OptIn, at(1)), 1).await;
+    let known = progress(&bench, first).await;
+    let record = known.record.unwrap();
+    let person = bench.person("ada").await;
+    assert_eq!(
+        (record.contact.id, &record.standing),
+        (Some(person.id), &person.standing)
+    );
+    assert_eq!(
+        record.action.map(|action| action.external_id),
+        Some("1".to_owned())
+    );
+    assert_eq!(known.delivery.unwrap().state, "waiting");
+    // A newer one goes in its place: what became of that one is what the sender waits for.
+    let second = bench.take(signed("ada", "2", What::OptIn, at(2)), 2).await;
+    assert_eq!(bench.deliver_all("crm", 3).await, [second]);
+    let (of_first, of_second) = (progress(&bench, first).await, progress(&bench, second).await);
+    assert_eq!(of_first.delivery.as_ref().unwrap().state, "delivered");
+    assert_eq!(of_first.delivery, of_second.delivery);
+
+    // What the destination returned is there before the row that says so is processed, and stays when it is.
+    let third = bench.take(signed("ada", "3", What::OptIn, at(4)), 4).await;
+    let claimed = bench.claim("crm", 5).await.deliveries;
+    let mut delivered = attempt(&claimed[0], Next::Delivered, at(5));
+    delivered.writes.insert("crm_id".to_owned(), "C-1".into());
+    bench.store().record(vec![delivered]).await.unwrap();
+    for is_processed in [false, true] {
+        if is_processed {
+            assert_eq!(
+                bench.follow(6).await.len(),
+                2,
+                "the response, and the message that nobody processed"
+            );
+        }
+        let record = progress(&bench, third).await.record.unwrap();
+        assert_eq!(record.contact.text("crm_id"), Some("C-1"), "{is_processed}");
+    }
+}
+
+pub async fn a_late_message_that_is_replayed_is_late_no_more(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    let kept = Late {
+        by_s: 14_400,
+        replayed: false,
+    };
+    let mut message = envelope(SOURCE, "late", at(0));
+    message.meta = Meta {
+        late: Some(kept),
+        ..Meta::default()
+    };
+    let id = bench.store().accept(vec![message]).await.unwrap()[0].id;
+    let dead = Decoded::Dead {
+        code: DeadCode::Late,
+        reason: "late".to_owned(),
+    };
+    bench.store().process(vec![(id, dead)], at(1)).await.unwrap();
+    let (other, _) = bench
+        .take_from(
+            SOURCE,
+            Decoded::Dead {
+                code: DeadCode::Malformed,
+                reason: "broken".to_owned(),
+            },
+            2,
+        )
+        .await;
+    assert_eq!(bench.store().replay(InboxFilter::default()).await.unwrap(), 2);
+    let rows = bench.store().fetch_rows(vec![id, other]).await.unwrap();
+    let late: Vec<Option<Late>> = rows.iter().map(|(_, envelope)| envelope.meta.late).collect();
+    let replayed = Late {
+        replayed: true,
+        ..kept
+    };
+    assert_eq!(late, [Some(replayed), None]);
+    bench.assert_balanced().await;
+}

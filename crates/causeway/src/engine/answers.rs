@@ -1,0 +1,372 @@
+//! Senders that wait for what becomes of their message: processed at once, and perhaps delivered to a destination whose
+//! response is part of the answer.
+//!
+//! Invariant: the store says how far a message is. What is kept here only says when to look again and what to do first, so
+//! that a wake-up that is missed costs time and never changes an answer. Nothing here is asked while nobody waits.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use causeway_core::{
+    clock::Timestamp,
+    id::{DeliveryId, InboxId, Name},
+    record::Record,
+    store::{Attempt, Claimed, InboxState, Processed, Progress, ProgressOfDelivery},
+};
+use tokio::{sync::Notify, time::Instant};
+
+use super::Engine;
+
+/// What a sender waits for.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// The destination whose response is part of the answer.
+    pub after: Option<Name>,
+    /// How long the sender waits at most.
+    pub wait: Duration,
+    /// The record carries the contact's engagements.
+    pub history: bool,
+}
+
+/// What became of a message within the time that its sender waits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The message; of a duplicate, the first one.
+    pub message: InboxId,
+    /// Whether it is a duplicate.
+    pub is_duplicate: bool,
+    /// The contact as it is now, with what the destination returned. `None` when the message was not processed in time or no
+    /// contact follows from it.
+    pub record: Option<Record>,
+    /// Of the delivery to [`Wish::after`]: `delivered`, `waiting`, `dead`, `skipped`; `none` if the destination is given nothing.
+    pub delivery: &'static str,
+    /// The destination's id of what it was given, where it told one.
+    pub remote_id: Option<String>,
+    /// Whether everything that was to be waited for has ended.
+    pub in_time: bool,
+}
+
+/// Who waits, and for what.
+#[derive(Default)]
+pub struct Answers {
+    inner: Mutex<Inner>,
+    /// As many as `inner` has: asked without the lock.
+    waiting: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Inner {
+    waiters: HashMap<u64, Waiter>,
+    last: u64,
+    /// Destinations that send nothing for now.
+    still: BTreeSet<Name>,
+    /// The engine has stopped: nothing more will happen.
+    closed: bool,
+}
+
+struct Waiter {
+    message: InboxId,
+    delivery: Option<Waited>,
+    woken: Arc<Notify>,
+}
+
+struct Waited {
+    destination: Name,
+    id: DeliveryId,
+    /// A call has it.
+    is_taken: bool,
+}
+
+impl Answers {
+    fn locked(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn nobody_waits(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) == 0
+    }
+
+    fn wake(&self, is_meant: impl Fn(&Waiter) -> bool) {
+        if !self.nobody_waits() {
+            let inner = self.locked();
+            let meant = inner.waiters.values().filter(|waiter| is_meant(waiter));
+            meant.for_each(|waiter| waiter.woken.notify_one());
+        }
+    }
+
+    /// After the commit: these messages are processed.
+    pub(super) fn processed(&self, messages: &[Processed]) {
+        self.wake(|waiter| messages.iter().any(|message| message.id == waiter.message));
+    }
+
+    /// These messages turned out to be processed or set aside.
+    pub(super) fn look_again(&self, messages: &[InboxId]) {
+        self.wake(|waiter| messages.contains(&waiter.message));
+    }
+
+    /// The deliveries of a destination that senders wait for and no call has.
+    pub(super) fn first(&self, destination: &str) -> Vec<DeliveryId> {
+        if self.nobody_waits() {
+            return Vec::new();
+        }
+        let inner = self.locked();
+        let waited = inner
+            .waiters
+            .values()
+            .filter_map(|waiter| waiter.delivery.as_ref());
+        let mut first: Vec<DeliveryId> = waited
+            .filter(|waited| !waited.is_taken && &*waited.destination == destination)
+            .map(|waited| waited.id)
+            .collect();
+        first.sort_unstable();
+        first.dedup();
+        first
+    }
+
+    /// What a claim handed out and what it ended.
+    pub(super) fn claimed(&self, destination: &str, claimed: &Claimed) {
+        if self.nobody_waits() {
+            return;
+        }
+        let mut inner = self.locked();
+        for waiter in inner.waiters.values_mut() {
+            let Some(waited) = &mut waiter.delivery else {
+                continue;
+            };
+            if &*waited.destination != destination {
+                continue;
+            }
+            waited.is_taken |= claimed.deliveries.iter().any(|taken| taken.id == waited.id);
+            // Perhaps it was skipped, or a newer one goes in its place.
+            if claimed.skipped > 0 || claimed.superseded > 0 {
+                waiter.woken.notify_one();
+            }
+        }
+    }
+
+    /// These were handed out and not sent.
+    pub(super) fn given_back(&self, deliveries: &[DeliveryId]) {
+        if self.nobody_waits() {
+            return;
+        }
+        for waiter in self.locked().waiters.values_mut() {
+            if let Some(waited) = &mut waiter.delivery
+                && deliveries.contains(&waited.id)
+            {
+                waited.is_taken = false;
+            }
+        }
+    }
+
+    /// After the commit: these attempts are recorded.
+    pub(super) fn recorded(&self, attempts: &[Attempt]) {
+        if self.nobody_waits() {
+            return;
+        }
+        for waiter in self.locked().waiters.values_mut() {
+            if let Some(waited) = &mut waiter.delivery
+                && attempts.iter().any(|attempt| attempt.delivery == waited.id)
+            {
+                waited.is_taken = false;
+                waiter.woken.notify_one();
+            }
+        }
+    }
+
+    /// Whether a destination sends nothing for now: paused, halted, or resting after failures.
+    pub(super) fn stands_still(&self, destination: &Name, is_still: bool) {
+        let mut inner = self.locked();
+        if inner.still.contains(destination) == is_still {
+            return;
+        }
+        if is_still {
+            inner.still.insert(Name::clone(destination));
+        } else {
+            inner.still.remove(destination);
+        }
+        drop(inner);
+        let waits_for_it = |waited: &Waited| is_still && waited.destination == *destination;
+        self.wake(|waiter| waiter.delivery.as_ref().is_some_and(waits_for_it));
+    }
+
+    /// The engine has stopped: whoever waits gets what is known.
+    pub(super) fn close(&self) {
+        self.locked().closed = true;
+        self.wake(|_| true);
+    }
+
+    fn wait_for(&self, message: InboxId) -> Waiting<'_> {
+        let woken = Arc::new(Notify::new());
+        let waiter = Waiter {
+            message,
+            delivery: None,
+            woken: Arc::clone(&woken),
+        };
+        let mut inner = self.locked();
+        inner.last += 1;
+        let number = inner.last;
+        inner.waiters.insert(number, waiter);
+        drop(inner);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        Waiting {
+            answers: self,
+            number,
+            woken,
+        }
+    }
+}
+
+/// One sender's place, until it is dropped.
+struct Waiting<'a> {
+    answers: &'a Answers,
+    number: u64,
+    woken: Arc<Notify>,
+}
+
+/// What is to be done about a delivery that has not ended.
+enum Look {
+    /// Nothing will happen in time.
+    Over,
+    /// Wait to be woken.
+    Wait,
+    /// It waited for something else until now: look into the store once more.
+    Again,
+}
+
+impl Waiting<'_> {
+    fn with<T>(&self, ask: impl FnOnce(&mut Inner, u64) -> T) -> T {
+        ask(&mut self.answers.locked(), self.number)
+    }
+
+    /// Waits for the first of a duplicate from now on.
+    fn follow(&self, message: InboxId) {
+        self.with(|inner, number| {
+            if let Some(waiter) = inner.waiters.get_mut(&number) {
+                waiter.message = message;
+            }
+        });
+    }
+
+    fn is_closed(&self) -> bool {
+        self.with(|inner, _| inner.closed)
+    }
+
+    /// What is to be done about a delivery that the store says is open.
+    fn look(&self, destination: &Name, id: DeliveryId) -> Look {
+        self.with(|inner, number| {
+            let is_over = inner.closed || inner.still.contains(destination);
+            let Some(waiter) = inner.waiters.get_mut(&number).filter(|_| !is_over) else {
+                return Look::Over;
+            };
+            if waiter.delivery.as_ref().is_some_and(|waited| waited.id == id) {
+                return Look::Wait;
+            }
+            waiter.delivery = Some(Waited {
+                destination: Name::clone(destination),
+                id,
+                is_taken: false,
+            });
+            Look::Again
+        })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.with(|inner, number| inner.waiters.remove(&number));
+        self.answers.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Engine {
+    /// What became of a message that was accepted: waits until it is processed, and until its delivery to [`Wish::after`] has
+    /// ended, as long as the sender does. The message goes before all others, and its delivery before the lane's others.
+    pub async fn answer(&self, message: InboxId, is_duplicate: bool, wish: &Wish) -> Answer {
+        let mut answer = Answer {
+            message,
+            is_duplicate,
+            record: None,
+            delivery: "waiting",
+            remote_id: None,
+            in_time: false,
+        };
+        let until = Instant::now() + wish.wait;
+        let following = tokio::time::timeout_at(until, self.follow(&mut answer, wish, until));
+        answer.in_time = following.await.unwrap_or(false);
+        answer
+    }
+
+    /// Fills in the answer as more becomes known. True once everything has ended.
+    async fn follow(&self, answer: &mut Answer, wish: &Wish, until: Instant) -> bool {
+        let waiting = self.answers.wait_for(answer.message);
+        loop {
+            let progress = self
+                .views
+                .progress(answer.message, wish.after.clone(), wish.history);
+            let progress = match progress.await {
+                Ok(Some(progress)) => progress,
+                Ok(None) => return false,
+                Err(error) => {
+                    tracing::error!(inbox.id = answer.message.0, %error, "could not read what became of a message; it is answered without");
+                    return false;
+                }
+            };
+            if let Some(first) = progress.duplicate_of {
+                (answer.message, answer.is_duplicate) = (first, true);
+                waiting.follow(first);
+                continue;
+            }
+            if progress.state == InboxState::New {
+                if waiting.is_closed() {
+                    return false;
+                }
+                self.currency.ask(answer.message);
+                self.wake.inbox.notify_one();
+                waiting.woken.notified().await;
+                continue;
+            }
+            answer.record.clone_from(&progress.record);
+            let Some((destination, open)) = open_delivery(answer, wish, &progress) else {
+                return true;
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            let latest = self.clock.now().saturating_add(left).unwrap_or(Timestamp::MAX);
+            // It failed, and is tried again when nobody waits any more.
+            if open.due_at.is_some_and(|due_at| due_at > latest) {
+                return false;
+            }
+            match waiting.look(destination, open.id) {
+                Look::Over => return false,
+                Look::Again => self.wake.lane(destination),
+                Look::Wait => waiting.woken.notified().await,
+            }
+        }
+    }
+}
+
+/// The delivery to wait for; `None` when there is none, or it has ended.
+fn open_delivery<'a>(
+    answer: &mut Answer,
+    wish: &'a Wish,
+    progress: &'a Progress,
+) -> Option<(&'a Name, &'a ProgressOfDelivery)> {
+    let destination = wish.after.as_ref()?;
+    let Some(delivery) = &progress.delivery else {
+        answer.delivery = "none";
+        return None;
+    };
+    answer.delivery = match &*delivery.state {
+        "delivered" => "delivered",
+        "dead" => "dead",
+        "skipped" => "skipped",
+        _ => return Some((destination, delivery)),
+    };
+    answer.remote_id.clone_from(&delivery.remote_id);
+    None
+}

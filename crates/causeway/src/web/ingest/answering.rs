@@ -1,0 +1,379 @@
+//! `[source.NAME.answer]`: which values a sender gets back, read once with the configuration and worked out for each message.
+
+use std::{sync::Arc, time::Duration};
+
+use causeway_connect::{
+    config::{ConfigError, term_json},
+    destination::fields::nest,
+};
+use causeway_core::{
+    mapping::{Scope, Tables, Term},
+    nearest::nearest,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
+
+use crate::engine::{Answer, Wish};
+
+/// Every answer has these, whatever the configuration says.
+const STATUS: &str = "status";
+const REFERENCE: &str = "reference";
+/// The keys of the table that name no value.
+const RESERVED: [&str; 5] = ["after", "wait_s", "concurrency", "format", "fallback"];
+/// What expressions of an answer may name besides a record's own names.
+const EXTRA: [&str; 2] = ["contact_id", AFTER];
+const AFTER: &str = "after";
+const AFTER_MEMBERS: [&str; 3] = ["delivered", "state", "id"];
+/// Longer than the time-out of any sender.
+const LONGEST_WAIT_S: u32 = 120;
+/// Lists and tables within each other, as in mappings.
+const DEPTH: usize = 16;
+
+/// `answer`: what a sender gets back, besides `status` and `reference`. Any other key is a value of the answer: a name and an
+/// expression, as in the mapping of a destination.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct AnswerKeys {
+    /// The destination whose response is part of the answer: the answer waits until the message is delivered there.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// How long the sender waits at most, in seconds, until the message is processed and delivered.
+    #[serde(default = "default_wait_s")]
+    pub wait_s: u32,
+    /// The most requests that wait at once; more are answered 503.
+    #[serde(default = "default_concurrency")]
+    pub concurrency: u32,
+    #[serde(default)]
+    pub format: Format,
+    /// What a value is when there is none: by the name of the value. Default: null.
+    #[serde(default)]
+    #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
+    pub fallback: toml::Table,
+    #[serde(flatten)]
+    #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
+    pub values: toml::Table,
+}
+
+fn default_wait_s() -> u32 {
+    5
+}
+
+fn default_concurrency() -> u32 {
+    100
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// As the request's `Accept` says; without one, JSON.
+    #[default]
+    Accept,
+    Json,
+    Form,
+    Xml,
+}
+
+/// A listener's `answer`, ready to be worked out.
+pub(super) struct Answering {
+    pub wish: Wish,
+    pub slots: Semaphore,
+    pub format: Format,
+    values: Vec<Named>,
+}
+
+/// One value of an answer.
+struct Named {
+    /// `main[sub]` for a nested one.
+    name: String,
+    term: Term,
+    fallback: Value,
+}
+
+impl AnswerKeys {
+    /// `tables` are the lookup tables of the configuration.
+    pub(super) fn read(&self, tables: &Tables) -> Result<Answering, ConfigError> {
+        self.check_numbers()?;
+        let mut fallbacks = Vec::new();
+        flatten(&self.fallback, "answer.fallback", &mut fallbacks)?;
+        let mut named = Vec::new();
+        flatten(&self.values, "answer", &mut named)?;
+        let mut values = Vec::new();
+        for (name, value) in named {
+            let key = format!("answer.{name}");
+            if name == STATUS || name == REFERENCE {
+                return Err(ConfigError::new(&key, "every answer has this key already")
+                    .hint("take another name, as lead_status"));
+            }
+            self.check_spelling(&name, &value, &key)?;
+            let term = Term::with(&term_json(value), tables, &EXTRA)
+                .map_err(|error| ConfigError::from_mapping(&key, error))?;
+            self.check_after(&term, &key)?;
+            let place = fallbacks.iter().position(|(fallback, _)| *fallback == name);
+            let fallback = place.map_or(Value::Null, |place| fixed(fallbacks.remove(place).1));
+            values.push(Named { name, term, fallback });
+        }
+        if let Some((name, _)) = fallbacks.first() {
+            let known: Vec<&str> = values.iter().map(|value| value.name.as_str()).collect();
+            let hint = nearest(name, known.iter().copied()).map_or_else(
+                || format!("there are: {}", known.join(", ")),
+                |near| format!("did you mean {near}?"),
+            );
+            return Err(ConfigError::new(
+                &format!("answer.fallback.{name}"),
+                "the answer has no value of this name",
+            )
+            .hint(hint));
+        }
+        let history = values
+            .iter()
+            .any(|value| value.term.names().iter().any(|path| path.needs_history()));
+        let answering = Answering {
+            wish: Wish {
+                after: self.after.as_deref().map(Into::into),
+                wait: Duration::from_secs(self.wait_s.into()),
+                history,
+            },
+            slots: Semaphore::new(self.concurrency as usize),
+            format: self.format,
+            values,
+        };
+        nest(answering.members("", |value| value.fallback.clone()))
+            .map_err(|error| ConfigError::from_mapping("answer", error))?;
+        Ok(answering)
+    }
+
+    fn check_numbers(&self) -> Result<(), ConfigError> {
+        if !(1..=LONGEST_WAIT_S).contains(&self.wait_s) {
+            return Err(
+                ConfigError::new("answer.wait_s", format!("must be 1 to {LONGEST_WAIT_S} seconds"))
+                    .hint("a little less than the sender's own time-out"),
+            );
+        }
+        if !(1..=10_000).contains(&self.concurrency) {
+            return Err(ConfigError::new("answer.concurrency", "must be 1 to 10000"));
+        }
+        Ok(())
+    }
+
+    /// A value that is no text and nearly has the name of a key was meant as that key.
+    fn check_spelling(&self, name: &str, value: &toml::Value, key: &str) -> Result<(), ConfigError> {
+        match nearest(name, RESERVED) {
+            Some(near) if !value.is_str() && !name.contains('[') => {
+                Err(ConfigError::new(key, format!("did you mean `{near}`?"))
+                    .hint("a value of this name is written as an expression or \"=text\""))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_after(&self, term: &Term, key: &str) -> Result<(), ConfigError> {
+        for path in term.names() {
+            if path.steps.first().is_none_or(|root| root != AFTER) {
+                continue;
+            }
+            if self.after.is_none() {
+                return Err(ConfigError::new(key, "`after` needs to know which destination")
+                    .hint("answer.after = \"crm\""));
+            }
+            let member = path.steps.get(1).map_or("", String::as_str);
+            if !AFTER_MEMBERS.contains(&member) {
+                return Err(ConfigError::new(key, format!("`after` has no {member:?}"))
+                    .hint(format!("it has {}", AFTER_MEMBERS.join(", "))));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The names of values with tables and dots as brackets: `main.sub` and `main = { sub = … }` are both `main[sub]`.
+fn flatten(table: &toml::Table, key: &str, into: &mut Vec<(String, toml::Value)>) -> Result<(), ConfigError> {
+    fn within(
+        table: &toml::Table,
+        outer: &[&str],
+        key: &str,
+        into: &mut Vec<(String, toml::Value)>,
+    ) -> Result<(), ConfigError> {
+        for (name, value) in table {
+            let mut steps = outer.to_vec();
+            steps.extend(name.split('.'));
+            let is_plain = |step: &&str| !step.is_empty() && !step.contains(char::is_control);
+            if !steps.iter().all(is_plain) || steps.len() > DEPTH {
+                return Err(
+                    ConfigError::new(&format!("{key}.{name}"), "is no name of a value")
+                        .hint("letters, digits and _; a dot between the names of a nested one: crm.id"),
+                );
+            }
+            match value {
+                toml::Value::Table(inner) => within(inner, &steps, key, into)?,
+                value => into.push((bracketed(&steps), value.clone())),
+            }
+        }
+        Ok(())
+    }
+    within(table, &[], key, into)
+}
+
+fn bracketed(steps: &[&str]) -> String {
+    let mut steps = steps.iter();
+    let mut name = steps.next().map_or_else(String::new, |first| (*first).to_owned());
+    for step in steps {
+        name.extend(["[", step, "]"]);
+    }
+    name
+}
+
+/// A fallback stands for itself: a text is no expression.
+fn fixed(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Datetime(at) => at.to_string().into(),
+        other => term_json(other),
+    }
+}
+
+impl Answering {
+    /// What a sender gets: always the same keys.
+    pub(super) fn object(&self, answer: &Answer) -> Map<String, Value> {
+        let scope = answer.record.as_ref().map(|record| {
+            let contact = record.contact.id.map(|id| id.to_string());
+            Scope::of(Arc::new(record.clone()))
+                .with("contact_id", contact.map_or(Value::Null, Value::from))
+                .with(
+                    AFTER,
+                    json!({
+                        "delivered": answer.delivery == "delivered",
+                        "state": answer.delivery,
+                        "id": answer.remote_id,
+                    }),
+                )
+        });
+        let value = |named: &Named| match (&scope, &named.term) {
+            (_, Term::Fixed(value)) => value.clone(),
+            (Some(scope), term) => match term.eval(scope) {
+                Ok(Value::Null) => named.fallback.clone(),
+                Ok(value) => value,
+                Err(error) => {
+                    tracing::debug!(inbox.id = answer.message.0, name = named.name, %error, "a value of an answer is not there");
+                    named.fallback.clone()
+                }
+            },
+            (None, _) => named.fallback.clone(),
+        };
+        self.nested(&answer.message.to_string(), value)
+    }
+
+    /// The same keys for a request that is no message, or of which nothing is done: with the fallbacks as their values.
+    pub(super) fn without_values(&self, reference: &str) -> Map<String, Value> {
+        self.nested(reference, |named| named.fallback.clone())
+    }
+
+    fn nested(&self, reference: &str, value: impl Fn(&Named) -> Value) -> Map<String, Value> {
+        match nest(self.members(reference, value)) {
+            Ok(Value::Object(object)) => object,
+            // Checked with the configuration: names nest or do not, whatever the values are.
+            _ => Map::new(),
+        }
+    }
+
+    fn members(&self, reference: &str, value: impl Fn(&Named) -> Value) -> Vec<(String, Value)> {
+        let own = [(STATUS, "ok"), (REFERENCE, reference)];
+        let own = own.map(|(name, text)| (name.to_owned(), Value::from(text)));
+        let values = self.values.iter().map(|named| (named.name.clone(), value(named)));
+        own.into_iter().chain(values).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_core::id::{ContactId, InboxId};
+    use causeway_testkit::destination_contract::delivery;
+
+    use super::*;
+
+    fn read(toml: &str) -> Result<Answering, String> {
+        let keys: AnswerKeys = toml::from_str(toml).map_err(|error| error.to_string())?;
+        keys.read(&Tables::default()).map_err(|error| error.to_string())
+    }
+
+    fn answer() -> Answer {
+        let mut record = delivery(1).record;
+        record.contact.id = Some(ContactId(12));
+        Answer {
+            message: InboxId(7),
+            is_duplicate: false,
+            record: Some(record),
+            delivery: "delivered",
+            remote_id: Some("C-1".to_owned()),
+            in_time: true,
+        }
+    }
+
+    #[test]
+    fn names_nest_by_dots_tables_and_brackets() {
+        let toml = "after = 'crm'\n'crm.id' = 'after.id'\nhub.contact = 'contact_id'\n'a[b]' = '=x'\n\
+                    delivered = 'after.delivered'\nnumber = 3\nfirst = \"{{ contact.email | default('') }}\"";
+        let object = read(toml).unwrap().object(&answer());
+        assert_eq!(object["crm"], json!({ "id": "C-1" }));
+        assert_eq!(object["hub"], json!({ "contact": "12" }));
+        assert_eq!(object["a"], json!({ "b": "x" }));
+        assert_eq!(
+            (&object["delivered"], &object["number"]),
+            (&json!(true), &json!(3))
+        );
+        assert_eq!(
+            (&object["status"], &object["reference"]),
+            (&json!("ok"), &json!("7"))
+        );
+    }
+
+    #[test]
+    fn the_keys_are_the_same_whatever_is_known() {
+        let toml = "after = 'crm'\nscore = 'lead.score'\n'crm.id' = 'contact.no_such_field'\nplace = 'contact.ids.crm'\n\
+                    fixed = '=x'\n[fallback]\n'crm.id' = 'none yet'\nscore = 0";
+        let answering = read(toml).unwrap();
+        let known = answering.object(&answer());
+        let unknown = answering.object(&Answer {
+            record: None,
+            ..answer()
+        });
+        for object in [&known, &unknown, &answering.without_values("")] {
+            let names: Vec<&String> = object.keys().collect();
+            assert_eq!(names, ["status", "reference", "score", "crm", "place", "fixed"]);
+            assert_eq!(
+                object["crm"]["id"], "none yet",
+                "an error and a missing value are the fallback"
+            );
+            assert_eq!(object["place"], Value::Null);
+        }
+        assert_eq!((&unknown["score"], &unknown["fixed"]), (&json!(0), &json!("x")));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_its_place() {
+        for (toml, part) in [
+            (
+                "status = 'lead.status'",
+                "`answer.status`: every answer has this key already",
+            ),
+            ("score = 'lead.scor'", "`answer.score`: "),
+            ("id = 'after.id'", "answer.after = \"crm\""),
+            ("after = 'crm'\nid = 'after.ID'", "`after` has no \"ID\""),
+            ("wait = 5", "did you mean `wait_s`?"),
+            ("wait_s = 0", "`answer.wait_s`: must be 1 to 120"),
+            ("wait_s = 121", "`answer.wait_s`: must be 1 to 120"),
+            ("concurrency = 0", "`answer.concurrency`"),
+            ("format = 'yaml'", "yaml"),
+            ("a = '=1'\n'a.b' = '=2'", "in the way"),
+            ("'a..b' = '=1'", "`answer.a..b`: is no name"),
+            (
+                "score = 'lead.score'\n[fallback]\nscor = 0",
+                "did you mean score?",
+            ),
+        ] {
+            let error = read(toml).map(|_| ()).unwrap_err();
+            assert!(error.contains(part), "{toml}: {error}");
+        }
+    }
+}
