@@ -17,6 +17,7 @@ use causeway_core::{
     clock::Timestamp,
     id::{DeliveryId, InboxId, Name},
     record::Record,
+    source::Stop,
     store::{Attempt, Claimed, InboxState, Processed, Progress, ProgressOfDelivery},
 };
 use tokio::{sync::Notify, time::Instant};
@@ -282,6 +283,16 @@ impl Drop for Waiting<'_> {
         self.with(|inner, number| inner.waiters.remove(&number));
         self.answers.waiting.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// How long senders wait at most once the program stops: less than what calls in flight and requests are given, so that whoever
+/// waits for a destination that hangs gets an answer.
+const STOP_GRACE: Duration = Duration::from_secs(4);
+
+pub(super) async fn close_after(engine: Arc<Engine>, stop: Stop) {
+    stop.cancelled().await;
+    tokio::time::sleep(STOP_GRACE).await;
+    engine.answers.close();
 }
 
 impl Engine {

@@ -159,11 +159,15 @@ pub async fn run(engine: Arc<Engine>, lanes: Vec<Lane>, stop: Stop) {
     for lane in lanes {
         verbs.spawn(deliver::run(Arc::clone(&engine), lane, stop.clone()));
     }
+    // In a set of its own: it ends with this function, however that ends.
+    let mut closing = JoinSet::new();
+    closing.spawn(answers::close_after(Arc::clone(&engine), stop.clone()));
     while let Some(ended) = verbs.join_next().await {
         if let Err(error) = ended {
             tracing::error!(%error, "a loop of the engine ended unexpectedly; stopping so that a restart mends it");
             stop.cancel();
         }
     }
+    closing.abort_all();
     engine.answers.close();
 }

@@ -11,7 +11,7 @@ use causeway_testkit::fake_api::{FakeApi, Reply, Request};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::running::{Home, Running, exchange};
+use crate::running::{Home, Running, blocking, exchange};
 
 const TOKEN: &str = "token-of-24-characters-asks";
 const PLAIN: &str = "token-of-24-characters-does";
@@ -55,7 +55,7 @@ const AFTER: &str = "after = 'crm'\nwait_s = 20\ncrm_id = 'contact.crm_id'\ncrm.
 
 fn body(transaction: u32, name: &str) -> String {
     format!(
-        "transactionid={transaction}&contact[email]={name}@example.org&fields[0][name]=City&fields[0][value]=Ulm{transaction}"
+        "transactionid={transaction}&contact[email]={name}@example.org&fields[0][name]=Colour&fields[0][value]=Ulm{transaction}"
     )
 }
 
@@ -87,11 +87,11 @@ async fn ask_for(hub: &Running, accept: &str, body: &str) -> String {
     answer.split_once("\r\n\r\n").expect("a head").1.to_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_answer_is_what_the_hub_knows_after_the_message() {
     let api = crm(Duration::ZERO).await;
     let answer = "contact = 'contact_id'\nscore = 'lead.score'\nlabel = 'lead.status'\ntags = 'contact.tags'\n\
-                  subscribed = 'consent.email.subscribed'\ncity = 'fields.City'\ngreeting = 'Dear {{ contact.email }}'\n\
+                  subscribed = 'consent.email.subscribed'\ncity = 'fields.Colour'\ngreeting = 'Dear {{ contact.email }}'\n\
                   tag = '=vip'\n[source.platform.answer.fallback]\ncity = 'nowhere'";
     let home = Home::new(&config(&api, answer, ""));
     let hub = home.serve();
@@ -103,7 +103,7 @@ async fn the_answer_is_what_the_hub_knows_after_the_message() {
         json!({ "status": "ok", "reference": "1", "contact": contact, "score": 40, "label": "Hot", "tags": [],
             "subscribed": true, "city": "nowhere", "greeting": "Dear ann@example.org", "tag": "vip" })
     );
-    let city = format!("{body}&fields[0][name]=City&fields[0][value]=Ulm")
+    let city = format!("{body}&fields[0][name]=Colour&fields[0][value]=Ulm")
         .replace("transactionid=1", "transactionid=2");
     let (_, second) = read(&hub.post(TOKEN, FORM, city.as_bytes()).await);
     assert_eq!(
@@ -131,7 +131,7 @@ async fn the_answer_is_what_the_hub_knows_after_the_message() {
     hub.stop();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn one_request_maps_the_id_of_the_crm_back_plain_and_nested() {
     let api = crm(Duration::from_millis(300)).await;
     let home = Home::new(&config(&api, AFTER, ""));
@@ -173,7 +173,7 @@ fn of_crm(answer: &Value) -> (&str, &str) {
 
 const NOTHING: (&str, &str) = ("none yet", "waiting");
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crm_that_fails_hangs_or_rests_gives_the_fallback() {
     let api = crm(Duration::ZERO).await;
     let answer = AFTER.replace("wait_s = 20", "wait_s = 4");
@@ -234,7 +234,7 @@ async fn a_crm_that_fails_hangs_or_rests_gives_the_fallback() {
     hub.stop();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn whom_the_crm_may_not_have_is_answered_at_once() {
     let api = crm(Duration::ZERO).await;
     let home = Home::new(&config(&api, AFTER, "consent = 'double_opt_in'"));
@@ -254,7 +254,7 @@ async fn whom_the_crm_may_not_have_is_answered_at_once() {
     hub.stop();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn it_goes_before_the_backlog_and_never_before_its_own_contact() {
     let api = crm(Duration::ZERO).await;
     // Nothing else goes while the first one is under way.
@@ -303,7 +303,7 @@ async fn it_goes_before_the_backlog_and_never_before_its_own_contact() {
     hub.stop();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_at_once_are_answered_or_asked_to_come_again() {
     let api = crm(Duration::from_millis(20)).await;
     let answer = AFTER.replace("wait_s = 20", "wait_s = 60\nconcurrency = 50");
@@ -349,7 +349,7 @@ async fn two_hundred_at_once_are_answered_or_asked_to_come_again() {
     assert_eq!(home.run(&["audit"]).code, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kill_in_the_middle_loses_nothing_and_the_next_try_gets_the_id() {
     let api = crm(Duration::ZERO).await;
     api.script("/crm", [Reply::hang()]);
@@ -397,7 +397,29 @@ async fn a_kill_in_the_middle_loses_nothing_and_the_next_try_gets_the_id() {
     assert_eq!(home.run(&["audit"]).code, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_when_the_hub_stops_is_answered_with_what_is_known() {
+    let api = crm(Duration::ZERO).await;
+    api.script("/crm", [Reply::hang()]);
+    let home = Home::new(&config(&api, AFTER, ""));
+    let hub = home.serve();
+    let address = hub.listener.clone();
+    let (head, body) = (
+        format!("POST /in/{TOKEN} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n"),
+        body(1, "ann"),
+    );
+    let request = format!(
+        "{head}Content-Type: {FORM}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let waiting = tokio::spawn(async move { exchange(&address, request.as_bytes()).await });
+    api.wait_for(1).await;
+    blocking(move || hub.stop()).await;
+    let (status, answer) = read(&waiting.await.expect("it is answered"));
+    assert_eq!((status, of_crm(&answer)), (200, NOTHING));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_destination_that_is_not_there_is_refused_with_its_place() {
     let api = crm(Duration::ZERO).await;
     for (answer, part) in [
@@ -413,7 +435,7 @@ async fn a_destination_that_is_not_there_is_refused_with_its_place() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_documents_own_get_arrives_and_is_answered() {
     let home = Home::new(&format!(
         "[source.journey]\nkind = 'listener'\npreset = 'generic'\ntoken = '{TOKEN}'\n\
