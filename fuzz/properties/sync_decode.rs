@@ -5,13 +5,14 @@ use causeway_core::{
     clock::Timestamp,
     decode::{
         at_format::AtFormat,
-        body::{self, Limits},
+        body::{self, Limits, Spelling},
         generic::{GenericDecoder, Paths},
         placeholders::Placeholders,
         sync::{ArrivalConsent, SyncDecoder, dedup},
     },
     envelope::{Dedup, Envelope, Meta},
     event::{Decode, Decoded, Event},
+    id::InboxId,
 };
 use jiff::tz::TimeZone;
 
@@ -50,7 +51,9 @@ pub fn hold(input: &[u8]) {
         time_zone: TimeZone::UTC,
         consent: ArrivalConsent::None,
         consent_from: Vec::new(),
+        each: None,
         limits: LIMITS,
+        spelling: Spelling::default(),
     };
     let generic = GenericDecoder {
         time_format: AtFormat::Plain,
@@ -61,9 +64,25 @@ pub fn hold(input: &[u8]) {
         consent_from: Vec::new(),
         paths: Paths::default(),
         limits: LIMITS,
+        spelling: Spelling::default(),
     };
     decodes(&sync, &envelope);
     decodes(&generic, &envelope);
+    for each in [".", "a", "contact"] {
+        let each = Some(each.to_owned());
+        let paths = Paths {
+            each: each.clone(),
+            ..Paths::default()
+        };
+        decodes(&SyncDecoder { each, ..sync.clone() }, &envelope);
+        decodes(
+            &GenericDecoder {
+                paths,
+                ..generic.clone()
+            },
+            &envelope,
+        );
+    }
 }
 
 fn decodes(decoder: &dyn Decode, envelope: &Envelope) {
@@ -71,8 +90,18 @@ fn decodes(decoder: &dyn Decode, envelope: &Envelope) {
     assert_eq!(first, decoder.decode(envelope), "a function of the bytes");
     match first {
         Decoded::Event(event) => makes_sense(&event, envelope.received_at),
-        Decoded::Dead { reason, .. } => assert!(!reason.is_empty()),
-        other => panic!("nobody asked for it: {other:?}"),
+        Decoded::Dead { reason, .. } | Decoded::Skip { reason } => assert!(!reason.is_empty()),
+        Decoded::Parts(parts) => {
+            for (part, decoded) in parts {
+                let again = decoder.decode(&part);
+                assert_eq!(
+                    decoded.part_of(InboxId(0)),
+                    again,
+                    "a part is kept as it was read"
+                );
+            }
+        }
+        other @ Decoded::Partial { .. } => panic!("nobody asked for it: {other:?}"),
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 pub use crate::address::normal_email;
 use crate::{
     consent::{AddressesOfIds, At, Consent, ConsentFact, EMAIL, Standing, Terms, id_in_place, of_id},
+    decode::charset::has_holes,
     id::{ContactId, Name},
 };
 
@@ -60,6 +61,20 @@ impl Identity {
         }
     }
 
+    /// The telephone number that is all that `namespace` says of a person. `None` for what is no number.
+    pub fn phone(namespace: &str, number: &str) -> Option<Self> {
+        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let (plus, number) = match number.trim().strip_prefix('+') {
+            Some(rest) => ("+", digits(rest)),
+            None => ("", digits(number)),
+        };
+        let is_number = number.len() >= FEWEST_DIGITS && number.bytes().any(|digit| digit != b'0');
+        is_number.then(|| Self::ForeignId {
+            namespace: format!("{namespace}{PHONE}").into(),
+            id: format!("{plus}{number}"),
+        })
+    }
+
     /// Whether it names a browser or device. Two people may share one: it never makes two known people the same.
     pub fn is_visitor(&self) -> bool {
         matches!(self, Self::ForeignId { namespace, .. } if namespace.ends_with(VISITOR))
@@ -89,6 +104,10 @@ impl Identity {
 
 /// Behind a namespace: the ids of visitors are apart from those of contacts.
 const VISITOR: &str = ":visitor";
+/// Behind a namespace: telephone numbers of people of whom no address and no id was sent.
+const PHONE: &str = ":phone";
+/// Shorter ones are extensions, which many people share.
+const FEWEST_DIGITS: usize = 6;
 
 /// A tag is a field of its own, true or false, so that putting it on and taking it off follow the rule of all fields: the
 /// newest word counts.
@@ -179,6 +198,19 @@ fn order(value: &Value) -> String {
     }
 }
 
+/// When a value dates from that lost letters on its way.
+const BEFORE_ALL: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// Whether a text in the value lost letters on its way.
+fn is_broken(value: &Value) -> bool {
+    match value {
+        Value::String(text) => has_holes(text),
+        Value::Array(items) => items.iter().any(is_broken),
+        Value::Object(members) => members.values().any(is_broken),
+        _ => false,
+    }
+}
+
 /// The part of a contact that is kept as one document in the store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Contact {
@@ -226,6 +258,8 @@ impl Contact {
             if value.is_null() && name == "email" {
                 continue;
             }
+            // A value with holes is better than none, and never better than a whole one, whichever comes first.
+            let at = if is_broken(value) { BEFORE_ALL } else { at };
             let field = Field {
                 arrival,
                 ..Field::new(value.clone(), at)

@@ -118,3 +118,43 @@ fn a_declared_field_is_a_list_at_once_and_an_address_is_never_cleared() {
     contact.set_fields(&BTreeMap::from([("email".to_owned(), Value::Null)]), later);
     assert_eq!(contact.address().as_deref(), Some("ada@example.org"));
 }
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+/// In every order.
+#[test]
+fn a_value_with_holes_never_replaces_a_whole_one_and_stays_where_there_is_none() {
+    let said = |value: Value| BTreeMap::from([("firstName".to_owned(), value)]);
+    let (whole, broken) = (said(json!("Zoë")), said(json!("Zo\u{fffd}")));
+    let mut late = Contact::default();
+    assert!(late.take_fields(&whole, at(0), 1));
+    assert!(!late.take_fields(&broken, at(9), 2));
+    let mut early = Contact::default();
+    assert!(early.take_fields(&broken, at(9), 2));
+    assert_eq!(early.text("firstName"), Some("Zo\u{fffd}"), "better than nothing");
+    assert!(early.take_fields(&whole, at(0), 1));
+    assert_eq!(early, late);
+    assert_eq!(early.text("firstName"), Some("Zoë"));
+    let list = said(json!(["a\u{fffd}"]));
+    assert!(!early.take_fields(&list, at(20), 3));
+}
+
+#[test]
+fn a_number_is_compared_by_its_digits() {
+    let id = |number: &str| Identity::phone("shop", number).map(|id| id.value().to_owned());
+    for (number, digits) in [
+        ("+49 (30) 123-456", Some("+4930123456")),
+        (" 030/123456 ", Some("030123456")),
+        ("12345", None),
+        ("000000", None),
+        ("ext. none", None),
+    ] {
+        assert_eq!(id(number).as_deref(), digits, "{number}");
+    }
+    assert_eq!(
+        Identity::phone("shop", "030123456").unwrap().namespace(),
+        "shop:phone"
+    );
+}

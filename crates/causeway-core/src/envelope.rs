@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::id::Name;
+use crate::id::{InboxId, Name};
 
 /// 16 bytes that name a message within its source.
 pub type MessageKey = [u8; 16];
@@ -99,6 +100,9 @@ pub struct Meta {
     /// Its signature is genuine, and its signed time is outside the tolerance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<Late>,
+    /// The row is one of several records of a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Box<Part>>,
 }
 
 /// A message that was signed too long before it came, or after that.
@@ -109,6 +113,23 @@ pub struct Late {
     /// A person replayed it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
+}
+
+/// Which record of which message a row is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    pub of: InboxId,
+    /// From 1.
+    pub number: u32,
+    /// What stood beside the list of the records, said of all of them.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub around: Map<String, Value>,
+    /// Whether a `+` meant a space on the wire.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plus_is_space: bool,
+    /// What was odd about the message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl Envelope {

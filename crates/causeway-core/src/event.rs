@@ -12,6 +12,7 @@ use crate::{
     consent::{ConsentFact, What},
     contact::Identity,
     decode::consent_from::RuleReport,
+    envelope::Envelope,
     id::{ContactId, InboxId, Name},
 };
 
@@ -26,6 +27,8 @@ pub enum Decoded {
         code: DeadCode,
         reason: String,
     },
+    /// Several records, each with its envelope: they become messages of their own.
+    Parts(Vec<(Envelope, Decoded)>),
     /// Understood, and by the rules nothing is to be done with it (a test action, a staff account).
     Skip {
         reason: String,
@@ -42,26 +45,48 @@ impl Decoded {
     pub fn event(&self) -> Option<&Event> {
         match self {
             Self::Event(event) | Self::Partial { event, .. } => Some(event),
-            Self::Skip { .. } | Self::Dead { .. } => None,
+            Self::Parts(_) | Self::Skip { .. } | Self::Dead { .. } => None,
         }
     }
 
     pub(crate) fn event_mut(&mut self) -> Option<&mut Event> {
         match self {
             Self::Event(event) | Self::Partial { event, .. } => Some(event),
-            Self::Skip { .. } | Self::Dead { .. } => None,
+            Self::Parts(_) | Self::Skip { .. } | Self::Dead { .. } => None,
         }
+    }
+
+    /// The same of each of its parts, or of itself if it has none.
+    fn each(self, change: &dyn Fn(Self) -> Self) -> Self {
+        match self {
+            Self::Parts(parts) => {
+                let changed = parts.into_iter().map(|(envelope, part)| (envelope, change(part)));
+                Self::Parts(changed.collect())
+            }
+            one => change(one),
+        }
+    }
+
+    /// The same, as a part of that message.
+    #[must_use]
+    pub fn part_of(mut self, message: InboxId) -> Self {
+        if let Some(event) = self.event_mut() {
+            event.part_of = Some(message);
+        }
+        self
     }
 
     /// The same, come through these hubs: what a hub that sent it told beside the message.
     #[must_use]
-    pub fn come_through(mut self, hubs: &[String]) -> Self {
-        if let Some(event) = self.event_mut()
-            && event.via.is_empty()
-        {
-            event.via = hubs.to_vec();
-        }
-        self
+    pub fn come_through(self, hubs: &[String]) -> Self {
+        self.each(&|mut one| {
+            if let Some(event) = one.event_mut()
+                && event.via.is_empty()
+            {
+                event.via = hubs.to_vec();
+            }
+            one
+        })
     }
 
     /// The same, as a row of a file.
@@ -75,13 +100,15 @@ impl Decoded {
 
     /// The same without opt-ins, with `why` among the notes if there were any.
     #[must_use]
-    pub fn without_opt_ins(mut self, why: &str) -> Self {
-        if let Some(event) = self.event_mut()
-            && event.remove_opt_ins()
-        {
-            event.notes.push(why.to_owned());
-        }
-        self
+    pub fn without_opt_ins(self, why: &str) -> Self {
+        self.each(&|mut one| {
+            if let Some(event) = one.event_mut()
+                && event.remove_opt_ins()
+            {
+                event.notes.push(why.to_owned());
+            }
+            one
+        })
     }
 }
 
@@ -177,6 +204,8 @@ pub struct Event {
     pub engagements: Vec<Engagement>,
     /// Of the rows that Causeway makes itself: what they follow from.
     pub follow_up: Option<Box<FollowUp>>,
+    /// The message that this is one record of.
+    pub part_of: Option<InboxId>,
     /// The hubs that this came through, the first one first. With our own among them it is an echo.
     pub via: Vec<String>,
     pub testing: bool,
@@ -206,6 +235,7 @@ impl Event {
             consent: Vec::new(),
             engagements: Vec::new(),
             follow_up: None,
+            part_of: None,
             via: Vec::new(),
             testing: false,
             imported: false,
@@ -419,11 +449,11 @@ impl EngagementKind {
 
 /// Reads an envelope of one source. Pure; made by the program from the source's configuration.
 pub trait Decode: Send + Sync {
-    fn decode(&self, envelope: &crate::envelope::Envelope) -> Decoded;
+    fn decode(&self, envelope: &Envelope) -> Decoded;
 
     /// Whether the message may end somebody's consent, as far as a glance at its bytes says. Such messages are processed
     /// before all others, and no call starts while one waits. Never false for one that does.
-    fn may_opt_out(&self, envelope: &crate::envelope::Envelope) -> bool {
+    fn may_opt_out(&self, envelope: &Envelope) -> bool {
         let _ = envelope;
         true
     }

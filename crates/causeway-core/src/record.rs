@@ -99,14 +99,22 @@ impl Record {
             .filter(|(name, _)| !is_internal(name))
             .map(|(name, field)| (name.clone(), field.value.clone()))
             .collect();
+        let mut shadowed = Map::new();
         for (name, members) in [
             ("tags", self.contact.tags().collect::<Vec<_>>()),
             ("lists", self.contact.lists().collect()),
         ] {
+            // A list that was sent stands where the hub knows of none.
+            if !members.is_empty() || contact.get(name).is_some_and(|sent| !sent.is_array()) {
+                let sent = contact.shift_remove(name);
+                shadowed.extend(sent.map(|sent| (name.to_owned(), sent)));
+            }
             if !members.is_empty() {
                 contact.insert(name.to_owned(), members.into());
             }
         }
+        let sent = contact.shift_remove("ids");
+        shadowed.extend(sent.map(|sent| ("ids".to_owned(), sent)));
         if let Some(email) = self.email() {
             contact.insert("email".to_owned(), email.into());
         }
@@ -122,6 +130,13 @@ impl Record {
                         ids.insert(namespace.to_string(), id.as_str().into());
                     }
                 }
+            }
+        }
+        if !shadowed.is_empty() {
+            // As mappings name them.
+            let fields = contact.entry("fields").or_insert_with(|| json!({}));
+            if let Some(fields) = fields.as_object_mut() {
+                fields.extend(shadowed);
             }
         }
         contact

@@ -153,6 +153,8 @@ impl Feed {
                 consent: ArrivalConsent::OptIn,
                 consent_from: Vec::new(),
                 limits: Limits::default(),
+                spelling: causeway_core::decode::body::Spelling::default(),
+                each: None,
             }),
         }
     }

@@ -1,11 +1,14 @@
 //! The body of a request to JSON, whatever it was written in. The listener and the decoders read the same
 //! way, so that what the listener let in can be decoded.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value};
 
-use super::multipart::{self, MultipartError};
+use super::{
+    charset::{Charset, Texts},
+    json::{self, JsonError},
+    multipart,
+    params::Params,
+};
 use crate::{
     envelope::Meta,
     form,
@@ -90,12 +93,23 @@ impl BodyError {
     }
 }
 
+impl From<JsonError> for BodyError {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::TooDeep(_) => Self::OverLimit(Excess::Depth, error.to_string()),
+            JsonError::Malformed { .. } => Self::Malformed(error.to_string()),
+        }
+    }
+}
+
 impl From<XmlError> for BodyError {
     fn from(error: XmlError) -> Self {
         match error {
             XmlError::TooDeep(_) => Self::OverLimit(Excess::Depth, error.to_string()),
             XmlError::TooMany(_) => Self::OverLimit(Excess::Pairs, error.to_string()),
-            XmlError::Encoding => Self::Unsupported("XML in another encoding than UTF-8"),
+            XmlError::Encoding => {
+                Self::Unsupported("XML in an encoding that is not known here: send it as UTF-8")
+            }
             XmlError::Malformed(_) | XmlError::DocumentType | XmlError::Entity(_) => {
                 Self::Malformed(error.to_string())
             }
@@ -118,149 +132,269 @@ pub fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
-/// Reads the body by its content type, else by its first character; the query is merged under it: where
-/// both tell a value, the body's stays.
-pub fn read(meta: &Meta, body: &[u8], limits: Limits) -> Result<Body, BodyError> {
-    if body.len() > limits.body_bytes {
-        let most = limits.body_bytes;
-        return Err(BodyError::OverLimit(
-            Excess::Bytes,
-            format!("more than {most} bytes"),
-        ));
-    }
-    let query = meta.query.as_deref().unwrap_or_default();
-    let body = without_mark(body);
-    let has_body = body.iter().any(|byte| !byte.is_ascii_whitespace());
-    if !has_body && query.is_empty() {
-        return Err(BodyError::Empty);
-    }
-    if !has_body {
-        return read_form(query.as_bytes(), Format::Query, limits);
-    }
-    let mut read = read_body(meta.content_type.as_deref().unwrap_or_default(), body, limits)?;
-    if !query.is_empty() {
-        let below = read_form(query.as_bytes(), Format::Query, limits)?;
-        read.notes.extend(below.notes);
-        if let (Some(over), Value::Object(below)) = (read.value.as_object_mut(), below.value) {
-            merge_under(over, below);
-        }
-    }
-    Ok(read)
+/// How one source writes, where its messages do not say so themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Spelling {
+    /// What texts are read as that are not UTF-8.
+    pub charset: Option<Charset>,
+    pub params: Params,
 }
 
-fn read_body(content_type: &str, body: &[u8], limits: Limits) -> Result<Body, BodyError> {
-    let media_type = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    let looks_like_json = matches!(first, Some(b'{' | b'['));
-    match media_type.as_str() {
-        "multipart/form-data" => read_multipart(content_type, body, limits),
-        "application/x-www-form-urlencoded" => {
-            // What curl and careless senders do. A form that begins with a bracket has no readable name.
-            match looks_like_json.then(|| read_json(body, limits)) {
-                Some(Ok(read)) => Ok(noted(read, "body: JSON that was declared to be a form")),
-                Some(Err(error @ BodyError::OverLimit(..))) => Err(error),
-                _ => read_form(body, Format::Form, limits),
+/// Reads a body of a source that says nothing of how it writes; see [`Spelling::read`].
+pub fn read(meta: &Meta, body: &[u8], limits: Limits) -> Result<Body, BodyError> {
+    Spelling::default().read(meta, body, limits)
+}
+
+impl Spelling {
+    /// Reads the body by its content type, else by its first character; the query is merged under it: where
+    /// both tell a value, the body's stays.
+    pub fn read(&self, meta: &Meta, body: &[u8], limits: Limits) -> Result<Body, BodyError> {
+        let mut read = self.read_as_sent(meta, body, limits)?;
+        if let Value::Object(members) = &mut read.value {
+            read.notes.extend(self.params.rename(members));
+        }
+        Ok(read)
+    }
+
+    fn read_as_sent(&self, meta: &Meta, body: &[u8], limits: Limits) -> Result<Body, BodyError> {
+        if body.len() > limits.body_bytes {
+            let most = limits.body_bytes;
+            return Err(BodyError::OverLimit(
+                Excess::Bytes,
+                format!("more than {most} bytes"),
+            ));
+        }
+        let query = meta.query.as_deref().unwrap_or_default();
+        let source = Reader {
+            limits,
+            content_type: meta.content_type.as_deref().unwrap_or_default(),
+            otherwise: self.charset,
+        };
+        let bare = without_mark(body);
+        let has_body = bare.iter().any(|byte| !byte.is_ascii_whitespace());
+        if !has_body && query.is_empty() {
+            return Err(BodyError::Empty);
+        }
+        if !has_body {
+            return source.query(query);
+        }
+        let mut read = source.body(body)?;
+        if !query.is_empty() {
+            let below = source.query(query)?;
+            read.notes.extend(below.notes);
+            if let (Some(over), Value::Object(below)) = (read.value.as_object_mut(), below.value) {
+                merge_under(over, below);
             }
         }
-        json if json == "application/json" || json.ends_with("+json") || json == "text/json" => {
-            match read_json(body, limits) {
-                Err(BodyError::Malformed(_)) if !looks_like_json && body.contains(&b'=') => {
-                    let read = read_form(body, Format::Form, limits)?;
-                    Ok(noted(read, "body: a form that was declared to be JSON"))
-                }
-                read => read,
-            }
-        }
-        xml if xml.ends_with("/xml") || xml.ends_with("+xml") => read_xml(body, limits),
-        _ if looks_like_json => read_json(body, limits),
-        _ if first == Some(&b'<') => read_xml(body, limits),
-        _ => read_form(body, Format::Form, limits),
+        Ok(read)
     }
 }
+
+/// Reads one message.
+struct Reader<'a> {
+    limits: Limits,
+    content_type: &'a str,
+    otherwise: Option<Charset>,
+}
+
+impl Reader<'_> {
+    /// The charset of the content type says nothing of the address.
+    fn query(&self, query: &str) -> Result<Body, BodyError> {
+        self.form(query.as_bytes(), Format::Query, None)
+    }
+
+    fn body(&self, body: &[u8]) -> Result<Body, BodyError> {
+        let label = multipart::parameter(self.content_type, "charset").filter(|label| !label.is_empty());
+        let named = label.as_deref().and_then(Charset::named);
+        let unknown = label.is_some() && named.is_none();
+        // What the bytes show is true, whatever was declared.
+        let (declared, body) = match Charset::by_mark(body) {
+            Some((charset, body)) => (Some(charset), body),
+            None => (named, body),
+        };
+        let mut texts = Texts::new(declared, self.otherwise);
+        let text;
+        let (body, declared) = if declared.is_some_and(Charset::is_wide) {
+            text = texts.whole(body);
+            (text.as_bytes(), None)
+        } else {
+            (body, declared)
+        };
+        let mut read = self.by_type(body, declared)?;
+        if unknown {
+            read.notes.push(
+                "charset: the one that was declared is not known here, so the body was read as UTF-8"
+                    .to_owned(),
+            );
+        }
+        Ok(read)
+    }
+
+    fn by_type(&self, body: &[u8], declared: Option<Charset>) -> Result<Body, BodyError> {
+        let media_type = self
+            .content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+        let looks_like_json = matches!(first, Some(b'{' | b'['));
+        match media_type.as_str() {
+            "multipart/form-data" => self.multipart(body, declared),
+            "application/x-www-form-urlencoded" => {
+                // What curl and careless senders do. A form that begins with a bracket has no readable name.
+                match looks_like_json.then(|| self.json(body, declared)) {
+                    Some(Ok(read)) => Ok(noted(read, "body: JSON that was declared to be a form")),
+                    Some(Err(error @ BodyError::OverLimit(..))) => Err(error),
+                    _ => self.form(body, Format::Form, declared),
+                }
+            }
+            json if json == "application/json" || json.ends_with("+json") || json == "text/json" => {
+                match self.json(body, declared) {
+                    Err(BodyError::Malformed(_)) if !looks_like_json && body.contains(&b'=') => {
+                        let read = self.form(body, Format::Form, declared)?;
+                        Ok(noted(read, "body: a form that was declared to be JSON"))
+                    }
+                    read => read,
+                }
+            }
+            xml if xml.ends_with("/xml") || xml.ends_with("+xml") => self.xml(body, declared),
+            _ if looks_like_json => self.json(body, declared),
+            _ if first == Some(&b'<') => self.xml(body, declared),
+            _ => self.form(body, Format::Form, declared),
+        }
+    }
+
+    fn form_mode(&self) -> form::Mode {
+        form::Mode::Lenient {
+            max_pairs: self.limits.pairs,
+            max_depth: self.limits.depth,
+        }
+    }
+
+    fn form(&self, body: &[u8], format: Format, declared: Option<Charset>) -> Result<Body, BodyError> {
+        // Line ends behind the last value come from hand-made requests; spaces may belong to the value.
+        let end = body
+            .iter()
+            .rposition(|byte| !matches!(byte, b'\r' | b'\n'))
+            .map_or(0, |at| at + 1);
+        let body = body.get(..end).unwrap_or(body);
+        let parsed = form::parse(body, self.form_mode())?;
+        // Browsers fill a field of this name with the charset of all others.
+        let of_form = match parsed.root.get(&form::Key::new(CHARSET_FIELD)) {
+            Some(form::Value::Text(label)) => Charset::named(&String::from_utf8_lossy(label)),
+            _ => None,
+        };
+        let mut texts = Texts::new(of_form.or(declared), self.otherwise);
+        Ok(form_body(parsed, format, &mut texts, of_form.is_some()))
+    }
+
+    fn multipart(&self, body: &[u8], declared: Option<Charset>) -> Result<Body, BodyError> {
+        let found = multipart::split(self.content_type, body)
+            .map_err(|why| BodyError::Malformed(format!("multipart: {why}")))?;
+        let mut of_form = found.parts.iter().filter(|part| part.name == CHARSET_FIELD);
+        let of_form = of_form.find_map(|part| Charset::named(&String::from_utf8_lossy(part.content)));
+        let mut builder = form::Builder::new(self.form_mode());
+        let mut notes = Vec::new();
+        let common = of_form.or(declared);
+        let mut texts = Texts::new(common, self.otherwise);
+        for part in found.parts {
+            let own = part.charset.as_deref().and_then(Charset::named);
+            texts.declared = own.or(common);
+            let content = texts.text(part.content.to_vec()).into_bytes();
+            texts.declared = common;
+            let name = texts.text(part.name).into_bytes();
+            builder.push_pair(&name, content)?;
+        }
+        notes.extend(texts.notes("multipart"));
+        for (count, sentence) in [
+            (found.files, "files were left out"),
+            (found.nameless, "parts have no name and were left out"),
+        ] {
+            if count > 0 {
+                notes.push(format!("multipart: {count} {sentence}"));
+            }
+        }
+        if found.is_open {
+            notes.push(
+                "multipart: the closing boundary is missing; the last part may be incomplete".to_owned(),
+            );
+        }
+        let mut read = form_body(
+            builder.finish(),
+            Format::Multipart,
+            &mut Texts::default(),
+            of_form.is_some(),
+        );
+        read.notes.extend(notes);
+        Ok(read)
+    }
+
+    fn json(&self, body: &[u8], declared: Option<Charset>) -> Result<Body, BodyError> {
+        check_json_size(body, self.limits)?;
+        let mut texts = Texts::new(declared, self.otherwise);
+        let (value, mut notes) = if declared.is_none_or(Charset::is_utf8) {
+            json::read_bytes(body, &mut texts, self.limits.depth)?
+        } else {
+            let text = texts.whole(body);
+            json::read_bytes(text.as_bytes(), &mut Texts::default(), self.limits.depth)?
+        };
+        notes.extend(texts.notes("JSON"));
+        Ok(Body {
+            value,
+            format: Format::Json,
+            notes,
+        })
+    }
+
+    fn xml(&self, body: &[u8], declared: Option<Charset>) -> Result<Body, BodyError> {
+        let (label, document) = xml::declaration(body);
+        // Without its declaration the place of an error would be another one.
+        let offset = body.len() - document.len();
+        let own = label.map(|label| Charset::named(label).ok_or(XmlError::Encoding));
+        let charset = match (declared, own) {
+            (Some(declared), _) => Some(declared),
+            // It could not have been found in UTF-16.
+            (None, Some(own)) => Some(own?).filter(|own| !own.is_wide()),
+            (None, None) => None,
+        };
+        let mut texts = Texts::new(charset, self.otherwise);
+        let text = texts.whole(document);
+        let value = xml::read(&text, self.limits.depth, self.limits.pairs).map_err(|error| match error {
+            XmlError::Malformed(at) => XmlError::Malformed(at + offset as u64),
+            XmlError::Entity(at) => XmlError::Entity(at + offset as u64),
+            other => other,
+        })?;
+        Ok(Body {
+            value,
+            format: Format::Xml,
+            notes: texts.notes("XML"),
+        })
+    }
+}
+
+/// The field in which a form names its charset.
+const CHARSET_FIELD: &[u8] = b"_charset_";
 
 fn noted(mut read: Body, note: &str) -> Body {
     read.notes.push(note.to_owned());
     read
 }
 
-fn form_mode(limits: Limits) -> form::Mode {
-    form::Mode::Lenient {
-        max_pairs: limits.pairs,
-        max_depth: limits.depth,
-    }
-}
-
-fn read_form(body: &[u8], format: Format, limits: Limits) -> Result<Body, BodyError> {
-    // Line ends behind the last value come from hand-made requests; spaces may belong to the value.
-    let end = body
-        .iter()
-        .rposition(|byte| !matches!(byte, b'\r' | b'\n'))
-        .map_or(0, |at| at + 1);
-    let body = body.get(..end).unwrap_or(body);
-    Ok(form_body(form::parse(body, form_mode(limits))?, format))
-}
-
-fn form_body(parsed: form::Parsed, format: Format) -> Body {
+fn form_body(parsed: form::Parsed, format: Format, texts: &mut Texts, names_charset: bool) -> Body {
     let mut notes = parsed.report.notes();
-    let mut not_utf8 = 0;
-    let value = Value::Object(form::array_to_json(parsed.root, &mut not_utf8));
-    if not_utf8 > 0 {
-        notes.push(format!(
-            "form: {not_utf8} texts are not UTF-8; their odd bytes were replaced"
-        ));
+    let mut members = form::array_to_json_with(parsed.root, &mut |bytes| texts.text(bytes));
+    notes.extend(texts.notes("form"));
+    if names_charset {
+        // It says something of the others, and nothing of the contact.
+        members.shift_remove("_charset_");
     }
-    Body { value, format, notes }
-}
-
-fn read_multipart(content_type: &str, body: &[u8], limits: Limits) -> Result<Body, BodyError> {
-    match multipart::read(content_type, body, form_mode(limits)) {
-        Ok((parsed, files)) => {
-            let mut read = form_body(parsed, Format::Multipart);
-            if files > 0 {
-                read.notes.push(format!("multipart: {files} files were left out"));
-            }
-            Ok(read)
-        }
-        Err(MultipartError::Form(error)) => Err(error.into()),
-        Err(MultipartError::Malformed(why)) => Err(BodyError::Malformed(format!("multipart: {why}"))),
-    }
-}
-
-fn read_json(body: &[u8], limits: Limits) -> Result<Body, BodyError> {
-    check_json_size(body, limits)?;
-    let mut notes = Vec::new();
-    let text = String::from_utf8_lossy(body);
-    if let Cow::Owned(_) = text {
-        notes.push("JSON: not UTF-8; odd bytes were replaced".to_owned());
-    }
-    // Place and sort only: serde's own text may quote the value.
-    let value = serde_json::from_str(&text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        BodyError::Malformed(format!("no valid JSON at line {line} column {column}"))
-    })?;
-    Ok(Body {
-        value,
-        format: Format::Json,
+    Body {
+        value: Value::Object(members),
+        format,
         notes,
-    })
-}
-
-fn read_xml(body: &[u8], limits: Limits) -> Result<Body, BodyError> {
-    let mut notes = Vec::new();
-    let text = String::from_utf8_lossy(body);
-    if let Cow::Owned(_) = text {
-        notes.push("XML: not UTF-8; odd bytes were replaced".to_owned());
     }
-    Ok(Body {
-        value: xml::read(&text, limits.depth, limits.pairs)?,
-        format: Format::Xml,
-        notes,
-    })
 }
 
 /// Counts before anything is built: depth, and commas as a measure of how many values there are.

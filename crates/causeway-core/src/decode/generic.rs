@@ -8,9 +8,11 @@ use serde_json::{Map, Value};
 
 use super::{
     at_format::{AtFormat, Dated, Span},
-    body::{self, Body, Limits},
+    body::{Body, Limits, Spelling},
     consent_from::{self, ConsentFrom, When},
-    names::{canonical, gather, kept_names, look_up_all},
+    names::{canonical, gather, kept_names, look_up_all, named_as_ours, settle, unfolded},
+    parts::{self, Record},
+    path,
     placeholders::{Placeholders, shown},
     sync::{self, ArrivalConsent},
 };
@@ -26,6 +28,14 @@ pub(super) const EMAIL_NAMES: &[&str] = &["email", "emailaddress", "mail", "user
 /// A bare `id` is not among them: it may be the event's, and two people of one id would become one. Neither is `user_id`: it
 /// is often the member of staff who was logged in.
 pub(super) const CONTACT_ID_NAMES: &[&str] = &["contactid", "personid", "subscriberid"];
+pub(super) const PHONE_NAMES: &[&str] = &[
+    "phone",
+    "phonenumber",
+    "mobile",
+    "mobilephone",
+    "telephone",
+    "tel",
+];
 /// Only names that tell of the event; a contact's own `created_at` would make every later change look old.
 const TIME_NAMES: &[&str] = &[
     "eventtime",
@@ -48,11 +58,14 @@ const WRAPPERS: &[&str] = &[
 /// Those whose `id` is the contact's.
 const PERSON_WRAPPERS: &[&str] = &["contact", "person", "subscriber", "profile"];
 
-/// Where to find what, as dotted paths with `[n]` for items: `data.people[0].email`. What is not given is
-/// guessed from common names.
+/// Where to find what, as dotted paths with `[n]` for items: `data.people[0].email`. A name that has dots stands in quotes. What
+/// is not given is guessed from common names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Paths {
+    /// The list of records, if a message may hold several; [`parts::WHOLE`] if it is that list. The other paths begin at one
+    /// of them.
+    pub each: Option<String>,
     pub email: Option<String>,
     /// The sender's id of the contact.
     pub id: Option<String>,
@@ -75,14 +88,19 @@ pub struct GenericDecoder {
     pub time_format: AtFormat,
     pub placeholders: Placeholders,
     pub limits: Limits,
+    pub spelling: Spelling,
 }
 
 impl Decode for GenericDecoder {
     fn decode(&self, envelope: &Envelope) -> Decoded {
-        match body::read(&envelope.meta, &envelope.body, self.limits) {
-            Ok(body) => self.decode_body(body, envelope.received_at),
-            Err(error) => sync::unreadable(&error),
-        }
+        let read = || {
+            self.spelling
+                .read(&envelope.meta, &envelope.body, self.limits)
+                .map_err(|error| sync::unreadable(&error))
+        };
+        parts::decode(envelope, self.paths.each.as_deref(), read, |record| {
+            self.decode_record(record, envelope.received_at)
+        })
     }
 
     /// Only the rules read an opt-out from a record, and they may look at any of its values.
@@ -92,19 +110,47 @@ impl Decode for GenericDecoder {
 }
 
 impl GenericDecoder {
-    /// Decodes what [`body::read`] gave.
+    /// Decodes a body that is one record.
     pub fn decode_body(&self, body: Body, received_at: Timestamp) -> Decoded {
+        let around = Map::new();
+        self.decode_record(Record { body, around }, received_at)
+    }
+
+    fn decode_record(&self, record: Record, received_at: Timestamp) -> Decoded {
+        let Record { body, around } = record;
         let mut notes = body.notes;
-        let Some(record) = sync::object(body.value) else {
+        let Some(sent) = sync::object(body.value) else {
             return Decoded::Dead {
                 code: DeadCode::Malformed,
                 reason: "not one record: the body is no object".to_owned(),
             };
         };
-        let record = Value::Object(record);
+        let sent = Value::Object(sent);
+        let followed = unfolded(&sent);
+        let places = Places {
+            record: followed.as_ref().unwrap_or(&sent),
+            sent: &sent,
+            around: Value::Object(around),
+        };
+        let who = match self.who(&places, &mut notes) {
+            Ok(who) => who,
+            Err(end) => return end,
+        };
+        let when = self.happened(&places, received_at, &mut notes);
+        self.event(&places, who, when, notes)
+    }
+
+    /// Who the record is about; else what it ends as.
+    fn who(&self, places: &Places<'_>, notes: &mut Vec<String>) -> Result<Who, Decoded> {
+        let record = places.record;
+        for path in [&self.paths.email, &self.paths.id].into_iter().flatten() {
+            if let Some((count, list)) = others_beside(record, path) {
+                return Err(parts::several(count, &list));
+            }
+        }
         let values = |path: &Option<String>, guess: fn(&Value) -> Vec<&Value>| match path {
-            Some(path) => found_all(&record, path),
-            None => guess(&record),
+            Some(path) => found_all(record, path),
+            None => guess(record),
         };
         let email = self
             .texts(values(&self.paths.email, guess_email))
@@ -115,46 +161,66 @@ impl GenericDecoder {
         }
         let id = self
             .placeholders
-            .first_id("id", values(&self.paths.id, guess_id), &mut notes);
+            .first_id("id", values(&self.paths.id, guess_id), notes);
+        let mut phone = None;
         if address.is_none() && id.is_none() {
-            return Decoded::Dead {
-                code: DeadCode::Unknown,
-                reason:
-                    "nobody is named: no usable e-mail address and no contact id; set the paths of the source"
-                        .to_owned(),
-            };
+            phone = self
+                .texts(find(record, PHONE_NAMES))
+                .find(|text| !self.placeholders.names_nobody(text));
+            if let Some((path, count)) = parts::contacts_in(record) {
+                return Err(parts::several(count, &path));
+            }
         }
-        let time = self
-            .texts(values(&self.paths.time, |record| find(record, TIME_NAMES)))
-            .next();
-        let when = time.map_or(When::at(received_at, received_at), |time| {
-            self.when(&time, received_at, &mut notes)
-        });
-
-        let named = own_objects(&record, address.as_deref(), id.as_deref());
-        let at = when.begin.unwrap_or(received_at);
-        let mut event = Event::new(EventKind::ContactSync, self.namespace.clone(), at);
-        if let Some(address) = &address {
-            event.identities.push(Identity::Email {
-                address: address.clone(),
+        let number = phone.and_then(|phone| Identity::phone(&self.namespace, &phone));
+        if address.is_none() && id.is_none() && number.is_none() {
+            return Err(Decoded::Dead {
+                code: DeadCode::Unknown,
+                reason: format!(
+                    "nobody is named: no usable e-mail address, contact id or telephone number; set the paths of the source{}",
+                    sync::told(notes)
+                ),
             });
         }
-        if let Some(id) = id {
-            let namespace = self.namespace.clone();
-            event.identities.push(Identity::ForeignId { namespace, id });
-        }
+        Ok(Who { address, id, number })
+    }
+
+    /// What is said of all records of a message holds where the record itself does not say it.
+    fn happened(&self, places: &Places<'_>, received_at: Timestamp, notes: &mut Vec<String>) -> When {
+        let times = |record| match &self.paths.time {
+            Some(path) => found_all(record, path),
+            None => find(record, TIME_NAMES),
+        };
+        let own = self.texts(times(places.record)).next();
+        let time = own.or_else(|| self.texts(times(&places.around)).next());
+        time.map_or(When::at(received_at, received_at), |time| {
+            self.when(&time, received_at, notes)
+        })
+    }
+
+    fn event(&self, places: &Places<'_>, who: Who, when: When, mut notes: Vec<String>) -> Decoded {
+        let Who { address, id, number } = who;
+        let named = own_objects(places.record, address.as_deref(), id.as_deref());
+        let at = when.begin.unwrap_or(when.received_at);
+        let mut event = Event::new(EventKind::ContactSync, self.namespace.clone(), at);
+        let email = address.clone().map(|address| Identity::Email { address });
+        let namespace = self.namespace.clone();
+        let id = id.map(|id| Identity::ForeignId { namespace, id });
+        event.identities.extend(email.into_iter().chain(id).chain(number));
         let (mut sent, mut refused) = (Map::new(), 0);
-        for (name, value) in self.fields(&record, &mut notes) {
+        let mut fields = Vec::new();
+        for (name, value) in self.fields(places, &named, &mut notes) {
             gather(&mut sent, &name, Some(&value));
             if is_internal(&name) {
                 refused += 1;
             } else if name != "email"
                 && let Some(value) = self.placeholders.taken(value)
             {
-                put(&mut event.fields, name, value);
+                fields.push((name, value));
             }
         }
+        settle(&mut event.fields, fields);
         notes.extend(kept_names(refused));
+        notes.extend(named_as_ours(&event.fields));
         if let Some(address) = address {
             event.fields.insert("email".to_owned(), address.into());
         }
@@ -171,7 +237,11 @@ impl GenericDecoder {
             placeholders: &self.placeholders,
             zone: &self.time_zone,
         };
-        let places: Vec<_> = self.places(&sent, &record).into_iter().chain(named).collect();
+        let all = places.around.as_object().into_iter();
+        let places: Vec<_> = all
+            .chain(self.places(&sent, places.record))
+            .chain(named)
+            .collect();
         rules.read(&places, when, &mut event);
         Decoded::Event(Box::new(event))
     }
@@ -187,6 +257,10 @@ impl GenericDecoder {
     /// Where the rules of consent look for their fields: last in the objects that hold the contact's address and id.
     fn places<'a>(&self, sent: &'a Map<String, Value>, record: &'a Value) -> Vec<&'a Map<String, Value>> {
         let by_path = |path: &String| {
+            if let Some(steps) = path::quoted(path) {
+                let (_, holder) = steps.split_last()?;
+                return path::follow(record, holder)?.as_object();
+            }
             let (holder, _) = path.rsplit_once(['.', '['])?;
             found(record, holder)?.as_object()
         };
@@ -237,24 +311,21 @@ impl GenericDecoder {
         }
     }
 
-    fn fields(&self, record: &Value, notes: &mut Vec<String>) -> Vec<(String, Value)> {
-        let found = match &self.paths.fields {
-            Some(path) => found(record, path),
-            None => Some(record),
+    fn fields(
+        &self,
+        places: &Places<'_>,
+        named: &[&Map<String, Value>],
+        notes: &mut Vec<String>,
+    ) -> Vec<(String, Value)> {
+        let Some(path) = &self.paths.fields else {
+            return whole_record(places, named, notes);
         };
-        match found {
+        match found(places.record, path) {
             Some(Value::Object(fields)) => fields
                 .iter()
-                .map(|(name, value)| (name.clone(), value.clone()))
+                .map(|(name, value)| (name.clone(), described(value).clone()))
                 .collect(),
-            Some(rows @ Value::Array(_)) => sync::list_fields("fields", rows.clone(), notes)
-                .into_iter()
-                .map(|field| {
-                    let id = field.id.as_deref().unwrap_or("?");
-                    let name = field.name.unwrap_or_else(|| format!("Field {id}"));
-                    (name, field.value.unwrap_or_else(|| "".into()))
-                })
-                .collect(),
+            Some(rows @ Value::Array(_)) => rows_of(rows, notes),
             _ => {
                 notes.push("fields: nothing at the configured path".to_owned());
                 Vec::new()
@@ -263,20 +334,93 @@ impl GenericDecoder {
     }
 }
 
-/// Takes a field in under our name of it, where nothing else came for that. What is cleared says less than any other value.
-pub(super) fn put(fields: &mut BTreeMap<String, Value>, name: String, value: Value) {
-    let is_free = |known: &&str| {
-        fields
-            .get(*known)
-            .is_none_or(|known| known.is_null() && !value.is_null())
-    };
-    let known = canonical(&name);
-    match known {
-        Some(known) if is_free(&known) => drop(fields.insert(known.to_owned(), value)),
-        Some(_) if value.is_null() => {}
-        None if value.is_null() => drop(fields.entry(name).or_insert(value)),
-        _ => drop(fields.insert(name, value)),
+/// Where the parts of a record are.
+struct Places<'a> {
+    /// With the JSON in its texts read.
+    record: &'a Value,
+    sent: &'a Value,
+    /// What stands around the list that the record was in; an object.
+    around: Value,
+}
+
+/// Who a record is about: at least one of them.
+struct Who {
+    address: Option<String>,
+    id: Option<String>,
+    number: Option<Identity>,
+}
+
+/// All that was sent, with what the contact's own object and a group `fields` hold beside it: a wrapper changes no name.
+fn whole_record(
+    places: &Places<'_>,
+    named: &[&Map<String, Value>],
+    notes: &mut Vec<String>,
+) -> Vec<(String, Value)> {
+    let sent = places.sent.as_object().into_iter().flatten();
+    let mut all: Vec<(String, Value)> = sent.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut inside: Vec<(String, Value)> = Vec::new();
+    for holder in named {
+        let own = holder.iter().filter(|(name, _)| {
+            let names = [EMAIL_NAMES, CONTACT_ID_NAMES, &["id"]];
+            !names.iter().any(|names| is_one_of(name, names))
+        });
+        inside.extend(own.map(|(name, value)| (name.clone(), value.clone())));
     }
+    let holders = places.record.as_object().into_iter().chain(named.iter().copied());
+    for fields in holders.filter_map(|holder| holder.get("fields")) {
+        if matches!(fields, Value::Object(_) | Value::Array(_)) {
+            inside.extend(rows_of(fields, notes));
+        }
+    }
+    for (name, value) in inside {
+        let means_the_same = |other: &String| {
+            *other == name || canonical(&name).is_some() && canonical(other) == canonical(&name)
+        };
+        if !all.iter().any(|(other, _)| means_the_same(other)) {
+            all.push((name, value));
+        }
+    }
+    all
+}
+
+/// Fields as rows or as names with their values.
+fn rows_of(rows: &Value, notes: &mut Vec<String>) -> Vec<(String, Value)> {
+    sync::list_fields("fields", rows.clone(), notes)
+        .into_iter()
+        .map(|field| {
+            let id = field.id.as_deref().unwrap_or("?");
+            let name = field.name.unwrap_or_else(|| format!("Field {id}"));
+            (name, field.value.unwrap_or_else(|| "".into()))
+        })
+        .collect()
+}
+
+/// The value of a field that comes with its description: `{"label": "City", "type": "text", "value": "Bonn"}`.
+fn described(value: &Value) -> &Value {
+    let is_described = |members: &Map<String, Value>| {
+        ["label", "alias", "name"]
+            .iter()
+            .any(|name| members.contains_key(*name))
+    };
+    match value {
+        Value::Object(members) if is_described(members) => members.get("value").unwrap_or(value),
+        _ => value,
+    }
+}
+
+/// How many items of the list that a path leads into with a number have something at the rest of the path, if more than one
+/// has; and the path to the list.
+fn others_beside(record: &Value, path: &str) -> Option<(usize, String)> {
+    let steps = path::steps(path).ok()?;
+    (0..steps.len()).find_map(|at| {
+        let (before, rest) = steps.split_at_checked(at)?;
+        let (index, rest) = rest.split_first()?;
+        let items = path::follow(record, before)?.as_array()?;
+        index.parse::<usize>().ok()?;
+        let says_something = |item: &&Value| path::follow(item, rest).and_then(sync::scalar).is_some();
+        let count = items.iter().filter(says_something).count();
+        (count > 1).then(|| (count, before.join(".")))
+    })
 }
 
 /// The most digits of a time in seconds since 1970; more are milliseconds.
@@ -294,6 +438,9 @@ pub(crate) fn unix_time(text: &str) -> Option<Timestamp> {
 
 /// Follows a dotted path. A key that is the whole path comes first; digits also name items of lists.
 pub fn at_path<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    if let Some(steps) = path::quoted(path) {
+        return path::follow(value, &steps);
+    }
     if let Some(found) = value.get(path) {
         return Some(found);
     }
@@ -323,24 +470,7 @@ fn found_all<'a>(record: &'a Value, path: &str) -> Vec<&'a Value> {
 
 /// Why a path cannot lead anywhere.
 pub fn path_fault(path: &str) -> Option<&'static str> {
-    if path.trim().is_empty() {
-        return Some("is empty");
-    }
-    // One at the end may belong to the name, as in `Tel.`.
-    if path.trim_end_matches('.').split('.').any(str::is_empty) {
-        return Some("has an empty step between dots");
-    }
-    let mut open = false;
-    for letter in path.chars() {
-        match letter {
-            '[' if open => return Some("has a [ within brackets"),
-            ']' if !open => return Some("has a ] without a ["),
-            '[' => open = true,
-            ']' => open = false,
-            _ => {}
-        }
-    }
-    open.then_some("has a [ that is not closed")
+    path::fault(path)
 }
 
 /// The objects that hold the contact's address or id. What they say about consent counts, whichever of them named the contact.
@@ -426,6 +556,11 @@ pub(super) fn keys<'a>(object: &'a Map<String, Value>, names: &[&str]) -> std::v
     keys.into_iter()
 }
 
+/// Whether the key is one of `names` but for case and separators.
+fn is_one_of(key: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| folded(key).eq(name.chars()))
+}
+
 fn folded(key: &str) -> impl Iterator<Item = char> {
     let kept = key.chars().filter(|char| !matches!(char, ' ' | '_' | '-' | '.'));
     kept.map(|char| char.to_ascii_lowercase())
@@ -434,3 +569,7 @@ fn folded(key: &str) -> impl Iterator<Item = char> {
 #[cfg(test)]
 #[path = "generic_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "each_tests.rs"]
+mod each_tests;

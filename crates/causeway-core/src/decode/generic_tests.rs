@@ -18,10 +18,11 @@ fn decode_with(paths: Paths, consent: ArrivalConsent, time_format: AtFormat, val
         consent_from: Vec::new(),
         paths,
         limits: Limits::default(),
+        spelling: Spelling::default(),
     };
     let body = Body {
         value,
-        format: body::Format::Json,
+        format: crate::decode::body::Format::Json,
         notes: Vec::new(),
     };
     decoder.decode_body(body, NOW.parse().unwrap())
@@ -73,6 +74,7 @@ fn common_names_are_guessed() {
 #[test]
 fn paths_win_over_guesses() {
     let paths = Paths {
+        each: None,
         email: Some("people[1].mail.work".into()),
         id: Some("people.1.ref".into()),
         fields: Some("people[1].fields".into()),
@@ -335,10 +337,11 @@ fn a_rule_finds_its_field_beside_the_address_of_the_contact() {
             consent_from: vec![rule(field)],
             paths,
             limits: Limits::default(),
+            spelling: Spelling::default(),
         };
         let body = Body {
             value: value.clone(),
-            format: body::Format::Json,
+            format: crate::decode::body::Format::Json,
             notes: Vec::new(),
         };
         let Decoded::Event(event) = decoder.decode_body(body, NOW.parse().unwrap()) else {
@@ -391,6 +394,7 @@ fn an_empty_place_or_a_placeholder_does_not_hide_the_next_place() {
         assert_eq!(who(&event(Paths::default(), value.clone())), expected, "{value}");
     }
     let paths = Paths {
+        each: None,
         email: Some("who.mail".to_owned()),
         ..Paths::default()
     };
@@ -425,10 +429,11 @@ fn what_each_object_of_the_contact_says_about_consent_counts() {
             }],
             paths: Paths::default(),
             limits: Limits::default(),
+            spelling: Spelling::default(),
         };
         let body = Body {
             value: value.clone(),
-            format: body::Format::Json,
+            format: crate::decode::body::Format::Json,
             notes: Vec::new(),
         };
         match decoder.decode_body(body, NOW.parse().unwrap()) {

@@ -2,13 +2,18 @@
 
 pub mod at_format;
 pub mod body;
+pub mod charset;
 pub mod consent_from;
 pub mod dates;
 pub mod events;
 pub mod follow_up;
 pub mod generic;
+pub mod json;
 mod multipart;
 pub mod names;
+pub mod params;
+pub mod parts;
+pub mod path;
 pub mod placeholders;
 pub mod proca;
 pub mod sync;

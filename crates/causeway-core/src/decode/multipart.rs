@@ -1,81 +1,223 @@
-//! Reads a `multipart/form-data` body that is in memory as a whole.
+//! Reads a `multipart/form-data` body that is in memory as a whole, as PHP does: lines may end with a bare line feed, and the
+//! last part with the body.
+//!
+//! Where PHP gives up, this goes on: behind a part that has no name, and behind the twentieth file.
 
-use crate::form;
+use memchr::memmem;
 
-/// Why a multipart body could not be read.
-#[derive(Debug)]
-pub(super) enum MultipartError {
-    Form(form::FormError),
-    Malformed(&'static str),
+/// A part that is no file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Part<'a> {
+    pub name: Vec<u8>,
+    pub content: &'a [u8],
+    /// As the part's own content type names it.
+    pub charset: Option<String>,
 }
 
-/// Parts by the rules of PHP for their names; parts that are files are left out and counted.
-pub(super) fn read(
-    content_type: &str,
-    body: &[u8],
-    mode: form::Mode,
-) -> Result<(form::Parsed, usize), MultipartError> {
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Parts<'a> {
+    pub parts: Vec<Part<'a>>,
+    pub files: usize,
+    pub nameless: usize,
+    /// The closing boundary is missing.
+    pub is_open: bool,
+}
+
+/// Splits the body at its boundary. `Err` says why it cannot.
+pub(super) fn split<'a>(content_type: &str, body: &'a [u8]) -> Result<Parts<'a>, &'static str> {
     let boundary = parameter(content_type, "boundary")
+        .map(|boundary| boundary.split(',').next().unwrap_or_default().trim().to_owned())
         .filter(|boundary| !boundary.is_empty())
-        .ok_or(MultipartError::Malformed("the content type names no boundary"))?;
-    // Each part is introduced by a line break and the delimiter; the very first may lack the line break.
-    let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
-    let without_break = delimiter.get(2..).unwrap_or_default();
-    let mut rest = match body.strip_prefix(without_break) {
-        Some(rest) => rest,
-        None => split_at(body, &delimiter)
-            .map(|(_, rest)| rest)
-            .ok_or(MultipartError::Malformed("the boundary does not occur"))?,
+        .ok_or("the content type names no boundary")?;
+    let first = ["--", &boundary].concat();
+    let next = ["\n--", &boundary].concat();
+    let mut rest = Lines { rest: body };
+    let mut found = Parts {
+        is_open: true,
+        ..Parts::default()
     };
-    let mut builder = form::Builder::new(mode);
-    let mut files = 0;
-    while !rest.starts_with(b"--") {
-        let (part, after) =
-            split_at(rest, &delimiter).ok_or(MultipartError::Malformed("the last part has no end"))?;
-        let part = read_part(part).ok_or(MultipartError::Malformed("a part has no name"))?;
-        if part.is_file {
-            files += 1;
-        } else {
-            let pushed = builder.push_pair(part.name.as_bytes(), part.content.to_vec());
-            pushed.map_err(MultipartError::Form)?;
+    let mut any = false;
+    while rest.skip_to(first.as_bytes()) {
+        any = true;
+        let head = Head::read(&mut rest);
+        if head.name.is_none() && !head.is_file {
+            // Nothing of it is wanted: the next line may be a boundary already.
+            found.nameless += 1;
+            found.is_open = false;
+            continue;
         }
-        rest = after;
+        let (content, end) = content(rest.rest, next.as_bytes());
+        found.is_open = end.is_none();
+        rest.rest = end.unwrap_or_default();
+        match head {
+            Head {
+                name: Some(name),
+                is_file: false,
+                charset,
+            } => found.parts.push(Part {
+                name,
+                content,
+                charset,
+            }),
+            _ => found.files += 1,
+        }
     }
-    Ok((builder.finish(), files))
+    if any {
+        Ok(found)
+    } else {
+        Err("the boundary does not occur")
+    }
 }
 
-struct Part<'a> {
-    name: String,
-    content: &'a [u8],
+/// The content of a part, and the body from the boundary behind it on.
+fn content<'a>(body: &'a [u8], next: &[u8]) -> (&'a [u8], Option<&'a [u8]>) {
+    let (content, end) = match memmem::find(body, next).and_then(|at| body.split_at_checked(at)) {
+        Some((content, end)) => (content, Some(end)),
+        None => (without_begun_boundary(body, next), None),
+    };
+    let is_cut = end.is_some() || content.len() < body.len();
+    let line = content.strip_suffix(b"\r").filter(|_| is_cut);
+    (line.unwrap_or(content), end)
+}
+
+/// A body that ends within its boundary.
+fn without_begun_boundary<'a>(body: &'a [u8], next: &[u8]) -> &'a [u8] {
+    let begun = (1..next.len())
+        .rev()
+        .find_map(|length| body.strip_suffix(next.get(..length)?));
+    begun.unwrap_or(body)
+}
+
+/// Lines that end with `\n` or `\r\n`.
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Lines<'a> {
+    /// `None` where no line ends any more.
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = memchr::memchr(b'\n', self.rest)?;
+        let (line, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest.get(1..)?;
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+
+    /// Goes behind the line; whether there is one.
+    fn skip_to(&mut self, wanted: &[u8]) -> bool {
+        while let Some(line) = self.next() {
+            if line == wanted {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[derive(Default)]
+struct Head {
+    name: Option<Vec<u8>>,
     is_file: bool,
+    charset: Option<String>,
 }
 
-/// `None` when the part has no name.
-fn read_part(part: &[u8]) -> Option<Part<'_>> {
-    // The part begins behind the delimiter, whose line ends here.
-    let (head, content) = split_at(part, b"\r\n\r\n")?;
-    let head = String::from_utf8_lossy(head);
-    let disposition = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.trim()
-            .eq_ignore_ascii_case("content-disposition")
-            .then_some(value)
-    })?;
-    Some(Part {
-        name: parameter(disposition, "name")?,
-        content,
-        is_file: parameter(disposition, "filename").is_some(),
-    })
+impl Head {
+    /// Reads up to the empty line.
+    fn read(lines: &mut Lines<'_>) -> Self {
+        let mut headers: Vec<(&[u8], Vec<u8>)> = Vec::new();
+        while let Some(line) = lines.next().filter(|line| !line.is_empty()) {
+            let is_new = !line.first().is_some_and(u8::is_ascii_whitespace);
+            let colon = line.iter().position(|byte| *byte == b':').filter(|_| is_new);
+            match colon.and_then(|at| Some((line.get(..at)?, line.get(at + 1..)?))) {
+                Some((name, value)) => headers.push((name, value.trim_ascii_start().to_vec())),
+                None => {
+                    if let Some((_, value)) = headers.last_mut() {
+                        value.extend_from_slice(line);
+                    }
+                }
+            }
+        }
+        let value = |wanted: &str| {
+            let mut all = headers.iter();
+            all.find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()))
+                .map(|(_, value)| value.as_slice())
+        };
+        let mut head = Self::default();
+        if let Some(disposition) = value("content-disposition") {
+            head.read_disposition(disposition);
+        }
+        head.charset = value("content-type")
+            .map(String::from_utf8_lossy)
+            .and_then(|value| parameter(&value, "charset"));
+        head
+    }
+
+    fn read_disposition(&mut self, mut rest: &[u8]) {
+        while !rest.is_empty() {
+            let (word, after) = word(rest, b';');
+            rest = after.trim_ascii_start();
+            if !word.contains(&b'=') {
+                continue;
+            }
+            let (key, value) = self::word(word, b'=');
+            if key.eq_ignore_ascii_case(b"name") {
+                self.name = Some(unquoted(value));
+            } else if key.eq_ignore_ascii_case(b"filename") {
+                self.is_file = true;
+            }
+        }
+    }
+}
+
+/// What is before the separator, and what is behind it and others that follow it; quotes hide it.
+fn word(text: &[u8], separator: u8) -> (&[u8], &[u8]) {
+    let (mut at, mut quote) = (0, None);
+    while let Some(byte) = text.get(at).copied() {
+        match quote {
+            Some(open) if byte == b'\\' && text.get(at + 1) == Some(&open) => at += 1,
+            Some(open) if byte == open => quote = None,
+            Some(_) => {}
+            None if byte == separator => break,
+            None if matches!(byte, b'"' | b'\'') => quote = Some(byte),
+            None => {}
+        }
+        at += 1;
+    }
+    let (word, mut rest) = text.split_at_checked(at).unwrap_or((text, &[]));
+    while let Some(behind) = rest.strip_prefix(&[separator]) {
+        rest = behind;
+    }
+    (word, rest)
+}
+
+/// A value without its quotes, or up to the first blank.
+fn unquoted(value: &[u8]) -> Vec<u8> {
+    let value = value.trim_ascii_start();
+    let quote = value.first().copied().filter(|byte| matches!(byte, b'"' | b'\''));
+    let mut bytes = value
+        .iter()
+        .copied()
+        .skip(usize::from(quote.is_some()))
+        .peekable();
+    let mut out = Vec::new();
+    while let Some(byte) = bytes.next() {
+        let is_end = quote.map_or(byte.is_ascii_whitespace(), |quote| byte == quote);
+        if is_end {
+            break;
+        }
+        let escaped = bytes.next_if(|next| byte == b'\\' && (*next == b'\\' || Some(*next) == quote));
+        out.push(escaped.unwrap_or(byte));
+    }
+    out
 }
 
 /// Finds `; name=value` or `; name="va\"lue"` in a header value.
-fn parameter(header: &str, wanted: &str) -> Option<String> {
+pub(super) fn parameter(header: &str, wanted: &str) -> Option<String> {
     let mut rest = header;
     loop {
         let (_, after) = rest.split_once(';')?;
         let (name, after) = after.split_once('=')?;
         let (value, after) = if let Some(quoted) = after.trim_start().strip_prefix('"') {
-            unquote(quoted)?
+            quoted_value(quoted)?
         } else {
             let end = after.find(';').unwrap_or(after.len());
             let (value, after) = after.split_at_checked(end)?;
@@ -89,7 +231,7 @@ fn parameter(header: &str, wanted: &str) -> Option<String> {
 }
 
 /// Reads up to the closing quote; gives what is behind it, too.
-fn unquote(text: &str) -> Option<(String, &str)> {
+fn quoted_value(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();
     while let Some((at, char)) = chars.next() {
@@ -100,10 +242,4 @@ fn unquote(text: &str) -> Option<(String, &str)> {
         }
     }
     None
-}
-
-/// What is before and behind the first `needle`. Linear for needles that begin with `\r\n`.
-fn split_at<'a>(text: &'a [u8], needle: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = text.windows(needle.len()).position(|window| window == needle)?;
-    Some((text.get(..at)?, text.get(at + needle.len()..)?))
 }

@@ -1,9 +1,11 @@
 //! What senders call the fields of a person that everybody has, and what we call them: one person's name must be one field,
 //! wherever it came from.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
-use super::placeholders::shown;
+use super::{json, path, placeholders::shown};
 
 /// Our name for a sender's label (`First Name`, `first_name`); `None` for a field of the sender's own.
 pub(crate) fn canonical(label: &str) -> Option<&'static str> {
@@ -34,6 +36,9 @@ pub fn field_name(label: &str) -> &str {
 /// queries are found as PHP rewrites them (`no more.mail` becomes `no_more_mail`), so that one name serves for all formats.
 /// The nearest spelling comes first. One name may fit several: `optin` and `OptIn` of one message are both found.
 pub(super) fn look_up_all<'a>(fields: &'a Map<String, Value>, name: &str) -> Vec<&'a Value> {
+    if let Some(steps) = path::quoted(name) {
+        return path::follow_from(fields, &steps).into_iter().collect();
+    }
     let path = name.replace('[', ".").replace(']', "");
     let mut found = Vec::new();
     for members in [as_written as Members, in_forms] {
@@ -47,6 +52,112 @@ pub(super) fn look_up_all<'a>(fields: &'a Map<String, Value>, name: &str) -> Vec
         }
     }
     all
+}
+
+/// Adds fields of a contact under the names that we keep them by.
+///
+/// Invariant: nothing that was sent replaces another field of the same message. Our name goes to the field that is spelled so,
+/// else to the first one that means the same (`mobile` beside `phone` stays `mobile`). Null clears a field of which nothing else
+/// was sent.
+pub(super) fn settle(fields: &mut BTreeMap<String, Value>, sent: Vec<(String, Value)>) {
+    let spelled: Vec<&'static str> = sent
+        .iter()
+        .filter_map(|(name, _)| canonical(name).filter(|known| known == name))
+        .collect();
+    let (cleared, sent): (Vec<_>, Vec<_>) = sent.into_iter().partition(|(_, value)| value.is_null());
+    for (name, value) in sent {
+        let known = canonical(&name)
+            .filter(|known| *known == name || !spelled.contains(known))
+            .filter(|known| is_free(fields, known));
+        let name = known.map_or(name, str::to_owned);
+        if fields.get(&name) != Some(&value) {
+            fields.insert(free(fields, name), value);
+        }
+    }
+    for (name, _) in cleared {
+        let name = canonical(&name).map_or(name, str::to_owned);
+        fields.entry(name).or_insert(Value::Null);
+    }
+}
+
+/// Whether nothing but that a field is cleared was said under the name: that says less than any value.
+fn is_free(fields: &BTreeMap<String, Value>, name: &str) -> bool {
+    fields.get(name).is_none_or(Value::is_null)
+}
+
+/// The name, with a number behind it if another field has it.
+fn free(fields: &BTreeMap<String, Value>, name: String) -> String {
+    if is_free(fields, &name) {
+        return name;
+    }
+    let mut number = 2_u32;
+    loop {
+        let other = format!("{name} ({number})");
+        if !fields.contains_key(&other) {
+            return other;
+        }
+        number = number.saturating_add(1);
+    }
+}
+
+/// Names of a contact's fields that mean something of ours in a record: what the sender calls so is kept beside it.
+pub(crate) const OURS: [&str; 3] = ["ids", "tags", "lists"];
+
+/// What is noted of fields that have such a name.
+pub(super) fn named_as_ours(fields: &BTreeMap<String, Value>) -> Option<String> {
+    let named: Vec<&str> = OURS
+        .into_iter()
+        .filter(|name| fields.contains_key(*name))
+        .collect();
+    (!named.is_empty()).then(|| {
+        format!(
+            "fields: the sender's {} are kept as contact.fields.NAME; contact.NAME is the hub's own",
+            named.join(", ")
+        )
+    })
+}
+
+/// The record with the JSON that stands inside of its texts, as senders put it into a field of a form; `None` if there is
+/// none. Names of fields are looked for in it, and the text stays what is kept.
+pub(super) fn unfolded(record: &Value) -> Option<Value> {
+    unfold(record, MOST_FOLDS)
+}
+
+/// Texts within texts.
+const MOST_FOLDS: u8 = 2;
+
+fn unfold(value: &Value, folds: u8) -> Option<Value> {
+    match value {
+        Value::String(text) if folds > 0 => {
+            let inside = json::inside(text)?;
+            Some(unfold(&inside, folds - 1).unwrap_or(inside))
+        }
+        Value::Array(items) => {
+            let read: Vec<Option<Value>> = items.iter().map(|item| unfold(item, folds)).collect();
+            read.iter().any(Option::is_some).then(|| {
+                let read = read.into_iter().zip(items);
+                read.map(|(read, item)| read.unwrap_or_else(|| item.clone()))
+                    .collect()
+            })
+        }
+        Value::Object(members) => {
+            let read: Vec<Option<Value>> = members.values().map(|item| unfold(item, folds)).collect();
+            read.iter().any(Option::is_some).then(|| {
+                let read = read.into_iter().zip(members);
+                read.map(|(read, (name, item))| (name.clone(), read.unwrap_or_else(|| item.clone())))
+                    .collect()
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The value, or what it holds as JSON in a text.
+pub(super) fn unfolded_or(value: Value) -> Value {
+    match &value {
+        Value::String(text) => json::inside(text).unwrap_or(value),
+        _ => value,
+    }
 }
 
 /// Adds what was sent under a name; of several under one name all are kept.
@@ -131,7 +242,7 @@ fn below<'a>(value: &'a Value, path: &str, members: Members, found: &mut Vec<&'a
 }
 
 /// A name as PHP has it in a form: without blanks in front, with `_` for what it does not allow.
-fn form_name(name: &str) -> String {
+pub(super) fn form_name(name: &str) -> String {
     let name = shown(name).chars().filter(|c| *c != ']');
     let odd = |c: char| if matches!(c, ' ' | '.' | '[') { '_' } else { c };
     name.map(odd).flat_map(char::to_lowercase).collect()

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
-use super::sync::is_empty;
+use super::{charset::has_holes, sync::is_empty};
 use crate::address::is_unseen;
 
 /// What one source writes for something that it does not know.
@@ -298,6 +298,12 @@ impl Placeholders {
             Value::Null | Value::Array(_) | Value::Object(_) => return None,
         };
         if id.is_empty() {
+            return None;
+        }
+        if has_holes(&id) {
+            notes.push(format!(
+                "{place}: letters of it were lost, so it could name several people; it was passed over"
+            ));
             return None;
         }
         if self.names_nobody(&id) {

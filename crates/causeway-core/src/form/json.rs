@@ -7,27 +7,39 @@ use super::value::{Array, Key, Value};
 /// Makes JSON of a form value: lists become arrays, other arrays objects, leaves strings. Bytes that are not
 /// UTF-8 become U+FFFD; `not_utf8` counts the texts that this happened to.
 pub fn to_json(value: Value, not_utf8: &mut usize) -> Json {
-    match value {
-        Value::Text(text) => Json::String(string(text, not_utf8)),
-        Value::Array(array) if array.is_list() => Json::Array(
-            array
-                .into_entries()
-                .map(|(_, value)| to_json(value, not_utf8))
-                .collect(),
-        ),
-        Value::Array(array) => Json::Object(array_to_json(array, not_utf8)),
-    }
+    to_json_with(value, &mut |bytes| string(bytes, not_utf8))
 }
 
 /// Makes an object even of a list; see [`to_json`].
 pub fn array_to_json(array: Array, not_utf8: &mut usize) -> Map<String, Json> {
+    array_to_json_with(array, &mut |bytes| string(bytes, not_utf8))
+}
+
+fn to_json_with(value: Value, text: &mut impl FnMut(Vec<u8>) -> String) -> Json {
+    match value {
+        Value::Text(bytes) => Json::String(text(bytes)),
+        Value::Array(array) if array.is_list() => Json::Array(
+            array
+                .into_entries()
+                .map(|(_, value)| to_json_with(value, text))
+                .collect(),
+        ),
+        Value::Array(array) => Json::Object(array_to_json_with(array, text)),
+    }
+}
+
+/// As [`array_to_json`], for bytes in any charset.
+pub(crate) fn array_to_json_with(
+    array: Array,
+    text: &mut impl FnMut(Vec<u8>) -> String,
+) -> Map<String, Json> {
     let mut object = Map::with_capacity(array.len());
     for (key, value) in array.into_entries() {
         let key = match key {
             Key::Int(number) => number.to_string(),
-            Key::Text(text) => string(text.into_vec(), not_utf8),
+            Key::Text(bytes) => text(bytes.into_vec()),
         };
-        object.insert(key, to_json(value, not_utf8));
+        object.insert(key, to_json_with(value, text));
     }
     object
 }

@@ -13,6 +13,7 @@ mod value;
 mod tests;
 
 pub use emit::{EmitError, EmitOptions, EmptyGroups, Space, emit, emit_what_fits};
+pub(crate) use json::array_to_json_with;
 pub use json::{array_from_json, array_to_json, from_json, to_json};
 pub use parse::{Builder, FormError, Mode, Parsed, Report, parse};
 pub use percent::append_pair;

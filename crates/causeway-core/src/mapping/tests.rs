@@ -171,3 +171,33 @@ fn error(text: &str) -> String {
         Err(error) => error.to_string(),
     }
 }
+
+/// What a sender calls `tags`, `lists` or `ids` stands beside ours, under `contact.fields`.
+#[test]
+fn fields_called_as_ours_shadow_nothing() {
+    let mut record = record();
+    let sent = |value: Value| Field::new(value, at("2024-05-01T10:00:00Z"));
+    for name in ["tags", "lists", "ids"] {
+        record.contact.fields.insert(name.to_owned(), sent(json!("vip")));
+    }
+    let whole = record.to_json();
+    let contact = &whole["contact"];
+    assert_eq!(
+        (&contact["tags"], &contact["lists"], &contact["ids"]),
+        (&json!(["press", "vip"]), &json!(["main"]), &json!({"crm": "900"}))
+    );
+    assert_eq!(
+        contact["fields"],
+        json!({"tags": "vip", "lists": "vip", "ids": "vip"})
+    );
+    // A text is no list of ours, a list is one where we know of none.
+    for name in ["tag:vip", "tag:press", "list:main"] {
+        record.contact.fields.remove(name);
+    }
+    assert_eq!(record.to_json()["contact"].get("tags"), None);
+    record
+        .contact
+        .fields
+        .insert("tags".to_owned(), sent(json!(["a"])));
+    assert_eq!(record.to_json()["contact"]["tags"], json!(["a"]));
+}

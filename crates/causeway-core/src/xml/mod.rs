@@ -9,7 +9,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use read::{XmlError, read};
+pub use read::{XmlError, declaration, read};
 pub use write::write;
 
 const ITEM: &str = "item";

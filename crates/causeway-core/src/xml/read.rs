@@ -81,6 +81,32 @@ pub fn read(text: &str, max_depth: usize, max_values: usize) -> Result<Value, Xm
     }
 }
 
+/// The encoding that the declaration of a document names, and the document without its declaration.
+pub fn declaration(document: &[u8]) -> (Option<&str>, &[u8]) {
+    let document = document.trim_ascii_start();
+    let rest = document
+        .strip_prefix(b"<?xml")
+        .filter(|rest| rest.first().is_some_and(u8::is_ascii_whitespace));
+    let end = rest.and_then(|rest| {
+        rest.windows(2)
+            .take(MAX_DECLARATION)
+            .position(|pair| pair == b"?>")
+    });
+    let Some((declaration, body)) = rest.zip(end).and_then(|(rest, end)| rest.split_at_checked(end)) else {
+        return (None, document);
+    };
+    let value = || {
+        let (_, value) = std::str::from_utf8(declaration).ok()?.split_once("encoding")?;
+        let value = value.trim_start().strip_prefix('=')?.trim_start();
+        let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+        value.strip_prefix(quote)?.split(quote).next()
+    };
+    (value(), body.strip_prefix(b"?>").unwrap_or(body))
+}
+
+/// The most bytes of a declaration; no real one has a tenth of them.
+const MAX_DECLARATION: usize = 1024;
+
 /// Levels of lists and objects.
 fn height(value: &Value) -> usize {
     let below = match value {

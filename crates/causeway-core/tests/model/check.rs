@@ -30,7 +30,7 @@ pub fn read(decoders: &Decoders, history: &[Message]) -> Vec<Read> {
         let (source, decoded) = decoders.read(message);
         let event = match decoded {
             Decoded::Event(event) | Decoded::Partial { event, .. } => Some(event),
-            Decoded::Skip { .. } | Decoded::Dead { .. } => None,
+            Decoded::Parts(_) | Decoded::Skip { .. } | Decoded::Dead { .. } => None,
         };
         Read {
             message: *message,

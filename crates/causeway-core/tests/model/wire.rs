@@ -77,6 +77,8 @@ impl Decoders {
                 says("Calls", "phone", Some("Calls since")),
             ],
             limits: Limits::default(),
+            spelling: causeway_core::decode::body::Spelling::default(),
+            each: None,
         };
         Self {
             queue: queue(OptInMode::Single),

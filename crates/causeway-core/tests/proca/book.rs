@@ -76,7 +76,7 @@ impl Book {
     pub fn take_json(&mut self, body: &Value) -> Option<Plan> {
         match read(&decoder(), body) {
             Decoded::Event(event) | Decoded::Partial { event, .. } => Some(self.take(&event)),
-            Decoded::Skip { .. } | Decoded::Dead { .. } => None,
+            Decoded::Parts(_) | Decoded::Skip { .. } | Decoded::Dead { .. } => None,
         }
     }
 

@@ -23,7 +23,7 @@ fn samples() -> Vec<(String, Value)> {
 fn reason(ending: &Decoded) -> &str {
     match ending {
         Decoded::Dead { reason, .. } | Decoded::Partial { reason, .. } | Decoded::Skip { reason } => reason,
-        Decoded::Event(_) => "",
+        Decoded::Event(_) | Decoded::Parts(_) => "",
     }
 }
 

@@ -4,7 +4,7 @@
 use causeway_core::{
     consent::What,
     decode::proca::ProcaDecoder,
-    event::{DeadCode, Decode, Decoded, EventKind},
+    event::{DeadCode, Decode, Decoded, Event, EventKind},
     keystore::Keystore,
 };
 use serde_json::{Value, json};
@@ -582,4 +582,43 @@ fn a_click_for_a_partner_does_not_hide_that_the_form_declined() {
     let opted_in = action(2, Some(true), 60);
     let given = event(&decoder(), &opted_in.json()).consent[0].at;
     assert_eq!(facts[1].at, given, "so the opt-in of the same submission is void");
+}
+
+/// Other senders than Proca write into its queues by hand.
+#[test]
+fn a_member_that_comes_twice_or_half_a_letter_costs_nothing_else() {
+    let text = action(1, Some(true), 0).json().to_string();
+    let email = |event: &Event| {
+        event
+            .identities
+            .iter()
+            .map(|id| id.value().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let plain = event(&decoder(), &action(1, Some(true), 0).json());
+    for odd in [
+        text.replacen('{', r#"{"schema":"proca:action:1","#, 1),
+        text.replacen('{', r#"{"actionPage":{},"#, 1),
+        text.replacen('{', r#"{"note":"x \ud83d","#, 1),
+        format!("{},}}", text.strip_suffix('}').unwrap()),
+    ] {
+        let Decoded::Event(read) = decoder().decode(&envelope(odd.clone())) else {
+            panic!("{odd}")
+        };
+        assert_eq!((email(&read), &read.action), (email(&plain), &plain.action));
+        assert_eq!(read.consent, plain.consent);
+        // Half a letter in what nobody reads needs no note.
+        assert!(
+            odd.contains("ud83d") || read.notes.len() == plain.notes.len() + 1,
+            "{:?}",
+            read.notes
+        );
+    }
+    let mut body = action(1, Some(true), 0).json();
+    body["contact"]["firstName"] = "HALF".into();
+    let half = body.to_string().replace("HALF", r"Ann \ud83d");
+    let Decoded::Event(read) = decoder().decode(&envelope(half)) else {
+        panic!("half a letter")
+    };
+    assert_eq!(read.fields["firstName"], "Ann \u{fffd}");
 }

@@ -34,12 +34,17 @@ fn prove_writable(connection: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepted, Fault> {
-    let in_order = tx.state.stamp(envelope.received_at);
-    let stamp = if envelope.meta.imported {
+pub(crate) fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepted, Fault> {
+    // A record of a message came when the message came, whatever was accepted since.
+    let stamp = if envelope.meta.part.is_some() {
         envelope.received_at
     } else {
-        in_order
+        let in_order = tx.state.stamp(envelope.received_at);
+        if envelope.meta.imported {
+            envelope.received_at
+        } else {
+            in_order
+        }
     };
     let stamped = (stamp != envelope.received_at).then(|| Envelope {
         received_at: stamp,

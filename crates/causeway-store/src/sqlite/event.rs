@@ -8,7 +8,7 @@ use causeway_core::{
     consent::{ConsentFact, What},
     contact::{Contact, Identity},
     event::{DeadCode, Event, EventKind},
-    id::ContactId,
+    id::{ContactId, InboxId},
     plan::{Plan, event_address},
     rules::Gate,
     store::{InboxState, Processed},
@@ -415,14 +415,10 @@ fn write_event(
 ) -> Result<(), Fault> {
     let notes: Vec<&String> = event.notes.iter().chain(more_notes).collect();
     let notes = (!notes.is_empty()).then(|| to_json(&notes)).transpose()?;
-    let about = event
-        .follow_up
-        .as_ref()
-        .and_then(|row| row.about)
-        .map(|about| about.0);
-    let ids = match (foreign_ids(event), about) {
+    let follows = event.follow_up.as_ref().and_then(|row| row.about);
+    let ids = match (foreign_ids(event), follows) {
         (Some(ids), _) => Some(to_json(&ids)?),
-        (None, Some(about)) => follow::ids_of(tx.connection, about)?,
+        (None, Some(message)) => follow::ids_of(tx.connection, message.0)?,
         (None, None) => None,
     };
     let merged = (!links.merged.is_empty())
@@ -448,7 +444,7 @@ fn write_event(
             plan.decision,
             notes,
             merged,
-            about,
+            about(event).map(|about| about.0),
             via,
             event.follow_up.as_ref().map_or(0, |row| row.hops),
             automations,
@@ -456,6 +452,12 @@ fn write_event(
             ids,
         ])?;
     Ok(())
+}
+
+/// The row that this one follows from, or is one record of.
+fn about(event: &Event) -> Option<InboxId> {
+    let follows = event.follow_up.as_ref().and_then(|row| row.about);
+    follows.or(event.part_of)
 }
 
 /// The ids of platforms and browsers that the message itself named, by namespace; `None` where it names none.

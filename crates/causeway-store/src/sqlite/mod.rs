@@ -33,6 +33,7 @@ mod names;
 mod outbox;
 mod overview;
 mod pages;
+mod parts;
 mod person;
 #[cfg(test)]
 mod plans;

@@ -181,7 +181,20 @@ pub(super) fn process_one(
     decoded: Decoded,
     now: Timestamp,
 ) -> Result<Played, Fault> {
-    process::process(tx, &[(id, decoded)], now)?;
+    let processed = process::process(tx, &[(id, decoded)], now)?;
+    let mut played = played(tx, id, now)?;
+    for part in processed.iter().filter(|row| row.id != id) {
+        // What follows from the records of a message follows from it.
+        let part = self::played(tx, part.id, now)?;
+        played.contact = played.contact.or(part.contact);
+        played.decision = played.decision.or(part.decision);
+        played.told.extend(part.told);
+        played.skipped.extend(part.skipped);
+    }
+    Ok(played)
+}
+
+fn played(tx: &mut Tx<'_>, id: InboxId, now: Timestamp) -> Result<Played, Fault> {
     let mut played = Played::new(id, now);
     let (state, code, reason): (String, Option<String>, Option<String>) = tx
         .connection

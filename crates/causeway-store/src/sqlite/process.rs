@@ -12,6 +12,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{
     event::process_event,
     fault::Fault,
+    parts,
     repeats::{self, Judged},
     rows::{at, inbox_state, ms},
     writer::Tx,
@@ -63,7 +64,7 @@ fn process_all(
             now,
             anyone_erased,
         };
-        processed.push(if one_by_one {
+        processed.extend(if one_by_one {
             process_alone(tx, &row, decoded)?
         } else {
             process_row(tx, &row, decoded)?
@@ -74,7 +75,7 @@ fn process_all(
 }
 
 /// One row in a savepoint of its own: when it fails, it is dead, and the others are as if it had not been there.
-fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Fault> {
+fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Processed>, Fault> {
     tx.connection.prepare_cached("SAVEPOINT inbox_row")?.execute([])?;
     let mark = tx.state.counters.mark();
     let processed = match process_row(tx, row, decoded) {
@@ -89,13 +90,14 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Proces
                 reason = fault.text(),
                 "An inbox row could not be processed; it is dead."
             );
-            end(
+            let ended = end(
                 tx,
                 row,
                 InboxState::Dead,
                 Some(DeadCode::Internal),
                 Some(&fault.text()),
-            )?
+            )?;
+            vec![ended]
         }
         ended => ended?,
     };
@@ -161,6 +163,18 @@ struct Waiting {
     comes_again: bool,
 }
 
+/// A row that was just accepted, to be processed at once by the clock of another.
+pub(crate) fn beside(tx: &Tx<'_>, id: InboxId, other: &Row) -> Result<Option<Row>, Fault> {
+    Ok(if_new(tx, id)?.map(|found| Row {
+        id,
+        source: found.source,
+        key: found.key,
+        comes_again: found.comes_again,
+        now: other.now,
+        anyone_erased: other.anyone_erased,
+    }))
+}
+
 /// A row that still waits; a row that does not was processed by somebody before.
 fn if_new(tx: &Tx<'_>, id: InboxId) -> Result<Option<Waiting>, Fault> {
     let found: Option<(String, Waiting)> = tx
@@ -184,7 +198,15 @@ fn if_new(tx: &Tx<'_>, id: InboxId) -> Result<Option<Waiting>, Fault> {
     Ok((inbox_state(&state)? == InboxState::New).then_some(waiting))
 }
 
-fn process_row(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Fault> {
+/// The row, and behind it its parts if it holds several records.
+fn process_row(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Processed>, Fault> {
+    match decoded {
+        Decoded::Parts(records) => parts::process(tx, row, records),
+        one => Ok(vec![process_one(tx, row, one)?]),
+    }
+}
+
+pub(crate) fn process_one(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Fault> {
     if !row.comes_again {
         return process_decoded(tx, row, decoded);
     }
@@ -199,6 +221,8 @@ fn process_row(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processe
 
 fn process_decoded(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Fault> {
     match decoded {
+        // Only messages have parts, and no part has any.
+        Decoded::Parts(_) => Err(Fault::Broken("a record with parts of its own")),
         Decoded::Skip { reason } => end(tx, row, InboxState::Skipped, None, Some(reason)),
         Decoded::Dead { code, reason } => end(tx, row, InboxState::Dead, Some(*code), Some(reason)),
         Decoded::Event(event) => process_event(tx, row, event, None),

@@ -42,6 +42,9 @@ pub(crate) enum Verdict {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct First {
     pub id: i64,
+    /// The message that it is one record of. What was accepted since then came after it, but for the records beside it: those
+    /// are repeats together with it, or none of them is.
+    message: Option<i64>,
     received_at: i64,
     /// `None` when the row is gone: then it was finished.
     state: Option<InboxState>,
@@ -57,9 +60,42 @@ pub(crate) fn holder(tx: &Tx<'_>, source: i64, dedup: &MessageKey) -> Result<Fir
         })?;
     Ok(First {
         id,
+        message: message(tx, id)?,
         received_at,
         state: Some(inbox_state(&state)?),
     })
+}
+
+impl First {
+    /// What has a greater number was accepted later.
+    fn position(&self) -> i64 {
+        self.message.unwrap_or(self.id)
+    }
+}
+
+/// See [`First::message`]. A row that was not processed has its envelope.
+fn message(tx: &Tx<'_>, id: i64) -> Result<Option<i64>, Fault> {
+    let of_event: Option<Option<i64>> = tx
+        .connection
+        .prepare_cached(
+            "SELECT CASE WHEN kind <> 'response' AND kind <> 'schedule' THEN about END FROM event WHERE inbox_id = ?1",
+        )?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    let message = match of_event {
+        Some(about) => about,
+        None => tx
+            .connection
+            .prepare_cached(
+                "SELECT CASE WHEN json_valid(meta) THEN json_extract(meta, '$.part.of') END
+                 FROM inbox_body WHERE id = ?1",
+            )?
+            .query_row([id], |row| row.get(0))
+            .optional()?
+            .flatten(),
+    };
+    // A message is older than its records.
+    Ok(message.filter(|message| *message < id))
 }
 
 /// The first message keeps its row; a later one of the same key has the key from now on.
@@ -113,8 +149,8 @@ pub(crate) fn at_acceptance(
         return Ok(Verdict::Counts);
     }
     Ok(match first.state {
-        Some(InboxState::New) if is_newest(tx, first.id)? => Verdict::Repeat,
-        Some(InboxState::Done) if nothing_since(tx, first.id)? => Verdict::Repeat,
+        Some(InboxState::New) if is_newest(tx, first.position())? => Verdict::Repeat,
+        Some(InboxState::Done) if nothing_since(tx, first)? => Verdict::Repeat,
         _ => Verdict::Undecided,
     })
 }
@@ -156,13 +192,13 @@ fn is_newest(tx: &Tx<'_>, id: i64) -> Result<bool, Fault> {
 }
 
 /// Whether nothing about the contact of a processed message can have come after it.
-fn nothing_since(tx: &Tx<'_>, first: i64) -> Result<bool, Fault> {
+fn nothing_since(tx: &Tx<'_>, first: &First) -> Result<bool, Fault> {
     let found: Option<(Option<i64>, bool)> = tx
         .connection
         .prepare_cached(
             "SELECT contact_id, tells = 0 AND kind = 'engagement' FROM event WHERE inbox_id = ?1",
         )?
-        .query_row([first], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([first.id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     Ok(match found {
         None => false,
@@ -184,15 +220,20 @@ enum Between {
     Something,
 }
 
-fn between(tx: &Tx<'_>, contacts: &[i64], after: i64, before: i64) -> Result<Between, Fault> {
+/// What came after `first` and before the row `before`.
+fn between(tx: &Tx<'_>, contacts: &[i64], first: &First, before: i64) -> Result<Between, Fault> {
+    let after = first.position();
     for contact in identity::with_sharers(tx, contacts)? {
         let is_known: bool = tx
             .connection
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM event WHERE contact_id = ?1 AND inbox_id > ?2 AND inbox_id < ?3
+                     AND inbox_id <> ?4 AND (?5 IS NULL OR about IS NOT ?5)
                      AND (tells = 1 OR kind = 'contact_sync' OR kind = 'email_status' OR kind = 'action'))",
             )?
-            .query_row(params![contact, after, before], |row| row.get(0))?;
+            .query_row(params![contact, after, before, first.id, first.message], |row| {
+                row.get(0)
+            })?;
         if is_known {
             return Ok(Between::Something);
         }
@@ -200,11 +241,12 @@ fn between(tx: &Tx<'_>, contacts: &[i64], after: i64, before: i64) -> Result<Bet
     let is_unread: bool = tx
         .connection
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM inbox WHERE state = 'dead' AND id > ?1 AND id < ?2)
+            "SELECT EXISTS (SELECT 1 FROM inbox WHERE state = 'dead' AND id > ?1 AND id < ?2 AND id <> ?3)
                  OR EXISTS (SELECT 1 FROM name CROSS JOIN inbox ON inbox.source_id = name.id
-                            WHERE name.kind = 'source' AND inbox.state = 'new' AND inbox.id > ?1 AND inbox.id < ?2)",
+                            WHERE name.kind = 'source' AND inbox.state = 'new' AND inbox.id > ?1 AND inbox.id < ?2
+                              AND inbox.id <> ?3)",
         )?
-        .query_row([after, before], |row| row.get(0))?;
+        .query_row([after, before, first.id], |row| row.get(0))?;
     Ok(if is_unread {
         Between::Unread
     } else {
@@ -274,7 +316,7 @@ fn judge_event(
         _ if !event.brings_data() => Between::Nothing,
         // The rows in between may be gone, too.
         None => Between::Unread,
-        Some(_) => between(tx, &contacts, first.id, row.id.0)?,
+        Some(_) => between(tx, &contacts, first, row.id.0)?,
     };
     if between == Between::Nothing {
         return Ok((!was_processed).then(|| Decoded::Event(Box::new(event.clone()))));
@@ -333,6 +375,7 @@ fn first(tx: &Tx<'_>, of: i64) -> Result<First, Fault> {
         let Some((received_at, state, duplicate_of)) = found else {
             return Ok(First {
                 id,
+                message: None,
                 received_at: 0,
                 state: None,
             });
@@ -344,6 +387,7 @@ fn first(tx: &Tx<'_>, of: i64) -> Result<First, Fault> {
             _ => {
                 return Ok(First {
                     id,
+                    message: message(tx, id)?,
                     received_at,
                     state: Some(state),
                 });

@@ -49,6 +49,9 @@ macro_rules! store_contract {
             ],
             repeats: [
                 opt_out_opt_in_opt_out_are_three_messages,
+                each_record_of_a_message_is_a_message_of_its_own,
+                what_came_between_a_message_and_its_parts_counts_as_later,
+                a_record_that_cannot_be_read_is_dead_alone,
                 what_another_user_of_the_mailbox_said_came_in_between,
                 a_late_retry_of_an_opt_in_does_not_undo_an_opt_out,
                 what_came_in_between_may_be_of_any_source_and_kind,

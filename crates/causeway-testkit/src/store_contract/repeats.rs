@@ -3,7 +3,7 @@
 use causeway_core::{
     consent::What,
     contact::Identity,
-    envelope::{Envelope, Memory, digest},
+    envelope::{Dedup, Envelope, Memory, Part, digest},
     event::{DeadCode, Decoded, Event, EventKind},
     id::InboxId,
     rules::DestinationRule,
@@ -433,5 +433,118 @@ pub async fn what_an_erased_person_sent_does_not_count_again(open: Open) {
     assert_eq!(bench.store().find_contacts("ada@example.org").await.unwrap(), []);
     let trace = bench.store().trace(again.id).await.unwrap().unwrap();
     assert!(trace.envelope.is_none(), "nothing of the person stays");
+    bench.assert_balanced().await;
+}
+
+/// A message with a record for each of these.
+fn batch(said: &[(&str, What)], seconds: i64) -> (Envelope, Decoded) {
+    let words: Vec<String> = said
+        .iter()
+        .map(|(who, what)| format!("{who} {}", what.as_str()))
+        .collect();
+    let message = message_of(&words.join(", "), seconds);
+    let parts = (1_u32..).zip(said).map(|(number, (who, what))| {
+        let mut part = message_of(&format!("{number} of {}", words.join(", ")), seconds);
+        part.meta.part = Some(Box::new(Part {
+            of: InboxId(0),
+            number,
+            around: serde_json::Map::default(),
+            plus_is_space: false,
+            notes: Vec::new(),
+        }));
+        (part, says(who, what.clone(), seconds))
+    });
+    (message, Decoded::Parts(parts.collect()))
+}
+
+fn message_of(words: &str, seconds: i64) -> Envelope {
+    let mut message = envelope(SOURCE, words, at(seconds));
+    message.dedup = Dedup::window(digest(&[words.as_bytes()]), WINDOW_MS);
+    message
+}
+
+async fn state(bench: &Bench, id: InboxId) -> InboxState {
+    bench.store().trace(id).await.unwrap().unwrap().inbox.state
+}
+
+pub async fn each_record_of_a_message_is_a_message_of_its_own(open: Open) {
+    use What::{OptIn, Unsubscribed};
+    let bench = bench(open, "parts").await;
+    let (first, decoded) = batch(&[("ada", OptIn), ("ben", Unsubscribed), ("ada", OptIn)], 0);
+    let id = accept(&bench, first.clone()).await.id;
+    let processed = bench
+        .store()
+        .process(vec![(id, decoded.clone())], at(1))
+        .await
+        .unwrap();
+    let states: Vec<InboxState> = processed.iter().map(|row| row.state).collect();
+    assert_eq!(states, [InboxState::Done; 4]);
+    assert_eq!(processed[0].id, id);
+    assert_eq!(
+        (standing(&bench, "ada").await, standing(&bench, "ben").await),
+        ("opted_in", "unsubscribed")
+    );
+    let trace = bench.store().trace(id).await.unwrap().unwrap();
+    assert_eq!(trace.inbox.reason.as_deref(), Some("3 records: messages 2 to 4"));
+    assert!(
+        trace.envelope.is_none(),
+        "all that it said is in its parts, and erased with them"
+    );
+    let part = bench.store().trace(processed[2].id).await.unwrap().unwrap();
+    assert_eq!(part.about, Some(id));
+    assert_eq!(part.envelope.unwrap().meta.part.unwrap().of, id);
+    bench.assert_balanced().await;
+    // The same once more, with nothing in between: a repeat as a whole.
+    let again = accept(&bench, first).await;
+    assert!(!again.duplicate, "nobody has looked into it");
+    let processed = bench
+        .store()
+        .process(vec![(again.id, decoded)], at(2))
+        .await
+        .unwrap();
+    assert_eq!(processed.len(), 1);
+    assert_eq!(state(&bench, again.id).await, InboxState::Duplicate);
+    bench.assert_balanced().await;
+}
+
+/// Rows that were accepted between a message and its processing have smaller numbers than its parts, and came later.
+pub async fn what_came_between_a_message_and_its_parts_counts_as_later(open: Open) {
+    use What::{OptIn, Unsubscribed};
+    let bench = bench(open, "between").await;
+    let said = [("ada", Unsubscribed), ("ben", OptIn)];
+    let (first, parts) = batch(&said, 0);
+    let first = accept(&bench, first).await.id;
+    let opt_in = accept(&bench, message("form", "ada", &OptIn, 1)).await.id;
+    let both = vec![(first, parts), (opt_in, says("ada", OptIn, 1))];
+    bench.store().process(both, at(2)).await.unwrap();
+    assert_eq!(standing(&bench, "ada").await, "opted_in");
+    // The same bytes as the first: the second opt-out, which must not be taken for the first.
+    let (second, parts) = batch(&said, 3);
+    let second = accept(&bench, second).await.id;
+    bench.store().process(vec![(second, parts)], at(4)).await.unwrap();
+    assert_eq!(standing(&bench, "ada").await, "unsubscribed");
+    assert_eq!(standing(&bench, "ben").await, "opted_in");
+    bench.assert_balanced().await;
+}
+
+pub async fn a_record_that_cannot_be_read_is_dead_alone(open: Open) {
+    let bench = bench(open, "dead").await;
+    let (message, decoded) = batch(&[("ada", What::OptIn), ("ben", What::OptIn)], 0);
+    let Decoded::Parts(mut parts) = decoded else {
+        panic!("no parts")
+    };
+    parts[1].1 = Decoded::Dead {
+        code: DeadCode::Unknown,
+        reason: "nobody is named".to_owned(),
+    };
+    let id = accept(&bench, message).await.id;
+    let processed = bench
+        .store()
+        .process(vec![(id, Decoded::Parts(parts))], at(1))
+        .await
+        .unwrap();
+    let states: Vec<InboxState> = processed.iter().map(|row| row.state).collect();
+    assert_eq!(states, [InboxState::Done, InboxState::Done, InboxState::Dead]);
+    assert_eq!(standing(&bench, "ada").await, "opted_in");
     bench.assert_balanced().await;
 }

@@ -135,8 +135,30 @@ async fn rehearse(config: &Config, envelope: Envelope) -> Result<(), Failure> {
     let decoder = decoders
         .get(&envelope.source)
         .ok_or_else(|| Failure::Usage("the source has no decoder".to_owned()))?;
-    let understood = decoder.decode(&envelope).come_through(&envelope.meta.via);
+    match decoder.decode(&envelope).come_through(&envelope.meta.via) {
+        Decoded::Parts(parts) => {
+            let count = parts.len();
+            say(&format!(
+                "{count} records, each of which becomes a message of its own"
+            ));
+            let mut all_read = true;
+            for (number, (envelope, understood)) in parts.into_iter().enumerate() {
+                say(&format!("\nrecord {}", number + 1));
+                match rehearse_one(config, envelope, understood).await {
+                    Err(Failure::Said) => all_read = false,
+                    ended => ended?,
+                }
+            }
+            if all_read { Ok(()) } else { Err(Failure::Said) }
+        }
+        understood => rehearse_one(config, envelope, understood).await,
+    }
+}
+
+async fn rehearse_one(config: &Config, envelope: Envelope, understood: Decoded) -> Result<(), Failure> {
     match &understood {
+        // No record has any.
+        Decoded::Parts(_) => return Ok(()),
         Decoded::Skip { reason } => {
             say(&format!("understood, and left alone: {reason}"));
             return Ok(());

@@ -216,7 +216,8 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
     let reason = inbox.reason.as_deref().unwrap_or_default();
     match inbox.state {
         InboxState::New => say("  waits to be processed"),
-        InboxState::Done => {}
+        InboxState::Done if reason.is_empty() => {}
+        InboxState::Done => say(&format!("  holds      {reason}")),
         InboxState::Skipped => say(&format!("  skipped    {reason}")),
         InboxState::Dead => say(&format!(
             "  DEAD       {}: {reason}",

@@ -9,7 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use self::keys::{COMMON, Sort, text, time, whole};
-use super::{at_format::Span, generic::put, placeholders::Placeholders};
+use super::{
+    at_format::Span,
+    charset::Texts,
+    json::{self, JsonError},
+    names::{named_as_ours, settle},
+    placeholders::Placeholders,
+};
 use crate::{
     consent::{ConsentFact, EMAIL, What},
     contact::{Identity, LIST, TAG, normal_email},
@@ -30,10 +36,13 @@ pub struct EventsDecoder {
 impl Decode for EventsDecoder {
     fn decode(&self, envelope: &Envelope) -> Decoded {
         let dead = |code, reason| Decoded::Dead { code, reason };
-        match serde_json::from_slice(&envelope.body) {
-            Err(error) => dead(DeadCode::Malformed, not_json(&error)),
-            Ok(item) => match self.item(&item, envelope.received_at) {
-                Ok(event) => Decoded::Event(Box::new(event)),
+        match read(&envelope.body) {
+            Err(wrong) => dead(DeadCode::Malformed, wrong),
+            Ok((item, notes)) => match self.item(&item, envelope.received_at) {
+                Ok(mut event) => {
+                    event.notes.extend(notes);
+                    Decoded::Event(Box::new(event))
+                }
                 Err(wrong) => dead(DeadCode::Unknown, wrong),
             },
         }
@@ -46,9 +55,24 @@ impl Decode for EventsDecoder {
     }
 }
 
-/// The parser's own words may quote the message: only the place is told.
-pub fn not_json(error: &serde_json::Error) -> String {
-    format!("not JSON (line {}, column {})", error.line(), error.column())
+/// The JSON of an item, or of a request, and what was odd about it; else what is wrong with it.
+pub fn read(json: &[u8]) -> Result<(Value, Vec<String>), String> {
+    let mut texts = Texts::default();
+    let (value, mut notes) =
+        json::read_bytes(json, &mut texts, json::DEEPEST).map_err(|error| match error {
+            JsonError::Malformed { line, column, what } => {
+                format!("not JSON (line {line}, column {column}): {what}")
+            }
+            JsonError::TooDeep(_) => error.to_string(),
+        })?;
+    notes.extend(texts.notes("JSON"));
+    Ok((value, notes))
+}
+
+/// The items of a request of which the JSON is odd or broken, each as it is written: what is wrong with one is no reason to
+/// refuse the others.
+pub fn pieces(request: &[u8]) -> Vec<&[u8]> {
+    json::items(request).unwrap_or_else(|| vec![request])
 }
 
 /// How a repeat of an item is recognised: by everything that it says. Without an id and a time, the same may happen twice,
@@ -166,12 +190,15 @@ impl EventsDecoder {
 
     fn set_fields(&self, event: &mut Event, fields: &Map<String, Value>, notes: &mut Vec<String>) {
         let mut empty = 0;
+        let mut sent = Vec::with_capacity(fields.len());
         for (name, value) in fields {
             match self.placeholders.taken(value.clone()) {
-                Some(value) => put(&mut event.fields, name.clone(), value),
+                Some(value) => sent.push((name.clone(), value)),
                 None => empty += 1,
             }
         }
+        settle(&mut event.fields, sent);
+        notes.extend(named_as_ours(&event.fields));
         if empty > 0 {
             notes.push(format!(
                 "fields: {empty} without a value were left out; what is known stays"

@@ -453,6 +453,21 @@ fn what_is_not_json_is_dead_and_not_repeated() {
     }
 }
 
+#[test]
+fn half_a_letter_and_a_member_that_comes_twice_cost_nothing_else() {
+    let item = r#"{"type":"contact","type":"contact","contact":{"email":"ada@example.org"},
+        "fields":{"firstName":"Ada \ud83d","mobile":"1","phone":"2",},}"#;
+    let Decoded::Event(event) = decoder().decode(&envelope(item.as_bytes())) else {
+        panic!("{item}")
+    };
+    assert_eq!(event.fields["firstName"], "Ada \u{fffd}");
+    assert_eq!(
+        (&event.fields["phone"], &event.fields["mobile"]),
+        (&json!("2"), &json!("1"))
+    );
+    assert_eq!(event.notes.len(), 3, "{:?}", event.notes);
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {

@@ -11,7 +11,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
 
-use super::{consent_from::ConsentFrom, placeholders::Placeholders};
+use super::{consent_from::ConsentFrom, json, placeholders::Placeholders};
 use crate::{
     consent::ConsentFact,
     envelope::Envelope,
@@ -65,11 +65,17 @@ type Known<T> = Result<T, Decoded>;
 
 impl Decode for ProcaDecoder {
     fn decode(&self, envelope: &Envelope) -> Decoded {
-        let read = parse(&envelope.body)
+        let tidied = tidied(&envelope.body);
+        let (body, odd) = match &tidied {
+            Some((text, notes)) => (text.as_bytes(), notes.as_slice()),
+            None => (&*envelope.body, &[][..]),
+        };
+        let read = parse(body)
             .and_then(|message| self.read(message, envelope.received_at))
-            .map_err(|end| self.opt_out_of(envelope, end));
+            .map_err(|end| self.opt_out_of(body, envelope.received_at, end));
         let mut decoded = read.map_or_else(|end| end, |event| Decoded::Event(Box::new(event)));
         if let Some(event) = decoded.event_mut() {
+            event.notes.extend_from_slice(odd);
             if let Some(routing_key) = &envelope.meta.routing_key {
                 reconciled::explain(event, routing_key);
             }
@@ -120,15 +126,12 @@ fn not_from_the_future(event: &mut Event, received_at: Timestamp) {
 
 impl ProcaDecoder {
     /// What a malformed message ends as. A part of the wrong type that is not about the person does not stop an opt-out.
-    fn opt_out_of(&self, envelope: &Envelope, end: Decoded) -> Decoded {
+    fn opt_out_of(&self, body: &[u8], received_at: Timestamp, end: Decoded) -> Decoded {
         let is_malformed = matches!(&end, Decoded::Dead { code, .. } if *code == DeadCode::Malformed);
-        let Some(rest) = is_malformed
-            .then(|| without_invalid_parts(&envelope.body))
-            .flatten()
-        else {
+        let Some(rest) = is_malformed.then(|| without_invalid_parts(body)).flatten() else {
             return end;
         };
-        match parse(rest.as_bytes()).and_then(|message| self.read(message, envelope.received_at)) {
+        match parse(rest.as_bytes()).and_then(|message| self.read(message, received_at)) {
             Ok(mut event) => {
                 let consent = std::mem::take(&mut event.consent);
                 without_fields(event, consent, end)
@@ -157,6 +160,17 @@ impl ProcaDecoder {
         }
         Ok(())
     }
+}
+
+/// A message that is no strict JSON, or has a member twice, as strict JSON, and what was odd about it. `None` for one that needs
+/// none, which are nearly all, and for one that cannot be read.
+fn tidied(body: &[u8]) -> Option<(String, Vec<String>)> {
+    if parse(body).is_ok() {
+        return None;
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    let (value, notes) = json::read(text, json::DEEPEST).ok()?;
+    (!notes.is_empty()).then(|| (value.to_string(), notes))
 }
 
 fn parse(body: &[u8]) -> Known<Message<'_>> {

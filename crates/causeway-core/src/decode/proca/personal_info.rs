@@ -9,6 +9,7 @@ use super::{
     wire::{Message, PersonalInfo, Raw},
 };
 use crate::{
+    decode::json,
     event::{DeadCode, Decoded},
     keystore::{Keystore, OpenError, Sealed},
 };
@@ -62,8 +63,7 @@ fn open_sealed(sealed: &Sealed<'_>, keystore: &Keystore) -> Result<Map<String, V
             reason: error.to_string(),
         },
     })?;
-    serde_json::from_slice(&plaintext)
-        .map_err(|_| undecryptable("the decrypted personal data is not a JSON object"))
+    object(&plaintext).ok_or_else(|| undecryptable("the decrypted personal data is not a JSON object"))
 }
 
 /// Version 1: turns the contact of a message into the shape of version 2, and opens its payload, which is
@@ -86,9 +86,9 @@ pub(super) fn open_v1(
     }
     let Some(payload) = payload else { return Ok(None) };
     match (nonce, encrypt_key, sign_key) {
-        (None, None, None) => serde_json::from_str(&payload)
+        (None, None, None) => object(payload.as_bytes())
             .map(Some)
-            .map_err(|_| malformed("contact.payload is not a JSON object".to_owned())),
+            .ok_or_else(|| malformed("contact.payload is not a JSON object".to_owned())),
         (Some(nonce), Some(encrypt_key), Some(sign_key)) => open_sealed(
             &Sealed {
                 payload: &payload,
@@ -102,6 +102,15 @@ pub(super) fn open_v1(
         _ => Err(undecryptable(
             "a nonce or key of the encrypted contact is missing",
         )),
+    }
+}
+
+/// The fields, read as leniently as the message itself.
+fn object(json: &[u8]) -> Option<Map<String, Value>> {
+    let text = std::str::from_utf8(json).ok()?;
+    match json::read(text, json::DEEPEST).ok()?.0 {
+        Value::Object(fields) => Some(fields),
+        _ => None,
     }
 }
 

@@ -9,6 +9,8 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
+use crate::decode::json;
+
 /// Any message. Which members are there depends on its schema.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -159,7 +161,11 @@ impl<'a> Raw<'a> {
         let json = self.0?.get();
         let text = match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
             Some(inside) if !inside.contains('\\') => Cow::Borrowed(inside),
-            Some(_) => Cow::Owned(serde_json::from_str(json).ok()?),
+            Some(_) => match json::read(json, json::DEEPEST).ok()?.0 {
+                // Half of a letter takes no more with it than itself.
+                Value::String(text) => Cow::Owned(text),
+                _ => return None,
+            },
             None if json.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => Cow::Borrowed(json),
             None => return None,
         };

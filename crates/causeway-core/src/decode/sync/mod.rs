@@ -16,10 +16,11 @@ pub use payload::{Click, LeadStatus, ListField, Occurrence, Score, SyncContact, 
 pub(super) use payload::{is_empty, list_fields};
 
 use super::{
-    body::{self, Body, BodyError, Format, Limits},
+    body::{Body, BodyError, Format, Limits, Spelling},
     consent_from::{self, ConsentFrom, When},
     generic,
-    names::{canonical, gather, kept_names},
+    names::{canonical, gather, kept_names, named_as_ours, settle, unfolded_or},
+    parts::{self, Record},
     placeholders::Placeholders,
 };
 use crate::{
@@ -64,16 +65,23 @@ pub struct SyncDecoder {
     pub time_zone: TimeZone,
     pub consent: ArrivalConsent,
     pub consent_from: Vec<ConsentFrom>,
+    /// The path to the list of contacts, if a message may hold several; [`parts::WHOLE`] if it is that list.
+    pub each: Option<String>,
     pub placeholders: Placeholders,
     pub limits: Limits,
+    pub spelling: Spelling,
 }
 
 impl Decode for SyncDecoder {
     fn decode(&self, envelope: &Envelope) -> Decoded {
-        match body::read(&envelope.meta, &envelope.body, self.limits) {
-            Ok(body) => self.decode_body(body, envelope.received_at),
-            Err(error) => unreadable(&error),
-        }
+        let read = || {
+            self.spelling
+                .read(&envelope.meta, &envelope.body, self.limits)
+                .map_err(|error| unreadable(&error))
+        };
+        parts::decode(envelope, self.each.as_deref(), read, |record| {
+            self.decode_record(record, envelope.received_at)
+        })
     }
 
     /// Only the rules read an opt-out from a sync, and they may look at any of its values.
@@ -124,13 +132,19 @@ pub fn dedup(value: &Value) -> Option<MessageKey> {
 
 /// Fields of the contact, and their names beside the groups.
 const BESIDE: [(&str, &[&str]); 2] = [
-    ("phone", &["phone", "phonenumber", "mobile"]),
+    ("phone", generic::PHONE_NAMES),
     ("profile_url", &["profileurl"]),
 ];
 
 impl SyncDecoder {
-    /// Decodes what [`body::read`] gave.
+    /// Decodes a body that is one contact.
     pub fn decode_body(&self, body: Body, received_at: Timestamp) -> Decoded {
+        let around = Map::new();
+        self.decode_record(Record { body, around }, received_at)
+    }
+
+    fn decode_record(&self, record: Record, received_at: Timestamp) -> Decoded {
+        let Record { body, around } = record;
         let Body {
             value,
             format,
@@ -148,6 +162,9 @@ impl SyncDecoder {
         } else {
             object.clone()
         };
+        if let Some(count) = contacts(&object) {
+            return parts::several(count, "contact");
+        }
         let mut payload = SyncPayload::from_value(object, &mut notes);
         self.adopt_other_names(&mut payload);
         repair(&mut payload.contact, format, &mut notes);
@@ -155,10 +172,13 @@ impl SyncDecoder {
         let mut event = Event::new(EventKind::ContactSync, self.namespace.clone(), received_at);
         event.identities = self.identities(&payload.contact, &mut notes);
         if event.identities.is_empty() {
+            if let Some((path, count)) = parts::contacts_in(&Value::Object(payload.extra)) {
+                return parts::several(count, &path);
+            }
             return Decoded::Dead {
                 code: DeadCode::Unknown,
                 reason: format!(
-                    "nobody is named: no contact[id], no usable contact[email]{}",
+                    "nobody is named: no contact[id], no usable contact[email] or contact[phone]{}",
                     told(&notes)
                 ),
             };
@@ -172,7 +192,11 @@ impl SyncDecoder {
             placeholders: &self.placeholders,
             zone: &self.time_zone,
         };
-        rules.read(&[&sent, &whole], When::at(received_at, received_at), &mut event);
+        rules.read(
+            &[&around, &sent, &whole],
+            When::at(received_at, received_at),
+            &mut event,
+        );
         Decoded::Event(Box::new(event))
     }
 
@@ -204,7 +228,9 @@ impl SyncDecoder {
             }
         };
         adopt(&mut contact.email, generic::EMAIL_NAMES, generic::EMAIL_NAMES);
-        adopt(&mut contact.id, &["id"], generic::CONTACT_ID_NAMES);
+        // Beside the groups of one contact, or among the parameters of a GET, an `id` is the contact's.
+        let ids: Vec<&str> = generic::CONTACT_ID_NAMES.iter().copied().chain(["id"]).collect();
+        adopt(&mut contact.id, &["id"], &ids);
         let [(_, phone), (_, profile_url)] = BESIDE;
         adopt(&mut contact.phone, &[], phone);
         adopt(&mut contact.profile_url, &[], profile_url);
@@ -226,6 +252,11 @@ impl SyncDecoder {
         if let Some(id) = self.placeholders.id("contact[id]", id.as_ref(), notes) {
             let namespace = self.namespace.clone();
             identities.push(Identity::ForeignId { namespace, id });
+        }
+        if identities.is_empty() {
+            let phone = contact.phone.as_deref();
+            let phone = phone.filter(|phone| !self.placeholders.names_nobody(phone));
+            identities.extend(phone.and_then(|phone| Identity::phone(&self.namespace, phone)));
         }
         identities
     }
@@ -283,22 +314,20 @@ impl SyncDecoder {
             let group = Value::Object(contact.rest.clone());
             sent.entry("contact").or_insert(group);
         }
-        let own = contact.rest.into_iter().map(|(key, value)| {
-            let known = canonical(&key).map(str::to_owned);
-            (known.unwrap_or(key), value)
-        });
-        for (key, value) in own.chain(extra) {
+        let mut others = Vec::new();
+        for (key, value) in contact.rest.into_iter().chain(extra) {
             gather(&mut sent, &key, Some(&value));
             if is_internal(&key) {
                 refused += 1;
             } else if key != "email"
                 && let Some(value) = self.placeholders.taken(value)
-                && fields.get(&key).is_none_or(Value::is_null)
             {
-                fields.insert(key, value);
+                others.push((key, value));
             }
         }
+        settle(fields, others);
         notes.extend(kept_names(refused));
+        notes.extend(named_as_ours(fields));
         if !ids.is_empty() {
             // The ids are what the platform's API wants back when a field is written.
             fields.insert(format!("{LIST_FIELD_IDS}{}", event.namespace), json!(ids));
@@ -315,6 +344,11 @@ impl SyncDecoder {
         sent: &mut Map<String, Value>,
     ) -> (Map<String, Value>, usize) {
         let (mut ids, mut refused) = (Map::new(), 0);
+        // Our name goes to the field that is spelled so, else to the first one that means the same.
+        let spelled: Vec<String> = list_fields
+            .iter()
+            .filter_map(|field| field.name.clone())
+            .collect();
         for field in list_fields {
             let id = field.id.as_deref().unwrap_or("?");
             let label = field.name.unwrap_or_else(|| format!("Field {id}"));
@@ -324,7 +358,9 @@ impl SyncDecoder {
             }
             // What is cleared says less than any other value.
             let has = |name: &str| fields.get(name).is_some_and(|known| !known.is_null());
-            let known = canonical(&label).filter(|name| !has(name));
+            let known = canonical(&label)
+                .filter(|name| *name == label || !spelled.iter().any(|other| other == name))
+                .filter(|name| !has(name));
             let mut label = known.map_or(label, str::to_owned);
             let said = field.value.as_ref().filter(|value| !is_empty(value));
             gather(sent, &label, said);
@@ -346,12 +382,32 @@ impl SyncDecoder {
     }
 }
 
-fn told(notes: &[String]) -> String {
+pub(super) fn told(notes: &[String]) -> String {
     if notes.is_empty() {
         String::new()
     } else {
         format!(" ({})", notes.join("; "))
     }
+}
+
+/// How many contacts the group `contact` holds, if they are several people: rows that name another address or id.
+fn contacts(object: &Map<String, Value>) -> Option<usize> {
+    let rows = match object.get("contact").cloned().map(unfolded_or)? {
+        Value::Array(rows) => rows,
+        Value::Object(rows) if rows.values().all(Value::is_object) => {
+            rows.into_iter().map(|(_, row)| row).collect()
+        }
+        _ => return None,
+    };
+    let mut people: Vec<[Option<String>; 2]> = Vec::new();
+    for row in rows.iter().filter_map(Value::as_object) {
+        let text = |name: &str| row.get(name).and_then(payload::id);
+        let person = [text("id"), text("email")];
+        if person != [None, None] && !people.contains(&person) {
+            people.push(person);
+        }
+    }
+    Some(people.len()).filter(|count| *count > 1)
 }
 
 /// Undoes what a sender does that writes `+` without encoding it: the reader makes a space of it.

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::form::{Array, Key, Value as Form};
+use crate::{
+    decode::names::unfolded_or,
+    form::{Array, Key, Value as Form},
+};
 
 /// One contact with its history. `None` and an empty list both stand for a group that was missing or empty.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -239,6 +242,16 @@ impl ListField {
         }
     }
 
+    /// A value under the number of its field: `fields[125]=Bonn`.
+    fn numbered(key: &str, value: &Value) -> Option<Self> {
+        let is_value = scalar(value).is_some_and(|text| text != NO_ROW);
+        (is_number(key) && is_value).then(|| Self {
+            id: Some(key.to_owned()),
+            name: None,
+            value: Some(value.clone()),
+        })
+    }
+
     fn named(name: String, value: Value) -> Self {
         Self {
             id: None,
@@ -296,15 +309,21 @@ impl Keys {
 /// Fields as rows with `name` (or `label`) and `value`, in a list, under numbers or under their names; or as names with their
 /// values, in one object or in several.
 pub(in crate::decode) fn list_fields(group: &str, value: Value, notes: &mut Vec<String>) -> Vec<ListField> {
-    let items: Vec<(Option<String>, Value)> = match value {
+    let (mut fields, mut others, mut unclear) = (Vec::new(), Vec::new(), 0);
+    let items: Vec<(Option<String>, Value)> = match unfolded_or(value) {
         Value::Array(items) => items.into_iter().map(|item| (None, item)).collect(),
-        Value::Object(members) if !Keys::of(&members).is_row() => members
-            .into_iter()
-            .map(|(key, item)| (Some(key).filter(|key| !is_number(key)), item))
-            .collect(),
+        Value::Object(members) if !Keys::of(&members).is_row() => {
+            let mut items = Vec::new();
+            for (key, item) in members {
+                match ListField::numbered(&key, &item) {
+                    Some(field) => fields.push(field),
+                    None => items.push((Some(key).filter(|key| !is_number(key)), item)),
+                }
+            }
+            items
+        }
         one => vec![(None, one)],
     };
-    let (mut fields, mut others, mut unclear) = (Vec::new(), Vec::new(), 0);
     for item in items {
         let (name, members) = match item {
             (name, Value::Object(members)) => (name, members),
@@ -448,7 +467,7 @@ impl Groups<'_> {
 
     /// A list of maps, a map of maps (a list with holes), or a single map.
     fn rows(&mut self, key: &str) -> Vec<Row> {
-        let items: Vec<Value> = match self.object.remove(key) {
+        let items: Vec<Value> = match self.object.remove(key).map(unfolded_or) {
             Some(Value::Array(items)) => items,
             Some(Value::Object(members))
                 if members.values().any(|item| !item.is_object()) && !is_gappy_list(&members) =>
@@ -463,13 +482,16 @@ impl Groups<'_> {
     }
 }
 
+/// What careless PHP writes instead of a row.
+const NO_ROW: &str = "Array";
+
 /// The items that are objects; notes those that are not.
 fn objects(group: &str, items: Vec<Value>, notes: &mut Vec<String>) -> Vec<Map<String, Value>> {
     let (mut objects, mut careless, mut odd) = (Vec::new(), 0, 0);
     for item in items {
         match item {
             Value::Object(members) => objects.push(members),
-            Value::String(text) if text == "Array" => careless += 1,
+            Value::String(text) if text == NO_ROW => careless += 1,
             item if is_empty(&item) => {}
             _ => odd += 1,
         }

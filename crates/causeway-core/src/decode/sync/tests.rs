@@ -30,6 +30,8 @@ fn decoder() -> SyncDecoder {
         consent: ArrivalConsent::None,
         consent_from: Vec::new(),
         limits: Limits::default(),
+        spelling: Spelling::default(),
+        each: None,
     }
 }
 
@@ -56,7 +58,7 @@ fn event(content_type: &str, query: &str, body: &str) -> Event {
 
 fn read(content_type: &str, query: &str, body: &str) -> (Value, SyncPayload) {
     let envelope = envelope(content_type, query, body);
-    let value = body::read(&envelope.meta, &envelope.body, Limits::default())
+    let value = crate::decode::body::read(&envelope.meta, &envelope.body, Limits::default())
         .unwrap()
         .value;
     let mut notes = Vec::new();
@@ -400,7 +402,7 @@ fn whatever_arrives_is_decoded_without_a_panic() {
         match decoder().decode(&envelope(content_type, "", &body)) {
             Decoded::Event(event) => prop_assert!(!event.identities.is_empty()),
             Decoded::Dead { reason, .. } => prop_assert!(!reason.is_empty()),
-            Decoded::Skip { .. } | Decoded::Partial { .. } => prop_assert!(false),
+            Decoded::Skip { .. } | Decoded::Partial { .. } | Decoded::Parts(_) => prop_assert!(false),
         }
     });
 }
@@ -730,4 +732,96 @@ fn only_a_source_with_rules_for_consent_may_bring_an_opt_out() {
         assert!(!decoder().may_opt_out(&envelope), "{body}");
         assert!(ruled.may_opt_out(&envelope), "{body}");
     }
+}
+
+#[test]
+fn the_parameters_of_a_get_have_the_names_of_everything_else() {
+    let query = "id=7&email=ann@example.org&first_name=Ann&city=Bonn&mobile=030+123456";
+    let decoded = decoder().decode(&envelope("", query, ""));
+    let event = decoded.event().unwrap();
+    let who: Vec<&str> = event.identities.iter().map(Identity::value).collect();
+    assert_eq!(who, ["ann@example.org", "7"]);
+    for (name, value) in [
+        ("firstName", "Ann"),
+        ("locality", "Bonn"),
+        ("phone", "030 123456"),
+    ] {
+        assert_eq!(event.fields.get(name), Some(&json!(value)), "{name}");
+    }
+    assert!(!event.fields.contains_key("id"));
+    for query in [
+        "id=7&first_name=Ann",
+        "phone=030+123456",
+        "contact[phone]=030123456",
+    ] {
+        let decoded = decoder().decode(&envelope("", query, ""));
+        let named = decoded.event().map(|event| event.identities.len());
+        assert_eq!(named, Some(1), "{query}");
+    }
+}
+
+#[test]
+#[rustfmt::skip] // One case a line reads as a table.
+fn fields_are_read_by_their_names_and_by_their_numbers() {
+    for (content_type, body) in [
+        (FORM, "contact[id]=7&fields[First Name]=Jane&fields[125]=Bonn"),
+        (FORM, r#"contact[id]=7&fields={"First Name":"Jane","125":"Bonn"}"#),
+        ("application/json", r#"{"contact":{"id":7},"fields":{"First Name":"Jane","125":"Bonn"}}"#),
+        (FORM, r#"contact={"id":7}&fields=[{"name":"First Name","value":"Jane"},{"id":"125","value":"Bonn"}]"#),
+    ] {
+        let decoded = decoder().decode(&envelope(content_type, "", body));
+        let event = decoded.event().unwrap();
+        assert_eq!(event.fields.get("firstName"), Some(&json!("Jane")), "{body}");
+        assert_eq!(event.fields.get("Field 125"), Some(&json!("Bonn")), "{body}");
+        assert!(event.notes.is_empty(), "{body} {:?}", event.notes);
+    }
+    let decoded = decoder().decode(&envelope(FORM, "", "contact[id]=7&fields[]=lost&fields[]=Array"));
+    assert_eq!(decoded.event().unwrap().notes.len(), 2);
+}
+
+#[test]
+fn several_contacts_are_taken_one_by_one_or_not_at_all() {
+    let two =
+        r#"[{"contact":{"id":1,"email":"ann@example.org"}},{"contact":{"id":2},"fields":{"City":"Bonn"}}]"#;
+    for (content_type, body) in [
+        ("application/json", two),
+        (FORM, "contact[0][id]=1&contact[1][id]=2"),
+    ] {
+        match decoder().decode(&envelope(content_type, "", body)) {
+            Decoded::Dead { reason, .. } => assert!(reason.starts_with("2 records in one message")),
+            other => panic!("{other:?}"),
+        }
+    }
+    let each = SyncDecoder {
+        each: Some(".".to_owned()),
+        ..decoder()
+    };
+    let Decoded::Parts(parts) = each.decode(&envelope("application/json", "", two)) else {
+        panic!("no parts")
+    };
+    let events: Vec<&Event> = parts.iter().map(|(_, part)| part.event().unwrap()).collect();
+    assert_eq!([events[0].identities.len(), events[1].identities.len()], [2, 1]);
+    assert_eq!(events[1].fields["locality"], json!("Bonn"));
+}
+
+#[test]
+fn list_fields_that_mean_the_same_are_all_kept() {
+    let rows = "contact[id]=7&fields[0][id]=1&fields[0][name]=Mobile&fields[0][value]=1&fields[1][id]=2\
+        &fields[1][name]=phone&fields[1][value]=2&fields[2][id]=3&fields[2][name]=tags&fields[2][value]=a";
+    let decoded = decoder().decode(&envelope(FORM, "", rows));
+    let event = decoded.event().unwrap();
+    assert_eq!(
+        (
+            &event.fields["Mobile"],
+            &event.fields["phone"],
+            &event.fields["tags"]
+        ),
+        (&json!("1"), &json!("2"), &json!("a"))
+    );
+    assert!(
+        event
+            .notes
+            .iter()
+            .any(|note| note.contains("contact.fields.NAME"))
+    );
 }

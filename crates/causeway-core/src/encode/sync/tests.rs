@@ -347,6 +347,8 @@ fn received(meta: &Meta, body: &[u8]) -> (SyncPayload, Event) {
         consent: ArrivalConsent::None,
         consent_from: Vec::new(),
         limits: Limits::default(),
+        spelling: crate::decode::body::Spelling::default(),
+        each: None,
     };
     let body = read(meta, body, Limits::default()).unwrap();
     let payload = SyncPayload::from_value(body.value.as_object().unwrap().clone(), &mut Vec::new());

@@ -55,10 +55,10 @@ impl Scope {
         self.record().contact.fields.get(name).map(|field| &field.value)
     }
 
-    /// A source may send a field of that name; what we know of tags and lists wins over it.
+    /// A source may send a list of that name; what we know of tags and lists wins over it. A text is no list.
     pub(in crate::mapping) fn memberships(&self, name: &str, prefix: &'static str) -> Found<'_> {
         let none = self.members(prefix).next().is_none();
-        let sent = self.field(name).filter(|_| none);
+        let sent = self.field(name).filter(|sent| none && sent.is_array());
         sent.map_or(Found::Part(Part::Members(prefix)), scalar)
     }
 

@@ -114,8 +114,17 @@ impl Summary {
     /// A row as its source reads it.
     pub(super) fn add(&mut self, line: u64, body: &[u8], decoded: &Decoded) {
         self.rows += 1;
+        self.add_read(line, body, decoded);
+    }
+
+    fn add_read(&mut self, line: u64, body: &[u8], decoded: &Decoded) {
         match decoded {
             Decoded::Event(event) => self.add_event(line, body, event),
+            Decoded::Parts(parts) => {
+                for (part, decoded) in parts {
+                    self.add_read(line, &part.body, decoded);
+                }
+            }
             Decoded::Partial { event, code, reason } => {
                 self.add_event(line, body, event);
                 self.dead.add(&format!("{}: {reason}", code.as_str()), line);

@@ -42,7 +42,10 @@ pub(super) async fn oldest(engine: &Arc<Engine>, stop: &Stop) -> InboxId {
                 parts.push(part);
             }
             Err(StoreError::Failed(reason)) => match part.first() {
-                Some((id, Decoded::Event(_) | Decoded::Partial { .. } | Decoded::Skip { .. })) => {
+                Some((
+                    id,
+                    Decoded::Event(_) | Decoded::Partial { .. } | Decoded::Parts(_) | Decoded::Skip { .. },
+                )) => {
                     parts.push(vec![(*id, dead(&reason))]);
                 }
                 Some((_, Decoded::Dead { .. })) => stuck += 1,

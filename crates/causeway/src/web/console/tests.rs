@@ -139,6 +139,7 @@ fn envelope() -> Envelope {
         imported: false,
         again: false,
         late: None,
+        part: None,
         content_type: Some(HOSTILE.to_owned()),
         method: Some(HOSTILE.to_owned()),
         query: Some(format!("{HOSTILE}=1")),

@@ -217,14 +217,10 @@ fn items(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope,
     if body.trim_ascii().is_empty() {
         return Err(Refusal::NoData);
     }
-    let parsed: Value = match serde_json::from_slice(body) {
-        Ok(parsed) => parsed,
-        // Kept as a whole: perhaps a person can tell what was meant.
-        Err(error) => {
-            let wrong = Some(events::not_json(&error));
-            let dedup = Dedup::dated(events::dedup_of_bytes(body));
-            return Ok(vec![(envelope(sender, body.clone(), dedup, now), wrong)]);
-        }
+    let parsed = match events::read(body) {
+        Ok((parsed, notes)) if notes.is_empty() => parsed,
+        // Each item for itself: what is wrong with one must not cost the others.
+        _ => return pieces(sender, body, now),
     };
     let items = match parsed {
         Value::Array(items) if items.is_empty() => return Err(Refusal::NoData),
@@ -234,11 +230,37 @@ fn items(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope,
     if items.len() > sender.limits.items as usize {
         return Err(Refusal::TooLarge("items"));
     }
-    Ok(items.iter().map(|item| envelope_of(sender, item, now)).collect())
+    let written = |item: &Value| Bytes::from(item.to_string());
+    Ok(items
+        .iter()
+        .map(|item| envelope_of(sender, item, written(item), now))
+        .collect())
 }
 
-fn envelope_of(sender: &Sender, item: &Value, now: Timestamp) -> (Envelope, Option<String>) {
-    let text = Bytes::from(item.to_string());
+/// The same of a request that is not strict JSON. Each item is kept as it was written; one that cannot be read, too: perhaps a
+/// person can tell what was meant.
+fn pieces(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope, Option<String>)>, Refusal> {
+    let pieces = events::pieces(body);
+    if pieces.is_empty() {
+        return Err(Refusal::NoData);
+    }
+    if pieces.len() > sender.limits.items as usize {
+        return Err(Refusal::TooLarge("items"));
+    }
+    let read = |piece: &&[u8]| {
+        let text = body.slice_ref(piece);
+        match events::read(piece) {
+            Ok((item, _)) => envelope_of(sender, &item, text, now),
+            Err(wrong) => {
+                let dedup = Dedup::dated(events::dedup_of_bytes(piece));
+                (envelope(sender, text, dedup, now), Some(wrong))
+            }
+        }
+    };
+    Ok(pieces.iter().map(read).collect())
+}
+
+fn envelope_of(sender: &Sender, item: &Value, text: Bytes, now: Timestamp) -> (Envelope, Option<String>) {
     let (dedup, wrong) = match sender.decoder.item(item, now) {
         Ok(event) => (events::dedup(item, &event, now, sender.dedup_window_ms), None),
         // Without its id: the corrected one comes with the same.

@@ -1,5 +1,7 @@
 //! The keys of a source with `kind = "listener"`.
 
+use std::collections::BTreeMap;
+
 use causeway_connect::config::{ConfigError, read};
 use causeway_core::decode::placeholders::Emptied;
 use schemars::JsonSchema;
@@ -56,6 +58,13 @@ pub struct Config {
     #[serde(default)]
     #[schemars(with = "Option<String>", extend("enum" = ["keep", "clear"]))]
     pub null: Option<Emptied>,
+    /// What texts are read as that are not UTF-8 and of which the message names no charset, as `windows-1252`. Default: their odd
+    /// bytes are replaced, and a value that is known stays.
+    #[serde(default)]
+    pub charset: Option<String>,
+    /// Names for parameters whose own names say nothing: `{ param1 = "email", param2 = "firstName" }`.
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
     /// How long, in seconds, the same bytes count as a repeat when the sender gives no id and nothing else of the contact
     /// arrived.
     #[serde(default = "one_day")]

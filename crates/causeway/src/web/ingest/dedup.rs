@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use causeway_core::{
     decode::{
-        body::{self, Body},
+        body::{self, Body, Spelling},
         sync,
     },
     envelope::{Dedup, Memory, MessageKey, Meta, digest},
@@ -65,16 +65,38 @@ fn transaction(
     read: Option<&Body>,
 ) -> Option<MessageKey> {
     let query = meta.query.as_deref().unwrap_or_default();
-    match Transaction::find(kind, query, body::without_mark(body)) {
+    let found = if says_how_to_read(listener, meta, body) {
+        Found::Unsure
+    } else {
+        Transaction::find(kind, query, body::without_mark(body))
+    };
+    match found {
         Found::Key(key) => Some(key),
         Found::Nothing => None,
         Found::Unsure => match read {
             Some(read) => sync::dedup(&read.value),
-            None => body::read(meta, body, listener.limits.for_decoder())
+            None => listener
+                .spelling
+                .read(meta, body, listener.limits.for_decoder())
                 .ok()
                 .and_then(|read| sync::dedup(&read.value)),
         },
     }
+}
+
+/// Whether its bytes or names are others than a quick look takes them for.
+fn says_how_to_read(listener: &Listener, meta: &Meta, body: &[u8]) -> bool {
+    let named = meta.content_type.as_deref().is_some_and(|content_type| {
+        let content_type = content_type.to_ascii_lowercase();
+        content_type.contains("charset") && !content_type.contains("utf-8")
+    });
+    let has_mark = matches!(body, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+    let query = meta.query.as_deref().unwrap_or_default();
+    // Few forms have a field that begins so.
+    let has_field = [query.as_bytes(), body]
+        .iter()
+        .any(|text| memchr::memmem::find(text, b"_charset_").is_some());
+    named || has_mark || has_field || listener.spelling != Spelling::default()
 }
 
 /// What a quick look at the bytes tells, which is enough for nearly all.
@@ -103,7 +125,12 @@ impl<'a> Transaction<'a> {
         found.read_form(query.as_bytes());
         match kind {
             Kind::Form => found.read_form(body),
-            Kind::Json if body.trim_ascii_start().starts_with(b"{") => found.read_json(body),
+            Kind::Json if body.trim_ascii_start().starts_with(b"{") => {
+                // It may be read all the same, more leniently.
+                if found.read_json(body).is_none() {
+                    return Found::Unsure;
+                }
+            }
             Kind::Json | Kind::Multipart | Kind::Xml => return Found::Unsure,
             Kind::Empty => {}
         }
@@ -137,10 +164,8 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    fn read_json(&mut self, json: &'a [u8]) {
-        let Ok(top) = serde_json::from_slice::<Top<'a>>(json) else {
-            return;
-        };
+    fn read_json(&mut self, json: &'a [u8]) -> Option<()> {
+        let top = serde_json::from_slice::<Top<'a>>(json).ok()?;
         if let Some(id) = top.transactionid {
             self.id = scalar(id);
         }
@@ -156,6 +181,7 @@ impl<'a> Transaction<'a> {
         if let Some(email) = contact.email {
             self.email = scalar(email);
         }
+        Some(())
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use causeway_connect::config::ConfigError;
-use causeway_core::{id::Name, mapping::Tables};
+use causeway_core::{decode::body::Spelling, id::Name, mapping::Tables};
 use data_encoding::BASE64;
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
@@ -40,6 +40,7 @@ pub struct Listener {
     trust_forwarded_for: bool,
     pub(super) probes: bool,
     pub(super) limits: Limits,
+    pub(super) spelling: Spelling,
     pub(super) body_timeout: Duration,
     pub(super) slots: Arc<Semaphore>,
     pub(super) busy_status: StatusCode,
@@ -90,6 +91,7 @@ impl Listener {
             trust_forwarded_for: config.trust_forwarded_for,
             probes: config.probes,
             limits: config.limits,
+            spelling: config.spelling()?,
             body_timeout: Duration::from_secs(config.limits.body_timeout_s.into()),
             slots: Arc::new(Semaphore::new(config.limits.concurrency as usize)),
             busy_status: busy_status(config),

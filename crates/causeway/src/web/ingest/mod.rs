@@ -342,7 +342,7 @@ async fn take(
     let kind = shape::kind(&parts.headers, &body)?;
     shape::check(kind, query, &body, &listener.limits)?;
     let mut meta = meta(parts, query);
-    let read = shape::read(kind, &meta, &body, &listener.limits)?;
+    let read = shape::read(kind, &meta, &body, (&listener.limits, &listener.spelling))?;
     let mut dedup = dedup::of(listener, verified.id, kind, &meta, &body, read.as_ref());
     if let Some(by_s) = verified.late_s {
         if !listener.late.allows(now) {

@@ -16,8 +16,11 @@ use causeway_connect::{
 use causeway_core::{
     consent::EMAIL,
     decode::{
-        body,
+        body::{self, Spelling},
+        charset::Charset,
         generic::{GenericDecoder, Paths, path_fault},
+        params::Params,
+        parts,
         placeholders::{Emptied, Placeholders},
         sync::{ArrivalConsent, SyncDecoder},
     },
@@ -34,6 +37,9 @@ use super::config::{Config, Limits, Preset};
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sync {
+    /// Path to the list of contacts, if one message holds several: each becomes a message of its own. `.` if the body is the
+    /// list. Without, a message with several is dead.
+    pub each: Option<String>,
     /// The zone of the platform's account, as `Europe/Berlin`: its dates name none. Default UTC.
     pub time_zone: Option<String>,
     pub consent: Arrival,
@@ -41,11 +47,14 @@ pub struct Sync {
     pub consent_from: Vec<ConsentFrom>,
 }
 
-/// `generic`: keys of the preset `generic`. Paths are dotted, with `[n]` for items: `data.people[0].email`.
-/// Without them, common names are looked for.
+/// `generic`: keys of the preset `generic`. Paths are dotted, with `[n]` for items: `data.people[0].email`. A name that has
+/// dots stands in double quotes. Without them, common names are looked for.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Generic {
+    /// Path to the list of records, if one message holds several: each becomes a message of its own, and the other paths begin
+    /// at the record. `.` if the body is the list. Without, a message with several is dead.
+    pub each: Option<String>,
     /// Path to the e-mail address.
     pub email: Option<String>,
     /// Path to the sender's id of the contact.
@@ -121,12 +130,27 @@ impl Config {
                 ("generic.time", &keys.time),
             ] {
                 if let Some((path, fault)) = path.as_ref().and_then(|path| Some((path, path_fault(path)?))) {
-                    return Err(ConfigError::new(key, format!("the path {path:?} {fault}"))
-                        .hint("dotted, with [n] for items: data.people[0].email"));
+                    return Err(bad_path(key, path, fault));
                 }
             }
             at_format("generic.time_format", keys.time_format.as_deref())?;
         }
+        for (key, each) in [
+            (
+                "sync.each",
+                self.sync.as_ref().and_then(|keys| keys.each.as_ref()),
+            ),
+            (
+                "generic.each",
+                self.generic.as_ref().and_then(|keys| keys.each.as_ref()),
+            ),
+        ] {
+            let path = each.filter(|path| path.trim() != parts::WHOLE);
+            if let Some((path, fault)) = path.and_then(|path| Some((path, path_fault(path)?))) {
+                return Err(bad_path(key, path, fault));
+            }
+        }
+        self.spelling()?;
         for (key, list) in [
             (
                 "sync.consent_from",
@@ -163,6 +187,37 @@ impl Config {
         }
     }
 
+    /// How the source writes what its messages do not say.
+    pub(super) fn spelling(&self) -> Result<Spelling, ConfigError> {
+        if self.preset == Preset::Proca {
+            for (key, is_there) in [
+                ("charset", self.charset.is_some()),
+                ("params", !self.params.is_empty()),
+            ] {
+                if is_there {
+                    return Err(ConfigError::new(
+                        key,
+                        "means nothing for preset = \"proca\", whose messages are JSON with names of their own",
+                    ));
+                }
+            }
+        }
+        let charset = self.charset.as_deref().map(|label| {
+            Charset::named(label).ok_or_else(|| {
+                ConfigError::new("charset", format!("the charset {label:?} is not known here"))
+                    .hint("names as windows-1252, ISO-8859-2 or Shift_JIS; UTF-8 needs none")
+            })
+        });
+        let params = Params::new(&self.params).map_err(|(param, fault)| {
+            ConfigError::new(&format!("params.{param}"), format!("the name {fault}"))
+                .hint("params = { param1 = \"email\", param2 = \"firstName\", param3 = \"contact[phone]\" }")
+        })?;
+        Ok(Spelling {
+            charset: charset.transpose()?,
+            params,
+        })
+    }
+
     /// What the rules ask about the source called `name`.
     pub fn ours(&self, name: &str) -> Ours {
         let orgs = self.proca.iter().flat_map(|proca| &proca.own_orgs);
@@ -187,6 +242,7 @@ impl Config {
                 self.empty.unwrap_or(Emptied::Keep),
                 self.null.unwrap_or(Emptied::Clear),
             );
+        let spelling = self.spelling()?;
         Ok(match (self.preset, &self.proca) {
             (Preset::Proca, Some(proca)) => {
                 decoder_of_proca(proca, self.ours(&context.name), placeholders, &context.dir)?
@@ -199,6 +255,7 @@ impl Config {
                     consent: keys.consent.into(),
                     consent_from: consent_rules("generic.consent_from", &keys.consent_from)?,
                     paths: Paths {
+                        each: keys.each,
                         email: keys.email,
                         id: keys.id,
                         fields: keys.fields,
@@ -207,17 +264,20 @@ impl Config {
                     time_format: at_format("generic.time_format", keys.time_format.as_deref())?,
                     placeholders,
                     limits,
+                    spelling,
                 })
             }
             (Preset::SyncToThirdParty, _) => {
                 let keys = self.sync.clone().unwrap_or_default();
                 Arc::new(SyncDecoder {
                     namespace,
+                    each: keys.each,
                     time_zone: zone("sync.time_zone", keys.time_zone.as_deref())?,
                     consent: keys.consent.into(),
                     consent_from: consent_rules("sync.consent_from", &keys.consent_from)?,
                     placeholders,
                     limits,
+                    spelling,
                 })
             }
         })
@@ -231,6 +291,11 @@ impl Config {
         };
         self.namespace.as_deref().unwrap_or(default).into()
     }
+}
+
+fn bad_path(key: &str, path: &str, fault: &str) -> ConfigError {
+    ConfigError::new(key, format!("the path {path:?} {fault}"))
+        .hint("dotted, with [n] for items and quotes around names that have dots: '\"a.b\"[0].email'")
 }
 
 fn decoder_of_proca(

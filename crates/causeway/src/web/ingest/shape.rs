@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use causeway_core::{
-    decode::body::{self, Body, BodyError, Excess},
+    decode::body::{self, Body, BodyError, Excess, Spelling},
     envelope::Meta,
 };
 
@@ -103,11 +103,16 @@ pub(super) fn check(kind: Kind, query: &str, body: &[u8], limits: &Limits) -> Re
 
 /// Reads those kinds whose size only shows on reading, which ends at the limits. A body that cannot be read is none: it is kept,
 /// and the decoder says what is wrong with it.
-pub(super) fn read(kind: Kind, meta: &Meta, body: &[u8], limits: &Limits) -> Result<Option<Body>, Refusal> {
+pub(super) fn read(
+    kind: Kind,
+    meta: &Meta,
+    body: &[u8],
+    (limits, spelling): (&Limits, &Spelling),
+) -> Result<Option<Body>, Refusal> {
     if !matches!(kind, Kind::Multipart | Kind::Xml) {
         return Ok(None);
     }
-    match body::read(meta, body, limits.for_decoder()) {
+    match spelling.read(meta, body, limits.for_decoder()) {
         Err(BodyError::OverLimit(excess, _)) => Err(Refusal::TooLarge(match excess {
             Excess::Bytes => "body",
             Excess::Pairs => "pairs",

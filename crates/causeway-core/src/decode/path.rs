@@ -1,0 +1,178 @@
+//! Paths with names in quotes, for names that have dots or brackets: `"mautic.lead_post_save_update"[0].contact.id`.
+
+use serde_json::{Map, Value};
+
+use super::names::form_name;
+
+/// The steps of a path that has a name in quotes; `None` for any other, and for one that [`fault`] refuses.
+pub(super) fn quoted(path: &str) -> Option<Vec<String>> {
+    if !path.contains(['"', '\'']) || !has_quoted_step(path) {
+        return None;
+    }
+    steps(path).ok()
+}
+
+/// Why a path cannot lead anywhere.
+pub fn fault(path: &str) -> Option<&'static str> {
+    if path.trim().is_empty() {
+        return Some("is empty");
+    }
+    if path.contains("\\.") {
+        return Some("has a \\ before a dot; put a name that has dots in double quotes");
+    }
+    if has_quoted_step(path) {
+        return steps(path).err();
+    }
+    // One at the end may belong to the name, as in `Tel.`.
+    if path.trim_end_matches('.').split('.').any(str::is_empty) {
+        return Some("has an empty step between dots");
+    }
+    let mut open = false;
+    for letter in path.chars() {
+        match letter {
+            '[' if open => return Some("has a [ within brackets"),
+            ']' if !open => return Some("has a ] without a ["),
+            '[' => open = true,
+            ']' => open = false,
+            _ => {}
+        }
+    }
+    open.then_some("has a [ that is not closed")
+}
+
+/// Whether a step begins with a quote; one within a name belongs to it.
+fn has_quoted_step(path: &str) -> bool {
+    let is_start = |before: Option<char>| before.is_none_or(|before| matches!(before, '.' | '['));
+    path.trim().char_indices().any(|(at, letter)| {
+        matches!(letter, '"' | '\'')
+            && is_start(path.trim().get(..at).and_then(|text| text.chars().next_back()))
+    })
+}
+
+/// The names and numbers that a path is made of.
+pub(super) fn steps(path: &str) -> Result<Vec<String>, &'static str> {
+    let mut steps = Vec::new();
+    let mut rest = path.trim();
+    loop {
+        let in_brackets = rest.strip_prefix('[');
+        let start = in_brackets.map_or(rest, str::trim_start);
+        let quote = start.chars().next().filter(|letter| matches!(letter, '"' | '\''));
+        let (step, after) = if let Some(quote) = quote {
+            let inside = start.strip_prefix(quote).unwrap_or(start);
+            inside.split_once(quote).ok_or("has a quote that is not closed")?
+        } else {
+            let end = start
+                .find(if in_brackets.is_some() {
+                    &[']'][..]
+                } else {
+                    &['.', '['][..]
+                })
+                .unwrap_or(start.len());
+            start.split_at_checked(end).unwrap_or((start, ""))
+        };
+        let after = match in_brackets {
+            Some(_) => after
+                .trim_start()
+                .strip_prefix(']')
+                .ok_or("has a [ that is not closed")?,
+            None => after,
+        };
+        if step.is_empty() {
+            return Err("has an empty step");
+        }
+        steps.push(step.to_owned());
+        rest = match after.strip_prefix('.') {
+            Some(rest) => rest,
+            None if after.is_empty() => return Ok(steps),
+            None if after.starts_with('[') => after,
+            None => {
+                return Err("has text right behind a name in quotes or a bracket; a dot belongs between them");
+            }
+        };
+    }
+}
+
+/// Follows the steps.
+pub(super) fn follow<'a>(value: &'a Value, steps: &[String]) -> Option<&'a Value> {
+    let Some((step, rest)) = steps.split_first() else {
+        return Some(value);
+    };
+    match value {
+        Value::Object(members) => follow_from(members, steps),
+        Value::Array(items) => follow(items.get(step.parse::<usize>().ok()?)?, rest),
+        _ => None,
+    }
+}
+
+/// The same from the members of an object. A name is found as PHP writes it in a form, too.
+pub(super) fn follow_from<'a>(members: &'a Map<String, Value>, steps: &[String]) -> Option<&'a Value> {
+    let (step, rest) = steps.split_first()?;
+    let in_forms = || {
+        let wanted = form_name(step);
+        members
+            .iter()
+            .find(|(name, _)| form_name(name) == wanted)
+            .map(|(_, value)| value)
+    };
+    follow(members.get(step).or_else(in_forms)?, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_in_quotes_are_followed_as_they_are_written() {
+        let body = json!({"mautic.lead_post_save_update": [{"contact": {"the id": 11}}, {"contact": {"the id": 12}}]});
+        for (path, found) in [
+            (r#""mautic.lead_post_save_update"[1].contact["the id"]"#, Some(12)),
+            (
+                r#"["mautic.lead_post_save_update"][0].contact.'the id'"#,
+                Some(11),
+            ),
+            (r#"['mautic.lead_post_save_update'].0.contact."the id""#, Some(11)),
+            (r#""mautic.lead_post_save_update"[2].contact"#, None),
+            (r#""mautic"."lead_post_save_update"[0]"#, None),
+        ] {
+            let steps = quoted(path).unwrap();
+            assert_eq!(
+                follow(&body, &steps),
+                found.map(|id| json!(id)).as_ref(),
+                "{path}"
+            );
+            assert_eq!(fault(path), None, "{path}");
+        }
+        let form = json!({"mautic_lead_post_save_update": 1});
+        assert_eq!(
+            follow(&form, &quoted(r#""mautic.lead_post_save_update""#).unwrap()),
+            Some(&json!(1))
+        );
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_refused() {
+        for (path, why) in [
+            (r#""a.b"#, "has a quote that is not closed"),
+            (r#"["a.b""#, "has a [ that is not closed"),
+            (
+                r#""a.b"c"#,
+                "has text right behind a name in quotes or a bracket; a dot belongs between them",
+            ),
+            (r#""a.b"."#, "has an empty step"),
+            (r#"''.b"#, "has an empty step"),
+            (
+                r"mautic\.lead",
+                "has a \\ before a dot; put a name that has dots in double quotes",
+            ),
+            ("a..b", "has an empty step between dots"),
+            ("", "is empty"),
+        ] {
+            assert_eq!(fault(path), Some(why), "{path}");
+        }
+        for path in ["it's", "a.it's", "Tel.", "people[0].email", "6\" pipes"] {
+            assert_eq!((fault(path), quoted(path)), (None, None), "{path}");
+        }
+    }
+}

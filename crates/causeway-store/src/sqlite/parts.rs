@@ -1,0 +1,89 @@
+//! A message that holds several records: each becomes a row of its own, processed in the transaction of the message.
+//!
+//! Invariant: a message and its parts are written together or not at all. A part is recognised as a repeat like any message, and
+//! dates from the arrival of the message, also where others were accepted in between.
+
+use causeway_core::{
+    envelope::Envelope,
+    event::Decoded,
+    store::{InboxState, Processed},
+};
+use rusqlite::OptionalExtension;
+
+use super::{
+    accept::accept_one,
+    fault::Fault,
+    process::{Row, beside, end, process_one},
+    repeats,
+    writer::Tx,
+};
+
+/// Gives what became of the message, and behind it of those parts that are no repeats.
+pub(crate) fn process(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    records: &[(Envelope, Decoded)],
+) -> Result<Vec<Processed>, Fault> {
+    let mut processed = Vec::with_capacity(records.len() + 1);
+    let mut numbers = Vec::with_capacity(records.len());
+    let mut any_counts = false;
+    for (envelope, decoded) in records {
+        let mut envelope = envelope.clone();
+        if let Some(part) = &mut envelope.meta.part {
+            part.of = row.id;
+        }
+        let accepted = accept_one(tx, &envelope)?;
+        numbers.push(accepted.id.0);
+        let Some(part) = beside(tx, accepted.id, row)?.filter(|_| !accepted.duplicate) else {
+            continue;
+        };
+        let ended = process_one(tx, &part, &decoded.clone().part_of(row.id))?;
+        any_counts |= ended.state != InboxState::Duplicate;
+        processed.push(ended);
+    }
+    // The parts hold all that it said, and are erased with the people that they are about.
+    tx.connection
+        .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
+        .execute([row.id.0])?;
+    let message = match first(tx, row)?.filter(|_| !any_counts) {
+        Some(first) => repeats::end_as_repeat(tx, row, first)?,
+        None => {
+            repeats::count(tx, row)?;
+            let reason = listed(&numbers);
+            end(tx, row, InboxState::Done, None, Some(&reason))?
+        }
+    };
+    processed.insert(0, message);
+    Ok(processed)
+}
+
+/// The message that this one may be a repeat of.
+fn first(tx: &Tx<'_>, row: &Row) -> Result<Option<i64>, Fault> {
+    let first: Option<Option<i64>> = tx
+        .connection
+        .prepare_cached("SELECT duplicate_of FROM inbox WHERE id = ?1")?
+        .query_row([row.id.0], |row| row.get(0))
+        .optional()?;
+    Ok(first.flatten())
+}
+
+fn listed(numbers: &[i64]) -> String {
+    match numbers {
+        [first, .., last]
+            if numbers
+                .iter()
+                .zip(numbers.iter().skip(1))
+                .all(|(one, next)| one + 1 == *next) =>
+        {
+            format!("{} records: messages {first} to {last}", numbers.len())
+        }
+        _ => {
+            let shown: Vec<String> = numbers.iter().take(MOST_SHOWN).map(ToString::to_string).collect();
+            let more = if numbers.len() > MOST_SHOWN { ", …" } else { "" };
+            format!("{} records: messages {}{more}", numbers.len(), shown.join(", "))
+        }
+    }
+}
+
+/// Numbers in one reason.
+const MOST_SHOWN: usize = 20;
