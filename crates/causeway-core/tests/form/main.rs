@@ -9,5 +9,6 @@
 mod corpus;
 mod dates;
 mod php;
+mod requests;
 #[path = "../../src/form/rows.rs"]
 mod rows;

@@ -20,7 +20,7 @@ const QUERY: Mode = Mode::StrictPhp { get: true };
 const BODY: Mode = Mode::StrictPhp { get: false };
 
 /// Prints an array so that keys, their types, their order and all bytes show: `(i0=T6162,s78=(...),)`.
-const DUMP: &str = r#"
+pub const DUMP: &str = r#"
 function dump($v) {
     if (!is_array($v)) return 'T' . bin2hex($v);
     $out = '(';
@@ -192,7 +192,7 @@ fn limits() -> Vec<Vec<u8>> {
 }
 
 /// Strings out of the pieces that matter to the parser.
-fn query() -> impl Strategy<Value = Vec<u8>> {
+pub fn query() -> impl Strategy<Value = Vec<u8>> {
     let pieces: Vec<&[u8]> = vec![
         b"a",
         b"a",
@@ -266,7 +266,7 @@ fn keyed(entries: Vec<(Vec<u8>, Value)>) -> Array {
 }
 
 /// The same values in every run.
-fn generate<T>(count: usize, strategy: impl Strategy<Value = T>) -> Vec<T> {
+pub fn generate<T>(count: usize, strategy: impl Strategy<Value = T>) -> Vec<T> {
     let mut runner = TestRunner::deterministic();
     (0..count)
         .map(|_| strategy.new_tree(&mut runner).unwrap().current())
@@ -350,20 +350,25 @@ pub fn run(php: &str, script: &str, inputs: &[Vec<u8>]) -> Vec<String> {
     seen
 }
 
-/// PHP's own web server, answering with the dump of `$_POST`.
-struct Server {
+/// PHP's own web server, answering with what a script prints.
+pub struct Server {
     child: Child,
     port: u16,
     _folder: tempfile::TempDir,
 }
 
 impl Server {
+    /// Answers with the dump of `$_POST`.
     fn start(php: &str) -> Self {
+        Self::with_script(php, "echo dump($_POST);")
+    }
+
+    pub fn with_script(php: &str, answer: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("index.php");
         std::fs::write(
             &script,
-            format!("<?php {DUMP} header('Content-Type: text/plain'); echo dump($_POST);"),
+            format!("<?php {DUMP} header('Content-Type: text/plain'); {answer}"),
         )
         .unwrap();
         let port = TcpListener::bind("127.0.0.1:0")
@@ -394,9 +399,13 @@ impl Server {
     }
 
     fn post(&self, content_type: &str, body: &[u8]) -> String {
+        self.send("POST", "", content_type, body)
+    }
+
+    pub fn send(&self, method: &str, query: &str, content_type: &str, body: &[u8]) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let head = format!(
-            "POST / HTTP/1.0\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+            "{method} /?{query} HTTP/1.0\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
