@@ -141,6 +141,35 @@ async fn one_bad_item_does_not_lose_the_others_and_nothing_is_dropped() {
     hub.stop();
 }
 
+/// What cannot be read of a list is one of its items, and answered in its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_is_no_json_does_not_lose_the_others() {
+    let home = home("");
+    let hub = home.serve();
+    let item = |id: &str, more: &str| {
+        format!(
+            r#"{{"type":"page_visit","id":"{id}","key":"/a","contact":{{"email":"ada@example.org"}}{more}}}"#
+        )
+    };
+    let body = format!(
+        "[{},{},{{\"type\":page_visit}},{},{}",
+        item("1", ""),
+        item("2", r#","name":"half \ud83d""#),
+        item("3", ","),
+        r#"{"type":"page_visit","id":"no end"#,
+    );
+    let token = format!("Authorization: Bearer {TOKEN}");
+    let answer = ask(&hub, "POST", "/v1/events", &[&token], &body).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body["status"], "partial");
+    assert_eq!(
+        statuses(&answer),
+        ["accepted", "accepted", "error", "accepted", "error"]
+    );
+    let error = answer.body["events"][2]["error"].as_str().expect("an error");
+    assert!(error.starts_with("not JSON (line 1, column 9)"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_no_token_or_sends_too_much_is_told_and_nothing_is_kept() {
     let home = home("limits = { items = 2, body_kb = 1 }");

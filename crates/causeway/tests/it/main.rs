@@ -39,6 +39,7 @@ mod repeats;
 mod rig;
 mod running;
 mod samples;
+mod several;
 mod sync;
 mod sync_docs;
 mod syncs;

@@ -103,6 +103,86 @@ async fn a_generic_sender_is_read_by_its_paths() {
 }
 
 #[tokio::test]
+async fn parameters_and_charsets_are_read_as_the_source_says() {
+    let toml = format!(
+        "{BASE}charset = \"windows-1252\"\nparams = {{ param1 = \"email\", param2 = \"firstName\", param3 = \"id\" }}\n"
+    );
+    let query = "?param1=ann@example.org&param2=Zo%EB&param3=7";
+    let event = event(decoded(&toml, "GET", query, "X-Nothing: 1", "").await);
+    assert_eq!(emails(&event), ["ann@example.org"]);
+    assert_eq!(
+        (event.identities.len(), &event.fields["firstName"]),
+        (2, &"Zoë".into())
+    );
+}
+
+#[tokio::test]
+async fn a_platform_s_transaction_has_one_key_whatever_its_parameters_are_called() {
+    let toml = format!("{BASE}params = {{ tid = \"transactionid\", mail = \"contact[email]\" }}\n");
+    let rig = start(&toml).await;
+    for query in [
+        "?tid=7&mail=ann@example.org",
+        "?transactionid=7&contact[email]=ann@example.org",
+    ] {
+        let answer = rig.send("GET", &format!("/in/{TOKEN}{query}"), &[], "").await;
+        assert_eq!(answer.status, 200);
+    }
+    let stored = rig.stored();
+    assert!(stored[0].dedup.id.is_some());
+    assert_eq!(stored[0].dedup.id, stored[1].dedup.id);
+}
+
+#[test]
+fn a_charset_parameter_or_path_that_leads_nowhere_is_refused() {
+    let generic = BASE.replace("sync-to-third-party", "generic");
+    let proca =
+        BASE.replace("sync-to-third-party", "proca") + "proca = { own_orgs = [1], consent = \"single\" }\n";
+    for (toml, key, message) in [
+        (
+            format!("{BASE}charset = \"klingon\""),
+            "charset",
+            "the charset \"klingon\" is not known here",
+        ),
+        (
+            format!("{BASE}params = {{ p1 = \"a..b\" }}"),
+            "params.p1",
+            "the name has an empty step",
+        ),
+        (
+            format!("{proca}charset = \"latin1\""),
+            "charset",
+            "means nothing for preset = \"proca\"",
+        ),
+        (
+            format!("{proca}params = {{ p1 = \"email\" }}"),
+            "params",
+            "means nothing for preset = \"proca\"",
+        ),
+        (
+            format!("{generic}generic = {{ each = '\"a.b' }}"),
+            "generic.each",
+            "has a quote that is not closed",
+        ),
+        (
+            format!("{BASE}sync = {{ each = 'a..b' }}"),
+            "sync.each",
+            "has an empty step",
+        ),
+        (
+            format!("{generic}generic = {{ email = 'mautic\\.lead[0].email' }}"),
+            "generic.email",
+            "has a \\ before a dot; put a name that has dots in double quotes",
+        ),
+    ] {
+        let error = config(&toml).unwrap_err();
+        assert!(error.contains(key) && error.contains(message), "{toml}: {error}");
+    }
+    for each in [".", "data.people", "\"mautic.lead_post_save_update\""] {
+        config(&format!("{generic}generic = {{ each = '{each}' }}")).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn proca_s_messages_are_read_as_from_a_queue() {
     let toml = BASE.replace("sync-to-third-party", "proca")
         + "proca = { own_orgs = [12], consent = \"double_opt_in\", testing = \"deliver\" }";
