@@ -86,7 +86,9 @@ pub(super) fn steps(path: &str) -> Result<Vec<String>, &'static str> {
             None if after.is_empty() => return Ok(steps),
             None if after.starts_with('[') => after,
             None => {
-                return Err("has text right behind a name in quotes or a bracket; a dot belongs between them");
+                return Err(
+                    "has text right behind a name in quotes or a bracket; a dot belongs between them",
+                );
             }
         };
     }

@@ -156,8 +156,11 @@ fn value(rest: &mut &str) -> Value {
                 Key::Text(_) => None,
             })
             .collect();
-        let is_list =
-            numbered.len() == members.len() && numbered.keys().copied().eq(0..numbered.len() as i64);
+        let is_list = numbered.len() == members.len()
+            && numbered
+                .keys()
+                .copied()
+                .eq(0..i64::try_from(numbered.len()).expect("few"));
         return if is_list {
             numbered.into_values().cloned().collect()
         } else {

@@ -437,7 +437,7 @@ pub async fn what_an_erased_person_sent_does_not_count_again(open: Open) {
 }
 
 /// A message with a record for each of these.
-fn batch(said: &[(&str, What)], seconds: i64) -> (Envelope, Decoded) {
+fn batch(said: &[(&str, What)], seconds: i64) -> (Envelope, Vec<(Envelope, Decoded)>) {
     let words: Vec<String> = said
         .iter()
         .map(|(who, what)| format!("{who} {}", what.as_str()))
@@ -454,7 +454,7 @@ fn batch(said: &[(&str, What)], seconds: i64) -> (Envelope, Decoded) {
         }));
         (part, says(who, what.clone(), seconds))
     });
-    (message, Decoded::Parts(parts.collect()))
+    (message, parts.collect())
 }
 
 fn message_of(words: &str, seconds: i64) -> Envelope {
@@ -470,11 +470,11 @@ async fn state(bench: &Bench, id: InboxId) -> InboxState {
 pub async fn each_record_of_a_message_is_a_message_of_its_own(open: Open) {
     use What::{OptIn, Unsubscribed};
     let bench = bench(open, "parts").await;
-    let (first, decoded) = batch(&[("ada", OptIn), ("ben", Unsubscribed), ("ada", OptIn)], 0);
+    let (first, parts) = batch(&[("ada", OptIn), ("ben", Unsubscribed), ("ada", OptIn)], 0);
     let id = accept(&bench, first.clone()).await.id;
     let processed = bench
         .store()
-        .process(vec![(id, decoded.clone())], at(1))
+        .process(vec![(id, Decoded::Parts(parts.clone()))], at(1))
         .await
         .unwrap();
     let states: Vec<InboxState> = processed.iter().map(|row| row.state).collect();
@@ -499,7 +499,7 @@ pub async fn each_record_of_a_message_is_a_message_of_its_own(open: Open) {
     assert!(!again.duplicate, "nobody has looked into it");
     let processed = bench
         .store()
-        .process(vec![(again.id, decoded)], at(2))
+        .process(vec![(again.id, Decoded::Parts(parts))], at(2))
         .await
         .unwrap();
     assert_eq!(processed.len(), 1);
@@ -515,13 +515,17 @@ pub async fn what_came_between_a_message_and_its_parts_counts_as_later(open: Ope
     let (first, parts) = batch(&said, 0);
     let first = accept(&bench, first).await.id;
     let opt_in = accept(&bench, message("form", "ada", &OptIn, 1)).await.id;
-    let both = vec![(first, parts), (opt_in, says("ada", OptIn, 1))];
+    let both = vec![(first, Decoded::Parts(parts)), (opt_in, says("ada", OptIn, 1))];
     bench.store().process(both, at(2)).await.unwrap();
     assert_eq!(standing(&bench, "ada").await, "opted_in");
     // The same bytes as the first: the second opt-out, which must not be taken for the first.
     let (second, parts) = batch(&said, 3);
     let second = accept(&bench, second).await.id;
-    bench.store().process(vec![(second, parts)], at(4)).await.unwrap();
+    bench
+        .store()
+        .process(vec![(second, Decoded::Parts(parts))], at(4))
+        .await
+        .unwrap();
     assert_eq!(standing(&bench, "ada").await, "unsubscribed");
     assert_eq!(standing(&bench, "ben").await, "opted_in");
     bench.assert_balanced().await;
@@ -529,10 +533,7 @@ pub async fn what_came_between_a_message_and_its_parts_counts_as_later(open: Ope
 
 pub async fn a_record_that_cannot_be_read_is_dead_alone(open: Open) {
     let bench = bench(open, "dead").await;
-    let (message, decoded) = batch(&[("ada", What::OptIn), ("ben", What::OptIn)], 0);
-    let Decoded::Parts(mut parts) = decoded else {
-        panic!("no parts")
-    };
+    let (message, mut parts) = batch(&[("ada", What::OptIn), ("ben", What::OptIn)], 0);
     parts[1].1 = Decoded::Dead {
         code: DeadCode::Unknown,
         reason: "nobody is named".to_owned(),
