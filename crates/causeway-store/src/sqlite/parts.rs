@@ -27,6 +27,10 @@ pub(crate) fn process(
     let mut processed = Vec::with_capacity(records.len() + 1);
     let mut numbers = Vec::with_capacity(records.len());
     let mut any_counts = false;
+    // It is being read: nobody waits for it any more to know whom it is about. `end` books it.
+    tx.connection
+        .prepare_cached("UPDATE inbox SET state = 'done' WHERE id = ?1")?
+        .execute([row.id.0])?;
     for (envelope, decoded) in records {
         let mut envelope = envelope.clone();
         if let Some(part) = &mut envelope.meta.part {
