@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     at_format::AtFormat,
-    body::Limits,
+    body::{Limits, Spelling},
     events::EventsDecoder,
     generic::{GenericDecoder, Paths},
     placeholders::{Emptied, Placeholders},
@@ -48,6 +48,8 @@ fn sync(empty: Emptied, null: Emptied) -> SyncDecoder {
         consent: ArrivalConsent::None,
         consent_from: Vec::new(),
         limits: Limits::default(),
+        spelling: Spelling::default(),
+        each: None,
     }
 }
 
@@ -125,6 +127,7 @@ fn any_json_and_events_clear_by_null_but_never_an_address() {
         time_format: AtFormat::Plain,
         placeholders: placeholders(empty, Emptied::Clear),
         limits: Limits::default(),
+        spelling: Spelling::default(),
     };
     let body = r#"{"contact_id":"7","email":null,"phone":null,"city":"","firstName":"Ann","first_name":null,"note":"N/A"}"#;
     let event = read(&generic(Emptied::Keep), JSON, body);

@@ -1,7 +1,5 @@
 //! The preset `generic`: one record in any shape, with paths that say where the contact is.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

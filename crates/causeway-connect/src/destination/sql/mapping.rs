@@ -138,11 +138,7 @@ mod tests {
     #[test]
     fn null_is_a_value_for_consent_and_for_a_field_that_was_cleared() {
         let mut record = signed(1, &json!({})).record;
-        let email = record.contact.fields["email"].clone();
-        let null = Field {
-            value: Value::Null,
-            ..email
-        };
+        let null = Field::new(Value::Null, record.contact.fields["email"].at);
         record.contact.fields.insert("phone".to_owned(), null.clone());
         record.contact.fields.insert("birthDate".to_owned(), null);
         for (text, means_null) in [

@@ -131,10 +131,7 @@ pub fn dedup(value: &Value) -> Option<MessageKey> {
 }
 
 /// Fields of the contact, and their names beside the groups.
-const BESIDE: [(&str, &[&str]); 2] = [
-    ("phone", generic::PHONE_NAMES),
-    ("profile_url", &["profileurl"]),
-];
+const BESIDE: [(&str, &[&str]); 2] = [("phone", generic::PHONE_NAMES), ("profile_url", &["profileurl"])];
 
 impl SyncDecoder {
     /// Decodes a body that is one contact.
