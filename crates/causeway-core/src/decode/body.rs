@@ -293,13 +293,13 @@ impl Reader<'_> {
     fn multipart(&self, body: &[u8], declared: Option<Charset>) -> Result<Body, BodyError> {
         let found = multipart::split(self.content_type, body)
             .map_err(|why| BodyError::Malformed(format!("multipart: {why}")))?;
-        let mut of_form = found.parts.iter().filter(|part| part.name == CHARSET_FIELD);
+        let mut of_form = found.named.iter().filter(|part| part.name == CHARSET_FIELD);
         let of_form = of_form.find_map(|part| Charset::named(&String::from_utf8_lossy(part.content)));
         let mut builder = form::Builder::new(self.form_mode());
         let mut notes = Vec::new();
         let common = of_form.or(declared);
         let mut texts = Texts::new(common, self.otherwise);
-        for part in found.parts {
+        for part in found.named {
             let own = part.charset.as_deref().and_then(Charset::named);
             texts.declared = own.or(common);
             let content = texts.text(part.content.to_vec()).into_bytes();

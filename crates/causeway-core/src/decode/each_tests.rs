@@ -86,8 +86,8 @@ fn each_record_of_a_message_becomes_a_message_of_its_own() {
         fields: Some("contact.fields.core".into()),
         ..Paths::default()
     };
-    let decoder = each(r#""mautic.lead_post_save_update""#, paths);
-    let decoded = parts(decoder.decode(&message(JSON, "", MAUTIC)));
+    let mautic = each(r#""mautic.lead_post_save_update""#, paths);
+    let decoded = parts(mautic.decode(&message(JSON, "", MAUTIC)));
     let people: Vec<_> = decoded.iter().map(|(_, part)| who(event(part))).collect();
     assert_eq!(people, [["ann@example.org", "11"], ["bob@example.org", "12"]]);
     let ann = event(&decoded[0].1);
@@ -99,12 +99,12 @@ fn each_record_of_a_message_becomes_a_message_of_its_own() {
     for (number, (envelope, part)) in (1..).zip(&decoded) {
         assert_eq!(envelope.meta.part.as_ref().unwrap().number, number);
         // Read again, it is the same.
-        assert_eq!(decoder.decode(envelope), part.clone().part_of(InboxId(0)));
+        assert_eq!(mautic.decode(envelope), part.clone().part_of(InboxId(0)));
     }
     assert_ne!(decoded[0].0.dedup.key, decoded[1].0.dedup.key);
-    let again = parts(decoder.decode(&message(JSON, "", MAUTIC)));
+    let again = parts(mautic.decode(&message(JSON, "", MAUTIC)));
     assert_eq!(decoded, again, "its keys derive from the message");
-    let other = parts(decoder.decode(&message(JSON, "", &MAUTIC.replace("bob", "cem"))));
+    let other = parts(mautic.decode(&message(JSON, "", &MAUTIC.replace("bob", "cem"))));
     assert_ne!(decoded[0].0.dedup.key, other[0].0.dedup.key);
 }
 
@@ -300,14 +300,14 @@ fn an_id_that_lost_letters_names_nobody() {
 fn parameters_have_the_names_that_the_source_gives_them() {
     let names = [("param1", "email"), ("param2", "firstName"), ("param3", "id")];
     let names = BTreeMap::from(names.map(|(from, to)| (from.to_owned(), to.to_owned())));
-    let mut decoder = decoder(Paths::default());
-    decoder.spelling.params = Params::new(&names).unwrap();
-    let decoded = decoder.decode(&message("", "param1=ann@example.org&param2=Ann&param3=7", ""));
+    let mut named = decoder(Paths::default());
+    named.spelling.params = Params::new(&names).unwrap();
+    let decoded = named.decode(&message("", "param1=ann@example.org&param2=Ann&param3=7", ""));
     let read = event(&decoded);
     assert_eq!(
         (who(read), &read.fields["firstName"]),
         (vec!["ann@example.org", "7"], &json!("Ann"))
     );
-    let decoded = decoder.decode(&message("", "param1=&param3=7", ""));
+    let decoded = named.decode(&message("", "param1=&param3=7", ""));
     assert_eq!(who(event(&decoded)), ["7"]);
 }

@@ -351,21 +351,21 @@ struct Who {
 /// All that was sent, with what the contact's own object and a group `fields` hold beside it: a wrapper changes no name.
 fn whole_record(
     places: &Places<'_>,
-    named: &[&Map<String, Value>],
+    holders: &[&Map<String, Value>],
     notes: &mut Vec<String>,
 ) -> Vec<(String, Value)> {
     let sent = places.sent.as_object().into_iter().flatten();
     let mut all: Vec<(String, Value)> = sent.map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut inside: Vec<(String, Value)> = Vec::new();
-    for holder in named {
+    for holder in holders {
         let own = holder.iter().filter(|(name, _)| {
             let names = [EMAIL_NAMES, CONTACT_ID_NAMES, &["id"]];
             !names.iter().any(|names| is_one_of(name, names))
         });
         inside.extend(own.map(|(name, value)| (name.clone(), value.clone())));
     }
-    let holders = places.record.as_object().into_iter().chain(named.iter().copied());
-    for fields in holders.filter_map(|holder| holder.get("fields")) {
+    let groups = places.record.as_object().into_iter().chain(holders.iter().copied());
+    for fields in groups.filter_map(|holder| holder.get("fields")) {
         if matches!(fields, Value::Object(_) | Value::Array(_)) {
             inside.extend(rows_of(fields, notes));
         }

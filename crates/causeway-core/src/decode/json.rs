@@ -153,7 +153,7 @@ impl Reader<'_, '_> {
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |at| at + 1);
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
         let letters = before.get(line_start..).unwrap_or_default();
         // Letters, not bytes: whoever looks for it counts these.
         let column = 1 + letters.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
@@ -381,17 +381,13 @@ impl Reader<'_, '_> {
             return Ok(letter);
         }
         let second = self.unit(self.at).filter(|unit| (0xdc00..0xe000).contains(unit));
-        match second.filter(|_| first < 0xdc00) {
-            Some(second) => {
-                self.at += 6;
-                let letter = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-                Ok(char::from_u32(letter).unwrap_or(HOLE))
-            }
-            None => {
-                self.odd.halves += 1;
-                Ok(HOLE)
-            }
+        if let Some(second) = second.filter(|_| first < 0xdc00) {
+            self.at += 6;
+            let letter = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+            return Ok(char::from_u32(letter).unwrap_or(HOLE));
         }
+        self.odd.halves += 1;
+        Ok(HOLE)
     }
 
     fn unit(&self, at: usize) -> Option<u32> {

@@ -16,7 +16,7 @@ pub(super) struct Part<'a> {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts<'a> {
-    pub parts: Vec<Part<'a>>,
+    pub named: Vec<Part<'a>>,
     pub files: usize,
     pub nameless: usize,
     /// The closing boundary is missing.
@@ -54,7 +54,7 @@ pub(super) fn split<'a>(content_type: &str, body: &'a [u8]) -> Result<Parts<'a>,
                 name: Some(name),
                 is_file: false,
                 charset,
-            } => found.parts.push(Part {
+            } => found.named.push(Part {
                 name,
                 content,
                 charset,
@@ -175,10 +175,9 @@ fn word(text: &[u8], separator: u8) -> (&[u8], &[u8]) {
         match quote {
             Some(open) if byte == b'\\' && text.get(at + 1) == Some(&open) => at += 1,
             Some(open) if byte == open => quote = None,
-            Some(_) => {}
             None if byte == separator => break,
             None if matches!(byte, b'"' | b'\'') => quote = Some(byte),
-            None => {}
+            Some(_) | None => {}
         }
         at += 1;
     }

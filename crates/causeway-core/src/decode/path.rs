@@ -163,7 +163,7 @@ mod tests {
                 "has text right behind a name in quotes or a bracket; a dot belongs between them",
             ),
             (r#""a.b"."#, "has an empty step"),
-            (r#"''.b"#, "has an empty step"),
+            ("''.b", "has an empty step"),
             (
                 r"mautic\.lead",
                 "has a \\ before a dot; put a name that has dots in double quotes",
