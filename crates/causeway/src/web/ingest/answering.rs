@@ -106,7 +106,7 @@ impl AnswerKeys {
                 return Err(ConfigError::new(&key, "every answer has this key already")
                     .hint("take another name, as lead_status"));
             }
-            self.check_spelling(&name, &value, &key)?;
+            check_spelling(&name, &value, &key)?;
             let term = Term::with(&term_json(value), tables, &EXTRA)
                 .map_err(|error| ConfigError::from_mapping(&key, error))?;
             self.check_after(&term, &key)?;
@@ -157,17 +157,6 @@ impl AnswerKeys {
         Ok(())
     }
 
-    /// A value that is no text and nearly has the name of a key was meant as that key.
-    fn check_spelling(&self, name: &str, value: &toml::Value, key: &str) -> Result<(), ConfigError> {
-        match nearest(name, RESERVED) {
-            Some(near) if !value.is_str() && !name.contains('[') => {
-                Err(ConfigError::new(key, format!("did you mean `{near}`?"))
-                    .hint("a value of this name is written as an expression or \"=text\""))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn check_after(&self, term: &Term, key: &str) -> Result<(), ConfigError> {
         for path in term.names() {
             if path.steps.first().is_none_or(|root| root != AFTER) {
@@ -184,6 +173,17 @@ impl AnswerKeys {
             }
         }
         Ok(())
+    }
+}
+
+/// A value that is no text and nearly has the name of a key was meant as that key.
+fn check_spelling(name: &str, value: &toml::Value, key: &str) -> Result<(), ConfigError> {
+    match nearest(name, RESERVED) {
+        Some(near) if !value.is_str() && !name.contains('[') => {
+            Err(ConfigError::new(key, format!("did you mean `{near}`?"))
+                .hint("a value of this name is written as an expression or \"=text\""))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -116,10 +116,7 @@ impl Listener {
             return Ok(());
         }
         let caller = if self.trust_forwarded_for {
-            // An entry that cannot be read is nobody's address, and not the proxy's either.
-            forwarded_for(headers)
-                .unwrap_or(Some(peer))
-                .ok_or(Refusal::Address)?
+            forwarded_for(headers, peer).ok_or(Refusal::Address)?
         } else {
             peer
         }
@@ -262,12 +259,13 @@ fn is_any<'a>(shown: impl Iterator<Item = &'a [u8]>, valid: &[Fingerprint]) -> b
     shown.fold(false, |found, shown| is_one_of(shown, valid) | found)
 }
 
-/// The last entry: the one that the proxy in front of us wrote. All before it are the caller's own words. `None` where the
-/// header is missing; `Some(None)` where its last entry is no address, as `unknown`.
-fn forwarded_for(headers: &HeaderMap) -> Option<Option<IpAddr>> {
-    let last = headers.get_all("x-forwarded-for").into_iter().next_back()?;
-    let last = last.to_str().ok().and_then(|line| line.rsplit(',').next());
-    Some(last.and_then(|entry| address(entry.trim())))
+/// By the last entry: the one that the proxy in front of us wrote. All before it are the caller's own words. Without the header
+/// it is `peer`. An entry that cannot be read, as `unknown`, is nobody's address, and not the proxy's either.
+fn forwarded_for(headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
+    let Some(last) = headers.get_all("x-forwarded-for").into_iter().next_back() else {
+        return Some(peer);
+    };
+    address(last.to_str().ok()?.rsplit(',').next()?.trim())
 }
 
 /// `192.0.2.7`, `192.0.2.7:4711`, `2001:db8::7`, `[2001:db8::7]` or `[2001:db8::7]:4711`, perhaps in quotes.

@@ -227,11 +227,10 @@ impl Done {
         match self {
             Self::Probe => "probe",
             Self::Stored(Accepted { duplicate: true, .. }) => "duplicate",
-            Self::Stored(_) => "ok",
             Self::Late(_) => "late",
             Self::Answered(answer) if !answer.in_time => "answered_without",
             Self::Answered(answer) if answer.is_duplicate => "duplicate",
-            Self::Answered(_) => "ok",
+            Self::Stored(_) | Self::Answered(_) => "ok",
         }
     }
 
@@ -324,7 +323,7 @@ async fn take(
     })?;
     let body = body::read(body, announced, max_bytes, listener.body_timeout).await?;
     let now = ingest.clock.now();
-    let verified = verified(listener, parts, &body, now)?;
+    let proof = proved(listener, parts, &body, now)?;
     // What nobody signed says nothing: else who saw one signed request could send it again with other data beside it.
     let query = match &listener.verifier {
         Some(verifier) if !verifier.signs_address() => "",
@@ -343,8 +342,8 @@ async fn take(
     shape::check(kind, query, &body, &listener.limits)?;
     let mut meta = meta(parts, query);
     let read = shape::read(kind, &meta, &body, (&listener.limits, &listener.spelling))?;
-    let mut dedup = dedup::of(listener, verified.id, kind, &meta, &body, read.as_ref());
-    if let Some(by_s) = verified.late_s {
+    let mut dedup = dedup::of(listener, proof.id, kind, &meta, &body, read.as_ref());
+    if let Some(by_s) = proof.late_s {
         if !listener.late.allows(now) {
             return Err(listener.unauthorized("signature_stale"));
         }
@@ -362,7 +361,7 @@ async fn take(
         meta,
         body,
     };
-    if verified.late_s.is_some() {
+    if proof.late_s.is_some() {
         return store(ingest, envelope).await.map(Done::Late);
     }
     match (&listener.answering, ingest.engine.get()) {
@@ -380,7 +379,7 @@ async fn take(
 }
 
 /// What the signature proves; nothing where none is asked for.
-fn verified<'h>(
+fn proved<'h>(
     listener: &Listener,
     parts: &'h Parts,
     body: &[u8],

@@ -159,9 +159,9 @@ impl Verifier {
             Unit::Seconds => i128::from(value) * 1000,
             Unit::Milliseconds => i128::from(value),
         };
-        let late_ms = i128::from(now.as_millisecond()) - signed_ms;
-        let late_s = i64::try_from(late_ms / 1000).unwrap_or(i64::MAX);
-        Ok((late_ms.abs() > self.tolerance_ms).then_some(late_s))
+        let off_ms = i128::from(now.as_millisecond()) - signed_ms;
+        let late_s = i64::try_from(off_ms / 1000).unwrap_or(i64::MAX);
+        Ok((off_ms.abs() > self.tolerance_ms).then_some(late_s))
     }
 
     /// The signatures that the header offers, decoded; what does not decode is none.
