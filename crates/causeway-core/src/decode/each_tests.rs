@@ -300,14 +300,14 @@ fn an_id_that_lost_letters_names_nobody() {
 fn parameters_have_the_names_that_the_source_gives_them() {
     let names = [("param1", "email"), ("param2", "firstName"), ("param3", "id")];
     let names = BTreeMap::from(names.map(|(from, to)| (from.to_owned(), to.to_owned())));
-    let mut named = decoder(Paths::default());
-    named.spelling.params = Params::new(&names).unwrap();
-    let decoded = named.decode(&message("", "param1=ann@example.org&param2=Ann&param3=7", ""));
+    let mut reader = decoder(Paths::default());
+    reader.spelling.params = Params::new(&names).unwrap();
+    let decoded = reader.decode(&message("", "param1=ann@example.org&param2=Ann&param3=7", ""));
     let read = event(&decoded);
     assert_eq!(
         (who(read), &read.fields["firstName"]),
         (vec!["ann@example.org", "7"], &json!("Ann"))
     );
-    let decoded = named.decode(&message("", "param1=&param3=7", ""));
+    let decoded = reader.decode(&message("", "param1=&param3=7", ""));
     assert_eq!(who(event(&decoded)), ["7"]);
 }

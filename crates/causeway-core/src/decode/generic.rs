@@ -364,7 +364,11 @@ fn whole_record(
         });
         inside.extend(own.map(|(name, value)| (name.clone(), value.clone())));
     }
-    let groups = places.record.as_object().into_iter().chain(holders.iter().copied());
+    let groups = places
+        .record
+        .as_object()
+        .into_iter()
+        .chain(holders.iter().copied());
     for fields in groups.filter_map(|holder| holder.get("fields")) {
         if matches!(fields, Value::Object(_) | Value::Array(_)) {
             inside.extend(rows_of(fields, notes));

@@ -49,13 +49,12 @@ pub(crate) fn process(
     tx.connection
         .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
         .execute([row.id.0])?;
-    let message = match first(tx, row)?.filter(|_| !any_counts) {
-        Some(first) => repeats::end_as_repeat(tx, row, first)?,
-        None => {
-            repeats::count(tx, row)?;
-            let reason = listed(&numbers);
-            end(tx, row, InboxState::Done, None, Some(&reason))?
-        }
+    let message = if let Some(first) = first(tx, row)?.filter(|_| !any_counts) {
+        repeats::end_as_repeat(tx, row, first)?
+    } else {
+        repeats::count(tx, row)?;
+        let reason = listed(&numbers);
+        end(tx, row, InboxState::Done, None, Some(&reason))?
     };
     processed.insert(0, message);
     Ok(processed)

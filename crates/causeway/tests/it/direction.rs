@@ -27,6 +27,7 @@ const CORE_USES: &[&str] = &[
     "celes",
     "crypto_box",
     "data-encoding",
+    "encoding_rs",
     "flate2",
     "idna",
     "jiff",

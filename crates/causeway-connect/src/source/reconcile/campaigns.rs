@@ -16,6 +16,7 @@ use std::{
 use async_trait::async_trait;
 use causeway_core::{
     clock::{Clock, Timestamp},
+    decode::proca::CAMPAIGN_SETTINGS,
     envelope::{Dedup, Envelope, MessageKey, Meta, digest},
     id::Name,
     source::{Accept, Health},
@@ -36,8 +37,6 @@ const PAUSE: Duration = Duration::from_mins(1);
 const AT_ONCE: usize = 4;
 /// Campaigns that are remembered. More is an accident: the ids come from outside.
 const REMEMBERED: usize = 10_000;
-/// The routing key of a message from here.
-const ROUTING_KEY: &str = "api.campaign_updated";
 
 /// Asks the API for the campaigns of one source.
 pub(super) struct Campaigns {
@@ -199,10 +198,10 @@ impl Campaigns {
         let body = body.to_string();
         Envelope {
             source: Name::clone(&self.name),
-            dedup: Dedup::dated(digest(&[ROUTING_KEY.as_bytes(), body.as_bytes()])),
+            dedup: Dedup::dated(digest(&[CAMPAIGN_SETTINGS.as_bytes(), body.as_bytes()])),
             received_at: now,
             meta: Meta {
-                routing_key: Some(ROUTING_KEY.to_owned()),
+                routing_key: Some(CAMPAIGN_SETTINGS.to_owned()),
                 ..Meta::default()
             },
             body: body.into(),

@@ -218,7 +218,7 @@ async fn an_api_without_an_answer_holds_messages_up_for_five_seconds_and_no_long
     assert!((4..10).contains(&took.as_secs()), "{took:?}");
     bench.accept(&[action(3, 5)]).await.unwrap();
     assert!(
-        since.elapsed() - took < Duration::from_secs(2),
+        since.elapsed() < took + Duration::from_secs(2),
         "it is not asked again at once"
     );
     let notes: Vec<bool> = bench

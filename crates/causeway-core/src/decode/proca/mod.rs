@@ -87,13 +87,13 @@ impl Decode for ProcaDecoder {
 
     fn may_opt_out(&self, envelope: &Envelope) -> bool {
         // Fields of the form may say anything, a compressed or escaped text shows nothing, and what reconciliation finds may
-        // be that somebody withdrew.
+        // be that somebody withdrew. Settings of a campaign go before the message that they were asked for, which may be such.
         !self.consent_from.is_empty()
             || envelope
                 .meta
                 .routing_key
                 .as_deref()
-                .is_some_and(|key| key.starts_with(RECONCILIATION))
+                .is_some_and(|key| key.starts_with(RECONCILIATION) || key == CAMPAIGN_SETTINGS)
             || !envelope.body.trim_ascii_start().starts_with(b"{")
             || {
                 let body = envelope.body.to_ascii_lowercase();
@@ -108,6 +108,9 @@ const OPT_OUT_WORDS: [&[u8]; 6] = [b"bounce", b"blocked", b"spam", b"unsub", b"i
 
 /// The routing key of what was not brought by the queue but found in Proca's API.
 pub const RECONCILIATION: &str = "reconciliation";
+
+/// The routing key of a `campaign_updated` that was made of what Proca's API answered.
+pub const CAMPAIGN_SETTINGS: &str = "api.campaign_updated";
 
 /// Clocks may differ by so much.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);

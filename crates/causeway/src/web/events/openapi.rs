@@ -121,16 +121,17 @@ fn item(sort: &Sort) -> Value {
     schema
 }
 
-/// Of an event that has nothing but its common keys: a field with a value, or two names of one person.
+/// Of an event that has nothing but its common keys: a field with a value or with null, or two names of one person.
 fn says_something() -> Value {
     let mut pairs = Vec::new();
     for (nth, one) in CONTACT.iter().enumerate() {
         pairs.extend(CONTACT.iter().skip(nth + 1).map(|other| given(&[one, other])));
     }
-    let nothing = json!({ "$ref": "#/components/schemas/nothing" });
+    // Null clears a field.
+    let left_out = json!({ "anyOf": nothing_but_null() });
     json!([
         {
-            "properties": { "fields": { "type": "object", "not": { "additionalProperties": nothing } } },
+            "properties": { "fields": { "type": "object", "not": { "additionalProperties": left_out } } },
             "required": ["fields"],
         },
         { "properties": { "contact": { "anyOf": pairs } } },
@@ -152,16 +153,21 @@ fn given(keys: &[&Key]) -> Value {
 
 /// A value that says nothing, and is left out.
 fn nothing() -> Value {
-    let inside = json!({ "$ref": "#/components/schemas/nothing" });
+    let null = json!({ "type": "null" });
+    let all: Vec<Value> = [null].into_iter().chain(nothing_but_null()).collect();
     json!({
         "description": "Nothing: null, a blank text, or a list or object of nothing else.",
-        "anyOf": [
-            { "type": "null" },
-            { "type": "string", "pattern": r"^\s*$" },
-            { "type": "array", "items": inside },
-            { "type": "object", "additionalProperties": inside },
-        ],
+        "anyOf": all,
     })
+}
+
+fn nothing_but_null() -> [Value; 3] {
+    let inside = json!({ "$ref": "#/components/schemas/nothing" });
+    [
+        json!({ "type": "string", "pattern": r"^\s*$" }),
+        json!({ "type": "array", "items": inside }),
+        json!({ "type": "object", "additionalProperties": inside }),
+    ]
 }
 
 fn any_item() -> Value {

@@ -337,7 +337,8 @@ mod tests {
             (Kind::Form, "transactionid=7", Found::Unsure),
             (Kind::Form, "transactionid=7&contact[0][id]=5", Found::Unsure),
             (Kind::Json, r#"{"transactionid":null}"#, Found::Nothing),
-            (Kind::Json, r#"{"transactionid":"#, Found::Nothing),
+            // The lenient reader says whether it is broken.
+            (Kind::Json, r#"{"transactionid":"#, Found::Unsure),
             (
                 Kind::Json,
                 r#"{"transactionid":7,"contact":[{"id":5}]}"#,
