@@ -192,12 +192,7 @@ async fn the_first_action_of_a_campaign_finds_its_settings() {
         "{}",
         home.trace(2)
     );
-    assert_eq!(
-        home.trace(1)["event"]["kind"],
-        "campaign_updated",
-        "{:?}",
-        std::process::Command::new("sh").arg("-c").arg(format!("cd {}; find . -name \"*.db\"; sqlite3 $(find . -name \"causeway.db\") \"select * from campaign; select inbox_id,campaign_id,kind from event\"", home.path("").display())).output()
-    );
+    assert_eq!(home.trace(1)["event"], "campaign_updated");
 }
 
 /// Nothing waits for an API that does not answer, and the trace says why a setting is not there.
