@@ -264,7 +264,7 @@ fn fields_called_as_ours_are_kept_and_noted() {
     );
     assert_eq!(
         read.notes,
-        ["fields: the sender's ids, tags are kept as contact.fields.NAME; contact.NAME is the hub's own"]
+        ["fields: the sender's ids, tags are kept as fields.NAME; contact.NAME is the hub's own"]
     );
 }
 

@@ -111,7 +111,7 @@ pub(super) fn named_as_ours(fields: &BTreeMap<String, Value>) -> Option<String> 
         .collect();
     (!named.is_empty()).then(|| {
         format!(
-            "fields: the sender's {} are kept as contact.fields.NAME; contact.NAME is the hub's own",
+            "fields: the sender's {} are kept as fields.NAME; contact.NAME is the hub's own",
             named.join(", ")
         )
     })

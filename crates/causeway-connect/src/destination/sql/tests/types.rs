@@ -115,7 +115,7 @@ async fn postgres_takes_lists_enums_and_generated_ids() {
     );
     let sql = connect(
         &database,
-        "[contacts]\ntable = 'crm.people'\n[contacts.columns]\nemail = 'contact.email'\ntags = 'contact.fields.tags'\n\
+        "[contacts]\ntable = 'crm.people'\n[contacts.columns]\nemail = 'contact.email'\ntags = 'fields.tags'\n\
          mood = 'contact.mood | default(none)'\naddress = 'contact.ip | default(none)'",
     );
     sql.check().await.unwrap();
