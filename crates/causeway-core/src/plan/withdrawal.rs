@@ -58,9 +58,12 @@ pub fn withdrawals(
             _ if rule.policy.allows(now, after.gave_data) => {
                 wanted.is_some() && given.change == Change::Subscribe
             }
-            // Not an opt-out, but less than the destination asks for: only where it was enough before. Tightening a
-            // policy alone withdraws nobody.
-            _ => before().any(|(before, gave_data)| rule.policy.allows(before, gave_data)),
+            // Not an opt-out, but less than the destination asks for: only where it was enough before, or was enough for an
+            // earlier policy and ended. Tightening a policy alone withdraws nobody.
+            _ => before().any(|(before, gave_data)| {
+                let has_ended = before.is_subscribed() && !now.is_subscribed();
+                rule.policy.allows(before, gave_data) || (given.change == Change::Subscribe && has_ended)
+            }),
         };
         if is_due {
             planned.push(Planned {

@@ -191,6 +191,29 @@ pub async fn an_opt_out_reaches_who_was_given_the_person_under_earlier_rules(ope
     }
 }
 
+/// The opt-in was enough for the destination when it was given the person, and is void now.
+pub async fn a_decline_reaches_who_was_given_the_person_under_an_earlier_policy(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    bench.deliver_all("crm", 1).await;
+    let mut stricter = DestinationRule::new("crm");
+    stricter.policy = Policy::DoubleOptIn;
+    bench.set_rules(rules(vec![stricter])).await;
+    bench.take(synced("ada", &[("city", "Bern")], at(2)), 2).await;
+    assert_eq!(
+        sent(&bench, "crm", 3).await,
+        [],
+        "a stricter policy withdraws nobody"
+    );
+    // Of one submission, for another organisation.
+    bench.take(signed("ada", "2", What::Declined, at(0)), 4).await;
+    assert_eq!(
+        sent(&bench, "crm", 5).await,
+        [of(Kind::Withdrawal, Change::Unsubscribe, "ada")]
+    );
+    bench.assert_balanced().await;
+}
+
 pub async fn a_withdrawal_never_waits_behind_another_delivery(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;

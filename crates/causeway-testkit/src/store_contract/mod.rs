@@ -146,6 +146,7 @@ macro_rules! store_contract {
                 a_complaint_stays_with_its_address,
                 an_opt_out_reaches_every_address_that_was_given,
                 an_opt_out_reaches_who_was_given_the_person_under_earlier_rules,
+                a_decline_reaches_who_was_given_the_person_under_an_earlier_policy,
                 a_withdrawal_never_waits_behind_another_delivery,
                 a_withdrawal_that_cannot_be_expressed_stands_as_skipped,
                 a_click_sends_what_was_held_back,
