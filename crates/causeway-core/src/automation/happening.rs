@@ -163,7 +163,7 @@ pub(super) fn score(before: Reached, after: Reached) -> Option<Happening> {
     })
 }
 
-/// What the fact tells of the address, if that is another state than before. What somebody says on a form is told, too, for
+/// The new state of the address by this fact, if it differs from the one before. What somebody says on a form counts, too, for
 /// triggers that name it.
 fn email_status(fact: &ConsentFact, before: &Contact, terms: &Terms) -> Option<Happening> {
     if fact.purpose != EMAIL {

@@ -147,7 +147,7 @@ pub fn read(meta: &Meta, body: &[u8], limits: Limits) -> Result<Body, BodyError>
 
 impl Spelling {
     /// Reads the body by its content type, else by its first character; the query is merged under it: where
-    /// both tell a value, the body's stays.
+    /// both have a value, the body's stays.
     pub fn read(&self, meta: &Meta, body: &[u8], limits: Limits) -> Result<Body, BodyError> {
         let mut read = self.read_as_sent(meta, body, limits)?;
         if let Value::Object(members) = &mut read.value {
@@ -400,15 +400,8 @@ fn form_body(parsed: form::Parsed, format: Format, texts: &mut Texts, names_char
 /// Counts before anything is built: depth, and commas as a measure of how many values there are.
 fn check_json_size(body: &[u8], limits: Limits) -> Result<(), BodyError> {
     let (mut depth, mut values) = (0_usize, 1_usize);
-    let (mut in_text, mut escaped) = (false, false);
-    for byte in body {
-        if in_text {
-            in_text = escaped || *byte != b'"';
-            escaped = !escaped && *byte == b'\\';
-            continue;
-        }
+    for (_, byte) in json::outside_texts(body) {
         match byte {
-            b'"' => in_text = true,
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
             b',' => values += 1,

@@ -99,22 +99,29 @@ pub(super) fn inside(text: &str) -> Option<Value> {
     read(text, DEEPEST / 2).ok().map(|(value, _)| value)
 }
 
+/// The bytes that are no part of a text, with their places.
+pub(super) fn outside_texts(json: &[u8]) -> impl Iterator<Item = (usize, u8)> {
+    let (mut in_text, mut escaped) = (false, false);
+    json.iter().copied().enumerate().filter(move |(_, byte)| {
+        if in_text {
+            in_text = escaped || *byte != b'"';
+            escaped = !escaped && *byte == b'\\';
+            return false;
+        }
+        in_text = *byte == b'"';
+        !in_text
+    })
+}
+
 /// The items of a list as they are written, where the list as a whole cannot be read: each ends at the comma behind its last
 /// bracket. `None` for what is no list.
 pub fn items(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let list = bytes.trim_ascii().strip_prefix(b"[")?;
     let (mut items, mut start, mut depth) = (Vec::new(), 0, 0_usize);
-    let (mut in_text, mut escaped) = (false, false);
     let mut end = list.len();
-    for (at, byte) in list.iter().enumerate() {
-        if in_text {
-            in_text = escaped || *byte != b'"';
-            escaped = !escaped && *byte == b'\\';
-            continue;
-        }
+    for (at, byte) in outside_texts(list) {
         match byte {
-            b'"' => in_text = true,
             b'{' | b'[' => depth += 1,
             b']' if depth == 0 => {
                 end = at;

@@ -206,7 +206,8 @@ async fn a_crm_that_fails_hangs_or_rests_gives_the_fallback() {
     assert_eq!(of_crm(&ask(&hub, 4, "dora").await), ("C-dora", "delivered"));
     // Nobody waits for a lane that a person paused, once it knows.
     home.ok(&["delivery", "pause", "crm"]);
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    home.until("the lane has seen it", || hub.log().contains(r#""paused":true"#))
+        .await;
     let started = Instant::now();
     let emil = ask(&hub, 5, "emil").await;
     assert_eq!(of_crm(&emil), NOTHING);

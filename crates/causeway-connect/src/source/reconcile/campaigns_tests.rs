@@ -41,9 +41,9 @@ impl Accept for Inbox {
 }
 
 #[derive(Default)]
-struct Told(Mutex<Option<String>>);
+struct Warnings(Mutex<Option<String>>);
 
-impl Health for Told {
+impl Health for Warnings {
     fn set(&self, _: SourceState) {}
     fn gauge(&self, _: &'static str, _: i64) {}
     fn count(&self, _: &'static str) {}
@@ -56,7 +56,7 @@ struct Bench {
     api: FakeApi,
     proca: FakeProca,
     inbox: Arc<Inbox>,
-    told: Arc<Told>,
+    warnings: Arc<Warnings>,
     clock: Arc<TestClock>,
     accept: Arc<dyn Accept>,
 }
@@ -77,14 +77,14 @@ impl Bench {
             dir: ".".into(),
         };
         let reconciler = Reconciler::new(&context, &config, Queue::default()).unwrap();
-        let (inbox, told) = (Arc::new(Inbox::default()), Arc::new(Told::default()));
-        let health: Arc<dyn Health> = told.clone();
+        let (inbox, warnings) = (Arc::new(Inbox::default()), Arc::new(Warnings::default()));
+        let health: Arc<dyn Health> = warnings.clone();
         Self {
             accept: reconciler.with_campaigns(inbox.clone(), &health),
             api,
             proca,
             inbox,
-            told,
+            warnings,
             clock,
         }
     }
@@ -186,7 +186,7 @@ async fn an_api_that_fails_or_is_silent_holds_nothing_up_and_the_trace_says_so()
     assert_eq!(stored, [(action(1, 3), Some(note.to_owned()))]);
     assert!(
         bench
-            .told
+            .warnings
             .0
             .lock()
             .unwrap()
@@ -203,7 +203,7 @@ async fn an_api_that_fails_or_is_silent_holds_nothing_up_and_the_trace_says_so()
     bench.accept(&[action(3, 3)]).await.unwrap();
     let stored = bench.stored();
     assert_eq!((stored.len(), &stored[1].1), (2, &None));
-    assert_eq!(*bench.told.0.lock().unwrap(), None);
+    assert_eq!(*bench.warnings.0.lock().unwrap(), None);
 }
 
 #[tokio::test]

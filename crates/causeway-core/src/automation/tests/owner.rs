@@ -82,7 +82,7 @@ fn one_message_with_three_visits_gives_as_much_as_three_with_one() {
 }
 
 proptest! {
-    /// However rows are spread over messages, in whatever order, and told again.
+    /// However rows are spread over messages, in whatever order, and sent again.
     #[test]
     fn points_do_not_depend_on_bundles_and_orders(
         rows in prop::collection::vec((0_u8..3, 0_u8..3, prop::option::of(0_u8..3), 1_i64..4), 1..8),
