@@ -416,11 +416,12 @@ impl Contact {
         consent.standing(At { address, since, ids }, terms)
     }
 
-    /// Where a mailbox stands by what its other users said, and by what became of it.
-    pub fn standing_of_others(&self, purpose: &str, address: Option<&str>, terms: &Terms) -> Standing {
+    /// Where a mailbox stands that the contact left to its other users: by what they said, by opt-outs that name it, whoever
+    /// said them, and by what became of it.
+    pub fn standing_of_mailbox(&self, purpose: &str, address: Option<&str>, terms: &Terms) -> Standing {
         let said = self.consent.get(purpose);
-        let of_others = said.and_then(|said| said.addresses.get(address?));
-        of_others.map_or(Standing::Unknown, |said| said.standing(At::default(), terms))
+        let of_mailbox = said.and_then(|said| said.addresses.get(address?));
+        of_mailbox.map_or(Standing::Unknown, |said| said.standing(At::default(), terms))
     }
 
     /// The same for each purpose that anything was said about.

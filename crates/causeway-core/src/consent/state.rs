@@ -15,7 +15,8 @@ use crate::{
 ///
 /// What a person wants is kept for the person. What became of an address is kept in [`Consent::addresses`], so that
 /// a complaint neither follows a person to another address nor is forgotten when the old one comes back. There also
-/// stands what *other* contacts said who use the same mailbox: a mailbox has one consent.
+/// stands what *other* contacts said who use the same mailbox, and an opt-out of the contact's own that names it: a mailbox
+/// has one consent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Consent {
@@ -102,6 +103,11 @@ impl Consent {
                 let here = self.of_address(address.unwrap_or_default()).raise(what, at);
                 self.raise(what, at) | here
             }
+            // It counts for the person, and stays with the mailbox when the person leaves that to its other users.
+            Some(address) if is_opt_out_at(what, address) => {
+                let here = self.of_address(address).raise(what, at);
+                self.raise(what, at) | here
+            }
             _ => self.raise(what, at),
         }
     }
@@ -131,6 +137,7 @@ impl Consent {
         match address {
             Some(address) if what.is_suppression() => of_address(address),
             _ if what.is_click() => of_person && of_address(address.unwrap_or_default()),
+            Some(address) if is_opt_out_at(what, address) => of_person && of_address(address),
             _ => of_person,
         }
     }
@@ -316,6 +323,11 @@ impl Consent {
             .max();
         self.double_opt_in.max(on_own_page)
     }
+}
+
+/// Whether a person says that they want no mail at this address, rather than at an id's.
+fn is_opt_out_at(what: &What, address: &str) -> bool {
+    *what == What::Unsubscribed && id_in_place(address).is_none()
 }
 
 fn raise(slot: &mut Option<Timestamp>, at: Option<Timestamp>) -> bool {

@@ -33,8 +33,8 @@ pub fn withdrawals(
         // it. Where they said nothing, it was given for what this person said. Calls and the like are the person's, whatever
         // the mailbox.
         let is_others = purpose == EMAIL && given.is_shared && given.address != in_use;
-        let now = match after.standing_of_others(purpose, address, terms) {
-            others if is_others && (others.is_subscribed() || others.is_opt_out()) => others,
+        let now = match after.standing_of_mailbox(purpose, address, terms) {
+            theirs if is_others && (theirs.is_subscribed() || theirs.is_opt_out()) => theirs,
             _ => own,
         };
         if !rule.withdraws(now, after.gave_data)

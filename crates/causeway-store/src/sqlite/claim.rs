@@ -480,10 +480,10 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         page,
     };
     if is_others {
-        let of_others = record
+        let of_mailbox = record
             .contact
-            .standing_of_others(EMAIL, Some(&due.address), &terms);
-        record.standing.insert(EMAIL.to_owned(), of_others);
+            .standing_of_mailbox(EMAIL, Some(&due.address), &terms);
+        record.standing.insert(EMAIL.to_owned(), of_mailbox);
     }
     record.change = rule.change(due.kind, record.standing_for(&rule.purpose));
     let called = rule.renamed_from.as_ref().unwrap_or(&rule.name);

@@ -225,6 +225,37 @@ pub async fn an_opt_out_by_an_id_alone_counts_for_the_mailbox(open: Open) {
     }
 }
 
+/// Only one of two users was given, says that the mailbox wants no mail, and moves on before the destination was told.
+pub async fn an_opt_out_for_a_mailbox_reaches_who_was_given_it_by_its_leaving_user(open: Open) {
+    for moves_first in [false, true] {
+        let name = format!("moves-first-{moves_first}");
+        let mut bench = Bench::with_rules(open.clone(), &name, rules(Vec::new())).await;
+        bench.take(joins("71", "family", 0), 0).await;
+        bench.take(joins("72", "family", 1), 1).await;
+        bench.set_rules(rules(vec![DestinationRule::new("crm")])).await;
+        bench.take(platform("71", "family", "Ada Ann", 2), 2).await;
+        assert_eq!(
+            sent(&bench, "crm", 3).await,
+            [of(Kind::Record, Change::Subscribe, "family")]
+        );
+        let mut leaves = platform("71", "family", "Ada Ann", 10);
+        leaves.kind = EventKind::EmailStatus;
+        leaves.consent = vec![fact(What::Unsubscribed, at(10))];
+        let moves = joins("71", "own", 12);
+        if moves_first {
+            bench.take(moves, 12).await;
+            bench.take(leaves, 13).await;
+        } else {
+            bench.take(leaves, 12).await;
+            bench.take(moves, 13).await;
+        }
+        let all = sent(&bench, "crm", 14).await;
+        let withdrawal = of(Kind::Withdrawal, Change::Unsubscribe, "family");
+        assert!(all.contains(&withdrawal), "{name}: {all:?}");
+        bench.assert_balanced().await;
+    }
+}
+
 /// One moves to an address that another contact has, too, and opts out at the former one.
 pub async fn an_opt_out_reaches_a_mailbox_that_was_given_for_what_the_person_said(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;

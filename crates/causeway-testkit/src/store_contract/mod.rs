@@ -182,6 +182,7 @@ macro_rules! store_contract {
                 a_split_that_would_leave_nobody_is_refused,
                 people_of_a_workspace_that_a_destination_left_are_named,
                 an_opt_out_by_an_id_alone_counts_for_the_mailbox,
+                an_opt_out_for_a_mailbox_reaches_who_was_given_it_by_its_leaving_user,
                 an_opt_out_reaches_a_mailbox_that_was_given_for_what_the_person_said,
                 a_report_about_a_former_address_does_not_bring_it_back,
                 what_an_id_says_of_its_address_counts_for_the_addresses_that_came_with_it,
