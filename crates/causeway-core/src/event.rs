@@ -110,6 +110,26 @@ impl Decoded {
             one
         })
     }
+
+    /// What is refused for now: only its opt-outs count. The reason depends on whether it has any.
+    #[must_use]
+    pub fn only_opt_outs(self, code: DeadCode, reason: &dyn Fn(bool) -> String) -> Self {
+        self.each(&|one| {
+            let (Self::Event(mut event) | Self::Partial { mut event, .. }) = one else {
+                return Self::Dead {
+                    code,
+                    reason: reason(false),
+                };
+            };
+            let any = event.keep_only_opt_outs();
+            let reason = reason(any);
+            if any {
+                Self::Partial { event, code, reason }
+            } else {
+                Self::Dead { code, reason }
+            }
+        })
+    }
 }
 
 /// Why an inbox row is dead. The words are stored and shown.

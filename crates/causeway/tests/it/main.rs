@@ -29,6 +29,7 @@ mod flow;
 mod ingest;
 mod interop;
 mod lanes;
+mod late;
 mod live;
 mod mapping;
 mod migrate;

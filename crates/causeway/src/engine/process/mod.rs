@@ -7,6 +7,7 @@
 mod mend;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     panic::AssertUnwindSafe,
     sync::Arc,
@@ -15,12 +16,13 @@ use std::{
 
 use causeway_core::{
     clock::Timestamp,
-    envelope::Envelope,
+    envelope::{Envelope, Late},
     event::{DeadCode, Decoded, Decoders},
     id::{InboxId, Name},
     source::Stop,
     store::{InboxState, Processed, StoreError},
 };
+use jiff::SignedDuration;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
@@ -321,12 +323,10 @@ pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
             reason,
         };
     };
-    if let Some(late) = envelope.meta.late.filter(|late| !late.replayed) {
-        return Decoded::Dead {
-            code: DeadCode::Late,
-            reason: late_in_words(late.by_s),
-        };
-    }
+    let late = envelope.meta.late;
+    let envelope = &*late.map_or(Cow::Borrowed(envelope), |late| {
+        Cow::Owned(as_of_signing(envelope, late))
+    });
     let read = std::panic::catch_unwind(AssertUnwindSafe(|| decoder.decode(envelope)));
     read.map_or_else(
         |_| Decoded::Dead {
@@ -340,18 +340,27 @@ pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
             } else {
                 event
             };
-            if envelope.meta.again {
-                event.without_opt_ins(IMPORTED_BEFORE)
-            } else if envelope.meta.late.is_some() {
-                event.without_opt_ins(LATE)
-            } else {
-                event
+            match late {
+                _ if envelope.meta.again => event.without_opt_ins(IMPORTED_BEFORE),
+                Some(late) if late.replayed => event.without_opt_ins(LATE),
+                Some(late) => event.only_opt_outs(DeadCode::Late, &|any| late_in_words(late.by_s, any)),
+                None => event,
             }
         },
     )
 }
 
-fn late_in_words(by_s: i64) -> String {
+/// What was signed long before it came dates from then, if it has no date of its own: it does not outweigh what was said since.
+fn as_of_signing(envelope: &Envelope, late: Late) -> Envelope {
+    let mut envelope = envelope.clone();
+    let by = SignedDuration::from_secs(late.by_s.max(0));
+    if let Ok(signed_at) = envelope.received_at.checked_sub(by) {
+        envelope.received_at = signed_at;
+    }
+    envelope
+}
+
+fn late_in_words(by_s: i64, any_opt_outs: bool) -> String {
     let seconds = i64::try_from(by_s.unsigned_abs()).unwrap_or(i64::MAX);
     let length = match seconds {
         0..120 => format!("{seconds} s"),
@@ -360,9 +369,14 @@ fn late_in_words(by_s: i64) -> String {
         _ => format!("{} days", seconds / 86_400),
     };
     let side = if by_s < 0 { "after" } else { "before" };
+    let (counts, rest) = if any_opt_outs {
+        ("only its opt-outs count", "the rest")
+    } else {
+        ("nothing was done with it", "it")
+    };
     format!(
-        "the signature is genuine, and was made {length} {side} the message came, which `tolerance_s` does not allow: nothing was \
-         done with it; `causeway replay` takes it up without its opt-ins"
+        "the signature is genuine, and was made {length} {side} the message came, which `tolerance_s` does not allow: {counts}; \
+         `causeway replay` takes {rest} up without its opt-ins"
     )
 }
 

@@ -1,0 +1,100 @@
+//! What was signed long before it arrived: the opt-outs in it count at once, the rest only when a person replays it.
+
+use causeway_core::clock::Timestamp;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::running::{Home, Running, exchange};
+
+const TOKEN: &str = "site-token-of-24-characters";
+const SECRET: &str = "a-secret-of-at-least-24-characters";
+const HOUR_S: i64 = 3_600;
+
+/// Posts what was signed so many seconds ago.
+async fn post(hub: &Running, signed_ago_s: i64, body: &Value) {
+    let at = Timestamp::now().as_second() - signed_ago_s;
+    let body = body.to_string();
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("a key");
+    mac.update(format!("{at}.{body}").as_bytes());
+    let signature: String = mac
+        .finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let request = format!(
+        "POST /in/{TOKEN} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Stripe-Signature: t={at},v1={signature}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = exchange(&hub.listener, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+fn standing(home: &Home, name: &str) -> String {
+    let account = &home.json(&["contact", "consent", &format!("{name}@example.org"), "--json"])[0];
+    account["standing"]["email"]["state"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_message_that_was_signed_long_ago_the_opt_outs_count_at_once() {
+    let home = Home::new(&format!(
+        "[source.s]\nkind = 'listener'\npreset = 'generic'\ntoken = '{TOKEN}'\n\
+         signature = {{ scheme = 'stripe-like', secrets = '{SECRET}' }}\n\
+         [[source.s.generic.consent_from]]\nfield = 'status'\nopt_in = ['in']\nunsubscribed = ['out']\n\
+         [destination.crm]\nkind = 'file'\npath = 'crm.jsonl'\n\
+         fields = {{ email = 'contact.email', change = 'change' }}\n"
+    ));
+    let hub = home.serve();
+    let says = |name: &str, status: &str| json!({ "email": format!("{name}@example.org"), "status": status, "city": "Bern", "n": home.read("crm.jsonl").len() });
+    for name in ["ann", "bob"] {
+        post(&hub, 0, &says(name, "in")).await;
+    }
+    home.settled(2).await;
+
+    // The sender could not reach the hub for an hour.
+    post(&hub, HOUR_S, &says("cid", "out")).await;
+    home.settled(3).await;
+    assert_eq!(standing(&home, "cid"), "unsubscribed");
+    let trace = home.ok(&["trace", "3"]);
+    assert!(trace.contains("only its opt-outs count"), "{trace}");
+    assert!(home.ok(&["contact", "show", "cid@example.org"]).contains("cid"));
+    assert!(!home.ok(&["contact", "show", "cid@example.org"]).contains("Bern"));
+
+    // Bob agreed since: what was signed before that does not take it back.
+    post(&hub, HOUR_S, &says("bob", "out")).await;
+    home.settled(4).await;
+    assert_eq!(standing(&home, "bob"), "opted_in");
+
+    // The sender's clock is ahead: it is an opt-out now.
+    post(&hub, -HOUR_S, &says("ann", "out")).await;
+    home.settled(5).await;
+    assert_eq!(standing(&home, "ann"), "unsubscribed");
+    home.until("the destination is told", || {
+        home.read("crm.jsonl").contains("unsubscribe")
+    })
+    .await;
+
+    // An opt-in never counts, replayed or not.
+    post(&hub, HOUR_S, &says("dan", "in")).await;
+    home.settled(6).await;
+    let trace = home.ok(&["trace", "6"]);
+    assert!(trace.contains("nothing was done with it"), "{trace}");
+    home.ok(&["replay", "3"]);
+    home.until("it is processed", || {
+        home.ok(&["contact", "show", "cid@example.org"]).contains("Bern")
+    })
+    .await;
+    assert_eq!(standing(&home, "cid"), "unsubscribed");
+    home.ok(&["replay", "6"]);
+    home.until("it is processed", || {
+        home.run(&["contact", "show", "dan@example.org"]).code == 0
+    })
+    .await;
+    assert_eq!(standing(&home, "dan"), "");
+    hub.stop();
+}
