@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use causeway_core::{
+    decode::follow_up::{ANSWERS, AUTOMATIONS},
     id::Name,
     source::SourceState,
     store::{DestinationCounts, SourceCounts},
@@ -98,9 +99,14 @@ fn connectors<'a>(configured: &[Connector], seen: impl Iterator<Item = &'a Name>
     let mut all = configured.to_vec();
     for name in seen {
         if !all.iter().any(|connector| connector.name == *name) {
+            let kind = match &**name {
+                ANSWERS => "what destinations answered",
+                AUTOMATIONS => "automations whose time came",
+                _ => "not configured",
+            };
             all.push(Connector {
                 name: Name::clone(name),
-                kind: "not configured".to_owned(),
+                kind: kind.to_owned(),
                 workspace: "".into(),
             });
         }
@@ -184,6 +190,7 @@ fn source(out: &mut Picture, name: &Name, ring: &VecDeque<Arc<Moment>>, now: &Mo
             .map_or(0, |counts| counts.received)
     });
     let (state, mark) = match now.states.get(name) {
+        None if [ANSWERS, AUTOMATIONS].contains(&&**name) => ("the hub's own", "idle"),
         None => ("listening", "idle"),
         Some(SourceState::Connecting) => ("connecting", "busy"),
         Some(SourceState::Running) => ("running", "good"),
