@@ -87,9 +87,13 @@ fn is_mark(c: char) -> bool {
 }
 
 /// An address as [`without_marks`] leaves it.
+/// Stands for bytes that are no text.
+const HOLE: char = char::REPLACEMENT_CHARACTER;
+
 fn bare_address(text: &str) -> Option<String> {
     let (local, host) = text.split_once('@')?;
-    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !NOT_IN_LOCAL.contains(c);
+    // Where letters were lost, the same text may stand for several people's addresses.
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !NOT_IN_LOCAL.contains(c) && c != HOLE;
     if local.is_empty() || text.len() > 320 || !local.chars().all(is_plain) {
         return None;
     }

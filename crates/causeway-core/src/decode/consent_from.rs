@@ -6,11 +6,13 @@ use serde_json::{Map, Value};
 
 use super::{
     at_format::{AtFormat, Dated, Span},
-    names::look_up_all,
+    generic,
+    names::{folded, look_up_all, same_name},
     placeholders::{Placeholders, number, shown},
     sync::scalar,
 };
 use crate::{
+    address::normal_email,
     consent::{ConsentFact, What},
     event::Event,
 };
@@ -83,10 +85,12 @@ impl When {
 
 impl Reader<'_> {
     /// Adds the facts that the fields state to the event. A field is looked for in each of `fields`, and every place that has it
-    /// counts: one that says no is not hidden by another that says yes. What could not be used is noted, without the value.
+    /// counts: one that says no is not hidden by another that says yes. For an opt-out the field is looked for below them, too:
+    /// what is kept of two fields of one name is one of them. What could not be used is noted, without the value.
     pub fn read(&self, fields: &[&Map<String, Value>], when: When, event: &mut Event) {
         for rule in self.rules {
-            let places = find(fields, &rule.field);
+            let near = find(fields, &rule.field);
+            let places = find_below(fields, &rule.field, event);
             let mut report = RuleReport {
                 field: rule.field.clone(),
                 purpose: rule.purpose.clone(),
@@ -97,11 +101,13 @@ impl Reader<'_> {
             let (mut yes, mut no) = (0, 0);
             for value in said_in(&places) {
                 match rule.meaning(value) {
+                    // Something else's field of the same name opts nobody in.
+                    Some(what) if what.is_yes() && !said_in(&near).contains(&value) => {}
                     Some(what) => {
                         *(if what.is_yes() { &mut yes } else { &mut no }) += 1;
                         self.add(rule, what, fields, when, event, &mut report);
                     }
-                    None if self.placeholders.is_nothing(value) => {}
+                    None if self.placeholders.is_nothing(value) || !said_in(&near).contains(&value) => {}
                     None => report.unlisted += 1,
                 }
             }
@@ -138,7 +144,7 @@ impl Reader<'_> {
     ) {
         let otherwise = when.of(what);
         let (at, doubt) = match &rule.at_field {
-            Some(name) => match self.since(rule, what, &find(fields, name)) {
+            Some(name) => match self.since(rule, what, &find_below(fields, name, event)) {
                 Ok(at) if what.is_yes() && at.duration_since(when.received_at) > AHEAD => {
                     (None, Some(format!("{name} holds a date in the future")))
                 }
@@ -215,6 +221,61 @@ fn find<'a>(fields: &[&'a Map<String, Value>], name: &str) -> Vec<&'a Value> {
     found
 }
 
+/// The same, also in the objects and in the rows of name and value below them, but for those of somebody with another address.
+fn find_below<'a>(fields: &[&'a Map<String, Value>], name: &str, event: &Event) -> Vec<&'a Value> {
+    let mut found = find(fields, name);
+    let is_others = |address: &String| !event.identities.iter().any(|own| own.value() == address);
+    for value in fields.iter().flat_map(|fields| fields.values()) {
+        below(value, name, &is_others, &mut found, DEEPEST);
+    }
+    found
+}
+
+/// Wrappers around a field: `data`, `contact`, `fields`, a row.
+const DEEPEST: u8 = 5;
+
+fn below<'a>(
+    value: &'a Value,
+    name: &str,
+    is_others: &dyn Fn(&String) -> bool,
+    found: &mut Vec<&'a Value>,
+    depth: u8,
+) {
+    let Some(depth) = depth.checked_sub(1) else {
+        return;
+    };
+    let inner: Box<dyn Iterator<Item = &Value>> = match value {
+        Value::Array(items) => Box::new(items.iter()),
+        Value::Object(members) if address_in(members).as_ref().is_some_and(is_others) => return,
+        Value::Object(members) => {
+            let of_row = value_of_row(members, name);
+            for value in look_up_all(members, name).into_iter().chain(of_row) {
+                if !found.contains(&value) {
+                    found.push(value);
+                }
+            }
+            Box::new(members.values())
+        }
+        _ => return,
+    };
+    for value in inner {
+        below(value, name, is_others, found, depth);
+    }
+}
+
+fn address_in(members: &Map<String, Value>) -> Option<String> {
+    let keys = generic::keys(members, generic::EMAIL_NAMES);
+    keys.filter_map(|key| members.get(key)?.as_str())
+        .find_map(normal_email)
+}
+
+/// The value of a row whose name or label this is.
+fn value_of_row<'a>(row: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let value = row.get("value")?;
+    let mut labels = ["name", "label"].iter().filter_map(|key| row.get(*key)?.as_str());
+    labels.any(|label| same_name(label, name)).then_some(value)
+}
+
 /// The values that stand in these places. What an earlier place says already is not said twice.
 fn said_in<'a>(places: &[&'a Value]) -> Vec<&'a Value> {
     let mut said: Vec<&Value> = Vec::new();
@@ -261,7 +322,7 @@ impl ConsentFrom {
 
 /// How a value is compared: without regard to case and blanks around, numbers by their value.
 pub fn word(text: &str) -> String {
-    let text = shown(text).to_lowercase();
+    let text = folded(shown(text));
     number(&text).unwrap_or(text)
 }
 

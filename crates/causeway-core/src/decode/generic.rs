@@ -11,7 +11,7 @@ use super::{
     names::{canonical, gather, kept_names, look_up_all, named_as_ours, settle, unfolded},
     parts::{self, Record},
     path,
-    placeholders::{Placeholders, shown},
+    placeholders::{Placeholders, shown, unreplaced},
     sync::{self, ArrivalConsent},
 };
 use crate::{
@@ -217,6 +217,8 @@ impl GenericDecoder {
             }
         }
         settle(&mut event.fields, fields);
+        let is_noted = notes.iter().any(|note| note.starts_with("id: a placeholder"));
+        notes.extend(unreplaced(sent.values()).filter(|_| !is_noted));
         notes.extend(kept_names(refused));
         notes.extend(named_as_ours(&event.fields));
         if let Some(address) = address {

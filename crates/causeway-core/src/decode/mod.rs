@@ -20,3 +20,5 @@ pub mod sync;
 
 #[cfg(test)]
 mod clearing_tests;
+#[cfg(test)]
+mod twice_tests;

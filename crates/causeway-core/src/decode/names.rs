@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization;
 
 use super::{json, path, placeholders::shown};
 
@@ -86,7 +87,7 @@ fn is_free(fields: &BTreeMap<String, Value>, name: &str) -> bool {
 }
 
 /// The name, with a number behind it if another field has it.
-fn free(fields: &BTreeMap<String, Value>, name: String) -> String {
+pub(super) fn free(fields: &BTreeMap<String, Value>, name: String) -> String {
     if is_free(fields, &name) {
         return name;
     }
@@ -189,16 +190,22 @@ pub(super) fn kept_names(count: usize) -> Option<String> {
 type Members = for<'a> fn(&'a Map<String, Value>, &str, &mut Vec<&'a Value>);
 
 fn as_written<'a>(fields: &'a Map<String, Value>, name: &str, found: &mut Vec<&'a Value>) {
-    let name_shown = shown(name);
-    let same = |field: &str| {
-        let field = shown(field);
-        field.eq_ignore_ascii_case(name_shown)
-            || (!field.is_ascii() && field.to_lowercase() == name_shown.to_lowercase())
-    };
     found.extend(fields.get(name));
     found.extend(canonical(name).and_then(|name| fields.get(name)));
-    let others = fields.iter().filter(|(field, _)| same(field));
+    let others = fields.iter().filter(|(field, _)| same_name(field, name));
     found.extend(others.map(|(_, value)| value));
+}
+
+/// Whether two names are the same but for case, blanks around, the kind of blank, and how accents are encoded.
+pub(super) fn same_name(one: &str, other: &str) -> bool {
+    let (one, other) = (shown(one), shown(other));
+    one.eq_ignore_ascii_case(other) || (!(one.is_ascii() && other.is_ascii()) && folded(one) == folded(other))
+}
+
+/// A text as it is compared: in small letters, composed, with plain blanks.
+pub(super) fn folded(text: &str) -> String {
+    let blank = |c: char| if c.is_whitespace() { ' ' } else { c };
+    text.nfc().map(blank).collect::<String>().to_lowercase()
 }
 
 fn in_forms<'a>(fields: &'a Map<String, Value>, name: &str, found: &mut Vec<&'a Value>) {

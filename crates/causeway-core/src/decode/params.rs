@@ -52,6 +52,9 @@ impl Params {
             let Some(value) = key.and_then(|key| members.shift_remove(&key)) else {
                 continue;
             };
+            if let [name] = to.as_slice() {
+                keep_replaced(members, name, &value);
+            }
             in_the_way += usize::from(!put(members, to, value));
         }
         (in_the_way > 0).then(|| {
@@ -62,6 +65,24 @@ impl Params {
 
 /// More than any name needs.
 const MOST_STEPS: usize = 8;
+
+/// What a parameter replaces is kept in a field `replaced`: it may say something else, as that the person wants no mail. Who the
+/// contact is, the parameter alone says.
+fn keep_replaced(members: &mut Map<String, Value>, name: &str, value: &Value) {
+    let is_identity = ["email", "contact_id", "transactionid", "phone"].contains(&name);
+    let replaced = members
+        .get(name)
+        .filter(|known| *known != value && !is_empty(known));
+    let Some(replaced) = replaced.filter(|_| !is_identity && !is_empty(value)).cloned() else {
+        return;
+    };
+    let kept = members
+        .entry("replaced")
+        .or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(kept) = kept {
+        kept.insert(name.to_owned(), replaced);
+    }
+}
 
 /// Whether there is a place for it.
 fn put(members: &mut Map<String, Value>, steps: &[String], value: Value) -> bool {
@@ -112,6 +133,13 @@ mod tests {
                     "transactionid": "9", "x": "y"}),
                 None
             )
+        );
+        let mut sent = json!({"param 2": "Ann", "firstName": "Anna"});
+        params.rename(sent.as_object_mut().unwrap());
+        assert_eq!(
+            sent,
+            json!({"firstName": "Ann", "replaced": {"firstName": "Anna"}}),
+            "nothing is lost"
         );
         let mut sent = json!({"p3": "1", "contact": "text"});
         assert!(params.rename(sent.as_object_mut().unwrap()).is_some());

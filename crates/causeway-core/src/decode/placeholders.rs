@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
-use super::{charset::has_holes, sync::is_empty};
+use super::{
+    charset::has_holes,
+    sync::{is_empty, plain_number},
+};
 use crate::address::is_unseen;
 
 /// What one source writes for something that it does not know.
@@ -118,6 +121,13 @@ const NOBODY: &[&str] = &[
     "testuser",
     "testid",
     "testcontact",
+    "default",
+    "deleted",
+    "deleteduser",
+    "unknownuser",
+    "anonymoususer",
+    "void",
+    "inf",
     "dummy",
     "placeholder",
     // French
@@ -133,6 +143,8 @@ const NOBODY: &[&str] = &[
     "nondefini",
     "nondisponible",
     "nonrenseigne",
+    "sansobjet",
+    "vide",
     // German
     "unbekannt",
     "unbekannter",
@@ -150,6 +162,7 @@ const NOBODY: &[&str] = &[
     "nichtverfugbar",
     "nichtverfuegbar",
     "nichtangegeben",
+    "leer",
     // Spanish
     "desconocido",
     "desconocida",
@@ -196,6 +209,8 @@ const NOBODY: &[&str] = &[
     "desconhecido",
     "nenhum",
     "convidado",
+    // Russian
+    "неизвестно",
     // The name of the field instead of its value.
     "id",
     "ids",
@@ -219,7 +234,7 @@ const NOBODY: &[&str] = &[
 
 /// The same, told by marks that belong to them: without these they may be ids.
 const NOBODY_AS_WRITTEN: &[&str] = &[
-    "\\n", "k.a", "k.a.", "k. a.", "k/a", "#nv", "#nd", "#n/d", "%s", "%d", "%@",
+    "\\n", "s/o", "k.a", "k.a.", "k. a.", "k/a", "#nv", "#nd", "#n/d", "%s", "%d", "%@",
 ];
 
 /// What encloses a name that the sender's template did not replace.
@@ -293,7 +308,7 @@ impl Placeholders {
     pub(super) fn id(&self, place: &str, id: Option<&Value>, notes: &mut Vec<String>) -> Option<String> {
         let id = match id? {
             Value::String(id) => shown(id).to_owned(),
-            Value::Number(id) => id.to_string(),
+            Value::Number(id) => plain_number(id),
             Value::Bool(id) => id.to_string(),
             Value::Null | Value::Array(_) | Value::Object(_) => return None,
         };
@@ -355,6 +370,7 @@ impl Placeholders {
     pub(super) fn is_empty_text(&self, text: &str) -> bool {
         let text = shown(text);
         text.is_empty()
+            || is_unreplaced(text)
             || self.values.contains(text)
             || self.values.iter().any(|word| {
                 word.eq_ignore_ascii_case(text)
@@ -403,7 +419,8 @@ fn percent_decoded(id: &str) -> Option<String> {
 
 /// Whether what [`bare`] made is a word for nobody, or a number that is none of an id.
 fn is_nobody(id: &str) -> bool {
-    if !id.chars().any(|c| c.is_alphanumeric() && c != '0') || NOBODY_AS_WRITTEN.contains(&id) {
+    let is_zero = |c: char| c == '0' || (!c.is_ascii() && is_zero_elsewhere(c));
+    if !id.chars().any(|c| c.is_alphanumeric() && !is_zero(c)) || NOBODY_AS_WRITTEN.contains(&id) {
         return true;
     }
     if number(id).is_some_and(|number| number == "0" || number.starts_with('-')) {
@@ -425,6 +442,31 @@ fn is_nobody(id: &str) -> bool {
     !id.contains('@') && is_word(&letters(id)) || parts.all(|part| is_word(&letters(part))) || is_error(id)
 }
 
+/// The digit zero of another script.
+fn is_zero_elsewhere(c: char) -> bool {
+    matches!(
+        c,
+        '\u{660}'
+            | '\u{6f0}'
+            | '\u{7c0}'
+            | '\u{966}'
+            | '\u{9e6}'
+            | '\u{a66}'
+            | '\u{ae6}'
+            | '\u{b66}'
+            | '\u{be6}'
+            | '\u{c66}'
+            | '\u{ce6}'
+            | '\u{d66}'
+            | '\u{e50}'
+            | '\u{ed0}'
+            | '\u{f20}'
+            | '\u{1040}'
+            | '\u{17e0}'
+            | '\u{1810}'
+    )
+}
+
 /// `#REF!`, `#DIV/0!`, `#NAME?`, in any language.
 fn is_error(id: &str) -> bool {
     let name = id
@@ -436,6 +478,31 @@ fn is_error(id: &str) -> bool {
                 .chars()
                 .all(|c| c.is_alphabetic() || matches!(c, '/' | '0' | '_' | ' '))
     })
+}
+
+/// For the trace: how many values are templates that the sender did not fill in.
+pub(super) fn unreplaced<'a>(values: impl IntoIterator<Item = &'a Value>) -> Option<String> {
+    let is_one = |value: &&Value| value.as_str().is_some_and(|text| is_unreplaced(shown(text)));
+    match values.into_iter().filter(is_one).count() {
+        0 => None,
+        1 => Some("one value is a shortcode that the sender did not replace; it was ignored".to_owned()),
+        count => Some(format!(
+            "{count} values are shortcodes that the sender did not replace; they were ignored"
+        )),
+    }
+}
+
+/// Whether the whole text is a name between the marks of a template, or what is left of `[#NAME#]` in an address, where `#`
+/// begins the fragment that clients do not send.
+fn is_unreplaced(text: &str) -> bool {
+    let is_name = |inside: &str| {
+        inside.chars().any(char::is_alphabetic) && !inside.contains(['[', ']', '{', '}', '\n'])
+    };
+    let is_enclosed = |(open, close): &(&str, &str)| {
+        let inside = text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        inside.is_some_and(is_name)
+    };
+    text == "[" || TEMPLATES.iter().any(is_enclosed)
 }
 
 /// Whether a template was sent as it stands, with the names in it that should have been replaced.
@@ -723,10 +790,33 @@ mod tests {
             "undefined",
             " NULL ",
             "#REF!",
+            "[#FIRST NAME#]",
+            " [#CITY#] ",
+            "[",
+            "{{contact.first_name}}",
+            "{{ params.city }}",
+            "*|FNAME|*",
+            "%%first name%%",
+            "${city}",
         ] {
             assert!(source.is_nothing(&json!(text)), "{text:?}");
         }
-        for text in ["Null", "Nan", "Nil", "0", "NA", "Ann", "no", "false", "N"] {
+        for text in [
+            "[#FIRST NAME#] [#LAST NAME#]",
+            "[#1#]",
+            "[x]",
+            "{{a}} and {{b}}",
+            "Hi {{name}}",
+            "Null",
+            "Nan",
+            "Nil",
+            "0",
+            "NA",
+            "Ann",
+            "no",
+            "false",
+            "N",
+        ] {
             assert!(!source.is_nothing(&json!(text)), "{text:?}");
         }
         assert!(source.is_nothing(&json!(["NULL", ""])) && !source.is_nothing(&json!(["NULL", "x"])));

@@ -14,7 +14,7 @@ use super::{
     charset::Texts,
     json::{self, JsonError},
     names::{named_as_ours, settle},
-    placeholders::Placeholders,
+    placeholders::{Placeholders, unreplaced},
 };
 use crate::{
     consent::{ConsentFact, EMAIL, What},
@@ -198,6 +198,7 @@ impl EventsDecoder {
             }
         }
         settle(&mut event.fields, sent);
+        notes.extend(unreplaced(fields.values()));
         notes.extend(named_as_ours(&event.fields));
         if empty > 0 {
             notes.push(format!(

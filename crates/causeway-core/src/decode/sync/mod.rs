@@ -13,15 +13,15 @@ use serde_json::{Map, Value, json};
 
 pub(crate) use payload::scalar;
 pub use payload::{Click, LeadStatus, ListField, Occurrence, Score, SyncContact, SyncPayload, Visit};
-pub(super) use payload::{is_empty, list_fields};
+pub(super) use payload::{is_empty, list_fields, plain_number};
 
 use super::{
     body::{Body, BodyError, Format, Limits, Spelling},
     consent_from::{self, ConsentFrom, When},
     generic,
-    names::{canonical, gather, kept_names, named_as_ours, settle, unfolded_or},
+    names::{canonical, free, gather, kept_names, named_as_ours, settle, unfolded_or},
     parts::{self, Record},
-    placeholders::Placeholders,
+    placeholders::{Placeholders, unreplaced},
 };
 use crate::{
     consent::{ConsentFact, EMAIL, What},
@@ -169,13 +169,15 @@ impl SyncDecoder {
         let mut event = Event::new(EventKind::ContactSync, self.namespace.clone(), received_at);
         event.identities = self.identities(&payload.contact, &mut notes);
         if event.identities.is_empty() {
+            let names: Vec<String> = payload.extra.keys().cloned().collect();
             if let Some((path, count)) = parts::contacts_in(&Value::Object(payload.extra)) {
                 return parts::several(count, &path);
             }
             return Decoded::Dead {
                 code: DeadCode::Unknown,
                 reason: format!(
-                    "nobody is named: no contact[id], no usable contact[email] or contact[phone]{}",
+                    "nobody is named: no contact[id], no usable contact[email] or contact[phone]{}{}",
+                    unnamed(&names),
                     told(&notes)
                 ),
             };
@@ -273,6 +275,13 @@ impl SyncDecoder {
             ..
         } = payload;
         let mut sent = Map::new();
+        let texts = [
+            &contact.phone,
+            &contact.profile_url,
+            &lead_status.label,
+            &lead_status.score,
+        ];
+        let texts: Vec<Value> = texts.into_iter().flatten().cloned().map(Value::from).collect();
         let fields = &mut event.fields;
         let mut put = |name: &str, value: Option<Value>| {
             if let Some(value) = value.filter(|value| !self.placeholders.is_nothing(value)) {
@@ -323,6 +332,7 @@ impl SyncDecoder {
             }
         }
         settle(fields, others);
+        notes.extend(unreplaced(texts.iter().chain(sent.values())));
         notes.extend(kept_names(refused));
         notes.extend(named_as_ours(fields));
         if !ids.is_empty() {
@@ -346,7 +356,7 @@ impl SyncDecoder {
             .iter()
             .filter_map(|field| field.name.clone())
             .collect();
-        for field in list_fields {
+        for field in joined(list_fields) {
             let id = field.id.as_deref().unwrap_or("?");
             let label = field.name.unwrap_or_else(|| format!("Field {id}"));
             if is_internal(&label) {
@@ -363,7 +373,7 @@ impl SyncDecoder {
             gather(sent, &label, said);
             if has(&label) || label == "email" {
                 // The contact's own data, or a second field of that name: keep both. Only an address is the contact's `email`.
-                label = format!("{label} ({id})");
+                label = free(fields, format!("{label} ({id})"));
                 gather(sent, &label, said);
             }
             // An encoder of forms leaves a value out that is null.
@@ -377,6 +387,54 @@ impl SyncDecoder {
         }
         (ids, refused)
     }
+}
+
+/// The choices of a list field may come as rows of their own: the same field, which has several values.
+fn joined(fields: Vec<ListField>) -> Vec<ListField> {
+    let mut joined: Vec<ListField> = Vec::with_capacity(fields.len());
+    for field in fields {
+        let same =
+            |other: &&mut ListField| other.name.is_some() && other.name == field.name && other.id == field.id;
+        let Some(first) = joined.iter_mut().find(same) else {
+            joined.push(field);
+            continue;
+        };
+        let Some(value) = field.value.filter(|value| !is_empty(value)) else {
+            continue;
+        };
+        match &mut first.value {
+            Some(Value::Array(values)) => {
+                if !values.contains(&value) {
+                    values.push(value);
+                }
+            }
+            Some(known) if *known == value => {}
+            Some(known) if !is_empty(known) => *known = Value::Array(vec![std::mem::take(known), value]),
+            empty => *empty = Some(value),
+        }
+    }
+    joined
+}
+
+/// What else the message has, where nothing in it names the contact: its sender may have names of its own.
+fn unnamed(names: &[String]) -> String {
+    let is_plain = |name: &&String| {
+        let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        name.len() <= 30 && name.bytes().all(is_of_name)
+    };
+    let shown: Vec<&str> = names
+        .iter()
+        .filter(is_plain)
+        .take(5)
+        .map(String::as_str)
+        .collect();
+    if shown.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; the message has {}: say with `params` (or `preset = 'generic'`) which of them is the e-mail address or the id",
+        shown.join(", ")
+    )
 }
 
 pub(super) fn told(notes: &[String]) -> String {

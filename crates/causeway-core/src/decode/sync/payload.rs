@@ -1,9 +1,9 @@
 //! What the action "Sync Contact to Third Party" sends: eleven groups, typed, texts as they came.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::{
-    decode::names::unfolded_or,
+    decode::{names::unfolded_or, placeholders},
     form::{Array, Key, Value as Form},
 };
 
@@ -86,16 +86,6 @@ impl SyncPayload {
     /// Reads whatever of the groups is there, in either shape; adds to `notes` what was odd, without
     /// personal data. Rows without any known key are left out.
     pub fn from_value(mut object: Map<String, Value>, notes: &mut Vec<String>) -> Self {
-        let occurrences = |rows: Vec<Row>, date: &str| {
-            rows.into_iter()
-                .map(|mut row| Occurrence {
-                    id: row.text("id"),
-                    name: row.text("name"),
-                    date: row.text(date),
-                })
-                .filter(|row| *row != Occurrence::default())
-                .collect()
-        };
         let mut groups = Groups {
             object: &mut object,
             notes,
@@ -106,7 +96,7 @@ impl SyncPayload {
         let mut read = Self {
             transactionid: groups.scalar("transactionid"),
             contact: SyncContact {
-                id: contact.0.remove("id").as_ref().and_then(id),
+                id: contact.0.remove("id").as_ref().map(only).and_then(id),
                 email: contact.text("email"),
                 phone: contact.text("phone"),
                 profile_url: contact.text("profile_url"),
@@ -114,19 +104,19 @@ impl SyncPayload {
                 rest: contact.0,
             },
             fields: groups.list_fields(),
-            campaigns_opened: occurrences(groups.rows("campaigns-opened"), "open_date"),
-            links_clicked: kept(groups.rows("links-clicked"), |row| Click {
+            campaigns_opened: groups.occurrences("campaigns-opened", "open_date"),
+            links_clicked: groups.kept("links-clicked", |row| Click {
                 url: row.text("url"),
                 clicks: row.text("clicks"),
             }),
-            pages_visited: kept(groups.rows("pages-visited"), |row| Visit {
+            pages_visited: groups.kept("pages-visited", |row| Visit {
                 page: row.text("page"),
                 visit_date: row.text("visit_date"),
             }),
-            automation_triggered: occurrences(groups.rows("automation-triggered"), "trigger_date"),
-            goals_reached: occurrences(groups.rows("goals-reached"), "reach_date"),
-            webhooks_triggered: occurrences(groups.rows("webhooks-triggered"), "trigger_date"),
-            lead_score: kept(groups.rows("lead-score"), |row| Score {
+            automation_triggered: groups.occurrences("automation-triggered", "trigger_date"),
+            goals_reached: groups.occurrences("goals-reached", "reach_date"),
+            webhooks_triggered: groups.occurrences("webhooks-triggered", "trigger_date"),
+            lead_score: groups.kept("lead-score", |row| Score {
                 id: row.text("id"),
                 name: row.text("name"),
                 score: row.text("score"),
@@ -352,6 +342,15 @@ pub(in crate::decode) fn list_fields(group: &str, value: Value, notes: &mut Vec<
         }
     }
     objects(group, others, notes);
+    for value in fields.iter_mut().filter_map(|field| field.value.as_mut()) {
+        if let Value::Object(members) = value
+            && !members.is_empty()
+            && is_gappy_list(members)
+        {
+            // A list of a form, of which some items are not there.
+            *value = members.values().cloned().collect();
+        }
+    }
     fields.retain(|field| {
         let has_value = field.value.as_ref().is_some_and(|value| !is_empty(value));
         field.id.is_some() || field.name.is_some() || has_value
@@ -369,11 +368,6 @@ fn emptied(contact: &Map<String, Value>) -> Vec<(&'static str, Value)> {
     let came = |name: &'static str| Some((name, contact.get(name)?.clone()));
     let all = ["phone", "profile_url"].into_iter().filter_map(came);
     all.filter(|(_, value)| is_empty(value)).collect()
-}
-
-fn kept<T: Default + PartialEq>(rows: Vec<Row>, read: impl Fn(&mut Row) -> T) -> Vec<T> {
-    let read = rows.into_iter().map(|mut row| read(&mut row));
-    read.filter(|row| *row != T::default()).collect()
 }
 
 fn map(members: &[(&str, &Option<String>)]) -> Option<Form> {
@@ -412,12 +406,30 @@ pub(crate) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// The text of an id. A truth value stays a word, so that it is seen to be none: as a form carries it, it would be the id 1.
+/// The one value of a list, or the value.
+fn only(value: &Value) -> &Value {
+    match value {
+        Value::Array(items) => match items.as_slice() {
+            [only] => only,
+            _ => value,
+        },
+        value => value,
+    }
+}
+
+/// The text of an id. Of a number the plainest spelling is taken: 505, 505.0 and 5.05e2 are one id. A truth value stays a word, so that it is seen to be none: as a form carries it, it would be the id 1.
 pub(super) fn id(value: &Value) -> Option<String> {
     match value {
         Value::Bool(flag) => Some(flag.to_string()),
+        Value::Number(id) => Some(plain_number(id)),
         other => scalar(other),
     }
+}
+
+/// A JSON number without exponent and empty decimals.
+pub(in crate::decode) fn plain_number(number: &Number) -> String {
+    let text = number.to_string();
+    placeholders::number(&text).unwrap_or(text)
 }
 
 /// As [`scalar`], without a copy.
@@ -433,8 +445,15 @@ fn into_scalar(value: Value) -> Option<String> {
 struct Row(Map<String, Value>);
 
 impl Row {
+    /// A list of one value is the value.
     fn text(&mut self, key: &str) -> Option<String> {
-        into_scalar(self.0.remove(key)?)
+        match self.0.remove(key)? {
+            Value::Array(items) => match <[Value; 1]>::try_from(items) {
+                Ok([only]) => into_scalar(only),
+                Err(_) => None,
+            },
+            value => into_scalar(value),
+        }
     }
 }
 
@@ -451,6 +470,28 @@ impl Groups<'_> {
     fn list_fields(&mut self) -> Vec<ListField> {
         let value = self.object.remove("fields").unwrap_or_default();
         list_fields("fields", value, self.notes)
+    }
+
+    /// The rows of a group that have any of its keys; notes how many have others alone.
+    fn kept<T: Default + PartialEq>(&mut self, key: &str, read: impl Fn(&mut Row) -> T) -> Vec<T> {
+        let rows = self.rows(key);
+        let count = rows.iter().filter(|row| !row.0.values().all(is_empty)).count();
+        let read = rows.into_iter().map(|mut row| read(&mut row));
+        let kept: Vec<T> = read.filter(|row| *row != T::default()).collect();
+        if let Some(odd) = count.checked_sub(kept.len()).filter(|odd| *odd > 0) {
+            self.notes.push(format!(
+                "{key}: {odd} rows have none of the group's keys and were left out"
+            ));
+        }
+        kept
+    }
+
+    fn occurrences(&mut self, key: &str, date: &str) -> Vec<Occurrence> {
+        self.kept(key, |row| Occurrence {
+            id: row.text("id"),
+            name: row.text("name"),
+            date: row.text(date),
+        })
     }
 
     /// A map, or a list of one map.

@@ -198,7 +198,9 @@ fn flatten(table: &toml::Table, key: &str, into: &mut Vec<(String, toml::Value)>
         for (name, value) in table {
             let mut steps = outer.to_vec();
             steps.extend(name.split('.'));
-            let is_plain = |step: &&str| !step.is_empty() && !step.contains(char::is_control);
+            // PHP reads a blank in a name as `_`: the sender would not find the value under its name.
+            let is_odd = |c: char| c.is_control() || c.is_whitespace();
+            let is_plain = |step: &&str| !step.is_empty() && !step.contains(is_odd);
             if !steps.iter().all(is_plain) || steps.len() > DEPTH {
                 return Err(
                     ConfigError::new(&format!("{key}.{name}"), "is no name of a value")
