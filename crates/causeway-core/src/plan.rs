@@ -262,9 +262,14 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
         if consent.holds(&fact.what, fact.at, fact.address.as_deref()) {
             continue;
         }
+        let before = contact.standing(&fact.purpose, case.known.terms);
         let changed = contact.add_consent(&fact);
+        // A platform sends a field that allows mail with each contact: only the first such value is news.
+        let renews = event.kind == EventKind::ContactSync
+            && fact.what.is_yes()
+            && contact.standing(&fact.purpose, case.known.terms).as_str() == before.as_str();
         said.changed |= changed;
-        said.news |= changed;
+        said.news |= changed && !renews;
         said.ledger.push(fact);
     }
     for fact in case.known.shared {
@@ -293,6 +298,8 @@ fn is_report(event: &Event) -> bool {
         EventKind::EmailStatus => !is_agreed,
         // Who takes part in an action uses the address, whatever became of earlier mail to it.
         EventKind::Action => false,
+        // Nor does the click on the link of a mail by which somebody opts out.
+        EventKind::Engagement => !is_agreed && says(What::is_opt_out),
         _ => !is_agreed && says(What::is_suppression),
     }
 }

@@ -124,6 +124,14 @@ CREATE TABLE engagement (
     PRIMARY KEY (contact_id, kind, key, at)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE engagement_seen (
+    contact_id INTEGER NOT NULL,
+    -- Of kind, key and time.
+    digest     BLOB NOT NULL,
+    count      INTEGER NOT NULL,
+    PRIMARY KEY (contact_id, digest)
+) WITHOUT ROWID;
+
 CREATE TABLE erased (
     hash BLOB PRIMARY KEY,
     at   INTEGER NOT NULL

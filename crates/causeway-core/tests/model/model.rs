@@ -136,10 +136,10 @@ impl Model {
             }
         }
         for (name, value) in fields(message) {
-            // "A mail that came back does not say that the address is used."
+            // "A mail that came back does not say that the address is used", nor does an opt-out by the link in a mail.
             let is_report = match message.kind {
                 Kind::EmailStatus => message.status != Some("double_opt_in"),
-                Kind::Consent => NOES[1..].contains(&message.word),
+                Kind::Consent => NOES.contains(&message.word),
                 _ => false,
             };
             let is_bare_mention = name == "email" && is_report;

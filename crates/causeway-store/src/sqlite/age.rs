@@ -9,6 +9,7 @@ use super::{
     fault::Fault,
     prune::has_young,
     rows::{from_json, ms},
+    seen,
     writer::Tx,
 };
 
@@ -60,7 +61,7 @@ pub(crate) fn answers(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, F
     Ok((u64::try_from(gone).unwrap_or(0), is_more.then_some(last)))
 }
 
-/// Engagements that have a time.
+/// Engagements that have a time. That the contact did them is remembered: see [`seen`].
 pub(crate) fn engagements(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Fault> {
     let contacts: Vec<i64> = tx
         .connection
@@ -72,6 +73,7 @@ pub(crate) fn engagements(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Age
     let Some(last) = contacts.last().copied() else {
         return Ok((0, None));
     };
+    seen::remember(tx, (after, last), before_ms)?;
     let gone = tx
         .connection
         .prepare_cached(

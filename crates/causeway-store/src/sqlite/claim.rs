@@ -7,6 +7,7 @@ use causeway_core::{
     consent::{Change, EMAIL, Standing},
     contact::{Contact, Field, Identity, normal_email},
     delivery::{Delivery, Kind},
+    event::EventKind,
     id::{DeliveryId, IdempotencyKey, InboxId},
     record::Record,
     rules::{DestinationRule, Gate},
@@ -17,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     contact, erasure, facts,
     fault::Fault,
-    given, identity,
+    follow, given, identity,
     names::NameKind,
     outbox::{self, End},
     recent::Parts,
@@ -450,6 +451,12 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     let workspace = tx.state.names.name(parts.workspace)?;
     let mut hubs: Vec<String> = parts.via.map_or(Ok(Vec::new()), |via| from_json(&via))?;
     hubs.push(tx.state.rules.hub.to_string());
+    let is_own = [EventKind::Response, EventKind::Schedule].map(EventKind::as_str);
+    let origin = if is_own.contains(&&*parts.event) {
+        follow::origin(tx.connection, due.inbox)?
+    } else {
+        None
+    };
     let mut record = Record {
         lead: tx
             .state
@@ -458,7 +465,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
             .scoring
             .lead(&parts.contact),
         workspace,
-        source: tx.state.names.name(parts.source)?,
+        source: tx.state.names.name(origin.unwrap_or(parts.source))?,
         inbox_id: InboxId(due.inbox),
         kind: due.kind,
         event: parts.event,

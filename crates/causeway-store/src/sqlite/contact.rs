@@ -17,6 +17,7 @@ use super::{
     given,
     names::NameKind,
     rows::{at, from_json, identity, ms, text, to_json},
+    seen,
     writer::Tx,
 };
 
@@ -298,6 +299,7 @@ pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(),
              {JOIN_ENGAGEMENT}"
         ))?
         .execute([from, into])?;
+    seen::merge(connection, from, into)?;
     given::merge(connection, from, into)?;
     for sql in [
         "DELETE FROM shared_address WHERE contact_id = ?1",

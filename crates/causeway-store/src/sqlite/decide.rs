@@ -23,6 +23,7 @@ use super::{
     person::engagements,
     process::Row,
     rows::ms,
+    seen,
     writer::Tx,
 };
 
@@ -96,7 +97,9 @@ fn or_note<T: Default>(trouble: &RefCell<Option<Fault>>, answer: Result<T, Fault
 /// Whether one of the contacts did that already.
 fn has(connection: &Connection, contacts: &[i64], engagement: &Engagement) -> Result<bool, Fault> {
     for contact in contacts {
-        if contact::has_engagement(connection, *contact, engagement)? {
+        if contact::has_engagement(connection, *contact, engagement)?
+            || seen::is_seen(connection, *contact, engagement)?
+        {
             return Ok(true);
         }
     }

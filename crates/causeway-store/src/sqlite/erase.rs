@@ -75,6 +75,7 @@ pub(crate) fn erase(
     erased.actions = run("DELETE FROM action WHERE contact_id = ?1")?;
     erased.consent = run("DELETE FROM consent WHERE contact_id = ?1")?;
     run("DELETE FROM engagement WHERE contact_id = ?1")?;
+    run("DELETE FROM engagement_seen WHERE contact_id = ?1")?;
     run("DELETE FROM identity WHERE contact_id = ?1")?;
     run("DELETE FROM timer WHERE contact_id = ?1")?;
     run("DELETE FROM erasure WHERE contact_id = ?1")?;

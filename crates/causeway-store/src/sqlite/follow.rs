@@ -171,6 +171,20 @@ fn follow_up_of(tx: &Tx<'_>, timer: &Stored) -> Result<FollowUp, Fault> {
     })
 }
 
+/// The source of the message that a row of ours follows from, however many lie between; `None` where that message is gone, and
+/// for what came from outside.
+pub(crate) fn origin(connection: &Connection, inbox: i64) -> Result<Option<i64>, Fault> {
+    Ok(connection
+        .prepare_cached(
+            "WITH RECURSIVE up (id) AS (
+                 SELECT about FROM event WHERE inbox_id = ?1 AND about IS NOT NULL
+                 UNION SELECT event.about FROM up JOIN event ON event.inbox_id = up.id WHERE event.about IS NOT NULL)
+             SELECT inbox.source_id FROM up JOIN inbox ON inbox.id = up.id ORDER BY up.id LIMIT 1",
+        )?
+        .query_row([inbox], |row| row.get(0))
+        .optional()?)
+}
+
 fn rung(timer: &Stored, follow_up: FollowUp, now: Timestamp) -> Envelope {
     let once: [&[u8]; 4] = [
         &timer.inbox.to_be_bytes(),

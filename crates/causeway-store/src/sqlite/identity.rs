@@ -76,9 +76,10 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
         .iter()
         .filter(|identity| matches!(identity, Identity::ForeignId { .. }) && !identity.is_visitor())
         .collect();
+    let has_id = by_kind(false).any(|identity| !identity.is_visitor());
     for identity in by_kind(true) {
         let address = identity.value();
-        let is_nobodys = !foreign.is_empty() && tx.state.rules.shared_addresses.fit(address);
+        let is_nobodys = has_id && tx.state.rules.shared_addresses.fit(address);
         let owner = contact::find_one(tx, workspace, identity)?.filter(|owner| !found.contains(owner));
         let is_anothers = match owner {
             // Nobody becomes one with a contact that is being erased.
@@ -95,6 +96,9 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
                 "the address is shared: its consent counts for everybody who uses it, and the people stay apart".to_owned(),
             );
         } else {
+            if is_in_use(tx, workspace, address, owner)? {
+                resolved.shared = Some(address.to_owned());
+            }
             found.extend(owner);
             resolved.own.push(identity.clone());
         }
@@ -263,6 +267,15 @@ fn is_another_person(
         }
     }
     Ok(false)
+}
+
+/// Whether others use the address, and the contact that is recognised by it is not noted among them.
+fn is_in_use(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> Result<bool, Fault> {
+    if !any_shared(tx)? {
+        return Ok(false);
+    }
+    let users = users(tx, workspace, address)?;
+    Ok(!users.is_empty() && owner.is_none_or(|owner| !users.contains(&owner)))
 }
 
 /// Notes that the address has more than one user. The one who had it first is one of them.

@@ -53,6 +53,7 @@ mod rehearse;
 mod repeats;
 mod rows;
 mod schema;
+mod seen;
 mod shared;
 mod split;
 mod state;

@@ -93,6 +93,7 @@ const KIND: &str = "page";
 const OURS: &str = "a page turned out to be ours: the click on it counts";
 const NOT_OURS: &str =
     "a page turned out to be another organisation's: the click on it does not count any more";
+const GRACE: &str = "`click_grace_s` changed: clicks soon after an opt-out are judged again";
 
 /// Asks again about every person who clicked on the page, and those who use the same mailbox. Returns them.
 pub(crate) fn reconsider(
@@ -125,29 +126,81 @@ pub(crate) fn reconsider(
             outbox::reconsider(tx, workspace, inbox)?;
         }
     }
+    let decision = if page.is_own { OURS } else { NOT_OURS };
+    follow(tx, workspace, &newest, (&page.before, page.is_own), decision, now)?;
+    Ok(newest.into_keys().map(ContactId).collect())
+}
+
+/// Plans what follows for these contacts, each with the row of its newest click, from another reading of their clicks.
+fn follow(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    newest: &BTreeMap<i64, i64>,
+    (before, may_count): (&Arc<Terms>, bool),
+    decision: &'static str,
+    now: Timestamp,
+) -> Result<(), Fault> {
     let terms = tx.state.terms_of(workspace);
-    for (id, inbox) in &newest {
+    for (id, inbox) in newest {
         let Some(contact) = contact::read(tx.connection, *id)? else {
             continue;
         };
         let change = Change {
             contact: *id,
-            before: (&contact, &page.before),
+            before: (&contact, before),
             after: (&contact, &terms),
         };
         let mut planned = reconcile::follows(tx, workspace, &change)?;
-        if page.is_own {
+        if may_count {
             drop_what_is_sent_anyway(tx, *id, &mut planned, now)?;
         }
         let place = Place {
             workspace,
             contact: *id,
             click: *inbox,
-            decision: if page.is_own { OURS } else { NOT_OURS },
+            decision,
         };
         place.insert(tx, &planned, now)?;
     }
-    Ok(newest.into_keys().map(ContactId).collect())
+    Ok(())
+}
+
+/// By workspace: how clicks were read, and the contacts that clicked and opted out or complained, with those who share a mailbox
+/// with them, each with the row of the newest click.
+type Clickers = BTreeMap<i64, (Arc<Terms>, BTreeMap<i64, i64>)>;
+
+fn clickers(tx: &Tx<'_>) -> Result<Clickers, Fault> {
+    let clicks: Vec<(i64, i64, i64)> = tx
+        .connection
+        .prepare_cached(
+            "SELECT contact.workspace_id, contact.id, max(consent.inbox_id)
+             FROM consent JOIN contact ON contact.id = consent.contact_id
+             WHERE consent.what IN ('double_opt_in', 'double_opt_in_on_page')
+               AND EXISTS (SELECT 1 FROM consent AS no WHERE no.contact_id = contact.id
+                           AND no.what IN ('unsubscribed', 'complained'))
+             GROUP BY contact.id",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut all = Clickers::new();
+    for (workspace, contact, inbox) in clicks {
+        let users = identity::with_sharers(tx, &[contact])?;
+        let before = || (tx.state.terms_of(workspace), BTreeMap::new());
+        let (_, newest) = all.entry(workspace).or_insert_with(before);
+        newest.extend(users.into_iter().map(|user| (user, inbox)));
+    }
+    Ok(all)
+}
+
+/// A click counts from another time after an opt-out than it did: some count now, or do not any more.
+fn judge_clicks_again(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Result<(), Fault> {
+    for (workspace, (before, newest)) in clickers {
+        for contact in newest.keys() {
+            outbox::reopen_held_back(tx, workspace, *contact)?;
+        }
+        follow(tx, workspace, &newest, (&before, true), GRACE, now)?;
+    }
+    Ok(())
 }
 
 /// A delivery that waits carries the contact as it is when it is sent. One that is in flight carries it as it was.
@@ -346,6 +399,11 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault>
     for workspace in rules.workspaces.keys() {
         tx.state.names.id(tx.connection, NameKind::Workspace, workspace)?;
     }
+    let clickers = if tx.state.terms_of(ANY_WORKSPACE).click_grace == rules.click_grace {
+        Clickers::new()
+    } else {
+        clickers(tx)?
+    };
     let grace = i64::try_from(rules.click_grace.as_millis()).unwrap_or(i64::MAX);
     tx.connection
         .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('click_grace_ms', ?1)")?
@@ -373,6 +431,7 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault>
         };
         reconsider(tx, page.workspace, &turned, now)?;
     }
+    judge_clicks_again(tx, clickers, now)?;
     for id in behind {
         destinations::withdraw_left(tx, id, now)?;
     }

@@ -17,7 +17,7 @@ use super::{
     claim::{SUPERSEDED, read_parts},
     facts::{read_campaign, read_page},
     fault::Fault,
-    person,
+    follow, person,
     read::envelope,
     rows::{at, from_json, inbox_state},
     state,
@@ -81,7 +81,10 @@ fn record(
     let parts = read_parts(connection, id.0, Some(contact))?;
     let (workspace, source) = (
         word(connection, parts.workspace)?,
-        word(connection, parts.source)?,
+        word(
+            connection,
+            follow::origin(connection, id.0)?.unwrap_or(parts.source),
+        )?,
     );
     let mut all_terms = state::terms(connection)?;
     let terms = all_terms

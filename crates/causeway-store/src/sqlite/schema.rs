@@ -19,9 +19,10 @@ const MIGRATIONS: [&str; VERSION as usize] = [
     include_str!("../../migrations/sqlite/0010_after_erasure.sql"),
     include_str!("../../migrations/sqlite/0011_purpose_of_given.sql"),
     include_str!("../../migrations/sqlite/0012_withdrawals_first.sql"),
+    include_str!("../../migrations/sqlite/0013_engagement_seen.sql"),
 ];
 
-pub(crate) const VERSION: u32 = 11;
+pub(crate) const VERSION: u32 = 12;
 
 /// Another process (a command while the hub runs) may hold the write lock for so long.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);

@@ -3,9 +3,13 @@
 //! Invariant: what somebody agreed to counts for the others as long as that person uses the mailbox and has not opted out
 //! anywhere since. What forbids mail to the mailbox stays.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use causeway_core::{
+    clock::Timestamp,
     consent::{Consent, ConsentFact, EMAIL, id_in_place},
     contact::Contact,
     event::Event,
@@ -52,13 +56,14 @@ pub(crate) fn said_of(
 /// What each user of an address said about it, as far as it counts for the others.
 fn said(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentFact)>, Fault> {
     let mut facts = Vec::new();
+    let grace = tx.state.terms_of(workspace).click_grace;
     for user in identity::users(tx, workspace, address)? {
         let Some(known) = contact::read(tx.connection, user)? else {
             continue;
         };
         let is_leaving = erasure::is_leaving(tx, user)?;
         for fact in ledger(tx, user)? {
-            if counts_for_others(&known, &fact, address) && !(is_leaving && fact.what.is_yes()) {
+            if counts_for_others(&known, &fact, address, grace) && !(is_leaving && fact.what.is_yes()) {
                 let address = Some(address.to_owned());
                 facts.push((user, ConsentFact { address, ..fact }));
             }
@@ -67,8 +72,9 @@ fn said(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentF
     Ok(facts)
 }
 
-/// Whether what a user of the address said counts for the others who use it.
-fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str) -> bool {
+/// Whether what a user of the address said counts for the others who use it. A click that does not undo the user's own opt-out does
+/// not confirm for others either.
+fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str, grace: Duration) -> bool {
     let is_in_use = || user.address().as_deref() == Some(address);
     let is_about_address = match fact.address.as_deref() {
         None => false,
@@ -81,7 +87,16 @@ fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str) -> bool 
         Some(place) => place == address,
     };
     let opt_out = user.consent.get(EMAIL).and_then(|consent| consent.unsubscribed);
-    is_about_address && (!fact.what.is_yes() || (is_in_use() && opt_out.is_none_or(|at| at < fact.at)))
+    let counts_from = |opt_out: Timestamp| {
+        let grace = if fact.what.is_click() {
+            grace
+        } else {
+            Duration::ZERO
+        };
+        opt_out.checked_add(grace).unwrap_or(Timestamp::MAX)
+    };
+    let is_newer = || opt_out.is_none_or(|opt_out| counts_from(opt_out) < fact.at);
+    is_about_address && (!fact.what.is_yes() || (is_in_use() && is_newer()))
 }
 
 /// What a contact and the other users of an address agreed to, without those of `except`.
@@ -171,10 +186,11 @@ pub(crate) fn spread(
     let Some(known) = contact::read(tx.connection, contact)? else {
         return Ok(Vec::new());
     };
+    let grace = tx.state.terms_of(workspace).click_grace;
     let mut by_address: BTreeMap<Name, Vec<&ConsentFact>> = BTreeMap::new();
     for fact in facts.iter().filter(|fact| fact.purpose == EMAIL) {
         for address in known.addresses_of(fact) {
-            if counts_for_others(&known, fact, &address) {
+            if counts_for_others(&known, fact, &address, grace) {
                 by_address.entry(address).or_default().push(fact);
             }
         }

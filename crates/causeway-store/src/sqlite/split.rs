@@ -23,7 +23,8 @@ use super::{
     contact::{self, consent_fact},
     erase, erasure,
     fault::Fault,
-    given, identity, outbox,
+    given, identity,
+    outbox::{self, End},
     reconcile::{self, Change},
     rows::{from_json, ms},
     shared,
@@ -76,7 +77,7 @@ pub(crate) fn split(
     use_addresses(&mut new, &before, taken.iter());
     contact::update(tx.connection, from, &kept, now)?;
     contact::update(tx.connection, into, &new, now)?;
-    divide_given(tx, (from, &kept), (into, &new))?;
+    divide_given(tx, (from, &kept), (into, &new), now)?;
     share(tx, workspace, (from, &mut kept), (into, &mut new), now)?;
     let record = correct(tx, workspace, (from, &before, &kept), (into, &new), now)?;
     Ok(Some(Split {
@@ -291,19 +292,47 @@ fn use_addresses<'a>(contact: &mut Contact, before: &Contact, own: impl Iterator
     }
 }
 
-/// What destinations were given for an address that only one of them has, that one answers for. The rest may be of either.
+/// Why a withdrawal that waits is not sent.
+const OTHERS: &str =
+    "the contact was split: the address is the other person's, and what follows for them was planned anew";
+
+/// What destinations were given for an address that only one of them has, that one answers for, also for withdrawals of it. The
+/// rest may be of either.
 fn divide_given(
-    tx: &Tx<'_>,
+    tx: &mut Tx<'_>,
     (from, kept): (i64, &Contact),
     (into, new): (i64, &Contact),
+    now: Timestamp,
 ) -> Result<(), Fault> {
     for (id, own, theirs) in [(from, kept, new), (into, new, kept)] {
         for address in theirs.addresses.keys() {
             if !own.addresses.contains_key(address) {
+                end_withdrawals(tx, id, address, now)?;
                 tx.connection
                     .prepare_cached("DELETE FROM given WHERE contact_id = ?1 AND address = ?2")?
                     .execute(params![id, &**address])?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Ends those that wait and are not being sent.
+fn end_withdrawals(tx: &mut Tx<'_>, contact: i64, address: &str, now: Timestamp) -> Result<(), Fault> {
+    let waiting: Vec<i64> = tx
+        .connection
+        .prepare_cached(
+            "SELECT id FROM delivery WHERE contact_id = ?1 AND address = ?2 AND kind = 'withdrawal'
+             AND state IN ('waiting', 'blocked')",
+        )?
+        .query_map(params![contact, address], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for id in waiting {
+        if tx.state.leases.is_held(id, now) {
+            continue;
+        }
+        if let Some(row) = outbox::row(tx, id)? {
+            outbox::end(tx, &row, &End::skipped(&row, OTHERS, ms(now)))?;
         }
     }
     Ok(())

@@ -6,11 +6,14 @@ use causeway_core::{
     delivery::{Delivery, Kind, Next},
     event::{DeadCode, Decoded, Engagement, EngagementKind},
     id::InboxId,
-    rules::DestinationRule,
+    rules::{DestinationRule, Takes},
     store::{DeliveryFilter, InboxState, Retention},
 };
 
-use super::{Bench, Open};
+use super::{
+    Bench, Open,
+    addresses::{of, sent},
+};
 use crate::builders::{at, rules, signed, status, synced};
 
 const DAY: i64 = 86_400;
@@ -484,5 +487,52 @@ pub async fn each_part_is_kept_as_long_as_its_retention_says(open: Open) {
     // It goes on where it stopped.
     let later = bench.store().prune(retention, at(50 * DAY)).await.unwrap();
     assert_eq!((later.answers, later.engagements, later.actions), (1, 1, 1));
+    bench.assert_balanced().await;
+}
+
+/// Platforms send the whole history each time.
+pub async fn what_is_past_its_retention_is_not_new_when_it_is_sent_again(open: Open) {
+    let mut news = DestinationRule::new("crm");
+    news.policy = Policy::All;
+    news.takes = Takes::Changes;
+    let mut bench = Bench::with_rules(open, "store", rules(vec![news])).await;
+    let history = |name: &str, message: i64, count: i64| {
+        let mut event = synced(name, &[], at(message));
+        event.engagements = vec![Engagement {
+            kind: EngagementKind::PageVisit,
+            key: "/home".to_owned(),
+            name: None,
+            at: Some(at(5)),
+            raw_at: None,
+            count: Some(count),
+            score: None,
+        }];
+        event
+    };
+    let later = 40 * DAY;
+    for name in ["ada", "bea"] {
+        bench.take(history(name, 5, 2), 5).await;
+    }
+    bench.deliver_all("crm", 6).await;
+    let retention = Retention {
+        engagement_days: Some(25),
+        ..Retention::default()
+    };
+    let pruned = bench.store().prune(retention.clone(), at(later)).await.unwrap();
+    assert_eq!(pruned.engagements, 2);
+    bench.take(history("ada", later, 2), later).await;
+    assert_eq!(sent(&bench, "crm", later + 1).await, [], "it was known");
+    bench.take(history("ada", later, 3), later + 2).await;
+    let news = [of(Kind::Record, Change::None, "ada")];
+    assert_eq!(sent(&bench, "crm", later + 3).await, news, "once more since");
+
+    // Once both turn out to be one person, what either did is known of them.
+    bench.store().prune(retention, at(later + 4)).await.unwrap();
+    let mut both = synced("bea", &[], at(later + 5));
+    both.identities.extend(history("ada", 0, 0).identities);
+    bench.take(both, later + 5).await;
+    sent(&bench, "crm", later + 6).await;
+    bench.take(history("ada", later + 7, 3), later + 7).await;
+    assert_eq!(sent(&bench, "crm", later + 8).await, []);
     bench.assert_balanced().await;
 }

@@ -23,6 +23,7 @@ pub mod sent;
 pub mod unlisted;
 pub mod urls;
 pub mod waited;
+pub mod whose;
 
 pub use bench::{Bench, Open, Stored, attempt, opener};
 
@@ -167,6 +168,14 @@ macro_rules! store_contract {
                 a_withdrawal_is_handed_out_before_all_else,
                 a_split_divides_what_destinations_were_given,
             ],
+            whose: [
+                who_is_recognised_by_an_office_address_hears_of_its_other_users,
+                two_references_at_an_office_address_are_two_people,
+                a_click_that_does_not_count_for_a_user_counts_for_no_other,
+                a_longer_grace_for_clicks_withdraws_whom_it_concerns,
+                a_split_ends_withdrawals_for_the_address_of_the_other,
+                an_opt_out_at_a_former_address_brings_nobody_back_there,
+            ],
             mailboxes: [
                 a_bounce_that_names_no_address_ends_by_a_click_at_the_address,
                 a_bounce_that_names_no_address_holds_for_everybody_who_uses_it,
@@ -200,6 +209,7 @@ macro_rules! store_contract {
                 an_opt_out_after_an_erasure_is_not_lost,
                 whoever_is_to_stay_out_for_ever_does,
                 each_part_is_kept_as_long_as_its_retention_says,
+                what_is_past_its_retention_is_not_new_when_it_is_sent_again,
             ],
             erased_users: [
                 what_an_erased_user_of_a_mailbox_agreed_to_counts_for_nobody,

@@ -98,6 +98,33 @@ fn a_row_of_a_file_and_a_flood_are_no_news() {
     assert_eq!(sent(&world.take(&news)), ["archive", "crm"]);
 }
 
+/// A platform sends a field that allows mail with each contact, and its rules date it from then.
+#[test]
+fn consent_that_is_only_renewed_is_no_news() {
+    let mut world = World::new(Vec::new());
+    world.given = true;
+    world
+        .rules
+        .destinations
+        .insert("archive".into(), archive(Takes::Changes));
+    let says = |what: What, day: u8| {
+        let mut event = sync(&[]);
+        let when = at(&format!("2026-03-{day:02}T00:00:00Z"));
+        event.consent = vec![ConsentFact::new(EMAIL, what, when, "a test")];
+        event
+    };
+    for (what, day, is_news) in [
+        (What::OptIn, 1, true),
+        (What::OptIn, 2, false),
+        (What::Unsubscribed, 3, true),
+        (What::OptIn, 4, true),
+        (What::DoubleOptIn, 4, true),
+    ] {
+        let plan = world.take(&says(what.clone(), day));
+        assert_eq!(!sent(&plan).is_empty(), is_news, "{what:?} {day}");
+    }
+}
+
 #[test]
 fn a_new_id_of_a_platform_alone_is_news() {
     let mut world = World::new(Vec::new());

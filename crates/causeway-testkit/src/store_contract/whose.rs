@@ -1,0 +1,191 @@
+//! Whose consent it is: addresses that stand for nobody, clicks that do not count, settings that change, contacts that are split.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use causeway_core::{
+    consent::{Change, What},
+    contact::Identity,
+    delivery::{Kind, Next},
+    event::{Event, EventKind},
+    id::InboxId,
+    rules::DestinationRule,
+};
+
+use super::{
+    Bench, Open,
+    addresses::{contact_with, id, of, platform, sent},
+    mailboxes::{joins, status_of},
+};
+use crate::builders::{at, contact_ref, email, fact, rules, signed, status};
+
+/// The contact that is recognised by an office's address came after somebody else had used it.
+pub async fn who_is_recognised_by_an_office_address_hears_of_its_other_users(open: Open) {
+    let form = |first_name: &str, seconds: i64| {
+        let mut event = platform("0", "info", first_name, seconds);
+        event.identities = vec![email("info")];
+        event
+    };
+    for ends in ["no", "moves"] {
+        let rules = rules(vec![DestinationRule::new("crm")]);
+        let mut bench = Bench::with_rules(open.clone(), ends, rules).await;
+        bench.take(joins("72", "info", 0), 0).await;
+        bench.take(form("Cid", 1), 1).await;
+        let all = sent(&bench, "crm", 2).await;
+        let given = of(Kind::Record, Change::Subscribe, "info");
+        assert_eq!(all, [given.clone(), given], "{ends}");
+        match ends {
+            "no" => bench.take(status_of("72", What::Unsubscribed, 10), 10).await,
+            _ => bench.take(platform("72", "own", "Cid", 10), 10).await,
+        };
+        let all = sent(&bench, "crm", 11).await;
+        let taken_back = of(Kind::Withdrawal, Change::Unsubscribe, "info");
+        let expected = if ends == "no" { 2 } else { 1 };
+        let count = all.iter().filter(|one| **one == taken_back).count();
+        assert!(count >= expected, "{ends}: {all:?}");
+        bench.take(form("Cida", 20), 20).await;
+        let all = sent(&bench, "crm", 21).await;
+        assert!(
+            all.iter()
+                .all(|(_, change, address)| *change != Change::Subscribe || !address.contains("info")),
+            "nobody who uses the address agreed: {ends}: {all:?}"
+        );
+        bench.assert_balanced().await;
+    }
+}
+
+/// Proca makes its references of names and addresses: two of them at an office's address are two people.
+pub async fn two_references_at_an_office_address_are_two_people(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    let signs = |reference: &str, action: &str, seconds: i64| {
+        let mut event = signed("noemail", action, What::NotAsked, at(seconds));
+        event.identities = vec![email("noemail"), contact_ref(reference)];
+        event.fields.insert("firstName".to_owned(), reference.into());
+        event
+    };
+    let mut numbers = Vec::new();
+    for (number, reference) in ["ann", "bob"].into_iter().enumerate() {
+        let inbox = bench
+            .take(signs(reference, reference, number as i64), number as i64)
+            .await;
+        let trace = bench.store().trace(inbox).await.unwrap().unwrap();
+        numbers.push(trace.contact_id);
+    }
+    assert_ne!(numbers[0], numbers[1]);
+    bench.assert_balanced().await;
+}
+
+/// The click comes too soon after the user's opt-out at another address to count for themself.
+pub async fn a_click_that_does_not_count_for_a_user_counts_for_no_other(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(joins("71", "old", 0), 0).await;
+    bench.take(platform("71", "family", "Ada", 1), 1).await;
+    bench.take(platform("73", "family", "Cid", 2), 2).await;
+    sent(&bench, "crm", 3).await;
+    bench.take(status("old", What::Unsubscribed, at(10)), 10).await;
+    bench.take(status("family", What::DoubleOptIn, at(11)), 11).await;
+    for number in ["71", "73"] {
+        let standing = contact_with(&bench, number).await.standing.get("email").copied();
+        assert!(
+            standing.is_none_or(|standing| !standing.is_subscribed()),
+            "{number}: {standing:?}"
+        );
+    }
+    let all = sent(&bench, "crm", 12).await;
+    assert!(
+        all.iter().all(|(_, change, _)| *change != Change::Subscribe),
+        "{all:?}"
+    );
+    bench.assert_balanced().await;
+}
+
+pub async fn a_longer_grace_for_clicks_withdraws_whom_it_concerns(open: Open) {
+    let with_grace = |seconds: u64| {
+        let mut rules = rules(vec![DestinationRule::new("crm")]);
+        rules.click_grace = Duration::from_secs(seconds);
+        rules
+    };
+    let mut bench = Bench::with_rules(open, "grace", with_grace(60)).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    sent(&bench, "crm", 1).await;
+    bench
+        .take(status("ada", What::Unsubscribed, at(3_600)), 3_600)
+        .await;
+    bench
+        .take(status("ada", What::DoubleOptIn, at(3_720)), 3_720)
+        .await;
+    let all = sent(&bench, "crm", 3_721).await;
+    assert_eq!(all.last().map(|one| one.1), Some(Change::Subscribe), "{all:?}");
+    bench.set_rules(with_grace(300)).await;
+    assert_eq!(
+        sent(&bench, "crm", 3_722).await,
+        [of(Kind::Withdrawal, Change::Unsubscribe, "ada")]
+    );
+    bench.set_rules(with_grace(60)).await;
+    let all = sent(&bench, "crm", 3_723).await;
+    assert_eq!(all.last().map(|one| one.1), Some(Change::Subscribe), "{all:?}");
+    bench.assert_balanced().await;
+}
+
+/// A withdrawal still waits for an address that is the other person's from now on.
+pub async fn a_split_ends_withdrawals_for_the_address_of_the_other(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    let mut read: BTreeMap<InboxId, Event> = BTreeMap::new();
+    let mut bob = signed("bob", "1", What::OptIn, at(1));
+    bob.identities = vec![email("bob")];
+    let mut both = bob.clone();
+    both.at = at(2);
+    both.identities.push(id("5"));
+    for (event, seconds) in [(joins("5", "ann", 0), 0), (bob, 1), (both, 2)] {
+        read.insert(bench.take(event.clone(), seconds).await, event);
+    }
+    sent(&bench, "crm", 3).await;
+    let no = status_of("5", What::Unsubscribed, 10);
+    read.insert(bench.take(no.clone(), 10).await, no);
+    let due_at = at(30);
+    for delivery in bench.claim("crm", 11).await.deliveries {
+        bench.end(&delivery, Next::Waiting { due_at }, 11).await;
+    }
+    let one = contact_with(&bench, "5").await;
+    let taken = [Identity::Email {
+        address: "bob@example.org".to_owned(),
+    }];
+    let split = bench.store().split(one.id, taken.into(), read, at(12)).await;
+    assert!(split.unwrap().is_some());
+    assert!(bench.person("bob").await.standing["email"].is_subscribed());
+    let mut last = None;
+    for seconds in [13, 31, 32] {
+        let all = sent(&bench, "crm", seconds).await;
+        last = all
+            .into_iter()
+            .filter(|(_, _, address)| address.contains("bob"))
+            .next_back()
+            .or(last);
+    }
+    assert!(
+        last.as_ref()
+            .is_none_or(|(_, change, _)| *change == Change::Subscribe),
+        "{last:?}"
+    );
+    bench.assert_balanced().await;
+}
+
+/// The link for it stands in a mail that was sent there: it does not say that the person uses the address again.
+pub async fn an_opt_out_at_a_former_address_brings_nobody_back_there(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(joins("71", "old", 0), 0).await;
+    sent(&bench, "crm", 0).await;
+    bench.take(joins("71", "new", 1), 1).await;
+    sent(&bench, "crm", 2).await;
+    let mut no = platform("71", "old", "Ada", 10);
+    no.kind = EventKind::Engagement;
+    no.consent = vec![fact(What::Unsubscribed, at(10))];
+    bench.take(no, 10).await;
+    let person = contact_with(&bench, "71").await;
+    assert_eq!(person.contact.text("email"), Some("new@example.org"));
+    let all = sent(&bench, "crm", 11).await;
+    for address in ["old", "new"] {
+        let withdrawal = of(Kind::Withdrawal, Change::Unsubscribe, address);
+        assert!(all.contains(&withdrawal), "{address}: {all:?}");
+    }
+    bench.assert_balanced().await;
+}
