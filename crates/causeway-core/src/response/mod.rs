@@ -130,7 +130,17 @@ pub fn writes(
     for row in rows {
         let known = record.contact.fields.get(&row.field).map(|field| &field.value);
         let found = match row.path.find(answer) {
-            Found::Missing => continue,
+            Found::Missing => {
+                // Where the contact has a value, the destination may have said it before.
+                if known.is_none() {
+                    notes.push(format!(
+                        "`{}` is not updated: the answer has nothing at `{}`",
+                        row.field,
+                        row.path.written()
+                    ));
+                }
+                continue;
+            }
             Found::Value(value) => taken(row, &value, known, zone, notes),
             Found::Nothing => row.if_null.clone(),
         };

@@ -32,6 +32,11 @@ pub enum Found {
 }
 
 impl Path {
+    /// As it stands in the configuration.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let text = text.trim();
         let path = |steps| Self {

@@ -274,3 +274,23 @@ fn null_writes_what_the_row_says() {
     );
     assert_eq!(writes(json!({ "other": 1 })), BTreeMap::new());
 }
+
+#[test]
+fn a_path_that_leads_nowhere_is_noted_until_the_contact_has_the_value() {
+    let notes = |known: Value, answer: Value| {
+        let mut notes = Vec::new();
+        let rows = [row("data.id", None)];
+        writes(&rows, &answer, &record(&known), &TimeZone::UTC, &mut notes);
+        notes
+    };
+    let nested = json!({ "data": { "person": { "id": 7 } } });
+    assert_eq!(
+        notes(json!({}), nested.clone()),
+        ["`f` is not updated: the answer has nothing at `data.id`"]
+    );
+    assert_eq!(notes(json!({ "f": "7" }), nested), [] as [&str; 0]);
+    assert_eq!(
+        notes(json!({}), json!({ "data": { "id": null } })),
+        [] as [&str; 0]
+    );
+}

@@ -1,6 +1,7 @@
 //! `causeway doctor`: tries everything that the configuration names.
 
 mod consent_from;
+mod flow;
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +10,7 @@ use causeway_core::{
     clock::{Clock, TOLERANCE, Timestamp},
     destination::CheckError,
     source::Remark,
-    store::{GoneContact, StoreError, StoreHealth, Views},
+    store::{GoneContact, Overview, StoreError, StoreHealth, Views},
 };
 use jiff::SignedDuration;
 
@@ -27,7 +28,8 @@ use crate::{
 /// Opens the store if there is one, reads secrets and keystores, asks the broker for each queue and Proca's API where
 /// `reconcile` names it, and has each destination prove address and credentials. Takes no message and sends none. Prints `ok` or
 /// `BAD` for each, `WARN` and `note` for what you should know although it works; exit code 1 if one is bad.
-/// For each rule of `consent_from` it says in how many of the last 200 messages the field was; `look` stands before one that
+/// What stands in the way of deliveries by the store is printed, too: a halted destination is bad, dead messages and deliveries are
+/// warnings. For each rule of `consent_from` it says in how many of the last 200 messages the field was; `look` stands before one that
 /// may be wrong.
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway doctor")]
@@ -164,8 +166,8 @@ fn clock(health: &StoreHealth, now: Timestamp) -> bool {
 }
 
 /// No fault of the hub, and yet somebody may wait for an answer.
-async fn turned_away(views: &dyn Views) -> Result<(), Failure> {
-    for (name, counts) in views.overview(SystemClock.now()).await?.sources {
+fn turned_away(overview: &Overview) {
+    for (name, counts) in &overview.sources {
         let lately = counts.turned_away_lately;
         if lately > 0 {
             say(&format!(
@@ -174,7 +176,6 @@ async fn turned_away(views: &dyn Views) -> Result<(), Failure> {
             ));
         }
     }
-    Ok(())
 }
 
 /// A destination that still believes that it may use people's data, because it could not be reached or refused.
@@ -205,8 +206,10 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                     path.display(),
                     health.bytes
                 ));
-                turned_away(&*store).await?;
+                let overview = store.overview(SystemClock.now()).await?;
+                turned_away(&overview);
                 let mut well = clock(&health, SystemClock.now());
+                well &= flow::check(&overview);
                 for (name, waiting) in orphans(config, &*store, SystemClock.now()).await? {
                     well = bad(&format!("destination {name}"), &orphan_in_words(&name, waiting));
                 }

@@ -5,6 +5,7 @@
 //! a row twice, and a file that comes again next month counts anew.
 
 mod file;
+mod renewed;
 mod rows;
 mod sheet;
 mod summary;
@@ -224,6 +225,7 @@ struct Import<'a> {
     format: Format,
     table: Table<'a>,
     name: Name,
+    workspace: Name,
     decoders: Decoders,
     by_hand: ByHand,
     /// Names the content and how it is read.
@@ -286,6 +288,7 @@ impl<'a> Import<'a> {
                 separator: args.separator,
             },
             name: Name::clone(name),
+            workspace: Name::clone(&source.rule.workspace),
             decoders: sources::decoders(config)?,
             by_hand,
             identity,
@@ -315,14 +318,14 @@ impl<'a> Import<'a> {
     }
 
     /// Reads and decodes the file.
-    async fn sum_up(&mut self, known: Option<&SqliteStore>) -> Result<Summary, Failure> {
+    async fn sum_up(&mut self, store: Option<&SqliteStore>) -> Result<Summary, Failure> {
         let mut summary = Summary::default();
         let bar = bar(self.source.bytes, "reading");
         let mut rows = Rows::new(self.source.text(&bar)?, self.format, self.table)?;
         let mut number = 0;
         loop {
             let batch = self.next_batch(&mut rows, &mut number)?;
-            let known = match known {
+            let known = match store {
                 Some(store) => self.known(store, &batch).await?,
                 None => vec![false; batch.prepared.len()],
             };
@@ -332,8 +335,13 @@ impl<'a> Import<'a> {
             for (row, known) in batch.prepared.iter().zip(known) {
                 if known {
                     summary.skip_known();
-                } else {
-                    summary.add(row.line, &row.envelope.body, &row.decoded);
+                    continue;
+                }
+                summary.add(row.line, &row.envelope.body, &row.decoded);
+                if let (Some(store), Some(event)) = (store, row.decoded.event())
+                    && renewed::ended_opt_outs(store, &self.workspace, event).await? > 0
+                {
+                    summary.renew(row.line);
                 }
             }
             if batch.is_last {

@@ -43,6 +43,7 @@ enum Code {
     KeyMissing,
     Undecryptable,
     Automation,
+    Late,
     Internal,
 }
 
@@ -54,6 +55,7 @@ impl From<Code> for DeadCode {
             Code::KeyMissing => Self::KeyMissing,
             Code::Undecryptable => Self::Undecryptable,
             Code::Automation => Self::Automation,
+            Code::Late => Self::Late,
             Code::Internal => Self::Internal,
         }
     }

@@ -66,6 +66,27 @@ pub const WORDS: &[(&str, &str)] = &[
     ),
 ];
 
+/// The groups of a platform's contact, by which its users know the same triggers: a row of the group that is new.
+const GROUPS: &[(&str, &str)] = &[
+    ("campaigns-opened", "email_opened"),
+    ("links-clicked", "link_clicked"),
+    ("pages-visited", "page_visited"),
+    ("automation-triggered", "automation_triggered"),
+    ("goals-reached", "goal_reached"),
+    ("webhooks-triggered", "popup_shown"),
+    ("lead-score", "lead_scored"),
+];
+
+/// The word of [`WORDS`], also where a group's name stands for it, with `-` or `_`.
+fn known(word: &str) -> Option<&'static str> {
+    let group = word.replace('_', "-");
+    let of_group = GROUPS.iter().find(|(name, _)| *name == group);
+    let plain = || WORDS.iter().find(|(known, _)| *known == word);
+    of_group
+        .map(|(_, word)| *word)
+        .or_else(|| plain().map(|(known, _)| *known))
+}
+
 pub(super) fn read_all(on: &Value) -> Result<Vec<Trigger>, ConfigError> {
     match on {
         Value::Array(all) if all.is_empty() => Err(ConfigError::new("on", "names nothing").hint(words())),
@@ -81,15 +102,19 @@ fn words() -> String {
 
 fn read_one(on: &Value) -> Result<Trigger, ConfigError> {
     match on {
-        Value::String(word) => trigger(word, None, &Table::new()),
+        Value::String(word) => trigger(known(word).unwrap_or(word), None, &Table::new()),
         Value::Table(table) => {
-            let known = |key: &&String| WORDS.iter().any(|(word, _)| word == key);
-            let named: Vec<&String> = table.keys().filter(known).collect();
-            let [word] = named.as_slice() else {
-                return Err(ConfigError::new("on", "a table names exactly one thing").hint(words()));
+            let named: Vec<(&String, &'static str)> =
+                table.keys().filter_map(|key| Some((key, known(key)?))).collect();
+            let (key, word) = match (named.as_slice(), table.keys().next()) {
+                ([one], _) => *one,
+                ([], Some(key)) => {
+                    return Err(ConfigError::new("on", format!("{key:?} starts nothing")).hint(words()));
+                }
+                _ => return Err(ConfigError::new("on", "a table names exactly one thing").hint(words())),
             };
             let mut rest = table.clone();
-            let value = rest.remove(word.as_str());
+            let value = rest.remove(key.as_str());
             trigger(word, value.as_ref(), &rest)
         }
         _ => Err(ConfigError::new("on", "is neither a word nor a table").hint(words())),
@@ -411,4 +436,28 @@ fn weekday(text: &str) -> Option<Weekday> {
         "sunday" => Weekday::Sunday,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_of_the_platform_names_the_trigger_of_its_new_rows() {
+        for (group, word) in GROUPS {
+            let spelled = [(*group).to_owned(), group.replace('-', "_"), (*word).to_owned()];
+            let read = |on: Value| read_all(&on).unwrap();
+            let [first, others @ ..] = spelled.map(|name| {
+                let named = Table::from_iter([(name.clone(), Value::from("Donated"))]);
+                (read(Value::from(name)), read(Value::Table(named)))
+            });
+            for other in others {
+                assert_eq!(first, other, "{group}");
+            }
+        }
+        assert_eq!(
+            read_all(&Value::from("goals-reached")).unwrap(),
+            read_all(&Value::from("goal_reached")).unwrap()
+        );
+    }
 }

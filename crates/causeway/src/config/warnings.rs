@@ -1,7 +1,7 @@
 //! What is legal and probably not meant.
 
 use causeway_core::{
-    consent::EMAIL,
+    consent::{EMAIL, Standing},
     mapping::{Expression, Path as NamePath},
 };
 
@@ -34,6 +34,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
         }
         plain_secrets(&format!("source.{name}"), &source.table, &mut warnings);
         warnings.extend(never_confirmed(name, &source.table));
+        warnings.extend(never_answered(config, name, &source.table));
     }
     warnings.extend(crate::sources::warnings(config));
     for automation in &config.automations.automations {
@@ -83,6 +84,26 @@ fn never_confirmed(name: &str, table: &toml::Table) -> Option<String> {
         format!(
             "[source.{name}]: `purpose` is {purpose:?}, and `consent` waits for the click in a mail, which confirms e-mail \
              only: nobody will be opted in; use consent = \"single\""
+        )
+    })
+}
+
+/// A sender waits for the answer of a destination that is sent nobody from here.
+fn never_answered(config: &Config, name: &str, table: &toml::Table) -> Option<String> {
+    let after = table.get("answer")?.as_table()?.get("after")?.as_str()?;
+    let destination = config.destinations.get(after)?;
+    let preset = table.get("preset").and_then(toml::Value::as_str);
+    let rules = match preset? {
+        "sync-to-third-party" => table.get("sync"),
+        "generic" => table.get("generic"),
+        _ => return None,
+    };
+    let says = |key: &str| rules.is_some_and(|rules| rules.get(key).is_some());
+    let is_closed = !destination.rule.policy.allows(Standing::Unknown, true);
+    (is_closed && !says("consent") && !says("consent_from")).then(|| {
+        format!(
+            "[source.{name}.answer]: `after` waits for [destination.{after}], which is sent only contacts with consent ({}), and              nothing from here says so: set consent = \"all\" there, or `consent_from` here",
+            destination.rule.policy.as_str()
         )
     })
 }

@@ -3,7 +3,8 @@
 
 use std::{
     collections::HashMap,
-    os::unix::fs::MetadataExt,
+    fs::OpenOptions,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -39,6 +40,17 @@ impl SqliteLink {
             let before = identity(&path);
             if !make && !path.exists() {
                 return Err(Trouble::Halt(format!("there is no database {}", path.display())));
+            }
+            if make {
+                // It will hold people's data. A file that exists keeps its mode.
+                let mut open = OpenOptions::new();
+                let made = open
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .mode(0o600)
+                    .open(&path);
+                made.map_err(|error| Trouble::Halt(format!("{}: {error}", path.display())))?;
             }
             let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             flags.set(OpenFlags::SQLITE_OPEN_CREATE, make);

@@ -134,12 +134,34 @@ impl<R: BufRead> Sheet<R> {
             if is_converted_twice(cell) {
                 return refused(format!("column {name}: {TWICE}"));
             }
-            object.insert(name.clone(), Value::from(cell));
+            put(&mut object, name, cell);
         }
         Ok(Row::Body {
             line,
             body: serde_json::to_vec(&object)?,
         })
+    }
+}
+
+/// A column `contact[email]` is the contact's e-mail address, as in a form.
+fn put(object: &mut Map<String, Value>, name: &str, cell: &str) {
+    let of_contact = name
+        .strip_prefix("contact[")
+        .and_then(|rest| rest.strip_suffix(']'))
+        .filter(|field| !field.is_empty() && !field.contains(['[', ']']));
+    let group = object.get("contact").is_none_or(Value::is_object);
+    match of_contact.filter(|_| group) {
+        Some(field) => {
+            let group = object
+                .entry("contact")
+                .or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(group) = group {
+                group.insert(field.to_owned(), Value::from(cell));
+            }
+        }
+        None => {
+            object.insert(name.to_owned(), Value::from(cell));
+        }
     }
 }
 
@@ -292,6 +314,15 @@ mod tests {
             });
         }
         Ok(all)
+    }
+
+    #[test]
+    fn columns_that_are_named_as_in_a_form_are_the_contacts() {
+        let text = b"contact[email],contact[id],city,contact[]\nann@example.org,7,Bern,x\n";
+        assert_eq!(
+            rows(text, PLAIN).unwrap(),
+            [r#"{"contact":{"email":"ann@example.org","id":"7"},"city":"Bern","contact[]":"x"}"#]
+        );
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) struct Summary {
     opt_out: u64,
     /// Rows that are about somebody and say nothing of consent.
     silent: u64,
+    /// Rows with an opt-in that is newer than an opt-out of the contact.
+    renewed: Lines,
     /// (Purpose, what is said) → how often.
     consent: BTreeMap<(String, &'static str), u64>,
     /// (Field of a consent rule, purpose) → how many rows have it.
@@ -59,11 +61,7 @@ struct Lines {
 
 impl Problems {
     fn add(&mut self, text: &str, line: u64) {
-        let lines = self.0.entry(text.to_owned()).or_default();
-        lines.count += 1;
-        if lines.first.len() < NAMED_LINES {
-            lines.first.insert(line);
-        }
+        self.0.entry(text.to_owned()).or_default().add(line);
     }
 
     fn count(&self) -> u64 {
@@ -85,6 +83,13 @@ impl Problems {
 }
 
 impl Lines {
+    fn add(&mut self, line: u64) {
+        self.count += 1;
+        if self.first.len() < NAMED_LINES {
+            self.first.insert(line);
+        }
+    }
+
     fn in_words(&self) -> String {
         let first: Vec<String> = self.first.iter().map(u64::to_string).collect();
         let more = self.count.saturating_sub(first.len() as u64);
@@ -166,6 +171,11 @@ impl Summary {
         }
     }
 
+    /// A row that was added ends an opt-out.
+    pub(super) fn renew(&mut self, line: u64) {
+        self.renewed.add(line);
+    }
+
     pub(super) fn refused(&self) -> u64 {
         self.refused.count()
     }
@@ -201,6 +211,16 @@ impl Summary {
                 &format!(
                     "rows that opt somebody in: {}; that opt somebody out or decline: {}; that say nothing of consent: {}",
                     self.opt_in, self.opt_out, self.silent
+                ),
+            );
+        }
+        if self.renewed.count > 0 {
+            push(
+                &mut text,
+                &format!(
+                    "warning: rows that opt somebody in who has opted out: {} ({}). Their opt-ins count as newer. If the file is older                      than the opt-outs, do not import it so: name the column with the date of the opt-in by `at_field` of `consent_from`",
+                    self.renewed.count,
+                    self.renewed.in_words()
                 ),
             );
         }

@@ -66,9 +66,9 @@ pub struct Config {
     #[serde(default)]
     pub params: BTreeMap<String, String>,
     /// How long, in seconds, the same bytes count as a repeat when the sender gives no id and nothing else of the contact
-    /// arrived.
-    #[serde(default = "one_day")]
-    pub dedup_window_s: u32,
+    /// arrived. Default: one day; 10 minutes for `sync-to-third-party`, of which each sync is an event.
+    #[serde(default)]
+    pub dedup_window_s: Option<u32>,
     #[serde(default)]
     pub answer: Option<AnswerKeys>,
     #[serde(default)]
@@ -80,6 +80,14 @@ pub struct Config {
 }
 
 impl Config {
+    /// A sender that had no answer tries again within minutes; the same sync a day later is another event.
+    pub fn dedup_window_s(&self) -> u32 {
+        self.dedup_window_s.unwrap_or(match self.preset {
+            Preset::SyncToThirdParty => 600,
+            Preset::Proca | Preset::Generic => 86_400,
+        })
+    }
+
     /// Reads and checks a listener's own keys, without any I/O.
     pub fn parse(table: &toml::Table) -> Result<Self, ConfigError> {
         let config: Self = read(table)?;
@@ -91,10 +99,6 @@ impl Config {
 
 fn yes() -> bool {
     true
-}
-
-fn one_day() -> u32 {
-    86_400
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -95,7 +95,7 @@ impl Listener {
             body_timeout: Duration::from_secs(config.limits.body_timeout_s.into()),
             slots: Arc::new(Semaphore::new(config.limits.concurrency as usize)),
             busy_status: busy_status(config),
-            dedup_window_ms: i64::from(config.dedup_window_s) * 1000,
+            dedup_window_ms: i64::from(config.dedup_window_s()) * 1000,
             late: LateLimit::new(
                 config
                     .signature

@@ -49,6 +49,12 @@ async fn an_answer_is_kept_and_told_to_all_but_the_one_who_said_it() {
     let told: Vec<Value> = world.told("office");
     assert_eq!(told[0]["contact"].get("crm_id"), None);
     assert_eq!(told[1]["contact"]["crm_id"], "C-9");
+    let sources: Vec<&Value> = told.iter().map(|record| &record["source"]).collect();
+    assert_eq!(
+        sources,
+        ["proca", "proca"],
+        "the source of the action that led to it"
+    );
     assert_eq!(world.heard("desk"), ["contact ann"]);
     let [answer] = world.follow_ups(record)[..] else {
         panic!("{}", world.trace(record));

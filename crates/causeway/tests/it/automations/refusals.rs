@@ -83,6 +83,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "causeway.toml:15: [automation A] `on`: \"actoin\" starts nothing",
     ),
     (
+        "on = { goal_reeched = 'Donated' }",
+        "causeway.toml:15: [automation A] `on`: \"goal_reeched\" starts nothing",
+    ),
+    (
         "on = { email_status = 'bouncd' }",
         "causeway.toml:15: [automation A] `on`: email_status: \"bouncd\" is none of opt_in, ",
     ),

@@ -194,6 +194,11 @@ async fn a_file_that_comes_again_counts_anew_apart_from_its_opt_ins() {
             matches!(file, "mar" | "apr"),
             "{said}"
         );
+        assert_eq!(
+            said.contains("rows that opt somebody in who has opted out: 1 (line 2)"),
+            file == "feb",
+            "{said}"
+        );
         received += 1;
         home.settled(received).await;
         assert_eq!(standing("ann"), expected, "{file}");

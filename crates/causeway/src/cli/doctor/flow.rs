@@ -1,0 +1,116 @@
+//! What stands in the way of messages and deliveries, by the store's counts.
+
+use causeway_core::store::Overview;
+
+use super::{bad, counted, say};
+
+/// Prints a line for each; `false` if a destination is halted. What is dead or being retried is a warning: the program works.
+pub(super) fn check(overview: &Overview) -> bool {
+    let mut well = true;
+    for (is_bad, label, text) in lines(overview) {
+        if is_bad {
+            well = bad(&label, &text);
+        } else {
+            say(&format!("WARN  {label}: {text}"));
+        }
+    }
+    well
+}
+
+fn lines(overview: &Overview) -> Vec<(bool, String, String)> {
+    let mut lines = Vec::new();
+    for (name, counts) in &overview.sources {
+        if counts.dead > 0 {
+            let text = format!(
+                "{} for a person; the console lists them under Records, `causeway trace NUMBER` says why, `causeway replay` tries again",
+                counted(counts.dead, "dead message waits", "dead messages wait")
+            );
+            lines.push((false, format!("source {name}"), text));
+        }
+    }
+    for (name, counts) in &overview.destinations {
+        let label = format!("destination {name}");
+        if let Some(reason) = &counts.lane.halted {
+            let text = format!(
+                "halted, {} waiting: {reason}; put that right, then `causeway delivery resume {name}`",
+                counted(counts.waiting, "delivery", "deliveries")
+            );
+            lines.push((true, label.clone(), text));
+        } else if counts.lane.paused {
+            let text = format!(
+                "paused, {} waiting; `causeway delivery resume {name}` lets them go",
+                counted(counts.waiting, "delivery", "deliveries")
+            );
+            lines.push((false, label.clone(), text));
+        } else if counts.retrying > 0 {
+            let text = format!(
+                "{} failed and will be retried; see `causeway delivery list --destination {name} --state waiting`",
+                counted(counts.retrying, "delivery", "deliveries")
+            );
+            lines.push((false, label.clone(), text));
+        }
+        if counts.dead > 0 {
+            let text = format!(
+                "{} given up; see `causeway delivery list --destination {name} --state dead`",
+                counted(counts.dead, "delivery was", "deliveries were")
+            );
+            lines.push((false, label, text));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_core::store::{DestinationCounts, SourceCounts};
+
+    use super::*;
+
+    #[test]
+    fn what_is_halted_is_bad_and_what_is_dead_a_warning() {
+        let mut overview = Overview::default();
+        let dead = SourceCounts {
+            dead: 1,
+            ..SourceCounts::default()
+        };
+        overview.sources.insert("site".into(), dead);
+        overview.sources.insert("well".into(), SourceCounts::default());
+        let mut crm = DestinationCounts {
+            waiting: 3,
+            retrying: 1,
+            dead: 2,
+            ..DestinationCounts::default()
+        };
+        overview.destinations.insert("crm".into(), crm.clone());
+        crm.lane.halted = Some("401 Unauthorized".to_owned());
+        crm.dead = 0;
+        overview.destinations.insert("mail".into(), crm);
+        overview
+            .destinations
+            .insert("well".into(), DestinationCounts::default());
+        let lines = lines(&overview);
+        let found: Vec<(bool, &str, &str)> = lines
+            .iter()
+            .map(|(is_bad, label, text)| {
+                (
+                    *is_bad,
+                    label.as_str(),
+                    text.split(';').next().unwrap_or_default(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (false, "source site", "1 dead message waits for a person"),
+                (false, "destination crm", "1 delivery failed and will be retried"),
+                (false, "destination crm", "2 deliveries were given up"),
+                (
+                    true,
+                    "destination mail",
+                    "halted, 3 deliveries waiting: 401 Unauthorized"
+                ),
+            ]
+        );
+    }
+}
