@@ -1,6 +1,6 @@
 //! What a message says, as dated facts: the decision table of Proca's messages and what people expect.
 
-use super::{Arrival, Oracle};
+use super::{Arrival, Look, Oracle};
 use crate::{
     message::{Content, Id, Statement, What, When, Word},
     world::{Enough, SourceKind},
@@ -64,7 +64,8 @@ pub struct Fact {
     pub purpose: &'static str,
     /// Milliseconds since 1970, in the first reading of all doubts.
     pub time: i64,
-    /// In the second reading of [`Doubt::Future`], [`Doubt::DayOfOptIn`] or [`Doubt::Stamp`], whichever it has.
+    /// In the second reading of [`Doubt::Future`], [`Doubt::DayOfOptIn`] or [`Doubt::Stamp`],
+    /// whichever it has.
     pub other_time: i64,
     pub has_date: bool,
     pub order: usize,
@@ -102,8 +103,10 @@ pub fn facts(oracle: &Oracle<'_>, arrival: &Arrival<'_>) -> Vec<Fact> {
                 found.push(fact(oracle, arrival, kind, purpose, *when));
             }
             Word::NotMe => {
+                // Dated by when it was noticed, which is any time until the last look.
                 let mut no = fact(oracle, arrival, Kind::Unsubscribed, "email", When::Arrival);
-                no.doubts.push(Doubt::Looked);
+                no.time = arrival.noticed.unwrap_or(arrival.at);
+                (no.other_time, no.has_date) = (no.time, true);
                 found.push(no);
             }
             Word::Proca(statement) => {
@@ -114,13 +117,16 @@ pub fn facts(oracle: &Oracle<'_>, arrival: &Arrival<'_>) -> Vec<Fact> {
             }
         }
     }
-    // What only the API shows is known once a look came to the end of the list; who vanished from it may stay
-    // unnoticed.
+    // What only the API shows is known once a look that had it came to the end of the list; who vanished from it may
+    // stay unnoticed.
     if let Content::Api(_) = message.content {
-        let is_listed = |fact: &Fact| arrival.is_looked_at && !fact.kind.is_negative();
+        found.retain(|fact| {
+            arrival.look > Look::Never || (fact.kind.is_negative() && arrival.noticed.is_some())
+        });
+        let is_sure = |fact: &Fact| arrival.look == Look::Ended && !fact.kind.is_negative();
         found
             .iter_mut()
-            .filter(|fact| !is_listed(fact))
+            .filter(|fact| !is_sure(fact))
             .for_each(|fact| fact.doubts.push(Doubt::Looked));
     }
     found
@@ -272,6 +278,9 @@ fn fact(oracle: &Oracle<'_>, arrival: &Arrival<'_>, kind: Kind, purpose: &'stati
     } else {
         (time, other_time)
     };
+    if oracle.people.is_doubtful(says) {
+        doubts.push(Doubt::Looked);
+    }
     if when == When::Arrival
         && says.repeats.is_some()
         && (!kind.is_negative() || says.has_number || !is_answered(oracle, arrival))

@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
-    Arrival,
+    Arrival, Look,
     fact::{Fact, Kind},
 };
-use crate::message::{Id, Says, When};
+use crate::message::{Content, Id, Says, When};
 
 /// How many addresses of one id are still one person.
 const MOST_ADDRESSES: usize = 2;
@@ -32,6 +32,8 @@ pub struct People {
     addresses: BTreeMap<Id, Vec<String>>,
     ids: BTreeMap<String, BTreeSet<Id>>,
     references: BTreeMap<Id, String>,
+    /// References whose address only Proca's API shows, in a list that may not have been read.
+    doubtful: BTreeSet<Id>,
     all: BTreeSet<String>,
     /// When an id used an address, by order of arrival; `None` where a date of the sender's counts.
     uses: BTreeMap<Id, Vec<(String, When, usize)>>,
@@ -45,6 +47,7 @@ impl People {
             addresses: BTreeMap::new(),
             ids: BTreeMap::new(),
             references: BTreeMap::new(),
+            doubtful: BTreeSet::new(),
             all: BTreeSet::new(),
             uses: BTreeMap::new(),
             named: BTreeMap::new(),
@@ -52,10 +55,23 @@ impl People {
         for arrival in arrivals {
             let says = &arrival.message.says;
             let Some(address) = &says.address else { continue };
+            let look = match arrival.message.content {
+                Content::Api(_) => arrival.look,
+                _ => Look::Ended,
+            };
+            // What the API no longer shows is about an action that is known, and names nobody.
+            if look == Look::Never {
+                continue;
+            }
             people.all.insert(address.clone());
             let last = people.named.entry(address.clone()).or_default();
             *last = arrival.order.max(*last);
             if let Some(reference) = &says.reference {
+                if look == Look::Ended {
+                    people.doubtful.remove(reference);
+                } else if !people.references.contains_key(reference) {
+                    people.doubtful.insert(reference.clone());
+                }
                 people.references.insert(reference.clone(), address.clone());
             }
             if let Some(id) = &says.id {
@@ -83,6 +99,15 @@ impl People {
         says.address
             .clone()
             .or_else(|| self.references.get(says.reference.as_ref()?).cloned())
+    }
+
+    /// The address of a message is that of its reference, which the hub may not know.
+    pub fn is_doubtful(&self, says: &Says) -> bool {
+        says.address.is_none()
+            && says
+                .reference
+                .as_ref()
+                .is_some_and(|reference| self.doubtful.contains(reference))
     }
 
     /// Two ids of one namespace use this address: two people, one mailbox.
