@@ -30,8 +30,8 @@ pub struct Options {
     /// Histories in one hub.
     pub batch: usize,
     pub features: Features,
-    /// Only the history of this seed.
-    pub replay: Option<u64>,
+    /// Only the histories of these seeds; all if there is none.
+    pub replay: Vec<u64>,
     /// Keep the hub's folder of a batch with findings, and say where it is.
     pub keep: bool,
     /// Also judge each request by the moment when it started: not on a machine that has other work.
@@ -135,12 +135,12 @@ pub async fn run(options: &Options, say: &dyn Fn(&str)) -> anyhow::Result<Outcom
 }
 
 fn seeds(options: &Options) -> Vec<u64> {
-    match options.replay {
-        Some(seed) => vec![seed],
-        None => (options.from..options.from + options.histories)
-            .map(|number| mix(&[options.seed, number as u64]) >> 16)
-            .collect(),
+    if !options.replay.is_empty() {
+        return options.replay.clone();
     }
+    (options.from..options.from + options.histories)
+        .map(|number| mix(&[options.seed, number as u64]) >> 16)
+        .collect()
 }
 
 /// What is wrong with a whole batch.

@@ -9,8 +9,10 @@ use crate::{
 /// A question that the documents leave open. With the doubt in a reading, the second answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Doubt {
-    /// Is a time to come taken as it is, or as the time of arrival?
-    Future,
+    /// Is a time to come of an opt-in or a click taken as it is, or as the time of arrival?
+    FutureYes,
+    /// The same of what is against writing.
+    FutureNo,
     /// Does an opt-in dated by a day count from its begin, or to its end as an opt-out does?
     DayOfOptIn,
     /// Does what was said at another address of the person, over a doubtful link, count for writing?
@@ -64,7 +66,7 @@ pub struct Fact {
     pub purpose: &'static str,
     /// Milliseconds since 1970, in the first reading of all doubts.
     pub time: i64,
-    /// In the second reading of [`Doubt::Future`], [`Doubt::DayOfOptIn`] or [`Doubt::Stamp`],
+    /// In the second reading of [`Doubt::FutureYes`], [`Doubt::FutureNo`], [`Doubt::DayOfOptIn`] or [`Doubt::Stamp`],
     /// whichever it has.
     pub other_time: i64,
     pub has_date: bool,
@@ -265,7 +267,11 @@ fn fact(oracle: &Oracle<'_>, arrival: &Arrival<'_>, kind: Kind, purpose: &'stati
         }
     };
     let (time, other_time) = if time > arrival.stamped {
-        doubts.push(Doubt::Future);
+        doubts.push(if is_negative {
+            Doubt::FutureNo
+        } else {
+            Doubt::FutureYes
+        });
         if kind == Kind::OptedIn
             && !matches!(arrival.message.content, Content::Proca(_) | Content::Event { .. })
         {

@@ -15,6 +15,9 @@ use crate::message::{Content, Id, Says, When};
 /// How many addresses of one id are still one person.
 const MOST_ADDRESSES: usize = 2;
 
+/// Messages that came within so many milliseconds may be processed in another order (`docs/consent.md`: ten seconds).
+const IN_TURN_MS: i64 = 10_000;
+
 /// How far what was said reaches to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Relevance {
@@ -37,8 +40,12 @@ pub struct People {
     all: BTreeSet<String>,
     /// When an id used an address, by order of arrival; `None` where a date of the sender's counts.
     uses: BTreeMap<Id, Vec<(String, When, usize)>>,
+    /// When an id first came with an address, in milliseconds since 1970.
+    came: BTreeMap<(Id, String), i64>,
     /// The last message that names an address, by order of arrival.
     named: BTreeMap<String, usize>,
+    /// Addresses that a message without an id names, with a date of the sender's.
+    dated: BTreeSet<String>,
 }
 
 impl People {
@@ -50,7 +57,9 @@ impl People {
             doubtful: BTreeSet::new(),
             all: BTreeSet::new(),
             uses: BTreeMap::new(),
+            came: BTreeMap::new(),
             named: BTreeMap::new(),
+            dated: BTreeSet::new(),
         };
         for arrival in arrivals {
             let says = &arrival.message.says;
@@ -78,6 +87,7 @@ impl People {
                 let addresses = people.addresses.entry(id.clone()).or_default();
                 if !addresses.contains(address) {
                     addresses.push(address.clone());
+                    people.came.insert((id.clone(), address.clone()), arrival.at);
                 }
                 people.ids.entry(address.clone()).or_default().insert(id.clone());
                 people
@@ -85,6 +95,8 @@ impl People {
                     .entry(id.clone())
                     .or_default()
                     .push((address.clone(), says.at, arrival.order));
+            } else if says.at != When::Arrival {
+                people.dated.insert(address.clone());
             }
         }
         people
@@ -231,7 +243,7 @@ impl People {
         };
         if own.len() > MOST_ADDRESSES {
             // The first two may have been taken for one person before the third came; nobody else may be joined.
-            let is_pair = |place: usize| place < MOST_ADDRESSES;
+            let is_pair = |place: usize| place < MOST_ADDRESSES || self.is_beside_pair(id, own, place);
             let from = from
                 .and_then(|from| own.iter().position(|other| other == from))
                 .unwrap_or(0);
@@ -252,6 +264,17 @@ impl People {
         } else {
             Relevance::Person
         }
+    }
+
+    /// Which addresses are an id's first two follows the order of processing.
+    fn is_beside_pair(&self, id: &Id, own: &[String], place: usize) -> bool {
+        let came = |place: usize| {
+            let address = own.get(place)?.clone();
+            self.came.get(&(id.clone(), address)).copied()
+        };
+        came(place)
+            .zip(came(MOST_ADDRESSES - 1))
+            .is_some_and(|(it, last)| it - last <= IN_TURN_MS)
     }
 
     /// A suppression belongs to the address. Without one it belongs to that of the id, if there is only one.
@@ -282,7 +305,8 @@ impl People {
     /// The newest use by date of arrival, where nothing has another date.
     fn is_newest(&self, id: &Id, address: &str) -> bool {
         let uses = self.uses.get(id).map_or(&[][..], Vec::as_slice);
-        let is_dated = uses.iter().any(|(_, when, _)| *when != When::Arrival);
+        let is_dated = uses.iter().any(|(_, when, _)| *when != When::Arrival)
+            || self.of(id).iter().any(|own| self.dated.contains(own));
         let last = uses.iter().max_by_key(|(_, _, order)| *order);
         // A message that names another of the addresses alone may be of somebody who went back to it.
         let is_last_named = self

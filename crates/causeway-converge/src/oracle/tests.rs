@@ -385,6 +385,27 @@ fn an_id_with_three_addresses_carries_no_opt_in_to_the_third() {
     assert_eq!(verdict(&said, "c@example.org", Policy::OptIn), Forbidden);
 }
 
+#[test]
+fn which_two_addresses_an_id_keeps_is_open_for_ten_seconds() {
+    let said = [
+        word(What::OptIn, -900, Some(id("5")), "a@example.org"),
+        word(What::Declined, -800, Some(id("5")), "b@example.org"),
+        word(What::Declined, -700, Some(id("5")), "c@example.org"),
+    ];
+    let after = |ms: i64| {
+        let change = |arrival: &mut Arrival<'_>| {
+            if arrival.order == 2 {
+                arrival.at += ms - 60_000;
+            }
+        };
+        with_oracle(&said, change, |oracle| {
+            oracle.verdict("c@example.org", "email", Policy::OptIn)
+        })
+    };
+    assert_eq!(after(10_000), Open);
+    assert_eq!(after(10_001), Forbidden);
+}
+
 /// What only Proca's API shows: an action with an opt-in, and its loss.
 fn at_proca(what: AtProca, says: Says) -> Message {
     Message {
@@ -466,4 +487,51 @@ fn a_rejection_may_be_dated_by_any_look_after_it() {
         assert_eq!(noticed(1115), Open);
         assert_eq!(noticed(1100), Allowed, "the opt-in is later");
     }
+}
+
+#[test]
+fn a_date_to_come_may_hold_for_an_opt_out_and_not_for_an_opt_in() {
+    let event = |status, changed| {
+        signed(Statement {
+            is_event: true,
+            with_consent: false,
+            status: Some(status),
+            changed,
+            ..statement(Some(true), -9000)
+        })
+    };
+    let said = [event("unsub", 2 * DAY), event("double_opt_in", 3 * DAY)];
+    // Too long after one another for the click to be a scanner's.
+    let change = |arrival: &mut Arrival<'_>| {
+        arrival.at += i64::try_from(arrival.order).unwrap_or(0) * 600_000;
+        arrival.stamped = arrival.at;
+    };
+    let verdict = with_oracle(&said, change, |oracle| {
+        oracle.verdict("a@example.org", "email", Policy::OptIn)
+    });
+    assert_eq!(verdict, Open);
+    assert_eq!(may(&said[..1]), Forbidden);
+    assert_eq!(may(&said[1..]), Allowed);
+}
+
+#[test]
+fn an_address_is_clearly_the_newest_only_without_other_dates() {
+    let moved = |dated: &[Message]| {
+        let arrived = |address: &str| {
+            let says = Says {
+                id: Some(id("7")),
+                address: Some(address.to_owned()),
+                ..Says::default()
+            };
+            message(0, says)
+        };
+        let mut said = vec![arrived("a@example.org")];
+        said.extend_from_slice(dated);
+        said.push(arrived("b@example.org"));
+        with_oracle(&said, |_| {}, |oracle| oracle.is_in_use("b@example.org"))
+    };
+    assert!(moved(&[]));
+    let mut dated = signed(statement(Some(true), -900));
+    dated.says.at = When::At(-900);
+    assert!(!moved(&[dated]));
 }
