@@ -155,12 +155,13 @@ impl<'a> SpaceCheck<'a> {
         for kept in self.seen.kept.iter().filter(|kept| kept.destination == key) {
             state.insert(&kept.address, kept.is_subscribed);
         }
-        // What the receiver has of somebody whom no message can have named to the hub is wrong, too.
+        // What the receiver has of somebody whom no message can have named to the hub is wrong, too. Who has no address
+        // cannot be written to.
         let addresses: BTreeSet<&str> = self
             .all
             .addresses()
             .into_iter()
-            .chain(state.keys().copied())
+            .chain(state.keys().copied().filter(|address| !address.is_empty()))
             .collect();
         for address in addresses {
             let is_subscribed = state.get(address).copied().unwrap_or(false);
