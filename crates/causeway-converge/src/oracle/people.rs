@@ -159,6 +159,32 @@ impl People {
         found
     }
 
+    /// Those of them that are linked by ids' first two addresses only: a third one joins nobody, and hides no chain of
+    /// others.
+    fn joined(&self, address: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::from([address.to_owned()]);
+        let mut open = vec![address.to_owned()];
+        while let Some(next) = open.pop() {
+            for id in self.ids.get(&next).into_iter().flatten() {
+                let pair = self.pair(id);
+                if pair.contains(&&next) {
+                    let new = pair.into_iter().filter(|other| found.insert((*other).clone()));
+                    open.extend(new.cloned().collect::<Vec<_>>());
+                }
+            }
+        }
+        found
+    }
+
+    /// The addresses of an id that may be its first two.
+    fn pair(&self, id: &Id) -> Vec<&String> {
+        let own = self.of(id);
+        let places = own.iter().enumerate();
+        let pair =
+            places.filter(|(place, _)| *place < MOST_ADDRESSES || self.is_beside_pair(id, own, *place));
+        pair.map(|(_, address)| address).collect()
+    }
+
     /// All addresses that may have anything to do with one.
     pub fn circle(&self, address: &str) -> BTreeSet<String> {
         self.linked(address).into_keys().collect()
@@ -230,7 +256,7 @@ impl People {
         }
         // Over two links or more: a chain of ids, or a conflict somewhere in between.
         match self.linked(address).get(other) {
-            Some(distance) if *distance > 1 => Relevance::Maybe,
+            Some(distance) if *distance > 1 || self.joined(address).contains(other) => Relevance::Maybe,
             _ => Relevance::No,
         }
     }

@@ -535,3 +535,26 @@ fn an_address_is_clearly_the_newest_only_without_other_dates() {
     dated.says.at = When::At(-900);
     assert!(!moved(&[dated]));
 }
+
+#[test]
+fn a_third_address_hides_no_chain_of_two_ids() {
+    let with = |namespace, address: &str| {
+        let name = "9".to_owned();
+        word(What::Declined, -800, Some(Id { namespace, name }), address)
+    };
+    let to_c = |order: [&str; 3]| {
+        let mut said = vec![
+            word(What::OptIn, -900, None, "a@example.org"),
+            with("office", "a@example.org"),
+            with("office", "b@example.org"),
+        ];
+        said.extend(order.map(|address| with("member", address)));
+        verdict(&said, "c@example.org", Policy::OptIn)
+    };
+    // a and b are one person by one id, b and c by the other; that a came with the second, too, changes nothing.
+    assert_eq!(to_c(["b@example.org", "c@example.org", "a@example.org"]), Open);
+    assert_eq!(
+        to_c(["a@example.org", "b@example.org", "c@example.org"]),
+        Forbidden
+    );
+}
