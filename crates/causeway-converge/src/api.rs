@@ -1,6 +1,6 @@
-//! The part of Proca's GraphQL API that lists actions, from the published schema: bounced and
-//! rejected people vanish from lists, a question by address skips the filters, those who did not opt in have to be
-//! asked for, times have no zone.
+//! The part of Proca's GraphQL API that lists actions, by the published schema: bounced and rejected people vanish from
+//! lists and stay away, a question by address skips the filters, those who did not opt in have to be asked for, times
+//! have no zone.
 
 use std::{
     collections::BTreeMap,
@@ -9,21 +9,23 @@ use std::{
 };
 
 use anyhow::Context as _;
+use causeway_testkit::fake_proca::{SCHEMA, graphql::Schema};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use tokio::{net::TcpListener, task::AbortHandle};
 
 use crate::{
     http::{Closed, Full, answer, read},
     message::{AtProca, Proca, Seal},
     wire::{self, Place},
+    world::Org as Owner,
 };
 
 /// The most actions of one answer.
 const MOST: usize = 100;
-/// Fields that no published server has.
-const UNKNOWN_FIELDS: [&str; 2] = ["location", "dupeRank"];
+/// The short name of the organisation that is asked.
+pub const ORG: &str = "rivers";
 
 /// All sources' servers behind one port; the path of the URL is the source's name.
 pub struct Api {
@@ -35,12 +37,48 @@ pub struct Api {
 /// What one organisation's API shows.
 #[derive(Default)]
 struct Org {
+    /// Short names of the organisations that the token's user belongs to, with their numbers.
+    numbers: BTreeMap<&'static str, u32>,
     actions: BTreeMap<u64, Signed>,
-    /// Starts of looks that came to the end of the list.
-    looks: Vec<Instant>,
-    began: Option<Instant>,
+    /// Statuses of actions that are not accepted yet: their mail went out before.
+    early: BTreeMap<u64, (&'static str, i64)>,
+    looks: Vec<Look>,
 }
 
+/// One walk through the list, from its first page on.
+#[derive(Debug, Clone)]
+pub struct Look {
+    pub began: Instant,
+    /// When it was given the empty page behind the last action: it had taken everything before.
+    pub ended: Option<Instant>,
+    shown: BTreeMap<u64, Shown>,
+}
+
+/// How an action was in the list, and when.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
+    at: Instant,
+    status: Option<(&'static str, i64)>,
+}
+
+impl Look {
+    /// When it was shown what only the API shows.
+    pub fn shows(&self, what: &AtProca) -> Option<Instant> {
+        let (action, status) = match what {
+            AtProca::Lost(proca) => (proca.action, proca.status.map(|status| (status, proca.changed))),
+            AtProca::Status {
+                action,
+                status,
+                changed,
+            } => (*action, Some((*status, *changed))),
+            AtProca::NeverAccepted(_) | AtProca::Rejected { .. } | AtProca::Erased { .. } => return None,
+        };
+        let shown = self.shown.get(&action)?;
+        (shown.status == status).then_some(shown.at)
+    }
+}
+
+#[derive(Clone)]
 struct Signed {
     proca: Proca,
     place: Place,
@@ -69,39 +107,23 @@ impl Api {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A source's organisation and the other one that is ours, by number.
+    pub fn serve(&self, source: &str, ours: u32, sister: u32) {
+        let numbers = BTreeMap::from([(ORG, ours), (name_of(Owner::Sister), sister)]);
+        self.data().entry(source.to_owned()).or_default().numbers = numbers;
+    }
+
     /// What a message on the queue was published from.
     pub fn published(&self, source: &str, place: &Place, proca: &Proca) {
-        if proca.is_test || proca.stage != "deliver" || proca.version == 1 {
+        if proca.is_test || proca.stage != "deliver" {
             return;
         }
         let mut data = self.data();
         let org = data.entry(source.to_owned()).or_default();
-        let known = org.actions.get_mut(&proca.action);
-        match known {
-            Some(known) if proca.is_event => known.set(proca.status, proca.changed),
-            Some(_) => {}
-            // An event of an action that comes later: the server has had it all the time.
-            None => {
-                let state = if is_listed(proca.status) {
-                    State::Delivered
-                } else {
-                    State::Hidden
-                };
-                let with_consent = proca.is_event || proca.with_consent;
-                let proca = Proca {
-                    is_event: false,
-                    with_consent,
-                    ..proca.clone()
-                };
-                org.actions.insert(
-                    proca.action,
-                    Signed {
-                        proca,
-                        place: place.clone(),
-                        state,
-                    },
-                );
-            }
+        if proca.is_event {
+            org.change(proca.action, proca.status, proca.changed);
+        } else if !org.actions.contains_key(&proca.action) {
+            org.add(proca, place, State::Delivered);
         }
     }
 
@@ -109,26 +131,9 @@ impl Api {
     pub fn happened(&self, source: &str, place: &Place, what: &AtProca) {
         let mut data = self.data();
         let org = data.entry(source.to_owned()).or_default();
-        let mut add = |proca: &Proca, state| {
-            org.actions.insert(
-                proca.action,
-                Signed {
-                    proca: proca.clone(),
-                    place: place.clone(),
-                    state,
-                },
-            );
-        };
         match what {
-            AtProca::Lost(proca) => {
-                let state = if is_listed(proca.status) {
-                    State::Delivered
-                } else {
-                    State::Hidden
-                };
-                add(proca, state);
-            }
-            AtProca::NeverAccepted(proca) => add(proca, State::Hidden),
+            AtProca::Lost(proca) => org.add(proca, place, State::Delivered),
+            AtProca::NeverAccepted(proca) => org.add(proca, place, State::Hidden),
             AtProca::Rejected { action } => {
                 if let Some(known) = org.actions.get_mut(action) {
                     known.state = State::Hidden;
@@ -141,16 +146,12 @@ impl Api {
                 action,
                 status,
                 changed,
-            } => {
-                if let Some(known) = org.actions.get_mut(action) {
-                    known.set(Some(status), *changed);
-                }
-            }
+            } => org.change(*action, Some(status), *changed),
         }
     }
 
-    /// Starts of complete looks at a source's organisation.
-    pub fn looks(&self, source: &str) -> Vec<Instant> {
+    /// All looks at a source's organisation.
+    pub fn looks(&self, source: &str) -> Vec<Look> {
         self.data()
             .get(source)
             .map(|org| org.looks.clone())
@@ -164,27 +165,158 @@ impl Drop for Api {
     }
 }
 
-fn is_listed(status: Option<&str>) -> bool {
-    matches!(status, None | Some("double_opt_in" | "active"))
+/// Short names of organisations.
+fn name_of(org: Owner) -> &'static str {
+    match org {
+        Owner::Ours => ORG,
+        Owner::Sister => "rivers_youth",
+        Owner::Partner => "lakes",
+    }
+}
+
+fn is_listed(status: &str) -> bool {
+    matches!(status, "double_opt_in" | "active")
+}
+
+impl Org {
+    fn add(&mut self, proca: &Proca, place: &Place, state: State) {
+        let signed = Signed {
+            proca: Proca {
+                status: None,
+                ..proca.clone()
+            },
+            place: place.clone(),
+            state,
+        };
+        self.actions.insert(proca.action, signed);
+        self.change(proca.action, proca.status, proca.changed);
+        if let Some((status, changed)) = self.early.remove(&proca.action) {
+            self.change(proca.action, Some(status), changed);
+        }
+    }
+
+    /// A newer status of the address. One that is no good rejects the action, and nothing accepts it again.
+    fn change(&mut self, action: u64, status: Option<&'static str>, changed: i64) {
+        // No other word is one of Proca's.
+        let is_word = |status: &&str| is_listed(status) || is_no_good(status);
+        let Some(status) = status.filter(is_word) else {
+            return;
+        };
+        match self.actions.get_mut(&action) {
+            Some(known) => known.change(status, changed),
+            None => match self.early.get(&action) {
+                Some((_, newer)) if *newer > changed => {}
+                _ => drop(self.early.insert(action, (status, changed))),
+            },
+        }
+    }
+
+    /// A field of the query type.
+    fn root(&mut self, name: &str, arguments: &Map<String, Json>) -> Result<Json, String> {
+        let text = |name: &str| arguments.get(name).and_then(Json::as_str);
+        match name {
+            "actions" | "exportActions" if text("orgName") == Some(ORG) => {
+                let start = arguments.get("start").and_then(Json::as_u64).unwrap_or(0);
+                let entries = self.list(arguments, None);
+                Ok(self.look(start, &entries))
+            }
+            "contacts" if text("orgName") == Some(ORG) => {
+                let email = text("email").map(str::to_lowercase);
+                Ok(self
+                    .list(arguments, email.as_deref())
+                    .iter()
+                    .map(|signed| signed.json())
+                    .collect())
+            }
+            "org" => {
+                let member = text("name").and_then(|name| self.numbers.get_key_value(name));
+                let (name, number) = member.ok_or("User is not a member of the organisation")?;
+                Ok(
+                    json!({ "id": number, "name": name, "title": "Organisation", "processing": {
+                    "supporterConfirm": false, "doiThankYou": false, "customSupporterConfirm": false,
+                    "customActionConfirm": false, "customActionDeliver": true, "customEventDeliver": true,
+                    "eventBackend": null, "pushBackend": null, "detailBackend": null } }),
+                )
+            }
+            "campaign" => Ok(Json::Null),
+            _ => Err("User is not a member of the organisation".to_owned()),
+        }
+    }
+
+    /// The page of a list, by ascending number. A question by address does not look at the state.
+    fn list(&self, arguments: &Map<String, Json>, email: Option<&str>) -> Vec<Signed> {
+        let only_opt_in = arguments.get("onlyOptIn") != Some(&json!(false));
+        let limit = arguments
+            .get("limit")
+            .and_then(Json::as_u64)
+            .map_or(MOST, |limit| (limit as usize).min(MOST));
+        let start = arguments.get("start").and_then(Json::as_u64).unwrap_or(0);
+        let after = arguments.get("after").and_then(Json::as_str).unwrap_or_default();
+        let is_asked = |signed: &&Signed| match email {
+            Some(email) => signed.address().as_deref() == Some(email),
+            None => signed.state == State::Delivered,
+        };
+        self.actions
+            .range(start..)
+            .map(|(_, signed)| signed)
+            .filter(is_asked)
+            .filter(|signed| !only_opt_in || signed.proca.opt_in == Some(true))
+            .filter(|signed| signed.naive(signed.proca.given).as_str() >= after.trim_end_matches('Z'))
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+
+    /// Notes what a page of the list shows.
+    fn look(&mut self, start: u64, entries: &[Signed]) -> Json {
+        let now = Instant::now();
+        if start == 0 {
+            self.looks.push(Look {
+                began: now,
+                ended: None,
+                shown: BTreeMap::new(),
+            });
+        }
+        if let Some(look) = self.looks.last_mut() {
+            let shown = entries.iter().map(|signed| {
+                let status = signed.proca.status.map(|status| (status, signed.proca.changed));
+                (signed.proca.action, Shown { at: now, status })
+            });
+            look.shown.extend(shown);
+            if entries.is_empty() {
+                look.ended = look.ended.or(Some(now));
+            }
+        }
+        entries.iter().map(Signed::json).collect()
+    }
+}
+
+fn is_no_good(status: &str) -> bool {
+    matches!(status, "bounce" | "blocked" | "spam" | "unsub" | "inactive")
 }
 
 impl Signed {
-    fn set(&mut self, status: Option<&'static str>, changed: i64) {
+    fn change(&mut self, status: &'static str, changed: i64) {
         if self.proca.status.is_some() && self.proca.changed > changed {
             return;
         }
-        self.proca.status = status;
+        self.proca.status = Some(status);
         self.proca.changed = changed;
-        self.state = if is_listed(status) {
-            State::Delivered
-        } else {
-            State::Hidden
-        };
+        if is_no_good(status) {
+            self.state = State::Hidden;
+        }
+    }
+
+    fn address(&self) -> Option<String> {
+        self.proca.email.as_deref().map(crate::receiver::mailbox)
+    }
+
+    fn naive(&self, at: i64) -> String {
+        self.place.time(at).trim_end_matches('Z').to_owned()
     }
 
     fn json(&self) -> Json {
-        let (proca, place) = (&self.proca, &self.place);
-        let naive = |at: i64| place.time(at).trim_end_matches('Z').to_owned();
+        let proca = &self.proca;
         let sealed = (proca.seal != Seal::Open).then(|| wire::sealed(proca));
         let field = |name: &str| sealed.as_ref().map_or(Json::Null, |sealed| sealed[name].clone());
         let payload = sealed.as_ref().map_or_else(
@@ -192,30 +324,30 @@ impl Signed {
             |_| field("payload"),
         );
         json!({
-            "actionId": proca.action, "createdAt": naive(proca.given), "actionType": proca.action_type,
-            "customFields": "{}",
+            "actionId": proca.action, "createdAt": self.naive(proca.given), "actionType": proca.action_type,
+            "customFields": wire::custom_fields(proca, &self.place).to_string(),
             "contact": { "contactRef": proca.reference, "payload": payload, "nonce": field("nonce"),
                 "publicKey": field("encryptKey"), "signKey": field("signKey") },
             "tracking": null, "donation": null,
             "campaign": { "id": proca.page % 2 + 1, "name": proca.campaign, "title": proca.campaign, "externalId": null,
-                "contactSchema": "BASIC" },
+                "config": "{}", "contactSchema": "BASIC" },
             "actionPage": { "id": proca.page, "name": format!("{}/{}", proca.campaign, proca.page), "locale": "en",
-                "thankYouTemplate": null,
-                "org": { "name": format!("org{}", place.org(0, proca.org)), "title": "Organisation" } },
-            "privacy": { "optIn": proca.opt_in, "givenAt": naive(proca.given), "withConsent": proca.with_consent,
+                "org": { "name": name_of(proca.org), "title": "Organisation" } },
+            "privacy": { "optIn": proca.opt_in, "givenAt": self.naive(proca.given), "withConsent": proca.with_consent,
                 "emailStatus": proca.status.unwrap_or("none").to_uppercase(),
-                "emailStatusChanged": proca.status.map(|_| naive(proca.changed)) },
+                "emailStatusChanged": proca.status.map(|_| self.naive(proca.changed)) },
         })
     }
 }
 
 async fn serve(listener: TcpListener, data: Arc<Mutex<BTreeMap<String, Org>>>) {
+    let schema = Arc::new(Schema::parse(SCHEMA));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
         };
-        let data = Arc::clone(&data);
-        let service = service_fn(move |request| respond(Arc::clone(&data), request));
+        let (schema, data) = (Arc::clone(&schema), Arc::clone(&data));
+        let service = service_fn(move |request| respond(Arc::clone(&schema), Arc::clone(&data), request));
         tokio::spawn(async move {
             let _broken = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
@@ -225,112 +357,37 @@ async fn serve(listener: TcpListener, data: Arc<Mutex<BTreeMap<String, Org>>>) {
 }
 
 async fn respond(
+    schema: Arc<Schema>,
     data: Arc<Mutex<BTreeMap<String, Org>>>,
     request: Request<Incoming>,
 ) -> Result<Response<Full>, Closed> {
     let source = request.uri().path().trim_matches('/').to_owned();
     let body: Json = serde_json::from_slice(&read(request.into_body()).await?).map_err(|_| Closed)?;
-    let query = body["query"].as_str().unwrap_or_default();
-    let unknown = UNKNOWN_FIELDS
-        .iter()
-        .find(|field| words(query).any(|word| word == **field));
-    let json = if let Some(field) = unknown {
-        json!({ "data": null, "errors": [{ "message": format!("Cannot query field \"{field}\"") }] })
-    } else {
-        let mut data = data.lock().unwrap_or_else(PoisonError::into_inner);
-        json!({ "data": list(data.entry(source).or_default(), query, &body["variables"]) })
-    };
+    let mut data = data.lock().unwrap_or_else(PoisonError::into_inner);
+    let json = reply(&schema, data.entry(source).or_default(), &body);
     Ok(answer(200, json.to_string()))
 }
 
-fn words(query: &str) -> impl Iterator<Item = &str> {
-    query
-        .split(|letter: char| !letter.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-}
-
-fn list(org: &mut Org, query: &str, variables: &Json) -> Json {
-    let (field, by_address) = if query.contains("exportActions") {
-        ("exportActions", false)
-    } else if query.contains("contacts") {
-        ("contacts", true)
-    } else if query.contains("actions") {
-        ("actions", false)
-    } else {
-        let processing = json!({ "customActionDeliver": true, "customEventDeliver": true });
-        return json!({ "org": { "name": "rivers", "processing": processing } });
-    };
-    let argument = |name: &str| argument(query, field, name, variables);
-    let email = argument("email").and_then(|value| value.as_str().map(str::to_lowercase));
-    let only_opt_in = argument("onlyOptIn")
-        .and_then(|value| value.as_bool())
-        .unwrap_or(true);
-    let limit = argument("limit")
-        .and_then(|value| value.as_u64())
-        .map_or(MOST, |limit| (limit as usize).min(MOST));
-    let start = argument("start").and_then(|value| value.as_u64()).unwrap_or(0);
-    let after = argument("after")
-        .and_then(|value| value.as_str().map(|text| text.trim_end_matches('Z').to_owned()))
-        .unwrap_or_default();
-    if !by_address && org.began.is_none() {
-        org.began = Some(Instant::now());
-    }
-    let entries: Vec<Json> = org
-        .actions
-        .values()
-        .filter(|signed| by_address || signed.state == State::Delivered)
-        .filter(|signed| !only_opt_in || signed.proca.opt_in == Some(true))
-        .filter(|signed| signed.proca.action >= start)
-        .filter(|signed| signed.place.time(signed.proca.given).trim_end_matches('Z') >= after.as_str())
-        .filter(|signed| {
-            email.as_ref().is_none_or(|email| {
-                signed
-                    .proca
-                    .email
-                    .as_deref()
-                    .map(crate::receiver::mailbox)
-                    .as_ref()
-                    == Some(email)
-            })
-        })
-        .take(limit)
-        .map(Signed::json)
-        .collect();
-    if !by_address && entries.len() < limit {
-        org.looks.extend(org.began.take());
-    }
-    json!({ field: entries })
-}
-
-/// The value of an argument of a field: a literal, or the variable that it names.
-fn argument(query: &str, field: &str, name: &str, variables: &Json) -> Option<Json> {
-    let (_, rest) = query.split_once(&format!("{field}("))?;
-    let (arguments, _) = rest.split_once(')')?;
-    let (_, value) = arguments.split_once(&format!("{name}:"))?;
-    let value = value.trim_start().split([',', ' ', '\n']).next()?;
-    match value.strip_prefix('$') {
-        Some(variable) => variables.get(variable).filter(|value| !value.is_null()).cloned(),
-        None => serde_json::from_str(value).ok(),
+/// The answer to a query, or the messages with which the server refuses all of it.
+fn reply(schema: &Schema, org: &mut Org, body: &Json) -> Json {
+    match schema.check(body["query"].as_str().unwrap_or_default()) {
+        Err(refusals) => {
+            let errors: Vec<Json> = refusals
+                .iter()
+                .map(|message| json!({ "message": message }))
+                .collect();
+            json!({ "errors": errors })
+        }
+        Ok(query) => {
+            let org = Mutex::new(org);
+            let root = |name: &str, arguments: &Map<String, Json>| {
+                let mut org = org.lock().unwrap_or_else(PoisonError::into_inner);
+                org.root(name, arguments)
+            };
+            schema.answer(&query, &body["variables"], &root)
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_literals_or_variables() {
-        let query = "query($o: String!, $n: Int) { \
-                     exportActions(orgName: $o, onlyOptIn: false, start: $n) { actionId } }";
-        let variables = json!({ "o": "rivers", "n": 7 });
-        assert_eq!(
-            argument(query, "exportActions", "onlyOptIn", &variables),
-            Some(json!(false))
-        );
-        assert_eq!(
-            argument(query, "exportActions", "start", &variables),
-            Some(json!(7))
-        );
-        assert_eq!(argument(query, "exportActions", "limit", &variables), None);
-    }
-}
+mod tests;

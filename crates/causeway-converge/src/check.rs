@@ -1,7 +1,7 @@
 //! Compares what the receivers have with what the oracle says.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use crate::{
     config,
     drive::{Batch, Seen, Sent},
     message::{Message, Word},
-    oracle::{Arrival, Oracle, Verdict},
+    oracle::{Arrival, Look, Oracle, Verdict},
     receiver::Call,
     world::{Destination, DestinationKind, EPOCHS, Filter, History, Hook, Policy, Settings, SourceKind},
 };
@@ -24,7 +24,7 @@ const BOUND: Duration = Duration::from_secs(1);
 const BOUND_IN_TURN: Duration = Duration::from_secs(10);
 
 /// What a verdict depends on: the address and the messages about it, the epoch, and the state of each message.
-type Question = (String, usize, Vec<(bool, bool)>);
+type Question = (String, usize, Vec<(Look, bool)>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -155,7 +155,15 @@ impl<'a> SpaceCheck<'a> {
         for kept in self.seen.kept.iter().filter(|kept| kept.destination == key) {
             state.insert(&kept.address, kept.is_subscribed);
         }
-        for address in self.all.addresses() {
+        // What the receiver has of somebody whom no message can have named to the hub is wrong, too. Who has no address
+        // cannot be written to.
+        let addresses: BTreeSet<&str> = self
+            .all
+            .addresses()
+            .into_iter()
+            .chain(state.keys().copied().filter(|address| !address.is_empty()))
+            .collect();
+        for address in addresses {
             let is_subscribed = state.get(address).copied().unwrap_or(false);
             let verdict = self.all.verdict(address, destination.purpose, settings.policy);
             match verdict {
@@ -230,7 +238,9 @@ impl<'a> SpaceCheck<'a> {
             destination.is_fragile() && self.all.about(address).any(|arrival| arrival.message.says.is_bad);
         let has_form = settings.policy != Policy::WithConsent
             || self.all.about(address).any(|arrival| {
-                arrival.message.says.has_form && arrival.message.says.address.as_deref() == Some(address)
+                arrival.message.says.has_form
+                    && arrival.look != Look::Begun
+                    && arrival.message.says.address.as_deref() == Some(address)
             });
         is_steady
             && is_same_orgs
@@ -270,13 +280,14 @@ impl<'a> SpaceCheck<'a> {
                     let bound = if is_first { BOUND } else { BOUND_IN_TURN } + self.batch.lag;
                     Some(Arrival {
                         is_known: known.is_some_and(|known| known + bound < call.started),
+                        look: look(sent, Some(call.started)),
                         ..*arrival
                     })
                 })
                 .collect();
-            let state: Vec<(bool, bool)> = at_that_moment
+            let state: Vec<(Look, bool)> = at_that_moment
                 .iter()
-                .map(|arrival| (true, arrival.is_known))
+                .map(|arrival| (arrival.look, arrival.is_known))
                 .collect();
             let numbers = at_that_moment
                 .iter()
@@ -379,6 +390,20 @@ impl<'a> SpaceCheck<'a> {
     }
 }
 
+/// How far Proca's API had shown a message by a moment, or in the end. Nothing is known for sure while the hub may still be
+/// reading.
+fn look(sent: &Sent, by: Option<Instant>) -> Look {
+    let is_before = |moment: Instant| by.is_none_or(|by| moment < by);
+    let is_processed = |moment: Instant| by.is_none_or(|by| moment + BOUND_IN_TURN < by);
+    if sent.looked.is_some_and(is_processed) {
+        Look::Ended
+    } else if sent.shown.is_some_and(is_before) {
+        Look::Begun
+    } else {
+        Look::Never
+    }
+}
+
 fn arrival<'a>(history: &'a History, message: &'a Message, sent: &Sent) -> Arrival<'a> {
     let source = &history.spaces[message.space].sources[message.source];
     let together = match message.content {
@@ -393,7 +418,41 @@ fn arrival<'a>(history: &'a History, message: &'a Message, sent: &Sent) -> Arriv
         stamped: if is_stamped { sent.at + sent.ahead } else { sent.at },
         order: message.number,
         together,
-        is_looked_at: sent.is_looked_at,
+        look: look(sent, None),
+        noticed: sent.noticed,
         is_known: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_the_api_shows_is_known_by_moments() {
+        let start = Instant::now();
+        let after = |seconds: u64| start + Duration::from_secs(seconds);
+        let mut sent = Sent {
+            started: start,
+            taken: start,
+            at: 0,
+            ahead: 0,
+            shown: None,
+            looked: None,
+            noticed: None,
+            is_queued: false,
+        };
+        assert_eq!(look(&sent, None), Look::Never);
+        sent.shown = Some(after(20));
+        assert_eq!(look(&sent, None), Look::Begun);
+        sent.looked = Some(after(21));
+        assert_eq!(look(&sent, None), Look::Ended);
+        assert_eq!(look(&sent, Some(after(20))), Look::Never, "it was shown later");
+        assert_eq!(
+            look(&sent, Some(after(30))),
+            Look::Begun,
+            "it may not be processed"
+        );
+        assert_eq!(look(&sent, Some(after(32))), Look::Ended);
     }
 }

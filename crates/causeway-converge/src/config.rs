@@ -202,10 +202,11 @@ fn proca_lines(
             lines.push(common.join("\n"));
             if *has_api {
                 lines.push(format!(
-                    "reconcile = {{ url = \"{}/{}\", org = \"rivers\", bearer = \"API-token\", \
+                    "reconcile = {{ url = \"{}/{}\", org = \"{}\", bearer = \"API-token\", \
                      every_h = 1, lookback_days = 1000, allow_private = true }}",
                     servers.api,
-                    place.source(number, source)
+                    place.source(number, source),
+                    crate::api::ORG
                 ));
             }
         }

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::{
-    api::Api,
+    api::{Api, Look},
     client::Client,
     config,
     dice::Dice,
@@ -24,7 +24,7 @@ use crate::{
     rig::Rig,
     tables::{self, Own},
     wire::{self, Place, Wire},
-    world::{DestinationKind, EPOCHS, History, Over, Server, SourceKind},
+    world::{DestinationKind, EPOCHS, History, Org, Over, Server, SourceKind},
 };
 
 /// Names differ between batches of one run, which share the database servers.
@@ -39,8 +39,13 @@ pub struct Sent {
     pub at: i64,
     /// Milliseconds by which the hub's clock was ahead.
     pub ahead: i64,
-    /// A look at Proca's API that came to its end began after it.
-    pub is_looked_at: bool,
+    /// What only Proca's API shows: when a page of the list had it first.
+    pub shown: Option<Instant>,
+    /// When the first look that had it came to the end of the list.
+    pub looked: Option<Instant>,
+    /// What the API no longer shows: the last moment at which a look may have noticed it, by the hub's clock, in
+    /// milliseconds since 1970.
+    pub noticed: Option<i64>,
     /// The hub did not take it itself: it waited at the broker, or was imported.
     pub is_queued: bool,
 }
@@ -69,6 +74,10 @@ pub struct Batch {
     pub unsettled: Vec<String>,
     /// What the audit printed, if the books do not balance.
     pub books: Option<String>,
+    /// Sources that should have compared with Proca's API and did not.
+    pub unlooked: Vec<String>,
+    /// Looks at Proca's API that came to their end.
+    pub looks: usize,
     pub strange: Vec<String>,
 }
 
@@ -96,6 +105,8 @@ struct Shared<'a> {
     /// Messages that were taken in this epoch.
     progress: AtomicU64,
     ahead: AtomicI64,
+    /// From when on the hub's clock is ahead by how many milliseconds.
+    clocks: Mutex<Vec<(Instant, i64)>>,
     is_done: AtomicBool,
     /// Counts starts and ends of the hub; odd while it runs.
     lives: AtomicU64,
@@ -154,6 +165,7 @@ pub async fn run(rig: &Rig, histories: &[History], plan: &Plan, folder: &Path) -
         drained: Mutex::new(vec![Vec::new(); histories.len()]),
         progress: AtomicU64::new(0),
         ahead: AtomicI64::new(0),
+        clocks: Mutex::default(),
         is_done: AtomicBool::new(false),
         lives: AtomicU64::new(0),
         listener: hub.listener,
@@ -163,6 +175,7 @@ pub async fn run(rig: &Rig, histories: &[History], plan: &Plan, folder: &Path) -
         lag: Mutex::default(),
         api: &api,
     };
+    shared.serve_apis();
     shared.declare_queues().await?;
     let result = shared.all(hub, &receivers, plan).await;
     shared.delete_queues().await;
@@ -170,6 +183,7 @@ pub async fn run(rig: &Rig, histories: &[History], plan: &Plan, folder: &Path) -
         starts,
         unsettled,
         books,
+        unlooked,
     } = result?;
     let mut kept = receivers.kept();
     kept.extend(tables::read(&own, folder, urls.0.as_deref(), urls.1.as_deref())?);
@@ -179,6 +193,8 @@ pub async fn run(rig: &Rig, histories: &[History], plan: &Plan, folder: &Path) -
         lag: *lock(&shared.lag),
         unsettled,
         books,
+        unlooked,
+        looks: shared.ended_looks(),
         strange: receivers.strange(),
     })
 }
@@ -204,6 +220,7 @@ struct Ran {
     starts: Vec<(Instant, usize)>,
     unsettled: Vec<String>,
     books: Option<String>,
+    unlooked: Vec<String>,
 }
 
 impl Shared<'_> {
@@ -255,10 +272,7 @@ impl Shared<'_> {
     }
 
     fn queue(&self, slot: usize, space: usize) -> String {
-        format!(
-            "cus.{}.deliver",
-            self.places[slot].org(space, crate::world::Org::Ours)
-        )
+        format!("cus.{}.deliver", self.places[slot].org(space, Org::Ours))
     }
 
     async fn declare_queues(&self) -> anyhow::Result<()> {
@@ -351,6 +365,7 @@ impl Shared<'_> {
                 }
             }
         }
+        let unlooked = self.wait_for_looks(hub, &starts).await?;
         let unsettled = self.rest(hub).await?;
         self.mark_looks();
         self.stop(hub).await?;
@@ -360,6 +375,7 @@ impl Shared<'_> {
             starts,
             unsettled,
             books,
+            unlooked,
         })
     }
 
@@ -370,6 +386,7 @@ impl Shared<'_> {
         epoch: usize,
     ) -> anyhow::Result<()> {
         starts.push((Instant::now(), epoch));
+        lock(&self.clocks).push((Instant::now(), self.ahead.load(Ordering::Relaxed)));
         hub.start(self.ahead.load(Ordering::Relaxed) / 1000).await?;
         self.lives.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -584,21 +601,96 @@ impl Shared<'_> {
         )
     }
 
+    /// The sources that compare with the API: slot, workspace, name.
+    fn api_sources(&self) -> Vec<(usize, usize, String)> {
+        let mut found = Vec::new();
+        for (slot, history) in self.histories.iter().enumerate() {
+            for (number, space) in history.spaces.iter().enumerate() {
+                for source in &space.sources {
+                    if matches!(source.kind, SourceKind::Proca { has_api: true, .. }) {
+                        found.push((slot, number, self.places[slot].source(number, source)));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    fn serve_apis(&self) {
+        for (slot, space, source) in self.api_sources() {
+            let number = |org| self.places[slot].org(space, org);
+            self.api.serve(&source, number(Org::Ours), number(Org::Sister));
+        }
+    }
+
+    fn ended_looks(&self) -> usize {
+        let of = |(_, _, source): &(usize, usize, String)| {
+            let looks = self.api.looks(source);
+            looks.iter().filter(|look| look.ended.is_some()).count()
+        };
+        self.api_sources().iter().map(of).sum()
+    }
+
+    /// Waits until the last process of the hub has compared each source with the API. Names those that it did not
+    /// compare.
+    async fn wait_for_looks(&self, hub: &Hub, starts: &[(Instant, usize)]) -> anyhow::Result<Vec<String>> {
+        let last = starts.last().map(|(start, _)| *start);
+        let start = Instant::now();
+        loop {
+            let compared = hub.compared().await?;
+            let is_open = |(_, _, source): &(usize, usize, String)| {
+                let looks = self.api.looks(source);
+                let is_ended = looks
+                    .iter()
+                    .any(|look| Some(look.began) >= last && look.ended.is_some());
+                !is_ended || !compared.contains(source)
+            };
+            let open: Vec<String> = self
+                .api_sources()
+                .into_iter()
+                .filter(is_open)
+                .map(|(_, _, source)| source)
+                .collect();
+            if open.is_empty() || start.elapsed() > REST {
+                return Ok(open);
+            }
+            tokio::time::sleep(Duration::from_millis(120)).await;
+        }
+    }
+
     /// Marks what looks at the API have shown.
     fn mark_looks(&self) {
         let mut sent = lock(&self.sent);
         for (slot, history) in self.histories.iter().enumerate() {
-            for message in history
-                .messages
-                .iter()
-                .filter(|message| matches!(message.content, Content::Api(_)))
-            {
+            for message in &history.messages {
+                let Content::Api(what) = &message.content else {
+                    continue;
+                };
                 let looks = self.api.looks(&self.source(slot, message));
-                if let Some(sent) = sent[slot].get_mut(&message.number) {
-                    sent.is_looked_at = looks.iter().any(|look| *look > sent.taken);
-                }
+                let Some(sent) = sent[slot].get_mut(&message.number) else {
+                    continue;
+                };
+                let shown = |look: &Look| look.shows(what).filter(|shown| *shown >= sent.started);
+                let looked = looks.iter().filter(|look| shown(look).is_some());
+                let noticed = looks.iter().filter(|look| look.began >= sent.started);
+                (sent.shown, sent.looked, sent.noticed) = (
+                    looks.iter().filter_map(shown).min(),
+                    looked.filter_map(|look| look.ended).min(),
+                    noticed.map(|look| self.latest(look, sent)).max(),
+                );
             }
         }
+    }
+
+    /// The last moment at which the hub may have dated what a look does not show, by its own clock.
+    fn latest(&self, look: &Look, sent: &Sent) -> i64 {
+        // After the list the hub asks for each address that it misses.
+        const WHILE: Duration = Duration::from_secs(10);
+        let end = look.ended.unwrap_or(look.began) + WHILE;
+        let since = end.saturating_duration_since(sent.taken).as_millis();
+        let clocks = lock(&self.clocks);
+        let clock = clocks.iter().rev().find(|(from, _)| *from <= look.began);
+        sent.at + i64::try_from(since).unwrap_or(0) + clock.map_or(0, |(_, ahead)| *ahead)
     }
 
     fn note(&self, slot: usize, messages: &[&Message], started: Instant, is_queued: bool) {
@@ -607,7 +699,9 @@ impl Shared<'_> {
             taken: Instant::now(),
             at: now_ms(),
             ahead: self.ahead.load(Ordering::Relaxed),
-            is_looked_at: false,
+            shown: None,
+            looked: None,
+            noticed: None,
             is_queued,
         };
         lock(&self.sent)[slot].extend(messages.iter().map(|message| (message.number, sent)));

@@ -1,6 +1,7 @@
 //! The built program as a process: started, killed, stopped, asked.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -158,6 +159,21 @@ impl Hub {
             .filter(|(_, value)| *value > 0);
         Ok(waiting
             .map(|(labels, value)| format!("{labels} {value}"))
+            .collect())
+    }
+
+    /// The sources that this process of the hub has compared with Proca's API.
+    pub async fn compared(&self) -> anyhow::Result<BTreeSet<String>> {
+        let text = metrics(self.console).await?;
+        let is_comparison = |labels: &str| labels.contains("what=\"reconciled\"");
+        let source = |labels: &str| {
+            let (_, rest) = labels.split_once("source=\"")?;
+            Some(rest.split('"').next()?.to_owned())
+        };
+        Ok(figures(&text, "causeway_source_events_total")
+            .iter()
+            .filter(|(labels, value)| *value > 0 && is_comparison(labels))
+            .filter_map(|(labels, _)| source(labels))
             .collect())
     }
 

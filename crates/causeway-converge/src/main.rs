@@ -27,9 +27,9 @@ struct Args {
     /// Skip this many histories of the seed, to continue a run that was stopped.
     #[arg(long, default_value_t = 0)]
     from: usize,
-    /// Run only the history of this seed, as a finding names it.
-    #[arg(long)]
-    replay: Option<u64>,
+    /// Run only the histories of these seeds, as findings name them.
+    #[arg(long, value_delimiter = ',')]
+    replay: Vec<u64>,
     /// The program. Build it first: cargo build -p causeway.
     #[arg(long, env = "CAUSEWAY_BIN", default_value = "target/debug/causeway")]
     binary: PathBuf,

@@ -177,7 +177,7 @@ pub enum Word {
     },
     /// The statement of Proca's message: section 4.8 decides what it means.
     Proca(Statement),
-    /// Proca's API shows that the person said "it wasn't me".
+    /// Proca's API no longer shows an action that it had: the person said "it wasn't me", or is gone.
     NotMe,
 }
 

@@ -30,8 +30,8 @@ pub struct Options {
     /// Histories in one hub.
     pub batch: usize,
     pub features: Features,
-    /// Only the history of this seed.
-    pub replay: Option<u64>,
+    /// Only the histories of these seeds; all if there is none.
+    pub replay: Vec<u64>,
     /// Keep the hub's folder of a batch with findings, and say where it is.
     pub keep: bool,
     /// Also judge each request by the moment when it started: not on a machine that has other work.
@@ -111,7 +111,8 @@ pub async fn run(options: &Options, say: &dyn Fn(&str)) -> anyhow::Result<Outcom
         let is_wrong = found > 0 || !wrong.is_empty();
         outcome.troubles.extend(wrong);
         say(&format!(
-            "batch {}: {} histories, {} messages, {} requests, {} processes of the hub, {found} findings, \
+            "batch {}: {} histories, {} messages, {} requests, {} processes of the hub, \
+             {} comparisons with the API, {found} findings, \
              {:.1} s (lag {} ms)",
             number + 1,
             histories.len(),
@@ -121,6 +122,7 @@ pub async fn run(options: &Options, say: &dyn Fn(&str)) -> anyhow::Result<Outcom
                 .sum::<usize>(),
             batch.seen.iter().map(|seen| seen.calls.len()).sum::<usize>(),
             batch.starts.len(),
+            batch.looks,
             began.elapsed().as_secs_f64(),
             batch.lag.as_millis(),
         ));
@@ -133,12 +135,12 @@ pub async fn run(options: &Options, say: &dyn Fn(&str)) -> anyhow::Result<Outcom
 }
 
 fn seeds(options: &Options) -> Vec<u64> {
-    match options.replay {
-        Some(seed) => vec![seed],
-        None => (options.from..options.from + options.histories)
-            .map(|number| mix(&[options.seed, number as u64]) >> 16)
-            .collect(),
+    if !options.replay.is_empty() {
+        return options.replay.clone();
     }
+    (options.from..options.from + options.histories)
+        .map(|number| mix(&[options.seed, number as u64]) >> 16)
+        .collect()
 }
 
 /// What is wrong with a whole batch.
@@ -156,7 +158,11 @@ fn troubles(batch: &Batch) -> Vec<String> {
         .iter()
         .take(3)
         .map(|strange| format!("unreadable request: {strange}"));
-    books.chain(unsettled).chain(strange).collect()
+    let unlooked = batch
+        .unlooked
+        .iter()
+        .map(|source| format!("never compared with Proca's API by the last process of the hub: {source}"));
+    books.chain(unsettled).chain(unlooked).chain(strange).collect()
 }
 
 impl Outcome {

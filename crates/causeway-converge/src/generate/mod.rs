@@ -219,6 +219,33 @@ impl Making<'_> {
     }
 }
 
+/// An action with an opt-in, on a page of ours.
+#[cfg(test)]
+pub fn example(number: u64, address: &str) -> crate::message::Proca {
+    crate::message::Proca {
+        is_event: false,
+        version: 2,
+        stage: "deliver",
+        action: number,
+        page: 1,
+        org: crate::world::Org::Ours,
+        campaign: "rivers",
+        action_type: "petition",
+        email: Some(address.to_owned()),
+        reference: Some(format!("ref-of-{address}")),
+        first_name: "Name".to_owned(),
+        with_consent: true,
+        opt_in: Some(true),
+        given: -7200,
+        status: None,
+        changed: -7140,
+        is_test: false,
+        seal: crate::message::Seal::Open,
+        extra: None,
+        rank: 0,
+    }
+}
+
 /// When something holds that is dated by `at`, or by its arrival.
 fn when(at: Option<Seconds>) -> When {
     at.map_or(When::Arrival, When::At)

@@ -287,11 +287,12 @@ impl Making<'_> {
                 };
                 self.says(signed, &proca)
             }
-            AtProca::Rejected { .. } => Says {
+            // Who is gone from there may be somebody who asked to be erased.
+            AtProca::Rejected { .. } | AtProca::Erased { .. } => Says {
                 words: vec![Word::NotMe],
                 ..self.says(signed, &signed.proca)
             },
-            AtProca::Lost(_) | AtProca::NeverAccepted(_) | AtProca::Erased { .. } => Says {
+            AtProca::Lost(_) | AtProca::NeverAccepted(_) => Says {
                 words: Vec::new(),
                 ..self.says(signed, &signed.proca)
             },

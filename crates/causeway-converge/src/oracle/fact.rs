@@ -1,6 +1,6 @@
 //! What a message says, as dated facts: the decision table of Proca's messages and what people expect.
 
-use super::{Arrival, Oracle};
+use super::{Arrival, Look, Oracle};
 use crate::{
     message::{Content, Id, Statement, What, When, Word},
     world::{Enough, SourceKind},
@@ -9,8 +9,10 @@ use crate::{
 /// A question that the documents leave open. With the doubt in a reading, the second answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Doubt {
-    /// Is a time to come taken as it is, or as the time of arrival?
-    Future,
+    /// Is a time to come of an opt-in or a click taken as it is, or as the time of arrival?
+    FutureYes,
+    /// The same of what is against writing.
+    FutureNo,
     /// Does an opt-in dated by a day count from its begin, or to its end as an opt-out does?
     DayOfOptIn,
     /// Does what was said at another address of the person, over a doubtful link, count for writing?
@@ -64,7 +66,8 @@ pub struct Fact {
     pub purpose: &'static str,
     /// Milliseconds since 1970, in the first reading of all doubts.
     pub time: i64,
-    /// In the second reading of [`Doubt::Future`], [`Doubt::DayOfOptIn`] or [`Doubt::Stamp`], whichever it has.
+    /// In the second reading of [`Doubt::FutureYes`], [`Doubt::FutureNo`], [`Doubt::DayOfOptIn`] or [`Doubt::Stamp`],
+    /// whichever it has.
     pub other_time: i64,
     pub has_date: bool,
     pub order: usize,
@@ -102,8 +105,10 @@ pub fn facts(oracle: &Oracle<'_>, arrival: &Arrival<'_>) -> Vec<Fact> {
                 found.push(fact(oracle, arrival, kind, purpose, *when));
             }
             Word::NotMe => {
+                // Dated by when it was noticed, which is any time until the last look.
                 let mut no = fact(oracle, arrival, Kind::Unsubscribed, "email", When::Arrival);
-                no.doubts.push(Doubt::Looked);
+                no.time = arrival.noticed.unwrap_or(arrival.at);
+                (no.other_time, no.has_date) = (no.time, true);
                 found.push(no);
             }
             Word::Proca(statement) => {
@@ -114,13 +119,16 @@ pub fn facts(oracle: &Oracle<'_>, arrival: &Arrival<'_>) -> Vec<Fact> {
             }
         }
     }
-    // What only the API shows is known once a look came to the end of the list; who vanished from it may stay
-    // unnoticed.
+    // What only the API shows is known once a look that had it came to the end of the list; who vanished from it may
+    // stay unnoticed.
     if let Content::Api(_) = message.content {
-        let is_listed = |fact: &Fact| arrival.is_looked_at && !fact.kind.is_negative();
+        found.retain(|fact| {
+            arrival.look > Look::Never || (fact.kind.is_negative() && arrival.noticed.is_some())
+        });
+        let is_sure = |fact: &Fact| arrival.look == Look::Ended && !fact.kind.is_negative();
         found
             .iter_mut()
-            .filter(|fact| !is_listed(fact))
+            .filter(|fact| !is_sure(fact))
             .for_each(|fact| fact.doubts.push(Doubt::Looked));
     }
     found
@@ -259,7 +267,11 @@ fn fact(oracle: &Oracle<'_>, arrival: &Arrival<'_>, kind: Kind, purpose: &'stati
         }
     };
     let (time, other_time) = if time > arrival.stamped {
-        doubts.push(Doubt::Future);
+        doubts.push(if is_negative {
+            Doubt::FutureNo
+        } else {
+            Doubt::FutureYes
+        });
         if kind == Kind::OptedIn
             && !matches!(arrival.message.content, Content::Proca(_) | Content::Event { .. })
         {
@@ -272,6 +284,9 @@ fn fact(oracle: &Oracle<'_>, arrival: &Arrival<'_>, kind: Kind, purpose: &'stati
     } else {
         (time, other_time)
     };
+    if oracle.people.is_doubtful(says) {
+        doubts.push(Doubt::Looked);
+    }
     if when == When::Arrival
         && says.repeats.is_some()
         && (!kind.is_negative() || says.has_number || !is_answered(oracle, arrival))

@@ -98,7 +98,7 @@ pub fn state(facts: &[(Fact, Relevance)], reading: &[Doubt]) -> (bool, bool) {
         of(Kind::Declined).any(|(decline, declined_at)| {
             if decline.submission.is_some() && decline.submission == opt_in.submission {
                 // What is dated ahead may count from its arrival, and a decline that came later takes nothing back.
-                at == *declined_at || (at < *declined_at && !has(Doubt::Future))
+                at == *declined_at || (at < *declined_at && !has(Doubt::FutureYes))
             } else {
                 has(Doubt::OtherDecline) && at == *declined_at
             }
@@ -160,7 +160,7 @@ fn is_doubtful(fact: &Fact, relevance: Relevance) -> bool {
 }
 
 fn time(fact: &Fact, reading: &[Doubt]) -> i64 {
-    let is_other = [Doubt::Future, Doubt::DayOfOptIn, Doubt::Stamp]
+    let is_other = [Doubt::FutureYes, Doubt::FutureNo, Doubt::DayOfOptIn, Doubt::Stamp]
         .iter()
         .any(|doubt| fact.doubts.contains(doubt) && reading.contains(doubt));
     if is_other { fact.other_time } else { fact.time }

@@ -12,7 +12,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use crate::{
-    message::{Content, Message, Says, Word},
+    message::{AtProca, Content, Message, Says, Word},
     wire::Place,
     world::{Org, Policy, Space},
 };
@@ -32,10 +32,23 @@ pub struct Arrival<'a> {
     /// Its place in the order of arrival. Rows of one file share [`Self::together`].
     pub order: usize,
     pub together: Option<usize>,
-    /// A look at Proca's API that came to its end began after it.
-    pub is_looked_at: bool,
+    /// How far Proca's API has shown it, if nothing else does.
+    pub look: Look,
+    /// The last moment at which the hub may have noticed what the API no longer shows, by its own clock.
+    pub noticed: Option<i64>,
     /// Whether what it says against writing counts: it was processed long enough ago.
     pub is_known: bool,
+}
+
+/// How far a look at Proca's API has shown a message that came no other way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Look {
+    /// No list had it: nothing of it can be known.
+    Never,
+    /// A list had it: it may be known.
+    Begun,
+    /// A list that had it was read to its end.
+    Ended,
 }
 
 /// What may be concluded about an address at a destination.
@@ -61,6 +74,7 @@ pub struct Oracle<'a> {
 impl<'a> Oracle<'a> {
     /// `arrivals` of one workspace.
     pub fn new(place: &'a Place, space: &'a Space, own_orgs: &'a [Org], arrivals: Vec<Arrival<'a>>) -> Self {
+        let arrivals = seen(arrivals);
         let people = People::new(&arrivals);
         let pages = pages(space, &arrivals);
         Self {
@@ -76,6 +90,7 @@ impl<'a> Oracle<'a> {
     /// The same workspace at an earlier moment, of which only some messages are looked at.
     #[must_use]
     pub fn at(&self, own_orgs: &'a [Org], arrivals: Vec<Arrival<'a>>) -> Self {
+        let arrivals = seen(arrivals);
         let people = People::new(&arrivals);
         Self {
             own_orgs,
@@ -189,12 +204,24 @@ impl<'a> Oracle<'a> {
     }
 }
 
+/// Without what only Proca's API shows and no look has met.
+fn seen(mut arrivals: Vec<Arrival<'_>>) -> Vec<Arrival<'_>> {
+    arrivals.retain(|arrival| match &arrival.message.content {
+        Content::Api(AtProca::Lost(_)) => arrival.look > Look::Never,
+        Content::Api(AtProca::NeverAccepted(_)) => false,
+        Content::Api(_) => arrival.look > Look::Never || arrival.noticed.is_some(),
+        _ => true,
+    });
+    arrivals
+}
+
 /// Whose a page is, only actions say.
 fn pages(space: &Space, arrivals: &[Arrival<'_>]) -> BTreeSet<(&'static str, u64)> {
     let mut pages = BTreeSet::new();
     // What only the API shows may stay unknown.
-    let is_sure =
-        |arrival: &&Arrival<'_>| arrival.is_looked_at || !matches!(arrival.message.content, Content::Api(_));
+    let is_sure = |arrival: &&Arrival<'_>| {
+        arrival.look == Look::Ended || !matches!(arrival.message.content, Content::Api(_))
+    };
     for arrival in arrivals.iter().filter(is_sure) {
         for word in &arrival.message.says.words {
             if let Word::Proca(statement) = word

@@ -7,13 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
-    Arrival,
+    Arrival, Look,
     fact::{Fact, Kind},
 };
-use crate::message::{Id, Says, When};
+use crate::message::{Content, Id, Says, When};
 
 /// How many addresses of one id are still one person.
 const MOST_ADDRESSES: usize = 2;
+
+/// Messages that came within so many milliseconds may be processed in another order (`docs/consent.md`: ten seconds).
+const IN_TURN_MS: i64 = 10_000;
 
 /// How far what was said reaches to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,11 +35,17 @@ pub struct People {
     addresses: BTreeMap<Id, Vec<String>>,
     ids: BTreeMap<String, BTreeSet<Id>>,
     references: BTreeMap<Id, String>,
+    /// References whose address only Proca's API shows, in a list that may not have been read.
+    doubtful: BTreeSet<Id>,
     all: BTreeSet<String>,
     /// When an id used an address, by order of arrival; `None` where a date of the sender's counts.
     uses: BTreeMap<Id, Vec<(String, When, usize)>>,
+    /// When an id first came with an address, in milliseconds since 1970.
+    came: BTreeMap<(Id, String), i64>,
     /// The last message that names an address, by order of arrival.
     named: BTreeMap<String, usize>,
+    /// Addresses that a message without an id names, with a date of the sender's.
+    dated: BTreeSet<String>,
 }
 
 impl People {
@@ -45,23 +54,40 @@ impl People {
             addresses: BTreeMap::new(),
             ids: BTreeMap::new(),
             references: BTreeMap::new(),
+            doubtful: BTreeSet::new(),
             all: BTreeSet::new(),
             uses: BTreeMap::new(),
+            came: BTreeMap::new(),
             named: BTreeMap::new(),
+            dated: BTreeSet::new(),
         };
         for arrival in arrivals {
             let says = &arrival.message.says;
             let Some(address) = &says.address else { continue };
+            let look = match arrival.message.content {
+                Content::Api(_) => arrival.look,
+                _ => Look::Ended,
+            };
+            // What the API no longer shows is about an action that is known, and names nobody.
+            if look == Look::Never {
+                continue;
+            }
             people.all.insert(address.clone());
             let last = people.named.entry(address.clone()).or_default();
             *last = arrival.order.max(*last);
             if let Some(reference) = &says.reference {
+                if look == Look::Ended {
+                    people.doubtful.remove(reference);
+                } else if !people.references.contains_key(reference) {
+                    people.doubtful.insert(reference.clone());
+                }
                 people.references.insert(reference.clone(), address.clone());
             }
             if let Some(id) = &says.id {
                 let addresses = people.addresses.entry(id.clone()).or_default();
                 if !addresses.contains(address) {
                     addresses.push(address.clone());
+                    people.came.insert((id.clone(), address.clone()), arrival.at);
                 }
                 people.ids.entry(address.clone()).or_default().insert(id.clone());
                 people
@@ -69,6 +95,8 @@ impl People {
                     .entry(id.clone())
                     .or_default()
                     .push((address.clone(), says.at, arrival.order));
+            } else if says.at != When::Arrival {
+                people.dated.insert(address.clone());
             }
         }
         people
@@ -83,6 +111,15 @@ impl People {
         says.address
             .clone()
             .or_else(|| self.references.get(says.reference.as_ref()?).cloned())
+    }
+
+    /// The address of a message is that of its reference, which the hub may not know.
+    pub fn is_doubtful(&self, says: &Says) -> bool {
+        says.address.is_none()
+            && says
+                .reference
+                .as_ref()
+                .is_some_and(|reference| self.doubtful.contains(reference))
     }
 
     /// Two ids of one namespace use this address: two people, one mailbox.
@@ -120,6 +157,32 @@ impl People {
             }
         }
         found
+    }
+
+    /// Those of them that are linked by ids' first two addresses only: a third one joins nobody, and hides no chain of
+    /// others.
+    fn joined(&self, address: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::from([address.to_owned()]);
+        let mut open = vec![address.to_owned()];
+        while let Some(next) = open.pop() {
+            for id in self.ids.get(&next).into_iter().flatten() {
+                let pair = self.pair(id);
+                if pair.contains(&&next) {
+                    let new = pair.into_iter().filter(|other| found.insert((*other).clone()));
+                    open.extend(new.cloned().collect::<Vec<_>>());
+                }
+            }
+        }
+        found
+    }
+
+    /// The addresses of an id that may be its first two.
+    fn pair(&self, id: &Id) -> Vec<&String> {
+        let own = self.of(id);
+        let places = own.iter().enumerate();
+        let pair =
+            places.filter(|(place, _)| *place < MOST_ADDRESSES || self.is_beside_pair(id, own, *place));
+        pair.map(|(_, address)| address).collect()
     }
 
     /// All addresses that may have anything to do with one.
@@ -193,7 +256,7 @@ impl People {
         }
         // Over two links or more: a chain of ids, or a conflict somewhere in between.
         match self.linked(address).get(other) {
-            Some(distance) if *distance > 1 => Relevance::Maybe,
+            Some(distance) if *distance > 1 || self.joined(address).contains(other) => Relevance::Maybe,
             _ => Relevance::No,
         }
     }
@@ -206,7 +269,7 @@ impl People {
         };
         if own.len() > MOST_ADDRESSES {
             // The first two may have been taken for one person before the third came; nobody else may be joined.
-            let is_pair = |place: usize| place < MOST_ADDRESSES;
+            let is_pair = |place: usize| place < MOST_ADDRESSES || self.is_beside_pair(id, own, place);
             let from = from
                 .and_then(|from| own.iter().position(|other| other == from))
                 .unwrap_or(0);
@@ -227,6 +290,17 @@ impl People {
         } else {
             Relevance::Person
         }
+    }
+
+    /// Which addresses are an id's first two follows the order of processing.
+    fn is_beside_pair(&self, id: &Id, own: &[String], place: usize) -> bool {
+        let came = |place: usize| {
+            let address = own.get(place)?.clone();
+            self.came.get(&(id.clone(), address)).copied()
+        };
+        came(place)
+            .zip(came(MOST_ADDRESSES - 1))
+            .is_some_and(|(it, last)| it - last <= IN_TURN_MS)
     }
 
     /// A suppression belongs to the address. Without one it belongs to that of the id, if there is only one.
@@ -257,7 +331,8 @@ impl People {
     /// The newest use by date of arrival, where nothing has another date.
     fn is_newest(&self, id: &Id, address: &str) -> bool {
         let uses = self.uses.get(id).map_or(&[][..], Vec::as_slice);
-        let is_dated = uses.iter().any(|(_, when, _)| *when != When::Arrival);
+        let is_dated = uses.iter().any(|(_, when, _)| *when != When::Arrival)
+            || self.of(id).iter().any(|own| self.dated.contains(own));
         let last = uses.iter().max_by_key(|(_, _, order)| *order);
         // A message that names another of the addresses alone may be of somebody who went back to it.
         let is_last_named = self

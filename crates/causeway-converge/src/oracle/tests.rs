@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    message::{Content, Id, Seconds, Shape, Statement, What, When},
+    message::{AtProca, Content, Id, Seconds, Shape, Statement, What, When},
     world::{Enough, Over, Server, Source, SourceKind},
 };
 
@@ -85,11 +85,19 @@ fn signed(statement: Statement) -> Message {
 }
 
 fn verdict(messages: &[Message], address: &str, policy: Policy) -> Verdict {
-    with_oracle(messages, &[], |oracle| oracle.verdict(address, "email", policy))
+    with_oracle(
+        messages,
+        |_| {},
+        |oracle| oracle.verdict(address, "email", policy),
+    )
 }
 
-/// Asks about these messages, of which those at the places `unknown` were not processed for sure.
-fn with_oracle<T>(messages: &[Message], unknown: &[usize], ask: impl Fn(&Oracle<'_>) -> T) -> T {
+/// Asks about these messages, which came a minute after one another unless `change` says otherwise.
+fn with_oracle<T>(
+    messages: &[Message],
+    change: impl Fn(&mut Arrival<'_>),
+    ask: impl Fn(&Oracle<'_>) -> T,
+) -> T {
     let platform = SourceKind::Sync {
         has_date: false,
         is_opt_in: false,
@@ -122,16 +130,19 @@ fn with_oracle<T>(messages: &[Message], unknown: &[usize], ask: impl Fn(&Oracle<
         first_org: 1,
     };
     let arrival = |(order, message)| {
-        let at = (place.start + 1000) * 1000 + i64::try_from(order).unwrap_or(0) * 5000;
-        Arrival {
+        let at = (place.start + 1000) * 1000 + i64::try_from(order).unwrap_or(0) * 60_000;
+        let mut arrival = Arrival {
             message,
             at,
             stamped: at,
             order,
             together: None,
-            is_looked_at: false,
-            is_known: !unknown.contains(&order),
-        }
+            look: Look::Ended,
+            noticed: None,
+            is_known: true,
+        };
+        change(&mut arrival);
+        arrival
     };
     let arrivals = messages.iter().enumerate().map(arrival).collect();
     ask(&Oracle::new(&place, &space, &[Org::Ours], arrivals))
@@ -335,7 +346,8 @@ fn a_message_that_may_not_be_processed_yet_joins_nobody() {
         word(What::Unsubscribed, -700, None, "b@example.org"),
     ];
     let of_known_people = |unknown: &[usize]| {
-        with_oracle(&said, unknown, |oracle| {
+        let change = |arrival: &mut Arrival<'_>| arrival.is_known = !unknown.contains(&arrival.order);
+        with_oracle(&said, change, |oracle| {
             let known = oracle.of_known_people();
             known.verdict("a@example.org", "email", Policy::OptIn)
         })
@@ -371,4 +383,178 @@ fn an_id_with_three_addresses_carries_no_opt_in_to_the_third() {
     assert_eq!(verdict(&said, "a@example.org", Policy::OptIn), Allowed);
     assert_eq!(verdict(&said, "b@example.org", Policy::OptIn), Open);
     assert_eq!(verdict(&said, "c@example.org", Policy::OptIn), Forbidden);
+}
+
+#[test]
+fn which_two_addresses_an_id_keeps_is_open_for_ten_seconds() {
+    let said = [
+        word(What::OptIn, -900, Some(id("5")), "a@example.org"),
+        word(What::Declined, -800, Some(id("5")), "b@example.org"),
+        word(What::Declined, -700, Some(id("5")), "c@example.org"),
+    ];
+    let after = |ms: i64| {
+        let change = |arrival: &mut Arrival<'_>| {
+            if arrival.order == 2 {
+                arrival.at += ms - 60_000;
+            }
+        };
+        with_oracle(&said, change, |oracle| {
+            oracle.verdict("c@example.org", "email", Policy::OptIn)
+        })
+    };
+    assert_eq!(after(10_000), Open);
+    assert_eq!(after(10_001), Forbidden);
+}
+
+/// What only Proca's API shows: an action with an opt-in, and its loss.
+fn at_proca(what: AtProca, says: Says) -> Message {
+    Message {
+        content: Content::Api(what),
+        ..message(1, says)
+    }
+}
+
+fn lost(opt_in: Option<bool>) -> Message {
+    let lost = AtProca::Lost(crate::generate::example(7, "a@example.org"));
+    at_proca(lost, signed(statement(opt_in, -900)).says)
+}
+
+fn seen_by(look: Look, noticed: Option<i64>) -> impl Fn(&mut Arrival<'_>) {
+    move |arrival| (arrival.look, arrival.noticed) = (look, noticed)
+}
+
+fn after_look(messages: &[Message], look: Look) -> Verdict {
+    with_oracle(messages, seen_by(look, None), |oracle| {
+        oracle.verdict("a@example.org", "email", Policy::OptIn)
+    })
+}
+
+#[test]
+fn what_only_the_api_shows_counts_when_a_list_had_it() {
+    let lost = [lost(Some(true))];
+    assert_eq!(after_look(&lost, Look::Never), Forbidden);
+    assert_eq!(after_look(&lost, Look::Begun), Open);
+    assert_eq!(after_look(&lost, Look::Ended), Allowed);
+}
+
+#[test]
+fn an_action_that_was_never_accepted_counts_in_no_list() {
+    let never = AtProca::NeverAccepted(crate::generate::example(7, "a@example.org"));
+    let message = at_proca(never, signed(statement(Some(true), -900)).says);
+    assert_eq!(after_look(&[message], Look::Ended), Forbidden);
+}
+
+#[test]
+fn a_reference_that_only_the_api_shows_reaches_its_address_when_a_list_had_it() {
+    let yes = word(What::OptIn, -900, None, "a@example.org");
+    let no = signed(Statement {
+        is_event: true,
+        is_readable: false,
+        with_consent: false,
+        status: Some("unsub"),
+        changed: -100,
+        ..statement(None, -900)
+    });
+    let said = [yes, lost(None), no];
+    assert_eq!(after_look(&said, Look::Never), Allowed);
+    assert_eq!(after_look(&said, Look::Begun), Open);
+    assert_eq!(after_look(&said, Look::Ended), Forbidden);
+}
+
+#[test]
+fn a_rejection_may_be_dated_by_any_look_after_it() {
+    let rejected = |gone: AtProca| {
+        let words = vec![Word::NotMe];
+        let says = Says {
+            words,
+            ..signed(statement(Some(true), -900)).says
+        };
+        at_proca(gone, says)
+    };
+    for gone in [AtProca::Rejected { action: 7 }, AtProca::Erased { action: 7 }] {
+        let said = [
+            signed(statement(Some(true), -900)),
+            rejected(gone.clone()),
+            word(What::OptIn, 1110, None, "a@example.org"),
+        ];
+        let noticed = |seconds: i64| {
+            let at = (20_000 * DAY + seconds) * 1000;
+            with_oracle(&said, seen_by(Look::Never, Some(at)), |oracle| {
+                oracle.verdict("a@example.org", "email", Policy::OptIn)
+            })
+        };
+        assert_eq!(after_look(&said[..2], Look::Never), Allowed, "nobody looked");
+        assert_eq!(noticed(1115), Open);
+        assert_eq!(noticed(1100), Allowed, "the opt-in is later");
+    }
+}
+
+#[test]
+fn a_date_to_come_may_hold_for_an_opt_out_and_not_for_an_opt_in() {
+    let event = |status, changed| {
+        signed(Statement {
+            is_event: true,
+            with_consent: false,
+            status: Some(status),
+            changed,
+            ..statement(Some(true), -9000)
+        })
+    };
+    let said = [event("unsub", 2 * DAY), event("double_opt_in", 3 * DAY)];
+    // Too long after one another for the click to be a scanner's.
+    let change = |arrival: &mut Arrival<'_>| {
+        arrival.at += i64::try_from(arrival.order).unwrap_or(0) * 600_000;
+        arrival.stamped = arrival.at;
+    };
+    let verdict = with_oracle(&said, change, |oracle| {
+        oracle.verdict("a@example.org", "email", Policy::OptIn)
+    });
+    assert_eq!(verdict, Open);
+    assert_eq!(may(&said[..1]), Forbidden);
+    assert_eq!(may(&said[1..]), Allowed);
+}
+
+#[test]
+fn an_address_is_clearly_the_newest_only_without_other_dates() {
+    let moved = |dated: &[Message]| {
+        let arrived = |address: &str| {
+            let says = Says {
+                id: Some(id("7")),
+                address: Some(address.to_owned()),
+                ..Says::default()
+            };
+            message(0, says)
+        };
+        let mut said = vec![arrived("a@example.org")];
+        said.extend_from_slice(dated);
+        said.push(arrived("b@example.org"));
+        with_oracle(&said, |_| {}, |oracle| oracle.is_in_use("b@example.org"))
+    };
+    assert!(moved(&[]));
+    let mut dated = signed(statement(Some(true), -900));
+    dated.says.at = When::At(-900);
+    assert!(!moved(&[dated]));
+}
+
+#[test]
+fn a_third_address_hides_no_chain_of_two_ids() {
+    let with = |namespace, address: &str| {
+        let name = "9".to_owned();
+        word(What::Declined, -800, Some(Id { namespace, name }), address)
+    };
+    let to_c = |order: [&str; 3]| {
+        let mut said = vec![
+            word(What::OptIn, -900, None, "a@example.org"),
+            with("office", "a@example.org"),
+            with("office", "b@example.org"),
+        ];
+        said.extend(order.map(|address| with("member", address)));
+        verdict(&said, "c@example.org", Policy::OptIn)
+    };
+    // a and b are one person by one id, b and c by the other; that a came with the second, too, changes nothing.
+    assert_eq!(to_c(["b@example.org", "c@example.org", "a@example.org"]), Open);
+    assert_eq!(
+        to_c(["a@example.org", "b@example.org", "c@example.org"]),
+        Forbidden
+    );
 }

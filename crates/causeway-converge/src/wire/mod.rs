@@ -10,7 +10,7 @@ use crate::{
     world::{History, Org, Over, Source, SourceKind},
 };
 
-pub use proca::{KEYSTORE, contact as proca_contact, sealed};
+pub use proca::{KEYSTORE, contact as proca_contact, custom_fields, sealed};
 
 /// Where a history runs: what differs between two runs of the same history.
 #[derive(Debug, Clone)]

@@ -61,11 +61,17 @@ fn page(proca: &Proca) -> Json {
         "thankYouTemplateRef": null, "supporterConfirmTemplate": null })
 }
 
-fn inner_action(proca: &Proca, place: &Place) -> Json {
+/// What was typed into an action's own fields.
+pub fn custom_fields(proca: &Proca, place: &Place) -> Json {
     let mut fields = json!({});
     if let Some((name, value)) = &proca.extra {
         fields[name] = place.json(value);
     }
+    fields
+}
+
+fn inner_action(proca: &Proca, place: &Place) -> Json {
+    let fields = custom_fields(proca, place);
     json!({ "actionType": proca.action_type, "customFields": fields, "createdAt": place.time(proca.given),
         "testing": proca.is_test })
 }
