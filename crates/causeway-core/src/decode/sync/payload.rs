@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::rows;
 use crate::{
     decode::names::unfolded_or,
     form::{Array, Key, Value as Form},
@@ -311,10 +312,14 @@ impl Keys {
 pub(in crate::decode) fn list_fields(group: &str, value: Value, notes: &mut Vec<String>) -> Vec<ListField> {
     let (mut fields, mut others, mut unclear) = (Vec::new(), Vec::new(), 0);
     let items: Vec<(Option<String>, Value)> = match unfolded_or(value) {
-        Value::Array(items) => items.into_iter().map(|item| (None, item)).collect(),
+        Value::Array(items) => {
+            let items = rows::whole(group, items, notes);
+            items.into_iter().map(|item| (None, item)).collect()
+        }
         Value::Object(members) if !Keys::of(&members).is_row() => {
             let mut items = Vec::new();
             for (key, item) in members {
+                let item = if is_number(&key) { row_in_text(item) } else { item };
                 match ListField::numbered(&key, &item) {
                     Some(field) => fields.push(field),
                     None => items.push((Some(key).filter(|key| !is_number(key)), item)),
@@ -352,6 +357,9 @@ pub(in crate::decode) fn list_fields(group: &str, value: Value, notes: &mut Vec<
         }
     }
     objects(group, others, notes);
+    for field in &mut fields {
+        field.value = field.value.take().map(rows::without_gaps);
+    }
     fields.retain(|field| {
         let has_value = field.value.as_ref().is_some_and(|value| !is_empty(value));
         field.id.is_some() || field.name.is_some() || has_value
@@ -362,6 +370,21 @@ pub(in crate::decode) fn list_fields(group: &str, value: Value, notes: &mut Vec<
         ));
     }
     fields
+}
+
+/// The row that a text holds as JSON. Other texts are values, whatever they hold.
+fn row_in_text(item: Value) -> Value {
+    let is_row = |members: &Map<String, Value>| {
+        let keys = Keys::of(members);
+        keys.is_row() && (keys.id || keys.name)
+    };
+    match &item {
+        Value::String(text) => match crate::decode::json::inside(text) {
+            Some(Value::Object(members)) if is_row(&members) => Value::Object(members),
+            _ => item,
+        },
+        _ => item,
+    }
 }
 
 /// The members that are the contact's own fields and came without a value.
@@ -478,6 +501,7 @@ impl Groups<'_> {
             Some(other) => vec![other],
             None => return Vec::new(),
         };
+        let items = rows::whole(key, items, self.notes);
         objects(key, items, self.notes).into_iter().map(Row).collect()
     }
 }
