@@ -8,7 +8,9 @@
 
 mod corpus;
 mod dates;
+mod fpm;
 mod php;
 mod requests;
 #[path = "../../src/form/rows.rs"]
 mod rows;
+mod server;

@@ -1,4 +1,5 @@
-//! Ten thousand generated requests, read by [`causeway_core::decode::body`] and by a real PHP, value by value.
+//! Ten thousand generated requests, read by [`causeway_core::decode::body`] and by a real PHP, value by value: by PHP's own web
+//! server and by PHP-FPM, which read alike.
 //!
 //! Where the listener differs from PHP on purpose, [`as_the_listener`] and the tests below say where and why:
 //!
@@ -18,7 +19,10 @@ use causeway_core::{
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::php::{Server, generate, php, query, run};
+use super::{
+    php::{generate, php, query, run},
+    server::{Server, both},
+};
 
 /// Both arrays, in the letters of the charset.
 const ANSWER: &str = r"
@@ -45,17 +49,15 @@ fn seven_thousand_requests_are_read_as_php_reads_them() {
     let Some(php) = php() else { return };
     let requests = requests();
     assert_eq!(requests.len(), 7_000);
-    let half = requests.len() / 2;
-    let (first, second) = requests.split_at(half);
     std::thread::scope(|scope| {
-        for requests in [first, second] {
-            let php = &php;
-            scope.spawn(move || compare(&Server::with_script(php, ANSWER), requests));
+        for (name, server) in both(&php, ANSWER) {
+            let requests = &requests;
+            scope.spawn(move || compare(name, &*server, requests));
         }
     });
 }
 
-fn compare(server: &Server, requests: &[Request]) {
+fn compare(name: &str, server: &dyn Server, requests: &[Request]) {
     for request in requests {
         let method = if request.body.is_empty() { "GET" } else { "POST" };
         let seen = server.send(method, &request.query, request.content_type, &request.body);
@@ -69,7 +71,7 @@ fn compare(server: &Server, requests: &[Request]) {
         };
         assert!(
             ours == Value::Object(expected.clone()),
-            "{} ?{}\n{}\nours {ours}\nPHP  {}",
+            "{name}: {} ?{}\n{}\nours {ours}\nPHP  {}",
             request.content_type,
             request.query,
             String::from_utf8_lossy(&request.body),
@@ -342,7 +344,7 @@ fn multipart() -> impl Strategy<Value = Vec<u8>> {
 #[test]
 fn what_php_loses_is_kept_or_refused() {
     let Some(php) = php() else { return };
-    let server = Server::with_script(&php, ANSWER);
+    let servers = both(&php, ANSWER);
     let form = "application/x-www-form-urlencoded";
     let fields: Vec<String> = (0..1_500).map(|n| format!("k{n}=1")).collect();
     let many = fields.join("&").into_bytes();
@@ -354,16 +356,18 @@ fn what_php_loses_is_kept_or_refused() {
         (form, b"a=1&_charset_=utf-8".to_vec(), 1, 2),
         ("multipart/form-data; boundary=cut", nameless, 1, 0),
     ] {
-        let seen = server.send("POST", "", content_type, &body);
-        let (_, post) = seen.split_once(' ').expect("two arrays");
         let request = Request {
             content_type,
             query: String::new(),
             body,
         };
         let ours = ours(&request).expect("a value").value;
-        let counted = (ours.as_object().map(Map::len), as_the_listener(post).len());
-        assert_eq!(counted, (Some(ours_has), php_has), "{content_type}");
+        assert_eq!(ours.as_object().map(Map::len), Some(ours_has), "{content_type}");
+        for (name, server) in &servers {
+            let seen = server.send("POST", "", content_type, &request.body);
+            let (_, post) = seen.split_once(' ').expect("two arrays");
+            assert_eq!(as_the_listener(post).len(), php_has, "{name}: {content_type}");
+        }
     }
 }
 
@@ -435,8 +439,16 @@ fn three_thousand_json_texts_are_read_as_php_reads_them_or_with_a_note() {
         .collect();
     let lines: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
     let script = "$v = json_decode($line); return json_last_error() ? '!' : json_encode($v, JSON_PRESERVE_ZERO_FRACTION);";
+    let seen = run(&php, script, &lines);
+    let answer = format!("echo (function($line) {{ {script} }})(file_get_contents('php://input'));");
+    for (name, server) in both(&php, &answer) {
+        for (text, seen) in texts.iter().zip(&seen) {
+            let received = server.send("POST", "", "application/json", text.as_bytes());
+            assert_eq!(&received, seen, "{name}: {text}");
+        }
+    }
     let (mut same, mut lenient, mut refused) = (0, 0, 0);
-    for (text, seen) in texts.iter().zip(run(&php, script, &lines)) {
+    for (text, seen) in texts.iter().zip(seen) {
         let request = Request {
             content_type: "application/json",
             query: String::new(),

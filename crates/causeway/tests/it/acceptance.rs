@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     running::{Home, Running, blocking, exchange, sum},
-    sync::known,
+    sync,
 };
 
 #[path = "../../../causeway-core/src/form/rows.rs"]
@@ -124,6 +124,10 @@ async fn the_documented_body_comes_in_as_eleven_groups_and_goes_on_byte_for_byte
     );
     assert_eq!(rest, BODY.split_once('&').expect("more").1);
     hub.stop();
+}
+
+fn known(home: &Home, workspace: &str) -> Value {
+    sync::known(home, workspace, "jane.doe+x@example.com")
 }
 
 /// What is known of Jane after the documented body.

@@ -2,6 +2,7 @@
 
 pub(crate) mod history;
 mod payload;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -447,10 +448,14 @@ pub(super) fn told(notes: &[String]) -> String {
 
 /// How many contacts the group `contact` holds, if they are several people: rows that name another address or id.
 fn contacts(object: &Map<String, Value>) -> Option<usize> {
-    let rows = match object.get("contact").cloned().map(unfolded_or)? {
-        Value::Array(rows) => rows,
-        Value::Object(rows) if rows.values().all(Value::is_object) => {
-            rows.into_iter().map(|(_, row)| row).collect()
+    let rows: Vec<Value> = match object.get("contact").cloned().map(unfolded_or)? {
+        Value::Array(rows) => rows.into_iter().map(unfolded_or).collect(),
+        Value::Object(rows) => {
+            let rows: Vec<Value> = rows.into_iter().map(|(_, row)| unfolded_or(row)).collect();
+            if !rows.iter().all(Value::is_object) {
+                return None;
+            }
+            rows
         }
         _ => return None,
     };

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
+use super::rows;
 use crate::{
     decode::{names::unfolded_or, placeholders},
     form::{Array, Key, Value as Form},
@@ -301,10 +302,14 @@ impl Keys {
 pub(in crate::decode) fn list_fields(group: &str, value: Value, notes: &mut Vec<String>) -> Vec<ListField> {
     let (mut fields, mut others, mut unclear) = (Vec::new(), Vec::new(), 0);
     let items: Vec<(Option<String>, Value)> = match unfolded_or(value) {
-        Value::Array(items) => items.into_iter().map(|item| (None, item)).collect(),
+        Value::Array(items) => {
+            let items = rows::whole(group, items, notes);
+            items.into_iter().map(|item| (None, item)).collect()
+        }
         Value::Object(members) if !Keys::of(&members).is_row() => {
             let mut items = Vec::new();
             for (key, item) in members {
+                let item = if is_number(&key) { row_in_text(item) } else { item };
                 match ListField::numbered(&key, &item) {
                     Some(field) => fields.push(field),
                     None => items.push((Some(key).filter(|key| !is_number(key)), item)),
@@ -342,14 +347,8 @@ pub(in crate::decode) fn list_fields(group: &str, value: Value, notes: &mut Vec<
         }
     }
     objects(group, others, notes);
-    for value in fields.iter_mut().filter_map(|field| field.value.as_mut()) {
-        if let Value::Object(members) = value
-            && !members.is_empty()
-            && is_gappy_list(members)
-        {
-            // A list of a form, of which some items are not there.
-            *value = members.values().cloned().collect();
-        }
+    for field in &mut fields {
+        field.value = field.value.take().map(rows::without_gaps);
     }
     fields.retain(|field| {
         let has_value = field.value.as_ref().is_some_and(|value| !is_empty(value));
@@ -361,6 +360,21 @@ pub(in crate::decode) fn list_fields(group: &str, value: Value, notes: &mut Vec<
         ));
     }
     fields
+}
+
+/// The row that a text holds as JSON. Other texts are values, whatever they hold.
+fn row_in_text(item: Value) -> Value {
+    let is_row = |members: &Map<String, Value>| {
+        let keys = Keys::of(members);
+        keys.is_row() && (keys.id || keys.name)
+    };
+    match &item {
+        Value::String(text) => match crate::decode::json::inside(text) {
+            Some(Value::Object(members)) if is_row(&members) => Value::Object(members),
+            _ => item,
+        },
+        _ => item,
+    }
 }
 
 /// The members that are the contact's own fields and came without a value.
@@ -519,6 +533,7 @@ impl Groups<'_> {
             Some(other) => vec![other],
             None => return Vec::new(),
         };
+        let items = rows::whole(key, items, self.notes);
         objects(key, items, self.notes).into_iter().map(Row).collect()
     }
 }
