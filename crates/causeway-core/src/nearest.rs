@@ -1,6 +1,6 @@
 //! Finds the known name that somebody probably meant.
 
-/// With more known names than this, none is compared: the hint is not worth the time.
+/// Only this many known names are compared: the hint is not worth more time.
 const MOST: usize = 1_000;
 /// Characters of a name that are compared. Names are short, so the start of a long text is enough.
 const LONGEST: usize = 64;
@@ -12,14 +12,14 @@ pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Op
 }
 
 /// The known names that differ least from `wanted`: at most three, in their order; empty if none is near.
-/// Letter case and punctuation do not count. A name also counts as near if it contains `wanted`, or is
-/// contained in it.
+/// Letter case and punctuation do not count. A name also counts as near if it begins with `wanted`, or `wanted`
+/// begins with it, and the shorter one has at least four bytes.
 pub fn alike<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let folded = fold(wanted);
     if folded.is_empty() {
         return Vec::new();
     }
-    // Up to a third of the letters may differ, but at least one.
+    // Up to a third of the letters may differ: at least one, at most four.
     let limit = (folded.chars().count() / 3).clamp(1, 4);
     let mut near: Vec<(usize, &str)> = known
         .into_iter()

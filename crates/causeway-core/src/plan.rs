@@ -437,7 +437,7 @@ fn plan_deliveries(
         }
         return planned;
     }
-    // A destination that was never given the person may know them from before this hub.
+    // A destination that was never given the person may know them from a time before this hub.
     let is_unknown_there = !given.iter().any(|given| given.address == in_use);
     let withdraws = is_unknown_there && known.contacts.iter().any(allowed) && !allowed(after);
     let kind = match kind {

@@ -109,8 +109,8 @@ pub struct DestinationRule {
     pub purpose: Name,
     /// The destination receives test actions, and only those.
     pub sandbox: bool,
-    /// After this many failed attempts of a delivery, the contact's next delivery may pass it. Two deliveries
-    /// of one contact are never in flight together, whatever this value is.
+    /// After this many failed attempts of a delivery, the next delivery of the same contact may pass it.
+    /// Whatever this value is, two deliveries of one contact are never in flight together.
     pub escape_after: u32,
     /// Only the newest of several waiting deliveries of one contact is sent: for destinations that keep
     /// contacts, not actions.

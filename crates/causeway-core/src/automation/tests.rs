@@ -66,7 +66,7 @@ struct World {
     is_named: bool,
     is_flooded: bool,
     has_new_id: bool,
-    /// Whether the destinations were given the contact once it is known.
+    /// Whether destinations were given the contact, as soon as it is known.
     given: bool,
 }
 

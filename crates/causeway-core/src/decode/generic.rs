@@ -350,7 +350,7 @@ struct Who {
 }
 
 /// The fields of the whole record: everything that was sent, plus the members of the contact's own object and
-/// of a group `fields`. A wrapper does not change a field's name.
+/// those in a group `fields`. A wrapper does not change a field's name.
 fn whole_record(
     places: &Places<'_>,
     holders: &[&Map<String, Value>],

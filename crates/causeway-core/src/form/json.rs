@@ -10,7 +10,7 @@ pub fn to_json(value: Value, not_utf8: &mut usize) -> Json {
     to_json_with(value, &mut |bytes| string(bytes, not_utf8))
 }
 
-/// As [`to_json`], but a list becomes an object, too.
+/// As [`to_json`], for an array that becomes an object even if it is a list.
 pub fn array_to_json(array: Array, not_utf8: &mut usize) -> Map<String, Json> {
     array_to_json_with(array, &mut |bytes| string(bytes, not_utf8))
 }

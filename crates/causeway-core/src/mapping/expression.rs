@@ -128,7 +128,7 @@ impl Expression {
         &self.0.risks
     }
 
-    /// Places where a text may be treated as a list.
+    /// Places where a text may be mistaken for a list.
     pub fn list_doubts(&self) -> &[String] {
         &self.0.several
     }
@@ -308,7 +308,7 @@ impl Template {
         &self.0.risks
     }
 
-    /// Places where a text may be treated as a list.
+    /// Places where a text may be mistaken for a list.
     pub fn list_doubts(&self) -> &[String] {
         &self.0.several
     }

@@ -1,5 +1,5 @@
-//! The functions that [`super::rewrite`] puts into expressions instead of the engine's operators: the order
-//! of two values, and a part of a value.
+//! The functions that [`super::rewrite`] puts into expressions instead of the engine's operators: comparing
+//! two values by order, and taking a part of a value.
 
 use std::cmp::Ordering;
 

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn comparisons_of_order_and_parts_become_calls() {
+    fn comparisons_by_order_and_parts_become_calls() {
         for (text, expected) in [
             ("a < b", "_in_order(a ,'<', b)"),
             (
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn each_place_is_found_again_in_the_original() {
+    fn each_position_maps_back_to_the_original() {
         let text = "ab[:2] < cd and ef > 1";
         let new = rewritten(text).unwrap();
         for name in ["ab", "cd", "ef", " and"] {
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn containment_and_order_cannot_stand_in_a_row() {
+    fn containment_and_order_cannot_be_chained() {
         let words = words("a in b < c", 0, &[]).0;
         let error = rewrite("a in b < c", &[words]).unwrap_err();
         assert_eq!(

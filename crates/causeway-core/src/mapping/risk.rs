@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_may_leave_out_or_type_is_a_risk_without_a_fallback() {
+    fn values_that_people_leave_out_or_type_are_risks_without_a_fallback() {
         for (text, says) in [
             (
                 "contact.Age",

@@ -66,7 +66,7 @@ mod tests {
     use crate::mapping::{Mapping, Tables};
 
     #[test]
-    fn in_is_doubted_where_the_field_may_be_a_text() {
+    fn in_gives_a_warning_if_the_field_may_be_a_text() {
         let tables = Tables::default().with_lists(BTreeSet::from(["Topics".to_owned()]));
         for (text, is_doubted) in [
             ("'men' in contact.Gender", true),

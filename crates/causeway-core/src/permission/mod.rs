@@ -229,7 +229,7 @@ fn obstacle(view: &ContactView, rule: &DestinationRule, consent: Standing, scope
     filtered(view, &rule.filter, scope)
 }
 
-/// Pruned messages cannot be checked any more, so the filter does not count if there are any.
+/// The filter as an obstacle. Pruned messages cannot be checked any more, so only the others count.
 fn filtered(view: &ContactView, filter: &Filter, scope: Scope) -> Option<Obstacle> {
     let misses = |message: &MessageRow| {
         let miss = filter.miss(Route {

@@ -101,7 +101,7 @@ fn characters(bytes: &[u8]) -> Vec<String> {
     texts
 }
 
-/// Whether there is a byte order mark, or at least a quarter of the bytes are zero. In UTF-16 text that is
+/// Whether there is a byte order mark, or more than a quarter of the bytes are zero. In UTF-16 text that is
 /// mostly Latin, every second byte is zero.
 fn looks_like_utf16(bytes: &[u8]) -> bool {
     let zeros = memchr::memchr_iter(0, bytes).count();

@@ -238,7 +238,7 @@ fn an_unknown_name_stops_a_strict_template_and_a_lenient_one_reports_it() {
 }
 
 #[test]
-fn configured_numbers_name_fields_and_beat_those_of_the_platform() {
+fn configured_numbers_name_fields_and_override_the_platforms() {
     let rules = Rules {
         field_ids: BTreeMap::from([("lastName".to_owned(), "125".to_owned())]),
         ..Rules::default()

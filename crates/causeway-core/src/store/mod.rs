@@ -214,8 +214,8 @@ pub struct Redated {
     pub timers: u64,
 }
 
-/// A change of an address that was minted for one sync of another platform. The store knows only the SHA-256
-/// of its token.
+/// A change of an address that was minted for one sync of another platform. The store knows the SHA-256 of
+/// its token only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlChange {
     Mint {
@@ -344,8 +344,8 @@ pub trait Store: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Deletes a person: contact, identities, consent, actions, engagements, bodies of their envelopes,
-    /// responses of attempts, waiting deliveries, and unreadable messages that name them. Keeps a keyed hash
-    /// of their identities with the time, so that older messages do not bring the person back
+    /// responses of attempts, waiting deliveries, and unreadable messages that name them. Keeps a keyed
+    /// hash of their identities with the time, so that older messages do not bring the person back
     /// ([`crate::after_erasure`]).
     async fn erase(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError>;
 
@@ -362,8 +362,8 @@ pub trait Store: Send + Sync {
 
     async fn prune(&self, retention: Retention, now: Timestamp) -> Result<Pruned, StoreError>;
 
-    /// Moves times after `now` back by `back`, because the hub's clock was ahead when it set them. The order
-    /// of a contact's facts is kept.
+    /// Moves times after `now` back by `back`, because the hub's clock was ahead when it set them. A contact's
+    /// facts keep their order.
     async fn redate(&self, back: Duration, now: Timestamp) -> Result<Redated, StoreError>;
 
     /// Stores that the system clock is or was wrong; `None` clears it.

@@ -105,7 +105,7 @@ pub trait Views: Send + Sync {
     /// Contacts that reconciliation found missing in the system of origin, newest first.
     async fn gone_contacts(&self, noticed_after: Timestamp) -> Result<Vec<GoneContact>, StoreError>;
 
-    /// The books.
+    /// The counts of messages and deliveries, which must balance.
     async fn audit(&self) -> Result<Audit, StoreError>;
 
     /// Whether the store can write. Runs a write, unless the store was opened for reading only.
@@ -380,7 +380,7 @@ pub struct MessageRow {
     pub id: InboxId,
     pub source: Name,
     pub received_at: Timestamp,
-    /// `action`, `email_status`, …; `None` where no event was understood.
+    /// `action`, `email_status`, …; `None` if the message gave no event.
     pub event: Option<String>,
     /// The name of the campaign.
     pub campaign: Option<String>,
@@ -389,20 +389,20 @@ pub struct MessageRow {
     pub organisation: Option<Organisation>,
 }
 
-/// That a destination has a contact under an address.
+/// A contact that a destination was given under an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GivenRow {
     pub destination: Name,
     /// In its normal form; empty for a contact without one.
     pub address: String,
     pub since: Timestamp,
-    /// When the last request started, whatever became of it.
+    /// When the last request started, whatever its outcome.
     pub last_sent: Timestamp,
     /// What the destination received last, or may have received.
     pub change: Change,
-    /// When the last request started that the destination confirmed; `None` where no such request is known.
+    /// When the last request started that the destination confirmed; `None` if there is none.
     pub received: Option<Timestamp>,
-    /// When the last request started, where nothing confirms that it arrived and it may have.
+    /// When the last request started, if it may have arrived and nothing confirms it.
     pub unconfirmed: Option<Timestamp>,
 }
 
@@ -413,13 +413,15 @@ pub struct LedgerRow {
     pub inbox_id: InboxId,
 }
 
-/// `received` and `planned` are counted when a row is made, the other figures from the rows as they are
-/// (and, for what was pruned, from what was counted then): when they differ, something was lost.
+/// The counts of messages and deliveries. `received` and `planned` are counted when a row is made. The other
+/// figures come from the rows as they are and, for pruned rows, from what was counted before. If they differ,
+/// something was lost.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Audit {
     pub sources: BTreeMap<Name, SourceBooks>,
     pub destinations: BTreeMap<Name, DestinationBooks>,
-    /// Ranges of Proca action ids that never came, per source and campaign page owner: a hint at what was lost before us.
+    /// Ranges of Proca action ids that never arrived, for each source and owner of campaign pages: a hint at
+    /// losses before this hub.
     pub gaps: Vec<Gap>,
 }
 
@@ -446,7 +448,7 @@ pub struct DestinationBooks {
     pub difference: i64,
 }
 
-/// Action ids that are missing between two that came.
+/// Action ids that are missing between two that arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gap {
     pub source: Name,
@@ -459,9 +461,9 @@ pub struct StoreHealth {
     pub schema_version: u32,
     /// Size of the database with its log.
     pub bytes: u64,
-    /// Free space on the disk that holds it, where the system tells.
+    /// Free space on the disk that holds it, if the system reports it.
     pub free_bytes: Option<u64>,
-    /// What was stamped last: a message received, or a delivery that succeeded.
+    /// The newest time that the hub set: of a received message, or of a delivery that succeeded.
     pub newest: Option<Timestamp>,
     pub clock_alarm: Option<ClockAlarm>,
 }

@@ -1,4 +1,4 @@
-//! The ways that opt-in and double opt-in take through a Proca instance, and the coalition trap.
+//! The flows of opt-in and double opt-in through a Proca instance, and the coalition trap.
 
 use causeway_core::{contact::Identity, event::Decode};
 
@@ -7,7 +7,7 @@ use crate::{
     message::{Kind, Message, OWN_PAGE, PARTNER_PAGE, action, decoder, envelope, status},
 };
 
-/// Each message in turn: what must be planned, and where Bruce stands then.
+/// Runs the steps: each message, the deliveries that must be planned, and Bruce's consent state afterwards.
 fn play(name: &str, steps: &[(Message, &str, &str)]) {
     let mut book = Book::new();
     let bruce = Identity::Email {
@@ -28,7 +28,7 @@ const NEW_OPTED_IN: &str = "all:record double_opt_in:- opt_in:record with_consen
 const NEW_ONLY_SIGNED: &str = "all:record double_opt_in:- opt_in:- with_consent:record";
 const NEW_CONFIRMED: &str = "all:record double_opt_in:record opt_in:record with_consent:record";
 const CONFIRMED: &str = "all:contact double_opt_in:contact opt_in:contact with_consent:contact";
-/// Nobody who is known gave data with a form yet.
+/// The person is known, but has not given their data on a form yet.
 const CONFIRMED_FIRST: &str = "all:contact double_opt_in:contact opt_in:contact with_consent:-";
 
 #[test]
@@ -62,7 +62,7 @@ fn flow_c_an_action_that_the_supporter_confirmed() {
         "C",
         &[
             (waiting, "", "unknown"),
-            // The same action id: it must not look like a repeat.
+            // It has the same action id, and must not look like a duplicate.
             (action(1, Some(true), 0), NEW_OPTED_IN, "opted_in"),
         ],
     );
@@ -100,7 +100,7 @@ fn flow_e_the_click_is_the_consent_although_the_form_had_none() {
                 (status("double_opt_in", opt_in, 60), CONFIRMED, "double_opted_in"),
             ],
         );
-        // As D: the event first, on a page that we do not know yet.
+        // As flow D: the event comes first, for a page that we do not know yet.
         play(
             "E first",
             &[
@@ -146,7 +146,7 @@ fn flow_g_an_action_that_a_moderator_accepted() {
 }
 
 #[test]
-fn what_waits_for_confirmation_changes_no_field_of_the_person_it_names() {
+fn an_unconfirmed_action_changes_no_field_of_its_person() {
     let mut book = Book::new();
     book.take_json(&action(1, Some(true), 0).json()).unwrap();
     let prank = Message {
@@ -230,7 +230,7 @@ fn coalition_trap_an_old_event_that_names_no_page_counts_only_with_an_opt_in() {
 }
 
 #[test]
-fn two_people_who_turn_out_to_be_one_keep_the_newest_of_each_field_and_every_no() {
+fn two_contacts_of_one_person_keep_the_newest_of_each_field_and_every_opt_out() {
     let by_address = Message {
         reference: None,
         first_name: "Bat".to_owned(),
@@ -252,7 +252,7 @@ fn two_people_who_turn_out_to_be_one_keep_the_newest_of_each_field_and_every_no(
         address: "bruce@example.org".to_owned(),
     };
     assert_eq!(book.standing(&bruce).unwrap().as_str(), "unsubscribed");
-    // The half that was opted in was given to them: they must hear of the other half's no.
+    // The contact that was opted in was given to them, so they must learn of the other contact's opt-out.
     let planned = deliveries(&plan);
     assert_eq!(
         planned,

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_that_are_given_have_no_articles() {
+    fn country_names_have_no_articles() {
         for country in COUNTRIES.iter() {
             let name = name(country);
             assert!(!name.contains(" Of The ") || name.len() < 24, "{name}");

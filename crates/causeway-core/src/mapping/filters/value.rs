@@ -69,7 +69,7 @@ fn int(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
     or_refuse(read, instead, "no number", "int")
 }
 
-/// The greatest floating-point number that holds every smaller whole number exactly.
+/// 2^53. Up to this number, floating-point numbers hold every whole number exactly.
 const MOST: f64 = 9_007_199_254_740_992.0;
 
 /// The number without its decimals, if it is not too large.
