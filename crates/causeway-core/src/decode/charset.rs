@@ -37,7 +37,7 @@ impl Charset {
         self.0 == UTF_8
     }
 
-    /// Whether the bytes of its texts may look like ASCII between letters, so that the text must be decoded
+    /// Whether its letters take two bytes each. Single bytes may then look like ASCII, so a text must be decoded
     /// before it is parsed.
     pub(super) fn is_wide(self) -> bool {
         self.0 == UTF_16LE || self.0 == UTF_16BE
@@ -86,9 +86,9 @@ impl Texts {
         }
     }
 
-    /// Bytes that are valid UTF-8 are read as UTF-8, even if another charset is declared. In windows-1252
-    /// such pairs of letters (`Ã«`) make no words; a sender that declares it and sends UTF-8 only passes on
-    /// the default of its library.
+    /// Decodes a text that is valid UTF-8, if the sender declares another charset. If that is windows-1252, the
+    /// text is UTF-8 nevertheless: in windows-1252 such pairs of letters (`Ã«`) make no words, and the sender
+    /// only passes on the default of its library.
     fn valid(&mut self, text: String) -> String {
         let Some(declared) = self.declared.filter(|charset| !charset.is_utf8()) else {
             return text;

@@ -134,8 +134,8 @@ fn split(value: Value, each: &str) -> Split {
         Value::Null => Vec::new(),
         other => vec![other.clone()],
     };
-    // Members beside the path's first step belong to each record, unless they hold other contacts. What is below
-    // that step is not searched.
+    // Members beside the path's first step belong to each record, unless they hold other contacts. What is
+    // below that step is not searched.
     let holds = |member: &Value| std::ptr::eq(member, found) || is_below(member, found);
     let (mut around, mut left) = (Map::new(), Map::new());
     for (name, member) in members.iter().filter(|(_, member)| !holds(member)) {

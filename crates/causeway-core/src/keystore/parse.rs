@@ -1,5 +1,5 @@
-//! Reads key files in all known forms: an object by public key (with an object or a bare string as value), a
-//! list, and the response of Proca's `generateKey`, with or without the GraphQL wrapper.
+//! Reads key files in all known forms: an object keyed by public key (with an object or a bare string as
+//! value), a list, and the response of Proca's `generateKey`, with or without the GraphQL wrapper.
 
 use std::collections::BTreeMap;
 

@@ -133,8 +133,8 @@ fn not_from_the_future(event: &mut Event, received_at: Timestamp) {
 }
 
 impl ProcaDecoder {
-    /// The result for a malformed message. If a part that is not about the person has the wrong type, an
-    /// opt-out in it still counts.
+    /// The result for a malformed message. If a part that is not about the person has the wrong type, the
+    /// opt-outs in the rest of the message still count.
     fn opt_out_of(&self, body: &[u8], received_at: Timestamp, end: Decoded) -> Decoded {
         let is_malformed = matches!(&end, Decoded::Dead { code, .. } if *code == DeadCode::Malformed);
         let Some(rest) = is_malformed.then(|| without_invalid_parts(body)).flatten() else {

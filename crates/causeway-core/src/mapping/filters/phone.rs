@@ -1,4 +1,4 @@
-//! Telephone numbers in international form.
+//! Telephone numbers, by default in international form.
 
 use minijinja::{
     Error, State,
