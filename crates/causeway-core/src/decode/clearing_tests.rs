@@ -109,11 +109,7 @@ fn null_in_json_clears_by_itself() {
     let kept = read(&sync(Emptied::Keep, Emptied::Keep), JSON, body);
     assert_eq!(of(&kept, "phone").or(of(&kept, "locality")), None);
     let lists = read(&sync(Emptied::Clear, Emptied::Clear), JSON, body);
-    assert_eq!(
-        of(&lists, "Topics"),
-        Some(&Value::Null),
-        "no box is ticked now"
-    );
+    assert_eq!(of(&lists, "Topics"), Some(&Value::Null), "no box is ticked now");
 }
 
 #[test]

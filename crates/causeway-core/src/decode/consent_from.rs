@@ -444,7 +444,8 @@ mod tests {
 
     #[test]
     fn an_unlisted_value_is_noted_without_quoting_it() {
-        let (facts, notes) = facts_and_notes(&json!({ "Newsletter": "maybe", "calls": { "allowed": { "x": 1 } } }));
+        let (facts, notes) =
+            facts_and_notes(&json!({ "Newsletter": "maybe", "calls": { "allowed": { "x": 1 } } }));
         assert_eq!(facts, []);
         assert_eq!(notes.len(), 2);
         assert!(
@@ -471,7 +472,8 @@ mod tests {
             json!("0000-00-00"),
         ] {
             for (value, expected) in [("yes", 0), ("no", 1)] {
-                let (facts, notes) = facts_and_notes(&json!({ "Newsletter": value, "Newsletter date": date }));
+                let (facts, notes) =
+                    facts_and_notes(&json!({ "Newsletter": value, "Newsletter date": date }));
                 assert_eq!(facts.len(), expected, "{value} {date}");
                 assert!(notes[0].contains("Newsletter date holds "), "{notes:?}");
                 let (facts, notes) = facts_and_notes(&json!({ "Newsletter": value }));

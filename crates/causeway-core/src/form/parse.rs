@@ -62,7 +62,8 @@ impl Report {
             (self.sorted, "lists came in disorder and were sorted"),
         ];
         let counted = sentences.iter().filter(|(count, _)| *count > 0);
-        counted.map(|(count, sentence)| format!("form: {count} {sentence}"))
+        counted
+            .map(|(count, sentence)| format!("form: {count} {sentence}"))
             .collect()
     }
 }

@@ -141,10 +141,7 @@ fn a_popular_initiative_is_flat_and_its_address_is_compared_in_lower_case() {
     let event = event(&decoder(), &body);
     assert_eq!(event.identities[0], email("ada@example.org"));
     assert_eq!(event.fields["region"], "ZH");
-    assert_eq!(
-        event.fields["favouriteBee"], "mason",
-        "an unknown member is kept"
-    );
+    assert_eq!(event.fields["favouriteBee"], "mason", "an unknown member is kept");
 }
 
 #[test]

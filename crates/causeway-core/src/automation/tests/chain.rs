@@ -196,7 +196,11 @@ fn a_chain_that_ends_by_itself_is_no_circle() {
 
     let mut itself = now("itself", "a", "a");
     itself.then[0].delay = Some(Duration::from_secs(1));
-    assert_eq!(found(&[itself]).len(), 0, "its own delayed step does not trigger it");
+    assert_eq!(
+        found(&[itself]).len(),
+        0,
+        "its own delayed step does not trigger it"
+    );
 
     let mut single = swap("two", "b", "a");
     single.once = true;
@@ -240,7 +244,11 @@ fn echoes_and_long_chains_of_responses_are_not_delivered() {
 
     let mut own = answer("Olomouc", 1);
     own.follow_up.as_mut().unwrap().destination = Some("crm".into());
-    assert_eq!(sent(&world.take(&own)), [] as [&str; 0], "not to the destination that responded");
+    assert_eq!(
+        sent(&world.take(&own)),
+        [] as [&str; 0],
+        "not to the destination that responded"
+    );
 
     let mut echo = event(EventKind::ContactSync);
     echo.via = vec!["other".to_owned(), "us".to_owned()];

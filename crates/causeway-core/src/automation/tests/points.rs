@@ -32,7 +32,11 @@ fn points_count_once_for_the_same_cause_and_ranges_give_the_status() {
         }
     );
     world.take(&open("1", "09"));
-    assert_eq!(lead(&world).score, Some(json!(30)), "the same page again gives no points");
+    assert_eq!(
+        lead(&world).score,
+        Some(json!(30)),
+        "the same mail again gives no points"
+    );
     let plan = world.take(&open("2", "10"));
     assert_eq!(
         lead(&world),
