@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Runs the steps: each message, the deliveries that must be planned, and Bruce's consent state afterwards.
-fn play(name: &str, steps: &[(Message, &str, &str)]) {
+fn run_flow(name: &str, steps: &[(Message, &str, &str)]) {
     let mut book = Book::new();
     let bruce = Identity::Email {
         address: "bruce@example.org".to_owned(),
@@ -33,12 +33,12 @@ const CONFIRMED_FIRST: &str = "all:contact double_opt_in:contact opt_in:contact 
 
 #[test]
 fn flow_a_single_opt_in() {
-    play("A", &[(action(1, Some(true), 0), NEW_OPTED_IN, "opted_in")]);
+    run_flow("A", &[(action(1, Some(true), 0), NEW_OPTED_IN, "opted_in")]);
 }
 
 #[test]
 fn flow_b_the_link_in_the_thank_you_mail_clicked_twice() {
-    play(
+    run_flow(
         "B",
         &[
             (action(1, Some(true), 0), NEW_OPTED_IN, "opted_in"),
@@ -58,7 +58,7 @@ fn flow_c_an_action_that_the_supporter_confirmed() {
         kind: Kind::Confirm,
         ..action(1, Some(true), 0)
     };
-    play(
+    run_flow(
         "C",
         &[
             (waiting, "", "unknown"),
@@ -70,7 +70,7 @@ fn flow_c_an_action_that_the_supporter_confirmed() {
 
 #[test]
 fn flow_d_the_event_comes_before_its_action() {
-    play(
+    run_flow(
         "D",
         &[
             (
@@ -93,7 +93,7 @@ fn flow_d_the_event_comes_before_its_action() {
 #[test]
 fn flow_e_the_click_is_the_consent_although_the_form_had_none() {
     for opt_in in [Some(false), None] {
-        play(
+        run_flow(
             "E",
             &[
                 (action(1, opt_in, 0), NEW_ONLY_SIGNED, "not_subscribed"),
@@ -101,7 +101,7 @@ fn flow_e_the_click_is_the_consent_although_the_form_had_none() {
             ],
         );
         // As flow D: the event comes first, for a page that we do not know yet.
-        play(
+        run_flow(
             "E first",
             &[
                 (
@@ -121,7 +121,7 @@ fn flow_f_a_custom_confirmation_then_as_d() {
         kind: Kind::Confirm,
         ..action(1, Some(true), 0)
     };
-    play(
+    run_flow(
         "F",
         &[
             (waiting, "", "unknown"),

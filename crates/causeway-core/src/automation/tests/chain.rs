@@ -13,14 +13,14 @@ fn swap(name: &str, from: &str, to: &str) -> Automation {
 }
 
 /// Fires each timer when it is due, until none is left or `most` have fired.
-fn play(world: &mut World, first: Plan, most: usize) -> Vec<Plan> {
+fn fire_timers(world: &mut World, first: Plan, most: usize) -> Vec<Plan> {
     let mut plans = vec![first];
     let mut next = 0;
-    let mut rang = 0;
+    let mut fired = 0;
     while let Some(timers) = plans.get(next).map(|plan| plan.timers.clone()) {
         for timer in timers {
-            rang += 1;
-            if rang > most {
+            fired += 1;
+            if fired > most {
                 return plans;
             }
             let back = back(world, &timer);
@@ -65,7 +65,7 @@ fn two_automations_that_trigger_each_other_through_delays_stop() {
     let mut world = World::new(vec![swap("one", "a", "b"), swap("two", "b", "a")]);
     let start = tagged(&mut world, "a");
     let first = world.take(&start);
-    let plans = play(&mut world, first, 50);
+    let plans = fire_timers(&mut world, first, 50);
     assert!(plans.len() < 10, "{}", plans.len());
     let last = verdicts(&plans, "one").pop().unwrap();
     assert_eq!(last, "stopped: it started itself again through two");
@@ -92,7 +92,7 @@ fn a_long_chain_without_a_circle_runs_to_its_end() {
     let mut world = World::new(steps.collect());
     let start = tagged(&mut world, "t0");
     let first = world.take(&start);
-    play(&mut world, first, 1_000);
+    fire_timers(&mut world, first, 1_000);
     assert_eq!(world.contact().tags().collect::<Vec<_>>(), ["t29"]);
 }
 
@@ -112,7 +112,7 @@ fn a_postponed_run_is_part_of_the_chain() {
     world.last_hour = Some((i64::from(u32::MAX), 1));
     let start = tagged(&mut world, "a");
     let first = world.take(&start);
-    let plans = play(&mut world, first, 50);
+    let plans = fire_timers(&mut world, first, 50);
     assert_eq!(
         verdicts(&plans, "one").pop().unwrap(),
         "stopped: it started itself again through two"

@@ -559,7 +559,7 @@ fn two_fields_with_one_label_both_count_for_consent() {
 }
 
 /// A rule that reads `no` as an opt-out.
-fn says_no(field: &str) -> ConsentFrom {
+fn no_is_opt_out(field: &str) -> ConsentFrom {
     ConsentFrom {
         field: field.to_owned(),
         purpose: EMAIL.to_owned(),
@@ -590,7 +590,7 @@ fn a_key_of_the_contact_group_gives_consent_and_is_a_field() {
     ] {
         for field in ["state", "State", "contact.state", "contact[state]"] {
             let decoder = SyncDecoder {
-                consent_from: vec![says_no(field)],
+                consent_from: vec![no_is_opt_out(field)],
                 ..decoder()
             };
             let Decoded::Event(event) = decoder.decode(&envelope(content_type, query, body)) else {
@@ -615,7 +615,7 @@ fn list_fields_are_read_in_each_plain_shape() {
         ("application/json", body)
     };
     let decoder = SyncDecoder {
-        consent_from: vec![says_no("Newsletter")],
+        consent_from: vec![no_is_opt_out("Newsletter")],
         ..decoder()
     };
     for ((content_type, body), is_noted) in [
@@ -669,7 +669,7 @@ fn list_fields_are_read_in_each_plain_shape() {
 #[test]
 fn a_field_in_another_case_does_not_hide_an_opt_out() {
     let decoder = SyncDecoder {
-        consent_from: vec![says_no("Newsletter")],
+        consent_from: vec![no_is_opt_out("Newsletter")],
         ..decoder()
     };
     for form in [
@@ -724,7 +724,7 @@ fn an_empty_place_or_a_placeholder_does_not_hide_the_next_place() {
 #[test]
 fn only_a_source_with_consent_rules_may_bring_an_opt_out() {
     let ruled = SyncDecoder {
-        consent_from: vec![says_no("Newsletter")],
+        consent_from: vec![no_is_opt_out("Newsletter")],
         ..decoder()
     };
     for body in [BODY, "contact[email]=ada@example.org&fields[Newsletter]=no"] {
