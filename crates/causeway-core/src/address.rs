@@ -1,14 +1,16 @@
-//! Addresses of mailboxes. Invariant: one mailbox is one text, however it was written; two texts for one mailbox would be two
-//! people, and an opt-out of the one would not reach the other.
+//! E-mail addresses in their normal form.
+//!
+//! Invariant: one mailbox has one text, however it was written. Two texts would make two contacts, and an
+//! opt-out of the one would not reach the other.
 
 use std::borrow::Cow;
 
 use idna::AsciiDenyList;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// Makes an address comparable: trimmed, lower-cased, without characters that nobody sees, composed (NFC), the host in ASCII.
-/// Quotes, brackets, a name and a comment around it are left out: `Jane <jane@example.org>`. `None` when it cannot be the address
-/// of one mailbox.
+/// Brings an address into its normal form: trimmed, lower-cased, without invisible characters, composed
+/// (NFC), with the host in ASCII. Quotes, brackets, a name and a comment around the address are removed:
+/// `Jane <jane@example.org>`. Returns `None` if the text is not the address of exactly one mailbox.
 pub fn normal_email(text: &str) -> Option<String> {
     let text = if text.is_ascii() {
         text.to_ascii_lowercase()
@@ -22,7 +24,7 @@ pub fn normal_email(text: &str) -> Option<String> {
     {
         let address = one_of(inside)?;
         let others = [name, behind].into_iter().filter(|text| text.contains('@'));
-        // Another address beside it is another mailbox.
+        // A different address in the name or behind the brackets makes the text ambiguous.
         return all_are(address, others);
     }
     if let Some((before, comment)) = text.strip_suffix(')').and_then(|text| text.split_once(" ("))
@@ -39,7 +41,7 @@ fn all_are<'a>(address: String, others: impl IntoIterator<Item = &'a str>) -> Op
     others.into_iter().all(is_it).then_some(address)
 }
 
-/// The one address of a list that may hold it several times, or of which the ends are empty.
+/// Returns the address if all non-empty parts of the list are the same address.
 fn one_of(text: &str) -> Option<String> {
     let mut parts = text
         .split([',', ';'])
@@ -50,7 +52,8 @@ fn one_of(text: &str) -> Option<String> {
     parts.all(is_it).then_some(address)
 }
 
-/// Without what encloses an address in a text, or ends the sentence that it stands in. No host ends with a mark.
+/// Removes what may surround an address in a sentence: brackets, quotes, white space and a final mark. A host
+/// never ends with a punctuation mark.
 fn without_marks(text: &str) -> &str {
     let is_before = |c: char| {
         c.is_whitespace()
@@ -70,7 +73,7 @@ fn is_quote(c: char) -> bool {
     )
 }
 
-/// Letters, digits and marks as Asian keyboards write them beside their own.
+/// Converts full-width forms, which Asian keyboards produce, to ASCII.
 fn half_width(c: char) -> char {
     match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
@@ -79,15 +82,14 @@ fn half_width(c: char) -> char {
     }
 }
 
-/// Marks that stand between words in any script, and that no host has.
+/// Whether a character is a punctuation mark that separates words in some script. No host name contains one.
 fn is_mark(c: char) -> bool {
     matches!(c,
         '\u{a1}' | '\u{ab}' | '\u{bb}' | '\u{bf}' | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205e}'
         | '\u{2e00}'..='\u{2e7f}' | '\u{3001}' | '\u{3003}' | '\u{3008}'..='\u{3011}' | '\u{3014}'..='\u{301f}')
 }
 
-/// An address as [`without_marks`] leaves it.
-/// Stands for bytes that are no text.
+/// Normalizes one address that [`without_marks`] has stripped.
 const HOLE: char = char::REPLACEMENT_CHARACTER;
 
 fn bare_address(text: &str) -> Option<String> {
@@ -104,7 +106,7 @@ fn bare_address(text: &str) -> Option<String> {
     } else {
         idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::URL).ok()?
     };
-    // Checked after that: some letters become commas, dots and at signs only there.
+    // Checked only now: conversion to ASCII can turn letters into commas, dots and at signs.
     let host = host.strip_suffix('.').unwrap_or(&host);
     let is_of_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if host.split('.').any(str::is_empty) || !host.chars().all(is_of_host) {
@@ -113,9 +115,9 @@ fn bare_address(text: &str) -> Option<String> {
     Some(format!("{local}@{host}"))
 }
 
-/// Whether a character shows nothing, so that it comes along unnoticed when a text is copied: Unicode's
-/// `Default_Ignorable_Code_Point` (direction marks, joiners, the soft hyphen, the byte order mark, fillers, variation
-/// selectors), and the marks of annotations.
+/// Whether a character is invisible, so that people copy it with a text without noticing: Unicode's
+/// `Default_Ignorable_Code_Point` (direction marks, joiners, the soft hyphen, the byte order mark, fillers,
+/// variation selectors) and the annotation marks.
 pub(crate) fn is_unseen(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -124,7 +126,8 @@ pub(crate) fn is_unseen(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Stand between addresses or around them. An address that needs them is quoted, and nobody has such a one.
+/// Characters that separate or surround addresses. An address that contains one must be quoted, and quoted
+/// addresses do not occur in practice.
 const NOT_IN_LOCAL: &str = "@,;:<>()[]\\\"";
 
 #[cfg(test)]

@@ -1,18 +1,19 @@
-//! Messages that name a person who was erased.
+//! Decides about messages that name an erased person.
 //!
-//! Invariant: what is dated before the erasure stays out, however late it comes: a retry, a backlog, a click in an old mail.
-//! What is dated after it is a new contact. So the erased person does not come back by what others still hold, and somebody
-//! who signs again is not turned away for ever.
+//! Invariant: data from before the erasure stays out, however late it arrives: by a retry, from a backlog, or
+//! as a click in an old mail. Data from after it makes a new contact. So the erased person does not come back
+//! through data that others still hold, and a person who signs again is not turned away for ever.
 //!
-//! The date is the sender's, and never later than the arrival, since a sender's clock may be ahead:
+//! The sender's date decides, but never a date later than the arrival, since the sender's clock may be ahead:
 //!
 //! | message | date that decides |
 //! |---|---|
 //! | an action | when it was taken |
-//! | what became of an address (a click, a bounce, an opt-out) | when the action was taken that the mail belongs to, or when it happened, whichever is earlier |
-//! | a contact record, an event of `POST /v1/events` | its own time; without one that of its newest consent; else the arrival |
+//! | news about an address (a click, a bounce, an opt-out) | when the action was taken that the mail belongs to, or when it happened, whichever is earlier |
+//! | a contact record, an event of `POST /v1/events` | its own time; without one, that of its newest consent; else the arrival |
 //!
-//! Facts of consent and engagements have dates of their own, and each that is dated before the erasure stays out alone.
+//! Consent facts and engagements have dates of their own. Each one from before the erasure is left out by
+//! itself, and so is an engagement without a date.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,41 +23,43 @@ use crate::{
     event::{EngagementKind, Event, EventKind},
 };
 
-/// Whether what is dated after an erasure is taken in: `[hub] after_erasure`.
+/// Whether data from after an erasure is taken in: `[hub] after_erasure`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AfterErasure {
-    /// As a new contact.
+    /// It makes a new contact.
     #[default]
     Accept,
-    /// It stays out, too, whatever its date.
+    /// It stays out, whatever its date.
     Refuse,
 }
 
-/// What is still known about erased people whom a message names: times, and nothing else.
+/// What is still known about the erased people that a message names: no data, only times and whether they are
+/// back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PastErasure {
-    /// When the newest of their erasures was asked for.
+    /// When the newest of their erasures was requested.
     pub at: Timestamp,
-    /// The newest opt-out since then that was turned away because nobody was there to keep it for.
+    /// The newest opt-out since then that was turned away because there was no contact to keep it for.
     pub opted_out_at: Option<Timestamp>,
-    /// One of the identities belongs to a contact again.
+    /// Whether one of the identities belongs to a contact again.
     pub is_known: bool,
 }
 
-/// What becomes of a message that names an erased person.
+/// What happens to a message that names an erased person.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Judgement {
-    /// A new contact, or one that began anew before: what the message holds, without what is dated before the erasure.
+    /// It belongs to a new contact, or to one that is back already. The event is left without everything from
+    /// before the erasure.
     Anew(Box<Event>),
     TurnedAway {
         reason: String,
-        /// The newest opt-out in it that is dated after the erasure.
+        /// The newest opt-out in the message that is dated after the erasure.
         opted_out_at: Option<Timestamp>,
     },
 }
 
-/// Decides about a message that came at `received_at` and names `erased`.
+/// Decides about a message that arrived at `received_at` and names `erased`.
 pub fn judge(event: &Event, received_at: Timestamp, policy: AfterErasure, erased: &PastErasure) -> Judgement {
     let dated = date(event, received_at);
     let is_after = |at: Timestamp| at.min(received_at) > erased.at;
@@ -73,7 +76,7 @@ pub fn judge(event: &Event, received_at: Timestamp, policy: AfterErasure, erased
     if policy == AfterErasure::Refuse {
         return turned_away("`[hub] after_erasure = \"refuse\"` keeps whatever comes later out".to_owned());
     }
-    // An opt-out must not be lost on somebody who is here again, whichever mail it answers.
+    // An opt-out must count for a person who is back, whichever mail it belongs to.
     let opts_out_again = erased.is_known && opted_out_at.is_some();
     if !is_after(dated) && !opts_out_again {
         return turned_away(format!("it is dated {dated}, before that"));
@@ -84,7 +87,7 @@ pub fn judge(event: &Event, received_at: Timestamp, policy: AfterErasure, erased
     Judgement::Anew(Box::new(without_older(event, is_after, erased)))
 }
 
-/// See the table above.
+/// The date that decides: see the table above.
 fn date(event: &Event, received_at: Timestamp) -> Timestamp {
     let is_undated = event.at >= received_at;
     let date = match event.kind {
@@ -98,7 +101,7 @@ fn date(event: &Event, received_at: Timestamp) -> Timestamp {
     date.min(received_at)
 }
 
-/// Whether it ends a consent that was given before.
+/// Whether the fact ends consent that was given before.
 fn is_opt_out(what: &What) -> bool {
     matches!(
         what,
@@ -110,7 +113,7 @@ fn day(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d").to_string()
 }
 
-/// Opened or clicked, and nothing said beside it: that is about a mail which was sent before.
+/// Whether the event is only about mails that were opened or clicked. These were sent before the erasure.
 fn is_reaction(event: &Event) -> bool {
     let is_old_mail = |kind| matches!(kind, EngagementKind::EmailOpen | EngagementKind::LinkClick);
     event.kind == EventKind::Engagement
@@ -185,7 +188,7 @@ mod tests {
         }
     }
 
-    /// Erased at 100.
+    /// Erased at second 100.
     fn past(opted_out_at: Option<i64>, is_known: bool) -> PastErasure {
         PastErasure {
             at: at(100),
@@ -194,7 +197,7 @@ mod tests {
         }
     }
 
-    /// The facts of consent that count, or `None` when it is turned away.
+    /// The consent facts that count, or `None` if the message is turned away.
     fn taken(event: &Event, received: i64, erased: &PastErasure) -> Option<Vec<What>> {
         match judge(event, at(received), AfterErasure::Accept, erased) {
             Judgement::Anew(event) => Some(event.consent.into_iter().map(|fact| fact.what).collect()),
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn an_opt_out_counts_on_whoever_is_here_again_and_is_remembered_for_whoever_is_not() {
+    fn an_opt_out_counts_for_a_contact_that_is_back_and_is_remembered_otherwise() {
         let mut opt_out = event(EventKind::EmailStatus, 150, &[(What::Unsubscribed, 150)]);
         opt_out.acted_at = Some(at(50));
         assert_eq!(
@@ -332,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_with_old_mails_brings_nobody_back() {
+    fn opening_or_clicking_an_old_mail_brings_nobody_back() {
         let with = |engagements: Vec<Engagement>| {
             let mut event = event(EventKind::Engagement, 150, &[]);
             event.engagements = engagements;

@@ -1,4 +1,4 @@
-//! Where the time comes from, and what is known when it was wrong.
+//! The clock, and the alarm about a clock that was wrong.
 
 use std::{fmt, time::Duration};
 
@@ -9,25 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::contact::millis;
 
-/// Tells the time and waits for it, so that a test can set it.
+/// The time, and a way to wait for it. Tests use a clock that they can set.
 #[async_trait]
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 
-    /// Time that passed since some moment, by a clock that nobody sets. For a clock that is never set it is the same.
+    /// Time since some fixed moment, by a clock that nobody can set. The default suits a clock that is never
+    /// set.
     fn monotonic(&self) -> Duration {
         let since = self.now().duration_since(Timestamp::UNIX_EPOCH);
         Duration::try_from(since).unwrap_or_default()
     }
 
-    /// Returns at `at` or a little later; at once if that has passed.
+    /// Returns at `at` or a little later; at once if `at` has passed.
     async fn sleep_until(&self, at: Timestamp);
 }
 
-/// A clock may be set by so much without an alarm: within it, times of receipt are kept in order instead.
+/// The greatest step of the clock that raises no alarm. Within it, times of receipt are kept in order
+/// instead.
 pub const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
 
-/// The system clock is wrong, or was.
+/// The system clock is or was wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockAlarm {
     #[serde(with = "millis")]
@@ -38,9 +40,9 @@ pub struct ClockAlarm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClockFault {
-    /// It had been ahead by at least this, in milliseconds, and was set back.
+    /// The clock had been ahead by at least `ms` milliseconds, and was set back.
     WasAhead { ms: i64 },
-    /// It went forward by this at once, in milliseconds: it was behind, the machine slept, or it is ahead now.
+    /// The clock jumped forward by `ms` milliseconds: it was behind, the machine slept, or it is ahead now.
     WentForward { ms: i64 },
 }
 
@@ -52,7 +54,7 @@ impl ClockAlarm {
         }
     }
 
-    /// Jumps that nobody has confirmed add up.
+    /// Adds up the jumps that nobody has confirmed yet.
     pub fn went_forward(before: Option<Self>, by: SignedDuration, now: Timestamp) -> Self {
         let before = match before.map(|alarm| alarm.what) {
             Some(ClockFault::WentForward { ms }) => ms,
@@ -66,7 +68,8 @@ impl ClockAlarm {
         }
     }
 
-    /// Until the clock has caught up; after a jump forward until a person confirms it.
+    /// Whether the alarm still holds. A clock that was ahead has caught up after `ms`; a jump forward waits
+    /// for a person to confirm it.
     pub fn stands(&self, now: Timestamp) -> bool {
         match self.what {
             ClockFault::WasAhead { ms } => now < later(self.found_at, ms),
@@ -74,7 +77,7 @@ impl ClockAlarm {
         }
     }
 
-    /// The time as it would be without a jump forward.
+    /// The time without the jump forward.
     pub fn cautious(&self, now: Timestamp) -> Timestamp {
         match self.what {
             ClockFault::WasAhead { .. } => now,
@@ -83,7 +86,7 @@ impl ClockAlarm {
     }
 }
 
-/// What is wrong, what was done, and what a person has to do.
+/// Says what is wrong, what was done, and what a person has to do.
 impl fmt::Display for ClockAlarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = self.found_at;
@@ -122,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alarm_ends_when_the_clock_has_caught_up_and_one_of_a_jump_forward_when_it_is_confirmed() {
+    fn a_was_ahead_alarm_ends_by_time_and_a_jump_forward_by_confirmation() {
         let hour = SignedDuration::from_hours(1);
         let was_ahead = ClockAlarm::was_ahead(hour, at(0));
         assert!(was_ahead.stands(at(3_599)) && !was_ahead.stands(at(3_600)));

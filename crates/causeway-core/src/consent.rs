@@ -1,8 +1,8 @@
-//! Consent: facts in a ledger, folded into a state from which the standing follows.
+//! Consent: facts in a ledger, folded into a state from which the consent state follows.
 //!
-//! The ledger keeps every [`ConsentFact`]. The state, [`Consent`], keeps the newest time of each sort of
-//! fact: a set of maxima, and so independent of the order of arrival. [`Consent::standing`] computes where
-//! a person stands for the address about to be used. At equal times an opt-out or a suppression wins.
+//! The ledger keeps every [`ConsentFact`]. [`Consent`] keeps the newest time of each sort of fact: a set of
+//! maxima, which does not depend on the order of arrival. [`Consent::standing`] computes the consent state
+//! for the address about to be used. At equal times an opt-out or a suppression wins.
 
 mod agreed;
 mod change;
@@ -20,25 +20,25 @@ pub use times::Times;
 
 use crate::contact::millis;
 
-/// The purpose that everything is about unless a source says otherwise: being mailed.
+/// The purpose unless a source says otherwise: mail to the person's e-mail address.
 pub const EMAIL: &str = "email";
 
-/// What somebody said or what became of their address.
+/// One statement about consent, or about an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum What {
-    /// Agreed on a form, and the source's policy lets that suffice.
+    /// Agreed on a form, and the source's policy requires no confirmation.
     OptIn,
-    /// Agreed on a form, and the source's policy waits for the confirmation.
+    /// Agreed on a form, and the source's policy requires a confirmation.
     OptInPending,
     /// Confirmed by the link in a mail.
     DoubleOptIn,
-    /// Confirmed by the link in a mail of the organisation that owns `page` (`"namespace/id"`). It counts for us only
-    /// if that page is ours, which we may learn later.
+    /// Confirmed by the link in a mail of the organisation that owns `page` (`"namespace/id"`). It counts for
+    /// us only if that page is ours, which we may learn later.
     DoubleOptInOnPage {
         page: String,
     },
-    /// Was asked and did not agree. Takes nothing back that was given elsewhere.
+    /// Was asked and did not agree. This takes back no consent that was given elsewhere.
     Declined,
     /// Was not asked.
     NotAsked,
@@ -47,14 +47,14 @@ pub enum What {
     Complained,
     /// The address does not exist.
     Bounced,
-    /// The provider does not deliver to it; may be a false alarm.
+    /// The provider does not deliver to the address. This may be a false alarm.
     Blocked,
     /// Not to be mailed for now.
     Inactive,
 }
 
 impl What {
-    /// Whether it may let somebody be written to.
+    /// Whether it may allow mailing the person.
     pub fn is_yes(&self) -> bool {
         matches!(
             self,
@@ -62,7 +62,7 @@ impl What {
         )
     }
 
-    /// Whether it is the click on a link in a mail, which shows that the mail arrived.
+    /// Whether it is a click on a link in a mail, which shows that the mail arrived.
     pub fn is_click(&self) -> bool {
         matches!(self, Self::DoubleOptIn | Self::DoubleOptInOnPage { .. })
     }
@@ -75,7 +75,7 @@ impl What {
         )
     }
 
-    /// Whether it ends consent that was given: an opt-out or a suppression. A form that was declined does not.
+    /// Whether it ends consent that was given: an opt-out or a suppression. Declining a form does not.
     pub fn is_opt_out(&self) -> bool {
         *self == Self::Unsubscribed || self.is_suppression()
     }
@@ -97,7 +97,7 @@ impl What {
     }
 }
 
-/// All that say the same everywhere: without [`What::DoubleOptInOnPage`], which names a page.
+/// All but [`What::DoubleOptInOnPage`], which names a page.
 const PLAIN: [What; 10] = [
     What::OptIn,
     What::OptInPending,
@@ -112,14 +112,14 @@ const PLAIN: [What; 10] = [
 ];
 
 impl What {
-    /// The way back from [`What::as_str`], for all that name no page.
+    /// The reverse of [`What::as_str`], for all that name no page.
     pub fn plain(word: &str) -> Option<Self> {
         PLAIN.into_iter().find(|what| what.as_str() == word)
     }
 }
 
-/// A purpose as it is written everywhere: `email`, `phone`, `sms`, `post`, `ads` or a word of one's own. `None` for what is
-/// no such word: small letters, digits, `-` and `_`, at most 64, a letter first.
+/// Checks the name of a purpose: `email`, `phone`, `sms`, `post`, `ads` or a word of your own. It has at most
+/// 64 small letters, digits, `-` and `_`, and begins with a letter. Returns `None` for anything else.
 pub fn purpose(text: &str) -> Option<String> {
     let text = text.trim();
     let is_word = text.len() <= 64
@@ -136,18 +136,18 @@ pub struct ConsentFact {
     pub purpose: String,
     #[serde(flatten)]
     pub what: What,
-    /// When it was given or happened, not when we heard of it.
+    /// When the consent was given or the event happened, not when we received it.
     #[serde(with = "millis")]
     pub at: Timestamp,
-    /// Which message said so and by which rule: `"proca action, row 10"`.
+    /// Which message and which rule it comes from: `"proca action, row 10"`.
     pub basis: String,
-    /// The address that it was said for, in its normal form; `None` where the message names none.
+    /// The address that it is about, in its normal form; `None` if the message names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
 }
 
 impl ConsentFact {
-    /// Without an address: the event's own is filled in when it is processed.
+    /// A fact without an address. The event's own address is filled in when the event is processed.
     pub fn new(purpose: impl Into<String>, what: What, at: Timestamp, basis: impl Into<String>) -> Self {
         Self {
             purpose: purpose.into(),
@@ -159,21 +159,21 @@ impl ConsentFact {
     }
 }
 
-/// Where a person stands with us, for one purpose.
+/// The consent state of a person for one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Standing {
-    /// Nothing was ever said.
+    /// There are no facts.
     Unknown,
-    /// Known, did not agree.
+    /// Known, but did not agree.
     NotSubscribed,
-    /// Agreed on a form; the confirmation is still to come.
+    /// Agreed on a form; the confirmation is still missing.
     Pending { since: Timestamp },
     /// May be mailed: agreed on a form.
     OptedIn { since: Timestamp },
     /// May be mailed: confirmed by mail.
     DoubleOptedIn { since: Timestamp },
-    /// Said no.
+    /// Opted out.
     Unsubscribed { since: Timestamp },
     /// The address must not be used, whatever the person agreed to.
     Suppressed { since: Timestamp, why: Suppression },
@@ -234,14 +234,15 @@ impl Standing {
     }
 }
 
-/// The pages that are ours (`"namespace/id"`), as far as we know.
+/// The known own pages (`"namespace/id"`).
 pub type OwnPages = BTreeSet<String>;
 
-/// What the configuration and the workspace say about reading consent.
+/// What the configuration and the workspace say about how to read consent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     pub own_pages: OwnPages,
-    /// A confirming click so shortly after an opt-out does not undo it: scanners of mail servers follow every link.
+    /// A click this shortly after an opt-out does not undo it: the scanners of mail servers follow every
+    /// link.
     pub click_grace: Duration,
 }
 
@@ -262,13 +263,13 @@ pub fn page_key(namespace: &str, page: &str) -> String {
     format!("{namespace}/{page}")
 }
 
-/// What a destination demands before a record may go there.
+/// The consent that a destination requires before a record may be sent to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
-    /// Everything: for a system of record that keeps consent itself.
+    /// No consent: for a system of record that keeps consent itself.
     All,
-    /// People who gave their data on a form, opted in or not, and have not withdrawn.
+    /// People who gave their data on a form, opted in or not, and have not opted out.
     WithConsent,
     /// People who may be mailed. The default.
     #[default]
@@ -278,8 +279,8 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// Whether a record of somebody with this standing may be sent. `has_consented` = they ever gave their
-    /// data with a form (an action `with_consent`, or a platform's contact).
+    /// Whether a record of a person with this consent state may be sent. `has_consented` means that the
+    /// person ever gave their data with a form (an action `with_consent`, or a platform's contact).
     pub fn allows(self, standing: Standing, has_consented: bool) -> bool {
         match self {
             Self::All => true,

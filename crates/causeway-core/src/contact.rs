@@ -1,4 +1,4 @@
-//! A person as a workspace knows them: identities, fields with the time each value dates from, consent.
+//! A person as a workspace knows them: identities, fields with the time of each value, and consent.
 //!
 //! Invariant: a contact does not depend on the order in which its messages came. Every part is a join:
 //! commutative, associative, idempotent.
@@ -16,7 +16,7 @@ use crate::{
     id::{ContactId, Name},
 };
 
-/// What a contact is recognised by; unique within a workspace.
+/// What identifies a contact; unique within a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Identity {
@@ -53,7 +53,7 @@ impl Identity {
         }
     }
 
-    /// The browser or device that `namespace` calls so.
+    /// A browser or device, by the id that `namespace` gave it.
     pub fn visitor(namespace: &str, id: String) -> Self {
         Self::ForeignId {
             namespace: format!("{namespace}{VISITOR}").into(),
@@ -61,7 +61,8 @@ impl Identity {
         }
     }
 
-    /// The telephone number that is all that `namespace` says of a person. `None` for what is no number.
+    /// A telephone number, for a person about whom `namespace` sent nothing else. Returns `None` if the text
+    /// is not a telephone number.
     pub fn phone(namespace: &str, number: &str) -> Option<Self> {
         let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
         let (plus, number) = match number.trim().strip_prefix('+') {
@@ -75,17 +76,17 @@ impl Identity {
         })
     }
 
-    /// Whether it names a browser or device. Two people may share one: it never makes two known people the same.
+    /// Whether it names a browser or device. Two people may share one, so it never merges two known people.
     pub fn is_visitor(&self) -> bool {
         matches!(self, Self::ForeignId { namespace, .. } if namespace.ends_with(VISITOR))
     }
 
-    /// Whether it is a system's name for a person: no address, and no browser.
+    /// Whether it is a system's name for a person, and neither an address nor a browser.
     pub fn is_of_contact(&self) -> bool {
         !matches!(self, Self::Email { .. }) && !self.is_visitor()
     }
 
-    /// The way back from the three columns that the store keeps.
+    /// The reverse of the three columns that the store keeps.
     pub fn from_parts(kind: &str, namespace: &str, value: String) -> Option<Self> {
         Some(match kind {
             "email" => Self::Email { address: value },
@@ -102,42 +103,44 @@ impl Identity {
     }
 }
 
-/// Behind a namespace: the ids of visitors are apart from those of contacts.
+/// Suffix of a namespace that holds ids of visitors, apart from those of contacts.
 const VISITOR: &str = ":visitor";
-/// Behind a namespace: telephone numbers of people of whom no address and no id was sent.
+/// Suffix of a namespace that holds telephone numbers of people who came without address and id.
 const PHONE: &str = ":phone";
-/// Shorter ones are extensions, which many people share.
+/// Shorter numbers are extensions, which many people share.
 const FEWEST_DIGITS: usize = 6;
 
-/// A tag is a field of its own, true or false, so that putting it on and taking it off follow the rule of all fields: the
-/// newest word counts.
+/// Prefix of fields that are tags. A tag is a field of its own, true or false, so that adding and removing it
+/// follow the rule of all fields: the newest value counts.
 pub const TAG: &str = "tag:";
-/// The same for a list that the contact is on.
+/// Prefix of fields that are lists which the contact may be on. They work like tags.
 pub const LIST: &str = "list:";
-/// The numbers that a platform gave the list fields, by their label: a field for each source.
+/// Prefix of fields that hold the numbers which a platform gave its list fields, by label. Each source has a
+/// field of its own.
 pub const LIST_FIELD_IDS: &str = "list_field_ids:";
 
-/// Whether a field is ours, for something that has a place of its own in a record: a tag, a list, the platform's numbers.
+/// Whether a field is internal, because its content has a place of its own in a record: a tag, a list, the
+/// platform's numbers.
 pub fn is_internal(field: &str) -> bool {
     [TAG, LIST, LIST_FIELD_IDS]
         .iter()
         .any(|prefix| field.starts_with(prefix))
 }
 
-/// A value, the moment that it dates from, and the number of the message that brought it.
+/// A value, its time, and the number of the message that brought it.
 ///
-/// Null is a value like others: the field was cleared. What was never said has no field.
+/// Null is a value like others: the field was cleared. A field that no message mentioned is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Field {
     #[serde(rename = "v")]
     pub value: Value,
     #[serde(rename = "t", with = "millis")]
     pub at: Timestamp,
-    /// Orders what dates from the same moment: the later arrival wins.
+    /// Decides between values of the same time: the later arrival wins.
     #[serde(rename = "n", default, skip_serializing_if = "is_first")]
     pub arrival: i64,
-    /// Whether the field holds several values, though this value does not show it: it was a list once. Invariant: never
-    /// beside a list, so that equal fields are equal.
+    /// Whether the field holds several values although this value does not show it: an earlier value was a
+    /// list. Invariant: false if the value is a list, so that equal fields compare equal.
     #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
     was_list: bool,
 }
@@ -157,8 +160,8 @@ impl Field {
         }
     }
 
-    /// Keeps the newer value, of the same time the one that arrived later, and of the same message the one whose JSON
-    /// text is greater: a total order, so that this is a join. A field that was a list in either stays one.
+    /// Keeps the newer value. At the same time the later arrival wins; within one message, the greater JSON
+    /// text. This is a total order, so `join` is a join. The result is a list if either field was one.
     fn join(&mut self, other: Self) -> bool {
         let is_list = self.is_list() || other.is_list();
         let newer = (other.at, other.arrival)
@@ -176,7 +179,8 @@ impl Field {
         self.was_list || self.value.is_array()
     }
 
-    /// Makes a list of one value, and remembers of any other that the field is a list; returns whether anything changed.
+    /// Turns a single value into a list. For null and objects it remembers that the field is a list. Returns
+    /// whether anything changed.
     fn hold_several(&mut self) -> bool {
         match &mut self.value {
             Value::Array(_) => std::mem::take(&mut self.was_list),
@@ -190,7 +194,7 @@ impl Field {
     }
 }
 
-/// What decides between two values of one message: a list of one is as great as its item.
+/// The order of two values of one message. A list of one value ranks like that value.
 fn order(value: &Value) -> String {
     match value {
         Value::Array(items) if let [one] = items.as_slice() => one.to_string(),
@@ -198,7 +202,7 @@ fn order(value: &Value) -> String {
     }
 }
 
-/// When a value dates from that lost letters on its way.
+/// The time of a value that lost letters on its way.
 const BEFORE_ALL: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// Whether a text in the value lost letters on its way.
@@ -211,7 +215,7 @@ fn is_broken(value: &Value) -> bool {
     }
 }
 
-/// The part of a contact that is kept as one document in the store.
+/// The part of a contact that the store keeps as one document.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Contact {
     #[serde(skip)]
@@ -227,13 +231,13 @@ pub struct Contact {
     /// Each id that came together with an address → these addresses → since when.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "millis::maps")]
     pub ids: AddressesOfIds,
-    /// Whether the person ever gave us their data with a form, or a platform sent their contact.
+    /// Whether the person ever gave their data on a form, or a platform sent their contact.
     #[serde(default)]
     pub gave_data: bool,
     /// Automation → when it first ran for this contact.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "millis::map")]
     pub ran: BTreeMap<Name, Timestamp>,
-    /// The sum of what our own scoring rules gave.
+    /// The sum of the points that our own scoring rules gave.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub points: f64,
 }
@@ -249,16 +253,18 @@ impl Contact {
         self.take_fields(fields, at, 0)
     }
 
-    /// The same of the message with this number.
+    /// As [`Contact::set_fields`], for the message with number `arrival`.
     pub fn take_fields(&mut self, fields: &BTreeMap<String, Value>, at: Timestamp, arrival: i64) -> bool {
         let at = millis::floor(at);
         let mut changed = false;
         for (name, value) in fields {
-            // Consent is the address's, and the contact is known by it: it is replaced, never cleared.
+            // Consent belongs to the address, and the address identifies the contact. So it can be replaced,
+            // but never cleared.
             if value.is_null() && name == "email" {
                 continue;
             }
-            // A value with holes is better than none, and never better than a whole one, whichever comes first.
+            // A value with lost letters is better than none, but never replaces a whole one, whichever comes
+            // first.
             let at = if is_broken(value) { BEFORE_ALL } else { at };
             let field = Field {
                 arrival,
@@ -269,8 +275,8 @@ impl Contact {
         changed
     }
 
-    /// Makes lists of those of `named` that the configuration declares to hold several values; returns whether anything
-    /// changed.
+    /// Turns those of the `named` fields into lists that the configuration declares to hold several values.
+    /// Returns whether anything changed.
     pub fn hold_several<'n>(
         &mut self,
         named: impl Iterator<Item = &'n String>,
@@ -283,7 +289,7 @@ impl Contact {
         changed
     }
 
-    /// Whether this would be another value of the field. A field that was never known and is cleared stays without one.
+    /// Whether this value differs from the field's. Clearing a field that was never known is no difference.
     pub fn has_other_value(&self, name: &str, value: &Value) -> bool {
         match self.fields.get(name) {
             Some(known) => known.value != *value,
@@ -299,9 +305,10 @@ impl Contact {
         true
     }
 
-    /// Sets a field because a rule of ours says so. Unlike what arrives it beats a value of the same time: it follows
-    /// from the very event that may have brought that one. Returns what was there before if it is another now. The
-    /// same value again raises its time: what is older must not undo it later.
+    /// Sets a field because a rule of the hub says so. Unlike a value that arrives, it wins at the same time,
+    /// because it follows from the very event that may have brought the other value. Returns the former value
+    /// if it differs. Setting the same value again raises its time, so that an older message cannot undo it
+    /// later.
     pub fn put(&mut self, name: &str, value: Value, at: Timestamp) -> Option<Option<Value>> {
         let at = millis::floor(at);
         let value = match self.fields.get(name) {
@@ -330,15 +337,15 @@ impl Contact {
         }
     }
 
-    /// Puts a tag on or takes it off, likewise. Taking off what is not there is noted without being a change: a message
-    /// from before that puts the tag on may still come.
+    /// Adds or removes a tag, with the rule of [`Contact::put`]. Removing an absent tag is stored but is no
+    /// change: an older message that adds the tag may still come.
     pub fn set_tag(&mut self, tag: &str, on: bool, at: Timestamp) -> Option<Option<Value>> {
         let name = [TAG, tag].concat();
         let is_change = on || self.fields.contains_key(&name);
         self.put(&name, Value::Bool(on), at).filter(|_| is_change)
     }
 
-    /// Notes that the contact is known by this address since then; returns whether that is news.
+    /// Notes that the contact is known by this address since `since`; returns whether that is news.
     pub fn add_address(&mut self, address: &str, since: Timestamp) -> bool {
         is_earlier(&mut self.addresses, address, since)
     }
@@ -353,7 +360,7 @@ impl Contact {
         is_news
     }
 
-    /// The addresses that a fact is about: the one that it names, or those of its id.
+    /// The addresses that a fact is about: the one that it names, or those of the id that it names.
     pub fn addresses_of(&self, fact: &ConsentFact) -> Vec<Name> {
         let Some(place) = fact.address.as_deref() else {
             return Vec::new();
@@ -378,37 +385,37 @@ impl Contact {
             .collect()
     }
 
-    /// Since when the contact is known by the address. The first one that is known was the person's before, too: whatever
-    /// it may have been.
+    /// Since when the contact is known by the address. `None` for the first known address: earlier facts
+    /// without an address count for it, too.
     fn since(&self, address: &str) -> Option<Timestamp> {
         let first = self.addresses.values().min();
         let since = self.addresses.get(address);
         since.filter(|since| Some(*since) != first).copied()
     }
 
-    /// The address that would be used now, in its normal form.
+    /// The address in use, in its normal form.
     pub fn address(&self) -> Option<String> {
         self.text("email").and_then(normal_email)
     }
 
-    /// Takes in what the contact said; returns whether anything changed.
+    /// Takes in a consent fact; returns whether anything changed.
     pub fn add_consent(&mut self, fact: &ConsentFact) -> bool {
         let consent = self.consent.entry(fact.purpose.clone()).or_default();
         consent.add(&fact.what, fact.at, fact.address.as_deref())
     }
 
-    /// Where the contact stands for the address that would be used now.
+    /// The consent state for the address in use.
     pub fn standing(&self, purpose: &str, terms: &Terms) -> Standing {
         self.standing_at(purpose, self.address().as_deref(), terms)
     }
 
-    /// Where the contact stands for one of their addresses.
+    /// The consent state for one of the contact's addresses.
     pub fn standing_at(&self, purpose: &str, address: Option<&str>, terms: &Terms) -> Standing {
         let Some(consent) = self.consent.get(purpose) else {
             return Standing::Unknown;
         };
         if purpose != EMAIL {
-            // Of calls and the like no address is known.
+            // For purposes such as calls no address is known.
             return consent.standing(At::default(), terms);
         }
         let since = address.and_then(|address| self.since(address));
@@ -416,15 +423,15 @@ impl Contact {
         consent.standing(At { address, since, ids }, terms)
     }
 
-    /// Where a mailbox stands that the contact left to its other users: by what they said, by opt-outs that name it, whoever
-    /// said them, and by what became of it.
+    /// The consent state of a mailbox that other contacts use and this one no longer does. It follows from
+    /// what its users said, from opt-outs that name it, whoever sent them, and from suppressions.
     pub fn standing_of_mailbox(&self, purpose: &str, address: Option<&str>, terms: &Terms) -> Standing {
         let said = self.consent.get(purpose);
         let of_mailbox = said.and_then(|said| said.addresses.get(address?));
         of_mailbox.map_or(Standing::Unknown, |said| said.standing(At::default(), terms))
     }
 
-    /// The same for each purpose that anything was said about.
+    /// As [`Contact::standing_at`], for each purpose that has facts.
     pub fn standings(&self, address: Option<&str>, terms: &Terms) -> BTreeMap<String, Standing> {
         self.consent
             .keys()
@@ -432,7 +439,7 @@ impl Contact {
             .collect()
     }
 
-    /// Merges what is known of a second contact that turned out to be the same person.
+    /// Merges a second contact that turned out to be the same person.
     pub fn join(&mut self, other: Self) -> bool {
         let mut changed = other.gave_data && !self.gave_data;
         self.gave_data |= other.gave_data;
@@ -443,7 +450,8 @@ impl Contact {
             let first = self.ran.entry(automation).or_insert(at);
             *first = at.min(*first);
         }
-        // At least; the store counts them again from the rows of both, some of which may be the same.
+        // This is the lower bound. The store counts the points again from the rows of both contacts, which
+        // may overlap.
         self.points = self.points.max(other.points);
         for (purpose, consent) in other.consent {
             changed |= self.consent.entry(purpose).or_default().join(&consent);
@@ -502,7 +510,8 @@ pub mod millis {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    /// Without what the store would drop: a time must compare the same before and after it was stored.
+    /// Cuts a time to whole milliseconds, as the store does: a time must compare equal before and after it
+    /// was stored.
     pub fn floor(at: Timestamp) -> Timestamp {
         Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
     }
@@ -515,7 +524,7 @@ pub mod millis {
         Timestamp::from_millisecond(i64::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 
-    /// The same for times by name.
+    /// For a map of times by name.
     pub mod map {
         use std::collections::BTreeMap;
 
@@ -541,7 +550,7 @@ pub mod millis {
         }
     }
 
-    /// The same for such maps by name.
+    /// For a map of such maps by name.
     pub mod maps {
         use std::collections::BTreeMap;
 
@@ -573,7 +582,7 @@ pub mod millis {
         }
     }
 
-    /// The same for a time that may be missing.
+    /// For a time that may be missing.
     pub mod option {
         use super::{Deserialize, Deserializer, Error, Serializer, Timestamp};
 

@@ -17,7 +17,7 @@ fn joined(order: &[&Field]) -> Field {
     contact.fields["it"].clone()
 }
 
-/// Every order of three comes to the same, and so does joining two contacts that know a part each.
+/// Checks that all orders of three fields, and of two contacts that hold a part each, give the same result.
 fn is_a_join(fields: &[Field; 3]) -> Field {
     let [a, b, c] = fields;
     let first = joined(&[a, b, c]);
@@ -39,14 +39,14 @@ fn is_a_join(fields: &[Field; 3]) -> Field {
 }
 
 #[test]
-fn a_cleared_field_is_a_value_of_its_time() {
+fn a_cleared_field_is_null_with_its_time() {
     let cleared = field(Value::Null, 20, 2);
     let stays = is_a_join(&[
         field(json!("030 1"), 10, 3),
         cleared.clone(),
         field(json!("030 0"), 5, 1),
     ]);
-    assert_eq!(stays, cleared, "what was said before does not come back");
+    assert_eq!(stays, cleared, "an older value does not come back");
     let newer = is_a_join(&[
         field(json!("030 1"), 10, 3),
         cleared,
@@ -60,12 +60,12 @@ fn a_cleared_field_is_a_value_of_its_time() {
     ]);
     assert_eq!(
         same_moment.value, "030 3",
-        "of one moment the later arrival counts"
+        "at the same time the later arrival wins"
     );
 }
 
 #[test]
-fn a_field_that_was_a_list_once_stays_one_in_whatever_order() {
+fn a_field_that_was_a_list_stays_one_in_any_order() {
     let list = field(json!(["bees", "rivers"]), 10, 1);
     let one = is_a_join(&[
         list.clone(),
@@ -74,10 +74,10 @@ fn a_field_that_was_a_list_once_stays_one_in_whatever_order() {
     ]);
     assert_eq!(one.value, json!(["bees"]));
     let after = is_a_join(&[list.clone(), field(Value::Null, 20, 2), field(json!(7), 30, 3)]);
-    assert_eq!(after.value, json!([7]), "also beyond an empty one");
+    assert_eq!(after.value, json!([7]), "also after an empty value");
     let empty = is_a_join(&[list.clone(), field(Value::Null, 20, 2), field(json!("x"), 1, 3)]);
     assert_eq!(empty.value, Value::Null);
-    // Of one message: the list of one is as great as its item.
+    // Within one message, a list of one value ranks like the value.
     let tie = is_a_join(&[
         field(json!([1]), 10, 1),
         field(json!(12), 10, 1),
@@ -85,11 +85,11 @@ fn a_field_that_was_a_list_once_stays_one_in_whatever_order() {
     ]);
     assert_eq!(tie.value, json!([3]));
     let text: Field = serde_json::from_value(serde_json::to_value(&empty).unwrap()).unwrap();
-    assert_eq!(text, empty, "the store keeps it");
+    assert_eq!(text, empty, "it survives the store");
 }
 
 #[test]
-fn a_declared_field_is_a_list_at_once_and_an_address_is_never_cleared() {
+fn a_declared_field_becomes_a_list_at_once_and_an_address_is_never_cleared() {
     let at = Timestamp::from_second(1).unwrap();
     let fields = BTreeMap::from([
         ("Topics".to_owned(), json!("bees")),
@@ -107,7 +107,7 @@ fn a_declared_field_is_a_list_at_once_and_an_address_is_never_cleared() {
     assert_eq!(
         contact.fields["Topics"].value,
         json!(["rivers"]),
-        "set by an automation"
+        "a value set by an automation"
     );
 
     contact.set_fields(
@@ -123,9 +123,9 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).unwrap()
 }
 
-/// In every order.
+/// Checked in every order.
 #[test]
-fn a_value_with_holes_never_replaces_a_whole_one_and_stays_where_there_is_none() {
+fn a_value_with_lost_letters_never_replaces_a_whole_one() {
     let said = |value: Value| BTreeMap::from([("firstName".to_owned(), value)]);
     let (whole, broken) = (said(json!("Zoë")), said(json!("Zo\u{fffd}")));
     let mut late = Contact::default();
@@ -142,7 +142,7 @@ fn a_value_with_holes_never_replaces_a_whole_one_and_stays_where_there_is_none()
     assert_eq!(
         early.fields["firstName"].value,
         json!(["Zoë"]),
-        "only that it holds several is news"
+        "only its becoming a list is news"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Moves the times of what is known of a contact, for a store that was dated by a wrong clock.
+//! Rewrites the times in a contact, for a store whose times come from a wrong clock.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{consent::Consent, contact::Contact};
 
 impl Contact {
-    /// Puts another time in the place of each. The order of the times has to stay the same.
+    /// Replaces each time by `map` of it. `map` must keep the order of the times.
     pub fn map_times(&mut self, map: &mut dyn FnMut(Timestamp) -> Timestamp) {
         for field in self.fields.values_mut() {
             field.at = map(field.at);

@@ -1,7 +1,7 @@
-//! A delivery, and the one function that decides what becomes of it.
+//! A delivery, and the function that decides its next state.
 //!
-//! States in the store: `waiting` (due at some time, or leased), `blocked` (behind an earlier one of the
-//! same contact), and the ends `delivered`, `dead`, `skipped`. See `docs/states.md`.
+//! States in the store: `waiting` (due at some time, or leased), `blocked` (behind an earlier delivery of the
+//! same contact), and the final ones `delivered`, `dead` and `skipped`. See `docs/states.md`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,13 @@ use crate::{
     retry::RetryPolicy,
 };
 
-/// What a delivery tells its destination.
+/// What a delivery says to its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A new action, or a contact as a platform sent it.
     Record,
-    /// News about the contact or their consent; no new action.
+    /// The contact or their consent changed; there is no new action.
     Contact,
     /// The contact may no longer be used for the destination's purpose.
     Withdrawal,
@@ -45,25 +45,25 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
     pub id: DeliveryId,
-    /// Hand it on, so that the other side can recognise a repeat.
+    /// The destination passes it on, so that the receiver can recognise duplicates.
     pub key: IdempotencyKey,
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, from 1.
     pub attempt: u32,
     pub planned_at: Timestamp,
     pub record: Record,
 }
 
-/// What becomes of a delivery after an attempt.
+/// The next state of a delivery after an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
     Delivered,
     Skipped,
     Dead,
-    /// Tried again at `due_at`.
+    /// It will be tried again at `due_at`.
     Waiting {
         due_at: Timestamp,
     },
-    /// Handed back as if it had not been tried; the destination stands still until a person acts.
+    /// It waits as if it had not been tried. The destination is halted until a person acts.
     Halted,
 }
 
@@ -74,7 +74,7 @@ impl Next {
     }
 }
 
-/// Decides the next state. `attempt` is the number of the attempt that just ended (from 1), `random` in 0..1
+/// Decides the next state. `attempt` is the number of the attempt that just ended (from 1). `random` in 0..1
 /// spreads the waits.
 pub fn next_state(
     attempt: u32,
@@ -90,8 +90,9 @@ pub fn next_state(
         Outcome::Halt { .. } => Next::Halted,
         Outcome::Retry { after, .. } => match policy.wait_after(attempt, random) {
             None => Next::Dead,
-            // What the destination asked for wins, up to a limit: a wrong value must not hold a withdrawal for days. A wait
-            // of zero would spend all attempts at once, so the own schedule stays.
+            // A wait that the destination asked for wins, up to a limit: a wrong value must not hold up a
+            // withdrawal for days. A wait of zero would use up all attempts at once, so the hub's own
+            // schedule applies instead.
             Some(wait) => {
                 let asked = after.filter(|after| !after.is_zero());
                 let wait = asked.map_or(wait, |after| after.min(LONGEST_RETRY_AFTER));
@@ -102,7 +103,7 @@ pub fn next_state(
     }
 }
 
-/// The longest wait that a destination can ask for.
+/// The longest wait that a destination can ask for. A longer one is shortened to this.
 pub const LONGEST_RETRY_AFTER: std::time::Duration = std::time::Duration::from_hours(1);
 
 #[cfg(test)]
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_destination_asks_for_wins_up_to_an_hour() {
+    fn a_wait_that_the_destination_asks_for_wins_up_to_an_hour() {
         let policy = RetryPolicy {
             waits: vec![Duration::from_secs(30)],
             jitter: 0.0,

@@ -1,4 +1,4 @@
-//! The seam to where records go.
+//! The trait of the places that records are sent to.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
@@ -7,35 +7,38 @@ use serde_json::Value;
 
 use crate::delivery::{Delivery, LONGEST_RETRY_AFTER};
 
-/// Delivers records to one configured destination.
+/// Sends records to one configured destination.
 #[async_trait]
 pub trait Destination: Send + Sync {
-    /// Proves address and credentials without changing anything over there.
+    /// Tests address and credentials. Changes nothing at the destination.
     async fn check(&self) -> Result<(), CheckError>;
 
-    /// What `check` found that works and may surprise, for `doctor` to print.
+    /// Remarks of `check` about things that work but may surprise. `doctor` prints them.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Sends the batch (of one, unless the destination takes more; never empty) and tells how each ended: the answer
-    /// has the length and order of `batch`. Called again with the same [`Delivery::key`] after a crash.
-    /// The engine enforces the time-out; a delivery that was cut off counts as [`Outcome::Retry`].
+    /// Sends the batch and reports how each delivery ended, in the order of `batch`. The batch is never
+    /// empty, and holds one delivery unless the destination takes more. After a crash, `deliver` is called
+    /// again with the same [`Delivery::key`]. The engine enforces the time-out: a delivery that was cut off
+    /// counts as [`Outcome::Retry`].
     async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending>;
 }
 
-/// How an attempt ended. There is no `Err`: whoever writes a destination decides what a failure means.
+/// How an attempt ended. There is no `Err`, so the author of a destination has to decide what each failure
+/// means.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// Accepted, with the id that it got there.
+    /// The destination accepted it. `remote_id` is the id that the record got there.
     Delivered { remote_id: Option<String> },
-    /// Nothing to do over there; not a failure.
+    /// The destination has nothing to do; this is not a failure.
     Skip { reason: String },
-    /// Not now.
+    /// Failed for now: try this record again.
     Retry { reason: String, after: Option<Duration> },
-    /// Never, this record.
+    /// This record will never be accepted.
     Reject { reason: String },
-    /// Never, any record, until a person acts: credentials, terms, account closed. Costs no attempt.
+    /// No record will be accepted until a person acts: wrong credentials, unaccepted terms, a closed account.
+    /// This does not count as an attempt.
     Halt { reason: String },
 }
 
@@ -50,7 +53,7 @@ impl Outcome {
         }
     }
 
-    /// Why, in words fit for a log: no personal data, no secrets.
+    /// The reason, fit for a log: no personal data, no secrets.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Delivered { .. } => None,
@@ -62,29 +65,30 @@ impl Outcome {
     }
 }
 
-/// An [`Outcome`] and what the other side said.
+/// An [`Outcome`] and the destination's response.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
     pub outcome: Outcome,
-    /// HTTP status, where there is one.
+    /// The HTTP status, if there is one.
     pub status: Option<u16>,
-    /// The start of the answer, for a person to read: at most [`Ending::EXCERPT_BYTES`]. May hold personal data:
-    /// it is stored under the contact's retention and never logged.
+    /// The start of the response, for a person to read: at most [`Ending::EXCERPT_BYTES`]. It may hold
+    /// personal data, so it is kept as long as the contact's data and never logged.
     pub excerpt: Option<String>,
-    /// What a person should know of the attempt besides its outcome, such as values that were left out. In words fit for a
-    /// log: no personal data, no secrets.
+    /// Notes about the attempt besides its outcome, such as values that were left out. Fit for a log: no
+    /// personal data, no secrets.
     pub notes: Vec<String>,
-    /// What the answer says of the contact, to be written back: field → value, already of the field's type.
+    /// The values that the response gives for the contact, to be written back: field → value, already of the
+    /// field's type.
     pub writes: BTreeMap<String, Value>,
 }
 
 impl Ending {
     pub const EXCERPT_BYTES: usize = 2_048;
 
-    /// Notes that are kept of one attempt.
+    /// How many notes of one attempt are kept.
     const MOST_NOTES: usize = 20;
 
-    /// Why the attempt ended as it did, and the notes: what the trace shows.
+    /// The reason of the outcome and the notes, as the trace shows them.
     pub fn reason(&self) -> Option<String> {
         let more = self.notes.len().saturating_sub(Self::MOST_NOTES);
         let parts: Vec<Cow<'_, str>> = self
@@ -128,10 +132,10 @@ impl From<Outcome> for Ending {
 /// Why `check` failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// Could not be reached, or answered that it is unwell.
+    /// The destination could not be reached, or reported an outage.
     #[error("{0}")]
     Unavailable(String),
-    /// Answered, and will not work until the configuration or the account changes.
+    /// The destination answered, and will refuse until the configuration or the account changes.
     #[error("{0}")]
     Refused(String),
 }

@@ -1,6 +1,6 @@
-//! What we understood of an envelope: facts, whichever system they came from.
+//! What an envelope means: facts, in one form for all sources.
 //!
-//! Decoders turn bytes into an [`Event`]; everything behind them ([`crate::plan`]) knows only this.
+//! Decoders turn bytes into an [`Event`]. The code after them ([`crate::plan`]) knows only this form.
 
 use std::collections::BTreeMap;
 
@@ -16,24 +16,24 @@ use crate::{
     id::{ContactId, InboxId, Name},
 };
 
-/// How decoding ended.
+/// The result of decoding.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decoded {
     Event(Box<Event>),
-    /// What can be understood now is applied: an opt-out does not wait for a missing key. The row is dead with this code and
-    /// reason, so that it is seen, and read as a whole when it is replayed.
+    /// The readable part is applied at once: an opt-out does not wait for a missing key. The row is dead with
+    /// this code and reason, so that a person sees it, and a replay reads it as a whole.
     Partial {
         event: Box<Event>,
         code: DeadCode,
         reason: String,
     },
-    /// Several records, each with its envelope: they become messages of their own.
+    /// Several records, each with its envelope. Each becomes a message of its own.
     Parts(Vec<(Envelope, Decoded)>),
-    /// Understood, and by the rules nothing is to be done with it (a test action, a staff account).
+    /// The message was understood, and the rules say to do nothing with it (a test action, a staff account).
     Skip {
         reason: String,
     },
-    /// Not understood, or not readable now. Kept, shown, replayable.
+    /// The message was not understood, or cannot be read now. It is kept, shown and can be replayed.
     Dead {
         code: DeadCode,
         reason: String,
@@ -41,7 +41,7 @@ pub enum Decoded {
 }
 
 impl Decoded {
-    /// What is applied of it now.
+    /// The event that is applied now, if any.
     pub fn event(&self) -> Option<&Event> {
         match self {
             Self::Event(event) | Self::Partial { event, .. } => Some(event),
@@ -56,7 +56,7 @@ impl Decoded {
         }
     }
 
-    /// The same of each of its parts, or of itself if it has none.
+    /// Applies `change` to each part, or to the message itself if it has no parts.
     fn each(self, change: &dyn Fn(Self) -> Self) -> Self {
         match self {
             Self::Parts(parts) => {
@@ -67,7 +67,7 @@ impl Decoded {
         }
     }
 
-    /// The same, as a part of that message.
+    /// Marks the event as a record of that message.
     #[must_use]
     pub fn part_of(mut self, message: InboxId) -> Self {
         if let Some(event) = self.event_mut() {
@@ -76,7 +76,7 @@ impl Decoded {
         self
     }
 
-    /// The same, come through these hubs: what a hub that sent it told beside the message.
+    /// Sets the hubs that the event passed through, as the sending hub reported them beside the message.
     #[must_use]
     pub fn come_through(self, hubs: &[String]) -> Self {
         self.each(&|mut one| {
@@ -89,7 +89,7 @@ impl Decoded {
         })
     }
 
-    /// The same, as a row of a file.
+    /// Marks the event as a row of a file.
     #[must_use]
     pub fn of_file(mut self) -> Self {
         if let Some(event) = self.event_mut() {
@@ -98,7 +98,7 @@ impl Decoded {
         self
     }
 
-    /// The same without opt-ins, with `why` among the notes if there were any.
+    /// Removes opt-ins, and adds `why` to the notes if there were any.
     #[must_use]
     pub fn without_opt_ins(self, why: &str) -> Self {
         self.each(&|mut one| {
@@ -111,7 +111,7 @@ impl Decoded {
         })
     }
 
-    /// What is refused for now: only its opt-outs count. The reason depends on whether it has any.
+    /// Keeps only the opt-outs of a message that is refused for now. `reason` gets whether there are any.
     #[must_use]
     pub fn only_opt_outs(self, code: DeadCode, reason: &dyn Fn(bool) -> String) -> Self {
         self.each(&|one| {
@@ -132,23 +132,23 @@ impl Decoded {
     }
 }
 
-/// Why an inbox row is dead. The words are stored and shown.
+/// Why an inbox row is dead. The code is stored and shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadCode {
-    /// Not the format at all: broken JSON, empty body, invalid UTF-8.
+    /// Not in the expected format: broken JSON, empty body, invalid UTF-8.
     Malformed,
-    /// Well-formed, of a schema or kind that we do not know.
+    /// Well-formed, but of an unknown schema or kind.
     Unknown,
-    /// Encrypted for a key that is not in the keystore; retried when the keystore is reloaded.
+    /// Encrypted for a key that is not in the keystore. It is retried when the keystore is reloaded.
     KeyMissing,
-    /// The key is there and the ciphertext does not open, or opens to something else than a JSON object.
+    /// The key is there, but the ciphertext does not open, or its content is not a JSON object.
     Undecryptable,
-    /// An automation could not work out its condition or a value when its time came.
+    /// A delayed automation could not compute its condition or a value.
     Automation,
-    /// Its signature is genuine, and the time that was signed is too far off.
+    /// The signature is genuine, but the signed time is too far off.
     Late,
-    /// A rule of ours failed on it (a bug: please report).
+    /// A rule of the hub failed on it (a bug: please report).
     Internal,
 }
 
@@ -171,17 +171,18 @@ impl DeadCode {
 pub enum EventKind {
     /// A person did something (signed, shared, donated).
     Action,
-    /// What became of a person's address or consent (double opt-in, bounce, …).
+    /// The state of a person's address or consent changed (double opt-in, bounce, …).
     EmailStatus,
-    /// A platform sent its picture of a contact.
+    /// A platform sent its data about a contact.
     ContactSync,
     /// A campaign's data changed.
     CampaignUpdated,
-    /// What a contact did with a mail or a page, a tag, a score, a consent: told to `POST /v1/events`.
+    /// A contact did something with a mail or a page, or a tag, a score or a consent changed, as sent to
+    /// `POST /v1/events`.
     Engagement,
-    /// A destination answered with values for the contact.
+    /// A destination's response holds values for the contact.
     Response,
-    /// The time of an automation came.
+    /// A delay or schedule of an automation is due.
     Schedule,
 }
 
@@ -202,40 +203,42 @@ impl EventKind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub kind: EventKind,
-    /// Where the ids of actions, campaigns, pages and foreign contact ids are unique: the Proca instance,
-    /// or the source. Two queues of one Proca instance share it.
+    /// The scope in which ids of actions, campaigns, pages and contacts are unique: the Proca instance, or
+    /// the source. Two queues of one Proca instance share it.
     pub namespace: Name,
-    /// When it happened, by the source's clock where it tells one, else when we received it.
+    /// When it happened, by the source's clock. If the source gives no time, when we received it.
     pub at: Timestamp,
-    /// Who. Empty for events about no person.
+    /// The identities of the person. Empty for events about no person.
     pub identities: Vec<Identity>,
-    /// What it says of the contact: field name → value, all as of [`Event::fields_time`]. Null clears the field; never
-    /// an empty text.
+    /// The contact's fields: name → value, all as of [`Event::fields_time`]. Null clears the field. A value
+    /// is never an empty text.
     pub fields: BTreeMap<String, Value>,
-    /// When the person gave the fields, where that is another time than `at`: a bounce today repeats the
-    /// name that was typed last year. `None` = at `at`.
+    /// When the person gave the fields, if that is not `at`: a bounce today repeats the name that was typed
+    /// last year. `None` = at `at`.
     pub fields_at: Option<Timestamp>,
-    /// Of what became of an address: when the action was taken that the mail belongs to.
+    /// For news about an address: when the action was taken that the mail belongs to.
     pub acted_at: Option<Timestamp>,
     pub action: Option<Action>,
     pub campaign: Option<Campaign>,
     pub page: Option<Page>,
     pub consent: Vec<ConsentFact>,
     pub engagements: Vec<Engagement>,
-    /// Of the rows that Causeway makes itself: what they follow from.
+    /// The origin of a message that Causeway made itself.
     pub follow_up: Option<Box<FollowUp>>,
-    /// The message that this is one record of.
+    /// The message that this is a record of.
     pub part_of: Option<InboxId>,
-    /// The hubs that this came through, the first one first. With our own among them it is an echo.
+    /// The hubs that this passed through, the first one first. If our own is among them, the event is an
+    /// echo.
     pub via: Vec<String>,
     pub testing: bool,
-    /// Whether it is a row of a file: it says what is known, and nothing happened to the person.
+    /// Whether it is a row of a file. Such a row only states what is known; nothing happened to the person.
     pub imported: bool,
-    /// Whether deliveries may follow. False for what only changes our knowledge (Proca's confirm stages).
+    /// Whether deliveries may follow. False for events that only add to what is known (Proca's confirm
+    /// stages).
     pub deliver: bool,
-    /// What looked wrong but was coped with; shown in the trace. No personal data.
+    /// Notes about input that looked wrong but could be handled; the trace shows them. No personal data.
     pub notes: Vec<String>,
-    /// What the source's rules about consent found; for reports, kept nowhere.
+    /// How the source's consent rules matched, for reports. It is not stored.
     pub rules: Vec<RuleReport>,
 }
 
@@ -265,24 +268,24 @@ impl Event {
         }
     }
 
-    /// Whether it is about a person at all.
+    /// Whether the event is about a person.
     pub fn names_somebody(&self) -> bool {
         !self.identities.is_empty() || self.follow_up.is_some()
     }
 
-    /// Whether the person agreed to something, in so many words.
+    /// Whether the event contains an explicit opt-in or click.
     pub fn says_yes(&self) -> bool {
         self.consent
             .iter()
             .any(|fact| matches!(fact.what, What::OptIn | What::OptInPending | What::DoubleOptIn))
     }
 
-    /// Whether it brings data or consent of a contact from outside: something that a repeat of an earlier message would
-    /// replace. What a contact did with mails and pages only adds to what is known.
+    /// Whether it brings data or consent of a contact from outside, which a duplicate of an earlier message
+    /// would overwrite. Engagements only add to what is known, so they do not count.
     pub fn brings_data(&self) -> bool {
         match self.kind {
             EventKind::Action | EventKind::EmailStatus | EventKind::ContactSync => true,
-            // Every event names its contact by the address.
+            // Every event of this kind carries the contact's address, so the address does not count.
             EventKind::Engagement => {
                 !self.consent.is_empty() || self.fields.keys().any(|name| name != "email")
             }
@@ -290,17 +293,17 @@ impl Event {
         }
     }
 
-    /// Removes what may let somebody be written to. Whether there was any.
+    /// Removes the facts that may allow mailing. Returns whether there were any.
     pub fn remove_opt_ins(&mut self) -> bool {
         let before = self.consent.len();
         self.consent.retain(|fact| !fact.what.is_yes());
         self.consent.len() < before
     }
 
-    /// Removes everything but consent that was refused or taken back. Whether anything is left.
+    /// Removes everything but opt-outs, suppressions and declines. Returns whether anything is left.
     pub fn keep_only_opt_outs(&mut self) -> bool {
         self.remove_opt_ins();
-        // What becomes of an address or a consent; the other kinds stand for what is removed.
+        // This kind fits what is left; the other kinds stand for what is removed.
         self.kind = EventKind::EmailStatus;
         self.fields.clear();
         self.action = None;
@@ -313,37 +316,38 @@ impl Event {
     }
 }
 
-/// What a row of our own making follows from: an answer of a destination, or the time of an automation.
+/// The origin of a message that Causeway made itself: a destination's response, or a due automation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FollowUp {
     pub workspace: Name,
     pub contact: ContactId,
-    /// The row that the delivery or the automation came from: its action, campaign and page are ours, too.
+    /// The message that the delivery or the automation came from. This message shares its action, campaign
+    /// and page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<InboxId>,
-    /// The destination that answered: it is not told again what it told us.
+    /// The destination that responded. It is not sent its own values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<Name>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automation: Option<(Name, Due)>,
-    /// How many answers led to this one, each to the next.
+    /// How many responses led to this one, each to the next.
     #[serde(default)]
     pub hops: u8,
-    /// Of what was put off: the automations whose delays led to it, each to the next. Its own is
-    /// added when its time comes.
+    /// For a delayed step: the automations whose delays led to it, each to the next. The step's own
+    /// automation is added when it is due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<Name>,
 }
 
-/// What of an automation is due.
+/// Which part of an automation is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Due {
-    /// Its clock came round: its condition is asked.
+    /// Its schedule: the condition is checked.
     Clock,
-    /// It was admitted to this hour: all its steps.
+    /// It was postponed to this hour: all its steps run.
     Postponed,
-    /// The delay of this step is over, from 0.
+    /// The delay of the step with this index (from 0) is over.
     Step(u16),
 }
 
@@ -357,7 +361,7 @@ impl std::fmt::Display for Due {
     }
 }
 
-/// Something a person did, under the id that its source gave it.
+/// Something that a person did, with the id that the source gave it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Action {
     /// Unique within the source's instance: `"887588"`.
@@ -370,7 +374,7 @@ pub struct Action {
     pub donation: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<Value>,
-    /// Whether the form with the person's data was part of it (`withConsent`).
+    /// Whether it included the form with the person's data (`withConsent`).
     #[serde(default)]
     pub with_consent: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -386,7 +390,7 @@ pub struct Campaign {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The number that the campaign has in the organisation's own system (`campaign.externalId`).
+    /// The campaign's number in the organisation's own system (`campaign.externalId`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crm_id: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -396,7 +400,7 @@ pub struct Campaign {
     pub config: Option<Value>,
 }
 
-/// The web page where an action was taken, and who owns it.
+/// The web page where an action was taken, and its owner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Page {
     pub external_id: String,
@@ -404,7 +408,7 @@ pub struct Page {
     pub name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
-    /// The organisation that owns the page; events do not tell it.
+    /// The organisation that owns the page. Events do not contain it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org: Option<Organisation>,
 }
@@ -418,18 +422,18 @@ pub struct Organisation {
     pub title: Option<String>,
 }
 
-/// What a contact did with our mails and pages. The set of a contact's engagements only grows; of two with
-/// the same `(kind, key, at)` the greater `count` and `score` stay.
+/// What a contact did with mails and pages. The set of a contact's engagements only grows. Of two with the
+/// same `(kind, key, at)`, the greater `count` and `score` are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Engagement {
     pub kind: EngagementKind,
-    /// The source's id of the thing, or its URL where it has none.
+    /// The source's id of the mail, link or page, or its URL if it has no id.
     pub key: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// The date as it was sent, when it could not be read.
+    /// The date as it was sent, if it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -448,7 +452,7 @@ pub enum EngagementKind {
     Goal,
     Popup,
     LeadScore,
-    /// An event of the sender's own making, by its name.
+    /// An event that the sender defined, by its name.
     Custom,
 }
 
@@ -467,12 +471,13 @@ impl EngagementKind {
     }
 }
 
-/// Reads an envelope of one source. Pure; made by the program from the source's configuration.
+/// Reads the envelopes of one source. Pure; the program builds it from the source's configuration.
 pub trait Decode: Send + Sync {
     fn decode(&self, envelope: &Envelope) -> Decoded;
 
-    /// Whether the message may end somebody's consent, as far as a glance at its bytes says. Such messages are processed
-    /// before all others, and no call starts while one waits. Never false for one that does.
+    /// Whether the message may contain an opt-out, judged by a quick look at its bytes. Such messages are
+    /// processed before all others, and no request starts while one waits. Invariant: never false for a
+    /// message that contains an opt-out.
     fn may_opt_out(&self, envelope: &Envelope) -> bool {
         let _ = envelope;
         true

@@ -1,4 +1,4 @@
-//! Row numbers and names, each its own type so that one cannot stand in for another.
+//! Row numbers and names. Each has a type of its own, so that the compiler catches a mix-up.
 
 use std::{fmt, sync::Arc};
 
@@ -20,11 +20,11 @@ macro_rules! row_id {
 }
 
 row_id! {
-    /// An inbox row: one envelope as it came. Ascending in the order of acceptance.
+    /// The number of an inbox row, which holds one envelope. Numbers ascend in the order of acceptance.
     InboxId,
     /// A contact of one workspace.
     ContactId,
-    /// An action row (not the id that the source gave it).
+    /// An action row. This is not the id that the source gave the action.
     ActionId,
     /// A delivery: one record for one destination.
     DeliveryId,
@@ -33,15 +33,16 @@ row_id! {
 /// The name of a workspace, source, destination or purpose as the configuration spells it. Cheap to clone.
 pub type Name = Arc<str>;
 
-/// Stays the same over every retry, restart and restore, and is handed to the destination so that it can
-/// recognise a repeat. Derived from the accepted envelope and the destination, never drawn at random.
+/// The name of a delivery. It stays the same over every retry, restart and restore, and the destination gets
+/// it to recognise duplicates. It is derived from the accepted envelope and the destination, never drawn at
+/// random.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IdempotencyKey(pub String);
 
 impl IdempotencyKey {
-    /// `message_key` is [`crate::envelope::Envelope::key`]; `part` tells several deliveries of one envelope
-    /// to one destination apart (see [`crate::delivery::Kind`]).
+    /// `message_key` is [`crate::envelope::Envelope::key`]. `part` distinguishes several deliveries of one
+    /// envelope to one destination (see [`crate::delivery::Kind`]).
     pub fn derive(workspace: &str, source: &str, message_key: &[u8], destination: &str, part: &str) -> Self {
         use sha2::{Digest, Sha256};
         let mut hash = Sha256::new();
@@ -52,7 +53,7 @@ impl IdempotencyKey {
             destination.as_bytes(),
             part.as_bytes(),
         ] {
-            // The length in front keeps ("ab", "c") apart from ("a", "bc").
+            // The length in front keeps ("ab", "c") and ("a", "bc") apart.
             hash.update((piece.len() as u64).to_be_bytes());
             hash.update(piece);
         }

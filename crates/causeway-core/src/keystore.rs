@@ -1,7 +1,9 @@
 //! Private keys for personal data that arrives encrypted (NaCl box: X25519, XSalsa20-Poly1305).
 //!
-//! Parses the forms that Proca's tools write, opens boxes, makes new keys. Reads no files and draws no
-//! random numbers. Invariant: no private key is printed, neither by `Debug` nor in an error.
+//! Parses the key files that Proca's tools write, opens boxes, and makes new keys. It reads no files and
+//! draws no random numbers.
+//!
+//! Invariant: no private key is printed, neither by `Debug` nor in an error.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,41 +20,42 @@ mod parse;
 
 pub(crate) const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
-/// Peers are the instances' keys: one or two per Proca instance. More is somebody trying keys.
+/// Peers are the keys of Proca instances: one or two for each. More of them means that somebody tries keys.
 const CACHED_BOXES: usize = 256;
 
-/// Public key → private key, with the derived shared keys kept.
+/// Public key → private key, with a cache of the derived shared keys.
 #[derive(Default)]
 pub struct Keystore {
     keys: BTreeMap<[u8; KEY_BYTES], SecretKey>,
-    /// (our public key, the peer's) → the box, whose key agreement costs more than opening a message.
+    /// (our public key, the peer's) → the box. Its key agreement costs more than opening a message.
     boxes: RwLock<HashMap<BoxKey, Arc<SalsaBox>>>,
 }
 
 type BoxKey = ([u8; KEY_BYTES], [u8; KEY_BYTES]);
 
-/// What it takes to open a box, as it is on the wire: base64, url-safe or standard, padded or not.
+/// An encrypted box with what is needed to open it, as on the wire: base64, url-safe or standard, padded or
+/// not.
 pub struct Sealed<'a> {
     pub payload: &'a str,
     pub nonce: &'a str,
     /// Our public key.
     pub encrypt_key: &'a str,
-    /// The sender's public key (nothing is signed, in spite of the name).
+    /// The sender's public key. In spite of the name, nothing is signed.
     pub sign_key: &'a str,
 }
 
-/// Why a box stays closed.
+/// Why a box cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// May open later, with another keystore. Tells the beginning of the public key.
+    /// It may open later, with another keystore. Holds the beginning of the public key.
     #[error("encrypted for the key {public}…, which is not in the keystore")]
     KeyMissing { public: String },
-    /// Will never open.
+    /// It will never open.
     #[error("{0}")]
     Refused(&'static str),
 }
 
-/// Why a key file is not one. Names entries by the beginning of their public key.
+/// Why a key file is invalid. Names entries by the beginning of their public key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeystoreError {
     #[error("not JSON (line {line}, column {column})")]
@@ -63,7 +66,7 @@ pub enum KeystoreError {
     BadEntry { entry: String, what: &'static str },
 }
 
-/// A new key pair: tell Proca the public half, keep the file secret.
+/// A new key pair. The public half goes to Proca; the file is secret.
 pub struct NewKey {
     /// base64url without padding, as Proca's `addKey` takes it.
     pub public: String,
@@ -72,8 +75,8 @@ pub struct NewKey {
 }
 
 impl Keystore {
-    /// Reads the text of one key file (or inline JSON). Every entry's public key is checked against its
-    /// private one.
+    /// Reads the text of one key file (or inline JSON). Checks each entry's public key against its private
+    /// key.
     pub fn parse(text: &str) -> Result<Self, KeystoreError> {
         let keys = parse::keys(text)?;
         Ok(Self {
@@ -146,7 +149,7 @@ impl fmt::Debug for Keystore {
     }
 }
 
-/// A keystore that can be exchanged while it is in use (when the files were read again).
+/// A keystore that can be replaced while it is in use, when its files were read again.
 #[derive(Debug, Default)]
 pub struct SharedKeystore(RwLock<Arc<Keystore>>);
 
@@ -187,8 +190,9 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
         .ok()
 }
 
-/// Either alphabet, without padding, white space anywhere, whatever the last bits are: as lenient as the
-/// decoders that Proca's other consumers use. The tests would show the fallback.
+/// Base64 of either alphabet, without padding, with white space anywhere, and with any trailing bits: as
+/// lenient as the decoders of Proca's other consumers. The specification is valid; the tests would reveal the
+/// fallback.
 static LENIENT_BASE64: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = BASE64URL_NOPAD.specification();
     specification.check_trailing_bits = false;
@@ -198,7 +202,7 @@ static LENIENT_BASE64: LazyLock<Encoding> = LazyLock::new(|| {
     specification.encoding().unwrap_or(BASE64URL_NOPAD)
 });
 
-/// Enough of a public key to recognise it by.
+/// The beginning of a public key, enough to recognise it.
 fn beginning(key: &[u8; KEY_BYTES]) -> String {
     BASE64URL_NOPAD.encode(key).chars().take(8).collect()
 }

@@ -1,10 +1,10 @@
-//! The rules of Causeway: what a message means, what it changes, what has to be sent, and when again.
+//! The rules of Causeway: what a message means, what it changes, what must be sent, and when to retry.
 //!
-//! Nothing in here does I/O, reads a clock or draws a random number: bytes, times and random values come
-//! in as arguments. The three seams to the outside are traits: [`source::Source`],
-//! [`destination::Destination`] and [`store::Store`].
+//! Invariant: this crate does no I/O, reads no clock and draws no random number. Bytes, times and random
+//! values are arguments. Three traits lead to the outside: [`source::Source`], [`destination::Destination`]
+//! and [`store::Store`].
 //!
-//! A record's way: [`envelope`] → [`decode`] → [`event`] → [`plan`] (with [`contact`], [`consent`],
+//! The way of a message: [`envelope`] → [`decode`] → [`event`] → [`plan`] (with [`contact`], [`consent`],
 //! [`rules`]) → [`delivery`] → [`destination`].
 
 pub mod address;

@@ -1,23 +1,25 @@
-//! The known name that somebody probably meant.
+//! Finds the known name that somebody probably meant.
 
-/// More names than this are not compared: the hint is not worth the time.
+/// Only this many known names are compared: the hint is not worth more time.
 const MOST: usize = 1_000;
-/// Names are short: what is longer is compared by its start.
+/// Characters of a name that are compared. Names are short, so the start of a long text is enough.
 const LONGEST: usize = 64;
 
-/// The known name that differs least from `wanted`, if it is near enough to be worth saying; of equally near ones the first.
+/// The known name that differs least from `wanted`, if any is near enough. The first of several equally near
+/// names wins.
 pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     alike(wanted, known).into_iter().next()
 }
 
-/// All that differ least, three at most, in their order; none when nothing is near. Letter case and punctuation cost nothing.
-/// A name that is all of `wanted` and more, or less, counts as near.
+/// The known names that differ least from `wanted`: at most three, in their order; empty if none is near.
+/// Letter case and punctuation do not count. A name also counts as near if it begins with `wanted`, or `wanted`
+/// begins with it, and the shorter one has at least four bytes.
 pub fn alike<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let folded = fold(wanted);
     if folded.is_empty() {
         return Vec::new();
     }
-    // A third of the letters may be wrong, one at least.
+    // Up to a third of the letters may differ: at least one, at most four.
     let limit = (folded.chars().count() / 3).clamp(1, 4);
     let mut near: Vec<(usize, &str)> = known
         .into_iter()
@@ -59,7 +61,7 @@ fn distance(wanted: &str, name: &str, limit: usize) -> usize {
     }
 }
 
-/// Case and punctuation are what people get wrong without noticing.
+/// Removes case and punctuation, which people get wrong without noticing.
 fn fold(name: &str) -> String {
     let letters = name.chars().take(LONGEST).filter(|c| c.is_alphanumeric());
     letters.flat_map(char::to_lowercase).collect()
@@ -79,7 +81,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_was_meant_is_found() {
+    fn a_misspelled_name_is_found() {
         for (wanted, meant) in [
             ("urll", Some("url")),
             ("consnet", Some("consent")),
@@ -97,14 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn of_equally_near_ones_the_first_and_never_one_that_differs_more() {
+    fn the_nearest_name_wins_and_the_first_of_equally_near_names() {
         assert_eq!(nearest("cat", ["bat", "hat"].into_iter()), Some("bat"));
         assert_eq!(nearest("cat", ["bats", "cats", "cat"].into_iter()), Some("cat"));
         assert_eq!(nearest(&"x".repeat(100_000), KEYS.into_iter()), None);
     }
 
     #[test]
-    fn all_that_are_equally_near_are_told_and_strangers_not() {
+    fn the_hint_lists_all_equally_near_names_and_no_distant_one() {
         let known = ["email", "firstName", "lastName", "phone", "Favourite colour"];
         for (wanted, expected) in [
             ("emial", &["email"][..]),

@@ -1,13 +1,16 @@
-//! What a withdrawal may lack. It has to say who the person is and what becomes of their consent; whatever else cannot be
-//! worked out or sent is left out, and noted.
+//! Which values a withdrawal may be sent without.
 //!
-//! Anybody may type anything into a form for an address that is not theirs. None of it may stop the later opt-out.
+//! Invariant: a withdrawal names the person and says what becomes of their consent. Any other value that
+//! fails is left out, and noted.
+//!
+//! The reason: anybody can type anything into a form for somebody else's address, and that must not stop a
+//! later opt-out.
 
 use std::fmt::Display;
 
 use crate::{mapping::Tells, record::Record};
 
-/// What a value is made of, as far as a withdrawal depends on it.
+/// What a value is made from, as far as it matters to a withdrawal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reads {
     pub person: Person,
@@ -17,7 +20,7 @@ pub struct Reads {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Person {
     No,
-    /// What is known of the person. One of the fields may be what a destination knows them by.
+    /// A field of the contact. The destination may identify the person by it.
     Data,
     /// The address, or an id.
     Identity,
@@ -53,14 +56,14 @@ impl Reads {
         self.consent.add(more.consent);
     }
 
-    /// Whether what these say makes up for the loss of `lost`.
+    /// Whether the values that were kept replace what `lost` would have said.
     fn cover(&self, lost: &Self) -> bool {
         let is_known = lost.person == Person::No || self.person == Person::Identity;
         is_known && self.consent.covers(&lost.consent)
     }
 }
 
-/// What was left out of one delivery.
+/// The values that were kept in one delivery, and those that were left out.
 #[derive(Debug)]
 pub struct Omissions {
     is_withdrawal: bool,
@@ -83,7 +86,8 @@ impl Omissions {
         self.is_withdrawal
     }
 
-    /// Takes a value that was worked out, or not. `Ok(None)`: it is left out of a withdrawal.
+    /// Takes the result of computing a value. `Ok(None)`: the value failed, and the withdrawal is sent
+    /// without it.
     pub fn take<T, E: Display>(
         &mut self,
         reads: impl FnOnce() -> Reads,
@@ -106,19 +110,20 @@ impl Omissions {
         }
     }
 
-    /// The same of what needs no working out.
+    /// Records a value that cannot fail.
     pub fn keep(&mut self, reads: Reads) {
         self.kept.add(reads);
     }
 
-    /// Once each.
+    /// Adds a note, unless it is there already.
     pub fn note(&mut self, note: String) {
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
     }
 
-    /// The notes, or why the withdrawal cannot be sent: it must say who the person is and what they withdrew.
+    /// Returns the notes, or the reason why the withdrawal cannot be sent: it does not name the person, or
+    /// does not say what they withdrew.
     pub fn finish(self) -> Result<Vec<String>, String> {
         match self.lost.into_iter().find(|(reads, _)| !self.kept.cover(reads)) {
             Some((_, reason)) => Err(reason),

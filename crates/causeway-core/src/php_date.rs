@@ -1,13 +1,14 @@
-//! Dates in the pattern letters of PHP's `date`: what platforms use to say how a date is printed.
+//! Prints dates in the pattern letters of PHP's `date`, which platforms use to describe their date formats.
 
 use std::fmt::Write;
 
 use jiff::{Zoned, civil::Weekday};
 
-/// What the platforms of the sync action print: `2022-05-26 05:40 PM`.
+/// The format that platforms use in the sync action: `2022-05-26 05:40 PM`.
 pub const SYNC: &str = "Y-m-d h:i A";
 
-/// Prints `at` in its own zone. A letter that PHP knows is replaced, `\` keeps the next character as it is, all else stays.
+/// Prints `at` in its own zone. Replaces the letters that PHP knows; `\` keeps the next character; all else
+/// stays as it is.
 pub fn format(pattern: &str, at: &Zoned) -> String {
     let mut out = String::with_capacity(pattern.len() * 2);
     let mut letters = pattern.chars();
@@ -20,7 +21,7 @@ pub fn format(pattern: &str, at: &Zoned) -> String {
     out
 }
 
-/// Whether the pattern has a letter that a date is put in for.
+/// Whether the pattern contains a letter that is replaced.
 pub fn says_something(pattern: &str) -> bool {
     let mut letters = pattern.chars();
     while let Some(letter) = letters.next() {
@@ -94,7 +95,7 @@ fn offset(at: &Zoned, colon: &str, out: &mut String) -> std::fmt::Result {
     write!(out, "{sign}{:02}{colon}{:02}", minutes / 60, minutes % 60)
 }
 
-/// Thousandths of a day, by the time an hour ahead of UTC.
+/// Thousandths of a day (Swatch time), in the zone one hour ahead of UTC.
 fn swatch(at: &Zoned) -> i64 {
     let seconds = (at.timestamp().as_second() + 3_600).rem_euclid(86_400);
     seconds * 1_000 / 86_400
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_letter_of_php_stays() {
+    fn other_letters_stay_as_they_are() {
         let day = at("2024-02-29T00:00:00Z", "UTC");
         assert_eq!(
             format("jS \\of F Y, \\\\ \\Y é", &day),

@@ -1,4 +1,4 @@
-//! What an event changes and what has to be sent because of it. Pure.
+//! What an event changes, and which deliveries follow. Pure.
 
 mod follow;
 mod nothing;
@@ -20,28 +20,30 @@ use crate::{
 
 pub use withdrawal::withdrawals;
 
-/// So many answers may follow from one another; what comes after is taken in and told to nobody.
+/// Longest chain of destination responses that may trigger further deliveries. Later ones are stored but not
+/// delivered.
 pub const MOST_HOPS: u8 = 3;
-/// The most contacts that a platform may send of one person in an hour without saying anything new, and have them passed on: a
-/// destination that writes to the platform makes it send the contact again, and that must end.
+/// How many unchanged contacts of one person a platform may send within an hour and still have them
+/// delivered. A destination that writes to the platform makes it send the contact again; this limit ends the
+/// loop.
 pub const MOST_UNCHANGED_SYNCS: u32 = 10;
 
 /// What is known before the event.
 pub struct Known<'a> {
-    /// Every contact that one of the event's identities names; more than one when they turn out to be the
-    /// same person. Empty when nobody is known.
+    /// Every contact that one of the event's identities names. More than one if they turn out to be the same
+    /// person; empty if nobody is known.
     pub contacts: &'a [Contact],
     /// Whether the event's action was seen before.
     pub action_is_known: bool,
-    /// How consent is read, including the pages of ours that this event teaches.
+    /// How consent is read. This includes own pages that this event makes known.
     pub terms: &'a Terms,
-    /// What this destination was given of the contacts, an entry for each address.
+    /// What a destination was given of the contacts: one entry for each address.
     pub given: &'a dyn Fn(&DestinationRule) -> Vec<Given>,
-    /// What other contacts said who use the event's address: a mailbox has one consent.
+    /// The facts of other contacts that use the event's address: a mailbox has one consent.
     pub shared: &'a [ConsentFact],
-    /// Whether the contact has this engagement already, with no fewer clicks.
+    /// Whether the contact already has this engagement, with at least as many clicks.
     pub knows: &'a dyn Fn(&Engagement) -> bool,
-    /// Whether the event names its person by an id of a platform that the contact did not have.
+    /// Whether the event names the person by a platform's id that the contact did not have.
     pub has_new_id: bool,
     /// Whether one of the contacts is known by more than a browser.
     pub is_named: &'a dyn Fn() -> bool,
@@ -49,23 +51,23 @@ pub struct Known<'a> {
     pub is_flooded: &'a dyn Fn() -> bool,
     /// The newest hour that an automation was admitted to (hours since 1970), and how often.
     pub last_hour: &'a dyn Fn(&str) -> Option<(i64, u32)>,
-    /// What expressions may ask for; asked only when an automation does.
+    /// What expressions can read. Called only if an automation needs it.
     pub about: &'a dyn Fn() -> About,
 }
 
-/// That a destination was given a contact under an address. From the moment at which a request starts: its answer may be
-/// lost.
+/// The fact that a destination was given a contact under an address. It holds from the start of the request,
+/// because the response may be lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
-    /// In its normal form; `None` for a contact without one.
+    /// The address in its normal form; `None` for a contact without one.
     pub address: Option<String>,
-    /// What the destination received last for this address.
+    /// The change that the destination received last for this address.
     pub change: Change,
     /// Whether a withdrawal for this address waits to be sent.
     pub withdrawal_is_open: bool,
     /// Whether other contacts use the address, too.
     pub is_shared: bool,
-    /// The purpose that the destination had when it was given the contact, if that is another now.
+    /// The destination's purpose at that time, if it has another one now.
     pub purpose: Option<Name>,
 }
 
@@ -76,45 +78,47 @@ pub struct About {
     pub action: Option<Action>,
     pub campaign: Option<Campaign>,
     pub page: Option<Page>,
-    /// Before the event; empty unless an automation asks for it ([`Rules::asks_for_history`]).
+    /// The engagements before the event. Empty unless an automation asks for it
+    /// ([`Rules::asks_for_history`]).
     pub engagements: Vec<Engagement>,
 }
 
 /// What to write, all of it in one transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// The contact afterwards; `None` when the event is about nobody.
+    /// The contact afterwards; `None` if the event is about nobody.
     pub contact: Option<Contact>,
     pub contact_changed: bool,
-    /// Whether the contact uses another address than before.
+    /// Whether the address in use changed.
     pub has_moved: bool,
-    /// For the ledger: the facts that are not the newest of their sort already. Older ones come, too, although
-    /// they do not change the state, so that the ledger is complete in whatever order messages arrive.
+    /// The facts for the ledger: all but those that are the newest of their sort already. Older facts are
+    /// included although they do not change the state, so that the ledger is complete in any order of
+    /// arrival.
     pub consent: Vec<ConsentFact>,
     pub deliveries: Vec<Planned>,
-    /// Points that our scoring rules gave, to be written beside the event's own engagements.
+    /// Points that the scoring rules gave. They are stored beside the event's own engagements.
     pub scores: Vec<Engagement>,
     pub timers: Vec<Timer>,
-    /// Automation and hour (since 1970): to be counted.
+    /// Automation and hour (since 1970), to be counted.
     pub admitted: Vec<(Name, i64)>,
-    /// Why automations ran or did not; empty when none listens to what happened.
+    /// Why automations ran or did not; empty if none listens to what happened.
     pub explained: Explained,
-    /// What was decided about consent, in words for the trace.
+    /// The decision about consent, in words for the trace.
     pub decision: String,
 }
 
-/// A delivery row to make.
+/// A delivery row to write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
     pub destination: Name,
     pub kind: Kind,
     /// The address that a withdrawal is about; `None` = the one in use when it is sent.
     pub address: Option<String>,
-    /// `Skip` makes a row, too: the trace shows why nothing was sent.
+    /// `Skip` makes a row, too, so that the trace shows why nothing was sent.
     pub gate: Gate,
 }
 
-/// An event and all that is known when it is decided about.
+/// An event and everything that is known when the plan is made.
 #[derive(Clone, Copy)]
 pub struct Case<'a> {
     pub source: &'a str,
@@ -122,13 +126,13 @@ pub struct Case<'a> {
     pub event: &'a Event,
     pub known: &'a Known<'a>,
     pub rules: &'a Rules,
-    /// When it is processed.
+    /// The time of processing.
     pub now: Timestamp,
-    /// The number of the message: orders what dates from the same moment.
+    /// The number of the message. It decides between values of the same time.
     pub arrival: i64,
 }
 
-/// Decides.
+/// Makes the plan for an event.
 pub fn plan(case: &Case<'_>) -> Plan {
     let Case { event, known, .. } = *case;
     if !event.names_somebody() {
@@ -192,7 +196,8 @@ pub fn plan(case: &Case<'_>) -> Plan {
     }
 }
 
-/// Why nothing but knowledge may come of it, if so. Who said no is still withdrawn.
+/// If set, the event updates the contact but triggers no automations or deliveries. Withdrawals are still
+/// sent.
 fn silence(case: &Case<'_>) -> Option<&'static str> {
     let Case { event, rules, .. } = *case;
     if event.via.iter().any(|hub| *hub == *rules.hub) {
@@ -202,7 +207,7 @@ fn silence(case: &Case<'_>) -> Option<&'static str> {
     is_late.then_some("one answer led to another too often: taken in, and told to nobody")
 }
 
-/// The contact as it was: one out of all that were found, `None` if nobody was.
+/// The contact before the event: all contacts that were found, merged; `None` if there is none.
 fn before(contacts: &[Contact]) -> Option<Cow<'_, Contact>> {
     let (first, others) = contacts.split_first()?;
     if others.is_empty() {
@@ -215,11 +220,12 @@ fn before(contacts: &[Contact]) -> Option<Cow<'_, Contact>> {
     Some(Cow::Owned(all))
 }
 
-/// What the event itself says.
+/// What the event itself changed in the contact.
 struct Said {
-    /// Whether the document has to be written.
+    /// Whether the contact's document has to be written.
     changed: bool,
-    /// Whether more than values of fields is worth telling. A newer date of what was known is not.
+    /// Whether anything but field values changed that destinations should learn. A newer date of a known
+    /// value is not news.
     news: bool,
     ledger: Vec<ConsentFact>,
 }
@@ -232,7 +238,7 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
         news: before.is_none() || merged || case.known.has_new_id,
         ledger: Vec::new(),
     };
-    // What is dated in the future counts from when it came: it must not hide what is said until then.
+    // A date in the future counts as the date of arrival: it must not outrank what is said until then.
     let fields_time = event.fields_time().min(case.now);
     let address = event_address(event);
     if let Some(address) = &address {
@@ -241,7 +247,7 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
     }
     let of_id = event.identities.iter().find(|id| id.is_of_contact()).map(of_id);
     if is_report(event) {
-        // A mail that came back does not say that the person uses the address.
+        // A bounce does not show that the person uses the address.
         let (email, others): (BTreeMap<_, _>, BTreeMap<_, _>) = event
             .fields
             .clone()
@@ -290,13 +296,13 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
     (contact, said)
 }
 
-/// Whether the event says what became of an address, and not that the person uses it.
+/// Whether the event is a report about an address, which does not show that the person uses it.
 fn is_report(event: &Event) -> bool {
     let says = |test: fn(&What) -> bool| event.consent.iter().any(|fact| test(&fact.what));
     let is_agreed = says(What::is_click) || says(|what| *what == What::OptIn);
     match event.kind {
         EventKind::EmailStatus => !is_agreed,
-        // Who takes part in an action uses the address, whatever became of earlier mail to it.
+        // A person who takes an action uses the address, whatever became of earlier mail to it.
         EventKind::Action => false,
         // Nor does the click on the link of a mail by which somebody opts out.
         EventKind::Engagement => !is_agreed && says(What::is_opt_out),
@@ -314,7 +320,7 @@ pub fn event_address(event: &Event) -> Option<String> {
     of_identity.or_else(of_field)
 }
 
-/// A browser that nobody knows the owner of: no destination could do anything with it.
+/// Whether only a browser without a known owner is named. No destination can use that.
 fn is_anonymous(event: &Event, contact: &Contact) -> bool {
     event.identities.iter().all(Identity::is_visitor)
         && !contact.gave_data
@@ -331,18 +337,18 @@ fn has_other_values(before: Option<&Contact>, after: &Contact) -> bool {
     })
 }
 
-/// What a platform's contact is, besides its content.
+/// Whether the event is a platform's contact, and whether it says anything new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sync {
-    /// The event is something else.
+    /// The event is no platform's contact.
     No,
     /// It says something new.
     News,
-    /// It says nothing new. That it was sent may be what it is about: an automation of the platform fired once more.
+    /// It says nothing new. The fact that it was sent may matter: an automation of the platform ran again.
     Unchanged,
-    /// It says nothing new, and is a row of a file: nothing happened to the person.
+    /// It says nothing new and is a row of a file: nothing happened to the person.
     Row,
-    /// It says nothing new, as many before it.
+    /// It says nothing new, like many others within the hour.
     Flood,
 }
 
@@ -362,7 +368,7 @@ impl Sync {
     }
 }
 
-/// What there is to tell; `None` when it is a repeat that says nothing new.
+/// The kind of delivery that the event calls for; `None` if it says nothing new.
 fn delivery_kind(case: &Case<'_>, news: bool, sync: Sync) -> Option<Kind> {
     let Case { event, known, .. } = *case;
     match event.kind {
@@ -377,7 +383,7 @@ fn delivery_kind(case: &Case<'_>, news: bool, sync: Sync) -> Option<Kind> {
     }
 }
 
-/// What this destination is to be told.
+/// The kind of delivery that this destination gets.
 fn kind_for(
     case: &Case<'_>,
     rule: &DestinationRule,
@@ -406,7 +412,7 @@ fn kind_for(
     kind.or_else(|| is_due.then_some(Kind::Record))
 }
 
-/// Withdrawals first: they must not wait for what else there is to send.
+/// Plans the deliveries to one destination. Withdrawals come first, so that they do not wait for the rest.
 fn plan_deliveries(
     case: &Case<'_>,
     rule: &DestinationRule,
@@ -431,18 +437,20 @@ fn plan_deliveries(
         rule.gate(kind, now, after.gave_data)
     };
     if planned.iter().any(|planned| planned.address == in_use) {
-        // Where an opt-out stops nothing else, an action or a platform's contact is still sent.
+        // At a destination whose policy ignores opt-outs, an action or a platform's contact is sent after the
+        // withdrawal.
         if kind == Some(Kind::Record) && rule.policy.allows(now, after.gave_data) {
             planned.push(Planned::now(rule, Kind::Record, gate(Kind::Record)));
         }
         return planned;
     }
-    // A destination that was never given the person may know them from before this hub.
+    // A destination that was never given the person may know them from a time before this hub.
     let is_unknown_there = !given.iter().any(|given| given.address == in_use);
     let withdraws = is_unknown_there && known.contacts.iter().any(allowed) && !allowed(after);
     let kind = match kind {
         Some(_) if withdraws => Some(Kind::Withdrawal),
-        // A destination that keeps one row a person just received a former address: it ends with the one in use.
+        // Some destinations keep one row for each person. The withdrawal wrote a former address to it; this
+        // delivery restores the one in use.
         None if !planned.is_empty() && allowed(after) => Some(Kind::Contact),
         kind => kind,
     };
@@ -451,7 +459,7 @@ fn plan_deliveries(
 }
 
 impl Planned {
-    /// For the address in use.
+    /// A delivery for the address in use.
     fn now(rule: &DestinationRule, kind: Kind, gate: Gate) -> Self {
         Self {
             destination: rule.name.clone(),

@@ -1,4 +1,4 @@
-//! The canonical record: what a destination is given, and what mappings see.
+//! The record: what a destination is given, and what mappings read.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use crate::{
     id::{InboxId, Name},
 };
 
-/// Everything about one event and the contact behind it, as known when it is sent (not when it was
-/// planned: a retry never carries stale data).
+/// Everything about one event and its contact, as known when it is sent. It is not the state of when it was
+/// planned: a retry never carries stale data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     pub workspace: Name,
@@ -30,17 +30,18 @@ pub struct Record {
     pub action: Option<Action>,
     pub campaign: Option<Campaign>,
     pub page: Option<Page>,
-    /// Purpose → standing.
+    /// Purpose → consent state.
     pub standing: BTreeMap<String, Standing>,
-    /// What the destination is to do about consent, in a word that it knows.
+    /// What the destination has to do about consent, as one of the words that it accepts.
     pub change: Change,
-    /// What the contact did with mails and pages, oldest first; only where the destination asks for it
-    /// ([`crate::rules::DestinationRule::history`]), else empty.
+    /// What the contact did with mails and pages, oldest first. Filled only if the destination asks for it
+    /// ([`crate::rules::DestinationRule::history`]).
     pub engagements: Vec<Engagement>,
-    /// What the configuration and the campaign say for this destination: list, tag and form numbers and the like.
+    /// Values that the configuration and the campaign hold for this destination: list, tag and form numbers
+    /// and the like.
     pub settings: Map<String, Value>,
     pub lead: Lead,
-    /// The hubs that this came through, the first one first.
+    /// The hubs that the message passed through, the first one first.
     pub via: Vec<String>,
 }
 
@@ -59,8 +60,9 @@ impl Record {
         self.standing.get(purpose).copied().unwrap_or(Standing::Unknown)
     }
 
-    /// Whether it takes consent away and says little else: it has to arrive, whatever of it cannot be sent. An action says more
-    /// than that, and a person who opted out is withdrawn from a destination by a delivery of its own.
+    /// Whether the record takes consent away and carries little else, so that it must arrive even if some
+    /// values cannot be sent. A record of an action is no withdrawal: it carries more, and a person who opted
+    /// out also gets a delivery of kind `withdrawal`.
     pub fn is_withdrawal(&self) -> bool {
         match self.kind {
             Kind::Withdrawal => true,
@@ -72,8 +74,8 @@ impl Record {
         }
     }
 
-    /// The stable JSON shape that destinations get when they map nothing. Keys without a value are absent
-    /// except the top-level ones, which are null; a field that was cleared is null, too.
+    /// The stable JSON form, which destinations without a mapping are sent. Keys without a value are absent,
+    /// except the top-level ones, which are null. A field that was cleared is null, too.
     pub fn to_json(&self) -> Value {
         json!({
             "type": self.kind.as_str(),
@@ -104,7 +106,7 @@ impl Record {
             ("tags", self.contact.tags().collect::<Vec<_>>()),
             ("lists", self.contact.lists().collect()),
         ] {
-            // A list that was sent stands where the hub knows of none.
+            // The source's own list is kept in its place if the hub knows of no members.
             if !members.is_empty() || contact.get(name).is_some_and(|sent| !sent.is_array()) {
                 let sent = contact.shift_remove(name);
                 shadowed.extend(sent.map(|sent| (name.to_owned(), sent)));
@@ -133,7 +135,7 @@ impl Record {
             }
         }
         if !shadowed.is_empty() {
-            // As mappings name them.
+            // Mappings find the shadowed values under `fields`.
             let fields = contact.entry("fields").or_insert_with(|| json!({}));
             if let Some(fields) = fields.as_object_mut() {
                 fields.extend(shadowed);

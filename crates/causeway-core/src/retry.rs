@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-/// Waits between attempts. After the last one the delivery is dead.
+/// The waits between attempts. After the last attempt the delivery is dead.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetryPolicy {
     pub waits: Vec<Duration>,
-    /// Each wait is stretched or shortened by up to this share, so that an outage does not end in a stampede.
+    /// Each wait is lengthened or shortened by up to this share, so that deliveries do not all return at once
+    /// after an outage.
     pub jitter: f64,
 }
 
@@ -22,7 +23,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait after failed attempt number `attempt` (from 1); `None` when it was the last. `random` is in 0..1.
+    /// The wait after failed attempt number `attempt` (from 1); `None` after the last. `random` is in 0..1.
     pub fn wait_after(&self, attempt: u32, random: f64) -> Option<Duration> {
         let index = usize::try_from(attempt.saturating_sub(1)).ok()?;
         let wait = self.waits.get(index)?;

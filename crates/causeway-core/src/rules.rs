@@ -1,4 +1,4 @@
-//! What the configuration says about sources and destinations, as far as the rules need it.
+//! The parts of the configuration that the rules need: sources, destinations and workspaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{sync::Arc, time::Duration};
@@ -16,38 +16,38 @@ use crate::{
     shared_address::AddressPatterns,
 };
 
-/// The workspace that everything belongs to unless the configuration says otherwise.
+/// The workspace of everything for which the configuration names none.
 pub const DEFAULT_WORKSPACE: &str = "default";
 
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub sources: BTreeMap<Name, SourceRule>,
     pub destinations: BTreeMap<Name, Arc<DestinationRule>>,
-    /// By workspace.
+    /// The rules of each workspace.
     pub workspaces: BTreeMap<Name, WorkspaceRule>,
-    /// Names this hub among others. Messages that came through it are told to nobody a second time.
+    /// The name of this hub among others. A message that already passed through it is not delivered again.
     pub hub: Name,
     /// See [`crate::consent::Terms::click_grace`].
     pub click_grace: Duration,
-    /// Addresses that several people may use, or that stand for none: they never make two people one.
+    /// Addresses that several people may use, or that belong to nobody. They never merge two contacts.
     pub shared_addresses: AddressPatterns,
     pub after_erasure: AfterErasure,
-    /// Fields of contacts that hold several values, by our names: they are lists, also when one value comes.
+    /// Names of the contact fields that hold several values. They are lists, even if a single value arrives.
     pub multi_value_fields: BTreeSet<String>,
 }
 
 /// Automations and scoring of one workspace.
 #[derive(Debug, Clone)]
 pub struct WorkspaceRule {
-    /// In the order of the configuration; the scoring rules are among them.
+    /// In the order of the configuration. The scoring rules are among them.
     pub(crate) automations: Vec<Arc<Automation>>,
     pub(crate) index: Index,
     pub scoring: Scoring,
-    /// Whether any of them is started by what contacts do.
+    /// Whether an engagement can trigger any of them.
     pub listens_to_engagements: bool,
-    /// Whether any of them is started by a platform's contact as such.
+    /// Whether a platform's contact as such can trigger any of them.
     pub(crate) listens_to_syncs: bool,
-    /// Whether any of them asks for what a contact did before.
+    /// Whether any of them reads the contact's earlier engagements.
     pub asks_for_history: bool,
 }
 
@@ -87,7 +87,7 @@ static NO_RULE: WorkspaceRule = WorkspaceRule {
 pub struct SourceRule {
     pub name: Name,
     pub workspace: Name,
-    /// Ids of the organisations that are us, in this source's namespace.
+    /// Ids of our own organisations, in this source's namespace.
     pub own_orgs: BTreeSet<String>,
     /// See [`Event::namespace`].
     pub namespace: Name,
@@ -100,28 +100,30 @@ pub struct SourceRule {
 #[derive(Debug, Clone)]
 pub struct DestinationRule {
     pub name: Name,
-    /// What it was called before: what it was given under that name is its own, and keys stay the same.
+    /// The destination's former name. What it was given under that name counts as its own, and idempotency
+    /// keys stay the same.
     pub renamed_from: Option<Name>,
     pub workspace: Name,
     pub policy: Policy,
-    /// The purpose whose consent counts.
+    /// The purpose whose consent the policy checks.
     pub purpose: Name,
-    /// Receives test actions, and only those.
+    /// The destination receives test actions, and only those.
     pub sandbox: bool,
-    /// Failed attempts of a delivery after which the contact's next one may pass it. Two deliveries of one contact are
-    /// never in flight together, whatever this says.
+    /// After this many failed attempts of a delivery, the next delivery of the same contact may pass it.
+    /// Whatever this value is, two deliveries of one contact are never in flight together.
     pub escape_after: u32,
-    /// Of several waiting deliveries of one contact only the newest is sent: for destinations that keep contacts, not actions.
+    /// Only the newest of several waiting deliveries of one contact is sent: for destinations that keep
+    /// contacts, not actions.
     pub coalesce: bool,
     pub filter: Filter,
-    /// What can be told over there about consent.
+    /// The changes of consent that the destination can receive.
     pub expresses: Vec<Change>,
-    /// Deletes what it has of an erased contact, even where its records cannot show an opt-out.
+    /// The destination deletes the data of an erased contact, even if its records cannot show an opt-out.
     pub removes: bool,
-    /// Its records carry the contact's engagements.
+    /// Its records contain the contact's engagements.
     pub history: bool,
     pub settings: Settings,
-    /// Which events it is sent of those that `filter` lets through.
+    /// Which of the events that pass `filter` it is sent.
     pub takes: Takes,
 }
 
@@ -129,13 +131,13 @@ pub struct DestinationRule {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
     pub defaults: Map<String, Value>,
-    /// Campaign name → what differs.
+    /// Campaign name → the values that differ from the defaults.
     pub campaigns: BTreeMap<String, Map<String, Value>>,
 }
 
 impl Settings {
-    /// For an event of this campaign. What the configuration says for the campaign beats what the campaign says of itself
-    /// (`component.sync` in its config), and that beats the defaults.
+    /// The settings for an event of this campaign. The configuration's values for the campaign override those
+    /// in the campaign's own config (`component.sync`), which override the defaults.
     pub fn for_campaign(&self, campaign: Option<&Campaign>) -> Map<String, Value> {
         let mut settings = self.defaults.clone();
         let Some(campaign) = campaign else {
@@ -161,12 +163,12 @@ pub struct Filter {
     /// Campaign names.
     pub campaigns: Option<BTreeSet<String>>,
     pub action_types: Option<BTreeSet<String>>,
-    /// Leaves out actions without the form of the contact's data, such as shares.
+    /// Excludes actions without the form with the contact's data, such as shares.
     pub forms_only: bool,
 }
 
 impl DestinationRule {
-    /// A rule with the defaults that the configuration has, too.
+    /// A rule with the same defaults as the configuration.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.into(),
@@ -187,20 +189,22 @@ impl DestinationRule {
     }
 }
 
-/// Which events a destination is sent. Automations send whatever they name, and withdrawals always go.
+/// Which events a destination is sent. Independent of this, automations send to the destinations that they
+/// name, and withdrawals are always sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Takes {
-    /// Each action, each contact that a platform sends (also one that says nothing new: that it was sent is the news), and every
-    /// other event that says something new of the person.
+    /// Each action, each contact that a platform sends, and every other event that says something new about
+    /// the person. A platform's contact is sent even if it says nothing new, because the fact that it came
+    /// may matter.
     #[default]
     All,
-    /// The same, but a platform's contact only if it says something new.
+    /// As `All`, but a platform's contact only if it says something new.
     Changes,
-    /// Nothing else.
+    /// Only what automations send.
     Automations,
 }
 
-/// What a message has of what filters look at.
+/// The properties of a message that filters look at.
 #[derive(Debug, Clone, Copy)]
 pub struct Route<'a> {
     pub source: &'a str,
@@ -221,12 +225,12 @@ impl<'a> Route<'a> {
     }
 }
 
-/// The key of a filter that leaves a message out.
+/// The key of the filter that excludes a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Miss<'a> {
     pub key: FilterKey,
     pub wanted: &'a BTreeSet<String>,
-    /// What the message has instead.
+    /// The value that the message has instead.
     pub found: Option<&'a str>,
 }
 
@@ -243,13 +247,13 @@ impl Filter {
         self.miss(Route::new(source, event)).is_none() && self.takes_action(event.action.as_ref())
     }
 
-    /// What is no action passes.
+    /// A message that is no action passes.
     pub fn takes_action(&self, action: Option<&Action>) -> bool {
         !self.forms_only || action.is_none_or(|action| action.with_consent)
     }
 
-    /// The first key that leaves the message out. `action_types` chooses among actions. What changes a contact's consent or
-    /// address is no action, and passes.
+    /// The first key that excludes the message. `action_types` applies to actions only: a change of a
+    /// contact's consent or address is no action, and passes.
     pub fn miss<'a>(&'a self, route: Route<'a>) -> Option<Miss<'a>> {
         let action_types = self
             .action_types
@@ -285,14 +289,14 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Automations and scoring of a workspace; the one beside it for test actions has the same.
+    /// Automations and scoring of a workspace. Its sandbox has the same.
     pub fn of_workspace(&self, workspace: &str) -> &WorkspaceRule {
         let workspace = workspace.strip_suffix(SANDBOX).unwrap_or(workspace);
         self.workspaces.get(workspace).unwrap_or(&NO_RULE)
     }
 
-    /// The workspace that an event of this source lives in. Test actions live in one of their own, so that
-    /// they can never touch what is known of real people.
+    /// The workspace of an event of this source. Test actions go to the sandbox, so that they can never touch
+    /// data of real people.
     pub fn workspace(&self, source: &str, testing: bool) -> Name {
         let workspace = self
             .sources
@@ -305,7 +309,7 @@ impl Rules {
         }
     }
 
-    /// Whether the organisation is one of ours, as the sources of this namespace in this workspace say.
+    /// Whether the organisation is our own, according to the sources of this namespace in this workspace.
     pub fn is_own(&self, workspace: &str, namespace: &str, organisation: &str) -> bool {
         let workspace = without_sandbox(workspace);
         self.sources
@@ -314,7 +318,7 @@ impl Rules {
             .any(|rule| rule.own_orgs.contains(organisation))
     }
 
-    /// Each destination and the workspace whose people it is sent.
+    /// Each destination, with the workspace whose contacts it is sent.
     pub fn places(&self) -> Vec<(Name, Name)> {
         self.destinations
             .values()
@@ -322,7 +326,7 @@ impl Rules {
             .collect()
     }
 
-    /// The destinations of a workspace, in the order of their names.
+    /// The destinations of a workspace, sorted by name.
     pub fn destinations_of<'a>(
         &'a self,
         workspace: &'a str,
@@ -339,17 +343,17 @@ impl Rules {
 
 const SANDBOX: &str = "~sandbox";
 
-/// The workspace beside `workspace` that test actions live in.
+/// The sandbox of `workspace`: the workspace for test actions.
 pub fn sandbox_of(workspace: &str) -> Name {
     format!("{workspace}{SANDBOX}").into()
 }
 
-/// The workspace itself, of one that test actions live in, too.
+/// The workspace that a sandbox belongs to; any other workspace itself.
 pub fn without_sandbox(workspace: &str) -> &str {
     workspace.strip_suffix(SANDBOX).unwrap_or(workspace)
 }
 
-/// Whether a record may go out now. Asked when it is planned and again when it is claimed.
+/// Whether a record may be sent now. Checked when the delivery is planned, and again when it is claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gate {
     Send,
@@ -357,7 +361,7 @@ pub enum Gate {
 }
 
 impl DestinationRule {
-    /// The workspace whose people it is sent.
+    /// The workspace whose contacts it is sent.
     pub fn own_workspace(&self) -> Name {
         if self.sandbox {
             sandbox_of(&self.workspace)
@@ -386,13 +390,13 @@ impl DestinationRule {
         }
     }
 
-    /// Whether a destination that has the person must stop using their data. With [`Policy::All`], too: there an opt-out
-    /// stops nothing else.
+    /// Whether a destination that has the person must stop using their data. This also holds for
+    /// [`Policy::All`], where an opt-out stops no other deliveries.
     pub fn withdraws(&self, standing: Standing, gave_data: bool) -> bool {
         !standing.is_subscribed() || !self.policy.allows(standing, gave_data)
     }
 
-    /// Whether the destination has no word for what ends somebody's consent.
+    /// Whether the destination cannot receive the change that ends this person's consent.
     pub fn is_mute(&self, standing: Standing) -> bool {
         Change::of(Kind::Withdrawal, standing)
             .within(&self.expresses)
@@ -417,14 +421,14 @@ impl DestinationRule {
         }
     }
 
-    /// What a delivery tells the destination to do about consent, in a word that it knows.
+    /// What a delivery asks the destination to do about consent, as a change that it can receive.
     pub fn change(&self, kind: Kind, standing: Standing) -> Change {
         Change::of(kind, standing)
             .within(&self.expresses)
             .unwrap_or_default()
     }
 
-    /// Whether the destination can be told that somebody asked to be forgotten, and as what.
+    /// The change that asks the destination to erase a person, or a gate that says it cannot receive one.
     pub fn removal(&self) -> Result<Change, Gate> {
         if self.removes {
             return Ok(Change::Remove);
@@ -441,7 +445,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_only_leaves_out_actions_without_the_form_and_nothing_else() {
+    fn forms_only_excludes_actions_without_the_form_and_nothing_else() {
         let filter = Filter {
             forms_only: true,
             ..Filter::default()

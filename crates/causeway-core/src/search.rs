@@ -1,11 +1,13 @@
-//! Finds a person in bytes that were kept as they came and never understood: dead, skipped and duplicate messages, and the
-//! files of a destination. Erasing somebody has to find them in every spelling that a sender may have used.
+//! Searches for a person in stored bytes that were never understood: dead, skipped and duplicate messages,
+//! and the files of a destination. An erasure has to find the person in every spelling that a sender may have
+//! used.
 //!
-//! Two steps: [`decode`] takes the spellings apart (percent-encoding, escapes, base64, UTF-16 …) into readable texts, and
-//! [`PersonSearch`] compares on one normal form: letter case, composed letters, hosts in ASCII or in their own letters.
+//! There are two steps. [`decode`] turns encodings (percent-encoding, escapes, base64, UTF-16 …) into
+//! readable texts. [`PersonSearch`] compares these in a normal form: letter case, composed letters, and hosts
+//! in ASCII or in their own script.
 //!
-//! Nothing here replaces what was there: each step adds a text to look in. So a wrong guess about the encoding finds
-//! nothing, and never hides what another reading shows.
+//! Invariant: each decoding step adds a text to search and replaces none. So a wrong guess about the encoding
+//! finds nothing, and never hides what another reading shows.
 
 mod decode;
 mod escapes;
@@ -17,10 +19,10 @@ use fold::fold;
 
 use crate::contact::Identity;
 
-/// Shorter ids stand in messages by chance.
+/// Minimum length of an id to search for. Shorter ones occur in messages by chance.
 pub const SHORTEST_ID: usize = 8;
 
-/// What one person is called, ready to be looked for.
+/// The names of one person, prepared for the search.
 #[derive(Debug, Clone, Default)]
 pub struct PersonSearch {
     names: Vec<FoldedName>,
@@ -28,32 +30,33 @@ pub struct PersonSearch {
 
 #[derive(Debug, Clone)]
 struct FoldedName {
-    /// In the normal form.
+    /// The name in its normal form.
     text: String,
     is_address: bool,
 }
 
-/// What looking into one message gave.
+/// The result of searching one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// It names the person.
+    /// The message names the person.
     Named,
     NotNamed,
-    /// What can be read of it does not name the person, but a part is encrypted.
+    /// The readable part does not name the person, but another part is encrypted.
     Sealed,
-    /// The same of what is compressed, a picture or the like.
+    /// The readable part does not name the person, but there is compressed or other binary content, such as a
+    /// picture.
     Binary,
 }
 
-/// How the bytes were sent, as far as it changes what they say.
+/// How the bytes were sent, as far as it changes their meaning.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hint {
-    /// A form or a query: a `+` may be a blank.
+    /// A form or a query, in which a `+` may mean a space.
     pub is_form: bool,
 }
 
 impl Hint {
-    /// By the content type, or by the look of the bytes where there is none.
+    /// Decides by the content type or, without one, by the look of the bytes.
     pub fn of(content_type: Option<&str>, body: &[u8]) -> Self {
         let is_form = content_type.map_or_else(
             || body.contains(&b'=') && !body.iter().any(u8::is_ascii_whitespace),
@@ -69,7 +72,7 @@ impl Hint {
 }
 
 impl PersonSearch {
-    /// All addresses, and the ids that are long enough to say something.
+    /// Searches for all addresses, and for ids that are long enough.
     pub fn new<'a>(identities: impl IntoIterator<Item = &'a Identity>) -> Self {
         let mut search = Self::default();
         for identity in identities {
@@ -85,7 +88,8 @@ impl PersonSearch {
         search
     }
 
-    /// With the host in ASCII and in its own letters, and with the blank that forms make of a `+`.
+    /// Adds the address with its host in ASCII and in its own script, and with the space that forms make of a
+    /// `+`.
     fn add_address(&mut self, address: &str) {
         let (local, host) = address.rsplit_once('@').unwrap_or((address, ""));
         let (own_letters, _) = idna::domain_to_unicode(host);
@@ -104,12 +108,12 @@ impl PersonSearch {
         }
     }
 
-    /// Whether there is anything to look for.
+    /// Whether there is nothing to search for.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// Looks into a message's bytes, in every spelling.
+    /// Searches a message's bytes, in every encoding.
     pub fn look_in(&self, bytes: &[u8], hint: Hint) -> Look {
         let mut named = false;
         let unreadable = decode::texts(bytes, &mut |text| {
@@ -127,7 +131,7 @@ impl PersonSearch {
         }
     }
 
-    /// `text` is in the normal form.
+    /// Whether a name occurs in `text`, which is in its normal form.
     fn is_named_in(&self, text: &str, hint: Hint) -> bool {
         self.names.iter().any(|name| {
             text.match_indices(&name.text).any(|(start, found)| {
@@ -140,7 +144,8 @@ impl PersonSearch {
 }
 
 impl FoldedName {
-    /// `ann@example.org` is not named by `joann@example.org`, nor by `ann@example.org.uk`.
+    /// Whether the match is a whole name: `joann@example.org` and `ann@example.org.uk` do not name
+    /// `ann@example.org`.
     fn stands_alone(&self, before: &str, after: &str, hint: Hint) -> bool {
         let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
         let begins = before.chars().next_back().is_none_or(|c| match c {
@@ -150,7 +155,7 @@ impl FoldedName {
         });
         let mut after = after.chars();
         let ends = after.next().is_none_or(|c| match c {
-            // The end of a sentence is none of a host.
+            // A full stop that ends a sentence is not part of a host.
             '.' => !self.is_address || !after.next().is_some_and(char::is_alphanumeric),
             c => !is_part(c),
         });

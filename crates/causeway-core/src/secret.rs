@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Wraps a secret; `Debug` and `Display` print `***`. Take the text out with [`Secret::reveal`] only where it is used.
+/// Wraps a secret; `Debug` and `Display` print `***`. Call [`Secret::reveal`] only at the place of use.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(String);
 

@@ -1,10 +1,10 @@
-//! Addresses that stand for nobody in particular.
+//! Patterns of e-mail addresses that do not belong to one person.
 
 /// Patterns such as `noemail@*` or `*@desk.example.org`: a `*` stands for any text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressPatterns(Vec<String>);
 
-/// What people type where a form demands an address, and mailboxes that an office shares.
+/// Placeholders that people type where a form demands an address, and mailboxes that an office shares.
 pub const SHARED_ADDRESSES: [&str; 12] = [
     "anonymous@*",
     "contact@*",
@@ -36,7 +36,7 @@ impl AddressPatterns {
         )
     }
 
-    /// Whether one of the patterns fits the address, which is in its normal form.
+    /// Whether a pattern matches the address, which must be in its normal form.
     pub fn fit(&self, address: &str) -> bool {
         self.0.iter().any(|pattern| fits(pattern, address))
     }
@@ -49,7 +49,7 @@ fn fits(pattern: &str, text: &str) -> bool {
     let Some(text) = text.strip_prefix(start) else {
         return false;
     };
-    // Whatever the `*` takes, the rest of the pattern has to fit what is left.
+    // The `*` may match any number of characters, so try the rest of the pattern at each position.
     rest.is_empty()
         || text
             .char_indices()
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_text() {
+    fn a_star_matches_any_text() {
         let patterns = AddressPatterns::new([
             "noemail@*",
             "*@Desk.example.org",

@@ -1,4 +1,4 @@
-//! The seam to where records come from.
+//! The trait of the places where messages come from.
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -8,34 +8,36 @@ use crate::{
     store::{Accepted, StoreError, Unlisted, UnlistedAction},
 };
 
-/// Stops whoever holds it, gracefully.
+/// Asks its holder to stop gracefully.
 pub type Stop = CancellationToken;
 
-/// The hub as a source sees it: the way in, and the one question that a source may ask. What it accepted is on disk when it
-/// returns.
+/// What the hub offers a source: it accepts envelopes and answers the source's questions.
+///
+/// Invariant: what `accept` took is on disk when it returns.
 #[async_trait]
 pub trait Accept: Send + Sync {
-    /// Stores the envelopes, all or none. Waits while the store is full (back-pressure) and fails only when
-    /// it cannot store: then nothing may be acknowledged.
+    /// Stores all of the envelopes or none. Waits while the store is full (back-pressure). Fails only if it
+    /// cannot store them; the source must then acknowledge nothing.
     async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError>;
 
-    /// Whether the hub can store messages now. A source asks before it takes messages that it could only give back: brokers count
-    /// how often a message comes back, and may delete it.
+    /// Whether the hub can store messages now. A source asks before it takes messages from a broker: it could
+    /// only give them back, and brokers count how often a message comes back and may delete it.
     async fn ready(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Actions that are here and that the system of origin does not list (any more).
+    /// Returns stored actions that the system of origin does not list, or no longer lists.
     async fn unlisted(&self, _asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError> {
         Ok(Vec::new())
     }
 }
 
-/// Brings messages from one configured source.
+/// Receives messages from one configured source.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// Runs until `stop`, through every outage of the other side; reports how it is through `health`.
-    /// Acknowledges upstream only what `accept` returned `Ok` for. Ends with `Err` only when a person has to act.
+    /// Runs until `stop`, through every outage of the remote system, and reports its state through `health`.
+    /// Acknowledges a message only after `accept` returned `Ok` for it. Returns `Err` only if a person has to
+    /// act.
     async fn run(
         &self,
         accept: std::sync::Arc<dyn Accept>,
@@ -43,26 +45,28 @@ pub trait Source: Send + Sync {
         stop: Stop,
     ) -> Result<(), SourceError>;
 
-    /// Proves address and credentials without taking a message. Gives what a person should know although it works.
+    /// Tests address and credentials without taking a message. The result lists remarks even if everything
+    /// works.
     async fn check(&self) -> Result<Vec<Remark>, crate::destination::CheckError>;
 }
 
-/// What a check noticed, without secrets and personal data.
+/// A remark of a check, without secrets and personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
-    /// Somebody should act on it; otherwise it only explains.
+    /// Whether a person should act on it. Otherwise it only explains.
     pub is_warning: bool,
     pub text: String,
 }
 
-/// Where a source tells how it is.
+/// Where a source reports its state.
 pub trait Health: Send + Sync {
     fn set(&self, state: SourceState);
-    /// A figure about the other side: `queue_depth`, `fail_queue_depth`.
+    /// Sets a figure about the remote system: `queue_depth`, `fail_queue_depth`.
     fn gauge(&self, name: &'static str, value: i64);
-    /// What went wrong at the other side, counted: `reconnected`, `consumer_cancelled`.
+    /// Counts an incident at the remote system: `reconnected`, `consumer_cancelled`.
     fn count(&self, name: &'static str);
-    /// Something that a person should look at although the source works; `None` ends it. One warning for each `about`.
+    /// Sets or clears (`None`) a warning that a person should see although the source works. Each `about` has
+    /// one warning.
     fn warn(&self, _about: &'static str, _warning: Option<String>) {}
 }
 
@@ -70,11 +74,11 @@ pub trait Health: Send + Sync {
 pub enum SourceState {
     Connecting,
     Running,
-    /// Keeps trying; the reason in words for a person, without secrets.
+    /// The source keeps trying. The reason is for a person to read, without secrets.
     Failing {
         reason: String,
     },
-    /// Waits for a person; asks again only now and then.
+    /// The source waits for a person and tries again only from time to time.
     Halted {
         reason: String,
     },

@@ -1,4 +1,4 @@
-//! Replays the fuzz corpora that no other test replays in the default run.
+//! Replays the fuzz corpora that no other test of the default run replays.
 
 #![expect(
     clippy::expect_used,
@@ -22,7 +22,7 @@ mod sync_decode;
 #[path = "../../../fuzz/properties/xml.rs"]
 mod xml;
 
-/// Each input whole, and cut off behind every so many bytes.
+/// Runs each input whole, and cut off at regular distances.
 fn replay(target: &str, hold: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../fuzz/corpus")
@@ -40,7 +40,7 @@ fn replay(target: &str, hold: impl Fn(&[u8])) {
 }
 
 #[test]
-fn conditions_hold_with_and_without_the_engine_over_the_corpus() {
+fn conditions_are_the_same_with_and_without_the_engine_over_the_corpus() {
     replay("condition", condition::hold);
 }
 
@@ -57,12 +57,12 @@ fn the_properties_of_date_patterns_hold_over_the_corpus() {
 }
 
 #[test]
-fn the_properties_of_answers_hold_over_the_corpus() {
+fn the_properties_of_responses_hold_over_the_corpus() {
     replay("response", response::hold);
 }
 
 #[test]
-fn the_properties_of_what_a_listener_keeps_hold_over_the_corpus() {
+fn the_properties_of_a_listeners_messages_hold_over_the_corpus() {
     replay("sync_decode", sync_decode::hold);
 }
 

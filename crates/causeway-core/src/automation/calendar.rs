@@ -1,4 +1,4 @@
-//! Automations that the clock starts: when their time came last, and for which contacts.
+//! Automations with a schedule or a date: when they are due, and for which contacts.
 
 use jiff::{
     Span, Timestamp, ToSpan, Zoned,
@@ -9,11 +9,11 @@ use jiff::{
 use super::{Automation, Trigger};
 use crate::{contact::Contact, decode::dates};
 
-/// At the same time again and again.
+/// A time that recurs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rhythm {
     pub every: Every,
-    /// Of an hourly one only the minute counts.
+    /// For an hourly schedule only the minute counts.
     pub at: Time,
     pub zone: TimeZone,
 }
@@ -23,28 +23,28 @@ pub enum Every {
     Hour,
     Day,
     Week(Weekday),
-    /// On this day, from 1; in shorter months on their last.
+    /// On this day of the month, from 1. In shorter months, on the last day.
     Month(i8),
 }
 
-/// A date of the contact's own: a birthday, the end of a membership.
+/// A date of the contact: a birthday, the end of a membership.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clocked {
     pub field: String,
-    /// Days after the date; before it if negative.
+    /// Days after the date; negative for days before it.
     pub days: i32,
-    /// Each year again, else on that date only.
+    /// Each year on that day, or only once on that date.
     pub yearly: bool,
     pub at: Time,
     pub zone: TimeZone,
 }
 
 impl Rhythm {
-    /// The newest time that is not after `now`. `None` only at the ends of time.
+    /// The newest time that is not after `now`. `None` only at the limits of the calendar.
     pub fn latest(&self, now: Timestamp) -> Option<Timestamp> {
         let now = now.to_zoned(self.zone.clone());
         let mut candidate = self.in_period_of(&now)?;
-        // A clock change may put one period's time after the next one's start: go back until it fits.
+        // A clock change may put the time of one period after the start of the next: go back until it fits.
         for _ in 0..3 {
             if candidate <= now {
                 return Some(candidate.timestamp());
@@ -55,10 +55,10 @@ impl Rhythm {
         None
     }
 
-    /// The first time after `after`. `None` only at the ends of time.
+    /// The first time after `after`. `None` only at the limits of the calendar.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
         let from = after.to_zoned(self.zone.clone());
-        // Short months and clock changes may leave a period without one.
+        // Short months and clock changes may leave a period without a time.
         for periods in 1..=3_i64 {
             let until = from.checked_add(self.period().checked_mul(periods).ok()?).ok()?;
             let mut found = self.latest(until.timestamp())?;
@@ -114,7 +114,7 @@ impl Rhythm {
 }
 
 impl Clocked {
-    /// It is looked at once a day.
+    /// The date is checked once a day.
     fn rhythm(&self) -> Rhythm {
         Rhythm {
             every: Every::Day,
@@ -148,14 +148,14 @@ impl Clocked {
     }
 }
 
-/// The day of that year; who was born on 29 February has the 28th in other years.
+/// The anniversary in that year. For 29 February it is the 28th in other years.
 fn anniversary(date: Date, year: i16) -> Option<Date> {
     let same = Date::new(year, date.month(), date.day());
     same.or_else(|_| Date::new(year, date.month(), 28)).ok()
 }
 
 impl Automation {
-    /// The newest time, not after `now`, at which its clock came round.
+    /// The newest time, not after `now`, at which it was due.
     pub fn latest_turn(&self, now: Timestamp) -> Option<Timestamp> {
         self.on
             .iter()
@@ -167,7 +167,7 @@ impl Automation {
             .max()
     }
 
-    /// The first time after `after` at which its clock comes round.
+    /// The first time after `after` at which it is due.
     pub fn next_turn(&self, after: Timestamp) -> Option<Timestamp> {
         self.on
             .iter()
@@ -179,7 +179,8 @@ impl Automation {
             .min()
     }
 
-    /// Whether it may be this contact's turn at that time. Its condition is asked later, when the row is processed.
+    /// Whether it may be due for this contact at that time. Its condition is checked later, when the message
+    /// is processed.
     pub fn is_turn_of(&self, contact: &Contact, turn: Timestamp) -> bool {
         self.on.iter().any(|trigger| match trigger {
             Trigger::DateReached(clocked) => {

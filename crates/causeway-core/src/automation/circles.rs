@@ -1,17 +1,18 @@
-//! Finds automations that start each other for ever, as far as that can be seen without a contact.
+//! Finds automations that trigger each other for ever, as far as the configuration alone shows it.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use super::{Automation, Does, Happening, Step};
 use crate::{contact::TAG, id::Name};
 
-/// Automations of one workspace that start each other in a circle over steps that wait: each with the next that its delay leads to,
-/// and the last with the first. Such a circle is stopped after one round ([`super::Verdict::Circle`]), which is hardly what was
-/// meant. Without a delay each runs once for an event, and there is nothing to say.
+/// Automations of one workspace that trigger each other in a circle through delayed steps: each triggers the
+/// next after a delay, and the last one the first. At run time such a circle is stopped after one round
+/// ([`super::Verdict::Circle`]), which is hardly what its author meant. Automations without a delay run once
+/// for an event, so their circles are not reported.
 pub fn circles(automations: &[Automation]) -> Vec<Vec<Name>> {
     let all: Vec<&Automation> = automations
         .iter()
-        // What runs once for a contact starts nothing twice.
+        // An automation that runs once for each contact cannot keep a circle going.
         .filter(|automation| !automation.once)
         .collect();
     let tags = tags_that_come_and_go(automations);
@@ -21,7 +22,7 @@ pub fn circles(automations: &[Automation]) -> Vec<Vec<Name>> {
         let Some(circle) = shortest(&leads_to, start) else {
             continue;
         };
-        // Told once, by the first of it.
+        // Each circle is reported once, by its first automation.
         if circle.iter().all(|index| *index >= start) {
             let names = circle.iter().filter_map(|index| all.get(*index));
             circles.push(names.map(|automation| Name::clone(&automation.name)).collect());
@@ -30,7 +31,8 @@ pub fn circles(automations: &[Automation]) -> Vec<Vec<Name>> {
     circles
 }
 
-/// A tag that is never taken off is put on once, and starts nothing again.
+/// Tags that are both added and removed. A tag that is never removed is added once, so it triggers nothing
+/// again.
 fn tags_that_come_and_go(automations: &[Automation]) -> BTreeSet<&str> {
     let steps = || automations.iter().flat_map(|automation| &automation.then);
     let removed: BTreeSet<&str> = steps()
@@ -46,8 +48,8 @@ fn tags_that_come_and_go(automations: &[Automation]) -> BTreeSet<&str> {
     added.filter(|tag| removed.contains(tag)).collect()
 }
 
-/// Those that put something off and are started by what this one does after a delay: by its own steps, or by those of others that
-/// these start at once.
+/// The automations with a delay that are triggered after a delay of this one: by its own steps, or by steps
+/// without delay of automations that these trigger.
 fn delayed(all: &[&Automation], from: usize, tags: &BTreeSet<&str>) -> BTreeSet<usize> {
     let mut found = BTreeSet::new();
     let Some(first) = all.get(from) else { return found };
@@ -73,7 +75,7 @@ fn delayed(all: &[&Automation], from: usize, tags: &BTreeSet<&str>) -> BTreeSet<
     found
 }
 
-/// What these steps may change again and again.
+/// The changes that these steps can make again and again.
 fn happens(automation: &Automation, which: impl Fn(&Step) -> bool, tags: &BTreeSet<&str>) -> Vec<Happening> {
     let mut all = Vec::new();
     for step in automation.then.iter().filter(|step| which(step)) {
@@ -91,7 +93,7 @@ fn happens(automation: &Automation, which: impl Fn(&Step) -> bool, tags: &BTreeS
                         .map(|(field, _)| Happening::FieldChanged { field: field.clone() }),
                 );
             }
-            // Points are given once for the same thing, and an answer is counted.
+            // Points are given once for the same cause, and the chain of responses is limited.
             Does::AddTag(_) | Does::RemoveTag(_) | Does::AddScore(_) | Does::Deliver(_) => {}
         }
     }
@@ -101,7 +103,7 @@ fn happens(automation: &Automation, which: impl Fn(&Step) -> bool, tags: &BTreeS
     all
 }
 
-/// The shortest way from `start` back to it.
+/// The shortest way from `start` back to `start`.
 fn shortest(leads_to: &[BTreeSet<usize>], start: usize) -> Option<Vec<usize>> {
     let mut seen = BTreeSet::new();
     let mut open = VecDeque::from([vec![start]]);

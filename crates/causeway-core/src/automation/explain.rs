@@ -1,4 +1,4 @@
-//! Why automations ran or did not: kept with the event, shown by `causeway trace` and the console.
+//! Why automations ran or did not. It is kept with the event, and shown by `causeway trace` and the console.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -8,34 +8,36 @@ use serde_json::Value;
 
 use crate::id::Name;
 
-/// About one event. Automations that listen to other things are left out.
+/// The explanation of one event. Automations without a fitting trigger are left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Explained {
-    /// What the conditions looked at, and what they saw: written once for all of them. Personal data.
+    /// The paths that the conditions read, and the values there: each once for all automations. Personal
+    /// data.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<Name, Value>,
-    /// In the order in which they were asked.
+    /// The verdict on each automation, in the order in which they were checked.
     pub asked: Vec<(Name, Verdict)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Its condition held: it ran. With what follows, in words.
+    /// Its condition was true, and it ran. Each text says what a step did.
     Ran(Vec<String>),
-    /// Its condition did not hold.
+    /// Its condition was false.
     ConditionFalse,
-    /// Runs once for each contact, and has.
+    /// It runs once for each contact, and has run already.
     RanBefore,
-    /// Ended by its stop condition before this step.
+    /// Its stop condition ended it before this step.
     Stopped,
-    /// What it put off led to it again, by way of what these put off in turn.
+    /// A delay of its own led back to it, through the delays of these automations.
     Circle(Vec<Name>),
-    /// Its hour was full: starts in the hour that begins then (milliseconds since 1970, UTC).
+    /// The limit of its hour was reached. It runs in the hour that begins at this time (milliseconds since
+    /// 1970, UTC).
     Postponed(i64),
-    /// Its condition or a value could not be worked out.
+    /// Its condition or a value could not be computed.
     Failed(Name),
-    /// The step that its timer was for is not in the configuration any more.
+    /// The step of this timer is no longer in the configuration.
     Gone,
 }
 

@@ -1,4 +1,4 @@
-//! What an event makes happen to a contact, as automations see it.
+//! The triggers of an event: what changed about a contact, as automations see it.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ pub enum Happening {
     },
     EmailStatus {
         what: &'static str,
-        /// Whether it is something that becomes of an address, and not what somebody said.
+        /// Whether it is about the address itself, rather than something that the person said on a form.
         is_of_address: bool,
     },
     ConsentChanged {
@@ -45,7 +45,8 @@ pub enum Happening {
         key: String,
         name: Option<String>,
         at: Option<Timestamp>,
-        /// Of a link that a platform counts, the numbers of the new clicks, from and to; else 1 and 1.
+        /// The numbers of the first and last new click, for a link whose clicks a platform counts; else 1 and
+        /// 1.
         clicks: (i64, i64),
     },
     /// A platform sent its contact.
@@ -58,34 +59,34 @@ pub enum Happening {
         status_before: Option<String>,
         status_after: Option<String>,
     },
-    /// The clock said that it is this automation's turn.
+    /// This automation is due by its schedule.
     Clock {
         automation: Name,
     },
 }
 
-/// What is known when an event has been taken in.
+/// The state after an event was taken in.
 #[derive(Clone, Copy)]
 pub struct Seen<'a> {
     pub event: &'a Event,
     pub before: Option<&'a Contact>,
     pub after: &'a Contact,
-    /// Consent facts that are new.
+    /// The consent facts that are new.
     pub facts: &'a [ConsentFact],
-    /// Engagements that are new, each with the numbers of its new clicks.
+    /// The engagements that are new, each with the numbers of its first and last new click.
     pub engaged: &'a [(&'a Engagement, (i64, i64))],
-    /// Whether its action is seen for the first time.
+    /// Whether the action is seen for the first time.
     pub is_action: bool,
     /// Whether the contact is known for the first time, by more than a browser.
     pub is_created: bool,
-    /// Whether triggers may be started by the fact that a platform sent its contact.
+    /// Whether a platform's contact may trigger automations by the fact that it was sent.
     pub is_sync: bool,
     pub terms: &'a Terms,
-    /// `None` where no trigger asks for points or statuses.
+    /// `None` if no trigger uses points or statuses.
     pub scoring: Option<&'a Scoring>,
 }
 
-/// Compares the contact before and after.
+/// Compares the contact before and after the event.
 pub fn happenings(seen: &Seen<'_>) -> Vec<Happening> {
     let Seen { event, after, .. } = *seen;
     let mut all = Vec::new();
@@ -141,7 +142,7 @@ pub fn happenings(seen: &Seen<'_>) -> Vec<Happening> {
     all
 }
 
-/// Fields, tags and lists whose value is another now.
+/// Fields, tags and lists whose value changed.
 fn changes(before: &Contact, after: &Contact) -> Vec<Happening> {
     let mut all = Vec::new();
     for (name, field) in &after.fields {
@@ -153,7 +154,7 @@ fn changes(before: &Contact, after: &Contact) -> Vec<Happening> {
     all
 }
 
-/// That the score or the status is another now, by the owner's count.
+/// A change of the score or the status, counted as the scoring's owner does.
 pub(super) fn score(before: Reached, after: Reached) -> Option<Happening> {
     (before != after).then_some(Happening::Score {
         before: before.points,
@@ -163,8 +164,8 @@ pub(super) fn score(before: Reached, after: Reached) -> Option<Happening> {
     })
 }
 
-/// The new state of the address by this fact, if it differs from the one before. What somebody says on a form counts, too, for
-/// triggers that name it.
+/// The email status that this fact brings, if it differs from the one before. A fact from a form counts only
+/// for triggers that name it.
 fn email_status(fact: &ConsentFact, before: &Contact, terms: &Terms) -> Option<Happening> {
     if fact.purpose != EMAIL {
         return None;
@@ -185,12 +186,12 @@ fn email_status(fact: &ConsentFact, before: &Contact, terms: &Terms) -> Option<H
     })
 }
 
-/// What may become of an address: it was confirmed, or it must not be used any more.
+/// Whether the fact is about the address itself: it was confirmed, or must not be used any more.
 pub(crate) fn is_email_status(what: &What) -> bool {
     what.is_click() || what.is_opt_out() || what.is_suppression()
 }
 
-/// What it means that a field has this value now.
+/// The trigger for this new value of the field.
 pub(super) fn change(name: &str, value: &Value) -> Option<Happening> {
     let is_on = *value == Value::Bool(true);
     if let Some(tag) = name.strip_prefix(TAG).filter(|_| is_on) {
@@ -201,7 +202,8 @@ pub(super) fn change(name: &str, value: &Value) -> Option<Happening> {
             list: list.to_owned(),
         });
     }
-    // A tag taken off, or never on: somebody may ask for the change of the field.
+    // Removing a tag, or setting it to false, counts as a change of its field. Other internal fields have no
+    // trigger.
     let is_told = name.starts_with(TAG) || !is_internal(name);
     is_told.then(|| Happening::FieldChanged {
         field: name.to_owned(),
@@ -225,7 +227,7 @@ fn consent_changes(before: &Contact, after: &Contact, terms: &Terms) -> Vec<Happ
 }
 
 impl Happening {
-    /// Whether it starts an automation with this trigger.
+    /// Whether it triggers an automation with this name and trigger.
     pub(super) fn is(&self, trigger: &Trigger, automation: &str) -> bool {
         match (trigger, self) {
             (Trigger::Action(types), Self::Action { action_type }) => {

@@ -1,5 +1,5 @@
-//! What can be found out about the automations of a workspace once, when the configuration is read: which of them a happening
-//! may start, and what their conditions look at.
+//! An index of a workspace's automations, made when the configuration is read: which automations an event may
+//! trigger, and which paths their conditions read.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::{
     mapping::{Expression, Path, Route},
 };
 
-/// Automations by their place in the order of the configuration.
+/// Automations by their position in the configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Index {
     actions: Vec<usize>,
@@ -19,29 +19,29 @@ pub(crate) struct Index {
     email_status: Vec<usize>,
     consent: Vec<usize>,
     lists: Vec<usize>,
-    /// Those that listen to any tag.
+    /// Automations that listen to any tag.
     tags: Vec<usize>,
     tag: BTreeMap<String, Vec<usize>>,
     engaged: Vec<usize>,
     synced: Vec<usize>,
     scores: Vec<usize>,
     clock: Vec<usize>,
-    /// Whether an expression asks which fields changed.
+    /// Whether an expression reads the names of the changed fields.
     pub(super) names_changed: bool,
-    /// In the order of their names.
+    /// All paths of conditions, sorted by name.
     pub(super) paths: Vec<(Name, Route)>,
-    /// The paths of each automation's conditions.
+    /// For each automation, the paths of its conditions.
     looks: Vec<Looks>,
 }
 
-/// Numbers of paths.
+/// Positions in [`Index::paths`].
 #[derive(Debug, Clone, Default)]
 struct Looks {
     when: Vec<usize>,
     stop: Vec<usize>,
 }
 
-/// What expressions call the names of the fields that changed.
+/// The name in expressions for the list of changed fields.
 pub(super) const CHANGED: &str = "changed";
 
 /// One of the two conditions of an automation.
@@ -52,7 +52,7 @@ pub(super) enum Condition {
 }
 
 impl Condition {
-    /// In front of what went wrong with it.
+    /// The prefix of an error in this condition.
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::When => "when: ",
@@ -102,7 +102,7 @@ impl Index {
         for (place, automation) in automations.iter().enumerate() {
             for trigger in &automation.on {
                 let listeners = index.listeners(trigger);
-                // Two of its triggers may be of one sort.
+                // Two triggers of one automation may be of the same sort.
                 if listeners.last() != Some(&place) {
                     listeners.push(place);
                 }
@@ -137,12 +137,12 @@ impl Index {
         }
     }
 
-    /// Whether any of them is started by points or a status.
+    /// Whether points or a status can trigger any of them.
     pub(crate) fn listens_to_scores(&self) -> bool {
         !self.scores.is_empty()
     }
 
-    /// The automations that it may start; all that it does start are among them.
+    /// A superset of the automations that `happening` triggers.
     pub(super) fn may_start(&self, happening: &Happening) -> impl Iterator<Item = usize> {
         let mut named: &[usize] = &[];
         let all = match happening {
@@ -168,7 +168,7 @@ impl Index {
         all.iter().chain(named).copied()
     }
 
-    /// Numbers of the paths that a condition names.
+    /// Positions of the paths that a condition reads.
     pub(super) fn looks(&self, automation: usize, condition: Condition) -> &[usize] {
         self.looks.get(automation).map_or(&[], |looks| match condition {
             Condition::When => &looks.when,

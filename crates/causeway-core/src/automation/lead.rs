@@ -13,33 +13,35 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scoring {
     pub owner: Owner,
-    /// By ceiling, ascending.
+    /// Sorted by ceiling, ascending.
     pub statuses: Vec<Status>,
 }
 
-/// Whose score and status of a contact count. Invariant: everything that shows or compares them asks the same owner: `lead`,
-/// shortcodes, the groups of the payload and triggers.
+/// Whose score and status count.
+///
+/// Invariant: everything that shows or compares them uses the same owner: `lead`, shortcodes, the groups of
+/// the payload, and triggers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Owner {
     /// The total and the label that a platform sends.
     #[default]
     Platform,
-    /// The points that the rules of this hub give, and the ranges of its statuses.
+    /// The points of this hub's scoring rules, and the ranges of its statuses.
     Hub,
 }
 
-/// A range of points: from just above the ceiling of the one before up to its own.
+/// A range of points: from just above the ceiling of the previous status up to its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     pub name: String,
     pub ceiling: f64,
 }
 
-/// Where a contact stands.
+/// Score and status of a contact.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Lead {
-    /// A number, written whole where it is.
+    /// A number, written without a fraction if it is whole.
     pub score: Option<Value>,
     pub status: Option<String>,
     pub owner: Owner,
@@ -53,7 +55,7 @@ pub(super) struct Reached {
 }
 
 impl Scoring {
-    /// The points of the owner, and the range that they lie in. A platform's label beats our range.
+    /// The owner's points, and the status that they fall into. A platform's label overrides the hub's ranges.
     pub fn lead(&self, contact: &Contact) -> Lead {
         let owner = self.owner;
         if owner == Owner::Hub {
@@ -74,7 +76,7 @@ impl Scoring {
         }
     }
 
-    /// The total that counts, as a number; `None` where there is none.
+    /// The owner's total as a number, if there is one.
     pub fn points(&self, contact: &Contact) -> Option<f64> {
         match self.owner {
             Owner::Hub => Some(contact.points),
@@ -86,7 +88,7 @@ impl Scoring {
         }
     }
 
-    /// What triggers compare.
+    /// The values that triggers compare.
     pub(super) fn reached(&self, contact: &Contact) -> Reached {
         Reached {
             points: self.points(contact),
@@ -94,7 +96,7 @@ impl Scoring {
         }
     }
 
-    /// The range that the points lie in; what is above the last ceiling belongs to the last.
+    /// The status that the points fall into. Points above the last ceiling belong to the last status.
     pub fn status(&self, points: f64) -> Option<&str> {
         self.statuses
             .iter()
@@ -117,14 +119,15 @@ fn number(points: f64) -> Option<Value> {
 }
 
 impl Lead {
-    /// Whether a row of the group `lead-score` is the owner's.
+    /// Whether a row of the group `lead-score` belongs to the owner.
     pub fn owns(&self, row: &Engagement) -> bool {
         row.kind == EngagementKind::LeadScore && row.key.starts_with(OWN_SCORE) == (self.owner == Owner::Hub)
     }
 }
 
-/// Names the points that a rule gave for an event, or for one of its rows: two pages may be visited in one second. Of several
-/// clicks on a link, which a platform counts in one row, each has its number.
+/// The key of the points that a rule gave for an event or for one of its rows. Time alone is not enough,
+/// since two pages may be visited in one second. A platform counts the clicks on a link in one row, so the
+/// key also holds the number of the click.
 pub(super) fn own_key(rule: &str, event: &Event, row: Option<(&str, i64)>) -> String {
     match (row, &event.action) {
         (Some((row, click @ 2..)), _) => format!("{OWN_SCORE}{rule}: {row} (click {click})"),

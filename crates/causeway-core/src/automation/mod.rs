@@ -1,8 +1,8 @@
-//! Automations: what is to follow when something happens to a contact. Part of [`crate::plan`], and as pure.
+//! Automations: what follows when something happens to a contact. Part of [`crate::plan`], and as pure.
 //!
-//! An event becomes [`happening::Happening`]s; [`run::run`] asks each automation of the workspace, in the order of the
-//! configuration, whether one of them is its trigger and whether its condition holds, and collects what its steps ask
-//! for. Steps that wait become timers, which come back as events of their own ([`crate::event::FollowUp`]).
+//! An event becomes [`happening::Happening`]s. [`run::run`] goes through the automations of the workspace in
+//! the order of the configuration. If one has a fitting trigger and its condition is true, its steps run.
+//! Delayed steps become timers, which come back as events of their own ([`crate::event::FollowUp`]).
 
 mod calendar;
 mod circles;
@@ -33,63 +33,63 @@ use crate::{
     mapping::{Expression, Path, Term},
 };
 
-/// Marks the engagement rows that our own scoring rules make.
+/// Prefix of the keys of engagement rows that the hub's own scoring rules make.
 pub const OWN_SCORE: &str = "rule:";
 
 #[derive(Debug, Clone)]
 pub struct Automation {
     pub name: Name,
     pub workspace: Name,
-    /// Any of them starts it.
+    /// Any of these triggers it.
     pub on: Vec<Trigger>,
-    /// Has to hold, too.
+    /// A condition that must be true as well.
     pub when: Option<Expression>,
-    /// Ends it for the contact: asked when the time of a step that waited has come.
+    /// A condition that ends it for the contact. It is checked when a delayed step is due.
     pub stop: Option<Expression>,
-    /// Runs at most once for each contact, else every time.
+    /// Whether it runs at most once for each contact, or every time.
     pub once: bool,
-    /// Starts at most so often an hour; what is beyond waits for an hour that has room.
+    /// The limit of runs in an hour. Further ones wait for an hour with room.
     pub per_hour: Option<u32>,
     pub then: Vec<Step>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Trigger {
-    /// A new action; `None` = of any type.
+    /// A new action of one of these types; `None` = of any type.
     Action(Option<BTreeSet<String>>),
-    /// Somebody is known for the first time, by more than a browser.
+    /// The contact is known for the first time, by more than a browser.
     ContactCreated,
     /// A field, tag, list or consent of a known contact changed.
     ContactUpdated,
     FieldChanged(String),
-    /// What became of the address, by [`crate::consent::What::as_str`]; `None` = any of what may become of one
+    /// A new email status, by [`crate::consent::What::as_str`]; `None` = any that is about the address itself
     /// ([`happening::is_email_status`]).
     EmailStatus(Option<BTreeSet<String>>),
     ConsentChanged(ConsentTrigger),
     ListJoined(Option<String>),
     TagAdded(Option<String>),
-    /// A platform sent its contact, whether or not it says anything new; `None` = whatever it brought.
+    /// A platform sent its contact, whether or not it says anything new; `None` = with any content.
     Synced(Option<SyncTrigger>),
     Engaged(EngagementKind, Option<Pattern>),
     /// The points reached or passed this number.
     ScoreReached(f64),
-    /// The points came to lie in the range of this name.
+    /// The points moved into the range of this status.
     StatusReached(String),
-    /// A date field of the contact.
+    /// A date field of the contact is due.
     DateReached(Clocked),
-    /// The clock alone, for every contact of the workspace that the condition holds for.
+    /// A schedule, for every contact of the workspace for which the condition is true.
     Schedule(Rhythm),
 }
 
-/// A change of where a contact stands for a purpose.
+/// A change of the consent state for a purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConsentTrigger {
     pub purpose: Option<String>,
-    /// [`crate::consent::Standing::as_str`] afterwards.
+    /// [`crate::consent::Standing::as_str`] of the new state.
     pub to: Option<BTreeSet<String>>,
 }
 
-/// An id, name or address; one that ends in `*` stands for all that begin so.
+/// An id, name or address. One that ends in `*` matches everything with that beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(pub String);
 
@@ -105,7 +105,7 @@ impl Pattern {
 #[derive(Debug, Clone)]
 pub struct Step {
     pub does: Does,
-    /// How long after the automation started.
+    /// The delay after the start of the automation.
     pub delay: Option<Duration>,
 }
 
@@ -120,14 +120,14 @@ pub enum Does {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Points {
-    /// For a contact whose address is known.
+    /// The points for a contact whose address is known.
     pub known: f64,
-    /// For a visitor of whom only an id is known.
+    /// The points for a visitor of whom only an id is known.
     pub anonymous: f64,
 }
 
 impl Automation {
-    /// Whether the clock starts it.
+    /// Whether a schedule or a date triggers it.
     pub fn is_clocked(&self) -> bool {
         self.on
             .iter()
@@ -154,12 +154,12 @@ impl Automation {
         })
     }
 
-    /// Whether one of its expressions asks for what the contact did before.
+    /// Whether one of its expressions reads the contact's earlier engagements.
     pub(crate) fn asks_for_history(&self) -> bool {
         self.paths().any(Path::needs_history)
     }
 
-    /// The paths that its expressions name.
+    /// The paths that its expressions read.
     fn paths(&self) -> impl Iterator<Item = &Path> {
         let conditions = [&self.when, &self.stop].into_iter().flatten();
         let terms = self.then.iter().flat_map(|step| match &step.does {

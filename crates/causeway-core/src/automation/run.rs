@@ -1,4 +1,4 @@
-//! Asks the automations, and does what their steps say to the contact.
+//! Checks the automations, and applies their steps to the contact.
 
 use std::{cell::OnceCell, mem, sync::Arc};
 
@@ -19,36 +19,36 @@ use crate::{
 };
 
 const HOUR_MS: i64 = 3_600_000;
-/// Of a value that a condition looked at, so many bytes are kept to be shown.
+/// Maximum bytes of a condition's value that are kept for the trace.
 const SHOWN_BYTES: usize = 200;
 
-/// What is known when they are asked.
+/// What is known when automations run.
 pub struct Moment<'a> {
     pub rules: &'a WorkspaceRule,
     pub event: &'a Event,
     pub now: Timestamp,
-    /// What expressions see, with the contact in it. Asked once at most.
+    /// The record that expressions read, with this contact. Called at most once.
     pub record: &'a dyn Fn(Contact) -> Record,
     /// The newest hour that an automation was admitted to (hours since 1970), and how often.
     pub last_hour: &'a dyn Fn(&str) -> Option<(i64, u32)>,
-    /// Whether the contact has this engagement already.
+    /// Whether the contact already has this engagement.
     pub knows: &'a dyn Fn(&Engagement) -> bool,
 }
 
-/// What they ask for.
+/// What the automations ask for.
 #[derive(Debug, Default, PartialEq)]
 pub struct Ran {
-    /// Destination and the automation that sends.
+    /// Destination, and the automation that sends to it.
     pub deliveries: Vec<(Name, Name)>,
     pub timers: Vec<Timer>,
     /// Rows of points.
     pub engagements: Vec<Engagement>,
-    /// Automation and the hour (since 1970) that it was admitted to: to be counted.
+    /// Automation, and the hour (since 1970) that it was admitted to, to be counted.
     pub admitted: Vec<(Name, i64)>,
     pub explained: Explained,
 }
 
-/// To be given back as an event of its own when its time comes.
+/// A delayed part of an automation. It comes back as an event when it is due.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timer {
     pub automation: Name,
@@ -59,7 +59,8 @@ pub struct Timer {
     pub chain: Vec<Name>,
 }
 
-/// Changes the contact as the automations say that `happened` starts, and those that follow from these in turn.
+/// Runs the automations that `happened` triggers, and those that their changes trigger in turn. Changes the
+/// contact.
 pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>) -> Ran {
     let mut run = Run {
         moment,
@@ -84,14 +85,14 @@ pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>)
             happened.extend(run.follow_up(name, *due));
         }
     }
-    // Each automation runs at most once for an event: it ends.
+    // This ends, because each automation runs at most once for an event.
     while !happened.is_empty() {
         happened = run.round(&happened);
     }
     run.end()
 }
 
-/// Names of fields, as expressions see them; none where no expression does.
+/// Names of the changed fields for expressions. Empty if no expression reads them.
 pub(super) fn changed_names(rules: &WorkspaceRule, happened: &[Happening]) -> impl Iterator<Item = Value> {
     let happened = if rules.index.names_changed { happened } else { &[] };
     happened.iter().filter_map(|happening| match happening {
@@ -102,23 +103,23 @@ pub(super) fn changed_names(rules: &WorkspaceRule, happened: &[Happening]) -> im
 
 pub(super) struct Run<'a> {
     pub(super) moment: &'a Moment<'a>,
-    /// Empty while `scope` has it.
+    /// Empty while `scope` holds the contact.
     contact: &'a mut Contact,
-    /// Made when it is first needed. The contact is in it from then on, so that what is changed is seen.
+    /// Made when first needed. It holds the contact from then on, so that expressions see changes.
     pub(super) scope: Option<Scope>,
-    /// What paths led to when the first condition looked there, by the number of the path; for the explanation.
+    /// The value at each path when a condition first read it, by position in the index; for the explanation.
     shown: Vec<Option<Value>>,
-    /// What they lead to now.
+    /// The current value at each path.
     pub(super) held: Vec<OnceCell<Held>>,
-    /// Names of fields. Empty while `scope` has them.
+    /// Names of the changed fields. Empty while `scope` holds them.
     pub(super) changed: Vec<Value>,
     pub(super) out: Ran,
-    /// By their place in the configuration.
+    /// By position in the configuration.
     ran: Vec<bool>,
     asked: Vec<bool>,
-    /// How many answers led to the event.
+    /// How many responses led to the event.
     hops: u8,
-    /// The automations that led to the event by what they put off, the last of them the one whose time has come.
+    /// The automations whose delays led to the event. The last one is the one that is due now.
     chain: Vec<Name>,
 }
 
@@ -164,7 +165,7 @@ impl Run<'_> {
         caused
     }
 
-    /// Of several answers for one automation the last counts.
+    /// Notes the verdict on an automation. If there are several, the last one counts.
     fn note(&mut self, place: usize, automation: &Name, verdict: Verdict) {
         let asked = &mut self.out.explained.asked;
         if let Some(before) = self.asked.get_mut(place)
@@ -203,7 +204,8 @@ impl Run<'_> {
             Some(Ok(false)) => return Verdict::ConditionFalse,
             Some(Err(error)) => return Verdict::Failed(error),
         }
-        // Within one event each runs once; over what they put off, two could start each other for ever.
+        // Each automation runs once within one event, but through delays two could trigger each other for
+        // ever.
         if let Some(before) = self.chain.iter().position(|name| *name == automation.name) {
             let through = self.chain.iter().skip(before.saturating_add(1));
             return Verdict::Circle(through.map(Name::clone).collect());
@@ -222,7 +224,7 @@ impl Run<'_> {
         self.take(automation, None, happened, caused)
     }
 
-    /// What was promised when the automation started, unless its stop condition holds now.
+    /// Runs the delayed part of an automation that is due now, unless its stop condition is true.
     fn follow_up(&mut self, name: &Name, due: Due) -> Vec<Happening> {
         let mut caused = Vec::new();
         let mut all = self.moment.rules.automations.iter().enumerate();
@@ -257,7 +259,7 @@ impl Run<'_> {
     ) -> Option<Result<bool, Name>> {
         let condition = condition?;
         let looks = self.moment.rules.index.looks(place, which);
-        // Made if it is not there yet.
+        // Makes the scope if it is missing.
         self.scope();
         let scope = self.scope.as_ref()?;
         for number in looks {
@@ -276,7 +278,7 @@ impl Run<'_> {
         })
     }
 
-    /// The hour that it may start in, where that is limited.
+    /// The hour that it is admitted to, if its runs are limited.
     fn hour(&self, automation: &Automation) -> Option<i64> {
         let limit = automation.per_hour?;
         let this_hour = self.moment.now.as_millisecond().div_euclid(HOUR_MS);
@@ -311,7 +313,7 @@ impl Run<'_> {
 fn is_short(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) => true,
-        // Written in JSON a byte takes six at most.
+        // A byte takes at most six bytes in JSON.
         Value::String(text) if text.len() < SHOWN_BYTES / 6 => true,
         _ => value.to_string().len() <= SHOWN_BYTES,
     }

@@ -1,4 +1,4 @@
-//! What the steps of an automation do to the contact, and what they leave to be done.
+//! The steps of an automation: what they change, and what they leave to be done.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::{
     id::Name,
 };
 
-/// A step with its values worked out, so that nothing is done when one of them cannot be.
+/// A step with its values computed. All values are computed first, so that nothing happens if one fails.
 enum Ready<'a> {
     Later(u16, std::time::Duration),
     Deliver(&'a [Name]),
@@ -28,7 +28,8 @@ enum Ready<'a> {
 }
 
 impl Run<'_> {
-    /// Does its steps, or the one of that number; all of them or none. `happened` is what may have started it.
+    /// Runs all steps, or only the one with that number. Either all of them happen or none. `happened` holds
+    /// the triggers.
     pub(super) fn take(
         &mut self,
         automation: &Automation,
@@ -64,7 +65,7 @@ impl Run<'_> {
         Verdict::Ran(words)
     }
 
-    /// `None` where nobody asks.
+    /// `None` if no trigger uses the score.
     fn reached(&self) -> Option<Reached> {
         let rules = self.moment.rules;
         rules
@@ -73,9 +74,9 @@ impl Run<'_> {
             .then(|| rules.scoring.reached(self.contact()))
     }
 
-    /// What is different now from before the steps, of the fields that they touched.
+    /// The fields that the steps changed, compared with before all steps.
     fn changes(&self, mut touched: Vec<(String, Option<Value>)>) -> Vec<Happening> {
-        // The first time that a field was touched tells what it was before: the sort keeps it in front.
+        // The first entry of a field holds its value before the steps; the stable sort keeps it in front.
         touched.sort_by(|(a, _), (b, _)| a.cmp(b));
         touched.dedup_by(|(later, _), (first, _)| later == first);
         let fields = &self.contact().fields;
@@ -88,7 +89,7 @@ impl Run<'_> {
             .collect()
     }
 
-    /// What expressions see hangs on the contact in two more places.
+    /// Updates the two values of the scope that depend on the contact, and drops cached values.
     fn refresh(&mut self, changes: &[Happening]) {
         let names = changed_names(self.moment.rules, changes);
         match &mut self.scope {
@@ -136,7 +137,7 @@ impl Run<'_> {
         Ok(ready)
     }
 
-    /// Says in words what was done.
+    /// Runs one step, and returns a text that says what it did.
     fn apply(
         &mut self,
         automation: &Automation,
@@ -178,8 +179,10 @@ impl Run<'_> {
         }
     }
 
-    /// Gives the points once for each row that started the automation, and once for whatever else did. Invariant: the total
-    /// does not depend on how a platform bundles its rows into messages.
+    /// Gives the points once for each engagement row that triggered the automation, and once for all other
+    /// triggers together.
+    ///
+    /// Invariant: the total does not depend on how a platform bundles its rows into messages.
     fn score(&mut self, automation: &Automation, points: Points, happened: &[Happening]) -> String {
         let is_known = self.contact().text("email").is_some();
         let points = if is_known { points.known } else { points.anonymous };
@@ -217,7 +220,8 @@ impl Run<'_> {
     }
 }
 
-/// What the points are for, each with its time: the rows that started the automation, and whatever else did.
+/// The causes of the points, each with its time: the engagement rows that triggered the automation, and one
+/// for all other triggers.
 fn causes(
     automation: &Automation,
     event: &Event,

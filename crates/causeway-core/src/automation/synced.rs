@@ -9,7 +9,7 @@ use crate::{
     event::{EngagementKind, Event},
 };
 
-/// What a platform's contact has to bring; with a row, one that is called so.
+/// A group that a platform's contact must contain, and if `row` is given, a row with that name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncTrigger {
     pub group: Group,
@@ -28,17 +28,17 @@ impl SyncTrigger {
     }
 }
 
-/// A row of a group, by all that it may be called.
+/// A row of a group, with all names that a trigger may use for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupRow {
     pub group: Group,
     pub names: Vec<String>,
 }
 
-/// Fields that have a place of their own among the groups.
+/// Fields that have a place of their own, outside the group of fields.
 const ELSEWHERE: [&str; 5] = ["email", "phone", "profile_url", "lead_score", "lead_status"];
 
-/// What the event brought of each group.
+/// The rows of each group in the event.
 pub(super) fn rows(event: &Event) -> Vec<GroupRow> {
     let row = |group, names: Vec<String>| GroupRow { group, names };
     let mut all: Vec<GroupRow> = Vec::new();

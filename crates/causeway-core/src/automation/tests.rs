@@ -55,7 +55,7 @@ fn tag(name: &str) -> Vec<Does> {
     vec![Does::AddTag(name.to_owned())]
 }
 
-/// One contact, what is remembered of them, and the rules.
+/// One contact, what is stored about them, and the rules.
 #[expect(clippy::struct_excessive_bools, reason = "each is an answer of the store")]
 struct World {
     rules: Rules,
@@ -66,7 +66,7 @@ struct World {
     is_named: bool,
     is_flooded: bool,
     has_new_id: bool,
-    /// Whether the destinations were given the contact once it is known.
+    /// Whether destinations were given the contact, as soon as it is known.
     given: bool,
 }
 
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    /// Decides, and keeps the contact and the engagements.
+    /// Makes the plan, and keeps the contact and the engagements.
     fn take(&mut self, event: &Event) -> Plan {
         let has = |row: &Engagement| {
             let seen = self.seen.borrow();

@@ -1,10 +1,10 @@
-//! What was agreed to for a mailbox when one of its users moves on, opts out or is erased.
+//! Opt-ins for a mailbox, when one of its users moves on, opts out or is erased.
 
 use super::Consent;
 
 impl Consent {
-    /// Replaces what was agreed to for an address (opt-ins and clicks) by what `said` holds for it. What forbids mail stays,
-    /// whoever said it. Returns whether anything changed.
+    /// Replaces the opt-ins and clicks for an address by those that `said` holds for it. Opt-outs and
+    /// suppressions stay, whoever they come from. Returns whether anything changed.
     pub fn set_agreed(&mut self, address: &str, said: &Self) -> bool {
         let agreed = said.addresses.get(address).cloned().unwrap_or_default();
         let here = self.of_address(address);
@@ -32,7 +32,7 @@ mod tests {
     use super::super::{Consent, What};
 
     #[test]
-    fn what_was_agreed_to_goes_and_what_forbids_mail_stays() {
+    fn opt_ins_are_replaced_and_opt_outs_stay() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let mut known = Consent::default();
         let mut own = Consent::default();

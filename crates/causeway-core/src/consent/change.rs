@@ -1,28 +1,28 @@
-//! What a destination is to do about consent over there, whatever it calls that.
+//! What a destination has to do about consent.
 
 use serde::{Deserialize, Serialize};
 
 use super::Standing;
 use crate::delivery::Kind;
 
-/// One word for a delivery: what becomes of the person's subscription at the destination.
+/// What becomes of the person's subscription at the destination: one word for each delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// Nothing: leave it as it is over there.
+    /// Leave the subscription at the destination as it is.
     #[default]
     None,
-    /// May be written to, for the destination's purpose.
+    /// The person may be written to, for the destination's purpose.
     Subscribe,
-    /// Said no, or may not be written to any more. A later yes may end it.
+    /// The person opted out, or may not be written to any more. A later opt-in may end it.
     Unsubscribe,
     /// The address must not be used: bounced, blocked, inactive, complained.
     Suppress,
-    /// Asked to be forgotten: delete what is there.
+    /// The person asked for erasure: delete their data at the destination.
     Remove,
 }
 
-/// All that say something.
+/// All but [`Change::None`].
 pub const CHANGES: [Change; 4] = [
     Change::Subscribe,
     Change::Unsubscribe,
@@ -41,20 +41,21 @@ impl Change {
         }
     }
 
-    /// What a delivery of this kind says of somebody who stands so for the destination's purpose. That somebody asked to be
-    /// forgotten ([`Change::Remove`]) is no matter of standing.
+    /// What a delivery of this kind says about a person with this consent state for the destination's
+    /// purpose. [`Change::Remove`] never follows from a consent state: it comes from a request for erasure.
     pub fn of(kind: Kind, standing: Standing) -> Self {
         match standing {
             Standing::Suppressed { .. } => Self::Suppress,
             Standing::Unsubscribed { .. } => Self::Unsubscribe,
-            // Whatever else ended what the destination asks for.
+            // The state allows less than the destination requires.
             _ if kind == Kind::Withdrawal => Self::Unsubscribe,
             Standing::OptedIn { .. } | Standing::DoubleOptedIn { .. } => Self::Subscribe,
             Standing::Unknown | Standing::NotSubscribed | Standing::Pending { .. } => Self::None,
         }
     }
 
-    /// How much it takes away: a destination that received one has received all that take away less.
+    /// How much the change takes away. A destination that received a change needs none with the same or a
+    /// lower gravity.
     pub fn gravity(self) -> u8 {
         match self {
             Self::None | Self::Subscribe => 0,
@@ -64,7 +65,7 @@ impl Change {
         }
     }
 
-    /// The way back from [`Change::as_str`].
+    /// The reverse of [`Change::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         [Self::None]
             .into_iter()
@@ -72,8 +73,9 @@ impl Change {
             .find(|change| change.as_str() == text)
     }
 
-    /// The same in the words of a destination that knows these only: what comes nearest. `None` when nothing does.
-    /// A no is told by whichever no there is, because not telling it would be worse.
+    /// Translates the change into the nearest one that a destination can receive; `None` if there is none. An
+    /// opt-out, suppression or removal may be replaced by either of the others, because sending none would be
+    /// worse. It is never replaced by [`Change::Subscribe`].
     pub fn within(self, expresses: &[Self]) -> Option<Self> {
         let in_order: &[Self] = match self {
             Self::None => return Some(Self::None),
@@ -94,7 +96,7 @@ mod tests {
     use crate::consent::Suppression;
 
     #[test]
-    fn each_standing_says_its_change() {
+    fn each_consent_state_gives_its_change() {
         let since = Timestamp::UNIX_EPOCH;
         let suppressed = |why| Standing::Suppressed { since, why };
         for (standing, record, withdrawal) in [
@@ -144,9 +146,9 @@ mod tests {
     }
 
     #[test]
-    fn a_no_is_told_by_the_nearest_no_and_never_by_a_yes() {
+    fn a_withdrawal_becomes_the_nearest_change_that_the_destination_can_receive() {
         use Change::{None, Remove, Subscribe, Suppress, Unsubscribe};
-        for (change, expresses, told) in [
+        for (change, expresses, sent) in [
             (Unsubscribe, &CHANGES[..], Some(Unsubscribe)),
             (Unsubscribe, &[Subscribe, Remove], Some(Remove)),
             (Suppress, &[Subscribe, Unsubscribe], Some(Unsubscribe)),
@@ -156,7 +158,7 @@ mod tests {
             (Subscribe, &[Unsubscribe], Option::None),
             (None, &[], Some(None)),
         ] {
-            assert_eq!(change.within(expresses), told, "{change:?} of {expresses:?}");
+            assert_eq!(change.within(expresses), sent, "{change:?} of {expresses:?}");
         }
     }
 }

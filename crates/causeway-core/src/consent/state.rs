@@ -1,4 +1,4 @@
-//! The newest time of each sort of fact, and what follows from them.
+//! The newest time of each sort of fact, and the consent state that follows.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -11,12 +11,12 @@ use crate::{
     id::Name,
 };
 
-/// What one contact said for one purpose, and what became of their addresses.
+/// The consent facts of one contact for one purpose, folded.
 ///
-/// What a person wants is kept for the person. What became of an address is kept in [`Consent::addresses`], so that
-/// a complaint neither follows a person to another address nor is forgotten when the old one comes back. There also
-/// stands what *other* contacts said who use the same mailbox, and an opt-out of the contact's own that names it: a mailbox
-/// has one consent.
+/// What the person wants is kept for the person. Suppressions are kept by address in [`Consent::addresses`],
+/// so that a complaint does not follow the person to another address, and is not forgotten when the old one
+/// comes back. A mailbox has one consent, so an entry there also holds what *other* contacts who use the
+/// mailbox said, and this contact's own opt-outs that name it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Consent {
@@ -26,7 +26,8 @@ pub struct Consent {
     pub pending: Option<Timestamp>,
     #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub double_opt_in: Option<Timestamp>,
-    /// Page (`"namespace/id"`) → newest double opt-in in milliseconds that counts only if the page is ours.
+    /// Page (`"namespace/id"`) → time of the newest click, in milliseconds. It counts only if the page is
+    /// ours.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub on_page: BTreeMap<String, i64>,
     #[serde(skip_serializing_if = "Times::is_empty")]
@@ -43,8 +44,8 @@ pub struct Consent {
     pub blocked: Option<Timestamp>,
     #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub inactive: Option<Timestamp>,
-    /// Address → what is known of it alone. `""` holds clicks whose address no message named, and `id:…` what became of
-    /// the address of one id ([`of_id`]).
+    /// Address → the facts about that address alone. The key `""` holds clicks for which the message named no
+    /// address. A key `id:…` holds what became of the address of an id ([`of_id`]).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<String, Self>,
 }
@@ -52,8 +53,8 @@ pub struct Consent {
 /// Id as [`of_id`] writes it → the addresses that came with it → since when.
 pub type AddressesOfIds = BTreeMap<Name, BTreeMap<Name, Timestamp>>;
 
-/// The address that is about to be used, and since when the contact is known by it. Without one, what is known of the
-/// person alone decides.
+/// The address that is about to be used, since when the contact is known by it, and the addresses of the
+/// contact's ids. Without an address, only the facts about the person count.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct At<'a> {
     pub address: Option<&'a str>,
@@ -61,22 +62,24 @@ pub struct At<'a> {
     pub ids: Option<&'a AddressesOfIds>,
 }
 
-/// Stands in the place of an address for what a message said of the address of an id, without naming it.
+/// The key that replaces an address, for a message that is about the address of an id and does not name the
+/// address.
 pub fn of_id(identity: &Identity) -> String {
     format!("{OF_ID}{}/{}", identity.namespace(), identity.value())
 }
 
-/// The id in the place of an address, for people to read; `None` if it is an address.
+/// The id in such a key, for people to read; `None` if it is an address.
 pub fn id_in_place(address: &str) -> Option<&str> {
     address.strip_prefix(OF_ID)
 }
 
-/// No address begins so.
+/// No address begins like this.
 const OF_ID: &str = "id:";
 
 impl At<'_> {
-    /// Whether what became of the address of this id at that time became of this address: of the addresses that came with
-    /// the id, those that it had by then, and at least the first. An id that came with none means any of the person's.
+    /// Whether a fact about the address of this id, dated `at`, is about this address. It is if the address
+    /// came with the id by then, or was the first one that came with it. If the id came with no address, any
+    /// address of the person counts that was known by then.
     pub fn is_of(&self, id: &str, at: Timestamp) -> bool {
         match self.ids.and_then(|ids| ids.get(id)) {
             None => self.since.is_none_or(|known| known <= at),
@@ -95,7 +98,7 @@ impl At<'_> {
 }
 
 impl Consent {
-    /// Takes in one fact of the contact's own, to the millisecond; returns whether anything changed.
+    /// Takes in one fact of the contact, cut to the millisecond; returns whether anything changed.
     pub fn add(&mut self, what: &What, at: Timestamp, address: Option<&str>) -> bool {
         match address {
             Some(address) if what.is_suppression() => self.of_address(address).raise(what, at),
@@ -103,7 +106,8 @@ impl Consent {
                 let here = self.of_address(address.unwrap_or_default()).raise(what, at);
                 self.raise(what, at) | here
             }
-            // It counts for the person, and stays with the mailbox when the person leaves that to its other users.
+            // An opt-out counts for the person. It also stays with the mailbox after the person stops using
+            // it.
             Some(address) if is_opt_out_at(what, address) => {
                 let here = self.of_address(address).raise(what, at);
                 self.raise(what, at) | here
@@ -112,12 +116,12 @@ impl Consent {
         }
     }
 
-    /// Takes in what another contact said who uses this address, too; returns whether anything changed.
+    /// Takes in a fact of another contact that uses this address; returns whether anything changed.
     pub fn add_shared(&mut self, what: &What, at: Timestamp, address: &str) -> bool {
         self.of_address(address).raise(what, at)
     }
 
-    /// All that was said for an address, for a contact that begins to use it.
+    /// Takes in all facts about an address, for a contact that begins to use it.
     pub fn join_address(&mut self, address: &str, said: &Self) -> bool {
         self.of_address(address).join(said)
     }
@@ -126,7 +130,7 @@ impl Consent {
         self.addresses.entry(address.to_owned()).or_default()
     }
 
-    /// Whether the fact is the newest of its sort already.
+    /// Whether the fact is already the newest of its sort.
     pub fn holds(&self, what: &What, at: Timestamp, address: Option<&str>) -> bool {
         let at = Some(millis::floor(at));
         let of_person = self.newest(what) == at;
@@ -167,7 +171,7 @@ impl Consent {
         raise(slot, Some(at))
     }
 
-    /// When this was last said.
+    /// The time of the newest fact of this sort.
     fn newest(&self, what: &What) -> Option<Timestamp> {
         match what {
             What::OptIn => self.opt_in.newest(),
@@ -216,14 +220,16 @@ impl Consent {
         changed
     }
 
-    /// Where the person stands for the address that is about to be used.
+    /// The consent state for the address that is about to be used.
     ///
-    /// - A suppression belongs to its address and ends only by a later double opt-in there: who clicks a link in a mail
-    ///   got the mail. One whose address no message named counts for every address that its id had by then, and at least
-    ///   for the first, until a click there.
+    /// - A suppression belongs to its address. Only a later click there ends it: a person who clicks a link
+    ///   in a mail received the mail. A suppression without an address counts for every address that its id
+    ///   had by then, and at least for the first, until a click there.
     /// - An opt-out ends by a later opt-in, and by a click that is later by more than [`Terms::click_grace`].
-    /// - An opt-in at the very time of a decline is the same submission seen by two organisations; it does not count.
-    /// - At equal times the opt-out wins. Of several that hold the newest counts, of the same time the gravest.
+    /// - An opt-in at the very time of a decline is the same submission seen by two organisations; it does
+    ///   not count.
+    /// - At equal times the opt-out wins. The newest of several opt-outs and suppressions counts, and at
+    ///   equal times the gravest.
     pub fn standing(&self, at: At<'_>, terms: &Terms) -> Standing {
         let here = at.address.and_then(|address| self.addresses.get(address));
         let said = here.map_or(Cow::Borrowed(self), |here| {
@@ -253,13 +259,14 @@ impl Consent {
         let opt_in = said.opt_in.iter().find(|at| !said.declined.contains(*at));
         let agreed = opt_in.max(graced(confirmed));
 
-        // What became of the address: by a message that names it, its id, or neither.
+        // The time of a suppression of this address: from a message that names the address, its id, or
+        // neither.
         let of_here = |slot: fn(&Self) -> Option<Timestamp>| {
             let by_id = of_ids().filter_map(|(id, said)| slot(said).filter(|since| at.is_of(id, *since)));
             let unnamed = slot(self).filter(|since| at.since.is_none_or(|known| known <= *since));
             here.and_then(slot).max(by_id.max()).max(unnamed)
         };
-        // From the lightest to the gravest: of equal times `max_by_key` takes the last.
+        // From the lightest to the gravest: at equal times `max_by_key` takes the last.
         let opt_outs = [
             (said.unsubscribed, None, agreed),
             (of_here(|c| c.inactive), Some(Suppression::Inactive), clicked_here),
@@ -325,7 +332,7 @@ impl Consent {
     }
 }
 
-/// Whether a person says that they want no mail at this address, rather than at an id's.
+/// Whether it is an opt-out that names an address rather than an id.
 fn is_opt_out_at(what: &What, address: &str) -> bool {
     *what == What::Unsubscribed && id_in_place(address).is_none()
 }

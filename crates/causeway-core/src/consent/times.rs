@@ -1,20 +1,19 @@
-//! The newest times at which something was said.
+//! The newest times of one sort of fact.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::contact::millis;
 
-/// As many times are kept. More than one, because the newest opt-in may turn out not to count
-/// ([`super::Consent::standing`]); the union of two such sets, cut to the newest, is a join.
+/// How many times are kept. More than one, because the newest opt-in may turn out not to count
+/// ([`super::Consent::standing`]). The union of two such sets, cut to the newest times, is a join.
 const KEPT: usize = 8;
 
-/// The newest distinct times, the newest first. One is written as a number, more as a list.
+/// The newest distinct times, newest first. One time is serialized as a number, several as a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Times(Vec<i64>);
 
 impl Times {
-    /// Whether nothing was said.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -23,7 +22,7 @@ impl Times {
         self.iter().next()
     }
 
-    /// The newest first.
+    /// Newest first.
     pub fn iter(&self) -> impl Iterator<Item = Timestamp> {
         self.0
             .iter()
@@ -34,7 +33,7 @@ impl Times {
         self.0.contains(&at.as_millisecond())
     }
 
-    /// Whether it changed.
+    /// Returns whether the set changed.
     pub fn add(&mut self, at: Timestamp) -> bool {
         let at = millis::floor(at).as_millisecond();
         let place = self.0.partition_point(|known| *known > at);
@@ -46,7 +45,7 @@ impl Times {
         true
     }
 
-    /// Puts another time in the place of each. The order of the times has to stay the same.
+    /// Replaces each time by `map` of it. `map` must keep the order of the times.
     pub(crate) fn map(&mut self, map: &mut dyn FnMut(Timestamp) -> Timestamp) {
         *self = self.iter().fold(Self::default(), |mut mapped, at| {
             mapped.add(map(at));
@@ -54,7 +53,7 @@ impl Times {
         });
     }
 
-    /// Whether it changed.
+    /// Returns whether the set changed.
     pub fn join(&mut self, other: &Self) -> bool {
         let mut changed = false;
         for at in other.iter() {
@@ -139,6 +138,6 @@ mod tests {
         a.join(&b);
         assert_eq!(a, times(&turned));
         assert_eq!(a.newest().map(Timestamp::as_millisecond), Some(19));
-        assert!(!a.join(&b), "joined twice");
+        assert!(!a.join(&b), "joining again changes nothing");
     }
 }

@@ -1,5 +1,7 @@
-//! When something was said, as one sender's column writes it. Invariant: a date is never guessed. Where day and month could be
-//! exchanged, the configuration says which comes first, or the date is refused.
+//! Dates of consent, as one sender's column writes them.
+//!
+//! Invariant: a date is never guessed. If day and month could be swapped, the configuration says which comes
+//! first, or the date is refused.
 
 use jiff::{
     SignedDuration, Timestamp, ToSpan,
@@ -13,22 +15,22 @@ use super::{
     placeholders::shown,
 };
 
-/// How a column writes its dates. Besides what is configured, dates that can be read in one way only are always read:
+/// The date format of a column. Besides the configured format, unambiguous dates are always read:
 /// `2026-03-05`, RFC 3339, seconds and milliseconds since 1970, `23.05.2021`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum AtFormat {
     #[default]
     Plain,
-    /// Days since the end of 1899, with the time of day behind the decimal point: what a spreadsheet keeps.
+    /// Days since the end of 1899, with the time of day as the fraction, as spreadsheets store dates.
     Excel,
-    /// The parts of a date in their order; a time of day may follow.
+    /// The parts of a date in their order. A time of day may follow.
     Parts(Vec<Part>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     Year,
-    /// Two digits: 00 to 68 are of this century.
+    /// Two digits. 00 to 68 are in this century.
     ShortYear,
     Month,
     /// In English: `Mar` or `March`.
@@ -37,21 +39,23 @@ pub enum Part {
     Text(char),
 }
 
-/// What a text turned out to be.
+/// The result of reading a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dated {
-    /// The first and the last millisecond that it may mean.
+    /// The first and the last millisecond that the text may mean.
     Within(Span),
-    /// Stands for no date.
+    /// The text stands for no date.
     Nothing,
-    /// Day and month could be exchanged.
+    /// Day and month could be swapped.
     Ambiguous,
     Unreadable,
 }
 
-/// What a date covers: a day without a time is the whole day, a time to the minute is the whole minute. A local time that
-/// exists twice or not at all covers both readings. Invariant: who said no, counts from the end, who said yes, from the
-/// beginning. So an opt-out never loses to an opt-in only because it was written less exactly.
+/// The time that a date covers. A day without a time covers the whole day, and a time to the minute the whole
+/// minute. A local time that exists twice or not at all covers both readings.
+///
+/// Invariant: an opt-out counts from the end of its span, an opt-in from the beginning. So an opt-out never
+/// loses to an opt-in only because its date is less exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     pub begin: Timestamp,
@@ -59,7 +63,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// A moment, and as much behind it as `unit` leaves open.
+    /// From `begin` to the end of the `unit` that starts at `last`.
     fn new(begin: Timestamp, last: Timestamp, unit: SignedDuration) -> Option<Self> {
         let open = unit.checked_sub(SignedDuration::from_millis(1))?;
         let end = last.checked_add(open.max(SignedDuration::ZERO)).ok()?;
@@ -67,12 +71,12 @@ impl Span {
     }
 }
 
-/// What one second, minute or hour leaves open.
+/// The precisions of a time: to the second, minute or hour.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// Reads what names its moment without a zone: RFC 3339, seconds and milliseconds since 1970.
+/// Reads a text that fixes its moment without a time zone: RFC 3339, seconds and milliseconds since 1970.
 pub(super) fn absolute(text: &str) -> Option<Span> {
     let text = text.trim();
     if let Some(at) = unix_time(text) {
@@ -95,7 +99,7 @@ pub(super) fn absolute(text: &str) -> Option<Span> {
     Span::new(at, at, unit)
 }
 
-/// Earlier dates are what databases write for none: 0000-00-00, 0001-01-01, 1900-01-01, 1970-01-01.
+/// Databases write earlier dates for "no date": 0000-00-00, 0001-01-01, 1900-01-01, 1970-01-01.
 const EARLIEST: Date = date(1990, 1, 1);
 
 const MONTHS: [&str; 12] = [
@@ -114,8 +118,8 @@ const MONTHS: [&str; 12] = [
 ];
 
 impl AtFormat {
-    /// Reads `at_format`: `DD/MM/YYYY`, `D.M.YY`, `MMM DD, YYYY`, `excel`; a time behind the date may be written and says
-    /// nothing.
+    /// Reads `at_format`: `DD/MM/YYYY`, `D.M.YY`, `MMM DD, YYYY`, `excel`. A time after the date is allowed,
+    /// but has no effect.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.eq_ignore_ascii_case("excel") {
@@ -155,7 +159,7 @@ impl AtFormat {
         Err(format!("{text:?} does not have day, month and year once each"))
     }
 
-    /// Reads a text; what tells no offset is taken to be in `zone`.
+    /// Reads a text. A time without an offset is taken to be in `zone`.
     pub fn read(&self, text: &str, zone: &TimeZone) -> Dated {
         let text = shown(text);
         if !text.chars().any(|c| c.is_alphanumeric() && c != '0') {
@@ -178,7 +182,7 @@ impl AtFormat {
 
 fn dated(day: Date, time: Option<Clock>, zone: &TimeZone) -> Dated {
     let span = match time {
-        // A day begins once, also where its midnight exists twice or not at all.
+        // A day begins once, even if its midnight exists twice or not at all.
         None => (|| {
             let midnight = |day: Date| zone.to_timestamp(day.to_datetime(Time::midnight())).ok();
             let (begin, next) = (midnight(day)?, midnight(day.tomorrow().ok()?)?);
@@ -201,14 +205,15 @@ fn after_earliest(span: Span, zone: &TimeZone) -> Dated {
     }
 }
 
-/// A time of day, and what it leaves open.
+/// A time of day, and its precision.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
     time: Time,
     unit: SignedDuration,
 }
 
-/// A date that can be read in one way only: the year first, or, where no other order is configured, a day that is no month.
+/// Reads an unambiguous date: with the year first or, if no other order is configured, with a day that cannot
+/// be a month.
 fn plain(text: &str, zone: &TimeZone, any_order: bool) -> Dated {
     let (day, time) = text.split_once([' ', 'T']).unwrap_or((text, ""));
     let Some(time) = time_of_day(time) else {
@@ -239,14 +244,14 @@ fn plain(text: &str, zone: &TimeZone, any_order: bool) -> Dated {
     day.map_or(Dated::Unreadable, |day| dated(day, time, zone))
 }
 
-/// `Some(None)` where there is none.
+/// `Some(None)` if there is no time.
 #[expect(clippy::option_option, reason = "none there, and none that can be read")]
 fn time_of_day(text: &str) -> Option<Option<Clock>> {
     let text = text.trim();
     if text.is_empty() {
         return Some(None);
     }
-    // A fraction of a second is not read.
+    // A fraction of a second is ignored.
     let unit = if text.matches(':').count() < 2 {
         MINUTE
     } else {
@@ -255,11 +260,11 @@ fn time_of_day(text: &str) -> Option<Option<Clock>> {
     clock_time(text).map(|time| Some(Clock { time, unit }))
 }
 
-/// The parts of a date, and the time behind it.
+/// The date that follows the parts, and the time after it.
 fn in_order(text: &str, parts: &[Part]) -> Option<(Date, Option<Clock>)> {
     let (mut year, mut month, mut day) = (0, 0, 0);
     let mut rest = text;
-    // Without anything between them, numbers are as long as they are written.
+    // Without separators, each number has exactly as many digits as its part.
     let is_packed = !parts.iter().any(|part| matches!(part, Part::Text(_)));
     let digits = |rest: &mut &str, least: usize, most: usize| {
         let count = rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
@@ -288,7 +293,7 @@ fn in_order(text: &str, parts: &[Part]) -> Option<(Date, Option<Clock>)> {
             Part::Text(letter) => rest = rest.strip_prefix(*letter)?,
         }
     }
-    // What is behind the date begins a new word.
+    // The rest must be separated from the date.
     let behind = rest
         .strip_prefix([' ', 'T', ','])
         .or(rest.is_empty().then_some(""))?;
@@ -299,7 +304,7 @@ fn in_order(text: &str, parts: &[Part]) -> Option<(Date, Option<Clock>)> {
 fn serial(text: &str) -> Option<(Date, Option<Clock>)> {
     let (days, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
     let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    // Six digits are of the year 4637 at most.
+    // Six digits reach the year 4637 at most.
     if !(1..=6).contains(&days.len()) || !are_digits(days) || !are_digits(fraction) {
         return None;
     }
@@ -339,7 +344,7 @@ mod tests {
         })
     }
 
-    /// A time that is written to the millisecond, the second or the minute.
+    /// A time to the millisecond, the second or the minute.
     fn within(at: &str, open: SignedDuration) -> Dated {
         let begin: Timestamp = at.parse().unwrap();
         let end = begin + open - SignedDuration::from_millis(1);
@@ -355,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_one_way_only_is_read() {
+    fn unambiguous_dates_are_read() {
         let fifth = day("2021-03-04T23:00:00Z", "2021-03-05T22:59:59.999Z");
         for (format, text, expected) in [
             ("", "2021-03-05", fifth),
@@ -429,7 +434,7 @@ mod tests {
         }
     }
 
-    /// Both readings of it are within, so that each sort of fact can take the safe one.
+    /// The span covers both readings, so that each sort of fact can take the safe one.
     #[test]
     fn a_local_time_that_exists_twice_or_not_at_all_covers_both_readings() {
         for (text, begin, end) in [
@@ -466,7 +471,7 @@ mod tests {
         ] {
             assert_eq!(read("", text), day(begin, end), "{text}");
         }
-        // A day begins at its first midnight, and where it has none, with what comes after.
+        // A day begins at its first midnight. If it has none, it begins with the next valid time.
         for (zone, text, begin, end) in [
             (
                 "America/Havana",
@@ -487,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_refused() {
+    fn ambiguous_dates_are_refused() {
         for (format, text) in [
             ("", "05/03/2021"),
             ("", "05.03.2021"),

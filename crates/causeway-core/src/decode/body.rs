@@ -1,5 +1,5 @@
-//! The body of a request to JSON, whatever it was written in. The listener and the decoders read the same
-//! way, so that what the listener let in can be decoded.
+//! Converts the body of a request to JSON, whatever its format. Listener and decoders use the same code, so
+//! that every body that the listener accepted can be decoded.
 
 use serde_json::{Map, Value};
 
@@ -15,13 +15,14 @@ use crate::{
     xml::{self, XmlError},
 };
 
-/// What a body may have. Over it is an error, never a silent loss.
+/// The limits of a body. Exceeding one is an error, never a silent loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub body_bytes: usize,
-    /// Pairs of a form, values of a JSON text, or elements and attributes of XML.
+    /// The pairs of a form, the values of a JSON text, or the elements and attributes of XML.
     pub pairs: usize,
-    /// Brackets of a form name, or nesting of a JSON text (there at most 127) or of what XML becomes.
+    /// The brackets of a form name, the nesting of a JSON text (at most 127), or the nesting of the value of
+    /// XML.
     pub depth: usize,
 }
 
@@ -41,12 +42,12 @@ pub enum Format {
     Multipart,
     Json,
     Xml,
-    /// No body: everything came in the query.
+    /// No body: everything is in the query.
     Query,
 }
 
 impl Format {
-    /// Whether a `+` meant a space on the wire.
+    /// Whether a `+` meant a space in the request.
     pub fn reads_plus_as_space(self) -> bool {
         matches!(self, Self::Form | Self::Query)
     }
@@ -54,14 +55,14 @@ impl Format {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Body {
-    /// An object, unless a JSON text was something else. Leaves of forms are strings.
+    /// An object, unless a JSON text was something else. In forms, all leaves are strings.
     pub value: Value,
     pub format: Format,
-    /// What was odd, without personal data.
+    /// Notes about odd input, without personal data.
     pub notes: Vec<String>,
 }
 
-/// Which of the [`Limits`] a body is over.
+/// The limit that a body exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Excess {
     Bytes,
@@ -69,7 +70,7 @@ pub enum Excess {
     Depth,
 }
 
-/// Why there is no value. The texts hold nothing of the body.
+/// Why a body cannot be read. The texts contain nothing of the body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     #[error("no data: the body and the query are empty")]
@@ -83,7 +84,7 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// The HTTP status that says it.
+    /// The HTTP status for this error.
     pub fn status(&self) -> u16 {
         match self {
             Self::Empty | Self::Malformed(_) => 400,
@@ -127,27 +128,27 @@ impl From<form::FormError> for BodyError {
     }
 }
 
-/// Without the byte order mark that some programs put in front of UTF-8.
+/// Removes the byte order mark that some programs put in front of UTF-8.
 pub fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
-/// How one source writes, where its messages do not say so themselves.
+/// The source's way of writing, for messages that do not declare it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spelling {
-    /// What texts are read as that are not UTF-8.
+    /// The charset of texts that are not UTF-8.
     pub charset: Option<Charset>,
     pub params: Params,
 }
 
-/// Reads a body of a source that says nothing of how it writes; see [`Spelling::read`].
+/// Reads a body with the default [`Spelling`]; see [`Spelling::read`].
 pub fn read(meta: &Meta, body: &[u8], limits: Limits) -> Result<Body, BodyError> {
     Spelling::default().read(meta, body, limits)
 }
 
 impl Spelling {
-    /// Reads the body by its content type, else by its first character; the query is merged under it: where
-    /// both have a value, the body's stays.
+    /// Reads the body by its content type or, without one, by its first character. Then merges the query; if
+    /// both have a value, the body's wins.
     pub fn read(&self, meta: &Meta, body: &[u8], limits: Limits) -> Result<Body, BodyError> {
         let mut read = self.read_as_sent(meta, body, limits)?;
         if let Value::Object(members) = &mut read.value {
@@ -190,7 +191,7 @@ impl Spelling {
     }
 }
 
-/// Reads one message.
+/// The reader of one message.
 struct Reader<'a> {
     limits: Limits,
     content_type: &'a str,
@@ -198,7 +199,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The charset of the content type says nothing of the address.
+    /// The charset of the content type does not apply to the query.
     fn query(&self, query: &str) -> Result<Body, BodyError> {
         self.form(query.as_bytes(), Format::Query, None)
     }
@@ -207,7 +208,7 @@ impl Reader<'_> {
         let label = multipart::parameter(self.content_type, "charset").filter(|label| !label.is_empty());
         let named = label.as_deref().and_then(Charset::named);
         let unknown = label.is_some() && named.is_none();
-        // What the bytes show is true, whatever was declared.
+        // A byte order mark overrides the declared charset.
         let (declared, body) = match Charset::by_mark(body) {
             Some((charset, body)) => (Some(charset), body),
             None => (named, body),
@@ -243,7 +244,8 @@ impl Reader<'_> {
         match media_type.as_str() {
             "multipart/form-data" => self.multipart(body, declared),
             "application/x-www-form-urlencoded" => {
-                // What curl and careless senders do. A form that begins with a bracket has no readable name.
+                // curl and careless senders declare JSON as a form. A form that begins with a bracket has no
+                // readable name, so this is safe.
                 match looks_like_json.then(|| self.json(body, declared)) {
                     Some(Ok(read)) => Ok(noted(read, "body: JSON that was declared to be a form")),
                     Some(Err(error @ BodyError::OverLimit(..))) => Err(error),
@@ -274,14 +276,14 @@ impl Reader<'_> {
     }
 
     fn form(&self, body: &[u8], format: Format, declared: Option<Charset>) -> Result<Body, BodyError> {
-        // Line ends behind the last value come from hand-made requests; spaces may belong to the value.
+        // Line breaks after the last value come from hand-made requests. Spaces may belong to the value.
         let end = body
             .iter()
             .rposition(|byte| !matches!(byte, b'\r' | b'\n'))
             .map_or(0, |at| at + 1);
         let body = body.get(..end).unwrap_or(body);
         let parsed = form::parse(body, self.form_mode())?;
-        // Browsers fill a field of this name with the charset of all others.
+        // Browsers fill a field of this name with the charset of all other fields.
         let of_form = match parsed.root.get(&form::Key::new(CHARSET_FIELD)) {
             Some(form::Value::Text(label)) => Charset::named(&String::from_utf8_lossy(label)),
             _ => None,
@@ -350,12 +352,12 @@ impl Reader<'_> {
 
     fn xml(&self, body: &[u8], declared: Option<Charset>) -> Result<Body, BodyError> {
         let (label, document) = xml::declaration(body);
-        // Without its declaration the place of an error would be another one.
+        // An error's position must count the declaration, which is removed here.
         let offset = body.len() - document.len();
         let own = label.map(|label| Charset::named(label).ok_or(XmlError::Encoding));
         let charset = match (declared, own) {
             (Some(declared), _) => Some(declared),
-            // It could not have been found in UTF-16.
+            // A declaration in UTF-16 could not have been found here, so it is not true.
             (None, Some(own)) => Some(own?).filter(|own| !own.is_wide()),
             (None, None) => None,
         };
@@ -387,7 +389,7 @@ fn form_body(parsed: form::Parsed, format: Format, texts: &mut Texts, names_char
     let mut members = form::array_to_json_with(parsed.root, &mut |bytes| texts.text(bytes));
     notes.extend(texts.notes("form"));
     if names_charset {
-        // It says something of the others, and nothing of the contact.
+        // It describes the other fields, not the contact.
         members.shift_remove("_charset_");
     }
     Body {
@@ -397,7 +399,8 @@ fn form_body(parsed: form::Parsed, format: Format, texts: &mut Texts, names_char
     }
 }
 
-/// Counts before anything is built: depth, and commas as a measure of how many values there are.
+/// Checks the limits before anything is built: the depth, and the commas as an estimate of the number of
+/// values.
 fn check_json_size(body: &[u8], limits: Limits) -> Result<(), BodyError> {
     let (mut depth, mut values) = (0_usize, 1_usize);
     for (_, byte) in json::outside_texts(body) {
@@ -407,7 +410,7 @@ fn check_json_size(body: &[u8], limits: Limits) -> Result<(), BodyError> {
             b',' => values += 1,
             _ => {}
         }
-        // A form of this depth has one level more in JSON: the root.
+        // The root is one level more in JSON than in a form.
         if depth > limits.depth.saturating_add(1) {
             let why = format!("nested more than {} deep", limits.depth);
             return Err(BodyError::OverLimit(Excess::Depth, why));
@@ -420,7 +423,7 @@ fn check_json_size(body: &[u8], limits: Limits) -> Result<(), BodyError> {
     Ok(())
 }
 
-/// Adds what `over` does not say itself.
+/// Adds members that `over` does not have.
 fn merge_under(over: &mut Map<String, Value>, below: Map<String, Value>) {
     for (key, value) in below {
         match (over.get_mut(&key), value) {

@@ -18,7 +18,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
 #[test]
-fn the_content_type_decides_and_the_first_character_where_there_is_none() {
+fn the_content_type_decides_or_else_the_first_character() {
     for (content_type, body, format) in [
         (FORM, "a[b]=1", Format::Form),
         (
@@ -35,7 +35,7 @@ fn the_content_type_decides_and_the_first_character_where_there_is_none() {
         ("", "\u{feff}{\"a\":{\"b\":\"1\"}}", Format::Json),
         ("text/plain", "a[b]=1\r\n", Format::Form),
         ("", "a[b]=1", Format::Form),
-        // Declared wrongly
+        // Declared wrongly.
         (FORM, r#"{"a":{"b":"1"}}"#, Format::Json),
         (JSON, "a[b]=1", Format::Form),
     ] {
@@ -71,7 +71,7 @@ fn parts_of_a_multipart_body_are_a_form() {
 }
 
 #[test]
-fn the_query_of_a_post_lies_under_its_body() {
+fn the_body_of_a_post_wins_over_its_query() {
     let read = reading(FORM, "contact[id]=1&contact[email]=q&x=y", "contact[email]=b&x=z").unwrap();
     assert_eq!(
         read.value,
@@ -82,7 +82,7 @@ fn the_query_of_a_post_lies_under_its_body() {
 }
 
 #[test]
-fn what_cannot_be_read_says_why_without_quoting_it() {
+fn an_unreadable_body_gives_a_reason_that_does_not_quote_it() {
     for (content_type, body, error, status) in [
         ("", "", "no data: the body and the query are empty", 400),
         (
@@ -144,7 +144,7 @@ fn what_cannot_be_read_says_why_without_quoting_it() {
 }
 
 #[test]
-fn what_is_over_a_limit_is_refused_and_what_is_just_below_is_read() {
+fn a_body_over_a_limit_is_refused_and_one_just_below_is_read() {
     let limits = Limits {
         body_bytes: 40,
         pairs: 3,
@@ -178,7 +178,7 @@ fn what_is_over_a_limit_is_refused_and_what_is_just_below_is_read() {
 }
 
 #[test]
-fn bytes_that_are_not_utf8_are_replaced_and_told() {
+fn bytes_that_are_not_utf8_are_replaced_and_noted() {
     for (content_type, body) in [
         (JSON, &b"{\"a\":\"x\xff\"}"[..]),
         (FORM, b"a=x\xff"),
@@ -216,8 +216,8 @@ fn utf16(text: &str) -> Vec<u8> {
 }
 
 #[test]
-#[rustfmt::skip] // One case a line reads as a table.
-fn a_charset_that_was_declared_is_read_in_every_format() {
+#[rustfmt::skip] // One case per line reads as a table.
+fn a_declared_charset_is_read_in_every_format() {
     let multipart = |part: &str, more: &str| {
         let head = format!("{more}--x\r\nContent-Disposition: form-data; name=\"name\"\r\n{part}\r\nZo");
         [head.as_bytes(), b"\xeb\r\n--x--\r\n"].concat()
@@ -240,13 +240,13 @@ fn a_charset_that_was_declared_is_read_in_every_format() {
     ] {
         assert_eq!(members(content_type, query, &body), (json!({"name": "Zoë"}), vec![]), "{content_type} {query} {body:?}");
     }
-    // Letters of Shift_JIS hold bytes that look like a backslash.
+    // Some letters of Shift_JIS contain a byte that looks like a backslash.
     let (value, notes) = members("application/json; charset=shift_jis", "", b"{\"name\":\"\x95\x5c\"}");
     assert_eq!((value, notes), (json!({"name": "表"}), vec![]));
 }
 
 #[test]
-fn of_an_unknown_or_untrue_charset_the_trace_has_a_note() {
+fn an_unknown_or_wrong_charset_is_noted() {
     for (content_type, body, note) in [
         (
             "application/x-www-form-urlencoded; charset=klingon",
@@ -269,7 +269,7 @@ fn of_an_unknown_or_untrue_charset_the_trace_has_a_note() {
 }
 
 #[test]
-fn what_is_not_utf8_is_read_in_the_charset_of_the_source_if_it_has_one() {
+fn text_that_is_not_utf8_is_read_in_the_charset_of_the_source() {
     let spelling = Spelling {
         charset: Charset::named("windows-1252"),
         ..Spelling::default()
@@ -309,7 +309,7 @@ fn multipart_is_read_with_bare_line_feeds_and_without_an_end() {
 }
 
 #[test]
-fn odd_json_is_read_with_a_note_and_unclear_json_is_refused_with_its_place() {
+fn odd_json_is_read_with_a_note_and_unclear_json_is_refused_with_its_position() {
     let (value, notes) = members(JSON, "", b"{\"a\":NaN,\"b\":\"x\ty\",\"c\":[1,],\"b\":\"z\",}");
     assert_eq!(value, json!({"b": "z", "c": [1]}));
     assert_eq!(notes.len(), 4, "{notes:?}");

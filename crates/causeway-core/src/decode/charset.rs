@@ -1,31 +1,33 @@
-//! Bytes to text: in the charset that the sender declared, else UTF-8.
+//! Decodes bytes to text: in the declared charset, or else as UTF-8.
 //!
-//! Invariant: a text with holes ([`has_holes`]) never replaces a value that is known; see [`crate::contact::Contact`].
+//! Invariant: a text with lost letters ([`has_holes`]) never replaces a known value; see
+//! [`crate::contact::Contact`].
 
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// What stands for bytes that could not be read.
+/// The replacement for bytes that could not be read.
 pub(crate) const HOLE: char = char::REPLACEMENT_CHARACTER;
 
-/// Whether bytes of the text were lost on its way, here or at the sender.
+/// Whether bytes of the text were lost, here or at the sender.
 pub(crate) fn has_holes(text: &str) -> bool {
     text.contains(HOLE)
 }
 
-/// A charset that can be read.
+/// A charset that can be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Charset(&'static Encoding);
 
 impl Charset {
-    /// By any name that browsers know it by: `latin1` and `ISO-8859-1` are `windows-1252`. `None` for one that cannot be read.
+    /// Finds a charset by any name that browsers know: `latin1` and `ISO-8859-1` mean `windows-1252`. `None`
+    /// if it cannot be decoded.
     pub fn named(label: &str) -> Option<Self> {
         let encoding = Encoding::for_label(label.trim().as_bytes())?;
         (encoding != REPLACEMENT).then_some(Self(encoding))
     }
 
-    /// The charset by the mark at the start of the body, and the body without it.
+    /// The charset of the byte order mark at the start of the body, and the body without the mark.
     pub(super) fn by_mark(body: &[u8]) -> Option<(Self, &[u8])> {
         let (encoding, length) = Encoding::for_bom(body)?;
         Some((Self(encoding), body.get(length..)?))
@@ -35,8 +37,8 @@ impl Charset {
         self.0 == UTF_8
     }
 
-    /// Whether its texts have bytes between the letters that look like ASCII, so that nothing can be read before it is
-    /// decoded.
+    /// Whether its letters take two bytes each. Single bytes may then look like ASCII, so a text must be decoded
+    /// before it is parsed.
     pub(super) fn is_wide(self) -> bool {
         self.0 == UTF_16LE || self.0 == UTF_16BE
     }
@@ -46,12 +48,12 @@ impl Charset {
     }
 }
 
-/// Reads the texts of one body and counts what was odd.
+/// Decodes the texts of one body, and counts what was odd.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
-    /// What the sender says.
+    /// The charset that the sender declares.
     pub declared: Option<Charset>,
-    /// What texts are read as that are not UTF-8, where the sender says nothing.
+    /// The charset of texts that are not UTF-8, if the sender declares none.
     pub otherwise: Option<Charset>,
     broken: usize,
     as_configured: usize,
@@ -67,7 +69,7 @@ impl Texts {
         }
     }
 
-    /// A text of the body.
+    /// Decodes a text of the body.
     pub(super) fn text(&mut self, bytes: Vec<u8>) -> String {
         match String::from_utf8(bytes) {
             Ok(text) => self.valid(text),
@@ -75,7 +77,7 @@ impl Texts {
         }
     }
 
-    /// The body as a whole, where it has to be text before it can be read.
+    /// Decodes the body as a whole, for formats that need this before they can be parsed.
     pub(super) fn whole<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, str> {
         match std::str::from_utf8(bytes) {
             Ok(text) if self.declared.is_none_or(Charset::is_utf8) => Cow::Borrowed(text),
@@ -84,13 +86,14 @@ impl Texts {
         }
     }
 
-    /// Bytes that are valid UTF-8, whatever was declared. In windows-1252 such pairs of letters (`Ã«`) spell nothing: a sender
-    /// that declares it and sends UTF-8 only names the default of its library.
+    /// Decodes a text that is valid UTF-8, if the sender declares another charset. If that is windows-1252, the
+    /// text is UTF-8 nevertheless: in windows-1252 such pairs of letters (`Ã«`) make no words, and the sender
+    /// only passes on the default of its library.
     fn valid(&mut self, text: String) -> String {
         let Some(declared) = self.declared.filter(|charset| !charset.is_utf8()) else {
             return text;
         };
-        // An escape switches to another alphabet, of which the letters look like ASCII.
+        // An escape character switches to another alphabet, whose letters look like ASCII.
         if text.is_ascii() && !declared.is_wide() && !text.contains('\u{1b}') {
             return text;
         }
@@ -116,7 +119,7 @@ impl Texts {
         text.into_owned()
     }
 
-    /// What a trace says of it. `place` is `form`, `JSON` or `XML`.
+    /// Notes for the trace. `place` is `form`, `JSON` or `XML`.
     pub(super) fn notes(&self, place: &str) -> Vec<String> {
         let sentences = [
             (
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_read_in_the_charset_that_was_declared_else_configured_else_as_utf8() {
+    fn a_text_is_read_in_the_declared_charset_or_the_configured_one_or_as_utf8() {
         for (declared, otherwise, bytes, text, notes) in [
             ("", "", &b"Zo\xc3\xab"[..], "Zoë", 0),
             ("utf-8", "", b"Zo\xc3\xab", "Zoë", 0),
@@ -164,10 +167,10 @@ mod tests {
             ("shift_jis", "", b"\x95\x5c", "表", 0),
             ("utf-16le", "", b"A\0\xeb\0", "Aë", 0),
             ("iso-2022-jp", "", b"\x1b$BI=\x1b(B", "表", 0),
-            // The declared one is not true.
+            // The declared charset is wrong.
             ("latin1", "", b"Zo\xc3\xab", "Zoë", 1),
             ("us-ascii", "", b"plain", "plain", 0),
-            // Nothing was declared.
+            // No charset is declared.
             ("", "windows-1252", b"Zo\xeb", "Zoë", 1),
             ("", "windows-1252", b"Zo\xc3\xab", "Zoë", 0),
             ("utf-8", "windows-1252", b"Zo\xeb", "Zoë", 1),
@@ -184,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_stands_for_no_charset_that_can_be_read_is_none() {
+    fn an_unknown_charset_name_gives_none() {
         for (label, known) in [
             (" Latin1 ", true),
             ("cp1252", true),

@@ -1,4 +1,4 @@
-//! Which messages clear a field.
+//! Tests of which messages clear a field.
 
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -53,13 +53,13 @@ fn sync(empty: Emptied, null: Emptied) -> SyncDecoder {
     }
 }
 
-/// Name of a field, and `None` where the message says nothing of it.
+/// The value of a field; `None` if the message does not contain the field.
 fn of<'e>(event: &'e Event, name: &str) -> Option<&'e Value> {
     event.fields.get(name)
 }
 
 #[test]
-fn a_list_field_that_came_empty_is_cleared_where_the_source_says_so() {
+fn an_empty_list_field_is_cleared_if_the_source_says_so() {
     let body = "contact[id]=7&contact[email]=ann@example.org&contact[phone]=&contact[shoe]=\
                 &fields[0][id]=12&fields[0][name]=First+Name&fields[0][value]=\
                 &fields[1][id]=13&fields[1][name]=Colour&fields[2][name]=Size\
@@ -78,21 +78,21 @@ fn a_list_field_that_came_empty_is_cleared_where_the_source_says_so() {
     assert_eq!(of(&cleared, "email"), Some(&json!("ann@example.org")));
     assert_eq!(
         cleared.fields["list_field_ids:platform"]["Colour"], "13",
-        "its number stays known"
+        "its number is kept"
     );
     let kept = read(&sync(Emptied::Keep, Emptied::Clear), FORM, body);
     let names: Vec<&String> = kept.fields.keys().collect();
     assert_eq!(
         names,
         ["email", "list_field_ids:platform"],
-        "an empty text says nothing by default"
+        "an empty text changes nothing by default"
     );
     let body = "contact[id]=7&contact[phone]=&fields[0][id]=12&fields[0][name]=Phone&fields[0][value]=030";
     let filled = read(&sync(Emptied::Clear, Emptied::Clear), FORM, body);
     assert_eq!(
         of(&filled, "phone"),
         Some(&json!("030")),
-        "the field of the list says more"
+        "the value in the list wins"
     );
 }
 
@@ -109,11 +109,7 @@ fn null_in_json_clears_by_itself() {
     let kept = read(&sync(Emptied::Keep, Emptied::Keep), JSON, body);
     assert_eq!(of(&kept, "phone").or(of(&kept, "locality")), None);
     let lists = read(&sync(Emptied::Clear, Emptied::Clear), JSON, body);
-    assert_eq!(
-        of(&lists, "Topics"),
-        Some(&Value::Null),
-        "no box is ticked any more"
-    );
+    assert_eq!(of(&lists, "Topics"), Some(&Value::Null), "no box is ticked now");
 }
 
 #[test]
@@ -138,7 +134,7 @@ fn any_json_and_events_clear_by_null_but_never_an_address() {
     assert_eq!(
         of(&event, "firstName"),
         Some(&json!("Ann")),
-        "another spelling says more"
+        "a value under another spelling wins"
     );
     let event = read(&generic(Emptied::Clear), JSON, body);
     assert_eq!(of(&event, "locality"), Some(&Value::Null));

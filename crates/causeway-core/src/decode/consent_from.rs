@@ -1,5 +1,5 @@
-//! Consent that stands in a field of the sender: a list field (`Newsletter` = `yes`), a status (`status` = `Disactive`), a
-//! box on a form. Only values that are listed say something; nothing is assumed of others.
+//! Consent in a field of the sender: a list field (`Newsletter` = `yes`), a status (`status` = `Disactive`),
+//! a box on a form. Only the listed values have a meaning; nothing is assumed about others.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::{Map, Value};
@@ -17,48 +17,51 @@ use crate::{
     event::Event,
 };
 
-/// What one field says.
+/// One rule: the meaning of one field's values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsentFrom {
-    /// The field's name, without regard to case, or a dotted path.
+    /// The field's name, ignoring case, or a dotted path.
     pub field: String,
     pub purpose: String,
-    /// Value → what it means, as [`word`] makes it.
+    /// Value → meaning. The value is in the form that [`word`] makes.
     pub words: Vec<(String, What)>,
-    /// The field that says since when; the time of the message if not given. A yes without a date in it does not count:
-    /// such a field is sent with every record, and would end any opt-out that was given since.
+    /// The field with the date of the consent; if not configured, the time of the message counts. If it is
+    /// configured and holds no date, an opt-in does not count: such a field is sent with every record, and
+    /// would undo any opt-out given since.
     pub at_field: Option<String>,
-    /// How `at_field` writes dates.
+    /// The date format of `at_field`.
     pub at_format: AtFormat,
 }
 
-/// What a rule found in one message: for reports about the configuration.
+/// How a rule matched in one message, for reports about the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleReport {
     pub field: String,
     pub purpose: String,
-    /// Whether the message has the field at all.
+    /// Whether the message contains the field.
     pub met: bool,
-    /// Values that the rule does not list.
+    /// How many values the rule does not list.
     pub unlisted: usize,
-    /// Values whose date was missing, unreadable, or could be read in two ways, and opt-ins whose date lies in the future.
+    /// How many values had a missing, unreadable or ambiguous date, or are opt-ins dated in the future.
     pub undated: usize,
 }
 
-/// How far the clock of a sender may be ahead. An opt-in with a later date would be new with each message that repeats it.
+/// How far a sender's clock may be ahead. An opt-in with a later date would be news in each message that
+/// repeats it.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
-/// The rules of a source, and how it writes what they read.
+/// The rules of a source, and its way of writing values and dates.
 pub(super) struct Reader<'a> {
     pub rules: &'a [ConsentFrom],
     pub placeholders: &'a Placeholders,
     pub zone: &'a TimeZone,
 }
 
-/// When a message happened. Of a message that is dated by a day, a yes counts from its beginning and an opt-out to its end.
+/// The time of a message. If only its day is known, an opt-in counts from the beginning of the day and an
+/// opt-out to its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct When {
-    /// `None` when the message has a time that cannot be read: then a yes in it cannot be dated.
+    /// `None` if the message has a time that cannot be read. An opt-in in it then has no date.
     pub begin: Option<Timestamp>,
     pub end: Timestamp,
     pub received_at: Timestamp,
@@ -84,9 +87,9 @@ impl When {
 }
 
 impl Reader<'_> {
-    /// Adds the facts that the fields state to the event. A field is looked for in each of `fields`, and every place that has it
-    /// counts: one that says no is not hidden by another that says yes. For an opt-out the field is looked for below them, too:
-    /// what is kept of two fields of one name is one of them. What could not be used is noted, without the value.
+    /// Adds the facts in the fields to the event. A field is looked up in each of `fields`, and every place
+    /// that has it counts, so an opt-out in one place is not hidden by an opt-in in another. Values that
+    /// could not be used are noted, without quoting them.
     pub fn read(&self, fields: &[&Map<String, Value>], when: When, event: &mut Event) {
         for rule in self.rules {
             let near = find(fields, &rule.field);
@@ -148,7 +151,8 @@ impl Reader<'_> {
                 Ok(at) if what.is_yes() && at.duration_since(when.received_at) > AHEAD => {
                     (None, Some(format!("{name} holds a date in the future")))
                 }
-                // Never later than the message: a yes from tomorrow would outweigh an opt-out of today.
+                // An opt-out counts at the latest from the message's arrival. An opt-in counts at the latest
+                // from the message's own time, because a later date would outweigh an opt-out of today.
                 Ok(at) if what.is_opt_out() => (Some(at.min(when.received_at)), None),
                 Ok(at) => (Some(at.min(otherwise.unwrap_or(when.received_at))), None),
                 Err(doubt) => (
@@ -177,8 +181,9 @@ impl Reader<'_> {
         }
     }
 
-    /// The date in the field; `Err` says why there is none. Of several dates a yes counts from the earliest and an opt-out from
-    /// the latest, so that a no is never older than a yes of the same message.
+    /// The date in the field; `Err` says why there is none. Of several dates, an opt-in counts from the
+    /// earliest and an opt-out from the latest, so that an opt-out is never older than an opt-in of the same
+    /// message.
     fn since(&self, rule: &ConsentFrom, what: &What, dates: &[&Value]) -> Result<Timestamp, &'static str> {
         let is_opt_out = what.is_opt_out();
         let mut known: Option<Result<Timestamp, &'static str>> = None;
@@ -201,7 +206,7 @@ impl Reader<'_> {
                 (Some(Ok(known)), Ok(at)) if is_opt_out => Ok(known.max(at)),
                 (Some(Ok(known)), Ok(at)) => Ok(known.min(at)),
                 (Some(Ok(at)), Err(_)) | (Some(Err(_)), Ok(at)) if is_opt_out => Ok(at),
-                // Nobody knows whether that is the date of the yes.
+                // The unreadable date may be the date of the opt-in.
                 (Some(Err(doubt)), _) | (_, Err(doubt)) => Err(doubt),
             });
         }
@@ -209,11 +214,11 @@ impl Reader<'_> {
     }
 }
 
-/// All that have the field, the likeliest first.
+/// All values of the field, those with the nearest spelling first.
 fn find<'a>(fields: &[&'a Map<String, Value>], name: &str) -> Vec<&'a Value> {
     let mut found: Vec<&Value> = Vec::new();
     for value in fields.iter().flat_map(|fields| look_up_all(fields, name)) {
-        // What was sent stands in the record, too.
+        // Values that were sent are in the record, too.
         if !found.contains(&value) {
             found.push(value);
         }
@@ -276,7 +281,7 @@ fn value_of_row<'a>(row: &'a Map<String, Value>, name: &str) -> Option<&'a Value
     labels.any(|label| same_name(label, name)).then_some(value)
 }
 
-/// The values that stand in these places. What an earlier place says already is not said twice.
+/// The values in these places. A value that an earlier place holds is not repeated.
 fn said_in<'a>(places: &[&'a Value]) -> Vec<&'a Value> {
     let mut said: Vec<&Value> = Vec::new();
     for place in places {
@@ -299,7 +304,8 @@ fn consequence(what: &What) -> &'static str {
 }
 
 impl ConsentFrom {
-    /// What a value means, if it is listed. Programs write a truth value as a word or as a number.
+    /// The meaning of a value, if it is listed. Also looks for the other spellings of a boolean, as a word or
+    /// as a number.
     fn meaning(&self, value: &Value) -> Option<&What> {
         let text = match value {
             Value::Bool(flag) => flag.to_string(),
@@ -320,7 +326,8 @@ impl ConsentFrom {
     }
 }
 
-/// How a value is compared: without regard to case and blanks around, numbers by their value.
+/// The form in which values are compared: case and surrounding blanks are ignored, and numbers have one
+/// spelling.
 pub fn word(text: &str) -> String {
     let text = folded(shown(text));
     number(&text).unwrap_or(text)
@@ -373,7 +380,7 @@ mod tests {
         event
     }
 
-    fn told(fields: &Value) -> (Vec<(String, &'static str, String)>, Vec<String>) {
+    fn facts_and_notes(fields: &Value) -> (Vec<(String, &'static str, String)>, Vec<String>) {
         let at = "2026-05-01T10:00:00Z".parse().unwrap();
         let event = read(&rules(), fields, When::at(at, at));
         let facts = event
@@ -385,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn listed_values_say_something_and_no_others() {
+    fn only_listed_values_give_facts() {
         let now = "2026-05-01T10:00:00Z";
         for (fields, expected) in [
             (
@@ -416,7 +423,7 @@ mod tests {
                 json!({ "Newsletter": "yes", "Newsletter date": "2026-04-01 08:00" }),
                 vec![("email", "opt_in", "2026-04-01T06:00:00Z")],
             ),
-            // Not before it came.
+            // Not before it arrived.
             (
                 json!({ "Newsletter": "yes", "Newsletter date": "2026-05-01T10:05:00Z" }),
                 vec![("email", "opt_in", now)],
@@ -425,7 +432,7 @@ mod tests {
                 json!({ "Newsletter": "no", "Newsletter date": "2027-04-01" }),
                 vec![("email", "unsubscribed", now)],
             ),
-            // To the minute, and in the hour that exists twice.
+            // A time to the minute, in the hour that exists twice.
             (
                 json!({ "Newsletter": "no", "Newsletter date": "2026-04-01 08:00" }),
                 vec![("email", "unsubscribed", "2026-04-01T06:00:59.999Z")],
@@ -446,7 +453,7 @@ mod tests {
             (json!({ "Newsletter": null }), vec![]),
             (json!({ "Newsletters": "yes" }), vec![]),
         ] {
-            let (facts, notes) = told(&fields);
+            let (facts, notes) = facts_and_notes(&fields);
             let expected: Vec<_> = expected
                 .into_iter()
                 .map(|(purpose, what, at)| (purpose.to_owned(), what, at.to_owned()))
@@ -456,19 +463,19 @@ mod tests {
         }
     }
 
-    /// The exact name hides no other spelling of it.
+    /// An exact match of the name does not hide other spellings.
     #[test]
-    fn every_place_that_fits_the_name_counts_and_a_no_in_one_of_them_wins() {
+    fn every_place_with_the_name_counts_and_an_opt_out_wins() {
         let date = "2026-04-01T08:00:00Z";
         for fields in [
             json!({ "Newsletter": "yes", "NEWSLETTER": "no", "Newsletter date": date }),
             json!({ "Newsletter": "no", "NEWSLETTER": "yes", "Newsletter date": date }),
             json!({ "newsletter": ["yes"], "newsLetter": ["no"], "Newsletter date": date }),
-            // The yes takes the earlier date, the no the later.
+            // The opt-in takes the earlier date, the opt-out the later one.
             json!({ "Newsletter": "yes", "NEWSLETTER": "no", "Newsletter date": date,
                 "newsletter DATE": "2026-03-01T08:00:00Z" }),
         ] {
-            let (facts, notes) = told(&fields);
+            let (facts, notes) = facts_and_notes(&fields);
             let at = |word: &str| {
                 let fact = facts.iter().find(|(_, what, _)| *what == word).unwrap();
                 fact.2.parse::<Timestamp>().unwrap()
@@ -480,40 +487,41 @@ mod tests {
                 "{fields}"
             );
         }
-        // The same in two places is said once; an empty place says nothing.
+        // The same value in two places counts once, and an empty place is ignored.
         for fields in [
             json!({ "Newsletter": "no", "NEWSLETTER": "no" }),
             json!({ "Newsletter": "", "NEWSLETTER": "no", "Newsletter date": "", "newsletter DATE": date }),
             json!({ "Newsletter": null, "NEWSLETTER": "no" }),
         ] {
-            assert_eq!(told(&fields).0.len(), 1, "{fields}");
+            assert_eq!(facts_and_notes(&fields).0.len(), 1, "{fields}");
         }
-        // Of two dates one cannot be read.
+        // One of the two dates cannot be read.
         let two =
             |value: &str| json!({ "Newsletter": value, "Newsletter date": "soon", "newsletter DATE": date });
-        assert_eq!(told(&two("yes")).0, []);
-        assert_eq!(told(&two("no")).0[0].2, "2026-04-01T08:00:00.999Z");
+        assert_eq!(facts_and_notes(&two("yes")).0, []);
+        assert_eq!(facts_and_notes(&two("no")).0[0].2, "2026-04-01T08:00:00.999Z");
     }
 
     #[test]
-    fn what_is_not_listed_is_noted_without_the_value() {
-        let (facts, notes) = told(&json!({ "Newsletter": "maybe", "calls": { "allowed": { "x": 1 } } }));
+    fn an_unlisted_value_is_noted_without_quoting_it() {
+        let (facts, notes) =
+            facts_and_notes(&json!({ "Newsletter": "maybe", "calls": { "allowed": { "x": 1 } } }));
         assert_eq!(facts, []);
         assert_eq!(notes.len(), 2);
         assert!(
             notes[0].contains("field Newsletter: a value that") && !notes[0].contains("maybe"),
             "{notes:?}"
         );
-        let (_, notes) = told(&json!({ "Newsletter": ["maybe", "NULL", "", "later"] }));
+        let (_, notes) = facts_and_notes(&json!({ "Newsletter": ["maybe", "NULL", "", "later"] }));
         assert!(
             notes.len() == 1 && notes[0].contains("field Newsletter: 2 values that"),
             "{notes:?}"
         );
     }
 
-    /// The field comes with every record, also long after a no was said elsewhere.
+    /// The field is in every record, also long after an opt-out elsewhere.
     #[test]
-    fn a_yes_without_its_date_does_not_count_and_a_no_does() {
+    fn an_opt_in_without_its_date_does_not_count_and_an_opt_out_does() {
         for date in [
             json!("soon"),
             json!("N/A"),
@@ -524,20 +532,21 @@ mod tests {
             json!("0000-00-00"),
         ] {
             for (value, expected) in [("yes", 0), ("no", 1)] {
-                let (facts, notes) = told(&json!({ "Newsletter": value, "Newsletter date": date }));
+                let (facts, notes) =
+                    facts_and_notes(&json!({ "Newsletter": value, "Newsletter date": date }));
                 assert_eq!(facts.len(), expected, "{value} {date}");
                 assert!(notes[0].contains("Newsletter date holds "), "{notes:?}");
-                let (facts, notes) = told(&json!({ "Newsletter": value }));
+                let (facts, notes) = facts_and_notes(&json!({ "Newsletter": value }));
                 assert_eq!((facts.len(), notes.len()), (expected, 1), "{value}");
             }
         }
     }
 
-    /// Each later message with the same date would be a new opt-in.
+    /// Otherwise each later message with the same date would be a new opt-in.
     #[test]
-    fn a_yes_whose_date_lies_in_the_future_does_not_count() {
+    fn an_opt_in_dated_in_the_future_does_not_count() {
         for date in ["2026-05-01T10:05:01Z", "2026-05-02", "2027-04-01"] {
-            let (facts, notes) = told(&json!({ "Newsletter": "yes", "Newsletter date": date }));
+            let (facts, notes) = facts_and_notes(&json!({ "Newsletter": "yes", "Newsletter date": date }));
             assert_eq!(facts, [], "{date}");
             assert_eq!(
                 notes,
@@ -564,7 +573,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_truth_values_are_compared_by_what_they_are() {
+    fn numbers_and_booleans_are_compared_by_value() {
         let rules = |yes: &str, no: &str| ConsentFrom {
             at_field: None,
             ..rule(&[(yes, What::OptIn), (no, What::Unsubscribed)], AtFormat::Plain).remove(0)
@@ -613,16 +622,16 @@ mod tests {
                 } else {
                     "nothing"
                 });
-                // A word that is listed counts, also one that stands for nothing elsewhere.
+                // A listed word counts, even one that stands for "nothing" in other fields.
                 let expected = if value == "NULL" { "unsubscribed" } else { expected };
                 assert_eq!(what, expected, "{listed:?} {value}");
             }
         }
     }
 
-    /// An opt-out that is dated by a day may have been given in its last minute, a yes in its first.
+    /// An opt-out dated by a day may have been given in the day's last minute, an opt-in in its first.
     #[test]
-    fn a_day_counts_from_its_beginning_for_a_yes_and_to_its_end_for_an_opt_out() {
+    fn a_day_counts_from_its_beginning_for_an_opt_in_and_to_its_end_for_an_opt_out() {
         let words = [
             ("yes", What::OptIn),
             ("declined", What::Declined),
@@ -655,7 +664,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_dated_by_a_day_or_cannot_be_dated_dates_its_facts_likewise() {
+    fn facts_without_a_date_take_the_date_of_their_message() {
         let mut rules = rule(
             &[("yes", What::OptIn), ("no", What::Unsubscribed)],
             AtFormat::Plain,
@@ -679,7 +688,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_reports_what_it_met() {
+    fn a_rule_reports_how_it_matched() {
         let now = When::at(at("2026-05-01T10:00:00Z"), at("2026-05-01T10:00:00Z"));
         let rules = rule(
             &[("yes", What::OptIn), ("no", What::Unsubscribed)],

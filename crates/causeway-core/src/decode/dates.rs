@@ -1,4 +1,4 @@
-//! The dates that platforms print for people, without a zone.
+//! Dates without a time zone, as platforms print them for people.
 
 use jiff::{
     Timestamp,
@@ -6,25 +6,25 @@ use jiff::{
     tz::TimeZone,
 };
 
-/// What a date text turned out to be.
+/// The result of reading a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
     At(Timestamp),
-    /// Says that there is no date: empty, `-` or `N/A`.
+    /// There is no date: the text is empty, `-` or `N/A`.
     Nothing,
-    /// Keep the text: it may still mean something to a person.
+    /// Keep the text, which a person may still understand.
     Unreadable,
 }
 
-/// Reads `2022-05-26`, `26-05-2022` (hyphens: day first) and `05/26/2022` (slashes: month first), with an
-/// hour and minute, and maybe seconds, `AM` or `PM` behind it. Without a time it is the start of the day.
-/// Dates that tell their own offset (RFC 3339) are read, too; all others are taken to be in `zone`.
+/// Reads `2022-05-26`, `26-05-2022` (hyphens: day first) and `05/26/2022` (slashes: month first). Hour and
+/// minute, seconds, and `AM` or `PM` may follow; without a time it is the start of the day. A date with an
+/// offset (RFC 3339) is read, too. All others are in `zone`.
 pub fn read(text: &str, zone: &TimeZone) -> Reading {
     let text = text.trim();
     if text.is_empty() || text == "-" || text.eq_ignore_ascii_case("n/a") {
         return Reading::Nothing;
     }
-    // No text is both: these have no offset, and those need one.
+    // No text is valid for both: a civil date has no offset, and a timestamp needs one.
     let at = match civil(text) {
         Some(civil) => zone.to_timestamp(civil).ok(),
         None => text.parse::<Timestamp>().ok(),
@@ -83,7 +83,7 @@ pub(super) fn clock_time(text: &str) -> Option<Time> {
         return None;
     }
     let hour = match half {
-        // An hour that no twelve-hour clock has is of 24, whatever is printed behind it.
+        // An hour that no twelve-hour clock has is on the 24-hour clock, whatever follows it.
         Some(half) if (1..=12).contains(&hour) => hour % 12 + half,
         _ => hour,
     };
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shape_seen_is_read_in_the_zone_of_the_source() {
+    fn every_known_form_is_read_in_the_zone_of_the_source() {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         for (text, utc) in [
             ("2022-05-26 05:40 PM", "2022-05-26T15:40:00Z"),
@@ -127,7 +127,7 @@ mod tests {
             ("2020-10-20T15:30:00", "2020-10-20T13:30:00Z"),
             ("2020-10-20T15:30:00+05:00", "2020-10-20T10:30:00Z"),
             ("2020-10-20T15:30:00Z", "2020-10-20T15:30:00Z"),
-            // The hour that summer time skips, and the one that comes twice.
+            // The hour that summer time skips, and the one that exists twice.
             ("2022-03-27 02:30", "2022-03-27T01:30:00Z"),
             ("2022-10-30 02:30", "2022-10-30T00:30:00Z"),
         ] {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn no_date_and_an_unreadable_date_are_told_apart() {
+    fn no_date_and_an_unreadable_date_are_distinguished() {
         for text in ["", "  ", "-", "N/A", "n/a"] {
             assert_eq!(read(text, &TimeZone::UTC), Reading::Nothing, "{text:?}");
         }

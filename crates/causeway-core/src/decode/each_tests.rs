@@ -1,4 +1,4 @@
-//! Several records in one message, wrappers, names of fields: by the preset `generic`.
+//! Tests of the preset `generic`: several records in one message, wrappers, and names of fields.
 
 use std::collections::BTreeMap;
 
@@ -98,7 +98,7 @@ fn each_record_of_a_message_becomes_a_message_of_its_own() {
     );
     for (number, (envelope, part)) in (1..).zip(&decoded) {
         assert_eq!(envelope.meta.part.as_ref().unwrap().number, number);
-        // Read again, it is the same.
+        // Decoding the part again gives the same.
         assert_eq!(mautic.decode(envelope), part.clone().part_of(InboxId(0)));
     }
     assert_ne!(decoded[0].0.dedup.key, decoded[1].0.dedup.key);
@@ -109,7 +109,7 @@ fn each_record_of_a_message_becomes_a_message_of_its_own() {
 }
 
 #[test]
-#[rustfmt::skip] // One case a line reads as a table.
+#[rustfmt::skip] // One case per line reads as a table.
 fn records_are_found_in_lists_wrappers_and_texts() {
     let both = [["ann@example.org"], ["bob@example.org"]];
     for (path, content_type, body) in [
@@ -124,7 +124,7 @@ fn records_are_found_in_lists_wrappers_and_texts() {
         let decoded = parts(each(path, Paths::default()).decode(&message(content_type, "", body)));
         let people: Vec<_> = decoded.iter().map(|(_, part)| who(event(part))).collect();
         assert_eq!(people, both, "{path} {body}");
-        // Without `each` nobody is taken.
+        // Without `each`, no record is taken.
         let decoded = decoder(Paths::default()).decode(&message(content_type, "", body));
         let counts = path != "emails";
         assert_eq!(dead(&decoded).starts_with("2 records in one message"), counts, "{path}: {}", dead(&decoded));
@@ -139,7 +139,7 @@ fn records_are_found_in_lists_wrappers_and_texts() {
 }
 
 #[test]
-fn never_is_one_record_taken_and_the_rest_dropped() {
+fn one_record_is_never_taken_while_the_rest_is_dropped() {
     let first = decoder(Paths {
         email: Some("people[0].email".to_owned()),
         ..Paths::default()
@@ -172,7 +172,7 @@ fn never_is_one_record_taken_and_the_rest_dropped() {
 }
 
 #[test]
-fn what_stands_beside_the_list_is_said_of_all() {
+fn values_beside_the_list_belong_to_each_record() {
     let mut decoder = each("emails", Paths::default());
     decoder.consent_from = vec![ConsentFrom {
         field: "event".to_owned(),
@@ -190,7 +190,7 @@ fn what_stands_beside_the_list_is_said_of_all() {
 }
 
 #[test]
-#[rustfmt::skip] // One case a line reads as a table.
+#[rustfmt::skip] // One case per line reads as a table.
 fn a_wrapper_changes_no_name_and_the_group_fields_is_read() {
     for (content_type, body) in [
         (JSON, r#"{"contact":{"email":"ann@example.org","first_name":"Ann","city":"Bonn"}}"#),
@@ -230,7 +230,7 @@ fn read(body: &Value) -> Decoded {
 }
 
 #[test]
-fn fields_that_mean_the_same_are_all_kept() {
+fn fields_with_the_same_meaning_are_all_kept() {
     for (mut body, fields) in [
         (
             json!({"mobile": "1", "phone": "2"}),
@@ -255,7 +255,7 @@ fn fields_that_mean_the_same_are_all_kept() {
 }
 
 #[test]
-fn fields_called_as_ours_are_kept_and_noted() {
+fn fields_with_reserved_names_are_kept_and_noted() {
     let decoded = read(&json!({"email": "ann@example.org", "ids": "7", "tags": "a,b", "city": "Bonn"}));
     let read = event(&decoded);
     assert_eq!(
@@ -269,7 +269,7 @@ fn fields_called_as_ours_are_kept_and_noted() {
 }
 
 #[test]
-fn a_number_names_somebody_who_has_neither_address_nor_id() {
+fn a_phone_number_identifies_a_contact_without_address_and_id() {
     for (body, named) in [
         (
             json!({"phone": "+49 30 123456", "city": "Bonn"}),
@@ -287,7 +287,7 @@ fn a_number_names_somebody_who_has_neither_address_nor_id() {
 }
 
 #[test]
-fn an_id_that_lost_letters_names_nobody() {
+fn an_id_with_lost_letters_identifies_nobody() {
     let decoded = read(&json!({"contact_id": "K\u{fffd}ln-1"}));
     assert!(
         dead(&decoded).contains("letters of it were lost"),
@@ -297,7 +297,7 @@ fn an_id_that_lost_letters_names_nobody() {
 }
 
 #[test]
-fn parameters_have_the_names_that_the_source_gives_them() {
+fn parameters_get_the_names_of_the_configuration() {
     let names = [("param1", "email"), ("param2", "firstName"), ("param3", "id")];
     let names = BTreeMap::from(names.map(|(from, to)| (from.to_owned(), to.to_owned())));
     let mut reader = decoder(Paths::default());

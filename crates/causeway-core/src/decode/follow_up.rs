@@ -1,5 +1,5 @@
-//! The rows that Causeway makes itself: what a destination answered, and automations whose time came. They take the same
-//! way as everything that arrives, so that they are kept, explained and counted like it.
+//! Messages that Causeway makes itself: values of destinations' responses, and due automations. They are
+//! processed like every message that arrives, so that they are kept, explained and counted.
 
 use std::collections::BTreeMap;
 
@@ -14,21 +14,21 @@ use crate::{
     id::Name,
 };
 
-/// The source of what destinations answered. No configured source can have such a name.
+/// The source of destinations' responses. No configured source can have this name.
 pub const ANSWERS: &str = "~answers";
-/// The source of automations whose time came.
+/// The source of due automations.
 pub const AUTOMATIONS: &str = "~automations";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Body {
     #[serde(flatten)]
     follow_up: FollowUp,
-    /// Field → value, of an answer.
+    /// Field → value, from a response.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     fields: BTreeMap<String, Value>,
 }
 
-/// Makes the row for it. `once` tells repeats of the same one.
+/// Makes the envelope of such a message. `once` identifies duplicates.
 pub fn envelope(
     source: &'static str,
     follow_up: FollowUp,
@@ -36,7 +36,7 @@ pub fn envelope(
     once: &[&[u8]],
     now: Timestamp,
 ) -> Envelope {
-    // A document of names, numbers and values: it can be written.
+    // Names, numbers and values can always be serialized.
     let body = serde_json::to_vec(&Body { follow_up, fields }).unwrap_or_default();
     Envelope {
         source: source.into(),
@@ -47,7 +47,7 @@ pub fn envelope(
     }
 }
 
-/// Reads both sorts.
+/// Decodes messages of both sources.
 #[derive(Debug, Clone, Copy)]
 pub struct FollowUpDecoder;
 
@@ -71,7 +71,7 @@ impl Decode for FollowUpDecoder {
             .unwrap_or_else(|| Name::from(AUTOMATIONS));
         let mut event = Event::new(kind, namespace, envelope.received_at);
         for (name, value) in fields {
-            // Who somebody is does not follow from what another system says of them.
+            // The identity of a contact must not depend on what another system says.
             if name == "email" || is_internal(&name) {
                 event.notes.push(format!("{name}: is not taken from an answer"));
             } else if !value.is_null() {

@@ -1,4 +1,4 @@
-//! The preset `generic`: one record in any shape, with paths that say where the contact is.
+//! The preset `generic`: a record of any shape, with paths that say where the contact is.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
@@ -21,10 +21,10 @@ use crate::{
     id::Name,
 };
 
-/// Names that are looked for when no path is given; compared without case, spaces, `_`, `-` and `.`.
+/// Names that are tried if no path is configured. They are compared without case, spaces, `_`, `-` and `.`.
 pub(super) const EMAIL_NAMES: &[&str] = &["email", "emailaddress", "mail", "useremail", "contactemail"];
-/// A bare `id` is not among them: it may be the event's, and two people of one id would become one. Neither is `user_id`: it
-/// is often the member of staff who was logged in.
+/// A bare `id` is not among these: it may be the event's id, and two people with one id would be merged.
+/// Neither is `user_id`, which is often the member of staff who was logged in.
 pub(super) const CONTACT_ID_NAMES: &[&str] = &["contactid", "personid", "subscriberid"];
 pub(super) const PHONE_NAMES: &[&str] = &[
     "phone",
@@ -34,7 +34,7 @@ pub(super) const PHONE_NAMES: &[&str] = &[
     "telephone",
     "tel",
 ];
-/// Only names that tell of the event; a contact's own `created_at` would make every later change look old.
+/// Only names for the time of the event. A contact's own `created_at` would make every later change look old.
 const TIME_NAMES: &[&str] = &[
     "eventtime",
     "eventat",
@@ -43,7 +43,7 @@ const TIME_NAMES: &[&str] = &[
     "firedat",
     "datetime",
 ];
-/// Objects in which the contact is looked for.
+/// Names of objects that may hold the contact.
 const WRAPPERS: &[&str] = &[
     "contact",
     "person",
@@ -53,36 +53,36 @@ const WRAPPERS: &[&str] = &[
     "data",
     "payload",
 ];
-/// Those whose `id` is the contact's.
+/// Those of the wrappers whose `id` is the contact's.
 const PERSON_WRAPPERS: &[&str] = &["contact", "person", "subscriber", "profile"];
 
-/// Where to find what, as dotted paths with `[n]` for items: `data.people[0].email`. A name that has dots stands in quotes. What
-/// is not given is guessed from common names.
+/// Where the parts of a record are, as dotted paths with `[n]` for items: `data.people[0].email`. A name that
+/// contains dots stands in quotes. If a path is not configured, common names are tried.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Paths {
-    /// The list of records, if a message may hold several; [`parts::WHOLE`] if it is that list. The other paths begin at one
-    /// of them.
+    /// The list of records, if a message may hold several; [`parts::WHOLE`] if the body is that list. The
+    /// other paths then begin at one record.
     pub each: Option<String>,
     pub email: Option<String>,
     /// The sender's id of the contact.
     pub id: Option<String>,
-    /// An object of field name → value, or a list of `{name, value}`; default: the whole record.
+    /// An object of field name → value, or a list of `{name, value}`. Default: the whole record.
     pub fields: Option<String>,
-    /// When it happened, as [`AtFormat`] reads it.
+    /// The time of the event, as [`AtFormat`] reads it.
     pub time: Option<String>,
 }
 
 #[derive(Debug, Clone)]
 pub struct GenericDecoder {
-    /// Where the sender's contact ids are unique.
+    /// The scope in which the sender's contact ids are unique.
     pub namespace: Name,
-    /// The zone of dates that name none.
+    /// The time zone of dates that name none.
     pub time_zone: TimeZone,
     pub consent: ArrivalConsent,
     pub consent_from: Vec<ConsentFrom>,
     pub paths: Paths,
-    /// How the time at `paths.time` is written.
+    /// The format of the time at `paths.time`.
     pub time_format: AtFormat,
     pub placeholders: Placeholders,
     pub limits: Limits,
@@ -101,7 +101,7 @@ impl Decode for GenericDecoder {
         })
     }
 
-    /// Only the rules read an opt-out from a record, and they may look at any of its values.
+    /// Only the consent rules can find an opt-out in a record, and they may read any of its values.
     fn may_opt_out(&self, _envelope: &Envelope) -> bool {
         !self.consent_from.is_empty()
     }
@@ -138,7 +138,7 @@ impl GenericDecoder {
         self.event(&places, who, when, notes)
     }
 
-    /// Who the record is about; else what it ends as.
+    /// The identities of the record's contact, or how decoding ends without any.
     fn who(&self, places: &Places<'_>, notes: &mut Vec<String>) -> Result<Who, Decoded> {
         let record = places.record;
         for path in [&self.paths.email, &self.paths.id].into_iter().flatten() {
@@ -182,7 +182,7 @@ impl GenericDecoder {
         Ok(Who { address, id, number })
     }
 
-    /// What is said of all records of a message holds where the record itself does not say it.
+    /// The time of the record. If the record has none, a time beside the list of records counts.
     fn happened(&self, places: &Places<'_>, received_at: Timestamp, notes: &mut Vec<String>) -> When {
         let times = |record| match &self.paths.time {
             Some(path) => found_all(record, path),
@@ -246,7 +246,7 @@ impl GenericDecoder {
         Decoded::Event(Box::new(event))
     }
 
-    /// An empty value or a placeholder is no value: the next place may hold one.
+    /// Skips empty values and words for "nothing", so that the next place is used.
     fn texts(&self, values: Vec<&Value>) -> impl Iterator<Item = String> {
         values
             .into_iter()
@@ -254,7 +254,8 @@ impl GenericDecoder {
             .filter(|text| !self.placeholders.is_empty_text(text))
     }
 
-    /// Where the rules of consent look for their fields: last in the objects that hold the contact's address and id.
+    /// The objects in which the consent rules look for their fields. The last ones are the objects that hold
+    /// the contact's address and id.
     fn places<'a>(&self, sent: &'a Map<String, Value>, record: &'a Value) -> Vec<&'a Map<String, Value>> {
         let by_path = |path: &String| {
             if let Some(steps) = path::quoted(path) {
@@ -280,7 +281,7 @@ impl GenericDecoder {
         .collect()
     }
 
-    /// A time after `received_at` would make this record win over all that follow, so it is cut.
+    /// Cuts a time after `received_at`, because it would make this record win over all later ones.
     fn when(&self, text: &str, received_at: Timestamp, notes: &mut Vec<String>) -> When {
         let mut arrival = |why: &str| {
             notes.push(format!("time: {why}; the time of arrival is used"));
@@ -334,23 +335,24 @@ impl GenericDecoder {
     }
 }
 
-/// Where the parts of a record are.
+/// The parts of a message that belong to one record.
 struct Places<'a> {
-    /// With the JSON in its texts read.
+    /// The record, including the JSON inside its texts.
     record: &'a Value,
     sent: &'a Value,
-    /// What stands around the list that the record was in; an object.
+    /// An object with what is beside the list that contained the record.
     around: Value,
 }
 
-/// Who a record is about: at least one of them.
+/// The identities of a record's contact. At least one is present.
 struct Who {
     address: Option<String>,
     id: Option<String>,
     number: Option<Identity>,
 }
 
-/// All that was sent, with what the contact's own object and a group `fields` hold beside it: a wrapper changes no name.
+/// The fields of the whole record: everything that was sent, plus the members of the contact's own object and
+/// those in a group `fields`. A wrapper does not change a field's name.
 fn whole_record(
     places: &Places<'_>,
     holders: &[&Map<String, Value>],
@@ -387,7 +389,7 @@ fn whole_record(
     all
 }
 
-/// Fields as rows or as names with their values.
+/// Reads fields written as rows, or as names with their values.
 fn rows_of(rows: &Value, notes: &mut Vec<String>) -> Vec<(String, Value)> {
     sync::list_fields("fields", rows.clone(), notes)
         .into_iter()
@@ -399,7 +401,8 @@ fn rows_of(rows: &Value, notes: &mut Vec<String>) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// The value of a field that comes with its description: `{"label": "City", "type": "text", "value": "Bonn"}`.
+/// The value of a field that is sent with its description: `{"label": "City", "type": "text", "value":
+/// "Bonn"}`.
 fn described(value: &Value) -> &Value {
     let is_described = |members: &Map<String, Value>| {
         ["label", "alias", "name"]
@@ -412,8 +415,8 @@ fn described(value: &Value) -> &Value {
     }
 }
 
-/// How many items of the list that a path leads into with a number have something at the rest of the path, if more than one
-/// has; and the path to the list.
+/// Checks whether a path with an index skips other records. If more than one item of the list has a value at
+/// the rest of the path, returns their number and the path to the list.
 fn others_beside(record: &Value, path: &str) -> Option<(usize, String)> {
     let steps = path::steps(path).ok()?;
     (0..steps.len()).find_map(|at| {
@@ -427,10 +430,10 @@ fn others_beside(record: &Value, path: &str) -> Option<(usize, String)> {
     })
 }
 
-/// The most digits of a time in seconds since 1970; more are milliseconds.
+/// The maximum digits of a time in seconds since 1970. More digits mean milliseconds.
 pub(super) const SECONDS_DIGITS: usize = 11;
 
-/// Digits are seconds, or milliseconds from twelve digits on.
+/// Reads digits as seconds, or as milliseconds from twelve digits on.
 pub(crate) fn unix_time(text: &str) -> Option<Timestamp> {
     let number: i64 = text.trim().parse().ok()?;
     match text.trim().len() {
@@ -440,7 +443,7 @@ pub(crate) fn unix_time(text: &str) -> Option<Timestamp> {
     }
 }
 
-/// Follows a dotted path. A key that is the whole path comes first; digits also name items of lists.
+/// Follows a dotted path. A key that equals the whole path comes first. Digits also index lists.
 pub fn at_path<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     if let Some(steps) = path::quoted(path) {
         return path::follow(value, &steps);
@@ -460,24 +463,25 @@ pub fn at_path<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
         })
 }
 
-/// What a configured path leads to, also where a form's names were rewritten.
+/// The value at a configured path, including names that a form rewrote.
 fn found<'a>(record: &'a Value, path: &str) -> Option<&'a Value> {
     found_all(record, path).into_iter().next()
 }
 
-/// The same, with what else fits the path behind it.
+/// All values that match the path, the exact one first.
 fn found_all<'a>(record: &'a Value, path: &str) -> Vec<&'a Value> {
     let exact = at_path(record, path);
     let others = record.as_object().map(|record| look_up_all(record, path));
     exact.into_iter().chain(others.into_iter().flatten()).collect()
 }
 
-/// Why a path cannot lead anywhere.
+/// Why a path is invalid.
 pub fn path_fault(path: &str) -> Option<&'static str> {
     path::fault(path)
 }
 
-/// The objects that hold the contact's address or id. What they say about consent counts, whichever of them named the contact.
+/// The objects that hold the contact's address or id. Their consent counts, whichever of them identified the
+/// contact.
 fn own_objects<'a>(
     record: &'a Value,
     address: Option<&str>,
@@ -516,7 +520,7 @@ fn guess_id(record: &Value) -> Vec<&Value> {
     ids
 }
 
-/// The object of which the `id` is the contact's.
+/// The object whose `id` is the contact's.
 fn person(record: &Value) -> Option<&Map<String, Value>> {
     wrapped(record, PERSON_WRAPPERS).next().map(|(_, person)| person)
 }
@@ -535,7 +539,7 @@ fn wrapped<'a, 'w>(
     })
 }
 
-/// What stands under one of the names at the top, then in the usual wrappers.
+/// The values under these names at the top level, then in the usual wrappers.
 fn find<'a>(record: &'a Value, names: &[&str]) -> Vec<&'a Value> {
     let wrappers = wrapped(record, WRAPPERS).map(|(_, object)| object);
     let holders = record.as_object().into_iter().chain(wrappers);
@@ -544,14 +548,14 @@ fn find<'a>(record: &'a Value, names: &[&str]) -> Vec<&'a Value> {
         .collect()
 }
 
-/// The first object that has one of the names.
+/// The first object that has one of these names.
 fn holder<'a>(record: &'a Value, names: &[&str]) -> Option<&'a Map<String, Value>> {
     let wrappers = wrapped(record, WRAPPERS).map(|(_, object)| object);
     let mut holders = record.as_object().into_iter().chain(wrappers);
     holders.find(|object| keys(object, names).next().is_some())
 }
 
-/// The keys that are one of `names` but for case and separators, in the order of `names`.
+/// The keys that equal one of `names` apart from case and separators, in the order of `names`.
 pub(super) fn keys<'a>(object: &'a Map<String, Value>, names: &[&str]) -> std::vec::IntoIter<&'a String> {
     let mut keys = Vec::new();
     for name in names {
@@ -560,7 +564,7 @@ pub(super) fn keys<'a>(object: &'a Map<String, Value>, names: &[&str]) -> std::v
     keys.into_iter()
 }
 
-/// Whether the key is one of `names` but for case and separators.
+/// Whether the key equals one of `names` apart from case and separators.
 fn is_one_of(key: &str, names: &[&str]) -> bool {
     names.iter().any(|name| folded(key).eq(name.chars()))
 }

@@ -150,7 +150,7 @@ fn a_record_about_nobody_is_dead_and_says_why() {
     }
 }
 
-/// They would make all people one, who then have one consent.
+/// Otherwise all people with a placeholder would become one contact with one consent.
 #[test]
 fn a_placeholder_is_no_id_and_is_noted_without_its_value() {
     for id in [
@@ -222,7 +222,7 @@ fn words_for_nothing_tags_and_other_addresses_do_not_become_fields() {
 }
 
 #[test]
-fn a_path_leads_to_a_field_also_where_a_form_renamed_it() {
+fn a_path_finds_a_field_that_a_form_renamed() {
     let paths = || Paths {
         email: Some("e.mail".to_owned()),
         id: Some("customer no".to_owned()),
@@ -242,7 +242,7 @@ fn a_path_leads_to_a_field_also_where_a_form_renamed_it() {
 }
 
 #[test]
-fn a_time_that_is_a_day_or_cannot_be_read_dates_no_yes_too_late() {
+fn a_day_or_an_unreadable_time_never_dates_an_opt_in_too_late() {
     for (format, time, expected, opted_in) in [
         (
             "",
@@ -385,7 +385,7 @@ fn an_empty_place_or_a_placeholder_does_not_hide_the_next_place() {
         (json!({"contact_id": 0, "contact": {"id": 7}}), vec!["7"]),
         (json!({"contact": {"id": null}, "person": {"id": 7}}), vec!["7"]),
         (json!({"contact_id": "", "Contact-ID": 7}), vec!["7"]),
-        // The first that is given counts.
+        // The first usable value counts.
         (
             json!({"email": "d@example.org", "contact": {"email": "e@example.org"}}),
             vec!["d@example.org"],
@@ -408,7 +408,7 @@ fn an_empty_place_or_a_placeholder_does_not_hide_the_next_place() {
 }
 
 #[test]
-fn what_each_object_of_the_contact_says_about_consent_counts() {
+fn the_consent_in_each_object_of_the_contact_counts() {
     use crate::consent::What;
     let decoder = |value: &Value| {
         let decoder = GenericDecoder {
@@ -463,7 +463,7 @@ fn what_each_object_of_the_contact_says_about_consent_counts() {
             "{value}"
         );
     }
-    // Of somebody else.
+    // Somebody else's data.
     let other = json!({
         "email": "a@example.org", "optin": "yes", "user": {"email": "staff@example.org", "optin": "no"},
     });

@@ -1,15 +1,15 @@
-//! Reads JSON as senders write it: strict JSON, and what is a little beside it where its meaning is clear, with a note.
+//! Reads JSON as senders write it: strict JSON, and small deviations whose meaning is clear, with a note.
 //!
-//! What is unclear is an error that says at which line and column, and never quotes the text.
+//! Unclear input is an error that names line and column, and never quotes the text.
 
 use serde_json::{Map, Number, Value};
 
 use super::charset::{HOLE, Texts};
 
-/// The deepest nesting that the stack surely has room for, as in `serde_json`.
+/// The deepest nesting for which the stack is certainly large enough, as in `serde_json`.
 pub(crate) const DEEPEST: usize = 127;
 
-/// Why there is no value.
+/// Why a text cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
     #[error("no valid JSON at line {line} column {column}: {what}")]
@@ -22,7 +22,7 @@ pub enum JsonError {
     TooDeep(usize),
 }
 
-/// What was odd, counted.
+/// Counts of deviations.
 #[derive(Debug, Default)]
 struct Odd {
     duplicates: usize,
@@ -60,14 +60,14 @@ impl Odd {
     }
 }
 
-/// Reads a text that is valid UTF-8; see [`read_bytes`].
+/// Reads a text; see [`read_bytes`].
 pub fn read(text: &str, max_depth: usize) -> Result<(Value, Vec<String>), JsonError> {
     read_bytes(text.as_bytes(), &mut Texts::default(), max_depth)
 }
 
-/// Reads the value, and what was odd about it. Beside the standard it takes: a byte order mark; the same member twice (the last
-/// one counts); half of a surrogate pair (becomes U+FFFD); `NaN`, `Infinity` and `undefined` (are left out); a comma behind the
-/// last item; control characters and `\'` in texts.
+/// Reads a value, and returns notes about deviations. Beside strict JSON it accepts: a byte order mark; the
+/// same member twice (the last one counts); half of a surrogate pair (becomes U+FFFD); `NaN`, `Infinity` and
+/// `undefined` (left out); a comma after the last item; control characters and `\'` in texts.
 pub(super) fn read_bytes(
     bytes: &[u8],
     texts: &mut Texts,
@@ -89,7 +89,7 @@ pub(super) fn read_bytes(
     Ok((value, reader.odd.notes()))
 }
 
-/// The value that a text holds which is a list or an object in JSON.
+/// Parses a text that contains a list or an object in JSON.
 pub(super) fn inside(text: &str) -> Option<Value> {
     let text = text.trim();
     let encloses = |open: char, close: char| text.starts_with(open) && text.ends_with(close);
@@ -99,7 +99,7 @@ pub(super) fn inside(text: &str) -> Option<Value> {
     read(text, DEEPEST / 2).ok().map(|(value, _)| value)
 }
 
-/// The bytes that are no part of a text, with their places.
+/// The bytes outside of JSON strings, with their positions.
 pub(super) fn outside_texts(json: &[u8]) -> impl Iterator<Item = (usize, u8)> {
     let (mut in_text, mut escaped) = (false, false);
     json.iter().copied().enumerate().filter(move |(_, byte)| {
@@ -113,8 +113,8 @@ pub(super) fn outside_texts(json: &[u8]) -> impl Iterator<Item = (usize, u8)> {
     })
 }
 
-/// The items of a list as they are written, where the list as a whole cannot be read: each ends at the comma behind its last
-/// bracket. `None` for what is no list.
+/// The items of a list as they are written, if the list as a whole cannot be read. Each ends at the comma
+/// after its last bracket. `None` if the bytes are no list.
 pub fn items(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let list = bytes.trim_ascii().strip_prefix(b"[")?;
@@ -136,7 +136,7 @@ pub fn items(bytes: &[u8]) -> Option<Vec<&[u8]>> {
         }
     }
     items.extend(list.get(start..end));
-    // What is behind the list belongs to nothing that can be read.
+    // Bytes after the list belong to no readable item.
     items.extend(list.get(end + 1..));
     items.retain(|item| !item.trim_ascii().is_empty());
     Some(items)
@@ -150,7 +150,7 @@ struct Reader<'a, 't> {
     max_depth: usize,
 }
 
-/// `None` for a value that says nothing.
+/// `None` for a value that means nothing, such as `NaN`.
 type Read = Result<Option<Value>, JsonError>;
 
 impl Reader<'_, '_> {
@@ -162,7 +162,7 @@ impl Reader<'_, '_> {
             .map_or(0, |at| at + 1);
         let line = 1 + memchr::memchr_iter(b'\n', before).count();
         let letters = before.get(line_start..).unwrap_or_default();
-        // Letters, not bytes: whoever looks for it counts these.
+        // The column counts letters, not bytes, because people and editors do.
         let column = 1 + letters.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
         JsonError::Malformed { line, column, what }
     }
@@ -181,7 +181,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Passes over the byte if it is there, behind blanks.
+    /// Skips blanks, and then the byte if it is there.
     fn take(&mut self, byte: u8) -> bool {
         self.skip_blanks();
         let found = self.peek() == Some(byte);
@@ -223,7 +223,7 @@ impl Reader<'_, '_> {
     }
 
     fn check_depth(&self, depth: usize) -> Result<(), JsonError> {
-        // The value itself is a level that a form does not have.
+        // The value itself is one level more than in a form.
         if depth > self.max_depth.saturating_add(1) {
             return Err(JsonError::TooDeep(self.max_depth));
         }
@@ -273,7 +273,7 @@ impl Reader<'_, '_> {
             if self.take(b']') {
                 return Ok(Value::Array(items));
             }
-            // A place in a list counts.
+            // In a list, each position counts, so the gap is filled.
             items.push(self.value(depth)?.unwrap_or_default());
             if self.take(b',') {
                 self.skip_blanks();
@@ -378,7 +378,7 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    /// `\uXXXX`, and its second half.
+    /// Reads `\uXXXX`, and the second half of a surrogate pair.
     fn escaped_letter(&mut self) -> Result<char, JsonError> {
         let first = self
             .unit(self.at)
@@ -400,7 +400,7 @@ impl Reader<'_, '_> {
     fn unit(&self, at: usize) -> Option<u32> {
         let digits = self.bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
         let digits = std::str::from_utf8(digits).ok()?;
-        // A sign would pass for a digit.
+        // `from_str_radix` would accept a sign as a digit.
         let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
         u32::from_str_radix(digits, 16).ok().filter(|_| is_hex)
     }

@@ -4,8 +4,8 @@ use serde_json::json;
 use super::*;
 
 #[test]
-#[rustfmt::skip] // One case a line reads as a table.
-fn what_is_a_little_beside_json_is_read_where_its_meaning_is_clear() {
+#[rustfmt::skip] // One case per line reads as a table.
+fn small_deviations_with_a_clear_meaning_are_read() {
     for (text, value, note) in [
         ("\u{feff}{\"a\":1}", json!({"a": 1}), ""),
         (r#"{"a":1,"b":2,"a":3}"#, json!({"a": 3, "b": 2}), "JSON: 1 members that were there before; the last one counts"),
@@ -28,8 +28,8 @@ fn what_is_a_little_beside_json_is_read_where_its_meaning_is_clear() {
 }
 
 #[test]
-#[rustfmt::skip] // One case a line reads as a table.
-fn what_is_unclear_is_refused_with_its_place() {
+#[rustfmt::skip] // One case per line reads as a table.
+fn unclear_json_is_refused_with_its_position() {
     for (text, line, column) in [
         ("", 1, 1),
         ("{\n \"é\": x}", 2, 7),
@@ -65,7 +65,7 @@ fn what_is_unclear_is_refused_with_its_place() {
 }
 
 #[test]
-fn the_items_of_a_broken_list_are_told_apart() {
+fn the_items_of_a_broken_list_are_separated() {
     for (list, items) in [
         (
             r#" [ {"a":"],"}, {"b":[1,2] x}, {"c":1} ] "#,
@@ -107,7 +107,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Strict JSON is read as `serde_json` reads it.
+    /// Strict JSON gives the same value as with `serde_json`.
     #[test]
     fn strict_json_is_read_without_a_note(value in value(), pretty in any::<bool>()) {
         let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
@@ -115,7 +115,7 @@ proptest! {
         prop_assert_eq!(read(&text, 64).unwrap(), (strict, Vec::new()));
     }
 
-    /// Whatever `serde_json` takes is taken, and nothing makes the reader fail otherwise than with an error.
+    /// The reader accepts whatever `serde_json` accepts, and fails only with an error.
     #[test]
     fn any_text_is_read_or_refused(text in r#"[\[\]{}",:\\ 0-9a-fu.eE+truenlNI\n-]{0,40}"#) {
         let ours = read(&text, 64);

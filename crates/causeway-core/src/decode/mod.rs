@@ -1,4 +1,4 @@
-//! Envelopes to events, one module per format.
+//! Decodes envelopes into events, with one module for each format.
 
 pub mod at_format;
 pub mod body;

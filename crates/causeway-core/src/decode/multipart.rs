@@ -1,7 +1,7 @@
-//! Reads a `multipart/form-data` body that is in memory as a whole, as PHP does: lines may end with a bare line feed, and the
-//! last part with the body.
+//! Reads a `multipart/form-data` body from memory, as leniently as PHP: lines may end with a bare line feed,
+//! and the body may end without a closing boundary.
 //!
-//! Where PHP gives up, this goes on: behind a part that has no name, and behind the twentieth file.
+//! It continues in two cases where PHP stops: after a part without a name, and after the twentieth file.
 
 use memchr::memmem;
 
@@ -10,7 +10,7 @@ use memchr::memmem;
 pub(super) struct Part<'a> {
     pub name: Vec<u8>,
     pub content: &'a [u8],
-    /// As the part's own content type names it.
+    /// The charset in the part's own content type.
     pub charset: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn split<'a>(content_type: &str, body: &'a [u8]) -> Result<Parts<'a>,
         any = true;
         let head = Head::read(&mut rest);
         if head.name.is_none() && !head.is_file {
-            // Nothing of it is wanted: the next line may be a boundary already.
+            // The content is not wanted, and the next line may already be a boundary.
             found.nameless += 1;
             found.is_open = false;
             continue;
@@ -69,7 +69,7 @@ pub(super) fn split<'a>(content_type: &str, body: &'a [u8]) -> Result<Parts<'a>,
     }
 }
 
-/// The content of a part, and the body from the boundary behind it on.
+/// The content of a part, and the rest of the body from the next boundary on.
 fn content<'a>(body: &'a [u8], next: &[u8]) -> (&'a [u8], Option<&'a [u8]>) {
     let (content, end) = match memmem::find(body, next).and_then(|at| body.split_at_checked(at)) {
         Some((content, end)) => (content, Some(end)),
@@ -80,7 +80,7 @@ fn content<'a>(body: &'a [u8], next: &[u8]) -> (&'a [u8], Option<&'a [u8]>) {
     (line.unwrap_or(content), end)
 }
 
-/// A body that ends within its boundary.
+/// The body without the beginning of a boundary at its end.
 fn without_begun_boundary<'a>(body: &'a [u8], next: &[u8]) -> &'a [u8] {
     let begun = (1..next.len())
         .rev()
@@ -88,13 +88,13 @@ fn without_begun_boundary<'a>(body: &'a [u8], next: &[u8]) -> &'a [u8] {
     begun.unwrap_or(body)
 }
 
-/// Lines that end with `\n` or `\r\n`.
+/// The lines of a body, which end with `\n` or `\r\n`.
 struct Lines<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Lines<'a> {
-    /// `None` where no line ends any more.
+    /// `None` if no complete line is left.
     fn next(&mut self) -> Option<&'a [u8]> {
         let end = memchr::memchr(b'\n', self.rest)?;
         let (line, rest) = self.rest.split_at_checked(end)?;
@@ -102,7 +102,7 @@ impl<'a> Lines<'a> {
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
-    /// Goes behind the line; whether there is one.
+    /// Skips to the line after `wanted`. Returns whether it was found.
     fn skip_to(&mut self, wanted: &[u8]) -> bool {
         while let Some(line) = self.next() {
             if line == wanted {
@@ -168,7 +168,7 @@ impl Head {
     }
 }
 
-/// What is before the separator, and what is behind it and others that follow it; quotes hide it.
+/// The text before the separator, and the text after it and further ones. Separators in quotes are ignored.
 fn word(text: &[u8], separator: u8) -> (&[u8], &[u8]) {
     let (mut at, mut quote) = (0, None);
     while let Some(byte) = text.get(at).copied() {
@@ -229,7 +229,7 @@ pub(super) fn parameter(header: &str, wanted: &str) -> Option<String> {
     }
 }
 
-/// Reads up to the closing quote; gives what is behind it, too.
+/// Reads up to the closing quote. Also returns the text after it.
 fn quoted_value(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();

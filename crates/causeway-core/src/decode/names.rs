@@ -1,5 +1,5 @@
-//! What senders call the fields of a person that everybody has, and what we call them: one person's name must be one field,
-//! wherever it came from.
+//! Senders' names of common fields, and our names for these. Each such field has one name, wherever it comes
+//! from.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{json, path, placeholders::shown};
 
-/// Our name for a sender's label (`First Name`, `first_name`); `None` for a field of the sender's own.
+/// Our name for a sender's label (`First Name`, `first_name`); `None` for a field that only the sender has.
 pub(crate) fn canonical(label: &str) -> Option<&'static str> {
     let folded: String = label
         .chars()
@@ -28,14 +28,15 @@ pub(crate) fn canonical(label: &str) -> Option<&'static str> {
     })
 }
 
-/// The name under which a field of a contact is kept, for one that somebody writes as their platform does.
+/// The name under which the contact's field is kept, for a label that is written as on a platform.
 pub fn field_name(label: &str) -> &str {
     canonical(label).unwrap_or(label)
 }
 
-/// Finds fields by their name, by our name for it, without regard to case, or along a path (`a.b[0]`). Names of forms and
-/// queries are found as PHP rewrites them (`no more.mail` becomes `no_more_mail`), so that one name serves for all formats.
-/// The nearest spelling comes first. One name may fit several: `optin` and `OptIn` of one message are both found.
+/// Finds fields by their name, by our name for it, ignoring case, or along a path (`a.b[0]`). Names of forms
+/// and queries are also found as PHP rewrites them (`no more.mail` becomes `no_more_mail`), so that one name
+/// works for all formats. The nearest spelling comes first. A name may match several fields: if a message has
+/// `optin` and `OptIn`, both are found.
 pub(super) fn look_up_all<'a>(fields: &'a Map<String, Value>, name: &str) -> Vec<&'a Value> {
     if let Some(steps) = path::quoted(name) {
         return path::follow_from(fields, &steps).into_iter().collect();
@@ -55,11 +56,11 @@ pub(super) fn look_up_all<'a>(fields: &'a Map<String, Value>, name: &str) -> Vec
     all
 }
 
-/// Adds fields of a contact under the names that we keep them by.
+/// Adds fields of a contact under the names that they are kept by.
 ///
-/// Invariant: nothing that was sent replaces another field of the same message. Our name goes to the field that is spelled so,
-/// else to the first one that means the same (`mobile` beside `phone` stays `mobile`). Null clears a field of which nothing else
-/// was sent.
+/// Invariant: no value replaces another field of the same message. Our name goes to the field with exactly
+/// this name, or else to the first field with this meaning: if there is also a `phone`, `mobile` stays
+/// `mobile`. Null clears a field only if no other value was sent for it.
 pub(super) fn settle(fields: &mut BTreeMap<String, Value>, sent: Vec<(String, Value)>) {
     let spelled: Vec<&'static str> = sent
         .iter()
@@ -81,12 +82,12 @@ pub(super) fn settle(fields: &mut BTreeMap<String, Value>, sent: Vec<(String, Va
     }
 }
 
-/// Whether nothing but that a field is cleared was said under the name: that says less than any value.
+/// Whether the name holds no value, or only null. Null has less weight than any value.
 fn is_free(fields: &BTreeMap<String, Value>, name: &str) -> bool {
     fields.get(name).is_none_or(Value::is_null)
 }
 
-/// The name, with a number behind it if another field has it.
+/// The name, with a number appended if another field has it.
 pub(super) fn free(fields: &BTreeMap<String, Value>, name: String) -> String {
     if is_free(fields, &name) {
         return name;
@@ -101,10 +102,11 @@ pub(super) fn free(fields: &BTreeMap<String, Value>, name: String) -> String {
     }
 }
 
-/// Names of a contact's fields that mean something of ours in a record: what the sender calls so is kept beside it.
+/// Names of contact fields that have a fixed meaning in a record. A sender's field of such a name is kept
+/// beside it.
 pub(crate) const OURS: [&str; 3] = ["ids", "tags", "lists"];
 
-/// What is noted of fields that have such a name.
+/// The note about fields with such names.
 pub(super) fn named_as_ours(fields: &BTreeMap<String, Value>) -> Option<String> {
     let named: Vec<&str> = OURS
         .into_iter()
@@ -118,13 +120,13 @@ pub(super) fn named_as_ours(fields: &BTreeMap<String, Value>) -> Option<String> 
     })
 }
 
-/// The record with the JSON that stands inside of its texts, as senders put it into a field of a form; `None` if there is
-/// none. Names of fields are looked for in it, and the text stays what is kept.
+/// The record with the JSON inside its texts parsed, as some senders put JSON into a form's field; `None` if
+/// there is none. Names of fields are looked up in it, but the text itself is what is kept.
 pub(super) fn unfolded(record: &Value) -> Option<Value> {
     unfold(record, MOST_FOLDS)
 }
 
-/// Texts within texts.
+/// How deeply texts within texts are parsed.
 const MOST_FOLDS: u8 = 2;
 
 fn unfold(value: &Value, folds: u8) -> Option<Value> {
@@ -153,7 +155,7 @@ fn unfold(value: &Value, folds: u8) -> Option<Value> {
     }
 }
 
-/// The value, or what it holds as JSON in a text.
+/// The value, or the JSON inside its text.
 pub(super) fn unfolded_or(value: Value) -> Value {
     match &value {
         Value::String(text) => json::inside(text).unwrap_or(value),
@@ -161,7 +163,7 @@ pub(super) fn unfolded_or(value: Value) -> Value {
     }
 }
 
-/// Adds what was sent under a name; of several under one name all are kept.
+/// Adds a value under a name. All values under one name are kept.
 pub(super) fn gather(sent: &mut Map<String, Value>, name: &str, value: Option<&Value>) {
     let value = value.cloned().unwrap_or_default();
     match sent.get_mut(name) {
@@ -176,7 +178,8 @@ pub(super) fn gather(sent: &mut Map<String, Value>, name: &str, value: Option<&V
     }
 }
 
-/// What is noted when fields were left out whose names the hub keeps for itself ([`crate::contact::is_internal`]).
+/// The note about fields that were left out because the hub reserves their names
+/// ([`crate::contact::is_internal`]).
 pub(super) fn kept_names(count: usize) -> Option<String> {
     (count > 0).then(|| {
         format!(
@@ -186,7 +189,7 @@ pub(super) fn kept_names(count: usize) -> Option<String> {
     })
 }
 
-/// Adds the members of an object that have a name.
+/// Adds the members of an object that match a name.
 type Members = for<'a> fn(&'a Map<String, Value>, &str, &mut Vec<&'a Value>);
 
 fn as_written<'a>(fields: &'a Map<String, Value>, name: &str, found: &mut Vec<&'a Value>) {
@@ -214,7 +217,7 @@ fn in_forms<'a>(fields: &'a Map<String, Value>, name: &str, found: &mut Vec<&'a 
     found.extend(same.map(|(_, value)| value));
 }
 
-/// Follows a dotted path. A step may have dots in its name.
+/// Follows a dotted path. A step may contain dots in its name.
 fn along<'a>(fields: &'a Map<String, Value>, path: &str, members: Members, found: &mut Vec<&'a Value>) {
     for (at, _) in path.match_indices('.') {
         let (Some(step), Some(rest)) = (path.get(..at), path.get(at + 1..)) else {
@@ -248,7 +251,8 @@ fn below<'a>(value: &'a Value, path: &str, members: Members, found: &mut Vec<&'a
     }
 }
 
-/// A name as PHP has it in a form: without blanks in front, with `_` for what it does not allow.
+/// The name as PHP rewrites it in a form: without leading blanks, with `_` for characters that it does not
+/// allow.
 pub(super) fn form_name(name: &str) -> String {
     let name = shown(name).chars().filter(|c| *c != ']');
     let odd = |c: char| if matches!(c, ' ' | '.' | '[') { '_' } else { c };
@@ -297,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_fields_that_fit_a_name_each_is_found_once() {
+    fn each_field_that_matches_a_name_is_found_once() {
         for (fields, name, found) in [
             (
                 json!({"OptIn": 2, "optin": 1, "OPTIN ": 3}),
@@ -319,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_mean_the_same_become_one_name_and_others_stay() {
+    fn labels_with_the_same_meaning_become_one_name_and_others_stay() {
         for (label, name) in [
             ("First Name", Some("firstName")),
             ("first_name", Some("firstName")),

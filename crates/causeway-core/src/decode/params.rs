@@ -1,16 +1,16 @@
-//! Names for parameters whose own names say nothing: `?param1=ann@example.org`.
+//! Names for parameters whose own names mean nothing: `?param1=ann@example.org`.
 
 use serde_json::{Map, Value};
 
 use super::{names::form_name, path, sync::is_empty};
 
-/// What each parameter is called here. A parameter called `id` is the contact's.
+/// The configured name of each parameter. A parameter that is named `id` is the contact's id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Params(Vec<(String, Vec<String>)>);
 
 impl Params {
-    /// From `name of the parameter → our name`, which may be a path: `contact[phone]`. `Err` gives the parameter and what is
-    /// wrong with its name.
+    /// Reads `name of the parameter → our name`, which may be a path: `contact[phone]`. `Err` contains the
+    /// parameter, and what is wrong with its name.
     pub fn new<'a>(
         names: impl IntoIterator<Item = (&'a String, &'a String)>,
     ) -> Result<Self, (String, &'static str)> {
@@ -24,7 +24,7 @@ impl Params {
             if let [only] = steps.as_mut_slice()
                 && only == "id"
             {
-                // What stands beside the contact's data and is called `id` may be the event's.
+                // An `id` beside the contact's data may be the event's, so the name is made explicit.
                 "contact_id".clone_into(only);
             }
             if steps.len() > MOST_STEPS {
@@ -39,7 +39,7 @@ impl Params {
         self.0.is_empty()
     }
 
-    /// Gives the parameters their names. A parameter that says something wins over a field that has the name already.
+    /// Renames the parameters. A parameter with a value wins over a field that already has the name.
     pub(super) fn rename(&self, members: &mut Map<String, Value>) -> Option<String> {
         let mut in_the_way = 0;
         for (from, to) in &self.0 {
@@ -63,7 +63,7 @@ impl Params {
     }
 }
 
-/// More than any name needs.
+/// The maximum number of steps; no name needs as many.
 const MOST_STEPS: usize = 8;
 
 /// What a parameter replaces is kept in a field `replaced`: it may say something else, as that the person wants no mail. Who the
@@ -84,7 +84,7 @@ fn keep_replaced(members: &mut Map<String, Value>, name: &str, value: &Value) {
     }
 }
 
-/// Whether there is a place for it.
+/// Puts the value at the path. Returns whether there was room for it.
 fn put(members: &mut Map<String, Value>, steps: &[String], value: Value) -> bool {
     match steps {
         [] => false,
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_get_the_names_that_they_stand_for() {
+    fn parameters_are_renamed_as_configured() {
         let names = [
             ("param1", "email"),
             ("param 2", "firstName"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_leads_nowhere_is_refused() {
+    fn an_invalid_name_is_refused() {
         for name in ["", "a..b", "\"a", "a[b"] {
             let names = BTreeMap::from([("p".to_owned(), name.to_owned())]);
             assert_eq!(Params::new(&names).unwrap_err().0, "p", "{name}");

@@ -1,7 +1,8 @@
-//! Several records in one message: where they are, and a message of its own for each.
+//! Several records in one message: finds them, and makes each a message of its own.
 //!
-//! Invariant: of a message that holds several records either each becomes a message of its own, or the whole is dead and says
-//! how many there are. Never is one taken and the rest dropped.
+//! Invariant: if a message holds several records, either each becomes a message of its own, or the whole
+//! message is dead with a reason that gives their number. It never happens that one is taken and the rest
+//! dropped.
 
 use serde_json::{Map, Value};
 
@@ -18,16 +19,16 @@ use crate::{
 
 /// The path of a body that is the list itself.
 pub const WHOLE: &str = ".";
-/// The most that is copied to the parts of what stands around their list.
+/// The maximum bytes that are copied to the parts from beside the list.
 const MOST_AROUND: usize = 16 << 20;
 
-/// One record of a message, with what stands around the list that it was in.
+/// One record of a message, and the values beside the list that contained it.
 pub(super) struct Record {
     pub body: Body,
     pub around: Map<String, Value>,
 }
 
-/// Decodes the record, or each of the records, that the message holds. `each` is the path to their list.
+/// Decodes the record, or each of the records, of the message. `each` is the path to their list.
 pub(super) fn decode(
     envelope: &Envelope,
     each: Option<&str>,
@@ -83,7 +84,7 @@ pub(super) fn decode(
     }
 }
 
-/// What a message ends as that holds several records, and nobody said that it may.
+/// The result for a message with several records whose source does not allow this.
 pub(super) fn several(count: usize, path: &str) -> Decoded {
     Decoded::Dead {
         code: DeadCode::Malformed,
@@ -111,7 +112,7 @@ fn split(value: Value, each: &str) -> Split {
         left: Map::new(),
     };
     let value = match unfolded(&value).unwrap_or(value) {
-        // XML that is nothing but items of one name is a list, too, whatever their name.
+        // XML that consists of items with one name is a list, too, whatever the name.
         Value::Array(items) => return only(items),
         other if each.trim() == WHOLE => return only(vec![other]),
         other => other,
@@ -124,7 +125,7 @@ fn split(value: Value, each: &str) -> Split {
     };
     let items = match found {
         Value::Array(items) => items.clone(),
-        // A list of which items are missing.
+        // A list with missing items.
         Value::Object(items)
             if !items.is_empty() && items.iter().all(|(key, item)| is_number(key) && item.is_object()) =>
         {
@@ -133,7 +134,8 @@ fn split(value: Value, each: &str) -> Split {
         Value::Null => Vec::new(),
         other => vec![other.clone()],
     };
-    // Below the first step there may be anything; beside it stands what is said of all.
+    // Members beside the path's first step belong to each record, unless they hold other contacts. What is
+    // below that step is not searched.
     let holds = |member: &Value| std::ptr::eq(member, found) || is_below(member, found);
     let (mut around, mut left) = (Map::new(), Map::new());
     for (name, member) in members.iter().filter(|(_, member)| !holds(member)) {
@@ -150,7 +152,7 @@ fn split(value: Value, each: &str) -> Split {
     }
 }
 
-/// The first list of contacts in a value: where it is, and how many have an address.
+/// The first list of contacts in a value: its path, and how many of the contacts have an address.
 pub(super) fn contacts_in(value: &Value) -> Option<(String, usize)> {
     let mut path = Vec::new();
     let count = search(value, &mut path)?;
@@ -168,7 +170,7 @@ fn search(value: &Value, path: &mut Vec<String>) -> Option<usize> {
                 .filter(|item| item.is_object() && has_address(item, MOST_STEPS));
             Some(named.count()).filter(|count| *count > 0)
         }
-        // A list of which items are missing.
+        // A list with missing items.
         Value::Object(members)
             if members.len() > 1
                 && members
@@ -190,7 +192,7 @@ fn search(value: &Value, path: &mut Vec<String>) -> Option<usize> {
     }
 }
 
-/// Deeper than any list of contacts, and than an address in one of them.
+/// More steps than to any list of contacts, and to an address in one of them.
 const MOST_STEPS: usize = 6;
 
 fn has_address(value: &Value, room: usize) -> bool {
@@ -201,7 +203,7 @@ fn has_address(value: &Value, room: usize) -> bool {
     }
 }
 
-/// The path as it is written in a configuration. Names that are no plain ones may be personal data, and are not shown.
+/// The path as written in a configuration. A name that is not plain may be personal data, and is not shown.
 fn written(steps: &[String]) -> String {
     let is_plain = |name: &String| {
         name.chars()
@@ -218,7 +220,7 @@ fn written(steps: &[String]) -> String {
     steps.iter().map(step).collect::<Vec<_>>().join(".")
 }
 
-/// A list of addresses is one of contacts, too.
+/// A bare address in a list is a contact, too.
 fn record(item: Value) -> Value {
     match item {
         Value::String(text) if crate::contact::normal_email(&text).is_some() => {
@@ -266,7 +268,7 @@ fn parts(envelope: &Envelope, all: Records, one: impl Fn(Record) -> Decoded) -> 
     let whole = digest(&pieces);
     let part = |number: u32, value: &Value| {
         let part = Part {
-            // The store knows it.
+            // The store fills it in.
             of: InboxId(0),
             number,
             around: all.around.clone(),
@@ -308,9 +310,9 @@ fn parts(envelope: &Envelope, all: Records, one: impl Fn(Record) -> Decoded) -> 
     Decoded::Parts(parts)
 }
 
-/// A part is a repeat if it has the same place in a message with the same records, and the same id of the sender if it gave one.
-/// Other records make it another message: they may have changed what it says in between. A message that dates itself names its
-/// parts.
+/// A part is a duplicate if it has the same position in a message with the same records, and the same id of
+/// the sender, if there is one. Among other records it is a different message: these may have changed the
+/// data in between. The parts of a message that dates itself derive their keys from its key.
 fn dedup(envelope: &Envelope, number: u32, whole: &MessageKey) -> Dedup {
     let number = number.to_be_bytes();
     let id = envelope.dedup.id.map(|id| digest(&[b"part of id", &id, &number]));

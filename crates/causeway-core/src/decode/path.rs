@@ -1,10 +1,11 @@
-//! Paths with names in quotes, for names that have dots or brackets: `"mautic.lead_post_save_update"[0].contact.id`.
+//! Paths with quoted names, for names that contain dots or brackets:
+//! `"mautic.lead_post_save_update"[0].contact.id`.
 
 use serde_json::{Map, Value};
 
 use super::names::form_name;
 
-/// The steps of a path that has a name in quotes; `None` for any other, and for one that [`fault`] refuses.
+/// The steps of a path with a quoted name; `None` for any other path, and for one that [`fault`] refuses.
 pub(super) fn quoted(path: &str) -> Option<Vec<String>> {
     if !path.contains(['"', '\'']) || !has_quoted_step(path) {
         return None;
@@ -12,7 +13,7 @@ pub(super) fn quoted(path: &str) -> Option<Vec<String>> {
     steps(path).ok()
 }
 
-/// Why a path cannot lead anywhere.
+/// Why a path is invalid.
 pub fn fault(path: &str) -> Option<&'static str> {
     if path.trim().is_empty() {
         return Some("is empty");
@@ -23,7 +24,7 @@ pub fn fault(path: &str) -> Option<&'static str> {
     if has_quoted_step(path) {
         return steps(path).err();
     }
-    // One at the end may belong to the name, as in `Tel.`.
+    // A dot at the end may belong to the name, as in `Tel.`.
     if path.trim_end_matches('.').split('.').any(str::is_empty) {
         return Some("has an empty step between dots");
     }
@@ -40,7 +41,7 @@ pub fn fault(path: &str) -> Option<&'static str> {
     open.then_some("has a [ that is not closed")
 }
 
-/// Whether a step begins with a quote; one within a name belongs to it.
+/// Whether a step begins with a quote. A quote within a name belongs to the name.
 fn has_quoted_step(path: &str) -> bool {
     let is_start = |before: Option<char>| before.is_none_or(|before| matches!(before, '.' | '['));
     path.trim().char_indices().any(|(at, letter)| {
@@ -49,7 +50,7 @@ fn has_quoted_step(path: &str) -> bool {
     })
 }
 
-/// The names and numbers that a path is made of.
+/// The names and indexes of a path.
 pub(super) fn steps(path: &str) -> Result<Vec<String>, &'static str> {
     let mut steps = Vec::new();
     let mut rest = path.trim();
@@ -106,7 +107,7 @@ pub(super) fn follow<'a>(value: &'a Value, steps: &[String]) -> Option<&'a Value
     }
 }
 
-/// The same from the members of an object. A name is found as PHP writes it in a form, too.
+/// As [`follow`], from the members of an object. Also finds a name as PHP rewrites it in a form.
 pub(super) fn follow_from<'a>(members: &'a Map<String, Value>, steps: &[String]) -> Option<&'a Value> {
     let (step, rest) = steps.split_first()?;
     let in_forms = || {
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_in_quotes_are_followed_as_they_are_written() {
+    fn quoted_names_are_followed_as_written() {
         let body = json!({"mautic.lead_post_save_update": [{"contact": {"the id": 11}}, {"contact": {"the id": 12}}]});
         for (path, found) in [
             (r#""mautic.lead_post_save_update"[1].contact["the id"]"#, Some(12)),
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_leads_nowhere_is_refused() {
+    fn an_invalid_path_is_refused() {
         for (path, why) in [
             (r#""a.b"#, "has a quote that is not closed"),
             (r#"["a.b""#, "has a [ that is not closed"),

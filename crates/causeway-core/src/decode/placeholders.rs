@@ -1,7 +1,8 @@
-//! What senders write for something that they do not know: ids that name nobody, words for nothing. Also how values are
-//! compared, so that `0.0` is `0`.
+//! Placeholders: what senders write for something that they do not know, such as ids that identify nobody and
+//! words for "nothing". Also the comparison of values, so that `0.0` equals `0`.
 //!
-//! Invariant: a placeholder is never an identity. All people whose id is `0` would be one person, with one consent.
+//! Invariant: a placeholder is never an identity. Otherwise all people with the id `0` would become one
+//! contact with one consent.
 
 use std::collections::BTreeSet;
 
@@ -15,25 +16,25 @@ use super::{
 };
 use crate::address::is_unseen;
 
-/// What one source writes for something that it does not know.
+/// The placeholders of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placeholders {
-    /// Ids that name nobody, besides those that never do. As [`bare`] makes them.
+    /// Ids that identify nobody, besides those that never do. In the form that [`bare`] makes.
     ids: BTreeSet<String>,
     values: BTreeSet<String>,
-    /// What a field means that came with an empty text.
+    /// The meaning of an empty text.
     empty: Emptied,
-    /// What it means that a field is null.
+    /// The meaning of null.
     null: Emptied,
 }
 
-/// What an empty value does to a field that is known.
+/// What an empty value does to a known field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Emptied {
-    /// Nothing: the sender does not know it.
+    /// Nothing: the sender does not know the value.
     Keep,
-    /// The field was emptied at the sender's, and is cleared here.
+    /// The field was emptied at the sender, so it is cleared here.
     Clear,
 }
 
@@ -43,8 +44,8 @@ impl Default for Placeholders {
     }
 }
 
-/// What programs write into a field that has no value. Compared to the letter, or all in small or all in capital letters: a
-/// person may be called Null or Nan.
+/// Words that programs write for a field without a value. They match exactly, or in all small or all capital
+/// letters only, because a person may be called Null or Nan.
 pub const EMPTY_VALUES: &[&str] = &[
     "null",
     "(null)",
@@ -72,8 +73,9 @@ pub const EMPTY_VALUES: &[&str] = &[
     "[object Object]",
 ];
 
-/// Words that name nobody, whatever the source, by their letters and digits alone and without accents: `N.A.`, `n / a` and
-/// `#N/A` are `na`. Numbers, templates and errors of spreadsheets are recognised by their shape.
+/// Words that identify nobody, whatever the source. They are compared by letters and digits alone, without
+/// accents: `N.A.`, `n / a` and `#N/A` are `na`. Numbers, templates and spreadsheet errors are recognised by
+/// their form.
 const NOBODY: &[&str] = &[
     "null",
     "nul",
@@ -113,7 +115,7 @@ const NOBODY: &[&str] = &[
     "0x0",
     "objectobject",
     "array",
-    // Not decided yet, or tried out.
+    // Not decided yet, or for tests.
     "tbd",
     "tba",
     "tbc",
@@ -211,7 +213,7 @@ const NOBODY: &[&str] = &[
     "convidado",
     // Russian
     "неизвестно",
-    // The name of the field instead of its value.
+    // The field's name instead of its value.
     "id",
     "ids",
     "uid",
@@ -232,12 +234,12 @@ const NOBODY: &[&str] = &[
     "contactref",
 ];
 
-/// The same, told by marks that belong to them: without these they may be ids.
+/// As `NOBODY`, with marks that belong to the word. Without these they may be ids.
 const NOBODY_AS_WRITTEN: &[&str] = &[
     "\\n", "s/o", "k.a", "k.a.", "k. a.", "k/a", "#nv", "#nd", "#n/d", "%s", "%d", "%@",
 ];
 
-/// What encloses a name that the sender's template did not replace.
+/// The marks around a template's variable that the sender did not replace.
 const TEMPLATES: &[(&str, &str)] = &[
     ("[#", "#]"),
     ("{{", "}}"),
@@ -254,7 +256,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("@@", "@@"),
 ];
 
-/// What encloses names, and ids too; a name has letters and no digits.
+/// Marks that may enclose variables and ids. A variable has letters and no digits.
 const AROUND_NAMES: &[(&str, &str)] = &[
     ("%", "%"),
     ("$", "$"),
@@ -265,13 +267,13 @@ const AROUND_NAMES: &[(&str, &str)] = &[
     ("~", "~"),
     ("|", "|"),
     ("@", "@"),
-    // Before a name only.
+    // Only in front of a name.
     ("$", ""),
     (":", ""),
 ];
 
 impl Placeholders {
-    /// `ids` are added to those that name nobody anywhere; `values` replace [`EMPTY_VALUES`].
+    /// `ids` are added to those that never identify anybody. `values` replace [`EMPTY_VALUES`].
     pub fn new(ids: &[String], values: Option<&[String]>) -> Self {
         Self {
             ids: ids.iter().map(|id| bare(id)).collect(),
@@ -284,14 +286,14 @@ impl Placeholders {
         }
     }
 
-    /// The same with other meanings of empty texts and null.
+    /// Sets the meanings of an empty text and of null.
     #[must_use]
     pub fn with_emptied(self, empty: Emptied, null: Emptied) -> Self {
         Self { empty, null, ..self }
     }
 
-    /// What becomes of a field that came with this value: null clears it, and with `None` it stays as it is. A word that
-    /// stands for nothing never clears: who writes it does not know the value.
+    /// The value to take for a field that came with this value: null clears it, and `None` leaves it as it
+    /// is. A word for "nothing" never clears a field, because its sender does not know the value.
     pub(super) fn taken(&self, value: Value) -> Option<Value> {
         if !self.is_nothing(&value) {
             return Some(value);
@@ -304,7 +306,7 @@ impl Placeholders {
         (meaning == Emptied::Clear).then_some(Value::Null)
     }
 
-    /// The id of somebody, trimmed. `None` with a note when it is a placeholder; without one when there is none.
+    /// The id, trimmed. `None` with a note for a placeholder, and without a note if there is no id.
     pub(super) fn id(&self, place: &str, id: Option<&Value>, notes: &mut Vec<String>) -> Option<String> {
         let id = match id? {
             Value::String(id) => shown(id).to_owned(),
@@ -330,7 +332,7 @@ impl Placeholders {
         Some(id)
     }
 
-    /// The first of several that is one.
+    /// The first of several values that is a real id.
     pub(super) fn first_id<'a>(
         &self,
         place: &str,
@@ -340,15 +342,15 @@ impl Placeholders {
         let mut passed_over = Vec::new();
         let mut ids = ids.into_iter();
         let id = ids.find_map(|id| self.id(place, Some(id), &mut passed_over));
-        // Once, however many there were.
+        // One note is enough, however many were skipped.
         notes.extend(passed_over.into_iter().next());
         id
     }
 
-    /// Whether an id is written where the sender knows none.
+    /// Whether the sender wrote this id because it knows none.
     pub fn names_nobody(&self, id: &str) -> bool {
         let id = bare(id);
-        // In an address that was encoded twice, too.
+        // Also decodes an address that was encoded twice.
         let decoded = percent_decoded(&id).map(|id| percent_decoded(&id).unwrap_or(id));
         decoded.is_some_and(|id| is_template(&id) || is_nobody(&id))
             || is_nobody(&id)
@@ -356,7 +358,7 @@ impl Placeholders {
             || self.ids.contains(&id)
     }
 
-    /// Whether a value says nothing: empty, or one of the source's words for that.
+    /// Whether a value means nothing: it is empty, or one of the source's words for that.
     pub(super) fn is_nothing(&self, value: &Value) -> bool {
         match value {
             Value::String(text) => self.is_empty_text(text),
@@ -366,7 +368,7 @@ impl Placeholders {
         }
     }
 
-    /// The same of a text.
+    /// As [`Self::is_nothing`], for a text.
     pub(super) fn is_empty_text(&self, text: &str) -> bool {
         let text = shown(text);
         text.is_empty()
@@ -379,13 +381,13 @@ impl Placeholders {
     }
 }
 
-/// A text without blanks and characters that nobody sees around it.
+/// The text without surrounding blanks and invisible characters.
 pub(super) fn shown(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_unseen(c))
 }
 
-/// How ids are compared with placeholders: without blanks and quotes around, in small letters, full-width characters as plain
-/// ones.
+/// The form in which ids are compared with placeholders: without surrounding blanks and quotes, in small
+/// letters, with plain characters for full-width ones.
 fn bare(id: &str) -> String {
     let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '“' | '”' | '„' | '‘' | '’' | '«' | '»');
     let id = id.trim_matches(|c: char| c.is_whitespace() || is_unseen(c) || is_quote(c));
@@ -405,7 +407,7 @@ fn bare(id: &str) -> String {
         .to_lowercase()
 }
 
-/// The text behind `%7B%7Bid%7D%7D`; `None` where nothing is encoded.
+/// The text that `%7B%7Bid%7D%7D` encodes; `None` if nothing is encoded.
 fn percent_decoded(id: &str) -> Option<String> {
     let (mut decoded, mut rest) = (Vec::with_capacity(id.len()), id.as_bytes());
     while let Some((byte, behind)) = rest.split_first() {
@@ -417,7 +419,7 @@ fn percent_decoded(id: &str) -> Option<String> {
     String::from_utf8(decoded).ok().filter(|decoded| decoded != id)
 }
 
-/// Whether what [`bare`] made is a word for nobody, or a number that is none of an id.
+/// Whether the result of [`bare`] is a word for nobody, or a number that cannot be an id.
 fn is_nobody(id: &str) -> bool {
     let is_zero = |c: char| c == '0' || (!c.is_ascii() && is_zero_elsewhere(c));
     if !id.chars().any(|c| c.is_alphanumeric() && !is_zero(c)) || NOBODY_AS_WRITTEN.contains(&id) {
@@ -438,7 +440,7 @@ fn is_nobody(id: &str) -> bool {
     let mut parts = id
         .split(|c: char| !c.is_alphanumeric())
         .filter(|part| !part.is_empty());
-    // The letters of an address are no word.
+    // The letters of an address are not compared with words.
     !id.contains('@') && is_word(&letters(id)) || parts.all(|part| is_word(&letters(part))) || is_error(id)
 }
 
@@ -505,7 +507,7 @@ fn is_unreplaced(text: &str) -> bool {
     text == "[" || TEMPLATES.iter().any(is_enclosed)
 }
 
-/// Whether a template was sent as it stands, with the names in it that should have been replaced.
+/// Whether a template was sent as it is, with its variables not replaced.
 fn is_template(id: &str) -> bool {
     let encloses = |(open, close): &(&str, &str)| {
         let behind = id.split_once(open).map(|(_, behind)| behind);
@@ -520,8 +522,8 @@ fn is_template(id: &str) -> bool {
     AROUND_NAMES.iter().any(is_enclosed) || TEMPLATES.iter().any(encloses)
 }
 
-/// A number in its shortest spelling: `0.0`, `0,00`, `+0`, `-0` and `0e0` are `0`. `None` for what is no number, and for a comma
-/// before three digits, which may part thousands.
+/// A number in its shortest spelling: `0.0`, `0,00`, `+0`, `-0` and `0e0` are `0`. `None` if the text is no
+/// number, or has a comma before three digits, which may separate thousands.
 pub(super) fn number(text: &str) -> Option<String> {
     if text.contains(['e', 'E']) && text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
         let read = text.parse::<f64>().ok().filter(|read| read.is_finite())?;
@@ -558,7 +560,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "two lists")]
-    fn placeholders_name_nobody_and_ids_somebody() {
+    fn placeholders_identify_nobody_and_ids_somebody() {
         let source = Placeholders::new(&["Kiosk".to_owned(), "999999".to_owned()], None);
         for id in [
             "",
@@ -768,7 +770,7 @@ mod tests {
     }
 
     #[test]
-    fn words_for_nothing_are_nothing_and_names_are_names() {
+    fn words_for_nothing_mean_nothing_and_names_stay_names() {
         let source = Placeholders::default();
         for text in [
             "",

@@ -1,3 +1,4 @@
-//! Records as the formats of others, one module a format. The other way round is [`crate::decode`].
+//! Prints records in other systems' formats, one module for each format. [`crate::decode`] reads such
+//! formats.
 
 pub mod sync;

@@ -5,14 +5,14 @@ use super::{
     value::{Array, Key, Value},
 };
 
-/// PHP reads no deeper.
+/// PHP reads no deeper nesting.
 const MAX_DEPTH: usize = 64;
 
 /// The defaults are those of `http_build_query`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EmitOptions {
     pub space: Space,
-    /// Leaves the brackets between indexes bare instead of `%5B` and `%5D`; PHP reads both the same.
+    /// Prints bare brackets between indexes instead of `%5B` and `%5D`. PHP reads both the same.
     pub raw_brackets: bool,
     pub empty_groups: EmptyGroups,
 }
@@ -26,7 +26,7 @@ pub enum Space {
     Percent20,
 }
 
-/// What to print for an array without elements.
+/// What to print for an empty array.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum EmptyGroups {
     #[default]
@@ -46,7 +46,7 @@ pub enum EmitError {
     TooDeep { name: String },
 }
 
-/// Prints the pairs in order. A name or index that PHP would read as another one is refused.
+/// Prints the pairs in order. Refuses a name or index that PHP would read as a different one.
 pub fn emit(root: &Array, options: EmitOptions) -> Result<String, EmitError> {
     let mut problems = Vec::new();
     let out = emit_what_fits(root, options, &mut problems);
@@ -56,7 +56,7 @@ pub fn emit(root: &Array, options: EmitOptions) -> Result<String, EmitError> {
     }
 }
 
-/// Prints the pairs in order, without those that [`emit`] would refuse, which are `problems`.
+/// Prints the pairs in order. Leaves out those that [`emit`] would refuse, and adds them to `problems`.
 pub fn emit_what_fits(root: &Array, options: EmitOptions, problems: &mut Vec<EmitError>) -> String {
     let mut out = String::new();
     for (key, value) in root.iter() {
@@ -102,14 +102,14 @@ enum Problem {
 
 struct Printer<'a> {
     options: EmitOptions,
-    /// Encoded already.
+    /// Percent-encoded.
     path: String,
     out: &'a mut String,
     problem: &'a mut dyn FnMut(Problem),
 }
 
 impl Printer<'_> {
-    /// Prints one value under the path, which comes back unchanged.
+    /// Prints one value under the path, and restores the path afterwards.
     fn value(&mut self, value: &Value, depth: usize) {
         let text: &[u8] = match value {
             Value::Text(text) => text,

@@ -1,16 +1,16 @@
-//! Between form values and JSON.
+//! Conversion between form values and JSON.
 
 use serde_json::{Map, Number, Value as Json};
 
 use super::value::{Array, Key, Value};
 
-/// Makes JSON of a form value: lists become arrays, other arrays objects, leaves strings. Bytes that are not
-/// UTF-8 become U+FFFD; `not_utf8` counts the texts that this happened to.
+/// Converts a form value to JSON: lists become arrays, other arrays objects, leaves strings. Bytes that are
+/// not UTF-8 become U+FFFD; `not_utf8` counts the affected texts.
 pub fn to_json(value: Value, not_utf8: &mut usize) -> Json {
     to_json_with(value, &mut |bytes| string(bytes, not_utf8))
 }
 
-/// Makes an object even of a list; see [`to_json`].
+/// As [`to_json`], for an array that becomes an object even if it is a list.
 pub fn array_to_json(array: Array, not_utf8: &mut usize) -> Map<String, Json> {
     array_to_json_with(array, &mut |bytes| string(bytes, not_utf8))
 }
@@ -51,8 +51,8 @@ fn string(bytes: Vec<u8>, not_utf8: &mut usize) -> String {
     })
 }
 
-/// Makes a form value of JSON the way `http_build_query` would print it: booleans `1` and `0`, numbers in
-/// PHP's notation. `None` for null, which has no form at all; in a list it leaves a gap.
+/// Converts JSON to the form value that `http_build_query` would print: booleans become `1` and `0`, numbers
+/// use PHP's notation. `None` for null, which a form cannot express; in a list it leaves a gap.
 pub fn from_json(json: &Json) -> Option<Value> {
     Some(match json {
         Json::Null => return None,
@@ -75,7 +75,7 @@ pub fn array_from_json(object: &Map<String, Json>) -> Array {
         .collect()
 }
 
-/// Prints a number as PHP does, but never with fewer digits than it has: PHP rounds to 14.
+/// Prints a number as PHP does, but with all of its digits: PHP would round to 14.
 fn php_number(number: &Number) -> String {
     let written = number.to_string();
     if !written.contains(['.', 'e', 'E']) {
@@ -84,7 +84,7 @@ fn php_number(number: &Number) -> String {
     let Some(float) = number.as_f64().filter(|float| float.is_finite()) else {
         return written;
     };
-    // Shortest digits that read back the same: `d.ddde-7`.
+    // The fewest digits that read back as the same number: `d.ddde-7`.
     let shortest = format!("{float:e}");
     let Some((mantissa, exponent)) = shortest.split_once('e') else {
         return written;

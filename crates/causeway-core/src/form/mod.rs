@@ -1,7 +1,7 @@
 //! The form encoding that PHP reads and writes: `contact[email]=…&fields[0][name]=…`.
 //!
-//! [`parse`] gives what PHP's `$_POST` would hold, [`emit`] what its `http_build_query` would print. Both are
-//! held against a real PHP in `tests/php.rs`. No I/O, and no knowledge of what the fields mean.
+//! [`parse`] returns what PHP's `$_POST` would contain, and [`emit`] what its `http_build_query` would print.
+//! `tests/php.rs` checks both against a real PHP. No I/O, and no knowledge of what the fields mean.
 
 mod emit;
 mod json;

@@ -1,4 +1,4 @@
-//! Reads a form body to the value that PHP makes of it.
+//! Parses a form body into the value that PHP would make of it.
 
 use std::borrow::Cow;
 
@@ -10,17 +10,17 @@ use super::{
 /// PHP's `max_input_vars` and `max_input_nesting_level`.
 const PHP_MAX_PAIRS: usize = 1000;
 const PHP_MAX_DEPTH: usize = 64;
-/// PHP's `post_max_size`: of a larger body it reads nothing.
+/// PHP's `post_max_size`. PHP reads nothing of a larger body.
 const PHP_MAX_BODY_BYTES: usize = 8 << 20;
 
-/// Whose limits hold.
+/// Which limits apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// PHP with its default settings, silent losses included. `get` = a query string (also `parse_str` and
-    /// multipart parts): 1000 pairs are kept; a body keeps 1001 and counts empty pieces, too.
+    /// PHP with its default settings, including its silent losses. `get` = a query string (also `parse_str`
+    /// and multipart parts), which keeps 1000 pairs. A body keeps 1001, and counts empty pieces, too.
     StrictPhp { get: bool },
-    /// PHP's rules; what is over the limits is an error instead of a loss, and maps with the keys 0..n-1 in
-    /// any order become lists.
+    /// PHP's rules, with two differences: input over the limits is an error instead of a loss, and maps with
+    /// the keys 0..n-1 in any order become lists.
     Lenient { max_pairs: usize, max_depth: usize },
 }
 
@@ -30,20 +30,21 @@ pub struct Parsed {
     pub report: Report,
 }
 
-/// What happened to the pairs on the way, in numbers: names and values may be personal data.
+/// Counts of what happened to the pairs. It holds only numbers, because names and values may be personal
+/// data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Pairs seen, dropped ones included.
+    /// All pairs, including dropped ones.
     pub pairs: usize,
-    /// Names that were not taken as written: a space or dot became `_`, text after `]` was ignored, …
+    /// Names that were not used as written: a space or dot became `_`, text after `]` was ignored, …
     pub mangled: usize,
-    /// Pairs without a usable name, or with no key left to append to.
+    /// Pairs without a usable name, or without a free key to append to.
     pub dropped: usize,
     /// Values that a later pair of the same name replaced.
     pub overwritten: usize,
-    /// Strict only: pairs beyond the limits, and whatever a too deep one took with it.
+    /// Strict mode only: pairs over the limits, and those that were lost with a pair that was too deep.
     pub over_limit: usize,
-    /// Lists that came in disorder and were sorted.
+    /// Lists that came out of order and were sorted.
     pub sorted: usize,
 }
 
@@ -60,13 +61,14 @@ impl Report {
             (self.over_limit, "pairs were over PHP's limits and lost"),
             (self.sorted, "lists came in disorder and were sorted"),
         ];
-        let told = sentences.iter().filter(|(count, _)| *count > 0);
-        told.map(|(count, sentence)| format!("form: {count} {sentence}"))
+        let counted = sentences.iter().filter(|(count, _)| *count > 0);
+        counted
+            .map(|(count, sentence)| format!("form: {count} {sentence}"))
             .collect()
     }
 }
 
-/// The body is over a limit of [`Mode::Lenient`]; nothing of it may be used.
+/// The body exceeds a limit of [`Mode::Lenient`]. No part of it may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
     #[error("more than {limit} pairs")]
@@ -75,7 +77,7 @@ pub enum FormError {
     TooDeep { limit: usize },
 }
 
-/// Parses a query string or body. Fails in [`Mode::Lenient`] only.
+/// Parses a query string or body. Fails only in [`Mode::Lenient`].
 pub fn parse(input: &[u8], mode: Mode) -> Result<Parsed, FormError> {
     let mut builder = Builder::new(mode);
     let input = match mode {
@@ -105,7 +107,7 @@ pub fn parse(input: &[u8], mode: Mode) -> Result<Parsed, FormError> {
     Ok(builder.finish())
 }
 
-/// What is before the separator, and what is behind it if there is one.
+/// The text before the separator, and the text after it if there is a separator.
 fn cut(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|byte| *byte == separator) {
         Some(at) => (
@@ -116,18 +118,18 @@ fn cut(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Takes decoded pairs one by one: what [`parse`] does inside, open to whoever has the pairs already (the
-/// parts of a multipart body).
+/// Takes decoded pairs one by one, as [`parse`] does inside. Public for callers that already have the pairs
+/// (the parts of a multipart body).
 #[derive(Debug)]
 pub struct Builder {
     mode: Mode,
     root: Array,
     report: Report,
-    /// Pairs as PHP counts them.
+    /// The number of pairs as PHP counts them.
     counted: usize,
 }
 
-/// What became of a pair.
+/// How storing a pair ended.
 enum Ending {
     Stored { overwritten: bool },
     Lost,
@@ -144,7 +146,7 @@ impl Builder {
         }
     }
 
-    /// Adds a pair; `name` and `value` are decoded already. Fails in [`Mode::Lenient`] only.
+    /// Adds a pair of decoded `name` and `value`. Fails only in [`Mode::Lenient`].
     pub fn push_pair(&mut self, name: &[u8], value: Vec<u8>) -> Result<(), FormError> {
         self.report.pairs += 1;
         self.counted += 1;
@@ -169,7 +171,7 @@ impl Builder {
                 if let Mode::Lenient { max_depth, .. } = self.mode {
                     return Err(FormError::TooDeep { limit: max_depth });
                 }
-                // PHP gives up the whole variable, with all that it held.
+                // PHP drops the whole variable, with everything that it already held.
                 self.root.remove(&Key::new(&name.top));
             }
         }
@@ -195,29 +197,29 @@ impl Builder {
         }
     }
 
-    /// The most pairs and the deepest nesting.
+    /// The maximum number of pairs, and the maximum nesting.
     fn limits(&self) -> (usize, usize) {
         match self.mode {
             Mode::StrictPhp { get: true } => (PHP_MAX_PAIRS, PHP_MAX_DEPTH),
-            // PHP compares after it has stored the pair.
+            // PHP checks the limit only after it stored the pair.
             Mode::StrictPhp { get: false } => (PHP_MAX_PAIRS + 1, PHP_MAX_DEPTH),
             Mode::Lenient { max_pairs, max_depth } => (max_pairs, max_depth),
         }
     }
 }
 
-/// A name, split where its first index begins.
+/// A name, split at its first index.
 struct Name<'a> {
     top: Cow<'a, [u8]>,
-    /// As written, without leading spaces.
+    /// The name as written, without leading spaces.
     whole: &'a [u8],
-    /// From the first `[`, if its `]` follows; else empty.
+    /// The part from the first `[`, if a `]` follows; else empty.
     indexes: &'a [u8],
     mangled: bool,
 }
 
 impl<'a> Name<'a> {
-    /// `None` when PHP drops the pair.
+    /// Returns `None` if PHP drops the pair.
     fn read(name: &'a [u8]) -> Option<Self> {
         let whole = before_nul(name);
         let start = whole.iter().position(|byte| *byte != b' ').unwrap_or(whole.len());
@@ -253,12 +255,12 @@ impl<'a> Name<'a> {
     }
 }
 
-/// What PHP makes a `_` of in a name.
+/// Whether PHP replaces the character by `_` in a name.
 fn is_odd(byte: u8) -> bool {
     matches!(byte, b' ' | b'.' | b'[')
 }
 
-/// Walks the indexes down to where the value belongs. `mangled` is raised when a part of the name is ignored.
+/// Follows the indexes down to the place of the value. Sets `mangled` if a part of the name is ignored.
 fn store(root: &mut Array, name: &Name<'_>, value: Vec<u8>, max_depth: usize, mangled: &mut bool) -> Ending {
     let mut here = root;
     let mut key = Some(KeyRef::new(&name.top));
@@ -271,7 +273,7 @@ fn store(root: &mut Array, name: &Name<'_>, value: Vec<u8>, max_depth: usize, ma
             return Ending::TooDeep;
         }
         let Some((index, after)) = split_index(after_bracket) else {
-            // Never closed: the value stays one level up.
+            // A bracket that is never closed: the value stays one level up.
             *mangled = true;
             rest = &[];
             break;
@@ -303,7 +305,7 @@ fn store(root: &mut Array, name: &Name<'_>, value: Vec<u8>, max_depth: usize, ma
     }
 }
 
-/// Splits `index]rest`. An index that is empty or a single white space appends: `None`.
+/// Splits `index]rest`. An empty index, or a single white space, appends: `None`.
 fn split_index(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let end = text.iter().position(|byte| *byte == b']')?;
     let index = text.get(..end)?;
@@ -316,8 +318,8 @@ fn split_index(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     Some(((!appends).then_some(index), rest))
 }
 
-/// PHP protects the names of cookies with a prefix: no other name may come out as one, whether by mangling or
-/// as the last index.
+/// PHP protects cookie names with certain prefixes: no other name may become one, neither by mangling nor as
+/// the last index.
 fn is_forged(key: &[u8], whole_name: &[u8]) -> bool {
     let prefixes: [&[u8]; 2] = [b"__Host-", b"__Secure-"];
     let forged = |prefix: &&[u8]| key.starts_with(prefix) && !whole_name.starts_with(prefix);
@@ -332,7 +334,7 @@ fn before_nul(text: &[u8]) -> &[u8] {
     cut(text, 0).0
 }
 
-/// Sorts lists in disorder, at any depth; tells how many there were.
+/// Sorts lists that are out of order, at any depth. Returns how many there were.
 fn sort_lists(value: &mut Value) -> usize {
     let Value::Array(array) = value else { return 0 };
     let mut sorted = usize::from(array.sort_if_list_in_disorder());

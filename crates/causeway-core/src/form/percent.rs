@@ -2,7 +2,7 @@
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-/// Decodes `+` and `%XX`; malformed escapes stay as they are. Replaces the content of `out`.
+/// Decodes `+` and `%XX` into `out`, replacing its content. Malformed escapes stay as they are.
 pub(super) fn decode(text: &[u8], out: &mut Vec<u8>) {
     out.clear();
     out.reserve(text.len());
@@ -49,8 +49,8 @@ pub(super) fn encode(text: &[u8], rfc3986: bool, out: &mut String) {
     }
 }
 
-/// Appends `name=value` to a form body, with a `&` in front unless it is the first pair. This is how a
-/// listener turns the parts of a multipart body into a form: names keep their brackets' meaning.
+/// Appends `name=value` to a form body, with a `&` in front unless it is the first pair. A listener uses this
+/// to turn the parts of a multipart body into a form. Brackets in names keep their meaning.
 pub fn append_pair(body: &mut String, name: &[u8], value: &[u8]) {
     if !body.is_empty() {
         body.push('&');

@@ -1,8 +1,8 @@
-//! The reading rules of PHP as a table; the tests of the program hold the same rows against a real PHP.
+//! PHP's rules for reading forms, as a table. An integration test checks the same rows against a real PHP.
 
-/// A query string, and the JSON of what PHP 8.2 makes of it.
+/// A query string, and the JSON of the value that PHP 8.2 makes of it.
 pub const ROWS: &[(&str, &str)] = &[
-    // Before keys
+    // Splitting into pairs
     ("", "[]"),
     ("a=1;b=2", r#"{"a":"1;b=2"}"#),
     ("&&a=1&&", r#"{"a":"1"}"#),

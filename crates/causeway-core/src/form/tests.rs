@@ -17,7 +17,7 @@ fn read(input: &[u8], mode: Mode) -> Parsed {
     parse(input, mode).unwrap()
 }
 
-/// The result in PHP's JSON; like `json_encode`, a list at the top is an array.
+/// The result as PHP's JSON. Like `json_encode`, it prints a list at the top as an array.
 fn strict(input: &[u8]) -> String {
     to_json(Value::Array(read(input, STRICT).root), &mut 0).to_string()
 }
@@ -58,7 +58,7 @@ fn the_integer_keys_of_text_digits_and_of_numbers_are_the_same() {
 }
 
 #[test]
-fn invalid_utf8_is_kept_as_bytes_and_counted_on_the_way_to_json() {
+fn invalid_utf8_is_kept_as_bytes_and_counted_when_converted_to_json() {
     let root = read(b"a=%ff&b=%C3%A9&%fe=1", STRICT).root;
     assert_eq!(root.get(&Key::new(b"a")), Some(&Value::text([0xff])));
     let mut not_utf8 = 0;
@@ -73,7 +73,7 @@ fn strict_queries_keep_1000_pairs_and_strict_bodies_1001() {
         (pairs(1000, "&"), STRICT, 1000, 0),
         (pairs(1003, "&"), STRICT, 1000, 3),
         (pairs(1003, "&"), STRICT_POST, 1001, 2),
-        // Empty pieces count in a body only.
+        // Empty pieces count only in a body.
         (pairs(1003, "&&"), STRICT, 1000, 3),
         (pairs(1003, "&&"), STRICT_POST, 501, 502),
     ] {
@@ -87,7 +87,7 @@ fn strict_queries_keep_1000_pairs_and_strict_bodies_1001() {
 }
 
 #[test]
-fn strict_gives_up_a_whole_variable_that_goes_too_deep() {
+fn strict_drops_a_whole_variable_that_is_nested_too_deep() {
     let deep = |n: usize| format!("a{}=1", "[x]".repeat(n));
     let kept = read(deep(64).as_bytes(), STRICT).root;
     assert_eq!(kept.len(), 1);
@@ -104,7 +104,7 @@ fn strict_gives_up_a_whole_variable_that_goes_too_deep() {
 }
 
 #[test]
-fn lenient_refuses_what_is_over_its_limits_and_loses_nothing_below() {
+fn lenient_refuses_input_over_its_limits_and_loses_nothing_below_them() {
     let mode = Mode::Lenient {
         max_pairs: 3,
         max_depth: 2,
@@ -127,7 +127,7 @@ fn lenient_refuses_what_is_over_its_limits_and_loses_nothing_below() {
 }
 
 #[test]
-fn lenient_sorts_lists_that_came_in_disorder_and_strict_does_not() {
+fn lenient_sorts_lists_that_are_out_of_order_and_strict_does_not() {
     let input = b"f[1][n]=b&f[0][n]=a&f[0][v][1]=y&f[0][v][0]=x&g[1]=p&g[2]=q";
     let parsed = read(input, LENIENT);
     assert_eq!(parsed.report.sorted, 2);
@@ -240,7 +240,7 @@ fn values_are_printed_as_http_build_query_prints_them() {
             plain,
             "a=1.0E%2B25&b=10000000000000&c=1.0E%2B14&d=0.0001&e=1.5E-5",
         ),
-        // PHP would round these to 14 digits.
+        // PHP would round these numbers to 14 digits.
         (
             json!({"a": 0.123_456_789_012_345_6, "b": u64::MAX}),
             plain,
@@ -294,7 +294,7 @@ fn names_that_php_would_read_as_others_are_refused() {
 }
 
 #[test]
-fn what_php_would_read_as_something_else_can_be_left_out() {
+fn names_that_php_would_read_as_others_can_be_left_out() {
     let mut deep = json!("x");
     for _ in 0..65 {
         deep = json!([deep]);
@@ -318,7 +318,7 @@ fn what_php_would_read_as_something_else_can_be_left_out() {
 
 #[test]
 fn twenty_thousand_hostile_pairs_stay_cheap() {
-    // Quadratic handling would take minutes here; the shapes are those that hurt maps, appends and lists.
+    // Quadratic handling would take minutes here. These shapes are the worst for maps, appends and lists.
     let shapes: [fn(usize) -> String; 4] = [
         |i| format!("k{i}=1"),
         |i| format!("a[{}]=1", i * 7919 % 20_011),

@@ -1,13 +1,13 @@
-//! Text and PHP's ordered arrays, whose keys are integers or bytes.
+//! Form values: text, and PHP's ordered arrays, whose keys are integers or bytes.
 
 use std::collections::BTreeMap;
 
-/// From this size on an array that is not a plain list keeps an index of its keys.
+/// The number of entries from which an array that is not a list keeps an index of its keys.
 const INDEX_FROM: usize = 12;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// Bytes as they came after decoding; not necessarily UTF-8.
+    /// The decoded bytes; not necessarily UTF-8.
     Text(Vec<u8>),
     Array(Array),
 }
@@ -18,7 +18,7 @@ impl Value {
     }
 }
 
-/// An array key. Decimal text in canonical form is an integer, as in PHP: `"7"` and `"-7"`, not `"07"`.
+/// An array key. As in PHP, decimal text in canonical form is an integer: `"7"` and `"-7"`, but not `"07"`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     Int(i64),
@@ -31,7 +31,7 @@ impl Key {
     }
 }
 
-/// A key to look for, before it is known that it is new and has to be kept.
+/// A borrowed key, for look-ups that may not need an owned one.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum KeyRef<'a> {
     Int(i64),
@@ -78,18 +78,18 @@ fn canonical_integer(bytes: &[u8]) -> Option<i64> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
-/// Keys in the order of their first insertion.
+/// An array that keeps its keys in the order of their first insertion.
 ///
-/// Looking up costs nothing for lists (key = position) and O(log n) otherwise, so that a body made to be
-/// slow is not.
+/// A look-up is O(1) for lists (key = position) and O(log n) otherwise, so that a hostile body cannot make it
+/// slow.
 #[derive(Debug, Clone)]
 pub struct Array {
     entries: Vec<(Key, Value)>,
-    /// Key → position, kept once the array is no list and has [`INDEX_FROM`] entries.
+    /// Key → position. Kept once the array is not a list and has [`INDEX_FROM`] entries.
     index: Option<BTreeMap<Key, usize>>,
     /// Whether the keys are 0, 1, 2, … in this order.
     is_list: bool,
-    /// The key that an append gets; `i64::MIN` stands for "no integer key yet", and gives 0.
+    /// The key of the next append. `i64::MIN` means that there is no integer key yet, and gives 0.
     next: i64,
 }
 
@@ -121,7 +121,7 @@ impl Array {
         self.entries.is_empty()
     }
 
-    /// Whether the keys are 0, 1, 2, … in this order; true of an empty array.
+    /// Whether the keys are 0, 1, 2, … in this order; true for an empty array.
     pub fn is_list(&self) -> bool {
         self.is_list
     }
@@ -139,7 +139,7 @@ impl Array {
         Some(value)
     }
 
-    /// Sets a value, in its old place where the key is known; gives back what was there.
+    /// Sets a value. A known key keeps its place, and its former value is returned.
     pub fn set(&mut self, key: Key, value: Value) -> Option<Value> {
         if let Some(old) = self.at_mut(KeyRef::from(&key)) {
             return Some(std::mem::replace(old, value));
@@ -148,7 +148,7 @@ impl Array {
         None
     }
 
-    /// As [`Self::set`], with a key that is copied only if it is new.
+    /// As [`Self::set`], but the key is copied only if it is new.
     pub(super) fn set_ref(&mut self, key: KeyRef<'_>, value: Value) -> Option<Value> {
         if let Some(old) = self.at_mut(key) {
             return Some(std::mem::replace(old, value));
@@ -162,8 +162,8 @@ impl Array {
         self.entries.get_mut(at).map(|(_, value)| value)
     }
 
-    /// Adds a value under the next integer key. PHP loses it when the greatest integer is taken, and so do
-    /// we: the value comes back as the error.
+    /// Adds a value under the next integer key. If the greatest integer is already a key, PHP loses the
+    /// value; here it is returned as the error.
     pub fn append(&mut self, value: Value) -> Result<(), Value> {
         let key = self.next_key();
         if key == Key::Int(i64::MAX) && self.position(KeyRef::from(&key)).is_some() {
@@ -173,8 +173,8 @@ impl Array {
         Ok(())
     }
 
-    /// The array under `key` (`None` = a new one, appended), made if there is none. The flag tells whether a
-    /// text had to give way. `None` when the append is lost.
+    /// Returns the array under `key` (`None` = append a new one), and creates it if it is missing. The flag
+    /// says whether it replaced a text. Returns `None` if the append is lost.
     pub(super) fn array_at(&mut self, key: Option<KeyRef<'_>>) -> Option<(&mut Self, bool)> {
         let mut replaced = false;
         let at = match key {
@@ -202,7 +202,7 @@ impl Array {
         }
     }
 
-    /// Takes a key out; the others keep their order. Linear.
+    /// Removes a key. The others keep their order. Takes linear time.
     pub(super) fn remove(&mut self, key: &Key) -> Option<Value> {
         let at = self.position(key.into())?;
         let (_, value) = self.entries.remove(at);
@@ -214,7 +214,7 @@ impl Array {
         Some(value)
     }
 
-    /// Makes a list of an array whose keys are 0..n-1 in any order; tells whether it had to move something.
+    /// Turns an array whose keys are 0..n-1 in any order into a list. Returns whether anything moved.
     pub(super) fn sort_if_list_in_disorder(&mut self) -> bool {
         if self.is_list || !self.keys_are_zero_to_n() {
             return false;
@@ -229,7 +229,7 @@ impl Array {
         self.entries.iter_mut().map(|(_, value)| value)
     }
 
-    /// Keys are unique, so it is enough that all are integers within the range.
+    /// Keys are unique, so it is enough that all are integers in the range.
     fn keys_are_zero_to_n(&self) -> bool {
         self.entries.iter().all(|(key, _)| match key {
             Key::Int(n) => usize::try_from(*n).is_ok_and(|n| n < self.entries.len()),
@@ -252,7 +252,7 @@ impl Array {
         }
     }
 
-    /// Adds a key that is not there yet.
+    /// Adds a key that must not exist yet.
     fn add(&mut self, key: Key, value: Value) {
         let at = self.entries.len();
         if let Key::Int(n) = key {

@@ -1,5 +1,5 @@
-//! Key files in all the forms that are about: by public key (an object or a bare string behind it), a list,
-//! and the answer of Proca's `generateKey` with or without what GraphQL wraps around it.
+//! Reads key files in all known forms: an object keyed by public key (with an object or a bare string as
+//! value), a list, and the response of Proca's `generateKey`, with or without the GraphQL wrapper.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ fn collect(value: &Value, keys: &mut Keys) -> Result<(), KeystoreError> {
                 } else if member.is_string() {
                     return Err(bad(name, "the name is not a 32-byte public key in base64"));
                 } else {
-                    // What GraphQL wraps around: {"data": {"generateKey": {…}}}.
+                    // The GraphQL wrapper: {"data": {"generateKey": {…}}}.
                     collect(member, keys)?;
                 }
             }
@@ -61,7 +61,7 @@ fn add(public: &str, private: Option<&Value>, keys: &mut Keys) -> Result<(), Key
         .map(SecretKey::from_bytes)
         .ok_or_else(|| bad(public, "the private key is not 32 bytes in base64"))?;
     if SecretKey::from_bytes(public_key).public_key().as_bytes() == &private.to_bytes() {
-        // Its name is secret here, so it is not told.
+        // Its name is the secret here, so the error must not show it.
         return Err(KeystoreError::BadEntry {
             entry: "(not shown)".to_owned(),
             what: "the public and the private key are exchanged",

@@ -35,7 +35,7 @@ fn the_vectors_made_by_the_npm_package_open() {
         ..V1
     };
     for (sealed, plain) in [(V1, V1_PLAIN), (v2, V2_PLAIN)] {
-        // Twice: the second time with the kept shared key.
+        // The second time uses the cached shared key.
         for _ in 0..2 {
             assert_eq!(keystore.open(&sealed).unwrap(), plain.as_bytes());
         }
@@ -44,7 +44,7 @@ fn the_vectors_made_by_the_npm_package_open() {
 }
 
 #[test]
-fn what_is_damaged_or_for_somebody_else_stays_closed() {
+fn a_damaged_box_or_one_for_somebody_else_does_not_open() {
     let keystore = org_keystore();
     let other_sender = public_of(0x07..=0x26);
     let other_recipient = public_of(0x09..=0x28);
@@ -162,7 +162,7 @@ fn several_key_files_make_one_keystore() {
 }
 
 #[test]
-fn a_bad_key_file_is_refused_by_name_and_tells_no_secret() {
+fn an_error_names_the_bad_entry_and_shows_no_secret() {
     let cases = [
         (String::from("{"), "not JSON (line 1, column 1)"),
         (String::new(), "not JSON (line 1, column 0)"),
@@ -197,7 +197,7 @@ fn a_bad_key_file_is_refused_by_name_and_tells_no_secret() {
     for (text, expected) in cases {
         let error = Keystore::parse(&text).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error:?} for {text}");
-        assert!(!error.contains("QUJDREVG"), "{error:?} tells the private key");
+        assert!(!error.contains("QUJDREVG"), "{error:?} shows the private key");
     }
 }
 
@@ -227,7 +227,7 @@ fn a_replaced_keystore_is_used_at_once() {
 }
 
 #[test]
-fn the_kept_shared_keys_stay_few() {
+fn the_cache_of_shared_keys_stays_small() {
     let keystore = org_keystore();
     for peer in 0..2 * CACHED_BOXES {
         let peer = generate(std::array::from_fn(|n| {

@@ -1,4 +1,4 @@
-//! What can be said of an expression's text before it is evaluated: which names it uses, and what it must not use.
+//! Checks the text of an expression before it is evaluated: which names it uses, and what it must not use.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::nearest::{alike, did_you_mean};
 
-/// The statements that a template may have. Others would let its size grow without bound, or are of no use here.
+/// The statements that a template may use. Others would let its size grow without bound, or are useless here.
 const STATEMENTS: [&str; 7] = ["if", "elif", "else", "endif", "for", "endfor", "raw"];
 
-/// The expressions of a template, each with where it starts.
+/// The expressions of a template, each with its position.
 pub(super) fn parts(text: &str) -> Result<Vec<Vec<Spanned<'_>>>, MappingError> {
     let mut parts = Vec::new();
     let mut at = 0;
@@ -46,12 +46,12 @@ pub(super) fn parts(text: &str) -> Result<Vec<Vec<Spanned<'_>>>, MappingError> {
     Ok(parts)
 }
 
-/// Whitespace control right behind a bracket is no part of the expression.
+/// White-space control right after a bracket does not belong to the expression.
 fn skip_sign(text: &str, at: usize) -> usize {
     at + usize::from(text.get(at..).is_some_and(|rest| rest.starts_with(['-', '+'])))
 }
 
-/// Refuses the statements that are not for mappings; tells whether it is `raw`.
+/// Refuses statements that mappings do not allow. Returns whether the statement is `raw`.
 fn statement(text: &str, found: &[Spanned<'_>]) -> Result<bool, MappingError> {
     match found.first() {
         Some(Spanned {
@@ -84,8 +84,8 @@ fn skip_raw(text: &str, from: usize) -> usize {
     text.len()
 }
 
-/// The words of a template that need not stand for values of the scope: those of statements, and what loops go through. Which
-/// of them do, the engine says.
+/// The words of a template that need not be values of the scope: the words of statements, and loop variables.
+/// The engine knows which of them are values.
 pub(super) fn bound<'t>(parts: &[Vec<Spanned<'t>>]) -> HashSet<&'t str> {
     let mut bound = HashSet::from(["endraw", "loop", "recursive"]);
     bound.extend(STATEMENTS);
@@ -101,8 +101,9 @@ pub(super) fn bound<'t>(parts: &[Vec<Spanned<'t>>]) -> HashSet<&'t str> {
     bound
 }
 
-/// Looks through the words of one expression; adds the paths that it names. `is_free` tells whether a word stands for a value
-/// of the scope. (What the engine tells itself leaves out what parts are taken of, as in `contact.postcode[:2]`.)
+/// Checks the words of one expression, and adds the paths that it names. `is_free` says whether a word is a
+/// value of the scope. The engine's own list of names is not used, because it leaves out values of which a
+/// part is taken, as in `contact.postcode[:2]`.
 pub(super) fn look<'t>(
     text: &'t str,
     all: &[Spanned<'t>],
@@ -141,7 +142,8 @@ pub(super) fn look<'t>(
             Token::Word(_) if before == Some(Token::Sign(".")) => {}
             Token::Word(name) if is_reserved(name) => {}
             Token::Word(name) if at(index + 1) == Some(Token::Sign("(")) => {
-                // Only names that stand for values may be followed by a bracket without being called: `in (…)`.
+                // A keyword may be followed by a bracket without being a function, as in `in (…)`; all other
+                // names must be functions.
                 known("function", name, &FUNCTIONS).or_else(fail)?;
             }
             Token::Word(name) if is_free(name) && !is_argument(all, index) => {
@@ -153,9 +155,10 @@ pub(super) fn look<'t>(
     Ok(())
 }
 
-/// Where a slice has a third part, if one has. The engine stumbles over backward steps through what is empty.
+/// The position of a slice's third part, if there is one. The engine fails on backward steps through an empty
+/// value.
 fn step(all: &[Spanned<'_>]) -> Option<usize> {
-    // For each open bracket the colons in it; those of an object count for nothing.
+    // The colons of each open bracket. `None` for an object, whose colons do not count.
     let mut open: Vec<Option<usize>> = Vec::new();
     for word in all {
         match word.token {
@@ -176,7 +179,7 @@ fn step(all: &[Spanned<'_>]) -> Option<usize> {
     None
 }
 
-/// Whether a text or a list stands beside the sign: a short expression could grow without bound.
+/// Whether the operand is a text or a list: then a short expression could grow without bound.
 fn repeats(before: Option<Token<'_>>, after: Option<Token<'_>>) -> bool {
     matches!(before, Some(Token::Text(_) | Token::Sign("]")))
         || matches!(after, Some(Token::Text(_) | Token::Sign("[")))
@@ -229,7 +232,7 @@ fn path(all: &[Spanned<'_>], root: usize) -> Path {
     path
 }
 
-/// A step that is written out, and how many words it takes.
+/// A step that is written out, and its number of words.
 fn next_step<'t>(rest: &[Spanned<'t>]) -> Option<(&'t str, usize)> {
     match rest {
         [dot, step, ..] if dot.token == Token::Sign(".") => match step.token {
@@ -255,7 +258,7 @@ fn known(sort: &str, name: &str, all: &[&str]) -> Result<(), MappingError> {
     Err(MappingError::new(format!("there is no {sort} `{name}`")).hint(hint))
 }
 
-/// Refuses the fixed arguments of a filter that no value could be given to.
+/// Refuses fixed arguments of a filter that are invalid for every value.
 fn arguments(text: &str, filter: &str, rest: &[Spanned<'_>]) -> Result<(), MappingError> {
     let Some((open, rest)) = rest.split_first() else {
         return Ok(());
@@ -289,7 +292,7 @@ fn is_last(rest: &[Spanned<'_>], index: usize) -> bool {
     matches!(next, Some(Token::Sign("," | ")")))
 }
 
-/// `lookup('NAME')`: the table has to be in the configuration.
+/// `lookup('NAME')`: the table must be in the configuration.
 fn table(bracket: Option<Token<'_>>, name: Option<Token<'_>>, tables: &Tables) -> Result<(), MappingError> {
     let (Some(Token::Sign("(")), Some(Token::Text(Some(name)))) = (bracket, name) else {
         return Err(MappingError::new("`lookup` needs the name of a table")
@@ -303,14 +306,14 @@ fn table(bracket: Option<Token<'_>>, name: Option<Token<'_>>, tables: &Tables) -
     Err(MappingError::new(format!("there is no lookup table {name:?}")).hint(hint))
 }
 
-/// Whether to look for the name that was probably meant.
+/// Whether to search for the name that was probably meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Guess {
     Yes,
     No,
 }
 
-/// What is said, without a guess, of a path that leads nowhere.
+/// The error for a path that leads nowhere, without a guess at the right name.
 pub(super) fn leads_nowhere(text: &str, route: &Route, scope: &super::Scope) -> MappingError {
     let steps = &route.steps;
     let is_lost = |depth: &usize| {
@@ -323,7 +326,7 @@ pub(super) fn leads_nowhere(text: &str, route: &Route, scope: &super::Scope) -> 
     super::error::not_there(&lacks).at(text, route.from)
 }
 
-/// What is said of the name, among those in this part of the text, that leads nowhere.
+/// The error for the first name in this part of the text that leads nowhere.
 pub(super) fn missing(
     text: &str,
     paths: &[Path],
@@ -338,7 +341,7 @@ pub(super) fn missing(
         .filter(inside)
         .find(leads_nowhere)
         .or_else(|| paths.iter().find(leads_nowhere))?;
-    // The first step that is not there, and the names beside it.
+    // The first missing step, and its siblings.
     let depth = (1..=path.steps.len()).find(|depth| {
         let start = path.steps.iter().take(*depth).map(String::as_str);
         scope.find(start).is_none()

@@ -1,13 +1,14 @@
-//! What goes wrong, where, and how to mend it. Never with a value of the contact's: the texts are logged and shown.
+//! Errors of mappings: what is wrong, where, and how to fix it. They never contain a value of the contact,
+//! because the texts are logged and shown.
 
 use std::{fmt, ops::Range};
 
 use super::rewrite::Rewritten;
 
-/// An expression, template or mapping that cannot be read, or not be evaluated for a record.
+/// An expression, template or mapping that cannot be parsed, or cannot be evaluated for a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct MappingError {
-    /// The name over there that the value was for.
+    /// The destination's name of the field that the value was for.
     pub field: Option<String>,
     /// Line and column in the text, from 1.
     pub place: Option<(usize, usize)>,
@@ -47,7 +48,7 @@ impl MappingError {
         self
     }
 
-    /// The byte of `text` that it is about.
+    /// Sets the position, from a byte of `text`.
     #[must_use]
     pub(super) fn at(mut self, text: &str, offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
@@ -67,13 +68,13 @@ impl MappingError {
     }
 }
 
-/// For what cannot be told more exactly.
+/// The error for a missing value whose name is unknown.
 pub(super) fn not_there(what: &str) -> MappingError {
     MappingError::new(format!("`{what}` is not there"))
         .hint("`| default(none)` makes nothing of what is missing")
 }
 
-/// What one of our filters says; carried through the engine as the source of its error.
+/// The error of one of our own filters. The engine carries it as the source of its error.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{what}")]
 pub(super) struct Trouble {
@@ -81,7 +82,7 @@ pub(super) struct Trouble {
     pub hint: Option<String>,
 }
 
-/// A filter's refusal. `what` must not quote the value.
+/// Makes the error of a filter. `what` must not quote the value.
 pub(super) fn refuse(what: impl Into<String>, hint: Option<String>) -> minijinja::Error {
     let trouble = Trouble {
         what: what.into(),
@@ -90,8 +91,8 @@ pub(super) fn refuse(what: impl Into<String>, hint: Option<String>) -> minijinja
     minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "").with_source(trouble)
 }
 
-/// Says what the engine says without the values that its details may quote. `missing` tells which name in this part of the
-/// text is not there.
+/// Translates the engine's error, without the values that its details may quote. `missing` finds the missing
+/// name in this part of the text.
 pub(super) fn translate(
     error: &minijinja::Error,
     text: &str,
@@ -100,7 +101,7 @@ pub(super) fn translate(
     translate_in(None, error, text, missing)
 }
 
-/// The same for an engine that was given another text than the configuration has.
+/// As [`translate`], for an engine that was given a rewritten text.
 pub(super) fn translate_in(
     given: Option<&Rewritten>,
     error: &minijinja::Error,
@@ -117,7 +118,7 @@ pub(super) fn translate_in(
         .map(original)
         .filter(|range| text.get(range.clone()).is_some())
         .unwrap_or(0..0);
-    // Not every error tells its place.
+    // Some errors have no position.
     let part = text
         .get(range.clone())
         .filter(|part| !part.trim().is_empty())

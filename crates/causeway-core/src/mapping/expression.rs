@@ -1,4 +1,5 @@
-//! Expressions, which give typed values, and templates, which give text. Read once, with the configuration.
+//! Expressions, which give typed values, and templates, which give text. Both are parsed once, with the
+//! configuration.
 
 use std::{
     cell::OnceCell,
@@ -26,8 +27,8 @@ use super::{
 };
 use crate::id::Name;
 
-/// Filters, tests and functions, and nothing that is read or written. Expressions live in it; a template in a copy, which
-/// shares them.
+/// An environment with filters, tests and functions, but without I/O. Expressions use it directly; a template
+/// uses a copy, which shares its content.
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -46,14 +47,14 @@ pub struct Expression(Arc<Compiled>);
 struct Compiled {
     text: String,
     engine: minijinja::Expression<'static, 'static>,
-    /// What the engine was given in place of the text.
+    /// The text that the engine was given instead.
     rewritten: Option<Rewritten>,
     tables: Tables,
     names: Vec<Path>,
     risks: Vec<String>,
-    /// What [`several::doubts`] says.
+    /// The result of [`several::doubts`].
     several: Vec<String>,
-    /// The whole text is one path.
+    /// Whether the whole text is one path.
     path: bool,
     simple: Option<Simple>,
 }
@@ -92,7 +93,7 @@ impl Expression {
             engine = compile(&rewritten.text).map_err(unreadable)?;
         }
         let path = match names.as_slice() {
-            // A number is a place in a list, which only the engine looks up.
+            // A number is an index in a list, which only the engine looks up.
             [path] => {
                 let whole = path.from == text.len() - text.trim_start().len();
                 let numbered = all.iter().any(|word| matches!(word.token, Token::Number(_)));
@@ -122,17 +123,17 @@ impl Expression {
         &self.0.names
     }
 
-    /// What people may leave out or type that it fails on.
+    /// Values that people may leave out or type, and on which it fails.
     pub fn risks(&self) -> &[String] {
         &self.0.risks
     }
 
-    /// Where a text may be taken for a list.
+    /// Places where a text may be mistaken for a list.
     pub fn list_doubts(&self) -> &[String] {
         &self.0.several
     }
 
-    /// The path that the whole of it is.
+    /// The path, if the whole expression is one.
     pub fn as_path(&self) -> Option<&Path> {
         self.0.names.first().filter(|_| self.0.path)
     }
@@ -150,8 +151,9 @@ impl Expression {
         json_of(&value)
     }
 
-    /// Whether it holds, as `if` would have it. Asked for each message and every condition, so that an error says which name
-    /// is not there, but does not look for the one that was meant: that costs twenty times as much as the answer.
+    /// Whether the condition is true, by the rules of `if`. It runs for each message and every condition. So
+    /// an error names the missing name but does not search for similar ones, which costs twenty times as much
+    /// as the answer.
     pub fn is_true(&self, scope: &Scope) -> Result<bool, MappingError> {
         let glance = Glance {
             scope,
@@ -165,8 +167,9 @@ impl Expression {
         }
     }
 
-    /// The same for one of many conditions of one scope: what `held` has need not be looked up again. `numbers` say for each of
-    /// [`Expression::names`] where it is there. The error is only its text, with `first` in front of it.
+    /// As [`Expression::is_true`], for one of many conditions of a scope: values in `held` need not be looked
+    /// up again. `numbers` gives, for each of [`Expression::names`], its position there. An error is only a
+    /// text, with `first` as its prefix.
     pub(crate) fn holds(
         &self,
         scope: &Scope,
@@ -230,11 +233,11 @@ struct CompiledTemplate {
     tables: Tables,
     names: Vec<Path>,
     risks: Vec<String>,
-    /// What [`several::doubts`] says.
+    /// The result of [`several::doubts`].
     several: Vec<String>,
 }
 
-/// The one template in its environment.
+/// The name of the only template in its environment.
 const NAME: &str = "template";
 
 impl std::fmt::Debug for Template {
@@ -256,7 +259,7 @@ impl Template {
 
     pub fn read(text: &str, tables: &Tables) -> Result<Self, MappingError> {
         short_enough(text)?;
-        // Before the engine reads it: what is refused here may be refused there with stranger words.
+        // Runs before the engine parses the text, because the engine's messages are harder to understand.
         let parts = parts(text)?;
         let mut environment = ENVIRONMENT.clone();
         let unreadable = |error| translate(&error, text, |_| None);
@@ -305,7 +308,7 @@ impl Template {
         &self.0.risks
     }
 
-    /// Where a text may be taken for a list.
+    /// Places where a text may be mistaken for a list.
     pub fn list_doubts(&self) -> &[String] {
         &self.0.several
     }
@@ -341,7 +344,7 @@ fn short_enough(text: &str) -> Result<(), MappingError> {
     Ok(())
 }
 
-/// Takes as much text as a field may have.
+/// A writer that accepts as much text as a field may have.
 struct Short(Vec<u8>);
 
 impl Write for Short {

@@ -1,9 +1,10 @@
-//! The words of an expression, for what is asked of its text before it is ever evaluated. The engine reads it by itself.
+//! Splits an expression into words, for checks of its text before it is evaluated. The engine parses the text
+//! itself.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token<'t> {
     Word(&'t str),
-    /// What is between the quotes; `None` when it has escapes.
+    /// The text between the quotes; `None` if it contains escapes.
     Text(Option<&'t str>),
     Number(&'t str),
     Sign(&'t str),
@@ -16,7 +17,8 @@ pub(super) struct Spanned<'t> {
     pub to: usize,
 }
 
-/// The words from `from` on, up to the end, or to the first of `ends` outside of a text. Also tells where it stopped.
+/// The words from `from` on, up to the end or to the first of `ends` outside of quotes. Also returns where it
+/// stopped.
 pub(super) fn words<'t>(text: &'t str, from: usize, ends: &[&str]) -> (Vec<Spanned<'t>>, usize) {
     let mut found = Vec::new();
     let mut at = from;
@@ -57,7 +59,7 @@ fn token(rest: &str, first: char, after_dot: bool) -> (Token<'_>, usize) {
         return (Token::Word(cut(length)), length);
     }
     if first.is_ascii_digit() {
-        // Behind a dot it is the place in a list, and the next dot starts another step.
+        // After a dot, a number is an index in a list, and the next dot starts another step.
         let length = length(&|c| c.is_ascii_alphanumeric() || c == '_' || (c == '.' && !after_dot));
         return (Token::Number(cut(length)), length);
     }

@@ -1,14 +1,15 @@
-//! How much a mapping may take and give: more is an error, which makes one delivery dead and harms no other.
+//! Limits of a mapping's cost and result. Exceeding one is an error, which makes this delivery dead and
+//! affects no other.
 
 use super::MappingError;
 
 /// Steps of one evaluation.
 pub const FUEL: u64 = 20_000;
-/// Bytes of one text that comes out.
+/// Bytes of one resulting text.
 pub const TEXT: usize = 64 * 1024;
-/// Values in one list or object that comes out, nested ones included.
+/// Values in one resulting list or object, including nested ones.
 pub const VALUES: usize = 10_000;
-/// Lists and objects within each other.
+/// Levels of nested lists and objects.
 pub const DEPTH: usize = 32;
 /// Bytes of an expression or a template.
 pub const SOURCE: usize = 16 * 1024;

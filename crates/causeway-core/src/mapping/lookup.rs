@@ -1,4 +1,4 @@
-//! `[lookup.NAME]`: tables of the configuration that turn one value into another.
+//! `[lookup.NAME]`: tables in the configuration that map one value to another.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 use minijinja::value::Object;
 use serde_json::{Map, Value};
 
-/// Table → key → value, and what else of the configuration expressions depend on. Cheap to clone.
+/// Table → key → value, and other parts of the configuration that expressions depend on. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tables(Arc<Inner>);
 
@@ -26,7 +26,7 @@ impl Tables {
         Self(Arc::new(Inner { tables, lists }))
     }
 
-    /// The same with the names of the contact's fields that are declared to hold several values.
+    /// Sets the names of the contact's fields that are declared to hold several values.
     #[must_use]
     pub fn with_lists(mut self, lists: BTreeSet<String>) -> Self {
         Arc::make_mut(&mut self.0).lists = lists;

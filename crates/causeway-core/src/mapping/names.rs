@@ -1,4 +1,4 @@
-//! The names that every record may have, and what is wrong with those that none can have.
+//! The names that a record may have, and errors about names that no record has.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::{
     omission::{Person, Reads},
 };
 
-/// The first words of a path.
+/// The first words of paths.
 pub const ROOTS: [&str; 18] = [
     "contact",
     "fields",
@@ -32,7 +32,7 @@ pub const ROOTS: [&str; 18] = [
     "type",
 ];
 
-/// An object some or all of whose members are known beforehand.
+/// An object with members that are known in advance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Object {
     Contact,
@@ -48,7 +48,7 @@ const STANDING: [&str; 4] = ["state", "subscribed", "since", "why"];
 const ROW: [&str; 5] = ["name", "key", "at", "count", "score"];
 const LEAD: [&str; 2] = ["score", "status"];
 
-/// The lists of the history and the kinds in them.
+/// The lists of the history, and their kinds of engagement.
 pub(super) const ENGAGEMENTS: [(&str, EngagementKind); 8] = [
     ("opens", EngagementKind::EmailOpen),
     ("clicks", EngagementKind::LinkClick),
@@ -109,7 +109,7 @@ impl Object {
         }
     }
 
-    /// Our spelling of a name: `first_name` is `firstName`, and `profileUrl` is `profile_url`.
+    /// Our spelling of a name: `first_name` gives `firstName`, and `profileUrl` gives `profile_url`.
     pub(super) fn canonical(self, name: &str) -> Option<&'static str> {
         let members = self.members();
         let exact = members.iter().find(|known| **known == name);
@@ -119,7 +119,7 @@ impl Object {
     }
 }
 
-/// Whether two names differ only in being written with capitals or with underscores.
+/// Whether two names differ only in using capitals or underscores.
 fn is_same(known: &str, name: &str) -> bool {
     fn snake(name: &str) -> impl Iterator<Item = char> {
         name.chars().flat_map(|c| {
@@ -130,7 +130,7 @@ fn is_same(known: &str, name: &str) -> bool {
     known.len().abs_diff(name.len()) <= 2 && snake(known).eq(snake(name))
 }
 
-/// The members that are known beforehand.
+/// The members that are known in advance.
 pub(super) fn members(part: &Part) -> Box<dyn Iterator<Item = &'static str>> {
     let known: &'static [&'static str] = match part {
         Part::Root => &ROOTS,
@@ -153,10 +153,10 @@ pub(super) fn members(part: &Part) -> Box<dyn Iterator<Item = &'static str>> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
     pub steps: Vec<String>,
-    /// The byte of the text at which it starts, and the one behind it.
+    /// The byte range of the path in the text.
     pub(super) from: usize,
     pub(super) to: usize,
-    /// A step follows that is known only with a record: `contact[settings.field]`.
+    /// Whether a step follows that only a record determines: `contact[settings.field]`.
     pub(super) goes_on: bool,
 }
 
@@ -166,7 +166,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// A path as it would be written.
+/// The path as it would be written.
 pub(super) fn write(steps: &[String]) -> String {
     let mut out = String::new();
     for step in steps {
@@ -184,12 +184,12 @@ pub(super) fn write(steps: &[String]) -> String {
 }
 
 impl Path {
-    /// Whether it asks for what the contact did with mails and pages, which a record carries only on demand.
+    /// Whether it reads engagements, which a record contains only on demand.
     pub fn needs_history(&self) -> bool {
         self.steps.first().is_some_and(|root| root == "engagement")
     }
 
-    /// What a value that is made of it depends on.
+    /// The data that a value made from this path depends on.
     pub fn reads(&self) -> Reads {
         let steps: Vec<&str> = self.steps.iter().map(String::as_str).collect();
         match *steps.as_slice() {
@@ -206,7 +206,7 @@ impl Path {
         }
     }
 
-    /// Whether its value is what somebody typed, or did not.
+    /// Whether its value is entered by people, or left out by them.
     pub(super) fn is_filled_in(&self) -> bool {
         let steps: Vec<&str> = self.steps.iter().map(String::as_str).collect();
         match *steps.as_slice() {
@@ -220,7 +220,7 @@ impl Path {
         }
     }
 
-    /// Whether it leads nowhere in records of people who did not fill it in.
+    /// Whether the path may be missing in records of people who did not fill in the value.
     pub(super) fn may_be_missing(&self) -> bool {
         match self.steps.as_slice() {
             [root, name, ..] if root == "contact" => Object::Contact.canonical(name).is_none(),
@@ -228,7 +228,7 @@ impl Path {
         }
     }
 
-    /// Refuses what no record can have. `extra` are further first words that are known where it is evaluated.
+    /// Refuses a path that no record has. `extra` are first words that are known in addition.
     pub fn check(&self, extra: &[&str]) -> Result<(), MappingError> {
         let steps: Vec<&str> = self.steps.iter().map(String::as_str).collect();
         let Some((root, rest)) = steps.split_first() else {
@@ -292,7 +292,7 @@ impl Path {
         }
     }
 
-    /// What is probably misspelt, though a record could have it.
+    /// A warning about a name that is probably misspelt, although a record could have it.
     pub fn doubt(&self) -> Option<String> {
         let steps: Vec<&str> = self.steps.iter().map(String::as_str).collect();
         let (at, name, object, what) = match *steps.as_slice() {

@@ -1,4 +1,5 @@
-//! What [`super::rewrite`] puts into expressions in place of the engine's own: the order of two values, and a part of one.
+//! The functions that [`super::rewrite`] puts into expressions instead of the engine's operators: comparing
+//! two values by order, and taking a part of a value.
 
 use std::cmp::Ordering;
 
@@ -9,7 +10,7 @@ use minijinja::{
 
 use super::error::refuse;
 
-/// Names of functions that no expression may call by itself.
+/// Names of functions that expressions cannot call themselves.
 pub(super) const IN_ORDER: &str = "_in_order";
 pub(super) const PART: &str = "_part";
 
@@ -31,7 +32,7 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     });
 }
 
-/// `a, '<', b, '<=', c`: whether all hold.
+/// `a, '<', b, '<=', c`: whether all comparisons are true.
 #[expect(clippy::needless_pass_by_value, reason = "the engine gives it by value")]
 fn in_order(all: Rest<Value>) -> Result<bool, Error> {
     let mut rest: &[Value] = &all;
@@ -65,7 +66,7 @@ fn holds(left: &Value, sign: &str, right: &Value) -> Result<bool, Error> {
     })
 }
 
-/// What a value is, in words. Only values of one sort have an order.
+/// The sort of a value, in words. Only values of one sort have an order.
 fn sort(value: &Value) -> &'static str {
     match value.kind() {
         ValueKind::Undefined | ValueKind::None => "nothing",
@@ -95,9 +96,9 @@ fn no_order(sign: &str, left: &Value, right: &Value) -> Error {
     )
 }
 
-/// Refuses texts among numbers: the engine would take every text for greater than every number.
+/// Refuses a mixture of texts and numbers, which the engine would sort with all texts last.
 fn of_one_kind(filter: &str, value: Value, options: &Kwargs) -> Result<Value, Error> {
-    // What is no list, the engine has words for.
+    // If it is no list, the engine gives the error.
     if !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
         return Ok(value);
     }
@@ -120,7 +121,7 @@ fn member(value: &Value, path: &str) -> Value {
     steps.fold(value.clone(), |at, step| at.get_attr(step).unwrap_or_default())
 }
 
-/// `value[from:to]`. A part of nothing is nothing.
+/// `value[from:to]`. A part of none is none.
 fn part(value: &Value, from: &Value, to: &Value) -> Result<Value, Error> {
     let place = |place: &Value| match place.kind() {
         ValueKind::None => Ok(None),
@@ -143,7 +144,7 @@ fn part(value: &Value, from: &Value, to: &Value) -> Result<Value, Error> {
     }
 }
 
-/// Characters `from` to `to` of a text; negative places count from its end.
+/// Characters `from` to `to` of a text. Negative positions count from its end.
 pub(super) fn characters(text: &str, from: Option<i64>, to: Option<i64>) -> &str {
     let is_from_end = |place: Option<i64>| place.is_some_and(|place| place < 0);
     let all = if is_from_end(from) || is_from_end(to) {
@@ -156,7 +157,7 @@ pub(super) fn characters(text: &str, from: Option<i64>, to: Option<i64>) -> &str
     rest.get(..offset(rest, keep)).unwrap_or_default()
 }
 
-/// How many of `all` to skip, and how many of those behind to keep.
+/// How many of `all` to skip, and how many of the rest to keep.
 fn span(from: Option<i64>, to: Option<i64>, all: usize) -> (usize, usize) {
     let place = |place: i64| match usize::try_from(place) {
         Ok(place) => place,
@@ -166,7 +167,7 @@ fn span(from: Option<i64>, to: Option<i64>, all: usize) -> (usize, usize) {
     (skip, to.map_or(all, place).saturating_sub(skip))
 }
 
-/// The byte at which this character starts, or the end.
+/// The byte at which this character starts, or the end of the text.
 fn offset(text: &str, character: usize) -> usize {
     text.char_indices()
         .nth(character)

@@ -1,5 +1,6 @@
-//! Expressions as the engine is given them. By itself it puts values of different kinds in some order (`"5" > 100` holds) and
-//! makes an empty list of a part of nothing: so comparisons of order and parts are written as calls of [`super::order`].
+//! Rewrites expressions for the engine. The engine orders values of different kinds (`"5" > 100` is true),
+//! and makes an empty list of a part of none. So comparisons by order, and parts, become calls of
+//! [`super::order`].
 
 use super::{
     MappingError,
@@ -7,7 +8,7 @@ use super::{
     order::{IN_ORDER, PART},
 };
 
-/// The text for the engine, and where each place of it was in the text of the configuration.
+/// The text for the engine, and a map of its positions to those in the configuration's text.
 #[derive(Debug)]
 pub(super) struct Rewritten {
     pub text: String,
@@ -16,24 +17,24 @@ pub(super) struct Rewritten {
 
 #[derive(Debug)]
 struct Edit {
-    /// The byte of the original text.
+    /// The byte in the original text.
     at: usize,
     removes: usize,
     puts: String,
     sort: Sort,
 }
 
-/// What comes first of several edits at one place.
+/// The order of several edits at one position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sort {
     Close,
-    /// An outer call opens before an inner one, and is found after it.
+    /// An outer call opens before an inner one, but is found after it.
     Open(std::cmp::Reverse<usize>),
     Replace,
 }
 
-/// `None` where the engine can be given the text as it is. `parts` are the expressions in it, without the brackets of a
-/// template; the engine has accepted them already.
+/// Returns `None` if the engine can be given the text as it is. `parts` are the expressions in it, without
+/// the brackets of a template. The engine must have accepted them already.
 pub(super) fn rewrite(text: &str, parts: &[Vec<Spanned<'_>>]) -> Result<Option<Rewritten>, MappingError> {
     let mut edits = Vec::new();
     for words in parts {
@@ -55,7 +56,7 @@ pub(super) fn rewrite(text: &str, parts: &[Vec<Spanned<'_>>]) -> Result<Option<R
 }
 
 impl Rewritten {
-    /// The byte of the original text.
+    /// The byte in the original text.
     pub fn original(&self, offset: usize) -> usize {
         let (mut new, mut old) = (0, 0);
         for edit in &self.edits {
@@ -75,24 +76,24 @@ impl Rewritten {
     }
 }
 
-/// Operands with signs between them: `a`, `a < b`, `a < b <= c`.
+/// Operands with comparisons between them: `a`, `a < b`, `a < b <= c`.
 #[derive(Default)]
 struct Chain<'t> {
     start: Option<usize>,
     end: usize,
-    /// Where each sign is, up to where, and the sign.
+    /// Start, end and text of each comparison sign.
     signs: Vec<(usize, usize, &'t str)>,
 }
 
-/// What stands between two brackets, or in none.
+/// The content of a bracket, or the text outside of all brackets.
 #[derive(Default)]
 struct Frame<'t> {
     chain: Chain<'t>,
-    /// Where the value starts that `.name`, `[…]` and `(…)` may follow.
+    /// The start of the value that `.name`, `[…]` and `(…)` may follow.
     value: usize,
-    /// Where the bracket is, if it takes a part or a member of the value in front of it.
+    /// The position of the bracket, if it takes a part or a member of the value before it.
     subscript: Option<usize>,
-    /// Where the colon of a part is, and whether something stands in front of it.
+    /// The position of a part's colon, and whether something precedes it.
     colon: Option<(usize, bool)>,
 }
 
@@ -127,7 +128,8 @@ impl<'a, 't> Reader<'a, 't> {
         self.end_chain()
     }
 
-    /// The word of a statement, and what a loop binds. They can only stand first: in expressions `if` is never there.
+    /// The words of a statement, including loop variables. They can only come first, since `if` never begins
+    /// an expression.
     fn skip_statement(&self) -> usize {
         match self.token(Some(0)) {
             Some(Token::Word("for")) => {
@@ -139,7 +141,7 @@ impl<'a, 't> Reader<'a, 't> {
         }
     }
 
-    /// Takes one word, or two; tells how many.
+    /// Handles one word, or two. Returns how many.
     fn step(&mut self, index: usize, word: Spanned<'t>) -> Result<usize, MappingError> {
         let next = self.token(Some(index + 1));
         match word.token {
@@ -149,7 +151,7 @@ impl<'a, 't> Reader<'a, 't> {
                 return Ok(2);
             }
             Token::Word("and" | "or" | "if" | "else" | "not") | Token::Sign("," | "=") => self.end_chain()?,
-            // Part of the value in front of it, as is the test behind it.
+            // The test belongs to the value before `is`.
             Token::Word("is") => {
                 self.go_on(word);
                 if next == Some(Token::Word("not")) {
@@ -167,12 +169,12 @@ impl<'a, 't> Reader<'a, 't> {
                 self.here.colon.get_or_insert((word.from, is_filled));
                 self.end_chain()?;
             }
-            // A list or an object that is taken apart into arguments.
+            // A list or an object that is unpacked into arguments.
             Token::Sign("*" | "**") if self.here.chain.start.is_none() => {}
             Token::Sign(_) => self.go_on(word),
             Token::Word(_) | Token::Text(_) | Token::Number(_) => {
                 let before = self.token(index.checked_sub(1));
-                // Texts that stand side by side are one.
+                // Adjacent texts are one text.
                 if !matches!((before, word.token), (Some(Token::Text(_)), Token::Text(_)))
                     && before != Some(Token::Sign("."))
                 {
@@ -189,7 +191,7 @@ impl<'a, 't> Reader<'a, 't> {
         self.here.chain.end = word.to;
     }
 
-    /// Whether it is the name of a member, a filter or a test, whatever it is called.
+    /// Whether the word is the name of a member, a filter or a test, even if it is a keyword.
     fn is_name(&self, index: usize) -> bool {
         let before = |n: usize| self.token(index.checked_sub(n));
         matches!(before(1), Some(Token::Sign("." | "|"))) || self.is_test(index)
@@ -212,7 +214,7 @@ impl<'a, 't> Reader<'a, 't> {
         let before = index.checked_sub(1);
         let follows_value = match self.token(before) {
             Some(Token::Text(_) | Token::Number(_) | Token::Sign(")" | "]" | "}")) => true,
-            // Behind a test's name stands its argument, and behind a filter's its arguments.
+            // After a test's name comes its argument, and after a filter's name come its arguments.
             Some(Token::Word(_)) if before.is_some_and(|before| self.is_test(before)) => false,
             Some(Token::Word("and" | "or" | "not" | "in" | "is" | "if" | "else" | "elif")) => {
                 before.is_some_and(|before| self.is_member(before))
@@ -249,7 +251,7 @@ impl<'a, 't> Reader<'a, 't> {
         Ok(())
     }
 
-    /// Writes the comparisons before this place as a call, if one of them is of order.
+    /// Rewrites the comparisons before this position as a call, if one of them is by order.
     fn end_chain(&mut self) -> Result<(), MappingError> {
         let chain = std::mem::take(&mut self.here.chain);
         let is_order = |sign: &str| sign.starts_with(['<', '>']);
@@ -314,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn comparisons_of_order_and_parts_become_calls() {
+    fn comparisons_by_order_and_parts_become_calls() {
         for (text, expected) in [
             ("a < b", "_in_order(a ,'<', b)"),
             (
@@ -376,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn each_place_is_found_again_in_the_original() {
+    fn each_position_maps_back_to_the_original() {
         let text = "ab[:2] < cd and ef > 1";
         let new = rewritten(text).unwrap();
         for name in ["ab", "cd", "ef", " and"] {
@@ -388,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn containment_and_order_cannot_stand_in_a_row() {
+    fn containment_and_order_cannot_be_chained() {
         let words = words("a in b < c", 0, &[]).0;
         let error = rewrite("a in b < c", &[words]).unwrap_err();
         assert_eq!(

@@ -1,11 +1,11 @@
-//! What people fill in or leave out, and how an expression fails on it: for `config check`.
+//! Finds values that people enter or leave out and on which an expression fails, for `config check`.
 
 use super::{
     lexer::{Spanned, Token},
     names::Path,
 };
 
-/// What can stop a record, each in a sentence. `paths` are those that the words name.
+/// What can make a record fail, each in a sentence. `paths` are those that the words name.
 pub(super) fn risks(words: &[Spanned<'_>], paths: &[Path]) -> Vec<String> {
     let mut found = Vec::new();
     for path in paths.iter().filter(|path| path.is_filled_in()) {
@@ -25,9 +25,9 @@ pub(super) fn risks(words: &[Spanned<'_>], paths: &[Path]) -> Vec<String> {
     found
 }
 
-/// A path and the filters behind it.
+/// A path and the filters after it.
 struct Chain<'t> {
-    /// The places of its first word, and behind its last.
+    /// The positions of its first word, and after its last word.
     first: usize,
     end: usize,
     filters: Vec<Filter<'t>>,
@@ -105,7 +105,7 @@ impl<'t> Chain<'t> {
     }
 }
 
-/// The filter that starts at this place, and where it ends.
+/// The filter that starts at this position, and where it ends.
 fn filter<'t>(words: &[Spanned<'t>], at: usize) -> Option<(Filter<'t>, usize)> {
     let [bar, name, rest @ ..] = words.get(at..)? else {
         return None;
@@ -142,7 +142,7 @@ fn filter<'t>(words: &[Spanned<'t>], at: usize) -> Option<(Filter<'t>, usize)> {
     Some((filter, end))
 }
 
-/// Whether the expression has something for where the path leads nowhere.
+/// Whether the expression has an alternative for a missing path.
 fn is_guarded(words: &[Spanned<'_>], path: &Path, chain: &Chain<'_>, paths: &[Path]) -> bool {
     let is_default = |filter: &Filter<'_>| matches!(filter.name, "default" | "coalesce");
     chain.filters.first().is_some_and(is_default)
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_may_leave_out_or_type_is_a_risk_without_a_fallback() {
+    fn values_that_people_leave_out_or_type_are_risks_without_a_fallback() {
         for (text, says) in [
             (
                 "contact.Age",

@@ -1,4 +1,5 @@
-//! Paths that are looked up for each message: what can be known of them from the text alone is found out once.
+//! Prepared paths. What follows from the text alone is computed once, because paths are looked up for each
+//! message.
 
 use std::sync::OnceLock;
 
@@ -15,25 +16,25 @@ use crate::{
     id::Name,
 };
 
-/// A path of an expression, ready to be followed.
+/// A path of an expression, prepared for look-ups.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Route {
     pub(super) steps: Vec<String>,
     /// The byte of the text at which it starts.
     pub(super) from: usize,
-    /// Which of the paths of its text it is.
+    /// Its position among the paths of the text.
     pub(super) number: Option<usize>,
-    /// What is said where its last step is not there, and the words in front of it.
+    /// The error text for a missing last step, with its prefix.
     lost: OnceLock<(&'static str, Name)>,
     way: Way,
-    /// So many steps are gone by the way.
+    /// How many steps `way` covers.
     gone: usize,
 }
 
-/// The first steps of the paths that conditions are mostly made of.
+/// The first steps of the most common paths in conditions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
-    /// Step by step.
+    /// Follow the path step by step.
     Walk,
     /// A field of the contact, and our spelling of its name.
     Field(Option<&'static str>),
@@ -41,7 +42,7 @@ enum Way {
     CampaignName,
     ActionType,
     ActionField,
-    /// A member of what was tracked, and our spelling of its name.
+    /// A member of the tracking data, and our spelling of its name.
     Tracking(Option<&'static str>),
     Subscribed,
 }
@@ -75,8 +76,8 @@ impl Route {
         }
     }
 
-    /// What is said of it where it leads nowhere, as in the text that it stands in. `first` are the words in front of that. Made
-    /// once: of most messages the same is said.
+    /// The error text for a path that leads nowhere, with `first` as its prefix. It is made once, because it
+    /// is the same for most messages.
     pub(super) fn lost(&self, first: &'static str, text: &str, scope: &Scope) -> Name {
         let say = || Name::from(format!("{first}{}", check::leads_nowhere(text, self, scope)));
         let parents = self.steps.split_last().map_or(&[][..], |(_, parents)| parents);
@@ -93,7 +94,7 @@ impl Route {
         self.steps.get(number).map(String::as_str)
     }
 
-    /// The name that [`Way`] leads to: the last step that it goes.
+    /// The last of the steps that [`Way`] covers.
     fn name(&self) -> Option<&str> {
         self.step(self.gone.checked_sub(1)?)
     }
@@ -111,7 +112,7 @@ impl Scope {
         json_of_found(self, self.follow(route)?).ok()
     }
 
-    /// What [`Scope::find`] finds.
+    /// As [`Scope::find`].
     pub(super) fn follow<'a>(&'a self, route: &Route) -> Option<Found<'a>> {
         let root = route.step(0)?;
         if route.gone == 0 || self.has_own(root) {

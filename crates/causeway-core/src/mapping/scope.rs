@@ -1,4 +1,4 @@
-//! What an expression sees: a record by the names of its parts. Nothing is built before it is asked for.
+//! The scope of an expression: a record by the names of its parts. Values are built only on demand.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
 mod contact;
 mod whole;
 
-/// A record and whatever else its expressions may name. Cheap to clone.
+/// A record, and other names that its expressions may use. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Scope(Arc<Inner>);
 
@@ -25,7 +25,7 @@ struct Inner {
     extra: Vec<(String, Value)>,
 }
 
-/// What a name stands for. Borrowed as far as possible, for most are only compared with something.
+/// The value of a name. It is borrowed if possible, because most values are only compared.
 #[derive(Debug, Clone)]
 pub(super) enum Found<'a> {
     Null,
@@ -75,7 +75,7 @@ impl Scope {
         Self::of(Arc::new(record.clone()))
     }
 
-    /// Adds a name of its own, which wins over the record's.
+    /// Adds a name, which wins over the record's.
     #[must_use]
     pub fn with(mut self, name: &str, value: Value) -> Self {
         let extra = &mut Arc::make_mut(&mut self.0).extra;
@@ -84,7 +84,7 @@ impl Scope {
         self
     }
 
-    /// Adds to a list that [`Scope::with`] gave a name.
+    /// Adds to a list that was named by [`Scope::with`].
     pub(crate) fn extend(&mut self, name: &str, more: impl IntoIterator<Item = Value>) {
         let extra = &mut Arc::make_mut(&mut self.0).extra;
         let known = extra.iter_mut().find(|(known, _)| known == name);
@@ -93,12 +93,12 @@ impl Scope {
         }
     }
 
-    /// Copies nothing while nobody else looks at it.
+    /// Copies the record only if somebody else holds it.
     pub(crate) fn record_mut(&mut self) -> &mut Record {
         Arc::make_mut(&mut Arc::make_mut(&mut self.0).record)
     }
 
-    /// The contact of its record.
+    /// Takes the contact out of the record.
     pub(crate) fn into_contact(mut self) -> Contact {
         std::mem::take(&mut self.record_mut().contact)
     }
@@ -107,19 +107,19 @@ impl Scope {
         &self.0.record
     }
 
-    /// The value that a path leads to; `None` where a name of it is not there, or where it cannot be written as JSON.
+    /// The value at a path; `None` if a name is missing, or if the value cannot be written as JSON.
     pub fn value(&self, path: &super::Path) -> Option<Value> {
         let found = self.find(path.steps.iter().map(String::as_str))?;
         super::view::json_of_found(self, found).ok()
     }
 
-    /// What a path leads to; `None` where a name of it is not there.
+    /// The value at a path; `None` if a name is missing.
     pub(super) fn find<'a, 's>(&'a self, path: impl IntoIterator<Item = &'s str>) -> Option<Found<'a>> {
         path.into_iter()
             .try_fold(Found::Part(Part::Root), |at, name| self.inside(&at, name))
     }
 
-    /// One step further.
+    /// Goes one step further.
     pub(super) fn inside<'a>(&'a self, at: &Found<'a>, name: &str) -> Option<Found<'a>> {
         match at {
             Found::Part(part) => self.member(part, name),
@@ -133,15 +133,15 @@ impl Scope {
         self.0.extra.iter().any(|(known, _)| known == name)
     }
 
-    /// A member of one of our objects. `None` = it is not there, and that is worth an error; what a record of this
-    /// sort may have and this one lacks is null.
+    /// A member of one of our objects. `None` means that the member is missing, which is an error. A member
+    /// that such a record may have, but this one lacks, is null.
     pub(super) fn member(&self, part: &Part, name: &str) -> Option<Found<'_>> {
         let record = &*self.0.record;
         let found = match part {
             Part::Root => return self.root(name),
             Part::Contact => return self.contact(name),
             Part::Ids => {
-                // Of several the last is the one that the message came with.
+                // If there are several, the last one is the id from the message.
                 let id = record
                     .identities
                     .iter()
@@ -294,12 +294,13 @@ impl Scope {
         self.record().action.as_ref()?.tracking.as_ref()
     }
 
-    /// A member of what was tracked, and our spelling of its name.
+    /// A member of the tracking data, by its name or by our spelling of it.
     pub(super) fn tracked(&self, name: &str, usual: Option<&str>) -> Option<Found<'_>> {
         inside(self.tracking(), name, usual)
     }
 
-    /// A withdrawal has to be sent, also when the record lacks what a mapping asks for.
+    /// Whether missing names give null: a withdrawal must be sent even if the record lacks what a mapping
+    /// reads.
     fn is_lenient(&self) -> bool {
         self.record().is_withdrawal()
     }
@@ -325,7 +326,7 @@ impl Scope {
     }
 }
 
-/// As mappings see one row of the history.
+/// One row of the history, as mappings see it.
 pub(super) fn engagement_json(engagement: &Engagement) -> Value {
     serde_json::json!({
         "name": engagement.name,
@@ -350,7 +351,7 @@ pub(super) fn scalar(value: &Value) -> Found<'_> {
     }
 }
 
-/// A member of an object that came as it is; `usual` is our spelling of its name, where it has one.
+/// A member of an object that is kept as it came. `usual` is our spelling of its name, if there is one.
 fn inside<'a>(value: Option<&'a Value>, name: &str, usual: Option<&str>) -> Option<Found<'a>> {
     let member = |name: &str| value.and_then(|value| value.get(name)).map(scalar);
     member(name)

@@ -1,4 +1,4 @@
-//! Fields that hold several values, and how an expression asks for one of them: for `config check`.
+//! Checks how an expression uses `in` on fields that may hold several values, for `config check`.
 
 use super::{
     lexer::{Spanned, Token},
@@ -7,7 +7,8 @@ use super::{
 };
 use crate::decode::names::field_name;
 
-/// What is asked with `in` although it may be a text: `'men' in 'women'` holds. `paths` are those that the words name.
+/// Uses of `in` on a field that may be a text: `'men' in 'women'` is true. `paths` are those that the words
+/// name.
 pub(super) fn doubts(words: &[Spanned<'_>], paths: &[Path], tables: &Tables) -> Vec<String> {
     let mut found = Vec::new();
     for path in paths {
@@ -28,7 +29,7 @@ pub(super) fn doubts(words: &[Spanned<'_>], paths: &[Path], tables: &Tables) -> 
     found
 }
 
-/// Our name of the contact's field that is the whole path.
+/// Our name of the contact's field, if the path is exactly that.
 fn field(path: &Path) -> Option<&str> {
     match path.steps.as_slice() {
         [root, name] if (root == "contact" || root == "fields") && path.is_filled_in() && !path.goes_on => {
@@ -38,7 +39,7 @@ fn field(path: &Path) -> Option<&str> {
     }
 }
 
-/// Whether `in` stands in front of it, but for that of a loop, and nothing behind it makes a list of it.
+/// Whether the path follows an `in` that does not belong to a loop, and no filter after it makes it a list.
 fn is_asked_in(words: &[Spanned<'_>], path: &Path) -> bool {
     let Some(place) = words.iter().position(|word| word.from >= path.from) else {
         return false;
@@ -65,7 +66,7 @@ mod tests {
     use crate::mapping::{Mapping, Tables};
 
     #[test]
-    fn in_is_doubted_where_the_field_may_be_a_text() {
+    fn in_gives_a_warning_if_the_field_may_be_a_text() {
         let tables = Tables::default().with_lists(BTreeSet::from(["Topics".to_owned()]));
         for (text, is_doubted) in [
             ("'men' in contact.Gender", true),

@@ -1,6 +1,9 @@
-//! Conditions that need no engine: comparisons of names with fixed values and with each other, of parts of texts, some tests,
-//! joined by `and`, `or` and `not`. They give exactly what the engine gives, or else nothing, and then it is asked. What stands
-//! beside them and takes more is left out: most conditions are decided by their first part.
+//! Evaluates simple conditions without the engine: comparisons of names with fixed values and with each
+//! other, parts of texts, and some tests, joined by `and`, `or` and `not`.
+//!
+//! Invariant: the result is exactly the engine's. If it cannot be determined here, the engine is asked. An
+//! operand that needs the engine becomes [`Simple::Other`], because most conditions are decided by their
+//! first operand.
 
 use std::{borrow::Cow, cmp::Ordering};
 
@@ -33,7 +36,7 @@ pub(super) enum Simple {
     Holds(Operand, Operand),
     /// `path is defined`
     Is(Route, Test),
-    /// Takes the engine.
+    /// Needs the engine.
     Other,
 }
 
@@ -70,16 +73,16 @@ pub(super) enum Test {
     EndingWith(String),
 }
 
-/// Why there is no answer.
+/// Why there is no result.
 #[derive(Debug, PartialEq)]
 pub(super) enum Stop<'c> {
-    /// The engine has to be asked.
+    /// The engine must be asked.
     Ask,
-    /// This path leads nowhere, and the engine would say so.
+    /// This path leads nowhere, and the engine would report it.
     Lacks(&'c Route),
 }
 
-/// A value as it is compared.
+/// A value in a comparison.
 enum Seen<'a> {
     Null,
     Bool(bool),
@@ -109,7 +112,8 @@ impl Simple {
                 Ok(false)
             }
             Self::Not(one) => one.is_true(glance).map(|yes| !yes),
-            // Which name the engine blames for a value that is not there hangs on what stands around it.
+            // Which missing name the engine reports depends on the surrounding expression, so the engine is
+            // asked.
             Self::Truth(operand) => match operand.see(glance).map_err(|_| Stop::Ask)? {
                 Seen::Null => Ok(false),
                 Seen::Bool(yes) => Ok(yes),
@@ -118,7 +122,7 @@ impl Simple {
                 Seen::Json(_) => Err(Stop::Ask),
                 Seen::Part(part) => Ok(glance.scope.is_true(&part)),
             },
-            // The most of all conditions, without the detour.
+            // The most frequent condition, without a detour.
             Self::Compare(Operand::Path(route), Sign::Equal, Operand::Literal(Literal::Text(wanted)))
                 if let Some(Kept::Text(text)) = glance.kept(route) =>
             {
@@ -154,7 +158,7 @@ impl Simple {
     }
 }
 
-/// Two names that are not there: which of them the engine blames is for it to say.
+/// Evaluates both operands. If both names are missing, the engine decides which one it reports.
 fn see_both<'a, 'c: 'a>(
     glance: Glance<'a>,
     left: &'c Operand,
@@ -173,7 +177,7 @@ impl Operand {
         Ok(match self {
             Self::Literal(literal) => literal.seen(),
             Self::Path(route) => find(route)?,
-            // Of a name that stands alone the engine does not tell which one it is that is not there.
+            // For a single missing name the engine's error does not say which one it is.
             Self::Slice(route, ..) if route.steps.len() < 2 => return Err(Stop::Ask),
             Self::Slice(route, from, to) => match find(route)? {
                 Seen::Null => Seen::Null,
@@ -211,7 +215,7 @@ impl Literal {
 }
 
 impl Seen<'_> {
-    /// `None` = of kinds whose comparison has subtleties.
+    /// `None` if the kinds have special rules of comparison.
     fn equals(&self, other: &Self) -> Option<bool> {
         Some(match (self, other) {
             (Self::Text(a), Self::Text(b)) => a == b,
@@ -226,7 +230,7 @@ impl Seen<'_> {
         })
     }
 
-    /// `None` for two of different kinds, which have no order: the engine says so.
+    /// `None` if the kinds differ, so that there is no order: the engine reports that.
     fn order(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => Some(a.cmp(b)),
@@ -257,7 +261,7 @@ impl Test {
     fn holds(&self, glance: Glance<'_>, route: &Route) -> Option<bool> {
         let Some(seen) = glance.see(route) else {
             let (_, parent) = route.steps.split_last()?;
-            // Where more than the last step is missing, the engine fails.
+            // If an earlier step is missing, the engine fails.
             let is_last = glance.scope.find(parent.iter().map(String::as_str)).is_some();
             return (is_last && *self == Self::Defined).then_some(false);
         };

@@ -1,4 +1,4 @@
-//! A mapping of the configuration: name over there → where its value comes from.
+//! A mapping of the configuration: name at the destination → origin of its value.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::omission::{Omissions, Reads};
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Term {
-    /// As it is: a number, `true`, or a text that was written with `=` in front.
+    /// A fixed value: a number, `true`, or a text that was written with a leading `=`.
     Fixed(Value),
     Expression(Expression),
     Template(Template),
@@ -23,7 +23,7 @@ pub enum Term {
     Object(Vec<(String, Term)>),
 }
 
-/// Lists and objects within each other.
+/// Levels of nested lists and objects.
 const DEPTH: usize = 16;
 
 impl Term {
@@ -31,9 +31,9 @@ impl Term {
         Self::with(value, &Tables::default(), &[])
     }
 
-    /// A text with `{{` or `{%` is a template, one that begins with `=` is fixed, any other is an expression. Numbers,
-    /// booleans, lists and tables stand for themselves, with texts inside read by the same rule. Refuses names
-    /// that no record can have; `extra` are further first words, known where it is evaluated.
+    /// A text with `{{` or `{%` is a template, a text that begins with `=` is fixed, and any other text is an
+    /// expression. Numbers, booleans, lists and tables stand for themselves; texts inside are read by the
+    /// same rule. Refuses names that no record has. `extra` are first words that are known in addition.
     pub fn with(value: &Value, tables: &Tables, extra: &[&str]) -> Result<Self, MappingError> {
         Self::within(value, tables, extra, 0)
     }
@@ -105,8 +105,8 @@ impl Term {
         }
     }
 
-    /// As [`Term::eval`], for the field of this name. Of a withdrawal each part stands for itself: null takes the place of what
-    /// cannot be worked out.
+    /// As [`Term::eval`], for the field of this name. In a withdrawal, each part is evaluated on its own, and
+    /// null replaces those that fail.
     fn eval_into(
         &self,
         field: &str,
@@ -131,7 +131,7 @@ impl Term {
                 .collect(),
             _ => {
                 let value = self.eval(scope).map_err(|error| error.of(field));
-                // Null says nothing of whatever it was made from.
+                // Null says nothing about the values that it was made from.
                 let is_null = matches!(value, Ok(Value::Null));
                 let reads = || if is_null { Reads::NOTHING } else { self.reads() };
                 let value = omissions.take(reads, value)?;
@@ -140,14 +140,14 @@ impl Term {
         }
     }
 
-    /// What its value depends on.
+    /// The data that its value depends on.
     pub fn reads(&self) -> Reads {
         let mut reads = Reads::NOTHING;
         self.visit(&mut |path| reads.add(path.reads()));
         reads
     }
 
-    /// Visits every path that it names, with the field that it is in.
+    /// Visits every path that it names, with its field.
     fn visit<'a>(&'a self, seen: &mut dyn FnMut(&'a Path)) {
         match self {
             Self::Fixed(_) => {}
@@ -158,7 +158,7 @@ impl Term {
         }
     }
 
-    /// What people may leave out or type that it fails on.
+    /// Values that people may leave out or type, and on which it fails.
     fn risks(&self) -> Vec<&str> {
         match self {
             Self::Fixed(_) => Vec::new(),
@@ -181,7 +181,7 @@ impl Term {
         names
     }
 
-    /// The path that the whole of it is; `None` for all else.
+    /// The path, if the whole term is one.
     pub fn as_path(&self) -> Option<&Path> {
         match self {
             Self::Expression(expression) => expression.as_path(),
@@ -190,10 +190,10 @@ impl Term {
     }
 }
 
-/// The purposes of which what is sent tells an opt-out from an opt-in.
+/// The purposes for which the sent data shows whether the person opted in or out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Tells {
-    /// It says what to do about consent, whatever the purpose.
+    /// The data contains the change of consent itself, whatever the purpose.
     #[default]
     All,
     Only(BTreeSet<String>),
@@ -220,7 +220,7 @@ impl Tells {
         }
     }
 
-    /// Whether it tells what `other` tells.
+    /// Whether it covers every purpose that `other` covers.
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::All, _) => true,
@@ -230,7 +230,7 @@ impl Tells {
     }
 }
 
-/// Names in the order of the configuration.
+/// Names and terms, in the order of the configuration.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mapping(Vec<(String, Term)>);
 
@@ -256,7 +256,7 @@ impl Mapping {
         self.0.iter().map(|(name, term)| (name.as_str(), term))
     }
 
-    /// All values, or none: but for a withdrawal, null for each that cannot be worked out.
+    /// Returns all values, or an error. In a withdrawal, null replaces each value that fails.
     pub fn apply(
         &self,
         scope: &Scope,
@@ -268,12 +268,13 @@ impl Mapping {
             .collect()
     }
 
-    /// Whether its records have to carry the contact's history.
+    /// Whether its records must contain the contact's engagements.
     pub fn needs_history(&self) -> bool {
         self.paths().iter().any(|(_, path)| path.needs_history())
     }
 
-    /// The purposes of which it tells an opt-out from an opt-in: by the names that it reads.
+    /// The purposes for which its values show whether the person opted in or out, judged by the names that it
+    /// reads.
     pub fn tells(&self) -> Tells {
         let mut tells = Tells::NOTHING;
         for (_, path) in self.paths() {
@@ -282,7 +283,8 @@ impl Mapping {
         tells
     }
 
-    /// What is probably misspelt, and what makes records dead that somebody filled in as they liked.
+    /// Warnings about names that are probably misspelt, and about values that people enter and that make
+    /// records dead.
     pub fn doubts(&self) -> Vec<String> {
         let paths = self.paths().into_iter();
         let doubts = paths.filter_map(|(name, path)| Some(format!("`{name}`: {}", path.doubt()?)));

@@ -21,7 +21,7 @@ fn at(text: &str) -> jiff::Timestamp {
     text.parse().unwrap()
 }
 
-/// A record that has something of everything.
+/// A record in which every part is filled.
 #[expect(clippy::too_many_lines, reason = "one literal")]
 fn record() -> Record {
     let contact = json!({
@@ -134,7 +134,7 @@ fn record() -> Record {
     }
 }
 
-/// A bounce: no action, no campaign, no page.
+/// A record without action, campaign and page, such as that of a bounce.
 fn bare() -> Record {
     Record {
         kind: Kind::Contact,
@@ -172,9 +172,9 @@ fn error(text: &str) -> String {
     }
 }
 
-/// What a sender calls `tags`, `lists` or `ids` stands beside ours, under `contact.fields`.
+/// A sender's fields called `tags`, `lists` or `ids` are kept beside ours, under `contact.fields`.
 #[test]
-fn fields_called_as_ours_shadow_nothing() {
+fn fields_with_reserved_names_shadow_nothing() {
     let mut record = record();
     let sent = |value: Value| Field::new(value, at("2024-05-01T10:00:00Z"));
     for name in ["tags", "lists", "ids"] {
@@ -190,7 +190,7 @@ fn fields_called_as_ours_shadow_nothing() {
         contact["fields"],
         json!({"tags": "vip", "lists": "vip", "ids": "vip"})
     );
-    // A text is no list of ours, a list is one where we know of none.
+    // A sender's text does not become a list. A sender's list does, if we know of none.
     for name in ["tag:vip", "tag:press", "list:main"] {
         record.contact.fields.remove(name);
     }

@@ -1,4 +1,4 @@
-//! The scope as the engine's objects, and values on their way in and out.
+//! Presents the scope as objects of the engine, and converts values to and from the engine.
 
 use std::{fmt, sync::Arc};
 
@@ -11,10 +11,11 @@ use super::{
     scope::{Found, Part, Scope, engagement_json},
 };
 
-/// Under which an evaluation finds the lookup tables. No name that can be written in an expression.
+/// The key under which an evaluation finds the lookup tables. It cannot be written as a name in an
+/// expression.
 pub(super) const TABLES: &str = "lookup tables";
 
-/// What an evaluation starts from.
+/// The starting point of an evaluation.
 #[derive(Debug)]
 pub(super) struct Root {
     pub scope: Scope,
@@ -40,7 +41,7 @@ struct View {
     part: Part,
 }
 
-/// The engine prints objects in its own errors; personal data must not get there.
+/// The engine prints objects in its errors, so this must not contain personal data.
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.part.fmt(f)
@@ -64,7 +65,7 @@ impl Object for View {
             Part::Members(prefix) => self.scope.members(prefix).nth(key.as_usize()?).map(Value::from),
             _ => match key.as_str() {
                 Some(name) => self.get_value_by_str(name),
-                // The numbers that platforms give list fields.
+                // The numbers that platforms gave to list fields.
                 None if key.is_integer() => self.get_value_by_str(&key.to_string()),
                 None => None,
             },
@@ -141,13 +142,13 @@ fn value_of_number(number: &Number) -> Value {
     }
 }
 
-/// What comes out of an evaluation. The limits count.
+/// The result of an evaluation as JSON, within the limits.
 pub(super) fn json_of(value: &Value) -> Result<Json, MappingError> {
     let mut left = limit::VALUES;
     json_within(value, 0, &mut left)
 }
 
-/// What a name alone gives: as it came, whatever its size. A stranger's long text must not stop a record.
+/// The value of a name alone, as it came and without limits. A stranger's long text must not stop a record.
 pub(super) fn json_as_found(scope: &Scope, found: Found<'_>) -> Json {
     match found {
         Found::Null => Json::Null,
@@ -160,7 +161,7 @@ pub(super) fn json_as_found(scope: &Scope, found: Found<'_>) -> Json {
     }
 }
 
-/// The same under the limits of what comes out of an evaluation.
+/// As [`json_as_found`], within the limits of an evaluation's result.
 pub(super) fn json_of_found(scope: &Scope, found: Found<'_>) -> Result<Json, MappingError> {
     let json = json_as_found(scope, found);
     let mut left = limit::VALUES;

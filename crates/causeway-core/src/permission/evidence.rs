@@ -1,4 +1,4 @@
-//! The fact of the ledger that a consent state follows from, and the message that it came by.
+//! The fact in the ledger that a consent state follows from, and its message.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     store::{ContactView, LedgerRow},
 };
 
-/// A line of the ledger with what is known of its message.
+/// A line of the ledger, with what is known about its message.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evidence {
     pub purpose: String,
@@ -21,18 +21,18 @@ pub struct Evidence {
     pub what: What,
     /// The date of the fact, not the time at which its message arrived.
     pub at: Timestamp,
-    /// The address that it was said for, where the message named one.
+    /// The address that the fact is about, if the message named one.
     pub address: Option<String>,
-    /// Which rule made a fact of the message.
+    /// The rule that derived the fact from the message.
     pub basis: String,
     pub message: InboxId,
-    /// `None` once the message was pruned, as everything below.
+    /// `None` after the message was pruned, as for everything below.
     pub source: Option<Name>,
     pub received_at: Option<Timestamp>,
     pub campaign: Option<String>,
     pub action_type: Option<String>,
     pub organisation: Option<Organisation>,
-    /// Why it does not count, where that does not follow from later facts.
+    /// Why the fact does not count, unless that follows from later facts.
     pub no_effect: Option<String>,
 }
 
@@ -63,7 +63,8 @@ impl Evidence {
     }
 }
 
-/// Scanners of mail servers follow the links of the very mail that an opt-out ended.
+/// Why a click does not count if it follows an opt-out within the grace period. Scanners of mail servers
+/// follow the links in the very mail that led to the opt-out.
 fn in_grace(view: &ContactView, fact: &ConsentFact) -> Option<String> {
     if !fact.what.is_click() {
         return None;
@@ -96,18 +97,18 @@ fn in_words(time: Duration) -> String {
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
-/// The facts behind a state.
+/// The facts behind a consent state.
 #[derive(Default)]
 pub(super) struct Behind {
-    /// `None` when no ledger has it any more.
+    /// `None` if no ledger holds the fact any more.
     pub because: Option<Evidence>,
-    /// When the same was said first, where nothing in between undid it.
+    /// The first opt-out, if this one repeats it and nothing in between undid it.
     pub first: Option<Evidence>,
     pub said_by_another: bool,
 }
 
-/// Of the sort and time of the state, rather one for the address in use; the contact's own before what others said who use
-/// the mailbox.
+/// Finds the fact of the state's sort and time. A fact for the address in use is preferred, and the contact's
+/// own facts come before those of other users of the mailbox.
 pub(super) fn behind(view: &ContactView, purpose: &str, state: Standing, address: Option<&str>) -> Behind {
     let find = |rows: &'_ [LedgerRow]| {
         let is_behind = |row: &&LedgerRow| {
@@ -137,7 +138,7 @@ pub(super) fn behind(view: &ContactView, purpose: &str, state: Standing, address
     }
 }
 
-/// An opt-out that is said again counts from the last time, and took effect with the first.
+/// The first of several opt-outs. The state has the date of the last one, but took effect with the first.
 fn first<'a>(view: &'a ContactView, state: Standing, last: &LedgerRow) -> Option<&'a LedgerRow> {
     if !state.is_opt_out() {
         return None;

@@ -1,8 +1,11 @@
-//! Whether a destination may be sent a contact, why, since when, and what it was sent last: for people to read.
+//! Explains to people whether a destination may be sent a contact, why, since when, and what it was sent
+//! last.
 //!
-//! Invariant: it decides nothing. What may be sent follows from [`DestinationRule`] and [`Standing`]; this finds the reason
-//! and the fact behind it, and [`words`] says it in one sentence. Of the contact's values it holds addresses only, and
-//! shows them as the [`Reader`] may see them.
+//! Invariant: this module decides nothing. [`DestinationRule`] and [`Standing`] decide what may be sent; this
+//! module finds the reason and the fact behind it, and [`words`] makes a sentence of them.
+//!
+//! Invariant: the only values of the contact in a sentence are addresses, shown as the [`Reader`] may see
+//! them.
 
 mod evidence;
 #[cfg(test)]
@@ -25,25 +28,25 @@ use crate::{
     store::{ContactView, GivenRow, MessageRow},
 };
 
-/// What is asked about.
+/// What the question is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Any message of the contact, so that a filter counts only if it leaves out all of them.
+    /// Any message of the contact. A filter counts only if it excludes all of them.
     Contact,
     /// This message alone.
     Message(InboxId),
 }
 
-/// For whom the sentences are.
+/// Who reads the sentences.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
-    /// The address that was asked about, in its normal form: sentences name every other one.
+    /// The address in the question, in its normal form. Sentences name every other address.
     pub asked: Option<&'a str>,
-    /// How an address is shown: as it is, or masked.
+    /// How an address is shown: in clear or masked.
     pub show: fn(&str) -> String,
 }
 
-/// How things are between one contact and one destination.
+/// The situation between one contact and one destination.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each answers a question of its own in the JSON of the commands"
@@ -51,44 +54,45 @@ pub struct Reader<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Permission {
     pub destination: Name,
-    /// All of it, in the words of the person who asks.
+    /// The whole explanation, for the person who asks.
     pub sentence: String,
-    /// Whether the contact's data may be sent now. An opt-out is sent in any case to a destination that has the contact.
+    /// Whether the contact's data may be sent now. A destination that has the contact is sent an opt-out in
+    /// any case.
     pub may_be_sent: bool,
-    /// What stands against it.
+    /// The obstacle, if there is one.
     pub obstacle: Option<Obstacle>,
     pub policy: Policy,
     pub purpose: Name,
     pub consent: Standing,
-    /// The fact that the consent state follows from; `None` when nothing was said.
+    /// The fact that the consent state follows from; `None` if there are no facts.
     pub because: Option<Evidence>,
-    /// When an opt-out was said first, where it was said again.
+    /// The first opt-out, if it was repeated.
     pub first: Option<Evidence>,
-    /// Whether the state follows from what another contact said who uses the same address.
+    /// Whether the state follows from a fact of another contact with the same address.
     pub said_by_another: bool,
     pub has_address: bool,
     pub gave_data: bool,
-    /// Sends only what automations ask for.
+    /// Whether only automations send to the destination.
     pub only_automations: bool,
-    /// What was sent, the address in use first.
+    /// What was sent, beginning with the address in use.
     pub sent: Vec<Sent>,
     /// Withdrawals that the destination has not received, oldest first.
     pub withdrawals: Vec<Withdrawal>,
 }
 
-/// In the order in which they count.
+/// Reasons against sending, in the order of their precedence.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Obstacle {
-    /// The destination left the configuration, and still has the contact.
+    /// The destination is no longer in the configuration, but still has the contact.
     NotConfigured,
     OtherWorkspace {
         contact: Name,
         destination: Name,
     },
-    /// The contact comes from test actions, and the destination takes others.
+    /// The contact comes from test actions, which the destination does not take.
     TestContact,
-    /// The destination takes contacts from test actions only.
+    /// The destination takes only contacts from test actions.
     OnlyTestContacts,
     Erasure {
         asked_at: Timestamp,
@@ -97,7 +101,7 @@ pub enum Obstacle {
     Filter {
         key: FilterKey,
         wanted: Vec<String>,
-        /// What the message has instead; `None` also when no message of the contact passes.
+        /// The message's value instead. `None` also if the question is about the whole contact.
         found: Option<String>,
         of_one_message: bool,
     },
@@ -120,13 +124,13 @@ pub struct Withdrawal {
     pub address: Option<String>,
     /// Whether a person has to update the destination.
     pub by_hand: bool,
-    /// Whether what it announces no longer holds.
+    /// Whether its content no longer holds.
     pub is_void: bool,
-    /// Why it ended, where it did.
+    /// Why it ended, if it did.
     pub reason: Option<String>,
 }
 
-/// For each destination of the contact's workspace, those for test contacts included, in the order of their names.
+/// Explains each destination of the contact's workspace, including those for test contacts, sorted by name.
 pub fn of_all(view: &ContactView, rules: &Rules, scope: Scope, reader: Reader<'_>) -> Vec<Permission> {
     let workspace = without_sandbox(&view.workspace);
     let mut all: Vec<Permission> = rules
@@ -142,7 +146,7 @@ pub fn of_all(view: &ContactView, rules: &Rules, scope: Scope, reader: Reader<'_
     all
 }
 
-/// Destinations that left the configuration and still have the contact.
+/// Destinations that are no longer in the configuration and still have the contact.
 fn left<'a>(view: &'a ContactView, rules: &Rules) -> BTreeSet<&'a str> {
     let is_known = |name: &Name| {
         rules.destinations.contains_key(name)
@@ -158,7 +162,7 @@ fn left<'a>(view: &'a ContactView, rules: &Rules) -> BTreeSet<&'a str> {
         .collect()
 }
 
-/// For one destination.
+/// Explains one destination.
 pub fn of(view: &ContactView, rule: &DestinationRule, scope: Scope, reader: Reader<'_>) -> Permission {
     let consent = standing(view, rule);
     judged(view, rule, obstacle(view, rule, consent, scope), reader)
@@ -225,7 +229,7 @@ fn obstacle(view: &ContactView, rule: &DestinationRule, consent: Standing, scope
     filtered(view, &rule.filter, scope)
 }
 
-/// Messages that were pruned cannot be asked any more, and leave nothing out.
+/// The filter as an obstacle. Pruned messages cannot be checked any more, so only the others count.
 fn filtered(view: &ContactView, filter: &Filter, scope: Scope) -> Option<Obstacle> {
     let misses = |message: &MessageRow| {
         let miss = filter.miss(Route {
@@ -264,7 +268,7 @@ fn sent(view: &ContactView, rule: &DestinationRule, in_use: Option<&str>) -> Vec
     sent
 }
 
-/// How the addresses of one contact are named.
+/// The names of the addresses of one contact.
 struct Names<'a> {
     reader: Reader<'a>,
     in_use: Option<String>,
@@ -289,7 +293,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// ` for ann@example.org`; empty where it can be no other address.
+    /// ` for ann@example.org`; empty if no other address is possible.
     fn of(&self, address: &str) -> String {
         if !self.has_several || address.is_empty() || self.reader.asked == Some(address) {
             return String::new();

@@ -1,4 +1,4 @@
-//! Every state, policy and obstacle with its sentence.
+//! Tests of the sentence for every state, policy and obstacle.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,7 +25,7 @@ const ALL_POLICIES: [Policy; 4] = [
     Policy::DoubleOptIn,
 ];
 
-/// 14 Nov 2026, 09:12 UTC and as many days later.
+/// 14 Nov 2026, 09:12 UTC, and this number of days later.
 fn day(days: i64) -> Timestamp {
     let first: Timestamp = "2026-11-14T09:12:00Z".parse().unwrap();
     first + SignedDuration::from_hours(days * 24)
@@ -43,7 +43,7 @@ fn message(id: i64, campaign: Option<&str>) -> MessageRow {
     }
 }
 
-/// A contact who said this, on one day after the other, in the messages 4711 and following; the first one in a petition.
+/// A contact with these facts, one each day, from messages 4711 and up. The first one came from a petition.
 fn person(facts: &[What], address: Option<&str>) -> ContactView {
     let mut contact = Contact {
         gave_data: true,
@@ -140,10 +140,10 @@ const WITH_FORM: &str = "May be sent to crm: gave their data on a form and ";
 const FIRST: &str = "on 14 Nov 2026, 09:12 UTC (petition 'bees', message 4711)";
 const SECOND: &str = "on 15 Nov 2026, 09:12 UTC (source forms, message 4712)";
 
-/// What was said, and how the sentence begins and goes on under each policy, in the order of [`ALL_POLICIES`].
+/// Facts, and how the sentence begins and continues under each policy, in the order of [`ALL_POLICIES`].
 type Case = (Vec<What>, [(&'static str, String); 4]);
 
-/// States that end nothing and allow nothing.
+/// States that neither end nor allow anything.
 fn neutral() -> Vec<Case> {
     let page = "proca/7".to_owned();
     let same = |words: &str| [WHATEVER, WITH_FORM, NO, NO].map(|lead| (lead, words.to_owned()));
@@ -219,7 +219,7 @@ fn each_state_has_a_reason_under_each_policy() {
 
 /// The sentence and the gate never contradict each other.
 #[test]
-fn what_may_be_sent_is_what_the_gate_lets_through() {
+fn the_sentence_agrees_with_the_gate() {
     let sets: [&[What]; 7] = [
         &[],
         &[What::Declined],
@@ -274,7 +274,7 @@ fn the_last_part_says_what_was_sent() {
             "{sentence}"
         );
     }
-    // The address in use first, then the one that was sent last.
+    // First the address in use, then the one that was sent last.
     view.given = vec![given(Change::None, OLD)];
     let other = sentence(&view, &rule(Policy::OptIn));
     assert!(
@@ -286,9 +286,9 @@ fn the_last_part_says_what_was_sent() {
     assert!(in_use.ends_with(&format!("; last sent {at}.")), "{in_use}");
 }
 
-/// A request starts before its answer is known, and may never have arrived.
+/// A request starts before its response is known, and may never have arrived.
 #[test]
-fn only_what_was_confirmed_is_said_to_be_sent() {
+fn only_confirmed_deliveries_are_said_to_be_sent() {
     let mut view = person(&[What::OptIn], Some(ANN));
     let (early, late) = ("on 15 Nov 2026, 09:12 UTC", "on 23 Nov 2026, 09:12 UTC");
     for (received, unconfirmed, words) in [
@@ -305,7 +305,7 @@ fn only_what_was_confirmed_is_said_to_be_sent() {
                 "last sent {early}; may have been sent again {late}, but nothing confirms that it arrived"
             ),
         ),
-        // The last one failed before a request was made.
+        // The last attempt failed before a request was made.
         (Some(day(1)), None, format!("last sent {early}, as subscribed")),
     ] {
         view.given = vec![GivenRow {
@@ -347,7 +347,7 @@ fn a_withdrawal_that_has_not_arrived_is_named() {
 fn an_open_withdrawal_stays_until_a_later_one_is_received() {
     let by_hand = "the opt-out could not be sent, so update it by hand (delivery 12).";
     let mut view = person(&[What::OptIn, What::Unsubscribed], Some(ANN));
-    // The destination was sent the contact again after it.
+    // After the withdrawal, the destination was sent the contact again.
     view.given = vec![GivenRow {
         last_sent: day(11),
         received: Some(day(11)),
@@ -365,14 +365,14 @@ fn an_open_withdrawal_stays_until_a_later_one_is_received() {
     };
     view.deliveries.push(later.clone());
     ends(&view, "as subscribed.");
-    // One for another address settles nothing.
+    // A delivery for another address does not settle it.
     view.deliveries[1].address = Some(OLD.to_owned());
     ends(&view, by_hand);
-    // Received in a record that says so.
+    // The opt-out was received in a record that says so.
     view.deliveries.pop();
     view.given[0].change = Change::Unsubscribe;
     ends(&view, "the opt-out was sent on 25 Nov 2026, 09:12 UTC.");
-    // The person opted in again: the destination must not be updated any more.
+    // The person opted in again, so the destination must no longer be updated.
     let mut view = person(&[What::OptIn, What::Unsubscribed, What::OptIn], Some(ANN));
     view.given = vec![given(Change::Subscribe, ANN)];
     view.deliveries = vec![withdrawal("skipped")];
@@ -383,7 +383,7 @@ fn an_open_withdrawal_stays_until_a_later_one_is_received() {
 }
 
 #[test]
-fn a_withdrawal_that_was_done_by_hand_is_said_to_be() {
+fn a_withdrawal_that_was_done_by_hand_is_named_as_such() {
     let mut view = person(&[What::OptIn, What::Unsubscribed], Some(ANN));
     view.given = vec![given(Change::Subscribe, ANN)];
     view.deliveries = vec![DeliveryRow {
@@ -396,7 +396,7 @@ fn a_withdrawal_that_was_done_by_hand_is_said_to_be() {
         discarded.ends_with("the opt-out was not sent (delivery 12: 'done by hand')."),
         "{discarded}"
     );
-    // Something was sent after it.
+    // A later delivery was sent.
     view.given[0].last_sent = day(11);
     let later = sentence(&view, &rule(Policy::OptIn));
     assert!(later.ends_with("as subscribed."), "{later}");
@@ -420,13 +420,13 @@ fn all_open_withdrawals_are_named_with_their_addresses() {
 }
 
 #[test]
-fn the_address_is_named_where_another_one_was_asked_for() {
+fn the_address_is_named_if_the_question_is_about_another_one() {
     let view = person(&[What::OptIn], Some(ANN));
     let by = |view: &ContactView, asked: Option<&str>| {
         let show = |_: &str| "a•••".to_owned();
         of(view, &rule(Policy::OptIn), Scope::Contact, Reader { asked, show }).sentence
     };
-    // There is but one.
+    // There is only one address.
     assert!(by(&view, None).starts_with("May be sent to crm: "));
     assert!(by(&view, Some(ANN)).starts_with("May be sent to crm: "));
     assert!(by(&view, Some(OLD)).starts_with("May be sent to crm for a•••: "));
@@ -438,7 +438,7 @@ fn the_address_is_named_where_another_one_was_asked_for() {
 }
 
 #[test]
-fn an_opt_out_that_was_repeated_names_the_first_and_the_last() {
+fn a_repeated_opt_out_names_the_first_and_the_last() {
     let again = |facts: &[What]| reason(&person(facts, Some(ANN)), &rule(Policy::OptIn));
     assert_eq!(
         again(&[What::Unsubscribed, What::Declined, What::Unsubscribed]),
@@ -446,7 +446,7 @@ fn an_opt_out_that_was_repeated_names_the_first_and_the_last() {
             "Not sent to crm: opted out of e-mail {FIRST}, and last on 16 Nov 2026, 09:12 UTC (message 4713)"
         )
     );
-    // Undone in between.
+    // The first opt-out was undone in between.
     assert_eq!(
         again(&[What::Unsubscribed, What::OptIn, What::Unsubscribed]),
         "Not sent to crm: opted out of e-mail on 16 Nov 2026, 09:12 UTC (message 4713)"
@@ -493,9 +493,9 @@ fn a_destination_that_left_the_configuration_has_a_sentence() {
     assert_eq!(sentences(&view, &rules), [""; 0], "it was sent the opt-out");
 }
 
-/// The person may have been opted in when they asked.
+/// The person may have been opted in when they asked for erasure.
 #[test]
-fn a_removal_that_was_refused_is_still_owed() {
+fn a_refused_removal_is_still_named() {
     let mut view = person(&[What::OptIn], Some(ANN));
     view.given = vec![given(Change::Subscribe, ANN)];
     view.erasing_since = Some(day(9));
@@ -516,7 +516,7 @@ fn a_removal_that_was_refused_is_still_owed() {
 }
 
 #[test]
-fn obstacles_count_in_their_order() {
+fn obstacles_have_an_order() {
     let sandbox = DestinationRule {
         sandbox: true,
         ..rule(Policy::All)
@@ -552,7 +552,7 @@ fn obstacles_count_in_their_order() {
 }
 
 #[test]
-fn a_filter_counts_after_consent_and_names_what_it_takes() {
+fn a_filter_counts_after_consent_and_names_its_values() {
     let filtered = |campaigns: &[&str]| {
         let mut rule = rule(Policy::OptIn);
         rule.filter.campaigns = Some(campaigns.iter().map(|name| (*name).to_owned()).collect());
@@ -594,7 +594,7 @@ fn a_filter_counts_after_consent_and_names_what_it_takes() {
             "{sentence}"
         );
     }
-    // A message that was pruned leaves nothing out.
+    // A pruned message is not excluded.
     assert!(of(&view, &filtered(&["trees"]), Scope::Message(InboxId(1)), READER).may_be_sent);
     let opted_out = person(&[What::Unsubscribed], Some(ANN));
     assert!(reason(&opted_out, &filtered(&["trees"])).contains("opted out"));
@@ -630,7 +630,7 @@ fn a_shared_mailbox_and_a_missing_address_are_named() {
 }
 
 #[test]
-fn names_that_senders_chose_do_not_reach_the_terminal_as_they_are() {
+fn names_chosen_by_senders_are_cleaned_for_the_terminal() {
     let mut view = person(&[What::OptIn], Some(ANN));
     let long = format!("\u{1b}[2J{}", "x".repeat(100));
     view.messages[0].campaign = Some(long);
@@ -648,13 +648,13 @@ fn names_that_senders_chose_do_not_reach_the_terminal_as_they_are() {
         about(&evidence).expect("words"),
         format!("{shown}, organisation 'Rivers' (12)")
     );
-    // A message that was pruned.
+    // The message was pruned.
     view.messages.clear();
     assert!(reason(&view, &rule(Policy::OptIn)).ends_with("09:12 UTC (message 4711)"));
 }
 
 #[test]
-fn purposes_have_the_words_of_their_trade() {
+fn purposes_have_their_usual_words() {
     for (purpose, words) in [
         ("email", "opted out of e-mail"),
         ("phone", "opted out of calls"),

@@ -1,4 +1,4 @@
-//! Withdrawals that a destination has not received.
+//! Finds withdrawals that a destination has not received.
 
 use super::{Sent, Withdrawal};
 use crate::{
@@ -7,8 +7,9 @@ use crate::{
     store::{ContactView, DeliveryRow},
 };
 
-/// Those that wait, were given up, are to be done by hand, or ended without being sent. Whatever was sent since, each stays
-/// until the destination received a later one for its address, or a person discarded it.
+/// Withdrawals that wait, are dead, must be done by hand, or ended without being sent. Each stays in the list
+/// until the destination received a later one for its address or a person discarded it, whatever else was
+/// sent since.
 pub(super) fn open(
     view: &ContactView,
     rule: &DestinationRule,
@@ -45,7 +46,8 @@ pub(super) fn open(
             }
             let is_void = !is_withheld && address == in_use;
             let is_news = match row.state.as_str() {
-                // Ended without being sent: of no interest once the destination was sent the contact again.
+                // A withdrawal that ended without being sent is of no interest once the destination was sent
+                // the contact again.
                 "skipped" if !row.by_hand => {
                     let is_later =
                         |last_sent| row.finished_at.is_none_or(|finished_at| finished_at >= last_sent);

@@ -1,4 +1,4 @@
-//! The sentence. Of the contact's values it holds addresses only, as [`Names`] shows them.
+//! Makes the sentence. The only values of the contact in it are addresses, as [`Names`] shows them.
 
 use jiff::Timestamp;
 
@@ -14,7 +14,7 @@ pub fn day_and_time(at: Timestamp) -> String {
     at.strftime("%-d %b %Y, %H:%M UTC").to_string()
 }
 
-/// What a fact of the ledger says: `opted out of e-mail`.
+/// A fact of the ledger in words: `opted out of e-mail`.
 pub fn fact(what: &What, purpose: &str) -> String {
     let purpose_in_words = purpose_in_words(purpose);
     match what {
@@ -34,7 +34,7 @@ pub fn fact(what: &What, purpose: &str) -> String {
     }
 }
 
-/// What the message of a fact was about: `petition 'bees', organisation Rivers (12)`.
+/// The subject of a fact's message: `petition 'bees', organisation Rivers (12)`.
 pub fn about(evidence: &Evidence) -> Option<String> {
     let organisation = evidence.organisation.as_ref().map(|organisation| {
         let id = &organisation.external_id;
@@ -57,7 +57,7 @@ fn campaign(evidence: &Evidence) -> Option<String> {
     Some(format!("{sort} {}", quoted(name)))
 }
 
-/// Where a fact came from: `petition 'bees', message 4711`.
+/// The origin of a fact: `petition 'bees', message 4711`.
 fn place(evidence: &Evidence) -> String {
     let source = || Some(format!("source {}", evidence.source.as_ref()?));
     let message = format!("message {}", evidence.message);
@@ -131,7 +131,7 @@ fn reason(permission: &Permission) -> String {
     }
 }
 
-/// What the person said or what became of the address, since when, and in which message.
+/// The consent fact, its date, and its message.
 fn consent(permission: &Permission) -> String {
     let purpose = &permission.purpose;
     let purpose_in_words = purpose_in_words(purpose);
@@ -207,7 +207,7 @@ fn filter(key: FilterKey, wanted: &[String], found: Option<&str>, of_one_message
     format!("{takes}, and {but}")
 }
 
-/// Names of a filter that are listed; the others are counted.
+/// How many values of a filter are listed. The others are counted.
 const NAMED: usize = 5;
 
 /// What the destination received last, and what it has not received.
@@ -246,7 +246,7 @@ fn last(row: &GivenRow, address: &str) -> String {
     }
 }
 
-/// Refused, without an answer, or under way: the store does not know which side it stopped on.
+/// The request was refused, got no response, or is under way. The store cannot distinguish these.
 const UNCONFIRMED: &str = "nothing confirms that it arrived";
 
 fn withdrawals(permission: &Permission, names: &Names<'_>) -> Vec<String> {
@@ -300,7 +300,7 @@ fn withdrawals(permission: &Permission, names: &Names<'_>) -> Vec<String> {
     parts
 }
 
-/// What became of a withdrawal.
+/// The state of a withdrawal, for the sentence.
 #[derive(PartialEq, Eq)]
 enum Fate {
     Waiting,
@@ -333,7 +333,7 @@ fn purpose_in_words(purpose: &str) -> String {
     }
 }
 
-/// Senders choose these names: what would change the look of a terminal is taken out.
+/// Removes control characters: senders choose these names, and could change how a terminal looks.
 fn quoted(name: &str) -> String {
     format!("'{}'", clean(name))
 }
@@ -352,5 +352,5 @@ fn clean(name: &str) -> String {
     format!("{shown}{more}")
 }
 
-/// Characters of a name.
+/// Maximum characters of a name.
 const LONGEST_NAME: usize = 80;

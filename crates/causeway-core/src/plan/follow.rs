@@ -1,4 +1,4 @@
-//! What automations make of an event.
+//! Runs the automations that an event triggers.
 
 use super::{About, Case};
 use crate::{
@@ -11,11 +11,11 @@ use crate::{
     record::Record,
 };
 
-/// New clicks of one link that count, at most: a platform may count any number.
+/// How many new clicks on one link count at most. A platform may report any number.
 const MOST_CLICKS: i64 = 100;
 
-/// Asks the automations of the workspace, and changes the contact as they say. `ledger` are the consent facts that are new;
-/// `is_sync` = that a platform sent its contact may start some.
+/// Runs the automations of the workspace, which may change the contact. `ledger` holds the new consent facts.
+/// `is_sync` allows a platform's contact as such to trigger automations.
 pub(super) fn automations(
     case: &Case<'_>,
     before: Option<&Contact>,
@@ -62,8 +62,8 @@ pub(super) fn automations(
     automation::run(&moment, contact, happened)
 }
 
-/// Whether somebody is known for the first time. A browser is nobody: a contact that began as one is created when it gets a
-/// name of its own.
+/// Whether the contact is created by this event. A browser alone is no contact: one that began as a browser
+/// is created when it gets an identity of its own.
 fn is_created(case: &Case<'_>) -> bool {
     let known = case.known;
     let is_named = case
@@ -71,12 +71,12 @@ fn is_created(case: &Case<'_>) -> bool {
         .identities
         .iter()
         .any(|identity| !identity.is_visitor());
-    // Who has an address or gave their data has a name: the store need not be asked.
+    // A contact with an address or with data of a form is named, so the store need not be asked.
     let may_be_nobody = |contact: &Contact| !contact.gave_data && contact.text("email").is_none();
     is_named && known.contacts.iter().all(may_be_nobody) && (known.contacts.is_empty() || !(known.is_named)())
 }
 
-/// Engagements that are not known yet, each once, with the numbers of their new clicks.
+/// Engagements that are not known yet, each once, with the numbers of its first and last new click.
 fn new_engagements<'a>(case: &Case<'a>) -> Vec<(&'a Engagement, (i64, i64))> {
     let knows = case.known.knows;
     let mut new: Vec<(&Engagement, (i64, i64))> = Vec::new();
@@ -93,7 +93,8 @@ fn new_engagements<'a>(case: &Case<'a>) -> Vec<(&'a Engagement, (i64, i64))> {
     new
 }
 
-/// A platform counts the clicks on a link in one row: those beyond what is known are new.
+/// The first and last new click. A platform counts the clicks on a link in one row, so those beyond the known
+/// count are new.
 fn new_clicks(row: &Engagement, knows: &dyn Fn(&Engagement) -> bool) -> (i64, i64) {
     let last = row.count.unwrap_or(1).max(1);
     let counted = |count| Engagement { count, ..row.clone() };
@@ -108,7 +109,7 @@ fn new_clicks(row: &Engagement, knows: &dyn Fn(&Engagement) -> bool) -> (i64, i6
     (counted_before + 1, last)
 }
 
-/// What expressions see: as in a destination's mapping, but for its settings.
+/// The record that expressions read: as in a destination's mapping, but without its settings.
 fn record(case: &Case<'_>, about: About, contact: Contact) -> Record {
     let event = case.event;
     let standing = contact.standings(contact.address().as_deref(), case.known.terms);

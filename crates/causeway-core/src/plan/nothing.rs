@@ -1,4 +1,4 @@
-//! Why a destination is sent nothing because of an event, for the trace.
+//! Explains in the trace why a destination is sent nothing.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,11 @@ use crate::{
     rules::{FilterKey, Route, Takes},
 };
 
-/// In words; `None` where there is nothing to explain. A platform's contact is explained for each destination that does not get
-/// it, any other event only if nobody gets anything. `is_told` = somebody may be told of the contact at all.
+/// The explanation, or `None` if there is nothing to explain. A platform's contact is explained for each
+/// destination that does not get it; any other event only if no destination gets anything. `is_told` is false
+/// if only a browser is known.
 pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, is_told: bool) -> Option<String> {
-    // What the clock or a delay starts sends what its automation says.
+    // After a schedule or a delay only the automation decides what is sent.
     if (sync == Sync::No && !deliveries.is_empty()) || case.event.kind == EventKind::Schedule {
         return None;
     }

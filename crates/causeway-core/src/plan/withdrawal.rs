@@ -1,7 +1,7 @@
-//! Which destinations must learn that they may not use a person's data any more.
+//! Which destinations must learn that they may no longer use a person's data.
 //!
-//! Invariant: an opt-out or a suppression reaches every destination that was given the person, for each address that it
-//! was given, whatever filter, mapping, policy or later configuration stands in between.
+//! Invariant: an opt-out or a suppression reaches every destination that was given the person, for each
+//! address that it was given, whatever the filter, the mapping, the policy or a later configuration says.
 
 use super::{Given, Planned};
 use crate::{
@@ -11,9 +11,10 @@ use crate::{
     rules::DestinationRule,
 };
 
-/// A withdrawal for each address that the destination was given and may not use now. `before` and `terms_before` say
-/// how things were; what is wanted and what the destination received last decide, so that it does not matter which
-/// message, rule or restart the difference comes from. The address in use comes last.
+/// Plans a withdrawal for each address that the destination was given and may not use now. `before` and
+/// `terms_before` describe the state before the event. The decision compares what the destination should have
+/// with what it received last, so it does not matter which message, rule or restart caused the difference.
+/// The address in use comes last.
 pub fn withdrawals(
     rule: &DestinationRule,
     before: &[Contact],
@@ -26,12 +27,13 @@ pub fn withdrawals(
     let mut planned: Vec<Planned> = Vec::new();
     for given in given.iter().filter(|given| !given.withdrawal_is_open) {
         let address = given.address.as_deref();
-        // Who was given for another purpose may not be used for that one any more once they opted out of it.
+        // A destination that was given the person for another purpose must also learn of an opt-out from that
+        // purpose.
         let purpose: &str = given.purpose.as_ref().unwrap_or(&rule.purpose);
         let own = after.standing_at(purpose, address, terms);
-        // A mailbox that the contact no longer uses is its other users': what they say of mail counts, and what became of
-        // it. Where they said nothing, it was given for what this person said. Calls and the like are the person's, whatever
-        // the mailbox.
+        // A mailbox that the contact no longer uses belongs to its other users. For mail, their consent and
+        // its suppressions decide; if there are none, this person's consent does. Other purposes, such as
+        // calls, belong to the person whatever the mailbox.
         let is_others = purpose == EMAIL && given.is_shared && given.address != in_use;
         let now = match after.standing_of_mailbox(purpose, address, terms) {
             theirs if is_others && (theirs.is_subscribed() || theirs.is_opt_out()) => theirs,
@@ -52,14 +54,16 @@ pub fn withdrawals(
         let is_due = match wanted {
             Some(wanted) if given.change.gravity() >= wanted.gravity() => false,
             Some(_) if now.is_opt_out() => true,
-            // It ends as skipped, for a person to see: once, and not with each later message.
+            // The destination cannot receive any withdrawal, so the delivery ends as skipped and a person
+            // sees it. It is planned once, not for each later message.
             None if now.is_opt_out() => before().all(|(before, _)| !before.is_opt_out()),
-            // The destination is sent everybody, and believes that this person may be written to.
+            // The destination is sent everybody. It needs a withdrawal only if it was last sent an opt-in.
             _ if rule.policy.allows(now, after.gave_data) => {
                 wanted.is_some() && given.change == Change::Subscribe
             }
-            // Not an opt-out, but less than the destination asks for: only where it was enough before, or was enough for an
-            // earlier policy and ended. Tightening a policy alone withdraws nobody.
+            // The state is no opt-out, but allows less than the destination requires. A withdrawal follows
+            // only if the state before was sufficient, or if the destination was sent an opt-in and that
+            // ended. A stricter policy alone withdraws nobody.
             _ => before().any(|(before, gave_data)| {
                 let has_ended = before.is_subscribed() && !now.is_subscribed();
                 rule.policy.allows(before, gave_data) || (given.change == Change::Subscribe && has_ended)

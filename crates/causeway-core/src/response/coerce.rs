@@ -1,4 +1,4 @@
-//! Values as the sort that a field holds.
+//! Converts values to the type of the field.
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::decode::{
     sync::history::number,
 };
 
-/// `None` when it cannot be that.
+/// Converts to `kind`; `None` if the value does not fit.
 pub(super) fn to(kind: Kind, value: &Value, zone: &TimeZone) -> Option<Value> {
     match (kind, value) {
         (Kind::Text, Value::String(text)) => Some(text.trim().into()),
@@ -36,7 +36,7 @@ pub(super) fn to(kind: Kind, value: &Value, zone: &TimeZone) -> Option<Value> {
     }
 }
 
-/// As the sort of the value that is known, so that `7` and `"7"` do not change a field back and forth.
+/// Converts to the type of the known value, so that `7` and `"7"` do not change a field back and forth.
 pub(super) fn like(known: Option<&Value>, value: &Value, zone: &TimeZone) -> Option<Value> {
     let kind = match known {
         Some(Value::String(_)) => Some(Kind::Text),
@@ -59,7 +59,7 @@ fn date(text: &str, zone: &TimeZone) -> Option<Value> {
     let Reading::At(at) = dates::read(text, zone) else {
         return None;
     };
-    // A day is a day wherever it is read.
+    // A date without a time is the same day in every time zone.
     let day = !text.contains(':');
     Some(if day {
         at.to_zoned(zone.clone()).date().to_string().into()

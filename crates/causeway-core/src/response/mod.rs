@@ -1,4 +1,4 @@
-//! Update contact from response: what of a destination's answer is written into which field of the contact.
+//! Updates a contact from a destination's response: which value goes into which field.
 
 mod charset;
 mod coerce;
@@ -15,36 +15,38 @@ use serde_json::Value;
 pub use self::path::{Found, Path, PathError};
 use crate::{form, record::Record, xml};
 
-/// Of an answer no more is read.
+/// Maximum bytes of a response that are read.
 pub const MOST_BYTES: usize = 1 << 20;
-/// A longer text is not taken over.
+/// Maximum bytes of a text that is taken over.
 const LONGEST_TEXT: usize = 64 * 1_024;
 const DEPTH: usize = 64;
 const VALUES: usize = 20_000;
 
-/// One row: where in the answer, and into which field.
+/// One row of the configuration: a path in the response, and the contact's field.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub field: String,
     pub path: Path,
-    /// `None`: that of the value which the contact has, and where there is none, as it comes.
+    /// The type of the value. `None` = the type of the contact's present value; without one, the value is
+    /// taken as it is.
     pub kind: Option<Kind>,
-    /// What to write where the answer has null or an empty text; without it nothing is written then.
+    /// The value to write if the response has null or an empty text. Without it, nothing is written in this
+    /// case.
     pub if_null: Option<Value>,
 }
 
-/// What a value is made to be.
+/// The type that a value is converted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Text,
     Number,
-    /// `2022-05-26`, or with a time a moment in UTC.
+    /// `2022-05-26`, or a moment in UTC if there is a time.
     Date,
     Boolean,
 }
 
-/// Why nothing is taken from an answer. Nothing of it is quoted.
+/// Why nothing is taken from a response. It quotes nothing of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     #[error("it is not UTF-8 and names no other charset: have it sent with its `charset`, or as UTF-8")]
@@ -53,8 +55,9 @@ pub enum Unreadable {
     Charset,
 }
 
-/// Reads an answer: JSON, a form or XML by its content type, else by its look, else as one text. `None` when it is empty.
-/// Many answer JSON and call it HTML, because that is what their server says of everything.
+/// Reads a response: JSON, a form or XML by its content type; if that does not help, by its look; otherwise
+/// as one text. `None` if it is empty. Many servers send JSON as HTML, because they give everything this
+/// type.
 pub fn read(content_type: Option<&str>, body: &[u8]) -> Result<Option<Value>, Unreadable> {
     let text = charset::decode(content_type, body)?;
     let text = text.trim();
@@ -71,7 +74,7 @@ pub fn read(content_type: Option<&str>, body: &[u8]) -> Result<Option<Value>, Un
         return read_form(text);
     }
     if text.starts_with('<') {
-        // What the declaration says of its letters is settled.
+        // The bytes are decoded already, so the encoding in the declaration no longer matters.
         let text = match text.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")) {
             Some((_, rest)) if text.is_ascii() || charset::is_named(content_type) => rest.trim_start(),
             _ => text,
@@ -106,7 +109,7 @@ fn read_form(text: &str) -> Result<Option<Value>, Unreadable> {
     Ok(Some(value.into()))
 }
 
-/// `id=7&status=ok`: a name, and no white space anywhere.
+/// Whether the text has the form of `id=7&status=ok`: a name, and no white space anywhere.
 fn looks_like_a_form(text: &str) -> bool {
     let named = text.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty()
@@ -117,8 +120,8 @@ fn looks_like_a_form(text: &str) -> bool {
     named && !text.contains(char::is_whitespace)
 }
 
-/// What to write: field → value, without what the contact has already. Adds to `notes` what could not be taken over, by the
-/// names of the configuration.
+/// The values to write: field → value, without those that the contact already has. Adds a note, with names of
+/// the configuration, for each value that could not be taken over.
 pub fn writes(
     rows: &[Row],
     answer: &Value,

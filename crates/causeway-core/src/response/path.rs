@@ -1,4 +1,4 @@
-//! Where in an answer a value is: `data.people[0].id`, `errors[].code`, `.` for all of it.
+//! The path of a value in a response: `data.people[0].id`, `errors[].code`, `.` for the whole response.
 
 use serde_json::Value;
 
@@ -16,17 +16,17 @@ enum Step {
     All,
 }
 
-/// Not a path: in words.
+/// Why a text is no path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PathError(&'static str);
 
-/// What is at a path.
+/// The result of looking up a path.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
-    /// The answer does not speak of it.
+    /// The response does not contain the path.
     Missing,
-    /// Null, or empty.
+    /// The value is null or empty.
     Nothing,
     Value(Value),
 }
@@ -75,7 +75,8 @@ impl Path {
         Ok(path(steps))
     }
 
-    /// A member whose name is the whole path comes first. Of all of a list the texts and numbers are joined with commas.
+    /// Looks up the path. A member whose name is the whole path comes first. For `[]`, joins the texts and
+    /// numbers of the list with commas.
     pub fn find(&self, answer: &Value) -> Found {
         if let Some(value) = answer.get(&self.written) {
             return found(value.clone());
@@ -106,7 +107,7 @@ impl Step {
                 index.and_then(|index| items.get(index)).into_iter().collect()
             }
             (Self::Item(index), Value::Array(items)) => items.get(*index).into_iter().collect(),
-            // What a platform calls a list may have gaps, and is then an object with numbers.
+            // A platform's list may have gaps, and is then an object with numbers as keys.
             (Self::Item(index), Value::Object(members)) => {
                 members.get(&index.to_string()).into_iter().collect()
             }

@@ -38,7 +38,7 @@ fn row(path: &str, kind: Option<Kind>) -> Row {
 }
 
 #[test]
-fn answers_are_read_by_their_type_and_by_their_look() {
+fn responses_are_read_by_their_type_and_by_their_look() {
     for (media, body, expected) in [
         (
             "application/json",
@@ -215,13 +215,13 @@ fn values_become_what_the_field_holds() {
         (json!(null), json!(7), None, is(json!(7))),
         (json!(null), json!(["a", "b"]), None, is(json!(["a", "b"]))),
         (json!(null), json!({ "x": 1 }), None, refused.clone()),
-        // Like what is there.
+        // Like the known value.
         (json!("7"), json!(7), None, unchanged.clone()),
         (json!(7), json!("7"), None, unchanged.clone()),
         (json!(7), json!("8"), None, is(json!(8))),
         (json!(true), json!("yes"), None, unchanged.clone()),
         (json!(7), json!("eight"), None, is(json!("eight"))),
-        // As it is told to be.
+        // By the type of the row.
         (json!(null), json!(7), Some(Kind::Text), is(json!("7"))),
         (json!(null), json!(" 7.50 "), Some(Kind::Number), is(json!(7.5))),
         (json!(null), json!("seven"), Some(Kind::Number), refused.clone()),
@@ -241,7 +241,7 @@ fn values_become_what_the_field_holds() {
         ),
         (json!(null), json!("soon"), Some(Kind::Date), refused.clone()),
         (json!(null), json!("x".repeat(70_000)), None, refused),
-        // Nothing.
+        // Null and empty values.
         (json!("x"), json!(null), None, unchanged.clone()),
         (json!("x"), json!(""), None, unchanged),
     ] {
@@ -254,7 +254,7 @@ fn values_become_what_the_field_holds() {
 }
 
 #[test]
-fn null_writes_what_the_row_says() {
+fn null_writes_the_value_of_the_row() {
     let row = Row {
         if_null: Some(json!("nobody")),
         ..row("owner", None)

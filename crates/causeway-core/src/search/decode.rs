@@ -1,27 +1,27 @@
-//! From bytes to the texts that they may stand for.
+//! Decodes bytes into all texts that they may stand for.
 
 use std::{borrow::Cow, io::Read};
 
 use super::escapes::{quoted_printable, unescape};
 
-/// How often escapes are taken off: a query in a query in JSON.
+/// How many layers of escapes are removed: for example a query in a query in JSON.
 const ROUNDS: usize = 3;
-/// Shorter runs of base64 hold no address.
+/// Minimum length of a run of base64. Shorter ones hold no address.
 const SHORTEST_BASE64: usize = 12;
-/// A compressed body that grows beyond this is left unread.
+/// Maximum bytes of a decompressed body. A body that grows beyond this is not read.
 const MOST_INFLATED: u64 = 16 << 20;
 
-/// What of a message stays out of sight.
+/// Which parts of a message could not be read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Unreadable {
     /// A part is encrypted.
     pub sealed: bool,
-    /// Compressed, a picture and the like.
+    /// It is compressed or otherwise binary, such as a picture.
     pub binary: bool,
 }
 
-/// Gives `look` each text that the bytes may stand for, until it answers false. What could not be read is known only
-/// where `look` did not end it.
+/// Calls `look` with each text that the bytes may stand for, until it returns false. The result is complete
+/// only if `look` never returned false.
 pub(super) fn texts(bytes: &[u8], look: &mut dyn FnMut(&str) -> bool) -> Unreadable {
     let mut reader = Reader { look, sealed: false };
     let inflated = bytes.starts_with(&[0x1f, 0x8b]).then(|| inflate(bytes));
@@ -47,7 +47,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// False when `look` ended it.
+    /// Calls `look` with the text and what its escapes stand for. Returns false if `look` ended the search.
     fn each_spelling(&mut self, text: &str, with_base64: bool) -> bool {
         let mut text = Cow::Borrowed(text);
         for round in 0..=ROUNDS {
@@ -67,7 +67,7 @@ impl Reader<'_> {
         true
     }
 
-    /// What stands inside is not searched for base64 once more.
+    /// Searches in base64. Decoded base64 is not searched for base64 again.
     fn each_base64(&mut self, text: &str) -> bool {
         base64_runs(text)
             .iter()
@@ -77,7 +77,7 @@ impl Reader<'_> {
     }
 }
 
-/// Text of which every byte stays visible: what is not UTF-8 is read as Latin-1.
+/// Decodes without losing a byte: bytes that are not UTF-8 are read as Latin-1.
 fn lossless(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -87,7 +87,7 @@ fn lossless(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes as characters: UTF-8 with Latin-1 between, and UTF-16 where they look like it.
+/// The bytes as characters: UTF-8 mixed with Latin-1, and also UTF-16 if the bytes look like it.
 fn characters(bytes: &[u8]) -> Vec<String> {
     let mut texts = vec![lossless(bytes)];
     if looks_like_utf16(bytes) {
@@ -101,13 +101,15 @@ fn characters(bytes: &[u8]) -> Vec<String> {
     texts
 }
 
-/// A mark of byte order, or every second byte of a part is zero, as in any text that is mostly Latin letters.
+/// Whether there is a byte order mark, or more than a quarter of the bytes are zero. In UTF-16 text that is
+/// mostly Latin, every second byte is zero.
 fn looks_like_utf16(bytes: &[u8]) -> bool {
     let zeros = memchr::memchr_iter(0, bytes).count();
     bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || zeros * 4 > bytes.len()
 }
 
-/// Whether people could read it, once escapes are taken off. Pictures, archives and the like have bytes that no text has.
+/// Whether it is text that people could read after removing escapes. Pictures, archives and the like have
+/// bytes that text does not have.
 fn is_text(bytes: &[u8]) -> bool {
     let is_odd = |byte: &&u8| matches!(byte, 0x01..=0x08 | 0x0e..=0x1a | 0x1c..=0x1f | 0x7f);
     let odd = bytes.iter().filter(is_odd).count();
@@ -124,7 +126,7 @@ fn is_text(bytes: &[u8]) -> bool {
     !is_archive && odd * 20 <= bytes.len()
 }
 
-/// Whether a part of the message is encrypted, as Proca does it: such a part has a nonce.
+/// Whether a part of the message is encrypted in Proca's way. Such a part has a nonce.
 fn holds_sealed_part(text: &str) -> bool {
     text.match_indices("\"nonce\"").any(|(at, name)| {
         let rest = text.get(at + name.len()..).unwrap_or_default();
@@ -140,7 +142,7 @@ fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
     (inside.len() as u64 <= MOST_INFLATED).then_some(inside)
 }
 
-/// Long runs of letters that base64 has, both alphabets; ends of lines within a run are left out.
+/// Long runs of base64 characters, in both alphabets. Line breaks within a run are removed.
 fn base64_runs(text: &str) -> Vec<Vec<u8>> {
     let mut runs = Vec::new();
     let mut run = Vec::new();
@@ -159,7 +161,8 @@ fn base64_runs(text: &str) -> Vec<Vec<u8>> {
     runs
 }
 
-/// What a run stands for, from each place where its first group of four may begin: letters before it may be none of it.
+/// The bytes of a run, decoded from each of the four possible starts: the first letters may not belong to the
+/// base64.
 fn decoded(run: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     (0..4).filter_map(|start| run.get(start..)).map(decode_run)
 }
@@ -169,13 +172,14 @@ fn decode_run(run: &[u8]) -> Vec<u8> {
     for group in run.chunks(4) {
         let bits = group.iter().fold(0, |bits, letter| bits << 6 | six_bits(*letter));
         let [_, all @ ..] = (bits << (6 * (4 - group.len()))).to_be_bytes();
-        // The last letter of a short group only completes the byte before; alone it holds none.
+        // In a short group, the last letter only completes the byte before it. A group of one letter holds no
+        // byte.
         bytes.extend(all.iter().take(group.len().saturating_sub(1)));
     }
     bytes
 }
 
-/// Of both alphabets.
+/// The value of a letter, in either alphabet.
 fn six_bits(letter: u8) -> u32 {
     match letter {
         b'A'..=b'Z' => u32::from(letter - b'A'),

@@ -1,7 +1,7 @@
-//! Takes one layer of escapes off a text.
+//! Removes one layer of escapes from a text.
 
-/// Percent-encoding, the escapes of JSON and JavaScript, and references of XML and HTML, all at once: what is none of them
-/// stays as it is. `None` when there is nothing to take off.
+/// Decodes percent-encoding, the escapes of JSON and JavaScript, and the references of XML and HTML, all at
+/// once. Other text stays as it is. `None` if there is nothing to decode.
 pub(super) fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -23,9 +23,9 @@ pub(super) fn unescape(text: &str) -> Option<Vec<u8>> {
     changed.then_some(plain)
 }
 
-/// What one escape stands for.
+/// The meaning of one escape.
 enum Unescaped {
-    /// A part of a character, in whatever encoding the sender has.
+    /// A part of a character, in the sender's encoding.
     Byte(u8),
     Char(char),
 }
@@ -39,7 +39,7 @@ impl Unescaped {
     }
 }
 
-/// The escape that `text` begins with, and what is behind it.
+/// The escape at the beginning of `text`, and the rest of the text.
 fn escaped(text: &str) -> Option<(Unescaped, &str)> {
     if let Some(rest) = text.strip_prefix("%u").or_else(|| text.strip_prefix("\\u")) {
         return utf16_escape(rest);
@@ -63,7 +63,7 @@ fn escaped(text: &str) -> Option<(Unescaped, &str)> {
     reference(text.strip_prefix('&')?)
 }
 
-/// Four hexadecimal digits, or two times four for letters beyond the first plane.
+/// Four hexadecimal digits, or two groups of four for characters outside the basic plane.
 fn utf16_escape(text: &str) -> Option<(Unescaped, &str)> {
     let (first, rest) = hex(text, 4)?;
     if let Some(c) = char::from_u32(first) {
@@ -75,7 +75,7 @@ fn utf16_escape(text: &str) -> Option<(Unescaped, &str)> {
     Some((Unescaped::Char(c), rest))
 }
 
-/// `#64;`, `#x40;`, `commat;`. Browsers read numbers without the semicolon, too.
+/// Reads `#64;`, `#x40;`, `commat;`. Like browsers, it accepts numbers without the semicolon.
 fn reference(text: &str) -> Option<(Unescaped, &str)> {
     let Some(number) = text.strip_prefix('#') else {
         let end = text.bytes().take(LONGEST_NAME).position(|byte| byte == b';')?;
@@ -93,10 +93,11 @@ fn reference(text: &str) -> Option<(Unescaped, &str)> {
     Some((Unescaped::Char(c), rest.strip_prefix(';').unwrap_or(rest)))
 }
 
-/// Of the names below, with the semicolon. Without a limit a body of `&` alone would take hours.
+/// The maximum length of a name below, with the semicolon. Without a limit, a body of `&` alone would take
+/// hours.
 const LONGEST_NAME: usize = 9;
 
-/// The names that HTML has for the letters from 0xC0 on, in their order.
+/// HTML's names of the letters from 0xC0 on, in their order.
 const LATIN: &str = "Agrave Aacute Acirc Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml \
      ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash Ugrave Uacute Ucirc Uuml Yacute THORN szlig \
      agrave aacute acirc atilde auml aring aelig ccedil egrave eacute ecirc euml igrave iacute icirc iuml \
@@ -123,7 +124,7 @@ fn named(name: &str) -> Option<char> {
     })
 }
 
-/// `=40` and soft ends of lines, as in mails. `None` when there is nothing of the sort.
+/// Decodes `=40` and soft line breaks, as in mails. `None` if there is nothing to decode.
 pub(super) fn quoted_printable(text: &str) -> Option<Vec<u8>> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;

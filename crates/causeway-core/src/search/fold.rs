@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::address::is_unseen;
 
-/// Small letters, composed and compatible forms (NFKC), without marks that nobody sees.
+/// Lower case, composed and compatible forms (NFKC), without invisible characters.
 pub(super) fn fold(text: &str) -> String {
     let text: Cow<'_, str> = if text.is_ascii() {
         Cow::Borrowed(text)

@@ -122,7 +122,7 @@ fn an_address_is_found_in_utf_16_and_in_gzip() {
 }
 
 #[test]
-fn nobody_else_is_taken_for_the_person() {
+fn a_longer_address_does_not_name_the_person() {
     for body in [
         "mail=joann@example.org",
         "mail=jo.ann@example.org",
@@ -141,7 +141,7 @@ fn nobody_else_is_taken_for_the_person() {
 }
 
 #[test]
-fn long_ids_are_looked_for_and_short_ones_are_not() {
+fn long_ids_are_searched_for_and_short_ones_are_not() {
     let id = |id: &str| Identity::ForeignId {
         namespace: "platform".into(),
         id: id.to_owned(),
@@ -156,7 +156,7 @@ fn long_ids_are_looked_for_and_short_ones_are_not() {
 }
 
 #[test]
-fn what_cannot_be_read_is_said_to_be_so() {
+fn unreadable_parts_are_reported() {
     let sealed = r#"{"contactRef":"r","personalInfo":{"payload":"aaaa","nonce":"bbbb"}}"#;
     assert_eq!(look("ann@example.org", sealed), Look::Sealed);
     let open = sealed.replace("\"r\"", "\"ann@example.org\"");
@@ -174,7 +174,7 @@ fn what_cannot_be_read_is_said_to_be_so() {
 }
 
 #[test]
-fn hostile_bodies_end_soon() {
+fn hostile_bodies_take_little_time() {
     for body in [
         "%25".repeat(50_000),
         "&#".repeat(50_000),

@@ -1,4 +1,4 @@
-//! What can be done to a value.
+//! The functions of shortcodes.
 
 use data_encoding::HEXLOWER;
 use jiff::tz::TimeZone;
@@ -37,7 +37,7 @@ pub(super) const FUNCTIONS: [(&str, Function); 8] = [
     ("DATE", Function::Date),
 ];
 
-/// How `DATE` prints without an argument.
+/// The pattern of `DATE` without an argument.
 const DAY: &str = "Y-m-d";
 
 impl Function {
@@ -46,7 +46,7 @@ impl Function {
         known.map(|(_, function)| *function)
     }
 
-    /// `None` where there is no value: a text that is no date has none as a date.
+    /// Applies the function. `None` if there is no result, for example a date of a text that is no date.
     pub fn apply(self, text: &str, argument: Option<&str>, zone: &TimeZone) -> Option<String> {
         Some(match self {
             Self::Proper => proper(text),
@@ -72,13 +72,14 @@ impl Function {
     }
 }
 
-/// As advertising platforms compare addresses. Nothing has no digest: everybody without a value would be one person.
+/// Normalizes a text as advertising platforms do before they hash addresses. An empty text gets no hash,
+/// because it would be the same for all contacts without a value.
 fn comparable(text: &str) -> Option<String> {
     let text = text.trim().to_lowercase();
     (!text.is_empty()).then_some(text)
 }
 
-/// Each word with a capital in front.
+/// Makes the first letter of each word a capital.
 fn proper(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut within = false;
@@ -98,7 +99,8 @@ fn proper(text: &str) -> String {
     out
 }
 
-/// The letter as a word begins with it: `ß` gives `Ss`, and letters that are two in one only raise the first.
+/// The letter in title case: `ß` gives `Ss`, and for letters that are two in one only the first becomes a
+/// capital.
 fn title(letter: char, out: &mut String) {
     let digraph = match letter {
         'Ǆ' | 'ǅ' | 'ǆ' => Some('ǅ'),
@@ -120,12 +122,12 @@ fn is_apostrophe(letter: char) -> bool {
     matches!(letter, '\'' | '’' | 'ʼ')
 }
 
-/// An accent that is written behind its letter.
+/// Whether it is an accent that follows its letter.
 fn is_accent(letter: char) -> bool {
     ('\u{300}'..='\u{36f}').contains(&letter)
 }
 
-/// The words that `/2` counts when it means words: runs of letters, digits and apostrophes.
+/// The words that `/2` counts if it means words: runs of letters, digits and apostrophes.
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|letter: char| !(letter.is_alphanumeric() || is_apostrophe(letter) || is_accent(letter)))
         .filter(|word| word.chars().any(char::is_alphanumeric))

@@ -1,11 +1,12 @@
-//! What looks like an accident in a template, for `config check`.
+//! Finds probable mistakes in a template, for `config check`.
 
 use super::{
     functions::{FUNCTIONS, Function},
     parse::{Code, Piece, parse},
 };
 
-/// What stands for something else after a template was copied from a web page: the page read `&param` as `&para` `m`.
+/// Characters that replace a part of an address when a template was copied from a web page: the page turned
+/// `&param` into `&para` `m`.
 const PASTED: [(char, &str); 12] = [
     ('¶', "&para"),
     ('§', "&sect"),
@@ -21,7 +22,7 @@ const PASTED: [(char, &str); 12] = [
     ('°', "&deg"),
 ];
 
-/// Functions of other languages, and what they are called here.
+/// Functions of other languages, and their names here.
 const ELSEWHERE: [(&str, &str); 16] = [
     ("CAPITALIZE", "PROPER"),
     ("TITLE", "PROPER"),
@@ -41,7 +42,7 @@ const ELSEWHERE: [(&str, &str); 16] = [
     ("MID", "/N-M"),
 ];
 
-/// What is legal and probably not meant, each in a sentence.
+/// Describes constructs that are legal but probably not intended, each in a sentence.
 pub fn lint(template: &str) -> Vec<String> {
     let mut found = Vec::new();
     for piece in parse(template) {
@@ -60,7 +61,7 @@ pub fn lint(template: &str) -> Vec<String> {
     found
 }
 
-/// The same for an address, where copying does more harm.
+/// As [`lint`], with more checks for an address, where a copying mistake does more harm.
 pub fn lint_url(template: &str) -> Vec<String> {
     let pieces = parse(template);
     let mut found = lint(template);
@@ -127,7 +128,8 @@ fn text(piece: &Piece) -> Option<&str> {
     }
 }
 
-/// `[EMAIL]` or `{EMAIL}` where a value stands. In the name of a parameter brackets are for lists: `a[b]=`.
+/// Values in other brackets: `[EMAIL]` or `{EMAIL}`. In the name of a parameter, brackets are for lists:
+/// `a[b]=`.
 fn other_brackets(text: &str) -> Vec<&str> {
     let is_name = |name: &str| {
         name.contains(|c: char| c.is_alphabetic())
@@ -150,7 +152,7 @@ fn other_brackets(text: &str) -> Vec<&str> {
     found
 }
 
-/// Whether a `#` ends the address before something that was to be sent.
+/// Whether a `#` ends the address before a part that should be sent.
 fn cut_short(pieces: &[Piece]) -> bool {
     let mut ended = false;
     for piece in pieces {
@@ -166,7 +168,7 @@ fn cut_short(pieces: &[Piece]) -> bool {
             if ended && matches!(letter, '#' | '&' | '=') {
                 return true;
             }
-            // Half a shortcode is told as such.
+            // An incomplete shortcode is reported by another check.
             ended |= letter == '#' && before != '[' && letters.peek() != Some(&']');
             before = letter;
         }
@@ -198,7 +200,7 @@ fn in_code(code: &Code, found: &mut Vec<String>) {
     }
 }
 
-/// The function that somebody meant who wrote `word`.
+/// The function that the author of `word` probably meant.
 fn nearest(word: &str) -> Option<&'static str> {
     let word = word.to_uppercase();
     let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == word);
@@ -208,7 +210,7 @@ fn nearest(word: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether one letter more, less, other, or two swapped make one of the other.
+/// Whether the words differ by one letter that was added, removed, replaced or swapped with its neighbour.
 fn one_slip_apart(known: &str, word: &str) -> bool {
     let (known, word): (Vec<char>, Vec<char>) = (known.chars().collect(), word.chars().collect());
     if known.len().abs_diff(word.len()) > 1 || known.len() < 4 || known == word {

@@ -1,8 +1,10 @@
-//! Shortcodes, `[#PROPER FIRST NAME/there#]`: what platforms put a contact's values into texts with.
+//! Shortcodes, `[#PROPER FIRST NAME/there#]`: the placeholders that platforms use for a contact's values.
 //!
-//! [`parse`] once, with the configuration; [`expand`] for each record. A value is put in as it is and never read for
-//! shortcodes again, so nobody can make us fill in something by writing it into a form. What a shortcode can say is in
-//! `docs/shortcodes.md`.
+//! A template is read by [`parse`] once, with the configuration, and filled by [`expand`] for each record.
+//! The syntax is in `docs/shortcodes.md`.
+//!
+//! Invariant: a filled-in value is never read for shortcodes again, so nobody can make the hub fill in data
+//! by typing a shortcode into a form.
 
 mod functions;
 mod lint;
@@ -29,14 +31,15 @@ pub use self::{
 };
 use crate::omission::{Omissions, Reads};
 
-/// How shortcodes are understood.
+/// The rules for reading shortcodes.
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub slash: Slash,
     pub unknown: Unknown,
-    /// For `DATE`: where dates without a zone are, and what the printed ones are of.
+    /// The time zone for `DATE`, both for reading dates without a zone and for printing.
     pub zone: TimeZone,
-    /// Our name of a field → its number over there, for `[#FIELD 125#]`. Beats what a platform told.
+    /// Our name of a field → its number at the destination, for `[#FIELD 125#]`. Overrides the number that a
+    /// platform sent.
     pub field_ids: BTreeMap<String, String>,
 }
 
@@ -51,7 +54,7 @@ impl Default for Rules {
     }
 }
 
-/// What `/2` means. No platform documents it.
+/// The meaning of `/2`, which no platform documents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Slash {
@@ -62,18 +65,18 @@ pub enum Slash {
     Word,
 }
 
-/// What happens to a delivery whose template names something that is not known of the contact.
+/// What happens to a delivery whose template names a field that the contact does not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unknown {
-    /// Nothing is put in.
+    /// Nothing is filled in.
     #[default]
     Lenient,
-    /// The text cannot be made.
+    /// The template cannot be filled.
     Strict,
 }
 
-/// Why there is no text. Names what the configuration says and fields, never a value.
+/// Why a template cannot be filled. Names shortcodes and fields, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpandError {
     #[error("the shortcode [#{code}#] names nothing that is known of this contact ({hint})")]
@@ -82,10 +85,10 @@ pub enum ExpandError {
     Value { code: String, why: &'static str },
 }
 
-/// What is to be known of texts besides themselves.
+/// Remarks about the texts of one delivery.
 #[derive(Debug)]
 pub struct Report<'o> {
-    /// The shortcodes that named nothing.
+    /// The shortcodes that name no field.
     pub unknown: BTreeSet<String>,
     pub omissions: &'o mut Omissions,
 }
@@ -99,7 +102,7 @@ impl<'o> Report<'o> {
     }
 }
 
-/// Puts the values in. For a withdrawal nothing takes the place of a value that cannot be put in.
+/// Fills in the values. In a withdrawal, a value that cannot be filled in is left out.
 pub fn expand(
     pieces: &[Piece],
     names: &Names<'_>,
@@ -118,7 +121,7 @@ pub fn expand(
 
 fn put(code: &Code, names: &Names<'_>, place: Place, report: &mut Report<'_>) -> Result<String, ExpandError> {
     let mut made = put_strictly(code, names, place, &mut report.unknown);
-    // Of a withdrawal such a value is left out, so that the rest can be sent.
+    // A withdrawal omits such a value, so that the rest can be sent.
     let leads_elsewhere = |value: &String| place == Place::Path && place::is_step(value);
     if report.omissions.is_withdrawal() && made.as_ref().is_ok_and(leads_elsewhere) {
         made = Err(place::other_address(code));
@@ -142,7 +145,7 @@ fn put_strictly(
     unknown: &mut BTreeSet<String>,
 ) -> Result<String, ExpandError> {
     let Some(value) = value(code, names) else {
-        // What somebody put down for "no value" is for this, too: a field that was never filled in is not known.
+        // The text for a missing value also applies here: a field that was never filled in is not known.
         let fallback = fallback(code, false);
         if fallback.is_none() && names.rules.unknown == Unknown::Strict {
             return Err(ExpandError::Unknown {
@@ -156,14 +159,15 @@ fn put_strictly(
     place.put(code, &value)
 }
 
-/// The text for a shortcode, empty where the contact has no value; `None` when it names nothing that is known.
+/// The text for a shortcode. Empty if the contact has no value; `None` if no field has this name.
 fn value(code: &Code, names: &Names<'_>) -> Option<String> {
     let reserved =
         Reserved::of(code).and_then(|reserved| Some((reserved.functions, names.reserved(reserved.name)?)));
     let (functions, found) = if let Some(reserved) = reserved {
         reserved
     } else {
-        // A field may be called `UPPER LIMIT` or `Industry/Vertical`: what is a name is no function and no argument.
+        // A field may be called `UPPER LIMIT` or `Industry/Vertical`. So look for the whole text as a name
+        // first, before functions and arguments.
         if let Some(found) = names.find(&code.written) {
             return Some(found.text().unwrap_or_default());
         }
@@ -182,7 +186,7 @@ fn value(code: &Code, names: &Names<'_>) -> Option<String> {
     })
 }
 
-/// Takes functions off the front until what remains is a known name.
+/// Removes functions from the front until a known name remains.
 fn read_head<'n>(head: &str, names: &'n Names<'_>) -> Option<(Vec<Function>, Found<'n>)> {
     let mut functions = Vec::new();
     let mut rest = head;
@@ -196,7 +200,7 @@ fn read_head<'n>(head: &str, names: &'n Names<'_>) -> Option<(Vec<Function>, Fou
     }
 }
 
-/// The argument as the text for a missing value: all but numbers, and those too in quotes.
+/// The argument as the text for a missing value. A number counts only in quotes.
 fn fallback(code: &Code, is_date: bool) -> Option<&str> {
     let argument = code.argument.as_deref()?;
     match quoted(argument) {
@@ -210,7 +214,7 @@ fn quoted(argument: &str) -> Option<&str> {
     argument.strip_prefix('"')?.strip_suffix('"')
 }
 
-/// `2` is the first two or the second, `2-5` the second to the fifth, counted from 1.
+/// `2` means the first two or the second; `2-5` means the second to the fifth, counted from 1.
 #[derive(Clone, Copy)]
 enum Span {
     Number(usize),
@@ -218,7 +222,7 @@ enum Span {
 }
 
 fn span(argument: &str) -> Option<Span> {
-    // A number that is too great to count to means all.
+    // A number that is too large for the type means all.
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| text.parse().unwrap_or(usize::MAX))

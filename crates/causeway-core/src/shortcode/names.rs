@@ -1,4 +1,5 @@
-//! What a shortcode can name: the contact's fields, their labels and numbers, and what is known of everybody.
+//! What a shortcode can name: the contact's fields, their labels and numbers, and the names that everybody
+//! has.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -13,26 +14,26 @@ use crate::{
     record::Record,
 };
 
-/// The names of one record.
+/// The names that are valid for one record.
 pub struct Names<'a> {
     pub(super) rules: &'a Rules,
     record: &'a Record,
-    /// Folded name of a field or of a label → our name of the field.
+    /// Folded name or label of a field → our name of the field.
     fields: BTreeMap<String, &'a str>,
-    /// Number over there → our name of the field.
+    /// Number at the platform → our name of the field.
     numbers: BTreeMap<Cow<'a, str>, &'a str>,
 }
 
-/// What a name stands for.
+/// The result of looking up a name.
 pub(super) enum Found<'a> {
     Value(&'a Value),
     Text(String),
-    /// Known, and the contact has none.
+    /// The name is known, but the contact has no value.
     Nothing,
 }
 
 impl Found<'_> {
-    /// `None` where there is nothing to say.
+    /// `None` if there is no value.
     pub fn text(&self) -> Option<String> {
         let text = match self {
             Self::Value(value) => text(value),
@@ -47,7 +48,7 @@ impl Found<'_> {
     }
 }
 
-/// The fields of a person that everybody may have, by our names.
+/// Our names of the fields that everybody may have.
 const PERSON: [&str; 9] = [
     "firstName",
     "lastName",
@@ -60,7 +61,7 @@ const PERSON: [&str; 9] = [
     "profile_url",
 ];
 
-/// Those of [`Names::system`] that people write, for hints.
+/// The usual spellings of the names in [`Names::system`], for hints.
 const SYSTEM: [&str; 18] = [
     "EMAIL",
     "NAME",
@@ -99,20 +100,20 @@ impl<'a> Names<'a> {
         }
         for (label, number) in list_fields(record) {
             names.numbers.entry(text(number).into()).or_insert(label);
-            // The platform has such a field, though this contact has no value in it.
+            // The platform has this field, although this contact has no value in it.
             names.fields.entry(fold(label)).or_insert(label);
         }
         names
     }
 
-    /// What a reserved name stands for. Of a contact without an address a field that is called so may still have one.
+    /// The value of a reserved name. If the contact has no address, a field with that name may hold one.
     pub(super) fn reserved(&self, name: &str) -> Option<Found<'_>> {
         let is_address = matches!(name, "email" | "emailaddress");
         self.system(name)
             .filter(|found| !is_address || found.text().is_some())
     }
 
-    /// `None` for what names nothing.
+    /// Looks up a name. `None` if it is unknown.
     pub(super) fn find(&self, name: &str) -> Option<Found<'_>> {
         if let Some(own) = self.own(name) {
             return Some(own);
@@ -135,13 +136,13 @@ impl<'a> Names<'a> {
             .or_else(|| self.of_the_action(&folded))
     }
 
-    /// What the contact itself has of its address and the other fields of a person. A list field may be called the same, but
-    /// consent was asked for this.
+    /// The contact's own address and other personal fields. They win over list fields of the same name,
+    /// because consent was given for these.
     fn own(&self, name: &str) -> Option<Found<'_>> {
         let folded = fold(name);
         match folded.as_str() {
             "email" | "emailaddress" => return self.record.email().map(|email| Found::of(Some(email))),
-            // Fields that are called the same are the platform's, while the hub's points count.
+            // While the hub's points count, fields with these names hold the platform's, so they are ignored.
             "leadscore" | "leadstatus" if self.record.lead.owner == Owner::Hub => {
                 return self.system(&folded);
             }
@@ -152,7 +153,7 @@ impl<'a> Names<'a> {
         Some(Found::Value(&field.value)).filter(|found| found.text().is_some())
     }
 
-    /// What to do about a shortcode that names nothing.
+    /// A hint about a shortcode with an unknown name.
     pub(super) fn hint(&self, head: &str) -> String {
         let fields = self.record.contact.fields.keys();
         let known = fields
@@ -162,7 +163,7 @@ impl<'a> Names<'a> {
             .chain(PERSON)
             .chain(SYSTEM);
         let known: Vec<&str> = known.collect();
-        // Functions may stand in front.
+        // Functions may precede the name.
         let mut rest = head;
         loop {
             if let Some(hint) = did_you_mean(rest, known.iter().copied()) {
@@ -234,7 +235,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// What the contact is called where it came from, else our own number.
+/// The contact's id at its origin, or else our own number.
 pub(crate) fn contact_id(record: &Record) -> Option<String> {
     let foreign = || {
         let ids = record.identities.iter().filter(|identity| !identity.is_visitor());
@@ -246,7 +247,7 @@ pub(crate) fn contact_id(record: &Record) -> Option<String> {
     let (first, _) = foreign().next().unzip();
     let of_source = foreign().any(|(namespace, _)| *namespace == record.source);
     let wanted = if of_source { Some(&record.source) } else { first };
-    // Of several in one namespace the last is the one that the message came with.
+    // If there are several in one namespace, the last is the one from this message.
     foreign()
         .filter(|(namespace, _)| Some(*namespace) == wanted)
         .map(|(_, id)| id.clone())
@@ -254,7 +255,8 @@ pub(crate) fn contact_id(record: &Record) -> Option<String> {
         .or_else(|| record.contact.id.map(|id| id.to_string()))
 }
 
-/// The numbers that platforms gave to fields, by our names of them: those of the record's source first.
+/// The numbers that platforms gave to fields, by our names of the fields. Those of the record's source come
+/// first.
 pub(crate) fn list_fields(record: &Record) -> impl Iterator<Item = (&str, &Value)> {
     let own = format!("{LIST_FIELD_IDS}{}", record.source);
     let known = &record.contact.fields;
@@ -271,7 +273,7 @@ pub(crate) fn list_fields(record: &Record) -> impl Iterator<Item = (&str, &Value
         .map(|(label, number)| (label.as_str(), number))
 }
 
-/// `First Name`, `first_name` and `FIRST-NAME` are one name.
+/// Makes `First Name`, `first_name` and `FIRST-NAME` the same name.
 pub(super) fn fold(name: &str) -> String {
     name.chars()
         .filter(|letter| !letter.is_whitespace() && !matches!(letter, '_' | '-'))
@@ -279,7 +281,7 @@ pub(super) fn fold(name: &str) -> String {
         .collect()
 }
 
-/// A value as people would write it: lists with commas, yes and no as 1 and 0.
+/// The value as text: lists with commas, booleans as 1 and 0.
 fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),

@@ -1,4 +1,4 @@
-//! Finds the shortcodes of a text.
+//! Finds the shortcodes in a text.
 
 /// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,21 +7,22 @@ pub enum Piece {
     Code(Code),
 }
 
-/// What stands between `[#` and `#]`. Which of its words are functions depends on the names that a contact has.
+/// The text between `[#` and `#]`. Which of its words are functions depends on the names that a contact has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {
-    /// All of it, without the space around.
+    /// The whole text, trimmed.
     pub written: String,
-    /// What stands before the first `/`: functions and the name.
+    /// The part before the first `/`: functions and the name.
     pub head: String,
-    /// What stands behind it.
+    /// The part after the first `/`.
     pub argument: Option<String>,
 }
 
 const OPEN: &str = "[#";
 const CLOSE: &str = "#]";
 
-/// Reads a template. Never fails: what is no shortcode is text, see [`super::lint`] for what looks like one.
+/// Parses a template. It never fails: whatever is no shortcode is text. [`super::lint`] finds texts that look
+/// like one.
 pub fn parse(text: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
@@ -46,12 +47,12 @@ pub fn parse(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// Whether there is anything to put in.
+/// Whether the template contains a shortcode.
 pub fn has_codes(pieces: &[Piece]) -> bool {
     pieces.iter().any(|piece| matches!(piece, Piece::Code(_)))
 }
 
-/// The shortcode whose `[#` has just been read, and what follows it.
+/// The shortcode whose `[#` was just read, and the rest of the text.
 fn code(after: &str) -> Option<(Code, &str)> {
     let (inside, behind) = after.split_once(CLOSE)?;
     let written = inside.trim();

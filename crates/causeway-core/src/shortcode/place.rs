@@ -1,4 +1,4 @@
-//! Where a value goes, and what has to be done to it so that it arrives there as it is.
+//! The places that a value can be filled into, and how it must be encoded there.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use super::{
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Whoever takes the text encodes it: a value of a form, of JSON, of XML.
+    /// A place whose writer encodes the text: a value of a form, of JSON, of XML.
     Plain,
     /// The path of an address.
     Path,
@@ -39,7 +39,7 @@ impl Place {
     }
 }
 
-/// Percent-encodes all but letters, digits and `-._~`.
+/// Percent-encodes everything but letters, digits and `-._~`.
 pub(super) fn encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -51,8 +51,8 @@ pub(super) fn encode(text: &str, out: &mut String) {
     }
 }
 
-/// Fills an address in before anybody reads it as one: to an address `#` is the end of what is sent. Each value is
-/// encoded for where it stands.
+/// Fills an address before it is parsed, because a parser would take `#` as the end of the address. Each
+/// value is encoded for its place.
 pub fn expand_url(
     pieces: &[Piece],
     names: &Names<'_>,
@@ -73,7 +73,7 @@ pub fn expand_url(
                 let value = put(code, names, place, report)?;
                 if place == Place::Path {
                     last_in_path = Some(code);
-                    // Of a withdrawal no value may make a step of the path that leads elsewhere.
+                    // In a withdrawal, a value must not become a path segment that leads elsewhere.
                     if report.omissions.is_withdrawal()
                         && !value.is_empty()
                         && value.bytes().all(|b| b == b'.')
@@ -101,12 +101,13 @@ pub(super) fn other_address(code: &Code) -> ExpandError {
     }
 }
 
-/// Whether a value is nothing but what may make such a step.
+/// Whether a value consists of dots only, so that it may become such a segment.
 pub(super) fn is_step(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte == b'.')
 }
 
-/// Whether a step of the path is one that addresses are shortened by. The configuration has none.
+/// Whether a path segment is `.` or `..`, by which parsers shorten addresses. The configuration contains
+/// none.
 fn climbs(url: &str) -> bool {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     path.split('/').any(|step| {

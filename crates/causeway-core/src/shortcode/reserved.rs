@@ -1,5 +1,5 @@
-//! Names that stand for the same thing whatever fields a contact has. Somebody may fill in a field that is called `CHANGE` or
-//! `UPPER EMAIL`: it must not take the place of what a withdrawal has to say.
+//! Reserved names, which mean the same whatever fields a contact has. Anybody may fill in a field called
+//! `CHANGE` or `UPPER EMAIL`; it must not replace what a withdrawal has to say.
 
 use super::{Code, Piece, Rules, cut, functions::Function, names::fold};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     omission::{Person, Reads},
 };
 
-/// Folded.
+/// The reserved names, folded.
 const NAMES: [&str; 7] = [
     "change",
     "type",
@@ -20,9 +20,9 @@ const NAMES: [&str; 7] = [
     "contactref",
 ];
 
-/// A reserved name with the functions in front of it.
+/// A reserved name with its functions.
 pub(super) struct Reserved {
-    /// The outermost first.
+    /// The outermost function comes first.
     pub functions: Vec<Function>,
     pub name: &'static str,
 }
@@ -42,7 +42,7 @@ impl Reserved {
         }
     }
 
-    /// Whether what is put in for an opt-out differs from what is put in for anything else.
+    /// Whether the filled-in text for an opt-out differs from the text for any other change.
     fn tells_opt_out(&self, code: &Code, rules: &Rules) -> bool {
         let shown = |word: &str| {
             let applied = self
@@ -72,7 +72,7 @@ impl Reserved {
 }
 
 impl Code {
-    /// What the text that is put in depends on.
+    /// The data that the filled-in text depends on.
     pub fn reads(&self, rules: &Rules) -> Reads {
         match Reserved::of(self) {
             Some(reserved) if matches!(reserved.name, "change" | "type") => {
@@ -88,7 +88,7 @@ impl Code {
     }
 }
 
-/// What a text depends on.
+/// The data that a template's text depends on.
 pub fn reads(pieces: &[Piece], rules: &Rules) -> Reads {
     let mut reads = Reads::NOTHING;
     for piece in pieces {

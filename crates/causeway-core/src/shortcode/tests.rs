@@ -65,13 +65,13 @@ fn plain(template: &str) -> String {
 }
 
 #[test]
-fn the_documented_examples_give_what_is_documented() {
+fn the_documented_examples_give_the_documented_results() {
     for (template, expected) in [
         ("[#EMAIL#]", "john.doe@example.com"),
         ("[#PROPER EMAIL#]", "John.Doe@Example.Com"),
         ("[#PROPER EMAIL/2#]", "Jo"),
         ("[#UPPER EMAIL/1#]", "J"),
-        // Names, however they are written.
+        // Names in different spellings.
         ("[#FIRSTNAME#]", "anna maria"),
         ("[# First_Name #]", "anna maria"),
         ("[#first-name#]", "anna maria"),
@@ -84,10 +84,10 @@ fn the_documented_examples_give_what_is_documented() {
         ("[#ID#]", "8812"),
         ("[#PROFILE URL#]", ""),
         ("[#NAME#]", "anna maria o'NEILL"),
-        // Fields that look like something else.
+        // Fields whose names look like something else.
         ("[#UPPER LIMIT#]", "9"),
         ("[#Industry/Vertical#]", "water"),
-        // Functions, the nearest to the name first.
+        // Functions; the one nearest to the name is applied first.
         ("[#PROPER LAST NAME#]", "O'neill"),
         ("[#UPPER LAST NAME#] [#LOWER LAST NAME#]", "O'NEILL o'neill"),
         ("[#TRIM padded#]", "x"),
@@ -98,7 +98,7 @@ fn the_documented_examples_give_what_is_documented() {
             "836f82db99121b3481011f16b49dfa5fbc714a0d1b1b9f784a1ebbbf5b39577f",
         ),
         ("[#proper First Name#]", "Anna Maria"),
-        // Values of other kinds.
+        // Values of other types.
         ("[#score#] [#member#] [#interests#]", "12.5 1 a,b"),
         // Arguments.
         ("[#FIRST NAME/0#]", ""),
@@ -122,7 +122,7 @@ fn the_documented_examples_give_what_is_documented() {
         ("[#DATE joined#]", "2024-05-03"),
         ("[#DATE odd date#]", ""),
         ("[#DATE odd date/\"no date\"#]", "no date"),
-        // Not known of this contact, and no shortcode at all.
+        // Fields that this contact does not have, and texts that are no shortcode.
         ("<[#NO SUCH FIELD#]>", "<>"),
         ("<[#REVERSE EMAIL#]>", "<>"),
         ("<[#NO SUCH FIELD/none#]>", "<none>"),
@@ -135,7 +135,7 @@ fn the_documented_examples_give_what_is_documented() {
 }
 
 #[test]
-fn the_contacts_own_address_and_number_win_over_list_fields_of_the_same_name() {
+fn the_contacts_own_address_and_number_win_over_list_fields_with_these_names() {
     let fields = json!({
         "email": "ann@example.org", "Email": "other@example.org", "E-mail": "third@example.org", "phone": "+4930123456",
         "Phone": "555", "Street": "Main Street", "street": " ",
@@ -155,7 +155,7 @@ fn the_contacts_own_address_and_number_win_over_list_fields_of_the_same_name() {
         let given = expand_as(template, &record(&fields), &Rules::default(), Place::Plain).unwrap();
         assert_eq!(given, expected, "{template}");
     }
-    // Whose address nobody told.
+    // A contact without an address.
     let only = record(&json!({ "Email": "other@example.org" }));
     let given = expand_as("[#EMAIL#]", &only, &Rules::default(), Place::Plain).unwrap();
     assert_eq!(given, "other@example.org");
@@ -195,7 +195,7 @@ fn dates_are_read_and_printed_in_the_configured_zone() {
 }
 
 #[test]
-fn an_unknown_name_stops_a_strict_template_and_is_told_by_a_lenient_one() {
+fn an_unknown_name_stops_a_strict_template_and_a_lenient_one_reports_it() {
     let strict = Rules {
         unknown: Unknown::Strict,
         ..Rules::default()
@@ -218,12 +218,12 @@ fn an_unknown_name_stops_a_strict_template_and_is_told_by_a_lenient_one() {
         let error = expand_as(template, &person(), &strict, Place::Plain).unwrap_err();
         assert_eq!(error.to_string(), said);
     }
-    // Who says what to put in has thought of it.
+    // An explicit text for a missing value is enough.
     assert_eq!(
         expand_as("[#SHOE COLOUR/black#]", &person(), &strict, Place::Plain).unwrap(),
         "black"
     );
-    // Known of the list, though not of the contact.
+    // The field is known, but this contact has no value in it.
     assert_eq!(
         expand_as("[#Shoe size#]", &person(), &strict, Place::Plain).unwrap(),
         ""
@@ -238,7 +238,7 @@ fn an_unknown_name_stops_a_strict_template_and_is_told_by_a_lenient_one() {
 }
 
 #[test]
-fn configured_numbers_name_fields_and_beat_those_of_the_platform() {
+fn configured_numbers_name_fields_and_override_the_platforms() {
     let rules = Rules {
         field_ids: BTreeMap::from([("lastName".to_owned(), "125".to_owned())]),
         ..Rules::default()
@@ -250,7 +250,7 @@ fn configured_numbers_name_fields_and_beat_those_of_the_platform() {
 }
 
 #[test]
-fn capitals_are_put_where_words_begin() {
+fn proper_makes_the_first_letter_of_each_word_a_capital() {
     for (text, expected) in [
         ("ANNA-MARIA", "Anna-Maria"),
         ("d’artagnan 3rd", "D’artagnan 3Rd"),
@@ -272,7 +272,7 @@ fn characters_are_never_split() {
 }
 
 #[test]
-fn an_address_is_filled_in_before_it_is_read_as_one() {
+fn an_address_is_filled_before_it_is_parsed() {
     let record = record(&json!({ "x": "a&b #+% é/?=", "y": "..", "z": "" }));
     let rules = Rules::default();
     let names = Names::new(&record, &rules);
@@ -312,7 +312,7 @@ fn a_header_takes_no_line_break() {
         let record = record(&json!({ "x": value }));
         let made = expand_as("[#x#]", &record, &Rules::default(), Place::Header);
         assert_eq!(made.is_ok(), fine, "{value:?}");
-        // The value is not repeated in the reason.
+        // The reason does not repeat the value.
         assert!(
             made.err()
                 .is_none_or(|error| !error.to_string().contains("Admin"))
@@ -321,7 +321,7 @@ fn a_header_takes_no_line_break() {
 }
 
 #[test]
-fn no_field_takes_the_place_of_what_a_withdrawal_says() {
+fn no_field_replaces_a_reserved_name() {
     let mut record = record(&json!({
         "email": "ann@example.org", "CHANGE": "subscribe", "change": "subscribe", "type": "record", "Type": "gold",
         "UPPER CHANGE": "SUBSCRIBE", "CHANGE/none": "x", "UPPER EMAIL": "EVE@EXAMPLE.ORG", "Email": "eve@example.org",
@@ -350,15 +350,15 @@ fn no_field_takes_the_place_of_what_a_withdrawal_says() {
 }
 
 #[test]
-fn a_template_tells_an_opt_out_by_what_it_reads() {
-    for (template, tells) in [
+fn a_template_says_an_opt_out_if_its_text_depends_on_it() {
+    for (template, says_opt_out) in [
         ("[#CHANGE#]", true),
         ("[#change/none#]", true),
         ("[#MD5 UPPER Change#]", true),
         ("[#Type#]", true),
         ("[#TYPE/1#]", true),
         ("[#CHANGE/4#]", true),
-        // The same for subscribe and suppress.
+        // The same text for subscribe and suppress.
         ("[#CHANGE/1#]", false),
         ("[#CHANGE/0#]", false),
         ("[#DATE CHANGE#]", false),
@@ -370,12 +370,12 @@ fn a_template_tells_an_opt_out_by_what_it_reads() {
         ("[#EMAIL/change#]", false),
     ] {
         let found = reads(&parse(template), &Rules::default()).consent.has("email");
-        assert_eq!(found, tells, "{template}");
+        assert_eq!(found, says_opt_out, "{template}");
     }
 }
 
 #[test]
-fn a_withdrawal_leaves_out_what_cannot_be_put_in() {
+fn a_withdrawal_leaves_out_values_that_cannot_be_filled_in() {
     let mut record = record(&json!({ "email": "ann@example.org", "x": "a\r\nX-Admin: 1", "y": ".." }));
     record.kind = Kind::Withdrawal;
     let rules = Rules {
@@ -403,7 +403,7 @@ fn a_withdrawal_leaves_out_what_cannot_be_put_in() {
     let (url, notes) = made("https://h.example.org/[#y#]/[#SHOE#]?e=[#EMAIL#]", None);
     assert_eq!(url, "https://h.example.org//?e=ann%40example.org");
     assert_eq!(notes.unwrap().len(), 2);
-    // An id that cannot be put in does not stand for the person.
+    // An id that cannot be filled in does not identify the person.
     let mut dotted = record.clone();
     dotted.identities = vec![Identity::ForeignId {
         namespace: "platform".into(),
@@ -417,13 +417,13 @@ fn a_withdrawal_leaves_out_what_cannot_be_put_in() {
         "https://h.example.org/?c=none"
     );
     assert!(omissions.finish().is_err());
-    // Without the address it is not known who withdrew.
+    // Without the address, nothing says who withdrew.
     let (_, notes) = made("<[#x#]>", Some(Place::Header));
     assert!(notes.unwrap_err().starts_with("the value of [#x#] holds"));
 }
 
 #[test]
-fn accidents_are_told() {
+fn probable_mistakes_are_reported() {
     for (template, says) in [
         ("https://h.example.org/?a=[#A#]¶m2=[#B#]", "&para"),
         ("https://h.example.org/?a=1&amp;b=2", "&amp;"),
@@ -468,7 +468,7 @@ fn accidents_are_told() {
 
 proptest! {
     #[test]
-    fn a_value_arrives_as_it_is_whatever_it_looks_like(value in "\\PC{0,20}|\\[#(EMAIL|MD5 x)#\\]|[^\\x00-\\x1f]{1,8}") {
+    fn any_value_arrives_unchanged(value in "\\PC{0,20}|\\[#(EMAIL|MD5 x)#\\]|[^\\x00-\\x1f]{1,8}") {
         let record = record(&json!({ "x": value, "email": "secret@example.org" }));
         let rules = Rules::default();
         let put_in = if value.trim().is_empty() { "" } else { value.as_str() };

@@ -1,5 +1,5 @@
-//! The seam to what is kept: use cases, each one transaction. Nobody outside can hold a transaction open,
-//! because there is no way to say it.
+//! The store's trait. Each method is a use case and one transaction. No caller can hold a transaction open,
+//! because the trait offers no way to do so.
 
 mod unlisted;
 mod views;
@@ -30,10 +30,10 @@ use crate::{
     rules::Rules,
 };
 
-/// Why the store could not do it, by what the caller does next.
+/// Why the store failed, by what the caller has to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Try again later: the disk is full, the database is busy or not reachable. Nothing was changed.
+    /// Try again later: the disk is full, or the database is busy or out of reach. Nothing was changed.
     #[error("the store is not available: {0}")]
     Unavailable(String),
     /// Trying again will not help: a bug, or a broken file. Nothing was changed.
@@ -41,42 +41,43 @@ pub enum StoreError {
     Failed(String),
 }
 
-/// What became of one envelope.
+/// The result of accepting one envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
-    /// The row of the message; for a duplicate, the row of the *first* one.
+    /// The row of the message. For a duplicate, the row of the *first* message.
     pub id: InboxId,
-    /// Whether it is certainly a repeat. If other messages wait between it and the first one, `process` decides: then it is
-    /// accepted with a row of its own, and may become [`InboxState::Duplicate`].
+    /// Whether it is certainly a duplicate. If unprocessed messages lie between it and the first one,
+    /// `process` decides: until then it has a row of its own, which may become [`InboxState::Duplicate`].
     pub duplicate: bool,
 }
 
-/// What became of one inbox row in `process`.
+/// The result of processing one inbox row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Processed {
     pub id: InboxId,
     pub state: InboxState,
     /// Destinations that got a waiting delivery.
     pub planned: Vec<Name>,
-    /// Destinations whose delivery was skipped at once, for want of consent.
+    /// Destinations whose delivery was skipped at once, because consent is missing.
     pub skipped: Vec<Name>,
-    /// Known contacts that may stand elsewhere now: what was claimed for them before must be asked again.
+    /// Known contacts whose consent state may have changed. Deliveries of theirs that are already claimed
+    /// must be checked again.
     pub contacts: Vec<ContactId>,
-    /// Skipped because it names a person who was erased.
+    /// Whether it was skipped because it names an erased person.
     pub turned_away: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InboxState {
-    /// Accepted, waits to be processed.
+    /// Accepted; waits to be processed.
     New,
     Done,
     /// Understood and left alone, with the reason.
     Skipped,
-    /// Not understood; with the code and reason. Replayable.
+    /// Not understood; with code and reason. It can be replayed.
     Dead,
-    /// A repeat of another row.
+    /// A duplicate of another row.
     Duplicate,
 }
 
@@ -94,32 +95,32 @@ impl InboxState {
     }
 }
 
-/// Asks for deliveries to send.
+/// A request for deliveries to send.
 #[derive(Debug, Clone)]
 pub struct Claim {
     pub destination: Name,
-    /// At most so many: no more than can start at once, or leases run out in the waiting line.
+    /// The maximum number of deliveries: no more than can start at once, or leases expire in the queue.
     pub limit: u32,
-    /// Who does not report back until then has lost them, and they are due again.
+    /// The end of the lease. A delivery that is not reported by then is due again.
     pub leased_until: Timestamp,
     pub now: Timestamp,
-    /// Deliveries whose senders wait for their outcome. While one of these can go, only withdrawals and these are handed out;
-    /// of a contact with earlier deliveries the earliest goes in its place.
+    /// Deliveries whose senders wait for the outcome. While one of these can start, only they and withdrawals
+    /// are handed out. If the contact has earlier deliveries, the earliest goes in its place.
     pub first: Vec<DeliveryId>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claimed {
     pub deliveries: Vec<Delivery>,
-    /// How many were found to be without consent now, and set to `skipped`, while claiming.
+    /// How many were set to `skipped` while claiming, because consent is missing now.
     pub skipped: u32,
-    /// How many were replaced by a newer one of the same contact (`coalesce`).
+    /// How many were replaced by a newer delivery of the same contact (`coalesce`).
     pub superseded: u32,
-    /// When the next one is due, if none is due now.
+    /// When the next delivery is due, if none is due now.
     pub next_due: Option<Timestamp>,
 }
 
-/// One attempt, to be recorded with what follows from it.
+/// One attempt, to be recorded together with the delivery's next state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
     pub delivery: DeliveryId,
@@ -132,39 +133,40 @@ pub struct Attempt {
     pub status: Option<u16>,
     pub excerpt: Option<String>,
     pub remote_id: Option<String>,
-    /// What the destination was to do about consent, and for which address, in its normal form.
+    /// What the destination had to do about consent, and for which address, in its normal form.
     pub change: Change,
     pub address: Option<String>,
-    /// What the answer says of the contact. It becomes an inbox row of its own, so that it is processed, explained and
-    /// kept like everything else that tells of a person.
+    /// The values that the response gives for the contact. They become an inbox row of their own, so that
+    /// they are processed, explained and kept like every other message about a person.
     pub writes: BTreeMap<String, Value>,
     pub next: Next,
 }
 
-/// Whether a destination's lane moves.
+/// Whether a destination's lane sends deliveries.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneState {
     /// Paused by a person.
     pub paused: bool,
-    /// Halted by an [`crate::destination::Outcome::Halt`], with its reason, until a person resumes it.
+    /// The reason of the [`crate::destination::Outcome::Halt`] that halted the lane, until a person resumes
+    /// it.
     pub halted: Option<String>,
 }
 
-/// Chooses deliveries for a person's command. All that is set must match.
+/// Selects deliveries for a person's command. Everything that is set must match.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryFilter {
     pub ids: Vec<DeliveryId>,
     pub destination: Option<Name>,
     /// `waiting`, `blocked`, `delivered`, `dead`, `skipped`.
     pub state: Option<String>,
-    /// Part of the last reason.
+    /// A part of the last reason.
     pub reason: Option<String>,
     pub contact: Option<ContactId>,
     /// Only rows with a smaller id: for paging.
     pub before: Option<DeliveryId>,
 }
 
-/// Chooses dead (or skipped) inbox rows to be processed once more.
+/// Selects dead (or skipped) inbox rows to be replayed.
 #[derive(Debug, Clone, Default)]
 pub struct InboxFilter {
     pub ids: Vec<InboxId>,
@@ -174,21 +176,21 @@ pub struct InboxFilter {
     pub before: Option<InboxId>,
 }
 
-/// How long to keep what is finished, in days; `None` = for ever.
+/// How long to keep finished data, in days; `None` = for ever.
 #[derive(Debug, Clone, Default)]
 pub struct Retention {
-    /// Bodies of finished envelopes, and answers of their attempts.
+    /// Bodies of finished envelopes, and responses of their attempts.
     pub payload_days: Option<u32>,
-    /// Answers of attempts, where they are to go before the bodies.
+    /// Responses of attempts, if they are to be deleted before the bodies.
     pub answer_days: Option<u32>,
-    /// Finished inbox rows, deliveries and attempts. The newest delivered one of each contact and
-    /// destination stays: it says that the destination has the person.
+    /// Finished inbox rows, deliveries and attempts. The newest delivered one of each contact and destination
+    /// is kept, because it shows that the destination has the person.
     pub history_days: Option<u32>,
-    /// What contacts did with mails and pages.
+    /// Engagements.
     pub engagement_days: Option<u32>,
     /// Actions with their fields.
     pub action_days: Option<u32>,
-    /// Minted addresses that work no more.
+    /// Minted addresses that are no longer valid.
     pub url_days: Option<u32>,
 }
 
@@ -203,7 +205,7 @@ pub struct Pruned {
     pub urls: u64,
 }
 
-/// How much was moved back, because it was dated while the clock was ahead.
+/// How many rows were moved back, because they were dated while the clock was ahead.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Redated {
     pub contacts: u64,
@@ -212,13 +214,14 @@ pub struct Redated {
     pub timers: u64,
 }
 
-/// What becomes of an address that was minted for one sync of another platform. Only the SHA-256 of its token is known here.
+/// A change of an address that was minted for one sync of another platform. The store knows the SHA-256 of
+/// its token only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlChange {
     Mint {
         hash: [u8; 32],
     },
-    /// A new one; the old one is taken until then.
+    /// A new address. The old one remains valid until `old_until`.
     Rotate {
         hash: [u8; 32],
         old_until: Timestamp,
@@ -226,7 +229,7 @@ pub enum UrlChange {
     Revoke,
 }
 
-/// Rows that wait to be processed, whoever accepted them.
+/// Rows that wait to be processed, whichever process accepted them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unprocessed {
     pub rows: Vec<InboxId>,
@@ -234,59 +237,62 @@ pub struct Unprocessed {
     pub until: InboxId,
 }
 
-/// Everything that changes what is kept. Hot-path methods take batches.
+/// Everything that changes stored data. Methods of the hot path take batches.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Sets the rules that `process` and `claim` follow, and brings what is stored in line with them. Called at start and when
-    /// the configuration is reloaded, by the process that serves: it fails in any other.
+    /// Sets the rules that `process` and `claim` follow, and brings stored data in line with them. The
+    /// serving process calls it at start and when the configuration is reloaded; in any other process it
+    /// fails.
     async fn set_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError>;
 
-    /// Makes envelopes durable, all or none; the answers are in their order. On return they are on disk. Without envelopes it
-    /// proves that the disk can be written.
+    /// Stores envelopes durably, all or none. The results are in their order, and the envelopes are on disk
+    /// on return. Without envelopes it proves that the disk can be written.
     async fn accept(&self, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, StoreError>;
 
-    /// Up to `limit` rows in state `new` with an id above `after`, in the order of acceptance. Takes no lease:
-    /// `process` ignores rows that are no longer `new`. Rows that cannot be read become dead and are left out.
+    /// Returns up to `limit` rows in state `new` with an id above `after`, in the order of acceptance. It
+    /// takes no lease: `process` ignores rows that are no longer `new`. Rows that cannot be read become dead
+    /// and are left out.
     async fn fetch_new(&self, after: InboxId, limit: u32) -> Result<Vec<(InboxId, Envelope)>, StoreError>;
 
-    /// The same for these rows, as far as they are in state `new`, in ascending order.
+    /// As [`Store::fetch_new`], for those of these rows that are in state `new`, in ascending order.
     async fn fetch_rows(&self, rows: Vec<InboxId>) -> Result<Vec<(InboxId, Envelope)>, StoreError>;
 
-    /// Up to `limit` ids above `after` of rows in state `new`, ascending; without `after`, only where to go on from. Sees what
-    /// every process accepted, and looks at no message.
+    /// Returns up to `limit` ids above `after` of rows in state `new`, ascending. Without `after` it returns
+    /// only where to continue. It sees what every process accepted, and reads no message.
     async fn unprocessed(&self, after: Option<InboxId>, limit: u32) -> Result<Unprocessed, StoreError>;
 
-    /// Finds the contacts, asks [`crate::plan::plan`], and writes contact, consent, action, deliveries and the row's
-    /// new state: one transaction for the batch, in its order. A row on which it fails alone becomes dead
-    /// ([`DeadCode::Internal`]) and holds nobody up.
+    /// Finds the contacts, calls [`crate::plan::plan`], and writes contact, consent, action, deliveries and
+    /// the row's new state: one transaction for the batch, in its order. A row that fails by itself becomes
+    /// dead ([`DeadCode::Internal`]) and does not hold up the others.
     async fn process(
         &self,
         batch: Vec<(InboxId, Decoded)>,
         now: Timestamp,
     ) -> Result<Vec<Processed>, StoreError>;
 
-    /// Turns timers of automations whose time has come into inbox rows, up to `limit`; tells how many. Of one that cannot be
-    /// read the row says so and will be dead.
+    /// Turns up to `limit` due timers of automations into inbox rows, and returns how many. A timer that
+    /// cannot be read becomes a row that says so and will be dead.
     async fn ring(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Notes that an automation that the clock starts has had its turns up to then.
+    /// Notes that a scheduled automation has run for all due times up to `at`.
     async fn set_turn(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError>;
 
-    /// Leases due deliveries of one destination, asking [`crate::rules::DestinationRule::gate`] again.
+    /// Leases due deliveries of one destination, and checks [`crate::rules::DestinationRule::gate`] again.
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
 
-    /// Records attempts and moves their deliveries on.
+    /// Records attempts, and sets the next states of their deliveries.
     async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError>;
 
-    /// Gives leased deliveries back untried; they are due again at `due_at`.
+    /// Returns leased deliveries untried. They are due again at `due_at`.
     async fn release(&self, deliveries: Vec<DeliveryId>, due_at: Timestamp) -> Result<(), StoreError>;
 
     async fn set_lane(&self, destination: &str, state: LaneState) -> Result<(), StoreError>;
 
-    /// Dead deliveries (or those that the filter names) become due now, with a fresh retry schedule. Returns how many.
+    /// Makes dead deliveries (or those that the filter names) due now, with a fresh retry schedule. Returns
+    /// how many.
     async fn retry_deliveries(&self, filter: DeliveryFilter, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Waiting, blocked and dead deliveries that match become `skipped` with this reason. Returns how many.
+    /// Sets matching waiting, blocked and dead deliveries to `skipped` with this reason. Returns how many.
     async fn discard_deliveries(
         &self,
         filter: DeliveryFilter,
@@ -294,15 +300,17 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<u64, StoreError>;
 
-    /// Forgets what a destination was given of whom, since nobody there can be asked any more; of one that is configured, only
-    /// of people in other workspaces than this one, which it is in. Returns the number of people.
+    /// Deletes the notes about which people a destination was given, because it cannot be notified any more.
+    /// For a configured destination, only those about people in other workspaces than `workspace`. Returns
+    /// the number of people.
     async fn forget_destination(&self, destination: &str, workspace: Option<Name>)
     -> Result<u64, StoreError>;
 
-    /// Dead or skipped inbox rows that match become `new` again. Returns how many.
+    /// Sets matching dead or skipped inbox rows to `new` again. Returns how many.
     async fn replay(&self, filter: InboxFilter) -> Result<u64, StoreError>;
 
-    /// Dead inbox rows that match become `skipped` with this reason, and may grow old from `now` on. Returns how many.
+    /// Sets matching dead inbox rows to `skipped` with this reason. Their retention starts at `now`. Returns
+    /// how many.
     async fn discard_messages(
         &self,
         filter: InboxFilter,
@@ -310,8 +318,9 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<u64, StoreError>;
 
-    /// Plans a last delivery to every destination that was given the person, and from now on takes in and sends nothing else
-    /// about them. [`Store::finish_erasures`] erases them. Asked again, it tells the same and changes nothing.
+    /// Plans a removal for every destination that was given the person. From now on nothing else about the
+    /// person is taken in or sent. [`Store::finish_erasures`] erases them. A second call returns the same and
+    /// changes nothing.
     async fn begin_erasure(
         &self,
         contact: ContactId,
@@ -319,12 +328,13 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<Parting, StoreError>;
 
-    /// Erases those whose last deliveries have arrived, or whose time has come, as [`Store::erase`] does; and empties the log
-    /// of what was erased before, where a reader prevented it. Returns how many people were erased.
+    /// Erases, as [`Store::erase`] does, the people whose removals have arrived or whose time limit has
+    /// passed. Also empties the log of earlier erased data, if a reader prevented that before. Returns how
+    /// many people were erased.
     async fn finish_erasures(&self, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Mints, rotates or revokes the address that a source has under a label. False, and nothing changed, when there is one
-    /// already (to mint) or none (to rotate or revoke).
+    /// Mints, rotates or revokes the address that a source has under a label. Returns false and changes
+    /// nothing if there is one already (to mint) or none (to rotate or revoke).
     async fn change_source_url(
         &self,
         source: &str,
@@ -333,14 +343,15 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Removes a person: contact, identities, consent, actions, engagements, bodies of their envelopes, answers
-    /// of attempts, waiting deliveries, and messages that nobody could read and that name them. Keeps a keyed hash of their
-    /// identities with the time, so that what is dated before brings nobody back ([`crate::after_erasure`]).
+    /// Deletes a person: contact, identities, consent, actions, engagements, bodies of their envelopes,
+    /// responses of attempts, waiting deliveries, and unreadable messages that name them. Keeps a keyed
+    /// hash of their identities with the time, so that older messages do not bring the person back
+    /// ([`crate::after_erasure`]).
     async fn erase(&self, contact: ContactId, now: Timestamp) -> Result<Erased, StoreError>;
 
-    /// Takes these identities out of a contact, with everything that came by them, and makes a contact of its own of them:
-    /// undoes a wrong merge. `read` are the contact's messages as far as they can still be decoded. `None`, and nothing
-    /// changed, when the contact has not all of the identities or would be left without any.
+    /// Undoes a wrong merge: moves these identities, with everything that came by them, to a new contact.
+    /// `read` holds the contact's messages, as far as they can still be decoded. Returns `None` and changes
+    /// nothing if the contact lacks one of the identities or would be left without any.
     async fn split(
         &self,
         contact: ContactId,
@@ -351,34 +362,35 @@ pub trait Store: Send + Sync {
 
     async fn prune(&self, retention: Retention, now: Timestamp) -> Result<Pruned, StoreError>;
 
-    /// Moves back by `back` what lies in the future of `now`, because the hub dated it while its clock was ahead. What a contact
-    /// said keeps its order.
+    /// Moves times after `now` back by `back`, because the hub's clock was ahead when it set them. A contact's
+    /// facts keep their order.
     async fn redate(&self, back: Duration, now: Timestamp) -> Result<Redated, StoreError>;
 
-    /// Remembers that the system clock is or was wrong, or that this has passed.
+    /// Stores that the system clock is or was wrong; `None` clears it.
     async fn set_clock_alarm(&self, alarm: Option<ClockAlarm>) -> Result<(), StoreError>;
 
-    /// Writes a consistent copy to a file that must not exist, while everything runs.
+    /// Writes a consistent copy to a file that must not exist yet, while the hub keeps running.
     async fn backup(&self, to: &Path) -> Result<(), StoreError>;
 }
 
-/// Which destinations are asked to remove a person, and what the erasure will find.
+/// The start of an erasure: which destinations are asked to remove the person, and what the erasure will
+/// find.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Parting {
     pub told: Vec<(Name, Change)>,
-    /// With the reason: somebody has to see to it by hand.
+    /// Destinations that cannot be asked, with the reason: a person has to remove the data by hand.
     pub untold: Vec<(Name, String)>,
     pub unread: Unread,
 }
 
-/// What became of a contact that was split.
+/// The result of splitting a contact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Split {
     pub kept: ContactId,
     pub new: ContactId,
-    /// Messages that went with the identities.
+    /// Messages that moved with the identities.
     pub messages: u64,
-    /// The row that the corrections at destinations hang on.
+    /// The message that the corrections at destinations belong to.
     pub record: InboxId,
 }
 
@@ -387,22 +399,22 @@ pub struct Erased {
     pub actions: u64,
     pub consent: u64,
     pub deliveries: u64,
-    /// Messages whose bodies are deleted, those of [`Unread`] included.
+    /// Messages whose bodies were deleted, including those of [`Unread`].
     pub envelopes: u64,
     pub unread: Unread,
     /// Destinations that have the person and were not asked to remove them.
     pub given: Vec<Name>,
 }
 
-/// What looking for a person gave in the messages that became no event: dead, skipped and duplicate ones.
+/// The result of searching for a person in messages that became no event: dead, skipped and duplicate ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Unread {
-    /// They name the person: their bodies go.
+    /// Messages that name the person. Their bodies are deleted.
     pub named: Vec<InboxId>,
-    /// A part of each is encrypted.
+    /// Messages with an encrypted part.
     pub sealed: Vec<InboxId>,
-    /// Compressed, pictures and the like.
+    /// Messages with compressed or other binary content, such as pictures.
     pub binary: Vec<InboxId>,
-    /// How many bodies there are, all of these included.
+    /// The number of searched bodies, including all of these.
     pub searched: u64,
 }

@@ -1,4 +1,5 @@
-//! What reconciliation asks the store: which actions are here that their system of origin no longer lists.
+//! A question of reconciliation to the store: which stored actions are no longer listed by their system of
+//! origin?
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -6,25 +7,25 @@ use jiff::Timestamp;
 
 use crate::id::{ContactId, InboxId, Name};
 
-/// Asks for actions of a source that are not in a list of its system of origin. Test actions and those that a finding was already
-/// accepted for are left out.
+/// Asks for actions of a source that are missing in a list of its system of origin. Excludes test actions,
+/// and actions for which a finding was accepted before.
 #[derive(Debug, Clone)]
 pub struct Unlisted {
     pub source: Name,
     /// The numbers in the list.
     pub listed: Arc<HashSet<i64>>,
-    /// Where the list begins: only actions that were created after this.
+    /// The beginning of the list: only actions that were created after this.
     pub created_after: Timestamp,
-    /// When the list was asked for. What came here later may be missing from it.
+    /// When the list was requested. Actions that arrived later may be missing in it.
     pub asked_at: Timestamp,
-    /// Only actions that came by the queue before this: the system of origin sends an action before it lists it. For actions that
-    /// an earlier list brought `asked_at` suffices.
+    /// Only actions that the queue brought before this, because the system of origin sends an action before
+    /// it lists it. For actions from an earlier list, `asked_at` is enough.
     pub sent_before: Timestamp,
-    /// Test actions too.
+    /// Includes test actions.
     pub include_testing: bool,
 }
 
-/// An action that is here and not in the list.
+/// A stored action that is missing in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnlistedAction {
     pub number: i64,
@@ -33,23 +34,25 @@ pub struct UnlistedAction {
     pub addresses: Vec<String>,
     /// The contact's `contactRef`s in the namespace of the action.
     pub references: Vec<String>,
-    /// An earlier list had it.
+    /// Whether an earlier list contained it.
     pub was_listed: bool,
-    /// It was done on a page of ours.
+    /// Whether it was taken on an own page.
     pub on_own_page: bool,
-    /// The last status of the address without a date that was reported of this action.
+    /// The last undated status of the address that was reported for this action.
     pub undated: Option<UndatedStatus>,
 }
 
-/// A status of an address that the system of origin gives without a date. It counts from when it was noticed, so it must be
-/// reported once: a second time it would be dated later, and end what the person agreed to since.
+/// A status of an address that the system of origin gives without a date. It counts from the time when it was
+/// noticed, so it must be reported only once: a second report would have a later date, and end consent that
+/// the person gave since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UndatedStatus {
     /// In small letters.
     pub status: String,
     /// The message that reported it.
     pub message: InboxId,
-    /// Neither did the action return to the list since, nor was a dated status of it reported.
+    /// Whether it still holds: since then the action did not return to the list, and no dated status of it
+    /// was reported.
     pub is_current: bool,
 }
 

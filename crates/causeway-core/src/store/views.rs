@@ -1,4 +1,4 @@
-//! What people look at: the console's and the command line's questions. Read-only.
+//! The read-only queries of the console and the command line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,12 +23,13 @@ use crate::{
 
 #[async_trait]
 pub trait Views: Send + Sync {
-    /// Counts and ages for the overview and the metrics. Cheap enough to ask every second with millions of rows.
+    /// Counts and ages for the overview and the metrics. Cheap enough for every second, even with millions of
+    /// rows.
     async fn overview(&self, now: Timestamp) -> Result<Overview, StoreError>;
 
     async fn lanes(&self) -> Result<BTreeMap<Name, LaneState>, StoreError>;
 
-    /// The minted addresses of all sources, those that no longer count too: by source, label and age.
+    /// The minted addresses of all sources, including invalid ones: by source, label and age.
     async fn source_urls(&self) -> Result<Vec<SourceUrl>, StoreError>;
 
     /// Newest first.
@@ -37,7 +38,8 @@ pub trait Views: Send + Sync {
     /// Newest first.
     async fn inbox(&self, filter: InboxFilter, limit: u32) -> Result<Vec<InboxRow>, StoreError>;
 
-    /// How far a message is, and its delivery to this destination. With `history`, its record carries the contact's engagements.
+    /// The progress of a message, and its delivery to this destination. With `history`, its record contains
+    /// the contact's engagements.
     async fn progress(
         &self,
         id: InboxId,
@@ -45,12 +47,13 @@ pub trait Views: Send + Sync {
         history: bool,
     ) -> Result<Option<Progress>, StoreError>;
 
-    /// A record's whole way.
+    /// Everything that became of one message.
     async fn trace(&self, id: InboxId) -> Result<Option<Trace>, StoreError>;
 
-    /// Every identity that these words name, in every workspace: an e-mail address, an id or a contact reference; bare, with
-    /// its namespace (`platform:8812`), or with the kind in front of that (`contact_ref:proca:…`). An address names every contact
-    /// that uses it; with `email:` in front, only the one that it belongs to.
+    /// Every identity that these words name, in every workspace: an e-mail address, an id or a contact
+    /// reference. The words may be bare, with a namespace (`platform:8812`), or with a kind in front of that
+    /// (`contact_ref:proca:…`). An address names every contact that uses it; with `email:` in front, only the
+    /// contact that it belongs to.
     async fn find_named(&self, words: &str) -> Result<Vec<Named>, StoreError>;
 
     /// The contacts of [`Views::find_named`], ascending. They may be different people.
@@ -60,7 +63,7 @@ pub trait Views: Send + Sync {
         Ok(contacts.into_iter().collect())
     }
 
-    /// Contacts of a workspace with an id above `after`, ascending, up to `limit`.
+    /// Up to `limit` contacts of a workspace with an id above `after`, ascending.
     async fn contacts(
         &self,
         workspace: &str,
@@ -68,7 +71,7 @@ pub trait Views: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(ContactId, Contact)>, StoreError>;
 
-    /// Up to when an automation that the clock starts has had its turns; `None` = it never had one.
+    /// The last due time for which a scheduled automation has run; `None` = it never ran.
     async fn turn(&self, workspace: &str, automation: &str) -> Result<Option<Timestamp>, StoreError>;
 
     /// When the next timer of an automation is due.
@@ -77,50 +80,52 @@ pub trait Views: Send + Sync {
     /// Everything about a person.
     async fn contact(&self, id: ContactId) -> Result<Option<ContactView>, StoreError>;
 
-    /// Those who asked to be forgotten and whose destinations are still being told.
+    /// Pending erasures: people whose destinations are still being asked.
     async fn erasures(&self) -> Result<Vec<Erasure>, StoreError>;
 
     /// Foreign ids that came with more addresses than one person has, the latest first.
     async fn conflicts(&self) -> Result<Vec<Conflict>, StoreError>;
 
-    /// Destinations with withdrawals that they cannot receive, and how many: a person has to update them by hand.
+    /// Destinations with withdrawals that they cannot receive, and how many. A person has to update them by
+    /// hand.
     async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError>;
 
-    /// Destinations with withdrawals that were tried and given up, and how many: they still believe that they may use these
-    /// people's data.
+    /// Destinations with dead withdrawals, and how many. They still assume that they may use these people's
+    /// data.
     async fn dead_withdrawals(&self) -> Result<BTreeMap<Name, u64>, StoreError>;
 
-    /// Destinations that hold people of whom no opt-out gets there, and how many: of those other than the configured ones, all
-    /// whom they were not asked to take back, and of a configured one those of other workspaces than its own.
+    /// Destinations that hold people whose opt-outs can no longer reach them, and how many. For a destination
+    /// that is not configured any more: all people that it was not asked to remove. For a configured one:
+    /// people of workspaces other than its own.
     async fn left_behind(&self, configured: Vec<(Name, Name)>) -> Result<BTreeMap<Name, u64>, StoreError>;
 
-    /// Actions that are here and not among those that the system of origin lists.
+    /// Stored actions that the system of origin does not list.
     async fn unlisted(&self, asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError>;
 
-    /// Contacts that reconciliation found gone from the system of origin, newest first.
+    /// Contacts that reconciliation found missing in the system of origin, newest first.
     async fn gone_contacts(&self, noticed_after: Timestamp) -> Result<Vec<GoneContact>, StoreError>;
 
-    /// The books.
+    /// The counts of messages and deliveries, which must balance.
     async fn audit(&self) -> Result<Audit, StoreError>;
 
-    /// Whether the store can take a write: runs one, unless it was opened for reading only.
+    /// Whether the store can write. Runs a write, unless the store was opened for reading only.
     async fn health(&self) -> Result<StoreHealth, StoreError>;
 }
 
-/// How far a message is.
+/// The progress of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     pub state: InboxState,
-    /// The first message, where this one is a duplicate.
+    /// The first message, if this one is a duplicate.
     pub duplicate_of: Option<InboxId>,
-    /// The event and its contact as they are now, with what the destination returned, also where the row that says so waits to be
-    /// processed. `None` until it is processed, and where no contact follows from it.
+    /// The event and its contact as they are now, including values of the destination's response that still
+    /// wait to be processed. `None` until the message is processed, and if no contact follows from it.
     pub record: Option<Record>,
-    /// The delivery of its contact to the destination that was asked for: its own, or the newer one that superseded it.
+    /// The delivery of its contact to the requested destination: its own, or the newer one that replaced it.
     pub delivery: Option<ProgressOfDelivery>,
 }
 
-/// How far a delivery is.
+/// The progress of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgressOfDelivery {
     pub id: DeliveryId,
@@ -131,7 +136,7 @@ pub struct ProgressOfDelivery {
     pub remote_id: Option<String>,
 }
 
-/// A foreign id that came with a third address: whoever sends it may use one id for several people.
+/// A foreign id that came with a third address. Its sender may use one id for several people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Conflict {
     pub workspace: Name,
@@ -139,7 +144,7 @@ pub struct Conflict {
     pub id: String,
     /// The contact that has the id.
     pub contact: ContactId,
-    /// Messages in which it was not used.
+    /// Messages in which the id was ignored.
     pub messages: u64,
     pub first_at: Timestamp,
     pub last_at: Timestamp,
@@ -147,26 +152,27 @@ pub struct Conflict {
     pub last: InboxId,
 }
 
-/// An identity that words name, and the contact that has it.
+/// An identity that was found, and its contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     pub contact: ContactId,
     pub workspace: Name,
-    /// Of a mailbox that several contacts use, the address for each of them.
+    /// For a mailbox that several contacts use, each of them has the address here.
     pub identity: Identity,
-    /// Names this contact and no other: the same, but for the users of one mailbox.
+    /// An identity that names this contact and no other. It differs from `identity` only for users of one
+    /// mailbox.
     pub own: Identity,
 }
 
-/// Somebody who asked to be forgotten.
+/// A pending erasure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Erasure {
     pub contact: ContactId,
     pub workspace: Name,
-    /// The record that tells which destinations were told.
+    /// The message that shows which destinations were asked.
     pub record: InboxId,
     pub asked_at: Timestamp,
-    /// Erased then whatever became of the deliveries.
+    /// When the person is erased at the latest, whatever became of the deliveries.
     pub at_latest: Timestamp,
     /// Deliveries that have not ended.
     pub open: u64,
@@ -180,7 +186,7 @@ pub struct SourceUrl {
     pub source: Name,
     pub label: String,
     pub made_at: Timestamp,
-    /// When it stops (or stopped) to count; `None` until somebody rotates or revokes it.
+    /// When it becomes (or became) invalid; `None` until somebody rotates or revokes it.
     pub valid_until: Option<Timestamp>,
 }
 
@@ -197,7 +203,7 @@ pub struct Overview {
     pub clock_alarm: Option<ClockAlarm>,
 }
 
-/// Since the store was made.
+/// Counts since the store was made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SourceCounts {
     pub received: u64,
@@ -207,23 +213,24 @@ pub struct SourceCounts {
     pub skipped: u64,
     pub dead: u64,
     pub duplicate: u64,
-    /// Of the oldest that waits.
+    /// The arrival of the oldest message that waits.
     pub oldest_new_at: Option<Timestamp>,
     pub last_received_at: Option<Timestamp>,
-    /// Of the skipped ones, those that name a person who was erased ([`crate::after_erasure`]).
+    /// Those of the skipped messages that name an erased person ([`crate::after_erasure`]).
     pub turned_away: u64,
-    /// Of these, the ones of the last seven days.
+    /// Those of `turned_away` in the last seven days.
     pub turned_away_lately: u64,
-    /// Messages that name a person who was erased, are dated after it, and made a new contact.
+    /// Messages that name an erased person, are dated after the erasure, and made a new contact.
     pub began_anew: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct DestinationCounts {
     pub planned: u64,
-    /// Waiting, including what is being sent now, what waits for its retry, and what waits behind another of its contact.
+    /// Waiting deliveries, including those in flight, those that wait for a retry, and those behind another
+    /// delivery of their contact.
     pub waiting: u64,
-    /// Of these, those that failed at least once.
+    /// Those of the waiting deliveries that failed at least once.
     pub retrying: u64,
     pub delivered: u64,
     pub skipped: u64,
@@ -246,7 +253,7 @@ pub struct DeliveryRow {
     pub due_at: Option<Timestamp>,
     pub planned_at: Timestamp,
     pub finished_at: Option<Timestamp>,
-    /// Of the last attempt, or why it was skipped.
+    /// The reason of the last attempt, or why it was skipped.
     pub reason: Option<String>,
     pub remote_id: Option<String>,
     /// The address that a withdrawal is about; `None` = the one in use when it is sent.
@@ -270,7 +277,7 @@ pub struct InboxRow {
 #[derive(Debug, Clone, Serialize)]
 pub struct Trace {
     pub inbox: InboxRow,
-    /// `None` once it was pruned or erased.
+    /// `None` after it was pruned or erased.
     #[serde(skip)]
     pub envelope: Option<Envelope>,
     pub duplicate_of: Option<InboxId>,
@@ -285,20 +292,20 @@ pub struct Trace {
     pub merged: Vec<ContactId>,
     pub action: Option<(ActionId, crate::event::Action)>,
     pub consent: Vec<ConsentFact>,
-    /// Why automations ran or did not; personal data.
+    /// Why automations ran or did not. Personal data.
     pub automations: Option<Explained>,
-    /// What automations still have to do because of it.
+    /// Delayed steps of automations that this message triggered.
     pub timers: Vec<TimerRow>,
-    /// The row that this one follows from.
+    /// The message that this one follows from.
     pub about: Option<InboxId>,
-    /// The rows that follow from it.
+    /// The messages that follow from it.
     pub follow_ups: Vec<InboxId>,
-    /// The hubs that it came through.
+    /// The hubs that it passed through.
     pub via: Vec<String>,
     pub deliveries: Vec<DeliveryTrace>,
 }
 
-/// A step of an automation that waits for its time.
+/// A delayed step of an automation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TimerRow {
     pub automation: Name,
@@ -335,7 +342,8 @@ pub struct ContactView {
     pub given: Vec<GivenRow>,
     /// Oldest first.
     pub ledger: Vec<LedgerRow>,
-    /// What other users of the contact's mailboxes said of mail, at the time that the contact's own state dates from.
+    /// Facts about mail from other users of the contact's mailboxes, with the time that the contact's own
+    /// state dates from.
     #[serde(skip)]
     pub others: Vec<LedgerRow>,
     /// See [`crate::consent::Terms::click_grace`].
@@ -344,11 +352,12 @@ pub struct ContactView {
     pub actions: Vec<crate::event::Action>,
     pub engagements: Vec<crate::event::Engagement>,
     pub deliveries: Vec<DeliveryRow>,
-    /// Inbox rows that named the person.
+    /// Messages that name the person.
     pub inbox: Vec<InboxId>,
-    /// The messages about the person and those that the ledger's facts came by, ascending; without those that were pruned.
+    /// The messages about the person and those that brought the ledger's facts, ascending. Pruned ones are
+    /// missing.
     pub messages: Vec<MessageRow>,
-    /// When the erasure was asked for that is still pending.
+    /// When the pending erasure was requested.
     pub erasing_since: Option<Timestamp>,
     /// The bodies of those envelopes as they came, for an export.
     pub envelopes: Vec<Value>,
@@ -371,7 +380,7 @@ pub struct MessageRow {
     pub id: InboxId,
     pub source: Name,
     pub received_at: Timestamp,
-    /// `action`, `email_status`, …; `None` where no event was understood.
+    /// `action`, `email_status`, …; `None` if the message gave no event.
     pub event: Option<String>,
     /// The name of the campaign.
     pub campaign: Option<String>,
@@ -380,20 +389,20 @@ pub struct MessageRow {
     pub organisation: Option<Organisation>,
 }
 
-/// That a destination has a contact under an address.
+/// A contact that a destination was given under an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GivenRow {
     pub destination: Name,
     /// In its normal form; empty for a contact without one.
     pub address: String,
     pub since: Timestamp,
-    /// When the last request started, whatever became of it.
+    /// When the last request started, whatever its outcome.
     pub last_sent: Timestamp,
     /// What the destination received last, or may have received.
     pub change: Change,
-    /// When the last request started that the destination confirmed; `None` where no such request is known.
+    /// When the last request started that the destination confirmed; `None` if there is none.
     pub received: Option<Timestamp>,
-    /// When the last request started, where nothing confirms that it arrived and it may have.
+    /// When the last request started, if it may have arrived and nothing confirms it.
     pub unconfirmed: Option<Timestamp>,
 }
 
@@ -404,13 +413,15 @@ pub struct LedgerRow {
     pub inbox_id: InboxId,
 }
 
-/// `received` and `planned` are counted when a row is made, the other figures from the rows as they are
-/// (and, for what was pruned, from what was counted then): when they differ, something was lost.
+/// The counts of messages and deliveries. `received` and `planned` are counted when a row is made. The other
+/// figures come from the rows as they are and, for pruned rows, from what was counted before. If they differ,
+/// something was lost.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Audit {
     pub sources: BTreeMap<Name, SourceBooks>,
     pub destinations: BTreeMap<Name, DestinationBooks>,
-    /// Ranges of Proca action ids that never came, per source and campaign page owner: a hint at what was lost before us.
+    /// Ranges of Proca action ids that never arrived, for each source and owner of campaign pages: a hint at
+    /// losses before this hub.
     pub gaps: Vec<Gap>,
 }
 
@@ -437,7 +448,7 @@ pub struct DestinationBooks {
     pub difference: i64,
 }
 
-/// Action ids that are missing between two that came.
+/// Action ids that are missing between two that arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gap {
     pub source: Name,
@@ -450,9 +461,9 @@ pub struct StoreHealth {
     pub schema_version: u32,
     /// Size of the database with its log.
     pub bytes: u64,
-    /// Free space on the disk that holds it, where the system tells.
+    /// Free space on the disk that holds it, if the system reports it.
     pub free_bytes: Option<u64>,
-    /// What was stamped last: a message received, or a delivery that succeeded.
+    /// The newest time that the hub set: of a received message, or of a delivery that succeeded.
     pub newest: Option<Timestamp>,
     pub clock_alarm: Option<ClockAlarm>,
 }

@@ -1,7 +1,9 @@
-//! JSON values as XML, and XML as JSON values: one element a member, `<item>` for each of a list.
+//! Writes JSON values as XML and reads them back: an element for each member, an `<item>` for each value of a
+//! list.
 //!
-//! A member whose name is no name in XML (or one of the two that mean something here) is `<entry name="…">`. Neither
-//! document types nor entities are read, so nothing outside the text can be reached and no text grows on reading.
+//! A member whose name is not valid in XML, or is one of the two reserved here, becomes `<entry name="…">`.
+//! Document types and entities are not read, so a text can neither reach outside itself nor grow while it is
+//! read.
 
 mod read;
 mod write;

@@ -1,4 +1,4 @@
-//! XML to JSON values.
+//! Reads XML into JSON values.
 
 use quick_xml::{
     XmlVersion,
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{ENTRY, ITEM};
 
-/// Why there is no value. The texts hold nothing of the document.
+/// Why a document cannot be read. The texts contain nothing of the document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum XmlError {
     #[error("no valid XML at byte {0}")]
@@ -26,8 +26,9 @@ pub enum XmlError {
     TooMany(usize),
 }
 
-/// Reads a document; the name of its root does not matter. Texts stay texts; an element without content is an empty one.
-/// Values are counted as elements below the root and attributes, depth as the levels of lists and objects below the root.
+/// Reads a document. The name of its root does not matter. Texts stay texts, and an element without content
+/// is an empty text. `max_values` counts elements below the root and attributes; `max_depth` counts levels of
+/// lists and objects below the root.
 pub fn read(text: &str, max_depth: usize, max_values: usize) -> Result<Value, XmlError> {
     let mut reader = Reader::from_str(text);
     let mut building = Building {
@@ -70,7 +71,8 @@ pub fn read(text: &str, max_depth: usize, max_values: usize) -> Result<Value, Xm
             Event::Eof => {
                 let value = building.done.filter(|_| building.open.is_empty());
                 let value = value.ok_or(XmlError::Malformed(at))?;
-                // Names that repeat beside others become lists, so that there may be more levels than elements.
+                // Names that repeat beside other members become lists, so a value may have more levels than
+                // the document.
                 return if height(&value) > max_depth.saturating_add(1) {
                     Err(XmlError::TooDeep(max_depth))
                 } else {
@@ -81,7 +83,7 @@ pub fn read(text: &str, max_depth: usize, max_values: usize) -> Result<Value, Xm
     }
 }
 
-/// The encoding that the declaration of a document names, and the document without its declaration.
+/// The encoding that a document's declaration names, and the document without its declaration.
 pub fn declaration(document: &[u8]) -> (Option<&str>, &[u8]) {
     let document = document.trim_ascii_start();
     let rest = document
@@ -104,10 +106,10 @@ pub fn declaration(document: &[u8]) -> (Option<&str>, &[u8]) {
     (value(), body.strip_prefix(b"?>").unwrap_or(body))
 }
 
-/// The most bytes of a declaration; no real one has a tenth of them.
+/// The maximum bytes of a declaration. No real one has a tenth of them.
 const MAX_DECLARATION: usize = 1024;
 
-/// Levels of lists and objects.
+/// The number of levels of lists and objects.
 fn height(value: &Value) -> usize {
     let below = match value {
         Value::Array(items) => items.iter().map(height).max(),
@@ -136,7 +138,7 @@ struct Building {
     max_values: usize,
 }
 
-/// An element whose end has not come yet.
+/// An element that is still open.
 #[derive(Default)]
 struct Element {
     name: String,
@@ -150,7 +152,8 @@ impl Building {
         if self.done.is_some() {
             return Err(XmlError::Malformed(at));
         }
-        // The root is a level that a form does not have, and what holds a text only is none. See also `height`.
+        // The root is one level more than in a form, and an element with only a text is no level. See also
+        // `height`.
         if self.open.len() > self.max_depth.saturating_add(1) {
             return Err(XmlError::TooDeep(self.max_depth));
         }

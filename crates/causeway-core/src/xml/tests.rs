@@ -8,7 +8,7 @@ fn read_all(text: &str) -> Result<Value, XmlError> {
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn written_values_are_read_back() {
     let value = json!({
         "transactionid": "1", "contact": { "id": "7", "email": "jane+x@example.org" }, "campaigns-opened": [{ "id": "1" }, { "id": "2" }],
         "one": ["x"], "none": "", "Favourite colour": "a&b <c> \"d\" ]]> é 😀", "item": { "entry": "é" }, "xmlish": "x", "7": "y",
@@ -28,7 +28,7 @@ fn the_shape_is_the_documented_one() {
 }
 
 #[test]
-fn documents_of_others_are_read() {
+fn documents_of_other_programs_are_read() {
     for (text, expected) in [
         ("<a/>", json!("")),
         ("<a> x </a>", json!(" x ")),
@@ -55,7 +55,7 @@ fn documents_of_others_are_read() {
 }
 
 #[test]
-fn what_could_do_harm_or_is_no_document_is_refused() {
+fn harmful_and_invalid_documents_are_refused() {
     use XmlError::{DocumentType, Encoding, Entity, Malformed, TooDeep, TooMany};
     for (text, fits) in [
         (
@@ -91,7 +91,7 @@ fn what_could_do_harm_or_is_no_document_is_refused() {
 }
 
 #[test]
-fn lists_out_of_names_that_repeat_count_as_levels() {
+fn lists_from_repeated_names_count_as_levels() {
     let nested = |n: usize| format!("{}x{}", "<a><c/><b/><b>".repeat(n), "</b></a>".repeat(n));
     // The root, and at each step an object and a list.
     assert!(read_all(&nested(4)).is_ok());
@@ -105,7 +105,7 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 1..4).prop_map(Value::from),
-            // Two and more: of one member nobody can tell whether it is a list.
+            // Two or more members: with a single member, a list and an object look the same.
             prop::collection::btree_map("\\PC{1,6}", inner, 2..4)
                 .prop_map(|members| members.into_iter().collect::<Map<_, _>>().into()),
         ]

@@ -1,10 +1,11 @@
-//! JSON values to XML.
+//! Writes JSON values as XML.
 
 use serde_json::{Map, Value};
 
 use super::{ENTRY, ITEM};
 
-/// Prints the members below an element `root`. What XML cannot hold, as control characters, becomes U+FFFD.
+/// Prints the members below an element `root`. Characters that XML cannot hold, such as control characters,
+/// become U+FFFD.
 pub fn write(root: &str, members: &Map<String, Value>) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     out.push('<');
@@ -56,7 +57,7 @@ fn close(tag: &str, out: &mut String) {
     out.push('>');
 }
 
-/// In ASCII only: all that reads XML agrees about these.
+/// Whether the name is valid in XML. Accepts only ASCII, on which all XML readers agree.
 fn is_name(name: &str) -> bool {
     let starts = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let reserved = name
@@ -78,7 +79,7 @@ fn escape(text: &str, in_attribute: bool, out: &mut String) {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' if in_attribute => out.push_str("&quot;"),
-            // A reader makes a line feed of it, and spaces of all three in an attribute.
+            // Readers turn a raw carriage return into a line feed, and all three into spaces in an attribute.
             '\r' => out.push_str("&#13;"),
             '\n' if in_attribute => out.push_str("&#10;"),
             '\t' if in_attribute => out.push_str("&#9;"),

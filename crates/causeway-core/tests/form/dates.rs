@@ -1,10 +1,10 @@
-//! The date patterns against PHP's `date`.
+//! Compares the date patterns with PHP's `date`.
 
 use causeway_core::{clock::Timestamp, php_date};
 
 use super::php::{php, run};
 
-/// Every letter for itself; without those whose text depends on the time zone database's age.
+/// Every letter on its own, except those whose text depends on the version of the time zone database.
 const LETTERS: &str = "d D j l N S w z W F m M n t L o Y y a A B g G h H i s v e I O P p T Z c r U";
 
 #[test]
@@ -12,7 +12,7 @@ fn every_letter_prints_what_php_prints() {
     let Some(php) = php() else { return };
     let mut cases = Vec::new();
     for zone in ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu"] {
-        // Days around the ends of years, leap days, summer time, and the time before 1970.
+        // Days around the ends of years, leap days, summer time, and times before 1970.
         for start in [
             -70_000_000_i64,
             951_700_000,

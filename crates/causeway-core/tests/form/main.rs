@@ -1,4 +1,5 @@
-//! The form codec and the date patterns from outside: against a real PHP, and over the fuzz corpus.
+//! Tests of the form codec and the date patterns through their public functions: against a real PHP, and over
+//! the fuzz corpus.
 
 #![expect(
     clippy::unwrap_used,

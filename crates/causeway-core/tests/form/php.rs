@@ -1,5 +1,5 @@
-//! The form codec held against a real PHP. Fails when there is none: `./test` installs it; with
-//! CAUSEWAY_SKIP_PHP=1 these tests pass without having looked.
+//! Compares the form codec with a real PHP. The tests fail without PHP, which `./test` installs. With
+//! CAUSEWAY_SKIP_PHP=1 they pass without comparing anything.
 
 use std::{
     fmt::Write as _,
@@ -18,7 +18,7 @@ use super::{rows::ROWS, server::both};
 const QUERY: Mode = Mode::StrictPhp { get: true };
 const BODY: Mode = Mode::StrictPhp { get: false };
 
-/// Prints an array so that keys, their types, their order and all bytes show: `(i0=T6162,s78=(...),)`.
+/// Prints an array so that keys, their types, their order and all bytes are visible: `(i0=T6162,s78=(...),)`.
 pub const DUMP: &str = r#"
 function dump($v) {
     if (!is_array($v)) return 'T' . bin2hex($v);
@@ -91,7 +91,7 @@ fn two_thousand_generated_arrays_are_printed_as_http_build_query_prints_them() {
             .zip(run(&php, "parse_str($line, $out); return dump($out);", &bodies))
     {
         let blank = dump(array).replace("=(),", "=T,");
-        assert_eq!(blank, seen, "what PHP reads back");
+        assert_eq!(blank, seen, "PHP reads back the same");
     }
 }
 
@@ -195,7 +195,7 @@ fn limits() -> Vec<Vec<u8>> {
     inputs.into_iter().map(String::into_bytes).collect()
 }
 
-/// Strings out of the pieces that matter to the parser.
+/// Strings made of the pieces that matter to the parser.
 pub fn query() -> impl Strategy<Value = Vec<u8>> {
     let pieces: Vec<&[u8]> = vec![
         b"a",
@@ -246,7 +246,7 @@ pub fn query() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop::sample::select(pieces), 0..24).prop_map(|pieces| pieces.concat())
 }
 
-/// Arrays of text, at most three deep, some with names that cannot be printed.
+/// Arrays of text, at most three levels deep, some with names that cannot be printed.
 fn array() -> impl Strategy<Value = Array> {
     let text = prop::collection::vec(any::<u8>(), 0..8).prop_map(Value::Text);
     let value = text.prop_recursive(3, 24, 4, |inner| {
@@ -269,7 +269,7 @@ fn keyed(entries: Vec<(Vec<u8>, Value)>) -> Array {
         .collect()
 }
 
-/// The same values in every run.
+/// Generates the same values in every run.
 pub fn generate<T>(count: usize, strategy: impl Strategy<Value = T>) -> Vec<T> {
     let mut runner = TestRunner::deterministic();
     (0..count)
@@ -315,7 +315,7 @@ fn serialize_text(text: &[u8]) -> Vec<u8> {
     [format!("s:{}:\"", text.len()).as_bytes(), text, b"\";"].concat()
 }
 
-/// The name of the PHP program; `None` when it is not to be looked for.
+/// The name of the PHP program; `None` if PHP is to be skipped.
 pub fn php() -> Option<String> {
     if std::env::var_os("CAUSEWAY_SKIP_PHP").is_some_and(|value| value == "1") {
         return None;
@@ -328,7 +328,7 @@ pub fn php() -> Option<String> {
     Some("php".to_owned())
 }
 
-/// Runs `script`, the body of a function of `$line`, once for each input; in one process.
+/// Runs `script`, the body of a function of `$line`, once for each input, in one process.
 pub fn run(php: &str, script: &str, inputs: &[Vec<u8>]) -> Vec<String> {
     let program = format!(
         "{DUMP} $f = function($line) {{ {script} }};
@@ -350,6 +350,6 @@ pub fn run(php: &str, script: &str, inputs: &[Vec<u8>]) -> Vec<String> {
         .lines()
         .map(|line| String::from_utf8(BASE64.decode(line.as_bytes()).unwrap()).unwrap())
         .collect();
-    assert_eq!(seen.len(), inputs.len(), "PHP answered to all");
+    assert_eq!(seen.len(), inputs.len(), "PHP gave a result for each input");
     seen
 }

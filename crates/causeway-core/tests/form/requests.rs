@@ -1,14 +1,15 @@
-//! Ten thousand generated requests, read by [`causeway_core::decode::body`] and by a real PHP, value by value: by PHP's own web
-//! server and by PHP-FPM, which read alike.
+//! Ten thousand generated requests, read by [`causeway_core::decode::body`] and by a real PHP, and compared
+//! value by value.
 //!
-//! Where the listener differs from PHP on purpose, [`as_the_listener`] and the tests below say where and why:
+//! The listener differs from PHP on purpose in these points; see [`as_the_listener`] and the tests below:
 //!
-//! - A list whose numbers come in disorder is a list here (`f[1]=x&f[0]=y`), since senders mean one.
-//! - Line ends behind the last value of a form are left out: hand-made requests end with one.
-//! - There is no limit of 1000 fields. PHP drops the others without a word; here `limits.pairs` refuses the request.
-//! - A part of a multipart body that has no name ends the reading in PHP; here it is left out, with a note.
-//! - A declared charset is decoded, which PHP leaves to its program. `_charset_` is no field then.
-//! - JSON that is a little beside the standard is read with a note, where PHP gives nothing.
+//! - A list whose numbers are out of order (`f[1]=x&f[0]=y`) becomes a list, since senders mean one.
+//! - Line breaks after the last value of a form are removed, because hand-made requests end with one.
+//! - There is no limit of 1000 fields. PHP silently drops further fields; here `limits.pairs` refuses the
+//!   request.
+//! - PHP stops reading a multipart body at a part without a name. Here this part is left out, with a note.
+//! - A declared charset is decoded, which PHP leaves to its program. `_charset_` is then not a field.
+//! - JSON with small deviations is read with a note, where PHP gives nothing.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,7 @@ use super::{
     server::{Server, both},
 };
 
-/// Both arrays, in the letters of the charset.
+/// Both arrays, as letters of the charset.
 const ANSWER: &str = r"
     function letters($v) {
         if (is_string($v)) return preg_match('//u', $v) ? $v : @utf8_encode($v);
@@ -66,7 +67,7 @@ fn compare(name: &str, server: &dyn Server, requests: &[Request]) {
         merge(&mut expected, as_the_listener(get));
         let ours = match ours(request) {
             Ok(body) => body.value,
-            // Nothing to read is no request.
+            // An empty request is an error here.
             Err(_) => json!({}),
         };
         assert!(
@@ -89,7 +90,7 @@ fn ours(request: &Request) -> Result<Body, String> {
     read(&meta, &request.body, Limits::default()).map_err(|error| error.to_string())
 }
 
-/// A POST's query lies under its body.
+/// Merges the query of a POST under its body.
 fn merge(over: &mut Map<String, Value>, below: Map<String, Value>) {
     for (key, value) in below {
         match (over.get_mut(&key), value) {
@@ -102,7 +103,7 @@ fn merge(over: &mut Map<String, Value>, below: Map<String, Value>) {
     }
 }
 
-/// A dump of PHP's as the listener has the same, at the top an object.
+/// Converts a dump of PHP to the listener's form of the same value, with an object at the top.
 fn as_the_listener(dump: &str) -> Map<String, Value> {
     let mut rest = dump;
     let members = array(&mut rest);
@@ -150,7 +151,7 @@ fn array(rest: &mut &str) -> Vec<(Key, Value)> {
 fn value(rest: &mut &str) -> Value {
     let Some(hex) = rest.strip_prefix('T') else {
         let members = array(rest);
-        // In any order.
+        // The numbers may be in any order.
         let numbered: BTreeMap<i64, &Value> = members
             .iter()
             .filter_map(|(key, value)| match key {
@@ -187,7 +188,7 @@ fn text(hex: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What a request line can carry.
+/// Keeps what a request line can carry.
 fn on_the_wire(query: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_graphic() && !b"#\"<>".contains(byte);
     query
@@ -244,7 +245,7 @@ fn requests() -> Vec<Request> {
     requests
 }
 
-/// Without line ends at the end; what begins with a bracket may be JSON.
+/// Removes line breaks at the end. A body that begins with a bracket may be JSON.
 fn as_a_form(body: &[u8]) -> Vec<u8> {
     let mut body = body.to_vec();
     while body.last().is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
@@ -253,7 +254,7 @@ fn as_a_form(body: &[u8]) -> Vec<u8> {
     if body.trim_ascii_start().starts_with(b"[") {
         body.insert(0, b'a');
     }
-    // PHP 8.2 takes a body that is white space for a name; here it is none.
+    // PHP 8.2 takes a body of white space for a name; here it is not one.
     if body.trim_ascii().is_empty() {
         Vec::new()
     } else {
@@ -342,7 +343,7 @@ fn multipart() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn what_php_loses_is_kept_or_refused() {
+fn input_that_php_loses_is_kept_or_refused() {
     let Some(php) = php() else { return };
     let servers = both(&php, ANSWER);
     let form = "application/x-www-form-urlencoded";
@@ -482,7 +483,7 @@ fn three_thousand_json_texts_are_read_as_php_reads_them_or_with_a_note() {
     );
 }
 
-/// PHP writes numbers anew.
+/// Compares values apart from the spelling of numbers, which PHP changes.
 fn is_same(ours: &Value, php: &Value) -> bool {
     match (ours, php) {
         (Value::Number(ours), Value::Number(php)) => ours.as_f64() == php.as_f64(),

@@ -1,4 +1,4 @@
-//! Replays the fuzz corpus of the mappings in the default run, and what becomes of it by accidents.
+//! Replays the fuzz corpus of the mappings in the default run, also with its pieces recombined.
 
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn and_over_its_pieces_put_together_anew(
+    fn the_properties_of_mappings_hold_over_recombined_pieces(
         pieces in prop::collection::vec((any::<prop::sample::Index>(), any::<u16>(), 1_usize..40), 1..6)
     ) {
         let corpus = corpus();

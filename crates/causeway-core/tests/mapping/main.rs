@@ -1,4 +1,4 @@
-//! Mappings, tried with whatever text comes.
+//! Tests of mappings with arbitrary texts.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 

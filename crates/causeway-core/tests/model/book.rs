@@ -1,5 +1,5 @@
-//! A contact book and an outbox in memory, which do what the store does: find and merge contacts, remember actions and
-//! pages, keep deliveries in order and ask the gate again when one is claimed.
+//! A contact book and an outbox in memory that do what the store does: find and merge contacts, remember
+//! actions and pages, keep deliveries in order, and check the gate again when a delivery is claimed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{sync::Arc, time::Duration};
@@ -23,9 +23,9 @@ use crate::{
 pub enum State {
     Waiting,
     Delivered,
-    /// When it was planned.
+    /// Skipped when it was planned.
     Skipped,
-    /// When it was claimed.
+    /// Skipped when it was claimed.
     HeldBack,
 }
 
@@ -34,7 +34,7 @@ pub struct Row {
     number: u32,
     pub destination: Name,
     pub kind: Kind,
-    /// `None` = the one in use; of a delivered row the one that was used.
+    /// `None` = the address in use. In a delivered row, the address that was used.
     pub address: Option<String>,
     pub state: State,
 }
@@ -43,11 +43,11 @@ pub struct Row {
 pub struct Entry {
     pub contact: Contact,
     pub identities: BTreeSet<Identity>,
-    /// Purpose, what, page and milliseconds.
+    /// Purpose, fact, page and milliseconds.
     pub ledger: BTreeSet<(String, &'static str, String, i64)>,
     /// In the order of planning.
     pub outbox: Vec<Row>,
-    /// What each destination was given, by destination and address.
+    /// Destination and address → the last change that the destination was given.
     pub given: BTreeMap<(Name, Option<String>), Change>,
 }
 
@@ -59,7 +59,7 @@ pub struct Book<'a> {
     planned: u32,
 }
 
-/// Every policy for mails, two for calls.
+/// Rules with every policy for e-mail and two for calls.
 pub fn rules() -> Rules {
     let source = |name: &str, namespace: &str| SourceRule {
         name: name.into(),
@@ -117,7 +117,7 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// `number` names the message, in whatever order it comes.
+    /// Processes a message. `number` identifies it, in whatever order it arrives.
     pub fn take(&mut self, source: &str, event: &Event, number: usize) -> Plan {
         if let Some(page) = &event.page
             && let Some(org) = &page.org
@@ -231,7 +231,8 @@ impl<'a> Book<'a> {
         contact.standing(purpose, &self.terms)
     }
 
-    /// Claims the row if it waits and no earlier one for the same destination does, asks the gate, and ends it.
+    /// Claims the row if it waits and no earlier row for the same destination does. Checks the gate, and ends
+    /// the row.
     pub fn claim(&mut self, entry: usize, row: usize) -> Option<Row> {
         let Entry { outbox, contact, .. } = &self.entries[entry];
         let claimed = &outbox[row];

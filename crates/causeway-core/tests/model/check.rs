@@ -1,4 +1,4 @@
-//! Runs one history in one order and compares the hub with the model at every step.
+//! Runs one history in one order, and compares the hub with the model after every step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::{
     wire::{Decoders, at},
 };
 
-/// A message, and what was understood.
+/// A message and its decoded event.
 pub struct Read {
     pub message: Message,
     source: &'static str,
@@ -41,20 +41,20 @@ pub fn read(decoders: &Decoders, history: &[Message]) -> Vec<Read> {
     history.iter().map(read).collect()
 }
 
-/// How much of what a test is worth looking at came about.
+/// Counts of what happened, which show whether a test is worth anything.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub sent: u64,
     pub withdrawn: u64,
-    /// Planned, and held back when claimed.
+    /// Rows that were planned, and skipped when claimed.
     pub held_back: u64,
     pub merged: u64,
 }
 
-/// What must not depend on the order of arrival.
+/// The result that must not depend on the order of arrival.
 pub type Final = BTreeMap<BTreeSet<Identity>, (Contact, BTreeSet<(String, &'static str, String, i64)>)>;
 
-/// What is wrong, if anything.
+/// Runs the messages. The error says what is wrong.
 pub fn run(
     rules: &Rules,
     read: &[Read],
@@ -123,13 +123,13 @@ fn check_plan(rules: &Rules, model: &Model, plan: &Plan, taken: &Taken) -> Resul
             return Err(format!("PLANNED against consent: {planned:?} for {person:?}"));
         }
         if taken.is_new_action && may && !is_sent {
-            return Err(format!("a new action is not told to {}: {planned:?}", rule.name));
+            return Err(format!("a new action is not sent to {}: {planned:?}", rule.name));
         }
     }
     Ok(())
 }
 
-/// Claims the waiting rows in a random order; tells whether there were any.
+/// Claims waiting rows in a random order. Returns whether there were any.
 fn claim_some(
     book: &mut Book<'_>,
     model: &Model,
@@ -168,7 +168,8 @@ fn claim_some(
     Ok(!rows.is_empty())
 }
 
-/// Who was told a yes for an address, and may not use it any more, was told the no.
+/// Checks that a destination that was sent an opt-in for an address was also sent the opt-out, if it may no
+/// longer use the address.
 fn check_last_word(rules: &Rules, model: &Model, entry: &Entry) -> Result<(), String> {
     let person = model.person(name_of(entry));
     for ((destination, address), change) in &entry.given {
@@ -177,7 +178,7 @@ fn check_last_word(rules: &Rules, model: &Model, entry: &Entry) -> Result<(), St
         let place = (place, *change == Change::Subscribe);
         if change.gravity() == 0 && model.is_withdrawn(person, &rule.purpose, rule.policy.as_str(), place) {
             return Err(format!(
-                "{destination} was never told the NO for {address:?} of {person:?}"
+                "{destination} was never sent the WITHDRAWAL for {address:?} of {person:?}"
             ));
         }
     }
@@ -188,7 +189,7 @@ fn place_of(address: &str) -> usize {
     EMAILS.iter().position(|known| *known == address).unwrap()
 }
 
-/// One of the entry's names, as the model counts them.
+/// One of the entry's names, as numbered by the model.
 fn name_of(entry: &Entry) -> usize {
     number(entry.identities.first().unwrap())
 }

@@ -1,6 +1,7 @@
-//! Makes histories: lists of messages about few people, pages and seconds, so that they meet.
+//! Generates histories: lists of messages about few people, pages and seconds, so that they interact.
 
-/// Small, fast and the same everywhere (splitmix64), so that a seed names a history.
+/// A small, fast generator that is the same on every machine (splitmix64), so that a seed identifies a
+/// history.
 pub struct Random(pub u64);
 
 impl Random {
@@ -42,7 +43,7 @@ pub const REFERENCES: [&str; 3] = ["ref-of-bruce", "ref-of-selina", "ref-of-kyle
 /// The ids that the platform gave its contacts.
 pub const PLATFORM_IDS: [&str; 2] = ["81", "82"];
 
-/// How a message names its person, as places in the lists above.
+/// How a message names its person, as positions in the lists above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Who {
     pub email: Option<usize>,
@@ -50,24 +51,24 @@ pub struct Who {
     pub platform_id: Option<usize>,
 }
 
-/// Pages 7 and 9 are of organisation 1, which is us; 8 is of organisation 2, a partner.
+/// Pages 7 and 9 belong to organisation 1, which is our own. Page 8 belongs to organisation 2, a partner.
 pub const OWN_PAGES: [u32; 2] = [7, 9];
 const PAGES: [u32; 3] = [7, 8, 9];
 
 pub const PLAIN_STATUSES: [&str; 5] = ["bounce", "blocked", "spam", "unsub", "inactive"];
 
-/// The queues of one Proca instance, and what else tells us of people.
+/// The queues of one Proca instance, and the other sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     ActionV2,
     ActionV1,
-    /// Waits for the supporter's or a moderator's yes.
+    /// Waits for the confirmation by the supporter or a moderator.
     Confirm,
     EmailStatus,
     /// A platform's contact, as a form or as JSON.
     SyncForm,
     SyncJson,
-    /// From an automation for people who joined: that they arrive is their consent.
+    /// From an automation for people who joined: their arrival is their opt-in.
     Joined,
     /// `POST /v1/events`.
     Consent,
@@ -82,7 +83,7 @@ pub enum Kind {
     Broken,
 }
 
-/// More of what matters more.
+/// The kinds, with more entries for those that matter more.
 const KINDS: [Kind; 32] = {
     use Kind::{
         ActionV1, ActionV2, Broken, CampaignUpdated, Confirm, ConfirmCreated, Consent, Contact, EmailStatus,
@@ -124,28 +125,28 @@ const KINDS: [Kind; 32] = {
     ]
 };
 
-/// What a message says. Which of it is written depends on the kind; see [`crate::wire`].
+/// The content of a message. Which parts are written depends on the kind; see [`crate::wire`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Message {
     pub kind: Kind,
     pub who: Who,
-    /// Came by the queue whose opt-ins wait for the click in a mail.
+    /// Came through the queue whose opt-ins wait for the click in a mail.
     pub waits_for_click: bool,
     pub action: usize,
     pub page: u32,
-    /// Empty: a platform or a site clears it, a petition says nothing.
+    /// Empty: a platform or a site clears the field, a petition says nothing.
     pub first_name: &'static str,
     pub opt_in: Option<bool>,
     pub with_consent: bool,
     pub status: Option<&'static str>,
-    /// A word of the API, or what a platform's list field says.
+    /// A word of the API, or the value of a platform's list field.
     pub word: &'static str,
     pub is_about_phone: bool,
-    /// What the box about calls on the form or the list field says.
+    /// The value of the box about calls, on the form or in the list field.
     pub phone: Option<&'static str>,
-    /// Seconds: when the consent was given, or the message came.
+    /// When the consent was given, or the message arrived, in seconds.
     pub at: i64,
-    /// When the status changed, or the action was made.
+    /// When the status changed, or the action was taken, in seconds.
     pub later: i64,
 }
 
@@ -160,10 +161,10 @@ pub const WORDS: [&str; 8] = [
     "inactive",
 ];
 
-/// The history that a seed names: 1 to 50 messages.
+/// The history of a seed: 1 to 50 messages.
 pub fn history(random: &mut Random) -> Vec<Message> {
     let length = 1 + random.below(50);
-    // Few ways to name somebody: with all of them everybody would soon be one person.
+    // Only a few ways to name people. With all of them, everybody would soon be merged into one person.
     let ways: Vec<Who> = (0..=random.below(6)).map(|_| who(random)).collect();
     let seconds = random.pick(&[2, 6, 40]);
     let mut messages: Vec<Message> = Vec::with_capacity(length);
@@ -186,7 +187,7 @@ fn who(random: &mut Random) -> Who {
     }
 }
 
-/// Often less than all is told: two who were told apart turn out to be one only later.
+/// Often only a part of the names, so that two contacts turn out to be one person only later.
 fn part_of(who: Who, random: &mut Random) -> Who {
     match random.below(4) {
         0 => Who { email: None, ..who },

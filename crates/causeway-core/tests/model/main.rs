@@ -1,7 +1,8 @@
-//! Random histories against a plain model of what people want: nobody is sent anywhere against their will, at no step and
-//! in no order, and every order ends with the same contacts.
+//! Compares random histories with a plain model of what people want. Nothing is sent against a person's will,
+//! at any step and in any order, and every order ends with the same contacts.
 //!
-//! `MODEL_SEED=… cargo test -p causeway-core --test model` repeats one case; `MODEL_CASES=…` sets how many there are.
+//! `MODEL_SEED=… cargo test -p causeway-core --test model` repeats one case. `MODEL_CASES=…` sets how many
+//! cases run.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -30,7 +31,7 @@ use crate::{
     wire::Decoders,
 };
 
-/// `./test --long` asks for more.
+/// `./test --long` runs more.
 const CASES: u64 = 30_000;
 const THREADS: u64 = 2;
 
@@ -47,7 +48,7 @@ impl Hub {
         }
     }
 
-    /// In the order as made, and in so many others.
+    /// Runs the history in its own order, and in `orders` others.
     fn case(
         &self,
         history: &[Message],
@@ -96,8 +97,8 @@ impl Hub {
         Err(format!("seed {seed}: {wrong}\nhistory: {smallest:#?}"))
     }
 
-    /// Leaves out one message after the other as long as something stays wrong. More orders than before are tried,
-    /// because the one that failed is no more when a message is missing.
+    /// Removes one message after the other as long as something stays wrong. Tries more orders than before,
+    /// because the order that failed no longer exists without the message.
     fn smallest(&self, mut history: Vec<Message>, mut wrong: String) -> (Vec<Message>, String) {
         let mut place = 0;
         while place < history.len() {
@@ -118,7 +119,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn no_history_in_any_order_sends_somebody_against_their_will_or_ends_differently() {
+fn no_history_in_any_order_violates_consent_or_ends_differently() {
     if let Some(seed) = number("MODEL_SEED") {
         return Hub::new()
             .of_seed(seed, &mut Tally::default())
@@ -152,7 +153,7 @@ fn no_history_in_any_order_sends_somebody_against_their_will_or_ends_differently
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let tallies: Result<Vec<Tally>, String> = outcomes.into_iter().collect();
-    // Where nothing happens nothing can go wrong.
+    // A test in which nothing happens would prove nothing.
     for tally in tallies.unwrap_or_else(|wrong| panic!("{wrong}")) {
         let Tally {
             sent,

@@ -1,5 +1,5 @@
-//! What people want, said plainly: written from the documents (`docs/consent.md`, `docs/events.md`), without a call into
-//! the code under test. It keeps everything that was ever said and reads it anew at each question.
+//! A plain model of what people want. It is written from the documents (`docs/consent.md`, `docs/events.md`),
+//! without a call into the code under test. It keeps every fact and evaluates all of them for each question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,27 +8,27 @@ use crate::history::{EMAILS, Kind, Message, OWN_PAGES};
 pub const EMAIL: &str = "email";
 pub const PHONE: &str = "phone";
 
-/// One thing that was said, or became of an address. The words are those of the ledger.
+/// One fact about a person's consent or an address, with the words of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fact {
     pub purpose: &'static str,
     pub word: &'static str,
-    /// Of a click that counts only if the page is ours.
+    /// The page of a click that counts only if the page is ours.
     pub page: Option<u32>,
     pub at: i64,
-    /// The address that it was said for, as a place in the list; `None` where the message names none.
+    /// The address that the fact is about, as a position in the list; `None` if the message names none.
     pub address: Option<usize>,
-    /// Where it names no address, the id that it names: the platform's before Proca's reference.
+    /// If it names no address, the id that it names: the platform's before Proca's reference.
     pub id: Option<usize>,
 }
 
-/// A click so many seconds after an opt-out does not undo it.
+/// A click within this many seconds after an opt-out does not undo it.
 pub const GRACE: i64 = 2;
 
-/// The first second of 1970, counted as times are here.
+/// The first second of 1970, in the seconds used here.
 const LONG_AGO: i64 = -1_767_323_045;
 
-/// Where somebody stands, and since when.
+/// The consent state, and since when.
 pub type Standing = (&'static str, Option<i64>);
 
 /// Field name → time, number of the message, value.
@@ -36,14 +36,14 @@ pub type Fields = BTreeMap<&'static str, (i64, usize, String)>;
 
 #[derive(Debug, Clone, Default)]
 pub struct Person {
-    /// Places in the lists of addresses, references and platform ids, those of the second from 10, of the third from 20.
+    /// Positions in the lists of addresses, references (from 10) and platform ids (from 20).
     pub names: BTreeSet<usize>,
     pub facts: BTreeSet<Fact>,
     pub fields: Fields,
     pub gave_data: bool,
     /// Address → since when the person is known by it.
     pub since: BTreeMap<usize, i64>,
-    /// The same of each reference and id that came with an address: (id, address) → since when.
+    /// The same for each reference and id that came with an address: (id, address) → since when.
     pub since_of_id: BTreeMap<(usize, usize), i64>,
 }
 
@@ -54,7 +54,7 @@ pub struct Model {
     actions: BTreeSet<usize>,
 }
 
-/// What a message was: nothing for anybody, or about somebody.
+/// What a message was: about somebody, or about nobody.
 pub struct Taken {
     pub names: BTreeSet<usize>,
     pub is_new_action: bool,
@@ -96,7 +96,7 @@ impl Model {
         if says_nothing || (names.is_empty() && kind != Kind::Confirm) {
             return None;
         }
-        // "Which pages are ours follows from actions (orgId)"; events name no organisation.
+        // Which pages are ours follows from the `orgId` of actions. Events name no organisation.
         if (is_action || kind == Kind::Confirm) && OWN_PAGES.contains(&message.page) {
             self.own_pages.insert(message.page);
         }
@@ -122,7 +122,7 @@ impl Model {
             _ => false,
         };
         person.facts.extend(facts);
-        // A version 1 action without consent does not say when the data was given, only when it was made.
+        // A version 1 action without consent contains only the time of the action, not of the data.
         let at = match kind {
             Kind::ActionV1 if !message.with_consent => message.later,
             _ => message.at,
@@ -136,7 +136,7 @@ impl Model {
             }
         }
         for (name, value) in fields(message) {
-            // "A mail that came back does not say that the address is used", nor does an opt-out by the link in a mail.
+            // A bounce does not show that the person uses the address.
             let is_report = match message.kind {
                 Kind::EmailStatus => message.status != Some("double_opt_in"),
                 Kind::Consent => NOES.contains(&message.word),
@@ -144,7 +144,7 @@ impl Model {
             };
             let is_bare_mention = name == "email" && is_report;
             let at = if is_bare_mention { LONG_AGO } else { at };
-            // The newest counts; of the same moment the one that came last.
+            // The newest value counts, and at the same time the one that arrived last.
             let said = (at, number, value);
             let known = person.fields.entry(name).or_insert_with(|| said.clone());
             *known = said.max(known.clone());
@@ -156,7 +156,7 @@ impl Model {
         })
     }
 
-    /// All that are named become one.
+    /// Merges all people that are named.
     fn person_to_be(&mut self, names: &BTreeSet<usize>) -> Person {
         let mut one = Person {
             names: names.clone(),
@@ -200,7 +200,7 @@ impl Model {
         }
     }
 
-    /// For the address in use.
+    /// The consent state for the address in use.
     pub fn standing(&self, person: &Person, purpose: &str) -> Standing {
         self.standing_at(person, purpose, in_use(person))
     }
@@ -216,9 +216,9 @@ impl Model {
             let times = said.iter().filter(|fact| test(fact)).map(|fact| fact.at);
             times.max()
         };
-        // "Of several noes that hold the newest is shown, of the same moment the gravest."
+        // The newest of several opt-outs and suppressions is shown, and at the same time the gravest.
         let mut holds: Vec<(i64, usize)> = Vec::new();
-        // "An opt-in that carries the very time of a decline does not count."
+        // A decline wins a tie with an opt-in.
         let is_opt_in = |yes: &Fact| {
             yes.word == "opt_in" && !said.iter().any(|no| no.word == "declined" && no.at == yes.at)
         };
@@ -226,8 +226,8 @@ impl Model {
             let Some(gravity) = NOES.iter().position(|word| *word == no.word) else {
                 continue;
             };
-            // "A suppression belongs to the address." One that names none counts for those that its id had by then (the
-            // first at any time), and ends by a click at the address that is asked about.
+            // A suppression belongs to its address. One without an address counts for the addresses that its
+            // id had by then (the first one at any time), and ends by a click at the address in question.
             let concerns = no.word == "unsubscribed"
                 || purpose != EMAIL
                 || match (no.address, address) {
@@ -245,7 +245,7 @@ impl Model {
                 continue;
             }
             let is_ended = said.iter().any(|yes| {
-                // "Only a click shows that mail arrives": there, or where no address is named.
+                // Only a click shows that mail arrives: at this address, or where no address is named.
                 let place = no.address.or(address);
                 let is_there = match (yes.address, place) {
                     (_, None) => true,
@@ -256,7 +256,7 @@ impl Model {
                     (Some(of), Some(place)) => of == place,
                 };
                 match no.word {
-                    // "An opt-out wins a tie." "A click right after an opt-out does not count."
+                    // An opt-out wins a tie. A click right after an opt-out does not count.
                     "unsubscribed" => {
                         (is_opt_in(yes) && yes.at > no.at) || (self.is_click(yes) && yes.at > no.at + GRACE)
                     }
@@ -276,7 +276,7 @@ impl Model {
             };
             return (standing, Some(since));
         }
-        // "A click that an unsubscription took back stays taken back."
+        // A click that an opt-out took back stays taken back.
         let is_taken_back = |click: &Fact| {
             said.iter()
                 .any(|no| no.word == "unsubscribed" && no.at + GRACE >= click.at)
@@ -301,8 +301,8 @@ impl Model {
         self.may_be_sent_to(person, purpose, policy, in_use(person))
     }
 
-    /// "When consent ends": an opt-out, whatever the policy, or less than the policy asks for; and who may not be written
-    /// to, where the destination was told that they may.
+    /// When consent ends: by an opt-out, whatever the policy; by less than the policy requires; and by a
+    /// state that does not allow mail, if the destination was sent an opt-in.
     pub fn is_withdrawn(
         &self,
         person: &Person,
@@ -328,7 +328,7 @@ impl Model {
     }
 }
 
-/// The addresses that a fact without one may be about: those of its id, or all of the person's.
+/// The addresses that a fact without an address may be about: those of its id, or all of the person's.
 fn known_of(person: &Person, fact: &Fact) -> BTreeMap<usize, i64> {
     let own: BTreeMap<usize, i64> = person
         .since_of_id
@@ -348,13 +348,13 @@ pub fn in_use(person: &Person) -> Option<usize> {
 /// From the lightest to the gravest.
 const NOES: [&str; 5] = ["unsubscribed", "inactive", "blocked", "bounced", "complained"];
 
-/// What the message says of the person; empty for what is not confirmed (row 4) and for visits.
+/// The fields in a message. Empty if the action is not confirmed (row 4), and for visits.
 fn fields(message: &Message) -> Vec<(&'static str, String)> {
     let mut fields = Vec::new();
     if message.kind == Kind::Confirm {
         return fields;
     }
-    // A cleared field is a value of its time: the empty text.
+    // A cleared field is a value with a time: the empty text.
     let clears = matches!(
         message.kind,
         Kind::SyncForm | Kind::SyncJson | Kind::Joined | Kind::Contact
@@ -425,7 +425,7 @@ fn of_action(message: &Message) -> Vec<Fact> {
         address: None,
         id: None,
     };
-    // Version 1 knows no status.
+    // Version 1 has no status.
     let status = message.status.filter(|_| message.kind == Kind::ActionV2);
     let of_status = match (status, message.opt_in) {
         (Some("double_opt_in"), Some(true)) => Some(fact("double_opt_in", None, message.later)),
@@ -435,7 +435,7 @@ fn of_action(message: &Message) -> Vec<Fact> {
             .map(|word| fact(word, None, message.later)),
     };
     if let Some(of_status) = of_status {
-        // What the form declined holds beside a status.
+        // A decline on the form counts beside a status.
         let declined = message.with_consent && message.opt_in == Some(false);
         let declined = declined.then(|| fact("declined", None, message.at));
         return [of_status].into_iter().chain(declined).collect();

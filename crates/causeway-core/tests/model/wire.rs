@@ -1,4 +1,4 @@
-//! Writes messages as their senders do, and reads them with the decoders under test.
+//! Writes messages as their senders do, and decodes them with the decoders under test.
 
 use std::sync::Arc;
 
@@ -37,7 +37,8 @@ pub struct Decoders {
     site: EventsDecoder,
 }
 
-/// Written to the millisecond: a time in whole seconds would leave the rest of the second open for an opt-out.
+/// Written to the millisecond, because an opt-out with a time in whole seconds counts from the end of its
+/// second.
 pub fn exact(second: i64) -> String {
     format!("{:.3}", at(second))
 }
@@ -93,7 +94,7 @@ impl Decoders {
         }
     }
 
-    /// The name of the source that the message comes by, and what it is understood as.
+    /// The source that brings the message, and its decoded form.
     pub fn read(&self, message: &Message) -> (&'static str, Decoded) {
         let (source, reader): (_, &dyn Decode) = match message.kind {
             Kind::SyncForm | Kind::SyncJson => ("platform", &self.platform),
@@ -127,12 +128,12 @@ impl Decoders {
     }
 }
 
-/// JSON text, or null.
+/// A JSON text, or null.
 fn json(text: Option<&str>) -> String {
     text.map_or_else(|| "null".to_owned(), |text| format!("\"{text}\""))
 }
 
-/// As somebody may type it.
+/// The address as a person may type it.
 fn email(message: &Message) -> Option<String> {
     let address = EMAILS[message.who.email?];
     Some(if message.action.is_multiple_of(3) {
@@ -170,7 +171,7 @@ fn body(message: &Message) -> String {
 
 const CAMPAIGN: &str = r#""campaignId":3,"campaign":{"name":"save_bees","title":"Bees","externalId":null,"contactSchema":"basic"}"#;
 
-/// The members about action, page and campaign that all Proca messages share.
+/// The members about action, page and campaign that all Proca messages have.
 fn action(message: &Message, custom_fields: &str) -> String {
     let calls = message
         .phone

@@ -1,4 +1,5 @@
-//! A contact book in memory that does what the store does: finds, merges, remembers actions and pages.
+//! A contact book in memory that does what the store does: finds and merges contacts, and remembers actions
+//! and pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{sync::Arc, time::Duration};
@@ -26,13 +27,13 @@ pub const POLICIES: [Policy; 4] = [
 pub struct Entry {
     pub contact: Contact,
     pub identities: BTreeSet<Identity>,
-    /// What the ledger says: the times that each thing was said.
+    /// The facts of the ledger, each with its time.
     pub ledger: BTreeSet<(String, i64)>,
     /// By destination and address.
     pub given: BTreeMap<(Name, Option<String>), Change>,
 }
 
-/// Everything that must not depend on the order of arrival: by identities, contact, standing, ledger.
+/// Everything that must not depend on the order of arrival: identities → contact, consent state, ledger.
 pub type State = BTreeMap<Vec<Identity>, (Value, Standing, BTreeSet<(String, i64)>)>;
 
 pub struct Book {
@@ -43,7 +44,7 @@ pub struct Book {
 }
 
 impl Book {
-    /// With one destination of each policy, named by it.
+    /// A book with one destination for each policy, named after it.
     pub fn new() -> Self {
         let source = SourceRule {
             name: "queue".into(),
@@ -62,7 +63,7 @@ impl Book {
                 destinations: destinations.into(),
                 ..Rules::default()
             },
-            // What a click does at all; how soon it may come after an opt-out is asked elsewhere.
+            // No grace period: other tests check how soon a click may follow an opt-out.
             terms: Terms {
                 click_grace: Duration::ZERO,
                 ..Terms::default()
@@ -72,7 +73,7 @@ impl Book {
         }
     }
 
-    /// Decodes with the usual decoder and takes the event in, if it is one.
+    /// Decodes with the usual decoder, and takes the event in if there is one.
     pub fn take_json(&mut self, body: &Value) -> Option<Plan> {
         match read(&decoder(), body) {
             Decoded::Event(event) | Decoded::Partial { event, .. } => Some(self.take(&event)),
@@ -196,7 +197,7 @@ fn ledger_line(fact: &ConsentFact) -> (String, i64) {
     (format!("{:?}", fact.what), fact.at.as_millisecond())
 }
 
-/// `"all:record double_opt_in:- …"`: what is planned, a skip as `-`.
+/// The planned deliveries, with `-` for a skip: `"all:record double_opt_in:- …"`.
 pub fn deliveries(plan: &Plan) -> String {
     let word = |delivery: &Planned| match delivery.gate {
         Gate::Send => format!("{}:{}", delivery.destination, delivery.kind.as_str()),

@@ -1,5 +1,5 @@
-//! Damaged messages: cut anywhere, any member of any other type. Each ends somewhere, and no ending tells
-//! what was inside.
+//! Damaged messages: cut off anywhere, or with a member of any other type. Each is decoded, and no reason
+//! reveals the content.
 
 use causeway_core::event::{Decode, Decoded};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn samples() -> Vec<(String, Value)> {
         .collect()
 }
 
-/// The words of a dead or skipped ending.
+/// The reason of a dead or skipped message.
 fn reason(ending: &Decoded) -> &str {
     match ending {
         Decoded::Dead { reason, .. } | Decoded::Partial { reason, .. } | Decoded::Skip { reason } => reason,
@@ -27,7 +27,7 @@ fn reason(ending: &Decoded) -> &str {
     }
 }
 
-fn assert_tells_nothing(words: &str) {
+fn assert_reveals_nothing(words: &str) {
     let inside = [
         "bruce",
         "Bruce",
@@ -45,20 +45,20 @@ fn assert_tells_nothing(words: &str) {
 }
 
 #[test]
-fn a_message_that_was_cut_anywhere_is_dead() {
+fn a_message_that_is_cut_off_anywhere_is_dead() {
     let decoder = decoder();
     for (name, body) in samples() {
         let text = body.to_string();
         for end in (0..text.len()).step_by(5) {
             let ending = decoder.decode(&envelope(&text.as_bytes()[..end]));
             assert!(matches!(ending, Decoded::Dead { .. }), "{name} up to {end}");
-            assert_tells_nothing(reason(&ending));
+            assert_reveals_nothing(reason(&ending));
         }
     }
 }
 
 #[test]
-fn a_member_of_any_other_type_ends_in_an_event_or_a_reason_that_tells_nothing() {
+fn a_member_of_any_other_type_gives_an_event_or_a_reason_that_reveals_nothing() {
     let decoder = decoder();
     let others = [
         Value::Null,
@@ -78,9 +78,9 @@ fn a_member_of_any_other_type_ends_in_an_event_or_a_reason_that_tells_nothing() 
                 let mut damaged = body.clone();
                 *damaged.pointer_mut(&path).unwrap() = other.clone();
                 let ending = decoder.decode(&envelope(damaged.to_string()));
-                assert_tells_nothing(reason(&ending));
+                assert_reveals_nothing(reason(&ending));
                 if let Decoded::Event(event) = ending {
-                    assert_tells_nothing(&event.notes.join(" "));
+                    assert_reveals_nothing(&event.notes.join(" "));
                 }
                 count += 1;
             }

@@ -1,4 +1,4 @@
-//! What the decoder understands of every kind of message, from the samples that ship with the program.
+//! Tests that decode every kind of message, from the samples that ship with the program.
 
 use causeway_core::{
     clock::Timestamp,
@@ -38,7 +38,7 @@ fn reference(reference: &str) -> Identity {
 const BRUCE: &str = "_S57kdQEaQ-5miExiDNK9A6UFNfKCnjgGAljssvE5yQ";
 
 #[test]
-fn every_sample_ends_as_it_should() {
+fn every_sample_has_its_expected_result() {
     let mut count = 0;
     let folder = format!("{}/../../samples/messages", env!("CARGO_MANIFEST_DIR"));
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -53,7 +53,7 @@ fn every_sample_ends_as_it_should() {
 }
 
 #[test]
-fn a_petition_is_read_whole() {
+fn a_petition_is_decoded_completely() {
     let event = event(&decoder(), &sample_json("petition-opt-in"));
     assert_eq!(
         (event.kind, event.deliver, event.testing),
@@ -111,7 +111,7 @@ fn a_petition_is_read_whole() {
 }
 
 #[test]
-fn a_nested_address_becomes_flat_and_what_is_not_there_is_no_field() {
+fn a_nested_address_becomes_flat_and_a_missing_part_is_no_field() {
     let event = event(&decoder(), &sample_json("petition-no-opt-in"));
     assert_eq!(event.fields["locality"], "Hamburg");
     assert_eq!(event.fields["street"], "Musterweg");
@@ -141,10 +141,7 @@ fn a_popular_initiative_is_flat_and_its_address_is_compared_in_lower_case() {
     let event = event(&decoder(), &body);
     assert_eq!(event.identities[0], email("ada@example.org"));
     assert_eq!(event.fields["region"], "ZH");
-    assert_eq!(
-        event.fields["favouriteBee"], "mason",
-        "what we do not know is kept"
-    );
+    assert_eq!(event.fields["favouriteBee"], "mason", "an unknown member is kept");
 }
 
 #[test]
@@ -191,7 +188,7 @@ fn version_1_is_read_as_if_it_were_version_2() {
     assert_eq!(first.page.unwrap().org.unwrap().external_id, "123");
     assert_eq!(first.consent[0].what, What::OptIn);
 
-    // Without consent, without a payload.
+    // Without consent and without a payload.
     let mut share = sample_json("petition-version-1");
     share["privacy"] = Value::Null;
     share["contact"]["payload"] = "".into();
@@ -219,7 +216,7 @@ fn version_1_may_be_encrypted_and_keeps_its_testing_flag() {
 }
 
 #[test]
-fn events_tell_the_status_with_its_date_and_no_action() {
+fn events_give_the_status_with_its_date_and_no_action() {
     let event = event(&decoder(), &sample_json("event-bounce"));
     assert_eq!(
         (event.kind, event.at),
@@ -275,7 +272,7 @@ fn a_click_that_a_share_repeats_without_its_date_does_not_count() {
     assert!(event.notes[0].contains("row 7"), "{:?}", event.notes);
 }
 
-/// Purpose, what and when, in seconds.
+/// Purpose, fact, and time in seconds.
 fn facts(event: &Event) -> Vec<(&str, &'static str, i64)> {
     let facts = event.consent.iter();
     facts
@@ -289,14 +286,14 @@ fn facts(event: &Event) -> Vec<(&str, &'static str, i64)> {
         .collect()
 }
 
-/// What becomes of the address is about e-mail, whatever the source's opt-in is for.
+/// A status of the address is about e-mail, whatever the purpose of the source's opt-in.
 #[test]
-fn the_status_of_the_address_is_about_mail_and_the_opt_in_about_the_purpose() {
+fn the_status_of_the_address_is_about_e_mail_and_the_opt_in_about_the_purpose() {
     let calls = ProcaDecoder {
         purpose: "phone".into(),
         ..decoder()
     };
-    let told = |message: Message| event(&calls, &message.json());
+    let decoded = |message: Message| event(&calls, &message.json());
     let signed = |opt_in| action(1, opt_in, 0);
     for (status_word, what) in [
         ("bounce", "bounced"),
@@ -304,24 +301,24 @@ fn the_status_of_the_address_is_about_mail_and_the_opt_in_about_the_purpose() {
         ("spam", "complained"),
         ("inactive", "inactive"),
     ] {
-        let of_event = told(status(status_word, Some(true), 60));
+        let of_event = decoded(status(status_word, Some(true), 60));
         assert_eq!(facts(&of_event), [("email", what, 60)]);
-        let of_action = told(Message {
+        let of_action = decoded(Message {
             status_changed: 60,
             ..signed(Some(true)).with_status(status_word)
         });
         assert_eq!(facts(&of_action), [("email", what, 60), ("phone", "opt_in", 0)]);
     }
     assert_eq!(
-        facts(&told(status("unsub", Some(true), 60))),
+        facts(&decoded(status("unsub", Some(true), 60))),
         [("email", "unsubscribed", 60), ("phone", "unsubscribed", 60)]
     );
-    assert_eq!(facts(&told(signed(Some(true)))), [("phone", "opt_in", 0)]);
-    assert_eq!(facts(&told(signed(Some(false)))), [("phone", "declined", 0)]);
-    // A click confirms mail, and only where the mail was ours: the opt-in was to be called.
-    let click = told(status("double_opt_in", Some(true), 60).on(PARTNER_PAGE));
+    assert_eq!(facts(&decoded(signed(Some(true)))), [("phone", "opt_in", 0)]);
+    assert_eq!(facts(&decoded(signed(Some(false)))), [("phone", "declined", 0)]);
+    // A click confirms e-mail, and only if the mail was ours. The opt-in was for calls.
+    let click = decoded(status("double_opt_in", Some(true), 60).on(PARTNER_PAGE));
     assert_eq!(facts(&click), [("email", "double_opt_in_on_page", 60)]);
-    let own = told(signed(Some(true)).with_status("double_opt_in"));
+    let own = decoded(signed(Some(true)).with_status("double_opt_in"));
     assert_eq!(
         facts(&own),
         [("email", "double_opt_in_on_page", 0), ("phone", "opt_in", 0)]
@@ -341,7 +338,7 @@ fn a_status_without_a_date_counts_from_the_action_and_a_click_from_the_consent()
     }
 }
 
-/// They would make all people one, who then have one consent.
+/// Otherwise all people with a placeholder would become one contact with one consent.
 #[test]
 fn a_placeholder_is_no_reference() {
     for reference in [
@@ -368,7 +365,7 @@ fn a_placeholder_is_no_reference() {
                 .notes
                 .iter()
                 .any(|note| note.contains("contactRef: a placeholder"));
-            // Version 1 has texts only.
+            // Version 1 has only texts.
             assert!(noted || reference.is_number(), "{:?}", event.notes);
         }
     }
@@ -394,7 +391,7 @@ fn a_contact_sets_no_tags_and_has_no_name_null() {
 }
 
 #[test]
-fn a_donation_is_kept_whole() {
+fn a_donation_is_kept_completely() {
     let event = event(&decoder(), &sample_json("donation"));
     let donation = event.action.unwrap().donation.unwrap();
     assert_eq!(
@@ -405,7 +402,7 @@ fn a_donation_is_kept_whole() {
 }
 
 #[test]
-fn a_campaign_update_carries_the_configuration_and_nobody() {
+fn a_campaign_update_has_the_configuration_and_no_person() {
     let event = event(&decoder(), &sample_json("campaign-updated"));
     assert_eq!(event.kind, EventKind::CampaignUpdated);
     assert!(event.identities.is_empty() && !event.deliver);
@@ -418,7 +415,7 @@ fn a_campaign_update_carries_the_configuration_and_nobody() {
 }
 
 #[test]
-fn a_request_to_confirm_is_skipped_and_its_code_is_told_to_nobody() {
+fn a_request_to_confirm_is_skipped_and_its_code_is_not_shown() {
     let decoded = decoder().decode(&envelope(sample("confirm-created")));
     assert!(matches!(decoded, Decoded::Skip { .. }));
     let words = format!("{decoded:?}");
@@ -443,7 +440,7 @@ fn test_actions_are_skipped_kept_apart_or_real_as_configured() {
 }
 
 #[test]
-fn the_policy_decides_whether_a_tick_suffices() {
+fn the_policy_decides_whether_an_opt_in_needs_confirmation() {
     for (opt_in, what) in [
         (OptInMode::Single, What::OptIn),
         (OptInMode::DoubleOptIn, What::OptInPending),
@@ -455,7 +452,7 @@ fn the_policy_decides_whether_a_tick_suffices() {
 }
 
 #[test]
-fn a_custom_field_says_what_a_person_agreed_to_besides_mails() {
+fn a_custom_field_gives_consent_for_another_purpose() {
     let words = |yes: &str, no: &str| vec![(yes.to_owned(), What::OptIn), (no.to_owned(), What::Declined)];
     let rule = |field: &str, purpose: &str| ConsentFrom {
         field: field.to_owned(),
@@ -497,11 +494,11 @@ fn a_custom_field_says_what_a_person_agreed_to_besides_mails() {
         "{:?}",
         unsure.notes
     );
-    // While it waits for the click it says nothing at all.
+    // While the action waits for confirmation, the field says nothing.
     body["stage"] = "supporter_confirm".into();
     body["action"]["customFields"] = json!({ "consentPhone": "yes" });
     assert_eq!(said(&event(&decoder, &body)), []);
-    // What became of the address repeats the action, and is not a new answer.
+    // News about the address repeats the action, which is no new answer.
     let mut bounce = sample_json("event-bounce");
     bounce["action"]["customFields"] = json!({ "consentPhone": "yes" });
     assert!(
@@ -534,7 +531,7 @@ fn times_are_read_in_every_spelling() {
         body["privacy"]["givenAt"] = text.into();
         assert_eq!(event(&decoder(), &body).consent[0].at, time(expected), "{text}");
     }
-    // What is no time at all: the action's own, then the time of receipt.
+    // Without a valid time, the action's own time counts, and then the time of receipt.
     let mut body = action(1, Some(true), 0).json();
     body["privacy"]["givenAt"] = "yesterday".into();
     assert_eq!(event(&decoder(), &body).consent[0].at, at(0));
@@ -556,7 +553,7 @@ fn an_action_that_waits_for_confirmation_names_the_person_and_nothing_else() {
 }
 
 #[test]
-fn what_names_nobody_or_no_action_is_dead() {
+fn a_message_without_a_person_or_an_action_is_dead() {
     let nobody = Message {
         email: None,
         reference: None,

@@ -1,5 +1,5 @@
-//! The edge cases that consumers of this queue met in practice, as far as reading and planning go, and the
-//! failures of the incumbent consumer, each under its number.
+//! The edge cases that consumers of this queue met in practice, as far as decoding and planning are
+//! concerned, and the failures of the previous consumer. Each has its number.
 
 use causeway_core::{
     consent::What,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[test]
-fn case_1_what_is_no_json_object_is_malformed_and_its_content_is_not_told() {
+fn case_1_a_body_that_is_no_json_object_is_malformed_and_not_quoted() {
     let cases: [(&[u8], &str); 11] = [
         (
             b"\x1f\x8b\x08\0\0",
@@ -46,7 +46,7 @@ fn case_1_what_is_no_json_object_is_malformed_and_its_content_is_not_told() {
     }
 }
 
-/// A part that is not about the person must not keep somebody subscribed who opted out.
+/// A broken part that is not about the person must not keep an opted-out person subscribed.
 #[test]
 fn case_1_an_opt_out_beside_a_part_of_the_wrong_type_is_applied() {
     for (part, wrong) in [
@@ -70,14 +70,14 @@ fn case_1_an_opt_out_beside_a_part_of_the_wrong_type_is_applied() {
         assert_eq!(event.identities.len(), 2, "{part}");
         assert_eq!(code, DeadCode::Malformed);
         assert!(reason.starts_with("a member is of the wrong type"), "{reason}");
-        // Anything else is not applied in part.
+        // Nothing but an opt-out is applied in part.
         body["supporter"]["privacy"]["emailStatus"] = "double_opt_in".into();
         assert_eq!(dead(read(&decoder(), &body)).0, DeadCode::Malformed, "{part}");
     }
 }
 
 #[test]
-fn a_consent_of_the_wrong_type_says_nothing_and_is_noted() {
+fn a_consent_of_the_wrong_type_is_ignored_and_noted() {
     let body = |privacy: Value| {
         let supporter = json!({ "contact": { "contactRef": "ref" }, "privacy": privacy });
         json!({ "schema": "proca:event:2", "eventType": "email_status", "supporter": supporter })
@@ -176,7 +176,7 @@ fn case_4_a_message_for_a_missing_key_waits_for_the_keystore() {
     );
 }
 
-/// The address must not be used any more, whoever can read the rest.
+/// The address must not be used any more, even if the rest cannot be read yet.
 #[test]
 fn case_4_an_opt_out_in_a_message_for_a_missing_key_is_applied_at_once() {
     let decoder = decoder();
@@ -218,21 +218,21 @@ fn case_4_an_opt_out_in_a_message_for_a_missing_key_is_applied_at_once() {
                     .iter()
                     .any(|identity| identity.kind() == "contact_ref")
             );
-            // When it can be read, all of it must still be new.
+            // When the message can be read, everything else must still be new.
             assert!(event.action.is_none() && event.fields.is_empty() && !event.deliver);
         }
     }
     let mut nobody = with_status("event-encrypted", "/supporter/privacy", "unsub");
     nobody["supporter"]["contact"]["contactRef"] = "0".into();
     assert_eq!(dead(read(&decoder, &nobody)).0, DeadCode::KeyMissing);
-    // A form that waits to be confirmed may be of somebody else.
+    // An unconfirmed form may have been filled in by somebody else.
     let mut unconfirmed = with_status("petition-encrypted", "/privacy", "unsub");
     unconfirmed["stage"] = "supporter_confirm".into();
     assert_eq!(dead(read(&decoder, &unconfirmed)).0, DeadCode::KeyMissing);
 }
 
 #[test]
-fn case_5_what_does_not_open_is_dead_and_no_ciphertext_is_told() {
+fn case_5_data_that_does_not_open_is_dead_and_its_ciphertext_is_not_shown() {
     let sealed = &sample_json("petition-encrypted")["personalInfo"];
     let change = |name: &str, value: Value| {
         let mut body = sample_json("petition-encrypted");
@@ -291,7 +291,7 @@ fn case_6_without_an_address_the_reference_finds_the_person() {
 }
 
 #[test]
-fn a_late_bounce_or_share_brings_no_old_name_back() {
+fn a_late_bounce_or_share_does_not_bring_an_old_name_back() {
     let mut book = Book::new();
     let renamed = Message {
         first_name: "Robin".to_owned(),
@@ -326,7 +326,7 @@ fn case_7_an_event_may_come_before_its_action_or_without_any() {
 }
 
 #[test]
-fn case_8_a_repeat_plans_nothing() {
+fn case_8_a_duplicate_plans_nothing() {
     let mut book = Book::new();
     for message in [action(1, Some(true), 0), status("double_opt_in", Some(true), 60)] {
         assert_ne!(deliveries(&book.take_json(&message.json()).unwrap()), "");
@@ -335,7 +335,7 @@ fn case_8_a_repeat_plans_nothing() {
             assert_eq!((deliveries(&plan).as_str(), plan.contact_changed), ("", false));
         }
     }
-    // Both of two quick submissions say that they are the first: each is an action of its own.
+    // Both of two quick submissions claim to be the first, and each is an action of its own.
     let second = book.take_json(&action(2, Some(true), 0).json()).unwrap();
     assert_eq!(
         deliveries(&second),
@@ -344,7 +344,7 @@ fn case_8_a_repeat_plans_nothing() {
 }
 
 #[test]
-fn case_9_an_action_that_was_held_up_for_hours_does_not_undo_a_later_no() {
+fn case_9_an_action_that_was_delayed_for_hours_does_not_undo_a_later_opt_out() {
     for no in ["unsub", "bounce", "spam", "blocked", "inactive"] {
         let mut book = Book::new();
         book.take_json(&status(no, Some(true), 50).json()).unwrap();
@@ -446,13 +446,13 @@ fn members_of_odd_types_and_extra_ids_do_not_fail_a_message() {
     assert_eq!(
         event.consent[0].what,
         What::NotAsked,
-        "what is no boolean is no yes"
+        "a value that is no boolean is no opt-in"
     );
     assert!(!event.fields.contains_key("id"));
 }
 
 #[test]
-fn an_address_that_is_none_is_no_identity_and_no_field() {
+fn an_invalid_address_is_no_identity_and_no_field() {
     let mut body = sample_json("petition-opt-in");
     body["contact"]["email"] = "bruce at example".into();
     let event = event(&decoder(), &body);
@@ -475,7 +475,7 @@ fn a_flat_value_wins_over_a_nested_one_however_the_keys_are_ordered() {
 }
 
 #[test]
-fn p1_a_bounce_and_p5_an_unknown_event_do_not_stop_what_comes_behind() {
+fn p1_a_bounce_and_p5_an_unknown_event_do_not_stop_later_messages() {
     let decoder: ProcaDecoder = decoder();
     let mut unknown = status("bounce", None, 0).json();
     unknown["eventType"] = "supporter_merged".into();
@@ -492,7 +492,7 @@ fn p1_a_bounce_and_p5_an_unknown_event_do_not_stop_what_comes_behind() {
 }
 
 #[test]
-fn p2_a_bounce_is_told_once() {
+fn p2_a_bounce_is_sent_once() {
     let mut book = Book::new();
     book.take_json(&action(1, Some(true), 0).json()).unwrap();
     let bounce = status("bounce", Some(true), 50).json();
@@ -520,7 +520,7 @@ fn p8_a_renamed_campaign_has_its_new_name_at_once() {
 }
 
 #[test]
-fn a_yes_from_the_future_counts_from_when_it_came_and_a_no_keeps_its_time() {
+fn an_opt_in_from_the_future_counts_from_its_arrival_and_an_opt_out_keeps_its_time() {
     let mut yes = action(1, Some(true), 0).json();
     yes["privacy"]["givenAt"] = "2199-01-01T00:00:00Z".into();
     let received_at = envelope("").received_at;
@@ -534,7 +534,7 @@ fn a_yes_from_the_future_counts_from_when_it_came_and_a_no_keeps_its_time() {
     assert!(decoded.consent[0].at > received_at);
 }
 
-/// Programs of the organisation's own write it as they like.
+/// An organisation's own programs may write the status in their own way.
 #[test]
 fn a_status_in_another_case_or_with_blanks_is_the_same_status() {
     for (word, what) in [
@@ -546,7 +546,7 @@ fn a_status_in_another_case_or_with_blanks_is_the_same_status() {
         ("SPAM", What::Complained),
         ("Inactive", What::Inactive),
         ("DOUBLE_OPT_IN", What::DoubleOptIn),
-        // As Proca's documentation writes it.
+        // As in Proca's documentation.
         ("doubleOptIn", What::DoubleOptIn),
     ] {
         for message in [
@@ -566,8 +566,8 @@ fn a_status_in_another_case_or_with_blanks_is_the_same_status() {
     }
 }
 
-/// One submission on a partner's page: declined for one organisation of ours, whose message has the click for the partner already,
-/// and opted in for another.
+/// One submission on a partner's page. The person declined for our organisation, whose message already has
+/// the click for the partner, and opted in for another one.
 #[test]
 fn a_click_for_a_partner_does_not_hide_that_the_form_declined() {
     let declined = action(1, Some(false), 60)
@@ -584,9 +584,9 @@ fn a_click_for_a_partner_does_not_hide_that_the_form_declined() {
     assert_eq!(facts[1].at, given, "so the opt-in of the same submission is void");
 }
 
-/// Other senders than Proca write into its queues by hand.
+/// Programs other than Proca also write into its queues.
 #[test]
-fn a_member_that_comes_twice_or_half_a_letter_costs_nothing_else() {
+fn a_repeated_member_or_half_a_letter_loses_nothing_else() {
     let text = action(1, Some(true), 0).json().to_string();
     let email = |event: &Event| {
         event
@@ -607,7 +607,7 @@ fn a_member_that_comes_twice_or_half_a_letter_costs_nothing_else() {
         };
         assert_eq!((email(&read), &read.action), (email(&plain), &plain.action));
         assert_eq!(read.consent, plain.consent);
-        // Half a letter in what nobody reads needs no note.
+        // Half a letter in a member that is not used needs no note.
         assert!(
             odd.contains("ud83d") || read.notes.len() == plain.notes.len() + 1,
             "{:?}",

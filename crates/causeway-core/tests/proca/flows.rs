@@ -1,4 +1,4 @@
-//! The ways that opt-in and double opt-in take through a Proca instance, and the coalition trap.
+//! The flows of opt-in and double opt-in through a Proca instance, and the coalition trap.
 
 use causeway_core::{contact::Identity, event::Decode};
 
@@ -7,8 +7,8 @@ use crate::{
     message::{Kind, Message, OWN_PAGE, PARTNER_PAGE, action, decoder, envelope, status},
 };
 
-/// Each message in turn: what must be planned, and where Bruce stands then.
-fn play(name: &str, steps: &[(Message, &str, &str)]) {
+/// Runs the steps: each message, the deliveries that must be planned, and Bruce's consent state afterwards.
+fn run_flow(name: &str, steps: &[(Message, &str, &str)]) {
     let mut book = Book::new();
     let bruce = Identity::Email {
         address: "bruce@example.org".to_owned(),
@@ -28,17 +28,17 @@ const NEW_OPTED_IN: &str = "all:record double_opt_in:- opt_in:record with_consen
 const NEW_ONLY_SIGNED: &str = "all:record double_opt_in:- opt_in:- with_consent:record";
 const NEW_CONFIRMED: &str = "all:record double_opt_in:record opt_in:record with_consent:record";
 const CONFIRMED: &str = "all:contact double_opt_in:contact opt_in:contact with_consent:contact";
-/// Nobody who is known gave data with a form yet.
+/// The person is known, but has not given their data on a form yet.
 const CONFIRMED_FIRST: &str = "all:contact double_opt_in:contact opt_in:contact with_consent:-";
 
 #[test]
 fn flow_a_single_opt_in() {
-    play("A", &[(action(1, Some(true), 0), NEW_OPTED_IN, "opted_in")]);
+    run_flow("A", &[(action(1, Some(true), 0), NEW_OPTED_IN, "opted_in")]);
 }
 
 #[test]
 fn flow_b_the_link_in_the_thank_you_mail_clicked_twice() {
-    play(
+    run_flow(
         "B",
         &[
             (action(1, Some(true), 0), NEW_OPTED_IN, "opted_in"),
@@ -58,11 +58,11 @@ fn flow_c_an_action_that_the_supporter_confirmed() {
         kind: Kind::Confirm,
         ..action(1, Some(true), 0)
     };
-    play(
+    run_flow(
         "C",
         &[
             (waiting, "", "unknown"),
-            // The same action id: it must not look like a repeat.
+            // It has the same action id, and must not look like a duplicate.
             (action(1, Some(true), 0), NEW_OPTED_IN, "opted_in"),
         ],
     );
@@ -70,7 +70,7 @@ fn flow_c_an_action_that_the_supporter_confirmed() {
 
 #[test]
 fn flow_d_the_event_comes_before_its_action() {
-    play(
+    run_flow(
         "D",
         &[
             (
@@ -93,15 +93,15 @@ fn flow_d_the_event_comes_before_its_action() {
 #[test]
 fn flow_e_the_click_is_the_consent_although_the_form_had_none() {
     for opt_in in [Some(false), None] {
-        play(
+        run_flow(
             "E",
             &[
                 (action(1, opt_in, 0), NEW_ONLY_SIGNED, "not_subscribed"),
                 (status("double_opt_in", opt_in, 60), CONFIRMED, "double_opted_in"),
             ],
         );
-        // As D: the event first, on a page that we do not know yet.
-        play(
+        // As flow D: the event comes first, for a page that we do not know yet.
+        run_flow(
             "E first",
             &[
                 (
@@ -121,7 +121,7 @@ fn flow_f_a_custom_confirmation_then_as_d() {
         kind: Kind::Confirm,
         ..action(1, Some(true), 0)
     };
-    play(
+    run_flow(
         "F",
         &[
             (waiting, "", "unknown"),
@@ -146,7 +146,7 @@ fn flow_g_an_action_that_a_moderator_accepted() {
 }
 
 #[test]
-fn what_waits_for_confirmation_changes_no_field_of_the_person_it_names() {
+fn an_unconfirmed_action_changes_no_field_of_its_person() {
     let mut book = Book::new();
     book.take_json(&action(1, Some(true), 0).json()).unwrap();
     let prank = Message {
@@ -230,7 +230,7 @@ fn coalition_trap_an_old_event_that_names_no_page_counts_only_with_an_opt_in() {
 }
 
 #[test]
-fn two_people_who_turn_out_to_be_one_keep_the_newest_of_each_field_and_every_no() {
+fn two_contacts_of_one_person_keep_the_newest_of_each_field_and_every_opt_out() {
     let by_address = Message {
         reference: None,
         first_name: "Bat".to_owned(),
@@ -252,7 +252,7 @@ fn two_people_who_turn_out_to_be_one_keep_the_newest_of_each_field_and_every_no(
         address: "bruce@example.org".to_owned(),
     };
     assert_eq!(book.standing(&bruce).unwrap().as_str(), "unsubscribed");
-    // The half that was opted in was given to them: they must hear of the other half's no.
+    // The contact that was opted in was given to them, so they must learn of the other contact's opt-out.
     let planned = deliveries(&plan);
     assert_eq!(
         planned,

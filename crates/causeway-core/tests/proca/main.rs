@@ -1,4 +1,4 @@
-//! Proca's messages through decoding and planning, with a contact book in memory instead of a store.
+//! Tests of decoding and planning with Proca's messages, with a contact book in memory instead of a store.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,4 @@
-//! Builds Proca messages and the decoder that reads them. Times are seconds after a fixed moment.
+//! Builds Proca messages, and the decoder for them. Times are seconds after a fixed moment.
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ pub fn sample_json(name: &str) -> Value {
     serde_json::from_str(&sample(name)).unwrap()
 }
 
-/// An invented supporter's message, to be changed member by member.
+/// An invented supporter's message. Tests change single members.
 #[derive(Debug, Clone)]
 pub struct Message {
     pub kind: Kind,

@@ -1,4 +1,5 @@
-//! The decision table: every row, for people in every state, with news that is newer and older than the state.
+//! The decision table: every row, for people in every state, with facts that are newer and older than the
+//! state.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::{
     },
 };
 
-/// When the state was reached, and when older and newer things happened.
+/// The time of the state, and the times of older and newer facts.
 const STATE: i64 = 100;
 const OLDER: i64 = 50;
 const NEWER: i64 = 150;
@@ -25,8 +26,8 @@ const NEWER: i64 = 150;
 /// Unknown, not subscribed, subscribed, unsubscribed, bounced.
 const STATES: [char; 5] = ['U', 'N', 'S', 'X', 'B'];
 
-/// `-` nobody, `u` unknown, `n` not subscribed, `p` pending, `o` opted in, `d` double opted in,
-/// `x` unsubscribed, `b` suppressed.
+/// `-` nobody, `u` unknown, `n` not subscribed, `p` pending, `o` opted in, `d` double opted in, `x`
+/// unsubscribed, `b` suppressed.
 const UNCHANGED: &str = "unoxb";
 
 fn build(state: char) -> Book {
@@ -61,8 +62,9 @@ fn letter(book: &Book) -> char {
     }
 }
 
-/// What must be planned for `all`, `double_opt_in`, `opt_in`, `with_consent` (in this order), given the way.
-/// `received` says how much each destination that was given the person was told to take away.
+/// The deliveries that must be planned for `all`, `double_opt_in`, `opt_in`, `with_consent` (in this order)
+/// for a change from `before` to `after`. `received` holds, for each destination that was given the person,
+/// the gravity of the change that it received.
 fn expected_deliveries(
     message: &Message,
     before: char,
@@ -83,7 +85,8 @@ fn expected_deliveries(
     };
     let word = |name: &str| {
         let was_allowed = before != '-' && allows(name, before, gave[0]);
-        // An opt-out reaches every destination that has the person and was not told as much.
+        // An opt-out reaches every destination that has the person and has not received a change of the same
+        // gravity.
         if received.get(name).is_some_and(|received| *received < takes_away) {
             let record = if name == "all" && kind == "record" {
                 " all:record"
@@ -112,7 +115,7 @@ fn allows(destination: &str, standing: char, gave_data: bool) -> bool {
     }
 }
 
-/// One message, and the letters that follow for the five states.
+/// One message, and the letters of the state after it for each of the five states.
 struct Row {
     name: &'static str,
     message: Message,
@@ -289,7 +292,7 @@ fn check(row: &Row, state: char, decoder: &ProcaDecoder) -> char {
     let plan = book.take(&event);
     let after = letter(&book);
     let gave = [gave_before, plan.contact.as_ref().unwrap().gave_data];
-    // A newer date of what was known is none.
+    // A newer date of a known fact is no news.
     let news = said_before.as_ref() != plan.contact.as_ref().map(|contact| &contact.consent);
     let expected = expected_deliveries(&row.message, before, after, gave, news, &received);
     assert_eq!(deliveries(&plan), expected, "row {}, state {state}", row.name);
@@ -301,10 +304,10 @@ fn check(row: &Row, state: char, decoder: &ProcaDecoder) -> char {
 }
 
 #[test]
-fn row_15_counts_on_a_page_of_ours_as_soon_as_we_know_that_it_is() {
+fn row_15_counts_on_an_own_page_as_soon_as_we_know_that_it_is_ours() {
     for opt_in in [Some(false), None] {
         let confirmed = status("double_opt_in", opt_in, NEWER).json();
-        // The people in these states acted on our page before.
+        // The people in these states took an action on our page before.
         for state in ['N', 'S', 'X', 'B'] {
             let mut book = build(state);
             book.take_json(&confirmed).unwrap();
@@ -366,7 +369,7 @@ fn rows_1_2_3_5_23_and_24_change_nobody_in_any_state() {
 }
 
 #[test]
-fn the_date_of_the_standing_is_the_date_of_what_was_said() {
+fn the_date_of_the_consent_state_is_the_date_of_its_fact() {
     let mut book = Book::new();
     let bruce = Identity::ContactRef {
         namespace: "proca".into(),

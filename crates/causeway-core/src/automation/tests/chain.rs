@@ -1,8 +1,8 @@
-//! Automations that start each other over steps that wait.
+//! Automations that trigger each other through delayed steps.
 
 use super::*;
 
-/// Takes `from` off and puts `to` on, a day after `from` was put on.
+/// A day after `from` was added, removes it and adds `to`.
 fn swap(name: &str, from: &str, to: &str) -> Automation {
     let day = Some(Duration::from_hours(24));
     let mut swap = automation(name, Trigger::TagAdded(Some(from.to_owned())), vec![]);
@@ -12,15 +12,15 @@ fn swap(name: &str, from: &str, to: &str) -> Automation {
     swap
 }
 
-/// Gives the timers back, each at its time, until none is left or so many came.
-fn play(world: &mut World, first: Plan, most: usize) -> Vec<Plan> {
+/// Fires each timer when it is due, until none is left or `most` have fired.
+fn fire_timers(world: &mut World, first: Plan, most: usize) -> Vec<Plan> {
     let mut plans = vec![first];
     let mut next = 0;
-    let mut rang = 0;
+    let mut fired = 0;
     while let Some(timers) = plans.get(next).map(|plan| plan.timers.clone()) {
         for timer in timers {
-            rang += 1;
-            if rang > most {
+            fired += 1;
+            if fired > most {
                 return plans;
             }
             let back = back(world, &timer);
@@ -31,7 +31,7 @@ fn play(world: &mut World, first: Plan, most: usize) -> Vec<Plan> {
     plans
 }
 
-/// As the store gives it back.
+/// The event of a fired timer, as the store makes it.
 fn back(world: &mut World, timer: &Timer) -> Event {
     world.now = world.now.max(timer.due_at);
     let mut event = Event::new(EventKind::Schedule, "~automations".into(), timer.due_at);
@@ -47,7 +47,7 @@ fn back(world: &mut World, timer: &Timer) -> Event {
     event
 }
 
-/// At another moment, so that what it says is newer.
+/// A new time, so that the tag is news.
 fn tagged(world: &mut World, tag: &str) -> Event {
     let mut event = event(EventKind::Engagement);
     event.at = world.now;
@@ -61,18 +61,18 @@ fn verdicts(plans: &[Plan], name: &str) -> Vec<String> {
 }
 
 #[test]
-fn two_that_start_each_other_over_delays_come_to_an_end() {
+fn two_automations_that_trigger_each_other_through_delays_stop() {
     let mut world = World::new(vec![swap("one", "a", "b"), swap("two", "b", "a")]);
     let start = tagged(&mut world, "a");
     let first = world.take(&start);
-    let plans = play(&mut world, first, 50);
+    let plans = fire_timers(&mut world, first, 50);
     assert!(plans.len() < 10, "{}", plans.len());
     let last = verdicts(&plans, "one").pop().unwrap();
     assert_eq!(last, "stopped: it started itself again through two");
     assert_eq!(verdicts(&plans, "two").len(), 3, "started once, and two steps");
     assert_eq!(world.contact().tags().collect::<Vec<_>>(), ["a"]);
 
-    // What somebody says anew starts it anew.
+    // A new message by the contact starts the chain anew.
     world.now = world.now.saturating_add(Duration::from_hours(1)).unwrap();
     let mut off = event(EventKind::Engagement);
     off.at = world.now;
@@ -86,18 +86,18 @@ fn two_that_start_each_other_over_delays_come_to_an_end() {
 }
 
 #[test]
-fn a_long_way_without_a_repeat_goes_to_its_end() {
+fn a_long_chain_without_a_circle_runs_to_its_end() {
     let tags: Vec<String> = (0..30).map(|number| format!("t{number}")).collect();
     let steps = tags.windows(2).map(|pair| swap(&pair[0], &pair[0], &pair[1]));
     let mut world = World::new(steps.collect());
     let start = tagged(&mut world, "t0");
     let first = world.take(&start);
-    play(&mut world, first, 1_000);
+    fire_timers(&mut world, first, 1_000);
     assert_eq!(world.contact().tags().collect::<Vec<_>>(), ["t29"]);
 }
 
 #[test]
-fn what_waits_for_an_hour_with_room_is_part_of_the_chain() {
+fn a_postponed_run_is_part_of_the_chain() {
     let limited = |name: &str, from: &str, to: &str| {
         let mut limited = automation(
             name,
@@ -108,20 +108,20 @@ fn what_waits_for_an_hour_with_room_is_part_of_the_chain() {
         limited
     };
     let mut world = World::new(vec![limited("one", "a", "b"), limited("two", "b", "a")]);
-    // Full for ever: everything waits.
+    // The limit is reached for ever, so that every run is postponed.
     world.last_hour = Some((i64::from(u32::MAX), 1));
     let start = tagged(&mut world, "a");
     let first = world.take(&start);
-    let plans = play(&mut world, first, 50);
+    let plans = fire_timers(&mut world, first, 50);
     assert_eq!(
         verdicts(&plans, "one").pop().unwrap(),
         "stopped: it started itself again through two"
     );
 }
 
-/// Answers are counted, over delays, too.
+/// Responses are counted through delays, too.
 #[test]
-fn a_step_that_waited_goes_on_counting_answers() {
+fn a_delayed_step_keeps_counting_responses() {
     let mut later = automation("later", Trigger::FieldChanged("city".to_owned()), vec![]);
     later.then = vec![Step {
         does: Does::Deliver(vec!["crm".into()]),
@@ -152,13 +152,13 @@ fn found(automations: &[Automation]) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn circles_are_seen_without_a_contact() {
+fn circles_are_found_in_the_configuration_alone() {
     let circle = [swap("one", "a", "b"), swap("two", "b", "a")];
     assert_eq!(found(&circle), [["one", "two"]]);
     let three = [swap("1", "a", "b"), swap("2", "b", "c"), swap("3", "c", "a")];
     assert_eq!(found(&three), [["1", "2", "3"]]);
 
-    // By way of one that does it at once.
+    // Through an automation without delay.
     let set = |field: &str| Does::SetFields(vec![(field.to_owned(), Term::read(&json!("at")).unwrap())]);
     let on = |field: &str| Trigger::FieldChanged(field.to_owned());
     let wait = |mut automation: Automation| {
@@ -179,7 +179,7 @@ fn circles_are_seen_without_a_contact() {
 }
 
 #[test]
-fn what_comes_to_an_end_by_itself_is_no_circle() {
+fn a_chain_that_ends_by_itself_is_no_circle() {
     let set = |field: &str| Does::SetFields(vec![(field.to_owned(), Term::read(&json!("at")).unwrap())]);
     let now = |name: &str, from: &str, to: &str| {
         automation(name, Trigger::FieldChanged(from.to_owned()), vec![set(to)])
@@ -196,7 +196,11 @@ fn what_comes_to_an_end_by_itself_is_no_circle() {
 
     let mut itself = now("itself", "a", "a");
     itself.then[0].delay = Some(Duration::from_secs(1));
-    assert_eq!(found(&[itself]).len(), 0, "it is not started by what it put off");
+    assert_eq!(
+        found(&[itself]).len(),
+        0,
+        "its own delayed step does not trigger it"
+    );
 
     let mut single = swap("two", "b", "a");
     single.once = true;
@@ -208,11 +212,11 @@ fn what_comes_to_an_end_by_itself_is_no_circle() {
         keeps
     };
     let kept = [keeps("one", "a", "b"), keeps("two", "b", "a")];
-    assert_eq!(found(&kept).len(), 0, "tags stay on");
+    assert_eq!(found(&kept).len(), 0, "tags are never removed");
 }
 
 #[test]
-fn echoes_and_long_chains_of_answers_are_told_to_nobody() {
+fn echoes_and_long_chains_of_responses_are_not_delivered() {
     let mut world = World::new(vec![automation("it", Trigger::ContactUpdated, to_crm())]);
     world.take(&signed("bees"));
     let answer = |city: &str, hops: u8| {
@@ -240,7 +244,11 @@ fn echoes_and_long_chains_of_answers_are_told_to_nobody() {
 
     let mut own = answer("Olomouc", 1);
     own.follow_up.as_mut().unwrap().destination = Some("crm".into());
-    assert_eq!(sent(&world.take(&own)), [] as [&str; 0], "not to who said it");
+    assert_eq!(
+        sent(&world.take(&own)),
+        [] as [&str; 0],
+        "not to the destination that responded"
+    );
 
     let mut echo = event(EventKind::ContactSync);
     echo.via = vec!["other".to_owned(), "us".to_owned()];
@@ -252,7 +260,7 @@ fn echoes_and_long_chains_of_answers_are_told_to_nobody() {
 }
 
 #[test]
-fn rows_of_before_there_were_chains_can_be_read() {
+fn a_stored_row_without_a_chain_can_be_read() {
     let text = r#"{"workspace":"default","contact":1,"about":7,"automation":["later",{"step":1}],"hops":0}"#;
     let row: FollowUp = serde_json::from_str(text).unwrap();
     assert_eq!(row.automation, Some(("later".into(), Due::Step(1))));

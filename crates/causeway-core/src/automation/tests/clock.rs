@@ -1,9 +1,9 @@
-//! What the clock starts.
+//! Schedules and dates.
 
 use super::*;
 
 #[test]
-fn the_clock_comes_round_in_the_zone_that_it_is_of() {
+fn a_schedule_is_due_in_its_own_time_zone() {
     let rhythm = |every, time: &str| Rhythm {
         every,
         at: time.parse().unwrap(),
@@ -20,7 +20,7 @@ fn the_clock_comes_round_in_the_zone_that_it_is_of() {
             "2026-03-04T08:00:00Z",
             "2026-03-04T08:00:00Z",
         ),
-        // Summer time starts on 29 March at 2 o'clock; 02:30 is not there on that day.
+        // Summer time starts on 29 March at 2 o'clock, so 02:30 does not exist on that day.
         (
             rhythm(Every::Day, "09:00"),
             "2026-03-29T12:00:00Z",
@@ -57,7 +57,7 @@ fn the_clock_comes_round_in_the_zone_that_it_is_of() {
 }
 
 #[test]
-fn a_birthday_is_on_its_day_each_year_and_the_reminder_before_it() {
+fn a_birthday_is_due_each_year_and_a_reminder_before_it() {
     let clocked = |days, yearly| {
         let on = Trigger::DateReached(Clocked {
             field: "birthDate".to_owned(),
@@ -99,9 +99,9 @@ fn a_birthday_is_on_its_day_each_year_and_the_reminder_before_it() {
     }
 }
 
-/// Each time that the clock comes round is the next of the one before it.
+/// Each due time is the next one after the due time before it.
 #[test]
-fn the_next_turns_are_all_turns() {
+fn each_next_due_time_is_a_due_time() {
     let start = at("2024-01-30T22:17:00Z");
     for zone in ["UTC", "Europe/Brussels", "America/St_Johns"] {
         for every in [

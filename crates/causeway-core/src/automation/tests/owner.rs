@@ -1,4 +1,4 @@
-//! Whose points count, and that bundling makes no difference to them.
+//! Whose points count, and that bundling rows into messages makes no difference to them.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ fn total(world: &World) -> String {
 }
 
 #[test]
-fn one_message_with_three_visits_gives_as_much_as_three_with_one() {
+fn one_message_with_three_visits_gives_the_points_of_three_messages() {
     let visits: Vec<Engagement> = (0..3)
         .map(|day| row(EngagementKind::PageVisit, "https://example.org", Some(day), None))
         .collect();
@@ -68,7 +68,7 @@ fn one_message_with_three_visits_gives_as_much_as_three_with_one() {
         apart.take(&sync(vec![visit.clone()]));
     }
     assert_eq!([total(&together), total(&apart)], ["115", "115"]);
-    // Each click that a platform counts, and the history once more.
+    // Each click that a platform counts, and then the history again.
     together.take(&sync(vec![row(EngagementKind::LinkClick, "a", None, Some(2))]));
     let all = [visits, vec![row(EngagementKind::LinkClick, "a", None, Some(3))]].concat();
     let plan = together.take(&sync(all.clone()));
@@ -82,9 +82,9 @@ fn one_message_with_three_visits_gives_as_much_as_three_with_one() {
 }
 
 proptest! {
-    /// However rows are spread over messages, in whatever order, and sent again.
+    /// The total is the same however rows are spread over messages, in any order, and sent again.
     #[test]
-    fn points_do_not_depend_on_bundles_and_orders(
+    fn points_do_not_depend_on_bundling_or_order(
         rows in prop::collection::vec((0_u8..3, 0_u8..3, prop::option::of(0_u8..3), 1_i64..4), 1..8),
         bundles in prop::collection::vec(prop::collection::vec(0_usize..8, 1..5), 1..8),
         seed in 0_usize..1000,
@@ -144,7 +144,7 @@ fn record(world: &World, lead: Lead) -> Record {
 }
 
 #[test]
-fn triggers_and_payload_ask_the_owner_of_the_score() {
+fn triggers_and_payload_use_the_owner_of_the_score() {
     let automations = || {
         vec![
             automation(

@@ -1,9 +1,9 @@
-//! Points and their ranges.
+//! Points and the ranges of statuses.
 
 use super::*;
 
 #[test]
-fn points_count_once_for_the_same_thing_and_their_ranges_have_names() {
+fn points_count_once_for_the_same_cause_and_ranges_give_the_status() {
     let points = |known, anonymous| vec![Does::AddScore(Points { known, anonymous })];
     let opened = Trigger::Engaged(EngagementKind::EmailOpen, None);
     let clicked = Trigger::Engaged(EngagementKind::LinkClick, None);
@@ -32,7 +32,11 @@ fn points_count_once_for_the_same_thing_and_their_ranges_have_names() {
         }
     );
     world.take(&open("1", "09"));
-    assert_eq!(lead(&world).score, Some(json!(30)), "the same one again");
+    assert_eq!(
+        lead(&world).score,
+        Some(json!(30)),
+        "the same mail again gives no points"
+    );
     let plan = world.take(&open("2", "10"));
     assert_eq!(
         lead(&world),
@@ -73,9 +77,9 @@ fn points_count_once_for_the_same_thing_and_their_ranges_have_names() {
     );
 }
 
-/// Dates of platforms know no fractions of a second.
+/// Dates of platforms have no fractions of a second.
 #[test]
-fn two_things_in_one_moment_give_points_twice() {
+fn two_visits_in_one_second_give_points_twice() {
     let visited = Trigger::Engaged(EngagementKind::PageVisit, None);
     let ten = || {
         vec![Does::AddScore(Points {

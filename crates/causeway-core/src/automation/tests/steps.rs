@@ -1,9 +1,9 @@
-//! Steps that wait, that are limited, and that cannot be done.
+//! Steps with a delay, steps over a limit, and steps that fail.
 
 use super::*;
 
 #[test]
-fn a_step_with_a_delay_comes_back_and_stops_where_it_is_to() {
+fn a_delayed_step_comes_back_unless_its_stop_condition_is_true() {
     let mut later = automation("later", Trigger::Action(None), vec![]);
     later.stop = Some(Expression::new("'gone' in contact.tags").unwrap());
     later.then = vec![
@@ -61,7 +61,7 @@ fn a_step_with_a_delay_comes_back_and_stops_where_it_is_to() {
 }
 
 #[test]
-fn beyond_the_limit_of_an_hour_it_waits_for_one_with_room() {
+fn over_its_hourly_limit_an_automation_waits_for_an_hour_with_room() {
     let mut limited = automation("limited", Trigger::Action(None), to_crm());
     limited.per_hour = Some(2);
     limited.once = true;
@@ -104,7 +104,7 @@ fn beyond_the_limit_of_an_hour_it_waits_for_one_with_room() {
 }
 
 #[test]
-fn values_that_cannot_be_worked_out_leave_everything_as_it_was() {
+fn a_value_that_fails_leaves_everything_as_it_was() {
     let term = |text: &str| Term::read(&json!(text)).unwrap();
     let set = |fields: Vec<(&str, &str)>| {
         Does::SetFields(
@@ -143,7 +143,7 @@ fn values_that_cannot_be_worked_out_leave_everything_as_it_was() {
 }
 
 #[test]
-fn what_an_automation_changed_is_seen_by_the_next_condition() {
+fn a_condition_sees_what_an_earlier_automation_changed() {
     let sees = |name: &str| {
         when(
             automation(name, Trigger::Action(None), to_crm()),
@@ -176,11 +176,11 @@ fn what_an_automation_changed_is_seen_by_the_next_condition() {
     assert_eq!(
         world.contact().text("city"),
         Some("Brno"),
-        "the contact comes back from the scope"
+        "the scope gives the contact back"
     );
     assert_eq!(
         plan.explained.values["contact.city"],
         json!("Praha"),
-        "as it was first seen"
+        "the value when it was first read"
     );
 }

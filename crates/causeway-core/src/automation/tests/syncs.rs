@@ -1,11 +1,11 @@
-//! What a platform's contact starts, and whom it reaches.
+//! What a platform's contact triggers, and which destinations it reaches.
 
 use super::*;
 use crate::encode::sync::Group;
 
 const ID: &str = "7";
 
-/// A contact as a platform sends it each time: the same fields, and the rows that are given.
+/// A contact as a platform sends it each time: the same fields, and the given rows.
 fn sync(rows: &[(EngagementKind, &str, Option<&str>)]) -> Event {
     let mut event = event(EventKind::ContactSync);
     event.identities.push(Identity::ForeignId {
@@ -39,7 +39,7 @@ fn archive(takes: Takes) -> Arc<DestinationRule> {
 }
 
 #[test]
-fn each_contact_of_a_platform_is_passed_on_unless_the_destination_wants_changes() {
+fn a_platforms_unchanged_contact_is_delivered_unless_the_destination_takes_changes_only() {
     for (takes, is_sent) in [
         (Takes::All, true),
         (Takes::Changes, false),
@@ -68,7 +68,7 @@ fn each_contact_of_a_platform_is_passed_on_unless_the_destination_wants_changes(
 }
 
 #[test]
-fn a_row_of_a_file_and_a_flood_are_no_news() {
+fn a_row_of_a_file_and_a_flood_trigger_nothing() {
     let mut world = World::new(vec![automation("it", Trigger::Synced(None), to_crm())]);
     world.given = true;
     world
@@ -87,7 +87,7 @@ fn a_row_of_a_file_and_a_flood_are_no_news() {
     );
     world.is_flooded = true;
     let flood = world.take(&sync(&[]));
-    assert_eq!(sent(&flood), [] as [&str; 0], "nor does it start anything");
+    assert_eq!(sent(&flood), [] as [&str; 0], "and it triggers nothing");
     assert!(
         flood.decision.contains("10 times within an hour"),
         "{}",
@@ -183,7 +183,7 @@ fn a_trigger_names_a_group_and_a_row_of_it() {
 }
 
 #[test]
-fn a_new_row_of_a_group_starts_its_own_trigger_once() {
+fn a_new_row_of_a_group_triggers_once() {
     let mut world = World::new(vec![
         automation(
             "cart",
@@ -210,7 +210,7 @@ fn a_new_row_of_a_group_starts_its_own_trigger_once() {
 }
 
 #[test]
-fn somebody_who_began_as_a_browser_is_created_when_they_get_a_name() {
+fn a_browser_becomes_a_created_contact_when_it_gets_an_identity() {
     let mut created = automation("it", Trigger::ContactCreated, to_crm());
     created.once = true;
     let mut world = World::new(vec![created]);

@@ -1,9 +1,9 @@
-//! What starts automations.
+//! What triggers automations.
 
 use super::*;
 
 #[test]
-fn an_action_starts_it_where_the_condition_holds_and_the_trace_says_what_it_saw() {
+fn an_action_triggers_if_the_condition_is_true_and_the_trace_shows_the_values() {
     let mut world = World::new(vec![
         when(
             automation("bees", Trigger::Action(None), to_crm()),
@@ -41,7 +41,7 @@ fn an_action_starts_it_where_the_condition_holds_and_the_trace_says_what_it_saw(
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn each_trigger_starts_on_what_it_names_and_on_nothing_else() {
+fn each_trigger_fires_for_what_it_names_and_nothing_else() {
     let text = |text: &str| Some(text.to_owned());
     let bounced = {
         let mut event = event(EventKind::EmailStatus);
@@ -135,7 +135,7 @@ fn each_trigger_starts_on_what_it_names_and_on_nothing_else() {
 }
 
 #[test]
-fn a_repeated_engagement_starts_nothing() {
+fn a_repeated_engagement_triggers_nothing() {
     let opened = Trigger::Engaged(EngagementKind::EmailOpen, None);
     let mut world = World::new(vec![automation("it", opened, to_crm())]);
     let open = did(EngagementKind::EmailOpen, "31");
@@ -144,7 +144,7 @@ fn a_repeated_engagement_starts_nothing() {
 }
 
 #[test]
-fn once_is_once_and_else_every_time() {
+fn an_automation_with_once_runs_once_and_others_every_time() {
     let mut once = automation("once", Trigger::Action(None), to_crm());
     once.once = true;
     let mut world = World::new(vec![once]);
@@ -160,7 +160,7 @@ fn once_is_once_and_else_every_time() {
 }
 
 #[test]
-fn what_one_automation_changes_starts_another_and_that_ends() {
+fn a_change_by_one_automation_triggers_another_and_the_chain_ends() {
     let cycle = |name: &str, from: &str, to: &str| {
         automation(
             name,
@@ -178,7 +178,7 @@ fn what_one_automation_changes_starts_another_and_that_ends() {
     assert_eq!(
         names,
         ["start", "one", "two"],
-        "each once, in the order in which they were started"
+        "each once, in the order in which they were triggered"
     );
     assert_eq!(world.contact().tags().collect::<Vec<_>>(), ["a"]);
 }

@@ -1,5 +1,5 @@
-//! What an item may hold, as data: the decoder checks by it, and the description of the API is made from it, so that the two
-//! cannot differ.
+//! The keys of an item, as data. The decoder checks items against it, and the API's description is made from
+//! it, so the two cannot differ.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -19,9 +19,9 @@ pub struct Key {
 /// What a key's value must be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Shape {
-    /// Not blank, without control characters, at most so many characters.
+    /// Not blank, without control characters, at most this many characters.
     Text(usize),
-    /// A whole number from 0 on.
+    /// A whole number from 0 up.
     Whole,
     Number,
     /// RFC 3339, or seconds or milliseconds since 1970.
@@ -29,16 +29,16 @@ pub enum Shape {
     Words(&'static [&'static str]),
     /// Field name → value.
     Fields,
-    /// Who: the keys of [`CONTACT`].
+    /// The person: the keys of [`CONTACT`].
     Contact,
 }
 
-/// A sort of item, by its `type`.
+/// A kind of item, by its `type`.
 #[derive(Debug, Clone, Copy)]
 pub struct Sort {
     pub name: &'static str,
     pub about: &'static str,
-    /// Besides [`COMMON`].
+    /// The keys besides [`COMMON`].
     pub keys: &'static [Key],
 }
 
@@ -60,7 +60,7 @@ const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key 
     }
 }
 
-/// What every item has.
+/// The keys of every item.
 pub const COMMON: &[Key] = &[
     required("contact", Shape::Contact, "Who it is about."),
     optional(
@@ -80,7 +80,7 @@ pub const COMMON: &[Key] = &[
     ),
 ];
 
-/// At least one of these.
+/// The keys of the contact, of which at least one is required.
 pub const CONTACT: &[Key] = &[
     optional("email", Shape::Text(320), "The e-mail address."),
     optional("id", Shape::Text(200), "The sender's own id of the person."),
@@ -102,7 +102,7 @@ const THING: &[Key] = &[
     optional("count", Shape::Whole, "How often, where the sender counts."),
 ];
 
-/// All sorts of items.
+/// All kinds of items.
 pub const SORTS: &[Sort] = &[
     Sort {
         name: "email_open",
@@ -224,12 +224,13 @@ pub const CONSENTS: &[&str] = &[
     "inactive",
 ];
 
-/// Finds a sort by the word of `type`.
+/// Finds a kind of item by the word of `type`.
 pub fn sort(name: &str) -> Option<&'static Sort> {
     SORTS.iter().find(|sort| sort.name == name)
 }
 
-/// Checks an object by its keys: what is wrong, for the sender. Quotes no values, which may be anything.
+/// Checks an object against its keys. The error is for the sender, and quotes no values, which may be
+/// anything.
 pub(super) fn check<'a>(
     place: &str,
     object: &Map<String, Value>,
@@ -241,9 +242,10 @@ pub(super) fn check<'a>(
                 return Err(format!("`{place}{}` is missing", key.name));
             }
             None | Some(Value::Null) => {}
-            // A blank name is no name, as 0 and null are none: the others in `contact` say whom it is about.
+            // A blank name is ignored, as 0 and null are: the other members of `contact` may identify the
+            // person.
             Some(Value::String(text)) if place == "contact." && text.trim().is_empty() => {}
-            // What is wrong in there is told with its place.
+            // Errors inside the contact name their place.
             Some(Value::Object(contact)) if key.shape == Shape::Contact => {
                 check("contact.", contact, CONTACT.iter())?;
             }
@@ -269,7 +271,7 @@ pub(super) fn check<'a>(
     }
 }
 
-/// A key that is no name may be anything, an address, too: it is not repeated.
+/// Quotes a key. One that does not look like a name may be anything, even an address, so it is not repeated.
 fn quoted(place: &str, name: &str) -> String {
     let is_name = name.len() <= 40
         && name
@@ -319,7 +321,7 @@ fn check_value(value: &Value, shape: Shape) -> Result<(), String> {
     }
 }
 
-/// The most fields of one item, and the longest name of one.
+/// The most fields of one item, and the most characters of a field's name.
 pub const MOST_FIELDS: usize = 200;
 pub const LONGEST_FIELD: usize = 200;
 
@@ -349,7 +351,7 @@ fn check_fields(value: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Senders' ids are texts, and numbers that stand for them.
+/// The text of an id. Senders' ids are texts, or numbers that stand for them.
 pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -358,10 +360,10 @@ pub(super) fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// The moment, and up to when it may have been: a time in whole seconds leaves the rest of the second open.
+/// The span of a time: a time in whole seconds covers the rest of its second.
 pub(super) fn time(value: &Value) -> Option<Span> {
     match value {
-        // Digits in a text are no time.
+        // A text of digits alone is no time.
         Value::String(text) => {
             text.trim().parse::<Timestamp>().ok()?;
             absolute(text)
@@ -370,10 +372,11 @@ pub(super) fn time(value: &Value) -> Option<Span> {
     }
 }
 
-/// Beyond this, programs that know only floating-point numbers tell it from its neighbours no more.
+/// The greatest whole number that programs with only floating-point numbers can distinguish from its
+/// neighbours.
 pub const MOST_WHOLE: i64 = (1 << 53) - 1;
 
-/// From 0 on. `1.0` is one, too: to JSON there is no difference.
+/// A whole number from 0 up. `1.0` is one, too: JSON makes no difference.
 pub(super) fn whole(value: &Value) -> Option<i64> {
     let Value::Number(number) = value else {
         return None;

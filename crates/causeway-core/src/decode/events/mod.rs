@@ -1,5 +1,5 @@
-//! Items of `POST /v1/events`: what somebody did with a mail or a page, a tag, a score, a consent. One envelope holds one
-//! item.
+//! Decodes items of `POST /v1/events`: an engagement with a mail or a page, a tag, a score, a consent. One
+//! envelope holds one item.
 
 pub mod keys;
 #[cfg(test)]
@@ -26,9 +26,9 @@ use crate::{
 
 #[derive(Debug, Clone)]
 pub struct EventsDecoder {
-    /// Where the sender's ids of contacts and visitors are unique.
+    /// The scope in which the sender's ids of contacts and visitors are unique.
     pub namespace: Name,
-    /// The Proca instance that `contactRef` is from.
+    /// The Proca instance that `contactRef` belongs to.
     pub proca: Name,
     pub placeholders: Placeholders,
 }
@@ -48,14 +48,15 @@ impl Decode for EventsDecoder {
         }
     }
 
-    /// Only items of type `consent` hold one. The word stands as it is in their bytes, unless an escape hides it.
+    /// Only items of type `consent` contain an opt-out. Their bytes contain this word, unless an escape hides
+    /// it.
     fn may_opt_out(&self, envelope: &Envelope) -> bool {
         let has = |word: &[u8]| memchr::memmem::find(&envelope.body, word).is_some();
         has(b"consent") || has(b"\\u")
     }
 }
 
-/// The JSON of an item, or of a request, and what was odd about it; else what is wrong with it.
+/// Parses the JSON of an item or a request. Returns notes about what was odd, or what is wrong.
 pub fn read(json: &[u8]) -> Result<(Value, Vec<String>), String> {
     let mut texts = Texts::default();
     let (value, mut notes) =
@@ -69,21 +70,21 @@ pub fn read(json: &[u8]) -> Result<(Value, Vec<String>), String> {
     Ok((value, notes))
 }
 
-/// The items of a request of which the JSON is odd or broken, each as it is written: what is wrong with one is no reason to
-/// refuse the others.
+/// The items of a request whose JSON is odd or broken, each as it is written. A broken item must not cause
+/// the others to be refused.
 pub fn pieces(request: &[u8]) -> Vec<&[u8]> {
     json::items(request).unwrap_or_else(|| vec![request])
 }
 
-/// How a repeat of an item is recognised: by everything that it says. Without an id and a time, the same may happen twice,
-/// and is a repeat only within `window_ms`.
+/// How a duplicate of an item is recognised: by its whole content. Without an id and a time, the same event
+/// may happen twice, so it is a duplicate only within `window_ms`.
 pub fn dedup(item: &Value, event: &Event, received_at: Timestamp, window_ms: i64) -> Dedup {
     let content = dedup_of_bytes(sorted(item).to_string().as_bytes());
     let id = item
         .get("id")
         .and_then(text)
         .map(|id| digest(&[b"event id", id.as_bytes()]));
-    // A time that was still to come is replaced by that of the arrival, and dates nothing.
+    // A future time is replaced by the time of arrival, so it does not date the item.
     let is_dated = item
         .get("at")
         .and_then(time)
@@ -99,12 +100,12 @@ pub fn dedup(item: &Value, event: &Event, received_at: Timestamp, window_ms: i64
     }
 }
 
-/// For what is no item that could be told by its id.
+/// The key of bytes that are no valid item.
 pub fn dedup_of_bytes(bytes: &[u8]) -> MessageKey {
     digest(&[b"event", bytes])
 }
 
-/// With the keys of objects in order: senders write the same in any.
+/// Sorts the keys of objects, since senders may write the same item in any order.
 pub fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -121,7 +122,7 @@ pub fn sorted(value: &Value) -> Value {
 }
 
 impl EventsDecoder {
-    /// Reads one item; what is wrong with it, for its sender.
+    /// Reads one item. The error says what is wrong, for its sender.
     pub fn item(&self, item: &Value, received_at: Timestamp) -> Result<Event, String> {
         let Value::Object(item) = item else {
             return Err("not an object".to_owned());
@@ -207,7 +208,7 @@ impl EventsDecoder {
         }
     }
 
-    /// What this sort of item says.
+    /// Takes in what this kind of item says.
     fn said(
         &self,
         event: &mut Event,
@@ -280,7 +281,7 @@ impl EventsDecoder {
     }
 }
 
-/// A time after `received_at` would make this item win over all that follow, so it is cut.
+/// Cuts a time after `received_at`, because it would make this item win over all later ones.
 fn not_later(at: Span, received_at: Timestamp, notes: &mut Vec<String>) -> Span {
     if at.begin.duration_since(received_at) > SignedDuration::from_mins(1) {
         notes.push("at: in the future; the time of arrival is used".to_owned());
@@ -296,7 +297,8 @@ fn member(event: &mut Event, prefix: &str, name: Option<String>, is_in: bool) {
     event.fields.insert(format!("{prefix}{name}"), is_in.into());
 }
 
-/// Adds the facts of an item `consent`. `end`: up to when it may have been said, which is what an opt-out counts from.
+/// Adds the facts of an item `consent`. `end` is the latest time at which it may have been said; an opt-out
+/// counts from then.
 fn consent(
     event: &mut Event,
     item: &Map<String, Value>,
@@ -324,10 +326,12 @@ fn consent(
     Ok(())
 }
 
-/// What an opt-out from everything ends: the purposes that have names of their own everywhere.
+/// The purposes that an opt-out from everything ends: all that have a fixed name.
 const EVERYTHING: &[&str] = &[EMAIL, "phone", "sms", "post", "ads"];
 
-/// What an item's consent is for. Invariant: an opt-out from e-mail reaches the purpose `email`, however the sender spells it.
+/// The purposes of an item's consent.
+///
+/// Invariant: an opt-out from e-mail reaches the purpose `email`, however the sender spells it.
 fn purposes(text: &str, what: &What, notes: &mut Vec<String>) -> Result<Vec<String>, &'static str> {
     let spelt: String = text
         .trim()
@@ -340,7 +344,7 @@ fn purposes(text: &str, what: &What, notes: &mut Vec<String>) -> Result<Vec<Stri
         "all" | "any" | "*" | "everything" if what.is_yes() => Err(
             "`purpose` must name one purpose of an opt-in: `email`, `phone`, `sms`, `post`, `ads` or a word of your own",
         ),
-        // About the address.
+        // A suppression is about the address.
         "all" | "any" | "*" | "everything" if what.is_suppression() => Ok(vec![EMAIL.to_owned()]),
         "all" | "any" | "*" | "everything" => {
             notes.push(format!(

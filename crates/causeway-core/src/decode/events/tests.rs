@@ -30,7 +30,7 @@ fn event(item: Value) -> Event {
 }
 
 #[test]
-fn a_blank_name_beside_an_address_names_nobody() {
+fn a_blank_id_beside_an_address_is_ignored() {
     for blank in ["", "  "] {
         let event = event(json!({
             "type": "consent", "what": "unsubscribed", "contact": { "email": "ada@example.org", "id": blank, "contactRef": blank },
@@ -83,7 +83,7 @@ fn a_page_visit_is_an_engagement_of_its_time() {
 }
 
 #[test]
-fn each_sort_says_what_it_is_called() {
+fn each_kind_of_item_gives_its_event() {
     let with = |more: Value| {
         let mut item = json!({ "contact": { "email": "ada@example.org" } });
         for (key, value) in more.as_object().unwrap() {
@@ -166,7 +166,7 @@ fn consent_is_a_fact_with_its_purpose_and_time() {
 
 /// An opt-out in whole seconds may have been given in the last millisecond, an opt-in in the first.
 #[test]
-fn an_opt_out_counts_from_the_end_of_what_its_time_leaves_open() {
+fn an_opt_out_counts_from_the_end_of_its_second() {
     for (at, received, opt_in, opt_out) in [
         (
             json!("2026-04-01T08:00:00Z"),
@@ -198,7 +198,7 @@ fn an_opt_out_counts_from_the_end_of_what_its_time_leaves_open() {
             "2026-04-01T08:00:00.250Z",
             "2026-04-01T08:00:00.250Z",
         ),
-        // Never later than it came.
+        // Never later than the arrival.
         (
             json!("2026-04-01T08:00:00Z"),
             "2026-04-01T08:00:00.400Z",
@@ -222,7 +222,7 @@ fn an_opt_out_counts_from_the_end_of_what_its_time_leaves_open() {
 }
 
 #[test]
-fn e_mail_is_one_purpose_however_it_is_spelt() {
+fn every_spelling_of_e_mail_is_one_purpose() {
     let said = |what: &str, purpose: &str| {
         read(&json!({
             "type": "consent", "what": what, "purpose": purpose, "contact": { "email": "ada@example.org" },
@@ -260,7 +260,7 @@ fn e_mail_is_one_purpose_however_it_is_spelt() {
 }
 
 #[test]
-fn a_time_to_come_counts_as_now_and_is_told() {
+fn a_future_time_counts_as_now_and_is_noted() {
     let at = now() + SignedDuration::from_hours(5);
     let event = event(json!({
         "type": "consent", "what": "opt_in", "at": at.to_string(), "contact": { "email": "ada@example.org" },
@@ -275,13 +275,13 @@ fn a_time_to_come_counts_as_now_and_is_told() {
 }
 
 #[test]
-fn a_visitor_is_apart_from_the_contact_of_the_same_id() {
+fn a_visitor_differs_from_the_contact_with_the_same_id() {
     let event = event(json!({ "type": "goal", "key": "g", "contact": { "id": "1", "visitor": "1" } }));
     assert_ne!(event.identities[0], event.identities[1]);
     assert!(!event.identities[0].is_visitor() && event.identities[1].is_visitor());
 }
 
-/// Items (of Ada, where they name nobody) and part of what is told of them.
+/// Invalid items (about Ada, unless they name somebody), and a part of the error for each.
 const WRONG: &[(&str, &str)] = &[
     (r#""text""#, "not an object"),
     ("{}", "`type` must be one of email_open"),
@@ -367,22 +367,22 @@ const WRONG: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_is_wrong_is_told_without_repeating_values() {
-    for (text, told) in WRONG {
+fn an_error_names_the_fault_without_repeating_values() {
+    for (text, expected) in WRONG {
         let mut item: Value = serde_json::from_str(text).unwrap();
         if let Some(item) = item.as_object_mut() {
             item.entry("contact")
                 .or_insert(json!({ "email": "ada@example.org" }));
         }
-        let wrong = read(&item).expect_err(told);
-        assert!(wrong.contains(told), "{item}: {wrong}");
+        let wrong = read(&item).expect_err(expected);
+        assert!(wrong.contains(expected), "{item}: {wrong}");
         assert_eq!(wrong.find("` `"), None, "said twice: {wrong}");
         assert!(!wrong.contains("example.org"), "{wrong}");
     }
 }
 
 #[test]
-fn a_repeat_is_told_by_its_id_or_by_all_it_says() {
+fn a_duplicate_is_recognised_by_its_id_or_its_content() {
     let dedup = |item: &Value| dedup(item, &read(item).unwrap(), now(), 60_000);
     let item = json!({ "type": "goal", "key": "g", "contact": { "id": "1" } });
     let turned = json!({ "contact": { "id": "1" }, "key": "g", "type": "goal" });
@@ -396,10 +396,10 @@ fn a_repeat_is_told_by_its_id_or_by_all_it_says() {
     let dated = with(&item, "at", "2026-05-01T10:00:00Z");
     assert_eq!(dedup(&dated).memory, Memory::Dated);
     assert_ne!(dedup(&dated).key, dedup(&item).key);
-    // What is still to come dates nothing.
+    // A future time does not date the item.
     let future = with(&item, "at", "2126-05-01T10:00:00Z");
     assert_eq!(dedup(&future).memory, Memory::Window(60_000));
-    // One id is one message only as long as it says the same.
+    // Two items with one id are the same message only if their content is the same.
     let (one, other) = (
         with(&item, "id", "e1"),
         with(&with(&item, "id", "e1"), "key", "h"),
@@ -411,7 +411,7 @@ fn a_repeat_is_told_by_its_id_or_by_all_it_says() {
     assert_eq!(
         dedup(&consent).memory,
         Memory::Window(60_000),
-        "an opt-in may have come since"
+        "an opt-in may have arrived since"
     );
 }
 
@@ -442,7 +442,7 @@ fn an_item_that_opts_out_is_recognised_by_its_bytes() {
 }
 
 #[test]
-fn what_is_not_json_is_dead_and_not_repeated() {
+fn invalid_json_is_dead_and_not_quoted() {
     for body in ["", "{", "ada@example.org", "[1, bob]"] {
         let Decoded::Dead { code, reason } = decoder().decode(&envelope(body.as_bytes())) else {
             panic!("{body}")
@@ -454,7 +454,7 @@ fn what_is_not_json_is_dead_and_not_repeated() {
 }
 
 #[test]
-fn half_a_letter_and_a_member_that_comes_twice_cost_nothing_else() {
+fn half_a_letter_or_a_repeated_member_loses_nothing_else() {
     let item = r#"{"type":"contact","type":"contact","contact":{"email":"ada@example.org"},
         "fields":{"firstName":"Ada \ud83d","mobile":"1","phone":"2",},}"#;
     let Decoded::Event(event) = decoder().decode(&envelope(item.as_bytes())) else {
@@ -484,7 +484,7 @@ proptest! {
     }
 }
 
-/// They would make all people one, who then have one consent; of browsers, too.
+/// Otherwise all people, or all browsers, with a placeholder would become one contact with one consent.
 #[test]
 fn a_placeholder_names_nobody() {
     for id in [

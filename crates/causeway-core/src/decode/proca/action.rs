@@ -1,4 +1,4 @@
-//! `proca:action:1` and `proca:action:2`.
+//! Decodes `proca:action:1` and `proca:action:2`.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -24,10 +24,10 @@ pub(super) enum Version {
     Two,
 }
 
-/// How far an action is on Proca's side.
+/// The stage of an action at Proca.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Waits for the supporter's or a moderator's yes.
+    /// Waits for the confirmation by the supporter or a moderator.
     Confirm,
     Deliver,
 }
@@ -47,7 +47,7 @@ pub(super) fn decode(
     let (opened, mut privacy) = open(&mut message, version, &keystore);
     let (decrypted, unreadable) = match opened {
         Ok(decrypted) => (decrypted, None),
-        // Nobody has confirmed yet that this is them.
+        // The address may be somebody else's: nobody has confirmed it yet.
         Err(end) if stage == Stage::Confirm => return Err(end),
         Err(end) => (None, Some(end)),
     };
@@ -69,8 +69,8 @@ pub(super) fn decode(
     event.notes.append(&mut privacy.notes);
     event.fields_at = Some(given_at);
     if stage == Stage::Confirm {
-        // Nobody has confirmed yet that this is them: neither the fields nor the action may count, and when the
-        // same action comes again to be delivered it must not look like a repeat.
+        // Nobody has confirmed yet that this is them, so neither the fields nor the action count. The same
+        // action must not look like a duplicate when it comes again to be delivered.
         event.fields.clear();
         event.deliver = false;
         event.notes.push("not confirmed yet (row 4)".to_owned());
@@ -109,12 +109,12 @@ pub(super) fn decode(
         testing,
     });
     event.consent = consent;
-    // Entered with this action, so of its time, whenever the person first gave their data.
+    // The boxes were ticked with this action, so its time counts, even if the person gave their data earlier.
     read_boxes(decoder, When::at(created_at, received_at), &mut event);
     Ok(event)
 }
 
-/// What the person typed, where it is encrypted, and what they agreed to.
+/// Decrypts the person's data, and reads what they agreed to.
 fn open(
     message: &mut Message<'_>,
     version: Version,
@@ -132,7 +132,7 @@ fn open(
     }
 }
 
-/// The consent that is in custom fields of the action.
+/// Reads the consent in custom fields of the action.
 fn read_boxes(decoder: &ProcaDecoder, when: When, event: &mut Event) {
     let Some(action) = event.action.take() else { return };
     let rules = consent_from::Reader {
@@ -155,7 +155,7 @@ fn stage(message: &Message<'_>) -> Known<Stage> {
     }
 }
 
-/// Gathers what decides about consent. `at` dates what has no date of its own.
+/// Gathers the data that decides about consent. `at` dates facts without a date of their own.
 pub(super) fn said<'a>(
     decoder: &'a ProcaDecoder,
     message: &Message<'_>,
@@ -186,7 +186,7 @@ pub(super) fn take_person(event: &mut Event, person: Person) {
     event.notes.extend(person.notes);
 }
 
-/// A message's `privacy` in one shape for both versions.
+/// A message's `privacy`, in one form for both versions.
 #[derive(Default)]
 pub(super) struct Consented {
     pub with_consent: bool,
@@ -195,7 +195,7 @@ pub(super) struct Consented {
     pub given_at: Option<Timestamp>,
     pub status: Option<String>,
     pub status_at: Option<Timestamp>,
-    /// What says nothing because it is of the wrong type.
+    /// Notes about members that are ignored because of their wrong type.
     pub notes: Vec<String>,
 }
 
@@ -216,7 +216,7 @@ pub(super) fn privacy_of_v2(privacy: &Privacy<'_>) -> Consented {
         with_consent: privacy.with_consent.flag() == Some(true),
         opt_in: privacy.opt_in.flag(),
         given_at: privacy.given_at.time(),
-        // A person or another program may have written it in another case.
+        // Staff or another program may have written it in another case.
         status: privacy
             .email_status
             .text()
@@ -231,7 +231,7 @@ pub(super) fn privacy_of_v2(privacy: &Privacy<'_>) -> Consented {
     }
 }
 
-/// Version 1 has a `privacy` only where the person gave consent with this action.
+/// Version 1 has a `privacy` only if the person gave consent with this action.
 fn privacy_of_v1(privacy: Option<&Privacy<'_>>) -> Consented {
     privacy.map_or_else(Consented::default, |privacy| Consented {
         with_consent: true,

@@ -1,7 +1,7 @@
-//! What a message says about consent: Proca's decision table, as far as it depends on the message alone.
+//! The consent in a message: the rows of Proca's decision table that depend on the message alone.
 //!
-//! What it changes for a person who is already known follows in [`crate::consent`]. The first matching row
-//! wins. The rows are those of the table in `docs/consent.md`; each basis names its own.
+//! The effect on a known person follows in [`crate::consent`]. The first matching row wins. The rows are
+//! those of the table in `docs/consent.md`; the basis of each fact names its row.
 
 use jiff::Timestamp;
 
@@ -10,7 +10,7 @@ use crate::{
     id::Name,
 };
 
-/// The source's policy: whether a tick on a form suffices.
+/// The source's policy: whether an opt-in on a form needs a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptInMode {
@@ -20,9 +20,9 @@ pub enum OptInMode {
     DoubleOptIn,
 }
 
-/// The parts of a message that decide.
+/// The parts of a message that decide about consent.
 pub(super) struct Said<'a> {
-    /// What the form's opt-in is for. The status of the address is about e-mail, whatever this is.
+    /// The purpose of the form's opt-in. The status of the address is always about e-mail.
     pub purpose: &'a Name,
     pub mode: OptInMode,
     /// `None` for Proca's null: no information, and never a reason to clear an earlier status.
@@ -33,7 +33,7 @@ pub(super) struct Said<'a> {
     pub given_at: Timestamp,
     /// When the action was taken, or the event happened.
     pub at: Timestamp,
-    /// The page belongs to one of our organisations. Events do not say.
+    /// Whether the page belongs to one of our own organisations. Events do not contain this.
     pub is_own: bool,
     /// See [`crate::consent::page_key`].
     pub page: Option<String>,
@@ -43,8 +43,8 @@ pub(super) struct Said<'a> {
 pub(super) fn of_action(said: &Said<'_>, notes: &mut Vec<String>) -> Vec<ConsentFact> {
     let status = match said.status {
         None | Some("none" | "active") => return of_form(said).into_iter().collect(),
-        // Row 7: what a share repeats may be of any age. With its date the click counts from then on; without, it may be an
-        // old one.
+        // Row 7: a share repeats a status of any age. With its date, the click counts from then on. Without
+        // it, the click may be an old one.
         Some("double_opt_in") if !said.with_consent && said.status_at.is_none() => {
             notes.push("confirmed by mail without a date: does not count (row 7)".to_owned());
             return Vec::new();
@@ -65,8 +65,9 @@ pub(super) fn of_action(said: &Said<'_>, notes: &mut Vec<String>) -> Vec<Consent
             facts
         }
     };
-    // The status is about e-mail: an opt-in to something else stands beside it. So does a decline, also of e-mail: an opt-in of
-    // the same submission is for another organisation, and the click may be in a mail of yet another one.
+    // The status is about e-mail, so an opt-in to another purpose counts beside it. A decline also counts
+    // beside it, even for e-mail: an opt-in of the same submission is for another organisation, and the click
+    // may be in a mail of yet another one.
     let form = of_form(said).filter(|fact| fact.purpose != EMAIL || fact.what == What::Declined);
     status.into_iter().chain(form).collect()
 }
@@ -97,7 +98,7 @@ pub(super) fn of_event(said: &Said<'_>, notes: &mut Vec<String>) -> Vec<ConsentF
 
 fn of_form(said: &Said<'_>) -> Option<ConsentFact> {
     if !said.with_consent {
-        // Row 7: repeats an old answer.
+        // Row 7: a share repeats an old answer.
         return None;
     }
     let (what, basis) = match (said.opt_in, said.mode) {
@@ -115,8 +116,9 @@ fn of_form(said: &Said<'_>) -> Option<ConsentFact> {
     Some(ConsentFact::new(&**said.purpose, what, said.given_at, basis))
 }
 
-/// A click in a mail confirms e-mail and nothing else. The link was in the mail of the page's owner: it is consent to us if the
-/// page is ours, or if the person also opted in to our mails; whether a page is ours may become known later.
+/// The fact of a click in a mail, which confirms e-mail and nothing else. The link was in a mail of the
+/// page's owner. So it is consent to us if the page is ours, or if the person also opted in to our mails.
+/// Whether a page is ours may become known later.
 fn of_double_opt_in(
     said: &Said<'_>,
     at: Timestamp,
@@ -131,7 +133,7 @@ fn of_double_opt_in(
             format!("{message}: confirmed by mail, opted in to us ({row_counts})"),
         )
     } else if let Some(page) = &said.page {
-        // Also for a page of ours: if that turns out to be wrong, the click goes with the page.
+        // This also holds for an own page: if the page turns out not to be ours, the click no longer counts.
         let basis = if said.is_own {
             format!("{message}: confirmed by mail on a page of ours ({row_counts})")
         } else {
@@ -154,8 +156,8 @@ fn of_double_opt_in(
     Some(ConsentFact::new(EMAIL, what, at, basis))
 }
 
-/// What ends that the address is used; nothing for another status. All of it is about e-mail; who unsubscribes takes back what
-/// the source's opt-in is for, too.
+/// The facts of a status that forbids use of the address; empty for another status. All are about e-mail. An
+/// `unsub` also takes back consent for the source's own purpose.
 fn negative(said: &Said<'_>, status: &str, basis: &str) -> Vec<ConsentFact> {
     let what = match status {
         "bounce" => What::Bounced,
@@ -169,7 +171,7 @@ fn negative(said: &Said<'_>, status: &str, basis: &str) -> Vec<ConsentFact> {
         purpose if what == What::Unsubscribed && purpose != EMAIL => vec![EMAIL, purpose],
         _ => vec![EMAIL],
     };
-    // Without a date it is how things are now.
+    // Without a date, the status describes the present.
     let at = said.status_at.unwrap_or(said.at);
     purposes
         .into_iter()

@@ -1,7 +1,7 @@
-//! The contact of a message, clear and decrypted, to identities and flat fields.
+//! Converts the contact of a message, clear and decrypted, to identities and flat fields.
 //!
-//! Field names are Proca's own (`firstName`, `postcode`, …). What is nested in one schema and flat in
-//! another becomes flat: `street`, `streetNumber`, `locality` (also for `city`), `region`.
+//! Field names are Proca's own (`firstName`, `postcode`, …). Values that are nested in one schema and flat in
+//! another become flat: `street`, `streetNumber`, `locality` (also for `city`), `region`.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::{
     id::Name,
 };
 
-/// Who a message is about.
+/// The person that a message is about.
 #[derive(Default)]
 pub(super) struct Person {
     pub identities: Vec<Identity>,
     pub fields: BTreeMap<String, Value>,
     pub dupe_rank: Option<i64>,
     pub notes: Vec<String>,
-    /// How many fields have names that the hub keeps for itself.
+    /// The number of fields whose names the hub reserves.
     refused: usize,
 }
 
@@ -64,8 +64,8 @@ pub(super) fn person(
 }
 
 impl Person {
-    /// Takes the members over those that are there; returns the contactRef. What is flat wins over what is nested,
-    /// `locality` over `city`, in whatever order they were written.
+    /// Takes in the members; they replace those that are there. Returns the `contactRef`. Flat members win
+    /// over nested ones, and `locality` over `city`, in whatever order they were written.
     fn take_in(&mut self, mut members: Map<String, Value>, placeholders: &Placeholders) -> Option<String> {
         let mut put = |name: String, value| {
             if is_internal(&name) {
@@ -87,7 +87,7 @@ impl Person {
             put("locality".to_owned(), city);
         }
         let reference = members.remove("contactRef");
-        // A database row number that some replays carry; it names nothing for us.
+        // The number of a database row, which some replays carry. It identifies nothing here.
         members.remove("id");
         let dupe_rank = members.remove("dupeRank");
         for (name, value) in members {
@@ -98,7 +98,7 @@ impl Person {
     }
 }
 
-/// Drops null, texts that say nothing, and objects and arrays with nothing else inside.
+/// Drops null, texts without a meaning, and objects and arrays that contain nothing else.
 fn worth_keeping(value: Value, placeholders: &Placeholders) -> Option<Value> {
     match value {
         Value::Null => None,

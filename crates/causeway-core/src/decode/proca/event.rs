@@ -1,4 +1,4 @@
-//! `proca:event:2`: what became of an address, news of a campaign, requests for staff to confirm.
+//! Decodes `proca:event:2`: news about an address, news about a campaign, and requests for staff to confirm.
 
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ use crate::event::{Decoded, Event, EventKind};
 
 pub(super) fn decode(decoder: &ProcaDecoder, message: Message<'_>, received_at: Timestamp) -> Known<Event> {
     let event_type = message.event_type.text();
-    // The documentation puts the routing key's prefix in front; the program that sends does not.
+    // The documentation prefixes the name with the routing key; the sending program does not.
     let event_type = event_type.as_deref().map(|name| {
         name.strip_prefix("supporter.")
             .or_else(|| name.strip_prefix("system."))
@@ -25,7 +25,7 @@ pub(super) fn decode(decoder: &ProcaDecoder, message: Message<'_>, received_at: 
     match event_type {
         Some("email_status") => email_status(decoder, message, received_at),
         Some("campaign_updated") => Ok(campaign_updated(decoder, &message, received_at)),
-        // It carries a code that lets its bearer confirm: nothing of it is told.
+        // It carries a code that allows its bearer to confirm, so no part of it is shown.
         Some("confirm_created") => Err(Decoded::Skip {
             reason: "a request for Proca's staff to confirm something (row 24)".to_owned(),
         }),
@@ -33,8 +33,8 @@ pub(super) fn decode(decoder: &ProcaDecoder, message: Message<'_>, received_at: 
     }
 }
 
-/// Makes no [`crate::event::Action`]: the keys of custom fields are mangled in events, and an action that only an
-/// event spoke of must still be new when it comes.
+/// Does not make an [`crate::event::Action`], for two reasons: events mangle the keys of custom fields, and
+/// an action that was only mentioned by an event must still be new when it arrives.
 fn email_status(decoder: &ProcaDecoder, mut message: Message<'_>, received_at: Timestamp) -> Known<Event> {
     let part = message.action.take().unwrap_or_default();
     let testing = part.testing.flag() == Some(true);
@@ -64,7 +64,7 @@ fn email_status(decoder: &ProcaDecoder, mut message: Message<'_>, received_at: T
     event.acted_at = acted_at;
     event.campaign = campaign(&message);
     event.page = page(&message);
-    // Without a time of submission nothing says that these are newer than what we have.
+    // Without a time of submission, the fields may be older than the known ones.
     event.fields_at = Some(submitted_at.unwrap_or(Timestamp::UNIX_EPOCH));
     take_person(&mut event, person);
     event.notes.append(&mut privacy.notes);

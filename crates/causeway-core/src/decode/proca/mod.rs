@@ -1,7 +1,10 @@
-//! Proca's queue messages: actions of both versions, events, and what only looks like an action.
+//! Decodes Proca's queue messages: actions of both versions, events, and messages that only look like an
+//! action.
 //!
-//! Here: which kind a message is, and the parts that all kinds share. What its consent means is in
-//! [`consent`]. Invariant: no reason and no note contains personal data, ciphertext or a confirm code.
+//! This module decides which kind a message is, and reads the parts that all kinds share. [`consent`] decides
+//! what its consent means.
+//!
+//! Invariant: no reason and no note contains personal data, ciphertext or a confirm code.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,36 +34,36 @@ mod wire;
 pub use consent::OptInMode;
 use wire::Message;
 
-/// What becomes of actions that were taken to try a page out.
+/// What happens to test actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Testing {
     #[default]
     Skip,
-    /// Kept apart from real people, for sandbox destinations.
+    /// They are kept apart from real people, for sandbox destinations.
     Sandbox,
-    /// As if they were real.
+    /// They are treated as real.
     Deliver,
 }
 
-/// Reads the messages of one Proca queue.
+/// Decodes the messages of one Proca queue.
 #[derive(Debug)]
 pub struct ProcaDecoder {
-    /// Names the Proca instance; queues of one instance share it.
+    /// The name of the Proca instance. Queues of one instance share it.
     pub namespace: Name,
-    /// Ids of the organisations that are us: a double opt-in on their pages is consent to us.
+    /// Ids of our own organisations. A double opt-in on their pages is consent to us.
     pub own_orgs: BTreeSet<String>,
     pub keystore: Arc<SharedKeystore>,
     pub testing: Testing,
     pub opt_in: OptInMode,
-    /// What the consent is for; see [`crate::consent::EMAIL`].
+    /// The purpose of the consent; see [`crate::consent::EMAIL`].
     pub purpose: Name,
-    /// What custom fields of an action say about other purposes.
+    /// Rules about custom fields of an action that hold consent for other purposes.
     pub consent_from: Vec<ConsentFrom>,
     pub placeholders: Placeholders,
 }
 
-/// An event, or the end that it came to instead.
+/// An event, or how decoding ended without one.
 type Known<T> = Result<T, Decoded>;
 
 impl Decode for ProcaDecoder {
@@ -86,8 +89,9 @@ impl Decode for ProcaDecoder {
     }
 
     fn may_opt_out(&self, envelope: &Envelope) -> bool {
-        // Fields of the form may say anything, a compressed or escaped text shows nothing, and what reconciliation finds may
-        // be that somebody withdrew. Settings of a campaign go before the message that they were asked for, which may be such.
+        // Such messages cannot be ruled out by their bytes: fields of the form may hold any consent, a
+        // compressed or escaped text hides its words, and reconciliation may report a withdrawal. Settings of
+        // a campaign are processed before the message that they were fetched for, which may be an opt-out.
         !self.consent_from.is_empty()
             || envelope
                 .meta
@@ -103,19 +107,20 @@ impl Decode for ProcaDecoder {
     }
 }
 
-/// What stands in each message that may end consent: a status in any case, or an escape that may hide one.
+/// Words that each message with an opt-out contains: a status in any case, or an escape that may hide one.
 const OPT_OUT_WORDS: [&[u8]; 6] = [b"bounce", b"blocked", b"spam", b"unsub", b"inactive", b"\\u"];
 
-/// The routing key of what was not brought by the queue but found in Proca's API.
+/// The routing key of a message that came from Proca's API by reconciliation, not from the queue.
 pub const RECONCILIATION: &str = "reconciliation";
 
-/// The routing key of a `campaign_updated` that was made of what Proca's API answered.
+/// The routing key of a `campaign_updated` that was made from a response of Proca's API.
 pub const CAMPAIGN_SETTINGS: &str = "api.campaign_updated";
 
-/// Clocks may differ by so much.
+/// The tolerated difference between clocks.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
 
-/// A yes that claims to be given tomorrow would outweigh a no that is said today: it counts from when it came.
+/// Cuts the time of opt-ins in the future to the time of arrival: one dated tomorrow would outweigh an
+/// opt-out of today.
 fn not_from_the_future(event: &mut Event, received_at: Timestamp) {
     for fact in &mut event.consent {
         if fact.what.is_yes() && fact.at.duration_since(received_at) > SKEW {
@@ -128,7 +133,8 @@ fn not_from_the_future(event: &mut Event, received_at: Timestamp) {
 }
 
 impl ProcaDecoder {
-    /// What a malformed message ends as. A part of the wrong type that is not about the person does not stop an opt-out.
+    /// The result for a malformed message. If a part that is not about the person has the wrong type, the
+    /// opt-outs in the rest of the message still count.
     fn opt_out_of(&self, body: &[u8], received_at: Timestamp, end: Decoded) -> Decoded {
         let is_malformed = matches!(&end, Decoded::Dead { code, .. } if *code == DeadCode::Malformed);
         let Some(rest) = is_malformed.then(|| without_invalid_parts(body)).flatten() else {
@@ -165,8 +171,8 @@ impl ProcaDecoder {
     }
 }
 
-/// A message that is no strict JSON, or has a member twice, as strict JSON, and what was odd about it. `None` for one that needs
-/// none, which are nearly all, and for one that cannot be read.
+/// Rewrites a message as strict JSON if it is not, or has a member twice. Also returns notes. `None` if that
+/// is not necessary, as for nearly all messages, or not possible.
 fn tidied(body: &[u8]) -> Option<(String, Vec<String>)> {
     if parse(body).is_ok() {
         return None;
@@ -189,11 +195,11 @@ fn parse(body: &[u8]) -> Known<Message<'_>> {
     if start.is_empty() {
         return Err(malformed("empty".to_owned()));
     }
-    // Asked before parsing, because an array would pass for a struct.
+    // Checked before parsing, because serde would accept an array as a struct.
     if !start.starts_with('{') {
         return Err(malformed("not a JSON object".to_owned()));
     }
-    // The parser's own words may quote the message: only the place is told.
+    // The parser's error text may quote the message, so only the position is used.
     serde_json::from_str(text).map_err(|error| {
         let what = match error.classify() {
             serde_json::error::Category::Data => "a member is of the wrong type",
@@ -208,8 +214,8 @@ fn parse(body: &[u8]) -> Known<Message<'_>> {
     })
 }
 
-/// The message without parts that should be an object and are none; `None` if it has no such part. Who it is about, and what
-/// they said, is never left out.
+/// The message without parts that should be objects and are not; `None` if there is no such part. The person
+/// and their consent are never left out.
 fn without_invalid_parts(body: &[u8]) -> Option<String> {
     let mut members: BTreeMap<String, &RawValue> = serde_json::from_slice(body).ok()?;
     let before = members.len();
@@ -222,14 +228,15 @@ fn without_invalid_parts(body: &[u8]) -> Option<String> {
     serde_json::to_string(&members).ok()
 }
 
-/// What is applied at once of a message whose personal data, or another part, cannot be read (`end` says why): that the address must not be used
-/// any more, by the reference that is in clear. `end` when it says nothing like that.
+/// The part that is applied at once if personal data or another part cannot be read (`end` says why): a
+/// status that forbids use of the address, for the reference in clear. Returns `end` if there is no such
+/// status.
 fn without_fields(mut event: Event, consent: Vec<ConsentFact>, end: Decoded) -> Decoded {
     event.consent = consent;
     event.consent.retain(|fact| fact.what.is_opt_out());
     match end {
         Decoded::Dead { code, reason } if !event.consent.is_empty() && !event.identities.is_empty() => {
-            // The action, if it is one, must still be new when it can be read.
+            // The action, if there is one, must still be new when it can be read.
             event.kind = EventKind::EmailStatus;
             event.fields.clear();
             event.deliver = false;
@@ -266,7 +273,8 @@ fn unknown(what: &str, name: Option<&str>) -> Decoded {
     }
 }
 
-/// A name from a message, short. What does not look like one is not told: it may be anything, an address, too.
+/// Quotes a name from a message, shortened. A text that does not look like a name is not shown: it may be
+/// anything, even an address.
 fn quoted(name: &str) -> String {
     if !name
         .chars()

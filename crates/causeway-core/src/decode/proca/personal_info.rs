@@ -1,6 +1,6 @@
 //! Encrypted personal data: from the message's four texts to the fields inside.
 //!
-//! Invariant: neither ciphertext nor plaintext appears in a reason.
+//! Invariant: no reason contains ciphertext or plaintext.
 
 use serde_json::{Map, Value};
 
@@ -14,7 +14,7 @@ use crate::{
     keystore::{Keystore, OpenError, Sealed},
 };
 
-/// Opens `personalInfo`; nothing when there is none.
+/// Opens `personalInfo`; `None` if there is none.
 pub(super) fn open(
     info: Option<&PersonalInfo<'_>>,
     keystore: &Keystore,
@@ -66,8 +66,8 @@ fn open_sealed(sealed: &Sealed<'_>, keystore: &Keystore) -> Result<Map<String, V
     object(&plaintext).ok_or_else(|| undecryptable("the decrypted personal data is not a JSON object"))
 }
 
-/// Version 1: turns the contact of a message into the shape of version 2, and opens its payload, which is
-/// the fields as JSON in a string, or ciphertext when there is a nonce.
+/// Converts the contact of a version 1 message to the form of version 2, and opens its payload. That is a
+/// string with the fields as JSON, or ciphertext if there is a nonce.
 pub(super) fn open_v1(
     message: &mut Message<'_>,
     keystore: &Keystore,
@@ -105,7 +105,7 @@ pub(super) fn open_v1(
     }
 }
 
-/// The fields, read as leniently as the message itself.
+/// Reads the fields as leniently as the message itself.
 fn object(json: &[u8]) -> Option<Map<String, Value>> {
     let text = std::str::from_utf8(json).ok()?;
     match json::read(text, json::DEEPEST).ok()?.0 {

@@ -1,18 +1,20 @@
-//! What was not brought by the queue but found in Proca's API: the basis of its facts says so.
+//! Messages that reconciliation made from Proca's API, not from the queue. The basis of their facts says so.
 
 use super::{Event, RECONCILIATION};
 
-/// What became of an action that was delivered here and that Proca no longer lists as delivered.
+/// The finding about an action that was delivered to us and that Proca no longer lists as delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
-    /// It is still there: the person ("it wasn't me") or a moderator rejected it.
+    /// The action still exists: the person ("it wasn't me") or a moderator rejected it.
     Rejected,
-    /// It is not found by the person's address either: erased in Proca, or deleted by its retention.
+    /// The action is not found by the person's address either: it was erased in Proca, or deleted by its
+    /// retention.
     Gone,
 }
 
 impl Finding {
-    /// The routing key of a message that reports it. A slash: no routing key of Proca's has one there.
+    /// The routing key of a message that reports the finding. It contains a slash, which no routing key of
+    /// Proca has at this place.
     pub fn routing_key(self, action: &str) -> String {
         format!("{RECONCILIATION}/{}/{action}", self.word())
     }
@@ -36,15 +38,16 @@ impl Finding {
     }
 }
 
-/// How the basis of a finding about this action begins, whatever was found.
+/// The beginning of the basis of every finding about this action.
 pub fn finding_about(action: &str) -> String {
     format!("{RECONCILIATION}: action {action} ")
 }
 
-/// How the basis of every [`Finding::Gone`] ends.
+/// The end of the basis of every [`Finding::Gone`].
 pub const GONE: &str = "is no longer in Proca, nor is its supporter";
 
-/// The routing key of a message with the status of the address, taken from an action that Proca no longer lists.
+/// The routing key of a message with the status of the address, taken from an action that Proca no longer
+/// lists.
 pub fn status_routing_key(action: &str, is_dated: bool) -> String {
     let word = if is_dated { DATED } else { UNDATED };
     format!("{RECONCILIATION}/{word}/{action}")
@@ -53,23 +56,23 @@ pub fn status_routing_key(action: &str, is_dated: bool) -> String {
 const DATED: &str = "status";
 const UNDATED: &str = "undated";
 
-/// How the basis of a dated status ends that was taken from this action.
+/// The end of the basis of a dated status from this action.
 pub fn dated_status_of(action: &str) -> String {
     format!(", action {action}")
 }
 
-/// How the basis of a status without a date ends that was taken from this action.
+/// The end of the basis of an undated status from this action.
 pub fn undated_status_of(action: &str) -> String {
     format!("{}, undated", dated_status_of(action))
 }
 
-/// The status in a basis that ends with [`undated_status_of`] some action, in small letters.
+/// The status, in small letters, in a basis that ends with [`undated_status_of`] an action.
 pub fn undated_status(basis: &str) -> Option<&str> {
     let (_, rest) = basis.split_once("email_status: ")?;
     rest.split_once(' ').map(|(status, _)| status)
 }
 
-/// Names the reconciliation in the basis of each fact, if the routing key does.
+/// Names the reconciliation in the basis of each fact, if the routing key is one of its own.
 pub(super) fn explain(event: &mut Event, routing_key: &str) {
     let status = routing_key
         .strip_prefix(RECONCILIATION)

@@ -1,7 +1,7 @@
-//! The shape of Proca's messages, versions 1 and 2, as tolerant structs over borrowed text.
+//! The structure of Proca's messages, versions 1 and 2, as tolerant structs over borrowed text.
 //!
-//! Invariant: a member of an unexpected type never fails the message, only an object that is not one does.
-//! Scalars stay raw text until somebody asks for them as something.
+//! Invariant: a member of an unexpected type never fails the message, unless an object was expected. Scalars
+//! stay raw text until they are read as a type.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::decode::json;
 
-/// Any message. Which members are there depends on its schema.
+/// Any message. Its schema decides which members are present.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Message<'a> {
@@ -44,7 +44,7 @@ pub(super) struct Message<'a> {
     pub personal_info: Option<PersonalInfo<'a>>,
     #[serde(borrow)]
     pub privacy: Option<Privacy<'a>>,
-    /// Only in events: the last three as one.
+    /// Only in events: the last three members combined.
     #[serde(borrow)]
     pub supporter: Option<Supporter<'a>>,
     pub tracking: Option<Value>,
@@ -145,7 +145,7 @@ pub(super) struct Supporter<'a> {
     pub privacy: Option<Privacy<'a>>,
 }
 
-/// A JSON value as it was written; nothing for `null` and for a member that is not there.
+/// A JSON value as it was written; empty for `null` and for a missing member.
 #[derive(Default, Clone, Copy)]
 pub(super) struct Raw<'a>(Option<&'a RawValue>);
 
@@ -156,13 +156,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
-    /// A string's text, a number as it was written. Nothing when empty.
+    /// The text of a string, or a number as it was written. `None` if it is empty.
     pub fn text(self) -> Option<Cow<'a, str>> {
         let json = self.0?.get();
         let text = match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
             Some(inside) if !inside.contains('\\') => Cow::Borrowed(inside),
             Some(_) => match json::read(json, json::DEEPEST).ok()?.0 {
-                // Half of a letter takes no more with it than itself.
+                // Half of a surrogate pair loses only itself, not the whole text.
                 Value::String(text) => Cow::Owned(text),
                 _ => return None,
             },
@@ -176,13 +176,13 @@ impl<'a> Raw<'a> {
         self.text().map(Cow::into_owned)
     }
 
-    /// Neither a string nor a number nor null.
+    /// Whether it is neither a string nor a number nor null.
     pub fn is_no_text(self) -> bool {
         self.0
             .is_some_and(|json| !json.get().starts_with('"') && self.text().is_none())
     }
 
-    /// Neither true nor false nor null.
+    /// Whether it is neither true nor false nor null.
     pub fn is_no_flag(self) -> bool {
         self.0.is_some() && self.flag().is_none()
     }

@@ -1,4 +1,4 @@
-//! The history groups as engagements.
+//! Converts the history groups to engagements.
 
 use jiff::tz::TimeZone;
 use serde_json::{Number, Value};
@@ -67,7 +67,7 @@ pub(super) fn engagements(
     out.rows
 }
 
-/// A JSON number of a decimal text; whole numbers stay whole.
+/// A decimal text as a JSON number. Whole numbers stay whole.
 pub(crate) fn number(text: &str) -> Option<Value> {
     let text = text.trim();
     if let Ok(whole) = text.parse::<i64>() {
@@ -96,7 +96,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `names` = id or URL, and name; the first that is there is the key.
+    /// `names` = the id or URL, and the name. The first one that is present is the key.
     fn add(
         &mut self,
         group: &'static str,
@@ -150,7 +150,7 @@ impl Reader<'_> {
     }
 }
 
-/// What went wrong how often, so that a thousand bad rows make one note.
+/// Counts problems by kind, so that a thousand bad rows make one note.
 #[derive(Default)]
 struct Problems(Vec<(&'static str, &'static str, usize)>);
 

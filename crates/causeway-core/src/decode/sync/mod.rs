@@ -1,4 +1,4 @@
-//! The preset `sync-to-third-party`: a marketing platform's picture of one contact, by form, JSON or GET.
+//! The preset `sync-to-third-party`: a marketing platform's data about one contact, as form, JSON or GET.
 
 pub(crate) mod history;
 mod payload;
@@ -32,15 +32,15 @@ use crate::{
     id::Name,
 };
 
-/// What it means for consent that a platform sends a contact.
+/// What the arrival of a platform's contact means for consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArrivalConsent {
     /// Nothing: consent comes from elsewhere.
     #[default]
     None,
-    /// The person agreed to be mailed, when the contact arrived. Only for an automation that fires because
-    /// somebody joined or confirmed: a later arrival ends an earlier unsubscription.
+    /// The person agreed to mail at the time of arrival. Only for an automation that fires because somebody
+    /// joined or confirmed: a later arrival ends an earlier opt-out.
     OptIn,
 }
 
@@ -60,13 +60,14 @@ impl ArrivalConsent {
 
 #[derive(Debug, Clone)]
 pub struct SyncDecoder {
-    /// Where the platform's contact ids are unique.
+    /// The scope in which the platform's contact ids are unique.
     pub namespace: Name,
-    /// The zone of the platform's account: its dates name none.
+    /// The time zone of the platform's account. Its dates name none.
     pub time_zone: TimeZone,
     pub consent: ArrivalConsent,
     pub consent_from: Vec<ConsentFrom>,
-    /// The path to the list of contacts, if a message may hold several; [`parts::WHOLE`] if it is that list.
+    /// The path to the list of contacts, if a message may hold several; [`parts::WHOLE`] if the body is that
+    /// list.
     pub each: Option<String>,
     pub placeholders: Placeholders,
     pub limits: Limits,
@@ -85,13 +86,13 @@ impl Decode for SyncDecoder {
         })
     }
 
-    /// Only the rules read an opt-out from a sync, and they may look at any of its values.
+    /// Only the consent rules can find an opt-out in a sync, and they may read any of its values.
     fn may_opt_out(&self, _envelope: &Envelope) -> bool {
         !self.consent_from.is_empty()
     }
 }
 
-/// A body that cannot be read is kept as dead.
+/// The result for a body that cannot be read: it is kept as dead.
 pub(super) fn unreadable(error: &BodyError) -> Decoded {
     let code = match error {
         BodyError::Unsupported(_) => DeadCode::Unknown,
@@ -103,7 +104,7 @@ pub(super) fn unreadable(error: &BodyError) -> Decoded {
     }
 }
 
-/// The record itself, also when it is the only one of a list.
+/// The record, or the only record of a list.
 pub(super) fn object(value: Value) -> Option<Map<String, Value>> {
     match value {
         Value::Object(object) => Some(object),
@@ -115,11 +116,11 @@ pub(super) fn object(value: Value) -> Option<Map<String, Value>> {
     }
 }
 
-/// The key that two sends of the same transaction share; `None` when the sender gave no `transactionid`.
-/// `value` is what [`body::read`] gave.
+/// The key that two syncs of the same transaction share; `None` if the sender gave no `transactionid`.
+/// `value` comes from [`body::read`].
 pub fn dedup(value: &Value) -> Option<MessageKey> {
     let payload = SyncPayload::from_value(object(value.clone())?, &mut Vec::new());
-    // Senders fill what they do not know with nothing or 0.
+    // Senders write an empty text or 0 for an unknown id.
     let transaction = payload.transactionid.filter(|id| id != "0")?;
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let (id, email) = (text(&payload.contact.id), text(&payload.contact.email));
@@ -154,7 +155,7 @@ impl SyncDecoder {
                 reason: "not one record: the body is no object".to_owned(),
             };
         };
-        // Rules name their fields by paths through what was sent, too.
+        // Rules may also name their fields by paths through the sent data.
         let whole = if self.consent_from.is_empty() {
             Map::new()
         } else {
@@ -200,8 +201,9 @@ impl SyncDecoder {
         Decoded::Event(Box::new(event))
     }
 
-    /// Fills what the group `contact` does not say, or says with a placeholder, from its keys in another spelling, then from what
-    /// stands beside the groups: a GET template names its parameters freely, and whoever calls one `email` means the contact's.
+    /// Fills members of the group `contact` that are missing or placeholders: first from its keys in another
+    /// spelling, then from keys beside the groups. A GET template names its parameters freely, and one called
+    /// `email` is the contact's.
     fn adopt_other_names(&self, payload: &mut SyncPayload) {
         let SyncPayload { contact, extra, .. } = payload;
         for (field, names) in BESIDE {
@@ -261,7 +263,7 @@ impl SyncDecoder {
         identities
     }
 
-    /// Returns everything that was sent, by its name, also what says nothing.
+    /// Sets the fields. Returns everything that was sent by its name, including empty values.
     fn set_fields(
         &self,
         event: &mut Event,
@@ -317,7 +319,7 @@ impl SyncDecoder {
 
         let (ids, mut refused) = self.list_fields(list_fields, fields, &mut sent);
         if !contact.rest.is_empty() {
-            // As it would stand in a list of one contact, too.
+            // Also under the path that it would have in a list with one contact.
             let group = Value::Object(contact.rest.clone());
             sent.entry("contact").or_insert(group);
         }
@@ -337,14 +339,14 @@ impl SyncDecoder {
         notes.extend(kept_names(refused));
         notes.extend(named_as_ours(fields));
         if !ids.is_empty() {
-            // The ids are what the platform's API wants back when a field is written.
+            // The platform's API needs these ids to write a field back.
             fields.insert(format!("{LIST_FIELD_IDS}{}", event.namespace), json!(ids));
         }
         sent
     }
 
-    /// Takes in the custom fields of the list. Returns the numbers that the platform gave them, and how many have names that the
-    /// hub keeps for itself.
+    /// Takes in the custom fields of the list. Returns the numbers that the platform gave them, and how many
+    /// have names that the hub reserves.
     fn list_fields(
         &self,
         list_fields: Vec<ListField>,
@@ -352,7 +354,7 @@ impl SyncDecoder {
         sent: &mut Map<String, Value>,
     ) -> (Map<String, Value>, usize) {
         let (mut ids, mut refused) = (Map::new(), 0);
-        // Our name goes to the field that is spelled so, else to the first one that means the same.
+        // Our name goes to the field with exactly this name, or else to the first field with this meaning.
         let spelled: Vec<String> = list_fields
             .iter()
             .filter_map(|field| field.name.clone())
@@ -364,7 +366,7 @@ impl SyncDecoder {
                 refused += 1;
                 continue;
             }
-            // What is cleared says less than any other value.
+            // A cleared field has less weight than any other value.
             let has = |name: &str| fields.get(name).is_some_and(|known| !known.is_null());
             let known = canonical(&label)
                 .filter(|name| *name == label || !spelled.iter().any(|other| other == name))
@@ -373,11 +375,12 @@ impl SyncDecoder {
             let said = field.value.as_ref().filter(|value| !is_empty(value));
             gather(sent, &label, said);
             if has(&label) || label == "email" {
-                // The contact's own data, or a second field of that name: keep both. Only an address is the contact's `email`.
+                // The name belongs to the contact's own data or to another field, so keep both. Only an
+                // address may become the contact's `email`.
                 label = free(fields, format!("{label} ({id})"));
                 gather(sent, &label, said);
             }
-            // An encoder of forms leaves a value out that is null.
+            // Form encoders leave out a null value, so a field with only a number was emptied.
             let unsaid = || field.id.is_some().then(|| Value::from(""));
             let value = field.value.clone().or_else(unsaid);
             let value = value.and_then(|value| self.placeholders.taken(value));
@@ -446,7 +449,7 @@ pub(super) fn told(notes: &[String]) -> String {
     }
 }
 
-/// How many contacts the group `contact` holds, if they are several people: rows that name another address or id.
+/// How many contacts the group `contact` holds, if its rows name several addresses or ids.
 fn contacts(object: &Map<String, Value>) -> Option<usize> {
     let rows: Vec<Value> = match object.get("contact").cloned().map(unfolded_or)? {
         Value::Array(rows) => rows.into_iter().map(unfolded_or).collect(),
@@ -470,7 +473,7 @@ fn contacts(object: &Map<String, Value>) -> Option<usize> {
     Some(people.len()).filter(|count| *count > 1)
 }
 
-/// Undoes what a sender does that writes `+` without encoding it: the reader makes a space of it.
+/// Repairs values of a sender that does not encode `+`, which is then read as a space.
 fn repair(contact: &mut SyncContact, format: Format, notes: &mut Vec<String>) {
     if !format.reads_plus_as_space() {
         return;

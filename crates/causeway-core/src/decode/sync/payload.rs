@@ -1,4 +1,4 @@
-//! What the action "Sync Contact to Third Party" sends: eleven groups, typed, texts as they came.
+//! The typed payload of the action "Sync Contact to Third Party": eleven groups, with texts as they came.
 
 use serde_json::{Map, Number, Value};
 
@@ -8,7 +8,7 @@ use crate::{
     form::{Array, Key, Value as Form},
 };
 
-/// One contact with its history. `None` and an empty list both stand for a group that was missing or empty.
+/// One contact with its history. `None` and an empty list both stand for a missing or empty group.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SyncPayload {
     pub transactionid: Option<String>,
@@ -19,11 +19,11 @@ pub struct SyncPayload {
     pub pages_visited: Vec<Visit>,
     pub automation_triggered: Vec<Occurrence>,
     pub goals_reached: Vec<Occurrence>,
-    /// Pop-ups that the contact was shown on the site, not HTTP web hooks.
+    /// Pop-ups that the site showed to the contact. In spite of the name, these are no HTTP web hooks.
     pub webhooks_triggered: Vec<Occurrence>,
     pub lead_score: Vec<Score>,
     pub lead_status: LeadStatus,
-    /// Keys that are none of the eleven: what a GET template or the query of a POST adds.
+    /// Keys outside the eleven groups, from a GET template or the query of a POST.
     pub extra: Map<String, Value>,
 }
 
@@ -33,13 +33,14 @@ pub struct SyncContact {
     pub email: Option<String>,
     pub phone: Option<String>,
     pub profile_url: Option<String>,
-    /// Of `phone` and `profile_url` what came without a value, and what came instead.
+    /// Which of `phone` and `profile_url` came without a value, and the empty value that came.
     pub emptied: Vec<(&'static str, Value)>,
-    /// What else the group holds.
+    /// The other members of the group.
     pub rest: Map<String, Value>,
 }
 
-/// A custom field of the list. `value` is text, or whatever a multi-select field sent; null and empty texts as they came.
+/// A custom field of the list. `value` is text, or whatever a multi-select field sent. Null and empty texts
+/// are kept as they came.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ListField {
     pub id: Option<String>,
@@ -67,7 +68,7 @@ pub struct Visit {
     pub visit_date: Option<String>,
 }
 
-/// A scoring rule that the contact hit.
+/// A scoring rule that gave the contact points.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Score {
     pub id: Option<String>,
@@ -76,7 +77,7 @@ pub struct Score {
     pub score_date: Option<String>,
 }
 
-/// The total, and the label of the range that it is in.
+/// The total score, and the label of its range.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LeadStatus {
     pub score: Option<String>,
@@ -84,8 +85,8 @@ pub struct LeadStatus {
 }
 
 impl SyncPayload {
-    /// Reads whatever of the groups is there, in either shape; adds to `notes` what was odd, without
-    /// personal data. Rows without any known key are left out.
+    /// Reads the groups that are present, in either form. Adds notes about odd input, without personal data.
+    /// Rows without any known key are left out.
     pub fn from_value(mut object: Map<String, Value>, notes: &mut Vec<String>) -> Self {
         let mut groups = Groups {
             object: &mut object,
@@ -133,8 +134,8 @@ impl SyncPayload {
         read
     }
 
-    /// The groups in the documented order, as a form: printed by [`crate::form::emit`], it is what the
-    /// platform sends. Empty groups are absent; `extra` comes last.
+    /// The groups as a form, in the documented order. Printed by [`crate::form::emit`], it is what the
+    /// platform sends. Empty groups are absent, and `extra` comes last.
     pub fn to_value(&self) -> Array {
         let mut out = Array::default();
         let mut put = |key: &str, value: Option<Form>| {
@@ -291,14 +292,14 @@ impl Keys {
         }
     }
 
-    /// A value, and whose it is; or nothing else.
+    /// Whether it is a row: a value together with a name or id, or no other keys.
     fn is_row(&self) -> bool {
         self.value && (self.name || self.id) || !self.others
     }
 }
 
-/// Fields as rows with `name` (or `label`) and `value`, in a list, under numbers or under their names; or as names with their
-/// values, in one object or in several.
+/// Reads fields in two forms: rows with `name` (or `label`) and `value`, in a list, under numbers or under
+/// their names; or names with their values, in one object or in several.
 pub(in crate::decode) fn list_fields(group: &str, value: Value, notes: &mut Vec<String>) -> Vec<ListField> {
     let (mut fields, mut others, mut unclear) = (Vec::new(), Vec::new(), 0);
     let items: Vec<(Option<String>, Value)> = match unfolded_or(value) {
@@ -377,7 +378,7 @@ fn row_in_text(item: Value) -> Value {
     }
 }
 
-/// The members that are the contact's own fields and came without a value.
+/// The contact's own fields that came without a value.
 fn emptied(contact: &Map<String, Value>) -> Vec<(&'static str, Value)> {
     let came = |name: &'static str| Some((name, contact.get(name)?.clone()));
     let all = ["phone", "profile_url"].into_iter().filter_map(came);
@@ -385,11 +386,11 @@ fn emptied(contact: &Map<String, Value>) -> Vec<(&'static str, Value)> {
 }
 
 fn map(members: &[(&str, &Option<String>)]) -> Option<Form> {
-    let told = members.iter().filter_map(|(key, text)| {
+    let pairs = members.iter().filter_map(|(key, text)| {
         let text = text.as_deref()?;
         Some((Key::new(key.as_bytes()), Form::text(text)))
     });
-    let map: Array = told.collect();
+    let map: Array = pairs.collect();
     (!map.is_empty()).then_some(Form::Array(map))
 }
 
@@ -399,7 +400,7 @@ fn list<T>(rows: &[T], to_form: impl Fn(&T) -> Option<Form>) -> Option<Form> {
     (!list.is_empty()).then_some(Form::Array(list))
 }
 
-/// `""`, `[]`, `{}` and null say nothing.
+/// Whether the value is empty: `""`, `[]`, `{}` or null.
 pub(in crate::decode) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -410,7 +411,7 @@ pub(in crate::decode) fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Text of a scalar, as a form would carry it; `None` when it says nothing or is no scalar.
+/// The text of a scalar, as a form would carry it; `None` if it is empty or no scalar.
 pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
@@ -431,7 +432,8 @@ fn only(value: &Value) -> &Value {
     }
 }
 
-/// The text of an id. Of a number the plainest spelling is taken: 505, 505.0 and 5.05e2 are one id. A truth value stays a word, so that it is seen to be none: as a form carries it, it would be the id 1.
+/// The text of an id. A boolean becomes a word, which is then recognised as no id. As a form carries it, it
+/// would be the id 1.
 pub(super) fn id(value: &Value) -> Option<String> {
     match value {
         Value::Bool(flag) => Some(flag.to_string()),
@@ -508,7 +510,7 @@ impl Groups<'_> {
         })
     }
 
-    /// A map, or a list of one map.
+    /// Reads a map, or a list with one map.
     fn single(&mut self, key: &str) -> Row {
         let mut rows = self.rows(key);
         if rows.len() > 1 {
@@ -520,7 +522,7 @@ impl Groups<'_> {
         rows.pop().unwrap_or_default()
     }
 
-    /// A list of maps, a map of maps (a list with holes), or a single map.
+    /// Reads a list of maps, a map of maps (a list with missing items), or a single map.
     fn rows(&mut self, key: &str) -> Vec<Row> {
         let items: Vec<Value> = match self.object.remove(key).map(unfolded_or) {
             Some(Value::Array(items)) => items,
@@ -538,10 +540,10 @@ impl Groups<'_> {
     }
 }
 
-/// What careless PHP writes instead of a row.
+/// The text that careless PHP code writes instead of a row.
 const NO_ROW: &str = "Array";
 
-/// The items that are objects; notes those that are not.
+/// The items that are objects. The others are noted.
 fn objects(group: &str, items: Vec<Value>, notes: &mut Vec<String>) -> Vec<Map<String, Value>> {
     let (mut objects, mut careless, mut odd) = (Vec::new(), 0, 0);
     for item in items {
@@ -563,7 +565,7 @@ fn objects(group: &str, items: Vec<Value>, notes: &mut Vec<String>) -> Vec<Map<S
     objects
 }
 
-/// Whether all keys are numbers: a list of which items are missing, not a row.
+/// Whether all keys are numbers, so that it is a list with missing items and not a row.
 fn is_gappy_list(members: &Map<String, Value>) -> bool {
     members.keys().all(|key| is_number(key))
 }

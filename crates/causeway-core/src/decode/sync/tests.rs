@@ -8,7 +8,7 @@ use crate::{
     form::{EmitOptions, append_pair, array_to_json, emit},
 };
 
-/// What PHP's builder makes of a contact with two fields and a row in five of the groups.
+/// The form that PHP's builder makes of a contact with two fields and a row in five of the groups.
 const BODY: &str = "transactionid=123456789&contact%5Bid%5D=8812&contact%5Bemail%5D=jane.doe%2Bx%40example.com\
     &contact%5Bphone%5D=%2B15551234&contact%5Bprofile_url%5D=https%3A%2F%2Fapp.example%2Fc%2F8812\
     &fields%5B0%5D%5Bid%5D=125&fields%5B0%5D%5Bname%5D=First+Name&fields%5B0%5D%5Bvalue%5D=Jane\
@@ -77,7 +77,7 @@ fn facts(event: &Event) -> (Vec<Identity>, Value, Vec<Engagement>) {
 }
 
 #[test]
-fn declared_or_not_alone_or_in_a_list_the_model_is_the_same() {
+fn every_encoding_of_one_contact_gives_the_same_payload() {
     let (value, payload) = read(FORM, "", BODY);
     let expected = facts(&event(FORM, "", BODY));
     let raw = EmitOptions {
@@ -153,7 +153,7 @@ fn dates_are_kept_as_text_when_they_cannot_be_read() {
 }
 
 #[test]
-fn groups_that_are_missing_or_empty_in_any_way_are_the_same() {
+fn missing_and_empty_groups_are_the_same() {
     let minimal = json!({"contact": {"id": 8812}});
     let expected = facts(&event("", "", &minimal.to_string()));
     for empty in [
@@ -212,7 +212,7 @@ fn every_history_group_is_an_engagement_of_its_kind() {
 }
 
 #[test]
-fn rows_come_as_a_list_with_holes_or_as_a_single_row_and_numbers_of_any_sort() {
+fn rows_are_read_from_a_gappy_list_or_a_single_row_with_any_numbers() {
     let value = json!({
         "contact": [{"id": "1", "email": ""}],
         "fields": {"3": {"id": 5, "name": "Topics", "value": ["a", "b"]}, "7": {"id": 6, "name": "Topics", "value": "c"}},
@@ -244,7 +244,7 @@ fn rows_come_as_a_list_with_holes_or_as_a_single_row_and_numbers_of_any_sort() {
 }
 
 #[test]
-fn the_careless_encoding_is_repaired_where_that_is_safe_and_reported() {
+fn an_unencoded_plus_is_repaired_if_that_is_safe_and_noted() {
     let body = "transactionid=123456789&contact[id]=8812&contact[email]=jane.doe+x@example.com&contact[phone]=+15551234\
         &contact[profile_url]=https://app.example/c/8812&fields[0]=Array&fields[1]=Array&campaigns-opened[0]=Array\
         &links-clicked=Array&lead-status[score]=10&lead-status[label]=Cold Lead&";
@@ -284,7 +284,7 @@ fn json_is_not_repaired_since_no_plus_was_lost_there() {
 }
 
 #[test]
-fn a_get_template_with_names_of_its_own_is_understood() {
+fn a_get_template_with_its_own_names_is_read() {
     let event = event("", "Email=jane%40example.org&first=Jane&contact_id=7&id=9", "");
     let who: Vec<&str> = event.identities.iter().map(Identity::value).collect();
     assert_eq!(who, ["jane@example.org", "7"]);
@@ -307,7 +307,7 @@ fn a_label_never_replaces_the_data_of_the_contact_itself() {
 }
 
 #[test]
-fn what_names_nobody_is_dead_with_a_reason_that_quotes_nothing() {
+fn a_message_about_nobody_is_dead_with_a_reason_that_quotes_nothing() {
     for (content_type, body, code) in [
         ("", "a=1&b=2", DeadCode::Unknown),
         ("", "contact[email]=jane.example.org", DeadCode::Unknown),
@@ -326,7 +326,7 @@ fn what_names_nobody_is_dead_with_a_reason_that_quotes_nothing() {
 }
 
 #[test]
-fn an_arrival_says_something_about_consent_only_when_the_source_is_told_so() {
+fn an_arrival_is_an_opt_in_only_if_the_source_says_so() {
     assert_eq!(event(FORM, "", BODY).consent, []);
     let decoder = SyncDecoder {
         consent: ArrivalConsent::OptIn,
@@ -345,7 +345,7 @@ fn an_arrival_says_something_about_consent_only_when_the_source_is_told_so() {
 }
 
 #[test]
-fn a_repeat_is_known_by_transaction_contact_and_address() {
+fn a_duplicate_is_recognised_by_transaction_contact_and_address() {
     let key = |body: &str| dedup(&read(FORM, "", body).0);
     let first = key(BODY);
     assert!(first.is_some());
@@ -408,7 +408,7 @@ fn whatever_arrives_is_decoded_without_a_panic() {
 }
 
 #[test]
-fn a_list_field_or_a_status_says_what_its_values_are_listed_for() {
+fn a_list_field_or_status_gives_the_consent_that_its_value_is_listed_for() {
     let rule = |field: &str, purpose: &str, yes: &str, no: &str| ConsentFrom {
         field: field.to_owned(),
         purpose: purpose.to_owned(),
@@ -455,7 +455,7 @@ fn event_of(decoder: &SyncDecoder, form: &str) -> Event {
     }
 }
 
-/// They would make all people one, who then have one consent.
+/// Otherwise all people with a placeholder would become one contact with one consent.
 #[test]
 fn a_placeholder_is_no_contact_id() {
     for id in [
@@ -513,7 +513,7 @@ fn a_placeholder_is_no_contact_id() {
 }
 
 #[test]
-fn words_for_nothing_tags_and_addresses_do_not_become_fields() {
+fn words_for_nothing_tags_and_internal_names_do_not_become_fields() {
     let event = event_of(
         &decoder(),
         "contact[id]=7&contact[email]=NULL&contact[phone]=%5CN&lead-status[score]=NaN&lead-status[label]=none\
@@ -535,7 +535,7 @@ fn words_for_nothing_tags_and_addresses_do_not_become_fields() {
 }
 
 #[test]
-fn of_two_fields_with_one_label_both_are_asked_for_consent() {
+fn two_fields_with_one_label_both_count_for_consent() {
     let decoder = SyncDecoder {
         consent_from: vec![ConsentFrom {
             field: "3.1".to_owned(),
@@ -559,7 +559,7 @@ fn of_two_fields_with_one_label_both_are_asked_for_consent() {
 }
 
 /// A rule that reads `no` as an opt-out.
-fn says_no(field: &str) -> ConsentFrom {
+fn no_is_opt_out(field: &str) -> ConsentFrom {
     ConsentFrom {
         field: field.to_owned(),
         purpose: EMAIL.to_owned(),
@@ -573,7 +573,7 @@ fn says_no(field: &str) -> ConsentFrom {
 }
 
 #[test]
-fn a_key_of_the_contact_itself_says_something_about_consent_and_is_a_field() {
+fn a_key_of_the_contact_group_gives_consent_and_is_a_field() {
     let forms = "contact[email]=ada@example.org&contact[state]=no";
     let one = r#"{"contact":{"email":"ada@example.org","state":"no"}}"#;
     let listed = r#"{"contact":[{"email":"ada@example.org","state":"no"}]}"#;
@@ -590,7 +590,7 @@ fn a_key_of_the_contact_itself_says_something_about_consent_and_is_a_field() {
     ] {
         for field in ["state", "State", "contact.state", "contact[state]"] {
             let decoder = SyncDecoder {
-                consent_from: vec![says_no(field)],
+                consent_from: vec![no_is_opt_out(field)],
                 ..decoder()
             };
             let Decoded::Event(event) = decoder.decode(&envelope(content_type, query, body)) else {
@@ -615,7 +615,7 @@ fn list_fields_are_read_in_each_plain_shape() {
         ("application/json", body)
     };
     let decoder = SyncDecoder {
-        consent_from: vec![says_no("Newsletter")],
+        consent_from: vec![no_is_opt_out("Newsletter")],
         ..decoder()
     };
     for ((content_type, body), is_noted) in [
@@ -667,9 +667,9 @@ fn list_fields_are_read_in_each_plain_shape() {
 }
 
 #[test]
-fn a_field_in_another_case_does_not_hide_a_no() {
+fn a_field_in_another_case_does_not_hide_an_opt_out() {
     let decoder = SyncDecoder {
-        consent_from: vec![says_no("Newsletter")],
+        consent_from: vec![no_is_opt_out("Newsletter")],
         ..decoder()
     };
     for form in [
@@ -722,9 +722,9 @@ fn an_empty_place_or_a_placeholder_does_not_hide_the_next_place() {
 }
 
 #[test]
-fn only_a_source_with_rules_for_consent_may_bring_an_opt_out() {
+fn only_a_source_with_consent_rules_may_bring_an_opt_out() {
     let ruled = SyncDecoder {
-        consent_from: vec![says_no("Newsletter")],
+        consent_from: vec![no_is_opt_out("Newsletter")],
         ..decoder()
     };
     for body in [BODY, "contact[email]=ada@example.org&fields[Newsletter]=no"] {
@@ -735,7 +735,7 @@ fn only_a_source_with_rules_for_consent_may_bring_an_opt_out() {
 }
 
 #[test]
-fn the_parameters_of_a_get_have_the_names_of_everything_else() {
+fn the_parameters_of_a_get_are_renamed_like_all_others() {
     let query = "id=7&email=ann@example.org&first_name=Ann&city=Bonn&mobile=030+123456";
     let decoded = decoder().decode(&envelope("", query, ""));
     let event = decoded.event().unwrap();
@@ -761,7 +761,7 @@ fn the_parameters_of_a_get_have_the_names_of_everything_else() {
 }
 
 #[test]
-#[rustfmt::skip] // One case a line reads as a table.
+#[rustfmt::skip] // One case per line reads as a table.
 fn fields_are_read_by_their_names_and_by_their_numbers() {
     for (content_type, body) in [
         (FORM, "contact[id]=7&fields[First Name]=Jane&fields[125]=Bonn"),
@@ -780,7 +780,7 @@ fn fields_are_read_by_their_names_and_by_their_numbers() {
 }
 
 #[test]
-fn several_contacts_are_taken_one_by_one_or_not_at_all() {
+fn several_contacts_are_taken_each_on_its_own_or_not_at_all() {
     let two =
         r#"[{"contact":{"id":1,"email":"ann@example.org"}},{"contact":{"id":2},"fields":{"City":"Bonn"}}]"#;
     for (content_type, body) in [
@@ -805,7 +805,7 @@ fn several_contacts_are_taken_one_by_one_or_not_at_all() {
 }
 
 #[test]
-fn list_fields_that_mean_the_same_are_all_kept() {
+fn list_fields_with_the_same_meaning_are_all_kept() {
     let rows = "contact[id]=7&fields[0][id]=1&fields[0][name]=Mobile&fields[0][value]=1&fields[1][id]=2\
         &fields[1][name]=phone&fields[1][value]=2&fields[2][id]=3&fields[2][name]=tags&fields[2][value]=a";
     let decoded = decoder().decode(&envelope(FORM, "", rows));

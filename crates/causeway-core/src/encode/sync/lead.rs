@@ -1,15 +1,16 @@
-//! The lead score and status of a contact: the one place that says where they come from.
+//! The lead score and status of a contact. This is the only place that chooses their source.
 
 use crate::{decode::sync::LeadStatus, event::Engagement, record::Record};
 
-/// What is known of a contact as a lead.
+/// A contact's data as a lead.
 pub(super) struct Lead<'a> {
-    /// The scoring rules that were hit, oldest first.
+    /// The engagement rows of scoring rules, oldest first.
     pub hits: Vec<&'a Engagement>,
     pub status: LeadStatus,
 }
 
-/// The total and its label, and the rules that gave points, all of one owner ([`crate::automation::Owner`]).
+/// The total and its label, and the rows of the rules that gave points. All belong to one owner
+/// ([`crate::automation::Owner`]).
 pub(super) fn lead(record: &Record) -> Lead<'_> {
     let hits = record.engagements.iter();
     Lead {

@@ -1,7 +1,8 @@
-//! What the action "Sync Contact to Third Party" sends: a record as the eleven documented groups, in the documented order.
+//! The payload of the action "Sync Contact to Third Party": a record as the eleven documented groups, in the
+//! documented order.
 //!
-//! [`model`] says what is sent, [`members`] how it is written; the form codec, JSON and [`crate::xml`] print it.
-//! `docs/payload.md` is this module in prose.
+//! [`model`] decides what is sent, and [`members`] how it is written. The form codec, JSON and [`crate::xml`]
+//! print it. `docs/payload.md` describes the result.
 
 mod lead;
 mod model;
@@ -20,12 +21,12 @@ pub use self::{
 };
 use crate::php_date;
 
-/// The name of the element that holds the groups in XML.
+/// The name of the XML element that holds the groups.
 pub const XML_ROOT: &str = "sync";
-/// PHP drops what comes behind so many variables, without a word to the caller.
+/// PHP silently drops the variables beyond this number.
 pub const PHP_VARIABLES: usize = 1_000;
 
-/// A group, in the documented order.
+/// A group. The variants are in the documented order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
@@ -78,12 +79,12 @@ impl Group {
         Self::ALL.into_iter().find(|group| group.as_str() == text)
     }
 
-    /// A list of what happened, which grows, and of which the newest are kept.
+    /// Whether it is a list of events that grows, of which only the newest are sent.
     pub fn is_history(self) -> bool {
         self.default_cap().is_some()
     }
 
-    /// The most rows unless the configuration says otherwise: with these and 50 fields PHP reads it all.
+    /// The default limit of rows. With it and 50 list fields, PHP reads everything.
     pub fn default_cap(self) -> Option<usize> {
         Some(match self {
             Self::CampaignsOpened | Self::LinksClicked => 50,
@@ -93,7 +94,7 @@ impl Group {
         })
     }
 
-    /// Variables that PHP counts: of a row, or of the whole where it has none.
+    /// The variables that PHP counts for one row, or for the whole group if it has no rows.
     pub fn variables(self) -> usize {
         match self {
             Self::TransactionId => 1,
@@ -110,11 +111,11 @@ impl Group {
 
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What to send; written in the documented order whatever the order here.
+    /// The groups to send. They are written in the documented order, whatever their order here.
     pub groups: Vec<Group>,
-    /// The most rows of a history group, where it is not the default.
+    /// The limits of rows for history groups, where they differ from the default.
     pub caps: BTreeMap<Group, usize>,
-    /// The most variables in all; history rows beyond are left out, the oldest first. `None` for no limit.
+    /// The maximum number of variables. Beyond it, the oldest history rows are left out. `None` for no limit.
     pub max_variables: Option<usize>,
     /// A pattern of PHP's `date`.
     pub date_format: String,
@@ -123,9 +124,9 @@ pub struct Options {
     pub status: StatusShape,
     pub transaction: Transaction,
     pub contact_id: ContactIdOf,
-    /// Our name of a field → its number over there; beats the number that a platform gave it.
+    /// Our name of a field → its number at the destination. Overrides the number that a platform gave it.
     pub field_ids: BTreeMap<String, String>,
-    /// Our name of a field → its label over there.
+    /// Our name of a field → its label at the destination.
     pub field_names: BTreeMap<String, String>,
 }
 
@@ -157,7 +158,7 @@ impl Options {
         self.groups.contains(&group)
     }
 
-    /// The most variables that these options let through without any list field.
+    /// The maximum number of variables that these options allow, without list fields.
     pub fn variables(&self) -> usize {
         let of = |group: &Group| match group.is_history() {
             true => self.cap(*group).saturating_mul(group.variables()),
@@ -167,24 +168,24 @@ impl Options {
         self.groups.iter().map(of).fold(0, usize::saturating_add)
     }
 
-    /// Whether any group is made of what the contact did.
+    /// Whether any group needs the contact's engagements.
     pub fn needs_history(&self) -> bool {
         self.groups.iter().any(|group| group.is_history())
     }
 }
 
-/// What becomes of a group without content.
+/// How an empty group is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Empty {
-    /// It is absent, as PHP's encoder leaves empty arrays out.
+    /// It is absent, as PHP's encoder leaves out empty arrays.
     #[default]
     Omit,
     /// `group=` in a form, `[]` in JSON, an empty element in XML.
     Send,
 }
 
-/// The documents call `lead-status` a list and describe one map.
+/// The form of `lead-status`. The documents call it a list, but describe a single map.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StatusShape {
@@ -193,22 +194,22 @@ pub enum StatusShape {
     List,
 }
 
-/// What `transactionid` is. Both stay the same when a delivery is repeated, and derive from the message.
+/// What `transactionid` is. Both forms derive from the message and stay the same when a delivery is retried.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transaction {
-    /// Eighteen digits: fits a 64-bit integer.
+    /// Eighteen digits, which fit a 64-bit integer.
     #[default]
     Number,
     /// The delivery's key, `cw_…`.
     Key,
 }
 
-/// Whose number of the contact `contact[id]` is.
+/// Which number of the contact `contact[id]` holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ContactIdOf {
-    /// That of the platform that the contact came from; ours where there is none.
+    /// The number of the platform that the contact came from; ours if there is none.
     #[default]
     Platform,
     /// Always ours.

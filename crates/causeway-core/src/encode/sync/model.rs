@@ -1,4 +1,4 @@
-//! A record as the eleven groups, before it is written down.
+//! Turns a record into the eleven groups, before they are written.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use crate::{
     shortcode::{contact_id, list_fields},
 };
 
-/// Fields that have a place of their own.
+/// Fields that have a place of their own, outside the group of fields.
 const ELSEWHERE: [&str; 5] = ["email", "phone", "profile_url", "lead_score", "lead_status"];
 
-/// How platforms label the fields that everybody has.
+/// The platforms' labels of common fields.
 const LABELS: [(&str, &str); 7] = [
     ("firstName", "First Name"),
     ("lastName", "Last Name"),
@@ -30,7 +30,7 @@ const LABELS: [(&str, &str); 7] = [
     ("street", "Street"),
 ];
 
-/// The groups that `options` names, of each history group the newest rows up to its cap, oldest first.
+/// The groups that `options` names. Each history group holds the newest rows up to its limit, oldest first.
 pub fn model(record: &Record, key: &IdempotencyKey, options: &Options) -> SyncPayload {
     let has = |group| options.sends(group);
     let lead = lead(record);
@@ -89,7 +89,8 @@ pub fn model(record: &Record, key: &IdempotencyKey, options: &Options) -> SyncPa
     }
 }
 
-/// A rule of ours is known by its name; the row's key also tells what the points were for.
+/// The id of a scoring row. Our own rules are identified by their name, because the row's key also holds the
+/// cause of the points.
 fn score_id(row: &Engagement) -> &str {
     match &row.name {
         Some(rule) if row.key.starts_with(OWN_SCORE) => rule,
@@ -97,7 +98,7 @@ fn score_id(row: &Engagement) -> &str {
     }
 }
 
-/// Records have their history oldest first.
+/// The newest rows, up to the group's limit. Records hold their history oldest first.
 fn newest<T>(mut rows: Vec<T>, group: Group, options: &Options) -> Vec<T> {
     if !options.sends(group) {
         return Vec::new();
@@ -116,7 +117,7 @@ fn transaction(key: &IdempotencyKey, kind: Transaction) -> String {
                 .iter()
                 .take(8)
                 .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-            // Never a zero in front: eighteen digits whoever reads them.
+            // The number never begins with a zero, so that every reader sees eighteen digits.
             (FIRST_OF_18_DIGITS + number % (9 * FIRST_OF_18_DIGITS)).to_string()
         }
     }
@@ -172,7 +173,7 @@ fn fields(record: &Record, options: &Options) -> Vec<ListField> {
         .collect()
 }
 
-/// One row a link with all its clicks, in the order of the last one.
+/// One row for each link with all its clicks, in the order of the last click.
 fn clicks(record: &Record, options: &Options) -> Vec<Click> {
     let mut links: Vec<(&str, i64)> = Vec::new();
     for row in record
@@ -192,7 +193,7 @@ fn clicks(record: &Record, options: &Options) -> Vec<Click> {
     .collect()
 }
 
-/// As it was sent to us where it could not be read.
+/// The date of a row. A date that could not be read is sent as it came.
 fn date(row: &Engagement, options: &Options) -> Option<String> {
     match row.at {
         Some(at) => Some(php_date::format(

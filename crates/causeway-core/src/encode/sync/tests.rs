@@ -40,7 +40,7 @@ fn row(kind: EngagementKind, key: &str, name: Option<&str>, at_minute: Option<i6
     }
 }
 
-/// One row and more of every group.
+/// A record with at least one row in every group.
 fn record() -> Record {
     use EngagementKind::{Automation, EmailOpen, Goal, LeadScore, LinkClick, PageVisit, Popup};
     let fields = json!({
@@ -164,7 +164,7 @@ fn any_subset_is_sent_in_the_documented_order() {
 }
 
 #[test]
-fn the_transaction_stays_the_same_for_a_delivery_and_differs_between_deliveries() {
+fn the_transaction_id_is_stable_for_a_delivery_and_differs_between_deliveries() {
     let number = |key: &IdempotencyKey| {
         let options = Options::default();
         model(&record(), key, &options).transactionid.unwrap()
@@ -181,7 +181,7 @@ fn the_transaction_stays_the_same_for_a_delivery_and_differs_between_deliveries(
 }
 
 #[test]
-fn a_contact_that_no_platform_numbered_has_our_number() {
+fn a_contact_without_a_platforms_number_has_our_number() {
     let mut unknown = record();
     unknown.identities.clear();
     assert_eq!(sent(&unknown, &Options::default())["contact"]["id"], "3");
@@ -193,7 +193,7 @@ fn a_contact_that_no_platform_numbered_has_our_number() {
 }
 
 #[test]
-fn configured_numbers_and_labels_of_fields_come_first() {
+fn configured_numbers_and_labels_of_fields_override_the_platforms() {
     let options = Options {
         groups: vec![Group::Fields],
         field_ids: BTreeMap::from([
@@ -247,7 +247,7 @@ fn empty_groups_are_absent_or_empty_as_configured() {
     assert!(printed.ends_with("&fields=&campaigns-opened=&links-clicked=&pages-visited=&automation-triggered=&goals-reached=&webhooks-triggered=&lead-score=&lead-status="), "{printed}");
 }
 
-/// With `per_group` rows of each kind of history.
+/// A record with `per_group` rows of each kind of history.
 fn long(per_group: i64, fields: usize) -> Record {
     use EngagementKind::{Automation, EmailOpen, Goal, LeadScore, LinkClick, PageVisit, Popup};
     let mut long = record();
@@ -283,7 +283,7 @@ fn the_newest_rows_up_to_the_cap_are_sent_oldest_first() {
 }
 
 #[test]
-fn php_reads_all_of_what_the_defaults_let_through() {
+fn php_reads_everything_that_the_default_limits_allow() {
     assert!(Options::default().variables() + 150 <= PHP_VARIABLES);
     assert_eq!(warning(&Options::default(), true), None);
     let sent = sent(&long(1_000, 50), &Options::default());
@@ -293,7 +293,7 @@ fn php_reads_all_of_what_the_defaults_let_through() {
 }
 
 #[test]
-fn history_gives_way_where_there_would_be_too_many_variables() {
+fn history_rows_are_left_out_if_there_are_too_many_variables() {
     let caps = Group::ALL
         .into_iter()
         .filter(|group| group.is_history())
@@ -338,7 +338,7 @@ fn history_gives_way_where_there_would_be_too_many_variables() {
     );
 }
 
-/// As a listener reads it, and its decoder.
+/// Reads a body as a listener does, and decodes it.
 fn received(meta: &Meta, body: &[u8]) -> (SyncPayload, Event) {
     let decoder = SyncDecoder {
         placeholders: Placeholders::default(),
@@ -370,7 +370,7 @@ fn a_hub_that_receives_a_hub_has_the_same_contact_and_history() {
         ..Options::default()
     };
     let mut original = record();
-    // A form has no numbers and no yes: as texts, all four ways are the same.
+    // A form has neither numbers nor booleans. With texts alone, all four forms give the same.
     original.contact.fields.remove("Member");
     original.contact.fields.remove("Shoe size");
     let payload = model(&original, &key(), &options);

@@ -1,11 +1,11 @@
-//! The groups as members of one object, each row with all its documented keys.
+//! Writes the groups as members of one object. Each row has all of its documented keys.
 
 use serde_json::{Map, Value, json};
 
 use super::{Empty, Group, Options, PHP_VARIABLES, StatusShape};
 use crate::decode::sync::{SyncPayload, history::number};
 
-/// There are more variables than the receiver reads, and no history left to leave out.
+/// There are more variables than the receiver reads, and no history rows left to leave out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "makes {variables} variables, of which a receiver in PHP reads {limit} and drops the rest without a word: \
@@ -16,8 +16,8 @@ pub struct TooMany {
     pub limit: usize,
 }
 
-/// What is sent, in the documented order. Numbers where something is counted, else texts; a missing text is an empty one,
-/// so that a receiver finds every key.
+/// The payload, in the documented order. Counts are numbers, everything else is text. A missing value is an
+/// empty text, so that the receiver finds every key.
 pub fn members(payload: &SyncPayload, options: &Options) -> Result<Map<String, Value>, TooMany> {
     let mut groups: Vec<(Group, Value)> = Group::ALL
         .into_iter()
@@ -102,9 +102,9 @@ fn text(text: Option<&str>) -> Value {
     text.unwrap_or_default().into()
 }
 
-fn count(told: Option<&str>) -> Value {
-    let counted = told.and_then(number);
-    counted.unwrap_or_else(|| text(told))
+fn count(sent: Option<&str>) -> Value {
+    let counted = sent.and_then(number);
+    counted.unwrap_or_else(|| text(sent))
 }
 
 fn is_empty(content: &Value) -> bool {
@@ -115,7 +115,8 @@ fn is_empty(content: &Value) -> bool {
     }
 }
 
-/// Leaves out history until all fits, the oldest row of the group that takes most.
+/// Leaves out history rows until the limit is met: each time the oldest row of the group with the most
+/// variables.
 fn fit(groups: &mut [(Group, Value)], limit: usize, keeps_empty: bool) -> Result<(), TooMany> {
     let mut variables: usize = groups.iter().map(|(_, content)| leaves(content)).sum();
     while variables > limit {
@@ -128,13 +129,13 @@ fn fit(groups: &mut [(Group, Value)], limit: usize, keeps_empty: bool) -> Result
             return Err(TooMany { variables, limit });
         };
         variables -= leaves(&rows.remove(0));
-        // A group that is empty now is printed as one empty text, or not at all.
+        // A group that became empty is printed as one empty text, or not at all.
         variables += usize::from(rows.is_empty() && keeps_empty);
     }
     Ok(())
 }
 
-/// What PHP counts: each text, and each empty list that is printed.
+/// The number of variables that PHP counts: each text, and each empty list that is printed.
 pub fn leaves(value: &Value) -> usize {
     match value {
         Value::Array(items) if !items.is_empty() => items.iter().map(leaves).sum(),
@@ -143,7 +144,8 @@ pub fn leaves(value: &Value) -> usize {
     }
 }
 
-/// What `config check` says of options whose caps let more through than a receiver reads. `form` is whether it is sent as one.
+/// The warning of `config check` about options that allow more variables than a receiver reads. `form` says
+/// whether the payload is sent as a form.
 pub fn warning(options: &Options, form: bool) -> Option<String> {
     let most = options.variables();
     if !form || most + FIELDS <= PHP_VARIABLES {
@@ -160,5 +162,5 @@ pub fn warning(options: &Options, form: bool) -> Option<String> {
     })
 }
 
-/// Of fifty list fields.
+/// The variables of fifty list fields.
 const FIELDS: usize = 150;

@@ -1,4 +1,4 @@
-//! Countries by any of their codes and names.
+//! Finds countries by any of their codes and names.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -46,18 +46,18 @@ pub(super) fn check_form(form: &str) -> Result<(), Error> {
     Err(unknown("form of a country", form, &FORMS))
 }
 
-/// By a code or a name, in whatever case.
+/// Finds a country by a code or a name, in any case.
 pub(super) fn find(text: &str) -> Option<&'static Country> {
     BY_NAME.get(&fold(text)).copied()
 }
 
-/// The English name that people use.
+/// The usual English name.
 fn name(country: &Country) -> &'static str {
     let usual = USUAL.iter().find(|(code, _, _)| *code == country.alpha2);
     usual.map_or(country.long_name, |(_, name, _)| name)
 }
 
-/// Letters and digits only, small, without accents of the languages that we have names in.
+/// Reduces a name to letters and digits, in small letters, without accents of the supported languages.
 fn fold(name: &str) -> String {
     let letters = name.chars().take(80).flat_map(char::to_lowercase);
     let plain = letters.map(|letter| match letter {
@@ -89,7 +89,7 @@ static BY_NAME: LazyLock<BTreeMap<String, &'static Country>> = LazyLock::new(|| 
         add(country.long_name, country);
         add(country.long_name.trim_start_matches("The "), country);
     }
-    // What else a country is called may be what another one is called first.
+    // Added last, because another country's main name wins over these names.
     for country in COUNTRIES.iter() {
         for (_, name, others) in USUAL.iter().filter(|(code, _, _)| *code == country.alpha2) {
             add(name, country);
@@ -102,7 +102,7 @@ static BY_NAME: LazyLock<BTreeMap<String, &'static Country>> = LazyLock::new(|| 
     names
 });
 
-/// What people call a country: in English, and in its own languages and some neighbours'.
+/// The usual names of a country: in English, in its own languages, and in those of some neighbours.
 #[rustfmt::skip]
 const USUAL: [(&str, &str, &[&str]); 56] = [
     ("AE", "United Arab Emirates", &["UAE"]),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_that_are_given_have_no_articles() {
+    fn country_names_have_no_articles() {
         for country in COUNTRIES.iter() {
             let name = name(country);
             assert!(!name.contains(" Of The ") || name.len() < 24, "{name}");

@@ -1,4 +1,4 @@
-//! Dates: read in every shape that platforms print, written as the other side wants them.
+//! Reads dates in every form that platforms print, and writes them as the destination wants them.
 
 use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 
@@ -8,7 +8,7 @@ use crate::decode::{
     generic::unix_time,
 };
 
-/// What was read: a moment, or a day (and time) that belongs to no zone.
+/// The date that was read: a moment, or a day (and time) without a time zone.
 enum Read {
     At(Timestamp),
     Day(DateTime),
@@ -27,7 +27,7 @@ pub(super) fn date(value: &Value, pattern: Option<&str>, options: Kwargs) -> Res
     let read = match (understand(value, &from.unwrap_or(TimeZone::UTC)), instead) {
         (Ok(Some(read)), _) => read,
         (Ok(None), instead) => return Ok(instead.unwrap_or_else(nothing)),
-        // A name that is not there is a mistake of the mapping.
+        // A missing name is a mistake of the mapping, so the default does not apply.
         (Err(error), Some(_)) if error.kind() == ErrorKind::UndefinedError => return Err(error),
         (Err(_), Some(instead)) => return Ok(instead),
         (Err(error), None) => return Err(error),
@@ -52,7 +52,7 @@ fn understand(value: &Value, from: &TimeZone) -> Result<Option<Read>, Error> {
     };
     if value.kind() == ValueKind::Number {
         let seconds = value.as_i64().ok_or_else(unreadable)?;
-        // Milliseconds, where seconds would be beyond the year 5000.
+        // Read as seconds, these would be after the year 5000, so they are milliseconds.
         let at = if seconds.unsigned_abs() < 100_000_000_000 {
             Timestamp::from_second(seconds)
         } else {
@@ -63,7 +63,7 @@ fn understand(value: &Value, from: &TimeZone) -> Result<Option<Read>, Error> {
     let Some(text) = text_of(value)? else {
         return Ok(None);
     };
-    // In a form numbers are texts, too.
+    // In a form, numbers are texts, too.
     if let Some(at) = unix_time(&text) {
         return Ok(Some(Read::At(at)));
     }
@@ -72,7 +72,7 @@ fn understand(value: &Value, from: &TimeZone) -> Result<Option<Read>, Error> {
         Reading::Nothing => return Ok(None),
         Reading::Unreadable => return Err(unreadable()),
     };
-    // A birthday is the same day everywhere.
+    // A day without a time, such as a birthday, is the same in every time zone.
     Ok(Some(if text.contains(':') {
         Read::At(at)
     } else {
@@ -115,9 +115,9 @@ fn write(zoned: &Zoned, pattern: &str) -> Result<String, Error> {
     jiff::fmt::strtime::format(pattern, zoned).map_err(|_| bad_pattern(pattern))
 }
 
-/// Whether a moment can be written so.
+/// Checks that a pattern is valid.
 pub(super) fn check_pattern(pattern: &str) -> Result<(), Error> {
-    // A text in which nothing stands for a part of the date: those who write it have other patterns in mind.
+    // A text without any part of a date: its author probably thinks of patterns of another system.
     if !pattern.contains('%') && !["iso", "date", "unix"].contains(&pattern) {
         return Err(refuse(
             format!("{pattern:?} has no place for a date: it would be written as it is"),

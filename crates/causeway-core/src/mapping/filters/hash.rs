@@ -1,4 +1,4 @@
-//! Digests of addresses and numbers, as ad platforms want them.
+//! Hashes of addresses and numbers, as advertising platforms want them.
 
 use data_encoding::HEXLOWER;
 use sha2::Digest;
@@ -15,7 +15,8 @@ pub(super) fn sha256(value: &Value, options: Kwargs) -> Result<Value, Error> {
     })
 }
 
-/// Trimmed and in small letters, unless `raw=true`. Nothing has no digest: everybody without a value would be one person.
+/// The hash of the trimmed text in small letters, or of the text as it is with `raw=true`. An empty text has
+/// no hash, because it would be the same for all contacts without a value.
 fn digest(value: &Value, options: &Kwargs, hash: impl FnOnce(&[u8]) -> String) -> Result<Value, Error> {
     let raw: Option<bool> = options.get("raw")?;
     options.assert_all_used()?;

@@ -1,4 +1,4 @@
-//! Lists: their members, their length, one text of them.
+//! Lists: their members, their length, and joining them to a text.
 
 use super::{Environment, Error, ErrorKind, Value, ValueKind, change_text, engine, limit, nothing, plain};
 
@@ -18,12 +18,12 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("sum", engine::sum);
 }
 
-/// The members as one text; those that are nothing are left out.
+/// Joins the members to one text, without those that are none.
 fn join(value: &Value, separator: Option<&str>) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::Undefined => return Err(ErrorKind::UndefinedError.into()),
         ValueKind::None => return Ok(nothing()),
-        // One value where a platform sends a list of several.
+        // A platform may send a single value instead of a list.
         ValueKind::String | ValueKind::Number | ValueKind::Bool => return change_text(value, str::to_owned),
         _ => {}
     }
@@ -47,7 +47,7 @@ fn join(value: &Value, separator: Option<&str>) -> Result<Value, Error> {
     Ok(out.into())
 }
 
-/// The first or the last member of a list, or letter of a text; nothing of an empty one.
+/// The first or last member of a list, or letter of a text; none if it is empty.
 fn end(value: &Value, last: bool) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::Undefined => Err(ErrorKind::UndefinedError.into()),
@@ -69,7 +69,7 @@ fn end(value: &Value, last: bool) -> Result<Value, Error> {
     }
 }
 
-/// Of a list its members, of a text its letters; 0 for nothing.
+/// The number of members of a list, or of letters of a text; 0 for none.
 fn length(value: &Value) -> Result<usize, Error> {
     match value.kind() {
         ValueKind::None => Ok(0),

@@ -1,4 +1,4 @@
-//! Languages and countries of a locale: `de_AT`, `en-GB`, `sr-Latn-RS`.
+//! The language and country of a locale: `de_AT`, `en-GB`, `sr-Latn-RS`.
 
 use minijinja::{
     Error,
@@ -58,7 +58,7 @@ pub(super) fn check_form(form: &str) -> Result<(), Error> {
 }
 
 fn read(text: &str) -> Option<Locale> {
-    // Behind the point is an encoding: de_AT.UTF-8
+    // An encoding may follow after a dot: de_AT.UTF-8
     let text = text.trim().split(['.', '@']).next()?;
     let mut parts = text.split(['-', '_']);
     let letters = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphabetic());

@@ -28,7 +28,7 @@ pub(super) fn lookup(
     if let Some(found) = found.map(value_of_json).or(instead) {
         return Ok(found);
     }
-    // A table may say what an empty text becomes.
+    // Checked only here: a table may map an empty text, too.
     if key.trim().is_empty() {
         return Ok(nothing());
     }

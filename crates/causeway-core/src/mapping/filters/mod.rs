@@ -1,7 +1,8 @@
-//! The filters, tests and functions of the mapping language. docs/mapping.md shows each with an example that a test runs.
+//! The filters, tests and functions of the mapping language. docs/mapping.md shows each with an example, and
+//! a test runs these.
 //!
-//! A filter that is given nothing (`none`) gives nothing, but for those that exist to change that. Refusals never quote the
-//! value: they are logged.
+//! A filter returns `none` for `none`, except those whose purpose is to change that. Error texts never quote
+//! the value, because they are logged.
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -116,11 +117,11 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     order::install(environment);
 }
 
-/// As the engine's own, which panics where the processor does.
+/// As the engine's test, which panics on division by zero and on overflow.
 fn is_divisible_by(value: &Value, by: &Value) -> bool {
     match i128::try_from(by.clone()) {
         Ok(0) => false,
-        // All whole numbers are; of the least one the engine's division has no room for the result.
+        // Every whole number is divisible by -1, but for the least one the engine's division would overflow.
         Ok(-1) => tests::is_divisibleby(value, &Value::from(1)),
         _ => tests::is_divisibleby(value, by),
     }
@@ -145,12 +146,12 @@ fn install_tests(environment: &mut Environment<'static>) {
     environment.add_test("startingwith", tests::is_startingwith);
     environment.add_test("string", tests::is_string);
     environment.add_test("true", tests::is_true);
-    // What `select` and `selectattr` compare with, besides those of `order`.
+    // The comparisons for `select` and `selectattr`, besides those of `order`.
     environment.add_test("eq", tests::is_eq);
     environment.add_test("ne", tests::is_ne);
 }
 
-/// How a value is written into a text: nothing for `none`, JSON for lists and objects.
+/// Writes a value into a text: nothing for `none`, JSON for lists and objects.
 pub(super) fn print(out: &mut Output<'_>, _state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let written = match value.kind() {
         ValueKind::Undefined => return Err(ErrorKind::UndefinedError.into()),
@@ -171,7 +172,7 @@ fn plain(value: &Value) -> Result<String, Error> {
     })
 }
 
-/// The text that a filter works on; `None` for nothing.
+/// The text that a filter works on; `None` for `none`.
 fn text_of(value: &Value) -> Result<Option<Cow<'_, str>>, Error> {
     match value.kind() {
         ValueKind::Undefined => Err(ErrorKind::UndefinedError.into()),
@@ -185,12 +186,12 @@ fn text_of(value: &Value) -> Result<Option<Cow<'_, str>>, Error> {
     }
 }
 
-/// As [`text_of`], and a form field that was left empty is nothing, too.
+/// As [`text_of`], but an empty form field counts as `none`, too.
 fn filled(value: &Value) -> Result<Option<Cow<'_, str>>, Error> {
     Ok(text_of(value)?.filter(|text| !text.trim().is_empty()))
 }
 
-/// Applies `change` to a text; nothing stays nothing.
+/// Applies `change` to a text. `none` stays `none`.
 fn change_text(value: &Value, change: impl FnOnce(&str) -> String) -> Result<Value, Error> {
     match text_of(value)? {
         Some(text) => bounded(change(&text)),
@@ -209,7 +210,7 @@ fn nothing() -> Value {
     Value::from(())
 }
 
-/// `default=…` of a filter; `default=none` is one, too.
+/// The value of a filter's `default=…`, which may be `none`.
 fn fallback(options: &Kwargs) -> Result<Option<Value>, Error> {
     if options.has("default") {
         return options.get::<Value>("default").map(Some);
@@ -222,7 +223,7 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
     refuse(format!("there is no {what} {name:?}"), Some(all))
 }
 
-/// What can be said of a fixed argument (`key` is empty for the first, unnamed one) before there is a record.
+/// Checks a fixed argument before there is a record. `key` is empty for the first, unnamed argument.
 pub(super) fn check_argument(filter: &str, key: &str, text: &str) -> Result<(), Error> {
     match (filter, key) {
         ("date", "") => dates::check_pattern(text),

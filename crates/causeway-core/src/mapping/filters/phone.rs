@@ -1,4 +1,4 @@
-//! Telephone numbers as the world dials them.
+//! Telephone numbers, by default in international form.
 
 use minijinja::{
     Error, State,
@@ -10,11 +10,11 @@ use super::{country, fallback, filled, nothing, text_of};
 use crate::mapping::error::refuse;
 
 const STYLES: [&str; 3] = ["e164", "international", "national"];
-/// A number that is longer than this is none.
+/// A longer text is no telephone number.
 const LONGEST: usize = 40;
 
-/// `phone`, `phone('DE')`, `phone(style='national')`, `phone(default=none)`: a number without a country code is of the
-/// country that is named, or else of the contact's.
+/// `phone`, `phone('DE')`, `phone(style='national')`, `phone(default=none)`. A number without a country code
+/// belongs to the given country, or else to the contact's.
 pub(super) fn phone(
     state: &State<'_, '_>,
     value: &Value,
@@ -68,7 +68,8 @@ fn contacts_country(state: &State<'_, '_>) -> Value {
         .unwrap_or_else(nothing)
 }
 
-/// Digits, a plus in front and what people write between them; 00 in front is a plus.
+/// Keeps the digits and a leading plus, and drops the separators that people write. A leading 00 becomes a
+/// plus.
 fn plain(text: &str) -> Option<String> {
     let text = text.trim();
     let mut out = String::new();

@@ -30,7 +30,7 @@ fn capitalize(text: &str) -> String {
         .collect()
 }
 
-/// The first letter of each word large: also behind a hyphen or an apostrophe, as in names.
+/// Makes the first letter of each word a capital, also after a hyphen or an apostrophe, as in names.
 fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut inside = false;
@@ -45,7 +45,7 @@ fn title(text: &str) -> String {
     out
 }
 
-/// `truncate(20)`, `truncate(20, end='…')`: so many letters at most, the end included.
+/// `truncate(20)`, `truncate(20, end='…')`: limits a text to this many letters, including the end.
 fn truncate(value: &Value, most: usize, options: Kwargs) -> Result<Value, Error> {
     let end: Option<String> = options.get("end")?;
     options.assert_all_used()?;

@@ -1,4 +1,4 @@
-//! Types, and what to take when there is nothing.
+//! Conversion of types, and defaults for missing values.
 
 use super::{
     Environment, Error, ErrorKind, Rest, Value, ValueKind, bounded, engine, json_of, nothing, plain, refuse,
@@ -17,7 +17,8 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("round", engine::round);
 }
 
-/// For what is missing or none; with `true` behind it also for what is empty, 0 or false.
+/// Replaces a missing value or `none`. If the second argument is `true`, it also replaces what is empty, 0 or
+/// false.
 fn default(value: &Value, given: Rest<Value>) -> Value {
     let also_empty = given.get(1).is_some_and(Value::is_true);
     let is_missing = value.is_undefined() || value.is_none();
@@ -27,7 +28,7 @@ fn default(value: &Value, given: Rest<Value>) -> Value {
     value.clone()
 }
 
-/// The first that is there and is no empty text.
+/// The first value that is present and no empty text.
 fn coalesce(values: Rest<Value>) -> Value {
     let found = values
         .iter()
@@ -35,7 +36,7 @@ fn coalesce(values: Rest<Value>) -> Value {
     found.cloned().unwrap_or_else(nothing)
 }
 
-/// What a filter says that cannot read a value: the fallback, if there is one.
+/// The value that was read, or the default, or an error.
 fn or_refuse(read: Option<Value>, instead: Option<Value>, what: &str, filter: &str) -> Result<Value, Error> {
     read.or(instead).ok_or_else(|| {
         refuse(
@@ -68,10 +69,10 @@ fn int(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
     or_refuse(read, instead, "no number", "int")
 }
 
-/// Beyond this a floating-point number has no exact whole value.
+/// 2^53. Up to this number, floating-point numbers hold every whole number exactly.
 const MOST: f64 = 9_007_199_254_740_992.0;
 
-/// Without its decimals, if it fits.
+/// The number without its decimals, if it is not too large.
 fn whole(number: f64) -> Option<Value> {
     let number = number.trunc();
     (number.abs() <= MOST).then(|| {
@@ -96,7 +97,7 @@ fn float(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
     or_refuse(read, instead, "no number", "float")
 }
 
-/// Reads `yes`, `true`, `on` and `1` and their opposites; nothing is false.
+/// Reads `yes`, `true`, `on` and `1` and their opposites. `none` is false.
 fn bool(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
     let instead = given.first().cloned();
     let read = match value.kind() {
@@ -117,7 +118,7 @@ fn bool(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
     })
 }
 
-/// As it would be written into a template.
+/// The text that a template would write.
 fn string(value: &Value) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::Undefined => Err(ErrorKind::UndefinedError.into()),

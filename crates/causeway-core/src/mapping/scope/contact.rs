@@ -1,4 +1,4 @@
-//! The contact's fields by their names, and the list fields by the numbers that a platform gave them.
+//! The contact's fields by name, and list fields by the numbers that a platform gave them.
 
 use serde_json::Value;
 
@@ -34,7 +34,8 @@ impl Scope {
         self.contact_field(name, Object::Contact.canonical(name))
     }
 
-    /// A field that is none of ours; `usual` is our spelling of its name, if everybody may have it.
+    /// A field that has no meaning of its own in a record. `usual` is our spelling of its name, if everybody
+    /// may have it.
     pub(in crate::mapping) fn contact_field(&self, name: &str, usual: Option<&str>) -> Option<Found<'_>> {
         let fields = &self.record().contact.fields;
         let get = |name: &str| fields.get(name).map(|field| scalar(&field.value));
@@ -55,14 +56,15 @@ impl Scope {
         self.record().contact.fields.get(name).map(|field| &field.value)
     }
 
-    /// A source may send a list of that name; what we know of tags and lists wins over it. A text is no list.
+    /// The tags or lists. A source may send a list with this name; it counts only if we know of none. A text
+    /// is no list.
     pub(in crate::mapping) fn memberships(&self, name: &str, prefix: &'static str) -> Found<'_> {
         let none = self.members(prefix).next().is_none();
         let sent = self.field(name).filter(|sent| none && sent.is_array());
         sent.map_or(Found::Part(Part::Members(prefix)), scalar)
     }
 
-    /// By its label, or by the number that a platform gave it.
+    /// A list field by its label, or by the number that a platform gave it.
     pub(super) fn list_field(&self, name: &str) -> Option<Found<'_>> {
         if let Some(value) = self.field(name) {
             return Some(scalar(value));
@@ -78,7 +80,7 @@ impl Scope {
         self.is_lenient().then_some(Found::Null)
     }
 
-    /// Label and number of every list field that a platform told of.
+    /// Label and number of every list field that a platform sent.
     pub(super) fn list_field_ids(&self) -> impl Iterator<Item = (&String, &Value)> {
         let fields = self.record().contact.fields.range(LIST_FIELD_IDS.to_owned()..);
         fields

@@ -1,4 +1,4 @@
-//! A part of the record as a whole: whether there is anything in it, its JSON, its names.
+//! A part of the record as a whole: whether it has content, its JSON, and its names.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Scope {
-    /// Whether there is anything in it.
+    /// Whether the part has content.
     pub(in crate::mapping) fn is_true(&self, part: &Part) -> bool {
         let record = self.record();
         match part {
@@ -37,7 +37,7 @@ impl Scope {
         }
     }
 
-    /// The whole part as destinations get it.
+    /// The whole part, as destinations get it.
     pub(in crate::mapping) fn json(&self, part: &Part) -> Value {
         let record = self.record();
         let or_null = |value: Option<Value>| value.unwrap_or(Value::Null);
@@ -109,7 +109,7 @@ impl Scope {
     }
 }
 
-/// As the engine would judge the value.
+/// Whether the engine would treat the value as true.
 fn says_something(value: &Value) -> bool {
     match value {
         Value::Null => false,

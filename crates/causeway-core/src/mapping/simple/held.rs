@@ -1,4 +1,4 @@
-//! What paths led to, kept for the many conditions that look at the same.
+//! A cache of the values at paths, for the many conditions that read the same ones.
 
 use std::cell::OnceCell;
 
@@ -8,16 +8,16 @@ use crate::mapping::{
     scope::{Found, Scope},
 };
 
-/// What a condition is asked of: a scope, and what is known already of the paths of many conditions.
+/// The input of a condition: a scope, and the known values at the paths of many conditions.
 #[derive(Clone, Copy)]
 pub(in crate::mapping) struct Glance<'a> {
     pub scope: &'a Scope,
     pub held: &'a [OnceCell<Held>],
-    /// The numbers in `held` of the paths that the condition names, in the order of its text.
+    /// For each path of the condition, in the order of its text, the position in `held`.
     pub numbers: &'a [usize],
 }
 
-/// What was found once at the end of a path, while nothing changes.
+/// The value found at the end of a path. It is valid while nothing changes.
 #[derive(Debug)]
 pub(crate) struct Held(Kept);
 
@@ -28,7 +28,7 @@ pub(super) enum Kept {
     Bool(bool),
     Int(i64),
     Text(String),
-    /// Looked up each time.
+    /// Not cached: looked up each time.
     Other,
 }
 
@@ -47,14 +47,14 @@ impl Held {
 }
 
 impl<'a> Glance<'a> {
-    /// `None` = it is a path of no other condition.
+    /// `None` if the path is not one of the cached ones.
     pub(super) fn kept(self, route: &Route) -> Option<&'a Kept> {
         let number = self.numbers.get(route.number?)?;
         let cell = self.held.get(*number)?;
         Some(&cell.get_or_init(|| Held::of(self.scope.follow(route).as_ref())).0)
     }
 
-    /// `None` = the path leads nowhere.
+    /// `None` if the path leads nowhere.
     pub(super) fn see(self, route: &Route) -> Option<Seen<'a>> {
         Some(match self.kept(route) {
             Some(Kept::Lost) => return None,

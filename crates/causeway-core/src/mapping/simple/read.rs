@@ -1,4 +1,4 @@
-//! Reads the text of a condition.
+//! Parses a condition for evaluation without the engine.
 
 use super::{Literal, Operand, Sign, Simple, Test};
 use crate::mapping::{
@@ -7,13 +7,13 @@ use crate::mapping::{
     route::Route,
 };
 
-/// Brackets within each other.
+/// Maximum nesting of brackets.
 const DEPTH: usize = 16;
-/// Digits that fit into a number of ours, whatever they are.
+/// The number of digits that always fit into an `i64`.
 const DIGITS: usize = 18;
 
 impl Simple {
-    /// `None` = it takes more than this to evaluate it. `names` are the paths of the text.
+    /// `None` if the condition needs the engine. `names` are the paths of the text.
     pub(in crate::mapping) fn read(words: &[Spanned<'_>], names: &[Path]) -> Option<Self> {
         let mut reader = Reader {
             words,
@@ -80,7 +80,7 @@ impl<'t> Reader<'_, 't> {
         })
     }
 
-    /// Goes to the end of this part. Not beyond an `if`, to which all before it belongs.
+    /// Skips to the end of this operand, but not beyond an `if`, to which everything before it belongs.
     fn skip(&mut self) -> bool {
         let mut brackets = 0_usize;
         while let Some(token) = self.peek() {
@@ -139,7 +139,7 @@ impl<'t> Reader<'_, 't> {
                     _ => None,
                 };
             }
-            // Whether a fixed value holds is for the engine: nobody asks.
+            // The truth of a fixed value is left to the engine, because nobody needs it.
             _ if matches!(left, Operand::Literal(_)) => return None,
             _ => return Some(Simple::Truth(left)),
         };
@@ -201,7 +201,7 @@ impl<'t> Reader<'_, 't> {
         }
     }
 
-    /// What is behind the bracket of `path[from:to]`.
+    /// The part after the bracket of `path[from:to]`.
     fn slice(&mut self, route: Route) -> Option<Operand> {
         let mut bounds = [None; 2];
         let [from, to] = &mut bounds;
@@ -214,7 +214,7 @@ impl<'t> Reader<'_, 't> {
             .then(|| Operand::Slice(route, *from, *to))
     }
 
-    /// A number, or nothing.
+    /// An optional number.
     fn place(&mut self, place: &mut Option<i64>) -> Option<()> {
         if !matches!(self.peek()?, Token::Sign(":" | "]")) {
             let Literal::Int(number) = self.literal()? else {
@@ -225,7 +225,7 @@ impl<'t> Reader<'_, 't> {
         Some(())
     }
 
-    /// Whether what follows cannot belong to what was just read.
+    /// Whether the next word cannot belong to what was just read.
     fn is_at_end(&self) -> bool {
         matches!(
             self.peek(),
@@ -249,7 +249,7 @@ impl<'t> Reader<'_, 't> {
                 && open.token == Token::Sign("[")
                 && close.token == Token::Sign("]")
             {
-                // A number is a place in a list, which only the engine looks up.
+                // A number is an index in a list, which only the engine looks up.
                 let Token::Text(Some(text)) = step.token else {
                     return None;
                 };

@@ -1,4 +1,4 @@
-//! Each example of docs/mapping.md gives what the page says.
+//! Checks that each example of docs/mapping.md gives the documented result.
 
 use super::*;
 use crate::mapping::{
@@ -28,7 +28,7 @@ fn tables() -> Tables {
     )]))
 }
 
-/// Expression and what it gives.
+/// The examples: expression and result.
 fn examples(page: &str) -> Vec<(String, Value)> {
     let blocks = blocks(page, "mapping");
     let lines = blocks.iter().flat_map(|block| block.lines());
@@ -42,7 +42,7 @@ fn examples(page: &str) -> Vec<(String, Value)> {
 }
 
 #[test]
-fn every_example_gives_what_it_says() {
+fn every_example_gives_its_documented_result() {
     let examples = examples(&page());
     assert!(
         examples.len() > 100,
@@ -115,7 +115,7 @@ fn every_name_is_on_the_page() {
 }
 
 #[test]
-fn the_limits_on_the_page_are_those_that_hold() {
+fn the_limits_on_the_page_are_those_in_the_code() {
     let page = page();
     let said = format!(
         "An evaluation may take {} steps. A text that comes out may have {} KiB, a list or object {} values in {} levels; \

@@ -1,4 +1,5 @@
-//! The short way round the engine gives what the engine gives; and no text is too strange.
+//! Checks that evaluation without the engine gives the engine's results, and that every text is read or
+//! refused.
 
 use std::cell::OnceCell;
 
@@ -26,7 +27,7 @@ fn records() -> Vec<Scope> {
         .iter()
         .map(|record| Scope::new(record).with("changed", json!(["email", "phone"])))
         .collect();
-    // Names that win over the record's.
+    // Added names, which win over the record's.
     let own = json!({ "name": "rivers", "email": "x", "tags": ["vip"], "type": 1 });
     let roots = ["campaign", "contact", "action", "consent"];
     let add = |scope: Scope, root: &&str| scope.with(root, own.clone());
@@ -140,7 +141,7 @@ fn place() -> impl Strategy<Value = String> {
     ]
 }
 
-/// What stands on one side of a comparison.
+/// One side of a comparison.
 fn operand() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => path(),
@@ -191,7 +192,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn conditions_hold_with_and_without_the_engine(text in condition()) {
+    fn conditions_are_the_same_with_and_without_the_engine(text in condition()) {
         let Ok(expression) = Expression::new(&text) else { return Ok(()) };
         for scope in records() {
             for path in expression.names() {
@@ -199,7 +200,8 @@ proptest! {
                 let walked = scope.find(path.steps.iter().map(String::as_str));
                 prop_assert_eq!(format!("{:?}", scope.follow(&route)), format!("{:?}", walked), "{}", path);
             }
-            // Twice, so that what was kept the first time is asked the second time; places that are not in the order of the text.
+            // Evaluated twice, so that the second time uses the cache. The positions differ from the order of
+            // the text.
             let numbers: Vec<usize> = (0..expression.names().len()).rev().collect();
             let held: Vec<OnceCell<Held>> = numbers.iter().map(|_| OnceCell::new()).collect();
             for first in ["when: ", "when: ", "stop: "] {
@@ -222,7 +224,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_a_contact_says_is_a_number_a_date_or_refused(text in "\\PC{0,40}|[0-9+() -]{0,30}|[0-9/: -]{0,20}") {
+    fn any_text_of_a_contact_is_a_number_a_date_or_refused(text in "\\PC{0,40}|[0-9+() -]{0,30}|[0-9/: -]{0,20}") {
         let scope = Scope::new(&bare()).with("x", text.clone().into());
         for filter in ["phone", "phone('DE')", "phone('US')", "date", "date('%A %e %B')", "country", "country('name')", "locale", "title", "truncate(3)", "int", "float", "split", "md5"] {
             let expression = Expression::new(&format!("x | {filter}")).unwrap();
@@ -319,7 +321,7 @@ fn values_of_different_kinds_have_no_order() {
 }
 
 #[test]
-fn an_error_behind_what_was_rewritten_names_its_own_place() {
+fn an_error_after_a_rewritten_part_has_its_original_position() {
     let error = |text: &str| {
         Expression::new(text)
             .unwrap()
@@ -351,7 +353,7 @@ fn an_error_behind_what_was_rewritten_names_its_own_place() {
 }
 
 #[test]
-fn nothing_is_divisible_by_nothing_and_no_number_ends_the_program() {
+fn division_by_zero_and_overflow_do_not_panic() {
     for (text, expected) in [
         ("42 is divisibleby(2)", true),
         ("42 is divisibleby(5)", false),
@@ -372,7 +374,7 @@ fn nothing_is_divisible_by_nothing_and_no_number_ends_the_program() {
 }
 
 #[test]
-fn common_conditions_take_the_short_way() {
+fn common_conditions_need_no_engine() {
     for text in [
         "campaign.name == 'bees' and action.type == 'petition'",
         "contact.country in ['DE', 'AT'] or not consent.email.subscribed",

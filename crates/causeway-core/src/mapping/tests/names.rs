@@ -1,4 +1,4 @@
-//! Which names there are, and what is said of others.
+//! Tests of the valid names, and of errors about others.
 
 use super::*;
 
@@ -76,11 +76,11 @@ fn every_part_of_a_record_has_its_name() {
 }
 
 #[test]
-fn whole_parts_are_what_a_destination_without_a_mapping_gets() {
+fn whole_parts_equal_those_without_a_mapping() {
     let json = record().to_json();
     for (name, expected) in json.as_object().unwrap() {
         assert_eq!(&eval(name), expected, "{name}");
-        // Also by way of the engine.
+        // Also through the engine.
         assert_eq!(
             &eval(&format!("[{name}]")),
             &json!([expected]),
@@ -90,7 +90,7 @@ fn whole_parts_are_what_a_destination_without_a_mapping_gets() {
 }
 
 #[test]
-fn what_a_record_of_this_sort_lacks_is_nothing_and_false() {
+fn a_part_that_a_record_lacks_is_null_and_false() {
     let scope = Scope::new(&bare());
     for text in [
         "action",
@@ -117,7 +117,7 @@ fn what_a_record_of_this_sort_lacks_is_nothing_and_false() {
 }
 
 #[test]
-fn what_platforms_call_a_field_is_doubted_with_our_name_for_it() {
+fn a_platforms_name_of_a_field_gives_a_warning_with_our_name() {
     for (text, said) in [
         (
             "contact.city",
@@ -139,7 +139,7 @@ fn what_platforms_call_a_field_is_doubted_with_our_name_for_it() {
 }
 
 #[test]
-fn what_is_not_there_is_named_with_the_nearest_names() {
+fn a_missing_name_is_reported_with_the_nearest_names() {
     for (text, said) in [
         (
             "contact['Favorite colour']",

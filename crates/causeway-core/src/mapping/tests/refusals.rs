@@ -1,8 +1,8 @@
-//! What is refused, with the words for it; and that no words of the contact's are among them.
+//! Tests of what is refused, with its error text, and that no value of the contact is in it.
 
 use super::*;
 
-/// What reading the text says.
+/// The error of parsing the text.
 fn refused(text: &str) -> String {
     match Term::read(&text.into()) {
         Ok(_) => panic!("{text} is read"),
@@ -11,7 +11,7 @@ fn refused(text: &str) -> String {
 }
 
 #[test]
-fn what_no_record_can_have_is_refused_when_it_is_read() {
+fn names_that_no_record_has_are_refused_when_parsed() {
     for (text, said) in [
         (
             "contct.email",
@@ -67,7 +67,7 @@ fn what_no_record_can_have_is_refused_when_it_is_read() {
 }
 
 #[test]
-fn every_name_of_a_group_that_is_closed_is_taken() {
+fn every_name_of_a_closed_group_is_accepted() {
     for text in [
         "tracking.source",
         "action.tracking.location",
@@ -81,7 +81,7 @@ fn every_name_of_a_group_that_is_closed_is_taken() {
 }
 
 #[test]
-fn what_is_probably_misspelt_is_doubted() {
+fn a_probably_misspelt_name_gives_a_warning() {
     let table = json!({
         "a": "contact.frstName",
         "b": "action.donation.amonut",
@@ -104,7 +104,7 @@ fn what_is_probably_misspelt_is_doubted() {
 }
 
 #[test]
-fn what_the_language_does_not_have_is_refused_when_it_is_read() {
+fn unsupported_syntax_is_refused_when_parsed() {
     for (text, said) in [
         (
             "contact.email | uper",
@@ -187,7 +187,7 @@ fn what_the_language_does_not_have_is_refused_when_it_is_read() {
 }
 
 #[test]
-fn further_names_may_be_known_where_it_is_evaluated() {
+fn additional_names_can_be_allowed() {
     let term = Term::with(&json!("before.firstName"), &Tables::default(), &["before"]).unwrap();
     let scope = scope().with("before", json!({ "firstName": "Eve" }));
     assert_eq!(term.eval(&scope).unwrap(), json!("Eve"));
@@ -197,7 +197,7 @@ fn further_names_may_be_known_where_it_is_evaluated() {
 }
 
 #[test]
-fn what_fails_with_a_record_says_what_and_where_but_never_the_value() {
+fn an_error_with_a_record_says_what_and_where_but_never_the_value() {
     let shown = |text: &str| match Term::with(&text.into(), &Tables::default(), &[])
         .unwrap()
         .eval(&scope())
@@ -283,7 +283,7 @@ fn a_lookup_names_the_nearest_keys_of_its_table() {
 }
 
 #[test]
-fn a_withdrawal_lacks_what_it_lacks() {
+fn a_withdrawal_takes_missing_names_for_null() {
     let scope = Scope::new(&Record {
         kind: Kind::Withdrawal,
         ..bare()
@@ -298,12 +298,12 @@ fn a_withdrawal_lacks_what_it_lacks() {
     }
     assert!(
         eval_in(&scope, "settings.lst").is_err(),
-        "not of a person, and a call without it may be a wrong one"
+        "not the person's data, and a request without it may be a wrong one"
     );
 }
 
 #[test]
-fn nothing_runs_or_grows_for_ever() {
+fn steps_and_sizes_are_limited() {
     let shown = |text: &str| match Term::read(&text.into()).and_then(|term| term.eval(&scope())) {
         Ok(value) => panic!("{text} gives {} bytes", value.to_string().len()),
         Err(error) => error.to_string(),
