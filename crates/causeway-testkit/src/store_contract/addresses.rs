@@ -306,7 +306,7 @@ pub async fn two_ids_of_one_platform_are_two_people_with_one_mailbox(open: Open)
     bench.take(lena, 20).await;
     let expected = vec![of(Kind::Withdrawal, Change::Unsubscribe, "family"); 2];
     assert_eq!(sent(&bench, "crm", 21).await, expected, "for each of the two");
-    // Maria gets an address of her own, so what Lena says concerns the shared one.
+    // Lena gets an address of her own, so her opt-out concerns that one.
     let mut maria = platform("71", "family", "Maria", 30);
     maria.consent = vec![fact(What::OptIn, at(30))];
     bench.take(maria, 30).await;
