@@ -1,7 +1,9 @@
-//! The broker's own limit: takes messages from a queue, stores nothing, acknowledges in multiples, prints the rate.
+//! Measures the broker's own limit: takes messages from a queue, stores nothing, acknowledges in multiples,
+//! and prints the rate.
 //!
-//! `cargo run --release -p causeway-connect --example amqp_drain -- URL QUEUE [MESSAGES [PREFETCH [ACK_EVERY]]]`
-//! ends after so many messages (default 100000), or when none has come for two seconds.
+//! `cargo run --release -p causeway-connect --example amqp_drain -- URL QUEUE [MESSAGES [PREFETCH
+//! [ACK_EVERY]]]`
+//! ends after MESSAGES messages (default 100000), or when none has come for two seconds.
 
 #![expect(clippy::print_stdout, reason = "the figures are its product")]
 
@@ -61,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "{taken} messages, {bytes} bytes, {seconds:.2} s, {:.0} messages/s",
         f64::from(u32::try_from(taken)?) / seconds
     );
-    // Closing in good order makes sure that the last acknowledgement has arrived.
+    // A graceful close makes sure that the last acknowledgement has arrived.
     connection.close(200, "OK".into()).await?;
     Ok(())
 }

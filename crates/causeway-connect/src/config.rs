@@ -1,4 +1,5 @@
-//! What connectors share in reading their part of the configuration: errors, secrets, the context to connect in.
+//! What connectors share when they read their part of the configuration: errors, secrets, and the context to
+//! connect in.
 
 use std::{fmt, io::ErrorKind, path::PathBuf, sync::Arc};
 
@@ -14,14 +15,14 @@ use serde::{
     de::{self, DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-/// What is wrong with a connector's table, and how to mend it.
+/// What is wrong with a connector's table, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
-    /// The key within the connector's table, dotted; empty when it concerns the whole.
+    /// The key within the connector's table, dotted; empty when the error concerns the whole table.
     pub key: String,
     pub message: String,
     pub hint: Option<String>,
-    /// It is only not here: an environment variable or a file that the place where the hub runs may well have.
+    /// An environment variable or a file is missing here, but may exist on the machine where the hub runs.
     pub absent: bool,
 }
 
@@ -48,7 +49,8 @@ impl ConfigError {
         }
     }
 
-    /// A file that the key names could not be read. Who only checks may lack the right to it.
+    /// The error for a file that could not be read. A user who only checks the configuration may lack the
+    /// right to read it.
     pub fn unreadable(key: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self {
             absent: matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied),
@@ -56,7 +58,7 @@ impl ConfigError {
         }
     }
 
-    /// What is wrong with a mapping: at its field of the table `key`.
+    /// The error of a mapping, at its field of the table `key`.
     pub fn from_mapping(key: &str, mut error: MappingError) -> Self {
         let key = match error.field.take() {
             Some(field) => format!("{key}.{field}"),
@@ -69,7 +71,7 @@ impl ConfigError {
         }
     }
 
-    /// Takes the key out of what the TOML reader says.
+    /// Splits the TOML reader's error into key and message.
     pub fn from_toml(error: &toml::de::Error) -> Self {
         let text = error.to_string();
         let path = text
@@ -112,12 +114,13 @@ impl ConfigError {
     }
 }
 
-/// The hint for a name that is not known.
+/// The hint for an unknown name.
 pub fn did_you_mean(name: &str) -> String {
     format!("did you mean `{name}`?")
 }
 
-/// What the reader did not know: "unknown field `urll`, expected …", "unknown variant `singel`, expected …".
+/// The unknown name in the reader's message: "unknown field `urll`, expected …", "unknown variant `singel`,
+/// expected …".
 pub fn unknown_name(message: &str) -> Option<&str> {
     let rest = message
         .strip_prefix("unknown field `")
@@ -125,13 +128,13 @@ pub fn unknown_name(message: &str) -> Option<&str> {
     rest.split('`').next()
 }
 
-/// The names that the reader says it knows.
+/// The known names in the reader's message.
 pub fn expected_names(message: &str) -> impl Iterator<Item = &str> {
     let names = message.split_once("expected ").map_or("", |(_, names)| names);
     names.split('`').skip(1).step_by(2)
 }
 
-/// Says in words what the reader says in types.
+/// Replaces the reader's names of types by plain words.
 fn plain(message: &str) -> String {
     let message = &without_value(message);
     let words = [
@@ -154,7 +157,7 @@ fn plain(message: &str) -> String {
     }
 }
 
-/// Takes out a text that stands where something else belongs: it may be a secret.
+/// Removes the value of a text in the wrong place, because it may be a secret.
 fn without_value(message: &str) -> String {
     match (
         message.strip_prefix("invalid type: string \""),
@@ -168,10 +171,10 @@ fn without_value(message: &str) -> String {
 /// What a connector may use of its surroundings.
 #[derive(Clone)]
 pub struct Context {
-    /// The name that the configuration gives the connector.
+    /// The connector's name in the configuration.
     pub name: Arc<str>,
     pub clock: Arc<dyn Clock>,
-    /// Relative paths in the configuration start here (the folder of the file).
+    /// Relative paths in the configuration start here (the folder of the configuration file).
     pub dir: PathBuf,
     /// The lookup tables of the configuration, for mappings.
     pub tables: Tables,
@@ -182,7 +185,7 @@ pub fn json_members(table: toml::Table) -> serde_json::Map<String, serde_json::V
     members(table, "")
 }
 
-/// A value of the configuration, likewise.
+/// A value of the configuration as JSON. TOML's dates become texts.
 pub fn plain_json(value: toml::Value) -> serde_json::Value {
     json(value, "")
 }
@@ -211,7 +214,7 @@ fn members(table: toml::Table, before_date: &str) -> serde_json::Map<String, ser
         .collect()
 }
 
-/// Reads a connector's own keys. Unknown keys are refused by the type (`deny_unknown_fields`).
+/// Reads a connector's own keys. The type rejects unknown keys (`deny_unknown_fields`).
 pub fn read<T: DeserializeOwned>(table: &toml::Table) -> Result<T, ConfigError> {
     T::deserialize(table.clone()).map_err(|error| ConfigError::from_toml(&error))
 }
@@ -224,7 +227,7 @@ pub enum SecretRef {
     From(SecretFrom),
 }
 
-// By hand, so that what is wrong with one is said: serde's untagged only knows that no variant fits.
+// Written by hand for precise errors: serde's untagged only reports that no variant fits.
 impl<'de> Deserialize<'de> for SecretRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(SecretVisitor)
@@ -277,7 +280,7 @@ impl fmt::Debug for SecretRef {
 }
 
 impl SecretRef {
-    /// Reads the environment or the file. `key` is named in the error.
+    /// Reads the environment variable or the file. The error names `key`.
     pub fn resolve(&self, key: &str, dir: &std::path::Path) -> Result<Secret, ConfigError> {
         let from = match self {
             Self::Text(text) => return Ok(Secret::new(text)),

@@ -1,4 +1,4 @@
-//! Everything that talks to other people's systems: sources, destinations, and the one HTTP client.
+//! Everything that talks to external systems: sources, destinations, and the only HTTP client.
 
 pub mod config;
 pub mod destination;

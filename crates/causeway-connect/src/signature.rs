@@ -1,4 +1,4 @@
-//! Signs outgoing web hooks as Standard Webhooks 1.0 says: HMAC-SHA256 over `id.timestamp.body`.
+//! Signs outgoing web hooks by Standard Webhooks 1.0: HMAC-SHA256 over `id.timestamp.body`.
 
 use causeway_core::{clock::Timestamp, secret::Secret};
 use data_encoding::BASE64;
@@ -9,7 +9,7 @@ use sha2::Sha256;
 #[derive(Clone)]
 pub struct SigningKey(Hmac<Sha256>);
 
-/// The text is not `whsec_` and base64.
+/// The text is not `whsec_` followed by base64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a signing secret is whsec_ and 24 to 64 bytes in base64")]
 pub struct BadSecret;
@@ -25,8 +25,8 @@ impl SigningKey {
     }
 }
 
-/// The `webhook-signature` for a body sent now: one `v1,…` per key, separated by spaces, so that the receiver can
-/// change its secret without a gap.
+/// The `webhook-signature` for a body sent now: one `v1,…` per key, separated by spaces, so that the receiver
+/// can change its secret without a gap.
 pub fn sign_standard_webhooks(keys: &[SigningKey], id: &str, at: Timestamp, body: &[u8]) -> String {
     let signatures: Vec<String> = keys
         .iter()
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_none_is_refused() {
+    fn an_invalid_secret_is_refused() {
         for text in [
             "",
             "whsec_",

@@ -2,16 +2,16 @@
 //!
 //! `cargo run --release -p causeway-store --example hotpath -- [RECORDS] [FOLDER] [proca|form] [one|five|hundred]`
 //!
-//! The last says what follows from a record: a delivery to one destination, to five, or to five and what a hundred
-//! automations ask for.
+//! The last argument is what follows from a message: a delivery to one destination, to five, or to five
+//! beside a hundred automations.
 //!
-//! Where figures of a clock would be noise, count instructions: build it with `--profile profiling` and run it by
-//! `valgrind --tool=callgrind`, with some thousand records.
+//! Where times would be noisy, count instructions instead: build with `--profile profiling` and run with
+//! `valgrind --tool=callgrind`, with a few thousand messages.
 
 #![expect(
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a measurement reads the clock and tells what it found"
+    reason = "a measurement reads the clock and prints its results"
 )]
 
 use std::{error::Error, sync::Arc, time::Instant};
@@ -43,7 +43,7 @@ use causeway_testkit::{
 };
 use jiff::tz::TimeZone;
 
-/// As many as the engine takes at once.
+/// The engine's batch size.
 const BATCH: u32 = 200;
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -113,7 +113,7 @@ async fn stage(name: &str, records: usize, work: impl Future<Output = Outcome>) 
     Ok(())
 }
 
-/// What comes, and who reads it.
+/// The messages, and the decoder that reads them.
 struct Feed {
     body: fn(usize) -> String,
     meta: Meta,
@@ -177,7 +177,8 @@ fn action(number: usize) -> String {
     )
 }
 
-/// Rows of a platform's form post: group, how many, and what each holds after the first two brackets.
+/// Groups of rows in a platform's form post: name, number of rows, and the rest of each row after the first
+/// two brackets.
 const GROUPS: [(&str, usize, &str); 8] = [
     (
         "fields",
@@ -308,7 +309,7 @@ fn memory(when: &str) {
     );
 }
 
-/// Of all threads of this process.
+/// CPU time of all threads of this process.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();

@@ -3,13 +3,14 @@ CREATE TABLE action (
     workspace_id INTEGER NOT NULL,
     namespace_id INTEGER NOT NULL,
     external_id  TEXT NOT NULL,
-    -- external_id where it is a number: gaps tell what never came.
+    -- external_id if it is a number: gaps show actions that never came.
     number       INTEGER,
     source_id    INTEGER NOT NULL,
     contact_id   INTEGER,
     campaign_id  INTEGER,
     page_id      INTEGER,
-    -- The inbox row whose deliveries told of it; NULL while only stages that deliver nothing were seen.
+    -- The inbox row whose event planned the action's deliveries; NULL while only stages without deliveries
+    -- were seen.
     told_by      INTEGER,
     doc          TEXT NOT NULL,
     UNIQUE (workspace_id, namespace_id, external_id)
@@ -47,7 +48,7 @@ CREATE TABLE campaign (
     workspace_id INTEGER NOT NULL,
     namespace_id INTEGER NOT NULL,
     external_id  TEXT NOT NULL,
-    -- Field -> value and the time that it dates from.
+    -- Field -> value and the time of the value.
     doc          TEXT NOT NULL,
     UNIQUE (workspace_id, namespace_id, external_id)
 ) STRICT;
@@ -64,10 +65,10 @@ CREATE TABLE "consent" (
     contact_id INTEGER NOT NULL,
     purpose    TEXT NOT NULL,
     what       TEXT NOT NULL,
-    -- "namespace/id" for a double opt-in that counts only on our page, else ''.
+    -- "namespace/id" for a double opt-in that counts only on an own page, else ''.
     page       TEXT NOT NULL DEFAULT '',
     at         INTEGER NOT NULL,
-    -- In its normal form; '' where the message named none.
+    -- In its normal form; '' if the message named none.
     address    TEXT NOT NULL DEFAULT '',
     basis      TEXT NOT NULL,
     inbox_id   INTEGER NOT NULL,
@@ -77,8 +78,8 @@ CREATE TABLE "consent" (
 CREATE TABLE contact (
     id           INTEGER PRIMARY KEY,
     workspace_id INTEGER NOT NULL,
-    -- Fields and consent as one JSON document; NULL once merged away or erased. The row stays, so that its
-    -- number is never given to somebody else.
+    -- Fields and consent as one JSON document; NULL once the contact was merged or erased. The row stays, so
+    -- that its number is never given to another contact.
     doc          TEXT,
     created_at   INTEGER NOT NULL,
     updated_at   INTEGER NOT NULL,
@@ -100,12 +101,12 @@ CREATE TABLE delivery (
     kind           TEXT NOT NULL CHECK (kind = 'record' OR kind = 'contact' OR kind = 'withdrawal'),
     state          TEXT NOT NULL CHECK (state = 'waiting' OR state = 'blocked' OR state = 'delivered' OR state = 'dead'
                                       OR state = 'skipped'),
-    -- Failed attempts since it was planned, or since a person asked to try again.
+    -- Failed attempts since it was planned, or since a person retried it.
     attempts       INTEGER NOT NULL DEFAULT 0,
     due_at         INTEGER NOT NULL,
     planned_at     INTEGER NOT NULL,
     finished_at    INTEGER,
-    -- 1 when consent was what it lacked: it may get it later.
+    -- 1 if it was skipped for lack of consent, which may be given later.
     gated          INTEGER NOT NULL DEFAULT 0 CHECK (gated IN (0, 1)),
     reason         TEXT,
     remote_id      TEXT
@@ -115,7 +116,7 @@ CREATE TABLE engagement (
     contact_id INTEGER NOT NULL,
     kind       TEXT NOT NULL,
     key        TEXT NOT NULL,
-    -- -1 when no time is known: a key cannot be NULL.
+    -- -1 if the time is not known, because a key cannot be NULL.
     at         INTEGER NOT NULL,
     name       TEXT,
     raw_at     TEXT,
@@ -139,7 +140,7 @@ CREATE TABLE erased (
 
 CREATE TABLE erasure (
     contact_id INTEGER PRIMARY KEY,
-    -- The row that the last deliveries hang on.
+    -- The row that the removals belong to.
     inbox_id   INTEGER NOT NULL,
     asked_at   INTEGER NOT NULL,
     at_latest  INTEGER NOT NULL
@@ -195,11 +196,11 @@ CREATE TABLE identity_conflict (
 
 CREATE TABLE import (
     file        BLOB PRIMARY KEY,
-    -- When the run began that is under way or was the last.
+    -- When the run that is in progress, or the last one, began.
     began_at    INTEGER NOT NULL,
-    -- NULL while it is under way.
+    -- NULL while it is in progress.
     finished_at INTEGER,
-    -- When the same file was imported in full before that.
+    -- When the same file was imported in full before that run.
     before_at   INTEGER
 ) STRICT, WITHOUT ROWID;
 
@@ -209,7 +210,7 @@ CREATE TABLE inbox (
     -- NULL on duplicates, and on rows whose window has passed.
     dedup        BLOB,
     window_ms    INTEGER,
-    -- Names the message for ever: idempotency keys derive from it.
+    -- The key of the message, which never changes: idempotency keys derive from it.
     key          BLOB NOT NULL,
     received_at  INTEGER NOT NULL,
     processed_at INTEGER,
@@ -251,7 +252,7 @@ CREATE TABLE page (
     namespace_id INTEGER NOT NULL,
     external_id  TEXT NOT NULL,
     doc          TEXT NOT NULL,
-    -- Whether its organisation is one of ours, by the rules that were set last.
+    -- Whether it is an own page, by the rules that were set last.
     own          INTEGER NOT NULL DEFAULT 0 CHECK (own IN (0, 1)),
     UNIQUE (workspace_id, namespace_id, external_id)
 ) STRICT;
@@ -266,7 +267,7 @@ CREATE TABLE shared_address (
 CREATE TABLE signed (
     source_id INTEGER NOT NULL,
     dedup     BLOB NOT NULL,
-    -- The row that had it.
+    -- The row that had the key.
     inbox_id  INTEGER NOT NULL,
     PRIMARY KEY (source_id, dedup)
 ) STRICT, WITHOUT ROWID;
@@ -276,7 +277,7 @@ CREATE TABLE source_url (
     source      TEXT NOT NULL,
     label       TEXT NOT NULL,
     made_at     INTEGER NOT NULL,
-    -- NULL until somebody rotates or revokes it.
+    -- NULL until a person rotates or revokes it.
     valid_until INTEGER
 ) STRICT, WITHOUT ROWID;
 

@@ -1,6 +1,6 @@
-//! Everything that is kept, and all SQL. `sqlite` is the embedded store: one file, one writer.
+//! The embedded store and all of its SQL. `sqlite` is one database file with one writer.
 //!
-//! The contract is [`causeway_core::store`]; nothing of a database's own types gets out of here.
+//! The contract is [`causeway_core::store`]. No type of a database library is part of this crate's interface.
 
 mod sqlite;
 

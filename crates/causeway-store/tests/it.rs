@@ -1,9 +1,9 @@
-//! The SQLite store through its contract, and what only a file can do.
+//! Runs the SQLite store through its contract, and tests what only a file can do.
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "these are tests: a panic is how they say that something is wrong"
+    reason = "these are tests: a panic is how they fail"
 )]
 
 mod contract {
@@ -11,7 +11,7 @@ mod contract {
 
     use causeway_testkit::store_contract::Stored;
 
-    /// A folder for one test; databases in it by name.
+    /// A folder for one test, with databases by name.
     fn in_a_folder() -> impl Fn(String) -> std::pin::Pin<Box<dyn Future<Output = Arc<dyn Stored>> + Send>> {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         move |name| {
@@ -85,7 +85,7 @@ mod own {
         bytes.windows(text.len()).any(|window| window == text.as_bytes())
     }
 
-    /// Nobody else's address, name or phone holds these.
+    /// Texts that appear in no other person's address, name or phone number.
     fn marks(number: usize) -> [String; 3] {
         [
             format!("person-{number:05}x"),
@@ -102,7 +102,7 @@ mod own {
         event
     }
 
-    /// Messages whose bytes say what the events say.
+    /// Accepts messages whose bytes hold the same as the events.
     async fn take_all(store: &SqliteStore, events: Vec<causeway_core::event::Event>, round: &str) {
         let messages = events.iter().enumerate().map(|(number, event)| {
             let mut message = envelope(SOURCE, &format!("{round} {number}"), at(0));
@@ -129,7 +129,7 @@ mod own {
             }
             let attempts = claimed.iter().map(|delivery| {
                 let mut attempt = attempt(delivery, Next::Delivered, at(10));
-                // As a CRM that sends back what it was sent.
+                // A CRM may send back what it was sent.
                 attempt.excerpt = Some(delivery.record.to_json().to_string());
                 attempt.remote_id = delivery.record.email().map(str::to_owned);
                 attempt
@@ -139,7 +139,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn no_byte_of_one_erased_of_ten_thousand_stays_in_the_files() {
+    async fn no_byte_of_an_erased_person_stays_in_the_files() {
         const PEOPLE: usize = 10_000;
         const ERASED: usize = 7_077;
         let folder = tempfile::tempdir().unwrap();
@@ -149,7 +149,7 @@ mod own {
             take_all(&store, events, &format!("first {first}")).await;
             answer_all(&store).await;
         }
-        // Every contact is written again, so that old versions lie about.
+        // Every contact is written again, so that old versions stay in free space.
         for first in (0..PEOPLE).step_by(500) {
             let events = (first..first + 500).map(|number| {
                 let mut event = event_of(number);
@@ -173,7 +173,7 @@ mod own {
         let parting = store.begin_erasure(found[0], at(100), at(10)).await.unwrap();
         assert_eq!(parting.told.len(), 1);
         answer_all(&store).await;
-        // Somebody reads while the log should be emptied: it is emptied the next time.
+        // A reader keeps the log from being emptied; it is emptied the next time.
         let reader = rusqlite::Connection::open(folder.path().join("a.db")).unwrap();
         reader
             .execute_batch("BEGIN; SELECT count(*) FROM contact")
@@ -184,14 +184,14 @@ mod own {
         let between = bytes_of(folder.path());
         assert!(
             marks(ERASED).iter().any(|mark| holds(&between, mark)),
-            "the reader was in the way of nothing"
+            "the reader did not keep the log from being emptied"
         );
         assert_eq!(store.finish_erasures(at(22)).await.unwrap(), 0);
         let after = bytes_of(folder.path());
         for mark in marks(ERASED) {
             assert!(!holds(&after, &mark), "{mark} is still there");
         }
-        // What names the person later leaves nothing either.
+        // A later message that names the person leaves nothing either.
         take_all(&store, vec![event_of(ERASED)], "late").await;
         assert_eq!(store.finish_erasures(at(23)).await.unwrap(), 0);
         let after = bytes_of(folder.path());
@@ -201,9 +201,9 @@ mod own {
         assert!(marks(ERASED + 1).iter().all(|mark| holds(&after, mark)));
     }
 
-    /// The log is emptied with one of the next tries; waiting for the reader would hold up all who write.
+    /// A later try empties the log. Waiting for the reader would block every writer.
     #[tokio::test]
-    async fn a_reader_does_not_hold_up_writing_while_somebody_is_erased() {
+    async fn a_reader_does_not_block_writing_during_an_erasure() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let store = serve(&path).await;
@@ -223,7 +223,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn questions_wait_for_nobody_who_writes() {
+    async fn queries_do_not_wait_for_writers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let store = serve(&path).await;
@@ -244,7 +244,7 @@ mod own {
         assert!(reading.trace(InboxId(1)).await.unwrap().is_some());
         assert_eq!(reading.audit().await.unwrap().sources[SOURCE].received, 1);
         assert!(started.elapsed().as_secs() < 3, "{:?}", started.elapsed());
-        // And it changes nothing.
+        // The store was opened read-only.
         let refused = reading.erase(found[0], at(1)).await.unwrap_err();
         assert!(refused.to_string().contains("opened for reading"), "{refused}");
         assert!(reading.accept(vec![envelope(SOURCE, "2", at(2))]).await.is_err());
@@ -290,7 +290,7 @@ mod own {
         let claimed = serving.claim(claim()).await.unwrap().deliveries;
         assert_eq!(claimed.len(), 1);
         assert_ne!(claimed[0].id, first);
-        // A source that the serving process has never heard of.
+        // The serving process has never heard of this source.
         let accepted = command.accept(vec![envelope("file", "1", at(6))]).await.unwrap();
         let new = serving.fetch_new(InboxId(0), 10).await.unwrap();
         assert_eq!(new[0].0, accepted[0].id);
@@ -308,7 +308,7 @@ mod own {
         let folder = tempfile::tempdir().unwrap();
         let store = serve(&folder.path().join("a.db")).await;
         take(&store, "1", signed("ada", "1", What::OptIn, at(0))).await;
-        // An outcome that the schema does not know: this command alone is wrong.
+        // The schema does not know this outcome, so this command alone fails.
         let wrong = store.record(vec![causeway_core::store::Attempt {
             delivery: causeway_core::id::DeliveryId(1),
             number: 1,

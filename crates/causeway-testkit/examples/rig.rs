@@ -1,8 +1,8 @@
-//! Starts private servers and keeps them until standard input ends: `cargo run -p causeway-testkit --example rig --
-//! rabbit postgres mariadb`.
+//! Starts private servers and keeps them until standard input ends:
+//! `cargo run -p causeway-testkit --example rig -- rabbit postgres mariadb`.
 //!
-//! Prints one `NAME=value` line per environment variable that the tests read, then an empty line. `./test` uses it,
-//! and so can a person: the servers end when this program does, however it ends.
+//! Prints one `NAME=value` line per environment variable that the tests read, then an empty line. `./test`
+//! uses it, and you can, too: the servers end when this program ends, in whatever way.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let asked = |name: &str| names.iter().any(|asked| asked == name);
-    // Side by side: each spends most of its start waiting.
+    // In parallel, because each spends most of its start waiting.
     let (rabbit, postgres, mariadb) = std::thread::scope(|scope| {
         let rabbit = asked("rabbit").then(|| scope.spawn(rabbit::start));
         let postgres = asked("postgres").then(|| scope.spawn(postgres::start));
@@ -39,13 +39,13 @@ fn main() -> ExitCode {
         .filter(|is| **is)
         .count();
     if started < names.len() {
-        // The thread's panic has said which one and why.
+        // The thread's panic has printed which server failed and why.
         return ExitCode::FAILURE;
     }
     if print(&variables).is_err() {
         return ExitCode::FAILURE;
     }
-    // The end of input is the request to stop; so is a failure to read.
+    // The end of the input is the request to stop; so is a failure to read.
     let _ended = std::io::stdin().read_to_end(&mut Vec::new());
     ExitCode::SUCCESS
 }

@@ -1,4 +1,4 @@
-//! Invented people and what they do: envelopes and events for tests.
+//! Invented people and their actions: envelopes and events for tests.
 
 use bytes::Bytes;
 use causeway_core::{
@@ -21,7 +21,7 @@ pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_767_225_600_i64.saturating_add(seconds)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// A message of which the key is `key` and the body says so.
+/// A message with the key `key` and a body that says so.
 pub fn envelope(source: &str, key: &str, received_at: Timestamp) -> Envelope {
     Envelope {
         source: source.into(),
@@ -49,7 +49,7 @@ pub fn fact(what: What, at: Timestamp) -> ConsentFact {
     ConsentFact::new(EMAIL, what, at, "a test")
 }
 
-/// `name` signed, with the form, and said `what` about mails.
+/// `name` signed, with the form's fields and the fact `what` about e-mail.
 pub fn signed(name: &str, action: &str, what: What, when: Timestamp) -> Event {
     let mut event = Event::new(EventKind::Action, INSTANCE.into(), when);
     event.identities = vec![email(name), contact_ref(&format!("ref-{name}"))];
@@ -81,7 +81,7 @@ pub fn signed(name: &str, action: &str, what: What, when: Timestamp) -> Event {
     event
 }
 
-/// What became of the address or the consent of `name`.
+/// A fact about the address or the consent of `name`.
 pub fn status(name: &str, what: What, when: Timestamp) -> Event {
     let mut event = Event::new(EventKind::EmailStatus, INSTANCE.into(), when);
     event.identities = vec![email(name)];
@@ -89,7 +89,7 @@ pub fn status(name: &str, what: What, when: Timestamp) -> Event {
     event
 }
 
-/// A platform's picture of a contact.
+/// A contact as a platform sends it.
 pub fn synced(name: &str, fields: &[(&str, &str)], when: Timestamp) -> Event {
     let mut event = Event::new(EventKind::ContactSync, INSTANCE.into(), when);
     event.identities = vec![email(name)];

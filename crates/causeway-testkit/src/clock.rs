@@ -1,4 +1,4 @@
-//! A clock that stands still until a test moves it.
+//! A clock that moves only when a test moves it.
 
 use std::{
     sync::{
@@ -13,16 +13,16 @@ use causeway_core::clock::{Clock, Timestamp};
 use jiff::SignedDuration;
 use tokio::sync::watch;
 
-/// Starts at a fixed moment. Whoever sleeps wakes when [`TestClock::advance`] passes their time.
+/// Starts at a fixed moment. A sleeper wakes when [`TestClock::advance`] passes its time.
 pub struct TestClock {
     now: Mutex<watch::Sender<Timestamp>>,
-    /// By how much it was set by hand, in milliseconds.
+    /// How far the clock was set by hand, in milliseconds.
     jumped: AtomicI64,
-    /// Until when somebody sleeps.
+    /// The times until which somebody sleeps.
     asleep: watch::Sender<Vec<Timestamp>>,
 }
 
-/// Far longer than anything takes: it only ends a test that would hang.
+/// Far longer than any test takes; this only ends a test that would hang.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 impl Default for TestClock {
@@ -46,14 +46,14 @@ impl TestClock {
         self.lock().send_replace(to);
     }
 
-    /// Sets the clock as a person does: no time passes by the clock that nobody sets.
+    /// Sets the clock like a person does. The monotonic time does not change.
     pub fn jump(&self, by: SignedDuration) {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.jumped.fetch_add(ms, Ordering::SeqCst);
         self.set(self.now().saturating_add(by).unwrap_or(Timestamp::MAX));
     }
 
-    /// Waits until somebody sleeps until then, and so has done what there was to do before.
+    /// Waits until a task sleeps until this time; it has then done everything before.
     pub async fn has_sleeper(&self, until: Timestamp) {
         let mut asleep = self.asleep.subscribe();
         let sleeps = asleep.wait_for(|asleep| asleep.contains(&until));
@@ -66,7 +66,8 @@ impl TestClock {
     }
 }
 
-/// Somebody who sleeps; no longer when it is dropped, as in a `select!` that another branch wins.
+/// An entry for a task that sleeps. Dropping it removes the entry, for example when another branch of a
+/// `select!` wins.
 struct Sleeper<'a>(&'a TestClock, Timestamp);
 
 impl<'a> Sleeper<'a> {
@@ -100,7 +101,7 @@ impl Clock for TestClock {
     async fn sleep_until(&self, at: Timestamp) {
         let _sleeper = Sleeper::new(self, at);
         let mut seen = self.lock().subscribe();
-        // The sender lives as long as the clock, and the clock is borrowed: waiting cannot fail.
+        // The sender lives as long as the clock, and the clock is borrowed, so waiting cannot fail.
         let _reached = seen.wait_for(|now| *now >= at).await;
     }
 }

@@ -1,5 +1,5 @@
-//! What every destination has to do, whatever it talks to. A destination's tests call [`run`] if it speaks HTTP, and
-//! [`run_local`] if not; a test in the connect crate sees to it that they do.
+//! The contract of every destination, whatever it talks to. A destination's tests call [`run`] if it speaks
+//! HTTP, and [`run_local`] if not. A test in the connect crate checks that they do.
 #![expect(clippy::unwrap_used, reason = "test equipment: a failure is the test's")]
 
 use std::{collections::BTreeMap, future::Future, pin::pin, task::Poll, time::Duration};
@@ -17,13 +17,13 @@ use serde_json::json;
 
 use crate::fake_api::{FakeApi, Reply};
 
-/// How to put a destination that speaks HTTP before a pretend API.
+/// A destination that speaks HTTP, for use with a fake API.
 pub struct Contract<'a> {
     /// Makes the destination for the API at this base URL (`http://127.0.0.1:PORT`, no slash at the end).
     pub connect: &'a dyn Fn(&str) -> Box<dyn Destination>,
-    /// Tells the pretend API what to answer so that the destination is content.
+    /// Sets responses of the fake API with which the destination succeeds.
     pub accept: &'a dyn Fn(&FakeApi),
-    /// How many deliveries the destination is given at once.
+    /// The number of deliveries that the destination is given at once.
     pub batch: i64,
 }
 
@@ -41,14 +41,14 @@ pub async fn run(contract: &Contract<'_>) {
         "accepted",
     );
     let first = api.requests();
-    assert!(!first.is_empty(), "delivered without asking the API");
+    assert!(!first.is_empty(), "delivered without a request");
     all_are(
         &destination.deliver(&batch).await,
         &batch,
         "delivered",
         "the same again",
     );
-    // With one key, the other side can tell that it is a repeat.
+    // The same key lets the receiver recognise a duplicate.
     for delivery in &batch {
         let with_key = |request: &&crate::fake_api::Request| {
             let headers = request.headers.iter().map(|(_, value)| value.as_str());
@@ -74,11 +74,11 @@ pub async fn run(contract: &Contract<'_>) {
             let waits = endings.iter().all(|ending| {
                 matches!(ending.outcome, Outcome::Retry { after: Some(after), .. } if after == Duration::from_secs(77))
             });
-            assert!(waits, "{name}: the wait that was asked for got lost: {endings:?}");
+            assert!(waits, "{name}: the requested wait was lost: {endings:?}");
         }
     }
 
-    // Hanging: the engine drops the call at its time limit. The destination goes on afterwards.
+    // A hanging request: the engine drops the call at its time limit. The destination works afterwards.
     api.reset();
     api.reply(Reply::hang());
     {
@@ -108,13 +108,10 @@ pub async fn run(contract: &Contract<'_>) {
         "retry",
         "connection refused",
     );
-    assert!(
-        nobody.check().await.is_err(),
-        "check() is content with an API that is not there"
-    );
+    assert!(nobody.check().await.is_err(), "check() succeeds without an API");
 }
 
-/// Each with a body that repeats a person's address, as error texts of real APIs do.
+/// Each has a body with a person's address, like error texts of real APIs.
 fn faults() -> Vec<(&'static str, Reply, &'static str)> {
     let said = json!({ "error": "cannot accept person1@example.org" });
     let html = "<html><body>Sorry, person1@example.org<script>1</script></body></html>";
@@ -156,17 +153,17 @@ fn faults() -> Vec<(&'static str, Reply, &'static str)> {
     ]
 }
 
-/// What can be provoked at a destination that does not speak HTTP.
+/// Failures that a test can cause at a destination that does not speak HTTP.
 pub struct Faults {
-    /// It works.
+    /// A destination that works.
     pub works: Box<dyn Destination>,
-    /// What it writes to cannot be reached or used now.
+    /// A destination whose target cannot be reached or used now.
     pub unavailable: Option<Box<dyn Destination>>,
-    /// It is not allowed in, until a person acts.
+    /// A destination that is refused access until a person acts.
     pub refused: Option<Box<dyn Destination>>,
-    /// It cannot take any record made by [`delivery`].
+    /// A destination that cannot accept any record made by [`delivery`].
     pub unfit: Option<Box<dyn Destination>>,
-    /// How many deliveries it is given at once.
+    /// The number of deliveries that the destination is given at once.
     pub batch: i64,
 }
 
@@ -196,7 +193,7 @@ pub async fn run_local(faults: Faults) {
     );
     let next: Vec<Delivery> = (1..=faults.batch).map(|n| delivery(n + faults.batch)).collect();
     {
-        // Started, and dropped at its first rest.
+        // The call is started, and dropped at its first await.
         let mut calling = pin!(destination.deliver(&next));
         std::future::poll_fn(|context| Poll::Ready(calling.as_mut().poll(context).is_ready())).await;
     }
@@ -217,7 +214,7 @@ pub async fn run_local(faults: Faults) {
         let Some(destination) = destination else { continue };
         all_are(&destination.deliver(&batch).await, &batch, expected, name);
         if expected != "reject" {
-            assert!(destination.check().await.is_err(), "{name}: check() is content");
+            assert!(destination.check().await.is_err(), "{name}: check() succeeds");
         }
     }
 }
@@ -240,7 +237,7 @@ fn all_are(endings: &[Ending], batch: &[Delivery], expected: &str, when: &str) {
     }
 }
 
-/// An action of an invented person: `person1@example.org`, `person2@example.org`, …
+/// The delivery of an action of an invented person: `person1@example.org`, `person2@example.org`, …
 pub fn delivery(number: i64) -> Delivery {
     let at: Timestamp = "2026-03-01T09:30:00Z".parse().unwrap();
     let key = IdempotencyKey::derive(
@@ -281,7 +278,7 @@ fn record(number: i64, at: Timestamp) -> Record {
         identities: vec![Identity::Email {
             address: format!("person{number}@example.org"),
         }],
-        // Read, not built: so that a member that is added later does not change this.
+        // Deserialised, not built, so that a member that is added later does not change this.
         action: Some(from(json!({
             "external_id": number.to_string(), "action_type": "petition", "created_at": at, "with_consent": true,
             "custom_fields": { "comment": "Save\nthe river" },

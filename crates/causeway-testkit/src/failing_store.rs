@@ -1,4 +1,5 @@
-//! A store that fails at one call, before or after it was done: what the caller cannot tell apart.
+//! A store that fails at one call, before or after the call took effect. The caller cannot distinguish the
+//! two.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,11 +30,11 @@ use causeway_core::{
 pub enum Fail {
     /// Nothing was changed.
     Before,
-    /// It was done, and the answer is lost.
+    /// The call took effect, and its result is lost.
     After,
 }
 
-/// Fails at call number `at` (from 1), once. All other calls go through.
+/// Fails once, at call number `at` (from 1). All other calls succeed.
 pub struct FailingStore {
     inner: Arc<dyn Store>,
     at: u64,

@@ -1,6 +1,8 @@
-//! A pretend HTTP API on a free loopback port: answers by script, misbehaves on request, remembers what it was asked.
+//! A fake HTTP API on a free loopback port: it sends scripted responses, misbehaves on request, and records
+//! the requests.
 //!
-//! It speaks HTTP/1.1 by hand, because a real server would not send garbage, hang, or break off in the middle.
+//! It speaks HTTP/1.1 by hand, because a real server would not send garbage, hang, or break off in the
+//! middle.
 #![expect(clippy::unwrap_used, reason = "test equipment: a failure is the test's")]
 
 use std::{
@@ -21,7 +23,7 @@ use tokio::{
 /// How long [`FakeApi::wait_for`] waits before it fails the test.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What to answer.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Reply {
     status: u16,
@@ -34,15 +36,15 @@ pub struct Reply {
 #[derive(Debug, Clone, PartialEq)]
 enum Manner {
     Whole,
-    /// Never answers; the connection stays open until the caller closes it.
+    /// Never responds; the connection stays open until the caller closes it.
     Hang,
-    /// Closes without a word.
+    /// Closes the connection without a response.
     Close,
-    /// Sends the body in place of an HTTP answer and closes.
+    /// Sends the body in place of an HTTP response and closes.
     Raw,
-    /// Announces more than it sends, and closes.
+    /// Announces more bytes than it sends, and closes.
     Cut,
-    /// Sends the head, then a byte of the body at a time with this pause.
+    /// Sends the head, then one byte of the body at a time with this pause.
     Trickle(Duration),
 }
 
@@ -99,7 +101,7 @@ impl Reply {
         self
     }
 
-    /// Thinks for a while first.
+    /// Waits before it responds.
     #[must_use]
     pub fn after(self, after: Duration) -> Self {
         Self { after, ..self }
@@ -142,15 +144,15 @@ impl Reply {
     }
 }
 
-/// What was asked.
+/// A request that was received.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
     /// Without the query.
     pub path: String,
-    /// As sent, without the `?`; empty when there is none.
+    /// As sent, without the `?`; empty if there is none.
     pub query: String,
-    /// Names in lower case, in the order in which they came.
+    /// Names in lower case, in the order in which they were sent.
     pub headers: Vec<(String, String)>,
     pub body: Bytes,
 }
@@ -192,14 +194,14 @@ struct State {
     default: Reply,
     by_path: HashMap<String, Reply>,
     scripts: HashMap<String, VecDeque<Reply>>,
-    /// Path → what makes the answer out of the request.
+    /// Path → the function that makes the response from the request.
     computed: HashMap<String, Arc<Compute>>,
     requests: Vec<Request>,
     connections: usize,
 }
 
 impl FakeApi {
-    /// Answers 200 with `{}` to everything, until told otherwise.
+    /// Answers 200 with `{}` to every request until configured otherwise.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -231,22 +233,22 @@ impl FakeApi {
         format!("http://{}{path}", self.address)
     }
 
-    /// From now on answers this, wherever nothing more special was told.
+    /// Sends this response from now on, wherever nothing more specific is set.
     pub fn reply(&self, reply: Reply) {
         self.state().default = reply;
     }
 
-    /// From now on answers this on one path.
+    /// Sends this response on one path from now on.
     pub fn reply_at(&self, path: &str, reply: Reply) {
         self.state().by_path.insert(path.to_owned(), reply);
     }
 
-    /// From now on answers on one path what this makes of the request, unless a script says otherwise.
+    /// Sends on one path the response that `compute` makes, unless a script is set.
     pub fn compute_at(&self, path: &str, compute: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
         self.state().computed.insert(path.to_owned(), Arc::new(compute));
     }
 
-    /// Answers these on one path, each once and in this order, and then again what it would otherwise.
+    /// Sends these responses on one path, each once and in this order; then the usual response again.
     pub fn script(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
         self.state()
             .scripts
@@ -255,7 +257,7 @@ impl FakeApi {
             .extend(replies);
     }
 
-    /// Forgets all it was told and all it was asked.
+    /// Drops all settings and all recorded requests.
     pub fn reset(&self) {
         let mut state = self.state();
         state.default = Reply::json(200, &serde_json::json!({}));
@@ -270,13 +272,13 @@ impl FakeApi {
         self.state().requests.clone()
     }
 
-    /// How many connections it has accepted.
+    /// The number of connections accepted.
     pub fn connections(&self) -> usize {
         self.state().connections
     }
 
-    /// Waits until it was asked at least `count` times (since the start, or since [`FakeApi::reset`]).
-    /// Fails the test when that takes too long.
+    /// Waits until it received at least `count` requests (since the start, or since [`FakeApi::reset`]).
+    /// Fails the test if that takes too long.
     pub async fn wait_for(&self, count: usize) -> Vec<Request> {
         let mut received = self.shared.received.subscribe();
         let enough = received.wait_for(|received| *received >= count);
@@ -302,7 +304,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers the request and chooses the answer.
+    /// Records the request and chooses the response.
     fn receive(&self, request: Request) -> Reply {
         let mut state = self.state();
         let path = request.path.clone();
@@ -321,13 +323,13 @@ impl Shared {
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    // Dropped, and with it all connections, when this future is aborted.
+    // Aborting this future drops the set and with it all connections.
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         shared.state().connections += 1;
         let shared = Arc::clone(&shared);
-        // A caller that goes away in the middle is part of what is tested.
+        // A caller that disconnects in the middle is part of the tests.
         connections.spawn(async move { converse(stream, &shared).await.ok() });
         while connections.try_join_next().is_some() {}
     }

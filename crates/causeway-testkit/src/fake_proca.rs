@@ -1,6 +1,7 @@
-//! The part of Proca's GraphQL API that gives actions, with its ways: a query is held against the schema and refused as a whole
-//! when one field is not in it; people who bounced or rejected their action vanish from lists unless they are asked for by
-//! address; those who did not opt in have to be asked for; lists end at a limit; times name no zone.
+//! The part of Proca's GraphQL API that returns actions. It behaves like Proca: a query is checked against
+//! the schema and rejected as a whole if one field is not in it. People who bounced or rejected their action
+//! are missing from lists, unless a query names their address. People without an opt-in must be asked for.
+//! Lists end at a limit. Times have no zone.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -20,51 +21,51 @@ use serde_json::{Map, Value, json};
 use self::graphql::Schema;
 use crate::fake_api::{FakeApi, Reply, Request};
 
-/// The token that it takes.
+/// The token that it accepts.
 pub const TOKEN: &str = "API-pretend";
-/// The organisation that the token's owner belongs to, and its number.
+/// The organisation of the token's owner, and its number.
 pub const ORG: &str = "rivers";
 pub const ORG_ID: i64 = 12;
-/// What can be asked of it. It has no `dupeRank`: only newer servers do.
+/// Its schema. It has no `dupeRank`, which only newer servers have.
 pub const SCHEMA: &str = include_str!("fake_proca/schema.graphql");
-/// It never gives more at once.
+/// Maximum number of actions in one response.
 const MOST: usize = 100;
 
-/// How far an action is in Proca.
+/// The state of an action in Proca.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Waits for the supporter to confirm.
     Confirming,
     Delivered,
-    /// "It wasn't me", or a moderator refused it.
+    /// The supporter denied it ("It wasn't me"), or a moderator rejected it.
     Rejected,
 }
 
-/// Somebody's action.
+/// An action of a person.
 #[derive(Debug, Clone)]
 pub struct Signed {
     pub id: i64,
     pub name: String,
     pub opt_in: Option<bool>,
     pub state: State,
-    /// As the enumeration has it: `NONE`, `DOUBLE_OPT_IN`, `BOUNCE`, …
+    /// A value of the enumeration: `NONE`, `DOUBLE_OPT_IN`, `BOUNCE`, …
     pub status: String,
     /// RFC 3339 without a zone.
     pub created_at: String,
     pub changed_at: Option<String>,
-    /// A comment of so many bytes, to make answers long.
+    /// A comment of this many bytes, to make responses long.
     pub comment: usize,
     pub is_encrypted: bool,
     pub is_test: bool,
-    /// As the API gives it.
+    /// As the API returns it.
     pub donation: Option<Value>,
     /// The short name of the organisation that owns the page.
     pub page_org: String,
-    /// A field of the action, and the text with which it fails.
+    /// A field of the action, and the text of its error.
     pub fails: Option<(&'static str, &'static str)>,
-    /// Lists have null in its place, without an error.
+    /// Lists hold null in its place, without an error.
     pub is_null: bool,
-    /// What is given for its number.
+    /// The value that is returned as its number.
     pub id_as: Option<Value>,
 }
 
@@ -101,9 +102,9 @@ struct Inside {
     processing: Value,
     /// Whether the token's owner may see the organisation.
     shows_org: bool,
-    /// Number → settings, of the campaigns that there are.
+    /// Number → settings, for the campaigns that exist.
     campaigns: BTreeMap<i64, Value>,
-    /// With this text it fails when it is asked for a campaign.
+    /// The error text of queries for a campaign.
     campaigns_fail: Option<&'static str>,
 }
 
@@ -126,7 +127,7 @@ impl FakeProca {
         proca
     }
 
-    /// Another version of the server.
+    /// Uses the schema of another version of the server.
     pub fn has_schema(&self, schema: &str) {
         self.inside().schema = Schema::parse(schema);
     }
@@ -135,7 +136,7 @@ impl FakeProca {
         self.inside().actions.push(signed);
     }
 
-    /// What a mail provider reported. An address that is no good takes its actions from the lists.
+    /// A mail provider's report. An invalid address removes its actions from the lists.
     pub fn change(&self, id: i64, status: &str, at: &str) {
         self.with(id, |action| {
             status.clone_into(&mut action.status);
@@ -146,24 +147,24 @@ impl FakeProca {
         });
     }
 
-    /// The same without a date, which the schema allows.
+    /// Does the same without a date, which the schema allows.
     pub fn change_undated(&self, id: i64, status: &str) {
         self.change(id, status, "");
         self.with(id, |action| action.changed_at = None);
     }
 
-    /// It is delivered (again), and its address is as `status` says.
+    /// The action is delivered (again), and its address has this status.
     pub fn deliver(&self, id: i64, status: &str, at: &str) {
         self.change(id, status, at);
         self.with(id, |action| action.state = State::Delivered);
     }
 
-    /// Lists have null in its place, or have the action again.
+    /// Sets whether lists hold null in its place.
     pub fn set_null(&self, id: i64, is_null: bool) {
         self.with(id, |action| action.is_null = is_null);
     }
 
-    /// "It wasn't me": nobody is notified.
+    /// The supporter denies the action ("It wasn't me"). Nobody is notified.
     pub fn reject(&self, id: i64) {
         self.with(id, |action| action.state = State::Rejected);
     }
@@ -173,12 +174,12 @@ impl FakeProca {
         self.inside().actions.retain(|action| action.name != name);
     }
 
-    /// A flag of the organisation's processing settings.
+    /// Sets a flag of the organisation's processing settings.
     pub fn set_processing(&self, flag: &str, value: Value) {
         self.inside().processing[flag] = value;
     }
 
-    /// Makes a campaign, or changes it.
+    /// Creates or changes a campaign.
     pub fn set_campaign(&self, id: i64, config: Value) {
         self.inside().campaigns.insert(id, config);
     }
@@ -240,7 +241,7 @@ impl Inside {
         }
     }
 
-    /// The settings come as text.
+    /// The settings are returned as text.
     fn campaign(&self, id: Option<i64>) -> Value {
         let found = id.and_then(|id| Some((id, self.campaigns.get(&id)?)));
         found.map_or(Value::Null, |(id, config)| {
@@ -264,7 +265,7 @@ impl Inside {
             .filter(|action| flag("includeTesting", false) || !action.is_test)
             .filter(|action| action.id >= number("start", 0).unwrap())
             .filter(|action| action.created_at.as_str() >= after.trim_end_matches('Z'))
-            // By address the state is not looked at.
+            // A query by address returns actions of any state.
             .filter(|action| match email {
                 Some(email) => email == address(&action.name),
                 None => action.state == State::Delivered,

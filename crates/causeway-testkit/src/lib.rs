@@ -1,4 +1,4 @@
-//! What tests of several crates share: pretend systems, real servers, contracts, invented people.
+//! What tests of several crates share: fake systems, real servers, contracts, invented people.
 
 pub mod builders;
 pub mod clock;

@@ -1,11 +1,11 @@
-//! Waits for what nothing announces: another process, a server, a page.
+//! Waits for a change that nothing announces, in another process, a server or a page.
 
 use std::time::Duration;
 
-/// How often it looks.
+/// How often the condition is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Looks until it is so, and tells whether it was before `limit` was over.
+/// Checks `is_so` until it holds. Returns whether it held within `limit`.
 pub async fn becomes(limit: Duration, mut is_so: impl AsyncFnMut() -> bool) -> bool {
     let looking = async {
         let mut look = tokio::time::interval(LOOK_EVERY);

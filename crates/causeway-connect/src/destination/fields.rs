@@ -1,5 +1,5 @@
-//! `fields = { "EMAIL" = "contact.email", "SOURCE" = "=petition" }`: what of a record goes where, under which name.
-//! Read once, with the configuration; evaluated for each delivery.
+//! `fields = { "EMAIL" = "contact.email", "SOURCE" = "=petition" }`: which values of a record are sent, and
+//! under which names. Read once, with the configuration; evaluated for each delivery.
 
 use causeway_core::{
     mapping::{Mapping, MappingError, Scope, Tables},
@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 use super::Needs;
 use crate::config::{ConfigError, term_json};
 
-/// Name over there → what to put in, in the order of the configuration.
+/// The receiver's name → its value, in the order of the configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fields(Mapping);
 
-/// Where in a JSON answer: `data.id`, `tags.0`.
+/// A path in a JSON response: `data.id`, `tags.0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path(Vec<String>);
 
@@ -28,7 +28,7 @@ impl Path {
         Ok(Self(steps))
     }
 
-    /// `None` where there is nothing, or null.
+    /// The value at the path; `None` if it is missing or null.
     pub fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         let mut at = value;
         for step in &self.0 {
@@ -42,7 +42,7 @@ impl Path {
     }
 }
 
-/// What `config check` says of a mapping that does not tell an opt-out from an opt-in.
+/// What `config check` reports about a mapping in which an opt-out looks like an opt-in.
 const MUTE: &str = "`fields` read none of `change`, `type` and `consent.PURPOSE.state` or `.subscribed` of this \
                     destination's purpose: an opt-out would look like anybody's data, so it is not sent and has to be \
                     entered by hand. Add change = \"change\"";
@@ -67,8 +67,8 @@ impl Fields {
         self.0.names()
     }
 
-    /// Each name with its value, or the reason why there is not one for each. Of a withdrawal null takes the place of what
-    /// cannot be worked out.
+    /// Each name with its value, or the reason why one value cannot be computed. In a withdrawal such a value
+    /// is null instead.
     pub fn apply(
         &self,
         scope: &Scope,
@@ -77,7 +77,7 @@ impl Fields {
         self.0.apply(scope, omissions)
     }
 
-    /// What its values depend on.
+    /// What the values depend on.
     pub fn reads(&self) -> Reads {
         let mut reads = Reads::NOTHING;
         for (_, term) in self.0.terms() {
@@ -86,13 +86,14 @@ impl Fields {
         reads
     }
 
-    /// What [`nest`] gives for a record that has everything: to check the names with the configuration.
+    /// The result of [`nest`] for a record that has everything, to check the names together with the
+    /// configuration.
     pub fn outline(&self) -> Result<Value, ConfigError> {
         let texts = self.names().map(|name| (name.to_owned(), Value::from("text")));
         nest(texts).map_err(|error| ConfigError::from_mapping("fields", error))
     }
 
-    /// What the rest of the program has to know.
+    /// What the rest of the program must know.
     pub fn needs(&self) -> Needs {
         Needs {
             history: self.0.needs_history(),
@@ -104,8 +105,8 @@ impl Fields {
     }
 }
 
-/// One JSON object of named values, where `a[b]` and `a[0]` are names of nested members, as in a PHP form. Fails only by the
-/// names: with the configuration already.
+/// One JSON object of named values, where `a[b]` and `a[0]` are names of nested members, as in a PHP form. It
+/// fails only because of the names, so it fails with the configuration already.
 pub fn nest(fields: impl IntoIterator<Item = (String, Value)>) -> Result<Value, MappingError> {
     let mut members = Vec::new();
     for (name, value) in fields {
@@ -118,13 +119,14 @@ pub fn nest(fields: impl IntoIterator<Item = (String, Value)>) -> Result<Value, 
     Ok(Value::Object(object(members)))
 }
 
-/// What stands under one name. An object that is a field's value is a leaf: whatever names it has are somebody's data.
+/// The value under one name. An object that is a field's value is a leaf: its names are personal data and are
+/// not read as paths.
 enum Node {
     Leaf(Value),
     Inner(Vec<(String, Node)>),
 }
 
-/// `a[b][0]` → `a`, `b`, `0`. What is not written like that is one name.
+/// `a[b][0]` → `a`, `b`, `0`. A name in any other form is one step.
 fn steps(name: &str) -> Vec<&str> {
     let whole = vec![name];
     let Some((first, rest)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) else {
@@ -163,7 +165,7 @@ fn object(members: Vec<(String, Node)>) -> Map<String, Value> {
     members.map(|(name, node)| (name, value_of(node))).collect()
 }
 
-/// The names 0, 1, 2, … make a list.
+/// Members named 0, 1, 2, … make a list.
 fn value_of(node: Node) -> Value {
     let members = match node {
         Node::Leaf(value) => return value,
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_withdrawal_leaves_out_what_cannot_be_worked_out() {
+    fn a_withdrawal_leaves_out_values_that_cannot_be_computed() {
         let record = withdrawal(
             &json!({ "phone": "see notes", "Born": "in spring", "Age": "old", "Land": "Atlantis", "list": ["x"] }),
         );
@@ -236,7 +238,7 @@ mod tests {
                 notes[0].starts_with("left out: `X`: ") && notes[1].starts_with("left out: `Y.z.0`: "),
                 "{notes:?}"
             );
-            // Others are sent whole or not at all.
+            // Other records are sent whole or not at all.
             let mut ordinary = record.clone();
             (ordinary.kind, ordinary.change) = (Kind::Record, Change::Subscribe);
             assert!(
@@ -271,7 +273,7 @@ mod tests {
                 "a = 'contact.email | int'\nb = 'change'\nc = '{{ contact.email }}'",
                 true,
             ),
-            // It may be what the destination knows the person by.
+            // The destination may know the person by this value.
             ("a = 'contact.phone | phone'\nb = 'change'", false),
             ("a = 'contact.Member | int'\nb = 'change'", false),
             (
@@ -299,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_mapping_reads_decides_whether_it_tells_an_opt_out() {
+    fn a_mapping_expresses_an_opt_out_by_the_paths_it_reads() {
         for (text, tells) in [
             ("a = 'change'", true),
             ("a = 'change | upper'", true),
@@ -375,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_by_name() {
+    fn invalid_fields_are_refused_by_name() {
         for (text, key) in [
             ("a = 'b..c'", "fields.a"),
             ("a = ''", "fields.a"),
@@ -396,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_that_is_not_there_gives_no_record_at_all() {
+    fn one_missing_value_gives_no_record_at_all() {
         let fields = fields("a = 'contact.email'\nb = 'action.fields.coment'").unwrap();
         let error = apply(&fields).unwrap_err().to_string();
         assert!(

@@ -1,4 +1,4 @@
-//! Destinations. One file each, and one line in [`KINDS`].
+//! Destinations: one file each, and one line in [`KINDS`].
 
 use std::{future::Future, pin::Pin};
 
@@ -18,73 +18,77 @@ pub mod null;
 pub mod sql;
 pub mod webhook;
 
-/// A kind of destination: what `destination kinds`, `destination sample`, the documentation and the console are made from.
+/// A kind of destination. `destination kinds`, `destination sample`, the documentation and the console are
+/// made from it.
 pub struct Kind {
-    /// As in `kind = "…"`.
+    /// The value in `kind = "…"`.
     pub name: &'static str,
     /// One line.
     pub summary: &'static str,
-    /// A complete `[destination.NAME]` table in TOML, each key with unit and default in a comment.
+    /// A complete `[destination.NAME]` table in TOML, with unit and default of each key in a comment.
     pub sample: &'static str,
     /// The kind's own keys.
     pub schema: fn() -> schemars::Schema,
-    /// What it can be told about consent; what it cannot is not sent there, with that as the reason.
+    /// The changes of consent that it can receive. Other changes are skipped with that reason.
     pub expresses: &'static [Change],
-    /// Deliveries sent at once (concurrent calls of `deliver`) unless the configuration says otherwise.
+    /// Default number of concurrent calls of `deliver`.
     pub concurrency: u32,
-    /// Deliveries per call of `deliver` unless the configuration says otherwise.
+    /// Default number of deliveries per call of `deliver`.
     pub batch: u32,
-    /// Reads the kind's own keys without any I/O: what `config check` does.
+    /// Reads the kind's own keys without I/O, for `config check`.
     pub parse: fn(&Tables, &toml::Table) -> Result<Needs, ConfigError>,
     /// Makes the destination. Opens no connection; reads secrets.
     pub connect: Connect,
-    /// The exact requests (or rows, or lines) that `deliver` would send, as text with secrets masked. Has no
-    /// client to send with. One text per delivery; an `Err` text is the reason for which `deliver` would reject it.
+    /// The exact requests (or rows, or lines) that `deliver` would send, as text with secrets masked. It
+    /// has no client to send with. Returns one text per delivery; an `Err` text is the reason for which
+    /// `deliver` would reject it.
     pub preview: Preview,
-    /// Makes what is missing over there (`causeway destination create NAME`); `None` where nothing can be made.
+    /// Creates what is missing at the destination (`causeway destination create NAME`); `None` if it cannot
+    /// create anything.
     pub create: Option<Create>,
-    /// Where an erased person still stands in what was delivered, found without any connection; `None` where only the
+    /// Where earlier deliveries still name an erased person, found without a connection; `None` if only the
     /// receiver knows.
     pub remains: Option<Remains>,
 }
 
-/// What a destination's own keys turned out to mean for the rest of the program.
+/// What a destination's own keys mean for the rest of the program.
 #[derive(Debug, Default)]
 pub struct Needs {
-    /// Its records have to carry the contact's engagements ([`causeway_core::rules::DestinationRule::history`]).
+    /// Its records must hold the contact's engagements ([`causeway_core::rules::DestinationRule::history`]).
     pub history: bool,
-    /// For other purposes what it sends cannot say that somebody said no: it would look like anybody's data.
+    /// The purposes for which its records can express an opt-out. For any other purpose an opt-out would look
+    /// like ordinary data.
     pub tells: Tells,
-    /// What `config check` says where that is so.
+    /// What `config check` reports if it cannot express an opt-out.
     pub mute: &'static str,
-    /// It deletes what it has of an erased contact, whatever its records can say
+    /// It deletes the data of an erased contact, even if its records cannot express that
     /// ([`causeway_core::rules::DestinationRule::removes`]).
     pub removes: bool,
-    /// What is legal and probably not meant, for `config check`.
+    /// Settings that are valid but probably unintended, for `config check`.
     pub warnings: Vec<String>,
 }
 
-/// How a kind makes what it delivers into. Only adds: never alters or removes anything.
+/// How a kind creates its tables or the like. It only adds, and never alters or removes anything.
 #[derive(Clone, Copy)]
 pub struct Create {
-    /// What would be run, without any connection.
+    /// The statements that would be run, without a connection.
     pub statements: fn(&Context, &toml::Table) -> Result<Vec<String>, ConfigError>,
     pub run: fn(&Context, &toml::Table) -> Result<CreateFuture, ConfigError>,
 }
 
-/// Ends when everything is there; a second run changes nothing.
+/// Completes when everything exists; a second run changes nothing.
 pub type CreateFuture = Pin<Box<dyn Future<Output = Result<(), CheckError>> + Send>>;
 
 pub type Connect = fn(&Context, &toml::Table) -> Result<Box<dyn Destination>, ConfigError>;
 /// One sentence for each place.
 pub type Remains = fn(&Context, &toml::Table, &PersonSearch) -> Result<Vec<String>, ConfigError>;
-/// Notes stand behind the text, see [`with_notes`].
+/// Notes come after the text, see [`with_notes`].
 pub type Preview =
     fn(&Context, &toml::Table, &[Delivery]) -> Result<Vec<Result<String, String>>, ConfigError>;
 
 const NOTE: &str = "\n\n-- ";
 
-/// A preview, and behind it what a person should know of it.
+/// A preview, followed by notes for a person.
 pub(crate) fn with_notes(mut text: String, notes: impl IntoIterator<Item = String>) -> String {
     for note in notes {
         text.push_str(NOTE);
@@ -93,7 +97,7 @@ pub(crate) fn with_notes(mut text: String, notes: impl IntoIterator<Item = Strin
     text
 }
 
-/// A preview as it would be sent.
+/// The preview without its notes.
 pub fn without_notes(mut text: &str) -> &str {
     while let Some((before, last)) = text.rsplit_once(NOTE)
         && !last.contains('\n')
@@ -103,7 +107,7 @@ pub fn without_notes(mut text: &str) -> &str {
     text
 }
 
-/// All of them, sorted by name.
+/// All kinds, sorted by name.
 #[rustfmt::skip]
 pub const KINDS: &[Kind] = &[
     file::KIND,

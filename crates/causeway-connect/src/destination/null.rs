@@ -1,4 +1,4 @@
-//! Accepts everything and does nothing: for measuring, and for trying a configuration out.
+//! Accepts every delivery and does nothing: for measuring, and for trying out a configuration.
 
 use async_trait::async_trait;
 use causeway_core::{

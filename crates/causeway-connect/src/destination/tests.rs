@@ -1,4 +1,4 @@
-//! What must be true of every kind of destination.
+//! Requirements for every kind of destination.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use causeway_testkit::{clock::TestClock, destination_contract::delivery};
 
 use super::*;
 
-/// Serves wherever a sample asks for a secret.
+/// Used wherever a sample asks for a secret.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 fn context(dir: &Path) -> Context {
@@ -35,7 +35,7 @@ fn sample(kind: &Kind) -> toml::Table {
     let mut own = destinations.values().next().unwrap().as_table().unwrap().clone();
     let named = own.remove("kind");
     assert_eq!(named.as_ref().and_then(toml::Value::as_str), Some(kind.name));
-    // What all destinations have is read by the program.
+    // The program reads the keys that all destinations have.
     for common in [
         "consent",
         "purpose",
@@ -51,7 +51,7 @@ fn sample(kind: &Kind) -> toml::Table {
     own
 }
 
-/// Puts a text in place of each `{ env = "…" }`, as the environment of a test must not be written to.
+/// Replaces each `{ env = "…" }` by a text, because a test must not change its environment.
 fn with_secrets(value: &mut toml::Value) {
     match value {
         toml::Value::Table(table)
@@ -61,7 +61,7 @@ fn with_secrets(value: &mut toml::Value) {
         }
         toml::Value::Table(table) => {
             for (name, inner) in table.iter_mut() {
-                // Only of a database is the address a secret in a sample.
+                // In the samples an address is a secret only for a database.
                 if name == "url" && inner.is_table() {
                     *inner = "sqlite:sample.db".into();
                 }
@@ -106,7 +106,7 @@ async fn every_sample_is_read_and_connects_and_previews() {
     }
 }
 
-/// Takes the mapping out of a kind's own keys; tells whether there was one.
+/// Removes the mapping from a kind's own keys. Returns whether there was one.
 fn without_mapping(own: &mut toml::Table) -> bool {
     let mut found = own.remove("fields").is_some();
     for table in ["contacts", "actions"] {
@@ -118,7 +118,7 @@ fn without_mapping(own: &mut toml::Table) -> bool {
 }
 
 #[test]
-fn the_mapping_in_a_sample_is_the_one_that_holds_without_any() {
+fn the_mapping_in_a_sample_is_the_default_mapping() {
     let dir = tempfile::tempdir().unwrap();
     let mut withdrawal = delivery(2);
     withdrawal.record.kind = causeway_core::delivery::Kind::Withdrawal;
@@ -130,10 +130,10 @@ fn the_mapping_in_a_sample_is_the_one_that_holds_without_any() {
         with_secrets(&mut own);
         let mut own = own.as_table().unwrap().clone();
         let shown = |own: &toml::Table| (kind.preview)(&context(dir.path()), own, &batch).unwrap();
-        let told = shown(&own);
+        let with_mapping = shown(&own);
         if without_mapping(&mut own) {
             seen += 1;
-            assert_eq!(told, shown(&own), "{}", kind.name);
+            assert_eq!(with_mapping, shown(&own), "{}", kind.name);
         }
     }
     assert_eq!(seen, 3, "web hook, SQL and file");
@@ -193,18 +193,18 @@ async fn a_mapping_that_fails_rejects_the_delivery_and_no_other() {
             kind.name,
             endings[1]
         );
-        // The dry run says the same.
+        // The dry run gives the same reason.
         let shown = (kind.preview)(&context(dir.path()), &table, &batch).unwrap();
         assert_eq!(shown[0].as_ref().unwrap_err(), reason, "{}", kind.name);
         assert!(shown[1].is_ok(), "{}", kind.name);
     }
     let written = fs::read_to_string(dir.path().join(file)).unwrap();
-    assert_eq!(written.lines().count(), 1, "nothing of the other");
+    assert_eq!(written.lines().count(), 1, "only one delivery is written");
     assert!(written.contains("sea green"), "{written}");
 }
 
 #[test]
-fn settings_of_the_configuration_beat_those_of_the_campaign_and_these_the_defaults() {
+fn the_configuration_overrides_the_campaign_and_the_campaign_the_defaults() {
     use causeway_core::{event::Campaign, rules::Settings};
     use serde_json::json;
 
@@ -244,7 +244,7 @@ fn settings_of_the_configuration_beat_those_of_the_campaign_and_these_the_defaul
 }
 
 #[test]
-fn a_mapping_says_what_it_needs_and_what_is_probably_misspelt() {
+fn a_mapping_reports_its_needs_and_probable_misspellings() {
     for (kind, table) in [
         (
             "webhook",
@@ -308,7 +308,7 @@ fn an_unknown_key_is_refused_by_name() {
 }
 
 #[test]
-fn every_kind_is_registered_and_keeps_the_contract() {
+fn every_kind_is_registered_and_has_a_contract_test() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/destination");
     let registry = fs::read_to_string(here.join("mod.rs")).unwrap();
     let mut found = 0;

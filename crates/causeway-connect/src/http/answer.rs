@@ -1,4 +1,4 @@
-//! What came back, and what it means for a record.
+//! The response of a receiver, and what it means for a record.
 
 use std::time::Duration;
 
@@ -13,22 +13,23 @@ use reqwest::{
 use serde_json::Value;
 use url::Url;
 
-/// An answer, read as far as we read any.
+/// A response, as far as it was read.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     /// At most [`super::Options::answer_bytes`].
     pub body: Vec<u8>,
-    /// Whether `body` is all of it: neither cut here nor broken off by the other side.
+    /// Whether `body` is complete: neither cut here nor broken off by the receiver.
     pub complete: bool,
 }
 
 impl Answer {
-    /// What is read of an answer unless a destination needs more.
+    /// Bytes of a response that are read, unless a destination needs more.
     pub const BODY_BYTES: usize = 64 * 1_024;
 
-    /// A body that breaks off does not make the status unsaid: it is kept, and marked.
+    /// Reads the response. A body that breaks off does not invalidate the status: the part is kept and marked
+    /// as incomplete.
     pub(super) async fn read(mut response: reqwest::Response, most: usize) -> Self {
         let mut answer = Self {
             status: response.status().as_u16(),
@@ -55,14 +56,14 @@ impl Answer {
         }
     }
 
-    /// The body as JSON, if it is that.
+    /// The body as JSON, if it is JSON.
     pub fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The start of the body for [`Ending::excerpt`]; `None` when it is empty.
+    /// The start of the body for [`Ending::excerpt`]; `None` if it is empty.
     pub fn excerpt(&self) -> Option<String> {
-        // Replacing invalid bytes can make it longer, so the text is cut and not the bytes.
+        // Replacing invalid bytes can make the text longer, so the text is cut and not the bytes.
         let start = self.body.get(..Ending::EXCERPT_BYTES).unwrap_or(&self.body);
         let mut text = String::from_utf8_lossy(start).into_owned();
         let mut end = text.len().min(Ending::EXCERPT_BYTES);
@@ -73,7 +74,7 @@ impl Answer {
         (!text.is_empty()).then_some(text)
     }
 
-    /// What [`classify`] says, with status and excerpt.
+    /// The result by [`classify`], with status and excerpt.
     pub fn ending(&self, now: Timestamp) -> Ending {
         let outcome = classify(self.status, &self.headers, now);
         let mut ending = self.ending_as(outcome);
@@ -83,7 +84,7 @@ impl Answer {
         ending
     }
 
-    /// An outcome that the destination found out itself, with status and excerpt.
+    /// A result whose outcome the destination decided, with status and excerpt.
     pub fn ending_as(&self, outcome: Outcome) -> Ending {
         Ending {
             status: Some(self.status),
@@ -93,8 +94,8 @@ impl Answer {
     }
 }
 
-/// What a status means at most APIs; destinations that know better decide before they ask. `now` is needed for a
-/// `Retry-After` that names a date. The reason never quotes the body.
+/// What a status means at most APIs. Destinations that know better decide before they call this. `now` is
+/// needed for a `Retry-After` with a date. The reason never quotes the body.
 pub fn classify(status: u16, headers: &HeaderMap, now: Timestamp) -> Outcome {
     let reason = answered(status);
     match status {
@@ -108,12 +109,12 @@ pub fn classify(status: u16, headers: &HeaderMap, now: Timestamp) -> Outcome {
         402 | 407 | 426 => Outcome::Halt {
             reason: format!("{reason}: the account or the connection has to be set right first"),
         },
-        // 421 and 423 concern the moment, as 408, 425 and 429 do.
+        // 421 and 423 are temporary, like 408, 425 and 429.
         408 | 421 | 423 | 425 | 429 | 500..=599 => Outcome::Retry {
             reason,
             after: retry_after(headers, now).ok().flatten(),
         },
-        // 1xx never gets here; what is above 599 nobody has defined.
+        // 1xx never gets here, and nothing above 599 is defined.
         400..=499 => Outcome::Reject { reason },
         _ => Outcome::Retry { reason, after: None },
     }
@@ -129,7 +130,7 @@ fn answered(status: u16) -> String {
     }
 }
 
-/// The host only: the rest of a `Location` often repeats the query.
+/// Names the host only, because the rest of a `Location` often repeats the query.
 fn redirect_reason(reason: &str, headers: &HeaderMap) -> String {
     let target = headers
         .get(LOCATION)
@@ -140,8 +141,8 @@ fn redirect_reason(reason: &str, headers: &HeaderMap) -> String {
     format!("{reason}{target}: redirects are not followed, put the final address into the configuration")
 }
 
-/// How long the receiver asks to wait: seconds, or a moment as an HTTP date or as Unix time. The error says why the header is
-/// ignored. A moment that has just passed means "now".
+/// How long the receiver asks to wait: seconds, or a time as an HTTP date or as Unix time. A time that has
+/// just passed means now. The error says why the header is ignored.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Result<Option<Duration>, String> {
     let Some(value) = headers.get(RETRY_AFTER) else {
         return Ok(None);
@@ -154,7 +155,7 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Result<Option<Duratio
     })
 }
 
-/// Waits and moments beyond this cannot be meant.
+/// Longer waits and later times are implausible.
 const PLAUSIBLE: Duration = Duration::from_hours(365 * 24);
 
 fn wait(text: &str, now: Timestamp) -> Option<Duration> {
@@ -168,14 +169,14 @@ fn wait(text: &str, now: Timestamp) -> Option<Duration> {
     if seconds <= PLAUSIBLE {
         return Some(seconds);
     }
-    // Unix time in seconds, or else in milliseconds: the two are a thousandfold apart, so at most one is plausible.
+    // Unix time in seconds or in milliseconds: they differ by a factor of 1000, so at most one is plausible.
     [1.0, 1_000.0].into_iter().find_map(|unit| {
         let since_1970 = Duration::try_from_secs_f64(number / unit).ok()?;
         until(Timestamp::UNIX_EPOCH.checked_add(since_1970).ok()?, now)
     })
 }
 
-/// Digits, perhaps with decimals. No sign, and none of what else a float may be written like.
+/// Digits, with or without decimals. No sign, and no other notation of floats.
 fn number(text: &str) -> Option<f64> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));

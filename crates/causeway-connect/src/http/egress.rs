@@ -1,5 +1,5 @@
-//! Which addresses a destination may be at. Without `allow_private = true` only those that anybody on the
-//! internet could reach: otherwise whoever may type a URL could make us talk to the machines around us.
+//! Which addresses a destination may have. Without `allow_private = true` only public addresses are allowed.
+//! Otherwise a person who may configure a URL could make the hub send requests to internal machines.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -10,7 +10,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// An address that we do not talk to.
+/// An address that the hub does not connect to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{host} is at {address}, a {range} address; set allow_private = true if that is meant")]
 pub struct Forbidden {
@@ -19,15 +19,15 @@ pub struct Forbidden {
     pub range: &'static str,
 }
 
-/// The name has no address, or nobody could tell. Holds no more than the name.
+/// The name has no address, or could not be resolved. The text holds only the name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the name {host} could not be resolved")]
 pub struct Unresolved {
     pub host: String,
 }
 
-/// Resolves names, refuses the name if any of its addresses is forbidden (a mixed answer is how a check
-/// is fooled), and hands on exactly the addresses that were looked at.
+/// Resolves names and rejects a name if any of its addresses is forbidden, because a mixed answer is a way to
+/// fool a check. It passes on exactly the addresses that were checked.
 #[derive(Debug, Clone, Copy)]
 pub struct Guard {
     pub allow_private: bool,
@@ -42,8 +42,8 @@ pub enum ResolveError {
 }
 
 impl Guard {
-    /// Checks the host of a URL if it is an address. (The client connects to those without asking a resolver.)
-    /// The URL parser has turned all spellings (`0x7f.1`, `2130706433`, `0177.0.0.1`) into the plain one.
+    /// Checks the host of a URL if it is an address, because the client connects to addresses without a
+    /// resolver. The URL parser has normalised all spellings (`0x7f.1`, `2130706433`, `0177.0.0.1`).
     pub fn check_literal(self, url: &Url) -> Result<(), Forbidden> {
         let address = match url.host() {
             Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
@@ -86,7 +86,7 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = *self;
         Box::pin(async move {
-            // Port 0 stands for "the URL's".
+            // Port 0 stands for the URL's port.
             let addresses = guard.resolve(name.as_str(), 0).await?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
@@ -99,9 +99,9 @@ impl Guard {
     }
 }
 
-/// The kind of range that an address is in, if it is not one that is reachable from everywhere.
+/// The kind of range that an address is in; `None` for a public address.
 pub fn forbidden_range(address: IpAddr) -> Option<&'static str> {
-    // `::ffff:10.0.0.1` is 10.0.0.1 in other clothes.
+    // `::ffff:10.0.0.1` is another spelling of 10.0.0.1.
     match address.to_canonical() {
         IpAddr::V4(v4) => V4
             .iter()
@@ -111,7 +111,7 @@ pub fn forbidden_range(address: IpAddr) -> Option<&'static str> {
             .iter()
             .find(|(net, _)| net.contains(&v6))
             .map(|(_, word)| *word)
-            // Everything that is routed on the internet lies in 2000::/3; the rest is local or not given out.
+            // All publicly routed addresses are in 2000::/3; the rest is local or unassigned.
             .or_else(|| (!v6net([0x2000, 0], 3).contains(&v6)).then_some("not publicly routed")),
     }
 }
@@ -134,8 +134,8 @@ const V4: &[(Ipv4Net, &str)] = &[
     (v4net([240, 0, 0, 0], 4), "reserved"),
 ];
 
-/// Those with an IPv4 address inside (6to4, NAT64, Teredo, IPv4-compatible) are refused whole: what they lead to
-/// is decided by a relay that we do not know.
+/// Ranges that contain an IPv4 address (6to4, NAT64, Teredo, IPv4-compatible) are forbidden as a whole,
+/// because an unknown relay decides where they lead.
 const V6: &[(Ipv6Net, &str)] = &[
     (v6net([0, 0], 96), "loopback or IPv4-compatible"),
     (v6net([0x64, 0xff9b], 32), "NAT64"),
@@ -164,7 +164,7 @@ const fn v6net([a, b]: [u16; 2], prefix: u8) -> Ipv6Net {
 mod tests {
     use super::*;
 
-    /// As typed into a configuration: what becomes of it.
+    /// Hosts as typed into a configuration, and the expected result.
     const HOSTS: &[(&str, Option<&str>)] = &[
         ("1.1.1.1", None),
         ("9.255.255.255", None),
@@ -238,7 +238,7 @@ mod tests {
     ];
 
     #[test]
-    fn only_addresses_that_anybody_could_reach_are_allowed() {
+    fn only_public_addresses_are_allowed() {
         for (host, range) in HOSTS {
             let url = Url::parse(&format!("https://{host}/")).unwrap();
             assert!(

@@ -1,4 +1,4 @@
-//! Why there was no answer, in words fit for a log: the host, never a path, a query or a body.
+//! Why there was no response, in words for a log: the host, never a path, a query or a body.
 
 use std::{error::Error, io, time::Duration};
 
@@ -6,13 +6,13 @@ use causeway_core::destination::{CheckError, Ending, Outcome};
 
 use super::egress::{Forbidden, ResolveError, Unresolved};
 
-/// No answer.
+/// No response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// May go better another time.
+    /// A later attempt may succeed.
     #[error("{0}")]
     Unreachable(String),
-    /// The address is one that we do not talk to.
+    /// The hub does not connect to this address.
     #[error("{0}")]
     Forbidden(String),
 }
@@ -57,7 +57,7 @@ impl Fault {
             if let Some(error) = inner.downcast_ref::<rustls::Error>() {
                 return Self::Unreachable(format!("TLS with {host}: {error}"));
             }
-            // `source()` of an io::Error leaves out the error that it was made of.
+            // `source()` of an io::Error skips the error that it was made from.
             if let Some(error) = inner.downcast_ref::<io::Error>() {
                 return Self::from_io(host, error);
             }

@@ -1,8 +1,8 @@
-//! The one HTTP client. Destinations make an [`HttpRequest`] (which can be shown without a client), [`Client::send`]
-//! sends it, and what came of it is an [`Answer`] or a [`Fault`]; both turn into an `Ending`.
+//! The only HTTP client. Destinations make an [`HttpRequest`] (which can be shown without a client), and
+//! [`Client::send`] sends it. The result is an [`Answer`] or a [`Fault`]; both become an `Ending`.
 //!
-//! It goes only where [`egress`] allows, follows no redirects, uses no proxy from the environment, and reads at
-//! most [`Options::answer_bytes`] of an answer.
+//! It connects only where [`egress`] allows, follows no redirects, uses no proxy from the environment, and
+//! reads at most [`Options::answer_bytes`] of a response.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ use egress::Guard;
 pub struct Options {
     pub allow_private: bool,
     pub connect_timeout: Duration,
-    /// No more of an answer is read.
+    /// Maximum bytes of a response that are read.
     pub answer_bytes: usize,
 }
 
@@ -48,7 +48,7 @@ impl Default for Options {
     }
 }
 
-/// Sends requests. One per destination, so that one slow API never uses up the connections of another.
+/// Sends requests. One per destination, so that a slow API never uses up the connections of another.
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: reqwest::Client,
@@ -68,11 +68,12 @@ impl Client {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .referer(false)
-            // Our own schedule decides about repeats, and knows which are safe.
+            // The hub's own schedule decides about retries, and knows which are safe.
             .retry(reqwest::retry::never())
             .connect_timeout(options.connect_timeout)
-            // Every connection that a burst has opened stays for the next one, but not so long that the other side
-            // closes it first: many servers do after 60 s or more, and a request sent at that moment is lost.
+            // Every connection that a burst has opened stays for the next one. It is closed before the
+            // receiver closes it, since many servers do that after 60 s or more, and a request sent at that
+            // moment is lost.
             .pool_max_idle_per_host(1_024)
             .pool_idle_timeout(Duration::from_secs(30))
             .tcp_keepalive(Duration::from_secs(30))
@@ -82,8 +83,8 @@ impl Client {
         Ok(Self { inner, options })
     }
 
-    /// Sends the request and reads the answer. Safe to drop at any time: the connection is then closed and not
-    /// used again. Has no time limit of its own but that of connecting.
+    /// Sends the request and reads the response. Safe to drop at any time: the connection is then closed and
+    /// not used again. It has no time limit except for connecting.
     pub async fn send(&self, request: &HttpRequest) -> Result<Answer, Fault> {
         let host = request.host();
         let guard = Guard {
@@ -101,7 +102,8 @@ impl Client {
         Ok(Answer::read(response, self.options.answer_bytes).await)
     }
 
-    /// Connects to the host of `url`, with TLS if it says so, and sends nothing: many endpoints would count even a HEAD.
+    /// Connects to the host of `url`, with TLS for https, and sends nothing: many endpoints would count even
+    /// a HEAD.
     pub async fn check(&self, url: &Url) -> Result<(), CheckError> {
         let limit = self.options.connect_timeout;
         let host = url.host_str().unwrap_or_default();
@@ -138,24 +140,24 @@ impl Client {
     }
 }
 
-/// A request as it will be sent, or shown. Header values that are secret are marked sensitive.
+/// A request as it will be sent or shown. Secret header values are marked as sensitive.
 #[derive(Clone)]
 pub struct HttpRequest {
     pub method: Method,
     pub url: Url,
-    /// The path and query hold a secret (a "private" hook URL): show the host only.
+    /// The path and query hold a secret (a "private" hook URL), so only the host is shown.
     pub url_is_secret: bool,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
 impl HttpRequest {
-    /// The host, as it may be named in reasons and logs. (Paths and queries may hold secrets and personal data.)
+    /// The host, for reasons and logs. (Paths and queries may hold secrets and personal data.)
     pub fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }
 
-    /// The whole request for a person to read, with `***` for every secret.
+    /// The whole request for a person, with `***` for every secret.
     pub fn preview(&self) -> String {
         let mut out = format!("{} ", self.method);
         if self.url_is_secret {
@@ -182,7 +184,7 @@ impl HttpRequest {
 }
 
 /// Reads a URL for a destination: `http` or `https`, with a host, without credentials, and not at a forbidden
-/// address. `allow_http` is implied by `allow_private`. The text of the URL is not in the error.
+/// address. `allow_private` implies `allow_http`. The error does not hold the text of the URL.
 pub fn read_url(key: &str, text: &str, allow_private: bool, allow_http: bool) -> Result<Url, ConfigError> {
     let url =
         Url::parse(text.trim()).map_err(|error| ConfigError::new(key, format!("not a URL: {error}")))?;
@@ -212,8 +214,8 @@ pub fn read_url(key: &str, text: &str, allow_private: bool, allow_http: bool) ->
     Ok(url)
 }
 
-/// Checks a header of the configuration. Names and values that HTTP does not allow (a line break!) are refused, and
-/// so are headers that the client has to set itself.
+/// Checks a header of the configuration. Names and values that HTTP does not allow (such as a line break) are
+/// rejected, and so are headers that the client must set itself.
 pub fn read_header(
     key: &str,
     name: &str,

@@ -80,7 +80,7 @@ fn retry_after_is_seconds_or_a_moment() {
         (&((now_s + 5) * 1_000).to_string(), Some(5.0)),
         (&(now_s - 5).to_string(), Some(0.0)),
         (&(now_s + 7 * 86_400).to_string(), Some(604_800.0)),
-        // Nothing that can be meant.
+        // Values without a valid meaning.
         ("-5", None),
         ("+5", None),
         ("1e3", None),
@@ -135,7 +135,7 @@ async fn an_ignored_or_shortened_retry_after_is_noted() {
 }
 
 #[test]
-fn a_redirect_says_where_to_without_the_query() {
+fn a_redirect_names_its_target_without_the_query() {
     let to = "https://www.example.org/path?email=ada@example.org";
     let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(to))]);
     let outcome = classify(301, &headers, now());
@@ -172,7 +172,7 @@ async fn an_allowed_private_address_is_reached_by_number_and_by_name() {
         );
         client(true).check(&Url::parse(&url).unwrap()).await.unwrap();
     }
-    assert_eq!(api.requests().len(), 2, "check() has sent something");
+    assert_eq!(api.requests().len(), 2, "check() sent a request");
 }
 
 #[tokio::test]
@@ -184,14 +184,14 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_long_answer_is_cut_and_its_excerpt_is_text() {
+async fn a_long_response_is_cut_and_its_excerpt_is_text() {
     let api = FakeApi::start().await;
     let cases: [(Vec<u8>, usize, bool, usize); 5] = [
         (vec![], 0, true, 0),
         (b"ok".to_vec(), 2, true, 2),
         (vec![b'x'; Answer::BODY_BYTES], Answer::BODY_BYTES, true, 2_048),
         (vec![b'x'; 5_000_000], Answer::BODY_BYTES, false, 2_048),
-        // Each byte that is no UTF-8 becomes three.
+        // Each byte that is not UTF-8 becomes three.
         (vec![0xff; 3_000], 3_000, true, 2_046),
     ];
     for (body, kept, complete, excerpt) in cases {
@@ -205,7 +205,7 @@ async fn a_long_answer_is_cut_and_its_excerpt_is_text() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_keeps_its_status() {
+async fn a_response_that_breaks_off_keeps_its_status() {
     let api = FakeApi::start().await;
     api.reply(Reply::status(201).body("{\"id\":").cut());
     let answer = client(true).send(&request(&api.url("/"))).await.unwrap();
@@ -217,7 +217,7 @@ async fn an_answer_that_breaks_off_keeps_its_status() {
 }
 
 #[tokio::test]
-async fn faults_are_told_apart_in_words_that_name_the_host_only() {
+async fn faults_are_distinguished_in_words_that_name_only_the_host() {
     let api = FakeApi::start().await;
     api.reply_at("/close", Reply::close());
     api.reply_at("/garbage", Reply::raw("220 mail.example.org ESMTP\r\n"));
@@ -280,7 +280,7 @@ async fn connections_are_used_again() {
 }
 
 #[test]
-fn urls_that_cannot_be_meant_are_refused() {
+fn implausible_urls_are_refused() {
     let cases = [
         ("https://example.org/hook?a=b", true, true),
         ("http://example.org/", false, true),

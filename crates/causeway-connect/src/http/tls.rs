@@ -1,11 +1,12 @@
-//! TLS for everything that goes out: rustls with `ring`, and the certificates that the system trusts.
+//! TLS for all outgoing connections: rustls with `ring`, and the certificates that the system trusts.
 
 use std::sync::{Arc, OnceLock};
 
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-/// The same for all clients; the system's certificates are read once (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others,
-/// for an organisation with its own authority). A bare container without any gets Mozilla's list.
+/// One configuration for all clients. The system's certificates are read once; `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name others, for an organisation with an authority of its own. A container without any
+/// certificates gets Mozilla's list.
 pub(crate) fn config() -> Result<Arc<ClientConfig>, rustls::Error> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     if let Some(config) = CONFIG.get() {
@@ -20,7 +21,7 @@ pub(crate) fn config() -> Result<Arc<ClientConfig>, rustls::Error> {
 
 fn roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    // Single certificates that cannot be read do no harm; none at all would.
+    // Single certificates that cannot be read do no harm; having none would.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());

@@ -1,4 +1,4 @@
-//! `consent_from`: consent that stands in a field of the sender, as a source's configuration says it.
+//! `consent_from`: consent in a field of the sender, as a source's configuration describes it.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::config::ConfigError;
 
-/// What consent is for is one word, as it stands in addresses of expressions and in messages.
+/// Checks that a purpose is one word, because expressions and messages name it.
 pub fn checked_purpose(key: &str, purpose: &str) -> Result<(), ConfigError> {
     match consent::purpose(purpose) {
         Some(_) => Ok(()),
@@ -25,27 +25,27 @@ pub fn checked_purpose(key: &str, purpose: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// What one field says about consent. Values are compared without regard to case, numbers by their value; of values that are
-/// not listed nothing is assumed.
+/// What one field says about consent. Values are compared without regard to case, and numbers by their value.
+/// A value that is not listed says nothing.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsentFrom {
     /// The field's name, or a dotted path to it.
     pub field: String,
-    /// What the consent is for.
+    /// The purpose of the consent.
     pub purpose: Option<String>,
-    /// The field that says since when. Default: the time of the message.
+    /// The field with the date of the consent. Default: the time of the message.
     pub at_field: Option<String>,
-    /// How `at_field` writes dates: `DD/MM/YYYY`, `MM/DD/YYYY`, `DD.MM.YYYY` and the like, or `excel` for its day numbers. Dates
-    /// that can be read in one way only need none; others are refused without.
+    /// How `at_field` writes dates: `DD/MM/YYYY`, `MM/DD/YYYY`, `DD.MM.YYYY` and the like, or `excel` for its
+    /// day numbers. Unambiguous dates need none; others are rejected without it.
     pub at_format: Option<String>,
-    /// Values that mean: agreed. Each message with one of them ends an earlier unsubscription.
+    /// Values that mean: agreed. Each message with one of them ends an earlier opt-out.
     pub opt_in: Vec<String>,
     /// Confirmed by mail.
     pub double_opt_in: Vec<String>,
     /// Was asked and did not agree; takes nothing back.
     pub declined: Vec<String>,
-    /// Does not want it any more.
+    /// Took the consent back.
     pub unsubscribed: Vec<String>,
     /// Reported a mail as spam.
     pub complained: Vec<String>,
@@ -57,12 +57,12 @@ pub struct ConsentFrom {
     pub inactive: Vec<String>,
 }
 
-/// Checks a list of them; `key` is where it stands.
+/// Checks a list of them; `key` is its place in the configuration.
 pub fn rules(key: &str, list: &[ConsentFrom]) -> Result<Vec<consent_from::ConsentFrom>, ConfigError> {
     list.iter().map(|one| one.rule(key)).collect()
 }
 
-/// What the consent of a source is for: `own`, and whatever else its fields name.
+/// The purposes of a source's consent: `own`, and those that its fields name.
 pub fn purposes(own: &str, list: &[ConsentFrom]) -> BTreeSet<String> {
     let others = list.iter().map(|one| one.purpose.as_deref().unwrap_or(EMAIL));
     others.chain([own]).map(str::to_owned).collect()
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read_by_what_they_mean() {
+    fn values_are_read_by_their_meaning() {
         let rule =
             rule("field = ' status '\nopt_in = ['Active']\nunsubscribed = ['Disactive', '0']").unwrap();
         assert_eq!((rule.field.as_str(), rule.purpose.as_str()), ("status", "email"));
@@ -174,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
-        for (text, told) in [
+    fn invalid_rules_are_refused() {
+        for (text, expected) in [
             ("opt_in = ['yes']", "`field` is missing"),
             ("field = 'a'", "never says anything"),
             (
@@ -201,7 +201,7 @@ mod tests {
             ),
         ] {
             let error = rule(text).unwrap_err();
-            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Sources that we go and fetch from, one folder or file each and one line in [`KINDS`]. (What is sent to us comes
-//! in through the program's HTTP listener.)
+//! Sources that the hub reads from: one folder or file each, and one line in [`KINDS`]. (Messages that are
+//! sent to the hub come in through the program's HTTP listener.)
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,41 +13,42 @@ pub mod reconcile;
 
 pub use consent_from::{ConsentFrom, at_format, checked_purpose, purposes, rules as consent_rules};
 
-/// A kind of source: what the command line, the documentation and the console are made from.
+/// A kind of source. The command line, the documentation and the console are made from it.
 pub struct Kind {
-    /// As in `kind = "…"`.
+    /// The value in `kind = "…"`.
     pub name: &'static str,
     /// One line.
     pub summary: &'static str,
-    /// A complete `[source.NAME]` table in TOML, each key with unit and default in a comment.
+    /// A complete `[source.NAME]` table in TOML, with unit and default of each key in a comment.
     pub sample: &'static str,
     /// The kind's own keys.
     pub schema: fn() -> schemars::Schema,
-    /// Reads the kind's own keys without any I/O: what `config check` does.
+    /// Reads the kind's own keys without I/O, for `config check`.
     pub parse: fn(&toml::Table) -> Result<Ours, ConfigError>,
     /// Makes the source. Opens no connection; reads secrets.
     pub connect: Connect,
-    /// Makes the decoder of what the source brings. Reads key files: made anew when they have changed.
+    /// Makes the decoder for the source's messages. Reads key files, so it is made again when they have
+    /// changed.
     pub decoder: MakeDecoder,
 }
 
-/// What the rules ask about a source ([`causeway_core::rules::SourceRule`]).
+/// What the rules must know about a source ([`causeway_core::rules::SourceRule`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ours {
-    /// Which system the ids are from.
+    /// The system that the ids come from.
     pub namespace: Name,
-    /// Ids of the organisations that are us, in this namespace.
+    /// Ids of the own organisations, in this namespace.
     pub own_orgs: BTreeSet<String>,
-    /// The organisation whose queue it is.
+    /// The organisation that the queue belongs to.
     pub queue_org: Option<String>,
-    /// What the consent from here is for.
+    /// The purposes of the consent from this source.
     pub purposes: BTreeSet<String>,
 }
 
 pub type MakeDecoder = fn(&Context, &toml::Table) -> Result<Arc<dyn Decode>, ConfigError>;
 pub type Connect = fn(&Context, &toml::Table) -> Result<Box<dyn Source>, ConfigError>;
 
-/// All of them, sorted by name.
+/// All kinds, sorted by name.
 #[rustfmt::skip]
 pub const KINDS: &[Kind] = &[
     amqp::KIND,

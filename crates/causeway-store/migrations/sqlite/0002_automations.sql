@@ -1,12 +1,12 @@
--- Automations: why they ran, what waits for its time, and how often they started.
+-- Automations: why they ran, which timers wait, and how often they started.
 
--- The inbox row that one of our own making follows from: its action, campaign and page are meant.
+-- The inbox row that an own row follows from: it has that row's action, campaign and page.
 ALTER TABLE event ADD COLUMN about INTEGER;
--- JSON array of the hubs that it came through; NULL when it came from its source at first hand.
+-- JSON array of the hubs that it came through; NULL if it came directly from its source.
 ALTER TABLE event ADD COLUMN via TEXT;
--- How many answers led to it, each to the next.
+-- The length of the chain of responses that led to it.
 ALTER TABLE event ADD COLUMN hops INTEGER NOT NULL DEFAULT 0;
--- JSON; NULL when no automation listens to what happened.
+-- JSON: the answers of the automations; NULL if none was asked.
 ALTER TABLE event ADD COLUMN automations TEXT;
 
 CREATE TABLE timer (
@@ -25,7 +25,7 @@ CREATE INDEX timer_due ON timer (due_at, id);
 CREATE INDEX timer_contact ON timer (contact_id);
 CREATE INDEX timer_inbox ON timer (inbox_id);
 
--- The newest hour (since 1970) that an automation with a limit was admitted to, and how often.
+-- The newest hour (since 1970) in which an automation with a limit ran, and how often it ran.
 CREATE TABLE admitted (
     workspace_id INTEGER NOT NULL,
     automation   TEXT NOT NULL,
@@ -34,7 +34,7 @@ CREATE TABLE admitted (
     PRIMARY KEY (workspace_id, automation)
 ) STRICT, WITHOUT ROWID;
 
--- Up to when an automation that the clock starts has had its turns.
+-- The time up to which a scheduled automation has run.
 CREATE TABLE turn (
     workspace_id INTEGER NOT NULL,
     automation   TEXT NOT NULL,

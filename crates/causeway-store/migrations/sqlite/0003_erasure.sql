@@ -1,7 +1,7 @@
--- People who asked to be forgotten, while the destinations that were given them are told.
+-- Pending erasures: destinations that have the person are sent a removal first.
 CREATE TABLE erasure (
     contact_id INTEGER PRIMARY KEY,
-    -- The row that the last deliveries hang on.
+    -- The row that the removals belong to.
     inbox_id   INTEGER NOT NULL,
     asked_at   INTEGER NOT NULL,
     at_latest  INTEGER NOT NULL

@@ -1,12 +1,12 @@
--- Facts carry the address that they were said for.
+-- Each fact holds the address that it is about.
 CREATE TABLE consent_new (
     contact_id INTEGER NOT NULL,
     purpose    TEXT NOT NULL,
     what       TEXT NOT NULL,
-    -- "namespace/id" for a double opt-in that counts only on our page, else ''.
+    -- "namespace/id" for a double opt-in that counts only on an own page, else ''.
     page       TEXT NOT NULL DEFAULT '',
     at         INTEGER NOT NULL,
-    -- In its normal form; '' where the message named none.
+    -- In its normal form; '' if the message named none.
     address    TEXT NOT NULL DEFAULT '',
     basis      TEXT NOT NULL,
     inbox_id   INTEGER NOT NULL,
@@ -18,7 +18,7 @@ DROP TABLE consent;
 ALTER TABLE consent_new RENAME TO consent;
 CREATE INDEX consent_page ON consent (page) WHERE page <> '';
 
--- That a destination was given a contact under an address, from the moment at which a request starts.
+-- A destination was given a contact under an address. Written before the request starts.
 CREATE TABLE given (
     contact_id     INTEGER NOT NULL,
     destination_id INTEGER NOT NULL,
@@ -51,7 +51,7 @@ CREATE INDEX delivery_due ON delivery (destination_id, due_at, id, contact_id) W
 -- The foreign ids that the message itself named, a JSON object: namespace -> id.
 ALTER TABLE event ADD COLUMN ids TEXT;
 
--- Addresses that more than one contact uses: the mailbox has one consent, the people stay apart.
+-- Addresses that several contacts use: the mailbox has one consent, and the people stay apart.
 CREATE TABLE shared_address (
     workspace_id INTEGER NOT NULL,
     address      TEXT NOT NULL,
@@ -60,7 +60,7 @@ CREATE TABLE shared_address (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX shared_address_contact ON shared_address (contact_id);
 
--- Foreign ids that came with more addresses than one person has: for a person to look at.
+-- Foreign ids that came with more addresses than one person has, for a person to check.
 CREATE TABLE identity_conflict (
     workspace_id INTEGER NOT NULL,
     namespace_id INTEGER NOT NULL,
@@ -73,10 +73,10 @@ CREATE TABLE identity_conflict (
     PRIMARY KEY (workspace_id, namespace_id, value)
 ) STRICT, WITHOUT ROWID;
 
--- Actions that consent was lacking for, until it is given.
+-- Actions that were held back for lack of consent, until it is given.
 CREATE INDEX delivery_held_back ON delivery (contact_id, inbox_id)
     WHERE state = 'skipped' AND gated = 1 AND kind = 'record';
 CREATE INDEX identity_conflict_contact ON identity_conflict (contact_id);
--- Withdrawals that a destination cannot receive: somebody has to update it by hand.
+-- Withdrawals that a destination cannot receive, so that a person must update it by hand.
 CREATE INDEX delivery_by_hand ON delivery (destination_id)
     WHERE kind = 'withdrawal' AND state = 'skipped' AND gated = 1;

@@ -1,2 +1,2 @@
--- The purpose that a destination had when it was given the contact; '' = the one that it has now.
+-- The purpose of the destination when it was given the contact; '' = its present purpose.
 ALTER TABLE given ADD COLUMN purpose TEXT NOT NULL DEFAULT '';

@@ -1,8 +1,9 @@
--- Withdrawals are handed out before anything else.
+-- Withdrawals are claimed before anything else.
 CREATE INDEX delivery_withdrawal ON delivery (destination_id, due_at, contact_id)
     WHERE state = 'waiting' AND kind = 'withdrawal';
 
--- The contacts that messages with an id of identity_conflict counted for: an opt-out that names only the id is theirs, too.
+-- The contacts that messages with an id of identity_conflict counted for. An opt-out that names only the id
+-- counts for them, too.
 CREATE TABLE conflict_contact (
     workspace_id INTEGER NOT NULL,
     namespace_id INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-//! Makes envelopes durable, and recognises what is certainly a repeat.
+//! Makes envelopes durable, and recognises those that are certainly duplicates.
 
 use causeway_core::{
     envelope::{Envelope, Memory, MessageKey, Meta, digest},
@@ -27,7 +27,8 @@ pub(crate) fn accept(tx: &mut Tx<'_>, envelopes: &[Envelope]) -> Result<Vec<Acce
         .collect()
 }
 
-/// Writes a page of the database with what it holds already. A transaction that changes nothing would commit on a full disk.
+/// Rewrites a page of the database with its present content. A transaction that changes nothing would commit
+/// even on a full disk.
 fn prove_writable(connection: &Connection) -> Result<(), Fault> {
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     connection.pragma_update(None, "user_version", version)?;
@@ -35,7 +36,7 @@ fn prove_writable(connection: &Connection) -> Result<(), Fault> {
 }
 
 pub(crate) fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepted, Fault> {
-    // A record of a message came when the message came, whatever was accepted since.
+    // A record of a message is dated from the arrival of the message, whatever was accepted since.
     let stamp = if envelope.meta.part.is_some() {
         envelope.received_at
     } else {
@@ -104,16 +105,16 @@ struct Arrival<'a> {
     source: i64,
     /// The key as it is stored.
     dedup: MessageKey,
-    /// Another message that had the same id of the sender and other content.
+    /// Another message that had the same sender's id and other content.
     same_id: Option<i64>,
     envelope: &'a Envelope,
 }
 
-/// What a message starts as.
+/// The state that a new message gets.
 #[derive(Clone, Copy)]
 enum Row {
     New,
-    /// New, and perhaps a repeat of that one: `process` decides.
+    /// New, but perhaps a duplicate of `first`: `process` decides.
     Undecided {
         first: i64,
     },
@@ -122,7 +123,8 @@ enum Row {
     },
 }
 
-/// What is kept for good outlives the person's erasure, so nobody may find out from it what was sent.
+/// The key to store. A key that is kept for good outlives the person's erasure. It is hashed with a secret,
+/// so that nobody can find out from it what was sent.
 fn key(tx: &Tx<'_>, envelope: &Envelope) -> Result<MessageKey, Fault> {
     Ok(match envelope.dedup.memory {
         Memory::ForGood => digest(&[&erase_key(tx)?, &envelope.dedup.key]),
@@ -139,7 +141,7 @@ fn finish_new(tx: &mut Tx<'_>, arrival: &Arrival<'_>, id: i64) -> Result<Accepte
     })
 }
 
-/// `None` when the source has a message of this key already.
+/// Inserts the message. `None` when the source already has a message with this key.
 fn insert(tx: &Tx<'_>, arrival: &Arrival<'_>, key: &MessageKey, row: Row) -> Result<Option<i64>, Fault> {
     let envelope = arrival.envelope;
     let received_at = ms(envelope.received_at);

@@ -1,7 +1,7 @@
-//! Messages that name a person who was erased: see [`causeway_core::after_erasure`] for what becomes of them.
+//! Messages that name an erased person. [`causeway_core::after_erasure`] describes the rules.
 //!
-//! Of erased people the store has keyed hashes of their identities, each with the time of the erasure and of the newest
-//! opt-out that was turned away since.
+//! For an erased person the store keeps keyed hashes of the identities. Each hash has the time of the erasure
+//! and the time of the newest opt-out that was turned away since.
 
 use causeway_core::{
     after_erasure::{Judgement, PastErasure, judge},
@@ -33,13 +33,13 @@ const POSTPONED: &str = "erasing";
 pub(crate) const TURNED_AWAY_COUNT: &str = "turned_away";
 pub(crate) const BEGAN_ANEW_COUNT: &str = "began_anew";
 
-/// What becomes of an event, as far as erased people are concerned.
+/// What happens to an event because of erased people.
 pub(super) enum Fate {
-    /// It names nobody who was erased.
+    /// The event names no erased person.
     Unconcerned,
-    /// This much of it counts.
+    /// This part of the event counts.
     Anew(Box<Event>),
-    /// Nothing of it counts, now or ever.
+    /// The event does not count, now or later.
     Ended(Processed),
 }
 
@@ -95,7 +95,7 @@ pub(super) fn fate(
 /// The hashes of erased identities that an event names.
 struct Named {
     hashes: Vec<[u8; 16]>,
-    /// Those of them that are addresses.
+    /// Those of `hashes` that belong to e-mail addresses, as addresses.
     addresses: Vec<String>,
     erased: PastErasure,
 }
@@ -105,7 +105,8 @@ fn named(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<Option<Named>, 
     let is_named = event.identities.iter().any(|identity| !identity.is_visitor());
     let mut named: Option<Named> = None;
     for identity in &event.identities {
-        // Somebody else at the browser of a person who was erased.
+        // Another person may use the browser of an erased person, so a visitor id is no evidence beside a
+        // name.
         if is_named && identity.is_visitor() {
             continue;
         }
@@ -143,7 +144,7 @@ fn named(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<Option<Named>, 
     Ok(named)
 }
 
-/// Whether the message names the erased person by nothing but a mailbox, and by an id somebody else who uses that mailbox.
+/// Whether the message names the erased person only by a mailbox, and by an id another user of that mailbox.
 fn is_of_another_user(tx: &mut Tx<'_>, workspace: i64, event: &Event, named: &Named) -> Result<bool, Fault> {
     if named.addresses.len() < named.hashes.len() {
         return Ok(false);
@@ -187,7 +188,8 @@ fn is_leaving(tx: &Tx<'_>, contacts: &[i64]) -> Result<bool, Fault> {
     Ok(false)
 }
 
-/// The body goes, and the message may be judged again when its sender sends it again.
+/// Skips the message and deletes its body. Its key is freed, so that it is judged again if its sender sends
+/// it again.
 fn turn_away(tx: &mut Tx<'_>, row: &Row, reason: &str) -> Result<Processed, Fault> {
     tx.connection
         .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
@@ -203,8 +205,8 @@ fn turn_away(tx: &mut Tx<'_>, row: &Row, reason: &str) -> Result<Processed, Faul
     Ok(processed)
 }
 
-/// The person signed again while destinations are still asked to remove what they had before: the contact that leaves has
-/// the identities. [`release`] has the message processed when it is gone.
+/// Skips the message until the erasure is finished: the person signed again, but the contact that is being
+/// erased still owns the identities. [`release`] then has the message processed.
 fn postpone(tx: &mut Tx<'_>, row: &Row) -> Result<Processed, Fault> {
     const REASON: &str = "dated after the request to erase this person, which is not finished (`causeway contact leaving`): \
          processed when it is, as a new contact";
@@ -215,7 +217,8 @@ fn postpone(tx: &mut Tx<'_>, row: &Row) -> Result<Processed, Fault> {
     Ok(processed)
 }
 
-/// Has postponed messages processed, now that an erasure is finished. One that waits for another person's is postponed again.
+/// Has postponed messages processed after an erasure is finished. A message that waits for the erasure of
+/// another person is postponed again.
 pub(super) fn release(tx: &mut Tx<'_>) -> Result<(), Fault> {
     let rows: Vec<(i64, i64)> = tx
         .connection

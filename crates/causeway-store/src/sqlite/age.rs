@@ -1,5 +1,5 @@
-//! Deletes parts of what is kept that have a retention of their own: answers of destinations, engagements, actions. As in
-//! `prune`, a little at a time.
+//! Deletes the parts that have a retention of their own: responses of destinations, engagements and actions.
+//! Like `prune`, it deletes a small chunk in each transaction.
 
 use causeway_core::event::Action;
 use rusqlite::{OptionalExtension, params};
@@ -13,17 +13,17 @@ use super::{
     writer::Tx,
 };
 
-/// Rows looked at in one transaction.
+/// Rows examined in one transaction.
 const CHUNK: u16 = 500;
-/// Contacts whose engagements are looked at in one transaction.
+/// Contacts whose engagements are examined in one transaction.
 const CONTACTS: u16 = 100;
-/// Up to where answers were deleted: what is before needs no second look.
+/// Key in `meta`: the delivery up to which responses were deleted. Earlier ones need not be examined again.
 const ANSWERS_UP_TO: &str = "answers_up_to";
 
-/// How many went, and where the next chunk starts; `None` at the end.
+/// Number of deleted rows, and the row after which the next chunk starts; `None` at the end.
 pub(crate) type Aged = (u64, Option<i64>);
 
-/// Where the last run got to.
+/// Where the last run stopped.
 pub(crate) fn answers_start(tx: &Tx<'_>) -> Result<i64, Fault> {
     Ok(tx
         .connection
@@ -33,7 +33,7 @@ pub(crate) fn answers_start(tx: &Tx<'_>) -> Result<i64, Fault> {
         .unwrap_or(0))
 }
 
-/// Excerpts of answers, up to the first that is too young.
+/// Deletes excerpts of responses, up to the first that is too young.
 pub(crate) fn answers(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Fault> {
     let rows: Vec<(i64, i64)> = tx
         .connection
@@ -61,7 +61,7 @@ pub(crate) fn answers(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, F
     Ok((u64::try_from(gone).unwrap_or(0), is_more.then_some(last)))
 }
 
-/// Engagements that have a time. That the contact did them is remembered: see [`seen`].
+/// Deletes old engagements. Engagements without a time are kept.
 pub(crate) fn engagements(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Fault> {
     let contacts: Vec<i64> = tx
         .connection
@@ -84,7 +84,8 @@ pub(crate) fn engagements(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Age
     Ok((u64::try_from(gone).unwrap_or(0), next))
 }
 
-/// Actions by the time when they were done, up to the first that is too young. One that has still to be told stays.
+/// Deletes actions by the time at which they were taken, up to the first that is too young. An action whose
+/// deliveries are still open or recent is kept.
 pub(crate) fn actions(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Fault> {
     type Found = (i64, Option<i64>, String);
     let rows: Vec<Found> = tx

@@ -1,4 +1,4 @@
-//! The books: what was counted when it came, against the rows that are there.
+//! The books: compares the counts of what arrived with the rows that exist.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use super::{
     rows::{DeliveryState, name},
 };
 
-/// More gaps than a person reads.
+/// Maximum number of gaps in one report.
 const GAPS: u32 = 100;
 
 type RowCounts = HashMap<(i64, String), i64>;
@@ -86,7 +86,8 @@ fn destination(id: i64, counts: &Counts, rows: &RowCounts) -> DestinationBooks {
     books
 }
 
-/// Numbers of one instance may come by several sources: a gap is one that no source filled.
+/// Gaps in the action numbers of one instance. Several sources may bring them; a number is missing only if no
+/// source brought it.
 fn gaps(connection: &Connection) -> Result<Vec<Gap>, Fault> {
     let mut statement = connection.prepare(
         "SELECT name.name, before + 1, number - 1

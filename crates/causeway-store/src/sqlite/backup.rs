@@ -1,4 +1,4 @@
-//! A consistent copy while everything runs.
+//! Makes a consistent copy of the database while the hub runs.
 
 use std::{
     fs::{self, File},
@@ -10,7 +10,8 @@ use rusqlite::Connection;
 
 use super::fault::Fault;
 
-/// Writes beside the place and moves it there when it is whole and on disk: what is called `to` is complete.
+/// Writes to a temporary file beside `to`, and moves it there when it is complete and on disk. So a file
+/// named `to` is always complete.
 pub(crate) fn backup(connection: &Connection, to: &Path) -> Result<(), Fault> {
     if to.exists() {
         return Err(exists());
@@ -20,7 +21,7 @@ pub(crate) fn backup(connection: &Connection, to: &Path) -> Result<(), Fault> {
     let part = PathBuf::from(name);
     let written = write(connection, &part, to);
     if written.is_err() && part.exists() {
-        // The reason why it failed matters more than what is left of it.
+        // The reason for the failure matters more than what is left of the temporary file.
         drop(fs::remove_file(&part));
     }
     written
@@ -30,7 +31,8 @@ fn write(connection: &Connection, part: &Path, to: &Path) -> Result<(), Fault> {
     let name = part
         .to_str()
         .ok_or_else(|| Fault::Refused("the name of the file is not valid UTF-8".to_owned()))?;
-    // An empty file is taken; made here so that nobody else may read what it will hold.
+    // SQLite accepts an empty file as the target. It is created here, so that no other user can read the
+    // copy.
     File::options()
         .write(true)
         .create_new(true)
@@ -38,7 +40,7 @@ fn write(connection: &Connection, part: &Path, to: &Path) -> Result<(), Fault> {
         .open(part)?;
     connection.execute("VACUUM INTO ?1", [name])?;
     File::open(part)?.sync_all()?;
-    // A link is refused when somebody made the file meanwhile; a rename would replace it.
+    // `hard_link` fails if somebody created the file meanwhile; `rename` would replace it.
     match fs::hard_link(part, to) {
         Ok(()) => fs::remove_file(part)?,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(exists()),

@@ -1,4 +1,4 @@
-//! One row that cannot be read holds up none of the others, and is seen.
+//! A row that cannot be read is dead and visible, and blocks no other row.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ struct World {
     _folder: TempDir,
 }
 
-/// Who signs has a step that waits 100 seconds.
+/// An automation waits 100 seconds after each signature before its next step.
 fn with_timers() -> Rules {
     let mut rules = rules(vec![DestinationRule::new("crm")]);
     let later = Automation {
@@ -87,7 +87,7 @@ impl World {
         accepted
     }
 
-    /// By hand, past all rules.
+    /// Damages the database by plain SQL.
     async fn damage(&self, sql: &'static str) {
         self.store
             .writer()
@@ -100,7 +100,7 @@ impl World {
             .unwrap();
     }
 
-    /// Processes what the store made itself; the states that the rows then have.
+    /// Processes the messages that the store made itself, and returns the states of their rows.
     async fn follow(&self) -> Vec<InboxState> {
         let rows = self.store.fetch_new(InboxId(0), 100).await.unwrap();
         let batch = rows
@@ -164,7 +164,7 @@ fn delivered(delivery: &Delivery, writes: BTreeMap<String, serde_json::Value>) -
 }
 
 #[tokio::test]
-async fn a_timer_that_cannot_be_read_is_a_dead_row_and_the_others_ring() {
+async fn a_timer_that_cannot_be_read_is_a_dead_row_and_the_others_fire() {
     for damage in [
         "UPDATE timer SET due = '{' WHERE contact_id = 2",
         "UPDATE timer SET due = '{\"walk\":1}' WHERE contact_id = 2",
@@ -218,9 +218,9 @@ async fn a_message_whose_head_cannot_be_read_is_dead_and_the_others_are_processe
     }
 }
 
-/// That it was delivered is known all the same, so that it is not delivered again.
+/// The delivery is recorded as delivered all the same, so that it is not sent again.
 #[tokio::test]
-async fn an_answer_about_a_contact_that_cannot_be_read_is_kept() {
+async fn a_response_about_an_unreadable_contact_is_kept() {
     let world = World::new(with_timers()).await;
     world.sign(&["ada", "ben"]).await;
     let sent = world.claim(10).await;
@@ -238,7 +238,7 @@ async fn an_answer_about_a_contact_that_cannot_be_read_is_kept() {
 }
 
 #[tokio::test]
-async fn a_page_that_cannot_be_read_keeps_nobody_from_starting() {
+async fn a_page_that_cannot_be_read_does_not_prevent_a_start() {
     let world = World::new(with_timers()).await;
     let on_page = |name: &str| {
         let mut event = signed(name, name, What::OptIn, at(0));
@@ -265,7 +265,7 @@ async fn a_page_that_cannot_be_read_keeps_nobody_from_starting() {
 }
 
 #[tokio::test]
-async fn one_who_cannot_be_erased_does_not_keep_others_from_it() {
+async fn a_contact_that_cannot_be_erased_does_not_block_other_erasures() {
     let mut crm = DestinationRule::new("crm");
     crm.policy = Policy::All;
     let world = World::new(rules(vec![crm])).await;
@@ -298,7 +298,7 @@ async fn one_who_cannot_be_erased_does_not_keep_others_from_it() {
 }
 
 #[tokio::test]
-async fn an_action_that_cannot_be_read_keeps_no_other_from_growing_old() {
+async fn an_action_that_cannot_be_read_does_not_keep_others_from_being_deleted() {
     let world = World::new(with_timers()).await;
     world.sign(&["ada", "ben", "eva", "kim"]).await;
     for sent in world.claim(10).await {

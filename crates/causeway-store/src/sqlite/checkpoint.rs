@@ -1,5 +1,6 @@
-//! Copies the log back into the file on a thread of its own: it takes some 20 ms, and nobody's commit should wait for it.
-//! Only the few pages that were written meanwhile are left to the writer, so that the log can begin anew.
+//! Copies the write-ahead log back into the database file on a thread of its own. This takes about 20 ms,
+//! and no commit should wait for it. Only the few pages that were written meanwhile are left to the writer,
+//! so that the log can start again from its beginning.
 
 use std::{
     path::Path,
@@ -15,28 +16,30 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::fault::Fault;
 
-/// Pages in the log from which on it is copied back: 24 MB, rarely enough to gather changes of the same page.
+/// The log is copied back from this number of pages on. It is 24 MB, so that most changes of the same page
+/// are copied once.
 const START: usize = 3_000;
-/// Pages from which on the writer copies them itself: the other thread does not keep up.
+/// From this number of pages on the writer copies them itself, because the other thread does not keep up.
 const LIMIT: usize = 8_000;
-/// So few pages the writer may be asked to copy.
+/// The writer copies at most this many pages.
 const FEW: i64 = 200;
-/// Each time fewer pages are left.
+/// Rounds of the thread for one wake-up. Each round leaves fewer pages.
 const ROUNDS: u32 = 4;
 
 #[derive(Debug, Default)]
 struct Log {
-    /// Pages in it after the last commit.
+    /// Pages in the log after the last commit.
     pages: AtomicUsize,
-    /// All but a few are copied.
+    /// All pages but a few are copied.
     is_nearly_copied: AtomicBool,
     /// The last attempt failed.
     is_stuck: AtomicBool,
 }
 
 impl Log {
-    /// Copies what it can. Pages that are left; `None` when it could not be done now. What stays in the log is as safe
-    /// there, so nobody else needs to know; a full disk is told once, not at each commit.
+    /// Copies as many pages as possible. Returns the pages that are left, `None` when it could not be done
+    /// now. Pages in the log are as safe as in the file, so no caller needs the error. A full disk is logged
+    /// once, not at each commit.
     fn copy_back(&self, connection: &Connection) -> Option<i64> {
         match copy_back(connection) {
             Ok(left) => {
@@ -56,7 +59,7 @@ impl Log {
     }
 }
 
-/// The writer's side.
+/// The writer's handle to the checkpoint thread.
 pub(crate) struct Checkpointer {
     log: Arc<Log>,
     wake: Option<SyncSender<()>>,
@@ -64,7 +67,7 @@ pub(crate) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// From now on `writer` leaves its log to this.
+    /// Starts the thread. `writer` no longer checkpoints by itself.
     pub(crate) fn start(writer: &mut Connection, path: &Path) -> Result<Self, Fault> {
         let connection = Connection::open_with_flags(
             path,
@@ -92,18 +95,18 @@ impl Checkpointer {
         })
     }
 
-    /// What the writer does after each commit.
+    /// Called by the writer after each commit.
     pub(crate) fn after_commit(&self, writer: &Connection) {
         let pages = self.log.pages.load(Ordering::Relaxed);
         if pages < START {
-            // It may have begun anew by itself.
+            // The log may have started again by itself.
             self.log.is_nearly_copied.store(false, Ordering::Relaxed);
             return;
         }
         if pages >= LIMIT || self.log.is_nearly_copied.swap(false, Ordering::Relaxed) {
             self.log.copy_back(writer);
         } else if let Some(wake) = &self.wake {
-            // It is awake already when the channel is full.
+            // A full channel means that the thread is awake already.
             wake.try_send(()).ok();
         }
     }
@@ -133,7 +136,8 @@ fn run(connection: &Connection, log: &Log, woken: &Receiver<()>) {
     }
 }
 
-/// Waits for nobody. Pages that are left in the log; `None` when another connection is at it.
+/// Copies without waiting for any other connection. Returns the pages that are left in the log, `None` when
+/// another connection is copying.
 fn copy_back(connection: &Connection) -> Result<Option<i64>, Fault> {
     let copied = connection
         .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
@@ -154,9 +158,9 @@ mod tests {
 
     use super::*;
 
-    /// A reader of what was there before keeps the other thread from copying all, as commits beside it do.
+    /// A reader of the old state keeps the thread from copying everything, like commits beside it do.
     #[test]
-    fn the_writer_copies_the_rest_and_the_log_begins_anew() {
+    fn the_writer_copies_the_rest_and_the_log_is_reset() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let mut writer = Connection::open(&path).unwrap();
@@ -178,7 +182,7 @@ mod tests {
         checkpointer.after_commit(&writer);
         let end = Instant::now() + Duration::from_mins(1);
         while !log.is_nearly_copied.load(Ordering::Relaxed) {
-            assert!(Instant::now() < end, "the other thread copies nothing");
+            assert!(Instant::now() < end, "the checkpoint thread copied nothing");
             std::thread::yield_now();
         }
         drop(reader);

@@ -1,4 +1,4 @@
-//! Hands out what is due, with everything that a destination needs to know of it as it is now.
+//! Claims due deliveries, and builds each record from what is known at that moment.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +27,8 @@ use super::{
 };
 
 pub(crate) const SUPERSEDED: &str = "superseded by a newer one";
-/// Deliveries that one claim skips at most, so that when very many lose their consent at once nobody waits long for
-/// the writer; the lane asks again.
+/// Maximum number of deliveries that one claim skips. When very many lose their consent at once, the writer
+/// must not be blocked for long; the lane claims again.
 const ENDED_PER_CLAIM: u32 = 1_000;
 
 pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
@@ -52,7 +52,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
     if !claim.first.is_empty() && claim_first(tx, &rule, destination, (claim, anyone_leaves), &mut claimed)? {
         return Ok(claimed);
     }
-    // What is skipped may let the next of its contact go, so look again until nothing is due.
+    // A skipped delivery may unblock the next one of its contact, so look again until nothing is due.
     while claimed.deliveries.len() < limit
         && claimed.skipped.saturating_add(claimed.superseded) < ENDED_PER_CLAIM
     {
@@ -70,7 +70,8 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
     Ok(claimed)
 }
 
-/// Hands out withdrawals, then what senders wait for. False, and nothing is handed out, while none of the latter can go.
+/// Claims withdrawals, then the deliveries that senders wait for. Claims nothing and returns false while
+/// none of the latter can be sent.
 fn claim_first(
     tx: &mut Tx<'_>,
     rule: &DestinationRule,
@@ -102,7 +103,8 @@ fn claim_first(
     Ok(!claimed.deliveries.is_empty())
 }
 
-/// The delivery that has to go before this one of its contact, or the delivery itself; `None` while it may not go.
+/// The delivery that must be sent before this one of its contact, or the delivery itself; `None` while it may
+/// not be sent.
 fn head(tx: &Tx<'_>, destination: i64, delivery: i64, now: Timestamp) -> Result<Option<i64>, Fault> {
     let found: Option<(i64, Option<i64>)> = tx
         .connection
@@ -124,7 +126,7 @@ fn head(tx: &Tx<'_>, destination: i64, delivery: i64, now: Timestamp) -> Result<
     Ok(found.filter(may_go).map(|(id, _)| id))
 }
 
-/// Paused by a person, or halted.
+/// Whether the destination is paused or halted.
 fn stands_still(tx: &Tx<'_>, destination: i64) -> Result<bool, Fault> {
     Ok(tx
         .connection
@@ -134,7 +136,7 @@ fn stands_still(tx: &Tx<'_>, destination: i64) -> Result<bool, Fault> {
         .query_row([destination], |row| row.get(0))?)
 }
 
-// Each is read from an index alone.
+// SQLite answers each of these queries from an index alone.
 const WITHDRAWALS: &str = "SELECT id, contact_id FROM delivery
      WHERE destination_id = ?1 AND state = 'waiting' AND kind = 'withdrawal' AND due_at <= ?2
      ORDER BY due_at, id";
@@ -142,8 +144,9 @@ const ALL: &str =
     "SELECT id, contact_id FROM delivery WHERE destination_id = ?1 AND state = 'waiting' AND due_at <= ?2
      ORDER BY due_at, id";
 
-/// Withdrawals first: none waits behind what else there is to send. What is leased is passed over, and so is everything else
-/// of a contact while something of that contact is in flight to this destination.
+/// Due deliveries, withdrawals first, so that no withdrawal waits behind other deliveries. Leased deliveries
+/// are left out. So are all deliveries of a contact while one of that contact is in flight to this
+/// destination.
 fn due(tx: &Tx<'_>, destination: i64, now: Timestamp, limit: usize) -> Result<Vec<i64>, Fault> {
     let mut due = Vec::new();
     for sql in [WITHDRAWALS, ALL] {
@@ -152,7 +155,7 @@ fn due(tx: &Tx<'_>, destination: i64, now: Timestamp, limit: usize) -> Result<Ve
     Ok(due)
 }
 
-/// Adds those of one query that are not among `due`.
+/// Adds the due deliveries of one query that are not in `due` yet.
 fn due_of(
     tx: &Tx<'_>,
     sql: &str,
@@ -201,7 +204,7 @@ struct Due {
     state: DeliveryState,
     attempts: u32,
     planned_at: i64,
-    /// In its normal form; empty = the one in use.
+    /// The normal form of the address; empty for the contact's address in use.
     address: String,
 }
 
@@ -222,7 +225,8 @@ fn read_due(tx: &Tx<'_>, id: i64) -> Result<Due, Fault> {
     })
 }
 
-/// What was read for a delivery. When it is broken, the delivery is dead with that reason, and holds up nobody.
+/// Unwraps what was read for a delivery. If the row is broken, the delivery becomes dead with that reason,
+/// and blocks no other.
 fn or_bury<T>(tx: &mut Tx<'_>, id: i64, read: Result<T, Fault>, now: Timestamp) -> Result<Option<T>, Fault> {
     let fault = match read {
         Ok(value) => return Ok(Some(value)),
@@ -244,11 +248,12 @@ fn or_bury<T>(tx: &mut Tx<'_>, id: i64, read: Result<T, Fault>, now: Timestamp) 
     Ok(None)
 }
 
-/// What is about to be handed out.
+/// A delivery that is about to be claimed.
 struct Candidate {
     id: i64,
     due: Due,
-    /// Its contact leaves: the row that tells so is the last that may go.
+    /// The inbox row of the contact's erasure, if it is being erased. Only deliveries of this row may still
+    /// be sent.
     leaving: Option<i64>,
 }
 
@@ -278,7 +283,8 @@ fn claim_one(
         }
     };
     if let Gate::Skip { reason } = gate {
-        // A withdrawal that became void needs nobody; one that cannot be received does.
+        // A void withdrawal needs no attention. One that the destination cannot receive does, so it is marked
+        // as gated.
         let is_void = due.kind == Kind::Withdrawal && !rule.withdraws(standing, record.contact.gave_data);
         return skip(tx, id, &reason, !is_void, claim.now, claimed);
     }
@@ -294,7 +300,8 @@ fn claim_one(
         )?;
     }
     if record.change.gravity() > 0 && record.standing_for(&rule.purpose).is_subscribed() {
-        // What suffices for others does not suffice here: no column of this destination may say that it does.
+        // The consent may suffice for other destinations, but not for this one. So the record must not say
+        // "subscribed" to it.
         record
             .standing
             .insert(rule.purpose.to_string(), Standing::NotSubscribed);
@@ -312,7 +319,8 @@ fn claim_one(
     Ok(())
 }
 
-/// The row itself, or the newest of those that wait behind it and say it all. `None` if nothing of the contact may go now.
+/// The delivery itself, or the newest of those that wait behind it, which replaces them all. `None` if
+/// nothing of the contact may be sent now.
 fn candidate(
     tx: &mut Tx<'_>,
     rule: &DestinationRule,
@@ -326,11 +334,12 @@ fn candidate(
         return Ok(None);
     };
     if due.state != DeliveryState::Waiting {
-        // Superseded by one that was claimed a moment ago.
+        // Superseded by one that was claimed in the same claim.
         return Ok(None);
     }
     if tx.state.leases.is_busy(destination, due.contact, claim.now) {
-        // Another of the contact was claimed a moment ago; this one is claimed once that has ended.
+        // Another delivery of the contact was claimed in the same claim. This one waits until that attempt
+        // has ended.
         return Ok(None);
     }
     let leaving = if anyone_leaves {
@@ -379,8 +388,8 @@ fn skip(
     Ok(())
 }
 
-/// Of the records and news of one contact that wait in a row, the newest says it all: the others are skipped.
-/// A withdrawal among them ends the row, so that it is told in its place.
+/// The newest of consecutive records and contact updates that wait for one contact. Only this one is sent; the
+/// others are skipped as superseded. A withdrawal ends the sequence, so that it keeps its place in the order.
 fn newest_of_run(
     tx: &mut Tx<'_>,
     destination: i64,
@@ -413,7 +422,7 @@ fn newest_of_run(
     Ok(older)
 }
 
-/// The record as it is known now, for the delivery's address, and the delivery's key.
+/// The record for the delivery's address as it is known now, and the delivery's idempotency key.
 fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record, IdempotencyKey), Fault> {
     let recent = due
         .contact
@@ -500,10 +509,10 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     Ok((record, key))
 }
 
-/// Of one message, a destination may be sent a delivery for each address of the contact, and for each contact that shares
-/// one: each has a key of its own.
+/// The idempotency key of a delivery. One message may lead to several deliveries to one destination: one for
+/// each address of the contact, and one for each contact that shares an address. Each has a key of its own.
 ///
-/// `other` is the contact, where it is not the one that the message names.
+/// `other` is the contact, if it is not the one that the message names.
 pub(crate) fn key(
     (workspace, source, message): (&str, &str, &[u8]),
     destination: &str,
@@ -563,8 +572,8 @@ pub(crate) fn read_parts(connection: &Connection, inbox: i64, contact: Option<i6
     Ok(parts)
 }
 
-/// Puts the ids that the message itself came with where a record is read from: the platform's that sent it in front of other
-/// platforms', and of several ids of one platform the last.
+/// Moves the ids that the message named to the places from which a record is read: its platform's ids come
+/// before those of other platforms, and the named id is the last of its platform.
 fn order_as_they_came(identities: &mut Vec<Identity>, ids: &BTreeMap<String, String>) {
     for (namespace, id) in ids {
         let is_of = |identity: &Identity| {
@@ -580,7 +589,7 @@ fn order_as_they_came(identities: &mut Vec<Identity>, ids: &BTreeMap<String, Str
     }
 }
 
-/// A delivery as it would be handed out now, whatever its state; takes no lease. For a rehearsal.
+/// The delivery as it would be claimed now, whatever its state. Takes no lease. For a rehearsal.
 pub(crate) fn peek(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delivery, Fault> {
     let due = read_due(tx, id)?;
     let rule = tx
@@ -600,7 +609,7 @@ pub(crate) fn peek(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delive
     })
 }
 
-/// The delivery that an event would make now, planned or not. For a preview.
+/// The delivery that an event would lead to now, whether or not it was planned. For a preview.
 pub(crate) fn sketch(
     tx: &mut Tx<'_>,
     rule: &DestinationRule,
@@ -608,7 +617,7 @@ pub(crate) fn sketch(
     contact: Option<i64>,
     kind: Kind,
 ) -> Result<Delivery, Fault> {
-    // As `plan` does: a withdrawal names the address that the destination was given, and its key with it.
+    // As in `plan`, a withdrawal and its key name the address that the destination was given.
     let address = match contact.filter(|_| kind == Kind::Withdrawal) {
         Some(id) => {
             let in_use = contact::read(tx.connection, id)?.and_then(|contact| contact.address());

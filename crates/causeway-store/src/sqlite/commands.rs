@@ -1,4 +1,4 @@
-//! What a person asks for: try again, give up, process once more, stop a lane.
+//! Commands of a person: retry, discard, replay, pause.
 
 use causeway_core::{
     clock::Timestamp,
@@ -29,7 +29,7 @@ pub(crate) fn set_lane(tx: &mut Tx<'_>, destination: &str, state: &LaneState) ->
     Ok(())
 }
 
-/// Conditions and their values, joined by AND.
+/// SQL conditions and their values, joined by AND.
 #[derive(Default)]
 pub(crate) struct Where {
     conditions: Vec<String>,
@@ -61,7 +61,7 @@ impl Where {
     }
 }
 
-/// Of `delivery d`. `states` is what matches when the filter names no state.
+/// The conditions for `delivery d`. `states` applies when the filter names no state.
 pub(crate) fn delivery_where(filter: &DeliveryFilter, states: &[DeliveryState]) -> Where {
     let mut all = Where::default();
     all.one_of("d.id", filter.ids.iter().map(|id| id.0));
@@ -92,7 +92,7 @@ pub(crate) fn delivery_where(filter: &DeliveryFilter, states: &[DeliveryState]) 
     all
 }
 
-/// Of `inbox i`.
+/// The conditions for `inbox i`.
 pub(crate) fn inbox_where(filter: &InboxFilter) -> Where {
     let mut all = Where::default();
     all.one_of("i.id", filter.ids.iter().map(|id| id.0));
@@ -125,7 +125,8 @@ fn chosen(tx: &Tx<'_>, filter: &DeliveryFilter, states: &[DeliveryState]) -> Res
     Ok(ids)
 }
 
-/// Whoever names deliveries means them, but what was delivered is sent again only when that word is said.
+/// Retries deliveries. Without ids only dead ones are retried; named deliveries are also retried when they
+/// are skipped or waiting. A delivered one is sent again only if the filter names that state.
 pub(crate) fn retry(tx: &mut Tx<'_>, filter: &DeliveryFilter, now: Timestamp) -> Result<u64, Fault> {
     let states: &[DeliveryState] = if filter.ids.is_empty() {
         &[DeliveryState::Dead]
@@ -140,7 +141,7 @@ pub(crate) fn retry(tx: &mut Tx<'_>, filter: &DeliveryFilter, now: Timestamp) ->
     for id in chosen(tx, filter, states)? {
         let Some(row) = outbox::row(tx, id)? else { continue };
         match row.state {
-            // Its turn comes when those before it are through.
+            // It is sent when those before it have ended.
             DeliveryState::Blocked => continue,
             DeliveryState::Waiting => {
                 tx.connection
@@ -150,7 +151,7 @@ pub(crate) fn retry(tx: &mut Tx<'_>, filter: &DeliveryFilter, now: Timestamp) ->
                     .counters
                     .moved(row.destination, Some((row.state, row.attempts)), (row.state, 0));
             }
-            // Nobody is there any more to be told of.
+            // The contact was erased, so there is nothing to send.
             _ if row.contact.is_none() => continue,
             _ => outbox::reopen(tx, &row, Some(now))?,
         }
@@ -173,7 +174,7 @@ pub(crate) fn discard(
     let named: &[DeliveryState] = if filter.ids.is_empty() { &states } else { &[] };
     let mut count = 0;
     for id in chosen(tx, filter, named)? {
-        // Read now: ending one may have let the next go.
+        // Read now, because ending the one before may have unblocked this one.
         let Some(row) = outbox::row(tx, id)? else { continue };
         if states.contains(&row.state) {
             outbox::end(tx, &row, &End::skipped(&row, reason, ms(now)))?;
@@ -182,7 +183,7 @@ pub(crate) fn discard(
             && row.kind == Kind::Withdrawal
             && !filter.ids.is_empty()
         {
-            // Done by hand, where the destination cannot receive it.
+            // A person did by hand what the destination cannot receive.
             outbox::set_end(tx, &row, &End::skipped(&row, reason, ms(now)))?;
             count += 1;
         }
@@ -190,7 +191,7 @@ pub(crate) fn discard(
     Ok(count)
 }
 
-/// Rows whose body is gone cannot be read again, and stay as they are.
+/// Has messages processed again. A message without a body cannot be read again and stays as it is.
 pub(crate) fn replay(tx: &mut Tx<'_>, filter: &InboxFilter) -> Result<u64, Fault> {
     let chosen = inbox_where(filter);
     let sql = format!(
@@ -214,7 +215,7 @@ pub(crate) fn replay(tx: &mut Tx<'_>, filter: &InboxFilter) -> Result<u64, Fault
                 "UPDATE inbox SET state = 'new', code = NULL, reason = NULL, processed_at = NULL WHERE id = ?1",
             )?
             .execute([id])?;
-        // Else it would be kept as late once more.
+        // Without this the message would be classed as late once more.
         tx.connection
             .prepare_cached(
                 "UPDATE inbox_body SET meta = json_set(meta, '$.late.replayed', json('true'))

@@ -1,4 +1,4 @@
-//! Contacts, their identities, and what becomes of them when two turn out to be one.
+//! Contacts and their identities, and the merge of contacts that turn out to be one person.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use super::{
     writer::Tx,
 };
 
-/// The numbers of the contacts that these identities name, ascending, whether or not they are one person.
+/// The row numbers of the contacts that these identities name, ascending. They may be several people.
 pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> Result<Vec<i64>, Fault> {
     let mut found = BTreeSet::new();
     let is_named = identities.iter().any(|identity| !identity.is_visitor());
@@ -29,7 +29,8 @@ pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> 
         let Some(id) = find_one(tx, workspace, identity)? else {
             continue;
         };
-        // A browser that two people use names nobody beside somebody who is named otherwise.
+        // A visitor id identifies nobody if the browser's contact has a name and the event names another
+        // contact.
         if is_named && identity.is_visitor() && !found.contains(&id) && is_somebodys(tx.connection, id)? {
             continue;
         }
@@ -53,7 +54,7 @@ pub(crate) fn find_one(tx: &mut Tx<'_>, workspace: i64, identity: &Identity) -> 
         .optional()?)
 }
 
-/// Whether the contact is known by more than the browsers it came with.
+/// Whether the contact is known by more than the browsers that it used.
 pub(crate) fn is_somebodys(connection: &Connection, contact: i64) -> Result<bool, Fault> {
     Ok(identities(connection, contact)?
         .iter()
@@ -140,7 +141,7 @@ pub(crate) fn identities(connection: &Connection, contact: i64) -> Result<Vec<Id
     while let Some(row) = rows.next()? {
         all.push(identity(row, 0)?);
     }
-    // The order that core gives them: by kind, then by value.
+    // The order of `causeway_core`: by kind, then by value.
     all.sort();
     Ok(all)
 }
@@ -175,7 +176,7 @@ pub(crate) fn write_consent(
     Ok(())
 }
 
-/// From the columns purpose, what, page, at, basis, address.
+/// Reads the columns purpose, what, page, at, basis, address.
 pub(crate) fn consent_fact(row: &Row<'_>) -> Result<ConsentFact, Fault> {
     let what = match text(row, 1)? {
         "opt_in" => What::OptIn,
@@ -202,10 +203,10 @@ pub(crate) fn consent_fact(row: &Row<'_>) -> Result<ConsentFact, Fault> {
     })
 }
 
-/// Stands for an engagement without a time: a key cannot be NULL.
+/// Stored for an engagement without a time, since a column of a key cannot be NULL.
 pub(crate) const NO_TIME: i64 = -1;
 
-/// A set that only grows; of two with the same key the greater of each column stays.
+/// A set that only grows. If two engagements have the same key, the greater value of each column stays.
 const JOIN_ENGAGEMENT: &str = "ON CONFLICT DO UPDATE SET
     name = coalesce(max(name, excluded.name), name, excluded.name),
     raw_at = coalesce(max(raw_at, excluded.raw_at), raw_at, excluded.raw_at),
@@ -239,7 +240,7 @@ pub(crate) fn write_engagements(
     Ok(())
 }
 
-/// Whether the contact has it already.
+/// Whether the contact has this engagement already.
 pub(crate) fn has_engagement(
     connection: &Connection,
     contact: i64,
@@ -262,7 +263,7 @@ pub(crate) fn has_engagement(
         )?)
 }
 
-/// The sum of what our own scoring rules gave.
+/// The sum of the points that our own scoring rules gave.
 pub(crate) fn own_points(connection: &Connection, contact: i64) -> Result<f64, Fault> {
     Ok(connection
         .prepare_cached(
@@ -272,19 +273,20 @@ pub(crate) fn own_points(connection: &Connection, contact: i64) -> Result<f64, F
         .query_row(params![contact, OWN_SCORE], |row| row.get(0))?)
 }
 
-/// Everything of `from` goes to `into`. The row of `from` stays and says where its content went.
+/// Moves everything of `from` to `into`. The row of `from` stays and says which contact it was merged into.
 pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Fault> {
     let steps = [
         "UPDATE identity SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE action SET contact_id = ?2 WHERE contact_id = ?1",
-        // A message about both, who shared an address then, may have a withdrawal for each: one is enough.
+        // A message about two contacts that shared an address may have a withdrawal for each. One is enough
+        // for the merged contact.
         "UPDATE OR IGNORE delivery SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE event SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE timer SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE OR IGNORE shared_address SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE identity_conflict SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE OR REPLACE conflict_contact SET contact_id = ?2 WHERE contact_id = ?1",
-        // Both may hold the same fact: then the one that is there stays.
+        // Both may have the same fact; then the one of `into` stays.
         "UPDATE OR IGNORE consent SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE contact SET merged_into = ?2 WHERE merged_into = ?1",
         "UPDATE contact SET merged_into = ?2, doc = NULL WHERE id = ?1",

@@ -1,4 +1,4 @@
-//! Counts that change in the transaction of what they count, written once per transaction.
+//! Counters that change in the same transaction as what they count. They are written once per transaction.
 
 use std::collections::HashMap;
 
@@ -6,13 +6,13 @@ use rusqlite::{Connection, params};
 
 use super::{fault::Fault, rows::DeliveryState};
 
-/// Times are kept as the greatest; everything else is added up.
+/// For times the greatest value is kept; all other values are added up.
 pub(crate) const LAST_RECEIVED: &str = "last_received_at";
 pub(crate) const LAST_DELIVERED: &str = "last_delivered_at";
 
 #[derive(Default)]
 pub(crate) struct Counters {
-    /// Of the command that runs; forgotten when it fails.
+    /// Changes by the command that is running; dropped when it fails.
     command: Vec<(i64, &'static str, i64)>,
     transaction: HashMap<(i64, &'static str), i64>,
 }
@@ -22,7 +22,8 @@ impl Counters {
         self.command.push((name_id, what, by));
     }
 
-    /// A delivery goes from one state to another; `attempts` before and after tell whether it is retrying.
+    /// Counts the change of a delivery's state. A waiting delivery with `attempts` above zero counts as
+    /// retrying.
     pub(crate) fn moved(
         &mut self,
         destination_id: i64,

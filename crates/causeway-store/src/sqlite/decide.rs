@@ -1,4 +1,4 @@
-//! Asks the rules about one event, with what is known before it.
+//! Asks the rules about one event, given what was known before it.
 
 use std::{
     cell::RefCell,
@@ -27,7 +27,7 @@ use super::{
     writer::Tx,
 };
 
-/// Asks the rules. A panic in them is one row's trouble.
+/// Calls the rules. A panic in them affects this one row only.
 pub(super) fn decide(
     tx: &Tx<'_>,
     row: &Row,
@@ -53,7 +53,8 @@ pub(super) fn decide(
     let about = || or_note(&trouble, about(tx, workspace, row, event, before, place, history));
     let known = Known {
         contacts: &contacts,
-        // Told by this very row means that it is processed once more, and is to come to the same.
+        // If this row itself planned the action's deliveries, it is being processed again and must come to
+        // the same result.
         action_is_known: before
             .action
             .as_ref()
@@ -86,7 +87,8 @@ pub(super) fn decide(
     }
 }
 
-/// The rules ask and cannot fail: what went wrong is told after they ended, and their plan is not taken.
+/// The rules' callbacks cannot return an error. The error is kept here and returned after the rules have
+/// ended; their plan is then discarded.
 fn or_note<T: Default>(trouble: &RefCell<Option<Fault>>, answer: Result<T, Fault>) -> T {
     answer.unwrap_or_else(|fault| {
         trouble.replace(Some(fault));
@@ -94,7 +96,7 @@ fn or_note<T: Default>(trouble: &RefCell<Option<Fault>>, answer: Result<T, Fault
     })
 }
 
-/// Whether one of the contacts did that already.
+/// Whether one of the contacts has this engagement already.
 fn has(connection: &Connection, contacts: &[i64], engagement: &Engagement) -> Result<bool, Fault> {
     for contact in contacts {
         if contact::has_engagement(connection, *contact, engagement)?
@@ -106,7 +108,7 @@ fn has(connection: &Connection, contacts: &[i64], engagement: &Engagement) -> Re
     Ok(false)
 }
 
-/// Whether one of the contacts is known by more than the browsers it came with.
+/// Whether one of the contacts is known by more than the browsers that it used.
 fn is_named(connection: &Connection, contacts: &[i64]) -> Result<bool, Fault> {
     for contact in contacts {
         if contact::is_somebodys(connection, *contact)? {
@@ -116,11 +118,12 @@ fn is_named(connection: &Connection, contacts: &[i64]) -> Result<bool, Fault> {
     Ok(false)
 }
 
-/// Whether platforms sent one of the contacts [`MOST_UNCHANGED_SYNCS`] times within the last hour.
+/// Whether platforms sent one of the contacts at least [`MOST_UNCHANGED_SYNCS`] times within the last hour.
 fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Result<bool, Fault> {
     let since = ms(now).saturating_sub(HOUR_MS);
     for contact in contacts {
-        // Nearly always there are fewer events in all, or the first of so many is old: that takes the index alone.
+        // Nearly always there are fewer events than that, or the event at this offset is older than an hour.
+        // Then this query, which reads only an index, is enough.
         let earliest: Option<i64> = connection
             .prepare_cached(
                 "SELECT inbox.received_at FROM inbox WHERE inbox.id = (
@@ -156,7 +159,7 @@ fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Resu
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// What expressions may ask for, besides the contact.
+/// What expressions may read besides the contact.
 fn about(
     tx: &Tx<'_>,
     workspace: i64,

@@ -1,7 +1,7 @@
-//! Destinations that come, change, leave and come back with the configuration.
+//! Follows destinations as the configuration adds, changes, removes and restores them.
 //!
-//! Invariant: an opt-out that was said while a destination was not there, or had another purpose, is not lost on it. What
-//! cannot get there any more is counted, for a person to see ([`left_behind`]).
+//! Invariant: an opt-out that arrives while a destination is absent, or has another purpose, still reaches it
+//! later. Opt-outs that can no longer reach a destination are counted, for a person to see ([`left_behind`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,15 +19,15 @@ use super::{
     writer::Tx,
 };
 
-/// Where a destination stood when the rules were set last.
+/// The workspace and purpose of a destination when the rules were last set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     workspace: Name,
     purpose: Name,
-    /// It was in other workspaces before, and was given people there.
+    /// The destination was in other workspaces before, and was given people there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     has_moved: bool,
-    /// It was not among the destinations.
+    /// The destination was not in the configuration.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_away: bool,
 }
@@ -42,8 +42,8 @@ fn places(connection: &Connection) -> Result<Places, Fault> {
     noted.map_or_else(|| Ok(Places::new()), |noted| from_json(&noted))
 }
 
-/// Interns the names of the destinations and notes where they stand. Returns the contacts whose opt-outs may not have got to
-/// one of them: to one that has another name, was away, or had another purpose.
+/// Interns the names of the destinations and notes their workspaces and purposes. Returns the contacts whose
+/// opt-outs may have missed a destination, because it was renamed, was absent, or had another purpose.
 pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Fault> {
     let before = places(tx.connection)?;
     let mut after = Places::new();
@@ -101,8 +101,8 @@ pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Fa
     Ok(behind)
 }
 
-/// Those who have the destination's data as far as it knows, and who may have opted out: they, or somebody who uses the same
-/// mailbox.
+/// Contacts whose data the destination has and who may have opted out: they themselves, or another user of
+/// the same mailbox.
 fn who_may_have_opted_out(connection: &Connection, destination: i64) -> Result<Vec<i64>, Fault> {
     let contacts = connection
         .prepare_cached(
@@ -116,7 +116,7 @@ fn who_may_have_opted_out(connection: &Connection, destination: i64) -> Result<V
     Ok(contacts)
 }
 
-/// Plans the opt-outs of a contact that did not get to destinations that were given the contact.
+/// Plans the contact's withdrawals that destinations with the contact's data have not received yet.
 pub(crate) fn withdraw_left(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<(), Fault> {
     let Some(contact) = contact::read(tx.connection, id)? else {
         return Ok(());
@@ -141,8 +141,8 @@ pub(crate) fn withdraw_left(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<
     Ok(())
 }
 
-/// Destinations that hold people of whom no opt-out gets there: those other than the configured ones (name and workspace),
-/// and people of a workspace that a destination left.
+/// Counts people whom no opt-out reaches at a destination: all people of destinations that are not configured
+/// (by name and workspace), and people of a workspace that a destination left.
 pub(crate) fn left_behind(
     connection: &Connection,
     configured: &[(Name, Name)],
@@ -172,7 +172,8 @@ pub(crate) fn left_behind(
     Ok(all)
 }
 
-/// Forgets what a destination was given, but for people of the workspace that it is in now. Returns the number of people.
+/// Forgets what a destination was given, except for people of the workspace `kept`. Returns the number of
+/// people.
 pub(crate) fn forget(tx: &Tx<'_>, destination: &Name, kept: Option<&Name>) -> Result<u64, Fault> {
     let Some(id) = tx.state.names.find(NameKind::Destination, destination) else {
         return Ok(0);

@@ -1,5 +1,5 @@
-//! Removes a person. What stays are rows without a person (so that the books balance) and keyed hashes of the
-//! identities, so that nobody is brought back by what comes late (`after_erasure`).
+//! Erases a person. What remains are rows without a person, so that the books balance, and keyed hashes of
+//! the identities, so that late messages do not bring the person back (`after_erasure`).
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use super::{
 
 const REASON: &str = "the person was erased";
 
-/// What is dated until `asked_at` stays out from now on.
+/// Erases the contact. Messages dated up to `asked_at` are turned away from now on.
 pub(crate) fn erase(
     tx: &mut Tx<'_>,
     asked: ContactId,
@@ -50,19 +50,20 @@ pub(crate) fn erase(
     };
     run("UPDATE attempt SET excerpt = NULL
          WHERE delivery_id IN (SELECT id FROM delivery WHERE contact_id = ?1)")?;
-    // Nothing is left to do by hand for somebody whom nobody can name.
+    // Nothing remains to be done by hand for an erased person, because nobody can name them.
     run(
         "UPDATE delivery SET contact_id = NULL, remote_id = NULL, address = '', gated = 0 WHERE contact_id = ?1",
     )?;
     run("DELETE FROM given WHERE contact_id = ?1")?;
     run("DELETE FROM shared_address WHERE contact_id = ?1")?;
-    // What came with an id of this person counts for others no more than the id does.
+    // An address that came with an id of this person no longer counts for others because of that id.
     run(
         "DELETE FROM conflict_contact WHERE contact_id = ?1 OR (workspace_id, namespace_id, value) IN
          (SELECT workspace_id, namespace_id, value FROM identity_conflict WHERE contact_id = ?1)",
     )?;
     run("DELETE FROM identity_conflict WHERE contact_id = ?1")?;
-    // Duplicates of earlier versions may have bodies of their own. What waits to be processed is skipped then.
+    // Duplicates stored by earlier versions may have bodies of their own. Messages that still wait to be
+    // processed are skipped later.
     run("DELETE FROM inbox_body WHERE id IN
          (SELECT id FROM inbox WHERE state = 'duplicate'
           AND duplicate_of IN (SELECT inbox_id FROM event WHERE contact_id = ?1))")?;
@@ -79,15 +80,16 @@ pub(crate) fn erase(
     run("DELETE FROM identity WHERE contact_id = ?1")?;
     run("DELETE FROM timer WHERE contact_id = ?1")?;
     run("DELETE FROM erasure WHERE contact_id = ?1")?;
-    // The empty row stays, so that its number is never given to somebody else.
+    // The empty row stays, so that its number is never given to another contact.
     run("UPDATE contact SET doc = NULL WHERE id = ?1")?;
     after_erasure::release(tx)?;
     mark_log(tx)?;
     Ok(erased)
 }
 
-/// A message without an id is recognised by its content alone, and the same form may be how the person signs again: it is
-/// no repeat of one from before the erasure.
+/// Forgets the keys of messages without a sender's id. Such a message is recognised by its content alone. A
+/// person who signs again may send the same form, which must not count as a duplicate of one from before the
+/// erasure.
 pub(crate) fn forget_keys(tx: &Tx<'_>, id: i64) -> Result<(), Fault> {
     tx.connection
         .prepare_cached(
@@ -99,7 +101,8 @@ pub(crate) fn forget_keys(tx: &Tx<'_>, id: i64) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Destinations that have the person and were not asked to remove them: all of them, or none once the erasure began.
+/// Destinations that have the person and were not asked to remove them: every such destination, or none once
+/// the erasure began.
 fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Fault> {
     let began: bool = tx
         .connection
@@ -117,7 +120,8 @@ fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Fault> {
     Ok(names)
 }
 
-/// The contact, or the one that it was merged into, with its workspace; `None` for nobody and for who was erased.
+/// The contact, or the one that it was merged into, with its workspace; `None` for an unknown or erased
+/// contact.
 pub(crate) fn living(connection: &Connection, asked: ContactId) -> Result<Option<(i64, i64)>, Fault> {
     Ok(connection
         .prepare_cached(
@@ -129,7 +133,7 @@ pub(crate) fn living(connection: &Connection, asked: ContactId) -> Result<Option
         .optional()?)
 }
 
-/// Says that the log holds bytes of somebody who was erased, until it was emptied.
+/// Notes that the write-ahead log holds bytes of an erased person, until the log is emptied.
 pub(crate) fn mark_log(tx: &Tx<'_>) -> Result<(), Fault> {
     tx.connection
         .prepare_cached("INSERT INTO meta (key, value) VALUES ('log_to_empty', 1) ON CONFLICT DO NOTHING")?
@@ -203,8 +207,8 @@ fn end_deliveries(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<u64, Fault
     Ok(count)
 }
 
-/// Writes the log back and empties it: old pages in it still hold what was erased. Waits for nobody, since the writer
-/// waits for it: while somebody reads, the log stays, and is emptied with one of the next tries.
+/// Copies the log back and empties it, because old pages in it still hold erased data. It waits for no
+/// reader, since the writer runs it. While a reader is active the log stays, and a later try empties it.
 pub(crate) fn empty_log(connection: &Connection) -> Result<bool, Fault> {
     connection.busy_timeout(Duration::ZERO)?;
     let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));

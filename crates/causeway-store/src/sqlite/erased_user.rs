@@ -1,7 +1,8 @@
-//! The others who use the mailbox of a person who is erased.
+//! The other users of a mailbox when one of its users is erased.
 //!
-//! Invariants: what an erased person agreed to counts for nobody, and what forbids mail to the mailbox still does. Whoever
-//! stays is heard while the erasure is pending, and is sent again where the mailbox was removed.
+//! Invariants: an erased person's opt-ins count for nobody, and facts that forbid mail to the mailbox still
+//! count. Messages about the other users count while the erasure is pending, and the other users are sent
+//! again to destinations that removed the mailbox.
 
 use super::{
     contact, erasure,
@@ -26,14 +27,14 @@ use causeway_core::{
     store::Processed,
 };
 
-/// The kind of the rows that say what happened to a mailbox.
+/// The event kind of rows that record a change for a mailbox.
 const KIND: &str = "mailbox";
 const TAKEN_BACK: &str =
     "another user of the same address was erased: what that person agreed to does not count any more";
 const REMOVED: &str = "another user of the same address was erased, and the destination was asked to remove it: this contact is sent again";
 const OPTED_OUT: &str = "a message that names the address alone opted out of it";
 
-/// Takes what the contact agreed to out of the documents of the others who use its addresses.
+/// Removes the erased contact's opt-ins from the other users of its addresses.
 pub(crate) fn take_back(tx: &mut Tx<'_>, workspace: i64, erased: i64, now: Timestamp) -> Result<(), Fault> {
     let addresses: Vec<String> = tx
         .connection
@@ -56,8 +57,8 @@ pub(crate) fn take_back(tx: &mut Tx<'_>, workspace: i64, erased: i64, now: Times
     Ok(())
 }
 
-/// Writes what became of a contact, and plans what follows for destinations. It hangs on a row of its own, since no message
-/// of the contact said it.
+/// Writes the changed contact and plans the deliveries that follow. They belong to an inbox row of their own,
+/// since no message of the contact caused them.
 fn change(
     tx: &mut Tx<'_>,
     workspace: i64,
@@ -108,8 +109,8 @@ pub(crate) fn is_last_word(tx: &Tx<'_>, contact: i64, delivery: i64) -> Result<b
         .query_row([contact, delivery], |row| row.get(0))?)
 }
 
-/// A destination may have removed what it held under an address: the others who use it are sent there again, if they were
-/// before and still may.
+/// Sends the other users of an address again. The destination may have removed everything that it held under
+/// this address. Only users who had been sent there before, and may still be sent there, are sent again.
 pub(crate) fn send_again(
     tx: &mut Tx<'_>,
     erased: i64,
@@ -155,7 +156,8 @@ pub(crate) fn send_again(
     Ok(())
 }
 
-/// The same where the removal was not confirmed: it may have been done all the same.
+/// Does the same as [`send_again`] where a removal was not confirmed, because the destination may have done
+/// it all the same.
 pub(crate) fn send_again_if_unanswered(tx: &mut Tx<'_>, erased: i64, now: Timestamp) -> Result<(), Fault> {
     let unanswered: Vec<(i64, String)> = tx
         .connection
@@ -173,8 +175,8 @@ pub(crate) fn send_again_if_unanswered(tx: &mut Tx<'_>, erased: i64, now: Timest
     Ok(())
 }
 
-/// A message that names the mailbox waits or is turned away because of an erased user. An opt-out in it counts for the others
-/// at once.
+/// Applies a message's opt-outs to the other users of a mailbox at once, when the message itself is postponed
+/// or turned away because of an erased user.
 pub(super) fn opt_out_others(
     tx: &mut Tx<'_>,
     row: &Row,

@@ -1,5 +1,5 @@
-//! The time between asking to be forgotten and being erased: every destination that was given the person is told first.
-//! Whatever else was to be sent about them is not, and nothing new about them is taken in.
+//! The time between the request for an erasure and the erasure. Each destination that has the person is sent
+//! a removal first. Nothing else about the person is sent, and new messages about the person are not applied.
 
 use causeway_core::{
     clock::Timestamp,
@@ -24,12 +24,12 @@ use super::{
     writer::Tx,
 };
 
-/// Why nothing else is sent about the person any more.
+/// The reason with which all other deliveries about the person are skipped.
 pub(crate) const LEAVING: &str = "the person asked to be forgotten";
 const DECISION: &str =
     "asked to be forgotten: the destinations that were given the person are told, then everything is erased";
 
-/// Plans the last deliveries. Asked again, it changes nothing and tells the same.
+/// Plans the removals. If the erasure is pending already, it changes nothing and returns the same.
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
     asked: ContactId,
@@ -85,7 +85,7 @@ pub(crate) fn begin(
             }
             Err(Gate::Send) => continue,
         };
-        // One for each address that the destination was given.
+        // One removal for each address that the destination was given.
         for given in given {
             let planned = Planned {
                 destination: Name::clone(&rule.name),
@@ -99,7 +99,8 @@ pub(crate) fn begin(
     Ok(parting)
 }
 
-/// Nothing else about the person is sent. What is in flight ends by itself; if it is to be tried again, `claim` skips it.
+/// Skips all other deliveries of the person. One in flight ends by itself; if it would be retried, `claim`
+/// skips it.
 fn end_what_waits(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), Fault> {
     let open: Vec<i64> = tx
         .connection
@@ -117,14 +118,14 @@ fn end_what_waits(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), F
     Ok(())
 }
 
-/// The inbox row that the last deliveries hang on.
+/// Makes the inbox row that the removals belong to.
 fn make_row(tx: &mut Tx<'_>, contact: i64, workspace: i64, now: Timestamp) -> Result<i64, Fault> {
     let key = digest(&[b"erasure", &contact.to_be_bytes(), &ms(now).to_be_bytes()]);
     own_row(tx, (contact, workspace), key, ("erasure", DECISION), now)
 }
 
-/// An inbox row for what a person asked for on the command line: there was no message, so it has no body. It counts for
-/// the source that brought the contact's latest message.
+/// Makes an inbox row for a command of a person. There was no message, so the row has no body. It counts for
+/// the source of the contact's latest message.
 pub(crate) fn own_row(
     tx: &mut Tx<'_>,
     (contact, workspace): (i64, i64),
@@ -166,7 +167,7 @@ pub(crate) fn own_row(
     Ok(inbox)
 }
 
-/// Saves looking for each delivery's person while nobody is leaving.
+/// Whether any erasure is pending. Saves a look-up for each delivery while none is.
 pub(crate) fn anyone(tx: &Tx<'_>) -> Result<bool, Fault> {
     Ok(tx
         .connection
@@ -174,7 +175,7 @@ pub(crate) fn anyone(tx: &Tx<'_>) -> Result<bool, Fault> {
         .query_row([], |row| row.get(0))?)
 }
 
-/// The row of the last deliveries of somebody who is leaving.
+/// The inbox row of the contact's erasure, if one is pending.
 pub(crate) fn row_of(tx: &Tx<'_>, contact: Option<i64>) -> Result<Option<i64>, Fault> {
     let Some(contact) = contact else {
         return Ok(None);
@@ -191,7 +192,7 @@ pub(crate) fn is_leaving(tx: &Tx<'_>, contact: i64) -> Result<bool, Fault> {
     Ok(row_of(tx, Some(contact))?.is_some())
 }
 
-/// The last word holds no more than what names the person.
+/// Changes the record to a removal. It holds only what names the person.
 pub(crate) fn last_word(record: &mut Record, change: Change) {
     record.change = change;
     let since = record.event_at;
@@ -213,8 +214,8 @@ pub(crate) fn last_word(record: &mut Record, change: Change) {
     record.page = None;
 }
 
-/// Everybody who is leaving, with how many deliveries are open: one that was given up is, because a destination still has the
-/// person, and somebody has to know whom.
+/// All pending erasures, with the number of open deliveries of each. A dead removal counts as open: the
+/// destination still has the person, and somebody must know whom to remove.
 pub(crate) fn all(connection: &Connection) -> Result<Vec<Erasure>, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT name.name, erasure.contact_id, erasure.inbox_id, erasure.asked_at, erasure.at_latest,

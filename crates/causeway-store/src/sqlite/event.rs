@@ -1,4 +1,4 @@
-//! One event: who it is about, what the rules say, and everything that is written because of it.
+//! Processes one event: finds its contacts, asks the rules, and writes everything that follows.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +36,8 @@ use super::{
 
 const ERASED: &str = "follows from something of a person who was erased";
 
-/// Applies an event. With `waits` the row is dead afterwards: the event is only a part of the message, and the rest of it is
-/// read when the row is replayed.
+/// Applies an event. With `waits` the row is dead afterwards: the event is only a part of the message, and
+/// the rest is read when the row is replayed.
 #[expect(
     clippy::too_many_lines,
     reason = "one step of each kind, in an order that matters"
@@ -196,7 +196,8 @@ pub(crate) fn process_event(
     Ok(processed)
 }
 
-/// What automations would have sent or set is missing now: somebody has to see that without looking at each trace.
+/// Logs failed automations. What they should have sent or set is missing, and a person must notice that
+/// without reading each trace.
 fn warn_of(row: &Row, plan: &Plan) {
     for (automation, verdict) in &plan.explained.asked {
         match verdict {
@@ -211,7 +212,7 @@ fn warn_of(row: &Row, plan: &Plan) {
     }
 }
 
-/// Keeps a record of which everything is new, for the claims that follow.
+/// Keeps a record that is all new in memory, for the claims that follow.
 fn keep(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -222,7 +223,7 @@ fn keep(
     uses: usize,
 ) {
     let recent = &mut tx.state.recent;
-    // What came through other hubs or from a browser is rare, and more than these parts.
+    // Events that came through other hubs or from a browser are rare, and need more than [`Recent`] keeps.
     let is_plain = event.via.is_empty() && !event.identities.iter().any(Identity::is_visitor);
     if uses == 0 || !is_plain || !recent.has_room() {
         return;
@@ -244,7 +245,8 @@ fn keep(
     }
 }
 
-/// Why an automation could not do what its timer or the clock promised: the row is dead then, so that it can be tried again.
+/// Why an automation that was due by a timer or a schedule failed, if so. The row is dead then, so that it
+/// can be replayed.
 fn failed_promise(event: &Event, plan: &Plan) -> Option<String> {
     let (due, _) = event.follow_up.as_ref()?.automation.as_ref()?;
     let asked = plan.explained.asked.iter().find(|(name, _)| name == due)?;
@@ -254,17 +256,17 @@ fn failed_promise(event: &Event, plan: &Plan) -> Option<String> {
     }
 }
 
-/// What is there before the event.
+/// What was known before the event.
 pub(super) struct Before {
     /// Ascending.
     pub contacts: Vec<i64>,
     pub has_new_id: bool,
     pub action: Option<KnownAction>,
-    /// What others said who use the event's address.
+    /// Facts that other users of the event's address gave.
     pub shared: Vec<ConsentFact>,
 }
 
-/// Who the event is about; `None` when it follows from something of a person who was erased.
+/// The contacts of an event. `None` when it follows from a message of a person who was erased.
 fn people(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<Option<Resolved>, Fault> {
     if let Some(follow_up) = &event.follow_up {
         let living = follow::living_contact(tx.connection, follow_up.contact)?;
@@ -277,7 +279,7 @@ fn people(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<O
     identity::resolve(tx, row, workspace, event).map(Some)
 }
 
-/// The action's row: the event's own, or that of the row that it follows from.
+/// The row of the action: the event's own action, or that of the message that it follows from.
 fn write_event_action(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -306,14 +308,14 @@ fn write_event_action(
     write_action(tx.connection, before.action.as_ref(), action, &place).map(Some)
 }
 
-/// Row numbers of what an event is about.
+/// Row numbers of the things that an event is about.
 pub(super) struct Place {
     pub namespace: i64,
-    /// Of the row that one of our own follows from.
+    /// The action of the message that an own row follows from.
     pub action: Option<i64>,
     pub campaign: Option<i64>,
     pub page: Option<i64>,
-    /// The page that the event shows to be ours, or to be ours no more.
+    /// The page that becomes an own page, or ceases to be one, by this event.
     turned_page: Option<pages::Turned>,
 }
 
@@ -372,7 +374,7 @@ fn write_contact(
     for id in known {
         tx.state.recent.forget_contact(*id);
     }
-    // Ascending: the oldest number survives, whoever came first in the message.
+    // The contacts are in ascending order, so the oldest number survives whatever the order in the message.
     let id = match known {
         [] => contact::insert(tx.connection, workspace, after, now)?,
         [id, others @ ..] => {
@@ -400,7 +402,7 @@ fn write_contact(
 struct Links<'a> {
     contact: Option<i64>,
     action: Option<i64>,
-    /// The contacts that became part of it.
+    /// The contacts that were merged into this one.
     merged: &'a [i64],
     place: &'a Place,
 }
@@ -454,13 +456,13 @@ fn write_event(
     Ok(())
 }
 
-/// The row that this one follows from, or is one record of.
+/// The message that this row follows from, or is one record of.
 fn about(event: &Event) -> Option<InboxId> {
     let follows = event.follow_up.as_ref().and_then(|row| row.about);
     follows.or(event.part_of)
 }
 
-/// The ids of platforms and browsers that the message itself named, by namespace; `None` where it names none.
+/// The ids of platforms and browsers that the message itself named, by namespace; `None` if it names none.
 fn foreign_ids(event: &Event) -> Option<BTreeMap<&str, &str>> {
     let ids: BTreeMap<&str, &str> = event
         .identities

@@ -1,5 +1,5 @@
-//! Why automations ran or did not, as it is kept with an event. With many automations most have the same answer: it is written
-//! once for those that follow one another, and for their names stand numbers.
+//! Why automations ran or did not run, as stored with an event. Most of many automations have the same
+//! answer. A run of equal answers is stored once, and numbers stand for the names of the automations.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,7 +24,7 @@ struct Written<'a> {
     answers: Answers<'a>,
 }
 
-/// An answer and the numbers of those that it is of, again and again.
+/// Serialises runs of equal answers: each answer with the numbers of its automations.
 struct Answers<'a> {
     asked: &'a [(Name, Verdict)],
     numbers: &'a [i64],
@@ -48,12 +48,12 @@ struct Read {
     values: BTreeMap<Name, Value>,
     #[serde(default)]
     answers: Vec<(Verdict, Vec<i64>)>,
-    /// As it was written before there were numbers: one by one.
+    /// The format of earlier versions, without numbers: one answer for each automation.
     #[serde(default)]
     asked: Vec<(Name, Verdict)>,
 }
 
-/// `None` when no automation was asked.
+/// The stored text; `None` when no automation was asked.
 pub(crate) fn write(tx: &mut Tx<'_>, explained: &Explained) -> Result<Option<String>, Fault> {
     if explained.asked.is_empty() {
         return Ok(None);
@@ -107,7 +107,7 @@ mod tests {
     use crate::sqlite::schema;
 
     #[test]
-    fn what_was_kept_before_and_what_is_kept_now_are_read_alike() {
+    fn the_old_and_the_new_format_are_read_alike() {
         let folder = tempfile::tempdir().unwrap();
         let connection = schema::writer(&folder.path().join("a.db"), schema::Steps::All).unwrap();
         connection

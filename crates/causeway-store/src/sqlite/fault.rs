@@ -1,4 +1,4 @@
-//! What can go wrong in SQL, sorted by what the caller does next. Texts never hold stored values.
+//! Errors of SQL, sorted by what the caller does next. Their texts never hold stored values.
 
 use causeway_core::store::StoreError;
 use rusqlite::ErrorCode;
@@ -6,9 +6,9 @@ use rusqlite::ErrorCode;
 #[derive(Debug)]
 pub(crate) enum Fault {
     Sql(rusqlite::Error),
-    /// A stored value that we cannot read.
+    /// A stored value that cannot be read.
     Broken(&'static str),
-    /// The caller asks for what this store cannot do now.
+    /// The caller asks for something that the store cannot do now.
     Refused(String),
     Io(std::io::Error),
 }
@@ -26,7 +26,8 @@ impl From<std::io::Error> for Fault {
 }
 
 impl Fault {
-    /// Whether it is about the database as a whole, so that no command of the transaction can count on it.
+    /// Whether the error concerns the database as a whole, so that no other command of the transaction can
+    /// succeed.
     pub(crate) fn is_unavailable(&self) -> bool {
         let Self::Sql(rusqlite::Error::SqliteFailure(error, _)) = self else {
             return matches!(self, Self::Io(_));
@@ -45,7 +46,7 @@ impl Fault {
         )
     }
 
-    /// Whether it is about what one row holds, so that others can be read all the same.
+    /// Whether the error concerns the content of one row only, so that other rows can still be read.
     pub(crate) fn is_of_one_row(&self) -> bool {
         matches!(
             self,
@@ -62,10 +63,10 @@ impl Fault {
 
     pub(crate) fn text(&self) -> String {
         match self {
-            // The words of SQLite name tables and columns, never values.
+            // These texts of SQLite name tables and columns, never values.
             Self::Sql(error @ rusqlite::Error::SqliteFailure(..)) => error.to_string(),
             Self::Sql(rusqlite::Error::SqlInputError { error, msg, .. }) => format!("{error}: {msg}"),
-            // These may quote the value.
+            // These texts may quote the value.
             Self::Sql(
                 rusqlite::Error::FromSqlConversionFailure(column, ..)
                 | rusqlite::Error::InvalidColumnType(column, ..)

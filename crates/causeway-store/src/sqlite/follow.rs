@@ -1,4 +1,5 @@
-//! What automations and answers leave behind, and the rows that come of it when their time is there.
+//! What automations and responses leave for later: timers, points, and the inbox rows that timers and
+//! responses become.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,7 @@ use super::{
     writer::Tx,
 };
 
-/// Writes what the plan leaves for later.
+/// Stores the points, timers and hourly counts of a plan.
 pub(crate) fn write(
     tx: &Tx<'_>,
     workspace: i64,
@@ -102,8 +103,8 @@ struct Stored {
     chain: Option<String>,
 }
 
-/// Turns timers whose time has come into inbox rows, up to `limit` of them, and tells how many. One that cannot be read
-/// becomes a row, too, which nobody can read either: it is dead, where a person sees it, and the others ring.
+/// Turns up to `limit` due timers into inbox rows, and returns their number. A timer that cannot be read
+/// becomes a row that cannot be read either. That row is dead and visible, and the other timers fire.
 pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, Fault> {
     let due: Vec<Stored> = tx
         .connection
@@ -120,7 +121,7 @@ pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, F
                 inbox: row.get(4)?,
                 automation: lossy_text(row, 5)?,
                 due: lossy_text(row, 6)?,
-                // Only the hub counts, and it ends the chain long before.
+                // Only the hub writes this number, and it ends a chain long before the maximum.
                 hops: u8::try_from(row.get::<_, i64>(7)?).unwrap_or(u8::MAX),
                 chain: match row.get_ref(8)? {
                     ValueRef::Null => None,
@@ -195,7 +196,7 @@ fn rung(timer: &Stored, follow_up: FollowUp, now: Timestamp) -> Envelope {
     follow_up::envelope(AUTOMATIONS, follow_up, BTreeMap::new(), &once, now)
 }
 
-/// All that is left of it, for who wants to know what was lost.
+/// The row for a timer that cannot be read. It holds all that is left, to show a person what was lost.
 fn unreadable(timer: &Stored, now: Timestamp) -> Envelope {
     let rest = json!({ "unreadable": {
         "automation": timer.automation, "due": timer.due, "about": timer.inbox, "contact": timer.contact,
@@ -214,7 +215,7 @@ fn unreadable(timer: &Stored, now: Timestamp) -> Envelope {
     }
 }
 
-/// When the next timer is due.
+/// The time of the next timer.
 pub(crate) fn next_timer(connection: &Connection) -> Result<Option<i64>, Fault> {
     Ok(connection
         .prepare_cached("SELECT due_at FROM timer ORDER BY due_at LIMIT 1")?
@@ -222,7 +223,8 @@ pub(crate) fn next_timer(connection: &Connection) -> Result<Option<i64>, Fault> 
         .optional()?)
 }
 
-/// What the answer says of the contact becomes a row of its own, unless it says what is known.
+/// Turns the fields that a response writes into an inbox row of its own, unless the contact has these values
+/// already.
 pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt) -> Result<(), Fault> {
     let Some(contact) = row.contact.filter(|_| !attempt.writes.is_empty()) else {
         return Ok(());
@@ -230,7 +232,7 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt)
     let known = match contact::read(tx.connection, contact) {
         Ok(Some(known)) => known,
         Ok(None) => return Ok(()),
-        // That it was delivered has to be written all the same. The row of the answer will be dead, and tells why.
+        // The delivery must be recorded all the same. The row of the response will be dead, with the reason.
         Err(fault) if fault.is_of_one_row() => Contact::default(),
         Err(fault) => return Err(fault),
     };
@@ -257,7 +259,7 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt)
         destination: Some(tx.state.names.name(row.destination)?),
         automation: None,
         hops: hops.saturating_add(1),
-        // Answers are counted.
+        // Responses end by their count (`hops`), so they need no chain of automations.
         chain: Vec::new(),
     };
     let said = to_json(&writes)?;
@@ -268,7 +270,7 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt)
     Ok(())
 }
 
-/// The contact that a row of ours is about, if it is still there.
+/// The contact that an own row is about, or the one that it was merged into; `None` if it was erased.
 pub(crate) fn living_contact(connection: &Connection, contact: ContactId) -> Result<Option<i64>, Fault> {
     Ok(connection
         .prepare_cached(
@@ -279,7 +281,7 @@ pub(crate) fn living_contact(connection: &Connection, contact: ContactId) -> Res
         .optional()?)
 }
 
-/// Action, campaign and page of the row that one of ours follows from.
+/// Action, campaign and page of the message that an own row follows from.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Things {
     pub action: Option<i64>,
@@ -301,7 +303,7 @@ pub(crate) fn things_of(connection: &Connection, inbox: InboxId) -> Result<Thing
         .unwrap_or_default())
 }
 
-/// The ids that the message came with which a row of ours follows from, as they are stored.
+/// The stored ids of the message that an own row follows from.
 pub(crate) fn ids_of(connection: &Connection, inbox: i64) -> Result<Option<String>, Fault> {
     Ok(connection
         .prepare_cached("SELECT ids FROM event WHERE inbox_id = ?1")?
@@ -310,7 +312,7 @@ pub(crate) fn ids_of(connection: &Connection, inbox: i64) -> Result<Option<Strin
         .flatten())
 }
 
-/// Up to when a clocked automation has had its turns.
+/// The time up to which a scheduled automation has run.
 pub(crate) fn turn(connection: &Connection, workspace: &str, automation: &str) -> Result<Option<i64>, Fault> {
     Ok(connection
         .prepare_cached(

@@ -1,6 +1,8 @@
-//! What each destination was given of whom: a fact of its own, so that no later rule or retention can forget it.
+//! What each destination was given about each contact. It is stored as a fact of its own, so that no later
+//! rule and no retention can forget it.
 //!
-//! Invariant: the row is there before a request with the person's data starts. The answer may be lost.
+//! Invariant: the row is stored before a request with the person's data starts, because its response may be
+//! lost.
 
 use causeway_core::{clock::Timestamp, consent::Change, id::Name, plan::Given, rules::DestinationRule};
 use rusqlite::{Connection, params};
@@ -12,7 +14,7 @@ use super::{
     writer::Tx,
 };
 
-/// Notes that a request is about to start. What takes something away counts as received only once it is delivered
+/// Notes that a request with data is about to start. A withdrawal is noted only when it is delivered
 /// ([`delivered`]).
 pub(crate) fn starts(
     connection: &Connection,
@@ -28,7 +30,7 @@ pub(crate) fn starts(
     upsert(connection, contact, destination, address, change, ms(now))
 }
 
-/// Notes what a destination has received.
+/// Notes that a withdrawal was delivered.
 pub(crate) fn delivered(
     connection: &Connection,
     contact: i64,
@@ -59,7 +61,8 @@ fn upsert(
         )?
         .execute(params![contact, destination, address, at_ms, change.as_str()])?;
     if !address.is_empty() {
-        // What was given before the contact had an address is the same record, which has one now.
+        // What was given before the contact had an address is the same record at the destination; now it has
+        // an address.
         connection
             .prepare_cached(
                 "DELETE FROM given WHERE contact_id = ?1 AND destination_id = ?2 AND address = ''",
@@ -69,7 +72,7 @@ fn upsert(
     Ok(())
 }
 
-/// What this destination was given of the contacts, the same address once.
+/// What this destination was given about the contacts, one entry for each address.
 pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Result<Vec<Given>, Fault> {
     let Some(destination) = tx.state.names.find(NameKind::Destination, &rule.name) else {
         return Ok(Vec::new());
@@ -102,8 +105,8 @@ pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Resul
                     .filter(|text| !text.is_empty())
                     .map(Name::from),
             };
-            // Of two contacts that become one, the address may be known to both: the lesser change is what the
-            // destination may still believe.
+            // Two contacts that are merged may have the same address. The lesser change counts, because the
+            // destination may still believe that one.
             match all.iter_mut().find(|known| known.address == given.address) {
                 Some(known) => {
                     known.withdrawal_is_open |= given.withdrawal_is_open;
@@ -118,8 +121,8 @@ pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Resul
     Ok(all)
 }
 
-/// A destination has another name: it is the one that was given everything under the old name. Where the new name was used
-/// before that was said, what was given under both is joined, and the answer is true.
+/// Moves what was given under a destination's old name to its new name. Returns true if anything was given
+/// under the old name.
 pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -> Result<bool, Fault> {
     tx.state
         .names
@@ -140,7 +143,7 @@ pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -
     Ok(moved + left > 0)
 }
 
-/// Everything that was given of `from` was given of `into`.
+/// What was given about `from` becomes given about `into`.
 pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Fault> {
     connection
         .prepare_cached(
@@ -159,7 +162,7 @@ pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(),
     Ok(())
 }
 
-/// Since when a destination has had a contact, and what it received last: for people to read.
+/// Since when a destination has had a contact, and what it received last, for people to read.
 pub(crate) fn view(
     connection: &Connection,
     contact: i64,

@@ -1,8 +1,8 @@
-//! Who a message is about.
+//! Finds the contacts that a message is about.
 //!
-//! Invariants: two ids that one platform gave are two people, even if they share an address; the address then has one
-//! consent. An id that comes with a third address is no evidence that its owner moved again: the message counts for its
-//! address alone, and a person is asked to look.
+//! Invariants: two ids of one platform are two people, even if they share an address; the address then has
+//! one consent. An id that comes with a third address is no evidence that its owner moved again: the message
+//! counts for its address alone, and a person is asked to check.
 
 use std::collections::BTreeSet;
 
@@ -23,25 +23,26 @@ use super::{
     writer::Tx,
 };
 
-/// An id that has come with so many addresses comes with no other.
+/// An id that came with this many addresses is not used with another one.
 const MOST_ADDRESSES: usize = 2;
-/// So many contacts are noted for an id that came with more addresses. One that has more stands for nobody.
+/// Contacts that are noted for one id with too many addresses. An id with this many names nobody.
 const MOST_ELSEWHERE: u32 = 20;
 
 /// What follows from an event's identities.
 #[derive(Debug, Default)]
 pub(crate) struct Resolved {
-    /// Every contact that is meant, ascending; more than one when they turn out to be the same person.
+    /// All contacts that the event names, ascending. Several are merged, because they turn out to be one
+    /// person.
     pub contacts: Vec<i64>,
     /// The identities that the contact gets.
     pub own: Vec<Identity>,
-    /// Whether a platform's id is among them that the contact did not have.
+    /// Whether a platform's id is among them that no contact had.
     pub has_new_id: bool,
-    /// An address that others use, too; it makes nobody the same person.
+    /// An address that other contacts use, too. It merges nobody.
     pub shared: Option<String>,
     /// Ids that came with too many addresses.
     pub passed_over: Vec<Identity>,
-    /// What was decided, for the trace.
+    /// The decisions, for the trace.
     pub notes: Vec<String>,
 }
 
@@ -49,7 +50,7 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
     let mut resolved = Resolved::default();
     let identities = pass_over_conflicts(tx, row, workspace, event, &mut resolved)?;
     let is_named = identities.iter().any(|identity| !identity.is_visitor());
-    // Ids first: an address tells less than they do.
+    // Ids come first, because an address is weaker evidence.
     let mut found: BTreeSet<i64> = BTreeSet::new();
     let by_kind = |wants_email: bool| {
         identities
@@ -61,7 +62,8 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
         let owner = contact::find_one(tx, workspace, identity)?;
         resolved.has_new_id |= is_platforms && owner.is_none();
         if let Some(id) = owner {
-            // A browser that two people use must not make them one: it joins only while it is nobody's.
+            // Two people may use one browser, which must not merge them. A visitor joins the contact only
+            // while it has no name.
             let is_others = is_named
                 && identity.is_visitor()
                 && !found.contains(&id)
@@ -82,7 +84,7 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
         let is_nobodys = has_id && tx.state.rules.shared_addresses.fit(address);
         let owner = contact::find_one(tx, workspace, identity)?.filter(|owner| !found.contains(owner));
         let is_anothers = match owner {
-            // Nobody becomes one with a contact that is being erased.
+            // No contact is merged with one that is being erased.
             Some(owner) => {
                 is_another_person(tx, owner, &foreign, &found)?
                     || (!found.is_empty() && erasure::is_leaving(tx, owner)?)
@@ -107,7 +109,7 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
     Ok(resolved)
 }
 
-/// The event's identities without an id that has come with too many addresses.
+/// The event's identities, without ids that came with too many addresses.
 fn pass_over_conflicts(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -142,14 +144,14 @@ fn pass_over_conflicts(
     Ok(kept)
 }
 
-/// Whether the contact has as many addresses as one id may come with, and these are others.
+/// Whether the contact has as many addresses as one id may come with, and none of them is among `addresses`.
 fn has_other_addresses(
     tx: &mut Tx<'_>,
     workspace: i64,
     contact: i64,
     addresses: &[&Identity],
 ) -> Result<bool, Fault> {
-    // Mostly the address is one that the contact is recognised by.
+    // Usually the contact is recognised by the address.
     for address in addresses {
         if contact::find_one(tx, workspace, address)? == Some(contact) {
             return Ok(false);
@@ -163,7 +165,7 @@ fn has_other_addresses(
     Ok(all.len() >= MOST_ADDRESSES && !addresses.iter().any(|address| all.contains(address.value())))
 }
 
-/// Notes that a message with ids that were passed over counted for this contact.
+/// Notes that a message counted for this contact although its ids were passed over.
 pub(crate) fn note_elsewhere(
     tx: &mut Tx<'_>,
     workspace: i64,
@@ -187,8 +189,8 @@ pub(crate) fn note_elsewhere(
     Ok(())
 }
 
-/// The contacts that messages with this id counted for because of their address. Nobody for an id that came with so many that
-/// it is no person's.
+/// The contacts that messages with this id counted for because of their addresses. Empty for an id that came
+/// with too many addresses to name anybody.
 pub(crate) fn elsewhere(tx: &mut Tx<'_>, workspace: i64, id: &Identity) -> Result<Vec<i64>, Fault> {
     let Some(namespace) = tx.state.names.find(NameKind::Namespace, id.namespace()) else {
         return Ok(Vec::new());
@@ -239,7 +241,7 @@ fn note_conflict(
     Ok(())
 }
 
-/// Whether the owner of an address is somebody else than the one whom these ids name, or whom they led to.
+/// Whether the owner of an address is a different person from the one that these ids name or led to.
 fn is_another_person(
     tx: &Tx<'_>,
     owner: i64,
@@ -278,7 +280,7 @@ fn is_in_use(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> 
     Ok(!users.is_empty() && owner.is_none_or(|owner| !users.contains(&owner)))
 }
 
-/// Notes that the address has more than one user. The one who had it first is one of them.
+/// Notes that the address has several users. Its first owner is one of them.
 fn share(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> Result<(), Fault> {
     if let Some(owner) = owner {
         add_user(tx, workspace, address, owner)?;
@@ -307,7 +309,7 @@ pub(crate) fn users(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<i6
         .collect::<Result<_, _>>()?)
 }
 
-/// These contacts and all who use a mailbox with one of them.
+/// These contacts and all who share a mailbox with one of them.
 pub(crate) fn with_sharers(tx: &Tx<'_>, contacts: &[i64]) -> Result<BTreeSet<i64>, Fault> {
     let mut all: BTreeSet<i64> = contacts.iter().copied().collect();
     if !any_shared(tx)? {
@@ -326,7 +328,7 @@ pub(crate) fn with_sharers(tx: &Tx<'_>, contacts: &[i64]) -> Result<BTreeSet<i64
     Ok(all)
 }
 
-/// Whether any address is shared: saves looking while none is.
+/// Whether any address is shared. Saves look-ups while none is.
 pub(crate) fn any_shared(tx: &Tx<'_>) -> Result<bool, Fault> {
     Ok(tx
         .connection

@@ -1,5 +1,5 @@
-//! Files that are imported, and what the running hub has read: so that an import that was interrupted goes on, a file that
-//! comes again is recognised, and no row waits for a source that nobody reads.
+//! Notes about imported files and about the sources of the running hub. They let an interrupted import
+//! continue, recognise a file that is imported again, and show rows of a source that no hub reads.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,25 @@ use super::{
     rows::{at, from_json, ms, to_json},
 };
 
-/// A run of an import: the one under way, or else the last one.
+/// A run of an import: the one in progress, or the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImportRun {
     pub began_at: Timestamp,
-    /// `None` while it is under way, and when it was interrupted.
+    /// `None` while it is in progress, and after an interruption.
     pub finished_at: Option<Timestamp>,
     /// When the same file was imported in full before this run.
     pub before_at: Option<Timestamp>,
 }
 
 impl SqliteStore {
-    /// The last run of the file of this key.
+    /// The last run of the file with this key.
     pub async fn import_run(&self, file: MessageKey) -> Result<Option<ImportRun>, StoreError> {
         self.readers
             .read(move |connection| import_run(connection, &file))
             .await
     }
 
-    /// Notes how far the import of a file is.
+    /// Notes the progress of an import.
     pub async fn note_import(&self, file: MessageKey, run: ImportRun) -> Result<(), StoreError> {
         self.writer()?
             .write(1, move |tx| {
@@ -49,7 +49,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Which of these keys a message of the source has, in their order.
+    /// For each key, whether the source has a message with it.
     pub async fn known(&self, source: &str, keys: Vec<MessageKey>) -> Result<Vec<bool>, StoreError> {
         let source = source.to_owned();
         self.readers
@@ -57,7 +57,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Notes the sources that the hub which is starting has read, with a digest of each one's configuration.
+    /// Notes the sources that the starting hub has read, with a digest of each one's configuration.
     pub async fn note_served(&self, sources: BTreeMap<String, String>) -> Result<(), StoreError> {
         self.writer()?
             .write(1, move |tx| {
@@ -69,7 +69,7 @@ impl SqliteStore {
             .await
     }
 
-    /// What [`SqliteStore::note_served`] noted last.
+    /// The sources that [`SqliteStore::note_served`] noted last.
     pub async fn served(&self) -> Result<Option<BTreeMap<String, String>>, StoreError> {
         self.readers.read(served).await
     }

@@ -9,11 +9,12 @@ use std::{
 
 use super::fault::Fault;
 
-/// How long a start tries to get the lock. A command that asks whether somebody serves holds it for an instant.
+/// How long a start tries to get the lock. A command that calls [`is_served`] holds it for an instant.
 const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// The lock of a process that serves. The system lets go of it when the process ends, however it ends.
+/// The lock of a process that serves. The operating system releases it when the process ends, however it
+/// ends.
 pub(super) fn take(database: &Path) -> Result<File, Fault> {
     let file = open(database)?;
     let began = Instant::now();
@@ -34,7 +35,8 @@ pub(super) fn take(database: &Path) -> Result<File, Fault> {
 
 /// Whether a process serves from the database at `path` now.
 pub fn is_served(path: &Path) -> bool {
-    // A shared lock, let go at once: two that ask do not take each other for one that serves.
+    // The lock is shared and released at once, so two processes that ask at the same time do not take each
+    // other for the one that serves.
     path.exists() && !open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
@@ -51,11 +53,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_asks_whether_somebody_serves_is_in_nobodys_way() {
+    fn asking_whether_the_database_is_served_blocks_nobody() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         File::create(&path).unwrap();
-        // As long as it is asked, and nobody serves.
+        // One process asks, and none serves.
         let asked = open(&path).unwrap();
         asked.try_lock_shared().unwrap();
         assert!(!is_served(&path));

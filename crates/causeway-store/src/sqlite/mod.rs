@@ -1,7 +1,7 @@
-//! The embedded store: one SQLite file in WAL mode, one thread that writes, a few connections that read.
+//! The embedded store: one SQLite file in WAL mode, one writer thread, and a few read-only connections.
 //!
-//! `writer` runs the commands; each of `accept`, `process`, `claim`, `record`, `commands`, `erase`, `prune` is
-//! one of them. `outbox` is the only place that moves deliveries from state to state.
+//! `writer` runs the commands; `accept`, `process`, `claim`, `record`, `commands`, `erase` and `prune` each
+//! hold one of them. Only `outbox` moves deliveries from state to state.
 
 mod accept;
 mod after_erasure;
@@ -103,12 +103,13 @@ use writer::{Tx, Writer};
 /// How a database is opened.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// To run the hub on it: only one process at a time may. Only that one claims deliveries, sets rules and brings an
-    /// older schema up to date. Without, a command works on the file beside the process that serves.
+    /// To run the hub on the database. Only one process at a time may do that. Only this process claims
+    /// deliveries, sets rules and migrates an older schema. Without it, a command works on the file beside
+    /// the process that serves.
     pub serve: bool,
 }
 
-/// Opens the database at `path` for writing; makes it when it is not there.
+/// Opens the database at `path` for writing, and creates it if it does not exist.
 pub async fn open(path: impl AsRef<Path>, options: Options) -> Result<Arc<SqliteStore>, StoreError> {
     let path = path.as_ref().to_owned();
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path, options));
@@ -118,8 +119,8 @@ pub async fn open(path: impl AsRef<Path>, options: Options) -> Result<Arc<Sqlite
     Ok(Arc::new(store))
 }
 
-/// Opens the database at `path` for questions only: writes nothing, and waits for nobody who writes. Refuses a database
-/// that has another schema than this program.
+/// Opens the database at `path` read-only: it writes nothing and waits for no writer. Refuses a database with
+/// another schema than this program's.
 pub async fn open_to_read(path: impl AsRef<Path>) -> Result<Arc<SqliteStore>, StoreError> {
     let path = path.as_ref().to_owned();
     let opened = tokio::task::spawn_blocking(move || {
@@ -138,13 +139,13 @@ pub async fn open_to_read(path: impl AsRef<Path>) -> Result<Arc<SqliteStore>, St
     Ok(Arc::new(store))
 }
 
-/// See [`open`]. When the last of it is dropped, what was asked before is finished and the file is closed.
+/// See [`open`]. When the last reference is dropped, pending commands are finished and the file is closed.
 pub struct SqliteStore {
-    /// None for who only reads.
+    /// `None` if the store was opened read-only.
     writer: Option<Writer>,
     readers: Readers,
     path: PathBuf,
-    /// For questions; the writer has its own.
+    /// The rules for queries; the writer has its own.
     rules: RwLock<Arc<Rules>>,
     /// Held while this process serves. Dropped after the writer.
     lock: Option<File>,
@@ -168,7 +169,7 @@ impl SqliteStore {
         })
     }
 
-    /// The rows that can be read; the others become dead.
+    /// Returns the rows that can be read, and makes the others dead.
     async fn set_aside_broken(&self, found: read::Waiting) -> Result<Vec<(InboxId, Envelope)>, StoreError> {
         if !found.broken.is_empty() {
             self.writer()?
@@ -180,8 +181,9 @@ impl SqliteStore {
         Ok(found.rows)
     }
 
-    /// The messages that nobody could read go first: who is in them can be said only as long as the person is known. Those
-    /// that came after the request may be of somebody who begins anew, and stay.
+    /// Erases a person. Messages that could not be read are searched first, because they can be assigned to
+    /// the person only while the contact exists. Messages from after the request stay, because the person may
+    /// have signed again.
     async fn erase_rows(
         &self,
         contact: ContactId,
@@ -206,7 +208,7 @@ impl SqliteStore {
         Ok(erased)
     }
 
-    /// Searches messages that came until then and that nobody could read for a person.
+    /// Searches messages that could not be read, up to `until`, for a person.
     async fn search_unread(&self, contact: ContactId, until: Timestamp) -> Result<Unread, StoreError> {
         let search = self
             .readers
@@ -230,7 +232,7 @@ impl SqliteStore {
         Ok(found)
     }
 
-    /// Whether nothing of what was erased is left in the log.
+    /// Empties the log if needed. Returns whether no erased data is left in it.
     async fn empty_log(&self) -> Result<bool, StoreError> {
         if !self.readers.read(erase::is_log_marked).await? {
             return Ok(true);
@@ -242,7 +244,7 @@ impl SqliteStore {
         Ok(is_empty)
     }
 
-    /// Walks from `start` to the end, a chunk in each transaction.
+    /// Deletes in chunks from `start` to the end, one transaction for each chunk.
     async fn age(
         &self,
         days: Option<u32>,
@@ -270,8 +272,8 @@ impl SqliteStore {
         })
     }
 
-    /// Follows these rules in memory, for questions and for the order in which a person's command lets deliveries go.
-    /// Nothing of them is written: the rules in the database are those of the process that serves.
+    /// Uses these rules in memory, for queries and for the order in which a command unblocks deliveries.
+    /// Nothing is written: the rules in the database are those of the process that serves.
     pub async fn hold_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError> {
         if let Some(writer) = &self.writer {
             let held = rules.clone();
@@ -291,8 +293,8 @@ impl SqliteStore {
     }
 }
 
-/// Writes a consistent copy of the database at `from` to a file that must not exist. Any schema will do: a copy is wanted
-/// most before a newer program takes its steps.
+/// Writes a consistent copy of the database at `from` to `to`, which must not exist. Any schema is accepted,
+/// because a copy is most useful before a newer program migrates the database.
 pub async fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
     let (from, to) = (from.to_owned(), to.to_owned());
     let done = tokio::task::spawn_blocking(move || backup::backup(&schema::reader(&from)?, &to));

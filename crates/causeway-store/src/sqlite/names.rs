@@ -1,4 +1,4 @@
-//! Names out of the configuration and the small numbers that rows hold instead.
+//! Names from the configuration, and the small numbers that rows store in their place.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ pub(crate) struct Names {
     destinations: HashMap<Name, i64>,
     namespaces: HashMap<Name, i64>,
     automations: HashMap<Name, i64>,
-    /// The same by their numbers, which start with 1.
+    /// The automations in the order of their numbers, which start with 1.
     numbered: Vec<Name>,
     by_id: HashMap<i64, Name>,
 }
@@ -60,7 +60,7 @@ impl Names {
         Ok(all)
     }
 
-    /// The number of a name; one that was never seen gets one.
+    /// The number of a name; a new name gets a new number.
     pub(crate) fn id(&mut self, connection: &Connection, kind: NameKind, name: &str) -> Result<i64, Fault> {
         if let Some(id) = self.find(kind, name) {
             return Ok(id);
@@ -75,8 +75,8 @@ impl Names {
         Ok(id)
     }
 
-    /// The number of an automation's name, likewise; they are counted apart. `before` is the number of the one that was asked
-    /// for before: mostly the next one is meant, and is found without a search.
+    /// The number of an automation's name. Automations have numbers of their own. `before` is the number that
+    /// was looked up last: usually the next one is meant, and is found without a search.
     pub(crate) fn automation(
         &mut self,
         connection: &Connection,
@@ -101,14 +101,15 @@ impl Names {
     }
 
     fn put_automation(&mut self, name: Name, id: i64) {
-        // Nothing is ever taken out of the table, so that there are no gaps; behind one they would be searched.
+        // Rows of this table are never deleted, so there are no gaps. Names after a gap would only be found
+        // by a search.
         if usize::try_from(id).is_ok_and(|id| id == self.numbered.len() + 1) {
             self.numbered.push(name.clone());
         }
         self.automations.insert(name, id);
     }
 
-    /// The number of `old` belongs to `new` from now on. Nothing happens if there is no `old`, or a `new` already.
+    /// Gives the number of `old` to `new`. Does nothing if `old` is unknown, or `new` is known already.
     pub(crate) fn rename(
         &mut self,
         connection: &Connection,

@@ -1,9 +1,10 @@
-//! Rows of the outbox: made once, moved from state to state, one contact's after the other.
+//! Rows of the outbox: each is made once and then moved from state to state.
 //!
-//! Of what is open for a contact at a destination only the head is `waiting`, and so in the index that `claim` reads;
-//! what comes behind it is `blocked`. When the head ends, or has failed too often, the next is let go. A withdrawal is
-//! never `blocked`: it must not wait for another delivery's schedule. Two of one contact are never in flight together,
-//! which `claim` sees to ([`super::state::Leases::is_busy`]).
+//! Deliveries of one contact to one destination go out one after the other. Only the head is `waiting`, and
+//! thereby in the index that `claim` reads; the open deliveries behind it are `blocked`. When the head ends, or
+//! has failed too often, the next one is unblocked. A withdrawal is never `blocked`, because it must not wait for
+//! another delivery's schedule. Two deliveries of one contact are never in flight together; `claim` checks that
+//! ([`super::state::Leases::is_busy`]).
 
 use causeway_core::{
     clock::Timestamp,
@@ -22,7 +23,7 @@ use super::{
     writer::Tx,
 };
 
-/// What the moves of a delivery need to know of its row.
+/// The columns of a delivery that a change of its state needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
     pub id: i64,
@@ -45,7 +46,7 @@ pub(crate) fn row(tx: &Tx<'_>, id: i64) -> Result<Option<Row>, Fault> {
         id,
         destination: row.get(0)?,
         contact: row.get(1)?,
-        // What cannot be read is treated like a record: it is about to end as broken.
+        // An unknown kind is treated like a record: the delivery is about to end as broken.
         kind: Kind::parse(text(row, 2)?).unwrap_or(Kind::Record),
         state: DeliveryState::parse(text(row, 3)?)?,
         attempts: row.get(4)?,
@@ -57,14 +58,14 @@ pub(crate) fn rule(tx: &Tx<'_>, destination: i64) -> Option<std::sync::Arc<Desti
     tx.state.rules.destinations.get(&name).cloned()
 }
 
-/// Failed attempts after which the contact's next delivery may pass. At a destination that is not configured now nothing
-/// passes until it is back.
+/// Failed attempts after which the contact's next delivery may pass. At a destination that is not configured
+/// nothing passes until it is configured again.
 fn escape_after(tx: &Tx<'_>, destination: i64) -> u32 {
     rule(tx, destination).map_or(u32::MAX, |rule| rule.escape_after)
 }
 
-/// Makes the row that `plan` asks for, unless an earlier processing of the same inbox row made it: then what was
-/// skipped for want of consent gets its second chance, and everything else stays as it is.
+/// Inserts the delivery that `plan` asks for. If an earlier processing of the same inbox row inserted it
+/// already, that row stays as it is.
 pub(crate) fn insert(
     tx: &mut Tx<'_>,
     inbox: i64,
@@ -110,7 +111,7 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Where a new delivery of this contact goes: to the front, or behind what is open.
+/// The first state of a new delivery: waiting at the front, or blocked behind the contact's open deliveries.
 fn place(tx: &Tx<'_>, destination: i64, contact: Option<i64>, kind: Kind) -> Result<DeliveryState, Fault> {
     let Some(contact) = contact.filter(|_| kind != Kind::Withdrawal) else {
         return Ok(DeliveryState::Waiting);
@@ -124,7 +125,7 @@ fn place(tx: &Tx<'_>, destination: i64, contact: Option<i64>, kind: Kind) -> Res
     })
 }
 
-/// Whether a delivery is at the front that the others must not pass yet.
+/// Whether the contact has a delivery at the front that others must not pass yet.
 fn has_head(tx: &Tx<'_>, destination: i64, contact: i64, escape_after: u32) -> Result<bool, Fault> {
     Ok(tx
         .connection
@@ -146,8 +147,8 @@ fn first_blocked(tx: &Tx<'_>, destination: i64, contact: i64) -> Result<Option<i
         .optional()?)
 }
 
-/// Lets the next delivery of the contact go, if nothing is before it any more. It is due as of when it was planned,
-/// so that the time it waited behind another counts.
+/// Unblocks the contact's next delivery, if nothing is before it any more. It becomes due as of when it was
+/// planned, so that the time it waited behind another counts.
 pub(crate) fn release_next(tx: &mut Tx<'_>, destination: i64, contact: Option<i64>) -> Result<(), Fault> {
     let Some(contact) = contact else {
         return Ok(());
@@ -199,13 +200,13 @@ impl<'a> End<'a> {
     }
 }
 
-/// Ends a delivery and lets the next one of its contact go.
+/// Ends a delivery and unblocks the next one of its contact.
 pub(crate) fn end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), Fault> {
     set_end(tx, row, end)?;
     release_next(tx, row.destination, row.contact)
 }
 
-/// Ends a delivery; the caller sees to the next one.
+/// Ends a delivery. The caller unblocks the next one.
 pub(crate) fn set_end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), Fault> {
     tx.connection
         .prepare_cached(
@@ -229,8 +230,8 @@ pub(crate) fn set_end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), F
     Ok(())
 }
 
-/// An ended delivery becomes open again, behind what is open for its contact. With a fresh schedule; due as of
-/// when it was planned, unless `due_at` says otherwise.
+/// Opens an ended delivery again, behind the contact's open deliveries, with a fresh schedule. It is due
+/// as of when it was planned, unless `due_at` says otherwise.
 pub(crate) fn reopen(tx: &mut Tx<'_>, row: &Row, due_at: Option<Timestamp>) -> Result<(), Fault> {
     let state = place(tx, row.destination, row.contact, row.kind)?;
     tx.connection
@@ -245,7 +246,7 @@ pub(crate) fn reopen(tx: &mut Tx<'_>, row: &Row, due_at: Option<Timestamp>) -> R
     Ok(())
 }
 
-/// Sends the actions that were held back for want of consent, now that the contact has given it.
+/// Sends the actions that were held back for lack of consent, now that the contact has given it.
 pub(crate) fn reopen_held_back(tx: &mut Tx<'_>, workspace: i64, contact: i64) -> Result<(), Fault> {
     let inbox: Vec<i64> = tx
         .connection
@@ -261,7 +262,7 @@ pub(crate) fn reopen_held_back(tx: &mut Tx<'_>, workspace: i64, contact: i64) ->
     Ok(())
 }
 
-/// Asks again about deliveries of one inbox row that consent was lacking for.
+/// Reopens the deliveries of one inbox row that were skipped for lack of consent.
 pub(crate) fn reconsider(tx: &mut Tx<'_>, workspace: i64, inbox: i64) -> Result<(), Fault> {
     let gated: Vec<(i64, String)> = tx
         .connection

@@ -16,7 +16,7 @@ use super::{
     views::lanes,
 };
 
-/// How long a message that was turned away after an erasure is news.
+/// How long a message that was turned away after an erasure is shown as recent.
 const LATELY_MS: i64 = 7 * 86_400_000;
 
 pub(crate) fn overview(connection: &Connection, now: Timestamp) -> Result<Overview, Fault> {
@@ -35,7 +35,7 @@ pub(crate) fn overview(connection: &Connection, now: Timestamp) -> Result<Overvi
     Ok(overview)
 }
 
-/// Number, whether it is a source, name.
+/// The number, whether it is a source, and the name.
 pub(crate) fn connectors(connection: &Connection) -> Result<Vec<(i64, bool, Name)>, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT id, kind = 'source', name FROM name WHERE kind IN ('source', 'destination')",
@@ -110,8 +110,8 @@ fn turned_away_since(connection: &Connection, source: i64, since_ms: i64) -> Res
 
 fn destination(connection: &Connection, id: i64) -> Result<DestinationCounts, Fault> {
     let counts = Counts::read(connection, id)?;
-    // What was never tried is due as of when it was planned, so the first that is due is the oldest of those; what
-    // was tried and waits for longer has an index of its own.
+    // A delivery that was never tried is due as of when it was planned, so the first due row is the oldest of
+    // these. Deliveries that were tried and wait for a retry have an index of their own.
     let oldest: Option<i64> = connection
         .prepare_cached(
             "SELECT min(planned_at) FROM (

@@ -1,9 +1,10 @@
-//! Which pages are ours. A double opt-in on a page of unknown owner counts from the moment that we learn it
-//! is our own; deliveries that it was lacking for then still follow. When the page turns out to be another organisation's,
-//! it counts no more, and the destinations that were given those people are sent the withdrawal.
+//! Which pages are own pages. A double opt-in on a page of unknown owner counts as soon as the page is known
+//! to be an own page; deliveries that lacked it are then still sent. When a page turns out to belong to
+//! another organisation, its double opt-ins no longer count, and the destinations that were given those
+//! people are sent withdrawals.
 //!
-//! Invariant: destinations end with the same consent state, whether the click or the owner of the page was known first, and
-//! however often the owner or the rules change.
+//! Invariant: destinations end with the same consent state, whether the click or the owner of the page was
+//! known first, and however often the owner or the rules change.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -35,15 +36,16 @@ use super::{
     writer::Tx,
 };
 
-/// A page that begins or ceases to be ours.
+/// A page that becomes an own page, or ceases to be one.
 pub(crate) struct Turned {
     key: String,
     is_own: bool,
-    /// How consent was read before.
+    /// How consent was evaluated before.
     before: Arc<Terms>,
 }
 
-/// Takes in what an event says of a page. Returns its row, and what changes if it begins or ceases to be ours.
+/// Stores what an event says about a page. Returns the page's row, and the change if it becomes or ceases to
+/// be an own page.
 pub(crate) fn learn(
     tx: &mut Tx<'_>,
     workspace: i64,
@@ -88,14 +90,15 @@ pub(crate) fn learn(
     Ok((id, Some(turned)))
 }
 
-/// The kind of the rows that say that a click counts, or counts no more.
+/// The event kind of rows that say that a click counts, or no longer counts.
 const KIND: &str = "page";
 const OURS: &str = "a page turned out to be ours: the click on it counts";
 const NOT_OURS: &str =
     "a page turned out to be another organisation's: the click on it does not count any more";
 const GRACE: &str = "`click_grace_s` changed: clicks soon after an opt-out are judged again";
 
-/// Asks again about every person who clicked on the page, and those who use the same mailbox. Returns them.
+/// Plans the deliveries that follow for everybody who clicked on the page, and for the other users of their
+/// mailboxes. Returns these contacts.
 pub(crate) fn reconsider(
     tx: &mut Tx<'_>,
     workspace: i64,
@@ -203,7 +206,8 @@ fn judge_clicks_again(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Re
     Ok(())
 }
 
-/// A delivery that waits carries the contact as it is when it is sent. One that is in flight carries it as it was.
+/// Drops planned deliveries to destinations where one is waiting already: it will carry the contact as it is
+/// when it is sent. A delivery in flight carries the contact as it was, so it does not count.
 fn drop_what_is_sent_anyway(
     tx: &Tx<'_>,
     contact: i64,
@@ -227,7 +231,7 @@ fn drop_what_is_sent_anyway(
     Ok(())
 }
 
-/// Where deliveries hang that follow from a page.
+/// The inbox row that deliveries caused by a page belong to.
 struct Place {
     workspace: i64,
     contact: i64,
@@ -237,8 +241,8 @@ struct Place {
 }
 
 impl Place {
-    /// On the click as long as it has no such delivery yet; else on a row of our own, because a delivery that ended is never
-    /// sent a second time under its key.
+    /// Inserts the deliveries for the click's row as long as it has no such delivery; otherwise for an own
+    /// row, because an ended delivery is never sent again under its key.
     fn insert(&self, tx: &mut Tx<'_>, planned: &[Planned], now: Timestamp) -> Result<(), Fault> {
         let mut own = None;
         for planned in planned {
@@ -254,7 +258,7 @@ impl Place {
         Ok(())
     }
 
-    /// Whether the click's row is still there, and has no delivery of this sort.
+    /// Whether the click's row still exists and has no such delivery.
     fn is_free(&self, tx: &Tx<'_>, planned: &Planned) -> Result<bool, Fault> {
         Ok(tx
             .connection
@@ -275,7 +279,7 @@ impl Place {
             )?)
     }
 
-    /// With the campaign and the page of the click: mappings ask for them.
+    /// Makes an own row with the campaign and page of the click, because mappings read them.
     fn own_row(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<i64, Fault> {
         let newest: i64 = tx
             .connection
@@ -299,7 +303,7 @@ impl Place {
     }
 }
 
-/// A page, and whether its organisation is one of ours: by the rules that were set last, and by those that hold now.
+/// A page, and whether it is an own page: by the rules that were set last, and by the present ones.
 struct Judged {
     id: i64,
     workspace: i64,
@@ -308,7 +312,7 @@ struct Judged {
     is_own: bool,
 }
 
-/// New rules may name other organisations as ours.
+/// Judges all pages, because new rules may name other organisations as own.
 fn judge_all(connection: &Connection, state: &State) -> Result<Vec<Judged>, Fault> {
     type Found = (i64, i64, Name, String, String, bool);
     let pages: Vec<Found> = connection
@@ -331,7 +335,7 @@ fn judge_all(connection: &Connection, state: &State) -> Result<Vec<Judged>, Faul
     let mut judged = Vec::with_capacity(pages.len());
     for (id, workspace, namespace, external_id, doc, was_own) in pages {
         let doc = causeway_core::contact::Contact {
-            // A page that cannot be read is nobody's: that takes no consent for granted.
+            // A page that cannot be read is no own page, so that no consent is assumed.
             fields: from_json(&doc).unwrap_or_else(|_| {
                 tracing::error!(page.id = id, "a page cannot be read; it counts as nobody's");
                 BTreeMap::new()
@@ -352,7 +356,7 @@ fn judge_all(connection: &Connection, state: &State) -> Result<Vec<Judged>, Faul
     Ok(judged)
 }
 
-/// The rules as they hold in this database: it names the hub, unless the rules do.
+/// Completes the rules with the hub's name from this database, unless the rules name the hub.
 pub(crate) fn with_hub(connection: &Connection, mut rules: Arc<Rules>) -> Result<Arc<Rules>, Fault> {
     if !rules.hub.is_empty() {
         return Ok(rules);
@@ -364,7 +368,7 @@ pub(crate) fn with_hub(connection: &Connection, mut rules: Arc<Rules>) -> Result
     Ok(rules)
 }
 
-/// Follows these rules in memory only, for what is asked or rehearsed.
+/// Uses these rules in memory only, for a query or a rehearsal.
 pub(crate) fn hold_rules(connection: &Connection, state: &mut State, rules: Arc<Rules>) -> Result<(), Fault> {
     state.reload(connection)?;
     state.rules = with_hub(connection, rules)?;
@@ -387,7 +391,7 @@ pub(crate) fn hold_rules(connection: &Connection, state: &mut State, rules: Arc<
     Ok(())
 }
 
-/// Follows new rules: interns their names and looks at every page again.
+/// Sets new rules: interns their names and judges every page again.
 pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault> {
     for rule in rules.sources.values() {
         tx.state.names.id(tx.connection, NameKind::Source, &rule.name)?;
@@ -421,7 +425,7 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault>
         .map(|page| (page.workspace, tx.state.terms_of(page.workspace)))
         .collect();
     tx.state.terms = state::terms(tx.connection)?;
-    // Nothing arrives with the rules: what follows from them dates from the newest row.
+    // No message arrives with the rules, so what follows from them is dated by the newest row.
     let now = at(tx.state.newest);
     for page in changed {
         let turned = Turned {

@@ -1,7 +1,8 @@
-//! A message that holds several records: each becomes a row of its own, processed in the transaction of the message.
+//! A message with several records: each record becomes a row of its own, processed in the transaction of the
+//! message.
 //!
-//! Invariant: a message and its parts are written together or not at all. A part is recognised as a repeat like any message, and
-//! dates from the arrival of the message, also where others were accepted in between.
+//! Invariant: a message and its parts are written together or not at all. A part is recognised as a duplicate
+//! like any message. It is dated by the arrival of the message, even if others were accepted in between.
 
 use causeway_core::{
     envelope::Envelope,
@@ -18,7 +19,7 @@ use super::{
     writer::Tx,
 };
 
-/// Gives what became of the message, and behind it of those parts that are no repeats.
+/// Returns the result of the message, then the results of those parts that are no duplicates.
 pub(crate) fn process(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -27,7 +28,8 @@ pub(crate) fn process(
     let mut processed = Vec::with_capacity(records.len() + 1);
     let mut numbers = Vec::with_capacity(records.len());
     let mut any_counts = false;
-    // It is being read: nobody waits for it any more to know whom it is about. `end` books it.
+    // The row is no longer new, so that the decision about duplicates does not wait for it. `end` counts it
+    // in the books.
     tx.connection
         .prepare_cached("UPDATE inbox SET state = 'done' WHERE id = ?1")?
         .execute([row.id.0])?;
@@ -45,7 +47,7 @@ pub(crate) fn process(
         any_counts |= ended.state != InboxState::Duplicate;
         processed.push(ended);
     }
-    // The parts hold all that it said, and are erased with the people that they are about.
+    // The parts hold everything that the message said, and are erased with their contacts.
     tx.connection
         .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
         .execute([row.id.0])?;
@@ -60,7 +62,7 @@ pub(crate) fn process(
     Ok(processed)
 }
 
-/// The message that this one may be a repeat of.
+/// The message that this one may be a duplicate of.
 fn first(tx: &Tx<'_>, row: &Row) -> Result<Option<i64>, Fault> {
     let first: Option<Option<i64>> = tx
         .connection
@@ -88,5 +90,5 @@ fn listed(numbers: &[i64]) -> String {
     }
 }
 
-/// Numbers in one reason.
+/// Maximum number of message numbers in one reason.
 const MOST_SHOWN: usize = 20;

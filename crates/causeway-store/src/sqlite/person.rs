@@ -25,7 +25,7 @@ use super::{
 };
 
 pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Option<ContactView>, Fault> {
-    // A contact that was merged away leads to the one that it became.
+    // A merged contact leads to the one that it was merged into.
     let found: Option<(i64, i64, String)> = connection
         .prepare_cached(
             "SELECT coalesce(contact.merged_into, contact.id), contact.workspace_id, name.name
@@ -96,7 +96,8 @@ pub(crate) fn page(
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
         let id = ContactId(row.get(0)?);
-        // One that cannot be read has no turn; the others have theirs. It keeps its place, so that the walk goes on.
+        // A scheduled automation leaves out a contact that cannot be read and runs for the others. The
+        // contact keeps its place here, so that the walk goes on.
         let read = super::rows::text(row, 1).and_then(from_json);
         let mut contact: Contact = read.unwrap_or_else(|_| {
             tracing::error!(
@@ -148,7 +149,7 @@ fn said_by_others(connection: &Connection, id: i64, since: Timestamp) -> Result<
 
 /// See [`ContactView::messages`].
 fn messages(connection: &Connection, id: i64) -> Result<Vec<MessageRow>, Fault> {
-    // Many messages are about few campaigns and pages.
+    // Many messages are about few campaigns and pages, so each is read once.
     let mut campaigns: HashMap<i64, Option<Campaign>> = HashMap::new();
     let mut pages: HashMap<i64, Option<Page>> = HashMap::new();
     let mut statement = connection.prepare_cached(
@@ -227,7 +228,7 @@ pub(crate) fn engagements(connection: &Connection, id: i64) -> Result<Vec<Engage
     Ok(all)
 }
 
-/// What came, as it came: JSON as JSON, everything else as text.
+/// The bodies of messages: JSON as JSON, everything else as text.
 fn bodies(connection: &Connection, inbox: &[InboxId]) -> Result<Vec<Value>, Fault> {
     let mut all = Vec::new();
     for id in inbox {

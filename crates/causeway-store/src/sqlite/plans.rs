@@ -15,12 +15,12 @@ fn no_hot_query_scans_or_sorts() {
     assert!(checked > 35, "only {checked} statements were found");
 }
 
-/// Making and dropping one costs as much as writing a row.
+/// Creating and dropping a temporary table costs as much as writing a row.
 #[test]
 fn no_hot_write_makes_a_temporary_table() {
     let mut writes = 0;
     each_hot_statement(|connection, file, sql| {
-        // Of a merge, which is rare, and reads what it changes.
+        // Statements of a merge, which is rare and reads what it changes.
         let is_of_merge = sql.ends_with("WHERE contact_id = ?1")
             || sql.ends_with("WHERE merged_into = ?1")
             || sql.contains("FROM engagement");
@@ -34,7 +34,7 @@ fn no_hot_write_makes_a_temporary_table() {
     assert!(writes > 20, "only {writes} statements were found");
 }
 
-/// Tells how many there were.
+/// Checks each statement of the hot path, and returns their number.
 fn each_hot_statement(check: impl FnMut(&Connection, &str, &str)) -> usize {
     let mut check = check;
     let folder = tempfile::tempdir().unwrap();
@@ -72,7 +72,7 @@ fn explained(connection: &Connection, how: &str, column: usize, sql: &str) -> Ve
     steps
 }
 
-/// The SQL in a file of ours: its string literals that start with a verb.
+/// The SQL in one of our files: its string literals that start with a verb.
 fn statements(source: &str) -> Vec<String> {
     let code: Vec<&str> = source
         .lines()

@@ -1,4 +1,5 @@
-//! Messages played one after the other on a store of their own, for tests of a configuration and for comparing two.
+//! Processes messages one after the other on a store of their own, for tests of a configuration and for
+//! comparing two configurations.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ use super::{
     writer::Tx,
 };
 
-/// A message, what its decoder made of it, and when it is processed.
+/// A message, its decoded form, and the time at which it is processed.
 #[derive(Debug, Clone)]
 pub struct Play {
     pub envelope: Envelope,
@@ -30,27 +31,28 @@ pub struct Play {
     pub now: Timestamp,
 }
 
-/// What became of a message, and what each destination would be given, made from what was known right after it.
+/// The result of a message, and what each destination would be given, built from what was known right after
+/// it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Played {
     pub id: InboxId,
     pub state: InboxState,
-    /// [`causeway_core::event::DeadCode::as_str`], where it is dead.
+    /// [`causeway_core::event::DeadCode::as_str`], if the message is dead.
     pub code: Option<String>,
-    /// Why it is dead or was left alone.
+    /// Why the message is dead or skipped.
     pub reason: Option<String>,
     pub contact: Option<ContactId>,
     /// When it was processed.
     pub at: Timestamp,
-    /// About consent, in words.
+    /// The decision about consent, in words.
     pub decision: Option<String>,
     pub told: Vec<Told>,
-    /// Destinations that are not told, and why.
+    /// Destinations that are sent nothing, and why.
     pub skipped: Vec<(Name, String)>,
 }
 
 impl Played {
-    /// Of a repeat; else to be filled in.
+    /// The result of a duplicate; the caller fills in the rest for any other message.
     fn new(id: InboxId, at: Timestamp) -> Self {
         Self {
             id,
@@ -74,8 +76,8 @@ pub struct Told {
 }
 
 impl SqliteStore {
-    /// Accepts and processes each message for itself, in one transaction. Every destination takes at once what is due, so
-    /// that the next message finds it given.
+    /// Accepts and processes the messages one by one, in one transaction. Due deliveries count as delivered
+    /// at once, so that the next message finds their destinations given.
     pub async fn play(&self, messages: Vec<Play>) -> Result<Vec<Played>, StoreError> {
         self.writer()?
             .write(messages.len(), move |tx| {
@@ -84,20 +86,20 @@ impl SqliteStore {
             .await
     }
 
-    /// Lets time pass: what automations put off has its turn, each at its time. Gives the next that were due until then;
-    /// to be asked again until nothing is.
+    /// Fires the next timers that are due by `until`, at their time, and processes what follows. Returns
+    /// their results, `None` when no timer is left; call it until then.
     pub async fn pass(&self, until: Timestamp) -> Result<Option<Vec<Played>>, StoreError> {
         self.writer()?.write(100, move |tx| pass(tx, until)).await
     }
 }
 
-/// Delivery, destination, state, reason, when it is due.
+/// Delivery, destination, state, reason, and the time at which it is due.
 type Row = (i64, String, String, Option<String>, i64);
 
-/// Turns of automations in one step.
+/// Timers fired and deliveries claimed in one step.
 const TURNS: u32 = 100;
 
-/// The turns that are due next, at their time.
+/// Fires the timers that are due next, at their time.
 fn pass(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<Vec<Played>>, Fault> {
     let Some(due) = follow::next_timer(tx.connection)?
         .map(at)
@@ -129,7 +131,7 @@ fn play(tx: &mut Tx<'_>, message: Play) -> Result<Played, Fault> {
     Ok(played)
 }
 
-/// Every destination claims what is due, as the hub does, and takes it.
+/// Claims the due deliveries of each destination, as the hub does, and records them as delivered.
 fn deliver_due(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Fault> {
     let destinations: Vec<Name> = tx.state.rules.destinations.keys().cloned().collect();
     for destination in destinations {
@@ -174,7 +176,7 @@ fn delivered(delivery: &Delivery, now: Timestamp) -> Attempt {
     }
 }
 
-/// Processes it, and tells what became of it and what each destination would be given.
+/// Processes the message. Returns its result and what each destination would be given.
 pub(super) fn process_one(
     tx: &mut Tx<'_>,
     id: InboxId,
@@ -184,7 +186,7 @@ pub(super) fn process_one(
     let processed = process::process(tx, &[(id, decoded)], now)?;
     let mut played = played(tx, id, now)?;
     for part in processed.iter().filter(|row| row.id != id) {
-        // What follows from the records of a message follows from it.
+        // What follows from the records of a message counts as following from the message.
         let part = self::played(tx, part.id, now)?;
         played.contact = played.contact.or(part.contact);
         played.decision = played.decision.or(part.decision);

@@ -1,5 +1,5 @@
-//! From what was decoded to contact, action, consent and deliveries: one savepoint per inbox row, one
-//! transaction for the batch.
+//! Turns decoded messages into contacts, actions, consent and deliveries: one transaction for the batch, and
+//! one savepoint for each row if one of them fails.
 
 use causeway_core::{
     clock::Timestamp,
@@ -18,8 +18,8 @@ use super::{
     writer::Tx,
 };
 
-/// All rows at once, since a savepoint for each costs as much as a write. Only when one of them fails, all is taken
-/// back and done again row by row, to find out which.
+/// Processes all rows without savepoints, since a savepoint for each costs as much as a write. If a row
+/// fails, everything is rolled back and processed again row by row, to find out which one failed.
 pub(crate) fn process(
     tx: &mut Tx<'_>,
     batch: &[(InboxId, Decoded)],
@@ -74,7 +74,7 @@ fn process_all(
     Ok(processed)
 }
 
-/// One row in a savepoint of its own: when it fails, it is dead, and the others are as if it had not been there.
+/// Processes one row in a savepoint of its own. A row that fails is dead, and has no effect on the others.
 fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Processed>, Fault> {
     tx.connection.prepare_cached("SAVEPOINT inbox_row")?.execute([])?;
     let mark = tx.state.counters.mark();
@@ -101,13 +101,13 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Pr
         }
         ended => ended?,
     };
-    // What the row taught is written while it is known that it holds.
+    // What the row changed in memory is written while its savepoint is open.
     tx.state.facts.flush(tx.connection)?;
     tx.connection.prepare_cached("RELEASE inbox_row")?.execute([])?;
     Ok(processed)
 }
 
-/// Rows of which the envelope cannot be read: dead, so that they are seen and hold up nobody.
+/// Makes rows dead whose envelope cannot be read, so that they are visible and block no others.
 pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result<(), Fault> {
     for (id, why) in broken {
         let found: Option<(i64, i64)> = tx
@@ -129,7 +129,7 @@ pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result
             source,
             key: [0; 16],
             comes_again: false,
-            // Whoever reads the inbox has no clock.
+            // A read of the inbox has no clock.
             now: at(received_at),
             anyone_erased: false,
         };
@@ -148,12 +148,12 @@ pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result
 pub(crate) struct Row {
     pub id: InboxId,
     pub source: i64,
-    /// Names the message for ever.
+    /// The key of the message, which never changes.
     pub key: [u8; 16],
     /// Whether its key or its sender's id came before: see [`repeats`].
     pub comes_again: bool,
     pub now: Timestamp,
-    /// Saves looking for each identity while there is nobody.
+    /// Whether anybody was erased. Saves a look-up for each identity while nobody was.
     pub anyone_erased: bool,
 }
 
@@ -163,7 +163,7 @@ struct Waiting {
     comes_again: bool,
 }
 
-/// A row that was just accepted, to be processed at once by the clock of another.
+/// A row that was just accepted, to be processed at once, by the clock of `other`.
 pub(crate) fn beside(tx: &Tx<'_>, id: InboxId, other: &Row) -> Result<Option<Row>, Fault> {
     Ok(if_new(tx, id)?.map(|found| Row {
         id,
@@ -175,7 +175,7 @@ pub(crate) fn beside(tx: &Tx<'_>, id: InboxId, other: &Row) -> Result<Option<Row
     }))
 }
 
-/// A row that still waits; a row that does not was processed by somebody before.
+/// The row if it is still new; otherwise it was processed before.
 fn if_new(tx: &Tx<'_>, id: InboxId) -> Result<Option<Waiting>, Fault> {
     let found: Option<(String, Waiting)> = tx
         .connection
@@ -198,7 +198,7 @@ fn if_new(tx: &Tx<'_>, id: InboxId) -> Result<Option<Waiting>, Fault> {
     Ok((inbox_state(&state)? == InboxState::New).then_some(waiting))
 }
 
-/// The row, and behind it its parts if it holds several records.
+/// Processes the row, and its parts if it holds several records.
 fn process_row(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Processed>, Fault> {
     match decoded {
         Decoded::Parts(records) => parts::process(tx, row, records),
@@ -221,7 +221,7 @@ pub(crate) fn process_one(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Resu
 
 fn process_decoded(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Fault> {
     match decoded {
-        // Only messages have parts, and no part has any.
+        // A part has no parts of its own.
         Decoded::Parts(_) => Err(Fault::Broken("a record with parts of its own")),
         Decoded::Skip { reason } => end(tx, row, InboxState::Skipped, None, Some(reason)),
         Decoded::Dead { code, reason } => end(tx, row, InboxState::Dead, Some(*code), Some(reason)),

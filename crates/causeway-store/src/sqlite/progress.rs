@@ -1,4 +1,5 @@
-//! How far a message is, for the sender that waits for it. Read-only: it takes no lease and disturbs nobody who writes.
+//! The progress of a message, for the sender that waits for it. Read-only: it takes no lease and blocks no
+//! writer.
 
 use causeway_core::{
     consent::Change,
@@ -40,7 +41,7 @@ pub(crate) fn progress(
     let state = inbox_state(&state)?;
     let mut progress = Progress {
         state,
-        // Until it is processed, this is only what it may be a duplicate of.
+        // Before the message is processed, this is only the message that it may be a duplicate of.
         duplicate_of: duplicate_of
             .filter(|_| state == InboxState::Duplicate)
             .map(InboxId),
@@ -70,7 +71,7 @@ pub(crate) fn progress(
     Ok(Some(progress))
 }
 
-/// What destinations would be given of it now, without what depends on the destination.
+/// The record that destinations would be given now, without the parts that depend on the destination.
 fn record(
     connection: &Connection,
     rules: &Rules,
@@ -133,11 +134,11 @@ fn word(connection: &Connection, id: i64) -> Result<Name, Fault> {
     Ok(word.into())
 }
 
-/// Of the responses that wait to be processed, this many are looked at, the newest first: the one that is asked for was
+/// Number of responses examined, newest first, among those that wait to be processed. The wanted one was
 /// recorded a moment ago.
 const RESPONSES: u32 = 500;
 
-/// Adds what the destination returned, where the row that says so waits to be processed.
+/// Adds the destination's response, if the row that holds it still waits to be processed.
 fn add_response(
     connection: &Connection,
     message: i64,
@@ -170,7 +171,7 @@ fn add_response(
     Ok(())
 }
 
-/// The delivery, and the message that it is for.
+/// The delivery, and the message that it belongs to.
 fn delivery(
     connection: &Connection,
     id: InboxId,
@@ -186,7 +187,7 @@ fn delivery(
         };
         Ok((delivery, row.get::<_, Option<String>>(4)?, row.get::<_, i64>(5)?))
     };
-    // A message may bring several: what it says itself counts before what it takes back.
+    // A message may lead to several deliveries; a record or contact comes before a withdrawal.
     let own = connection
         .prepare_cached(
             "SELECT id, state, due_at, remote_id, reason, inbox_id FROM delivery

@@ -1,5 +1,5 @@
-//! Deletes what is finished and old, a little at a time, so that nobody waits for it. Rows are walked in the order
-//! in which they came, up to the first that is too young.
+//! Deletes what is finished and old, in small chunks, so that no command waits long. Rows are examined in the
+//! order of arrival, up to the first that is too young.
 
 use causeway_core::store::InboxState;
 use rusqlite::{OptionalExtension, params};
@@ -11,10 +11,10 @@ use super::{
     writer::Tx,
 };
 
-/// Rows looked at in one transaction.
+/// Rows examined in one transaction.
 const CHUNK: u16 = 500;
 
-/// How far a walk has come.
+/// The progress of a walk.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Step {
     /// Where the next chunk starts; `None` at the end.
@@ -24,13 +24,14 @@ pub(crate) struct Step {
     pub deliveries: u64,
 }
 
-/// Bodies of finished envelopes and answers of their attempts. Bodies of dead ones stay: they can be replayed.
+/// Deletes bodies of finished messages, and excerpts of responses to their attempts. Bodies of dead messages
+/// stay, because these can be replayed.
 pub(crate) fn bodies(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Fault> {
     type Found = (i64, Option<String>, Option<i64>, Option<i64>);
     let rows: Vec<Found> = tx
         .connection
         .prepare_cached(
-            // What is postponed until an erasure is finished is still to be processed.
+            // A message that is postponed until an erasure is finished still has to be processed.
             "SELECT inbox_body.id, iif(inbox.code IS 'erasing', 'new', inbox.state), inbox.received_at, inbox.processed_at
              FROM inbox_body LEFT JOIN inbox ON inbox.id = inbox_body.id
              WHERE inbox_body.id > ?1 ORDER BY inbox_body.id LIMIT ?2",
@@ -66,7 +67,7 @@ pub(crate) fn bodies(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Fa
     Ok(step)
 }
 
-/// Whether a delivery of this inbox row is open, or ended after `before_ms`.
+/// Whether a delivery of this inbox row is open, or ended at or after `before_ms`.
 pub(crate) fn has_young(tx: &Tx<'_>, inbox: i64, before_ms: i64) -> Result<bool, Fault> {
     Ok(tx
         .connection
@@ -77,7 +78,7 @@ pub(crate) fn has_young(tx: &Tx<'_>, inbox: i64, before_ms: i64) -> Result<bool,
         .query_row(params![inbox, before_ms], |row| row.get(0))?)
 }
 
-/// Finished inbox rows with everything that hangs on them.
+/// Deletes finished inbox rows with everything that belongs to them.
 pub(crate) fn history(tx: &mut Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Fault> {
     type Found = (i64, i64, String, i64, Option<i64>);
     let rows: Vec<Found> = tx
@@ -101,7 +102,7 @@ pub(crate) fn history(tx: &mut Tx<'_>, after: i64, before_ms: i64) -> Result<Ste
             break;
         }
         let state = inbox_state(&state)?;
-        // A dead one is kept as it came until somebody has looked at it.
+        // A dead message is kept until a person replays or discards it.
         if matches!(state, InboxState::New | InboxState::Dead)
             || processed_at.is_some_and(|at| at >= before_ms)
             || has_young(tx, id, before_ms)?
@@ -136,7 +137,8 @@ fn newest(tx: &Tx<'_>, table: &str) -> Result<i64, Fault> {
         .unwrap_or(0))
 }
 
-/// How many went and how many stay: the newest that was delivered for a contact says that the destination has them.
+/// Returns how many deliveries were deleted and how many stay. The newest delivered one of a contact stays,
+/// because it shows that the destination has the contact.
 fn prune_deliveries(tx: &mut Tx<'_>, inbox: i64, last: i64) -> Result<(u64, u64), Fault> {
     type Found = (i64, i64, String, bool);
     let rows: Vec<Found> = tx

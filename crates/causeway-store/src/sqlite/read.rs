@@ -1,4 +1,4 @@
-//! A few connections that only read, used on threads that may block.
+//! A few read-only connections, used on threads that may block.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ use super::{
     schema,
 };
 
-/// Questions that run at once; who comes then waits.
+/// Queries that run at once; further ones wait.
 const READERS: usize = 3;
 
 #[derive(Clone)]
@@ -77,13 +77,13 @@ impl Readers {
 pub(crate) struct Waiting {
     /// In the order of acceptance.
     pub rows: Vec<(InboxId, Envelope)>,
-    /// Those that cannot be read, and why.
+    /// The rows that cannot be read, and why.
     pub broken: Vec<(InboxId, String)>,
 }
 
 pub(crate) fn fetch_new(connection: &Connection, after: InboxId, limit: u32) -> Result<Waiting, Fault> {
     let mut ids = Vec::new();
-    // Source by source, since the index is by source; then in one order.
+    // Read source by source, since the index is by source, then sorted into one order.
     let sources: Vec<i64> = connection
         .prepare_cached("SELECT id FROM name WHERE kind = 'source'")?
         .query_map([], |row| row.get(0))?
@@ -125,7 +125,7 @@ pub(crate) fn unprocessed(
         .prepare_cached("SELECT coalesce(max(id), 0) FROM inbox")?
         .query_row([], |row| row.get(0))
         .map(InboxId)?;
-    // Ids are given out again when the newest rows were deleted.
+    // Numbers are given again after the newest rows were deleted.
     let after = after.unwrap_or(newest).min(newest);
     // By the primary key: the index of new rows would be read from the start of the backlog.
     let rows: Vec<InboxId> = connection
@@ -157,7 +157,7 @@ fn envelopes(connection: &Connection, ids: Vec<i64>) -> Result<Waiting, Fault> {
     Ok(found)
 }
 
-/// The envelope of a row; one whose body is gone comes back empty.
+/// The envelope of a row. If its body was deleted, the envelope has an empty body.
 pub(crate) fn envelope(connection: &Connection, id: i64) -> Result<Option<Envelope>, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT name.name, coalesce(inbox.dedup, inbox.key), inbox.window_ms, inbox.received_at,

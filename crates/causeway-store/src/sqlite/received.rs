@@ -1,7 +1,7 @@
-//! Whether what a destination was given also arrived: for people to read.
+//! Whether what a destination was given also arrived, for people to read.
 //!
-//! Invariant: nothing of it decides what is sent. `given` is noted before a request starts, since its answer may be lost;
-//! what the attempts say of the answer is added here.
+//! Invariant: nothing here decides what is sent. `given` is noted before a request starts, since its response
+//! may be lost. This module adds what the attempts say about the response.
 
 use std::collections::HashMap;
 
@@ -20,11 +20,11 @@ struct Ended {
     finished_at: Timestamp,
     is_withdrawal: bool,
     is_delivered: bool,
-    /// Refused on this side, before a request was made: an answer would have a status.
+    /// Rejected or skipped by the hub before a request was made; a response would have a status.
     is_local: bool,
 }
 
-/// What each destination was given of the contact, and what is known of its arrival.
+/// What each destination was given about the contact, and what is known about its arrival.
 pub(crate) fn view(connection: &Connection, contact: i64) -> Result<Vec<GivenRow>, Fault> {
     let mut given = given::view(connection, contact)?;
     if given.iter().all(|row| row.change.gravity() > 0) {
@@ -32,7 +32,7 @@ pub(crate) fn view(connection: &Connection, contact: i64) -> Result<Vec<GivenRow
     }
     let attempts = attempts(connection, contact)?;
     let all = given.clone();
-    // What takes something away is noted once it was delivered.
+    // Withdrawals are noted only when they are delivered.
     for row in given.iter_mut().filter(|row| row.change.gravity() == 0) {
         let others: Vec<&GivenRow> = all
             .iter()
@@ -44,8 +44,9 @@ pub(crate) fn view(connection: &Connection, contact: i64) -> Result<Vec<GivenRow
     Ok(given)
 }
 
-/// Attempts of one contact at one destination never overlap: the first that ended after the last request began is its own.
-/// The attempts do not say for which address they were, so an earlier one counts only while no other address was given.
+/// Finds the attempt that belongs to the row. Attempts of one contact at one destination never overlap, so it
+/// is the first that ended after the last request began. Attempts do not hold an address, so an earlier one
+/// counts only while no other address was given.
 fn judge(row: &mut GivenRow, others: &[&GivenRow], attempts: &[Ended]) {
     let records = || attempts.iter().filter(|attempt| !attempt.is_withdrawal);
     let last = records()
@@ -62,7 +63,7 @@ fn judge(row: &mut GivenRow, others: &[&GivenRow], attempts: &[Ended]) {
         .filter(|attempt| attempt.is_delivered && attempt.started_at < row.last_sent)
         .filter(is_own)
         .max_by_key(|attempt| attempt.finished_at)
-        // Whatever came before a withdrawal was taken back.
+        // What was received before a withdrawal was taken back by it.
         .filter(|attempt| !attempt.is_withdrawal);
     row.received = received.map(|attempt| attempt.started_at);
     let mut since_then = records()

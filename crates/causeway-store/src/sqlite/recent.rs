@@ -1,8 +1,8 @@
-//! What was just written of records, kept for the claims that follow a moment later: reading it back costs more than
-//! anything else about them.
+//! A cache of records that were just written, for the claims that follow a moment later. Reading a record
+//! back costs more than anything else about it.
 //!
-//! Invariant: what is here is what the tables say. Whoever changes a contact, its identities or an action says so here; a
-//! rollback and a change by another process forget everything.
+//! Invariant: the cache never differs from the tables. Code that changes a contact, its identities or an
+//! action removes them from the cache. A rollback, or a change by another process, clears it.
 
 use std::collections::HashMap;
 
@@ -13,26 +13,26 @@ use causeway_core::{
 };
 use serde_json::Value;
 
-/// Events of which something is kept.
+/// Maximum number of events in the cache.
 const EVENTS: usize = 2_048;
-/// Of a contact or action with more text than this nothing is kept, so that memory stays bounded.
+/// Maximum bytes of text of a contact or an action in the cache, so that memory stays bounded.
 const TEXT: usize = 16_384;
-/// After so many events that found no place nobody seems to come for those that have one.
+/// After this many misses on a full cache, assume that its entries are stale and clear it.
 const REFUSED: usize = 4 * EVENTS;
 
-/// What a record is made of, apart from what depends on the destination.
+/// The parts of a record that do not depend on the destination.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Parts {
     pub workspace: i64,
     pub source: i64,
-    /// Of the message.
+    /// The key of the message.
     pub key: [u8; 16],
     pub event: String,
     /// In milliseconds.
     pub event_at: i64,
-    /// JSON; the hubs that it came through.
+    /// JSON: the hubs that the event came through.
     pub via: Option<String>,
-    /// Whether the event is another contact's: both use the same address.
+    /// Whether the event belongs to another contact that uses the same address.
     pub is_about_another: bool,
     pub contact: Contact,
     pub identities: Vec<Identity>,
@@ -41,7 +41,7 @@ pub(crate) struct Parts {
     pub page: Option<i64>,
 }
 
-/// An event as it stays, however its contact and action change.
+/// The parts of an event that later changes of its contact and action do not affect.
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
     pub workspace: i64,
@@ -65,12 +65,12 @@ pub(crate) struct Recent {
 
 struct Kept<T> {
     value: T,
-    /// Deliveries that have not come for it yet.
+    /// Deliveries that have not been claimed yet.
     uses: usize,
 }
 
 impl Recent {
-    /// Whether there is a place for one more event.
+    /// Whether there is room for one more event.
     pub(crate) fn has_room(&mut self) -> bool {
         if self.events.len() < EVENTS {
             return true;
@@ -82,12 +82,12 @@ impl Recent {
         false
     }
 
-    /// Keeps an event of which `uses` deliveries were planned; contact and action are kept beside it.
+    /// Keeps an event with `uses` planned deliveries. Its contact and action are kept separately.
     pub(crate) fn keep_event(&mut self, inbox: i64, told: Told, uses: usize) {
         self.events.insert(inbox, Kept { value: told, uses });
     }
 
-    /// Keeps a contact that is new, with all its identities.
+    /// Keeps a new contact with all its identities.
     pub(crate) fn keep_contact(
         &mut self,
         id: i64,
@@ -138,7 +138,7 @@ impl Recent {
         self.actions.remove(&id);
     }
 
-    /// Everything about one delivery, if all of it is here.
+    /// Everything about one delivery, if all of it is in the cache.
     pub(crate) fn take(&mut self, inbox: i64, contact: i64) -> Option<Parts> {
         let told = spend(&mut self.events, inbox)?;
         let (contact, identities) = spend(&mut self.contacts, contact)?;
@@ -164,7 +164,7 @@ impl Recent {
     }
 }
 
-/// The value for one delivery more; the last one gets it without a copy.
+/// The value for one more delivery. The last delivery gets it without a copy.
 fn spend<T: Clone>(all: &mut HashMap<i64, Kept<T>>, id: i64) -> Option<T> {
     let kept = all.get_mut(&id)?;
     kept.uses = kept.uses.saturating_sub(1);
@@ -174,7 +174,7 @@ fn spend<T: Clone>(all: &mut HashMap<i64, Kept<T>>, id: i64) -> Option<T> {
     all.remove(&id).map(|kept| kept.value)
 }
 
-/// About how many bytes of text a value holds.
+/// Approximate bytes of text in a value.
 fn text(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 8,
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn each_delivery_gets_it_once_and_then_nothing_stays() {
+    fn an_entry_is_returned_once_per_delivery_and_then_removed() {
         let mut recent = Recent::default();
         kept(&mut recent, 7, 2);
         assert_eq!(recent.take(7, 7), recent.take(7, 7));
@@ -228,18 +228,18 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_is_not_given() {
+    fn a_changed_entry_is_not_returned() {
         let mut recent = Recent::default();
         kept(&mut recent, 7, 1);
         recent.forget_contact(7);
         assert_eq!(recent.take(7, 7), None);
         kept(&mut recent, 8, 1);
-        // A merge gave the delivery another contact.
+        // A merge moved the delivery to another contact.
         assert_eq!(recent.take(8, 9), None);
     }
 
     #[test]
-    fn it_stays_small_and_makes_room_when_nobody_comes() {
+    fn a_full_cache_of_unclaimed_entries_is_cleared() {
         let mut recent = Recent::default();
         let mut inbox = 0;
         while recent.has_room() {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_with_very_much_text_is_not_kept() {
+    fn a_contact_with_too_much_text_is_not_cached() {
         let mut recent = Recent::default();
         recent.keep_event(7, told(), 1);
         recent.keep_contact(7, contact("x".repeat(TEXT)), &[], 1);

@@ -1,5 +1,5 @@
-//! What destinations must be sent when the consent of a contact changes without a message of their own: another user of
-//! the same mailbox said something, or the rules are read anew.
+//! Plans what destinations must be sent when a contact's consent changes without a message of their own:
+//! another user of the same mailbox opted in or out, or the rules changed.
 
 use causeway_core::{
     clock::Timestamp,
@@ -11,14 +11,15 @@ use causeway_core::{
 
 use super::{fault::Fault, given, outbox, writer::Tx};
 
-/// A contact, and how their consent was and is read.
+/// A contact before and after a change, each with the terms by which its consent is evaluated.
 pub(crate) struct Change<'a> {
     pub contact: i64,
     pub before: (&'a Contact, &'a Terms),
     pub after: (&'a Contact, &'a Terms),
 }
 
-/// Plans what follows from a change ([`follows`]). It hangs on the inbox row that the change follows from.
+/// Plans the deliveries that follow from a change ([`follows`]). They belong to the inbox row `inbox`, which
+/// caused the change.
 pub(crate) fn after_change(
     tx: &mut Tx<'_>,
     workspace: i64,
@@ -33,7 +34,7 @@ pub(crate) fn after_change(
     Ok(all)
 }
 
-/// Withdrawals, and the contact as it is now where a destination that has it may use it again.
+/// Withdrawals, and the present contact for a destination that has it and may use it again.
 pub(crate) fn follows(tx: &Tx<'_>, workspace: i64, change: &Change<'_>) -> Result<Vec<Planned>, Fault> {
     let (before, terms_before) = change.before;
     let (after, terms) = change.after;

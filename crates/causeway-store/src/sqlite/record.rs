@@ -1,4 +1,4 @@
-//! What became of attempts, and of leases that are given back.
+//! Records the outcomes of attempts, and returns leases.
 
 use causeway_core::{clock::Timestamp, delivery::Next, id::DeliveryId, store::Attempt};
 use rusqlite::params;
@@ -15,7 +15,7 @@ use super::{
 
 pub(crate) fn record(tx: &mut Tx<'_>, attempts: &[Attempt]) -> Result<(), Fault> {
     for attempt in attempts {
-        // A delivery that was pruned meanwhile has no books to keep.
+        // A delivery that was pruned meanwhile has no counts to change.
         if let Some(row) = outbox::row(tx, attempt.delivery.0)? {
             record_one(tx, &row, attempt)?;
         }
@@ -26,7 +26,7 @@ pub(crate) fn record(tx: &mut Tx<'_>, attempts: &[Attempt]) -> Result<(), Fault>
 
 fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Fault> {
     let ended_at = ms(attempt.started_at).saturating_add(i64::from(attempt.took_ms));
-    // Nothing personal of somebody who was erased while this was under way.
+    // If the person was erased during the attempt, nothing personal is stored.
     let is_kept = row.contact.is_some();
     tx.connection
         .prepare_cached(
@@ -61,7 +61,7 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Fault
         at_ms: ended_at,
     };
     match attempt.next {
-        // It is over there, whatever was decided here meanwhile: that is the truth to keep.
+        // It is at the destination, whatever was decided here meanwhile, so this is recorded.
         Next::Delivered => {
             if let Some(contact) = row.contact {
                 let address = attempt.address.as_deref().unwrap_or_default();
@@ -76,7 +76,7 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Fault
                 outbox::end(tx, row, &ends(DeliveryState::Delivered))?;
             }
         }
-        // Ended by a person while it was under way, or recorded twice.
+        // A person ended it during the attempt, or the attempt was recorded twice.
         _ if !row.state.is_open() => {}
         Next::Skipped => outbox::end(tx, row, &ends(DeliveryState::Skipped))?,
         Next::Dead => outbox::end(tx, row, &ends(DeliveryState::Dead))?,
@@ -105,7 +105,7 @@ fn try_again(
         Some((row.state, row.attempts)),
         (row.state, attempts),
     );
-    // Once it has failed so often that the others may pass, the next one goes.
+    // After enough failed attempts, the contact's next delivery may pass.
     outbox::release_next(tx, row.destination, row.contact)
 }
 

@@ -1,8 +1,9 @@
-//! Puts right what the hub dated while its clock was ahead: whatever lies in the future is moved back, so that what people
-//! say from now on is newer than what they said before.
+//! Corrects the times that the hub stamped while its clock was ahead. Times in the future are moved back, so
+//! that what people say from now on is newer than what they said before.
 //!
-//! Invariant: the order of what a contact said stays as it was, and nothing lies in the future afterwards. Each step takes a
-//! range of rows in a transaction of its own; a step that is done twice changes nothing the second time.
+//! Invariant: the order of a contact's facts stays the same, and no time lies in the future afterwards. Each
+//! step handles a range of rows in a transaction of its own. A step that is done twice changes nothing the
+//! second time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,16 +20,16 @@ use super::{
     writer::Tx,
 };
 
-/// Numbers of rows in one transaction.
+/// Row numbers in one transaction.
 const RANGE: i64 = 2_000;
 
-/// How times of the future are moved back, in milliseconds.
+/// How future times are moved back, in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shift {
     pub now: i64,
-    /// By how much the clock was ahead, as far as is known: at least the distance of the newest row.
+    /// How far the clock was ahead, as far as is known: at least the distance of the newest row.
     pub back: i64,
-    /// Nothing is moved before what was received last by the right time.
+    /// The last time of receipt by the right clock. No time is moved before it.
     pub floor: i64,
 }
 
@@ -54,7 +55,8 @@ impl Shift {
         }
     }
 
-    /// New times for these, each later than the one before it as they were: after the floor if there is room, and before now.
+    /// New times in the same order, each later than the one before: after the floor if there is room, and not
+    /// after now.
     fn in_order(&self, times: &BTreeSet<i64>) -> BTreeMap<i64, i64> {
         let mut moved = BTreeMap::new();
         let mut before = self.floor;
@@ -71,8 +73,9 @@ impl Shift {
     }
 }
 
-/// What is walked. Timers and deliveries come first, since they are recognised by times that are moved later; messages come
-/// before contacts, so that those processed meanwhile have their right time.
+/// The parts in the order in which they are corrected. Timers and deliveries come first, since they are found
+/// by times that are moved later. Messages come before contacts, so that those processed meanwhile have the
+/// right time.
 pub(crate) const PARTS: [Part; 9] = [
     Part::Rows {
         table: "timer",
@@ -113,7 +116,7 @@ pub(crate) const PARTS: [Part; 9] = [
     Part::Contacts,
     Part::Things("campaign"),
     Part::Things("page"),
-    // About nobody.
+    // Events without a contact.
     Part::Rows {
         table: "event",
         id: "inbox_id",
@@ -123,7 +126,8 @@ pub(crate) const PARTS: [Part; 9] = [
     Part::Small,
 ];
 
-/// Small tables, at once. `:now`, `:back` and `:floor` are those of [`Shift`], everywhere.
+/// Small tables, corrected in one step. `:now`, `:back` and `:floor` are the values of [`Shift`], here and
+/// above.
 const SMALL: [&str; 9] = [
     "UPDATE given SET since = min(max(since - :back, :floor), :now), last_sent = min(max(last_sent - :back, :floor), :now)
      WHERE last_sent > :now",
@@ -139,7 +143,7 @@ const SMALL: [&str; 9] = [
     "UPDATE import SET began_at = min(max(began_at - :back, :floor), :now),
                        finished_at = min(max(finished_at - :back, :floor), :now)
      WHERE began_at > :now",
-    // Last: by these it is seen that something is left to be put right.
+    // This comes last: the counters show whether something is left to correct.
     "UPDATE counter SET value = min(max(value - :back, :floor), :now)
      WHERE what IN ('last_received_at', 'last_delivered_at') AND value > :now",
 ];
@@ -179,7 +183,8 @@ impl Part {
     }
 }
 
-/// Puts one range of a part right: how many rows were changed, and where the next range starts, `None` at the end.
+/// Corrects one range of a part. Returns how many rows changed, and where the next range starts, `None` at
+/// the end.
 pub(crate) fn range(
     tx: &mut Tx<'_>,
     shift: Shift,
@@ -213,7 +218,7 @@ pub(crate) fn range(
     Ok((u64::try_from(changed).unwrap_or(0), is_more.then_some(upto)))
 }
 
-/// Not every statement has every parameter.
+/// Binds only the parameters that the statement has.
 fn execute(tx: &Tx<'_>, sql: &str, shift: Shift, after: i64, upto: i64) -> Result<usize, Fault> {
     let mut statement = tx.connection.prepare_cached(sql)?;
     for (name, value) in [
@@ -242,7 +247,7 @@ fn contacts(tx: &mut Tx<'_>, shift: Shift, after: i64, upto: i64) -> Result<usiz
         .collect::<Result<_, _>>()?;
     for id in &concerned {
         match one_contact(tx, shift, *id) {
-            // The others are put right all the same.
+            // The other contacts are corrected all the same.
             Err(fault) if fault.is_of_one_row() => {
                 tracing::error!(
                     contact.id = id,
@@ -256,7 +261,7 @@ fn contacts(tx: &mut Tx<'_>, shift: Shift, after: i64, upto: i64) -> Result<usiz
     Ok(concerned.len())
 }
 
-/// Everything that is known of one contact keeps its order, to the millisecond.
+/// Moves all times of one contact and keeps their order, to the millisecond.
 fn one_contact(tx: &mut Tx<'_>, shift: Shift, id: i64) -> Result<(), Fault> {
     let Some(mut contact) = contact::read(tx.connection, id)? else {
         return Ok(());
@@ -304,7 +309,7 @@ fn one_contact(tx: &mut Tx<'_>, shift: Shift, id: i64) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Documents of campaigns and pages: a value that lies in the future would hide what is said of them until then.
+/// Corrects campaigns and pages. A value dated in the future would hide newer values until that time.
 fn things(tx: &mut Tx<'_>, shift: Shift, table: &str, after: i64, upto: i64) -> Result<usize, Fault> {
     tx.state.facts.flush(tx.connection)?;
     tx.state.facts = Facts::default();
@@ -315,7 +320,7 @@ fn things(tx: &mut Tx<'_>, shift: Shift, table: &str, after: i64, upto: i64) -> 
         .collect::<Result<_, _>>()?;
     let mut changed = 0;
     for (id, doc) in docs {
-        // One that cannot be read is told of elsewhere.
+        // Unreadable documents are reported elsewhere.
         let Ok(fields) = from_json(&doc) else { continue };
         let mut thing = Contact {
             fields,
@@ -336,7 +341,8 @@ fn things(tx: &mut Tx<'_>, shift: Shift, table: &str, after: i64, upto: i64) -> 
     Ok(changed)
 }
 
-/// What the hub stamped last, in milliseconds: when a message was received or a delivery succeeded.
+/// The newest time that the hub stamped, in milliseconds: when a message was received or a delivery
+/// succeeded.
 pub(crate) fn newest(connection: &Connection) -> Result<Option<i64>, Fault> {
     Ok(connection
         .prepare_cached("SELECT max(value) FROM counter WHERE what IN (?1, ?2)")?

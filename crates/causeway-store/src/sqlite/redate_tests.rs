@@ -1,4 +1,4 @@
-//! A hub whose clock was ahead, and is put right.
+//! A hub whose clock was ahead, and whose times are then corrected.
 
 use std::{sync::Arc, time::Duration};
 
@@ -89,7 +89,7 @@ impl World {
     }
 }
 
-/// Every number of every table that is a time after `now`, but when something is due.
+/// All times after `now` in all tables, except due times.
 fn ahead(connection: &Connection, now: Timestamp) -> Vec<String> {
     let now = now.as_millisecond();
     let names = |sql: &str| -> Vec<String> {
@@ -127,7 +127,7 @@ fn ahead(connection: &Connection, now: Timestamp) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_people_say_after_the_clock_is_put_right_outweighs_what_was_dated_ahead() {
+async fn facts_from_after_the_correction_outweigh_facts_dated_ahead() {
     let world = World::new().await;
     world.signs(What::OptIn, "Anne", at(DAY)).await;
     let claim = Claim {
@@ -169,8 +169,9 @@ async fn what_people_say_after_the_clock_is_put_right_outweighs_what_was_dated_a
 }
 
 #[tokio::test]
-async fn what_was_said_in_an_order_keeps_it_however_little_time_there_is() {
-    // The hub was stopped for a while: some of what was dated ahead has passed, and the rest lies between that and now.
+async fn facts_keep_their_order_however_little_time_there_is() {
+    // The hub was stopped for a while. Some of the times dated ahead have passed; the rest lies between now
+    // and the wrong time.
     for (last, expected) in [(What::OptIn, "opted_in"), (What::Unsubscribed, "unsubscribed")] {
         let world = World::new().await;
         let first = if last == What::OptIn {
@@ -185,7 +186,7 @@ async fn what_was_said_in_an_order_keeps_it_however_little_time_there_is() {
             } else {
                 last.clone()
             };
-            // Messages of one second.
+            // Several messages within one second.
             let when = at(second) + Duration::from_millis(number);
             world.signs(what, &format!("Ahead {number}"), when).await;
         }
@@ -195,14 +196,14 @@ async fn what_was_said_in_an_order_keeps_it_however_little_time_there_is() {
         assert_eq!(world.ann().await.contact.text("firstName"), Some("Last"));
         let times: Vec<Timestamp> = world.ann().await.ledger.iter().map(|row| row.fact.at).collect();
         assert!(times.is_sorted() && times.len() == 7, "{times:?}");
-        // A second time changes nothing.
+        // A second correction changes nothing.
         world.redate(450, at(50)).await;
         assert_eq!(world.standing().await, expected);
     }
 }
 
 #[tokio::test]
-async fn timers_turns_erasures_and_addresses_of_a_clock_that_was_ahead_come_in_time() {
+async fn timers_schedules_erasures_and_addresses_dated_ahead_are_corrected() {
     let world = World::new().await;
     world.signs(What::OptIn, "Ann", at(DAY)).await;
     world
@@ -245,6 +246,6 @@ async fn times_of_receipt_stay_in_order_when_the_clock_is_set_back_a_little() {
     assert_eq!(received("first", at(100)).await, at(100));
     assert_eq!(received("a little before", at(41)).await, at(100));
     assert_eq!(received("after", at(101)).await, at(101));
-    // That is no small difference: see `redate`.
+    // This difference is too large for `stamp`: see `redate`.
     assert_eq!(received("a jump", at(10)).await, at(10));
 }

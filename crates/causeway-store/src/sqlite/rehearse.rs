@@ -1,4 +1,4 @@
-//! What a message would lead to: processed in a transaction that is rolled back.
+//! What a message would lead to: it is processed in a transaction that is rolled back.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -21,11 +21,11 @@ use super::{
     writer::Tx,
 };
 
-/// Processes the message by these rules as if it came now, and gives what would follow: on the database at `path` beside a
-/// hub that may be running, or without one on an empty database.
+/// Processes the message by these rules as if it arrived now, and returns what would follow. It uses the
+/// database at `path`, beside a hub that may be running, or an empty database without a path.
 ///
-/// Invariant: nothing is kept. The rules are held in memory, and the one transaction, which lasts as long as the message
-/// takes, is rolled back.
+/// Invariant: nothing is stored. The rules are held in memory, and the one transaction, which lasts as long
+/// as the message takes, is rolled back.
 pub async fn rehearse(
     path: Option<PathBuf>,
     rules: Arc<Rules>,
@@ -56,7 +56,7 @@ fn process_now(
     decoded: Decoded,
     now: Timestamp,
 ) -> Result<Played, Fault> {
-    // A message that came before is rehearsed all the same.
+    // A message that arrived before is rehearsed all the same.
     envelope.dedup = Dedup::dated(digest(&[&envelope.dedup.key, b"rehearsal"]));
     let accepted = accept::accept(tx, &[envelope])?;
     let id = accepted.first().ok_or(Fault::Broken("an accepted row"))?.id;

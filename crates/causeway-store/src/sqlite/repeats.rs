@@ -1,11 +1,13 @@
-//! Decides whether a message whose key came before is a repeat.
+//! Decides whether a message whose key was seen before is a duplicate.
 //!
-//! Invariant: a message is a duplicate only if nothing else of its contact, or of another user of the same mailbox, was
-//! accepted since the first one, processed or not. So opt-out, opt-in, opt-out are three messages, however fast they come and whichever sources they come from.
+//! Invariant: a message is a duplicate only if no other message of its contact, or of another user of the
+//! same mailbox, was accepted since the first one, processed or not. So opt-out, opt-in, opt-out are three
+//! messages, however fast they arrive and whichever sources they come from.
 //!
-//! `accept` does not know whom a message is about, and decides only what is certain. The rest it accepts as new, with the
-//! first message in `duplicate_of`; `process` decides, because it reads rows in the order of acceptance. A message counts
-//! then without its opt-ins, for it may be a late retry, and an opt-in from before an opt-out must not undo it.
+//! `accept` does not know whom a message is about, and decides only what is certain. It accepts the rest as
+//! new, with the first message in `duplicate_of`. `process` then decides, because it reads rows in the
+//! order of acceptance. A message that counts again counts without its opt-ins: it may be a late retry, and
+//! an opt-in from before an opt-out must not undo it.
 
 use causeway_core::{
     envelope::{Envelope, Memory, MessageKey},
@@ -24,29 +26,29 @@ use super::{
     writer::Tx,
 };
 
-/// Before a row is pruned: its key stays, if it is one that is kept for good.
+/// Run before a row is pruned: keeps its key, if the key is kept for good.
 pub(crate) const REMEMBER_SIGNED: &str = "INSERT OR REPLACE INTO signed (source_id, dedup, inbox_id)
      SELECT source_id, dedup, id FROM inbox
      WHERE id = ?1 AND window_ms = 9223372036854775807 AND dedup IS NOT NULL";
 
-/// What is known of a message whose key another one has before anybody has read it.
+/// What is known about a message with a known key before it is processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Repeat,
     Counts,
-    /// It depends on whom the messages in between are about.
+    /// It depends on the contacts of the messages in between.
     Undecided,
 }
 
-/// The message that came before.
+/// The first message with the key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct First {
     pub id: i64,
-    /// The message that it is one record of. What was accepted since then came after it, but for the records beside it: those
-    /// are repeats together with it, or none of them is.
+    /// The message that it is one record of. Everything accepted after that message came later, except for
+    /// its other records: these are duplicates together with it, or not at all.
     message: Option<i64>,
     received_at: i64,
-    /// `None` when the row is gone: then it was finished.
+    /// `None` when the row was deleted; it was finished then.
     state: Option<InboxState>,
 }
 
@@ -67,13 +69,13 @@ pub(crate) fn holder(tx: &Tx<'_>, source: i64, dedup: &MessageKey) -> Result<Fir
 }
 
 impl First {
-    /// What has a greater number was accepted later.
+    /// The row number that orders it: rows with a greater number were accepted later.
     fn position(&self) -> i64 {
         self.message.unwrap_or(self.id)
     }
 }
 
-/// See [`First::message`]. A row that was not processed has its envelope.
+/// See [`First::message`]. A row that was not processed still has its envelope.
 fn message(tx: &Tx<'_>, id: i64) -> Result<Option<i64>, Fault> {
     let of_event: Option<Option<i64>> = tx
         .connection
@@ -94,11 +96,12 @@ fn message(tx: &Tx<'_>, id: i64) -> Result<Option<i64>, Fault> {
             .optional()?
             .flatten(),
     };
-    // A message is older than its records.
+    // A message has a lower number than its records.
     Ok(message.filter(|message| *message < id))
 }
 
-/// The first message keeps its row; a later one of the same key has the key from now on.
+/// Takes the key from the first message, which keeps its row. The later message with the same key has the key
+/// from now on.
 pub(crate) fn give_up_key(tx: &Tx<'_>, id: i64) -> Result<(), Fault> {
     tx.connection
         .prepare_cached("UPDATE inbox SET dedup = NULL WHERE id = ?1")?
@@ -106,7 +109,7 @@ pub(crate) fn give_up_key(tx: &Tx<'_>, id: i64) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Another message that had the same id of the sender and other content.
+/// Another message with the same sender's id and other content.
 pub(crate) fn other_of_id(
     tx: &Tx<'_>,
     source: i64,
@@ -122,7 +125,7 @@ pub(crate) fn other_of_id(
         .optional()?)
 }
 
-/// A row that was accepted as new refers to the message of the same key whose row is gone, if there was one.
+/// If a pruned message had the same key, the row that was accepted as new refers to that message.
 pub(crate) fn refer_to_signed(tx: &Tx<'_>, id: i64, source: i64, dedup: &MessageKey) -> Result<(), Fault> {
     tx.connection
         .prepare_cached(
@@ -133,7 +136,7 @@ pub(crate) fn refer_to_signed(tx: &Tx<'_>, id: i64, source: i64, dedup: &Message
     Ok(())
 }
 
-/// What is certain about a message of which `first` has the key.
+/// What is certain about a message whose key `first` has.
 pub(crate) fn at_acceptance(
     tx: &Tx<'_>,
     envelope: &Envelope,
@@ -155,12 +158,12 @@ pub(crate) fn at_acceptance(
     })
 }
 
-/// What the sender's id names.
+/// What the sender's id identifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Names {
-    /// One message, so that the same id with the same content is that message.
+    /// One message: the same id with the same content is the same message.
     Message,
-    /// Nothing: there is none, or the sender gave it to several messages.
+    /// Nothing: there is no id, or the sender gave it to several messages.
     Nothing,
 }
 
@@ -174,7 +177,7 @@ impl Names {
     }
 }
 
-/// Whether the first message came so long before that the same again is a message of its own.
+/// Whether the first message is so old that the same content is a new message.
 fn is_over(memory: Memory, names: Names, first: &First, received_at: i64) -> bool {
     match memory {
         Memory::Window(window) if names == Names::Nothing => {
@@ -191,7 +194,7 @@ fn is_newest(tx: &Tx<'_>, id: i64) -> Result<bool, Fault> {
         .query_row([id], |row| row.get(0))?)
 }
 
-/// Whether nothing about the contact of a processed message can have come after it.
+/// Whether nothing about the contact of a processed message can have arrived after it.
 fn nothing_since(tx: &Tx<'_>, first: &First) -> Result<bool, Fault> {
     let found: Option<(Option<i64>, bool)> = tx
         .connection
@@ -202,7 +205,7 @@ fn nothing_since(tx: &Tx<'_>, first: &First) -> Result<bool, Fault> {
         .optional()?;
     Ok(match found {
         None => false,
-        // It only added to what is known: nothing can have replaced it.
+        // It only added to what is known, so nothing can have replaced it.
         Some((_, true)) => true,
         Some((contact, false)) => {
             let contacts: Vec<i64> = contact.into_iter().collect();
@@ -211,16 +214,16 @@ fn nothing_since(tx: &Tx<'_>, first: &First) -> Result<bool, Fault> {
     })
 }
 
-/// What came between two rows about a contact.
+/// What arrived between two rows about a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Between {
     Nothing,
-    /// Rows that wait or are dead: nobody knows whom they are about.
+    /// Rows that are new or dead: their contacts are not known.
     Unread,
     Something,
 }
 
-/// What came after `first` and before the row `before`.
+/// What arrived after `first` and before the row `before`.
 fn between(tx: &Tx<'_>, contacts: &[i64], first: &First, before: i64) -> Result<Between, Fault> {
     let after = first.position();
     for contact in identity::with_sharers(tx, contacts)? {
@@ -254,23 +257,23 @@ fn between(tx: &Tx<'_>, contacts: &[i64], first: &First, before: i64) -> Result<
     })
 }
 
-/// What becomes of a row of which the key or the sender's id came before.
+/// The decision about a row whose key or sender's id was seen before.
 pub(crate) enum Judged {
     Repeat { first: i64 },
     Counts(Decoded),
 }
 
-/// A row of which the key or the sender's id came before.
+/// A row whose key or sender's id was seen before.
 struct Later {
     received_at: i64,
     memory: Memory,
     names: Names,
-    /// Another message with the same id and other content, if the sender gave one.
+    /// Another message with the same sender's id and other content, if there is one.
     same_id: Option<i64>,
     first: Option<First>,
 }
 
-/// Asked when the row is processed: everything that was accepted before it is processed, or dead.
+/// Decides when the row is processed: every row that was accepted before it is processed or dead by then.
 pub(crate) fn judge(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Judged, Fault> {
     let later = later(tx, row)?;
     let counts = match (later.first, decoded) {
@@ -301,7 +304,7 @@ pub(crate) fn judge(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Jud
     }))
 }
 
-/// What of the event counts; `None` for a repeat.
+/// The part of the event that counts; `None` for a duplicate.
 fn judge_event(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -312,9 +315,9 @@ fn judge_event(
     let was_processed = matches!(first.state, Some(InboxState::Done) | None);
     let contacts = contacts(tx, row, event)?;
     let between = match first.state {
-        // It only adds to what is known: nothing can have replaced it.
+        // It only adds to what is known, so nothing can have replaced it.
         _ if !event.brings_data() => Between::Nothing,
-        // The rows in between may be gone, too.
+        // The rows in between may have been deleted, too.
         None => Between::Unread,
         Some(_) => between(tx, &contacts, first, row.id.0)?,
     };
@@ -363,7 +366,7 @@ fn later(tx: &Tx<'_>, row: &Row) -> Result<Later, Fault> {
     })
 }
 
-/// The message that a repeat repeats: not one that turned out to be a repeat itself.
+/// The first message that a row is a duplicate of, past any duplicates in between.
 fn first(tx: &Tx<'_>, of: i64) -> Result<First, Fault> {
     let mut id = of;
     loop {
@@ -382,7 +385,7 @@ fn first(tx: &Tx<'_>, of: i64) -> Result<First, Fault> {
         };
         let state = inbox_state(&state)?;
         match duplicate_of {
-            // Ids only go down.
+            // Numbers decrease, so the loop ends.
             Some(earlier) if state == InboxState::Duplicate && earlier < id => id = earlier,
             _ => {
                 return Ok(First {
@@ -406,7 +409,8 @@ fn contacts(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result<Vec<i64>, Fault
     contact::find(tx, workspace, &event.identities)
 }
 
-/// A repeat has no effect, and the first message has the key again: the window counts from it.
+/// Ends the row as a duplicate, without effect. The first message gets the key back, so that the window
+/// counts from it.
 pub(crate) fn end_as_repeat(tx: &mut Tx<'_>, row: &Row, first: i64) -> Result<Processed, Fault> {
     let connection = tx.connection;
     let dedup: Option<MessageKey> = connection
@@ -426,7 +430,7 @@ pub(crate) fn end_as_repeat(tx: &mut Tx<'_>, row: &Row, first: i64) -> Result<Pr
     end(tx, row, InboxState::Duplicate, None, None)
 }
 
-/// The row stands for itself from now on.
+/// The row is a message of its own from now on.
 pub(crate) fn count(tx: &Tx<'_>, row: &Row) -> Result<(), Fault> {
     tx.connection
         .prepare_cached("UPDATE inbox SET duplicate_of = NULL WHERE id = ?1")?

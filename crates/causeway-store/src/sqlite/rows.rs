@@ -1,4 +1,4 @@
-//! Between columns and the types of core.
+//! Conversions between columns and the types of `causeway_core`.
 
 use causeway_core::{
     clock::Timestamp,
@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::fault::Fault;
 
-/// How long a key is remembered, as `inbox.window_ms` says it.
+/// How long a key is remembered, as stored in `inbox.window_ms`.
 pub(crate) fn window_ms(memory: Memory) -> Option<i64> {
     match memory {
         Memory::Dated => None,
@@ -22,7 +22,7 @@ pub(crate) fn window_ms(memory: Memory) -> Option<i64> {
     }
 }
 
-/// The way back from [`window_ms`].
+/// The inverse of [`window_ms`].
 pub(crate) fn memory(window_ms: Option<i64>) -> Memory {
     match window_ms {
         None => Memory::Dated,
@@ -60,7 +60,7 @@ impl DeliveryState {
         }
     }
 
-    /// In the books, what is blocked waits.
+    /// The state in the books, where a blocked delivery counts as waiting.
     pub(crate) fn counted_as(self) -> &'static str {
         match self {
             Self::Blocked => "waiting",
@@ -107,7 +107,7 @@ pub(crate) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Fault
     row.get_ref(column)?.as_str().map_err(|_| Fault::Broken("a text"))
 }
 
-/// A text of which what is not UTF-8 is replaced, for where reading on matters more.
+/// The text with invalid UTF-8 replaced, for places where reading on matters more.
 pub(crate) fn lossy_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     let text = row.get_ref(column)?.as_bytes().unwrap_or_default();
     Ok(String::from_utf8_lossy(text).into_owned())
@@ -149,7 +149,7 @@ pub(crate) fn name(row: &Row<'_>, column: usize) -> Result<Name, Fault> {
     Ok(text(row, column)?.into())
 }
 
-/// From the columns kind, namespace, value.
+/// Reads the columns kind, namespace, value.
 pub(crate) fn identity(row: &Row<'_>, first: usize) -> Result<Identity, Fault> {
     let value: String = row.get(first + 2)?;
     Identity::from_parts(text(row, first)?, text(row, first + 1)?, value)

@@ -1,4 +1,4 @@
-//! Opening a database file: settings of a connection, and the steps from one schema to the next.
+//! Opens a database file: the settings of a connection, and the migrations of the schema.
 
 use std::{path::Path, time::Duration};
 
@@ -6,7 +6,8 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::fault::Fault;
 
-/// In order; `user_version` says how many were taken. Never change one that was released: add another.
+/// In order; `user_version` is the number of migrations that were run. Never change one that was released:
+/// add another.
 const MIGRATIONS: [&str; VERSION as usize] = [
     include_str!("../../migrations/sqlite/0001_start.sql"),
     include_str!("../../migrations/sqlite/0002_automations.sql"),
@@ -24,35 +25,38 @@ const MIGRATIONS: [&str; VERSION as usize] = [
 
 pub(crate) const VERSION: u32 = 12;
 
-/// Another process (a command while the hub runs) may hold the write lock for so long.
+/// How long to wait for the write lock, which another process (a command beside the hub) may hold.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
-/// What opening a database for writing may do to its schema.
+/// Which migrations the opening of a database may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Steps {
-    /// All that are missing. Only the process that serves may: the schema must not change under a hub that runs.
+    /// All that are missing. Only the process that serves may do that: the schema must not change under a
+    /// running hub.
     All,
-    /// Makes a database where there is none, and refuses an older one.
+    /// Creates a new database, and refuses an older one.
     OfNew,
 }
 
 pub(crate) fn writer(path: &Path, steps: Steps) -> Result<Connection, Fault> {
-    // One thread has it: no lock is needed around each call.
+    // Only one thread uses the connection, so SQLite needs no lock around each call.
     let mut connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(BUSY)?;
-    // Plans must not hang on bound values: else statements are compiled anew whenever a value changes.
+    // Query plans must not depend on bound values. Otherwise statements are compiled again whenever a value
+    // changes.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    // Of new files. A form has 2.5 kB and a message 1.5: with pages of 4 kB half of each page would be written for nothing.
+    // Applies to new files. A form takes 2.5 kB and a message 1.5 kB. With pages of 4 kB half of each page
+    // would be written for nothing.
     connection.pragma_update(None, "page_size", 8192)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
-    // Invariant: what was committed is on disk, or nothing may be acknowledged.
+    // Invariant: what was committed is on disk; otherwise nothing may be acknowledged.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "journal_size_limit", 67_108_864)?;
-    // Erased people leave no bytes behind in free space.
+    // Erased data leaves no bytes behind in free space.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "cache_size", -32_768)?;
     connection.pragma_update(None, "temp_store", "memory")?;
@@ -61,7 +65,8 @@ pub(crate) fn writer(path: &Path, steps: Steps) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-/// A connection for a rehearsal: what it writes is always rolled back. `None` = an empty database in memory.
+/// A connection for a rehearsal. Its caller always rolls back. Without a path it opens an empty database in
+/// memory.
 pub(crate) fn rehearsal(path: Option<&Path>) -> Result<Connection, Fault> {
     let Some(path) = path else {
         let mut connection = Connection::open_in_memory()?;
@@ -78,7 +83,7 @@ pub(crate) fn rehearsal(path: Option<&Path>) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-/// A connection that cannot change anything.
+/// A read-only connection.
 pub(crate) fn reader(path: &Path) -> Result<Connection, Fault> {
     let connection = Connection::open_with_flags(
         path,
@@ -92,7 +97,7 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-/// Fails unless the database at `path` has the schema that this program uses. Writes nothing.
+/// Fails unless the database at `path` has this program's schema. Writes nothing.
 pub(crate) fn require_current(path: &Path) -> Result<(), Fault> {
     let found: u32 = reader(path)?.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found == VERSION {
@@ -115,12 +120,12 @@ fn other_schema(found: u32) -> Fault {
 }
 
 fn migrate(connection: &mut Connection, steps: Steps) -> Result<(), Fault> {
-    // Looked at without the lock first: a command beside a busy hub need not wait for it.
+    // Checked without the lock first, so that a command need not wait for a busy hub.
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found == VERSION {
         return Ok(());
     }
-    // Two processes may open a new file at once: the one that gets the lock second finds it done.
+    // Two processes may open a new file at once. The one that gets the lock second finds the migrations done.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let is_allowed = found == 0 || found == VERSION || steps == Steps::All;
@@ -145,7 +150,7 @@ mod tests {
 
     /// To accept a change: `CAUSEWAY_UPDATE_SCHEMA=1 cargo test -p causeway-store schema`.
     #[test]
-    fn the_schema_that_the_migrations_make_is_the_one_checked_in() {
+    fn the_migrations_make_the_schema_that_is_checked_in() {
         let folder = tempfile::tempdir().unwrap();
         let connection = writer(&folder.path().join("a.db"), Steps::All).unwrap();
         let mut statement = connection
@@ -166,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn timers_of_before_there_were_chains_can_be_read() {
+    fn timers_from_before_chains_can_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let old = Connection::open(&path).unwrap();
@@ -202,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_process_that_serves_takes_steps_on_an_older_database() {
+    fn only_the_process_that_serves_migrates_an_older_database() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         writer(&path, Steps::OfNew)

@@ -1,7 +1,7 @@
-//! A mailbox that several contacts use: what one of them says about mail to it counts for all of them.
+//! A mailbox that several contacts use: what one of them says about e-mail to it counts for all of them.
 //!
-//! Invariant: what somebody agreed to counts for the others as long as that person uses the mailbox and has not opted out
-//! anywhere since. What forbids mail to the mailbox stays.
+//! Invariant: an opt-in counts for the other users as long as its giver uses the mailbox and has not opted
+//! out anywhere since. Facts that forbid mail to the mailbox keep counting.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ use super::{
     writer::Tx,
 };
 
-/// What the other users of the address said about it.
+/// Facts about the address that its other users gave.
 pub(crate) fn said_by_others(
     tx: &Tx<'_>,
     workspace: i64,
@@ -41,7 +41,7 @@ pub(crate) fn said_by_others(
     said_of(tx, workspace, address, contacts)
 }
 
-/// What users of an address other than these said about it.
+/// Facts about an address from its users other than `contacts`.
 pub(crate) fn said_of(
     tx: &Tx<'_>,
     workspace: i64,
@@ -53,7 +53,7 @@ pub(crate) fn said_of(
     Ok(by_others.map(|(_, fact)| fact).collect())
 }
 
-/// What each user of an address said about it, as far as it counts for the others.
+/// The facts of each user of an address that count for the other users.
 fn said(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentFact)>, Fault> {
     let mut facts = Vec::new();
     let grace = tx.state.terms_of(workspace).click_grace;
@@ -72,14 +72,14 @@ fn said(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentF
     Ok(facts)
 }
 
-/// Whether what a user of the address said counts for the others who use it. A click that does not undo the user's own opt-out does
+/// Whether a user's fact counts for the other users of the address. A click that does not undo the user's own opt-out does
 /// not confirm for others either.
 fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str, grace: Duration) -> bool {
     let is_in_use = || user.address().as_deref() == Some(address);
     let is_about_address = match fact.address.as_deref() {
         None => false,
-        // Who names an id means the mailbox that its owner uses now. What became of an address may be of any that came with
-        // the id.
+        // A fact that names an id is about the mailbox that the id's owner uses now. A suppression may be
+        // about any of the addresses that came with the id.
         Some(place) if id_in_place(place).is_some() => {
             let places = user.addresses_of(fact);
             (fact.what.is_suppression() || is_in_use()) && places.iter().any(|place| **place == *address)
@@ -99,7 +99,7 @@ fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str, grace: D
     is_about_address && (!fact.what.is_yes() || (is_in_use() && is_newer()))
 }
 
-/// What a contact and the other users of an address agreed to, without those of `except`.
+/// The opt-ins of a contact and of the other users of an address, without those of `except`.
 pub(crate) fn agreed(
     tx: &Tx<'_>,
     (workspace, address): (i64, &str),
@@ -119,7 +119,7 @@ pub(crate) fn agreed(
     Ok(agreed)
 }
 
-/// What a contact said of mail.
+/// The facts of a contact about e-mail.
 pub(crate) fn ledger(tx: &Tx<'_>, contact: i64) -> Result<Vec<ConsentFact>, Fault> {
     let mut statement = tx.connection.prepare_cached(
         "SELECT purpose, what, page, at, basis, address FROM consent WHERE contact_id = ?1 AND purpose = ?2",
@@ -148,8 +148,8 @@ pub(crate) fn others(
     Ok(others)
 }
 
-/// What was said before, and concerns the others only now: all of it when several contacts turn out to be one, and what became
-/// of an id's address when the id comes with a mailbox that others use.
+/// Earlier facts that concern the other users only now: all facts when several contacts are merged, and facts
+/// that name an id when that id comes with a shared mailbox.
 pub(crate) fn brought_along(
     tx: &Tx<'_>,
     contact: i64,
@@ -170,8 +170,8 @@ pub(crate) fn brought_along(
     Ok(facts)
 }
 
-/// Passes new facts on to the other users of the address, and plans what follows for them. Returns those for whom
-/// anything changed, and pushes what is planned.
+/// Passes new facts on to the other users of the address, and adds the deliveries that follow to `planned`.
+/// Returns the contacts that changed.
 pub(crate) fn spread(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -206,8 +206,8 @@ pub(crate) fn spread(
     Ok(changed)
 }
 
-/// An opt-out that names only an id counts for everybody whose address came with it, too: each may be the person who said it.
-/// Returns those for whom anything changed, and pushes what is planned.
+/// Applies an opt-out that names only an id to everybody whose address came with the id, because each of them
+/// may have opted out. Adds the deliveries that follow to `planned`. Returns the contacts that changed.
 pub(crate) fn opt_out_elsewhere(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -239,8 +239,9 @@ pub(crate) fn opt_out_elsewhere(
     Ok(changed)
 }
 
-/// The contact moved to another address, or opted out: what it agreed to at the mailboxes that it shares may count for
-/// their other users no more, or again. Returns those for whom anything changed, and pushes what is planned.
+/// Reconsiders the contact's opt-ins at its shared mailboxes after the contact moved to another address or
+/// opted out: they may no longer count for the other users, or count again. Adds the deliveries that follow
+/// to `planned`. Returns the contacts that changed.
 pub(crate) fn reconsider(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -276,7 +277,7 @@ pub(crate) fn reconsider(
     Ok(changed)
 }
 
-/// Takes in what another user of the address said; returns whether it was news.
+/// Applies another user's facts to a contact. Returns whether anything changed.
 fn take_in(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -301,7 +302,7 @@ fn take_in(
     Ok(true)
 }
 
-/// Writes what became of another user, and plans what follows.
+/// Writes the changed contact, and plans the deliveries that follow.
 fn write(
     tx: &mut Tx<'_>,
     row: &Row,

@@ -1,8 +1,9 @@
-//! Undoes a wrong merge: takes identities out of a contact, and with them everything that came by them.
+//! Undoes a wrong merge: moves identities, and everything that came with them, from a contact to a new one.
 //!
-//! A message belongs to the contact whose identity names it most firmly: a foreign id before a contactRef, and that before
-//! an address. Consent is rebuilt from the ledger, which knows the message of each fact; fields from the messages that can
-//! still be read, and by the number of the message that each value came with.
+//! A message belongs to the contact that its strongest identity names: a foreign id before a contactRef, and
+//! a contactRef before an address. Consent is rebuilt from the ledger, which holds the message of each fact.
+//! Fields are rebuilt from the messages that can still be read, and otherwise by the number of the message
+//! that each value came with.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +34,8 @@ use super::{
 
 const DECISION: &str = "a person took identities out of this contact, because they are somebody else's";
 
-/// `read` are the contact's messages that can still be decoded. `None` when the contact is not there, has not all of these
-/// identities, or would be left without any.
+/// Splits the contact. `read` holds the contact's messages that can still be decoded. Returns `None` if the
+/// contact does not exist, does not have all of these identities, or would keep none.
 pub(crate) fn split(
     tx: &mut Tx<'_>,
     asked: ContactId,
@@ -106,13 +107,13 @@ impl Used {
         }
     }
 
-    /// An address that came only with what moves goes along.
+    /// Whether an address came only with messages that move; it moves with them.
     fn is_only_of_moved(&self, identity: &Identity) -> bool {
         matches!(identity, Identity::Email { address }
             if self.by_moved.contains(address) && !self.by_kept.contains(address))
     }
 
-    /// Addresses that were taken are not the kept contact's any more, if it has another.
+    /// Addresses that were taken no longer belong to the kept contact, if it has another.
     fn not_of_kept(&self, taken: &BTreeSet<Identity>) -> BTreeSet<String> {
         let (theirs, own): (BTreeSet<String>, BTreeSet<String>) = self
             .by_kept
@@ -122,7 +123,8 @@ impl Used {
         if own.is_empty() { BTreeSet::new() } else { theirs }
     }
 
-    /// Those that were not taken are not the new contact's, if it has another: they came along with the wrong merge.
+    /// Addresses that were not taken do not belong to the new contact, if it has another: the wrong merge
+    /// brought them.
     fn not_of_new(&self, taken: &BTreeSet<Identity>) -> BTreeSet<String> {
         let by_both = self.by_kept.intersection(&self.by_moved);
         let theirs = by_both.filter(|address| !is_taken(taken, address));
@@ -218,7 +220,7 @@ fn move_rows(
                 .execute(params![from, into, inbox.0])?;
         }
     }
-    // What a destination was given as one person may hold either: see `divide_given`.
+    // Either contact may be the one that a destination was given: see `divide_given`.
     tx.connection
         .prepare_cached(
             "INSERT OR IGNORE INTO given (contact_id, destination_id, address, since, last_sent, change, purpose)
@@ -228,7 +230,7 @@ fn move_rows(
     Ok(())
 }
 
-/// The contact as its own messages make it.
+/// Rebuilds the contact from its own messages.
 fn rebuild(
     tx: &Tx<'_>,
     id: i64,
@@ -242,7 +244,7 @@ fn rebuild(
         gave_data: before.gave_data,
         ..Contact::default()
     };
-    // Values whose message can no longer be read are told apart by its number.
+    // Values whose message can no longer be read are assigned by the number of the message.
     for (name, field) in &before.fields {
         let is_theirs = name == "email" && before.address().is_some_and(|address| not_own.contains(&address));
         if is_own(&InboxId(field.arrival)) && !is_theirs {
@@ -271,7 +273,8 @@ fn rebuild(
     Ok(contact)
 }
 
-/// A contact has the addresses that it is recognised by. Without a message that says which one it uses, it uses the latest.
+/// Gives the contact the addresses among its identities. If no message says which one it uses, it uses the
+/// latest.
 fn use_addresses<'a>(contact: &mut Contact, before: &Contact, own: impl Iterator<Item = &'a Identity>) {
     let addresses = own.filter_map(|identity| match identity {
         Identity::Email { address } => Some(address.as_str()),
@@ -296,8 +299,8 @@ fn use_addresses<'a>(contact: &mut Contact, before: &Contact, own: impl Iterator
 const OTHERS: &str =
     "the contact was split: the address is the other person's, and what follows for them was planned anew";
 
-/// What destinations were given for an address that only one of them has, that one answers for, also for withdrawals of it. The
-/// rest may be of either.
+/// If only one of the contacts has an address, what was given for that address belongs to that contact. The
+/// rest may belong to either.
 fn divide_given(
     tx: &mut Tx<'_>,
     (from, kept): (i64, &Contact),
@@ -338,7 +341,7 @@ fn end_withdrawals(tx: &mut Tx<'_>, contact: i64, address: &str, now: Timestamp)
     Ok(())
 }
 
-/// An address that both still have is one mailbox: what one says of mail to it counts for the other.
+/// An address that both contacts still have is a shared mailbox: facts of one about it count for the other.
 fn share(
     tx: &mut Tx<'_>,
     workspace: i64,
@@ -368,8 +371,8 @@ fn share(
     Ok(())
 }
 
-/// Plans what puts the destinations right: each that was given the contact is sent both people as they are now, or that it
-/// may not use them. All of it hangs on a row of its own, so that the trace explains it.
+/// Plans the deliveries that correct the destinations: each that was given the contact is sent both people as
+/// they are now, or a withdrawal. The deliveries belong to an own row, so that the trace explains them.
 fn correct(
     tx: &mut Tx<'_>,
     workspace: i64,

@@ -1,5 +1,5 @@
-//! What the writer remembers between transactions. All of it can be read from the file again, but the leases:
-//! they end with the process that holds them, and only the one that serves hands any out.
+//! What the writer keeps in memory between transactions. All of it can be read from the file again, except
+//! for the leases. These end with the process that holds them, and only the process that serves takes any.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -24,15 +24,15 @@ use super::{
 pub(crate) struct State {
     pub rules: Arc<Rules>,
     pub names: Names,
-    /// Workspace -> how its consent is read.
+    /// Workspace -> the terms by which its consent is evaluated.
     pub terms: HashMap<i64, Arc<Terms>>,
     pub facts: Facts,
     pub recent: Recent,
     pub counters: Counters,
     pub leases: Leases,
-    /// What was stamped last, in milliseconds: see [`State::stamp`].
+    /// The newest time that was stamped, in milliseconds: see [`State::stamp`].
     pub newest: i64,
-    /// Moves when another connection changed the file.
+    /// SQLite's `data_version`, which changes when another connection changed the file.
     data_version: i64,
 }
 
@@ -50,7 +50,7 @@ impl State {
         Ok(())
     }
 
-    /// Forgets what a transaction that was rolled back may have left in memory.
+    /// Drops what a rolled-back transaction may have left in memory, and reads it again.
     pub(crate) fn reload(&mut self, connection: &Connection) -> Result<(), Fault> {
         self.facts = Facts::default();
         self.recent = Recent::default();
@@ -60,9 +60,9 @@ impl State {
         Ok(())
     }
 
-    /// When a message is received, by a clock that may have been set back a little: never before the message that was
-    /// received last, or what somebody says now could be older than what they said before. A clock that was set back by
-    /// more than the tolerance is put right elsewhere.
+    /// The time of receipt, for a clock that may have been set back a little. It is never before the message
+    /// that was received last; otherwise a new fact could seem older than an earlier one. A clock that was
+    /// set back by more than the tolerance is handled by `redate`.
     pub(crate) fn stamp(&mut self, received_at: Timestamp) -> Timestamp {
         let ms = ms(received_at);
         let behind = self.newest.saturating_sub(ms);
@@ -73,7 +73,7 @@ impl State {
         received_at
     }
 
-    /// So that the next transaction reads everything anew.
+    /// Makes the next transaction read everything again.
     pub(crate) fn distrust(&mut self) {
         self.data_version = 0;
     }
@@ -87,7 +87,7 @@ impl State {
     }
 }
 
-/// The entry for workspaces without pages of their own.
+/// The entry for workspaces without own pages.
 pub(crate) const ANY_WORKSPACE: i64 = 0;
 
 pub(crate) fn terms(connection: &Connection) -> Result<HashMap<i64, Arc<Terms>>, Fault> {
@@ -117,14 +117,14 @@ pub(crate) fn terms(connection: &Connection) -> Result<HashMap<i64, Arc<Terms>>,
         .collect())
 }
 
-/// Which deliveries are in flight, and until when nobody else may have them. Kept in memory: a lease is over when the
-/// process that took it is over, and writing it down would cost as much as the delivery itself.
+/// The leases: which deliveries are in flight, and until when. They are kept in memory, because a lease ends
+/// with the process that took it, and storing it would cost as much as the delivery itself.
 #[derive(Default)]
 pub(crate) struct Leases {
     held: HashMap<i64, Lease>,
     /// Destination and contact -> the deliveries in flight.
     of_contact: HashMap<(i64, i64), Vec<i64>>,
-    /// What to put back when the transaction fails, newest last.
+    /// The leases to restore when the transaction fails, newest last.
     undo: Vec<(i64, Option<Lease>)>,
 }
 
@@ -140,7 +140,7 @@ impl Leases {
         self.held.get(&delivery).is_some_and(|lease| lease.until > now)
     }
 
-    /// Whether anything of the contact is in flight to the destination.
+    /// Whether a delivery of the contact is in flight to the destination.
     pub(crate) fn is_busy(&self, destination: i64, contact: Option<i64>, now: Timestamp) -> bool {
         contact
             .and_then(|contact| self.of_contact.get(&(destination, contact)))
@@ -163,7 +163,7 @@ impl Leases {
         }
     }
 
-    /// What is in flight for a contact that became part of another one is in flight for that one.
+    /// After a merge, the leases of `from` belong to `into`.
     pub(crate) fn merge(&mut self, from: i64, into: i64) {
         let moved: Vec<(i64, Lease)> = self
             .held
@@ -207,7 +207,7 @@ impl Leases {
         before
     }
 
-    /// When the first lease at this destination runs out.
+    /// When the first lease at this destination expires.
     pub(crate) fn next_end(&self, destination: i64) -> Option<Timestamp> {
         self.held
             .values()
@@ -216,7 +216,7 @@ impl Leases {
             .min()
     }
 
-    /// Drops those that ran out: their deliveries ended in another way, or are about to be claimed again.
+    /// Drops expired leases: their deliveries ended otherwise, or are about to be claimed again.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
         let ended: Vec<i64> = self
             .held

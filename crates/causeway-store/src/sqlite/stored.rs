@@ -1,4 +1,4 @@
-//! Looks at a database without changing anything in it: no writer, no schema step, no rules set.
+//! Reads a database without changing it: no writer, no migration, no rules set.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -24,7 +24,7 @@ use super::{
     writer::Tx,
 };
 
-/// A database that somebody else may be serving from.
+/// A database that another process may be serving from.
 pub struct Stored {
     readers: Readers,
 }
@@ -39,7 +39,7 @@ pub struct StoredRecord {
     pub envelope: Option<Envelope>,
 }
 
-/// How many messages there are.
+/// The number of messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoredCount {
     pub before: u64,
@@ -47,7 +47,7 @@ pub struct StoredCount {
 }
 
 impl Stored {
-    /// Fails when there is no database, or one of another version than this program writes.
+    /// Fails if there is no database, or one with another schema than this program's.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         if !path.exists() {
             return Err(StoreError::Failed(format!(
@@ -117,8 +117,9 @@ impl Stored {
         self.readers.read(views::lanes).await
     }
 
-    /// What the destination would be given now for the events of this contact, or for this one record: the newest
-    /// event first, whether or not a delivery was planned for it. `kind` is what it would tell; by the event if `None`.
+    /// What the destination would be given now for the events of this contact, or for this one message: the
+    /// newest event first, whether or not a delivery was planned. `kind` is the kind of delivery; `None`
+    /// takes it from the event.
     pub async fn sketches(
         &self,
         rules: Arc<Rules>,
@@ -147,7 +148,7 @@ impl Stored {
     }
 }
 
-/// Whose events, or which.
+/// Which events: those of a contact, or one message.
 #[derive(Debug, Clone, Copy)]
 pub enum Of {
     Contact(ContactId),

@@ -1,4 +1,4 @@
-//! What cannot be made from outside: a disk that is full, rows that are broken.
+//! Conditions that cannot be made from outside: a full disk, and broken rows.
 
 use causeway_core::{
     consent::What,
@@ -20,9 +20,9 @@ async fn limit_pages(store: &SqliteStore, pages: u32) {
         .unwrap();
 }
 
-/// A transaction that changes nothing commits on a full disk, too.
+/// A transaction that changes nothing commits even on a full disk.
 #[tokio::test]
-async fn accepting_nothing_writes_to_the_disk_to_prove_that_it_can() {
+async fn accepting_nothing_still_writes_to_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     let store = open(&path, Options { serve: true }).await.unwrap();
@@ -43,9 +43,9 @@ async fn accepting_nothing_writes_to_the_disk_to_prove_that_it_can() {
     assert_eq!(schema(), schema_before);
 }
 
-/// Bounded by SQLite itself: the same error as when the disk is full.
+/// SQLite itself limits the pages, and returns the same error as for a full disk.
 #[tokio::test]
-async fn a_full_disk_changes_nothing_and_passes() {
+async fn a_full_disk_changes_nothing_and_the_store_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     let store = open(&path, Options { serve: true }).await.unwrap();
@@ -94,9 +94,10 @@ async fn a_full_disk_changes_nothing_and_passes() {
     assert_eq!(audit.sources[SOURCE].difference, 0, "{audit:?}");
 }
 
-/// Copied back beside the commits: else it would hold all that was ever written, or grow while nobody rests.
+/// The log is copied back beside the commits. Otherwise it would hold everything that was ever written, and
+/// grow without a pause.
 #[tokio::test]
-async fn the_log_begins_anew_under_load() {
+async fn the_log_is_reset_under_load() {
     const MESSAGES: u32 = 400;
     const BYTES: usize = 300_000;
     let folder = tempfile::tempdir().unwrap();
@@ -118,7 +119,7 @@ async fn the_log_begins_anew_under_load() {
     assert!(file > 80_000_000, "{file} bytes in the database itself");
 }
 
-/// A broken document stands for a bug in our rules: the trigger makes one contact unwritable.
+/// The trigger makes one contact unwritable. It stands for a bug in our rules.
 #[tokio::test]
 async fn a_row_on_which_processing_fails_is_dead_alone() {
     let folder = tempfile::tempdir().unwrap();
@@ -167,7 +168,7 @@ async fn a_row_on_which_processing_fails_is_dead_alone() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_cannot_be_read_is_dead_alone_and_lets_the_others_go() {
+async fn a_delivery_that_cannot_be_read_is_dead_and_blocks_no_other() {
     let breakages = [
         "UPDATE contact SET doc = '{' WHERE id = (SELECT contact_id FROM identity WHERE value = 'ben@example.org')",
         "UPDATE contact SET doc = NULL WHERE id = (SELECT contact_id FROM identity WHERE value = 'ben@example.org')",
@@ -223,7 +224,7 @@ async fn a_delivery_that_cannot_be_read_is_dead_alone_and_lets_the_others_go() {
 }
 
 #[tokio::test]
-async fn a_command_that_fails_or_panics_takes_no_other_with_it() {
+async fn a_command_that_fails_or_panics_does_not_affect_others() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path().join("a.db"), Options { serve: true })
         .await
@@ -237,7 +238,7 @@ async fn a_command_that_fails_or_panics_takes_no_other_with_it() {
                 .id(tx.connection, super::names::NameKind::Source, name)
         })
     };
-    // While the writer waits, the others gather for one transaction.
+    // While the writer waits, the other commands gather for one transaction.
     let (held, first, failed, panicked, second, ()) = tokio::join!(
         writer.alone(move |_| {
             gone.recv().unwrap();

@@ -1,4 +1,4 @@
-//! One record's whole way.
+//! Everything that became of one message.
 
 use causeway_core::{
     consent::ConsentFact,

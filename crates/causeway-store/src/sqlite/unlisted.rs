@@ -1,4 +1,4 @@
-//! Actions that are here and that their system of origin no longer lists.
+//! Actions in the store that their system of origin no longer lists.
 
 use causeway_core::{
     clock::Timestamp,
@@ -16,12 +16,12 @@ use super::{
     rows::{at, from_json, ms, name, text},
 };
 
-/// Actions that are looked at in one snapshot: there may be millions, and nobody should wait behind all of them.
+/// Actions examined in one snapshot. There may be millions, and no other query should wait for all of them.
 const CHUNK: u32 = 5_000;
-/// Contacts that a person is shown.
+/// Maximum number of contacts shown to a person.
 const SHOWN: u32 = 100;
 
-/// Some of them, and after which row to go on; `None` at the end.
+/// Some of these actions, and the row after which to go on; `None` at the end.
 pub(crate) fn chunk(
     connection: &Connection,
     asked: &Unlisted,
@@ -43,7 +43,7 @@ pub(crate) fn chunk(
         if asked.listed.contains(&number) {
             continue;
         }
-        // One that cannot be read is left out; the others are looked at all the same.
+        // An action that cannot be read is left out; the others are examined all the same.
         let Ok(action) = from_json::<Action>(text(row, 4)?) else {
             tracing::error!(
                 action = number,
@@ -94,7 +94,7 @@ fn names(
     Ok((addresses, references))
 }
 
-/// A message whose row is pruned is old enough.
+/// Whether the message was received before `time`. A message whose row was pruned counts as older.
 fn was_sent_before(connection: &Connection, message: Option<i64>, time: Timestamp) -> Result<bool, Fault> {
     let received: Option<i64> = connection
         .prepare_cached("SELECT received_at FROM inbox WHERE id = ?1")?
@@ -103,7 +103,7 @@ fn was_sent_before(connection: &Connection, message: Option<i64>, time: Timestam
     Ok(received.is_none_or(|received| received < ms(time)))
 }
 
-/// Whether an earlier list brought it, too.
+/// Whether a list that was received before `time` brought the action.
 fn was_listed_before(
     connection: &Connection,
     contact: i64,
@@ -120,7 +120,8 @@ fn was_listed_before(
         .query_row(params![contact, action, ms(time)], |row| row.get(0))?)
 }
 
-/// Told once: a second time it would be dated later, and end what the person agreed to since.
+/// Whether the finding was reported already. A second report would have a later date, and end opt-ins given
+/// since.
 fn has_finding(connection: &Connection, contact: i64, number: i64) -> Result<bool, Fault> {
     let start = finding_about(&number.to_string());
     Ok(connection
@@ -130,8 +131,8 @@ fn has_finding(connection: &Connection, contact: i64, number: i64) -> Result<boo
         .query_row(params![contact, start], |row| row.get(0))?)
 }
 
-/// The last undated status that was reported of the action. It is looked for in the ledger, which no retention shortens: a
-/// status that is forgotten would be reported again, with a later date.
+/// The last undated status that was reported of the action. It is read from the ledger, which has no
+/// retention. A forgotten status would be reported again, with a later date.
 fn undated(
     connection: &Connection,
     contact: i64,
@@ -151,8 +152,8 @@ fn undated(
     let Some((basis, message)) = reported else {
         return Ok(None);
     };
-    // A list that brought the action is known by its routing key. Where that is past its retention, believe that it was a list:
-    // an opt-out that is reported twice does less harm than one that is lost.
+    // A list that brought the action is recognised by its routing key. If that is past its retention, assume
+    // that it was a list: an opt-out reported twice does less harm than one that is lost.
     let is_outdated: bool = connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM consent WHERE contact_id = ?1 AND inbox_id > ?2
@@ -180,7 +181,7 @@ fn undated(
     }))
 }
 
-/// Those who were found to be gone, newest first.
+/// Contacts that were found to be gone, newest first.
 pub(crate) fn gone(connection: &Connection, noticed_after: Timestamp) -> Result<Vec<GoneContact>, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT consent.contact_id, name.name, max(consent.inbox_id), max(consent.at)

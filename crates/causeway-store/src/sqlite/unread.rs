@@ -1,8 +1,8 @@
-//! Messages that became no event and keep a body: dead ones, skipped ones, and duplicates that differ from the first. Nobody
-//! knows whom they name, so erasing a person searches them.
+//! Messages that became no event and keep a body: dead ones, skipped ones, and duplicates that differ from
+//! the first. The people in them are not known, so erasing a person searches them.
 //!
-//! Only these are walked, by an index of their own, and they are searched on a connection that reads: the writer only deletes
-//! what was found.
+//! Only these messages are read, by an index of their own. The search runs on a read-only connection; the
+//! writer only deletes what was found.
 
 use causeway_core::{
     contact::Identity,
@@ -20,14 +20,14 @@ use super::{
     writer::Tx,
 };
 
-/// Rows that are looked at in one snapshot.
+/// Rows examined in one snapshot.
 const CHUNK: u16 = 500;
-/// Or fewer, if their bodies have so many bytes.
+/// Maximum bytes of bodies in one snapshot.
 const CHUNK_BYTES: usize = 4 << 20;
 
 const NAMED: &str = "names a person who was erased; its body is deleted";
 
-/// How far a walk has come.
+/// The progress of a search.
 #[derive(Default)]
 pub(crate) struct Step {
     pub found: Unread,
@@ -35,13 +35,13 @@ pub(crate) struct Step {
     pub next: Option<i64>,
 }
 
-/// What to look for; nothing for nobody.
+/// What to search for. Empty for a contact that does not exist.
 pub(crate) fn search_for(connection: &Connection, asked: ContactId) -> Result<PersonSearch, Fault> {
     let Some((id, _)) = erase::living(connection, asked)? else {
         return Ok(PersonSearch::default());
     };
     let mut identities = contact::identities(connection, id)?;
-    // A contact may be written to at an address that names somebody else, too.
+    // A contact's e-mail field may hold an address that identifies another contact.
     let contact = contact::read(connection, id)?.unwrap_or_default();
     identities.extend(contact.text("email").map(|address| Identity::Email {
         address: address.to_owned(),
@@ -49,7 +49,7 @@ pub(crate) fn search_for(connection: &Connection, asked: ContactId) -> Result<Pe
     Ok(PersonSearch::new(&identities))
 }
 
-/// Looks into the next messages that came until `until_ms`.
+/// Searches the next messages that were received until `until_ms`.
 pub(crate) fn look(
     connection: &Connection,
     search: &PersonSearch,
@@ -58,7 +58,7 @@ pub(crate) fn look(
 ) -> Result<Step, Fault> {
     let rows: Vec<(i64, i64, Option<String>)> = connection
         .prepare_cached(
-            // Named, or the planner walks the whole inbox by its number.
+            // The index is named; otherwise SQLite walks the whole inbox by its number.
             "SELECT id, received_at, code FROM inbox INDEXED BY inbox_unread
              WHERE id > ?1 AND (state = 'dead' OR state = 'skipped' OR state = 'duplicate') ORDER BY id LIMIT ?2",
         )?
@@ -97,13 +97,13 @@ pub(crate) fn look(
     Ok(step)
 }
 
-/// Of a stored message.
+/// The stored columns of a message.
 struct Stored {
     meta: Vec<u8>,
     body: Vec<u8>,
 }
 
-/// As bytes, since a row that cannot be read must keep nobody from being erased.
+/// Read as bytes, since a row that cannot be read must not prevent an erasure.
 fn stored(connection: &Connection, id: i64) -> Result<Option<Stored>, Fault> {
     let bytes = |row: &Row<'_>, column| -> rusqlite::Result<Vec<u8>> {
         Ok(row
@@ -140,7 +140,8 @@ fn look_in(search: &PersonSearch, meta: &[u8], body: &[u8]) -> Look {
     search.look_in(body, Hint::of(read.content_type.as_deref(), body))
 }
 
-/// Deletes the bodies of messages that name an erased person. A dead one is dead no more: there is nothing to replay.
+/// Deletes the bodies of messages that name an erased person. A dead message becomes skipped, because there
+/// is nothing to replay.
 pub(crate) fn delete(tx: &mut Tx<'_>, named: &[InboxId]) -> Result<u64, Fault> {
     let mut deleted = 0;
     for id in named {
@@ -152,7 +153,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, named: &[InboxId]) -> Result<u64, Fault> {
             )?
             .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        // Somebody had it processed once more meanwhile.
+        // A person had it replayed meanwhile.
         let Some((source, state, is_postponed)) = found else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! Addresses minted for one sync of another platform each.
+//! Listener addresses, each minted for one sync of a platform.
 
 use causeway_core::{
     clock::Timestamp,
@@ -23,7 +23,7 @@ pub(crate) fn change(
     let mut known = tx.connection.prepare_cached(
         "SELECT 1 FROM source_url WHERE source = ?1 AND label = ?2 AND (valid_until IS NULL OR (?3 AND valid_until > ?4))",
     )?;
-    // What was rotated away and still counts can be revoked, too.
+    // A rotated address that is still valid can be revoked, too.
     let revokes = change == UrlChange::Revoke;
     let exists = known
         .query_row(params![source, label, revokes, ms(now)], |_| Ok(()))
@@ -51,7 +51,7 @@ pub(crate) fn change(
     Ok(true)
 }
 
-/// Those that ended before; all at once, as there are few.
+/// Deletes addresses that ended before; all at once, as there are few.
 pub(crate) fn prune(tx: &Tx<'_>, _after: i64, before_ms: i64) -> Result<Aged, Fault> {
     let gone = tx
         .connection

@@ -1,4 +1,4 @@
-//! What people look at. Every question is one snapshot on a connection that cannot write.
+//! Read-only queries for people. Each is one snapshot on a connection that cannot write.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -258,13 +258,13 @@ fn inbox(connection: &Connection, filter: &InboxFilter, limit: u32) -> Result<Ve
     Ok(all)
 }
 
-/// Looks under every workspace, kind and namespace there is: each is one look into the index.
+/// Looks up the words in every workspace, kind and namespace. Each is one look-up in the index.
 pub(crate) fn find_named(connection: &Connection, words: &str) -> Result<Vec<Named>, Fault> {
     let words = words.trim();
     let owned = words.strip_prefix("email:").and_then(normal_email);
     let used = normal_email(words);
     let address = owned.as_deref().or(used.as_deref()).unwrap_or(words);
-    // Ids may hold colons themselves: the words are tried both ways.
+    // Ids may contain colons, so the words are tried with and without a prefix.
     let (kind, qualified) = match words.split_once(':') {
         Some((kind @ ("contact_ref" | "foreign_id"), rest)) => (Some(kind), rest),
         _ => (None, words),
@@ -302,7 +302,7 @@ pub(crate) fn find_named(connection: &Connection, words: &str) -> Result<Vec<Nam
     Ok(found)
 }
 
-/// Adds the other users of an address, and names each of them by what is theirs alone.
+/// Adds the other users of an address, and names each by an identity that is theirs alone.
 fn add_users(connection: &Connection, address: &str, found: &mut Vec<Named>) -> Result<(), Fault> {
     let identity = Identity::Email {
         address: address.to_owned(),
@@ -368,7 +368,7 @@ fn dead_withdrawals(connection: &Connection) -> Result<BTreeMap<Name, u64>, Faul
     )
 }
 
-/// Names and numbers.
+/// Reads names and numbers.
 fn by_destination(connection: &Connection, sql: &str) -> Result<BTreeMap<Name, u64>, Fault> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;

@@ -5,20 +5,20 @@ use tokio::sync::oneshot;
 
 use super::{fault::Fault, writer::Tx};
 
-/// A command: what to do, and who waits for what came of it.
+/// A command, with the channel to its caller.
 pub(super) trait Work: Send {
-    /// May be called again after a rollback.
+    /// Runs the command. It may run again after a rollback.
     fn run(&mut self, tx: &mut Tx<'_>) -> Went;
-    /// Called after the commit, or with the error that hit the whole transaction.
+    /// Answers the caller, after the commit or with the error of the whole transaction.
     fn answer(self: Box<Self>, whole: Option<StoreError>);
 }
 
-/// How running a command went.
+/// The result of running a command.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Went {
     Well,
     Failed,
-    /// No other command can count on the database now.
+    /// No other command can succeed on the database now.
     Unavailable,
 }
 
@@ -47,7 +47,7 @@ where
             (None, Some(result)) => result.map_err(StoreError::from),
             (None, None) => return,
         };
-        // Who asked may have gone: the work is done all the same.
+        // The caller may be gone; the work is done all the same.
         drop(self.asker.send(answer));
     }
 }

@@ -1,6 +1,6 @@
-//! The one thread that writes. It takes what is pending, runs all of it in one transaction, commits once with full
-//! durability, and only then answers: while one transaction syncs, the next batch gathers. Only when one of the commands
-//! fails, all is taken back and done again with a savepoint for each.
+//! The only thread that writes. It takes the pending commands, runs them in one transaction, commits once
+//! with full durability, and only then answers. While one transaction syncs, the next batch gathers. If
+//! one of the commands fails, everything is rolled back and run again with a savepoint for each.
 
 use std::{
     collections::VecDeque,
@@ -20,13 +20,13 @@ use super::{
     work::{Asked, Went, Work},
 };
 
-/// Commands that may wait; who comes then waits outside.
+/// Commands in the queue; further callers wait to enqueue theirs.
 const WAITING_COMMANDS: usize = 256;
-/// Rows in one transaction: enough to share a sync, few enough that nobody waits long for it.
+/// Rows in one transaction: enough to share a sync, few enough for a short wait.
 const ROWS_PER_TRANSACTION: usize = 4_000;
-/// The same for other commands while urgent ones wait.
+/// The same limit for other commands while urgent ones wait.
 const ROWS_WHILE_URGENT: usize = 200;
-/// So many transactions of urgent commands for one of others, while both wait.
+/// While both queues wait, run one ordinary transaction per this many urgent ones.
 const URGENT_TURNS: u32 = 8;
 
 pub(crate) struct Tx<'a> {
@@ -36,7 +36,7 @@ pub(crate) struct Tx<'a> {
 
 enum Run {
     InTransaction(Box<dyn Work>),
-    /// Between transactions.
+    /// Runs between transactions.
     Alone(Box<dyn FnOnce(&Connection) + Send>),
 }
 
@@ -64,8 +64,8 @@ impl Writer {
         })
     }
 
-    /// Runs `work` in the next transaction; answers after its commit. `rows` is about how many it writes. When another
-    /// command of the transaction fails, it is taken back and run again.
+    /// Runs `work` in the next transaction, and answers after its commit. `rows` is about how many rows it
+    /// writes. If another command of the transaction fails, `work` is rolled back and run again.
     pub(crate) async fn write<T, F>(&self, rows: usize, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -74,7 +74,7 @@ impl Writer {
         self.enqueue(false, rows, work).await
     }
 
-    /// The same before everything that is not urgent.
+    /// Does the same as [`Self::write`], before all commands that are not urgent.
     pub(crate) async fn write_urgently<T, F>(&self, rows: usize, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -126,7 +126,7 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// Waits for what was asked before, and for the file to be closed.
+    /// Waits until pending commands have run and the file is closed.
     fn drop(&mut self) {
         self.commands = None;
         if let Some(thread) = self.thread.take() {
@@ -139,13 +139,13 @@ fn stopped() -> StoreError {
     StoreError::Failed("the writer has stopped".to_owned())
 }
 
-/// What the thread has taken from the channel and not yet run.
+/// Commands that the thread has taken from the channel and not run yet.
 #[derive(Default)]
 struct Pending {
-    /// Somebody outside waits for the answer: a broker or a caller.
+    /// Somebody outside the hub waits for the answer: a broker or a caller.
     urgent: VecDeque<Command>,
     other: VecDeque<Command>,
-    /// Transactions of urgent commands since the last of others.
+    /// Urgent transactions since the last ordinary one.
     urgent_turns: u32,
 }
 
@@ -156,7 +156,8 @@ enum Turn {
 }
 
 impl Pending {
-    /// Takes what waits, without growing past a channel's worth; waits if there is nothing at all. False at the end.
+    /// Takes pending commands, at most a channel's worth, and waits if there are none. Returns false at the
+    /// end.
     fn gather(&mut self, commands: &mut mpsc::Receiver<Command>) -> bool {
         if self.urgent.is_empty() && self.other.is_empty() {
             match commands.blocking_recv() {
@@ -181,8 +182,8 @@ impl Pending {
         .push_back(command);
     }
 
-    /// Urgent commands go first, in transactions of their own, so that nobody outside waits for processing; every so
-    /// often the others have their turn, so that processing goes on under any load.
+    /// Urgent commands go first, in transactions of their own, so that no sender waits for processing. After
+    /// some of them an ordinary transaction runs, so that processing goes on under any load.
     fn next(&mut self) -> Turn {
         let others_turn =
             self.urgent.is_empty() || (self.urgent_turns >= URGENT_TURNS && !self.other.is_empty());
@@ -250,7 +251,7 @@ impl Loop {
                 }
             }
         }
-        // The last one to close the file empties the log.
+        // The last connection that closes the file empties the log.
         drop(self.checkpointer);
         if let Err((_, error)) = self.connection.close() {
             tracing::error!(%error, "The database could not be closed.");
@@ -268,7 +269,8 @@ impl Loop {
         }
     }
 
-    /// Whether all went well. Savepoints would copy each page that a command touches.
+    /// Runs all commands without savepoints, which would copy each page that a command changes. Returns
+    /// whether all succeeded.
     fn all_at_once(&mut self, batch: &mut [Box<dyn Work>]) -> Result<bool, Fault> {
         self.begin()?;
         for work in batch {
@@ -296,7 +298,7 @@ impl Loop {
                         result = Err(Fault::Refused("the database could not write".to_owned()));
                     }
                     Ok(Some(_)) => {}
-                    // It panicked: its caller sees a closed channel.
+                    // The command panicked; its caller gets a closed channel.
                     Ok(None) => continue,
                     Err(fault) => result = Err(fault),
                 }
@@ -352,7 +354,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Nothing of the transaction counts: everyone is told so.
+    /// Rolls back the transaction, and answers every command with the error.
     fn fail(&mut self, fault: &Fault, ended: Vec<Box<dyn Work>>) {
         self.roll_back();
         tracing::warn!(

@@ -1,6 +1,7 @@
-//! As much of GraphQL as a pretend API needs: a schema, the rules by which a server refuses a query, and answering one.
+//! The part of GraphQL that a fake API needs: a schema, the rules by which a server rejects a query, and the
+//! execution of a query.
 //!
-//! Queries with fragments or directives are refused: none of ours has any.
+//! Queries with fragments or directives are rejected: Causeway's queries have none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +15,10 @@ type Type = schema::Type<'static, String>;
 type Field = query::Field<'static, String>;
 type Literal = query::Value<'static, String>;
 
-/// A schema that queries can be checked against and answered by.
+/// A schema that checks and answers queries.
 pub struct Schema {
     query: String,
-    /// Type → what can be asked of it. Scalars and enumerations have nothing.
+    /// Type → its fields. Scalars and enumerations have none.
     types: BTreeMap<String, BTreeMap<String, FieldType>>,
 }
 
@@ -26,16 +27,16 @@ struct FieldType {
     of: Type,
 }
 
-/// A query that keeps to a schema.
+/// A query that conforms to a schema.
 pub struct Query {
     variables: Vec<VariableDefinition<'static, String>>,
     fields: Vec<Field>,
 }
 
-/// A member of an object with this name makes the field fail with its text, as a resolver's error does.
+/// A member with this name makes its field fail with the text, like a resolver's error.
 pub const FAILS: &str = "$fails";
 
-/// Gives the value of a field of the query type, or the message of its error.
+/// Returns the value of a field of the query type, or the message of its error.
 type Root<'f> = &'f dyn Fn(&str, &Map<String, Value>) -> Result<Value, String>;
 
 impl Schema {
@@ -77,7 +78,7 @@ impl Schema {
         self.types.insert(name, fields.collect());
     }
 
-    /// The query, or the messages with which a server refuses it.
+    /// The parsed query, or the messages with which a server rejects it.
     pub fn check(&self, text: &str) -> Result<Query, Vec<String>> {
         let document = graphql_parser::parse_query::<String>(text)
             .map_err(|error| vec![format!("Syntax error: {error}")])?
@@ -110,7 +111,8 @@ impl Schema {
         }
     }
 
-    /// Answers a query. `root` gives the value of a field of the query type, with everything that could be asked of it.
+    /// Answers a query. `root` returns the value of a field of the query type, with all fields that a query
+    /// may select.
     pub fn answer(&self, query: &Query, variables: &Value, root: Root<'_>) -> Value {
         for variable in &query.variables {
             let is_given = !variables[&variable.name].is_null();
@@ -146,7 +148,7 @@ impl Schema {
     }
 }
 
-/// Under which name a field is answered.
+/// The name of a field in the response.
 fn key(field: &Field) -> &str {
     field.alias.as_deref().unwrap_or(&field.name)
 }
@@ -161,7 +163,7 @@ fn given(value: &Literal, variables: &Value) -> Value {
     }
 }
 
-/// The name inside all lists and exclamation marks.
+/// The type's name without lists and exclamation marks.
 fn named(of: &Type) -> &str {
     match of {
         Type::NamedType(name) => name,
@@ -264,7 +266,8 @@ struct Answering<'a> {
 }
 
 impl Answering<'_> {
-    /// `None` = null where the schema promises a value: whatever holds the field becomes null, too.
+    /// `None` means null where the schema promises a value; the object that holds the field then becomes
+    /// null, too.
     fn field(&mut self, on: &str, field: &Field, value: &Value, path: &[Value]) -> Option<Value> {
         let schema = self.schema;
         let known = schema.types.get(on).and_then(|fields| fields.get(&field.name))?;
@@ -283,7 +286,7 @@ impl Answering<'_> {
         found
     }
 
-    /// `None` for null, whatever made it null.
+    /// `None` for null, whatever the reason.
     fn nullable(&mut self, of: &Type, field: &Field, value: &Value, path: &[Value]) -> Option<Value> {
         if let Some(message) = value.get(FAILS).and_then(Value::as_str) {
             self.fail(message, path);
@@ -329,7 +332,7 @@ mod tests {
         type Person { id: Int! name: String friends: [Person!] data: Json } scalar Json";
 
     #[test]
-    fn queries_are_refused_as_servers_do() {
+    fn queries_are_rejected_like_servers_do() {
         let schema = Schema::parse(SCHEMA);
         for (query, refusal) in [
             (
@@ -383,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_has_what_was_asked_and_a_failure_reaches_as_far_as_null_may_not_be() {
+    fn a_response_has_the_selected_fields_and_a_failure_spreads_to_the_next_nullable_field() {
         let schema = Schema::parse(SCHEMA);
         let text = "query ($n: Int!) { all: people(first: $n, open: true) { id friends { name id } } }";
         let query = schema.check(text).ok().unwrap();

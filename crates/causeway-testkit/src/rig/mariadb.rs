@@ -1,4 +1,4 @@
-//! A private MariaDB server: fresh data folder, loopback only, one user with a password, nothing synced to disk.
+//! A private MariaDB server: fresh data folder, loopback only, one user with a password, no syncing to disk.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -10,14 +10,14 @@ use super::{START_LIMIT, port, setting, unique_number};
 
 const BINARIES: [&str; 2] = ["/usr/sbin", "/usr/bin"];
 
-/// A MariaDB server, ours or the shared one. Dropping an own one kills it and removes its data.
+/// A MariaDB server, own or shared. Dropping an own one kills it and removes its data.
 pub struct MariaDb {
     /// Without the database: `mysql://causeway:causeway@127.0.0.1:PORT`.
     base_url: String,
     own: Option<(Process, TempDir)>,
 }
 
-/// Gives the server that `./test` started; without it, one per process, started at the first call.
+/// The server that `./test` started; without it, one per process, started at the first call.
 pub fn shared() -> &'static MariaDb {
     static SHARED: OnceLock<MariaDb> = OnceLock::new();
     SHARED.get_or_init(|| match setting("CAUSEWAY_TEST_MYSQL") {
@@ -45,8 +45,8 @@ pub fn start() -> MariaDb {
     process::run_as(&mut install, user, folder.path());
     process::run(install);
 
-    // The only user that can come in by TCP, made while the server starts. It has a password because clients differ
-    // in what they do without one.
+    // The only user that can connect by TCP, created while the server starts. It has a password because
+    // clients differ in how they handle a user without one.
     let init = path("init.sql");
     let grant = "GRANT ALL ON *.* TO 'causeway'@'127.0.0.1' IDENTIFIED BY 'causeway' WITH GRANT OPTION;\n";
     std::fs::write(&init, grant).unwrap_or_else(|error| panic!("writing {init}: {error}"));
@@ -97,15 +97,15 @@ impl MariaDb {
         format!("{}/{database}", self.base_url)
     }
 
-    /// Makes an empty database that no other test uses, and gives its URL.
+    /// Creates an empty database that no other test uses, and returns its URL.
     pub fn create_database(&self) -> String {
         let name = format!("test_{}", unique_number());
         self.execute("mysql", &format!("CREATE DATABASE {name}"));
         self.url_of(&name)
     }
 
-    /// Runs SQL in a database by the `mariadb` client and gives the rows, one a line, without headings, columns
-    /// separated by tabs.
+    /// Runs SQL in a database with the `mariadb` client and returns the rows, one per line, without headings,
+    /// columns separated by tabs.
     pub fn execute(&self, database: &str, sql: &str) -> String {
         let port = self.base_url.rsplit(':').next().unwrap_or_default();
         let mut client = Command::new(process::program("mariadb", &BINARIES));

@@ -12,16 +12,17 @@ use super::{
 
 const BINARIES: [&str; 1] = ["/usr/sbin"];
 
-/// Dropping it kills it and removes its files.
+/// Dropping it kills the pooler and removes its files.
 pub struct PgBouncer {
     base_url: String,
     _process: Process,
     _folder: TempDir,
 }
 
-/// Starts a pooler with this `pool_mode` and so many connections for each database, and waits until it answers.
+/// Starts a pooler with this `pool_mode` and `pool_size` connections for each database, and waits until it
+/// answers.
 pub fn start(server: &Postgres, pool_mode: &str, pool_size: u32) -> PgBouncer {
-    // It refuses to run as root.
+    // PgBouncer refuses to run as root.
     let (user, port) = (process::server_user("postgres"), port::free());
     let folder = process::folder("pgbouncer", user);
     let file = folder.path().join("pgbouncer.ini");
@@ -46,7 +47,7 @@ pub fn start(server: &Postgres, pool_mode: &str, pool_size: u32) -> PgBouncer {
 }
 
 impl PgBouncer {
-    /// The URL that leads through the pooler to the database of `url`.
+    /// The URL of the same database through the pooler.
     pub fn url_of(&self, url: &str) -> String {
         let database = url.rsplit('/').next().unwrap_or_default();
         format!("{}/{database}", self.base_url)

@@ -1,4 +1,4 @@
-//! Real PHP: its built-in web server for one router script, and single scripts by the command line.
+//! Real PHP: its built-in web server with one router script, and single scripts on the command line.
 
 use std::io::Write;
 use std::path::Path;
@@ -37,7 +37,7 @@ pub fn serve(router: &str) -> Php {
     Php { port, server, folder }
 }
 
-/// Runs a script (with its `<?php`) that reads `input` from standard input, and gives what it printed.
+/// Runs a script (with its `<?php`) that reads `input` from standard input, and returns its output.
 pub fn run(script: &str, input: &[u8]) -> Vec<u8> {
     let folder = process::folder("php", None);
     let path = folder.path().join("script.php");
@@ -50,11 +50,11 @@ pub fn run(script: &str, input: &[u8]) -> Vec<u8> {
         .spawn();
     let mut child = child.unwrap_or_else(|error| panic!("starting php: {error}"));
     let pipe = child.stdin.take();
-    // Written beside the reading: with much input and output both pipes fill up.
+    // Input is written while output is read, because with much of both the pipes fill up.
     let output = std::thread::scope(|scope| {
         scope.spawn(move || {
             if let Some(mut pipe) = pipe {
-                // A script that does not read its input closes the pipe, which is its right.
+                // A script may close the pipe without reading its input.
                 let _closed = pipe.write_all(input);
             }
         });
@@ -69,7 +69,7 @@ pub fn run(script: &str, input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-/// PHP as it comes: no settings of this machine but the extensions of its packages.
+/// PHP with its default settings and the extensions of its packages, without this machine's settings.
 fn php() -> Command {
     let mut command = Command::new(process::program("php", &["/usr/bin"]));
     command.args(["-d", "display_errors=stderr", "-d", "error_reporting=-1"]);

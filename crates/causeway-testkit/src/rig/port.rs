@@ -6,19 +6,19 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Below the range that Linux gives to outgoing connections, so that no client takes the port in between.
+/// Below Linux's range for outgoing connections, so that no client takes the port in between.
 const FIRST: u32 = 20_000;
 const COUNT: u32 = 12_000;
 
-/// Gives a TCP port that nothing listens on. No other caller of this function, in any process, gets the same one
-/// while this process lives.
+/// Returns a TCP port that nothing listens on. No other caller of this function, in any process, gets the
+/// same port while this process lives.
 pub fn free() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    // A name in Linux's abstract socket namespace per port says that it is taken: it leaves no file behind and the
+    // A name in Linux's abstract socket namespace marks a port as taken. It leaves no file behind, and the
     // kernel frees it when the process ends, however it ends.
     static TAKEN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     for _ in 0..COUNT {
-        // Processes start at different places, so that they seldom try the same port.
+        // Processes start at different ports, so that they seldom try the same one.
         let step = std::process::id()
             .wrapping_mul(31)
             .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));

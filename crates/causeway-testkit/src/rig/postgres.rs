@@ -10,14 +10,14 @@ use super::{START_LIMIT, port, setting, unique_number};
 
 const BINARIES: [&str; 1] = ["/usr/lib/postgresql/*/bin"];
 
-/// A PostgreSQL server, ours or the shared one. Dropping an own one kills it and removes its data.
+/// A PostgreSQL server, own or shared. Dropping an own one kills it and removes its data.
 pub struct Postgres {
     /// Without the database: `postgres://postgres@127.0.0.1:PORT`.
     base_url: String,
     own: Option<(Process, TempDir)>,
 }
 
-/// Gives the server that `./test` started; without it, one per process, started at the first call.
+/// The server that `./test` started; without it, one per process, started at the first call.
 pub fn shared() -> &'static Postgres {
     static SHARED: OnceLock<Postgres> = OnceLock::new();
     SHARED.get_or_init(|| match setting("CAUSEWAY_TEST_PG") {
@@ -92,14 +92,14 @@ impl Postgres {
         format!("{}/{database}", self.base_url)
     }
 
-    /// Makes an empty database that no other test uses, and gives its URL.
+    /// Creates an empty database that no other test uses, and returns its URL.
     pub fn create_database(&self) -> String {
         let name = format!("test_{}", unique_number());
         self.execute(&self.url(), &format!("CREATE DATABASE {name}"));
         self.url_of(&name)
     }
 
-    /// Runs SQL by `psql` and gives the rows, one a line, without headings, columns separated by `|`.
+    /// Runs SQL with `psql` and returns the rows, one per line, without headings, columns separated by `|`.
     pub fn execute(&self, url: &str, sql: &str) -> String {
         let mut psql = Command::new(process::program("psql", &BINARIES));
         psql.args([

@@ -1,4 +1,4 @@
-//! One server process with its log and its temporary folder, and the certainty that it ends with us.
+//! One server process with its log and its temporary folder. It ends with the test process in every case.
 
 use std::fs::{File, Permissions};
 use std::io::Write;
@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How often a condition is looked at while waiting for it.
+/// How often a condition is checked while waiting for it.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A running child in its own process group. Dropping it kills the whole group.
 ///
-/// A test that is itself killed drops nothing: therefore a guard (a shell that waits for the end of a pipe that only
-/// we hold) kills the group and removes the folder as soon as this process is gone, however it went.
+/// A test that is itself killed drops nothing. Therefore a guard (a shell that waits for the end of a pipe
+/// held only by this process) kills the group and removes the folder when this process is gone, however it
+/// ended.
 pub struct Process {
     name: String,
     child: Child,
@@ -28,8 +29,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` with its output in `log` (emptied first). If this process dies without dropping the value,
-    /// `folder` is removed too.
+    /// Starts `command` with its output in `log` (emptied first). If this process dies without dropping the
+    /// value, `folder` is removed, too.
     pub fn spawn(name: &str, mut command: Command, log: &Path, folder: Option<&Path>) -> Self {
         let out = File::create(log).unwrap_or_else(|error| panic!("making {}: {error}", log.display()));
         let err = out
@@ -54,7 +55,7 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // A group of its own: what kills the test's group must not kill the guard first.
+            // A group of its own, so that a signal to the test's group does not kill the guard first.
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("starting the guard of {name}: {error}"));
@@ -69,8 +70,8 @@ impl Process {
         }
     }
 
-    /// Makes dropping send `signal` instead of `KILL`, for a server with children that it has to clear away itself.
-    /// One that does not end by it is killed.
+    /// Makes dropping send `signal` instead of `KILL`, for a server that must end its own children. If it
+    /// does not end, it is killed.
     #[must_use]
     pub fn end_by(mut self, signal: &'static str) -> Self {
         self.last_signal = signal;
@@ -81,7 +82,7 @@ impl Process {
         self.child.id()
     }
 
-    /// What the process has written so far, to standard output and to standard error.
+    /// The process's output so far, standard output and standard error.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
@@ -100,12 +101,12 @@ impl Process {
             .status();
     }
 
-    /// Kills the group at once (`SIGKILL`) and waits until the child is gone. A second call does nothing.
+    /// Kills the group at once (`SIGKILL`) and waits until the child has ended. A second call does nothing.
     pub fn kill(&mut self) {
         self.end("KILL", Duration::MAX);
     }
 
-    /// Asks the group to stop (`SIGTERM`), and kills it when it has not done so within `limit`.
+    /// Asks the group to stop (`SIGTERM`), and kills it if it has not stopped within `limit`.
     pub fn stop(&mut self, limit: Duration) {
         self.end("TERM", limit);
     }
@@ -122,15 +123,15 @@ impl Process {
             }
             std::thread::sleep(LOOK_EVERY);
         }
-        // The leader is gone; what it started and left behind goes too.
+        // The leader has ended; this ends the processes that it left behind.
         self.signal("KILL");
-        // A guard that is gone, for whatever reason, needs no dismissal.
+        // A guard that has ended needs no dismissal.
         let _gone = pipe.write_all(b"\n");
         drop(pipe);
         let _ended = self.guard.wait();
     }
 
-    /// Waits until something accepts connections on `port` of loopback.
+    /// Waits until a server accepts connections on `port` of loopback.
     pub fn wait_for_port(&mut self, port: u16, limit: Duration) {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         self.wait_for(&format!("port {port}"), limit, |_| {
@@ -143,7 +144,8 @@ impl Process {
         self.wait_for(text, limit, |process| process.log().contains(text));
     }
 
-    /// Waits until `is_ready` holds. Fails the test, with the end of the log, when the process ends or time is up.
+    /// Waits until `is_ready` holds. Fails the test, with the end of the log, when the process ends or the
+    /// time is up.
     pub fn wait_for(&mut self, what: &str, limit: Duration, is_ready: impl Fn(&Self) -> bool) {
         let start = Instant::now();
         while !is_ready(self) {
@@ -171,8 +173,8 @@ impl Drop for Process {
     }
 }
 
-/// Finds a program in `PATH`, then in `folders` (absolute; the last part may be `*/bin` for versioned packages).
-/// Fails the test when it is missing.
+/// Finds a program in `PATH`, then in `folders` (absolute; the last part may be `*/bin` for versioned
+/// packages). Fails the test if it is missing.
 pub fn program(name: &str, folders: &[&str]) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -192,7 +194,7 @@ pub fn program(name: &str, folders: &[&str]) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not installed: run ./test, which installs it"))
 }
 
-/// Runs a command to its end and gives what it printed. Fails the test when it fails.
+/// Runs a command to its end and returns its output. Fails the test if the command fails.
 pub fn run(mut command: Command) -> String {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command
@@ -210,7 +212,7 @@ pub fn run(mut command: Command) -> String {
     out
 }
 
-/// Makes a temporary folder that `user` (see [`server_user`]) owns and everybody may enter.
+/// Creates a temporary folder that `user` (see [`server_user`]) owns and every user may enter.
 pub(crate) fn folder(name: &str, user: Option<(u32, u32)>) -> TempDir {
     let folder = tempfile::Builder::new()
         .prefix(&format!("causeway-{name}-"))
@@ -224,8 +226,8 @@ pub(crate) fn folder(name: &str, user: Option<(u32, u32)>) -> TempDir {
     folder
 }
 
-/// The user and group that a database server runs as: the one that its package made when we are root (both databases
-/// refuse to run as root), else nobody else than we are.
+/// The user and group for a database server. As root it is the user that the server's package created,
+/// because both databases refuse to run as root. Otherwise it is `None`: the present user.
 pub(crate) fn server_user(name: &str) -> Option<(u32, u32)> {
     let own = std::fs::metadata("/proc/self").ok()?;
     if std::os::unix::fs::MetadataExt::uid(&own) != 0 {
@@ -242,8 +244,8 @@ pub(crate) fn server_user(name: &str) -> Option<(u32, u32)> {
     Some(found.unwrap_or_else(|| panic!("there is no user {name}: run ./test, which installs its server")))
 }
 
-/// Makes a command run as the user of [`server_user`], with its working and temporary files in `folder`: the ordinary
-/// places may be closed to that user.
+/// Makes a command run as the user of [`server_user`], with its working and temporary files in `folder`,
+/// because the usual folders may be closed to that user.
 pub(crate) fn run_as(command: &mut Command, user: Option<(u32, u32)>, folder: &Path) {
     command
         .current_dir(folder)
@@ -274,7 +276,7 @@ mod tests {
         (process, folder)
     }
 
-    /// A killed process may stay in the table until its new parent has read its status; then it is a zombie.
+    /// A killed process may stay in the process table as a zombie until its new parent has read its status.
     fn is_alive(id: &str) -> bool {
         std::fs::read_to_string(format!("/proc/{}/stat", id.trim())).is_ok_and(|stat| !stat.contains(") Z "))
     }
@@ -293,7 +295,7 @@ mod tests {
         drop(process);
         let start = Instant::now();
         while is_alive(&child) {
-            assert!(start.elapsed() < START, "{child} lives on");
+            assert!(start.elapsed() < START, "{child} still runs");
             std::thread::yield_now();
         }
     }

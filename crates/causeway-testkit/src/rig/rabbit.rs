@@ -1,7 +1,8 @@
 //! A private RabbitMQ node: its own name, ports, epmd, cookie and folders; no plug-ins; loopback only.
 //!
-//! A node takes some seconds to start, so tests share one ([`shared`]) and each takes an organisation of its own
-//! ([`super::topology`]). A test that stops the broker or changes its settings starts its own ([`start`]).
+//! A node takes some seconds to start. So tests share one ([`shared`]), and each uses an organisation of its
+//! own ([`super::topology`]). A test that stops the broker or changes its settings starts its own node
+//! ([`start`]).
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 use super::process::{self, Process};
 use super::{START_LIMIT, port, setting};
 
-/// The virtual host and the user with all rights, named as Proca's development set-up names them.
+/// The virtual host, and the user with all rights, with the names of Proca's development set-up.
 pub const VHOST: &str = "proca";
 const ADMIN: &str = "proca";
 const ADMIN_PASSWORD: &str = "proca";
@@ -22,10 +23,10 @@ const ADMIN_PASSWORD: &str = "proca";
 pub const CUSTOMER_PASSWORD: &str = "c/u:s@1";
 const CUSTOMER_PASSWORD_IN_URL: &str = "c%2Fu%3As%401";
 
-/// Where the packages put the scripts that do not insist on one user.
+/// The packages' folders with the scripts that do not insist on one user.
 const SCRIPTS: [&str; 3] = ["/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/usr/sbin"];
 
-/// A RabbitMQ node, ours or the shared one. Dropping an own one kills it and removes its data.
+/// A RabbitMQ node, own or shared. Dropping an own node kills it and removes its data.
 pub struct Rabbit {
     folder: PathBuf,
     node: String,
@@ -34,7 +35,7 @@ pub struct Rabbit {
     own: Option<Own>,
 }
 
-/// What only the starter of a node has. Fields are dropped in this order.
+/// What only the process that started the node has. Fields are dropped in this order.
 struct Own {
     server: Process,
     _epmd: Process,
@@ -42,7 +43,7 @@ struct Own {
     dist_port: u16,
 }
 
-/// Gives the node that `./test` started; without it, one per process, started at the first call.
+/// The node that `./test` started; without it, one per process, started at the first call.
 pub fn shared() -> &'static Rabbit {
     static SHARED: OnceLock<Rabbit> = OnceLock::new();
     SHARED.get_or_init(|| from_environment().unwrap_or_else(start))
@@ -65,7 +66,7 @@ pub fn start() -> Rabbit {
     start_with("")
 }
 
-/// Starts a node with more lines for its `rabbitmq.conf`, such as `consumer_timeout = 5000`.
+/// Starts a node with additional lines for its `rabbitmq.conf`, such as `consumer_timeout = 5000`.
 pub fn start_with(settings: &str) -> Rabbit {
     let (port, epmd_port, dist_port) = (port::free(), port::free(), port::free());
     let temporary = process::folder("rabbit", None);
@@ -89,7 +90,7 @@ pub fn start_with(settings: &str) -> Rabbit {
     std::fs::set_permissions(&cookie, Permissions::from_mode(0o400))
         .unwrap_or_else(|error| panic!("protecting {}: {error}", cookie.display()));
 
-    // Started by us, and not by the node, epmd ends with us.
+    // epmd is started here and not by the node, so that it ends with this process.
     let mut epmd = Command::new(process::program("epmd", &["/usr/bin"]));
     epmd.args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"]);
     let mut epmd = Process::spawn("epmd", epmd, &folder.join("epmd.log"), None);
@@ -122,9 +123,9 @@ fn spawn_server(folder: &Path, node: &str, epmd_port: u16, dist_port: u16) -> Pr
         .env("RABBITMQ_MNESIA_BASE", folder.join("mnesia"))
         .env("RABBITMQ_LOG_BASE", folder.join("log"))
         .env("RABBITMQ_LOGS", "-")
-        // Makes the script become the server instead of its parent: so we can wait for its end.
+        // With this the script becomes the server instead of its parent, so that its end can be awaited.
         .env("RUNNING_UNDER_SYSTEMD", "true")
-        // Idle schedulers sleep instead of spinning: the tests need the processors.
+        // Idle schedulers sleep instead of spinning, because the tests need the processors.
         .env(
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
             "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}",
@@ -139,10 +140,10 @@ fn spawn_server(folder: &Path, node: &str, epmd_port: u16, dist_port: u16) -> Pr
     server
 }
 
-/// A RabbitMQ script with everything that would lead it to another node or another user's files set to our own.
+/// A RabbitMQ script with all settings that could lead it to another node or to another user's files.
 fn script(name: &str, folder: &Path, node: &str, epmd_port: u16) -> Command {
     let scripts = process::program(name, &SCRIPTS);
-    // Debian's wrapper in sbin changes the user and forgets the environment; the script behind it does neither.
+    // Debian's wrapper in sbin changes the user and drops the environment; the script behind it does neither.
     let direct = Path::new("/usr/lib/rabbitmq/bin").join(name);
     let mut command = Command::new(if direct.is_file() { direct } else { scripts });
     command
@@ -181,19 +182,19 @@ impl Rabbit {
         ]
     }
 
-    /// Runs `rabbitmqctl` and gives what it printed. Takes about a second.
+    /// Runs `rabbitmqctl` and returns its output. Takes about a second.
     pub fn ctl(&self, args: &[&str]) -> String {
         let mut command = script("rabbitmqctl", &self.folder, &self.node, self.epmd_port);
         command.args(["--quiet"]).args(args);
         process::run(command)
     }
 
-    /// Makes the user `customer-N` with the least rights that consuming organisation N's queues needs, and gives its
-    /// URL. A second call does nothing new.
+    /// Creates the user `customer-N` with the least rights that consuming organisation N's queues needs, and
+    /// returns its URL. A second call changes nothing.
     pub fn add_customer(&self, org: u32) -> String {
         let user = format!("customer-{org}");
         let password = CUSTOMER_PASSWORD;
-        // One call instead of two: starting rabbitmqctl is what takes the time.
+        // One call instead of two, because starting rabbitmqctl takes most of the time.
         let eval = format!(
             "rabbit_auth_backend_internal:put_user(#{{name => <<\"{user}\">>, password => <<\"{password}\">>, \
              tags => <<>>}}, <<\"rig\">>), rabbit_auth_backend_internal:set_permissions(<<\"{user}\">>, \
@@ -203,13 +204,13 @@ impl Rabbit {
         self.url_of(&user, CUSTOMER_PASSWORD_IN_URL)
     }
 
-    /// Takes all rights from a user, as an operator who revokes credentials would.
+    /// Removes all rights of a user, like an operator who revokes credentials.
     pub fn revoke(&self, user: &str) {
         self.ctl(&["clear_permissions", "-p", VHOST, user]);
     }
 
-    /// Gives what organisation N's parking queue holds back to its queues after `ttl_ms`. Without it they stay
-    /// parked, and so does what was parked before this call.
+    /// Returns the messages of organisation N's parking queue to its queues after `ttl_ms`. Without it
+    /// messages stay parked, and so do those that were parked before this call.
     pub fn set_fail_ttl(&self, org: u32, ttl_ms: u32) {
         self.ctl(&[
             "set_policy",
@@ -227,12 +228,13 @@ impl Rabbit {
         self.ctl(&["delete_queue", "-p", VHOST, queue]);
     }
 
-    /// Closes all connections of one user, from the broker's side.
+    /// Closes all connections of one user from the broker's side.
     pub fn close_connections_of(&self, user: &str) {
         self.ctl(&["close_all_user_connections", user, "closed by a test"]);
     }
 
-    /// Closes all connections of the node. Only for an own node: on the shared one it hits other tests.
+    /// Closes all connections of the node. Only for an own node; on the shared one it would affect other
+    /// tests.
     pub fn close_all_connections(&self) {
         self.ctl(&["close_all_connections", "closed by a test"]);
     }
@@ -251,12 +253,12 @@ impl Rabbit {
         self.ctl(&args).lines().filter_map(parse).collect()
     }
 
-    /// Kills the node as a power cut would. Its data stays. Only for an own node.
+    /// Kills the node like a power cut. Its data stays. Only for an own node.
     pub fn kill(&mut self) {
         self.own().server.kill();
     }
 
-    /// Stops the node in good order. Its data stays. Only for an own node.
+    /// Stops the node gracefully. Its data stays. Only for an own node.
     pub fn stop(&mut self) {
         self.own().server.stop(START_LIMIT);
     }
@@ -274,7 +276,8 @@ impl Rabbit {
         self.start_again();
     }
 
-    /// Freezes the node (`STOP`) or lets it go on (`CONT`): a broker that hangs instead of refusing.
+    /// Freezes the node (`STOP`) or continues it (`CONT`): a broker that hangs instead of refusing
+    /// connections.
     pub fn freeze(&mut self, is_frozen: bool) {
         self.own().server.signal(if is_frozen { "STOP" } else { "CONT" });
     }

@@ -1,6 +1,6 @@
 //! Proca's queues and exchanges for one organisation, and a publisher with the properties that Proca sets.
 //!
-//! Works on any broker by URL, so that benchmarks may use it too. Panics on errors: it is a test's set-up.
+//! Works on any broker by URL, so that benchmarks may use it, too. Panics on errors, as the set-up of a test.
 
 use lapin::options::{
     BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
@@ -9,19 +9,19 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable, LongString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
 
-/// How many publisher confirms may be open at once in [`Topology::publish_many`].
+/// Maximum number of open publisher confirms in [`Topology::publish_many`].
 const OPEN_CONFIRMS: usize = 1000;
 
 /// The topology of one organisation, with a connection that may publish to it.
 pub struct Topology {
     org: u32,
     channel: Channel,
-    // Closing the connection closes the channel, so it has to live as long.
+    // Closing the connection closes the channel, so it must live as long.
     _connection: Connection,
 }
 
-/// Declares everything that Proca declares for organisation `org`, with all its queues switched on.
-/// `url` is of a user with all rights. A second call finds everything in place.
+/// Declares everything that Proca declares for organisation `org`, with all its queues enabled. `url` belongs
+/// to a user with all rights. A second call finds everything in place.
 pub async fn declare(url: &str, org: u32) -> Topology {
     let connection = connect(url).await;
     let channel = connection
@@ -77,7 +77,7 @@ const QUEUES: [&str; 6] = [
     "wrk.N.sqs",
     "wrk.N.webhook",
 ];
-/// One per broker: system events of all organisations, without a way back for what is refused.
+/// One per broker: system events of all organisations. Rejected messages have no way back.
 pub const SYSTEM_QUEUE: &str = "system.deliver";
 
 impl Topology {
@@ -100,7 +100,7 @@ impl Topology {
         self.exchange("fail")
     }
 
-    /// For what a test wants to do beyond this file.
+    /// For operations beyond this file.
     pub fn channel(&self) -> &Channel {
         &self.channel
     }
@@ -132,7 +132,7 @@ impl Topology {
     }
 
     /// Declares one `cus` or `wrk` queue and its way back, as Proca does; also after a test has deleted it.
-    /// The binding to a stage exchange is [`Self::bind`]'s.
+    /// [`Self::bind`] binds it to a stage exchange.
     pub async fn declare_customer_queue(&self, queue: &str) -> lapin::Result<()> {
         let args = [
             ("x-dead-letter-exchange", self.fail_queue()),
@@ -166,7 +166,7 @@ impl Topology {
             .await
     }
 
-    /// Durable, classic unless the broker says otherwise, all arguments long strings.
+    /// Durable; classic unless the broker's default differs; all arguments are long strings.
     async fn declare_queue(&self, name: &str, args: &[(&str, &str)]) -> lapin::Result<()> {
         let mut table = FieldTable::default();
         for (key, value) in args {
@@ -186,24 +186,26 @@ impl Topology {
         pattern.replacen('N', &self.org.to_string(), 1)
     }
 
-    /// Publishes an action to `org.N.deliver`; `key` is `<action type>.<campaign>`. Returns once the broker has it.
+    /// Publishes an action to `org.N.deliver`; `key` is `<action type>.<campaign>`. Returns when the broker
+    /// has confirmed it.
     pub async fn publish_action(&self, key: &str, body: &[u8]) {
         self.publish(&self.exchange("deliver"), key, body, None).await;
     }
 
-    /// Publishes an event to `org.N.event`; `key` is such as `supporter.email_status`.
+    /// Publishes an event to `org.N.event`; `key` is for example `supporter.email_status`.
     pub async fn publish_event(&self, key: &str, body: &[u8]) {
         self.publish(&self.exchange("event"), key, body, None).await;
     }
 
-    /// Publishes one persistent message and waits for the broker's confirmation. Proca sets no content type; other
-    /// producers do.
+    /// Publishes one persistent message and waits for the broker's confirmation. Proca sets no content type;
+    /// other producers do.
     pub async fn publish(&self, exchange: &str, key: &str, body: &[u8], content_type: Option<&str>) {
         let confirm = self.send(exchange, key, body, content_type).await;
         assert_confirmed(confirm.await);
     }
 
-    /// Publishes many messages to one exchange without waiting for each; returns once the broker has them all.
+    /// Publishes many messages to one exchange without waiting for each; returns when the broker has
+    /// confirmed all.
     pub async fn publish_many<B: AsRef<[u8]>>(
         &self,
         exchange: &str,
@@ -246,7 +248,8 @@ impl Topology {
         sent.unwrap_or_else(|error| panic!("publishing to {exchange}: {error}"))
     }
 
-    /// How many messages of a queue wait to be delivered (not those delivered and not acknowledged yet).
+    /// The number of messages in a queue that wait to be delivered, without those delivered and not
+    /// acknowledged.
     pub async fn waiting(&self, queue: &str) -> u32 {
         let options = QueueDeclareOptions {
             passive: true,
@@ -261,7 +264,7 @@ impl Topology {
             .message_count()
     }
 
-    /// Takes one message out of a queue, if there is one.
+    /// Takes one message from a queue, if there is one.
     pub async fn take(&self, queue: &str) -> Option<Vec<u8>> {
         let got = self
             .channel
@@ -272,7 +275,7 @@ impl Topology {
     }
 }
 
-/// Fails unless the broker took the message and had a queue for it.
+/// Fails unless the broker confirmed the message and routed it to a queue.
 fn assert_confirmed(confirm: lapin::Result<Confirmation>) {
     match confirm {
         Ok(Confirmation::Ack(None)) => {}

@@ -1,5 +1,5 @@
-//! Addresses and the people behind them: what belongs to an address, what to a person, and what each destination was
-//! given under which address.
+//! Addresses and the people behind them: facts of an address, facts of a person, and what each destination
+//! was given under which address.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use causeway_core::{
 use super::{Bench, Open};
 use crate::builders::{INSTANCE, at, email, fact, rules, signed, status, synced};
 
-/// Beyond the time within which a click after an opt-out does not count.
+/// After the time within which a click after an opt-out does not count.
 pub(super) const LATER: i64 = 1_000;
 
 pub(super) fn id(number: &str) -> Identity {
@@ -36,7 +36,7 @@ pub(super) fn platform(number: &str, name: &str, first_name: &str, seconds: i64)
     event
 }
 
-/// Kind, change and address of what is sent next, one after the other.
+/// Kind, change and address of the deliveries that go out next, in order.
 pub(super) async fn sent(bench: &Bench, destination: &str, seconds: i64) -> Vec<(Kind, Change, String)> {
     let mut sent = Vec::new();
     loop {
@@ -80,7 +80,8 @@ pub async fn a_complaint_stays_with_its_address(open: Open) {
         sent(&bench, "crm", 11).await,
         [of(Kind::Record, Change::Subscribe, "new")]
     );
-    // About the old address: the new one is told again afterwards, for destinations that keep one row a person.
+    // It concerns the old address. The new one is sent again afterwards, for destinations with one row per
+    // person.
     bench.take(status("old", What::Complained, at(20)), 20).await;
     assert_eq!(
         sent(&bench, "crm", 21).await,
@@ -90,7 +91,7 @@ pub async fn a_complaint_stays_with_its_address(open: Open) {
         ]
     );
     assert!(contact_with(&bench, "71").await.standing["email"].is_subscribed());
-    // A click in a mail to the new address does not bring the old one back.
+    // A click in a mail to the new address does not reactivate the old one.
     bench
         .take(status("new", What::DoubleOptIn, at(LATER)), LATER)
         .await;
@@ -107,7 +108,7 @@ pub async fn a_complaint_stays_with_its_address(open: Open) {
         }
     );
     assert_eq!(sent(&bench, "crm", LATER + 11).await, []);
-    // A click there does.
+    // A click in a mail to the old address does.
     bench
         .take(status("old", What::DoubleOptIn, at(2 * LATER)), 2 * LATER)
         .await;
@@ -137,14 +138,14 @@ pub async fn an_opt_out_reaches_every_address_that_was_given(open: Open) {
         of(Kind::Withdrawal, Change::Unsubscribe, "two"),
     ];
     assert_eq!(sent(&bench, "crm", 21).await, expected);
-    // It was received; the same opt-out again is no news.
+    // It was received, so the same opt-out again has no effect.
     bench.take(status("two", What::Unsubscribed, at(30)), 30).await;
     assert_eq!(sent(&bench, "crm", 31).await, []);
     bench.assert_balanced().await;
 }
 
-/// Whatever the destination's filters and policy say by then.
-pub async fn an_opt_out_reaches_who_was_given_the_person_under_earlier_rules(open: Open) {
+/// The destination's present filters and policy do not matter.
+pub async fn an_opt_out_reaches_destinations_given_the_person_by_earlier_rules(open: Open) {
     for (number, policy) in [
         Policy::All,
         Policy::WithConsent,
@@ -180,7 +181,7 @@ pub async fn an_opt_out_reaches_who_was_given_the_person_under_earlier_rules(ope
             [of(Kind::Withdrawal, Change::Unsubscribe, "ada")],
             "{policy:?}"
         );
-        // A bounce says more than the opt-out, and goes out, too.
+        // A bounce outweighs the opt-out, and is sent, too.
         bench.take(status("ada", What::Bounced, at(5)), 5).await;
         assert_eq!(
             sent(&bench, "crm", 6).await,
@@ -191,8 +192,8 @@ pub async fn an_opt_out_reaches_who_was_given_the_person_under_earlier_rules(ope
     }
 }
 
-/// The opt-in was enough for the destination when it was given the person, and is void now.
-pub async fn a_decline_reaches_who_was_given_the_person_under_an_earlier_policy(open: Open) {
+/// The opt-in sufficed when the destination was given the person, and is void now.
+pub async fn a_decline_reaches_destinations_given_the_person_by_an_earlier_policy(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     bench.deliver_all("crm", 1).await;
@@ -205,7 +206,7 @@ pub async fn a_decline_reaches_who_was_given_the_person_under_an_earlier_policy(
         [],
         "a stricter policy withdraws nobody"
     );
-    // Of one submission, for another organisation.
+    // A fact of the same submission, about another organisation.
     bench.take(signed("ada", "2", What::Declined, at(0)), 4).await;
     assert_eq!(
         sent(&bench, "crm", 5).await,
@@ -230,7 +231,7 @@ pub async fn a_withdrawal_never_waits_behind_another_delivery(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_withdrawal_that_cannot_be_expressed_stands_as_skipped(open: Open) {
+pub async fn a_withdrawal_that_cannot_be_expressed_is_recorded_as_skipped(open: Open) {
     let mut mute = DestinationRule::new("crm");
     mute.policy = Policy::All;
     mute.expresses = vec![Change::Subscribe];
@@ -246,7 +247,7 @@ pub async fn a_withdrawal_that_cannot_be_expressed_stands_as_skipped(open: Open)
         row.reason.as_deref().unwrap().contains("update it by hand"),
         "{row:?}"
     );
-    // The same said again is no second entry.
+    // The same message again makes no second entry.
     let again = bench.take(status("ada", What::Unsubscribed, at(4)), 4).await;
     let trace = bench.store().trace(again).await.unwrap().unwrap();
     assert!(
@@ -257,7 +258,7 @@ pub async fn a_withdrawal_that_cannot_be_expressed_stands_as_skipped(open: Open)
     );
 }
 
-pub async fn a_click_sends_what_was_held_back(open: Open) {
+pub async fn a_click_releases_deliveries_held_back(open: Open) {
     let mut confirmed = DestinationRule::new("crm");
     confirmed.policy = Policy::DoubleOptIn;
     confirmed.filter.action_types = Some(BTreeSet::from(["register".to_owned()]));
@@ -305,7 +306,7 @@ pub async fn two_ids_of_one_platform_are_two_people_with_one_mailbox(open: Open)
     bench.take(lena, 20).await;
     let expected = vec![of(Kind::Withdrawal, Change::Unsubscribe, "family"); 2];
     assert_eq!(sent(&bench, "crm", 21).await, expected, "for each of the two");
-    // With an address of her own, what Lena says is about that one.
+    // Lena gets an address of her own, so her opt-out concerns that one.
     let mut maria = platform("71", "family", "Maria", 30);
     maria.consent = vec![fact(What::OptIn, at(30))];
     bench.take(maria, 30).await;
@@ -318,7 +319,7 @@ pub async fn two_ids_of_one_platform_are_two_people_with_one_mailbox(open: Open)
     bench.take(lena, 40).await;
     let maria = contact_with(&bench, "71").await;
     assert_eq!(maria.standing["email"].as_str(), "opted_in");
-    // The mailbox that she no longer uses is Maria's.
+    // The mailbox that Lena no longer uses is Maria's.
     assert_eq!(
         sent(&bench, "crm", 41).await,
         [of(Kind::Withdrawal, Change::Unsubscribe, "lena")]
@@ -326,7 +327,7 @@ pub async fn two_ids_of_one_platform_are_two_people_with_one_mailbox(open: Open)
     bench.assert_balanced().await;
 }
 
-pub async fn placeholder_addresses_make_nobody_one(open: Open) {
+pub async fn placeholder_addresses_merge_nobody(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     for number in 0..5 {
         let event = platform(&number.to_string(), "noemail", &format!("P{number}"), number);
@@ -342,7 +343,7 @@ pub async fn placeholder_addresses_make_nobody_one(open: Open) {
     assert_eq!(people.len(), 5);
 }
 
-pub async fn an_id_with_a_third_address_is_an_alarm_and_no_merge(open: Open) {
+pub async fn an_id_with_a_third_address_raises_an_alarm_and_merges_nobody(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     for (name, seconds) in [("eve", 0), ("fay", 1)] {
         bench.take(platform("5", name, name, seconds), seconds).await;
@@ -370,7 +371,7 @@ pub async fn an_id_with_a_third_address_is_an_alarm_and_no_merge(open: Open) {
         ),
         ("5", known.id, 1)
     );
-    // What names the id alone is still about its owner.
+    // A message that names the id alone is still about its owner.
     let mut alone = platform("5", "eve", "Eve", 3);
     alone.identities = vec![id("5")];
     bench.take(alone, 3).await;
@@ -381,7 +382,7 @@ pub async fn an_id_with_a_third_address_is_an_alarm_and_no_merge(open: Open) {
     bench.assert_balanced().await;
 }
 
-/// Of the ids that one contact has, the one that the message came with is sent.
+/// A contact may have several ids; the one that the message came with is sent.
 pub async fn a_record_carries_the_id_it_came_with(open: Open) {
     let mut all = DestinationRule::new("crm");
     all.policy = Policy::All;

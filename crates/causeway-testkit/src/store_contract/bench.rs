@@ -1,4 +1,4 @@
-//! A store with a few verbs on top, so that a case reads as what it proves.
+//! A store with a few helper methods, so that each case is short to read.
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
@@ -15,14 +15,14 @@ use causeway_core::{
 
 use crate::builders::{SOURCE, at, envelope, rules};
 
-/// A store as the program has it.
+/// A store with the traits that the program uses.
 pub trait Stored: Store + Views {}
 
 impl<T: Store + Views> Stored for T {}
 
 type Opening = Pin<Box<dyn Future<Output = Arc<dyn Stored>> + Send>>;
 
-/// Opens a database by its name; the same name opens the same one again.
+/// Opens a database by its name; the same name opens the same database again.
 pub type Open = Arc<dyn Fn(String) -> Opening + Send + Sync>;
 
 pub fn opener<F, O>(open: F) -> Open
@@ -63,7 +63,7 @@ impl Bench {
         self.store.as_ref().unwrap()
     }
 
-    /// As after a crash and a new start: all that is left is what is on disk.
+    /// As after a crash and a restart: only what is on disk remains.
     pub async fn reopen(&mut self) {
         self.store = None;
         let store = (self.open)(self.name.clone()).await;
@@ -76,7 +76,7 @@ impl Bench {
         self.store().set_rules(self.rules.clone()).await.unwrap();
     }
 
-    /// Accepts one message of [`SOURCE`] that says `decoded`, and processes it at `at(seconds)`.
+    /// Accepts one message of `source` that decodes to `decoded`, and processes it at `at(seconds)`.
     pub async fn take_from(&mut self, source: &str, decoded: Decoded, seconds: i64) -> (InboxId, Processed) {
         self.messages += 1;
         let message = envelope(source, &format!("message {}", self.messages), at(seconds));
@@ -96,7 +96,7 @@ impl Bench {
             .0
     }
 
-    /// Processes what the store made itself: the rows, in their order.
+    /// Processes the rows that the store made itself, in their order.
     pub async fn follow(&self, seconds: i64) -> Vec<InboxId> {
         let rows = self.store().fetch_new(InboxId(0), 1_000).await.unwrap();
         let ids = rows.iter().map(|(id, _)| *id).collect();
@@ -119,7 +119,7 @@ impl Bench {
         self.store().claim(claim).await.unwrap()
     }
 
-    /// The inbox rows whose deliveries are handed out.
+    /// The inbox rows whose deliveries are claimed.
     pub async fn claimed(&self, destination: &str, seconds: i64) -> Vec<InboxId> {
         inbox_ids(&self.claim(destination, seconds).await.deliveries)
     }
@@ -131,7 +131,7 @@ impl Bench {
             .unwrap();
     }
 
-    /// Claims and delivers until nothing is due; tells the inbox rows in the order they went out.
+    /// Claims and delivers until nothing is due. Returns the inbox rows in the order of their deliveries.
     pub async fn deliver_all(&self, destination: &str, seconds: i64) -> Vec<InboxId> {
         let mut sent = Vec::new();
         loop {
@@ -146,7 +146,7 @@ impl Bench {
         }
     }
 
-    /// The one contact of that address.
+    /// The only contact with that address.
     pub async fn person(&self, name: &str) -> ContactView {
         let found = self
             .store()

@@ -1,4 +1,4 @@
-//! Invariant 12, and what people look at.
+//! Invariant 12, and the views for people.
 
 use causeway_core::{
     clock::Timestamp,
@@ -21,7 +21,7 @@ fn two_destinations() -> Rules {
     rules(vec![DestinationRule::new("crm"), list])
 }
 
-/// A bit of everything: people, repeats, dead and skipped ones, endings of every sort.
+/// Some of everything: people, duplicates, dead and skipped messages, and each outcome.
 async fn everything(bench: &mut Bench) {
     for number in 0..12 {
         let name = format!("person{}", number % 4);
@@ -184,7 +184,7 @@ pub async fn pruning_keeps_the_newest_delivered_and_the_books(open: Open) {
         assert_eq!(bench.store().trace(id).await.unwrap().is_some(), is_there, "{id}");
     }
     bench.assert_balanced().await;
-    // The destination has the person, so it must hear that they said no.
+    // The destination has the person, so it must be sent the opt-out.
     bench
         .take(status("ada", What::Unsubscribed, at(41 * DAY)), 41 * DAY)
         .await;
@@ -196,7 +196,7 @@ pub async fn pruning_keeps_the_newest_delivered_and_the_books(open: Open) {
     );
 }
 
-pub async fn a_trace_tells_the_whole_way(open: Open) {
+pub async fn a_trace_shows_everything_that_became_of_a_message(open: Open) {
     let mut bench = Bench::with_rules(open, "store", rules(vec![DestinationRule::new("crm")])).await;
     let mut event = signed("ada", "1", What::OptIn, at(0));
     event.notes = vec!["a date could not be read".to_owned()];
@@ -221,7 +221,7 @@ pub async fn a_trace_tells_the_whole_way(open: Open) {
     assert!(bench.store().trace(InboxId(999)).await.unwrap().is_none());
 }
 
-pub async fn gaps_in_action_ids_are_told(open: Open) {
+pub async fn gaps_in_action_ids_are_reported(open: Open) {
     let mut bench = Bench::with_rules(open, "store", rules(vec![DestinationRule::new("crm")])).await;
     for id in ["10", "14", "11", "not-a-number", "12", "20"] {
         bench.take(signed("ada", id, What::OptIn, at(0)), 0).await;
@@ -235,7 +235,7 @@ pub async fn gaps_in_action_ids_are_told(open: Open) {
     assert_eq!(audit.gaps, [gap(15, 19), gap(13, 13)]);
 }
 
-/// The copy is opened by the name of the store it came from: a store that is a file is copied beside it.
+/// A store that is a file is copied beside itself, so the copy is opened by the name of the original store.
 pub async fn a_backup_opens_as_a_store_and_replaces_nothing(open: Open) {
     let mut bench = Bench::with_rules(open, "store", rules(vec![DestinationRule::new("crm")])).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;

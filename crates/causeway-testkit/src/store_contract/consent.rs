@@ -1,4 +1,4 @@
-//! What events say of people and their consent, and what destinations hear of it.
+//! What events say about people and their consent, and what destinations receive of it.
 
 use causeway_core::{
     consent::{Change, Policy, What},
@@ -11,7 +11,7 @@ use causeway_core::{
 use super::{Bench, Open};
 use crate::builders::{INSTANCE, at, email, fact, signed, status};
 
-/// A visit of a page, by the browser `visitor` and maybe somebody with a name.
+/// A visit of a page by the browser `visitor`, with or without a name.
 fn visit(visitor: &str, name: Option<&str>, page: &str, seconds: i64) -> Event {
     let mut event = Event::new(EventKind::Engagement, INSTANCE.into(), at(seconds));
     event.identities = name.map(email).into_iter().collect();
@@ -46,7 +46,7 @@ async fn pages(bench: &Bench, name: &str) -> Vec<String> {
     person.engagements.into_iter().map(|visit| visit.key).collect()
 }
 
-pub async fn a_visitor_becomes_whoever_gives_a_name(open: Open) {
+pub async fn a_visitor_becomes_the_contact_that_gives_a_name(open: Open) {
     let messages = [
         visit("v1", None, "/a", 0),
         visit("v1", None, "/b", 1),
@@ -67,14 +67,14 @@ pub async fn a_visitor_becomes_whoever_gives_a_name(open: Open) {
     }
 }
 
-pub async fn a_browser_that_two_people_use_does_not_make_them_one(open: Open) {
+pub async fn a_browser_of_two_people_does_not_merge_them(open: Open) {
     let mut bench = Bench::new(open, vec![everybody()]).await;
     bench.take(visit("v1", Some("ada"), "/a", 0), 0).await;
     bench.take(visit("v1", Some("ben"), "/b", 1), 1).await;
     bench.take(visit("v1", None, "/c", 2), 2).await;
     assert_eq!(pages(&bench, "ada").await, ["/a", "/c"]);
     assert_eq!(pages(&bench, "ben").await, ["/b"]);
-    // Ada asks to be forgotten; whoever else sits at that browser goes on being known, and what it does after that is new.
+    // Ada is erased. The other user of the browser stays known, and later visits are new.
     let ada = bench.person("ada").await.id;
     bench.store().erase(ada, at(3)).await.unwrap();
     bench.take(visit("v1", None, "/d", 4), 4).await;
@@ -83,7 +83,7 @@ pub async fn a_browser_that_two_people_use_does_not_make_them_one(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_visitor_without_a_name_is_told_to_nobody(open: Open) {
+pub async fn a_visitor_without_a_name_is_sent_nowhere(open: Open) {
     let mut bench = Bench::new(open, vec![everybody()]).await;
     let mut tagged = visit("v1", None, "/a", 0);
     tagged.fields.insert("tag:curious".to_owned(), true.into());
@@ -91,13 +91,13 @@ pub async fn a_visitor_without_a_name_is_told_to_nobody(open: Open) {
     assert_eq!(bench.deliver_all("crm", 1).await, []);
     let mut named = visit("v1", Some("ada"), "/b", 2);
     named.consent = vec![fact(What::OptIn, at(2))];
-    let told = bench.take(named, 2).await;
-    assert_eq!(bench.deliver_all("crm", 3).await, [told]);
-    // What it does later is hers.
+    let message = bench.take(named, 2).await;
+    assert_eq!(bench.deliver_all("crm", 3).await, [message]);
+    // Later visits of the browser belong to Ada.
     let mut tagged = visit("v1", None, "/c", 4);
     tagged.fields.insert("tag:keen".to_owned(), true.into());
-    let told = bench.take(tagged, 4).await;
-    assert_eq!(bench.deliver_all("crm", 5).await, [told]);
+    let message = bench.take(tagged, 4).await;
+    assert_eq!(bench.deliver_all("crm", 5).await, [message]);
     let person = bench.person("ada").await;
     assert_eq!(person.contact.tags().collect::<Vec<_>>(), ["curious", "keen"]);
     assert!(person.contact.gave_data);
@@ -105,21 +105,22 @@ pub async fn a_visitor_without_a_name_is_told_to_nobody(open: Open) {
     bench.assert_balanced().await;
 }
 
-/// What the destination is told next about `ada`, by the kind of the delivery and the word for consent.
-async fn told(bench: &Bench, destination: &str, seconds: i64) -> Vec<(Kind, Change)> {
-    let mut told = Vec::new();
+/// Delivers what is due for `ada` at the destination. Returns the kind of each delivery and its change of
+/// consent.
+async fn changes_sent(bench: &Bench, destination: &str, seconds: i64) -> Vec<(Kind, Change)> {
+    let mut sent = Vec::new();
     for delivery in bench.claim(destination, seconds).await.deliveries {
-        told.push((delivery.record.kind, delivery.record.change));
+        sent.push((delivery.record.kind, delivery.record.change));
         assert_eq!(
             delivery.record.to_json()["change"],
             delivery.record.change.as_str()
         );
         bench.end(&delivery, Next::Delivered, seconds).await;
     }
-    told
+    sent
 }
 
-pub async fn each_no_reaches_a_destination_as_the_right_change(open: Open) {
+pub async fn each_opt_out_reaches_a_destination_as_the_right_change(open: Open) {
     for (number, (what, change)) in [
         (What::Unsubscribed, Change::Unsubscribe),
         (What::Bounced, Change::Suppress),
@@ -137,58 +138,65 @@ pub async fn each_no_reaches_a_destination_as_the_right_change(open: Open) {
         let rules = crate::builders::rules(vec![DestinationRule::new("crm"), confirmed, all]);
         let mut bench = Bench::with_rules(open.clone(), &format!("no-{number}"), rules).await;
         bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
-        assert_eq!(told(&bench, "crm", 1).await, [(Kind::Record, Change::Subscribe)]);
-        assert_eq!(told(&bench, "confirmed", 1).await, []);
         assert_eq!(
-            told(&bench, "archive", 1).await,
+            changes_sent(&bench, "crm", 1).await,
+            [(Kind::Record, Change::Subscribe)]
+        );
+        assert_eq!(changes_sent(&bench, "confirmed", 1).await, []);
+        assert_eq!(
+            changes_sent(&bench, "archive", 1).await,
             [(Kind::Record, Change::Subscribe)]
         );
         bench.take(status("ada", What::DoubleOptIn, at(2)), 2).await;
         // The action was held back until the click.
         let expected = [(Kind::Record, Change::Subscribe)];
-        assert_eq!(told(&bench, "confirmed", 3).await, expected);
+        assert_eq!(changes_sent(&bench, "confirmed", 3).await, expected);
         for destination in ["crm", "confirmed", "archive"] {
             let expected = [(Kind::Contact, Change::Subscribe)];
-            assert_eq!(told(&bench, destination, 3).await, expected, "{destination}");
+            assert_eq!(
+                changes_sent(&bench, destination, 3).await,
+                expected,
+                "{destination}"
+            );
         }
         bench.take(status("ada", what.clone(), at(4)), 4).await;
         for destination in ["crm", "confirmed"] {
             let expected = [(Kind::Withdrawal, change)];
             assert_eq!(
-                told(&bench, destination, 5).await,
+                changes_sent(&bench, destination, 5).await,
                 expected,
                 "{what:?} at {destination}"
             );
         }
         assert_eq!(
-            told(&bench, "archive", 5).await,
+            changes_sent(&bench, "archive", 5).await,
             [(Kind::Withdrawal, change)],
             "{what:?}"
         );
-        // A tick on a form ends an unsubscription and no suppression.
+        // An opt-in on a form ends an opt-out, but not a suppression.
         bench.take(signed("ada", "2", What::OptIn, at(6)), 6).await;
         let expected: &[_] = match change {
             Change::Unsubscribe => &[(Kind::Record, Change::Subscribe)],
             _ => &[],
         };
-        assert_eq!(told(&bench, "crm", 7).await, expected, "{what:?}");
-        // The click ends both, unless it comes so soon that a scanner of mails may have made it.
+        assert_eq!(changes_sent(&bench, "crm", 7).await, expected, "{what:?}");
+        // The click ends both, unless it comes so soon that a mail scanner may have made it.
         let click = 8 + 300;
         bench
             .take(status("ada", What::DoubleOptIn, at(click)), click)
             .await;
-        // After a suppression that lets the action of the tick go, which was held back.
+        // After a suppression the click releases the action of the form's opt-in, which was held back.
         let kind = match change {
             Change::Unsubscribe => Kind::Contact,
             _ => Kind::Record,
         };
         let expected = [(kind, Change::Subscribe)];
-        assert_eq!(told(&bench, "crm", click + 1).await, expected, "{what:?}");
+        assert_eq!(changes_sent(&bench, "crm", click + 1).await, expected, "{what:?}");
         bench.assert_balanced().await;
     }
 }
 
-pub async fn what_cannot_be_told_is_skipped_with_that_reason(open: Open) {
+pub async fn a_change_that_cannot_be_received_is_skipped_with_that_reason(open: Open) {
     let mut adds = DestinationRule::new("adds");
     adds.expresses = vec![Change::Subscribe];
     let mut audience = DestinationRule::new("audience");
@@ -197,14 +205,14 @@ pub async fn what_cannot_be_told_is_skipped_with_that_reason(open: Open) {
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     for destination in ["adds", "audience"] {
         assert_eq!(
-            told(&bench, destination, 1).await,
+            changes_sent(&bench, destination, 1).await,
             [(Kind::Record, Change::Subscribe)]
         );
     }
     let id = bench.take(status("ada", What::Bounced, at(2)), 2).await;
-    assert_eq!(told(&bench, "adds", 3).await, []);
+    assert_eq!(changes_sent(&bench, "adds", 3).await, []);
     assert_eq!(
-        told(&bench, "audience", 3).await,
+        changes_sent(&bench, "audience", 3).await,
         [(Kind::Withdrawal, Change::Remove)]
     );
     let trace = bench.store().trace(id).await.unwrap().unwrap();
@@ -221,7 +229,7 @@ pub async fn what_cannot_be_told_is_skipped_with_that_reason(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_purpose_has_a_consent_of_its_own(open: Open) {
+pub async fn each_purpose_has_a_consent_of_its_own(open: Open) {
     let mut calls = DestinationRule::new("calls");
     calls.purpose = "phone".into();
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm"), calls]).await;
@@ -230,22 +238,22 @@ pub async fn a_purpose_has_a_consent_of_its_own(open: Open) {
     "phone".clone_into(&mut by_phone.purpose);
     event.consent.push(by_phone.clone());
     bench.take(event, 0).await;
-    assert_eq!(told(&bench, "crm", 1).await, []);
+    assert_eq!(changes_sent(&bench, "crm", 1).await, []);
     assert_eq!(
-        told(&bench, "calls", 1).await,
+        changes_sent(&bench, "calls", 1).await,
         [(Kind::Record, Change::Subscribe)]
     );
-    // No more mails is not no more calls; the calls' record says how it stands for calls.
+    // An opt-out of e-mail is no opt-out of calls. The record for calls shows the consent state for calls.
     bench.take(status("ada", What::Unsubscribed, at(2)), 2).await;
     assert_eq!(
-        told(&bench, "calls", 3).await,
+        changes_sent(&bench, "calls", 3).await,
         [(Kind::Contact, Change::Subscribe)]
     );
     let mut no_calls = status("ada", What::Unsubscribed, at(4));
     "phone".clone_into(&mut no_calls.consent[0].purpose);
     bench.take(no_calls, 4).await;
     assert_eq!(
-        told(&bench, "calls", 5).await,
+        changes_sent(&bench, "calls", 5).await,
         [(Kind::Withdrawal, Change::Unsubscribe)]
     );
     let person = bench.person("ada").await;
@@ -254,22 +262,22 @@ pub async fn a_purpose_has_a_consent_of_its_own(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn what_was_planned_before_a_no_is_not_sent_after_it(open: Open) {
+pub async fn deliveries_planned_before_an_opt_out_are_not_sent_after_it(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     bench.take(signed("ada", "2", What::OptIn, at(1)), 1).await;
     bench.take(status("ada", What::Unsubscribed, at(2)), 2).await;
-    // Nothing was sent yet, so nothing but the no goes out.
+    // Nothing was sent yet, so only the opt-out goes out.
     assert_eq!(
-        told(&bench, "crm", 3).await,
+        changes_sent(&bench, "crm", 3).await,
         [(Kind::Withdrawal, Change::Unsubscribe)]
     );
-    assert_eq!(told(&bench, "crm", 4).await, []);
-    // A no that is told late, of a time before the yes, changes nothing.
+    assert_eq!(changes_sent(&bench, "crm", 4).await, []);
+    // An opt-out that arrives late, dated before the opt-in, changes nothing.
     bench.take(signed("ben", "3", What::OptIn, at(10)), 10).await;
     bench.take(status("ben", What::Unsubscribed, at(9)), 11).await;
     let first = [(Kind::Record, Change::Subscribe)];
-    assert_eq!(told(&bench, "crm", 12).await, first);
+    assert_eq!(changes_sent(&bench, "crm", 12).await, first);
     bench.assert_balanced().await;
 }
 
@@ -282,14 +290,14 @@ pub async fn a_stale_retry_never_subscribes_again(open: Open) {
         bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
         let first = bench.claim("crm", 1).await.deliveries;
         bench.end(&first[0], Next::Waiting { due_at: at(100) }, 1).await;
-        // Maybe it arrived all the same: so the no is told, and passes what failed.
+        // The first may have arrived all the same. So the withdrawal is sent, and passes the failed delivery.
         bench.take(status("ada", What::Unsubscribed, at(2)), 2).await;
         assert_eq!(
-            told(&bench, "crm", 3).await,
+            changes_sent(&bench, "crm", 3).await,
             [(Kind::Withdrawal, Change::Unsubscribe)]
         );
         assert_eq!(
-            told(&bench, "crm", 101).await,
+            changes_sent(&bench, "crm", 101).await,
             [],
             "escape_after = {escape_after}"
         );
@@ -304,7 +312,7 @@ pub async fn a_stale_retry_never_subscribes_again(open: Open) {
     }
 }
 
-pub async fn a_no_does_not_overtake_what_is_on_its_way(open: Open) {
+pub async fn an_opt_out_does_not_overtake_a_delivery_in_flight(open: Open) {
     for (number, escape_after) in [1, 5].into_iter().enumerate() {
         let mut rule = DestinationRule::new("crm");
         rule.escape_after = escape_after;
@@ -315,12 +323,16 @@ pub async fn a_no_does_not_overtake_what_is_on_its_way(open: Open) {
         bench.end(&failed[0], Next::Waiting { due_at: at(2) }, 1).await;
         let slow = bench.claim("crm", 2).await.deliveries;
         bench.take(status("ada", What::Unsubscribed, at(3)), 3).await;
-        assert_eq!(told(&bench, "crm", 4).await, [], "escape_after = {escape_after}");
+        assert_eq!(
+            changes_sent(&bench, "crm", 4).await,
+            [],
+            "escape_after = {escape_after}"
+        );
         let claimed = bench.claim("crm", 4).await;
         assert!(claimed.deliveries.is_empty() && claimed.next_due.is_some());
         bench.end(&slow[0], Next::Delivered, 5).await;
         assert_eq!(
-            told(&bench, "crm", 6).await,
+            changes_sent(&bench, "crm", 6).await,
             [(Kind::Withdrawal, Change::Unsubscribe)]
         );
         bench.assert_balanced().await;

@@ -1,4 +1,5 @@
-//! Invariants 5, 7 and 8: who may be mailed when it is sent, one after the other, nobody in another's way.
+//! Invariants 5, 7 and 8: consent is checked when a delivery is sent, deliveries of one contact go out in
+//! order, and no destination delays another.
 
 use causeway_core::{
     consent::What,
@@ -24,7 +25,7 @@ fn retry(seconds: i64) -> Next {
     Next::Waiting { due_at: at(seconds) }
 }
 
-pub async fn a_delivery_goes_out_with_what_is_known_when_it_is_claimed(open: Open) {
+pub async fn a_delivery_is_built_from_what_is_known_when_it_is_claimed(open: Open) {
     let mut bench = bench(open).await;
     let id = bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     bench.take(synced("ada", &[("city", "Bern")], at(1)), 1).await;
@@ -49,7 +50,7 @@ pub async fn a_delivery_goes_out_with_what_is_known_when_it_is_claimed(open: Ope
     assert!(record.standing_for("email").is_subscribed());
 }
 
-pub async fn a_lease_that_ran_out_is_claimed_again(open: Open) {
+pub async fn a_delivery_whose_lease_expired_is_claimed_again(open: Open) {
     let mut bench = bench(open).await;
     let id = bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     assert_eq!(bench.claimed("crm", 1).await, [id]);
@@ -91,7 +92,7 @@ pub async fn leases_end_with_the_process(open: Open) {
     assert_eq!(bench.claimed("crm", 2).await, [id]);
 }
 
-pub async fn what_is_released_is_due_when_asked(open: Open) {
+pub async fn a_released_delivery_is_due_at_the_given_time(open: Open) {
     let mut bench = bench(open).await;
     let id = bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     let claimed = bench.claim("crm", 1).await.deliveries;
@@ -103,7 +104,7 @@ pub async fn what_is_released_is_due_when_asked(open: Open) {
     assert_eq!(again[0].attempt, 1);
 }
 
-pub async fn an_idempotency_key_stays_over_retries_and_reopenings(open: Open) {
+pub async fn an_idempotency_key_survives_retries_and_restarts(open: Open) {
     let mut bench = bench(open).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     let first = bench.claim("crm", 1).await.deliveries;
@@ -149,7 +150,7 @@ pub async fn contacts_do_not_wait_for_each_other(open: Open) {
     assert_eq!(bench.claimed("crm", 3).await, [ben]);
 }
 
-pub async fn after_enough_failures_the_next_one_passes(open: Open) {
+pub async fn after_enough_failures_the_next_delivery_passes(open: Open) {
     let mut bench = bench_with(open, |rule| rule.escape_after = 2).await;
     let mut taken = Vec::new();
     for number in 0..3 {
@@ -161,7 +162,7 @@ pub async fn after_enough_failures_the_next_one_passes(open: Open) {
         assert_eq!(inbox_ids(&claimed), taken[..1]);
         bench.end(&claimed[0], retry(seconds + 10), seconds).await;
     }
-    // Passed by the second alone; the third keeps its place behind the second.
+    // Only the second delivery passes; the third stays behind the second.
     let passing = bench.claim("crm", 21).await.deliveries;
     assert_eq!(inbox_ids(&passing), taken[1..2]);
     bench.end(&passing[0], Next::Delivered, 21).await;
@@ -171,7 +172,7 @@ pub async fn after_enough_failures_the_next_one_passes(open: Open) {
     assert_eq!(bench.claimed("crm", 30).await, taken[..1]);
 }
 
-pub async fn two_of_one_contact_are_never_in_flight_together(open: Open) {
+pub async fn two_deliveries_of_one_contact_are_never_in_flight_together(open: Open) {
     let mut bench = bench_with(open, |rule| rule.escape_after = 1).await;
     let mut taken = Vec::new();
     for number in 0..3 {
@@ -182,7 +183,8 @@ pub async fn two_of_one_contact_are_never_in_flight_together(open: Open) {
     let claimed = bench.claim("crm", 10).await.deliveries;
     assert_eq!(inbox_ids(&claimed), [taken[0], other]);
     assert_eq!(bench.claimed("crm", 11).await, [], "while the first is in flight");
-    // The first failed: the second passes it, and while that is in flight the first waits, although it is due.
+    // The first failed, so the second passes it. While the second is in flight the first waits, although it
+    // is due.
     bench.end(&claimed[0], retry(12), 11).await;
     let second = bench.claim("crm", 12).await.deliveries;
     assert_eq!(inbox_ids(&second), taken[1..2]);
@@ -192,8 +194,9 @@ pub async fn two_of_one_contact_are_never_in_flight_together(open: Open) {
     bench.assert_balanced().await;
 }
 
-/// Two contacts that turn out to be one may each have a delivery in flight; until both have ended, nothing else starts.
-pub async fn a_merge_starts_nothing_beside_what_is_in_flight(open: Open) {
+/// Two contacts that are merged may each have a delivery in flight. Until both have ended, nothing else
+/// starts.
+pub async fn after_a_merge_nothing_starts_beside_deliveries_in_flight(open: Open) {
     let mut bench = bench(open).await;
     let mut by_reference = signed("ada", "1", What::OptIn, at(0));
     by_reference
@@ -218,7 +221,7 @@ pub async fn a_merge_starts_nothing_beside_what_is_in_flight(open: Open) {
     assert_eq!(bench.claimed("crm", 8).await, [third]);
 }
 
-pub async fn of_several_that_wait_the_newest_is_sent(open: Open) {
+pub async fn only_the_newest_of_several_waiting_deliveries_is_sent(open: Open) {
     let mut bench = bench_with(open, |rule| rule.coalesce = true).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     bench.take(synced("ada", &[("city", "Bern")], at(1)), 1).await;
@@ -251,13 +254,13 @@ pub async fn a_withdrawal_is_never_superseded(open: Open) {
     assert_eq!(inbox_ids(&claimed), [no]);
     assert_eq!(claimed[0].record.kind, Kind::Withdrawal);
     bench.end(&claimed[0], retry(20), 11).await;
-    // Agreed again: the withdrawal no longer holds, and what follows says so.
+    // Ada opts in again: the withdrawal is void, and the next delivery carries the opt-in.
     let yes = bench.take(signed("ada", "2", What::OptIn, at(12)), 12).await;
     assert_eq!(bench.deliver_all("crm", 20).await, [yes]);
     bench.assert_balanced().await;
 }
 
-pub async fn consent_is_asked_again_when_it_is_claimed(open: Open) {
+pub async fn consent_is_checked_again_when_a_delivery_is_claimed(open: Open) {
     let mut bench = bench(open).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     let no = bench.take(status("ada", What::Unsubscribed, at(1)), 1).await;
@@ -271,7 +274,7 @@ pub async fn consent_is_asked_again_when_it_is_claimed(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_lane_that_stands_still_hands_out_nothing(open: Open) {
+pub async fn nothing_is_claimed_from_a_paused_or_halted_lane(open: Open) {
     let mut bench = bench(open).await;
     let id = bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     let paused = LaneState {
@@ -328,7 +331,7 @@ pub async fn a_dead_delivery_is_retried_with_a_fresh_schedule(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn what_is_discarded_lets_the_next_one_go(open: Open) {
+pub async fn a_discarded_delivery_unblocks_the_next_one(open: Open) {
     let mut bench = bench(open).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     let second = bench.take(signed("ada", "2", What::OptIn, at(1)), 1).await;
@@ -360,7 +363,7 @@ pub async fn what_is_discarded_lets_the_next_one_go(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_halted_attempt_costs_nothing(open: Open) {
+pub async fn a_halted_attempt_does_not_count(open: Open) {
     let mut bench = bench(open).await;
     let id = bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     let claimed = bench.claim("crm", 1).await.deliveries;
@@ -371,7 +374,7 @@ pub async fn a_halted_attempt_costs_nothing(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn one_destination_does_not_hold_up_another(open: Open) {
+pub async fn one_destination_does_not_delay_another(open: Open) {
     let rules = vec![DestinationRule::new("crm"), DestinationRule::new("list")];
     let mut bench = Bench::new(open, rules).await;
     let first = bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;

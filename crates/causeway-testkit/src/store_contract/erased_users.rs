@@ -1,4 +1,4 @@
-//! One of several people who use a mailbox is erased: what becomes of the others.
+//! The other users of a mailbox when one of its users is erased.
 
 use causeway_core::{
     consent::{Change, Policy, What},
@@ -45,7 +45,7 @@ async fn state(bench: &Bench, id: InboxId) -> InboxState {
     bench.store().trace(id).await.unwrap().unwrap().inbox.state
 }
 
-pub async fn what_an_erased_user_of_a_mailbox_agreed_to_counts_for_nobody(open: Open) {
+pub async fn opt_ins_of_an_erased_user_of_a_mailbox_count_for_nobody(open: Open) {
     for (name, at_once, owner) in [
         ("owner at once", true, "51"),
         ("owner", false, "51"),
@@ -76,7 +76,7 @@ pub async fn what_an_erased_user_of_a_mailbox_agreed_to_counts_for_nobody(open: 
             begin(&bench, erased, 10).await;
         }
         assert_eq!(standing(&bench, "52").await, "unknown", "{name}");
-        // Whatever comes of the other meanwhile.
+        // A later update of the other user changes nothing.
         let mut news = silent(11);
         news.fields.insert("city".to_owned(), "Bern".into());
         bench.take(news, 11).await;
@@ -101,12 +101,12 @@ pub async fn what_an_erased_user_of_a_mailbox_agreed_to_counts_for_nobody(open: 
     }
 }
 
-pub async fn what_forbids_mail_to_a_mailbox_outlives_the_user_who_said_it(open: Open) {
+pub async fn facts_that_forbid_mail_to_a_mailbox_outlive_their_user(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(joins("51", "family", 0), 0).await;
     bench.take(joins("52", "family", 1), 1).await;
     bench.take(platform("53", "family", "Cid", 2), 2).await;
-    // The second confirms, and the third has it from the second.
+    // The second user confirms, and this counts for the third.
     let mut clicks = platform("52", "family", "Ben", 3);
     clicks.consent = vec![fact(What::DoubleOptIn, at(3))];
     bench.take(clicks, 3).await;
@@ -127,7 +127,8 @@ pub async fn what_forbids_mail_to_a_mailbox_outlives_the_user_who_said_it(open: 
     bench.assert_balanced().await;
 }
 
-/// A mailbox of two who both opted in; the erasure of the first is pending, since the destination does not answer.
+/// A mailbox of two users who both opted in. The erasure of the first is pending, since the destination does
+/// not answer.
 async fn pending(open: &Open, name: &str) -> Bench {
     let mut bench = Bench::with_rules(open.clone(), name, rules(vec![DestinationRule::new("crm")])).await;
     bench.take(joins("51", "family", 0), 0).await;
@@ -142,9 +143,9 @@ async fn pending(open: &Open, name: &str) -> Bench {
     bench
 }
 
-pub async fn who_stays_in_a_mailbox_is_heard_while_another_is_being_erased(open: Open) {
+pub async fn messages_of_other_users_count_while_a_user_is_being_erased(open: Open) {
     let mut bench = pending(&open, "own id").await;
-    // Of before the request, and come late.
+    // Dated before the request, and received late.
     let mut late = platform("52", "family", "Benno", 5);
     late.fields.insert("city".to_owned(), "Bern".into());
     let id = bench.take(late, 11).await;
@@ -172,7 +173,8 @@ pub async fn who_stays_in_a_mailbox_is_heard_while_another_is_being_erased(open:
 }
 
 pub async fn an_opt_out_of_the_address_counts_at_once_while_a_user_is_being_erased(open: Open) {
-    // Dated before the request it is turned away, dated after it it waits: the others have opted out in either case.
+    // A message dated before the request is turned away; one dated after it waits. The others have opted out
+    // in either case.
     for when in [5, 12] {
         let mut bench = pending(&open, &format!("dated {when}")).await;
         let opt_in = bench
@@ -195,7 +197,7 @@ pub async fn an_opt_out_of_the_address_counts_at_once_while_a_user_is_being_eras
     }
 }
 
-pub async fn who_stays_in_a_mailbox_is_sent_again_behind_the_removal(open: Open) {
+pub async fn other_users_of_a_mailbox_are_sent_again_after_the_removal(open: Open) {
     for (name, erased, stays) in [("owner", "51", "52"), ("other", "52", "51")] {
         let mut bench = Bench::with_rules(open.clone(), name, rules(vec![DestinationRule::new("crm")])).await;
         bench.take(joins("51", "family", 0), 0).await;
@@ -221,8 +223,8 @@ pub async fn who_stays_in_a_mailbox_is_sent_again_behind_the_removal(open: Open)
     }
 }
 
-/// Nobody knows whether the destination did it before the time was over.
-pub async fn who_stays_in_a_mailbox_is_sent_again_where_a_removal_was_not_answered(open: Open) {
+/// The destination may have removed the mailbox before the deadline.
+pub async fn other_users_are_sent_again_after_an_unanswered_removal(open: Open) {
     let bench = pending(&open, "store").await;
     assert_eq!(bench.store().finish_erasures(at(7 * DAY)).await.unwrap(), 1);
     assert_eq!(
@@ -232,7 +234,7 @@ pub async fn who_stays_in_a_mailbox_is_sent_again_where_a_removal_was_not_answer
     bench.assert_balanced().await;
 }
 
-pub async fn nothing_is_left_to_do_by_hand_for_a_person_who_was_erased(open: Open) {
+pub async fn nothing_is_left_to_do_by_hand_for_an_erased_person(open: Open) {
     let mut archive = DestinationRule::new("archive");
     archive.policy = Policy::All;
     archive.expresses = vec![Change::Subscribe];

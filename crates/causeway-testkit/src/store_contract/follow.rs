@@ -1,4 +1,4 @@
-//! What automations put off and what destinations answer: rows that come back.
+//! Timers of automations and responses of destinations: they come back as inbox rows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,7 +45,7 @@ fn to(destination: &str) -> Does {
     Does::Deliver(vec![destination.into()])
 }
 
-/// `crm` gets what automations send, `archive` everything.
+/// `crm` gets what automations send, `archive` gets everything.
 fn world(automations: Vec<Automation>) -> Rules {
     let mut crm = DestinationRule::new("crm");
     crm.takes = Takes::Automations;
@@ -73,7 +73,7 @@ fn yes(name: &str, action: &str, seconds: i64) -> Event {
     signed(name, action, What::OptIn, at(seconds))
 }
 
-pub async fn a_step_that_waits_comes_back_once_over_a_reopening(open: Open) {
+pub async fn a_timer_fires_once_across_a_restart(open: Open) {
     let mut bench = Bench::with_rules(open, "store", world(vec![welcome()])).await;
     let first = bench.take(yes("ada", "1", 0), 0).await;
     assert_eq!(bench.claimed("archive", 1).await, [first]);
@@ -88,7 +88,7 @@ pub async fn a_step_that_waits_comes_back_once_over_a_reopening(open: Open) {
 
     bench.reopen().await;
     assert_eq!(bench.store().ring(10, at(100)).await.unwrap(), 1);
-    // As after a kill before it was processed.
+    // As after a kill before the row was processed.
     bench.reopen().await;
     assert_eq!(bench.store().ring(10, at(101)).await.unwrap(), 0);
     let rows = bench.follow(101).await;
@@ -115,7 +115,7 @@ pub async fn a_step_that_waits_comes_back_once_over_a_reopening(open: Open) {
     assert_eq!((trace.follow_ups, trace.timers), (vec![*back], vec![]));
 }
 
-pub async fn consent_is_asked_when_a_step_that_waited_is_planned(open: Open) {
+pub async fn consent_is_checked_when_a_timed_step_is_planned(open: Open) {
     let mut bench = Bench::with_rules(open, "store", world(vec![welcome()])).await;
     bench.take(yes("ada", "1", 0), 0).await;
     let gone = crate::builders::status("ada", What::Unsubscribed, at(50));
@@ -127,7 +127,7 @@ pub async fn consent_is_asked_when_a_step_that_waited_is_planned(open: Open) {
     assert_eq!(trace.deliveries[0].delivery.state, "skipped");
 }
 
-pub async fn timers_of_an_erased_person_are_gone(open: Open) {
+pub async fn erasing_a_person_deletes_their_timers(open: Open) {
     let mut bench = Bench::with_rules(open, "store", world(vec![welcome()])).await;
     bench.take(yes("ada", "1", 0), 0).await;
     bench.take(yes("bob", "2", 0), 0).await;
@@ -135,7 +135,7 @@ pub async fn timers_of_an_erased_person_are_gone(open: Open) {
     let bob = bench.store().find_contacts("bob@example.org").await.unwrap()[0];
     bench.store().erase(ada, at(10)).await.unwrap();
     assert_eq!(bench.store().ring(10, at(100)).await.unwrap(), 1);
-    // Bob is erased after his row came back and before it is processed.
+    // Bob is erased after his timer fired and before its row is processed.
     bench.store().erase(bob, at(101)).await.unwrap();
     let back = bench.follow(102).await;
     let trace = bench.store().trace(back[0]).await.unwrap().unwrap();
@@ -143,7 +143,7 @@ pub async fn timers_of_an_erased_person_are_gone(open: Open) {
     assert!(trace.envelope.is_none(), "its body is gone, too");
 }
 
-pub async fn a_merge_takes_timers_and_points_along(open: Open) {
+pub async fn a_merge_moves_timers_and_points(open: Open) {
     let points = Does::AddScore(Points {
         known: 10.0,
         anonymous: 10.0,
@@ -161,7 +161,7 @@ pub async fn a_merge_takes_timers_and_points_along(open: Open) {
         bench.store().find_contacts("countess@example.org").await.unwrap()
     );
     let view = bench.store().contact(found[0]).await.unwrap().unwrap();
-    // Both gave points in the same moment, by the same rule, for another action each: that is two rows.
+    // Both got points at the same moment, by the same rule, for different actions: these are two rows.
     let rows = view
         .engagements
         .iter()
@@ -185,7 +185,7 @@ pub async fn a_merge_takes_timers_and_points_along(open: Open) {
     }
 }
 
-pub async fn what_is_beyond_the_hour_waits_for_the_next_one(open: Open) {
+pub async fn runs_above_the_hourly_limit_wait_for_the_next_hour(open: Open) {
     let mut limited = automation("limited", Trigger::Action(None), vec![now(to("crm"))]);
     limited.per_hour = Some(2);
     let mut bench = Bench::with_rules(open, "store", world(vec![limited])).await;
@@ -210,7 +210,7 @@ pub async fn what_is_beyond_the_hour_waits_for_the_next_one(open: Open) {
     }
 }
 
-pub async fn a_step_that_fails_when_its_time_comes_is_dead_and_can_be_replayed(open: Open) {
+pub async fn a_step_that_fails_when_its_timer_fires_is_dead_and_can_be_replayed(open: Open) {
     let mut broken = welcome();
     broken.stop = Some(Expression::new("contact.plan == 'b'").unwrap());
     let mut bench = Bench::with_rules(open, "store", world(vec![broken])).await;
@@ -239,7 +239,7 @@ fn answered(delivery: &causeway_core::delivery::Delivery, city: &str) -> Attempt
     attempt
 }
 
-pub async fn an_answer_is_a_row_of_its_own_and_told_to_the_others_only(open: Open) {
+pub async fn a_response_is_a_row_of_its_own_and_goes_to_other_destinations_only(open: Open) {
     let mut bench = Bench::with_rules(
         open,
         "store",
@@ -253,7 +253,7 @@ pub async fn an_answer_is_a_row_of_its_own_and_told_to_the_others_only(open: Ope
         .record(vec![answered(&crm[0], "Brno")])
         .await
         .unwrap();
-    // The answer to `record` was lost, and it is asked for again.
+    // The result of `record` was lost, so it is called again.
     bench
         .store()
         .record(vec![answered(&crm[0], "Brno")])
@@ -273,14 +273,14 @@ pub async fn an_answer_is_a_row_of_its_own_and_told_to_the_others_only(open: Ope
     assert_eq!(
         archive[0].record.contact.text("city"),
         Some("Brno"),
-        "with the first as it is sent now"
+        "the first delivery carries the present values"
     );
     bench
         .store()
         .record(vec![answered(&archive[0], "Brno")])
         .await
         .unwrap();
-    assert_eq!(bench.follow(12).await, [], "it says what is known");
+    assert_eq!(bench.follow(12).await, [], "the response holds only known values");
     let second = bench.claim("archive", 13).await.deliveries;
     assert_eq!(
         (second[0].record.inbox_id, second[0].record.kind),
@@ -293,7 +293,7 @@ pub async fn an_answer_is_a_row_of_its_own_and_told_to_the_others_only(open: Ope
     );
 }
 
-pub async fn a_chain_of_answers_ends(open: Open) {
+pub async fn a_chain_of_responses_ends(open: Open) {
     let mut bench = Bench::with_rules(
         open,
         "store",
@@ -327,7 +327,7 @@ pub async fn a_chain_of_answers_ends(open: Open) {
     );
 }
 
-pub async fn a_trace_says_why_automations_ran_and_erasing_forgets_it(open: Open) {
+pub async fn a_trace_explains_automations_until_the_person_is_erased(open: Open) {
     let mut picky = automation("picky", Trigger::Action(None), vec![now(to("crm"))]);
     picky.when = Some(Expression::new("contact.firstName == 'Bob'").unwrap());
     let mut bench = Bench::with_rules(open, "store", world(vec![picky])).await;
@@ -345,7 +345,7 @@ pub async fn a_trace_says_why_automations_ran_and_erasing_forgets_it(open: Open)
     assert_eq!(trace.automations, None);
 }
 
-pub async fn turns_and_pages_of_contacts_are_kept_by_workspace(open: Open) {
+pub async fn schedules_and_pages_of_contacts_are_kept_by_workspace(open: Open) {
     let mut bench = Bench::with_rules(open, "store", world(Vec::new())).await;
     for name in ["ada", "bob", "cleo"] {
         bench.take(yes(name, name, 0), 0).await;
@@ -379,7 +379,7 @@ pub async fn turns_and_pages_of_contacts_are_kept_by_workspace(open: Open) {
     assert_eq!(bench.store().turn("other", "weekly").await.unwrap(), None);
 }
 
-pub async fn what_was_sent_carries_the_hubs_it_came_through(open: Open) {
+pub async fn a_record_carries_the_hubs_that_it_came_through(open: Open) {
     let mut bench = Bench::with_rules(open, "store", rules(vec![DestinationRule::new("crm")])).await;
     let mut event = yes("ada", "1", 0);
     event.via = vec!["other".to_owned()];
@@ -391,7 +391,7 @@ pub async fn what_was_sent_carries_the_hubs_it_came_through(open: Open) {
         (2, "other", false)
     );
     let us = &via[1];
-    // What comes back from there is ours.
+    // A message that comes back through this hub is an echo.
     let mut echo = yes("ada", "2", 10);
     echo.via = vec![us.clone(), "third".to_owned()];
     bench.take(echo, 10).await;

@@ -31,7 +31,7 @@ pub async fn a_message_is_accepted_once_however_often_it_comes(open: Open) {
         assert!(again[0].duplicate);
         assert_eq!(again[0].id, first[0].id);
     }
-    // Another source has its own keys.
+    // Another source has keys of its own.
     let other = bench
         .store()
         .accept(vec![envelope("form", "a", at(0))])
@@ -42,7 +42,7 @@ pub async fn a_message_is_accepted_once_however_often_it_comes(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_repeat_within_one_batch_is_a_duplicate(open: Open) {
+pub async fn a_message_twice_in_one_batch_is_a_duplicate(open: Open) {
     let bench = bench(open).await;
     let batch = ["a", "b", "a"].map(|key| envelope(SOURCE, key, at(0)));
     let accepted = bench.store().accept(batch.to_vec()).await.unwrap();
@@ -52,7 +52,7 @@ pub async fn a_repeat_within_one_batch_is_a_duplicate(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_window_that_has_passed_makes_the_same_message_new(open: Open) {
+pub async fn after_its_window_the_same_message_is_new(open: Open) {
     let bench = bench(open).await;
     let mut ids = Vec::new();
     for (seconds, duplicate) in [(0, false), (10, true), (11, false), (12, true), (5, true)] {
@@ -68,7 +68,7 @@ pub async fn a_window_that_has_passed_makes_the_same_message_new(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn what_waits_is_fetched_in_the_order_of_acceptance(open: Open) {
+pub async fn waiting_messages_are_fetched_in_the_order_of_acceptance(open: Open) {
     let bench = bench(open).await;
     let mut accepted = Vec::new();
     for number in 0..10 {
@@ -87,7 +87,7 @@ pub async fn what_waits_is_fetched_in_the_order_of_acceptance(open: Open) {
     assert_eq!(fetched, accepted);
 }
 
-pub async fn what_a_file_says_dates_from_the_begin_of_its_import(open: Open) {
+pub async fn imported_messages_are_dated_by_the_begin_of_their_import(open: Open) {
     let bench = bench(open).await;
     let accept = async |text: &str, seconds, imported| {
         let mut message = envelope(SOURCE, text, at(seconds));
@@ -102,7 +102,7 @@ pub async fn what_a_file_says_dates_from_the_begin_of_its_import(open: Open) {
     assert_eq!(accept("another form", 11, false).await, at(11));
 }
 
-pub async fn what_arrived_lately_is_found_by_its_id(open: Open) {
+pub async fn unprocessed_messages_are_found_by_number(open: Open) {
     let bench = bench(open).await;
     let store = bench.store();
     let accept = async |text: &str| {
@@ -123,7 +123,7 @@ pub async fn what_arrived_lately_is_found_by_its_id(open: Open) {
     let processed = store.unprocessed(Some(start.until), 10).await.unwrap();
     assert_eq!(processed.rows, []);
     assert_eq!(processed.until, arrived[2]);
-    // Ids of deleted rows are given out again.
+    // Numbers of deleted rows are given again.
     let far = store
         .unprocessed(Some(InboxId(arrived[2].0 + 9)), 10)
         .await
@@ -131,7 +131,7 @@ pub async fn what_arrived_lately_is_found_by_its_id(open: Open) {
     assert_eq!(far.until, arrived[2]);
 }
 
-pub async fn an_envelope_comes_back_as_it_came(open: Open) {
+pub async fn an_envelope_is_read_back_unchanged(open: Open) {
     let mut bench = bench(open).await;
     let mut message = envelope(SOURCE, "a", at(0));
     message.dedup.memory = Memory::Window(1_000);
@@ -180,8 +180,8 @@ pub async fn a_dead_row_keeps_its_code_and_is_replayed(open: Open) {
     bench.assert_balanced().await;
 }
 
-/// An opt-out whose personal data waits for a key.
-pub async fn what_can_be_applied_of_a_dead_row_is_applied_once(open: Open) {
+/// An opt-out whose personal data cannot be decrypted yet.
+pub async fn the_readable_part_of_a_dead_row_is_applied_once(open: Open) {
     let mut bench = bench(open).await;
     let known = bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     assert_eq!(bench.deliver_all("crm", 1).await, [known]);
@@ -256,7 +256,7 @@ pub async fn a_row_is_processed_once(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn accepted_rows_survive_a_reopening(open: Open) {
+pub async fn accepted_rows_survive_a_restart(open: Open) {
     let mut bench = bench(open).await;
     let accepted = bench
         .store()

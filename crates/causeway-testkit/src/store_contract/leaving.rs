@@ -1,4 +1,4 @@
-//! People who ask to be forgotten, and parts of what is kept that grow old.
+//! Erasures, and the retention of the parts of the store.
 
 use causeway_core::{
     after_erasure::AfterErasure,
@@ -34,7 +34,7 @@ async fn one(bench: &Bench, destination: &str, seconds: i64) -> Delivery {
     claimed.remove(0)
 }
 
-/// The destination still has them, and somebody has to know whom.
+/// The destination still has the person, and somebody must know whom to remove.
 pub async fn a_person_stays_while_a_destination_refuses_the_removal(open: Open) {
     let mut bench = Bench::new(open, three()).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
@@ -58,18 +58,18 @@ pub async fn a_person_stays_while_a_destination_refuses_the_removal(open: Open) 
     let last = one(&bench, "crm", 9).await;
     assert_eq!(last.record.change, Change::Remove);
     bench.end(&last, Next::Dead, 9).await;
-    // But not for ever.
+    // The deadline ends the wait.
     assert_eq!(bench.store().finish_erasures(at(7 * DAY)).await.unwrap(), 1);
     bench.assert_balanced().await;
 }
 
-#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
-pub async fn destinations_are_told_before_a_person_is_erased(open: Open) {
+#[expect(clippy::too_many_lines, reason = "one story in its order")]
+pub async fn destinations_are_sent_removals_before_a_person_is_erased(open: Open) {
     let mut bench = Bench::new(open, three()).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     bench.deliver_all("crm", 1).await;
     bench.deliver_all("archive", 1).await;
-    // One that keeps failing, and news behind it: neither is sent any more.
+    // A delivery that keeps failing, with an update behind it: neither is sent any more.
     bench.take(signed("ada", "2", What::OptIn, at(2)), 2).await;
     let failing = one(&bench, "crm", 3).await;
     bench
@@ -95,11 +95,11 @@ pub async fn destinations_are_told_before_a_person_is_erased(open: Open) {
             .unwrap(),
         parting
     );
-    // Nothing new is taken in, and nobody is erased before the CRM heard of it.
+    // New messages are not applied, and the person is not erased before the CRM has confirmed.
     let late = bench.take(signed("ada", "3", What::OptIn, at(4)), 7).await;
     let trace = bench.store().trace(late).await.unwrap().unwrap();
     assert_eq!((trace.inbox.state, trace.envelope), (InboxState::Skipped, None));
-    // She signs again: that waits, with its body, and with it the end of the erasure.
+    // Ada signs again. The message waits, with its body, until the erasure is finished.
     let again = signed("ada", "4", What::OptIn, at(7));
     let waits = bench.take(again.clone(), 7).await;
     let trace = bench.store().trace(waits).await.unwrap().unwrap();
@@ -126,7 +126,7 @@ pub async fn destinations_are_told_before_a_person_is_erased(open: Open) {
     assert_eq!(
         last.record.contact.fields.len(),
         1,
-        "no more than the name of the person"
+        "only the address of the person"
     );
     assert!(last.record.action.is_none());
     assert_eq!(bench.deliver_all("archive", 8).await, []);
@@ -147,17 +147,18 @@ pub async fn destinations_are_told_before_a_person_is_erased(open: Open) {
     let anew = bench.person("ada").await;
     assert_ne!(anew.id, ada);
     assert_eq!((anew.actions.len(), anew.inbox), (1, vec![waits]));
-    let told = bench.store().trace(last.record.inbox_id).await.unwrap().unwrap();
-    assert_eq!(told.contact_id, None);
+    let removal = bench.store().trace(last.record.inbox_id).await.unwrap().unwrap();
+    assert_eq!(removal.contact_id, None);
     assert!(
-        told.deliveries
+        removal
+            .deliveries
             .iter()
             .any(|one| one.delivery.state == "delivered")
     );
     bench.assert_balanced().await;
 }
 
-pub async fn who_cannot_be_told_in_time_is_erased_all_the_same(open: Open) {
+pub async fn a_person_is_erased_at_the_deadline_without_confirmation(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     bench.deliver_all("crm", 1).await;
@@ -175,7 +176,7 @@ pub async fn who_cannot_be_told_in_time_is_erased_all_the_same(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_person_whom_nobody_was_given_is_erased_at_once(open: Open) {
+pub async fn a_person_that_no_destination_has_is_erased_at_once(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::Declined, at(0)), 0).await;
     let ada = bench.person("ada").await.id;
@@ -185,14 +186,14 @@ pub async fn a_person_whom_nobody_was_given_is_erased_at_once(open: Open) {
         .await
         .unwrap();
     assert_eq!((parting.told, parting.untold), (vec![], vec![]));
-    // Said by the caller, who has nothing to wait for.
+    // The caller has nothing to wait for.
     bench.store().erase(ada, at(2)).await.unwrap();
     bench.take(status("ada", What::OptIn, at(1)), 3).await;
     assert_eq!(bench.store().find_contacts("ada@example.org").await.unwrap(), []);
     bench.assert_balanced().await;
 }
 
-pub async fn the_last_word_does_not_overtake_what_is_on_its_way(open: Open) {
+pub async fn a_removal_does_not_overtake_a_delivery_in_flight(open: Open) {
     let mut rule = DestinationRule::new("crm");
     rule.escape_after = 1;
     let mut bench = Bench::new(open, vec![rule]).await;
@@ -213,7 +214,7 @@ pub async fn the_last_word_does_not_overtake_what_is_on_its_way(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_message_that_nobody_could_read_goes_with_its_person(open: Open) {
+pub async fn an_unreadable_message_is_erased_with_its_person(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     let dead = |code| Decoded::Dead {
@@ -246,7 +247,7 @@ pub async fn a_message_that_nobody_could_read_goes_with_its_person(open: Open) {
         bench.store().process(vec![(id, decoded)], at(2)).await.unwrap();
         ids.push(id);
     }
-    // What came in a query only, and what comes after the request.
+    // A message whose only content is a query, and one that came after the request.
     let mut query = crate::builders::envelope(crate::builders::SOURCE, "query", at(1));
     query.body = Vec::new().into();
     query.meta.query = Some("Adresse=ada%40example.org".to_owned());
@@ -277,20 +278,20 @@ pub async fn a_message_that_nobody_could_read_goes_with_its_person(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn what_is_dated_after_an_erasure_is_a_new_contact(open: Open) {
+pub async fn a_message_dated_after_an_erasure_makes_a_new_contact(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     let ada = bench.person("ada").await.id;
     bench.store().erase(ada, at(10)).await.unwrap();
     bench.reopen().await;
-    // Late: because it came before the erasure whatever its date says, or by its own date.
+    // Late messages: one came before the erasure whatever its date, and one has an earlier date.
     bench.take(signed("ada", "3", What::OptIn, at(20)), 8).await;
     let late = bench.take(signed("ada", "2", What::OptIn, at(9)), 20).await;
     let trace = bench.store().trace(late).await.unwrap().unwrap();
     assert_eq!((trace.inbox.state, trace.envelope), (InboxState::Skipped, None));
     assert!(trace.inbox.reason.unwrap().contains("send it again"));
     assert_eq!(bench.store().find_contacts("ada@example.org").await.unwrap(), []);
-    // An action of her own. The consent that is repeated in it is from before, and does not count.
+    // An action of her own. The consent repeated in it is from before the erasure, and does not count.
     let mut share = signed("ada", "4", What::OptIn, at(12));
     share.consent[0].at = at(1);
     let (share, processed) = bench
@@ -309,7 +310,7 @@ pub async fn what_is_dated_after_an_erasure_is_a_new_contact(open: Open) {
     bench.take(signed("ada", "5", What::OptIn, at(13)), 22).await;
     // With the action that was held back.
     assert_eq!(bench.deliver_all("crm", 23).await.len(), 2);
-    // What is dated before stays out, although she is known again.
+    // An older message stays out, although Ada is known again.
     let late = bench.take(signed("ada", "6", What::OptIn, at(3)), 24).await;
     assert_eq!(bench.person("ada").await.actions.len(), 2);
     let counts = bench.store().overview(at(25)).await.unwrap().sources[crate::builders::SOURCE].clone();
@@ -319,7 +320,7 @@ pub async fn what_is_dated_after_an_erasure_is_a_new_contact(open: Open) {
     );
     let counts = bench.store().overview(at(8 * DAY)).await.unwrap().sources[crate::builders::SOURCE].clone();
     assert_eq!((counts.turned_away, counts.turned_away_lately), (3, 0));
-    // Sent again it is judged again.
+    // A message that is sent again is judged again.
     let trace = bench.store().trace(late).await.unwrap().unwrap();
     assert_eq!(trace.inbox.state, InboxState::Skipped);
     let again = crate::builders::envelope(crate::builders::SOURCE, "message 6", at(26));
@@ -328,7 +329,7 @@ pub async fn what_is_dated_after_an_erasure_is_a_new_contact(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn the_same_form_after_an_erasure_is_no_repeat(open: Open) {
+pub async fn the_same_form_after_an_erasure_is_no_duplicate(open: Open) {
     use causeway_core::envelope::Dedup;
 
     let bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
@@ -352,7 +353,7 @@ pub async fn the_same_form_after_an_erasure_is_no_repeat(open: Open) {
     }
     let ada = bench.person("ada").await.id;
     bench.store().erase(ada, at(10)).await.unwrap();
-    // One with an id is a late retry.
+    // A message with an id is a late retry.
     let retry = bench.store().accept(vec![form(11, Some(7))]).await.unwrap();
     assert!(retry[0].duplicate);
     let again = bench.store().accept(vec![form(12, None)]).await.unwrap();
@@ -370,7 +371,7 @@ pub async fn the_same_form_after_an_erasure_is_no_repeat(open: Open) {
 pub async fn an_opt_out_after_an_erasure_is_not_lost(open: Open) {
     use causeway_core::consent::Standing;
 
-    // The opt-out answers an old mail. Whether it comes before or behind the new signature does not matter.
+    // The opt-out answers an old mail. It may come before or after the new signature.
     for opt_out_first in [true, false] {
         let store = format!("first {opt_out_first}");
         let rules = rules(vec![DestinationRule::new("crm")]);
@@ -399,7 +400,7 @@ pub async fn an_opt_out_after_an_erasure_is_not_lost(open: Open) {
             Some(Standing::OptedIn { .. })
         );
         assert!(!opted_in, "first: {opt_out_first}");
-        // The destination may know her from before: it receives the opt-out, and nothing else.
+        // The destination may know Ada from before, so it receives the opt-out and nothing else.
         for delivery in bench.claim("crm", 17).await.deliveries {
             assert_eq!(delivery.record.change, Change::Unsubscribe);
             bench.end(&delivery, Next::Delivered, 17).await;
@@ -414,7 +415,7 @@ pub async fn an_opt_out_after_an_erasure_is_not_lost(open: Open) {
     }
 }
 
-pub async fn whoever_is_to_stay_out_for_ever_does(open: Open) {
+pub async fn refused_people_stay_out_after_their_erasure(open: Open) {
     let mut refusing = rules(vec![DestinationRule::new("crm")]);
     refusing.after_erasure = AfterErasure::Refuse;
     let mut bench = Bench::with_rules(open, "store", refusing).await;
@@ -432,7 +433,7 @@ pub async fn whoever_is_to_stay_out_for_ever_does(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn each_part_is_kept_as_long_as_its_retention_says(open: Open) {
+pub async fn each_part_is_kept_for_its_retention(open: Open) {
     let mut bench = Bench::with_rules(open, "store", rules(vec![DestinationRule::new("crm")])).await;
     let visit = |day: Option<i64>| Engagement {
         kind: EngagementKind::PageVisit,
@@ -484,7 +485,7 @@ pub async fn each_part_is_kept_as_long_as_its_retention_says(open: Open) {
         .await
         .unwrap();
     assert_eq!((again.answers, again.engagements, again.actions), (0, 0, 0));
-    // It goes on where it stopped.
+    // The next run continues where this one stopped.
     let later = bench.store().prune(retention, at(50 * DAY)).await.unwrap();
     assert_eq!((later.answers, later.engagements, later.actions), (1, 1, 1));
     bench.assert_balanced().await;

@@ -1,4 +1,5 @@
-//! What became of an address, said without naming it or by somebody else who uses it; and destinations with a new name.
+//! Facts about an address that do not name it, or that come from another user of it; and renamed
+//! destinations.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +25,7 @@ pub(super) fn joins(number: &str, name: &str, seconds: i64) -> Event {
     event
 }
 
-/// Says what became of the address of somebody of whom only the id is given.
+/// A fact about the address of a contact that only its id names.
 pub(super) fn status_of(number: &str, what: What, seconds: i64) -> Event {
     let mut event = Event::new(EventKind::EmailStatus, INSTANCE.into(), at(seconds));
     event.identities = vec![id(number)];
@@ -32,7 +33,7 @@ pub(super) fn status_of(number: &str, what: What, seconds: i64) -> Event {
     event
 }
 
-pub async fn a_bounce_that_names_no_address_ends_by_a_click_at_the_address(open: Open) {
+pub async fn a_bounce_without_an_address_ends_by_a_click_at_the_address(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(joins("71", "old", 0), 0).await;
     bench.take(joins("71", "new", 5), 5).await;
@@ -44,13 +45,13 @@ pub async fn a_bounce_that_names_no_address_ends_by_a_click_at_the_address(open:
     assert_eq!(
         person.standing["email"].as_str(),
         "suppressed",
-        "the click says that the old address works"
+        "the click shows that the old address works"
     );
     bench.take(click("new"), LATER + 1).await;
     assert!(contact_with(&bench, "71").await.standing["email"].is_subscribed());
 }
 
-pub async fn a_bounce_that_names_no_address_holds_for_everybody_who_uses_it(open: Open) {
+pub async fn a_bounce_without_an_address_holds_for_all_users_of_the_mailbox(open: Open) {
     for bounce_first in [false, true] {
         let name = format!("bounce-first-{bounce_first}");
         let rules = rules(vec![DestinationRule::new("crm")]);
@@ -79,7 +80,7 @@ pub async fn a_bounce_that_names_no_address_holds_for_everybody_who_uses_it(open
     }
 }
 
-pub async fn an_opt_out_for_a_mailbox_reaches_who_was_given_it_by_a_former_user(open: Open) {
+pub async fn an_opt_out_reaches_destinations_given_the_mailbox_with_a_former_user(open: Open) {
     let mut rule = DestinationRule::new("crm");
     rule.filter = Filter {
         campaigns: Some(BTreeSet::from(["clean_air".to_owned()])),
@@ -93,7 +94,7 @@ pub async fn an_opt_out_for_a_mailbox_reaches_who_was_given_it_by_a_former_user(
         sent(&bench, "crm", 1).await,
         [of(Kind::Record, Change::Subscribe, "family")]
     );
-    // Another uses the mailbox, and the first moves on. The destination hears of neither.
+    // Another contact uses the mailbox, and the first one moves away. The destination is not sent either.
     bench.take(joins("72", "family", 10), 10).await;
     bench.take(joins("71", "own", 30), 30).await;
     assert_eq!(sent(&bench, "crm", 31).await, []);
@@ -108,7 +109,7 @@ pub async fn an_opt_out_for_a_mailbox_reaches_who_was_given_it_by_a_former_user(
     bench.assert_balanced().await;
 }
 
-pub async fn calls_belong_to_the_person_and_not_to_a_mailbox_that_they_left(open: Open) {
+pub async fn consent_to_calls_stays_with_the_person_and_not_with_a_former_mailbox(open: Open) {
     let mut rule = DestinationRule::new("calls");
     rule.purpose = "phone".into();
     rule.filter = Filter {
@@ -158,7 +159,7 @@ pub async fn a_bounce_does_not_bring_an_old_address_back(open: Open) {
     }
 }
 
-pub async fn a_value_dated_in_the_future_counts_from_when_it_came(open: Open) {
+pub async fn a_value_dated_in_the_future_is_dated_by_its_arrival(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(platform("71", "ada", "Of tomorrow", 86_400), 0).await;
     bench.take(platform("71", "ada", "Of today", 10), 10).await;
@@ -183,7 +184,7 @@ pub async fn a_renamed_destination_is_the_same_destination(open: Open) {
     bench.set_rules(rules(vec![renamed()])).await;
     bench.reopen().await;
     bench.set_rules(rules(vec![renamed()])).await;
-    // What was on its way comes again under the same key.
+    // A delivery that was in flight is claimed again under the same key.
     let after = bench.claim("newsletter", 1_000).await.deliveries;
     assert_eq!(after.len(), 1);
     assert_eq!(
@@ -225,8 +226,9 @@ pub async fn an_opt_out_by_an_id_alone_counts_for_the_mailbox(open: Open) {
     }
 }
 
-/// Only one of two users was given, says that the mailbox wants no mail, and moves on before the destination was told.
-pub async fn an_opt_out_for_a_mailbox_reaches_who_was_given_it_by_its_leaving_user(open: Open) {
+/// Only one of two users was given. That user opts out for the mailbox, and moves away before the destination
+/// was sent it.
+pub async fn an_opt_out_reaches_destinations_given_the_mailbox_with_a_leaving_user(open: Open) {
     for moves_first in [false, true] {
         let name = format!("moves-first-{moves_first}");
         let mut bench = Bench::with_rules(open.clone(), &name, rules(Vec::new())).await;
@@ -256,8 +258,8 @@ pub async fn an_opt_out_for_a_mailbox_reaches_who_was_given_it_by_its_leaving_us
     }
 }
 
-/// One moves to an address that another contact has, too, and opts out at the former one.
-pub async fn an_opt_out_reaches_a_mailbox_that_was_given_for_what_the_person_said(open: Open) {
+/// A contact moves to an address that another contact also has, and opts out at the former one.
+pub async fn an_opt_out_at_a_former_address_reaches_both_mailboxes(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(joins("71", "old", 0), 0).await;
     bench.take(platform("72", "other", "Bea", 1), 1).await;
@@ -300,8 +302,9 @@ pub async fn a_report_about_a_former_address_does_not_bring_it_back(open: Open) 
     }
 }
 
-/// The office knows the person by one address and the site by another; the site says that its mail did not arrive.
-pub async fn what_an_id_says_of_its_address_counts_for_the_addresses_that_came_with_it(open: Open) {
+/// The office knows the person by one address and the site by another. The site reports that its mail was
+/// blocked.
+pub async fn facts_by_an_id_count_for_the_addresses_that_came_with_it(open: Open) {
     let office = || Identity::ForeignId {
         namespace: "office".into(),
         id: "5".to_owned(),
@@ -326,8 +329,9 @@ pub async fn what_an_id_says_of_its_address_counts_for_the_addresses_that_came_w
     assert_eq!(standing("old").as_str(), "opted_in");
 }
 
-/// Away when the opt-out came, for another purpose, or under another name when it is back.
-pub async fn an_opt_out_that_was_said_meanwhile_reaches_a_destination_that_is_back(open: Open) {
+/// The destination was absent when the opt-out came, or had another purpose, or comes back under another
+/// name.
+pub async fn an_opt_out_reaches_a_destination_that_was_absent_meanwhile(open: Open) {
     let for_calls = || DestinationRule {
         purpose: "phone".into(),
         ..DestinationRule::new("crm")
@@ -360,8 +364,9 @@ pub async fn an_opt_out_that_was_said_meanwhile_reaches_a_destination_that_is_ba
     }
 }
 
-/// Sent everybody, without a word for an opt-out: the form that says it would look like anybody's.
-pub async fn a_destination_without_a_word_for_it_is_not_sent_the_message_that_opts_out(open: Open) {
+/// The destination is sent everybody and cannot receive an opt-out: the form with the opt-out would look like
+/// any other.
+pub async fn a_destination_that_cannot_receive_opt_outs_is_not_sent_the_message(open: Open) {
     let mute = DestinationRule {
         policy: Policy::All,
         expresses: Vec::new(),
@@ -382,8 +387,8 @@ pub async fn a_destination_without_a_word_for_it_is_not_sent_the_message_that_op
     bench.assert_balanced().await;
 }
 
-/// Bob's record of the platform came with Jane's address once.
-pub async fn a_split_leaves_nobody_with_the_address_of_the_other(open: Open) {
+/// Bob's record at the platform once came with Jane's address.
+pub async fn a_split_gives_nobody_the_address_of_the_other(open: Open) {
     let email = |name: &str| Identity::Email {
         address: format!("{name}@example.org"),
     };
@@ -429,7 +434,7 @@ pub async fn a_split_leaves_nobody_with_the_address_of_the_other(open: Open) {
         let jane = bench.person("jane").await;
         assert_eq!(jane.contact.text("email"), Some("jane@example.org"), "{case}");
         assert_eq!(jane.standing["email"].as_str(), "unsubscribed", "{case}");
-        // What comes next for either goes to their own address.
+        // The next deliveries of each go to their own address.
         bench.take(status_of("72", What::OptIn, 20), 20).await;
         let all = sent(&bench, "crm", 21).await;
         assert!(
@@ -441,8 +446,8 @@ pub async fn a_split_leaves_nobody_with_the_address_of_the_other(open: Open) {
     }
 }
 
-/// An address that came only with the id goes along: nobody would be left.
-pub async fn a_split_that_would_leave_nobody_is_refused(open: Open) {
+/// An address that came only with the id moves along, so no identity would be left.
+pub async fn a_split_that_would_leave_no_identity_is_refused(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     let event = joins("71", "ada", 0);
     let inbox = bench.take(event.clone(), 0).await;
@@ -457,7 +462,7 @@ pub async fn a_split_that_would_leave_nobody_is_refused(open: Open) {
     assert_eq!((after.id, after.contact), (one.id, one.contact));
 }
 
-pub async fn people_of_a_workspace_that_a_destination_left_are_named(open: Open) {
+pub async fn people_of_a_workspace_that_a_destination_left_are_reported(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(joins("71", "ada", 0), 0).await;
     sent(&bench, "crm", 2).await;
@@ -477,7 +482,7 @@ pub async fn people_of_a_workspace_that_a_destination_left_are_named(open: Open)
     assert!(left().await.is_empty());
 }
 
-pub async fn a_destination_that_left_with_people_is_named_until_it_is_forgotten(open: Open) {
+pub async fn a_removed_destination_with_people_is_reported_until_it_is_forgotten(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(joins("71", "ada", 0), 0).await;
     bench.take(joins("72", "ben", 1), 1).await;
@@ -491,7 +496,7 @@ pub async fn a_destination_that_left_with_people_is_named_until_it_is_forgotten(
     };
     assert!(left(&["crm"]).await.is_empty());
     let expected = [("crm".into(), 1)];
-    assert_eq!(left(&[]).await, expected.into(), "ben was taken back");
+    assert_eq!(left(&[]).await, expected.into(), "ben was withdrawn");
     assert_eq!(bench.store().forget_destination("crm", None).await.unwrap(), 2);
     assert_eq!(
         bench.store().forget_destination("unknown", None).await.unwrap(),
@@ -500,7 +505,7 @@ pub async fn a_destination_that_left_with_people_is_named_until_it_is_forgotten(
     assert!(left(&[]).await.is_empty());
 }
 
-pub async fn a_name_that_is_explained_too_late_still_brings_the_opt_outs(open: Open) {
+pub async fn a_rename_declared_too_late_still_brings_the_opt_outs(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(joins("71", "ada", 0), 0).await;
     sent(&bench, "crm", 1).await;

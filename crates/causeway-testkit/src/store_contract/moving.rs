@@ -1,4 +1,4 @@
-//! People who leave a mailbox that others use, ids that came with too many addresses, and what goes out first.
+//! People who leave a shared mailbox, ids that came with too many addresses, and which deliveries go first.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ fn says(number: &str, name: &str, what: What, seconds: i64) -> Event {
     event
 }
 
-pub async fn who_leaves_a_mailbox_takes_along_what_they_agreed_to(open: Open) {
+pub async fn a_user_who_leaves_a_mailbox_takes_their_opt_ins_along(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(joins("71", "family", 0), 0).await;
     bench.take(platform("72", "family", "Bob", 5), 5).await;
@@ -47,15 +47,15 @@ pub async fn who_leaves_a_mailbox_takes_along_what_they_agreed_to(open: Open) {
     let all = sent(&bench, "crm", 21).await;
     assert!(
         all.iter().all(|(_, change, _)| *change != Change::Subscribe),
-        "nobody who uses it has agreed: {all:?}"
+        "no user of the mailbox has opted in: {all:?}"
     );
-    // Back again, with what was said there.
+    // Back again, with the facts from there.
     bench.take(platform("71", "family", "Ada", 30), 30).await;
     assert!(may_mail(&bench, "72").await);
     bench.assert_balanced().await;
 }
 
-pub async fn an_opt_out_elsewhere_takes_back_what_the_person_agreed_to_at_a_mailbox(open: Open) {
+pub async fn an_opt_out_elsewhere_takes_back_the_opt_in_at_a_mailbox(open: Open) {
     for (number, of_other) in [What::Declined, What::Unsubscribed, What::OptIn]
         .into_iter()
         .enumerate()
@@ -79,7 +79,7 @@ pub async fn an_opt_out_elsewhere_takes_back_what_the_person_agreed_to_at_a_mail
     }
 }
 
-pub async fn what_an_id_says_is_of_the_mailbox_that_its_owner_uses(open: Open) {
+pub async fn facts_by_an_id_are_about_the_mailbox_that_its_owner_uses(open: Open) {
     for (number, what) in [What::OptIn, What::Unsubscribed].into_iter().enumerate() {
         let rules = rules(vec![DestinationRule::new("crm")]);
         let mut bench = Bench::with_rules(open.clone(), &format!("used-{number}"), rules).await;
@@ -119,14 +119,14 @@ pub async fn a_bounce_by_an_id_holds_for_a_mailbox_that_its_owner_left(open: Ope
     bench.assert_balanced().await;
 }
 
-pub async fn what_was_known_before_a_mailbox_was_shared_holds_for_its_users(open: Open) {
+pub async fn facts_from_before_a_mailbox_was_shared_hold_for_its_users(open: Open) {
     for (number, is_merge) in [true, false].into_iter().enumerate() {
         let rules = rules(vec![DestinationRule::new("crm")]);
         let mut bench = Bench::with_rules(open.clone(), &format!("before-{number}"), rules).await;
         bench.take(joins("71", "family", 0), 0).await;
         bench.take(joins("72", "family", 1), 1).await;
         sent(&bench, "crm", 2).await;
-        // Of somebody whose address nobody knows yet.
+        // The bounce of a contact whose address is not known yet.
         let mut bounce = status_of("73", What::Bounced, 5);
         let mut later = platform("73", "family", "Eve", 10);
         if is_merge {
@@ -162,7 +162,7 @@ pub async fn an_opt_out_by_an_id_counts_for_every_address_that_it_came_with(open
     bench.assert_balanced().await;
 }
 
-/// Nobody is opted out by strangers whose form sends the same text for each.
+/// Strangers whose form sends the same id for each of them must not opt out one another.
 pub async fn an_opt_out_by_an_id_that_everybody_has_counts_for_nobody_else(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     for number in 0..30 {
@@ -181,7 +181,7 @@ pub async fn an_opt_out_by_an_id_that_everybody_has_counts_for_nobody_else(open:
     bench.assert_balanced().await;
 }
 
-pub async fn a_reference_that_comes_with_a_third_address_joins_nobody(open: Open) {
+pub async fn a_reference_that_comes_with_a_third_address_merges_nobody(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     for number in 0..4 {
         let name = format!("k{number}");
@@ -206,7 +206,7 @@ pub async fn a_reference_that_comes_with_a_third_address_joins_nobody(open: Open
     bench.assert_balanced().await;
 }
 
-pub async fn a_withdrawal_is_handed_out_before_all_else(open: Open) {
+pub async fn a_withdrawal_is_claimed_before_everything_else(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     sent(&bench, "crm", 1).await;
@@ -224,12 +224,12 @@ pub async fn a_withdrawal_is_handed_out_before_all_else(open: Open) {
     };
     let claimed = bench.store().claim(claim.clone()).await.unwrap();
     assert_eq!(claimed.deliveries[0].record.kind, Kind::Withdrawal);
-    // It is not handed out twice, and the others follow.
+    // It is not claimed twice, and the others follow.
     let claimed = bench.store().claim(Claim { limit: 10, ..claim }).await.unwrap();
     assert_eq!(claimed.deliveries.len(), 5);
 }
 
-/// Two people whom one id joined: each may be sent what they were sent, and nothing of the other.
+/// Two people who were merged by one id: each may be sent what they were sent, and nothing of the other.
 pub async fn a_split_divides_what_destinations_were_given(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     let mut read: BTreeMap<InboxId, Event> = BTreeMap::new();
@@ -261,7 +261,7 @@ pub async fn a_split_divides_what_destinations_were_given(open: Open) {
         expected.iter().all(|one| all.contains(one)) && all.len() == 2,
         "{all:?}"
     );
-    // Neither of them speaks for the other now.
+    // Consent of one no longer counts for the other.
     bench.take(status("dora", What::Unsubscribed, at(20)), 20).await;
     assert_eq!(sent(&bench, "crm", 21).await, []);
     bench.take(platform("41", "carl", "Carlo", 30), 30).await;

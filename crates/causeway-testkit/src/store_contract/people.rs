@@ -1,4 +1,4 @@
-//! Invariants 3 and 4: a contact does not depend on the order of what came; workspaces never touch.
+//! Invariants 3 and 4: a contact does not depend on the order of arrival, and workspaces never touch.
 
 use causeway_core::{
     consent::{Change, Policy, What},
@@ -20,11 +20,11 @@ async fn bench(open: Open) -> Bench {
     Bench::new(open, vec![DestinationRule::new("crm")]).await
 }
 
-/// What must be the same in whatever order the messages came.
+/// The parts of a contact that must be the same in every order of arrival.
 fn essence(contact: &Contact) -> serde_json::Value {
     let mut contact = contact.clone();
     for field in contact.fields.values_mut() {
-        // Orders values of the same moment, of which there are none here.
+        // It orders values of the same moment, of which there are none here.
         field.arrival = 0;
     }
     serde_json::to_value(contact).unwrap()
@@ -104,7 +104,7 @@ pub async fn two_contacts_that_share_an_identity_become_one(open: Open) {
     assert_eq!(person.identities.len(), 2);
     assert_eq!(person.contact.text("city"), Some("Bern"));
     assert_eq!(person.ledger.len(), 2);
-    // The number of the one that went leads to the one that stayed.
+    // The number of the merged contact leads to the remaining one.
     assert_eq!(bench.store().contact(apart).await.unwrap().unwrap().id, person.id);
     bench.assert_balanced().await;
 }
@@ -159,7 +159,7 @@ pub async fn workspaces_with_the_same_people_never_touch(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn test_actions_live_apart(open: Open) {
+pub async fn test_actions_stay_in_the_sandbox(open: Open) {
     let mut sandbox = DestinationRule::new("sandbox");
     sandbox.sandbox = true;
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm"), sandbox]).await;
@@ -171,8 +171,8 @@ pub async fn test_actions_live_apart(open: Open) {
     assert_eq!(bench.person("ada").await.workspace, sandbox_of("default"));
 }
 
-/// Somebody confirmed in a mail of the organisation that owns page 7, and nobody knows yet who that is. Returns the action, which
-/// is held back, and the click.
+/// Ada confirmed in a mail of the organisation that owns page 7, before that owner is known. Returns the
+/// action, which is held back, and the click.
 async fn confirmed_on_page_seven(bench: &mut Bench) -> [InboxId; 2] {
     let action = bench.take(signed("ada", "1", What::OptInPending, at(0)), 0).await;
     let what = What::DoubleOptInOnPage {
@@ -183,7 +183,7 @@ async fn confirmed_on_page_seven(bench: &mut Bench) -> [InboxId; 2] {
     [action, click]
 }
 
-pub async fn a_confirmation_on_a_page_counts_once_the_page_is_ours(open: Open) {
+pub async fn a_confirmation_on_a_page_counts_once_it_is_an_own_page(open: Open) {
     let mut bench = bench(open).await;
     let held_back = confirmed_on_page_seven(&mut bench).await;
     bench.take(owner_of_seven(OWN_ORG, 3), 3).await;
@@ -195,7 +195,7 @@ pub async fn a_confirmation_on_a_page_counts_once_the_page_is_ours(open: Open) {
     assert_eq!(bench.deliver_all("crm", 6).await, [next]);
 }
 
-pub async fn new_rules_may_make_a_page_ours(open: Open) {
+pub async fn new_rules_may_make_a_page_an_own_page(open: Open) {
     let mut bench = bench(open).await;
     let held_back = confirmed_on_page_seven(&mut bench).await;
     bench.take(owner_of_seven("99", 3), 3).await;
@@ -207,7 +207,7 @@ pub async fn new_rules_may_make_a_page_ours(open: Open) {
     bench.set_rules(changed).await;
     assert_eq!(bench.deliver_all("crm", 5).await, held_back);
     bench.assert_balanced().await;
-    // That was a mistake: the click was given to somebody else.
+    // That was a mistake: the page belongs to another organisation.
     bench.set_rules(rules(vec![DestinationRule::new("crm")])).await;
     assert_eq!(given(&bench, 6).await, [Kind::Withdrawal]);
     assert!(!bench.person("ada").await.standing["email"].is_subscribed());
@@ -216,7 +216,7 @@ pub async fn new_rules_may_make_a_page_ours(open: Open) {
     bench.assert_balanced().await;
 }
 
-/// What `crm` is given then, all of it delivered.
+/// The kinds of the deliveries that `crm` is given next; all are delivered.
 async fn given(bench: &Bench, second: i64) -> Vec<Kind> {
     let mut kinds = Vec::new();
     loop {
@@ -231,7 +231,7 @@ async fn given(bench: &Bench, second: i64) -> Vec<Kind> {
     }
 }
 
-pub async fn a_page_that_turns_out_to_be_another_s_takes_its_clicks_back(open: Open) {
+pub async fn clicks_on_a_page_of_another_organisation_stop_counting(open: Open) {
     let mut bench = bench(open).await;
     confirmed_on_page_seven(&mut bench).await;
     for (second, org, expected) in [
@@ -251,7 +251,7 @@ fn crm_and_archive() -> Vec<DestinationRule> {
     vec![DestinationRule::new("crm"), archive]
 }
 
-/// What both are asked to do then, all of it delivered.
+/// The changes that both are sent next; all are delivered.
 async fn changes(bench: &Bench, second: i64) -> [Vec<(Kind, Change)>; 2] {
     let mut both = [Vec::new(), Vec::new()];
     for (changes, destination) in both.iter_mut().zip(["crm", "archive"]) {
@@ -277,18 +277,18 @@ fn click_on_seven(name: &str, second: i64) -> Event {
 const SUBSCRIBE: (Kind, Change) = (Kind::Contact, Change::Subscribe);
 const UNSUBSCRIBE: (Kind, Change) = (Kind::Withdrawal, Change::Unsubscribe);
 
-pub async fn a_click_that_begins_to_count_reaches_who_was_sent_the_person_before(open: Open) {
+pub async fn a_click_that_begins_to_count_reaches_destinations_that_have_the_person(open: Open) {
     let mut bench = Bench::new(open, crm_and_archive()).await;
     bench.take(click_on_seven("ada", 1), 1).await;
     assert_eq!(
         changes(&bench, 2).await,
         [vec![], vec![(Kind::Contact, Change::None)]]
     );
-    // In flight: the archive is sent that nothing is known of her consent.
+    // In flight: the archive is sent Ada without any consent.
     bench.take(synced("ada", &[("city", "Bern")], at(3)), 3).await;
     let in_flight = bench.claim("archive", 3).await.deliveries;
     assert_eq!(in_flight[0].record.change, Change::None);
-    // Somebody else signs on the page, and the message says whose it is.
+    // Ben signs on the page, and the message names the page's owner.
     let mut signs = signed("ben", "1", What::NotAsked, at(4));
     signs.page = Some(page("7", Some(OWN_ORG)));
     let (_, processed) = bench.take_from(SOURCE, Decoded::Event(Box::new(signs)), 4).await;
@@ -309,7 +309,7 @@ pub async fn a_click_that_begins_to_count_reaches_who_was_sent_the_person_before
     bench.assert_balanced().await;
 }
 
-pub async fn a_page_that_changes_its_owner_again_is_followed_each_time(open: Open) {
+pub async fn each_change_of_a_pages_owner_is_followed(open: Open) {
     let with_own_org = |org: &str| {
         let mut rules = rules(crm_and_archive());
         for source in rules.sources.values_mut() {
@@ -349,7 +349,7 @@ pub async fn a_page_that_changes_its_owner_again_is_followed_each_time(open: Ope
     bench.assert_balanced().await;
 }
 
-pub async fn a_click_on_a_page_that_becomes_ours_sends_the_actions_held_back(open: Open) {
+pub async fn a_page_that_becomes_an_own_page_releases_the_actions_held_back(open: Open) {
     let mut foreign = rules(crm_and_archive());
     for source in foreign.sources.values_mut() {
         source.own_orgs = ["99".to_owned()].into();
@@ -376,8 +376,8 @@ pub async fn a_click_on_a_page_that_becomes_ours_sends_the_actions_held_back(ope
     bench.assert_balanced().await;
 }
 
-/// One clicked; the mailbox is confirmed.
-pub async fn a_click_on_a_page_counts_for_everybody_who_uses_the_mailbox(open: Open) {
+/// One user clicked, so the mailbox is confirmed.
+pub async fn a_click_on_a_page_counts_for_all_users_of_the_mailbox(open: Open) {
     let mut bench = Bench::new(open, crm_and_archive()).await;
     let signs = [("ada", "1"), ("ben", "2")].map(|(name, action)| {
         let mut event = signed(name, action, What::NotAsked, at(0));
@@ -411,7 +411,7 @@ pub async fn a_click_on_a_page_counts_for_everybody_who_uses_the_mailbox(open: O
     bench.assert_balanced().await;
 }
 
-pub async fn a_withdrawal_shows_nobody_as_subscribed(open: Open) {
+pub async fn a_withdrawal_never_says_subscribed(open: Open) {
     let mut rule = DestinationRule::new("crm");
     rule.policy = Policy::DoubleOptIn;
     let mut bench = Bench::new(open, vec![rule]).await;
@@ -421,12 +421,12 @@ pub async fn a_withdrawal_shows_nobody_as_subscribed(open: Open) {
     };
     bench.take(signed("ada", "1", What::OptIn, at(0)), 1).await;
     bench.take(status("ada", click, at(1)), 2).await;
-    let told = bench.claim("crm", 3).await.deliveries;
-    assert!(told[0].record.standing_for("email").is_subscribed());
-    for delivery in told {
+    let delivered = bench.claim("crm", 3).await.deliveries;
+    assert!(delivered[0].record.standing_for("email").is_subscribed());
+    for delivery in delivered {
         bench.end(&delivery, Next::Delivered, 3).await;
     }
-    // The opt-in on the form stands, but it is not enough for this destination.
+    // The form's opt-in stands, but does not suffice for this destination.
     bench.take(owner_of_seven("99", 4), 4).await;
     assert!(bench.person("ada").await.standing["email"].is_subscribed());
     let due = bench.claim("crm", 5).await.deliveries;
@@ -435,7 +435,7 @@ pub async fn a_withdrawal_shows_nobody_as_subscribed(open: Open) {
     assert!(!due[0].record.standing_for("email").is_subscribed());
 }
 
-pub async fn who_is_sent_everybody_learns_that_a_consent_was_none(open: Open) {
+pub async fn a_destination_without_a_policy_is_sent_the_withdrawal_of_a_void_click(open: Open) {
     let mut rule = DestinationRule::new("crm");
     rule.policy = Policy::All;
     let mut bench = Bench::new(open, vec![rule]).await;
@@ -443,13 +443,13 @@ pub async fn who_is_sent_everybody_learns_that_a_consent_was_none(open: Open) {
     assert_eq!(given(&bench, 3).await.last(), Some(&Kind::Contact));
     bench.take(owner_of_seven("99", 4), 4).await;
     assert_eq!(given(&bench, 5).await, [Kind::Withdrawal]);
-    // Once.
+    // The withdrawal is sent once.
     bench.take(signed("ada", "2", What::NotAsked, at(6)), 6).await;
     assert_eq!(given(&bench, 7).await, [Kind::Record]);
     bench.assert_balanced().await;
 }
 
-/// Says whose page seven is.
+/// An event that names the owner of page 7.
 fn owner_of_seven(org: &str, second: i64) -> Event {
     let mut event = Event::new(
         causeway_core::event::EventKind::CampaignUpdated,
@@ -469,7 +469,7 @@ async fn confirmed_on_page_seven_with(bench: &mut Bench, org: &str) {
     bench.take(status("ada", what, at(1)), 2).await;
 }
 
-pub async fn an_action_that_comes_again_is_joined(open: Open) {
+pub async fn an_action_that_is_sent_again_is_joined(open: Open) {
     let mut copies = [1, 2].map(|number| {
         let mut event = signed("ada", "1", What::OptIn, at(0));
         let action = event.action.as_mut().unwrap();
@@ -486,7 +486,7 @@ pub async fn an_action_that_comes_again_is_joined(open: Open) {
         let mut bench = Bench::with_rules(open.clone(), name, rules).await;
         let first = bench.take(copies[0].clone(), 0).await;
         bench.take(copies[1].clone(), 1).await;
-        // Nothing new about the person: the action is not told again.
+        // It says nothing new about the person, so the action is not sent again.
         let mut sent = bench.deliver_all("crm", 2).await;
         sent.retain(|id| *id == first);
         assert_eq!(sent, [first]);
@@ -502,15 +502,15 @@ pub async fn an_action_that_comes_again_is_joined(open: Open) {
     }
 }
 
-pub async fn a_stage_that_delivers_nothing_does_not_make_the_action_known(open: Open) {
+pub async fn a_stage_without_deliveries_does_not_make_the_action_known(open: Open) {
     let mut bench = bench(open).await;
     let mut stage = signed("ada", "1", What::OptIn, at(0));
     stage.deliver = false;
     bench.take(stage, 0).await;
     assert_eq!(bench.deliver_all("crm", 1).await, []);
-    let told = bench.take(signed("ada", "1", What::OptIn, at(0)), 2).await;
+    let message = bench.take(signed("ada", "1", What::OptIn, at(0)), 2).await;
     let claimed = bench.claim("crm", 3).await.deliveries;
-    assert_eq!(inbox_ids(&claimed), [told]);
+    assert_eq!(inbox_ids(&claimed), [message]);
     assert_eq!(claimed[0].record.kind, Kind::Record);
 }
 
@@ -564,7 +564,7 @@ pub async fn an_erased_person_leaves_nothing_and_does_not_come_back(open: Open) 
         ),
         (2, 2, 1, 2)
     );
-    // What was on its way ends without leaving anything of the answer.
+    // A delivery in flight ends without storing anything of the response.
     for delivery in &under_way {
         bench.end(delivery, Next::Delivered, 5).await;
     }
@@ -584,7 +584,7 @@ pub async fn an_erased_person_leaves_nothing_and_does_not_come_back(open: Open) 
         assert_eq!(trace.deliveries[0].attempts[0].excerpt.is_some(), is_ben);
         assert_eq!(trace.deliveries[0].delivery.remote_id.is_some(), is_ben);
     }
-    // By any identity, after a new start too.
+    // No identity brings the person back, and a restart changes nothing.
     bench.reopen().await;
     let mut late = status("ada", What::OptIn, at(3));
     late.identities = vec![contact_ref("ref-ada")];
@@ -593,7 +593,7 @@ pub async fn an_erased_person_leaves_nothing_and_does_not_come_back(open: Open) 
     assert_eq!(trace.inbox.state, InboxState::Skipped);
     assert!(trace.inbox.reason.unwrap().contains("erased"));
     assert!(trace.envelope.is_none());
-    // A repeat of a message whose bytes are gone does not bring them back.
+    // A duplicate of a message whose body was deleted does not bring it back.
     let again = bench
         .store()
         .accept(vec![envelope(SOURCE, "message 1", at(7))])
@@ -609,14 +609,14 @@ pub async fn a_withdrawal_follows_when_consent_ends(open: Open) {
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     bench.deliver_all("crm", 1).await;
     let mut no = status("ada", What::Unsubscribed, at(2));
-    // Whatever its stage says: who was given the person must hear it.
+    // Whatever its stage: a destination that has the person must be sent the withdrawal.
     no.deliver = false;
     let (id, processed): (_, Processed) = bench.take_from(SOURCE, Decoded::Event(Box::new(no)), 2).await;
     assert_eq!(processed.planned.len(), 1);
     let claimed = bench.claim("crm", 3).await.deliveries;
     assert_eq!(inbox_ids(&claimed), [id]);
     assert_eq!(claimed[0].record.kind, Kind::Withdrawal);
-    // Somebody who was never given to the destination is not told of.
+    // Ben was never given to the destination, so no withdrawal about him is sent.
     bench.take(signed("ben", "2", What::OptIn, at(4)), 4).await;
     bench.assert_balanced().await;
 }

@@ -1,4 +1,4 @@
-//! A message is a duplicate only if nothing else of its contact was accepted since, processed or not.
+//! A message is a duplicate only if no other message of its contact was accepted since, processed or not.
 
 use causeway_core::{
     consent::What,
@@ -29,14 +29,14 @@ fn says(who: &str, what: What, seconds: i64) -> Decoded {
     Decoded::Event(Box::new(event))
 }
 
-/// The message that says so: the same words are the same bytes.
+/// The message for `says`: the same words give the same bytes.
 fn message(source: &str, who: &str, what: &What, seconds: i64) -> Envelope {
     let mut message = envelope(source, &format!("{who} {}", what.as_str()), at(seconds));
     message.dedup.memory = Memory::Window(WINDOW_MS);
     message
 }
 
-/// The same, with an id of the sender.
+/// The same message with a sender's id.
 fn with_id(mut message: Envelope, id: &str) -> Envelope {
     message.dedup.id = Some(digest(&[id.as_bytes()]));
     message.dedup.key = digest(&[id.as_bytes(), &message.dedup.key]);
@@ -47,7 +47,7 @@ async fn accept(bench: &Bench, message: Envelope) -> Accepted {
     bench.store().accept(vec![message]).await.unwrap()[0]
 }
 
-/// Processes it at once, unless it was a certain repeat.
+/// Accepts the message, and processes it at once unless it was certainly a duplicate.
 async fn take(bench: &Bench, message: Envelope, decoded: Decoded, seconds: i64) -> Option<Processed> {
     let accepted = accept(bench, message).await;
     if accepted.duplicate {
@@ -65,7 +65,7 @@ async fn notes(bench: &Bench, id: InboxId) -> String {
     bench.store().trace(id).await.unwrap().unwrap().notes.join("; ")
 }
 
-/// Each in turn, a second apart; processed one by one, or all together when all are accepted.
+/// Sends each message a second after the one before. Processes them one by one, or all together at the end.
 async fn history(bench: &Bench, said: &[(&str, &str, What)], together: bool) {
     let mut waiting = Vec::new();
     for (seconds, (source, who, what)) in (0..).zip(said) {
@@ -94,7 +94,7 @@ pub async fn opt_out_opt_in_opt_out_are_three_messages(open: Open) {
             ("form", "ben", OptIn),
             (SOURCE, "ada", Unsubscribed),
             (SOURCE, "ben", Unsubscribed),
-            // And once more: repeats.
+            // Once more: these are duplicates.
             (SOURCE, "ben", Unsubscribed),
             (SOURCE, "ada", Unsubscribed),
         ];
@@ -114,10 +114,10 @@ pub async fn opt_out_opt_in_opt_out_are_three_messages(open: Open) {
     }
 }
 
-pub async fn what_another_user_of_the_mailbox_said_came_in_between(open: Open) {
+pub async fn a_message_of_another_user_of_the_mailbox_counts_as_in_between(open: Open) {
     use What::{OptIn, Unsubscribed};
     let bench = bench(open, "mailbox").await;
-    // Two ids of one platform with one address. The two opt-outs are the same bytes.
+    // Two ids of one platform with one address. The two opt-outs have the same bytes.
     for (seconds, id, what, bytes) in [
         (0, "71", OptIn, "first"),
         (1, "72", OptIn, "second"),
@@ -161,7 +161,7 @@ pub async fn a_late_retry_of_an_opt_in_does_not_undo_an_opt_out(open: Open) {
         let notes = notes(&bench, InboxId(3)).await;
         assert!(notes.contains("its opt-in does not"), "{notes}");
     }
-    // When the window has passed, the same words are said anew.
+    // After the window the same words are a new message.
     let bench = bench(open, "later").await;
     for (what, seconds) in [(OptIn, 0), (Unsubscribed, 1), (OptIn, 2), (OptIn, 200)] {
         let sent = message(SOURCE, "ada", &what, seconds);
@@ -170,7 +170,7 @@ pub async fn a_late_retry_of_an_opt_in_does_not_undo_an_opt_out(open: Open) {
     assert_eq!(standing(&bench, "ada").await, "opted_in");
 }
 
-pub async fn what_came_in_between_may_be_of_any_source_and_kind(open: Open) {
+pub async fn a_message_in_between_may_have_any_source_and_kind(open: Open) {
     let bench = bench(open, "store").await;
     let engaged = |fields: &[(&str, &str)], consent: Option<What>| {
         let mut event = Event::new(EventKind::Engagement, "proca".into(), at(1));
@@ -189,7 +189,7 @@ pub async fn what_came_in_between_may_be_of_any_source_and_kind(open: Open) {
             .is_some()
     };
     assert!(again().await);
-    // A visit changes nothing that the message says.
+    // A visit changes nothing that the message said.
     take(&bench, envelope("form", "visit", at(1)), engaged(&[], None), 1).await;
     assert!(!again().await);
     for (number, between) in [
@@ -210,7 +210,7 @@ pub async fn what_came_in_between_may_be_of_any_source_and_kind(open: Open) {
         assert!(again().await, "after number {number}");
         assert!(!again().await, "twice after number {number}");
     }
-    // Another person is no matter.
+    // A message of another person does not matter.
     take(
         &bench,
         envelope("form", "ben", at(1)),
@@ -219,7 +219,7 @@ pub async fn what_came_in_between_may_be_of_any_source_and_kind(open: Open) {
     )
     .await;
     assert!(!again().await);
-    // Of a message that nobody can read nobody knows whom it is about.
+    // The contact of an unreadable message is not known.
     let dead = Decoded::Dead {
         code: DeadCode::KeyMissing,
         reason: "no such key".to_owned(),
@@ -229,7 +229,7 @@ pub async fn what_came_in_between_may_be_of_any_source_and_kind(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_repeat_behind_other_messages_is_decided_when_it_is_processed(open: Open) {
+pub async fn a_possible_duplicate_is_decided_when_it_is_processed(open: Open) {
     let mut bench = bench(open, "store").await;
     let first = accept(&bench, message(SOURCE, "ada", &What::OptIn, 0)).await;
     let other = accept(&bench, message(SOURCE, "ben", &What::OptIn, 1)).await;
@@ -261,7 +261,7 @@ pub async fn a_repeat_behind_other_messages_is_decided_when_it_is_processed(open
     bench.assert_balanced().await;
 }
 
-pub async fn a_repeat_does_not_extend_its_window(open: Open) {
+pub async fn a_duplicate_does_not_extend_the_window(open: Open) {
     let bench = bench(open, "store").await;
     let mut waiting = Vec::new();
     for (who, seconds) in [("ada", 0), ("ben", 1), ("ada", 90), ("ben", 91)] {
@@ -271,7 +271,7 @@ pub async fn a_repeat_does_not_extend_its_window(open: Open) {
     let processed = bench.store().process(waiting, at(92)).await.unwrap();
     assert_eq!(processed[2].state, InboxState::Duplicate);
     let later = accept(&bench, message(SOURCE, "ada", &What::OptIn, 101)).await;
-    assert!(!later.duplicate, "a hundred seconds after the first");
+    assert!(!later.duplicate, "a hundred seconds after the first message");
     let batch = vec![(later.id, says("ada", What::OptIn, 101))];
     let processed = bench.store().process(batch, at(102)).await.unwrap();
     assert_eq!(processed[0].state, InboxState::Done);
@@ -294,7 +294,7 @@ pub async fn an_id_with_other_content_is_another_message(open: Open) {
         "{notes}"
     );
     assert!(send("ada", Unsubscribed, 2).await.is_none(), "a repeat");
-    // An id that names several messages names none: what came before may be a late retry.
+    // An id that names several messages identifies none: the earlier message may be a late retry.
     send("ada", OptIn, 3).await;
     assert_eq!(standing(&bench, "ada").await, "unsubscribed");
     send("ben", Unsubscribed, 4).await;
@@ -305,7 +305,7 @@ pub async fn an_id_with_other_content_is_another_message(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_message_that_comes_again_under_its_id_counts_only_as_an_opt_out(open: Open) {
+pub async fn a_message_repeated_under_its_id_counts_only_for_its_opt_out(open: Open) {
     use What::{OptIn, Unsubscribed};
     let bench = bench(open, "store").await;
     let sent = |who: &str, what: What, phone: &str, seconds: i64| {
@@ -323,14 +323,14 @@ pub async fn a_message_that_comes_again_under_its_id_counts_only_as_an_opt_out(o
         let first_row = take(&bench, envelope, event, 0).await.unwrap();
         let (envelope, event) = sent(who, second, "030 2", 1);
         take(&bench, envelope, event, 1).await;
-        // However much later, since its id says what it is.
+        // However much later, its id identifies it.
         let (envelope, event) = sent(who, first.clone(), "030 1", 50 * DAY);
         let again = take(&bench, envelope, event, 50 * DAY).await.unwrap();
         assert_eq!(standing(&bench, who).await, last);
         let person = bench.person(who).await;
         assert_eq!(
             person.contact.fields["phone"].value, "030 2",
-            "not what was sent before"
+            "earlier deliveries are not sent again"
         );
         let expected = match first {
             OptIn => InboxState::Duplicate,
@@ -345,7 +345,7 @@ pub async fn a_message_that_comes_again_under_its_id_counts_only_as_an_opt_out(o
     bench.assert_balanced().await;
 }
 
-pub async fn a_dead_message_that_comes_again_is_read_again(open: Open) {
+pub async fn a_dead_message_that_is_sent_again_is_read_again(open: Open) {
     let bench = bench(open, "store").await;
     let dead = || Decoded::Dead {
         code: DeadCode::Unknown,
@@ -367,7 +367,7 @@ pub async fn a_dead_message_that_comes_again_is_read_again(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_signed_request_is_remembered_when_its_row_is_gone(open: Open) {
+pub async fn a_signed_request_is_recognised_after_its_row_was_pruned(open: Open) {
     use What::{OptIn, Unsubscribed};
     let bench = bench(open, "store").await;
     let signed = |what: &What, seconds: i64| {
@@ -386,7 +386,7 @@ pub async fn a_signed_request_is_remembered_when_its_row_is_gone(open: Open) {
     };
     send(OptIn, 0).await;
     assert!(send(OptIn, 50 * DAY).await.is_none(), "within its row's life");
-    // The newest rows stay.
+    // The newest rows are kept.
     take(
         &bench,
         envelope("form", "ben", at(50 * DAY)),
@@ -411,12 +411,12 @@ pub async fn a_signed_request_is_remembered_when_its_row_is_gone(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn what_an_erased_person_sent_does_not_count_again(open: Open) {
+pub async fn messages_of_an_erased_person_do_not_count_again(open: Open) {
     let bench = bench(open, "store").await;
     let opt_in = |seconds| message(SOURCE, "ada", &What::OptIn, seconds);
     take(&bench, opt_in(0), says("ada", What::OptIn, 0), 0).await;
     accept(&bench, message(SOURCE, "ben", &What::OptIn, 1)).await;
-    // Undecided while the person is erased.
+    // It is undecided while the person is erased.
     let again = accept(&bench, opt_in(2)).await;
     assert!(!again.duplicate);
     let ada = bench.person("ada").await.id;
@@ -436,7 +436,7 @@ pub async fn what_an_erased_person_sent_does_not_count_again(open: Open) {
     bench.assert_balanced().await;
 }
 
-/// A message with a record for each of these.
+/// A message with one record for each of these.
 fn batch(said: &[(&str, What)], seconds: i64) -> (Envelope, Vec<(Envelope, Decoded)>) {
     let words: Vec<String> = said
         .iter()
@@ -494,9 +494,9 @@ pub async fn each_record_of_a_message_is_a_message_of_its_own(open: Open) {
     assert_eq!(part.about, Some(id));
     assert_eq!(part.envelope.unwrap().meta.part.unwrap().of, id);
     bench.assert_balanced().await;
-    // The same once more, with nothing in between: a repeat as a whole.
+    // The same once more, with nothing in between, is a duplicate as a whole.
     let again = accept(&bench, first).await;
-    assert!(!again.duplicate, "nobody has looked into it");
+    assert!(!again.duplicate, "it was not read yet");
     let processed = bench
         .store()
         .process(vec![(again.id, Decoded::Parts(parts))], at(2))
@@ -507,8 +507,9 @@ pub async fn each_record_of_a_message_is_a_message_of_its_own(open: Open) {
     bench.assert_balanced().await;
 }
 
-/// Rows that were accepted between a message and its processing have smaller numbers than its parts, and came later.
-pub async fn what_came_between_a_message_and_its_parts_counts_as_later(open: Open) {
+/// Rows that were accepted between a message and its processing have smaller numbers than its parts, but
+/// count as later.
+pub async fn messages_between_a_message_and_its_parts_count_as_later(open: Open) {
     use What::{OptIn, Unsubscribed};
     let bench = bench(open, "between").await;
     let said = [("ada", Unsubscribed), ("ben", OptIn)];
@@ -518,7 +519,7 @@ pub async fn what_came_between_a_message_and_its_parts_counts_as_later(open: Ope
     let both = vec![(first, Decoded::Parts(parts)), (opt_in, says("ada", OptIn, 1))];
     bench.store().process(both, at(2)).await.unwrap();
     assert_eq!(standing(&bench, "ada").await, "opted_in");
-    // The same bytes as the first: the second opt-out, which must not be taken for the first.
+    // The same bytes as the first. This is the second opt-out, which must not be taken for the first.
     let (second, parts) = batch(&said, 3);
     let second = accept(&bench, second).await.id;
     bench

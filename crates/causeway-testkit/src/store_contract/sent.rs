@@ -1,4 +1,4 @@
-//! What people are shown of what was sent: whether it arrived, what was given up, and by which key.
+//! What people are shown about deliveries: whether they arrived, which ones are dead, and their keys.
 
 use causeway_core::{
     clock::Timestamp,
@@ -23,7 +23,7 @@ async fn arrived(bench: &Bench) -> (Option<Timestamp>, Option<Timestamp>) {
     (row.received, row.unconfirmed)
 }
 
-pub async fn what_was_never_confirmed_is_not_said_to_be_received(open: Open) {
+pub async fn an_unconfirmed_delivery_is_not_shown_as_received(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     let claimed = bench.claim("crm", 1).await.deliveries;
@@ -54,8 +54,8 @@ async fn refuse_locally(bench: &Bench, seconds: i64) {
     bench.store().record(vec![refused]).await.unwrap();
 }
 
-/// A record that the mapping refuses makes no request.
-pub async fn what_failed_before_its_request_was_not_sent(open: Open) {
+/// A record that the mapping rejects makes no request.
+pub async fn an_attempt_that_failed_before_its_request_was_not_sent(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     refuse_locally(&bench, 1).await;
@@ -67,7 +67,7 @@ pub async fn what_failed_before_its_request_was_not_sent(open: Open) {
     assert_eq!(arrived(&bench).await, (Some(at(11)), None));
 }
 
-pub async fn withdrawals_that_were_given_up_are_counted_and_name_their_address(open: Open) {
+pub async fn dead_withdrawals_are_counted_and_name_their_address(open: Open) {
     let mut mute = DestinationRule::new("mute");
     mute.policy = Policy::All;
     mute.expresses = vec![Change::Subscribe];
@@ -111,7 +111,7 @@ pub async fn withdrawals_that_were_given_up_are_counted_and_name_their_address(o
     assert!(person.deliveries.iter().all(|row| !row.by_hand), "{person:?}");
 }
 
-/// Of two addresses each has a key of its own.
+/// A contact with two addresses has two deliveries with different keys.
 pub async fn a_trace_shows_the_keys_that_are_sent(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     for (name, seconds) in [("one", 0), ("two", 10)] {

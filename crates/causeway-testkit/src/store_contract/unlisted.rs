@@ -1,4 +1,4 @@
-//! What reconciliation asks: actions that are here and that their system of origin no longer lists.
+//! Queries of reconciliation: actions in the store that their system of origin no longer lists.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::builders::{OWN_ORG, SOURCE, at, envelope, page, rules, signed, status
 
 const HOUR: i64 = 3_600;
 
-/// Asked at three o'clock, with these numbers in the list.
+/// A query at three o'clock, with these numbers in the list.
 fn asked(listed: &[i64]) -> Unlisted {
     Unlisted {
         source: SOURCE.into(),
@@ -40,7 +40,7 @@ fn opted_in(name: &str, action: &str, seconds: i64) -> Event {
     signed(name, action, What::OptIn, at(seconds))
 }
 
-/// What reconciliation says of an action.
+/// A finding of reconciliation about an action.
 fn finding(name: &str, action: &str, ending: &str, seconds: i64) -> Event {
     let mut event = status(name, What::Unsubscribed, at(seconds));
     event.consent[0].basis = finding_about(action) + ending;
@@ -53,9 +53,9 @@ pub async fn actions_that_are_no_longer_listed_are_found(open: Open) {
     let mut on_own_page = opted_in("ben", "2", 60);
     on_own_page.page = Some(page("8", Some(OWN_ORG)));
     bench.take(on_own_page, 60).await;
-    // Sent a moment ago: Proca lists it later.
+    // Sent a moment ago, so Proca may list it later.
     bench.take(opted_in("cem", "3", 60), 2 * HOUR + 1).await;
-    // Before the list begins, and after it was asked for.
+    // Before the list begins, and after the list was requested.
     bench.take(opted_in("dia", "4", -60), 60).await;
     bench.take(opted_in("eve", "5", 4 * HOUR), 60).await;
     let mut test = opted_in("fay", "6", 60);
@@ -110,7 +110,7 @@ pub async fn actions_that_are_no_longer_listed_are_found(open: Open) {
         .map(|one| (one.number, one.was_listed, one.on_own_page));
     assert_eq!(about.collect::<Vec<_>>(), [(2, false, true), (3, true, false)]);
 
-    // Found once; another action of the same person is another matter.
+    // It is found once. Another action of the same person is a separate case.
     bench
         .take(finding("ann", "1", "is rejected", 3 * HOUR), 3 * HOUR)
         .await;
@@ -119,7 +119,7 @@ pub async fn actions_that_are_no_longer_listed_are_found(open: Open) {
     assert_eq!(numbers(&bench, asked(&[2, 3])).await, [11]);
 }
 
-/// What reconciliation says of the address, from an action that is not listed.
+/// A finding of reconciliation about an address, from an action that is not listed.
 fn status_found(name: &str, what: What, word: &str, ending: &str, seconds: i64) -> Event {
     let mut event = status(name, what, at(seconds));
     event.consent[0].basis = format!("reconciliation, proca email_status: {word} (row 21){ending}");
@@ -150,13 +150,13 @@ pub async fn a_status_without_a_date_is_remembered_until_the_action_changes(open
     let ending = undated_status_of("1");
     let unsub = status_found("ann", What::Unsubscribed, "unsub", &ending, 70);
     let first = bench.take(unsub, 70).await;
-    // What the person says elsewhere changes nothing of it.
+    // What the person says elsewhere has no effect on it.
     bench.take(opted_in("ann", "12", 80), 80).await;
     bench.reopen().await;
     let reported = Some(("unsub".to_owned(), first, true));
     assert_eq!(undated(&bench).await, [reported, None, None]);
 
-    // A list brought the action again: the address was good in between.
+    // A list brought the action again, so the address worked in between.
     let listed = Envelope {
         meta: Meta {
             routing_key: Some(RECONCILIATION.to_owned()),

@@ -1,4 +1,4 @@
-//! Addresses minted for one sync of another platform each.
+//! Listener addresses, each minted for one sync of a platform.
 
 use causeway_core::store::{Retention, UrlChange};
 
@@ -28,33 +28,33 @@ pub async fn an_address_is_minted_rotated_and_revoked(open: Open) {
 
     assert!(!change("a", UrlChange::Revoke, 0).await && !change("a", rotate(1, 0), 0).await);
     assert!(change("a", mint(1), 0).await && change("b", mint(2), 0).await);
-    // One that lasts for each label.
+    // One valid address for each label.
     assert!(!change("a", mint(3), 1).await);
     assert_eq!(counting(2).await, [named("a", 1), named("b", 2)]);
 
-    // The old one counts until its time is over.
+    // The old address counts until its time is over.
     assert!(change("a", rotate(4, 100), 10).await);
     assert_eq!(counting(99).await, [named("a", 1), named("a", 4), named("b", 2)]);
     assert_eq!(counting(100).await, [named("a", 4), named("b", 2)]);
-    // Rotated in between: nothing counts longer than it was said to.
+    // The address was rotated in between. No address counts longer than it was given.
     assert!(change("a", rotate(5, 50), 20).await);
     assert_eq!(counting(49).await.len(), 4);
     assert_eq!(counting(50).await, [named("a", 5), named("b", 2)]);
 
-    // Revoking ends all of them at once, and only those of the label.
+    // Revoking ends all addresses of the label at once, and no others.
     assert!(change("a", UrlChange::Revoke, 30).await && !change("a", UrlChange::Revoke, 31).await);
     assert_eq!(counting(31).await, [named("b", 2)]);
     assert!(change("a", mint(6), 40).await);
     assert_eq!(counting(40).await, [named("a", 6), named("b", 2)]);
-    // All are told, with their times.
+    // All are listed, with their times.
     let all = bench.store().source_urls().await.unwrap();
-    let told: Vec<_> = all
+    let listed: Vec<_> = all
         .iter()
         .map(|url| (url.hash[0], url.made_at, url.valid_until))
         .collect();
     let ended = Some(at(30));
     assert_eq!(
-        told,
+        listed,
         [
             (1, at(0), ended),
             (4, at(10), ended),
@@ -98,6 +98,6 @@ pub async fn an_address_that_ended_long_ago_is_forgotten(open: Open) {
     assert_eq!(
         pruned(Some(90), 1_000).await,
         (1, vec![2]),
-        "the one that works stays"
+        "the valid address stays"
     );
 }

@@ -1,4 +1,4 @@
-//! What a sender waits for goes first, and in order; and how far it is can be asked.
+//! Deliveries that a sender waits for go first, and in order. The progress of a message can be read.
 
 use causeway_core::{
     consent::What,
@@ -36,7 +36,7 @@ fn claim(limit: u32, first: Vec<DeliveryId>) -> Claim {
     }
 }
 
-pub async fn what_a_sender_waits_for_is_handed_out_first(open: Open) {
+pub async fn deliveries_that_a_sender_waits_for_are_claimed_first(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     for number in 0..5 {
         let name = format!("p{number}");
@@ -48,17 +48,17 @@ pub async fn what_a_sender_waits_for_is_handed_out_first(open: Open) {
     let ada_2 = bench.take(signed("ada", "a2", What::OptIn, at(11)), 11).await;
     let bob = bench.take(signed("bob", "b1", What::OptIn, at(12)), 12).await;
     let first = vec![delivery(&bench, ada_2).await, delivery(&bench, bob).await];
-    // Nothing of a contact overtakes what came before, and nothing else is handed out beside them.
+    // Nothing overtakes earlier deliveries of its contact, and no other delivery is claimed beside them.
     let claimed = bench.store().claim(claim(10, first.clone())).await.unwrap();
     assert_eq!(inbox_ids(&claimed.deliveries), [ada_1, bob]);
-    // While that is in flight, the others go.
+    // While these are in flight, the others are claimed.
     let claimed = bench.store().claim(claim(1, first.clone())).await.unwrap();
     assert_eq!(claimed.deliveries.len(), 1);
     let all = bench.store().claim(claim(10, vec![])).await.unwrap();
     assert_eq!(
         all.deliveries.len(),
         4,
-        "not what is in flight, nor what waits behind it"
+        "neither the delivery in flight nor the one behind it"
     );
     for delivery in claimed.deliveries.iter().chain(&all.deliveries) {
         bench.end(delivery, Next::Delivered, 101).await;
@@ -67,7 +67,7 @@ pub async fn what_a_sender_waits_for_is_handed_out_first(open: Open) {
     bench.assert_balanced().await;
 }
 
-pub async fn a_withdrawal_goes_before_what_a_sender_waits_for(open: Open) {
+pub async fn a_withdrawal_goes_before_deliveries_that_a_sender_waits_for(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "a1", What::OptIn, at(0)), 0).await;
     bench.deliver_all("crm", 1).await;
@@ -81,7 +81,7 @@ pub async fn a_withdrawal_goes_before_what_a_sender_waits_for(open: Open) {
     assert_eq!(inbox_ids(&claimed.deliveries), [bob]);
 }
 
-pub async fn how_far_a_message_is_can_be_asked_at_any_time(open: Open) {
+pub async fn the_progress_of_a_message_can_be_read_at_any_time(open: Open) {
     let rule = DestinationRule {
         coalesce: true,
         ..DestinationRule::new("crm")
@@ -113,14 +113,14 @@ pub async fn how_far_a_message_is_can_be_asked_at_any_time(open: Open) {
         Some("1".to_owned())
     );
     assert_eq!(known.delivery.unwrap().state, "waiting");
-    // A newer one goes in its place: what became of that one is what the sender waits for.
+    // A newer delivery replaces it, and its progress is what the sender waits for.
     let second = bench.take(signed("ada", "2", What::OptIn, at(2)), 2).await;
     assert_eq!(bench.deliver_all("crm", 3).await, [second]);
     let (of_first, of_second) = (progress(&bench, first).await, progress(&bench, second).await);
     assert_eq!(of_first.delivery.as_ref().unwrap().state, "delivered");
     assert_eq!(of_first.delivery, of_second.delivery);
 
-    // What the destination returned is there before the row that says so is processed, and stays when it is.
+    // The response is there before its row is processed, and stays afterwards.
     let third = bench.take(signed("ada", "3", What::OptIn, at(4)), 4).await;
     let claimed = bench.claim("crm", 5).await.deliveries;
     let mut delivered = attempt(&claimed[0], Next::Delivered, at(5));
@@ -131,7 +131,7 @@ pub async fn how_far_a_message_is_can_be_asked_at_any_time(open: Open) {
             assert_eq!(
                 bench.follow(6).await.len(),
                 2,
-                "the response, and the message that nobody processed"
+                "the response, and the message that was not processed"
             );
         }
         let record = progress(&bench, third).await.record.unwrap();
@@ -139,7 +139,7 @@ pub async fn how_far_a_message_is_can_be_asked_at_any_time(open: Open) {
     }
 }
 
-pub async fn a_late_message_that_is_replayed_is_late_no_more(open: Open) {
+pub async fn a_replayed_late_message_is_no_longer_late(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     let kept = Late {
         by_s: 14_400,

@@ -1,4 +1,5 @@
-//! Keeps a file whole: whole records only, one header, on disk before anybody is told so, written by one at a time.
+//! Keeps a file whole: complete records only, one header, on disk before a delivery counts as delivered, and
+//! one writer at a time.
 
 use std::{
     collections::HashSet,
@@ -16,24 +17,24 @@ use super::{
     scan::scan,
 };
 
-/// What is cut off from the end of a file as half a record. A longer tail was hardly written by us: such a file is
-/// put aside as it is.
+/// Maximum bytes of a partial record that are cut off from the end of a file. A longer tail was hardly
+/// written by us, so such a file is put aside unchanged.
 const MAX_CUT_BYTES: u64 = 1 << 20;
 
-/// Why nothing was written. Names the file, and nothing that was to be in it.
+/// Why nothing was written. The text names the file, and nothing of the records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// May be over the next time: disk full, locked.
+    /// May succeed the next time: the disk is full, the file is locked.
     Passing(String),
-    /// Until a person acts: not allowed, not a file.
+    /// Lasts until a person acts: not permitted, not a file.
     Lasting(String),
 }
 
-/// The file that is written to now, if any, and the keys written last.
+/// The file that is open for writing, if any, and the keys that were written last.
 pub(super) struct Book {
     open: Option<Open>,
     recent: Recent,
-    /// Replaced by tests that need a full disk.
+    /// Replaced in tests that need a full disk.
     pub write: fn(&mut File, &[u8]) -> io::Result<()>,
 }
 
@@ -51,7 +52,7 @@ struct Open {
     path: PathBuf,
     file: File,
     header: Vec<String>,
-    /// Up to here the file is whole, and on disk.
+    /// The file is complete and on disk up to here.
     good_bytes: u64,
 }
 
@@ -66,7 +67,7 @@ impl Book {
         now: Timestamp,
     ) -> Result<(), Fault> {
         let named = |error: &io::Error| fault(path, error);
-        // Somebody may have moved the file away, or edited it.
+        // Somebody may have moved the file away or edited it.
         let mut open = match self.open.take().filter(|open| open.is_at(path)) {
             Some(open) => open,
             None => self.open(path, layout, now).map_err(|error| named(&error))?,
@@ -98,7 +99,7 @@ impl Book {
         Ok(())
     }
 
-    /// Opens the file that is there, mends its end, and sees whether its header will do.
+    /// Opens the existing file, cuts off a partial record at its end, and checks its header.
     fn open(&mut self, path: &Path, layout: &Layout, now: Timestamp) -> io::Result<Open> {
         let file = match OpenOptions::new().read(true).append(true).open(path) {
             Ok(file) => lock(file)?,
@@ -117,7 +118,7 @@ impl Book {
             header: layout.columns().to_vec(),
             good_bytes: found.whole_bytes,
         };
-        // What a killed program wrote may still be on its way to the disk; we are about to call it delivered.
+        // A killed program's writes may not be on disk yet, and are about to count as delivered.
         open.file.sync_all()?;
         self.recent.add_all(&found.keys);
         if found.all_bytes - found.whole_bytes > MAX_CUT_BYTES {
@@ -146,7 +147,8 @@ impl Book {
             open.header = header;
             return Ok(open);
         }
-        // Another header needs another file: never two in one. Known columns keep their places.
+        // A different header needs a new file, because a file has one header. Known columns keep their
+        // places.
         open.put_aside(now)?;
         let header = if ours {
             [header, missing].concat()
@@ -161,7 +163,7 @@ impl Open {
     fn create(path: &Path, layout: &Layout, header: Vec<String>) -> io::Result<Self> {
         let dir = path.parent().unwrap_or(Path::new(""));
         fs::create_dir_all(dir)?;
-        // It holds personal data: nobody else's to read.
+        // It holds personal data, so only the owner may read it.
         let file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -181,7 +183,7 @@ impl Open {
         Ok(open)
     }
 
-    /// Whether the open file is still the one under the path, as long as we left it.
+    /// Whether the open file is still the file at this path, and unchanged since the last write.
     fn is_at(&self, path: &Path) -> bool {
         let (Ok(there), Ok(here)) = (fs::metadata(path), self.file.metadata()) else {
             return false;
@@ -190,12 +192,12 @@ impl Open {
         same && here.len() == self.good_bytes
     }
 
-    /// One write, then to disk. When it fails, what was written of it is taken back: whoever comes next would
-    /// otherwise find it in memory, and believe it to be on disk.
+    /// Writes once and syncs to disk. If that fails, the written part is removed again. Otherwise a later
+    /// reader would find it in memory, and take it to be on disk.
     fn append(&mut self, bytes: &[u8], write: fn(&mut File, &[u8]) -> io::Result<()>) -> io::Result<()> {
         let written = write(&mut self.file, bytes).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
-            // Should this fail as well, the next opening cuts off what is half.
+            // If this fails as well, the next opening cuts off the partial record.
             self.cut().ok();
             return Err(error);
         }
@@ -230,7 +232,7 @@ impl Open {
     }
 }
 
-/// Makes creations and renames last. An empty path is the current folder.
+/// Makes created and renamed files durable. An empty path is the current folder.
 fn sync_dir(dir: &Path) -> io::Result<()> {
     let dir = if dir.as_os_str().is_empty() {
         Path::new(".")
@@ -248,10 +250,10 @@ fn lock(file: File) -> io::Result<File> {
     }
 }
 
-/// Whether the file can be written to, or made, without changing one that is there.
+/// Checks whether the file can be written or created, without changing an existing one.
 pub(super) fn check(path: &Path) -> Result<(), Fault> {
     let named = |error: &io::Error| fault(path, error);
-    // Looked at first: opening a pipe would wait for somebody to read it.
+    // Checked before opening: opening a pipe would wait for a reader.
     match fs::metadata(path) {
         Ok(there) if !there.is_file() && !there.is_dir() => return Err(named(&not_plain())),
         Ok(_) => {
@@ -261,7 +263,7 @@ pub(super) fn check(path: &Path) -> Result<(), Fault> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(named(&error)),
     }
-    // The nearest folder that is there; the others will be made.
+    // The nearest existing folder; the others will be created.
     let dir = path
         .ancestors()
         .skip(1)

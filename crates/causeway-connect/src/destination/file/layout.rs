@@ -1,4 +1,4 @@
-//! Makes a line of a record: CSV as RFC 4180 has it (with `\n`), or one JSON object.
+//! Makes a line from a record: CSV by RFC 4180 (with LF at line ends), or one JSON object.
 
 use causeway_core::{
     delivery::Delivery,
@@ -14,7 +14,8 @@ use crate::{
     destination::{Needs, fields::Fields},
 };
 
-/// The first column, and the first member: by it a reader can drop what a crash has doubled, and so do we.
+/// The first column or member. A reader recognises records that a crash has doubled by it, and so does the
+/// hub.
 pub(super) const KEY: &str = "delivery";
 
 /// The columns of a CSV file if the configuration names none.
@@ -52,10 +53,10 @@ pub(super) struct Layout {
     columns: Vec<String>,
 }
 
-/// What one delivery becomes, before the order of the columns is known.
+/// One delivery as a row, before the order of the columns is known.
 pub(super) struct Row {
     pub key: String,
-    /// CSV: in the order of [`Layout::columns`]. JSONL: the line alone.
+    /// CSV: in the order of [`Layout::columns`]. JSONL: only the line.
     cells: Vec<String>,
 }
 
@@ -92,7 +93,7 @@ impl Layout {
         &self.columns
     }
 
-    /// With notes about what was left out.
+    /// The row, with notes about values that were left out.
     pub fn row(&self, delivery: &Delivery) -> Result<(Row, Vec<String>), String> {
         let (key, record) = (delivery.key.0.clone(), &delivery.record);
         let mut omissions = Omissions::of(record);
@@ -123,7 +124,7 @@ impl Layout {
         self.fields.as_ref().map(Fields::needs).unwrap_or_default()
     }
 
-    /// Prints the rows under the header that the file has; columns that are not ours stay empty.
+    /// Prints the rows in the order of the file's header. Columns that are not in the mapping stay empty.
     pub fn print(&self, rows: &[Row], header: &[String]) -> Vec<u8> {
         let mut out = Vec::new();
         match self.format {
@@ -150,7 +151,7 @@ impl Layout {
         out
     }
 
-    /// What a new file starts with.
+    /// The first bytes of a new file.
     pub fn print_header(&self, header: &[String]) -> Vec<u8> {
         let mut out = Vec::new();
         if self.format == Format::Csv {
@@ -195,7 +196,8 @@ fn print_csv<'a>(out: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>) {
     out.push(b'\n');
 }
 
-/// Whether a spreadsheet would run the text. A telephone number or a negative number is no formula that does anything.
+/// Whether a spreadsheet would run the text as a formula. A telephone number or a negative number does
+/// nothing as a formula.
 fn is_formula(text: &str) -> bool {
     let harmless = |c: char| c.is_ascii_digit() || matches!(c, ' ' | '.' | ',' | '(' | ')' | '-' | '/');
     match text.chars().next() {

@@ -1,6 +1,7 @@
 //! Appends records to a CSV or JSONL file, each with its delivery key in the first place.
 //!
-//! [`layout`] makes lines of records, [`book`] keeps the file whole; here the two are put behind the seam.
+//! [`layout`] makes lines from records, and [`book`] keeps the file whole. This module joins the two into a
+//! destination.
 
 use std::{
     path::{Path, PathBuf},
@@ -70,14 +71,15 @@ pub const KIND: Kind = Kind {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// Relative to the configuration's folder. `{date}` becomes the day (UTC): a file a day.
+    /// Relative to the configuration's folder. `{date}` becomes the day (UTC), for one file per day.
     path: String,
-    /// By the end of the path if not given: `.jsonl` and `.ndjson`, all else is CSV.
+    /// Default: by the end of the path. `.jsonl` and `.ndjson` are JSONL, everything else is CSV.
     format: Option<Format>,
     /// Column or member = expression (`contact.email`), template (`{{ … }}`), or "=text".
     #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
     fields: Option<toml::Table>,
-    /// Megabytes after which the file is put aside under a name with the time, and a new one begun; 0 = never.
+    /// Megabytes after which the file is put aside under a name with the time, and a new one is begun; 0 =
+    /// never.
     #[serde(default = "default_rotate_mb")]
     rotate_mb: u32,
     /// CSV: puts ' before texts that a spreadsheet would run as a formula.
@@ -158,8 +160,8 @@ impl Destination for FileDestination {
         }
     }
 
-    /// When the call is dropped, the write that was begun still ends, and the next call waits for it: the file is
-    /// never written to by two.
+    /// If the call is dropped, the write that has begun still ends, and the next call waits for it. So the
+    /// file never has two writers.
     async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
         let (mut rows, mut made) = (Vec::new(), Vec::with_capacity(batch.len()));
         for delivery in batch {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-/// Enough for what can have been under way when the program was killed; a few megabytes.
+/// Enough for all deliveries that can have been in flight when the program was killed; takes a few megabytes.
 const KEYS: usize = 65_536;
 
 #[derive(Default)]
@@ -15,7 +15,7 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// Empty text is no key.
+    /// An empty text is no key.
     pub fn add(&mut self, key: &str) {
         if key.is_empty() || self.known.contains(key) {
             return;

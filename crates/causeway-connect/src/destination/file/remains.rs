@@ -1,4 +1,5 @@
-//! Where a person stands in files that were written before: a file is only added to, so a removal changes nothing in it.
+//! Finds a person in files that were written before. A file is only added to, so a removal changes nothing in
+//! it.
 
 use std::{
     fs::{self, File},
@@ -8,10 +9,10 @@ use std::{
 
 use causeway_core::search::{Hint, Look, PersonSearch};
 
-/// Line numbers that are listed; more are counted.
+/// Maximum number of line numbers listed; more are only counted.
 const LISTED: usize = 20;
 
-/// A sentence for each file that names the person or cannot be read. `path` may have `{date}` in it.
+/// A sentence for each file that names the person or cannot be read. `path` may contain `{date}`.
 pub(super) fn remains(dir: &Path, path: &str, search: &PersonSearch) -> Vec<String> {
     let mut sentences = Vec::new();
     for file in files(dir, path) {
@@ -56,7 +57,7 @@ fn listed(lines: &[u64]) -> String {
     }
 }
 
-/// The file itself, those of other days, and those that were put aside when they were full; sorted.
+/// The file itself, the files of other days, and the files that were put aside; sorted.
 fn files(dir: &Path, path: &str) -> Vec<PathBuf> {
     let mut found = vec![dir.to_owned()];
     let steps: Vec<_> = Path::new(path).components().collect();
@@ -75,10 +76,10 @@ fn files(dir: &Path, path: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The names that one step of a path stands for: `people-{date}.csv`, and with a time behind it.
+/// The names that one step of a path matches: `people-{date}.csv`, also with a time after it.
 struct Pattern {
     before: String,
-    /// Between the date and the extension.
+    /// The text between the date and the extension.
     between: String,
     extension: String,
 }

@@ -1,8 +1,8 @@
-//! Reads a file that is there already: how much of it is whole records, its first line, and the keys in it.
+//! Reads an existing file: how much of it is complete records, its first line, and its keys.
 //!
-//! A newline ends a record only outside of quotes, so the end of the last whole record cannot be told from the
-//! end of the file: it is read from its start, once per opening. A length kept in a file beside it would be
-//! faster and could disagree with it. (In JSONL every newline ends a record.)
+//! A newline ends a record only outside quotes. So the end of the last complete record cannot be found from
+//! the end of the file: the file is read from its start, once per opening. A length stored in a second file
+//! would be faster, but could disagree with the file. (In JSONL every newline ends a record.)
 
 use std::io::{self, BufRead};
 
@@ -11,14 +11,14 @@ use super::{
     recent::Recent,
 };
 
-/// Of a record, so much is kept while it goes by: more than any header or key needs.
+/// Maximum bytes kept of each record while reading: more than any header or key needs.
 const KEEP_BYTES: usize = 64 * 1_024;
 
 pub(super) struct Scan {
-    /// Up to the end of the last whole record.
+    /// The end of the last complete record.
     pub whole_bytes: u64,
     pub all_bytes: u64,
-    /// The first whole record, without its newline.
+    /// The first complete record, without its newline.
     pub first: Option<Vec<u8>>,
     /// The keys of the last records, oldest first.
     pub keys: Recent,
@@ -29,7 +29,7 @@ enum At {
     FieldStart,
     Plain,
     Quoted,
-    /// Behind a quote inside of quotes: the end of the field, or the first half of a doubled quote.
+    /// After a quote inside quotes: the end of the field, or the first half of a doubled quote.
     Quote,
 }
 
@@ -81,7 +81,7 @@ fn step(at: At, byte: u8) -> At {
     }
 }
 
-/// The first cell, or the first member. Empty if the record does not look like one of ours.
+/// The first cell, or the first member. Empty if the record does not look like one of the hub's.
 fn key(record: &[u8], format: Format) -> String {
     let text = String::from_utf8_lossy(record);
     match format {

@@ -22,7 +22,7 @@ impl Folder {
         }
     }
 
-    /// As a program that was just started.
+    /// A destination as in a program that was just started.
     fn destination(&self, config: &str) -> FileDestination {
         let config: Config = toml::from_str(config).unwrap();
         FileDestination {
@@ -110,7 +110,7 @@ async fn each_record_is_one_line_under_the_header() {
 }
 
 #[tokio::test]
-async fn the_whole_record_is_written_when_nothing_is_mapped() {
+async fn the_whole_record_is_written_without_a_mapping() {
     let folder = Folder::new();
     deliver(&folder.destination("path = 'p.ndjson'"), 1..=1).await;
     let mut line: serde_json::Value = serde_json::from_str(&folder.read("p.ndjson")).unwrap();
@@ -126,7 +126,7 @@ async fn the_whole_record_is_written_when_nothing_is_mapped() {
 }
 
 #[tokio::test]
-async fn what_is_in_the_file_already_is_not_written_again() {
+async fn records_that_are_in_the_file_are_not_written_again() {
     for (config, name) in [(CSV, "p.csv"), (JSONL, "p.jsonl")] {
         let folder = Folder::new();
         let destination = folder.destination(config);
@@ -173,13 +173,13 @@ async fn half_a_line_left_by_a_kill_is_cut_off_wherever_it_ends() {
 }
 
 #[tokio::test]
-async fn a_full_disk_leaves_whole_lines_and_is_tried_again() {
+async fn a_full_disk_leaves_whole_lines_and_is_retried() {
     let folder = Folder::new();
     let destination = folder.destination(CSV);
     deliver(&destination, 1..=2).await;
     let before = folder.read("p.csv");
     let write = destination.book.lock().unwrap().write;
-    // The first of the lines fits, and half of the second.
+    // The first line fits, and half of the second.
     destination.book.lock().unwrap().write = |file, bytes| {
         file.write_all(&bytes[..bytes.len() * 3 / 4])?;
         Err(std::io::ErrorKind::StorageFull.into())
@@ -217,7 +217,7 @@ async fn new_columns_begin_a_new_file_and_known_ones_keep_their_places() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_ours_is_put_aside_whole() {
+async fn a_file_of_another_program_is_put_aside_unchanged() {
     let folder = Folder::new();
     let theirs = "name,email\nAda,ada@example.org\n";
     let broken = format!("delivery,n,comment\n\"{}", "never closed\n".repeat(100_000));
@@ -236,7 +236,7 @@ async fn a_file_that_is_not_ours_is_put_aside_whole() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_moved_away_is_begun_anew() {
+async fn a_file_that_was_moved_away_is_created_again() {
     let folder = Folder::new();
     let destination = folder.destination(CSV);
     deliver(&destination, 1..=1).await;
@@ -246,7 +246,7 @@ async fn a_file_that_was_moved_away_is_begun_anew() {
         folder.read("p.csv"),
         format!("delivery,n,comment\n{}", csv_lines(2..=2))
     );
-    // And one that somebody has added to is looked at again.
+    // A file that somebody added to is read again.
     let mut file = fs::OpenOptions::new()
         .append(true)
         .open(folder.dir.path().join("p.csv"))
@@ -281,7 +281,7 @@ async fn a_file_that_has_grown_is_put_aside() {
 }
 
 #[tokio::test]
-async fn a_day_has_its_file() {
+async fn each_day_has_its_own_file() {
     let folder = Folder::new();
     let destination = folder.destination("path = 'out/{date}.csv'\nfields = { n = 'action.id' }");
     deliver(&destination, 1..=1).await;
@@ -298,7 +298,7 @@ async fn a_day_has_its_file() {
 }
 
 #[tokio::test]
-async fn two_never_write_to_one_file() {
+async fn two_writers_never_write_to_one_file() {
     let folder = Folder::new();
     let (one, other) = (folder.destination(CSV), folder.destination(CSV));
     deliver(&one, 1..=1).await;
@@ -314,7 +314,7 @@ async fn two_never_write_to_one_file() {
 }
 
 #[tokio::test]
-async fn formulas_are_disarmed_unless_programs_read_the_file() {
+async fn formulas_are_escaped_unless_configured_otherwise() {
     let cases = [
         ("=1+1", "'=1+1"),
         ("@SUM(A1)", "'@SUM(A1)"),

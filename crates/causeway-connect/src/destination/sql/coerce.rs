@@ -1,5 +1,5 @@
-//! Makes JSON values fit the columns that the database really has. Errors name the kind of the value and never the
-//! value: it is personal data.
+//! Makes JSON values fit the columns of the database. Errors name the kind of the value and never the value,
+//! which is personal data.
 
 use jiff::{Timestamp, civil, tz::Offset};
 use serde_json::Value;
@@ -8,14 +8,16 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Column {
     pub name: String,
-    /// As the database calls it: `character varying(20)`.
+    /// The type's name in the database: `character varying(20)`.
     pub type_name: String,
     pub kind: Kind,
-    /// PostgreSQL: the type without its limits, quoted, which texts are cast to. Empty elsewhere.
+    /// PostgreSQL: the type without its limits, quoted; texts are cast to it. Empty elsewhere.
     pub base: String,
-    /// PostgreSQL: the operator of the type, which may be in a schema that is not searched. Elsewhere [`EQUALS`].
+    /// PostgreSQL: the operator of the type, which may be in a schema that is not searched. Elsewhere
+    /// [`EQUALS`].
     pub equals: String,
-    /// Why two different texts may be one to the database: its collation or type. `None` where they never are.
+    /// Why the database may treat two different texts as equal: its collation or type. `None` if it never
+    /// does.
     pub loose: Option<String>,
 }
 
@@ -28,7 +30,7 @@ pub(super) enum Kind {
         least: i128,
         most: i128,
     },
-    /// Digits before the point, where limited; the database rounds what is behind it.
+    /// Digits before the point, if they are limited; the database rounds the decimals.
     Decimal {
         whole_digits: Option<usize>,
     },
@@ -63,7 +65,7 @@ pub(super) enum Cell {
 }
 
 impl Cell {
-    /// As PostgreSQL reads it.
+    /// The text that PostgreSQL reads.
     pub(super) fn text(&self) -> Option<String> {
         match self {
             Self::Null => None,
@@ -76,17 +78,20 @@ impl Cell {
 }
 
 impl Column {
-    /// Whether the database may take a stored text for another one, so that it has to be compared again by us.
+    /// Whether the database may treat a stored text as equal to another one, so that the hub must compare
+    /// them again.
     pub(super) fn is_compared_as_text(&self) -> bool {
         match self.kind {
             Kind::Text(_) => true,
-            // PostgreSQL compares its other types exactly, and writes some of them in another way than we do.
+            // PostgreSQL compares its other types exactly, and writes some of them in another form than the
+            // hub does.
             Kind::Other => self.base.is_empty(),
             _ => false,
         }
     }
 
-    /// A value that tells rows apart: one that the column would hold in another way could be another contact's.
+    /// A value that identifies rows. If the column would store it in another form, it could be another
+    /// contact's, so that is an error.
     pub(super) fn coerce_key(&self, value: &Value) -> Result<Cell, String> {
         let cell = self.coerce(value, false)?;
         let is_number = matches!(
@@ -113,7 +118,7 @@ impl Column {
 }
 
 fn fit(value: &Value, kind: Kind, truncate: bool) -> Result<Cell, String> {
-    // An empty answer in a form is no number and no date: it is no answer.
+    // An empty answer in a form is not a number or a date: it means no answer.
     let is_text = matches!(kind, Kind::Text(_) | Kind::Json | Kind::Array);
     let is_empty = !is_text && value.as_str().is_some_and(|text| text.trim().is_empty());
     if is_empty || value.is_null() {
@@ -138,7 +143,8 @@ fn fit(value: &Value, kind: Kind, truncate: bool) -> Result<Cell, String> {
     })
 }
 
-/// Text is itself, everything else its JSON. Without NUL, which PostgreSQL refuses and which means nothing.
+/// A text is used unchanged, everything else as its JSON. NUL is removed, because PostgreSQL rejects it and
+/// it has no meaning.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.replace('\0', ""),
@@ -176,7 +182,7 @@ fn limited(mut text: String, limit: Option<Limit>, truncate: bool) -> Result<Str
     Ok(text)
 }
 
-/// The text of a number, of true and false as 1 and 0, or of a text without white space around it.
+/// The text of a number; 1 and 0 for true and false; a text without white space at its ends.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::Bool(value) => Some(u8::from(*value).to_string()),
@@ -216,7 +222,7 @@ fn decimal(value: &Value, whole_digits: Option<usize>) -> Result<Cell, String> {
     }
 }
 
-/// `-12.50` of `-1.25e1`, `+12.5` and the like; `None` for what is no decimal number.
+/// `-12.50` from `-1.25e1`, `+12.5` and the like; `None` if it is not a decimal number.
 fn plain_decimal(text: &str) -> Option<String> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
@@ -264,7 +270,8 @@ fn boolean(value: &Value) -> Result<bool, String> {
     }
 }
 
-/// UTC. A time without a zone counts as UTC, a number as seconds since 1970, a very large one as milliseconds.
+/// UTC. A time without a zone counts as UTC, a number as seconds since 1970, a very large number as
+/// milliseconds.
 fn date_time(value: &Value, wanted: &str) -> Result<civil::DateTime, String> {
     let found = match value {
         Value::String(text) => read_date_time(text.trim()),
@@ -281,7 +288,7 @@ fn read_date_time(text: &str) -> Option<civil::DateTime> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some(Offset::UTC.to_datetime(at));
     }
-    // Reads a mere date too, as its midnight.
+    // This also reads a date without a time, as midnight.
     text.parse::<civil::DateTime>().ok()
 }
 
@@ -326,7 +333,7 @@ fn uuid(value: &Value) -> Option<String> {
     Some(parts.join("-"))
 }
 
-/// PostgreSQL's text of a list; one value is a list of one.
+/// PostgreSQL's text of a list; a single value is a list of one.
 fn array(value: &Value) -> String {
     let one = std::slice::from_ref(value);
     let items = value.as_array().map_or(one, Vec::as_slice);

@@ -27,16 +27,16 @@ use crate::{
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Config {
-    /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, `mysql://…` (MariaDB too) or `sqlite:PATH`.
+    /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, `mysql://…` (also for MariaDB) or `sqlite:PATH`.
     pub url: SecretRef,
     /// Instead of a password in the URL.
     #[serde(default)]
     password: Option<SecretRef>,
-    /// Default: what the URL's `sslmode` says, else `prefer`.
+    /// Default: the URL's `sslmode`, otherwise `prefer`.
     #[serde(default)]
     tls: Option<Tls>,
-    /// Certificates (PEM) of the authority that signed the server's certificate, for `tls = "verify"`. Default: the
-    /// public authorities.
+    /// Certificates (PEM) of the authority that signed the server's certificate, for `tls = "verify"`.
+    /// Default: the public authorities.
     #[serde(default)]
     ca_file: Option<PathBuf>,
     /// Cut text that is too long for its column instead of rejecting the record. Key columns are never cut.
@@ -53,21 +53,21 @@ pub(super) struct Config {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TableConfig {
-    /// Its name, or `SCHEMA.NAME`; upper and lower case as in the database.
+    /// The name, or `SCHEMA.NAME`; upper and lower case as in the database.
     table: String,
-    /// The columns that tell whether a row is there already; the table has a unique index on exactly these.
+    /// The columns that identify a row; the table has a unique index on exactly these.
     #[serde(default)]
     key: Option<Vec<String>>,
     /// Column → expression (`"contact.firstName"`), template (`"{{ … }}"`), or `"=text"`.
     #[serde(default)]
     columns: Option<Columns>,
-    /// What to do when the row is there. Default: `update` for contacts, `ignore` for actions.
+    /// What to do if the row exists. Default: `update` for contacts, `ignore` for actions.
     #[serde(default)]
     on_conflict: Option<OnConflict>,
     /// What to do with a record that has no value for a key column.
     #[serde(default)]
     missing_key: MissingKey,
-    /// What becomes of the rows of a contact that is erased. Default: `delete`.
+    /// What happens to the rows of an erased contact. Default: `delete`.
     #[serde(default)]
     on_remove: Option<OnRemove>,
 }
@@ -75,9 +75,9 @@ struct TableConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OnConflict {
-    /// Set the mapped columns; a value that the record does not have leaves the old one (but for consent).
+    /// Set the mapped columns. A value that the record does not have keeps the old one (except for consent).
     Update,
-    /// Leave the row as it is, but for an opt-out: that is always written.
+    /// Keep the row as it is, except for an opt-out, which is always written.
     Ignore,
 }
 
@@ -86,11 +86,11 @@ pub(super) enum OnConflict {
 pub(super) enum OnRemove {
     /// Delete the row.
     Delete,
-    /// Keep the row and empty the mapped columns that hold personal data; an address that is the key is replaced.
+    /// Keep the row and empty the mapped columns with personal data; an address that is the key is replaced.
     Blank,
     /// Only for `contacts`: keep the row with its data and set its consent columns.
     Unsubscribe,
-    /// Only for `actions`: leave the rows as they are.
+    /// Only for `actions`: keep the rows as they are.
     Keep,
 }
 
@@ -104,7 +104,7 @@ pub(super) enum MissingKey {
     Skip,
 }
 
-/// Pairs in the order of the file, which becomes the order of the columns in a table that we make.
+/// Pairs in the order of the file, which is the order of the columns in a table that the hub creates.
 #[derive(Debug, JsonSchema)]
 #[schemars(with = "BTreeMap<String, serde_json::Value>")]
 struct Columns(Vec<(String, toml::Value)>);
@@ -136,7 +136,7 @@ impl<'de> Deserialize<'de> for Columns {
 pub(super) struct Settings {
     pub target: Target,
     pub truncate: bool,
-    /// Contacts first: rows of actions may refer to them.
+    /// Contacts first, because rows of actions may refer to them.
     pub tables: Vec<Table>,
 }
 
@@ -159,28 +159,28 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// The places of the columns for which `test` holds.
+    /// The positions of the columns for which `test` holds.
     pub(super) fn places(&self, test: impl Fn(&Mapped) -> bool) -> Vec<usize> {
         let all = self.columns.iter().enumerate();
         all.filter(|(_, column)| test(column)).map(|(at, _)| at).collect()
     }
 
-    /// The place of the column that holds the contact's address.
+    /// The position of the column with the contact's address.
     pub(super) fn address(&self) -> Option<usize> {
         self.columns.iter().position(|column| column.is_address)
     }
 }
 
-/// What `config check` says of columns that do not show an opt-out.
+/// What `config check` reports about columns that do not show an opt-out.
 const MUTE: &str = "no column of `contacts` shows whether the person opted out, so an opt-out is not written and has to be \
                     entered by hand: map `consent.PURPOSE.subscribed`, `consent.PURPOSE.state` or `change` of this \
                     destination's purpose to a column";
 
-/// What `config check` says where the rows of an erased contact cannot be found.
+/// What `config check` reports if the rows of an erased contact cannot be found.
 const UNFINDABLE: &str = "`actions.columns` has no column that is `contact.email` alone, so the rows of an erased contact \
                           cannot be found and stay: add one, or write `on_remove = \"keep\"`";
 
-/// All that can be said without reading a secret.
+/// Everything that can be checked without reading a secret.
 pub(super) fn parse(
     table: &toml::Table,
     lookups: &Tables,
@@ -191,7 +191,7 @@ pub(super) fn parse(
     }
     let mut tables = Vec::new();
     let mut needs = Needs {
-        // Opt-outs are written into the row of the contact; without such a row there is nowhere to put them.
+        // Opt-outs are written into the contact's row. Without such a row there is no place for them.
         tells: Tells::Only(BTreeSet::new()),
         mute: MUTE,
         ..Needs::default()
@@ -225,7 +225,7 @@ pub(super) fn parse(
     Ok((config, tables, needs))
 }
 
-/// Reads the secrets too.
+/// Reads the secrets, too.
 pub(super) fn settings(context: &Context, table: &toml::Table) -> Result<Settings, ConfigError> {
     let (config, tables, _) = parse(table, &context.tables)?;
     let url = config.url.resolve("url", &context.dir)?;

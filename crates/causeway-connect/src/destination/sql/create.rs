@@ -1,9 +1,9 @@
-//! The statements that make tables, for `causeway destination create`.
+//! The statements that create tables, for `causeway destination create`.
 
 use super::{config::Table, statement::Dialect};
 
-/// Makes the table, unless it is there, with types that follow from where the values come from. The key becomes the
-/// primary key.
+/// Creates the table, unless it exists, with types that follow from the sources of the values. The key
+/// becomes the primary key.
 pub(super) fn create(dialect: Dialect, table: &Table) -> String {
     let mut lines: Vec<String> = table
         .columns
@@ -30,8 +30,8 @@ pub(super) fn create(dialect: Dialect, table: &Table) -> String {
     )
 }
 
-/// MySQL's keys have a length: 3072 bytes, 4 a character, for all columns together. Compared byte by byte: ids that
-/// differ in case are two.
+/// MySQL's keys have a limit of 3072 bytes, at 4 per character, for all columns together. They are compared
+/// byte by byte, so ids that differ in case are different.
 fn key_type(dialect: Dialect, columns: usize) -> String {
     match dialect {
         Dialect::Postgres | Dialect::Sqlite => text_type(dialect).to_owned(),

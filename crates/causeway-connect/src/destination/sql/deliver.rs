@@ -1,4 +1,4 @@
-//! The destination itself: connections, what is known of the tables, and a batch in one transaction.
+//! The destination: its connections, what is known about the tables, and a batch in one transaction.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,27 +18,27 @@ use super::{
     write::{Place, write},
 };
 
-/// What the database says of each table.
+/// The description of each table by the database.
 type Shape = Arc<Vec<Relation>>;
 
 pub(super) struct Sql {
     name: Arc<str>,
     settings: Settings,
-    /// Connections without a transaction, for the next to use.
+    /// Connections without a transaction, for reuse.
     idle: Mutex<Vec<Link>>,
     shape: Mutex<Option<Shape>>,
-    /// What was found worth saying about the tables.
+    /// Remarks about the tables.
     remarks: Mutex<Vec<String>>,
-    /// SQLite has one writer; whoever waits here does not run into its time-out.
+    /// SQLite has one writer. A batch that waits here does not run into its time-out.
     gate: Semaphore,
 }
 
-/// More than that are closed after use.
+/// Further connections are closed after use.
 const MOST_IDLE: usize = 16;
-/// How often a batch that lost against another transaction is tried again at once.
+/// How often a batch that lost against another transaction is retried at once.
 const MOST_CONFLICTS: u32 = 4;
 
-/// What is new in this call and need not be got anew.
+/// What was opened or read during this call, and need not be renewed again.
 #[derive(Default)]
 struct Fresh {
     link: bool,
@@ -61,7 +61,8 @@ impl Sql {
         }
     }
 
-    /// Makes the tables that are missing; changes none that is there. The database must exist (a SQLite file need not).
+    /// Creates the missing tables and changes no existing one. The database must exist (except for a SQLite
+    /// file).
     pub(super) async fn create(&self) -> Result<(), CheckError> {
         self.try_create().await.map_err(Trouble::into_check_error)
     }
@@ -142,7 +143,7 @@ impl Sql {
         plan(&self.settings.tables, shape, batch, self.settings.truncate)
     }
 
-    /// Asks the database for its columns, and remembers the answer.
+    /// Asks the database for its columns, and stores the answer.
     async fn read_shape(&self, link: &mut Link) -> Result<Shape, Trouble> {
         *lock(&self.shape) = None;
         let (mut shape, mut remarks) = (Vec::new(), Vec::new());
@@ -166,7 +167,7 @@ impl Sql {
         Ok(shape)
     }
 
-    /// Says how to get a table that is missing.
+    /// Adds to the error for a missing table how to create it.
     fn hinted(&self, trouble: Trouble) -> Trouble {
         match trouble {
             Trouble::Halt(reason) if reason.starts_with("there is no ") => Trouble::Halt(format!(
@@ -178,7 +179,7 @@ impl Sql {
     }
 }
 
-/// Looks the mapped columns up. The error says what is missing.
+/// Finds the mapped columns. The error names what is missing.
 fn fit(dialect: Dialect, table: &Table, described: Described) -> Result<Relation, String> {
     if described.columns.is_empty() {
         return Err(format!("there is no table {}", table.name));
@@ -228,7 +229,7 @@ fn fit(dialect: Dialect, table: &Table, described: Described) -> Result<Relation
     })
 }
 
-/// What works, and may surprise.
+/// Remarks about a table that works, but may surprise.
 fn remarks_on(table: &Table, relation: &Relation) -> Vec<String> {
     let keys = table.columns.iter().zip(&relation.columns);
     let keys = keys.filter(|(mapped, _)| mapped.is_key);
@@ -254,8 +255,8 @@ fn remarks_on(table: &Table, relation: &Relation) -> Vec<String> {
 
 #[async_trait]
 impl Destination for Sql {
-    /// Connects, looks for tables, columns and unique indexes, and lets the database plan the statements, which
-    /// needs the rights to run them.
+    /// Connects, looks for tables, columns and unique indexes, and lets the database plan the statements,
+    /// which requires the rights to run them.
     async fn check(&self) -> Result<(), CheckError> {
         self.try_check().await.map_err(Trouble::into_check_error)
     }
@@ -264,8 +265,8 @@ impl Destination for Sql {
         lock(&self.remarks).clone()
     }
 
-    /// Writes the batch in one transaction. A row that cannot be stored is left out and its delivery rejected; when
-    /// the database fails, nothing is stored and every delivery has the same ending.
+    /// Writes the batch in one transaction. A row that cannot be stored is left out, and its delivery is
+    /// rejected. If the database fails, nothing is stored, and every delivery has the same outcome.
     async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
         // The semaphore is never closed.
         let _permit = self.gate.acquire().await.ok();
@@ -277,12 +278,12 @@ impl Destination for Sql {
                 Err(trouble) => trouble,
             };
             match &trouble {
-                // A restart of the server breaks all connections: the others are as old as this one.
+                // A restart of the server breaks all connections: the other idle ones are as old as this one.
                 Trouble::Broken(_) if !fresh.link => {
                     lock(&self.idle).clear();
                     fresh.link = true;
                 }
-                // The table may have been altered since we looked.
+                // The table may have been altered since its description was read.
                 Trouble::Halt(_) if !fresh.shape => fresh.shape = true,
                 Trouble::Conflict(_) if conflicts < MOST_CONFLICTS => conflicts += 1,
                 _ => {
@@ -297,7 +298,7 @@ impl Destination for Sql {
     }
 }
 
-/// A panic while it was held can at worst have left an older list.
+/// A panic while it was locked can at worst have left an older list.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

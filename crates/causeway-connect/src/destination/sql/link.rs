@@ -1,7 +1,7 @@
-//! One connection to one of the three databases, and what can go wrong with it.
+//! One connection to one of the three databases, and its errors.
 //!
-//! Whoever holds a [`Link`] owns the connection. A link that is dropped in the middle of anything closes its
-//! connection, which rolls back: nothing half-done is ever handed to the next user.
+//! The holder of a [`Link`] owns the connection. A link that is dropped during an operation closes its
+//! connection, which rolls back, so the next user never gets an unfinished transaction.
 
 use causeway_core::destination::{CheckError, Ending, Outcome};
 
@@ -17,30 +17,30 @@ use super::{
 /// Stored values of one row as texts, byte for byte.
 pub(super) type Texts = Vec<Option<String>>;
 
-/// What went wrong, sorted by what to do next. No reason holds a value.
+/// Errors, sorted by what to do next. No reason holds a value.
 #[derive(Debug)]
 pub(super) enum Trouble {
     /// The database cannot do it now.
     Retry(String),
-    /// The connection is gone; if it was an old one, a new one may do.
+    /// The connection is broken. If it was an old one, a new one may work.
     Broken(String),
-    /// Rolled back for the sake of another transaction: at once again.
+    /// Rolled back because of another transaction: retry at once.
     Conflict(String),
-    /// A person has to act.
+    /// A person must act.
     Halt(String),
     /// The rows of the last statement, or one of them, cannot be stored.
     Row {
         reason: String,
-        /// What the database said; may hold values.
+        /// The database's message; may hold values.
         said: Option<String>,
     },
 }
 
-/// How a row's reason begins when the database did not name the column.
+/// The start of a row's reason if the database did not name the column.
 pub(super) const NO_COLUMN: &str = "a value does not fit its column";
 
 impl Trouble {
-    /// A row that cannot be stored, for a reason of ours.
+    /// A row that cannot be stored, for a reason that the hub found.
     pub(super) fn row(reason: &str) -> Self {
         Self::Row {
             reason: reason.to_owned(),
@@ -52,7 +52,7 @@ impl Trouble {
         matches!(self, Self::Row { reason, .. } if reason.starts_with(NO_COLUMN))
     }
 
-    /// The same with the column whose value it was.
+    /// The same error with the column of the value.
     pub(super) fn of_column(self, column: &str) -> Self {
         match self {
             Self::Row { reason, said } => Self::Row {
@@ -112,12 +112,12 @@ impl Trouble {
 /// A table as the database describes it.
 #[derive(Debug, Default)]
 pub(super) struct Described {
-    /// Empty when there is no such table.
+    /// Empty if the table does not exist.
     pub columns: Vec<Column>,
     /// The columns of each unique index without conditions.
     pub unique: Vec<Vec<String>>,
     pub is_view: bool,
-    /// Where it was found; `None` for where the configuration says.
+    /// The schema in which it was found; `None` for the one in the configuration.
     pub schema: Option<String>,
 }
 
@@ -127,7 +127,7 @@ pub(super) enum Link {
     Sqlite(SqliteLink),
 }
 
-/// Calls the same method of whichever link it is.
+/// Calls the same method on each variant.
 macro_rules! each {
     ($self:expr, $link:ident => $call:expr) => {
         match $self {
@@ -139,7 +139,7 @@ macro_rules! each {
 }
 
 impl Link {
-    /// `make`: a missing SQLite file is made.
+    /// With `make` a missing SQLite file is created.
     pub(super) async fn connect(target: &Target, make: bool) -> Result<Self, Trouble> {
         Ok(match target {
             Target::Postgres { config, tls } => Self::Postgres(PostgresLink::connect(config, tls).await?),
@@ -150,7 +150,7 @@ impl Link {
         })
     }
 
-    /// What `doctor` says of the way to the database.
+    /// What `doctor` reports about the connection to the database.
     pub(super) async fn remark_on(target: &Target) -> Option<String> {
         let Target::Postgres { config, tls } = target else {
             return None;
@@ -175,7 +175,7 @@ impl Link {
         each!(self, link => link.describe(table).await)
     }
 
-    /// Runs a statement without parameters and without interest in rows.
+    /// Runs a statement without parameters, and ignores its rows.
     pub(super) async fn run(&mut self, sql: &str) -> Result<(), Trouble> {
         each!(self, link => link.run(sql).await)
     }
@@ -187,7 +187,7 @@ impl Link {
             Self::Mysql(link) => link.run("START TRANSACTION").await,
             Self::Sqlite(link) => {
                 link.still_there()?;
-                // Takes the lock now: a transaction that starts by reading cannot wait for it later.
+                // Takes the lock now, because a transaction that starts by reading cannot wait for it later.
                 link.run("BEGIN IMMEDIATE").await
             }
         }
@@ -196,14 +196,14 @@ impl Link {
     pub(super) async fn commit(&mut self) -> Result<(), Trouble> {
         self.run("COMMIT").await?;
         match self {
-            // What was written into a file that has been replaced meanwhile is lost.
+            // Data written into a file that was replaced meanwhile would be lost.
             Self::Sqlite(link) => link.still_there(),
             Self::Postgres(_) | Self::Mysql(_) => Ok(()),
         }
     }
 
-    /// A statement that may fail without spoiling the transaction stands between this and [`Link::settle`], or
-    /// [`Link::release`] and [`Link::take_back`]. Only PostgreSQL needs it.
+    /// Begins a part of the transaction that may fail without spoiling the rest. [`Link::settle`], or
+    /// [`Link::release`] and [`Link::take_back`], end it. Only PostgreSQL needs it.
     pub(super) async fn savepoint(&mut self) -> Result<(), Trouble> {
         self.run_on_postgres("SAVEPOINT causeway").await
     }
@@ -224,7 +224,7 @@ impl Link {
         }
     }
 
-    /// Ends what [`Link::savepoint`] began. The inner error is a row that was refused.
+    /// Ends the part that [`Link::savepoint`] began. The inner error is a row that was rejected.
     pub(super) async fn settle<T>(
         &mut self,
         result: Result<T, Trouble>,
@@ -242,7 +242,8 @@ impl Link {
         }
     }
 
-    /// The same for a statement that only some deliveries need: that it is forbidden stops those, and nothing else.
+    /// Does the same for a statement that only some deliveries need: a missing right fails those, and no
+    /// others.
     pub(super) async fn settle_forbidden<T>(
         &mut self,
         result: Result<T, Trouble>,
@@ -254,7 +255,7 @@ impl Link {
         .await
     }
 
-    /// The most rows of one statement.
+    /// Maximum number of rows in one statement.
     pub(super) fn most_rows(&self) -> usize {
         match self.dialect() {
             Dialect::Postgres => 2_000,
@@ -262,8 +263,8 @@ impl Link {
         }
     }
 
-    /// For each of `rows`, which hold the cells of the columns `find`: of every stored row with the same values the texts of
-    /// the columns `show`, which begin with those of `find`.
+    /// For each of `rows` (the cells of the columns `find`) every stored row with the same values, as the
+    /// texts of the columns `show`. `show` begins with the columns of `find`.
     pub(super) async fn stored(
         &mut self,
         relation: &Relation,
@@ -274,7 +275,8 @@ impl Link {
         each!(self, link => link.stored(relation, find, show, rows).await)
     }
 
-    /// Inserts rows, and says how many the database counted. After [`Trouble::Row`] any of them may be stored.
+    /// Inserts rows, and returns how many the database counted. After [`Trouble::Row`] any of them may be
+    /// stored.
     pub(super) async fn insert(
         &mut self,
         relation: &Relation,
@@ -284,7 +286,8 @@ impl Link {
         each!(self, link => link.insert(relation, set, rows).await)
     }
 
-    /// Updates rows, each given as the cells of `find` and then of `set`; says how many the database found.
+    /// Updates rows, each given as the cells of `find` and then of `set`. Returns how many the database
+    /// found.
     pub(super) async fn update(
         &mut self,
         relation: &Relation,
@@ -304,7 +307,7 @@ impl Link {
         each!(self, link => link.delete(relation, find, cells).await)
     }
 
-    /// The column whose value the database cannot read, quoted, where it does not name it by itself.
+    /// The column whose value the database cannot read, quoted, if the database does not name it itself.
     pub(super) async fn blame(
         &mut self,
         relation: &Relation,

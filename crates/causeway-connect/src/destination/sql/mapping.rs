@@ -1,4 +1,4 @@
-//! A column of the configuration, and what the statements have to know of where its value comes from.
+//! A column of the configuration, and what the statements must know about its value.
 
 use causeway_core::{
     contact::LIST_FIELD_IDS,
@@ -7,22 +7,22 @@ use causeway_core::{
 };
 use serde_json::Value;
 
-/// A column and where its value comes from.
+/// A column and the source of its value.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a question of its own about the column"
+    reason = "each is an independent property of the column"
 )]
 pub(super) struct Mapped {
     pub name: String,
     pub term: Term,
     pub is_key: bool,
-    /// Tells an opt-out from an opt-in: a withdrawal has to set it.
+    /// Differs between opt-out and opt-in: a withdrawal must set it.
     pub shows_consent: bool,
-    /// Reads the consent state: null is a value like any other, since a reason for suppression that is gone must
-    /// not stay in the row.
+    /// Reads the consent state. Null is then a value like any other, since an outdated reason for suppression
+    /// must not stay in the row.
     pub reads_consent: bool,
-    /// Holds what is known of the person, rather than where or when it came from.
+    /// Holds personal data, rather than where or when it came from.
     pub is_personal: bool,
     /// Holds the contact's address and nothing else.
     pub is_address: bool,
@@ -65,12 +65,12 @@ impl Mapped {
         })
     }
 
-    /// Whether null is what the record says, and not merely that it says nothing: the column is then emptied.
+    /// Whether null is a value of the record, and not just a missing one: the column is then emptied.
     pub(super) fn means_null(&self, record: &Record) -> bool {
         self.reads_consent || self.term.names().iter().any(|path| is_emptied(path, record))
     }
 
-    /// The path that the value is, as it is written; empty when it is more than that.
+    /// The path of the value, as written; empty if the value is more than a path.
     pub(super) fn path(&self) -> String {
         path(&self.term)
     }
@@ -93,7 +93,7 @@ fn is_personal(path: &Path) -> bool {
     }
 }
 
-/// Whether the field of the contact that is named was cleared by its source: it is there, and null.
+/// Whether the path names a field of the contact that its source cleared: it exists, and is null.
 fn is_emptied(path: &Path, record: &Record) -> bool {
     let [root, name, ..] = path.steps.as_slice() else {
         return false;
@@ -101,7 +101,7 @@ fn is_emptied(path: &Path, record: &Record) -> bool {
     let fields = &record.contact.fields;
     let is_null = |known: &str| fields.get(known).is_some_and(|field| field.value.is_null());
     match root.as_str() {
-        // `first_name` and `firstName` are one field.
+        // `first_name` and `firstName` are the same field.
         "contact" => fields.keys().any(|known| is_same(known, name) && is_null(known)),
         "fields" => {
             is_null(name)

@@ -1,7 +1,7 @@
 //! Rows in the user's own PostgreSQL, MySQL, MariaDB or SQLite: contacts are upserted, actions inserted.
 //!
-//! A row is recognised by its key, for which the table must have a unique index: a repeated delivery never makes a
-//! second row. Which hosts may be reached is not restricted: databases are mostly on private addresses.
+//! A row is identified by its key, for which the table must have a unique index, so a repeated delivery never
+//! makes a second row. Any host is allowed, because databases usually have private addresses.
 
 use causeway_core::consent::CHANGES;
 use schemars::schema_for;

@@ -1,4 +1,5 @@
-//! MySQL and MariaDB. A failed statement leaves the transaction as it was before it, so no savepoints are needed.
+//! MySQL and MariaDB. A failed statement leaves the transaction as it was before, so no savepoints are
+//! needed.
 
 use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, Params, Value, prelude::Queryable};
 
@@ -88,7 +89,8 @@ impl MysqlLink {
             self.conn.exec(UNIQUE, at).await.map_err(trouble)?;
         let mut indexes: Vec<(String, Vec<Option<String>>)> = Vec::new();
         for (index, column, prefix) in rows {
-            // Neither an expression nor the start of a text tells rows apart as the whole column does.
+            // An index on an expression or on the start of a text does not identify rows like one on the
+            // whole column.
             let column = column.filter(|_| prefix.is_none());
             match indexes.last_mut() {
                 Some((last, columns)) if *last == index => columns.push(column),
@@ -130,7 +132,8 @@ impl MysqlLink {
             all.extend(self.texts(sql, piece.iter().flatten()).await?);
             waiting = rest;
         }
-        // Which of ours a row answers is told by its text. The collation may have found others: those are asked for alone.
+        // A found row belongs to the searched row with exactly the same text. If the collation found further
+        // rows, each row is searched separately.
         let is_exact = |row: &[Cell], texts: &Texts| {
             row.iter()
                 .zip(texts)
@@ -174,7 +177,7 @@ impl MysqlLink {
             .collect())
     }
 
-    /// In statements of 256, 64, 16, 4 and 1 rows: few different ones, which stay prepared.
+    /// Uses statements of 256, 64, 16, 4 and 1 rows: only a few different ones, which stay prepared.
     pub(super) async fn insert(
         &mut self,
         relation: &Relation,
@@ -191,8 +194,8 @@ impl MysqlLink {
         Ok(changed)
     }
 
-    /// Row by row. `INSERT … ON DUPLICATE KEY UPDATE` would take many, and take any unique index for the key: the row of
-    /// another person would be overwritten.
+    /// Updates row by row. `INSERT … ON DUPLICATE KEY UPDATE` could take many rows, but would treat any
+    /// unique index as the key, and so overwrite another person's row.
     pub(super) async fn update(
         &mut self,
         relation: &Relation,
@@ -219,7 +222,7 @@ impl MysqlLink {
         self.change(&sql, cells).await
     }
 
-    /// Rows that were found, changed or not.
+    /// Returns the number of rows that were found, changed or not.
     async fn change(&mut self, sql: &str, cells: impl IntoIterator<Item = &Cell>) -> Result<u64, Trouble> {
         self.conn
             .exec_drop(sql, parameters(cells))
@@ -311,7 +314,7 @@ fn trouble(error: Error) -> Trouble {
                 said: None,
             };
         }
-        // Not its text, which may hold a row.
+        // The text is not used, because it may hold a row.
         Error::Driver(_) | Error::Other(_) | Error::Url(_) => {
             return Trouble::Broken("the connection to the database broke".to_owned());
         }
@@ -324,7 +327,7 @@ fn trouble(error: Error) -> Trouble {
         // Too many connections, lock wait, disk or table full, read-only, interrupted.
         1015 | 1020 | 1021 | 1026 | 1030 | 1036 | 1040 | 1114 | 1129 | 1180 | 1203 | 1205 | 1226 | 1290
         | 1317 | 1792 | 1836 | 1969 | 3024 | 4031 => Trouble::Retry(message()),
-        // Host not allowed, password expired, statements that its binary log cannot take.
+        // Host not allowed, password expired, statements that its binary log does not allow.
         1130 | 1251 | 1665 | 1698 | 1820 | 1862 => Trouble::Halt(message()),
         1048
         | 1062
@@ -355,7 +358,8 @@ fn trouble(error: Error) -> Trouble {
     }
 }
 
-/// The server's messages hold values; of those that name a constraint or a column in a known place, the name is taken.
+/// The server's messages hold values. Only the name is taken, from messages that name a constraint or a
+/// column at a known place.
 fn row(said: &mysql_async::ServerError) -> Trouble {
     let text = said.message.as_str();
     let reason = match said.code {
@@ -387,13 +391,13 @@ fn named(what: &str, name: Option<&str>) -> String {
     }
 }
 
-/// What stands between `start` and the next quote.
+/// The text between `start` and the next quote.
 fn after<'a>(text: &'a str, start: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(start)?;
     rest.split(['\'', '`']).next().filter(|name| !name.is_empty())
 }
 
-/// `Duplicate entry '…' for key 'name'`: the entry may hold quotes, so from the end.
+/// `Duplicate entry '…' for key 'name'`: read from the end, because the entry may hold quotes.
 fn last_quoted(text: &str, quote: char) -> Option<&str> {
     let rest = text.strip_suffix(quote)?;
     rest.rsplit(quote).next().filter(|name| !name.is_empty())
@@ -404,7 +408,8 @@ fn first_quoted(text: &str) -> Option<&str> {
     text.split('\'').nth(1).filter(|name| !name.is_empty())
 }
 
-/// `… for column 'name' at row 1` or ``… for column `database`.`table`.`name` at row 1``; the value stands before it.
+/// `… for column 'name' at row 1` or ``… for column `database`.`table`.`name` at row 1``; the value comes
+/// before it.
 fn column(text: &str) -> Option<&str> {
     let (_, rest) = text.rsplit_once("for column ")?;
     let (names, _) = rest.split_once(" at row")?;

@@ -1,4 +1,4 @@
-//! From deliveries to rows: which row goes into which table, or why a delivery gets none. Pure.
+//! Makes rows from deliveries: which row goes into which table, or why a delivery gets none. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,41 +18,43 @@ use super::{
     statement::Relation,
 };
 
-/// One row, for the delivery at this place of the batch.
+/// One row, for the delivery at this position of the batch.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     pub delivery: usize,
     pub write: Write,
-    /// As many and in the order of the table's columns. `None` leaves a column out: a new row gets its default, a row that
-    /// is there keeps its value.
+    /// One cell for each of the table's columns, in their order. `None` leaves a column out: a new row gets
+    /// its default, an existing row keeps its value.
     pub cells: Vec<Option<Cell>>,
-    /// It takes consent away: what other columns cannot hold must not stop it.
+    /// The row takes consent away. A value that another column cannot hold must not stop it.
     pub is_opt_out: bool,
-    /// The contact's other addresses. Each has a consent of its own.
+    /// The contact's other addresses. Each has its own consent.
     pub other_addresses: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Write {
-    /// Update the row, or insert it where there is none.
+    /// Update the row, or insert it if there is none.
     Store,
-    /// Update the row. Never insert one: that would hand out a person's data because they withdrew their consent.
+    /// Update the row. Never insert one: that would give away a person's data because they withdrew their
+    /// consent.
     Withdraw,
 }
 
-/// Everything that the tables hold of an erased contact has to go.
+/// Removes everything that the tables hold about an erased contact.
 #[derive(Debug, Clone)]
 pub(super) struct Removal {
     pub delivery: usize,
-    /// Takes the place of an address that is the key and cannot be emptied.
+    /// Replaces an address that is the key and cannot be emptied.
     pub stand_in: String,
-    /// For each table how to find the rows and what its consent columns are to say; or why the rows cannot be found.
+    /// For each table how to find the rows and the values of its consent columns; or why the rows cannot be
+    /// found.
     pub tables: Vec<Result<Target, String>>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Target {
-    /// The columns that find the rows: the key, or the address where the record has no value for the key.
+    /// The columns that find the rows: the key, or the address if the record has no value for the key.
     pub find: Vec<(usize, Cell)>,
     pub consent: Vec<(usize, Cell)>,
 }
@@ -60,30 +62,31 @@ pub(super) struct Target {
 /// Deliveries in their order.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// For each table its waves. No two rows of a wave have the same key, and of two rows with the same key the later
-    /// is in a later wave: so that a wave can be one statement.
+    /// For each table its waves. A wave becomes one statement: no two rows of a wave have the same key,
+    /// and of two rows with the same key the later one is in a later wave.
     Rows(Vec<Vec<Vec<Row>>>),
     Removal(Removal),
 }
 
-/// What is to be told about a delivery although it is written.
+/// Notes about a delivery that is written all the same.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Notes {
-    /// Columns that are left as they are, and why.
+    /// Columns that keep their values, and why.
     pub left_out: Vec<String>,
-    /// What of an opt-out cannot be written. The rest is, and the delivery is rejected with this.
+    /// The part of an opt-out that cannot be written. The rest is written, and the delivery is rejected with
+    /// this reason.
     pub incomplete: Option<String>,
 }
 
 pub(super) struct Plan {
     pub steps: Vec<Step>,
-    /// For each delivery that gets no row, how it ends.
+    /// The outcome of each delivery that gets no row.
     pub ended: Vec<Option<Outcome>>,
-    /// As many as deliveries.
+    /// One for each delivery.
     pub notes: Vec<Notes>,
 }
 
-/// `relations` are those of the tables.
+/// `relations` belong to `tables`, in the same order.
 pub(super) fn plan(tables: &[Table], relations: &[Relation], batch: &[Delivery], truncate: bool) -> Plan {
     let mut plan = Plan {
         steps: Vec::new(),
@@ -172,7 +175,7 @@ impl<'a> Maker<'a> {
             }
             match self.row(table, relation) {
                 Ok(row) => rows.push(row),
-                // The contact's row takes the opt-out, whatever is wrong with the action.
+                // The contact's row takes the opt-out, even if something is wrong with the action.
                 Err(Outcome::Reject { reason }) if rows.iter().flatten().any(|row| row.is_opt_out) => {
                     self.notes.incomplete.get_or_insert(reason);
                     rows.push(None);
@@ -188,7 +191,7 @@ impl<'a> Maker<'a> {
 
     fn row(&mut self, table: &Table, relation: &Relation) -> Result<Option<Row>, Outcome> {
         let record = &self.delivery.record;
-        // An action that the person has taken is news, whatever they said of their consent.
+        // An action that the person took is written, whatever they said about consent.
         let is_opt_out = table.role == Role::Contacts && is_opt_out(record);
         let is_withdrawal = record.kind == Kind::Withdrawal;
         if is_withdrawal && !table.columns.iter().any(|column| column.shows_consent) {
@@ -214,7 +217,7 @@ impl<'a> Maker<'a> {
                     }
                     Some(cell)
                 }
-                // A former address may be withdrawn: the row's address is not changed by that.
+                // The address may be a former one, and a withdrawal must not change the row's address.
                 Ok(_) if is_withdrawal && column.is_address => None,
                 Ok((_, Cell::Null)) if !column.means_null(record) => None,
                 Ok((_, cell)) => Some(cell),
@@ -303,7 +306,8 @@ fn removal(tables: &[Table], relations: &[Relation], delivery: &Delivery, at: us
     }
 }
 
-/// The record of a removal holds no more than what names the person: a key that is made from anything else has no value.
+/// A removal's record holds only what names the person, so a key that is made from anything else has no
+/// value.
 fn target(table: &Table, relation: &Relation, scope: &Scope) -> Result<Target, String> {
     let cell = |at: &usize| -> Option<(usize, Cell)> {
         let (column, stored) = (table.columns.get(*at)?, relation.columns.get(*at)?);
@@ -311,7 +315,7 @@ fn target(table: &Table, relation: &Relation, scope: &Scope) -> Result<Target, S
         let cell = stored.coerce_key(&value).ok()?;
         (cell != Cell::Null && cell != Cell::Text(String::new())).then_some((*at, cell))
     };
-    // The key of an action names the action; of a contact, the person.
+    // The key of an action identifies the action; the key of a contact identifies the person.
     let key = match table.role {
         Role::Contacts => table.places(|column| column.is_key),
         Role::Actions => Vec::new(),
@@ -341,7 +345,7 @@ fn target(table: &Table, relation: &Relation, scope: &Scope) -> Result<Target, S
 #[derive(Default)]
 struct Waves {
     waves: Vec<Vec<(String, Row)>>,
-    /// Key → the number of waves that have it.
+    /// Key → the number of waves that contain it.
     seen: HashMap<String, usize>,
 }
 
@@ -365,7 +369,7 @@ impl Waves {
         *wave += 1;
     }
 
-    /// Everybody writes in the order of the keys, so that concurrent batches do not lock each other out.
+    /// All batches write in the order of the keys, so that concurrent ones do not deadlock.
     fn sorted(self) -> Vec<Vec<Row>> {
         self.waves
             .into_iter()

@@ -1,7 +1,8 @@
 //! PostgreSQL. Values travel as lists of texts, one per column, and the server casts them.
 //!
-//! Safe behind a pooler that gives each transaction another connection (PgBouncer, `pool_mode = transaction`): no
-//! statement is prepared under a name, which could be somebody else's over there, and no setting outlives a transaction.
+//! Safe behind a pooler that gives each transaction another connection (PgBouncer, `pool_mode =
+//! transaction`): no statement is prepared under a name, which could belong to another client of the pooler,
+//! and no setting outlives a transaction.
 
 use std::error::Error as _;
 
@@ -28,18 +29,18 @@ pub(super) struct PostgresLink {
 }
 
 impl Drop for PostgresLink {
-    /// Closes the socket even while a statement runs: the server rolls back.
+    /// Closes the socket even while a statement runs; the server then rolls back.
     fn drop(&mut self) {
         self.connection.abort();
     }
 }
 
-/// Both settings end what we left behind when the network failed in the middle. Deferred constraints are checked with the
-/// row that breaks them, not with the whole batch at its end.
+/// Both settings end a transaction that a network failure left open. Deferred constraints are checked with
+/// the row that breaks them, and not with the whole batch at its end.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '5min'; \
      SET LOCAL client_connection_check_interval = '10s'; SET CONSTRAINTS ALL IMMEDIATE";
 
-/// For servers before 14, and those on other systems than Linux.
+/// For servers before version 14, and for servers on other systems than Linux.
 const BEGIN_13: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '5min'; \
      SET CONSTRAINTS ALL IMMEDIATE";
 
@@ -47,7 +48,7 @@ const RELATION: &str = "SELECT n.nspname::text, c.relkind IN ('v', 'f') FROM pg_
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      WHERE c.oid = pg_catalog.to_regclass($1::text)";
 
-/// Servers before 12 have no collation that is not deterministic, and no column that says so.
+/// Servers before version 12 have no non-deterministic collation, and no column that says so.
 const COLUMNS: &str = "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
          b.typname::text, n.nspname::text, b.typcategory::text, \
          CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, \
@@ -80,7 +81,7 @@ impl PostgresLink {
             digits.parse::<u32>().ok()
         });
         let connection = tokio::spawn(async move {
-            // Its error also reaches whoever waits for an answer.
+            // Its error also reaches every caller that waits for a response.
             connection.await.ok();
         });
         Ok(Self {
@@ -94,8 +95,8 @@ impl PostgresLink {
         })
     }
 
-    /// Whether something stands between here and the server: it sees another port than the one we call from. `None`
-    /// where that cannot be found out.
+    /// Whether a relay is between here and the server: the server then sees another port than the client's.
+    /// `None` if that cannot be found out.
     pub(super) async fn is_relayed(config: &tokio_postgres::Config, tls: &MakeRustlsConnect) -> Option<bool> {
         let [Host::Tcp(host)] = config.get_hosts() else {
             return None;
@@ -114,7 +115,7 @@ impl PostgresLink {
 
     pub(super) async fn begin(&mut self) -> Result<(), Trouble> {
         match self.run(self.begin).await {
-            // A server whose system cannot watch its clients refuses the setting.
+            // A server whose system cannot watch its clients rejects the setting.
             Err(Trouble::Row { .. }) if self.begin == BEGIN => {
                 self.begin = BEGIN_13;
                 self.run("ROLLBACK").await?;
@@ -298,7 +299,7 @@ fn kind(base: &str, category: &str, modifier: i32) -> Kind {
     }
 }
 
-/// Of `numeric(precision, scale)`, which the catalogue keeps in one number.
+/// The digits before the point of `numeric(precision, scale)`, which the catalogue stores in one number.
 fn whole_digits(modifier: i32) -> Option<usize> {
     let packed = modifier.checked_sub(4).filter(|packed| *packed >= 0)?;
     let precision = (packed >> 16) & 0xffff;
@@ -330,7 +331,8 @@ fn connect_trouble(error: Error) -> Trouble {
     if error.is_closed() {
         return Trouble::Broken("the database closed the connection".to_owned());
     }
-    // What is left are settings that do not go together: no password where one is asked for, TLS where there is none.
+    // The remaining errors are settings that do not go together: a missing password, or TLS on a server
+    // without it.
     Trouble::Halt(format!("connecting to the database: {error}"))
 }
 
@@ -344,7 +346,7 @@ fn trouble(error: Error) -> Trouble {
 
 fn classify(said: &DbError) -> Trouble {
     let code = said.code().code();
-    // With a context it comes from the user's own functions, which may quote values.
+    // A message with a context comes from the user's own functions, which may quote values.
     let message = match said.where_() {
         None => format!("{} (SQLSTATE {code})", said.message()),
         Some(_) => format!("SQLSTATE {code} in a function of the database"),
@@ -352,10 +354,10 @@ fn classify(said: &DbError) -> Trouble {
     match code {
         "40001" | "40P01" => return Trouble::Conflict(message),
         "25006" | "42P04" | "55P03" | "55006" => return Trouble::Retry(message),
-        // A plan that the server had cached and that an ALTER TABLE has made useless.
+        // A plan that the server had cached and that an ALTER TABLE made invalid.
         "0A000" if said.routine() == Some("RevalidateCachedQuery") => return Trouble::Conflict(message),
         "57P01" | "57P02" | "57P03" => return Trouble::Broken(message),
-        // Row security refuses one row, and says so by the code that stands for missing rights.
+        // Row security rejects one row, with the code for missing rights.
         "42501" if said.routine() == Some("ExecWithCheckOptions") => {
             return Trouble::Row {
                 reason: "breaks a row security policy of the table".to_owned(),

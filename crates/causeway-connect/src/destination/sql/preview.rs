@@ -1,4 +1,4 @@
-//! What would be sent, as text: the statements for one record and their values as parameters.
+//! The statements for one record and their values as parameters, as text, without sending them.
 
 use causeway_core::{
     consent::Change,
@@ -15,7 +15,7 @@ use super::{
     statement::{Dialect, Form, Relation},
 };
 
-/// The types of the columns are known only to the database, so the values are shown before they are made to fit.
+/// Only the database knows the types of the columns, so the values are shown before they are made to fit.
 pub(super) fn preview(settings: &Settings, delivery: &Delivery) -> Result<String, String> {
     let dialect = settings.target.dialect();
     let mut out = Vec::new();
@@ -32,7 +32,7 @@ pub(super) fn preview(settings: &Settings, delivery: &Delivery) -> Result<String
     Ok(out.join("\n\n"))
 }
 
-/// The table as far as the configuration knows it.
+/// The table as far as the configuration describes it.
 fn relation(dialect: Dialect, table: &Table) -> Relation {
     let column = |name: &String| Column {
         name: name.clone(),
@@ -144,7 +144,7 @@ fn parameters<'a>(
     })
 }
 
-/// The statements that make the tables.
+/// The statements that create the tables.
 pub(super) fn create_statements(settings: &Settings) -> Vec<String> {
     let dialect = settings.target.dialect();
     settings

@@ -1,4 +1,4 @@
-//! Removes what the tables hold of an erased contact.
+//! Removes what the tables hold about an erased contact.
 
 use super::{
     coerce::{Cell, Kind},
@@ -8,7 +8,7 @@ use super::{
     write::{Mark, Place, SWALLOWED, other_key},
 };
 
-/// Actions first: their rows may refer to the contact's.
+/// Actions first, because their rows may refer to the contact's row.
 pub(super) async fn remove(
     link: &mut Link,
     places: &[Place<'_>],
@@ -64,7 +64,7 @@ async fn remove_from(
     };
     let name = &place.table.name;
     let reason = format!("the contact's rows in {name} could not be removed: {reason}");
-    // Whoever asked to be erased is not written to in the meantime.
+    // An erased person must not be written to in the meantime.
     let is_contact = place.table.role == Role::Contacts && !target.consent.is_empty();
     let is_set = is_contact && unsubscribe(link, place, &find, &own, &target.consent).await?;
     Ok(Mark::refused(if is_set {
@@ -110,7 +110,8 @@ async fn set(
     })
 }
 
-/// Sets the consent columns, or those that the database takes; whether one of them shows the opt-out.
+/// Sets the consent columns, or those that the database accepts. Returns whether one of them shows the
+/// opt-out.
 async fn unsubscribe(
     link: &mut Link,
     place: Place<'_>,
@@ -132,12 +133,12 @@ async fn unsubscribe(
     Ok(is_shown)
 }
 
-/// Empties each column that holds personal data, those that find the row last. One that cannot be null becomes an empty
-/// text; an address that is the key, a stand-in.
+/// Empties each column with personal data; the columns that find the row come last. A column that cannot be
+/// null becomes an empty text. An address that is the key becomes `stand_in`.
 async fn blank(link: &mut Link, place: Place<'_>, target: &Target, stand_in: &str) -> Attempt {
     let (find, own): (Vec<usize>, Vec<Cell>) = target.find.iter().cloned().unzip();
     if !target.consent.is_empty() {
-        // A consent column that cannot be set keeps nobody's data.
+        // A consent column that cannot be set does not keep the data from being removed.
         unsubscribe(link, place, &find, &own, &target.consent).await?;
     }
     let mut personal = place.table.places(|column| column.is_personal);
@@ -153,10 +154,10 @@ async fn blank(link: &mut Link, place: Place<'_>, target: &Target, stand_in: &st
             (false, false) => &[Cell::Null],
             (false, true) => &[Cell::Null, Cell::Text(String::new())],
             (true, true) => &[Cell::Text(stand_in.to_owned())],
-            // A number or an id of another kind: it says nothing by itself.
+            // A number or an id of another kind identifies nobody by itself.
             (true, false) => continue,
         };
-        // Without its address a row could not be found again, once the others can be emptied.
+        // Without its address the row could not be found again once the other columns can be emptied.
         let mut is_empty = false;
         let values = if find.contains(&at) && !left.is_empty() {
             &[]

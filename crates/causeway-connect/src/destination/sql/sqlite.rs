@@ -1,5 +1,5 @@
-//! SQLite. Calls block, so each runs on the blocking threads; the connection goes there and comes back. When the
-//! caller is dropped meanwhile, the connection is closed over there, which rolls back.
+//! SQLite. Calls block, so each runs on a blocking thread, which takes the connection and returns it. If the
+//! caller is dropped meanwhile, the connection is closed on that thread, which rolls back.
 
 use std::{
     collections::HashMap,
@@ -22,10 +22,10 @@ use super::{
 
 pub(super) struct SqliteLink {
     path: PathBuf,
-    /// Device and inode of the file that is open. Another file may have taken its name since, and what is written into a
-    /// file without a name is lost.
+    /// Device and inode of the open file. Another file may have taken its name, and data written into a file
+    /// without a name is lost.
     file: (u64, u64),
-    /// `None` while a call runs, and for good after one that was cut off.
+    /// `None` while a call runs, and for good after a call was cut off.
     connection: Option<Connection>,
 }
 
@@ -60,7 +60,7 @@ impl SqliteLink {
                 .pragma_update(None, "foreign_keys", true)
                 .map_err(trouble)?;
             let after = identity(&path).ok_or_else(replaced)?;
-            // A file that was just made had none before.
+            // A file that was just created had no identity before.
             if before.is_some_and(|before| before != after) {
                 return Err(replaced());
             }
@@ -74,7 +74,7 @@ impl SqliteLink {
         })
     }
 
-    /// Fails when the path leads to another file than the one that is open.
+    /// Fails if the path leads to another file than the open one.
     pub(super) fn still_there(&self) -> Result<(), Trouble> {
         match identity(&self.path) {
             Some(file) if file == self.file => Ok(()),
@@ -166,7 +166,7 @@ impl SqliteLink {
             .await
     }
 
-    /// Row by row: without a network there is nothing to save. Stops at the first that fails.
+    /// Changes row by row, because without a network there is nothing to save. Stops at the first error.
     async fn change(&mut self, sql: String, rows: Vec<Vec<Cell>>) -> Result<u64, Trouble> {
         self.call(move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
@@ -267,8 +267,8 @@ fn describe(connection: &Connection, table: &TableName) -> Result<Described, Err
     })
 }
 
-/// From the word of the declaration: SQLite itself has few types, people mean the usual ones. A declared limit holds
-/// here although SQLite does not enforce it.
+/// The kind by the declared type. SQLite itself has few types, but people mean the usual ones. A declared
+/// limit applies here although SQLite does not enforce it.
 fn kind(declared: &str) -> Kind {
     let word = declared.to_ascii_uppercase();
     let inside = word.split_once('(').and_then(|(_, rest)| rest.split(')').next());
@@ -306,7 +306,7 @@ fn trouble(error: Error) -> Trouble {
     let (code, text) = match &error {
         Error::SqliteFailure(code, text) => (*code, text.clone().unwrap_or_default()),
         Error::SqlInputError { error, msg, .. } => (*error, msg.clone()),
-        // Names what we asked for and did not get; no value of a record.
+        // Names what was requested and is missing; no value of a record.
         _ => return Trouble::Halt(format!("reading the database: {error}")),
     };
     let message = format!("{text} (SQLite error {})", code.extended_code);
@@ -329,7 +329,7 @@ fn trouble(error: Error) -> Trouble {
     }
 }
 
-/// Messages name tables, columns and checks; only a trigger's may hold a value.
+/// Messages name tables, columns and checks; only a trigger's message may hold a value.
 fn row_reason(code: i32, text: &str) -> String {
     let name = text.split_once(": ").map_or(text, |(_, name)| name);
     match code {

@@ -1,7 +1,7 @@
 //! The SQL texts, in three dialects. Every name is quoted; every value is a parameter.
 //!
-//! Parameters are numbered from 1: first those of the columns that find the row, then those of the columns that are set.
-//! MySQL knows no numbers: there they stand in the order of the text.
+//! Parameters are numbered from 1: first those of the columns that find the row, then those of the columns
+//! that are set. MySQL has no numbers, so there the parameters are in the order of the text.
 
 use super::{
     coerce::{Column, EQUALS, Kind},
@@ -11,7 +11,7 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     Postgres,
-    /// MariaDB too.
+    /// MariaDB, too.
     Mysql,
     Sqlite,
 }
@@ -32,7 +32,7 @@ impl Dialect {
         }
     }
 
-    /// Whether two spellings mean one column.
+    /// Whether two spellings name the same column.
     pub(super) fn same(self, a: &str, b: &str) -> bool {
         match self {
             Self::Postgres => a == b,
@@ -99,11 +99,11 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A table or view as the database has it, with the columns that the mapping names, in the order of the mapping.
+/// A table or view as in the database, with the columns that the mapping names, in the order of the mapping.
 #[derive(Debug, Clone)]
 pub(super) struct Relation {
     pub dialect: Dialect,
-    /// With the schema in which it was found: a pooled connection may get another search path from somebody else.
+    /// With the schema in which it was found: another client of a pooler may have changed the search path.
     pub name: TableName,
     pub columns: Vec<Column>,
     pub is_view: bool,
@@ -116,14 +116,14 @@ pub(super) enum Form {
     Rows(usize),
     /// PostgreSQL: one list of texts per column, for any number of rows.
     Lists,
-    /// NULL for each value: only to be planned.
+    /// NULL for each value: for planning only.
     Nulls,
 }
 
 impl Relation {
     /// Whether the database reports how many rows a statement changed.
     pub(super) fn counts_rows(&self) -> bool {
-        // What the triggers of a view do is not counted.
+        // SQLite does not count what the triggers of a view do.
         !(self.is_view && self.dialect == Dialect::Sqlite)
     }
 
@@ -179,7 +179,8 @@ impl Relation {
         )
     }
 
-    /// The texts of some columns of the rows that are found, byte for byte; of lists with the number of the item first.
+    /// The texts of some columns of the rows that are found, byte for byte. With lists the number of the item
+    /// comes first.
     pub(super) fn stored(&self, find: &[usize], show: &[usize], form: Form) -> String {
         let shown: Vec<String> = show.iter().map(|at| self.text(*at)).collect();
         let shown = shown.join(", ");
@@ -200,7 +201,7 @@ impl Relation {
 
     fn conditions(&self, find: &[usize], form: Form) -> String {
         if let Form::Rows(count @ 2..) = form {
-            // Not in PostgreSQL, which has lists.
+            // Not for PostgreSQL, which uses lists.
             let names: Vec<String> = find.iter().map(|at| self.quoted(*at)).collect();
             let marks = vec!["?"; find.len()].join(", ");
             let rows = vec![format!("({marks})"); count].join(", ");
@@ -236,7 +237,7 @@ impl Relation {
         }
     }
 
-    /// A stored value as text, without what its collation takes for equal.
+    /// A stored value as text, compared without its collation.
     fn text(&self, at: usize) -> String {
         let column = self.column(at);
         match self.dialect {
@@ -259,13 +260,13 @@ impl Relation {
     /// A parameter that is written into a column.
     fn value(&self, form: Form, n: usize, at: usize) -> String {
         match self.columns.get(at) {
-            // A cast would lose what the assignment refuses: a text that is too long.
+            // A text that is too long must fail at the assignment; a cast would cut it silently.
             Some(column) if matches!(column.kind, Kind::Text(_)) => self.mark(form, n),
             _ => self.compared(form, n, at),
         }
     }
 
-    /// A parameter that is compared with a column, as one of the column's type.
+    /// A parameter that is compared with a column, as a value of the column's type.
     fn compared(&self, form: Form, n: usize, at: usize) -> String {
         let mark = self.mark(form, n);
         match self.columns.get(at) {
@@ -275,7 +276,7 @@ impl Relation {
     }
 }
 
-/// PostgreSQL's rows `r` of as many lists of texts, with a number if it is named.
+/// PostgreSQL's rows `r` made from `count` lists of texts, with their number if `number` names it.
 fn lists(count: usize, number: &str) -> String {
     let lists: Vec<String> = (1..=count).map(|n| format!("${n}::text[]")).collect();
     let mut names: Vec<String> = (1..=count).map(|n| format!("c{n}")).collect();
@@ -287,7 +288,8 @@ fn lists(count: usize, number: &str) -> String {
     format!("unnest({}){with} AS r({})", lists.join(", "), names.join(", "))
 }
 
-/// Has the database plan, without running them, the statements that deliveries need: proves the rights to run them.
+/// Lets the database plan the statements that deliveries need, without running them. This proves the rights
+/// to run them.
 pub(super) fn explain(relation: &Relation, table: &Table) -> Vec<String> {
     let all: Vec<usize> = (0..table.columns.len()).collect();
     let key = table.places(|column| column.is_key);

@@ -1,6 +1,7 @@
-//! Which database, from its URL. Nothing of the URL is ever put into an error: it holds a password.
+//! Which database to use, from its URL. No error holds any part of the URL, because it contains a password.
 //!
-//! Databases are mostly private, on the same machine or network: unlike for HTTP, no range of addresses is refused.
+//! Databases are usually private, on the same machine or network. So no range of addresses is forbidden,
+//! other than for HTTP.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,7 +29,7 @@ use crate::config::ConfigError;
 pub(super) enum Tls {
     /// Never.
     Off,
-    /// When the server offers it; its certificate is not checked. What `psql` and `mysql` do.
+    /// If the server offers it; its certificate is not checked. This is what `psql` and `mysql` do.
     Prefer,
     /// Always; the certificate is not checked.
     Require,
@@ -156,7 +157,7 @@ fn mysql(
     tls: Tls,
     ca_file: Option<PathBuf>,
 ) -> Result<Target, ConfigError> {
-    // The driver knows one name for the scheme.
+    // The driver knows only one name of the scheme.
     let url = url
         .strip_prefix("mariadb:")
         .map_or_else(|| url.to_owned(), |rest| format!("mysql:{rest}"));
@@ -192,7 +193,8 @@ fn mysql(
         .tcp_nodelay(true)
         // Counts the rows that an update found, whether or not it changed them.
         .client_found_rows(true)
-        // Dates are sent as UTC. What does not fit is refused: without the strict mode it would be bent silently.
+        // Dates are sent as UTC. A value that does not fit is rejected; without the strict mode it would be
+        // changed silently.
         .setup(vec![
             "SET SESSION time_zone = '+00:00'",
             "SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE')",
@@ -214,7 +216,7 @@ fn unreadable(form: &str) -> ConfigError {
     ))
 }
 
-/// What the PostgreSQL driver takes behind the `?`, besides `sslmode`.
+/// The parameters that the PostgreSQL driver accepts after the `?`, besides `sslmode`.
 const POSTGRES_PARAMETERS: [&str; 18] = [
     "user",
     "password",
@@ -236,7 +238,8 @@ const POSTGRES_PARAMETERS: [&str; 18] = [
     "load_balance_hosts",
 ];
 
-/// Names the parameter that the driver does not know: hosts hand out URLs with those of other programs.
+/// Names the parameter that the driver does not know: hosting providers give out URLs with parameters of
+/// other programs.
 fn unknown_parameter(url: &str) -> Option<ConfigError> {
     let (base, query) = url.split_once('?')?;
     // Otherwise it could be the end of a password with a question mark in it.
@@ -251,7 +254,8 @@ fn unsupported(name: &str) -> ConfigError {
         .hint("remove it; a connection pooler needs no setting here")
 }
 
-/// Takes `sslmode=` (or `ssl-mode=`) out of the URL: hosts hand out URLs with words that the drivers do not know.
+/// Removes `sslmode=` (or `ssl-mode=`) from the URL: hosting providers use values that the drivers do not
+/// know.
 fn without_ssl_mode(url: &str) -> Result<(String, Option<Tls>), ConfigError> {
     let Some((base, query)) = url.split_once('?') else {
         return Ok((url.to_owned(), None));
@@ -288,14 +292,14 @@ fn client() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>
         .map_err(|error| ConfigError::new("tls", error.to_string()))
 }
 
-/// For the drivers that ask for the process's provider. Fails when there is one already, which is as good.
+/// For the drivers that use the process's default provider. It fails if there is one already, which is fine.
 fn use_ring() {
     if CryptoProvider::get_default().is_none() {
         rustls::crypto::ring::default_provider().install_default().ok();
     }
 }
 
-/// For `prefer` and `require`: protects from those who listen, not from those who pretend to be the server.
+/// For `prefer` and `require`: it protects from eavesdroppers, but not from an impostor of the server.
 #[derive(Debug)]
 struct AnyCertificate(CryptoProvider);
 

@@ -1,7 +1,8 @@
-//! Writes a plan in one transaction: looks the keys up, updates the rows that are there, inserts the others, and counts.
+//! Writes a plan in one transaction: looks the keys up, updates the existing rows, inserts the others, and
+//! counts them.
 //!
-//! Invariant: a row is only changed by a delivery whose key is the row's key as a person reads it, not merely as the
-//! database compares. And what the database did not count is not delivered.
+//! Invariant: a row is only changed by a delivery whose key equals the row's key as a person reads it, and
+//! not just as the database compares. A row that the database did not count is not delivered.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +18,14 @@ use super::{
     statement::Relation,
 };
 
-/// A table of the configuration with what the database says of it.
+/// A table of the configuration with its description by the database.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub table: &'a Table,
     pub relation: &'a Relation,
 }
 
-/// How far a delivery has come.
+/// The progress of a delivery.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Done {
     pub written: bool,
@@ -75,10 +76,10 @@ impl Done {
     }
 }
 
-/// What became of one row.
+/// The result of one row.
 #[derive(Debug)]
 pub(super) enum Mark {
-    /// With notes about columns that were left as they are.
+    /// With notes about columns that keep their values.
     Written(Notes),
     Absent(String),
     Refused(Ending),
@@ -91,11 +92,12 @@ impl Mark {
     }
 }
 
-/// The database reported success, and fewer rows than there should be.
+/// The database reported success, but counted fewer rows than it should.
 pub(super) const SWALLOWED: &str = "the database reported no error and did not store the row: a trigger, a rule or a policy \
                                     of the table left it out";
 
-/// First without savepoints, since mostly all is well; when a row is refused, from the start and with care.
+/// Runs first without savepoints, since usually all rows are fine. If a row is rejected, it starts again with
+/// savepoints.
 pub(super) async fn write(
     link: &mut Link,
     places: &[Place<'_>],
@@ -149,7 +151,7 @@ async fn write_steps(
         };
         for (place, waves) in places.iter().zip(tables) {
             for wave in waves {
-                // An action whose contact was refused is not written.
+                // An action whose contact was rejected is not written.
                 let rows: Vec<&Row> = wave
                     .iter()
                     .filter(|row| done.get(row.delivery).is_some_and(|done| done.refused.is_none()))
@@ -172,10 +174,10 @@ async fn write_steps(
     Ok(())
 }
 
-/// With the place of the delivery in the batch.
+/// Each with the position of its delivery in the batch.
 type Marks = Vec<(usize, Mark)>;
 
-/// Halves what is refused until the bad rows stand alone.
+/// Halves the rejected rows until the bad ones are alone.
 async fn write_halving(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Marks, Trouble> {
     let mut marks = Vec::new();
     let mut waiting = vec![rows];
@@ -202,14 +204,15 @@ async fn write_halving(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Resu
     Ok(marks)
 }
 
-/// What a row needs, now that it is known what is stored under its key.
+/// What a row needs, given what is stored under its key.
 enum Need {
     Insert(Vec<usize>),
     Update(Vec<usize>),
     Nothing(Mark),
 }
 
-/// Rows that have different keys, in as few statements as can be. After [`Trouble::Row`] any of them may be written.
+/// Writes rows with different keys in as few statements as possible. After [`Trouble::Row`] any of them may
+/// be written.
 async fn write_piece(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Marks, Trouble> {
     let stored = look_up(link, place, rows).await?;
     let mut marks = Vec::new();
@@ -259,20 +262,20 @@ fn key(place: Place<'_>) -> Vec<usize> {
     place.table.places(|column| column.is_key)
 }
 
-/// The cells of some columns; a column that the row leaves out gives null, and is not asked for.
+/// The cells of some columns. A column that the row leaves out gives null; callers do not ask for it.
 fn picked(row: &Row, columns: &[usize]) -> Vec<Cell> {
     let cell = |at: &usize| row.cells.get(*at).cloned().flatten().unwrap_or(Cell::Null);
     columns.iter().map(cell).collect()
 }
 
-/// First what finds each row, then what is set.
+/// For each row first the cells that find it, then the cells to set.
 fn cells(place: Place<'_>, rows: &[&Row], columns: &[usize]) -> Vec<Vec<Cell>> {
     let mut all = key(place);
     all.extend(columns);
     rows.iter().map(|row| picked(row, &all)).collect()
 }
 
-/// For each row what is stored under its key, as texts: of the key columns, then of the address if it is shown.
+/// For each row what is stored under its key, as texts: the key columns, then the address if it is a column.
 async fn look_up(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Vec<Vec<Texts>>, Trouble> {
     let find = key(place);
     let mut show = find.clone();
@@ -281,7 +284,7 @@ async fn look_up(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Vec
         .await
 }
 
-/// The column of the address, where it is not the key.
+/// The column of the address, if it is not part of the key.
 fn address(place: Place<'_>) -> Option<usize> {
     let at = place.table.address()?;
     place.table.columns.get(at).filter(|column| !column.is_key)?;
@@ -297,7 +300,7 @@ fn need(place: Place<'_>, row: &Row, stored: &[Texts]) -> Need {
             .map(|(at, _)| at)
             .collect()
     };
-    // The default of a new row may be an opt-in, so a new row shows the whole opt-out or is not made.
+    // The default of a new row may be an opt-in, so a new row shows the whole opt-out or is not inserted.
     let is_cut = |(column, cell): (&Mapped, &Option<Cell>)| {
         column.shows_consent && column.reads_consent && cell.is_none()
     };
@@ -341,7 +344,7 @@ fn need(place: Place<'_>, row: &Row, stored: &[Texts]) -> Need {
     }
 }
 
-/// Why the row that the database found by these columns may be another contact's; `None` when it is not.
+/// Why the row that the database found by these columns may belong to another contact; `None` if it does not.
 pub(super) fn other_key(place: Place<'_>, find: &[usize], own: &[Cell], stored: &Texts) -> Option<String> {
     find.iter().zip(own).zip(stored).find_map(|((at, own), stored)| {
         let column = place.relation.columns.get(*at)?;
@@ -360,15 +363,15 @@ pub(super) fn other_key(place: Place<'_>, find: &[usize], own: &[Cell], stored: 
     })
 }
 
-/// The case of letters makes no other address; of ids it may.
+/// Addresses are equal whatever their case; ids are not.
 fn is_same_key(one: &str, other: &str) -> bool {
     one == other || one.contains('@') && one.to_lowercase() == other.to_lowercase()
 }
 
-/// How often a row may come and go under our hands.
+/// How often another writer may change the row meanwhile.
 const MOST_TURNS: u32 = 4;
 
-/// One row, with whatever can be saved of it.
+/// Writes one row, as much of it as the database accepts.
 async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark, Trouble> {
     let (mut refusal, mut is_in_vain) = (None, false);
     for _ in 0..MOST_TURNS {
@@ -381,9 +384,9 @@ async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark,
         let is_there = !stored.is_empty();
         let columns = match need(place, row, &stored) {
             Need::Nothing(mark) => return Ok(mark),
-            // It was not refused because another such row had come in between.
+            // The insert was not rejected because such a row had come in between.
             Need::Insert(_) if refusal.is_some() => break,
-            // Nor did nothing change because the row had gone.
+            // The update found nothing, although the row exists.
             Need::Update(_) if is_in_vain => {
                 refusal = Some(Trouble::row(SWALLOWED));
                 break;
@@ -411,7 +414,7 @@ async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark,
     Ok(Mark::Refused(blamed(link, place, row, trouble).await?))
 }
 
-/// Updates or inserts one row; whether the database counted it, or why it refused.
+/// Updates or inserts one row. Returns whether the database counted it, or why the database rejected it.
 async fn change(
     link: &mut Link,
     place: Place<'_>,
@@ -431,7 +434,7 @@ async fn change(
     Ok(link.settle(changed).await?.map(counted))
 }
 
-/// Writes of an opt-out as many columns as the database takes. `None` when none of them shows the opt-out.
+/// Writes as many columns of an opt-out as the database accepts. `None` if none of them shows the opt-out.
 async fn essentials(
     link: &mut Link,
     place: Place<'_>,
@@ -444,11 +447,11 @@ async fn essentials(
     let (needed, others): (Vec<usize>, Vec<usize>) = columns
         .iter()
         .partition(|at| is(**at, &|column| column.is_key || column.reads_consent));
-    // A new row shows the whole opt-out or is not made, as in `need`.
+    // A new row shows the whole opt-out or is not inserted, as in `need`.
     let mut spare: Vec<usize> = needed.clone();
     spare.retain(|at| is(*at, &|column| !column.is_key) && (is_there || !shows(*at)));
     spare.sort_by_key(|at| shows(*at));
-    // All columns, else all but one: that one does not fit, or it contradicts the others.
+    // All columns, then all but one: that one does not fit, or contradicts the others.
     let all_but = |left: Option<usize>| needed.iter().copied().filter(move |at| Some(*at) != left);
     let mut written: Vec<usize> = Vec::new();
     for left in std::iter::once(None).chain(spare.iter().copied().map(Some)) {
@@ -478,7 +481,8 @@ async fn essentials(
     })))
 }
 
-/// Sets columns of a row that is there, each by itself; says why the database refused those that it did not take.
+/// Sets columns of an existing row one by one. Returns why the database rejected those that it did not
+/// accept.
 async fn one_by_one(
     link: &mut Link,
     place: Place<'_>,
@@ -496,7 +500,7 @@ async fn one_by_one(
             };
             refused.push((*at, trouble));
         }
-        // A check over several columns may take one only after another.
+        // With a check over several columns, one may only be accepted after another.
         if refused.is_empty() || refused.len() == waiting.len() {
             return Ok(refused
                 .into_iter()
@@ -507,7 +511,7 @@ async fn one_by_one(
     }
 }
 
-/// Why a column was refused, with its name.
+/// Why a column was rejected, with its name.
 fn why(place: Place<'_>, at: usize, trouble: Trouble) -> String {
     let name = place.table.columns.get(at).map_or("", |column| &column.name);
     let name = format!("{name:?}");
@@ -520,7 +524,7 @@ fn why(place: Place<'_>, at: usize, trouble: Trouble) -> String {
     }
 }
 
-/// The ending of a row that was refused, with the column whose value the database could not read.
+/// The result of a rejected row, with the column whose value the database could not read.
 async fn blamed(link: &mut Link, place: Place<'_>, row: &Row, trouble: Trouble) -> Result<Ending, Trouble> {
     if trouble.names_no_column()
         && let Some(column) = link.blame(place.relation, &row.cells).await?

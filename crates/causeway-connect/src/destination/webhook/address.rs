@@ -1,4 +1,4 @@
-//! Where to: a fixed address, or one with shortcodes that is filled in for each record.
+//! The URL of a web hook: fixed, or with shortcodes that are filled in for each record.
 
 use causeway_core::{
     omission::Reads,
@@ -9,7 +9,7 @@ use url::Url;
 use crate::{config::ConfigError, http::read_url};
 
 pub(super) struct Address {
-    /// The address itself; of a template, with something in the place of each shortcode.
+    /// The URL itself; for a template, with a sample text for each shortcode.
     pub sample: Url,
     template: Option<Vec<Piece>>,
     allow_private: bool,
@@ -51,7 +51,7 @@ impl Address {
         })
     }
 
-    /// What it depends on, up to the `#` behind which nothing is sent.
+    /// What it depends on, up to the `#`, because nothing after that is sent.
     pub fn reads(&self, rules: &Rules) -> Reads {
         let Some(pieces) = &self.template else {
             return Reads::NOTHING;
@@ -65,7 +65,7 @@ impl Address {
         self.template.is_some()
     }
 
-    /// For one record; `names` are there when [`Address::need_names`] said so.
+    /// The URL for one record. `names` are present if [`Address::need_names`] returned true.
     pub fn fill(&self, names: Option<&Names<'_>>, report: &mut Report<'_>) -> Result<Url, String> {
         let (Some(template), Some(names)) = (&self.template, names) else {
             return Ok(self.sample.clone());
@@ -80,7 +80,7 @@ impl Address {
     }
 }
 
-/// Whether scheme, host and port stand in the configuration before the first shortcode.
+/// Whether scheme, host and port are in the configuration before the first shortcode.
 fn names_its_host(pieces: &[Piece]) -> bool {
     let Some(Piece::Text(start)) = pieces.first() else {
         return false;

@@ -1,4 +1,4 @@
-//! The record as the body of a request, or in its query.
+//! Writes the record into the body of a request, or into its query.
 
 use bytes::Bytes;
 use causeway_core::{
@@ -16,11 +16,11 @@ use url::Url;
 pub(super) enum Content {
     #[default]
     Json,
-    /// As an HTML form, with brackets for what is nested: what PHP reads into `$_POST`.
+    /// As an HTML form, with brackets for nested names, as PHP reads into `$_POST`.
     Form,
-    /// An element for each member, `item` for those of a list.
+    /// An element for each member, `item` for the members of a list.
     Xml,
-    /// As a form in the query, and no body: what PHP reads into `$_GET`.
+    /// As a form in the query, without a body, as PHP reads into `$_GET`.
     Query,
 }
 
@@ -35,8 +35,8 @@ impl Content {
     }
 }
 
-/// The body; for [`Content::Query`] the record is added to the URL's query instead. Adds to `problems` what cannot be said in
-/// this form and is left out.
+/// Returns the body. For [`Content::Query`] the record is added to the URL's query instead. Adds to
+/// `problems` the values that this format cannot express; they are left out.
 pub(super) fn fill(
     content: Content,
     record: &Map<String, Value>,

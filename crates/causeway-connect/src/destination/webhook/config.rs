@@ -17,51 +17,54 @@ use crate::config::{ConfigError, SecretRef};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Config {
-    /// Where to, with shortcodes if you like. Written as a secret, only its host is ever shown.
+    /// The URL, with shortcodes if you like. If it is written as a secret, only its host is ever shown.
     pub url: SecretRef,
     /// `POST`, unless `content` is `query`.
     pub method: Option<Verb>,
     #[serde(default)]
     pub content: Content,
-    /// Further headers, with shortcodes if you like; those given as secrets are never shown.
+    /// Further headers, with shortcodes if you like. Those written as secrets are never shown.
     #[serde(default)]
     pub headers: BTreeMap<String, SecretRef>,
     pub auth: Option<Auth>,
-    /// Signs as Standard Webhooks 1.0 says.
+    /// Signs by Standard Webhooks 1.0.
     pub sign: Option<Sign>,
-    /// The header that carries the delivery's key, by which the receiver knows a repeat; empty for none.
+    /// The header with the delivery's idempotency key, by which the receiver recognises a duplicate; empty
+    /// for none.
     #[serde(default = "idempotency_key")]
     pub idempotency_header: String,
-    /// Name over there = expression (`contact.email`), template (`{{ … }}`), or "=text". The whole record if not given.
+    /// The receiver's name = expression (`contact.email`), template (`{{ … }}`), or "=text". Default: the
+    /// whole record.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     pub fields: Option<toml::Table>,
-    /// The groups of a platform's "Sync Contact to Third Party" to send: "all", or a list of names. `fields` come behind them.
+    /// The groups of a platform's "Sync Contact to Third Party" to send: "all", or a list of names. `fields`
+    /// come after them.
     pub sync: Option<Groups>,
     /// How the groups are written.
     pub payload: Option<Payload>,
-    /// What of the answer is written into the contact: field = path in the answer.
+    /// Values of the response to write into the contact: field = path in the response.
     #[serde(default)]
     pub update: BTreeMap<String, Update>,
     /// How shortcodes are understood.
     #[serde(default)]
     pub shortcodes: Shortcodes,
-    /// Our name of a field = its number over there.
+    /// A field's name = its number at the receiver.
     #[serde(default)]
     pub field_ids: BTreeMap<String, FieldId>,
-    /// Our name of a field = its label over there.
+    /// A field's name = its label at the receiver.
     #[serde(default)]
     pub field_names: BTreeMap<String, String>,
-    /// The zone of dates in what is sent and in answers. Default UTC.
+    /// The time zone of dates in requests and responses. Default: UTC.
     pub time_zone: Option<String>,
-    /// Where the JSON answer says whether it went well, for APIs that answer 200 to everything.
+    /// Path of the success flag in the JSON response, for APIs that answer 200 to everything.
     pub success_path: Option<String>,
-    /// Where the JSON answer has the id that the record got over there.
+    /// Path of the record's new id in the JSON response.
     #[serde(default = "id")]
     pub remote_id_path: String,
-    /// Allows addresses that only machines around us can reach, and http://.
+    /// Allows addresses in private networks, and http://.
     #[serde(default)]
     pub allow_private: bool,
-    /// Allows http://, and with it that everybody on the way can read.
+    /// Allows http://, which anybody on the way can read.
     #[serde(default)]
     pub allow_http: bool,
     /// Seconds until an attempt to connect is given up.
@@ -130,7 +133,7 @@ pub(super) struct Basic {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "{ secrets = [{ env = \"NAME\" }] }")]
 pub(super) struct Sign {
-    /// Each `whsec_…`. More than one while the receiver changes over.
+    /// Secrets of the form `whsec_…`. Several while the receiver changes its secret.
     pub secrets: Vec<SecretRef>,
 }
 
@@ -139,7 +142,7 @@ pub(super) struct Sign {
 pub(super) struct Shortcodes {
     /// What `/2` means.
     pub slash: SlashMeans,
-    /// What becomes of a record when a shortcode names nothing that is known of the contact.
+    /// What happens to a record if a shortcode names nothing that is known about the contact.
     pub unknown: UnknownName,
 }
 
@@ -156,7 +159,7 @@ pub(super) enum SlashMeans {
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum UnknownName {
-    /// Nothing is put in.
+    /// The shortcode becomes an empty text.
     #[default]
     Lenient,
     /// The delivery is dead.

@@ -1,4 +1,4 @@
-//! What `config check` says of the sync action, shortcodes and updates.
+//! What `config check` reports about the sync action, shortcodes and updates.
 
 use causeway_core::mapping::Tables;
 
@@ -10,7 +10,7 @@ fn parse(config: &str) -> Result<Needs, ConfigError> {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_by_key() {
+fn invalid_settings_are_refused_by_key() {
     let url = "url = 'https://hooks.example.org/'\n";
     for (text, key) in [
         ("url = 'https://[#HOST#]/'", "url"),
@@ -84,7 +84,7 @@ fn what_cannot_be_meant_is_refused_by_key() {
 }
 
 #[test]
-fn what_has_the_wrong_form_is_told_in_words_and_never_repeated() {
+fn a_wrong_type_is_described_and_its_value_never_repeated() {
     let url = "url = 'https://hooks.example.org/'\n";
     for (text, says) in [
         (
@@ -125,11 +125,11 @@ fn what_has_the_wrong_form_is_told_in_words_and_never_repeated() {
     }
 }
 
-/// Tells an opt-out from an opt-in.
+/// A mapping in which an opt-out differs from an opt-in.
 const TELLS: &str = "fields = { change = 'change' }";
 
 #[test]
-fn what_is_probably_not_meant_is_told() {
+fn probably_unintended_settings_are_reported() {
     let url = "url = 'https://hooks.example.org/'\n";
     for (text, history, says) in [
         (
@@ -183,7 +183,7 @@ fn what_is_probably_not_meant_is_told() {
 }
 
 #[test]
-fn what_does_not_tell_an_opt_out_from_an_opt_in_gets_none() {
+fn a_destination_that_cannot_express_an_opt_out_gets_none() {
     let url = "url = 'https://hooks.example.org/'\n";
     let get =
         |query: &str| format!("url = 'https://hooks.example.org/?e=[#EMAIL#]{query}'\ncontent = 'query'");

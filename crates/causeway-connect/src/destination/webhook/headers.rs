@@ -1,4 +1,4 @@
-//! The headers of a web hook: those that do not change, and those with shortcodes in them.
+//! The headers of a web hook: fixed ones, and those with shortcodes.
 
 use causeway_core::{
     omission::Reads,
@@ -21,17 +21,17 @@ use crate::{
     signature::SigningKey,
 };
 
-/// The hubs that a record came through, so that it is not sent round in a circle.
+/// The hubs that a record came through, so that it does not go round in circles.
 pub(super) const VIA: HeaderName = HeaderName::from_static("causeway-via");
 
-/// Read and checked.
+/// The headers, read and checked.
 pub(super) struct Headers {
     fixed: HeaderMap,
     templates: Vec<(HeaderName, Vec<Piece>)>,
 }
 
 impl Headers {
-    /// Adds a sentence to `warnings` for each shortcode that looks like an accident.
+    /// Adds a warning for each shortcode that looks like an accident.
     pub fn read(
         config: &Config,
         resolve: Resolve<'_>,
@@ -77,7 +77,7 @@ impl Headers {
         Ok(headers)
     }
 
-    /// What they depend on.
+    /// What the headers depend on.
     pub fn reads(&self, rules: &Rules) -> Reads {
         let mut reads = Reads::NOTHING;
         for (_, pieces) in &self.templates {
@@ -90,7 +90,7 @@ impl Headers {
         !self.templates.is_empty()
     }
 
-    /// For one record; `names` are there when [`Headers::need_names`] said so.
+    /// The headers for one record. `names` are present if [`Headers::need_names`] returned true.
     pub fn fill(&self, names: Option<&Names<'_>>, report: &mut Report<'_>) -> Result<HeaderMap, String> {
         let mut headers = self.fixed.clone();
         for ((name, pieces), names) in self.templates.iter().zip(std::iter::repeat(names)) {

@@ -1,7 +1,7 @@
 //! Sends each record to a URL: as JSON, XML, a form that PHP reads, or in the address of a GET.
 //!
-//! [`plan`] reads the configuration and makes the request (without a client, for the dry run); here it is sent, and
-//! the answer understood.
+//! [`plan`] reads the configuration and makes the request (without a client, for the dry run). This module
+//! sends it and evaluates the response.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -85,7 +85,7 @@ struct Webhook {
     clock: Arc<dyn Clock>,
     name: Name,
     plan: Plan,
-    /// What the log was told once: a shortcode that names nothing does so for every contact.
+    /// Warnings that were logged once. A shortcode that names nothing is the same for every contact.
     told: Mutex<BTreeSet<String>>,
 }
 
@@ -99,7 +99,7 @@ impl Destination for Webhook {
         self.client.check(&self.plan.address.sample).await
     }
 
-    /// One after the other: two deliveries in one batch may be of one contact.
+    /// One after the other, because two deliveries in one batch may be about one contact.
     async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
         let mut endings = Vec::with_capacity(batch.len());
         for delivery in batch {
@@ -126,7 +126,7 @@ impl Webhook {
         ending
     }
 
-    /// Warns once.
+    /// Logs a warning, once.
     fn tell(&self, what: String) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if !told.contains(&what) {
@@ -144,7 +144,7 @@ impl Webhook {
                     ending.writes = self.writes(answer, record);
                 }
             }
-            // Standard Webhooks: the receiver wants no more of them, from anybody.
+            // Standard Webhooks: the receiver wants no more requests, about anybody.
             Outcome::Reject { .. } if answer.status == 410 => {
                 ending.outcome = Outcome::Halt {
                     reason: "answered 410 Gone: the receiver wants no more".to_owned(),
@@ -155,7 +155,7 @@ impl Webhook {
         ending
     }
 
-    /// What the answer says of the contact. Half an answer says nothing.
+    /// The values of the response to write into the contact. An incomplete response gives none.
     fn writes(&self, answer: &Answer, record: &Record) -> BTreeMap<String, Value> {
         if self.plan.update.is_empty() {
             return BTreeMap::new();
@@ -187,13 +187,13 @@ impl Webhook {
         writes
     }
 
-    /// A 2xx, which some APIs also give to say no.
+    /// The outcome of a 2xx, which some APIs also send for errors.
     fn accepted(&self, answer: &Answer) -> Outcome {
         let said = answer.json();
         if let Some((path, text)) = &self.plan.success {
             let status = answer.status;
             match &said {
-                // A page that says "back soon" comes with a 200 too.
+                // A maintenance page comes with a 200, too.
                 None => {
                     return Outcome::Retry {
                         reason: format!("answered {status} without the JSON that `success_path` needs"),
@@ -215,7 +215,8 @@ impl Webhook {
     }
 }
 
-/// `true`, `1`, `"ok"`; a count above 0. Not `false`, `0`, `""`, `"0"`, `"false"`, nor an empty list.
+/// True for `true`, `1`, `"ok"` and a count above 0. False for `false`, `0`, `""`, `"0"`, `"false"` and an
+/// empty list.
 fn is_yes(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -227,7 +228,7 @@ fn is_yes(value: &Value) -> bool {
     }
 }
 
-/// An id is a number or a text of reasonable length.
+/// An id is a number, or a text of reasonable length.
 fn remote_id(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.clone(),

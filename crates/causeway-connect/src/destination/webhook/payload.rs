@@ -28,16 +28,16 @@ pub(super) enum Groups {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Payload {
-    /// The most rows of a history group, by its name; the newest are sent.
+    /// Maximum number of rows of a history group, by its name; the newest are sent.
     #[serde(default)]
     caps: BTreeMap<String, usize>,
-    /// The most variables in all, beyond which the oldest history is left out; 0 for no limit.
+    /// Maximum number of variables. Beyond it the oldest history is left out; 0 for no limit.
     max_variables: Option<usize>,
     /// A pattern of PHP's `date`.
     date_format: Option<String>,
-    /// What becomes of a group without content.
+    /// What happens to a group without content.
     empty_groups: Option<EmptyGroups>,
-    /// Whether `lead-status` is one map or a list of one.
+    /// Whether `lead-status` is one map, or a list with one.
     lead_status: Option<LeadStatus>,
     /// What `transactionid` is.
     transaction: Option<TransactionId>,
@@ -51,7 +51,7 @@ pub(super) struct Payload {
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum EmptyGroups {
-    /// It is absent, as PHP's own encoder leaves it out.
+    /// It is absent, as in the output of PHP's own encoder.
     Omit,
     /// `group=` in a form, `[]` in JSON, an empty element in XML.
     Send,
@@ -76,13 +76,13 @@ enum TransactionId {
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum ContactId {
-    /// That of the platform that the contact came from, else ours.
+    /// The number of the platform that the contact came from, otherwise the hub's number.
     Platform,
-    /// Always ours.
+    /// Always the hub's number.
     Hub,
 }
 
-/// What several parts of the configuration share.
+/// Settings that several parts of the configuration share.
 pub(super) struct Common<'a> {
     pub content: Content,
     pub zone: &'a TimeZone,
@@ -90,7 +90,8 @@ pub(super) struct Common<'a> {
     pub field_names: &'a BTreeMap<String, String>,
 }
 
-/// The groups to send and how; `None` when `sync` is not given. Adds to `warnings` what is legal and probably not meant.
+/// The groups to send and their format; `None` if `sync` is not given. Adds to `warnings` settings that are
+/// valid but probably unintended.
 pub(super) fn options(
     groups: Option<&Groups>,
     payload: Option<&Payload>,

@@ -46,10 +46,10 @@ use crate::{
 pub(super) struct Plan {
     pub address: Address,
     pub options: http::Options,
-    /// Path and how it was written.
+    /// The path, and its text in the configuration.
     pub success: Option<(Path, String)>,
     pub remote_id: Path,
-    /// What of the answer is written into the contact.
+    /// Values of the response to write into the contact.
     pub update: Vec<Row>,
     pub zone: TimeZone,
     method: Method,
@@ -66,7 +66,7 @@ pub(super) struct Plan {
     warnings: Vec<String>,
 }
 
-/// A request, and what to know about it.
+/// A request, and notes about it.
 pub(super) struct Built {
     pub request: HttpRequest,
     /// The shortcodes that named nothing.
@@ -74,9 +74,9 @@ pub(super) struct Built {
     pub notes: Vec<String>,
 }
 
-/// Why there is no request.
+/// Why no request could be made.
 enum Failure {
-    /// More than the receiver takes in; with less of the record there may be one.
+    /// The request is longer than the receiver accepts; a shorter record may fit.
     TooMuch(String),
     Other(String),
 }
@@ -87,7 +87,7 @@ impl From<String> for Failure {
     }
 }
 
-/// What `config check` says of groups or an address that do not tell an opt-out from an opt-in.
+/// What `config check` reports about groups or an address in which an opt-out looks like an opt-in.
 const MUTE: &str = "neither the groups of `sync` nor a shortcode says what becomes of the person's consent, so an opt-out is \
                     not sent here and has to be entered by hand: add fields = { change = \"change\" }, or [#CHANGE#]";
 
@@ -95,16 +95,16 @@ const MUTE: &str = "neither the groups of `sync` nor a shortcode says what becom
 const CANNOT_TELL: &str = "consent: what is sent here does not say what becomes of the person's consent, so the opt-out has to be \
                            entered by hand; add fields = { change = \"change\" }, or [#CHANGE#]";
 
-/// Takes the key, the secret, and what stands for it where it is not to be read.
+/// Takes the key, the secret, and a text that stands for the secret if it must not be read.
 pub(super) type Resolve<'a> = &'a dyn Fn(&str, &SecretRef, &str) -> Result<Secret, ConfigError>;
 
 impl Plan {
-    /// Reads the secrets too.
+    /// Reads the secrets, too.
     pub fn read(dir: &FilePath, table: &toml::Table, tables: &Tables) -> Result<Self, ConfigError> {
         Self::new(&read(table)?, tables, &|key, secret, _| secret.resolve(key, dir))
     }
 
-    /// Checks all but the secrets, without I/O.
+    /// Checks everything but the secrets, without I/O.
     pub fn parse(table: &toml::Table, tables: &Tables) -> Result<Self, ConfigError> {
         Self::new(&read(table)?, tables, &|_, secret, stand_in| {
             Ok(match secret {
@@ -181,7 +181,7 @@ impl Plan {
         })
     }
 
-    /// What the rest of the program has to know.
+    /// What the rest of the program must know.
     pub fn needs(self) -> Needs {
         let mut needs = self.fields.as_ref().map(Fields::needs).unwrap_or_default();
         if self.fields.is_none() {
@@ -193,12 +193,13 @@ impl Plan {
         needs
     }
 
-    /// The purposes of which a request tells an opt-out from an opt-in: by what it reads, wherever that stands.
+    /// The purposes for which a request differs between opt-out and opt-in. All parts of the request that
+    /// read the consent count.
     fn tells(&self) -> Tells {
         let mut reads = match &self.fields {
             Some(fields) => fields.reads(),
             None if self.sends_whole_record() => Reads::EVERYTHING,
-            // To a newsletter tool the groups of a person who opted out would be a subscription.
+            // A newsletter tool would take the groups of a person who opted out for a subscription.
             None => Reads::NOTHING,
         };
         reads.add(self.address.reads(&self.rules));
@@ -212,10 +213,10 @@ impl Plan {
         self.fields.is_none() && self.sync.is_none() && !address_says_it
     }
 
-    /// The request for one delivery, signed for `now`; or how the delivery ends without one.
+    /// The request for one delivery, signed for `now`; or the delivery's outcome if there is no request.
     pub fn build_request(&self, delivery: &Delivery, now: Timestamp) -> Result<Built, Outcome> {
         let record = &delivery.record;
-        // Asked again here: whether an address that is a secret says it is not known before.
+        // Checked again here, because the content of a secret address is known only now.
         if record.is_withdrawal() && self.tells() == Tells::NOTHING {
             return Err(Outcome::Skip {
                 reason: CANNOT_TELL.to_owned(),
@@ -236,7 +237,7 @@ impl Plan {
         made.map_err(|(Failure::TooMuch(reason) | Failure::Other(reason))| Outcome::Reject { reason })
     }
 
-    /// `record` is the delivery's, or less.
+    /// Makes the request. `record` is the delivery's record, or a shortened one.
     fn make(&self, delivery: &Delivery, record: &Record, now: Timestamp) -> Result<Built, Failure> {
         let mut omissions = Omissions::of(record);
         let mut report = Report::new(&mut omissions);
@@ -249,7 +250,7 @@ impl Plan {
         let unknown = report.unknown;
         let mut problems = Vec::new();
         let body = body::fill(self.content, &members, self.emit, &mut url, &mut problems)?;
-        // Names of the configuration were checked with it: these are somebody's data.
+        // Names from the configuration were checked with it; these problems come from a contact's data.
         for problem in problems {
             omissions.note(format!("left out: {problem}"));
         }
@@ -287,7 +288,8 @@ impl Plan {
         })
     }
 
-    /// What is sent: the groups, then the fields; without both the whole record, unless the address says it all.
+    /// The members to send: the groups, then the fields. Without both it is the whole record, unless the
+    /// address carries everything.
     fn members(
         &self,
         delivery: &Delivery,
@@ -325,7 +327,8 @@ impl Plan {
         Ok(members)
     }
 
-    /// A receiver in PHP drops what comes behind its last variable, and `fields` come last: the groups leave room for them.
+    /// The groups leave room for `fields`, which come last, because a receiver in PHP drops variables after
+    /// its limit.
     fn groups(
         &self,
         delivery: &Delivery,
@@ -347,7 +350,7 @@ impl Plan {
     }
 }
 
-/// Whether a receiver would refuse it for its size.
+/// Whether the request is longer than receivers accept.
 fn is_too_much(made: &Result<Built, Failure>) -> bool {
     match made {
         Ok(built) => {
@@ -359,7 +362,8 @@ fn is_too_much(made: &Result<Built, Failure>) -> bool {
     }
 }
 
-/// The mapping, and the shortcodes in it. Names that cannot be sent cannot be for any record, so they are refused here.
+/// The mapping and its shortcodes. Names that cannot be sent fail for every record, so they are rejected
+/// here.
 fn fields(
     config: &Config,
     tables: &Tables,

@@ -1,4 +1,5 @@
-//! A withdrawal that a receiver would refuse for its length is sent with less: a stranger's long text must not stop it.
+//! Shortens a withdrawal that a receiver would reject for its length: a stranger's long text must not stop
+//! it.
 
 use causeway_core::{
     automation::Lead,
@@ -7,21 +8,21 @@ use causeway_core::{
 };
 use serde_json::Value;
 
-/// Bytes of an address that receivers take: Apache refuses more than 8190 with the method.
+/// Bytes of a URL that receivers accept: Apache rejects more than 8190 with the method.
 pub(super) const MOST_URL: usize = 8_000;
-/// Bytes of one header: nginx and Apache refuse more than about 8000 together.
+/// Bytes of one header: nginx and Apache reject more than about 8000 for all headers together.
 pub(super) const MOST_HEADER: usize = 4_000;
 
-/// What a value and its name may take where not everything fits.
+/// Bytes that a value and its name may take if not everything fits.
 const MOST_VALUE: usize = 200;
 
-/// The contact's fields that stay when little fits.
+/// The contact's fields that stay if little fits.
 const KEPT: [&str; 4] = ["email", "phone", "firstName", "lastName"];
 
-/// Takes something out of a record.
+/// Removes something from a record.
 type Step = fn(&mut Record);
 
-/// The record in smaller and smaller, each with a note for the trace.
+/// The record in shorter and shorter versions, each with a note for the trace.
 pub(super) fn shorter(record: &Record) -> impl Iterator<Item = (Record, &'static str)> {
     let steps: [(Step, &str); 2] = [
         (

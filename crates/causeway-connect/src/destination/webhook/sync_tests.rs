@@ -1,5 +1,5 @@
-//! The sync action: what a receiver sees that is written as the platforms tell people to write it, in real PHP; shortcodes;
-//! and what comes back.
+//! The sync action: what a receiver sees that follows the platforms' instructions, in real PHP; shortcodes;
+//! and responses.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -33,7 +33,7 @@ fn connect(config: &str) -> Box<dyn Destination> {
     (KIND.connect)(&context, &table).unwrap()
 }
 
-/// A contact as a platform sent it, with one row and more of every group.
+/// A contact as a platform sent it, with at least one row in every group.
 fn synced() -> Delivery {
     use EngagementKind::{Automation, EmailOpen, Goal, LeadScore, LinkClick, PageVisit, Popup};
     let mut delivery = delivery(1);
@@ -83,7 +83,7 @@ fn synced() -> Delivery {
     delivery
 }
 
-/// Sends to PHP and gives what its script printed, from the end's excerpt.
+/// Sends to PHP, and returns what its script printed, from the excerpt of the response.
 async fn seen_by(script: &str, config: impl Fn(&str) -> String, delivery: &Delivery) -> String {
     let php = php::serve(script);
     let file = php.folder().join("seen");
@@ -110,7 +110,7 @@ async fn php_sees_the_documented_arrays_in_the_documented_order() {
     assert_eq!(raw, seen);
     let get = |url: &str| format!("url = '{url}/listener.php'\ncontent = 'query'\nsync = 'all'\n{zone}");
     assert_eq!(seen_by(GET, get, &synced()).await, seen);
-    // Both sets of variables are PHP's own; the body is XML's and JSON's.
+    // PHP itself makes both sets of variables; the body is XML or JSON.
     let read_json = "<?php file_put_contents('seen', print_r(json_decode(file_get_contents('php://input'), true), true));";
     let json = |url: &str| format!("url = '{url}/'\nsync = 'all'\n{zone}");
     assert_eq!(seen_by(read_json, json, &synced()).await, seen);
@@ -126,7 +126,7 @@ async fn php_sees_the_documented_arrays_in_the_documented_order() {
 }
 
 #[tokio::test]
-async fn groups_that_are_empty_and_fields_behind_them() {
+async fn empty_groups_and_the_fields_after_them() {
     let mut bare = synced();
     bare.record.engagements.clear();
     let config = |more: &'static str| {
@@ -145,7 +145,7 @@ async fn groups_that_are_empty_and_fields_behind_them() {
     assert!(seen.contains("[lead-score] => \n"), "{seen}");
 }
 
-/// What would break an address, a header or a form.
+/// Characters that would break an address, a header or a form.
 const NASTY: &str = "a&b # + % é=[#EMAIL#]/../?";
 
 fn nasty() -> Delivery {
@@ -157,7 +157,7 @@ fn nasty() -> Delivery {
 }
 
 #[tokio::test]
-async fn shortcodes_stand_in_fields_and_headers_and_values_are_never_read_as_such() {
+async fn shortcodes_work_in_fields_and_headers_and_never_in_values() {
     let api = FakeApi::start().await;
     let config = |content: &str| {
         format!(
@@ -195,7 +195,7 @@ async fn shortcodes_stand_in_fields_and_headers_and_values_are_never_read_as_suc
 }
 
 #[tokio::test]
-async fn a_strict_template_makes_a_delivery_dead_and_a_lenient_one_is_shown() {
+async fn a_strict_template_makes_a_delivery_dead_and_a_lenient_one_is_noted() {
     let config = "url = 'https://hooks.example.org/?a=[#SHOE#]'\ncontent = 'query'";
     let ending = connect(&format!("{config}\nshortcodes = {{ unknown = 'strict' }}"))
         .deliver(&[synced()])
@@ -250,22 +250,22 @@ async fn more_than_php_reads_is_not_sent() {
 }
 
 #[tokio::test]
-async fn the_hubs_that_a_record_came_through_are_told() {
+async fn the_hubs_that_a_record_came_through_are_sent() {
     let api = FakeApi::start().await;
     let hook = connect(&format!("url = '{}'", api.url("/")));
     let mut through = synced();
     through.record.via = vec!["hub-a".to_owned(), "hub-b".to_owned()];
     hook.deliver(&[synced(), through]).await;
-    let told: Vec<_> = api
+    let sent: Vec<_> = api
         .requests()
         .iter()
         .map(|request| request.header("causeway-via").map(str::to_owned))
         .collect();
-    assert_eq!(told, [None, Some("hub-a, hub-b".to_owned())]);
+    assert_eq!(sent, [None, Some("hub-a, hub-b".to_owned())]);
 }
 
 #[tokio::test]
-async fn the_contact_is_updated_from_the_answer() {
+async fn the_contact_is_updated_from_the_response() {
     let api = FakeApi::start().await;
     let config = format!(
         "url = '{}'\ntime_zone = 'Europe/Berlin'\n[update]\ncrm_id = 'id'\nsince = {{ path = 'data.since', type = 'date' }}\n\
@@ -295,7 +295,7 @@ async fn the_contact_is_updated_from_the_answer() {
         let ending = hook.deliver(&[synced()]).await.remove(0);
         assert_eq!(json!(ending.writes), expected, "{status} {media}");
     }
-    // Not from half an answer, nor from an endless one.
+    // An incomplete or endless response changes nothing.
     let long = json!({ "id": "C-9", "filler": "x".repeat(1 << 20) });
     for reply in [
         Reply::json(200, &long),
@@ -324,7 +324,7 @@ async fn the_contact_is_updated_from_the_answer() {
     assert_eq!(plain.deliver(&[synced()]).await[0].writes["crm_id"], "René");
     api.reply(latin("text/plain"));
     assert_eq!(plain.deliver(&[synced()]).await[0].writes.len(), 0);
-    // An API that says no with a 200.
+    // An API that reports an error with a 200.
     let strict = connect(&format!(
         "url = '{}'\nsuccess_path = 'ok'\nupdate = {{ crm_id = 'id' }}",
         api.url("/")

@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::config::ConfigError;
 
-/// The values of `fields` that have shortcodes, by their names. To the mapping each is an empty text.
+/// The values of `fields` with shortcodes, by their names. The mapping sees an empty text for each.
 #[derive(Default)]
 pub(super) struct Templates(Vec<(String, Vec<Piece>)>);
 
 impl Templates {
-    /// Takes them out of `fields`. Adds a sentence to `warnings` for what looks like an accident.
+    /// Takes them out of `fields`. Adds a warning for each that looks like an accident.
     pub fn take(fields: &mut toml::Table, warnings: &mut Vec<String>) -> Result<Self, ConfigError> {
         let mut templates = Vec::new();
         for (name, value) in fields.iter_mut() {
@@ -50,7 +50,7 @@ impl Templates {
         !self.0.is_empty()
     }
 
-    /// Puts the texts in the places of these names.
+    /// Puts the texts in place of these values.
     pub fn fill(
         &self,
         names: Option<&Names<'_>>,

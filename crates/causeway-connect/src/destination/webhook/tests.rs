@@ -35,7 +35,7 @@ fn preview(api: &str, more: &str) -> String {
     previews.into_iter().next().unwrap().unwrap()
 }
 
-/// What arrives, and how it ended.
+/// The request that arrives, and the result of the delivery.
 async fn deliver(api: &FakeApi, more: &str) -> (Request, Ending) {
     api.reset();
     api.reply(Reply::json(200, &json!({ "id": 7 })));
@@ -143,7 +143,7 @@ async fn credentials_and_headers_are_sent() {
 }
 
 #[tokio::test]
-async fn each_attempt_is_signed_anew_under_the_same_id() {
+async fn each_attempt_is_signed_again_under_the_same_id() {
     let api = FakeApi::start().await;
     let clock = Arc::new(TestClock::default());
     let context = Context {
@@ -178,7 +178,7 @@ async fn each_attempt_is_signed_anew_under_the_same_id() {
 }
 
 #[tokio::test]
-async fn the_answer_decides_what_became_of_it() {
+async fn the_response_decides_the_outcome() {
     let api = FakeApi::start().await;
     let delivered = |id: Option<&str>| Outcome::Delivered {
         remote_id: id.map(str::to_owned),

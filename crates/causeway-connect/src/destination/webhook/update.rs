@@ -1,4 +1,4 @@
-//! `update`: what of the answer is written into the contact.
+//! `update`: values of the response that are written into the contact.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::config::ConfigError;
 
-/// Where in the answer: a path, or a table that says more.
+/// A path in the response, or a table with more settings.
 #[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
@@ -27,12 +27,12 @@ pub(super) enum Update {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateRow {
-    /// `data.id`, `people[0].id`, `errors[].code`, or `.` for the whole answer.
+    /// `data.id`, `people[0].id`, `errors[].code`, or `.` for the whole response.
     path: String,
-    /// What the value is made to be. Default: like the value that the contact has.
+    /// The type that the value is converted to. Default: the type of the contact's present value.
     #[serde(rename = "type")]
     kind: Option<FieldType>,
-    /// What to write where the answer has null or an empty text. Default: nothing is written then.
+    /// What to write if the response has null or an empty text. Default: nothing.
     #[schemars(with = "Option<Value>")]
     if_null: Option<toml::Value>,
 }
@@ -46,10 +46,11 @@ pub(super) enum FieldType {
     Boolean,
 }
 
-/// Fields that an answer may not change: who a person is and whom we mail is not for a receiver to say.
+/// Fields that a response may not change: a receiver must not decide who a person is and whether we may write
+/// to them.
 const NOT_FOR_ANSWERS: [&str; 6] = ["email", "tags", "lists", "ids", "identities", "consent"];
 
-/// Whether a name is one of those, also with what mappings write behind it: `tags[]`, `ids.crm`.
+/// Whether a name is one of those, also with a suffix of mappings: `tags[]`, `ids.crm`.
 fn is_closed(field: &str) -> bool {
     let name = field.split(['[', '.']).next().unwrap_or_default().trim();
     is_internal(field)
@@ -109,7 +110,7 @@ fn row(field: &str, update: &Update) -> Result<Row, ConfigError> {
     })
 }
 
-/// How much of an answer has to be read.
+/// The bytes of a response that must be read.
 pub(super) fn answer_bytes(rows: &[Row]) -> usize {
     if rows.is_empty() {
         crate::http::Answer::BODY_BYTES

@@ -1,4 +1,4 @@
-//! Whatever a stranger typed into a form for a known address: the later opt-out is sent, and says so.
+//! Whatever a stranger typed into a form for a known address: the later opt-out is sent and says so.
 
 use std::path::PathBuf;
 
@@ -53,7 +53,7 @@ fn hostile(kind: Kind, change: Change) -> Delivery {
     delivery
 }
 
-/// What arrives of it, and the notes.
+/// The request that arrives, and the notes.
 async fn sent(config: &str, delivery: Delivery) -> (Request, Vec<String>) {
     let api = FakeApi::start().await;
     let config = config.replace("URL", &api.url("/hook"));
@@ -130,7 +130,7 @@ async fn no_field_of_a_stranger_stops_the_whole_record() {
 }
 
 #[tokio::test]
-async fn the_groups_leave_room_for_the_fields_behind_them() {
+async fn the_groups_leave_room_for_the_fields_after_them() {
     use causeway_core::event::{Engagement, EngagementKind};
     let mut delivery = hostile(Kind::Withdrawal, Change::Unsubscribe);
     delivery.record.contact.fields.retain(|name, _| name == "email");
@@ -154,7 +154,7 @@ async fn the_groups_leave_room_for_the_fields_behind_them() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_a_secret_is_asked_when_it_is_known() {
+async fn a_secret_address_is_checked_once_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     for (query, sends) in [
         ("e=[#EMAIL#]", false),
@@ -184,7 +184,7 @@ async fn an_address_that_is_a_secret_is_asked_when_it_is_known() {
 }
 
 #[tokio::test]
-async fn a_withdrawal_that_says_neither_who_nor_what_is_rejected() {
+async fn a_withdrawal_without_person_or_change_is_rejected() {
     for fields in [
         "{ e = 'contact.email | int', c = 'change' }",
         "{ e = 'contact.email', c = 'change | int' }",

@@ -1,10 +1,11 @@
-//! What the queue was declared with, for a person: how often a message may come back, and where dead letters go.
+//! Finds out the arguments with which the queue was declared, for a person: how often a message may be
+//! redelivered, and where dead letters go.
 //!
-//! The protocol has no question for it. A declaration that differs from the queue is refused, and the refusal names one argument
-//! and its value, so it is asked again and again with what is known.
+//! AMQP has no query for them. The broker rejects a declaration that differs from the queue, and names one
+//! argument and its value. So the hub declares again and again with the values known so far.
 //!
-//! Invariant: nothing is ever made or changed. Each declaration has an argument whose value no broker takes for a new queue, and
-//! a queue that exists is only compared.
+//! Invariant: nothing is ever created or changed. Each declaration has an argument with a value that no
+//! broker accepts for a new queue, and an existing queue is only compared.
 
 use std::collections::BTreeMap;
 
@@ -20,16 +21,17 @@ use super::connect::Trouble;
 const LIMIT: &str = "x-delivery-limit";
 const DEAD_LETTERS: &str = "x-dead-letter-exchange";
 const QUEUE_TYPE: &str = "x-queue-type";
-/// Numbers and truth values, asked for as texts. They are compared at different places of the list of all arguments.
+/// Numbers and truth values, declared as texts. They are compared at different places in the list of all
+/// arguments.
 const INVALID: [&str; 4] = ["x-message-ttl", LIMIT, "x-single-active-consumer", "x-max-length"];
 /// More than there are arguments.
 const MOST_QUESTIONS: usize = 20;
 
-/// Arguments by their names, as far as the broker named them.
+/// Arguments by name, as far as the broker named them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Arguments(BTreeMap<String, String>);
 
-/// One difference between what was asked for and what is.
+/// One difference between the declaration and the queue.
 #[derive(Debug, PartialEq, Eq)]
 struct Difference {
     name: String,
@@ -37,7 +39,7 @@ struct Difference {
     current: Option<(String, String)>,
 }
 
-/// `None` where the broker does not answer this user.
+/// The queue's arguments; `None` if the broker does not answer this user.
 pub(super) async fn ask(connection: &Connection, queue: &str) -> Result<Option<Arguments>, Trouble> {
     let mut options = QueueDeclareOptions {
         durable: true,
@@ -129,7 +131,7 @@ impl Arguments {
     }
 }
 
-/// What a person should know of a queue with these arguments.
+/// What a person should know about a queue with these arguments.
 pub(super) fn remark(found: Option<&Arguments>) -> Remark {
     let Some(found) = found else {
         return Remark {
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_a_warning_and_says_what_becomes_of_the_message() {
+    fn a_delivery_limit_gives_a_warning_that_explains_its_effect() {
         let arguments = |pairs: &[(&str, &str)]| {
             let pairs = pairs.iter();
             Arguments(

@@ -5,11 +5,11 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Gives a number from 0 up to, not including, 1.
+/// Returns a number from 0 up to, but not including, 1.
 pub(super) type Random = fn() -> f64;
 
-/// Doubles from half a second to thirty seconds. Each wait is between half and all of that, so that many clients
-/// do not come back at the same moment.
+/// Waits that double from half a second to thirty seconds. Each wait is between half and all of that, so that
+/// many clients do not reconnect at the same moment.
 #[derive(Debug)]
 pub(super) struct Backoff {
     random: Random,
@@ -37,7 +37,7 @@ pub(super) fn jitter(longest: Duration, random: Random) -> Duration {
     longest.mul_f64(0.5 + random().clamp(0.0, 1.0) / 2.0)
 }
 
-/// From the operating system. Should it have none to give, everybody waits alike.
+/// Random numbers from the operating system. If it has none, every wait is the same.
 pub(super) fn system_random() -> f64 {
     getrandom::u32().map_or(0.5, |number| f64::from(number) / (f64::from(u32::MAX) + 1.0))
 }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_at_least_half_however_often_it_was_tried() {
+    fn a_wait_is_at_least_half_after_any_number_of_attempts() {
         let mut backoff = Backoff::new(|| 0.0);
         let waits: Vec<Duration> = (0..100).map(|_| backoff.wait()).collect();
         assert_eq!(waits[0], FIRST / 2);

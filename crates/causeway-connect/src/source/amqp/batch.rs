@@ -1,4 +1,4 @@
-//! From what the broker delivers to envelopes, gathered for one commit.
+//! Turns the broker's messages into envelopes, gathered for one commit.
 
 use bytes::Bytes;
 use causeway_core::{
@@ -11,12 +11,12 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-/// Envelopes to be committed together, and acknowledged with one frame.
+/// Envelopes that are committed together and acknowledged with one frame.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) envelopes: Vec<Envelope>,
     pub(super) bytes: usize,
-    /// The highest delivery tag: acknowledges all up to here.
+    /// The highest delivery tag; acknowledging it acknowledges all up to it.
     pub(super) tag: u64,
 }
 
@@ -32,7 +32,7 @@ impl Batch {
     }
 }
 
-/// The message as it came. Its bytes are all that tells a repeat: Proca sets no message id.
+/// The message as it came. Duplicates can be recognised by its bytes only, because Proca sets no message id.
 pub(super) fn envelope(source: &Name, queue: &str, delivery: Delivery, now: Timestamp) -> Envelope {
     let properties = &delivery.properties;
     let meta = Meta {
@@ -58,8 +58,9 @@ pub(super) fn envelope(source: &Name, queue: &str, delivery: Delivery, now: Time
     }
 }
 
-/// How often consumers of `queue` refused the message. Counts of other queues and reasons (the wait in the parking
-/// queue) stand beside it in any order; the newest is first, and not always ours.
+/// How often consumers of `queue` rejected the message. Entries for other queues and reasons (such as the
+/// wait in the parking queue) are beside it in any order. The newest entry is first, and not always this
+/// queue's.
 fn deaths(headers: &FieldTable, queue: &str) -> Option<u64> {
     let AMQPValue::FieldArray(entries) = headers.inner().get("x-death")? else {
         return None;
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_has_the_same_key_and_anything_else_another() {
+    fn a_duplicate_has_the_same_key_and_any_other_message_another() {
         let first = make(delivery(b"{\"a\":1}"));
         let mut again = delivery(b"{\"a\":1}");
         again.redelivered = true;
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn properties_are_kept_when_there_are_any() {
+    fn existing_properties_are_kept() {
         let plain = make(delivery(b"{}"));
         let routing_key = Some("petition.bees".to_owned());
         assert_eq!(
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn deaths_are_those_that_consumers_of_our_queue_caused() {
+    fn only_rejections_by_consumers_of_this_queue_count_as_deaths() {
         let long = AMQPValue::LongLongInt;
         for (entries, expected) in [
             (vec![], None),

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Of the only Proca server of most configurations.
+/// The namespace of the only Proca server in most configurations.
 const NAMESPACE: &str = "proca";
 const MB: usize = 1024 * 1024;
 
@@ -26,67 +26,67 @@ const MB: usize = 1024 * 1024;
 pub struct Config {
     /// `amqp://` or `amqps://`, user and password percent-encoded.
     pub url: SecretRef,
-    /// Such as `cus.12.deliver`.
+    /// For example `cus.12.deliver`.
     pub queue: String,
-    /// Which Proca the ids are from: another word for each Proca server. Default: `proca`.
+    /// The namespace of the ids: another word for each Proca server. Default: `proca`.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// Ids of the organisations that are us; from the queue's name when left out.
+    /// Ids of your own organisations; by default the one in the queue's name.
     #[serde(default)]
     pub own_orgs: Option<Vec<u64>>,
     /// Files with private keys, relative to the configuration file.
     #[serde(default)]
     pub keystore: Vec<PathBuf>,
-    /// What suffices to be mailed.
+    /// Which consent suffices for e-mail.
     pub consent: Consent,
     #[serde(default)]
     pub testing: Testing,
-    /// What the consent is for.
+    /// The purpose of the consent.
     #[serde(default = "default_purpose")]
     pub purpose: String,
     /// What custom fields of an action say about other purposes.
     #[serde(default)]
     pub consent_from: Vec<ConsentFrom>,
-    /// Values of `contactRef` that name nobody, besides those that never do (0, null, …).
+    /// Values of `contactRef` that identify nobody, besides the built-in ones (0, null, …).
     #[serde(default)]
     pub placeholder_ids: Vec<String>,
-    /// What stands for an empty value in a field of the contact. Default: NULL, N/A and the like.
+    /// Texts that stand for an empty value in a field of the contact. Default: NULL, N/A and the like.
     #[serde(default)]
     pub empty_values: Option<Vec<String>>,
     /// Compares with Proca's API from time to time, because an event that the broker lost is not sent again.
     #[serde(default)]
     pub reconcile: Option<Reconcile>,
-    /// Allows a queue of actions that wait for confirmation (`cus.12.confirm.…`). They change nothing here, and no other program
-    /// gets them.
+    /// Allows a queue of actions that wait for confirmation (`cus.12.confirm.…`). Causeway does not use them,
+    /// and no other program gets them.
     #[serde(default)]
     pub confirm_queue: bool,
-    /// Messages handed out before the first is acknowledged.
+    /// Number of messages delivered before the first is acknowledged.
     #[serde(default = "default_prefetch")]
     pub prefetch: u16,
-    /// Messages committed and acknowledged together, at most.
+    /// Maximum number of messages committed and acknowledged together.
     #[serde(default = "default_batch")]
     pub batch: u16,
-    /// Megabytes of messages to hold in memory.
+    /// Megabytes of messages held in memory.
     #[serde(default = "default_in_flight_mb")]
     pub in_flight_mb: u16,
-    /// Where the broker parks what is refused; only its depth is looked at.
+    /// The queue where the broker parks rejected messages; only its depth is read.
     #[serde(default)]
     pub fail_queue: Option<String>,
-    /// PEM file with one more certificate authority.
+    /// PEM file with an additional certificate authority.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// The name in the broker's certificate, where `url` has another one (through an SSH tunnel).
+    /// The name in the broker's certificate, if `url` has another one (through an SSH tunnel).
     #[serde(default)]
     pub server_name: Option<String>,
-    /// Seconds between two looks at the depth of the queues.
+    /// Seconds between two checks of the queues' depth.
     #[serde(default = "default_depth_every_s")]
     pub depth_every_s: u32,
-    /// Seconds between two attempts once the broker has refused the credentials three times.
+    /// Seconds between two attempts after the broker has rejected the credentials three times.
     #[serde(default = "default_refused_retry_s")]
     pub refused_retry_s: u32,
 }
 
-/// What suffices to be mailed.
+/// Which consent suffices for e-mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Consent {
@@ -104,7 +104,7 @@ pub enum Testing {
     Skip,
     /// Only to destinations marked as sandbox.
     Sandbox,
-    /// Like any other.
+    /// Like any other action.
     Deliver,
 }
 
@@ -184,7 +184,7 @@ impl Config {
         Ok(())
     }
 
-    /// A queue is emptied by whoever reads it: those that somebody else has to read are refused.
+    /// Rejects queues that another program must read: a queue is emptied by the program that reads it.
     fn check_queue(&self) -> Result<(), ConfigError> {
         let queue = self.queue.as_str();
         // AMQP's short strings hold 255 bytes.
@@ -216,7 +216,7 @@ impl Config {
         }
     }
 
-    /// What reconciliation needs to know of the queue.
+    /// What reconciliation must know about the queue.
     pub(super) fn as_reconciled(&self) -> reconcile::Queue {
         reconcile::Queue {
             own_orgs: self.own_orgs(),
@@ -239,7 +239,8 @@ impl Config {
         self.namespace.as_deref().unwrap_or(NAMESPACE)
     }
 
-    /// Host and virtual host of the broker, which tell one Proca from another. `None` where the address is not here.
+    /// Host and virtual host of the broker, which identify a Proca server. `None` if the URL is not available
+    /// here.
     pub fn server(&self, dir: &Path) -> Option<String> {
         let url = self.url.resolve("url", dir).ok()?;
         let uri = super::connect::parse_url(url.reveal()).ok()?;
@@ -247,7 +248,7 @@ impl Config {
         Some(format!("{host}/{}", uri.vhost.trim_start_matches('/')))
     }
 
-    /// The organisations that are us.
+    /// Your own organisations.
     pub fn own_orgs(&self) -> BTreeSet<String> {
         match (&self.own_orgs, org_of(&self.queue)) {
             (Some(orgs), _) => orgs.iter().map(u64::to_string).collect(),
@@ -256,7 +257,7 @@ impl Config {
         }
     }
 
-    /// The queue in which refused messages wait, where it is known.
+    /// The queue in which rejected messages wait, if it is known.
     pub fn fail_queue(&self) -> Option<String> {
         self.fail_queue
             .clone()
@@ -325,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused_with_the_key() {
+    fn settings_that_cannot_work_are_refused_with_the_key() {
         for (line, message) in [
             ("queue = ''", "`queue`: a queue's name has 1 to 255 bytes"),
             (

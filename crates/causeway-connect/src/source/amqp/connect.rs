@@ -1,4 +1,4 @@
-//! Opening a connection, and what the broker's refusals mean to a person.
+//! Opens a connection, and explains the broker's rejections to a person.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -15,24 +15,24 @@ use crate::config::{ConfigError, SecretRef};
 
 /// For name resolution, TCP and TLS.
 const TRANSPORT_LIMIT: Duration = Duration::from_secs(15);
-/// For the broker's part of the handshake. Long, because giving up leaves the client library's thread behind until the
-/// broker closes its side, and a broker that is only busy does so or answers by itself after 10 s.
+/// For the broker's part of the handshake. It is long, because giving up leaves the client library's thread
+/// behind until the broker closes its side. A broker that is only busy closes it or answers within 10 s.
 const HANDSHAKE_LIMIT: Duration = Duration::from_mins(3);
-/// Asked of the broker unless the URL says otherwise; a peer that is silent for twice as long is gone.
+/// Requested from the broker unless the URL sets it. A peer that is silent for twice as long counts as gone.
 const HEARTBEAT_S: u16 = 20;
 
 /// Why there is no consumer, by what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// No answer, or not one of a broker in good health.
+    /// No response, or not one of a healthy broker.
     Unreachable(String),
-    /// The broker answered and will not let us: a person has to mend credentials or rights.
+    /// The broker responded and denies access: a person must fix credentials or rights.
     Refused(String),
-    /// There is no such queue.
+    /// The queue does not exist.
     Missing(String),
-    /// It worked, and then the broker ended it.
+    /// The consumer worked, and then the broker ended it.
     Lost(String),
-    /// The store takes no messages: everything was given back to the broker.
+    /// The store accepts no messages: all of them were returned to the broker.
     NotStored(String),
 }
 
@@ -54,7 +54,7 @@ impl Trouble {
             ErrorKind::ProtocolError(answer) => {
                 let reason = format!("{doing}: the broker answered {}", answer.get_message());
                 match answer.get_id() {
-                    // ACCESS_REFUSED, and NOT_ALLOWED: how a missing or forbidden virtual host is answered.
+                    // ACCESS_REFUSED; and NOT_ALLOWED, for a missing or forbidden virtual host.
                     403 | 530 => Self::Refused(reason),
                     404 => Self::Missing(reason),
                     _ => Self::Lost(reason),
@@ -66,12 +66,12 @@ impl Trouble {
     }
 }
 
-/// Where to connect, read again for each connection so that a mended password needs no restart.
+/// Where to connect. It is read again for each connection, so that a corrected password needs no restart.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) url: SecretRef,
     pub(super) ca_file: Option<PathBuf>,
-    /// Of the certificate, where it is not the host of the URL.
+    /// The name in the certificate, if it is not the host of the URL.
     pub(super) server_name: Option<String>,
     pub(super) dir: PathBuf,
     /// Shown in the broker's list of connections.
@@ -107,7 +107,8 @@ impl Target {
     pub(super) async fn open(&self) -> Result<Connection, Trouble> {
         let (uri, tls) = self.read().map_err(|error| Trouble::Refused(error.to_string()))?;
         let server_name = self.server_name.clone();
-        // Without a default provider in the process rustls panics when features name two. Fails if there is one: good.
+        // Without a default provider in the process rustls panics if features name two. It fails if there is
+        // one already, which is fine.
         rustls::crypto::ring::default_provider().install_default().ok();
         let runtime =
             lapin::runtime::default_runtime().map_err(|error| Trouble::new("connecting", &error))?;
@@ -121,7 +122,7 @@ impl Target {
                     let Some(name) = server_name else {
                         return uri.connect_with_config_async(tls, &runtime).await;
                     };
-                    // The connection alone first; then encryption by the name that the certificate has.
+                    // First the connection alone, then encryption with the name in the certificate.
                     uri.scheme = AMQPScheme::AMQP;
                     let stream = uri
                         .connect_with_config_async(TLSConfig::default(), &runtime)
@@ -144,7 +145,7 @@ impl Target {
     }
 }
 
-/// Takes a broker's URL apart. The error never holds a part of it: it may be the password.
+/// Parses a broker's URL. The error never holds a part of it, which may be the password.
 pub(super) fn parse_url(text: &str) -> Result<AMQPUri, String> {
     let url = url::Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
     if !matches!(url.scheme(), "amqp" | "amqps") || url.cannot_be_a_base() {
@@ -156,11 +157,11 @@ pub(super) fn parse_url(text: &str) -> Result<AMQPUri, String> {
     let mut uri: AMQPUri = text
         .parse()
         .map_err(|_| "has a part that is not correctly percent-encoded".to_owned())?;
-    // The library takes only names and IPv4 addresses from the URL.
+    // The library accepts only names and IPv4 addresses in the URL.
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         address.clone_into(&mut uri.authority.host);
     }
-    // A slash at the end would be the virtual host "", which nobody has.
+    // A slash at the end would be the virtual host "", which no broker has.
     if uri.vhost.is_empty() {
         "/".clone_into(&mut uri.vhost);
     }
@@ -168,7 +169,7 @@ pub(super) fn parse_url(text: &str) -> Result<AMQPUri, String> {
     Ok(uri)
 }
 
-/// A name that nothing would look at is a mistake.
+/// Checks the certificate's name. A name that would not be used is a mistake.
 pub(super) fn check_server_name(name: Option<&str>, uri: &AMQPUri) -> Result<(), ConfigError> {
     let Some(name) = name else { return Ok(()) };
     let error = |message: &str| Err(ConfigError::new("server_name", message));
@@ -183,7 +184,7 @@ pub(super) fn check_server_name(name: Option<&str>, uri: &AMQPUri) -> Result<(),
     Ok(())
 }
 
-/// Asks for a queue without declaring it. A refusal closes the channel.
+/// Asks for a queue without declaring it. A rejection closes the channel.
 pub(super) async fn look_at(channel: &Channel, queue: &str) -> Result<Queue, Trouble> {
     let options = QueueDeclareOptions {
         passive: true,
@@ -195,8 +196,8 @@ pub(super) async fn look_at(channel: &Channel, queue: &str) -> Result<Queue, Tro
         .map_err(|error| Trouble::new(&format!("looking for the queue {queue}"), &error))
 }
 
-/// For a consumer: the priority that it has anyway. A stream knows no priorities and refuses it; nothing else of the protocol says
-/// that a queue is one.
+/// Arguments for a consumer: the priority that it has anyway. A stream rejects it, because it has no
+/// priorities. AMQP has no other way to recognise a stream.
 pub(super) fn no_stream() -> FieldTable {
     priority(AMQPValue::LongInt(0))
 }
@@ -207,7 +208,7 @@ fn priority(value: AMQPValue) -> FieldTable {
     arguments
 }
 
-/// What a broker's refusal of [`no_stream`] means.
+/// The explanation of a broker's rejection of [`no_stream`].
 pub(super) fn stream_refusal(queue: &str, trouble: Trouble) -> Trouble {
     if !trouble.reason().contains("rabbit_stream_queue") {
         return trouble;
@@ -218,7 +219,8 @@ pub(super) fn stream_refusal(queue: &str, trouble: Trouble) -> Trouble {
     ))
 }
 
-/// Finds out whether the queue is a stream without consuming it: the priority is no number, so every queue refuses.
+/// Finds out whether the queue is a stream without consuming it: the priority is not a number, so every queue
+/// rejects it.
 pub(super) async fn refuse_stream(connection: &Connection, queue: &str) -> Result<(), Trouble> {
     let channel = connection.create_channel().await;
     let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
@@ -234,7 +236,7 @@ pub(super) async fn refuse_stream(connection: &Connection, queue: &str) -> Resul
         .await;
     let Err(error) = refused else { return Ok(()) };
     match stream_refusal(queue, Trouble::new(&format!("consuming {queue}"), &error)) {
-        // PRECONDITION_FAILED: what it was asked for.
+        // PRECONDITION_FAILED, the expected answer.
         Trouble::Lost(_) => Ok(()),
         trouble => Err(trouble),
     }
@@ -247,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_taken_apart_as_people_write_them() {
+    fn urls_are_parsed_as_people_write_them() {
         for (text, host, port, vhost, user, password) in [
             (
                 "amqps://u%40x:p%2F%3Aw@example.org/proca_live",
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_sorted_by_what_follows() {
+    fn errors_are_classified_by_what_follows() {
         let answer = |id| {
             let error = AMQPError::from_id(id, "WHY".into()).unwrap();
             Trouble::new("doing", &ErrorKind::ProtocolError(error).into())

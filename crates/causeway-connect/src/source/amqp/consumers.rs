@@ -1,8 +1,8 @@
-//! Other programs on the queue: each message goes to one of them only.
+//! Other programs on the queue: each message goes to only one of them.
 
 use causeway_core::source::Remark;
 
-/// While this hub reads the queue, too.
+/// The warning while this hub reads the queue, too.
 pub(super) fn warning(queue: &str, consumers: u32) -> Option<String> {
     let others = consumers.checked_sub(1).filter(|others| *others > 0)?;
     Some(format!(
@@ -12,7 +12,8 @@ pub(super) fn warning(queue: &str, consumers: u32) -> Option<String> {
     ))
 }
 
-/// For a check, which does not read the queue: a hub that runs beside it may be one of them.
+/// The remark of a check, which does not read the queue: a hub that runs beside it may be one of the
+/// consumers.
 pub(super) fn remark(consumers: u32) -> Option<Remark> {
     let text = match consumers {
         0 => return None,

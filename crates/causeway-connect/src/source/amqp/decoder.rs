@@ -1,4 +1,4 @@
-//! The decoder for what the queue brings, with the keys from their files.
+//! The decoder for the queue's messages, with the keys from their files.
 
 use std::{
     collections::BTreeSet,
@@ -21,7 +21,7 @@ use crate::{
     source::{ConsentFrom, consent_rules},
 };
 
-/// What decides how Proca's messages are read, wherever they come from.
+/// What decides how Proca's messages are read, from whichever source.
 #[derive(Debug)]
 pub struct Reading<'a> {
     pub namespace: &'a str,

@@ -1,4 +1,4 @@
-//! Looks at the depth of the queue and of the parking queue behind it, for the metrics.
+//! Reads the depth of the queue and of its parking queue, for the metrics.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{
     consumers,
 };
 
-/// What to look at, and how often.
+/// Which queues to read, and how often.
 pub(super) struct Depth {
     pub(super) queue: String,
     pub(super) fail_queue: Option<String>,
@@ -19,8 +19,8 @@ pub(super) struct Depth {
 }
 
 impl Depth {
-    /// Looks for ever, on a channel of its own: a refusal closes it, and that must not cost the consumer. Never ends by
-    /// itself: when the connection is gone the consumer notices.
+    /// Reads for ever, on a channel of its own: a rejection closes the channel, and must not end the
+    /// consumer. It never ends by itself; the consumer notices when the connection is gone.
     pub(super) async fn watch(mut self, connection: &Connection) -> Infallible {
         let mut channel = None;
         loop {
@@ -29,7 +29,7 @@ impl Depth {
         }
     }
 
-    /// Gives the channel back if it can be used again.
+    /// Returns the channel if it can be used again.
     async fn look(&mut self, connection: &Connection, channel: Option<Channel>) -> Option<Channel> {
         let channel = match channel {
             Some(channel) => channel,
@@ -56,7 +56,8 @@ impl Depth {
                         reason = trouble.reason(),
                         "The depth of the fail queue is not known."
                     );
-                    // Not asked again on this connection: each refusal costs a channel and a line in the broker's log.
+                    // Not asked again on this connection: each rejection costs a channel and a line in the
+                    // broker's log.
                     self.fail_queue = None;
                 }
                 None

@@ -1,10 +1,12 @@
-//! One consumer on one connection: gathers messages, commits them, and acknowledges what is committed.
+//! One consumer on one connection: gathers messages, commits them, and acknowledges the committed ones.
 //!
-//! While one batch commits, the next ones gather. Nothing but [`Intake::acknowledge`] tells the broker anything about
-//! a message, and nothing is ever refused or put back: what is not acknowledged returns when the channel closes.
+//! While one batch commits, the next ones gather. Only [`Intake::acknowledge`] reports anything about a
+//! message to the broker. No message is ever rejected or requeued: an unacknowledged message returns to the
+//! queue when the channel closes.
 //!
-//! Invariant: a message goes back only if it cannot be stored, because a broker may count that and delete the message at a limit.
-//! While the store refuses, nothing is held: all goes back once, and there is no consumer until the store takes messages again.
+//! Invariant: a message goes back only if it cannot be stored, because a broker may count that and delete the
+//! message at a limit. While the store fails, no message is held: all go back once, and there is no consumer
+//! until the store accepts messages again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,13 +34,13 @@ use super::{
     connect::{Trouble, no_stream, stream_refusal},
 };
 
-/// Batches that may commit at the same time. The store joins them to one transaction if it likes; more than a few only
-/// make the acknowledgements later.
+/// Batches that may commit at the same time. The store may join them into one transaction. More than a few
+/// only delay the acknowledgements.
 const DEPTH: usize = 3;
-/// For so long a batch that the store refuses is tried again before everything goes back to the broker.
+/// How long a batch that the store rejects is retried before everything goes back to the broker.
 const HOLD_LIMIT: Duration = Duration::from_secs(5);
 
-/// What does not change from one connection to the next.
+/// What stays the same from one connection to the next.
 #[derive(Clone)]
 pub(super) struct Terms {
     pub(super) source: Name,
@@ -58,27 +60,27 @@ pub(super) struct Intake {
     channel: Channel,
     consumer: Consumer,
     gathered: Batch,
-    /// In the order of delivery, and that is how they end.
+    /// Batches in the order of delivery, in which they also end.
     in_flight: FuturesOrdered<BoxFuture<'static, Committed>>,
     prefetch: u16,
-    /// Of the last batches, decaying.
+    /// The average of the last batches, decaying.
     average_bytes: usize,
-    /// We cancelled the consumer, to open it again with another prefetch.
+    /// The consumer was cancelled, to open it again with another prefetch.
     is_reopening: bool,
-    /// One message is asked for at a time until one is stored, because the store refused before.
+    /// Messages are requested one at a time until one is stored, because the store rejected some before.
     is_trial: bool,
 }
 
 /// How a batch's commit ended.
 struct Committed {
     tag: u64,
-    /// What is not stored, and why: the store refused it for too long, or we were stopped.
+    /// The batch that was not stored, and why: the store rejected it for too long, or the hub stops.
     unstored: Option<(Batch, String)>,
     /// It took more than one attempt.
     was_failing: bool,
 }
 
-/// What the consumer's stream gave.
+/// The next item of the consumer's stream.
 enum Next {
     Message,
     Cancelled,
@@ -108,8 +110,8 @@ impl Intake {
         })
     }
 
-    /// Runs until stopped (`Ok`), until the broker ends it (then all that was taken from the broker is committed), or until the
-    /// store refuses (then all that was taken goes back).
+    /// Runs until it is stopped (`Ok`), until the broker ends it (then everything received is committed), or
+    /// until the store rejects messages (then everything received goes back).
     pub(super) async fn run(mut self) -> Result<(), Trouble> {
         loop {
             let mut next = Some(Next::Message);
@@ -155,7 +157,7 @@ impl Intake {
     }
 
     fn has_room(&self) -> bool {
-        // A third, so that there is something to gather while something commits.
+        // A third, so that messages can gather while others commit.
         let limit = self.terms.batch.min(usize::from(self.prefetch).div_ceil(DEPTH));
         self.gathered.envelopes.len() < limit && self.gathered.bytes < self.terms.in_flight_bytes / DEPTH
     }
@@ -180,7 +182,7 @@ impl Intake {
         }
     }
 
-    /// Starts a commit when none runs, so that a single message does not wait; or when the batch is full.
+    /// Starts a commit if none is running, so that a single message does not wait, or if the batch is full.
     async fn submit_if_due(&mut self) -> Result<(), Trouble> {
         let is_due = self.in_flight.is_empty() || (!self.has_room() && self.in_flight.len() < DEPTH);
         if self.gathered.is_empty() || !is_due {
@@ -202,7 +204,7 @@ impl Intake {
             .push_back(commit(self.terms.clone(), batch, Some(HOLD_LIMIT)).boxed());
     }
 
-    /// Acknowledges what is committed. `Some` when that failed.
+    /// Acknowledges a committed batch. `Some` if that failed.
     async fn settle(&mut self, committed: Committed) -> Option<Next> {
         if committed.was_failing && committed.unstored.is_none() {
             self.terms.health.set(SourceState::Running);
@@ -214,8 +216,8 @@ impl Intake {
         settled.err().map(Next::Failed)
     }
 
-    /// Invariant: called in the order of delivery, and for nothing that comes after a batch that is not stored:
-    /// one acknowledgement covers all earlier messages.
+    /// Invariant: called in the order of delivery, and never for a batch after one that was not stored: one
+    /// acknowledgement covers all earlier messages.
     async fn acknowledge(&mut self, committed: &Committed) -> Result<(), Trouble> {
         if let Some((_, reason)) = &committed.unstored {
             return Err(Trouble::NotStored(format!(
@@ -229,11 +231,12 @@ impl Intake {
         acknowledged.map_err(|error| Trouble::new("acknowledging", &error))
     }
 
-    /// The broker counts messages, not bytes (classic queues ignore `prefetch_size`), and hands out as many whether we
-    /// look at them or not. So when messages are large the consumer is opened again for fewer of them.
+    /// The broker counts messages, not bytes (classic queues ignore `prefetch_size`), and delivers that many
+    /// whether they are read or not. So when messages are large, the consumer is opened again for fewer of
+    /// them.
     async fn lower_prefetch_if_due(&mut self) -> Result<(), Trouble> {
         let fitting = fitting_prefetch(self.terms.in_flight_bytes, self.average_bytes);
-        // Not for a trifle: the averages change all the time.
+        // Small changes do not count, because the averages change all the time.
         if self.is_reopening || fitting >= self.prefetch / 2 {
             return Ok(());
         }
@@ -241,7 +244,7 @@ impl Intake {
         self.change_prefetch(fitting).await
     }
 
-    /// The store takes messages again.
+    /// The store accepts messages again.
     async fn end_trial(&mut self) -> Result<(), Trouble> {
         self.is_trial = false;
         self.change_prefetch(self.terms.prefetch).await
@@ -259,7 +262,7 @@ impl Intake {
         cancelled.map_err(|error| Trouble::new("changing the prefetch", &error))
     }
 
-    /// Everything that is not acknowledged returns to the queue with the channel.
+    /// Every unacknowledged message returns to the queue with the channel.
     async fn give_back(self) {
         self.terms.health.count("given_back");
         timeout(CLOSE_LIMIT, close(&self.terms.source, &self.channel))
@@ -267,15 +270,16 @@ impl Intake {
             .ok();
     }
 
-    /// The old consumer's stream has ended; all that it held is gathered.
+    /// The old consumer's stream has ended; everything that it held is gathered.
     async fn reopen(&mut self) -> Result<(), Trouble> {
         self.consumer = consume(&self.channel, &self.terms.queue, self.prefetch).await?;
         self.is_reopening = false;
         Ok(())
     }
 
-    /// Commits all that the client library still holds: when the queue was deleted there is no other copy. The rest
-    /// comes again as duplicates, and they have no effect. Acknowledges while the channel lets us.
+    /// Commits everything that the client library still holds: if the queue was deleted, there is no other
+    /// copy. Otherwise the messages come again as duplicates, which have no effect. Acknowledges as long as
+    /// the channel works.
     async fn finish(mut self, trouble: Trouble) -> Trouble {
         let trouble = self.commit_rest(trouble).await;
         timeout(CLOSE_LIMIT, close(&self.terms.source, &self.channel))
@@ -290,7 +294,7 @@ impl Intake {
             while self.has_room() {
                 match self.take_if_there() {
                     Some(Next::Message) => {}
-                    // The broker's own words, where all we knew was that an acknowledgement failed.
+                    // The broker's own words are better than the failure of an acknowledgement.
                     Some(Next::Failed(told)) => trouble = told,
                     Some(Next::Cancelled) | None => break,
                 }
@@ -307,7 +311,7 @@ impl Intake {
                     if self.terms.stop.is_cancelled() {
                         return trouble;
                     }
-                    // The broker has no other copy, maybe: however long it takes.
+                    // The broker may have no other copy, so it is retried without a limit.
                     let again = commit(self.terms.clone(), batch, None).boxed();
                     self.in_flight.push_front(again);
                     continue;
@@ -317,8 +321,8 @@ impl Intake {
         }
     }
 
-    /// Takes no more, commits and acknowledges all that the broker handed out, within [`WIND_DOWN_LIMIT`]: what went back would
-    /// count as returned.
+    /// Takes no more messages, and commits and acknowledges everything that the broker delivered, within
+    /// [`WIND_DOWN_LIMIT`]. Messages that went back would count as returned.
     async fn wind_down(&mut self) {
         let winding_down = async {
             let options = BasicCancelOptions::default();
@@ -327,7 +331,7 @@ impl Intake {
             }
             let mut is_last = false;
             while !is_last {
-                // The stream ends behind the last message that came before the broker's answer.
+                // The stream ends after the last message that came before the broker's answer.
                 while self.has_room() && !is_last {
                     let item = self.consumer.next().await;
                     is_last = !matches!(self.take(item), Next::Message);
@@ -352,7 +356,7 @@ impl Intake {
     }
 }
 
-/// How many messages of this size fit.
+/// The number of messages of this size that fit.
 fn fitting_prefetch(bytes: usize, average_bytes: usize) -> u16 {
     u16::try_from(bytes / average_bytes.max(1))
         .unwrap_or(u16::MAX)
@@ -373,17 +377,18 @@ async fn consume(channel: &Channel, queue: &str, prefetch: u16) -> Result<Consum
     consumer.map_err(|error| stream_refusal(queue, Trouble::new(&format!("consuming {queue}"), &error)))
 }
 
-/// The broker answers in order: its answer to this tells that it has read every acknowledgement. Without waiting for it
-/// they may be lost on the way, because a socket that is closed while it holds unread messages is reset, and the broker
-/// then throws away what it has not read either.
+/// Closes the channel and waits for the answer. The broker answers in order, so its answer shows that it has
+/// read every acknowledgement. Without waiting they may be lost: a socket that is closed while it holds
+/// unread messages is reset, and the broker then drops what it has not read.
 async fn close(source: &Name, channel: &Channel) {
     if let Err(error) = channel.close(200, "OK".into()).await {
         tracing::debug!(%source, %error, "The channel was closed already.");
     }
 }
 
-/// Hands the batch to the store until it has it, we are stopped, or it has refused for longer than `limit`. Meanwhile nothing is
-/// acknowledged, so the broker sends no more than the prefetch: that is the back-pressure.
+/// Passes the batch to the store until it is stored, the hub stops, or the store has rejected it for longer
+/// than `limit`. Meanwhile nothing is acknowledged, so the broker sends no more than the prefetch: that is
+/// the back-pressure.
 async fn commit(terms: Terms, batch: Batch, limit: Option<Duration>) -> Committed {
     let mut backoff = Backoff::new(terms.random);
     let tag = batch.tag;

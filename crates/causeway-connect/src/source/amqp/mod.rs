@@ -1,17 +1,18 @@
-//! `kind = "proca"`: a Proca queue on RabbitMQ, by AMQP 0-9-1.
+//! `kind = "proca"`: a Proca queue on RabbitMQ, over AMQP 0-9-1.
 //!
-//! Declares nothing over there (Proca owns the topology, and would crash on a queue with other arguments), and needs no
-//! right but to read the queue. Acknowledges in multiples, once for each commit. Both well-known client libraries
-//! consume at the same rate that way (with single acknowledgements `lapin` costs five times the processor time), so
-//! `lapin` is here for being the better kept one. Its own recovery is not used: what to do after which trouble is
-//! decided below, in one place.
+//! It declares nothing at the broker, because Proca owns the topology and would crash on a queue with other
+//! arguments. It needs no right but to read the queue. It acknowledges in multiples, once for each commit.
+//! Both well-known client libraries consume at the same rate that way (with single acknowledgements `lapin`
+//! takes five times the processor time). `lapin` was chosen because it is better maintained. Its own recovery
+//! is not used: this module decides what follows from which error.
 //!
-//! Memory: at most `prefetch` messages are here at once, taken or not, because the broker counts what is not
-//! acknowledged. A message is taken whatever its size, since refusing it would only send it round in circles;
-//! when messages are large, fewer are asked for (see [`intake`]). Only the first prefetch-full of a
-//! connection is not bounded in bytes.
+//! Memory: at most `prefetch` messages are held at once, because the broker counts unacknowledged messages. A
+//! message is taken whatever its size, since rejecting it would only make it go round in circles. When
+//! messages are large, fewer are requested (see [`intake`]). Only the first prefetch of a connection is not
+//! bounded in bytes.
 //!
-//! A broker that is short of memory or disk blocks those who publish. We do not, so it never blocks us.
+//! A broker that is short of memory or disk blocks publishers. This source never publishes, so it is never
+//! blocked.
 
 use std::{sync::Arc, time::Duration};
 
@@ -62,17 +63,18 @@ pub const KIND: Kind = Kind {
     decoder: |context, table| decoder::decoder(context, &Config::parse(table)?),
 };
 
-/// A stop takes no longer than this.
+/// Maximum time for a stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
-/// Of that, for what was taken to be committed and acknowledged.
+/// The part of it in which received messages are committed and acknowledged.
 const WIND_DOWN_LIMIT: Duration = Duration::from_millis(3_500);
-/// And for the good-bye.
+/// The part of it in which the connection is closed.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
-/// A check or a connection without an answer for so long is reported.
+/// A check or a connection without an answer is reported after this time.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// A connection that held so long starts the waits afresh.
+/// After a connection of this length the waits start again from the shortest.
 const STEADY: Duration = Duration::from_secs(10);
-/// The first refusals may be an account that is just being made; after so many a person is called.
+/// The first rejections may come from an account that is just being created. After this many the source is
+/// halted for a person.
 const REFUSALS_TO_HALT: u32 = 3;
 
 /// One configured queue.
@@ -85,7 +87,7 @@ pub struct Proca {
 }
 
 impl Proca {
-    /// Reads the secrets, opens no connection.
+    /// Reads the secrets; opens no connection.
     pub fn new(context: &Context, config: Config) -> Result<Self, ConfigError> {
         let target = Target {
             url: config.url.clone(),
@@ -108,7 +110,7 @@ impl Proca {
         })
     }
 
-    /// Connects, consumes, and does so again after every trouble.
+    /// Connects and consumes, again after every error.
     async fn keep_consuming(&self, terms: Terms) {
         let mut backoff = Backoff::new(terms.random);
         let (mut refusals, mut is_trial) = (0, false);
@@ -122,7 +124,7 @@ impl Proca {
                 Err(_) if terms.stop.is_cancelled() => return,
                 Err(trouble) => trouble,
             };
-            // Costs one more round trip at each start from now on.
+            // From now on each start requests a single message first.
             is_trial |= matches!(trouble, Trouble::NotStored(_));
             refusals = if matches!(trouble, Trouble::Refused(_)) {
                 refusals + 1
@@ -137,8 +139,9 @@ impl Proca {
         }
     }
 
-    /// Tells how it is, and for how long to wait. Refused for good means halted, and still asking from time to time: the
-    /// mending is done at the broker or in the file of the secret, and nobody should have to restart us for it.
+    /// Reports the source's state, and returns how long to wait. After repeated rejections the source is
+    /// halted, but still tries from time to time: a person fixes the broker or the file of the secret, and
+    /// should not need to restart the hub.
     fn report(&self, terms: &Terms, trouble: &Trouble, refusals: u32, backoff: &mut Backoff) -> Duration {
         let reason = trouble.reason().to_owned();
         if refusals < REFUSALS_TO_HALT {
@@ -197,7 +200,7 @@ impl Proca {
         ended
     }
 
-    /// Says so when it takes long.
+    /// Opens a connection, and reports it if that takes long.
     async fn open(&self, terms: &Terms) -> Result<Connection, Trouble> {
         let opening = self.target.open();
         tokio::pin!(opening);
@@ -210,7 +213,8 @@ impl Proca {
     }
 }
 
-/// Looks first: a missing queue is told apart from everything else, and its channel is not the consumer's.
+/// Looks up the queue first, on a channel of its own, so that a missing queue is distinguished from other
+/// errors.
 async fn start(terms: &Terms, connection: &Connection, is_trial: bool) -> Result<Intake, Trouble> {
     let channel = connection.create_channel().await;
     let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
@@ -218,7 +222,7 @@ async fn start(terms: &Terms, connection: &Connection, is_trial: bool) -> Result
     Intake::start(terms.clone(), connection, is_trial).await
 }
 
-/// Stays away from the broker while the store takes nothing.
+/// Stays away from the broker while the store accepts nothing.
 async fn until_ready(terms: &Terms) {
     let mut backoff = Backoff::new(terms.random);
     while let Err(error) = terms.accept.ready().await {
@@ -229,7 +233,7 @@ async fn until_ready(terms: &Terms) {
 }
 
 async fn close(connection: &Connection) {
-    // Whether it was closed well matters to nobody: dropping it does the rest.
+    // A failed close does not matter, because dropping the connection closes it.
     timeout(CLOSE_LIMIT, connection.close(200, "OK".into()))
         .await
         .ok();
@@ -237,7 +241,7 @@ async fn close(connection: &Connection) {
 
 #[async_trait]
 impl Source for Proca {
-    /// Never ends with an error: whatever the broker's trouble, somebody may mend it over there.
+    /// Never ends with an error: a person may fix any error of the broker while the hub runs.
     async fn run(
         &self,
         accept: Arc<dyn Accept>,
@@ -266,7 +270,7 @@ impl Source for Proca {
             sleep(STOP_LIMIT).await;
         };
         let (accept, health) = (Arc::clone(&terms.accept), Arc::clone(&terms.health));
-        // Beside the queue: neither waits for the other.
+        // Reconciliation runs beside the queue; neither waits for the other.
         let reconciling = async {
             match &self.reconciler {
                 Some(reconciler) => reconciler.run(accept, health, stop.clone()).await,
@@ -295,7 +299,7 @@ impl Source for Proca {
 }
 
 impl Proca {
-    /// Gives the number of programs that read the queue, and what it was declared with.
+    /// Returns the number of programs that read the queue, and its arguments.
     async fn check_queue(&self) -> Result<(u32, Option<Arguments>), CheckError> {
         let looking = async {
             let connection = self.target.open().await?;

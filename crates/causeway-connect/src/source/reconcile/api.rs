@@ -1,4 +1,4 @@
-//! Asking Proca's GraphQL API.
+//! Queries Proca's GraphQL API.
 
 use std::{
     path::Path,
@@ -26,15 +26,16 @@ use crate::{
 
 /// Time for one call.
 const CALL_LIMIT: Duration = Duration::from_mins(1);
-/// No more of an answer is read. Most actions have 1 to 3 KB; the payload of a donation may be of any size.
+/// Maximum bytes of a response that are read. Most actions have 1 to 3 KB; the payload of a donation may
+/// be of any size.
 pub(super) const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// Characters of a server's message that are logged.
 const MESSAGE_CHARS: usize = 200;
 
-/// Why the API was not compared with. Without personal data or secrets.
+/// Why the comparison with the API failed. Without personal data or secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReconcileError {
-    /// The answer is longer than [`ANSWER_BYTES`]: fewer actions have to be asked for.
+    /// The response is longer than [`ANSWER_BYTES`], so fewer actions must be requested.
     #[error("the API's answer is longer than 8 MB")]
     TooLong,
     #[error(
@@ -43,7 +44,7 @@ pub enum ReconcileError {
     Refused(String),
     #[error("{0}")]
     Api(String),
-    /// The API works, and is another organisation's than the queue.
+    /// The API works, but belongs to another organisation than the queue.
     #[error(
         "`org`: {org:?} is organisation {number} in Proca, and the queue belongs to organisation {own}; name the queue's"
     )]
@@ -111,7 +112,8 @@ impl Api {
         })
     }
 
-    /// Delivered actions from the number `start` on. `None` stands for one that the server could not put together.
+    /// Delivered actions from the number `start` on. `None` stands for an entry that the server could not
+    /// assemble.
     pub(super) async fn actions(
         &self,
         start: i64,
@@ -123,7 +125,7 @@ impl Api {
         self.list(Query::Actions, &variables).await
     }
 
-    /// The numbers of the same. `None` stands for one that the server does not give.
+    /// The numbers of the same actions. `None` stands for a number that the server does not give.
     pub(super) async fn ids(
         &self,
         start: i64,
@@ -136,7 +138,7 @@ impl Api {
         Ok(numbers(&entries))
     }
 
-    /// Actions of an address from the number `start` on, in whatever state they are: confirming and rejected ones, too.
+    /// Actions of an address from the number `start` on, in any state, also confirming and rejected ones.
     pub(super) async fn contacts(
         &self,
         email: &str,
@@ -146,7 +148,7 @@ impl Api {
         let variables =
             json!({ "org": self.org, "after": after.to_string(), "start": start, "email": email });
         let entries = self.list(Query::Contacts, &variables).await?;
-        // Half an answer would make the rest look erased.
+        // With an incomplete list the missing actions would look erased.
         entries
             .into_iter()
             .map(|entry| {
@@ -189,7 +191,8 @@ impl Api {
 
     async fn list(&self, query: Query, variables: &Value) -> Result<Vec<Option<Value>>, Error> {
         let (answer, errors) = self.ask(query, variables).await?;
-        // An error inside an entry makes that one null and spares the others; any other may have shortened the list.
+        // An error inside an entry makes that entry null and leaves the others. Any other error may have
+        // shortened the list.
         let is_within_entry = |error: &Value| {
             error["path"].get(0).and_then(Value::as_str) == Some(ANSWER)
                 && error["path"].get(1).is_some_and(Value::is_u64)
@@ -212,7 +215,8 @@ impl Api {
         }
     }
 
-    /// Asks, and asks again without exactly the fields that the server does not know. They are left out from then on.
+    /// Sends the query, and sends it again without the fields that the server does not know. These are left
+    /// out from then on.
     async fn ask(&self, query: Query, variables: &Value) -> Result<(Value, Vec<Value>), Error> {
         loop {
             let left_out = self.left_out().clone();
@@ -229,7 +233,8 @@ impl Api {
         }
     }
 
-    /// Whether something is left out now that was not before. Ends [`Api::ask`]: there is only so much to leave out.
+    /// Whether more is left out than before. This ends [`Api::ask`], because only a limited number of fields
+    /// can be left out.
     fn learn(&self, query: Query, errors: &[Value]) -> bool {
         let mut left_out = self.left_out();
         let mut has_learnt = false;
@@ -293,7 +298,7 @@ impl Api {
         };
         match (status, body) {
             (401 | 403, _) => Err(Error::Refused(in_words)),
-            // Some servers answer a query that they refuse with 400.
+            // Some servers answer an invalid query with 400.
             (200 | 400, Some(body)) if status == 200 || !messages.is_empty() => Ok(body),
             (200, _) => Err(Error::Api("the API's answer is not a JSON object".to_owned())),
             _ => Err(Error::Api(format!("the API answered with {in_words}"))),
@@ -320,7 +325,7 @@ impl Api {
         }
     }
 
-    /// The first messages, fit for a log.
+    /// The first messages, in a form fit for a log.
     fn messages(&self, errors: &[Value]) -> String {
         let mut messages: Vec<String> = errors
             .iter()
@@ -332,13 +337,13 @@ impl Api {
     }
 }
 
-/// The server's way to say that there is nothing with this number.
+/// The server's answer if nothing has this number.
 fn is_not_found(error: &Value) -> bool {
     let code = error.pointer("/extensions/code").and_then(Value::as_str);
     code == Some("not_found") || error["message"].as_str() == Some("not_found")
 }
 
-/// The number of each entry; `None` where it has none that can be read.
+/// The number of each entry; `None` if it cannot be read.
 pub(super) fn numbers(entries: &[Option<Value>]) -> Vec<Option<i64>> {
     entries
         .iter()
@@ -346,8 +351,8 @@ pub(super) fn numbers(entries: &[Option<Value>]) -> Vec<Option<i64>> {
         .collect()
 }
 
-/// A server's message without what may be personal data: quoted text that is neither a word of our queries nor the organisation's
-/// name, words with an `@`, and long numbers.
+/// A server's message without possible personal data: quoted text that is neither a word of our queries nor
+/// the organisation's name, words with an `@`, and long numbers.
 fn harmless(message: &str, org: &str) -> String {
     let mut out = String::new();
     for (index, part) in message.split('"').enumerate() {

@@ -1,11 +1,13 @@
-//! The settings of campaigns (`campaign.config`), for the mappings that read them: Proca sends `campaign_updated` only when a
-//! campaign changes, and only to its owner, so the first action of a campaign would find none.
+//! The settings of campaigns (`campaign.config`), for the mappings that read them. Proca sends
+//! `campaign_updated` only when a campaign changes, and only to its owner, so the first action of a campaign
+//! would find none.
 //!
-//! The API is asked before the first message of a campaign is stored, and again when what it said is older than the limit. Its
-//! answer comes in as a `campaign_updated` in front of that message, so that whatever follows from the message finds it.
+//! The hub queries the API before it stores the first message of a campaign, and again when the settings are
+//! older than the limit. The response is stored as a `campaign_updated` before that message, so that
+//! everything that follows from the message finds it.
 //!
-//! Invariant: no message waits longer than [`LIMIT`], and none is lost. Without an answer the messages go on without settings, their
-//! traces say so, and the API is left alone for [`PAUSE`].
+//! Invariant: no message waits longer than [`LIMIT`], and none is lost. Without a response the messages go on
+//! without settings, their traces say so, and the API is not queried for [`PAUSE`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,21 +31,21 @@ use tokio::{sync::Mutex, time::timeout};
 
 use super::{ReconcileError, api::Api, message};
 
-/// For so long the messages of an unknown campaign wait for the API.
+/// How long the messages of an unknown campaign wait for the API.
 const LIMIT: Duration = Duration::from_secs(5);
-/// After a failure the API is not asked for so long.
+/// How long the API is not queried after a failure.
 const PAUSE: Duration = Duration::from_mins(1);
-/// Campaigns that are asked for at the same time.
+/// Campaigns queried at the same time.
 const AT_ONCE: usize = 4;
-/// Campaigns that are remembered. More is an accident: the ids come from outside.
+/// Maximum number of campaigns kept in memory. More would be an accident, because the ids come from outside.
 const REMEMBERED: usize = 10_000;
 
-/// Asks the API for the campaigns of one source.
+/// Queries the API for the campaigns of one source.
 pub(super) struct Campaigns {
     pub(super) name: Name,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) api: Arc<Api>,
-    /// What is older is asked for again.
+    /// Older settings are queried again.
     pub(super) max_age: Duration,
     pub(super) state: Mutex<State>,
 }
@@ -51,19 +53,19 @@ pub(super) struct Campaigns {
 #[derive(Default)]
 pub(super) struct State {
     known: BTreeMap<i64, Known>,
-    /// Until when the API is not asked, and why.
+    /// Until when the API is not queried, and why.
     paused: Option<(Timestamp, String)>,
 }
 
 struct Known {
     asked_at: Timestamp,
-    /// The settings as they were sent last; `None` if the API has no such campaign.
+    /// The settings that were stored last; `None` if the API has no such campaign.
     content: Option<MessageKey>,
     /// Not stored yet.
     unsent: Option<Envelope>,
 }
 
-/// As much of a message as says which campaign it is of. Nothing is refused here: that is the decoder's.
+/// The part of a message that names its campaign. Nothing is rejected here; the decoder does that.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Peeked<'a> {
@@ -82,7 +84,7 @@ fn peek(envelope: &Envelope) -> Option<(i64, bool)> {
 }
 
 impl Campaigns {
-    /// Gives what has to be stored in front of the messages, and notes on the messages what is not known.
+    /// Returns what must be stored before the messages, and notes on the messages which settings are missing.
     async fn ahead_of(&self, envelopes: &mut [Envelope], health: &dyn Health) -> Vec<(i64, Envelope)> {
         let peeked: Vec<Option<(i64, bool)>> = envelopes.iter().map(peek).collect();
         let wanted: BTreeSet<i64> = peeked
@@ -94,7 +96,7 @@ impl Campaigns {
         if wanted.is_empty() {
             return Vec::new();
         }
-        // One at a time: a second batch of the same campaign finds the answer.
+        // One query at a time: a second batch of the same campaign finds the response.
         let mut state = self.state.lock().await;
         self.ask(&mut state, &wanted, health).await;
         for (envelope, peeked) in envelopes.iter_mut().zip(peeked) {
@@ -189,7 +191,7 @@ impl Campaigns {
         state.known.insert(id, known);
     }
 
-    /// As Proca would have sent it.
+    /// The message that Proca would have sent.
     fn envelope(&self, id: i64, campaign: &Value, now: Timestamp) -> Envelope {
         let body = json!({
             "schema": "proca:event:2", "eventType": "campaign_updated", "timestamp": now,
@@ -208,7 +210,8 @@ impl Campaigns {
         }
     }
 
-    /// What the store has now need not be sent again. A `campaign_updated` of the queue is as new as an answer of the API.
+    /// Notes that the store has these settings, so they need not be sent again. A `campaign_updated` from the
+    /// queue is as recent as a response of the API.
     async fn stored(&self, sent: &[(i64, Envelope)], updated: &[i64]) {
         if sent.is_empty() && updated.is_empty() {
             return;
@@ -234,7 +237,7 @@ impl Campaigns {
 }
 
 impl State {
-    /// What the trace of a message of this campaign says.
+    /// The note for the trace of a message of this campaign.
     fn note(&self, id: i64) -> Option<String> {
         if self.known.contains_key(&id) {
             return None;
@@ -246,7 +249,7 @@ impl State {
     }
 }
 
-/// The way in, with the settings of campaigns in front of their first messages.
+/// The way into the store, with the settings of campaigns before their first messages.
 pub struct WithCampaigns {
     pub(super) inner: Arc<dyn Accept>,
     pub(super) campaigns: Arc<Campaigns>,

@@ -14,7 +14,7 @@ use causeway_core::{
     store::{Accepted, StoreError},
 };
 
-/// Keeps what is accepted, or refuses it.
+/// Keeps accepted messages, or rejects them.
 #[derive(Default)]
 struct Inbox {
     rows: Mutex<Vec<Envelope>>,
@@ -100,7 +100,7 @@ impl Bench {
         self.accept.accept(envelopes.collect()).await
     }
 
-    /// What was stored since the last time: what each message is and what was noted on it.
+    /// The messages stored since the last call, each with its note.
     fn stored(&self) -> Vec<(Value, Option<String>)> {
         let rows = std::mem::take(&mut *self.inbox.rows.lock().unwrap());
         let rows = rows.into_iter();
@@ -123,16 +123,12 @@ fn config_of(row: &(Value, Option<String>)) -> &Value {
 }
 
 #[tokio::test]
-async fn the_settings_of_a_campaign_come_in_before_its_first_action() {
+async fn the_settings_of_a_campaign_are_stored_before_its_first_action() {
     let bench = Bench::new("").await;
     let sync = |list: i64| serde_json::json!({ "component": { "sync": { "list": list } } });
     bench.proca.set_campaign(3, sync(7));
     let accepted = bench.accept(&[action(1, 3), action(2, 3)]).await.unwrap();
-    assert_eq!(
-        accepted.len(),
-        2,
-        "one answer for each message that was handed in"
-    );
+    assert_eq!(accepted.len(), 2, "one result for each message");
     assert_eq!(accepted[0].id, InboxId(1));
     let stored = bench.stored();
     assert_eq!(stored.len(), 3);
@@ -148,7 +144,7 @@ async fn the_settings_of_a_campaign_come_in_before_its_first_action() {
     );
     assert_eq!(stored[1], (action(1, 3), None));
 
-    // Known: neither asked for nor sent again.
+    // Known settings are neither queried nor sent again.
     bench.accept(&[action(3, 3)]).await.unwrap();
     assert_eq!((bench.stored().len(), bench.questions()), (1, 1));
     // Older than the limit, and unchanged.
@@ -161,21 +157,21 @@ async fn the_settings_of_a_campaign_come_in_before_its_first_action() {
     bench.accept(&[action(5, 3)]).await.unwrap();
     let stored = bench.stored();
     assert_eq!((config_of(&stored[0]), stored.len()), (&sync(8), 2));
-    // What the queue says is as good as an answer.
+    // A message from the queue is as good as a response.
     bench.clock.advance(Duration::from_mins(61));
     let update =
         serde_json::json!({ "schema": "proca:event:2", "eventType": "campaign_updated", "campaignId": 3 });
     bench.accept(&[update]).await.unwrap();
     bench.accept(&[action(6, 3)]).await.unwrap();
     assert_eq!((bench.stored().len(), bench.questions()), (2, 3));
-    // A campaign that Proca does not have is not asked for each time.
+    // A campaign that Proca does not have is not queried each time.
     bench.accept(&[action(7, 9)]).await.unwrap();
     bench.accept(&[action(8, 9)]).await.unwrap();
     assert_eq!((bench.stored().len(), bench.questions()), (2, 4));
 }
 
 #[tokio::test]
-async fn an_api_that_fails_or_is_silent_holds_nothing_up_and_the_trace_says_so() {
+async fn an_api_that_fails_or_hangs_blocks_no_message_and_the_trace_says_so() {
     let bench = Bench::new("").await;
     bench.proca.set_campaign(3, serde_json::json!({}));
     bench.proca.set_campaigns_fail(Some("the database is away"));
@@ -194,7 +190,7 @@ async fn an_api_that_fails_or_is_silent_holds_nothing_up_and_the_trace_says_so()
             .unwrap()
             .contains("the database is away")
     );
-    // It is left alone for a while.
+    // The API is not queried for a while.
     bench.accept(&[action(2, 3)]).await.unwrap();
     assert_eq!(bench.stored()[0].1.as_deref(), Some(note));
     assert_eq!(bench.questions(), 1);
@@ -207,7 +203,7 @@ async fn an_api_that_fails_or_is_silent_holds_nothing_up_and_the_trace_says_so()
 }
 
 #[tokio::test]
-async fn an_api_without_an_answer_holds_messages_up_for_five_seconds_and_no_longer() {
+async fn an_api_without_a_response_delays_messages_for_at_most_five_seconds() {
     let bench = Bench::new("").await;
     bench
         .api
@@ -219,7 +215,7 @@ async fn an_api_without_an_answer_holds_messages_up_for_five_seconds_and_no_long
     bench.accept(&[action(3, 5)]).await.unwrap();
     assert!(
         since.elapsed() < took + Duration::from_secs(2),
-        "it is not asked again at once"
+        "it is not queried again at once"
     );
     let notes: Vec<bool> = bench
         .stored()
@@ -233,7 +229,7 @@ async fn an_api_without_an_answer_holds_messages_up_for_five_seconds_and_no_long
 }
 
 #[tokio::test]
-async fn settings_that_the_store_refused_come_with_the_next_attempt() {
+async fn settings_that_the_store_rejected_come_with_the_next_attempt() {
     let bench = Bench::new("").await;
     bench.proca.set_campaign(3, serde_json::json!({ "a": 1 }));
     bench
@@ -250,7 +246,7 @@ async fn settings_that_the_store_refused_come_with_the_next_attempt() {
 }
 
 #[tokio::test]
-async fn zero_hours_ask_for_nothing() {
+async fn zero_hours_query_nothing() {
     let bench = Bench::new("campaigns_every_h = 0").await;
     bench.proca.set_campaign(3, serde_json::json!({}));
     bench.accept(&[action(1, 3)]).await.unwrap();

@@ -8,7 +8,7 @@ use crate::{
     http::read_url,
 };
 
-/// Compares with Proca's API at times, because an event that the broker lost is not sent again.
+/// Compares with Proca's API from time to time, because an event that the broker lost is not sent again.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reconcile {
@@ -20,7 +20,7 @@ pub struct Reconcile {
     /// A token of the API: `API-…`.
     #[serde(default)]
     pub bearer: Option<SecretRef>,
-    /// Or a user of it.
+    /// Or a user of the API.
     #[serde(default)]
     pub basic: Option<Basic>,
     /// Hours between two comparisons, 1 to 8760.
@@ -29,10 +29,11 @@ pub struct Reconcile {
     /// Age of the actions that are compared, in days, 1 to 3650.
     #[serde(default = "default_lookback_days")]
     pub lookback_days: u32,
-    /// Actions in one call, 1 to 1000; fewer by itself where they are long.
+    /// Actions in one call, 1 to 1000; lowered automatically if they are long.
     #[serde(default = "default_page")]
     pub page: u32,
-    /// Hours for which the settings of a campaign are used before Proca is asked for them again, 1 to 8760; 0 never asks.
+    /// Hours for which the settings of a campaign are used before Proca is queried again, 1 to 8760; 0 never
+    /// queries.
     #[serde(default = "default_campaigns_every_h")]
     pub campaigns_every_h: u32,
     /// Allows addresses in private networks.
@@ -69,7 +70,7 @@ fn default_campaigns_every_h() -> u32 {
 }
 
 impl Reconcile {
-    /// Without I/O. Errors name the key below `reconcile`.
+    /// Checks without I/O. Errors name the key below `reconcile`.
     pub fn check(&self) -> Result<(), ConfigError> {
         let below = |error: ConfigError| ConfigError {
             key: format!("reconcile.{}", error.key),

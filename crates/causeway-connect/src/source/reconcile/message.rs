@@ -1,8 +1,8 @@
-//! An entry of the API's lists as the message that the queue would have brought.
+//! Turns an entry of the API's lists into the message that the queue would have brought.
 
 use serde_json::{Map, Value, json};
 
-/// `None` if it is no number, nor the text of one.
+/// The action's number; `None` if it is neither a number nor the text of one.
 pub(super) fn id(entry: &Value) -> Option<i64> {
     let id = &entry["actionId"];
     id.as_i64().or_else(|| id.as_str()?.parse().ok())
@@ -13,8 +13,8 @@ pub(super) fn page_org(entry: &Value) -> Option<&str> {
     entry.pointer("/actionPage/org/name")?.as_str()
 }
 
-/// A message of schema `proca:action:2`. `org_id` is the number of [`page_org`], where it is known. `None` if the entry is not an
-/// action of somebody.
+/// A message of schema `proca:action:2`. `org_id` is the number of [`page_org`], if it is known. `None` if
+/// the entry is not an action of a person.
 pub(super) fn of(entry: &Value, org_id: Option<i64>) -> Option<Value> {
     let id = id(entry)?;
     let contact = entry["contact"].as_object()?;
@@ -65,12 +65,12 @@ pub(super) fn of(entry: &Value, org_id: Option<i64>) -> Option<Value> {
     }))
 }
 
-/// `privacy.emailStatus` as the enumeration has it; `None` for `NONE`, which is no information.
+/// The value of `privacy.emailStatus`; `None` for `NONE`, which holds no information.
 pub(super) fn status(privacy: &Value) -> Option<&str> {
     privacy["emailStatus"].as_str().filter(|word| *word != "NONE")
 }
 
-/// An object, or the text of one: the API gives both as `Json`.
+/// An object, or the text of one: the API returns both as `Json`.
 fn object(value: Option<&Value>) -> Map<String, Value> {
     match value {
         Some(Value::Object(members)) => members.clone(),
@@ -79,7 +79,7 @@ fn object(value: Option<&Value>) -> Map<String, Value> {
     }
 }
 
-/// The queue has the enumerations in small letters, and `schema` only where it is known.
+/// The queue has the enumerations in lower case, and `schema` only if it is known.
 fn donation_of(donation: &Map<String, Value>) -> Value {
     let mut out = Map::new();
     for (name, value) in donation.iter().filter(|(_, value)| !value.is_null()) {
@@ -93,7 +93,7 @@ fn donation_of(donation: &Map<String, Value>) -> Value {
     Value::Object(out)
 }
 
-/// A campaign with its settings, as `campaign_updated` has it.
+/// A campaign with its settings, in the form of `campaign_updated`.
 pub(super) fn campaign(answer: &Value) -> Value {
     let mut campaign = lower_case(answer, "contactSchema");
     if let Some(config) = campaign.get_mut("config") {
@@ -102,7 +102,7 @@ pub(super) fn campaign(answer: &Value) -> Value {
     campaign
 }
 
-/// `BASIC` → `basic`, as the queue has it.
+/// `BASIC` → `basic`, as in the queue.
 fn lower_case(part: &Value, name: &str) -> Value {
     let mut part = part.clone();
     if let Some(member) = part.get_mut(name)
@@ -113,7 +113,7 @@ fn lower_case(part: &Value, name: &str) -> Value {
     part
 }
 
-/// The API's times are UTC and do not say so.
+/// The API's times are UTC without a zone.
 pub(super) fn zoned(time: &Value) -> Value {
     match time.as_str() {
         None => Value::Null,

@@ -1,11 +1,12 @@
-//! Finds what a Proca queue lost: an event of Proca is sent once, and is gone if the broker was not there. From time to time
-//! Proca's API is asked for the actions of the last days. An action whose state was not seen before comes in as a message like any
-//! other; what is known already changes nothing.
+//! Finds what a Proca queue lost. Proca sends an event once, and it is lost if the broker was down. From time
+//! to time the hub queries Proca's API for the actions of the last days. An action whose state was not seen
+//! before is accepted like any other message; known states change nothing.
 //!
-//! Actions that bounced, were rejected or were erased vanish from Proca's list; [`unlisted`] finds out which it was.
+//! Actions that bounced, were rejected or were erased are missing from Proca's list; [`unlisted`] finds out
+//! which it was.
 //!
-//! Invariant: an opt-in is only ever taken from the list of delivered actions. The answer for an address has confirming and rejected
-//! actions too, and is used only for the status of actions that are known here.
+//! Invariant: an opt-in is only ever taken from the list of delivered actions. The response for an address
+//! also holds confirming and rejected actions, and is used only for the status of known actions.
 
 mod api;
 mod campaigns;
@@ -42,20 +43,20 @@ pub use config::Reconcile;
 use self::{api::Api, campaigns::Campaigns};
 use crate::config::{ConfigError, Context};
 
-/// The routing key of messages from here; the decoder puts it into the ledger.
+/// The routing key of these messages; the decoder writes it into the ledger.
 pub use causeway_core::decode::proca::RECONCILIATION;
 
-/// A comparison takes no longer, and never longer than the time to the next one.
+/// Maximum duration of a comparison, besides the time to the next one.
 const LONGEST: Duration = Duration::from_hours(12);
 /// Envelopes accepted together.
 const BATCH: usize = 100;
-/// The largest number that can be asked for: GraphQL's `Int` has 32 bits.
+/// The largest number that can be requested: GraphQL's `Int` has 32 bits.
 const LAST_NUMBER: i64 = i32::MAX as i64;
 
-/// The queue that is compared with.
+/// The queue that is compared with the API.
 #[derive(Debug, Clone, Default)]
 pub struct Queue {
-    /// Numbers of the organisations that are us.
+    /// Numbers of the own organisations.
     pub own_orgs: BTreeSet<String>,
     /// The number in the queue's name.
     pub org: Option<u64>,
@@ -65,7 +66,7 @@ pub struct Queue {
     pub waits_for_click: bool,
 }
 
-/// Asks one organisation's API, by one source's configuration.
+/// Queries one organisation's API, by one source's configuration.
 pub struct Reconciler {
     name: Name,
     clock: Arc<dyn Clock>,
@@ -73,11 +74,11 @@ pub struct Reconciler {
     queue: Queue,
     api: Arc<Api>,
     campaigns: Option<Arc<Campaigns>>,
-    /// Short name of an organisation → its number, where it is known.
+    /// Short name of an organisation → its number, if it is known.
     orgs: Mutex<BTreeMap<String, Option<i64>>>,
 }
 
-/// What one comparison found.
+/// The result of one comparison.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     /// Actions in the list.
@@ -86,18 +87,18 @@ pub struct Found {
     pub new: usize,
     /// Entries that could not be read.
     pub unread: usize,
-    /// The API did not even give the number of some: whoever is not in the list may be one of them.
+    /// The API did not give some numbers, so a missing action may be one of these.
     pub incomplete: bool,
-    /// Actions that are here and no longer in the list, by what became of them: the address bounced or the like …
+    /// Actions in the store that are no longer in the list, because the address bounced or the like.
     pub suppressed: usize,
-    /// … it was rejected: an opt-out …
+    /// Actions that are no longer in the list because they were rejected: an opt-out.
     pub rejected: usize,
-    /// … it is not in Proca any more: an opt-out, too.
+    /// Actions that are no longer in Proca: an opt-out, too.
     pub gone: usize,
-    /// Not acted upon, because so many at once look like a fault.
+    /// Findings that were not applied, because this many at once look like an error.
     pub held: usize,
-    /// Not known: without an address to ask for, maybe of a page that the organisation cannot ask for, or maybe in the list
-    /// without a number.
+    /// Actions whose state is not known: without an address to query, perhaps of a page that the organisation
+    /// cannot query, or perhaps in the list without a number.
     pub unknown: usize,
 }
 
@@ -105,16 +106,16 @@ pub struct Found {
 #[derive(Default)]
 pub struct Memory {
     accepted: HashSet<MessageKey>,
-    /// Those of them that the comparison under way met: older ones are forgotten at its end.
+    /// Those that the present comparison saw; the others are dropped at its end.
     met: HashSet<MessageKey>,
-    /// Unlisted actions of which it is known what became of them.
+    /// Unlisted actions whose outcome is known.
     settled: HashSet<i64>,
     /// How many of them are gone.
     gone: usize,
 }
 
 impl Reconciler {
-    /// Reads the secrets, opens no connection.
+    /// Reads the secrets; opens no connection.
     pub fn new(context: &Context, config: &Reconcile, queue: Queue) -> Result<Self, ConfigError> {
         let api = Arc::new(Api::new(config, queue.include_testing, &context.dir)?);
         let campaigns = (config.campaigns_every_h > 0).then(|| {
@@ -137,7 +138,7 @@ impl Reconciler {
         })
     }
 
-    /// The way in for the source: asks the API for the settings of campaigns whose messages come.
+    /// The way in for the source: queries the API for the settings of campaigns whose messages arrive.
     pub fn with_campaigns(&self, accept: Arc<dyn Accept>, health: &Arc<dyn Health>) -> Arc<dyn Accept> {
         match &self.campaigns {
             Some(campaigns) => Arc::new(WithCampaigns {
@@ -149,11 +150,13 @@ impl Reconciler {
         }
     }
 
-    /// Compares at once, and then as often as configured, until `stop`. A failure is reported and tried again the next time.
+    /// Compares at once, and then as often as configured, until `stop`. A failure is reported and tried again
+    /// the next time.
     pub async fn run(&self, accept: Arc<dyn Accept>, health: Arc<dyn Health>, stop: Stop) {
         let mut memory = Memory::default();
         while !stop.is_cancelled() {
-            // The next one would begin: a server that never comes to an end must not hold this one for ever.
+            // The next comparison would begin then: a server that never finishes must not block this one for
+            // ever.
             let limit = Duration::from_hours(self.config.every_h.into()).min(LONGEST);
             let comparing = tokio::time::timeout(limit, self.compare(&accept, &mut memory));
             let compared = tokio::select! {
@@ -186,7 +189,7 @@ impl Reconciler {
         }
     }
 
-    /// What the API says of the organisation, for a person. Fails where a comparison would.
+    /// What the API says about the organisation, for a person. Fails if a comparison would fail.
     pub async fn check(&self) -> Result<Vec<Remark>, ReconcileError> {
         let remarks = match self.organisation().await? {
             Some(org) => processing::remarks(
@@ -222,11 +225,12 @@ impl Reconciler {
                 Err(ReconcileError::TooLong) => vec![None],
                 page => page?,
             };
-            // The server may give less at a time than was asked for: only an empty page is the end.
+            // The server may return less than requested, so only an empty page is the end.
             if page.is_empty() {
                 break;
             }
-            // An action that is too long, or that the server cannot put together, must not stop the ones behind it.
+            // An action that is too long, or that the server cannot assemble, must not stop the ones after
+            // it.
             let numbers = self.numbers(&page, start, after, limit).await?;
             let read = self.accept_page(accept, memory, &page, &mut found).await?;
             for number in numbers.iter().flatten().filter(|number| !read.contains(number)) {
@@ -246,7 +250,7 @@ impl Reconciler {
         let asked = self.unlisted(listed, after, asked_at);
         self.follow_unlisted(accept, memory, asked, &mut found).await?;
         memory.gone += found.gone;
-        // What an incomplete list lacks may be in the next one.
+        // An action that an incomplete list lacks may be in the next list.
         if !found.incomplete && found.unread == 0 {
             let met = std::mem::take(&mut memory.met);
             memory.accepted.retain(|key| met.contains(key));
@@ -254,7 +258,7 @@ impl Reconciler {
         Ok(found)
     }
 
-    /// The numbers of a page. Those of entries that the server did not put together are asked for alone.
+    /// The numbers of a page. Numbers of entries that the server did not assemble are queried separately.
     async fn numbers(
         &self,
         page: &[Option<Value>],
@@ -268,7 +272,7 @@ impl Reconciler {
         }
         let alone = self.api.ids(start, after, limit).await?;
         let both = || numbers.iter().zip(&alone);
-        // The list may have changed in between. Then no place in it says which entry is meant.
+        // If the list changed in between, positions no longer identify an entry.
         let is_same = alone.len() >= numbers.len()
             && both().all(|(number, alone)| number.is_none() || alone.is_none() || number == alone);
         Ok(if is_same {
@@ -278,7 +282,7 @@ impl Reconciler {
         })
     }
 
-    /// Counts the entries of a page that have no number, and names the place where they are in the list.
+    /// Counts the entries of a page that have no number, and logs their place in the list.
     fn note_unnamed(&self, numbers: &[Option<i64>], start: i64, found: &mut Found) {
         let behind = numbers.iter().rposition(Option::is_some);
         // Those at the end of a page come again at the beginning of the next one.
@@ -293,8 +297,8 @@ impl Reconciler {
         }
     }
 
-    /// Where to go on behind a page that has no number at all: the first page that has one, or is empty. It is searched for,
-    /// because numbers have gaps of any length.
+    /// Where to continue after a page without any number: at the first page that has one, or is empty. It is
+    /// found by a search, because numbers have gaps of any length.
     async fn behind_unnamed(&self, start: i64, after: Timestamp, limit: u32) -> Result<i64, ReconcileError> {
         // Invariant: the page at `low` has entries and no number.
         let (mut low, mut step) = (start, 1);
@@ -331,7 +335,7 @@ impl Reconciler {
         self.clock.now().saturating_sub(days).unwrap_or(Timestamp::MIN)
     }
 
-    /// Accepts what was not accepted before. Gives the numbers of what could be read.
+    /// Accepts new states. Returns the numbers of the entries that could be read.
     async fn accept_page(
         &self,
         accept: &Arc<dyn Accept>,
@@ -389,8 +393,8 @@ impl Reconciler {
         Ok(envelopes.len())
     }
 
-    /// The organisation whose API it is; `None` if the user may read actions and not the organisation. Another one than the queue's
-    /// is an error: everybody would look erased.
+    /// The organisation of the API; `None` if the user may read actions but not the organisation. An
+    /// organisation other than the queue's is an error: everybody would look erased.
     async fn organisation(&self) -> Result<Option<Value>, ReconcileError> {
         let org = match self.api.org(&self.config.org).await {
             Ok(org) => org,
@@ -414,7 +418,8 @@ impl Reconciler {
         Ok(Some(org))
     }
 
-    /// The number of the organisation that owns a page, so that the page counts as ours if it is. The API gives names only.
+    /// The number of the organisation that owns a page, which shows whether it is an own page. The API gives
+    /// names only.
     async fn number_of(&self, org: &str) -> Result<Option<i64>, ReconcileError> {
         if let Some(known) = self.orgs().get(org) {
             return Ok(*known);
@@ -422,7 +427,7 @@ impl Reconciler {
         let number = if org == self.config.org {
             self.queue.org.and_then(|org| i64::try_from(org).ok())
         } else if self.queue.own_orgs.len() > 1 {
-            // Only a member of that organisation is answered.
+            // The API answers only members of that organisation.
             match self.api.org(org).await {
                 Ok(found) => found.get("id").and_then(Value::as_i64),
                 Err(ReconcileError::Refused(_) | ReconcileError::Api(_)) => None,
@@ -441,7 +446,7 @@ impl Reconciler {
 }
 
 impl Found {
-    /// What of it a person should look at. `gone` are those of all comparisons.
+    /// The warning for a person, if there is one. `gone` counts all comparisons.
     fn warning(&self, gone: usize) -> Option<String> {
         let mut parts = Vec::new();
         if self.held > 0 {

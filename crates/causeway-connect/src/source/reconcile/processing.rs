@@ -19,14 +19,14 @@ fn note(text: impl Into<String>) -> Remark {
     }
 }
 
-/// The API's user may read actions and not the organisation.
+/// The remark if the API's user may read actions but not the organisation.
 pub(super) fn unseen(org: &str) -> Remark {
     note(format!(
         "the API does not show the settings of organisation {org:?} to this user: whether events reach the queue is not known"
     ))
 }
 
-/// Flags that the API does not give are passed over.
+/// Flags that the API does not return are ignored.
 pub(super) fn remarks(processing: &Value, queue: &Queue, config: &Reconcile) -> Vec<Remark> {
     let flag = |name: &str| processing[name].as_bool();
     let mut all = Vec::new();

@@ -1,18 +1,18 @@
-//! The GraphQL queries that we send, as trees of fields: a server refuses a whole query for one field that it does not know, so
-//! single fields can be left out.
+//! The GraphQL queries as trees of fields. A server rejects a whole query for one unknown field, so single
+//! fields can be left out.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_json::{Value, json};
 
-/// A field to ask for.
+/// A field of a query.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
     name: &'static str,
-    /// The type of what it holds; empty for a plain value.
+    /// The type of its value; empty for a plain value.
     of: &'static str,
     fields: &'static [Field],
-    /// Without it an entry could be misread: it is never left out.
+    /// Without it an entry could be misread, so it is never left out.
     is_needed: bool,
 }
 
@@ -120,7 +120,8 @@ const ACTION: &[Field] = &[
 
 const ID: &[Field] = &[plain("actionId").needed()];
 
-/// What is looked at in the answer for an address: whose action it is and how it stands. Nothing that was typed.
+/// What is read of the response for an address: whose action it is, and its state. Nothing that a person
+/// typed.
 const STATUS: &[Field] = &[
     plain("actionId").needed(),
     object("contact", "Contact", &[plain("contactRef").needed()]).needed(),
@@ -164,22 +165,22 @@ const CAMPAIGN: &[Field] = &[
     plain("config").needed(),
 ];
 
-/// A question to the API.
+/// A query of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Query {
-    /// Delivered actions from a number on, by ascending number.
+    /// Delivered actions from a number on, in ascending order.
     Actions,
     /// Their numbers only.
     Ids,
-    /// Actions of an address, in whatever state.
+    /// Actions of an address, in any state.
     Contacts,
-    /// The organisation and what it has switched on.
+    /// The organisation and its processing settings.
     Org,
     /// A campaign with its settings.
     Campaign,
 }
 
-/// The name under which the answer comes, whatever the server calls the field.
+/// The name of the result, whatever the server calls the field.
 pub(super) const ANSWER: &str = "answer";
 
 impl Query {
@@ -210,7 +211,7 @@ impl Query {
         }
     }
 
-    /// The query's text. Without `onlyOptIn: false` the server would give those who opted in only.
+    /// The query's text. Without `onlyOptIn: false` the server would return only people who opted in.
     pub(super) fn text(self, left_out: &LeftOut, include_testing: bool) -> String {
         let testing = if left_out.has_argument("includeTesting") {
             String::new()
@@ -254,13 +255,13 @@ fn write_fields(on: &str, fields: &[Field], left_out: &LeftOut, text: &mut Strin
     text.push_str(" }");
 }
 
-/// What the server does not know and is not asked for any more.
+/// Fields and arguments that the server does not know; they are left out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LeftOut {
     /// Type and field.
     fields: BTreeSet<(String, String)>,
     arguments: BTreeSet<String>,
-    /// The list is still called `exportActions`.
+    /// The list still has its old name `exportActions`.
     former_name: bool,
 }
 
@@ -275,7 +276,8 @@ impl LeftOut {
         self.arguments.contains(name)
     }
 
-    /// Leaves out what this message of the server refuses. `false` if it refuses nothing that can be left out.
+    /// Leaves out the field or argument that this message of the server rejects. `false` if the message
+    /// rejects nothing that can be left out.
     pub(super) fn learn(&mut self, query: Query, message: &str) -> bool {
         // Some servers use the other quotation marks.
         let mut quoted = message.split(['"', '\'']).skip(1).step_by(2);
@@ -295,7 +297,7 @@ impl LeftOut {
     }
 }
 
-/// Whether there is such a field in the tree, and nothing that is needed goes with it.
+/// Whether the tree has such a field, and leaving it out removes no needed field.
 fn can_be_left_out(on: &str, fields: &[Field], wanted_on: &str, wanted: &str) -> bool {
     fields.iter().any(|field| {
         (on == wanted_on && field.name == wanted && !field.is_needed)
@@ -303,7 +305,7 @@ fn can_be_left_out(on: &str, fields: &[Field], wanted_on: &str, wanted: &str) ->
     })
 }
 
-/// Everything that can be left out, as a server would refuse it.
+/// All rejections of fields that can be left out, in a server's words.
 #[cfg(test)]
 pub(super) fn refusals() -> Vec<(Query, String)> {
     fn walk(query: Query, on: &str, fields: &[Field], all: &mut Vec<(Query, String)>) {
@@ -326,7 +328,7 @@ pub(super) fn refusals() -> Vec<(Query, String)> {
     all
 }
 
-/// The words that our own queries are made of: the only ones of a server's message that are sure to be no personal data.
+/// The words of our own queries: the only words of a server's message that are surely no personal data.
 pub(super) fn is_our_word(word: &str) -> bool {
     fn within(fields: &[Field], word: &str) -> bool {
         fields

@@ -1,4 +1,4 @@
-//! Whether Proca accepts the queries that we send.
+//! Whether Proca accepts the hub's queries.
 
 use causeway_testkit::fake_proca::{SCHEMA, graphql::Schema};
 use graphql_tools::{
@@ -12,7 +12,7 @@ use graphql_tools::{
 
 use super::query::{LeftOut, Query, refusals};
 
-/// Everything that can be sent: all of it, without each part that can be left out, and without all of them.
+/// All queries that can be sent: complete, without each part that can be left out, and without all of them.
 fn documents() -> Vec<String> {
     let mut versions: Vec<(Query, LeftOut)> = Query::ALL.map(|query| (query, LeftOut::default())).into();
     let mut least = LeftOut::default();
@@ -20,7 +20,7 @@ fn documents() -> Vec<String> {
         let mut without = LeftOut::default();
         assert!(without.learn(query, &refusal), "{refusal}");
         versions.push((query, without));
-        // The parts of an object that is left out as a whole are out already.
+        // The parts of an object that is left out as a whole are left out already.
         least.learn(query, &refusal);
     }
     versions.extend(Query::ALL.map(|query| (query, least.clone())));
@@ -33,13 +33,14 @@ fn documents() -> Vec<String> {
 /// Only newer servers know it.
 const DUPE_RANK: &str = "Cannot query field \"dupeRank\" on type \"Contact\".";
 
-/// What a GraphQL library says of a document: all of the specification's rules for fields, arguments and variables.
+/// A GraphQL library's validation of a document: all rules of the specification for fields, arguments and
+/// variables.
 struct Library {
     schema: schema::Document,
     plan: ValidationPlan,
 }
 
-/// The types that every schema has: the library wants them named.
+/// The built-in types, which the library needs to see.
 const BUILT_IN: &str = "\nscalar String\nscalar Int\nscalar Float\nscalar Boolean\nscalar ID\n";
 
 impl Library {
@@ -70,14 +71,14 @@ fn check(schema: &str, name: &str) {
             Vec::new()
         };
         assert_eq!(refused, expected, "{name}: {document}");
-        // The pretend server refuses the same in the same words.
+        // The fake server rejects the same in the same words.
         let refused = pretend.check(&document).err().unwrap_or_default();
         assert_eq!(refused, expected, "{name}: {document}");
     }
 }
 
 #[test]
-fn every_query_keeps_to_the_schema_but_for_what_is_left_out_when_refused() {
+fn every_query_conforms_to_the_schema_except_for_fields_that_can_be_left_out() {
     check(SCHEMA, "our own account of it");
     let newer = SCHEMA.replace("  signKey: KeyIds\n", "  signKey: KeyIds\n  dupeRank: Int\n");
     let newer = Library::new(&newer);
@@ -86,9 +87,9 @@ fn every_query_keeps_to_the_schema_but_for_what_is_left_out_when_refused() {
     }
 }
 
-/// Without this the test above could pass for nothing.
+/// Without this the test above could pass without checking anything.
 #[test]
-fn the_library_refuses_what_a_server_would() {
+fn the_library_rejects_what_a_server_would_reject() {
     let library = Library::new(SCHEMA);
     for (query, part) in [
         (
@@ -122,9 +123,9 @@ fn the_library_refuses_what_a_server_would() {
     }
 }
 
-/// Against the schema that Proca publishes, where `CAUSEWAY_PROCA_SCHEMA` names a copy of it.
+/// Against the schema that Proca publishes, if `CAUSEWAY_PROCA_SCHEMA` names a copy of it.
 #[test]
-fn every_query_keeps_to_the_published_schema() {
+fn every_query_conforms_to_the_published_schema() {
     let Ok(path) = std::env::var("CAUSEWAY_PROCA_SCHEMA") else {
         return;
     };
@@ -132,7 +133,7 @@ fn every_query_keeps_to_the_published_schema() {
 }
 
 #[test]
-fn what_is_needed_is_never_left_out() {
+fn needed_fields_are_never_left_out() {
     for refusal in [
         "Cannot query field \"privacy\" on type \"Action\".",
         "Cannot query field \"withConsent\" on type \"Consent\".",
@@ -146,7 +147,7 @@ fn what_is_needed_is_never_left_out() {
             assert!(!LeftOut::default().learn(query, refusal), "{refusal}");
         }
     }
-    // The same refusal a second time is an error, not a reason to ask for ever.
+    // The same rejection a second time is an error, and no reason to send the query for ever.
     let mut left_out = LeftOut::default();
     assert!(left_out.learn(Query::Actions, DUPE_RANK));
     assert!(!left_out.learn(Query::Actions, DUPE_RANK));

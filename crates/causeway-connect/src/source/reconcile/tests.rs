@@ -22,7 +22,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Stands for the store: keeps what was accepted, and knows the actions in it by their number and name.
+/// Stands for the store: keeps accepted messages, and knows their actions by number and name.
 #[derive(Default)]
 struct Inbox {
     rows: Mutex<Vec<Envelope>>,
@@ -30,7 +30,7 @@ struct Inbox {
     asked: Mutex<Option<Unlisted>>,
     is_broken: Mutex<bool>,
     was_listed: bool,
-    /// What the store remembers of every action.
+    /// The undated status that the store has for every action.
     undated: Mutex<Option<UndatedStatus>>,
 }
 
@@ -89,7 +89,7 @@ struct Bench {
     queue: Queue,
 }
 
-/// What an accepted message means: its action, its facts and their basis.
+/// The meaning of an accepted message: its action, its facts and their basis.
 type Meant = (String, Vec<What>, Vec<String>);
 
 impl Bench {
@@ -132,7 +132,7 @@ impl Bench {
         reconciler.compare(&self.accept, &mut self.memory).await
     }
 
-    /// What was accepted since the last time, as the rules read it.
+    /// The events of the messages accepted since the last call.
     fn events(&self) -> Vec<Event> {
         let decoder = ProcaDecoder {
             placeholders: Placeholders::default(),
@@ -184,7 +184,7 @@ fn found(seen: usize, new: usize) -> Found {
 }
 
 #[tokio::test]
-async fn what_the_queue_lost_is_found_and_accepted_once() {
+async fn lost_actions_are_found_and_accepted_once() {
     let mut bench = Bench::new().await;
     for (id, name, opt_in) in [(1, "ann", Some(true)), (2, "bob", Some(false)), (3, "cem", None)] {
         bench.proca.add(Signed::new(id, name, opt_in));
@@ -214,9 +214,9 @@ async fn what_the_queue_lost_is_found_and_accepted_once() {
     assert_eq!(bench.meant()[0].1, [What::DoubleOptIn]);
 }
 
-/// Its answer has people who never confirmed and people who said that it was not them.
+/// The response also has people who never confirmed, and people who denied the action.
 #[tokio::test]
-async fn the_answer_for_an_address_never_makes_an_opt_in() {
+async fn the_response_for_an_address_never_makes_an_opt_in() {
     let mut bench = Bench::new().await;
     bench.proca.add(Signed::new(1, "ann", Some(true)));
     bench.compare("").await.unwrap();
@@ -244,9 +244,9 @@ async fn the_answer_for_an_address_never_makes_an_opt_in() {
     assert_eq!(bench.meant(), []);
 }
 
-/// It is dated when it is noticed. A second time it would end what the person agreed to since.
+/// It is dated when it is noticed. A second report would end opt-ins given since.
 #[tokio::test]
-async fn a_status_without_a_date_is_reported_once_and_again_when_it_is_a_new_one() {
+async fn a_status_without_a_date_is_reported_once_and_again_if_it_changes() {
     let mut bench = Bench::new().await;
     bench.proca.add(Signed::new(1, "ann", Some(true)));
     bench.compare("").await.unwrap();
@@ -277,12 +277,12 @@ async fn a_status_without_a_date_is_reported_once_and_again_when_it_is_a_new_one
         events[0].consent[0].basis,
         "reconciliation, proca email_status: unsub (row 21), action 1, undated"
     );
-    // Before the message is processed the store knows it by its key …
+    // Before the message is processed the store recognises it by its key …
     restart(&mut bench);
     assert_eq!(bench.compare("").await, Ok(suppressed.clone()));
     assert_eq!(keys(&bench), first);
     bench.events();
-    // … and then by the ledger.
+    // … and afterwards by the ledger.
     let reported = |status: &str, is_current| UndatedStatus {
         status: status.to_owned(),
         message: InboxId(5),
@@ -300,7 +300,7 @@ async fn a_status_without_a_date_is_reported_once_and_again_when_it_is_a_new_one
         assert_ne!(keys(&bench), first);
         assert_eq!(bench.events()[0].consent[0].at, bench.clock.now());
     }
-    // That holds without a restart, too.
+    // This also holds without a restart.
     bench.proca.deliver(1, "DOUBLE_OPT_IN", "2025-12-31T12:00:00");
     assert_eq!(bench.compare("").await, Ok(found(1, 1)));
     bench.events();
@@ -311,7 +311,7 @@ async fn a_status_without_a_date_is_reported_once_and_again_when_it_is_a_new_one
 
 /// Proca's schema allows null in a list, without an error.
 #[tokio::test]
-async fn entries_that_nobody_can_name_end_no_list_and_make_nobody_missing() {
+async fn entries_without_a_number_end_no_list_and_make_nobody_missing() {
     let mut bench = Bench::new().await;
     for id in 1..=6 {
         bench
@@ -334,7 +334,7 @@ async fn entries_that_nobody_can_name_end_no_list_and_make_nobody_missing() {
             .unwrap()
             .contains("nobody is taken for missing")
     );
-    // The one behind is found, and a status is no matter of who is missing.
+    // The action after it is found. A status does not depend on who is missing.
     assert_eq!((compared.seen, compared.new), (1, 1));
     assert_eq!((compared.suppressed, compared.rejected, compared.gone), (1, 0, 0));
     assert_eq!(compared.unknown, 5);
@@ -378,18 +378,18 @@ async fn a_number_may_be_given_as_text() {
     let compared = bench.compare("").await.unwrap();
     assert_eq!((compared.seen, compared.new, compared.incomplete), (1, 1, true));
     assert_eq!(bench.bodies()[0]["actionId"], 1);
-    // In the answer for an address, too.
+    // In the response for an address, too.
     bench.proca.change(1, "BOUNCE", "2025-12-31T12:00:00");
     let compared = bench.compare("").await.unwrap();
     assert_eq!((compared.suppressed, compared.unknown), (1, 0));
-    // Half of that answer says nothing.
+    // An incomplete response proves nothing.
     bench.inbox.known.lock().unwrap().insert(2, "person2".to_owned());
     let error = bench.compare("").await.unwrap_err().to_string();
     assert!(error.contains("lacks an action"), "{error}");
 }
 
 #[tokio::test]
-async fn it_was_not_me_is_an_opt_out_of_the_day_when_it_is_noticed() {
+async fn a_denied_action_is_an_opt_out_dated_when_it_is_noticed() {
     let mut bench = Bench::new().await;
     for (id, status) in [(1, "NONE"), (2, "ACTIVE"), (3, "DOUBLE_OPT_IN")] {
         let mut signed = Signed::new(id, "ann", Some(true));
@@ -414,7 +414,7 @@ async fn it_was_not_me_is_an_opt_out_of_the_day_when_it_is_noticed() {
     let now = bench.clock.now();
     for (index, event) in (0..).zip(&events) {
         assert_eq!(event.consent[0].what, What::Unsubscribed);
-        // One after the other: at one time they would be one line of the ledger.
+        // One after the other: at the same time they would be one line of the ledger.
         assert_eq!(
             event.consent[0].at,
             now.saturating_add(Duration::from_millis(index)).unwrap()
@@ -439,7 +439,7 @@ async fn it_was_not_me_is_an_opt_out_of_the_day_when_it_is_noticed() {
 }
 
 #[tokio::test]
-async fn who_is_gone_is_opted_out_and_reported() {
+async fn a_person_who_is_gone_is_opted_out_and_reported() {
     let mut bench = Bench::new().await;
     for (id, name) in [(1, "ann"), (2, "bob"), (3, "nobody")] {
         bench.proca.add(Signed::new(id, name, Some(true)));
@@ -470,9 +470,9 @@ async fn who_is_gone_is_opted_out_and_reported() {
     assert_eq!(events.len(), 1);
 }
 
-/// A lead of a coalition gets actions of its partners' pages, and may not be able to ask for them.
+/// A coalition's lead gets actions of its partners' pages, and may not be able to query them.
 #[tokio::test]
-async fn who_may_never_have_been_listed_is_not_taken_for_gone() {
+async fn a_person_who_may_never_have_been_listed_is_not_reported_as_gone() {
     let mut bench = Bench::new().await;
     bench.inbox = Arc::new(Inbox::default());
     bench.accept = Arc::clone(&bench.inbox) as Arc<dyn Accept>;
@@ -482,7 +482,7 @@ async fn who_may_never_have_been_listed_is_not_taken_for_gone() {
     rejected.state = State::Rejected;
     bench.proca.add(rejected);
     let compared = Found {
-        // Done on a page of ours, so it was there once; and that it was rejected is said of it in any case.
+        // The action was taken on an own page, so it was listed once. A rejection is reported in any case.
         gone: 1,
         rejected: 1,
         unknown: 1,
@@ -500,9 +500,9 @@ async fn who_may_never_have_been_listed_is_not_taken_for_gone() {
     assert_eq!(bench.compare("").await, Ok(compared));
 }
 
-/// Rather than opting everybody out because somebody took a right away.
+/// Otherwise everybody would be opted out because a right was removed.
 #[tokio::test]
-async fn too_many_at_once_are_reported_and_nothing_else() {
+async fn too_many_at_once_are_only_reported() {
     let mut bench = Bench::new().await;
     for id in 1..=60 {
         bench
@@ -512,7 +512,7 @@ async fn too_many_at_once_are_reported_and_nothing_else() {
     bench.compare("").await.unwrap();
     bench.events();
     (1..=30).for_each(|id| bench.proca.erase(&format!("person{id}")));
-    // That she is there and rejected it is beyond doubt.
+    // It is certain that the action exists and was rejected.
     bench.proca.reject(31);
     let held = Found {
         held: 30,
@@ -522,7 +522,7 @@ async fn too_many_at_once_are_reported_and_nothing_else() {
     assert!(held.warning(0).unwrap().contains("30 actions"));
     assert_eq!(bench.compare("").await, Ok(held));
     assert_eq!(bench.events().len(), 1);
-    // An empty list is a fault of somebody's, too.
+    // An empty list is an error, too.
     (32..=60).for_each(|id| bench.proca.reject(id));
     let held = bench.compare("").await.unwrap();
     assert_eq!((held.held, held.rejected), (59, 0));
@@ -534,11 +534,11 @@ async fn all_pages_are_read_whatever_their_length() {
     let mut bench = Bench::new().await;
     for id in 1..=250 {
         let mut signed = Signed::new(id * 3, &format!("person{id}"), Some(id % 2 == 0));
-        // More than is read of one answer, in pages of this size.
+        // More than is read of one response, in pages of this size.
         signed.comment = if id < 20 { 900_000 } else { 10 };
         bench.proca.add(signed);
     }
-    // The server gives no more than 100 at a time.
+    // The server returns no more than 100 at a time.
     assert_eq!(bench.compare("page = 1000").await, Ok(found(250, 250)));
     let ids: BTreeSet<String> = bench.meant().into_iter().map(|(id, ..)| id).collect();
     assert_eq!(ids.len(), 250);
@@ -550,9 +550,9 @@ async fn one_action_never_stops_the_others() {
     for id in 1..=5 {
         let mut signed = Signed::new(id, &format!("person{id}"), Some(true));
         match id {
-            // Longer than all that is read of an answer …
+            // Longer than all that is read of a response …
             2 => signed.comment = api::ANSWER_BYTES,
-            // … and one on which the server fails.
+            // … and an action on which the server fails.
             4 => signed.fails = Some(("contact", "no key to decrypt \"ann@example.org\"")),
             _ => signed.comment = 100_000,
         }
@@ -612,14 +612,14 @@ async fn fields_that_a_server_does_not_know_are_left_out_from_then_on() {
         json!({ "amount": 500, "currency": "EUR" })
     );
     assert_eq!(body["tracking"], Value::Null);
-    // A server that newly knows it is asked for it after a restart.
+    // A server that was upgraded is queried for the field after a restart.
     bench
         .proca
         .has_schema(&SCHEMA.replace("  signKey: KeyIds\n", "  signKey: KeyIds\n  dupeRank: Int\n"));
     bench.compare("").await.unwrap();
     let body = bench.bodies().pop().unwrap();
     assert_eq!(body["contact"]["dupeRank"], 2);
-    // Without what is needed there is no reading it.
+    // Without a needed field the list cannot be read.
     bench
         .proca
         .has_schema(&SCHEMA.replace("  withConsent: Boolean!\n", ""));
@@ -631,7 +631,7 @@ async fn fields_that_a_server_does_not_know_are_left_out_from_then_on() {
 }
 
 #[tokio::test]
-async fn an_action_comes_as_the_queue_would_bring_it() {
+async fn an_action_has_the_form_of_a_queue_message() {
     let mut bench = Bench::new().await;
     let mut signed = Signed::new(1, "ann", Some(true));
     signed.donation = Some(
@@ -672,17 +672,17 @@ async fn an_action_comes_as_the_queue_would_bring_it() {
     assert_eq!(encrypted["contact"], json!({ "contactRef": "ref-of-bob" }));
     assert_eq!(encrypted["personalInfo"]["payload"], "c2VjcmV0");
     assert_eq!(encrypted["personalInfo"]["encryptKey"]["public"], "cHVibGlj");
-    // The page of an organisation that is not known to be ours.
+    // The page of an organisation that is not known to be an own one.
     assert_eq!(encrypted["orgId"], Value::Null);
     assert_eq!(encrypted["org"]["name"], "fields");
-    // Test actions are asked for only where they count as real.
+    // Test actions are requested only if they count as real.
     bench.queue.include_testing = true;
     assert_eq!(bench.compare("").await, Ok(found(3, 1)));
 }
 
-/// A click on a page of ours counts for us without an opt-in.
+/// A click on an own page counts without an opt-in.
 #[tokio::test]
-async fn whose_page_it_was_is_known() {
+async fn the_owner_of_the_page_is_known() {
     let mut bench = Bench::new().await;
     for (id, org) in [(1, "rivers"), (2, "fields")] {
         let mut signed = Signed::new(id, "ann", None);
@@ -697,12 +697,12 @@ async fn whose_page_it_was_is_known() {
         let owner = event.page.as_ref().and_then(|page| page.org.as_ref());
         assert_eq!(owner.is_some_and(|org| org.external_id == "12"), is_ours);
     }
-    // The number in the queue's name is as good where the API does not give it.
+    // The number in the queue's name is used if the API does not return it.
     bench.proca.hides_org();
     bench.memory = Memory::default();
     bench.compare("").await.unwrap();
     assert_eq!(bench.bodies()[0]["orgId"], 12);
-    // Another organisation's API would make everybody look erased.
+    // With another organisation's API everybody would look erased.
     bench.queue.own_orgs = ["7".to_owned()].into();
     bench.queue.org = Some(7);
     bench.proca = FakeProca::at(&bench.api);
@@ -747,7 +747,7 @@ async fn errors_are_reported_without_secrets_and_personal_data() {
         (Reply::status(403), "refuses access (status 403)"),
         (Reply::close(), "127.0.0.1"),
     ] {
-        // The first call asks for the organisation, the second for the list.
+        // The first call is for the organisation, the second for the list.
         let org = Reply::json(200, &json!({ "data": { "answer": { "id": 12, "name": ORG } } }));
         bench.api.script("/api", [org, reply]);
         let error = bench.compare("").await.unwrap_err().to_string();
@@ -773,7 +773,7 @@ async fn errors_are_reported_without_secrets_and_personal_data() {
             .unwrap_err();
         assert!(matches!(refused, ReconcileError::Refused(_)), "{keys}: {refused}");
     }
-    // What the store did not accept comes the next time.
+    // A message that the store did not accept comes the next time.
     bench.proca.add(Signed::new(2, "bob", Some(true)));
     *bench.inbox.is_broken.lock().unwrap() = true;
     assert!(matches!(bench.compare("").await, Err(ReconcileError::Store(_))));
@@ -783,7 +783,7 @@ async fn errors_are_reported_without_secrets_and_personal_data() {
 }
 
 #[tokio::test]
-async fn a_check_says_what_the_settings_mean() {
+async fn a_check_explains_the_settings() {
     let mut bench = Bench::new().await;
     bench.queue.waits_for_click = true;
     let keys = format!("org = '{ORG}'\nbearer = '{TOKEN}'");
@@ -853,7 +853,7 @@ impl Health for Counted {
 }
 
 #[tokio::test]
-async fn it_compares_as_often_as_configured_and_goes_on_after_an_error() {
+async fn the_api_is_compared_as_often_as_configured_and_after_errors() {
     let bench = Bench::new().await;
     bench.proca.add(Signed::new(1, "ann", Some(true)));
     let reconciler = bench.reconciler(&format!("org = '{ORG}'\nbearer = '{TOKEN}'\nevery_h = 2"));
@@ -862,7 +862,7 @@ async fn it_compares_as_often_as_configured_and_goes_on_after_an_error() {
     let watching = async {
         let hours = Duration::from_hours;
         let start = bench.clock.now();
-        // It sleeps through the first hour: who compares again would sleep until another time.
+        // It sleeps through the first hour; a comparison then would sleep until another time.
         bench.clock.has_sleeper(start + hours(2)).await;
         assert_eq!(bench.api.requests().len(), 4);
         bench.clock.advance(hours(1));
@@ -893,7 +893,7 @@ async fn it_compares_as_often_as_configured_and_goes_on_after_an_error() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_with_the_key() {
+fn settings_that_cannot_work_are_refused_with_the_key() {
     for (keys, error) in [
         ("org = 'a'", "`reconcile`: give either"),
         (

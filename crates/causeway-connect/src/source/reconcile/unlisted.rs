@@ -1,17 +1,20 @@
-//! What became of actions that are here and that Proca no longer lists: its answer for the person's address says.
+//! Finds out what happened to actions in the store that Proca no longer lists: its response for the person's
+//! address shows it.
 //!
-//! | in the answer | means | becomes |
+//! | in the response | means | becomes |
 //! |---|---|---|
-//! | status `BOUNCE`, `BLOCKED`, `SPAM`, `UNSUB`, `INACTIVE` | what became of the address | that status, of its date; without one, dated now, once |
-//! | any other status | the action was rejected after it was delivered: "it wasn't me" | opt-out, dated now |
-//! | not there | the person was erased in Proca, or deleted by its retention | opt-out, dated now, and a warning |
+//! | `BOUNCE`, `BLOCKED`, `SPAM`, `UNSUB`, `INACTIVE` | the state of the address | that status with its date, or once dated now |
+//! | any other status | rejected after it was delivered: "it wasn't me" | opt-out, dated now |
+//! | no such action | erased in Proca, or deleted by its retention | opt-out, dated now, and a warning |
 //!
-//! The last row only where Proca is sure to have listed the action: an earlier list had it, or it was done on a page of the
-//! organisation that is asked. A coalition's lead may be sent actions of its partners' pages that it cannot ask for.
-//! A status that says yes changes nothing of the second row: whoever rejected a signature can opt in again.
+//! The last row applies only if Proca must have listed the action: an earlier list had it, or it was taken on
+//! a page of the queried organisation. A coalition's lead may be sent actions of its partners' pages that it
+//! cannot query. A positive status does not change the second row, because a person who rejected an action
+//! can opt in again.
 //!
-//! Invariant: what is dated now is reported once, also after a restart: a second time it would be later than an opt-in that the
-//! person gave since. And nobody is taken for missing or rejected as long as the list has entries that nobody can name.
+//! Invariant: a fact that is dated now is reported once, also after a restart. A second report would be later
+//! than an opt-in that the person gave since. Nobody counts as missing or rejected while the list has entries
+//! without a number.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -33,16 +36,16 @@ use super::{Found, Memory, RECONCILIATION, ReconcileError, Reconciler, message};
 
 /// Proca sends an action before it lists it, and sends it again after ten minutes if it failed in between.
 const SENT_LONG_AGO: Duration = Duration::from_hours(1);
-/// More actions that are gone at once, and more than a tenth of all, are taken for a fault: of the API, its user's rights or the
-/// configuration.
+/// If more actions than this are gone at once, and more than a tenth of all, it counts as an error of the
+/// API, its user's rights or the configuration.
 const MANY: usize = 20;
 
-/// What an action became.
+/// What happened to an action.
 enum Outcome {
-    /// The status and its date, and the entry that says so.
+    /// The entry with the status and its date, and the address that was queried.
     Status(Value, String),
     Found(Finding, Option<Value>),
-    /// Nobody can be asked for, or it is not sure that the answer would have it.
+    /// There is no address to query, or the response need not have the action.
     Unknown,
 }
 
@@ -63,7 +66,7 @@ impl Reconciler {
         }
     }
 
-    /// Accepts a message for each action that is not in the list any more.
+    /// Accepts a message for each action that is no longer in the list.
     pub(super) async fn follow_unlisted(
         &self,
         accept: &Arc<dyn Accept>,
@@ -91,7 +94,7 @@ impl Reconciler {
         };
         let many = |count: usize| count > MANY && count * 10 > known;
         let holds_gone = many(of(Finding::Gone));
-        // Each of them is there and says that it is not delivered: only an empty list makes that incredible.
+        // Each of these exists and was reported as not delivered; that is implausible only for an empty list.
         let holds_rejected = listed == 0 && many(of(Finding::Rejected));
         let mut findings = BTreeMap::new();
         let mut envelopes = Vec::new();
@@ -163,8 +166,8 @@ impl Reconciler {
         at.unwrap_or(Timestamp::MAX)
     }
 
-    /// What became of the address, as the event would have said it that was lost. `None` if it has no date and was reported
-    /// before.
+    /// The status of the address, as the lost event would have said it. `None` if it has no date and was
+    /// reported before.
     fn status_envelope(
         &self,
         action: &UnlistedAction,
@@ -210,7 +213,7 @@ impl Reconciler {
             "Proca no longer lists an action that was delivered here; its person is opted out.");
         let address = action.addresses.first().map(String::as_str);
         let body = event(action, entry, address, "unsub", &at.to_string().into()).to_string();
-        // Without the time: noticed again it is the same message.
+        // Without the time: if it is noticed again, it is the same message.
         self.envelope(digest(&[routing_key.as_bytes()]), routing_key, body)
     }
 }
@@ -221,7 +224,7 @@ fn is_time(value: &Value) -> bool {
         .is_some_and(|text| text.parse::<Timestamp>().is_ok())
 }
 
-/// An event about the contact, without anything that was typed: those who rejected an action may not have typed it.
+/// An event about the contact, without typed data: a person who rejected an action may not have typed it.
 fn event(
     action: &UnlistedAction,
     entry: Option<&Value>,

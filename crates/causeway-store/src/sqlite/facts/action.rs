@@ -1,4 +1,5 @@
-//! Actions. A source may send the same action again, with more or fewer keys: what any copy says is kept.
+//! Actions. A source may send the same action again, with more or fewer keys; the keys of all copies are
+//! kept.
 
 use causeway_core::event::Action;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -9,7 +10,7 @@ use crate::sqlite::{
     rows::{from_json, to_json},
 };
 
-/// Where an action belongs.
+/// The rows that an action belongs to.
 pub(crate) struct ActionPlace {
     pub workspace: i64,
     pub namespace: i64,
@@ -18,14 +19,14 @@ pub(crate) struct ActionPlace {
     pub contact: Option<i64>,
     pub campaign: Option<i64>,
     pub page: Option<i64>,
-    /// Whether the event is the one that deliveries of this action follow from.
+    /// Whether the deliveries of this action follow from this event.
     pub tells: bool,
 }
 
-/// What is known of an action before an event.
+/// What was known about an action before an event.
 pub(crate) struct KnownAction {
     pub id: i64,
-    /// The inbox row that told destinations of it.
+    /// The inbox row whose event planned the action's deliveries.
     pub told_by: Option<i64>,
     doc: String,
 }
@@ -59,7 +60,7 @@ pub(crate) fn read_action(connection: &Connection, id: i64) -> Result<Option<Act
     }
 }
 
-/// Inserts the action, or joins it to the copy that is known.
+/// Inserts the action, or joins it with the known copy.
 pub(crate) fn write_action(
     connection: &Connection,
     known: Option<&KnownAction>,
@@ -107,7 +108,8 @@ pub(crate) fn write_action(
     Ok(known.id)
 }
 
-/// Commutative, associative, idempotent: of each key the greatest value stays, and what one copy lacks the other gives.
+/// Commutative, associative and idempotent: for each key the greatest value stays, and a key that one copy
+/// lacks comes from the other.
 fn join(a: Action, b: Action) -> Action {
     Action {
         external_id: a.external_id,
@@ -140,7 +142,7 @@ fn join_values(a: Value, b: Value) -> Value {
     }
 }
 
-/// In the order of the keys, so that the text does not depend on who came first.
+/// The keys are sorted, so that the text does not depend on the order of arrival.
 fn join_maps(a: Map<String, Value>, b: Map<String, Value>) -> Map<String, Value> {
     let mut all: std::collections::BTreeMap<String, Value> = a.into_iter().collect();
     for (key, theirs) in b {

@@ -1,4 +1,4 @@
-//! Campaigns, pages and actions: what events teach about things. Every part is a join, so that the order of
+//! Campaigns, pages and actions: what events say about things. Every part is a join, so that the order of
 //! arrival does not matter.
 
 mod action;
@@ -23,15 +23,15 @@ use super::{
 pub(crate) use action::{ActionPlace, KnownAction, find_action, read_action, write_action};
 pub(crate) use thing::{Said, Sort, Thing};
 
-/// More things than this are not kept in memory at once.
+/// Maximum number of things kept in memory.
 const CACHED: usize = 4_096;
 
 /// The campaigns and pages that events name again and again, written once per command.
 #[derive(Default)]
 pub(crate) struct Facts {
-    /// By workspace and namespace, then by id over there.
+    /// By workspace and namespace, then by the id at the platform.
     things: HashMap<(Sort, i64, i64), HashMap<Name, Thing>>,
-    /// Things in all of them.
+    /// The number of things in all of them.
     count: usize,
     /// For reading, by row number.
     campaigns: HashMap<i64, Campaign>,
@@ -39,7 +39,8 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Takes in what an event of time `at` says. Tells the row, and the thing as it is afterwards unless this was said before.
+    /// Takes in what an event with the time `at` says. Returns the row, and the thing as it is afterwards,
+    /// `None` if the event says nothing new.
     pub(crate) fn learn(
         &mut self,
         connection: &Connection,
@@ -74,7 +75,7 @@ impl Facts {
         Ok((thing.id, Some(thing)))
     }
 
-    /// Writes what changed. A thing whose row was rolled back is not there any more, and is left out.
+    /// Writes the changed things. A thing whose row was rolled back does not exist any more, and is left out.
     pub(crate) fn flush(&mut self, connection: &Connection) -> Result<(), Fault> {
         for ((sort, ..), things) in &mut self.things {
             let sql = match sort {
@@ -86,7 +87,7 @@ impl Facts {
                     .prepare_cached(sql)?
                     .execute(params![thing.id, to_json(&thing.doc.fields)?])?;
                 thing.dirty = false;
-                // Whoever looked between the learning and now read the row as it was before.
+                // A query between the change and now read the row as it was before.
                 self.campaigns.remove(&thing.id);
                 self.pages.remove(&thing.id);
             }
@@ -94,7 +95,7 @@ impl Facts {
         Ok(())
     }
 
-    /// A campaign as it was learned and perhaps not yet written.
+    /// A campaign that was learned and perhaps not written yet.
     pub(crate) fn learned_campaign(
         &self,
         workspace: i64,
@@ -199,7 +200,7 @@ fn put(fields: &mut BTreeMap<String, Value>, name: &str, value: Option<Value>) {
     }
 }
 
-/// The organisation that owns a page, as its document says.
+/// The organisation that owns a page, by the page's document.
 pub(crate) fn organisation(doc: &Contact) -> Option<Organisation> {
     let field = doc.fields.get("org")?;
     serde_json::from_value(field.value.clone()).ok()

@@ -17,7 +17,7 @@ pub(crate) enum Sort {
     Page,
 }
 
-/// What an event says of a thing.
+/// What an event says about a thing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Said<'a> {
     Campaign(&'a Campaign),
@@ -40,7 +40,7 @@ impl Said<'_> {
     }
 }
 
-/// Fields with the time that each value dates from. A [`Contact`]'s fields have the right join.
+/// Fields, each with the time of its value. The fields of a [`Contact`] have the right join.
 pub(crate) struct Thing {
     pub id: i64,
     pub doc: Contact,
@@ -48,7 +48,7 @@ pub(crate) struct Thing {
     last: Option<Last>,
 }
 
-/// What was said last, when all of it stands in the document.
+/// What the last event said, if all of it is in the document.
 struct Last {
     said: Kept,
     fields: Vec<String>,
@@ -69,7 +69,7 @@ impl Thing {
         }
     }
 
-    /// Whether an event says what the one before said, as nearly all do: then only the times can be newer.
+    /// Whether an event says the same as the one before, as nearly all do: then only the times can be newer.
     pub(super) fn is_repeat(&mut self, said: Said<'_>, at: Timestamp) -> bool {
         let Some(last) = &self.last else {
             return false;
@@ -93,7 +93,7 @@ impl Thing {
         same
     }
 
-    /// Takes in what an event of time `at` says; tells whether anything changed.
+    /// Takes in what an event with the time `at` says. Returns whether anything changed.
     pub(super) fn learn(&mut self, said: Said<'_>, at: Timestamp) -> bool {
         let fields: BTreeMap<String, Value> = match said {
             Said::Campaign(campaign) => campaign_fields(campaign),
@@ -135,7 +135,7 @@ mod tests {
         Timestamp::from_millisecond(ms).unwrap()
     }
 
-    /// With the short cut and without it.
+    /// The results with the short cut and without it.
     fn both(events: &[(&str, i64)]) -> (Contact, Contact) {
         let (mut quick, mut slow) = (
             Thing::new(1, Contact::default()),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_changes_what_learning_it_again_would_change() {
+    fn the_short_cut_gives_the_same_result_as_learning_again() {
         for events in [
             &[("bees", 1), ("bees", 3), ("bees", 2)][..],
             &[
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lost_against_a_newer_word_is_no_repeat() {
+    fn a_value_that_lost_against_a_newer_one_is_no_repeat() {
         let mut thing = Thing::new(1, Contact::default());
         thing.learn(Said::Page(&page("bees")), at(9));
         thing.learn(Said::Page(&page("trees")), at(1));

@@ -1,4 +1,4 @@
-//! An empty database of each sort, and a second way to look into it.
+//! An empty database of each sort, and direct access to it.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -44,7 +44,7 @@ impl Database {
 
     pub(super) fn sqlite() -> Self {
         let database = Self::new(Sort::Sqlite, "sqlite:people.db".to_owned());
-        // A destination that is not told to create makes no file.
+        // Only `destination create` makes a file.
         database.run("PRAGMA user_version = 1");
         database
     }
@@ -69,7 +69,7 @@ impl Database {
         self.dir.path().join("people.db")
     }
 
-    /// Runs SQL past the destination; rows one a line, columns separated by `|`.
+    /// Runs SQL past the destination. Returns one line per row, with columns separated by `|`.
     pub(super) fn run(&self, sql: &str) -> String {
         let out = match self.sort {
             Sort::Postgres => rig::postgres::shared().execute(&self.url, sql),

@@ -1,18 +1,18 @@
-//! What holds for every database.
+//! Tests that run on every database.
 
 use super::on_each;
 
 on_each!(
     keeps_the_destination_contract,
-    a_repeat_makes_no_second_row,
+    a_duplicate_makes_no_second_row,
     one_bad_row_among_500_is_rejected_alone,
-    a_missing_table_halts_until_it_is_there,
+    a_missing_table_halts_until_it_exists,
     a_missing_column_or_index_is_named,
     a_cut_connection_is_replaced,
     concurrent_batches_lose_nothing,
-    text_arrives_as_it_was,
+    text_arrives_unchanged,
     ten_thousand_rows_arrive,
-    a_delivery_that_is_cut_off_leaves_no_transaction,
+    a_delivery_that_is_cut_off_leaves_no_open_transaction,
     rows_of_one_contact_keep_their_order,
     a_check_changes_nothing,
 );
@@ -39,7 +39,7 @@ mod check {
         destination_contract::run_local(Faults::none(works, 20)).await;
     }
 
-    pub(super) async fn a_repeat_makes_no_second_row(database: Database) {
+    pub(super) async fn a_duplicate_makes_no_second_row(database: Database) {
         create(&database, BOTH).await;
         create(&database, BOTH).await;
         let sql = connect(&database, BOTH);
@@ -55,7 +55,7 @@ mod check {
             database.run(row),
             format!("robin7@example.org|Robin|{}|opted_in", database.boolean(true))
         );
-        // The name that is not known any more stays, the consent does not.
+        // The name that is no longer known stays; the consent changes.
         all_delivered(&sql.deliver(&[bounced(7)]).await);
         assert_eq!(
             database.run(row),
@@ -96,12 +96,12 @@ mod check {
             assert!(!reason(ending).contains("Secret") && !reason(ending).contains("robin"));
         }
         assert_eq!(database.count("contacts"), 497);
-        // The connection is good for more.
+        // The connection still works.
         all_delivered(&sql.deliver(&many(3)).await);
         assert_eq!(database.count("contacts"), 497);
     }
 
-    pub(super) async fn a_missing_table_halts_until_it_is_there(database: Database) {
+    pub(super) async fn a_missing_table_halts_until_it_exists(database: Database) {
         let sql = connect(&database, BOTH);
         for _ in 0..2 {
             let endings = sql.deliver(&many(2)).await;
@@ -112,7 +112,7 @@ mod check {
         assert!(refused.contains("there is no table contacts"), "{refused}");
         create(&database, BOTH).await;
         all_delivered(&sql.deliver(&many(2)).await);
-        // Dropped while we run: found out by the statement.
+        // Dropped while the destination runs; the statement finds out.
         database.run("DROP TABLE actions");
         let endings = sql.deliver(&many(2)).await;
         assert!(matches!(endings[0].outcome, Outcome::Halt { .. }), "{endings:?}");
@@ -138,7 +138,7 @@ mod check {
             matches!(endings[0].outcome, Outcome::Reject { .. }),
             "{endings:?}"
         );
-        // A column that is widened while we run is noticed.
+        // A column that is widened while the destination runs is noticed.
         if database.sort != Sort::Sqlite {
             database.run(match database.sort {
                 Sort::Postgres => "ALTER TABLE contacts ALTER COLUMN name TYPE varchar(50)",
@@ -181,7 +181,7 @@ mod check {
         let sql = connect(&database, BOTH);
         let batches: Vec<_> = (0..8)
             .map(|batch: usize| {
-                // Half of each batch is also in the next one, and every second runs backwards.
+                // Half of each batch is also in the next one, and every second batch runs backwards.
                 let numbers = batch * 100..batch * 100 + 200;
                 let mut rows: Vec<_> = numbers.map(|number| signed(number, &json!({}))).collect();
                 if batch.is_multiple_of(2) {
@@ -205,8 +205,8 @@ mod check {
         );
     }
 
-    pub(super) async fn text_arrives_as_it_was(database: Database) {
-        // Names that would break out of their quotes, were they not doubled.
+    pub(super) async fn text_arrives_unchanged(database: Database) {
+        // Names that would break out of their quotes if these were not doubled.
         let config = r#"
             [contacts]
             table = 'sup"port`ers; drop'
@@ -238,10 +238,7 @@ mod check {
         assert_eq!(found, format!("{expected}|it's"));
     }
 
-    #[expect(
-        clippy::print_stdout,
-        reason = "the time is for whoever runs it with --nocapture"
-    )]
+    #[expect(clippy::print_stdout, reason = "the time is shown with --nocapture")]
     pub(super) async fn ten_thousand_rows_arrive(database: Database) {
         create(&database, BOTH).await;
         let sql = connect(&database, BOTH);
@@ -261,12 +258,12 @@ mod check {
         );
     }
 
-    pub(super) async fn a_delivery_that_is_cut_off_leaves_no_transaction(database: Database) {
+    pub(super) async fn a_delivery_that_is_cut_off_leaves_no_open_transaction(database: Database) {
         create(&database, BOTH).await;
         let sql = connect(&database, BOTH);
         all_delivered(&sql.deliver(&many(10)).await);
 
-        // Somebody else holds the row.
+        // Another connection holds the row.
         let mut config = table(BOTH);
         config.insert("url".to_owned(), database.url.clone().into());
         let settings = config::settings(&database.context, &config).unwrap();
@@ -285,7 +282,7 @@ mod check {
         all_delivered(&sql.deliver(&many(15)).await);
         let name = "SELECT first_name FROM contacts WHERE email = 'robin9@example.org'";
         assert_eq!(database.run(name), "Robin");
-        // Nothing of the one that was cut off.
+        // Nothing of the batch that was cut off.
         assert_eq!((database.count("contacts"), database.count("actions")), (15, 15));
     }
 

@@ -1,4 +1,4 @@
-//! Which failure waits, which stops, which rejects; and what is seen before anything is sent.
+//! Which failures are retried, which halt and which reject; and what is checked before anything is sent.
 
 use causeway_core::mapping::Tables;
 use causeway_testkit::rig;
@@ -67,7 +67,7 @@ async fn a_wrong_name_or_password_halts() {
         assert!(matches!(outcome, Outcome::Halt { .. }), "{url} {outcome:?}");
         assert!(!outcome.reason().unwrap().contains("hunter2"));
     }
-    // The role may come in and see the table, and not write it.
+    // The role may connect and see the table, but not write to it.
     let mut stranger = Database::new(Sort::Postgres, postgres.url.replace("postgres@", "nobody_here@"));
     stranger.context.name = "people".into();
     let sql = connect(
@@ -88,7 +88,7 @@ async fn a_server_that_crashes_is_found_again() {
     create(&database, CONTACTS).await;
     let sql = connect(&database, CONTACTS);
     super::all_delivered(&sql.deliver(&many(5)).await);
-    // The servers of the tests commit before the disk has it, and a crash would take the table.
+    // The test servers commit before data is on disk, so a crash would lose the table.
     server.execute(&url, "CHECKPOINT");
     // When one backend dies, the server ends all others and recovers from its log.
     let pid = server.execute(
@@ -104,13 +104,13 @@ async fn a_server_that_crashes_is_found_again() {
         let endings = sql.deliver(&many(10)).await;
         match &endings[0].outcome {
             Outcome::Delivered { .. } => break,
-            // Starting up: the engine would wait and come again.
+            // The server is starting up: the engine would wait and retry.
             Outcome::Retry { .. } => tokio::task::yield_now().await,
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(server.execute(&url, "SELECT count(*) FROM contacts").trim(), "10");
-    // And when it is gone for good, that is no reason to reject anything.
+    // A server that is gone for good is no reason to reject anything.
     drop(server);
     let endings = sql.deliver(&many(1)).await;
     assert!(matches!(endings[0].outcome, Outcome::Retry { .. }), "{endings:?}");
@@ -164,7 +164,7 @@ async fn a_constraint_is_named_and_the_value_is_not() {
 }
 
 #[tokio::test]
-async fn news_without_an_action_writes_no_action_row_and_may_write_nothing() {
+async fn a_record_without_an_action_writes_no_action_row_and_may_write_nothing() {
     let database = Database::sqlite();
     let config = "actions = { table = 'actions' }";
     create(&database, config).await;
@@ -229,7 +229,7 @@ fn the_configuration_is_refused_with_the_key_and_no_secret() {
 }
 
 #[test]
-fn columns_that_do_not_show_consent_are_mute_and_removals_need_none() {
+fn columns_without_consent_express_no_opt_out_and_removals_need_none() {
     let mute = "contacts = { table = 'c', columns = { email = 'contact.email' }";
     let mute_and_kept = format!("{mute}, on_remove = 'unsubscribe' }}");
     let mute = format!("{mute} }}");
@@ -281,7 +281,7 @@ fn columns_that_do_not_show_consent_are_mute_and_removals_need_none() {
 }
 
 #[test]
-fn the_sample_is_read_and_says_the_defaults() {
+fn the_sample_is_valid_and_names_the_defaults() {
     let sample: toml::Table = KIND.sample.parse().unwrap();
     let mut config = sample["destination"]["database"].as_table().unwrap().clone();
     config.remove("kind");
@@ -334,7 +334,7 @@ fn the_statements_that_make_the_tables_are_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_encrypted_when_it_can_be_and_verified_when_told_to() {
+async fn a_connection_is_encrypted_if_possible_and_verified_on_request() {
     let server = rig::postgres::start();
     let url = server.create_database().replace("127.0.0.1", "localhost");
     let database = Database::new(Sort::Postgres, url.clone());
@@ -351,7 +351,7 @@ async fn a_connection_is_encrypted_when_it_can_be_and_verified_when_told_to() {
     let (certificate, key) = (include_str!("tls/server.crt"), include_str!("tls/server.key"));
     let folder = std::path::Path::new(data.trim());
     std::fs::write(folder.join("server.crt"), certificate).unwrap();
-    // The server opens its key only when nobody else can, so the file is written by the server itself.
+    // The server opens its key only if nobody else can read it, so the server writes the file itself.
     server.execute(
         &url,
         &format!(
@@ -365,7 +365,7 @@ async fn a_connection_is_encrypted_when_it_can_be_and_verified_when_told_to() {
     let ca = database.context.dir.join("ca.pem");
     std::fs::write(&ca, certificate).unwrap();
     let verified = format!("tls = 'verify'\nca_file = 'ca.pem'\n{CONTACTS}");
-    // The server reads its settings anew a moment after it was told to.
+    // The server reads its settings a moment after the command.
     while connect(&database, &required).check().await.is_err() {
         tokio::task::yield_now().await;
     }
@@ -376,7 +376,7 @@ async fn a_connection_is_encrypted_when_it_can_be_and_verified_when_told_to() {
                          WHERE application_name = 'causeway'";
         assert_eq!(server.execute(&url, encrypted).trim(), "t", "{config}");
     }
-    // Signed by no public authority, and not made for this name.
+    // Not signed by a public authority, and not made for this name.
     let public = format!("tls = 'verify'\n{CONTACTS}");
     let refused = connect(&database, &public).check().await.unwrap_err().to_string();
     assert!(refused.contains("certificate is not valid"), "{refused}");
@@ -402,7 +402,7 @@ async fn a_batch_that_loses_a_deadlock_is_written_again_at_once() {
     let mut other = crate::destination::sql::link::Link::connect(target, false)
         .await
         .unwrap();
-    // So that it is the batch that finds the deadlock and gives way.
+    // With this the batch finds the deadlock and gives way.
     other.run("SET deadlock_timeout = '1h'").await.unwrap();
     other.begin().await.unwrap();
     other.run(&set(9)).await.unwrap();

@@ -1,11 +1,11 @@
-//! A row is changed by the contact whose key it has as a person reads it, and by nobody else.
+//! A row is changed only by the contact whose key it has as a person reads it.
 
 use super::on_each;
 
 on_each!(
-    another_unique_index_rejects_and_changes_nobody,
-    a_key_that_only_the_database_takes_for_equal_is_rejected,
-    ids_that_differ_in_case_are_two,
+    a_violation_of_another_unique_index_rejects_and_changes_no_row,
+    a_key_that_is_equal_only_to_the_database_is_rejected,
+    ids_that_differ_in_case_are_different,
     a_number_is_no_key_unless_it_is_written_as_one,
 );
 
@@ -19,7 +19,7 @@ mod check {
         is_rejected, reason, signed,
     };
 
-    pub(super) async fn another_unique_index_rejects_and_changes_nobody(database: Database) {
+    pub(super) async fn a_violation_of_another_unique_index_rejects_and_changes_no_row(database: Database) {
         database.run(
             "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, first_name varchar(20), phone varchar(20), \
              subscribed boolean, CONSTRAINT one_phone UNIQUE (phone))",
@@ -64,7 +64,7 @@ mod check {
             "robin1@example.org|Ann"
         );
         assert_eq!(database.run("SELECT action_id FROM actions"), "1");
-        // The contact's own row keeps what it has.
+        // The contact's own row keeps its values.
         let endings = sql.deliver(&[signed(2, &json!({})), signed(2, &bob)]).await;
         all_delivered(&endings[..1]);
         assert!(is_rejected(&endings[1]), "{endings:?}");
@@ -74,7 +74,7 @@ mod check {
         signed(number, &json!({ "email": email, "crm": id }))
     }
 
-    /// The type of a column in which the database takes different texts for equal.
+    /// The type of a column in which the database treats different texts as equal.
     fn loose_text(database: &Database) -> &'static str {
         match database.sort {
             Sort::Postgres => {
@@ -88,7 +88,7 @@ mod check {
         }
     }
 
-    pub(super) async fn a_key_that_only_the_database_takes_for_equal_is_rejected(database: Database) {
+    pub(super) async fn a_key_that_is_equal_only_to_the_database_is_rejected(database: Database) {
         let text = loose_text(&database);
         database.run(&format!(
             "CREATE TABLE people (email {text} NOT NULL PRIMARY KEY, first_name varchar(20))"
@@ -105,7 +105,7 @@ mod check {
             people.remarks()
         );
         all_delivered(&people.deliver(&[of(1, "Zoe@Example.org", "hand")]).await);
-        // The case of an address means nothing, an accent does.
+        // The case of an address has no meaning; an accent has.
         all_delivered(
             &people
                 .deliver(&[
@@ -131,7 +131,7 @@ mod check {
             );
             assert!(!reason(&endings[0]).contains('@'), "{endings:?}");
             all_delivered(&endings[1..]);
-            // Both new, in one batch.
+            // Both are new, in one batch.
             let batch = [
                 of(5, "renee@example.org", "one"),
                 of(6, "renée@example.org", "two"),
@@ -146,7 +146,7 @@ mod check {
         }
     }
 
-    pub(super) async fn ids_that_differ_in_case_are_two(database: Database) {
+    pub(super) async fn ids_that_differ_in_case_are_different(database: Database) {
         let text = loose_text(&database);
         database.run(&format!(
             "CREATE TABLE members (crm {text} NOT NULL PRIMARY KEY, email varchar(50))"

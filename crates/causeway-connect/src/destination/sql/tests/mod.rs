@@ -1,4 +1,4 @@
-//! The same demands on real PostgreSQL, MariaDB and SQLite.
+//! The same requirements on real PostgreSQL, MariaDB and SQLite.
 
 mod database;
 mod each;
@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use super::KIND;
 use database::Database;
 
-/// Makes a test for each database out of an `async fn(Database)`.
+/// Makes a test for each database from an `async fn(Database)`.
 macro_rules! on_each {
     ($($name:ident),* $(,)?) => {$(
         mod $name {
@@ -112,7 +112,7 @@ pub(super) fn signed(number: usize, fields: &Value) -> Delivery {
     }
 }
 
-/// News that the same supporter's address bounced; no name is known any more.
+/// The same supporter's address bounced; no name is known any more.
 fn bounced(number: usize) -> Delivery {
     let mut delivery = signed(number, &json!({ "firstName": null }));
     delivery.record.kind = Kind::Withdrawal;
@@ -127,7 +127,7 @@ fn bounced(number: usize) -> Delivery {
     delivery
 }
 
-/// The same supporter is erased: the record holds no more than what names them.
+/// The same supporter is erased: the record holds only what names them.
 fn erased(number: usize) -> Delivery {
     let mut delivery = bounced(number);
     let record = &mut delivery.record;

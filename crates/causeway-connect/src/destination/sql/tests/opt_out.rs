@@ -4,16 +4,16 @@ use super::on_each;
 
 on_each!(
     a_withdrawal_changes_the_row_and_never_makes_one,
-    a_mapping_that_fails_leaves_its_column,
-    a_value_that_the_database_refuses_leaves_its_column,
-    an_opt_out_of_a_contact_that_is_kept_sets_what_is_known,
-    columns_that_do_not_show_consent_skip_it,
-    an_opt_out_that_is_shown_in_part_is_rejected,
+    a_mapping_that_fails_leaves_its_column_unchanged,
+    a_value_that_the_database_refuses_leaves_its_column_unchanged,
+    an_opt_out_of_a_kept_contact_sets_the_known_values,
+    without_consent_columns_an_opt_out_is_skipped,
+    an_opt_out_that_is_written_in_part_is_rejected,
     a_consent_column_that_refuses_its_value_leaves_the_others,
-    a_row_whose_consent_columns_all_refuse_the_opt_out_is_left,
+    a_row_whose_consent_columns_all_refuse_the_opt_out_stays_unchanged,
     a_row_that_is_never_updated_still_takes_an_opt_out,
-    an_action_that_cannot_be_stored_does_not_hold_the_opt_out_back,
-    a_row_with_another_address_of_the_contact_is_left,
+    an_action_that_cannot_be_stored_does_not_block_the_opt_out,
+    a_row_with_another_address_of_the_contact_stays_unchanged,
 );
 
 mod check {
@@ -46,7 +46,7 @@ mod check {
 
     const ROW: &str = "INSERT INTO contacts VALUES ('robin1@example.org', 'Robin', '1990-02-03', 'A1', true)";
 
-    /// A contact that the table keeps, whose consent was taken back.
+    /// A contact that stays in the table and took the consent back.
     fn unsubscribed(number: usize, fields: &Value) -> Delivery {
         let mut delivery = signed(number, fields);
         let record = &mut delivery.record;
@@ -107,7 +107,7 @@ mod check {
         );
     }
 
-    pub(super) async fn a_mapping_that_fails_leaves_its_column(database: Database) {
+    pub(super) async fn a_mapping_that_fails_leaves_its_column_unchanged(database: Database) {
         database.run(
             "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, phone varchar(50), amount integer, \
              age integer, subscribed boolean)",
@@ -131,11 +131,11 @@ mod check {
         assert!(is_rejected(&endings[0]), "{endings:?}");
     }
 
-    pub(super) async fn a_value_that_the_database_refuses_leaves_its_column(database: Database) {
+    pub(super) async fn a_value_that_the_database_refuses_leaves_its_column_unchanged(database: Database) {
         database.run(TABLE);
         database.run(ROW);
         let sql = connect(&database, COLUMNS);
-        // More than one, so that it is halved, too.
+        // Several rows, so that the batch is halved, too.
         let mut batch: Vec<Delivery> = (2..6).map(|number| signed(number, &json!({}))).collect();
         batch.insert(2, with(bounced(1), &json!({ "firstName": "Bad", "code": "B2" })));
         let endings = sql.deliver(&batch).await;
@@ -156,7 +156,7 @@ mod check {
         );
     }
 
-    pub(super) async fn an_opt_out_of_a_contact_that_is_kept_sets_what_is_known(database: Database) {
+    pub(super) async fn an_opt_out_of_a_kept_contact_sets_the_known_values(database: Database) {
         database.run(TABLE);
         database.run(ROW);
         let sql = connect(&database, COLUMNS);
@@ -181,7 +181,7 @@ mod check {
         );
     }
 
-    pub(super) async fn columns_that_do_not_show_consent_skip_it(database: Database) {
+    pub(super) async fn without_consent_columns_an_opt_out_is_skipped(database: Database) {
         database.run("CREATE TABLE contacts (email varchar(100) PRIMARY KEY, first_name varchar(20))");
         let sql = connect(
             &database,
@@ -194,7 +194,7 @@ mod check {
         assert!(reason(&endings[0]).contains("by hand"), "{endings:?}");
     }
 
-    pub(super) async fn an_opt_out_that_is_shown_in_part_is_rejected(database: Database) {
+    pub(super) async fn an_opt_out_that_is_written_in_part_is_rejected(database: Database) {
         database.run(
             "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, status varchar(5), subscribed boolean)",
         );
@@ -285,7 +285,9 @@ mod check {
         }
     }
 
-    pub(super) async fn a_row_whose_consent_columns_all_refuse_the_opt_out_is_left(database: Database) {
+    pub(super) async fn a_row_whose_consent_columns_all_refuse_the_opt_out_stays_unchanged(
+        database: Database,
+    ) {
         database.run(
             "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, first_name varchar(20), \
              state varchar(40) CHECK (state = 'opted_in'), since varchar(40))",
@@ -324,7 +326,7 @@ mod check {
         assert_eq!(database.run(row), format!("Robin|{}", database.boolean(false)));
     }
 
-    pub(super) async fn an_action_that_cannot_be_stored_does_not_hold_the_opt_out_back(database: Database) {
+    pub(super) async fn an_action_that_cannot_be_stored_does_not_block_the_opt_out(database: Database) {
         database.run(TABLE);
         database.run(ROW);
         database.run("CREATE TABLE actions (action_id varchar(20) PRIMARY KEY, campaign varchar(2))");
@@ -347,7 +349,7 @@ mod check {
         );
     }
 
-    pub(super) async fn a_row_with_another_address_of_the_contact_is_left(database: Database) {
+    pub(super) async fn a_row_with_another_address_of_the_contact_stays_unchanged(database: Database) {
         database.run(
             "CREATE TABLE contacts (crm_id varchar(20) PRIMARY KEY, email varchar(100), subscribed boolean)",
         );
@@ -380,7 +382,7 @@ mod check {
             database.run(row),
             format!("new@example.org|{}", database.boolean(true))
         );
-        // An address that somebody put in by hand is nobody else's.
+        // An address that a person entered by hand belongs to nobody else.
         database.run("UPDATE contacts SET email = 'hand@example.org'");
         all_delivered(&sql.deliver(&[withdrawn("new@example.org")]).await);
         assert_eq!(
@@ -390,7 +392,7 @@ mod check {
     }
 }
 
-/// Names that the database's encoding has no letters for.
+/// Names with letters that the database's encoding lacks.
 #[tokio::test]
 async fn an_encoding_that_lacks_a_letter_does_not_stop_an_opt_out() {
     use super::{all_delivered, bounced, connect, database::Database, is_rejected, reason, signed};

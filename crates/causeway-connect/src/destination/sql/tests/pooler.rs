@@ -43,7 +43,7 @@ async fn two_hubs_behind_one_pooler_write_into_their_own_tables() {
             all_delivered(&endings);
         }
     }
-    // Of hub a are the numbers below 1000 and from 2000 on.
+    // Hub a writes the numbers below 1000 and from 2000 on.
     let strangers = |table: &str, is_a: bool| {
         direct.run(&format!(
             "SELECT count(*) FROM {table} WHERE \
@@ -68,7 +68,7 @@ async fn no_setting_is_left_behind_for_others() {
     let behind = Database::new(Sort::Postgres, pooler.url_of(&direct.url));
     let hub = connect(&behind, &config("people"));
     all_delivered(&hub.deliver(&[signed(1, &json!({}))]).await);
-    // The one connection that there is, used by somebody else.
+    // The pooler's only connection, used by another client.
     let settings = "SELECT current_setting('idle_in_transaction_session_timeout'), \
                     (SELECT count(*) FROM pg_prepared_statements)";
     assert_eq!(behind.run(settings), "0|0");

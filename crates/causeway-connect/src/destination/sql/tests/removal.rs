@@ -1,13 +1,13 @@
-//! What becomes of the rows of somebody who is erased.
+//! What happens to the rows of an erased person.
 
 use super::on_each;
 
 on_each!(
     a_removal_deletes_the_rows_and_never_makes_one,
     a_removal_can_empty_the_rows,
-    a_removal_can_leave_the_row_and_unsubscribe_it,
+    a_removal_can_keep_the_row_and_unsubscribe_it,
     a_row_that_cannot_be_deleted_is_unsubscribed_and_rejected,
-    a_consent_column_that_refuses_its_value_does_not_hold_the_others_back,
+    a_consent_column_that_refuses_its_value_does_not_block_the_others,
 );
 
 mod check {
@@ -21,7 +21,7 @@ mod check {
 
     const BOTH: &str = "contacts = { table = 'contacts' }\nactions = { table = 'actions' }";
 
-    /// The table of many a membership program: a name is a must.
+    /// The table of a membership program, in which a name is mandatory.
     const NAMED: &str = "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, first_name varchar(20) NOT NULL, \
          subscribed boolean NOT NULL)";
     const COLUMNS: &str = "[contacts.columns]\nemail = 'contact.email'\nfirst_name = 'contact.firstName'\n\
@@ -32,7 +32,7 @@ mod check {
         let sql = connect(&database, BOTH);
         sql.check().await.unwrap();
         let mut batch = many(3);
-        // A removal takes all that came before it in the batch, and nothing of others.
+        // A removal removes everything before it in the batch, and nothing of others.
         batch.insert(2, erased(1));
         all_delivered(&sql.deliver(&batch).await);
         assert_eq!(
@@ -47,7 +47,7 @@ mod check {
         assert!(is_skipped(&endings[0]), "{endings:?}");
         assert_eq!((database.count("contacts"), database.count("actions")), (2, 2));
 
-        // A name that must be there is no hindrance.
+        // A mandatory name is no obstacle.
         database.run("DROP TABLE contacts");
         database.run(NAMED);
         let sql = connect(&database, &format!("[contacts]\ntable = 'contacts'\n{COLUMNS}"));
@@ -103,7 +103,7 @@ mod check {
         );
     }
 
-    pub(super) async fn a_removal_can_leave_the_row_and_unsubscribe_it(database: Database) {
+    pub(super) async fn a_removal_can_keep_the_row_and_unsubscribe_it(database: Database) {
         database.run(NAMED);
         let sql = connect(
             &database,
@@ -123,7 +123,7 @@ mod check {
         );
     }
 
-    pub(super) async fn a_consent_column_that_refuses_its_value_does_not_hold_the_others_back(
+    pub(super) async fn a_consent_column_that_refuses_its_value_does_not_block_the_others(
         database: Database,
     ) {
         database.run(
@@ -183,7 +183,7 @@ mod check {
 }
 
 #[tokio::test]
-async fn without_the_right_to_delete_the_check_says_so_and_other_deliveries_go_on() {
+async fn without_the_right_to_delete_the_check_fails_and_other_deliveries_go_on() {
     use super::{all_delivered, connect, create, database::Database, erased, is_rejected, many, reason};
     let config = "contacts = { table = 'contacts' }";
     let owner = Database::postgres();
@@ -204,7 +204,7 @@ async fn without_the_right_to_delete_the_check_says_so_and_other_deliveries_go_o
         owner.run("SELECT subscribed FROM contacts WHERE email = 'robin1@example.org'"),
         "f"
     );
-    // Who does not want that deletes nothing.
+    // With `on_remove = 'unsubscribe'` nothing is deleted.
     let sql = connect(
         &writer,
         "contacts = { table = 'contacts', on_remove = 'unsubscribe' }",

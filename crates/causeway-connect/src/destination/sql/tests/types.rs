@@ -1,4 +1,4 @@
-//! What becomes of JSON in columns of each type.
+//! How JSON is stored in columns of each type.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ async fn check(database: Database, ddl: &str, select: &str, expected: &str) {
     });
     all_delivered(&sql.deliver(&[signed(1, &good)]).await);
     assert_eq!(database.run(&format!("SELECT {select} FROM typed")), expected);
-    // Empty answers are no answers.
+    // Empty answers count as no answers.
     let empty = json!({ "age": "", "amount": " ", "born": "", "seen": "", "member": "", "uid": "" });
     all_delivered(&sql.deliver(&[signed(1, &empty)]).await);
     assert_eq!(database.run(&format!("SELECT {select} FROM typed")), expected);

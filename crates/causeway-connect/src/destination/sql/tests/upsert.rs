@@ -1,9 +1,9 @@
-//! What an ordinary record leaves out, what it empties, and what the database leaves out.
+//! What an ordinary record leaves out and empties, and what the database leaves out.
 
 use super::on_each;
 
 on_each!(
-    an_unknown_value_takes_the_default_and_leaves_what_is_there,
+    an_unknown_value_takes_the_default_and_keeps_an_existing_value,
     a_field_that_was_cleared_empties_its_column,
     a_row_that_the_database_leaves_out_is_not_delivered,
     rows_are_written_through_a_view,
@@ -23,7 +23,7 @@ mod check {
     const TABLE: &str = "CREATE TABLE contacts (email varchar(100) PRIMARY KEY, \
          first_name varchar(20) NOT NULL DEFAULT 'friend', phone varchar(20), subscribed boolean)";
 
-    pub(super) async fn an_unknown_value_takes_the_default_and_leaves_what_is_there(database: Database) {
+    pub(super) async fn an_unknown_value_takes_the_default_and_keeps_an_existing_value(database: Database) {
         database.run(TABLE);
         let sql = connect(&database, COLUMNS);
         let unnamed = json!({ "firstName": null });
@@ -40,7 +40,7 @@ mod check {
             database.run("SELECT email, first_name, coalesce(phone, '-') FROM contacts ORDER BY email"),
             "robin1@example.org|friend|-\nrobin2@example.org|Robin|030\nrobin3@example.org|Robin|-"
         );
-        // Without a default a new row is refused, and one that is there is updated.
+        // Without a default a new row is rejected, and an existing row is updated.
         database.run("DROP TABLE contacts");
         database.run(&TABLE.replace(" DEFAULT 'friend'", ""));
         all_delivered(&sql.deliver(&[signed(1, &json!({}))]).await);
@@ -87,7 +87,7 @@ mod check {
                 "CREATE TRIGGER t_{what} BEFORE {what} ON contacts WHEN new.email LIKE 'robin2@%' \
                  BEGIN SELECT RAISE(IGNORE); END"
             ),
-            // Its triggers can refuse, and leave nothing out.
+            // Its triggers can reject a row, but not leave it out.
             Sort::MariaDb => String::new(),
         };
         if database.sort == Sort::MariaDb {
