@@ -13,7 +13,7 @@ use crate::{
     retry::RetryPolicy,
 };
 
-/// What a delivery tells its destination.
+/// What a delivery announces to its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -45,7 +45,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
     pub id: DeliveryId,
-    /// Hand it on, so that the other side can recognise a repeat.
+    /// Sent to the destination, so that the receiver can recognise a duplicate.
     pub key: IdempotencyKey,
     /// Which attempt this is, from 1.
     pub attempt: u32,
@@ -63,7 +63,7 @@ pub enum Next {
     Waiting {
         due_at: Timestamp,
     },
-    /// Handed back as if it had not been tried; the destination stands still until a person acts.
+    /// Handed back as if it had not been tried; the destination is halted until a person acts.
     Halted,
 }
 

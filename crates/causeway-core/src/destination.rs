@@ -10,7 +10,7 @@ use crate::delivery::{Delivery, LONGEST_RETRY_AFTER};
 /// Delivers records to one configured destination.
 #[async_trait]
 pub trait Destination: Send + Sync {
-    /// Proves address and credentials without changing anything over there.
+    /// Checks address and credentials without changing anything at the destination.
     async fn check(&self) -> Result<(), CheckError>;
 
     /// What `check` found that works and may surprise, for `doctor` to print.
@@ -18,9 +18,9 @@ pub trait Destination: Send + Sync {
         Vec::new()
     }
 
-    /// Sends the batch (of one, unless the destination takes more; never empty) and tells how each ended: the answer
-    /// has the length and order of `batch`. Called again with the same [`Delivery::key`] after a crash.
-    /// The engine enforces the time-out; a delivery that was cut off counts as [`Outcome::Retry`].
+    /// Sends the batch (of one, unless the destination takes more; never empty) and returns the outcome of each, in the
+    /// length and order of `batch`. Called again with the same [`Delivery::key`] after a crash. The engine enforces the
+    /// time-out; a delivery that was cut off counts as [`Outcome::Retry`].
     async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending>;
 }
 
@@ -29,7 +29,7 @@ pub trait Destination: Send + Sync {
 pub enum Outcome {
     /// Accepted, with the id that it got there.
     Delivered { remote_id: Option<String> },
-    /// Nothing to do over there; not a failure.
+    /// Nothing to do at the destination; not a failure.
     Skip { reason: String },
     /// Not now.
     Retry { reason: String, after: Option<Duration> },

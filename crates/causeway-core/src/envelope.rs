@@ -11,7 +11,7 @@ use crate::id::{InboxId, Name};
 /// 16 bytes that name a message within its source.
 pub type MessageKey = [u8; 16];
 
-/// The bytes that came, where from, and how a repeat is recognised.
+/// The bytes that arrived, their origin, and how a duplicate is recognised.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
     pub source: Name,
@@ -21,7 +21,7 @@ pub struct Envelope {
     pub body: Bytes,
 }
 
-/// How a repeat of a message is recognised.
+/// How a duplicate of a message is recognised.
 ///
 /// Invariant: a message is a duplicate only if its source sent the same key before, and nothing that arrived in between
 /// could make it mean something new. The store decides that: see [`Memory`].
@@ -41,8 +41,8 @@ pub enum Memory {
     /// The message dates what it says (or says nothing that a later message could replace), so that the same again is a
     /// duplicate whatever arrived in between. As long as the row is kept.
     Dated,
-    /// The same again is a duplicate for so many milliseconds, and only while nothing else of the contact arrived. A
-    /// message with a unique id is remembered as long as the row is kept.
+    /// The same message is a duplicate for this number of milliseconds, and only while no other message about the
+    /// contact arrived. A message with a unique id is remembered as long as the row is kept.
     Window(i64),
     /// As [`Memory::Window`], but for good, also when the row is gone: for requests that anybody who saw one could send
     /// again.
@@ -59,7 +59,7 @@ impl Dedup {
         }
     }
 
-    /// For a message that only its bytes can tell from others, remembered for `window_ms`.
+    /// For a message that only its bytes identify; remembered for `window_ms`.
     pub fn window(key: MessageKey, window_ms: i64) -> Self {
         Self {
             key,
@@ -82,7 +82,7 @@ pub struct Meta {
     pub query: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing_key: Option<String>,
-    /// The hubs that it came through, the first one first, as the last one told.
+    /// The hubs that it passed, in order, as reported by the last one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub via: Vec<String>,
     /// How often the broker saw this message die in our queue (`x-death`).
@@ -108,7 +108,7 @@ pub struct Meta {
 /// A message that was signed too long before it came, or after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Late {
-    /// So many seconds before it came; after, if negative.
+    /// Seconds before its arrival; negative if after it.
     pub by_s: i64,
     /// A person replayed it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -133,8 +133,8 @@ pub struct Part {
 }
 
 impl Envelope {
-    /// Names the first message of its id, or else of its key, for ever: idempotency keys derive from it. Where repeats are
-    /// recognised only for a while, the time of arrival is part of it.
+    /// Names the first message of its id, or else of its key, for ever: idempotency keys derive from it. If duplicates
+    /// are recognised only for a while, the time of arrival is part of it.
     pub fn key(&self) -> MessageKey {
         match self.dedup {
             Dedup { id: Some(id), .. } => id,

@@ -76,7 +76,7 @@ impl Decoded {
         self
     }
 
-    /// The same, come through these hubs: what a hub that sent it told beside the message.
+    /// The same, with the hubs that it passed, as the sending hub reported beside the message.
     #[must_use]
     pub fn come_through(self, hubs: &[String]) -> Self {
         self.each(&|mut one| {
@@ -157,7 +157,7 @@ pub enum EventKind {
     ContactSync,
     /// A campaign's data changed.
     CampaignUpdated,
-    /// What a contact did with a mail or a page, a tag, a score, a consent: told to `POST /v1/events`.
+    /// What a contact did with a mail or a page, a tag, a score, a consent: reported to `POST /v1/events`.
     Engagement,
     /// A destination answered with values for the contact.
     Response,
@@ -185,24 +185,24 @@ pub struct Event {
     /// Where the ids of actions, campaigns, pages and foreign contact ids are unique: the Proca instance,
     /// or the source. Two queues of one Proca instance share it.
     pub namespace: Name,
-    /// When it happened, by the source's clock where it tells one, else when we received it.
+    /// When it happened, by the source's clock if it gives a time, else the arrival.
     pub at: Timestamp,
     /// Who. Empty for events about no person.
     pub identities: Vec<Identity>,
     /// What it says of the contact: field name → value, all as of [`Event::fields_time`]. Null clears the field; never
     /// an empty text.
     pub fields: BTreeMap<String, Value>,
-    /// When the person gave the fields, where that is another time than `at`: a bounce today repeats the
-    /// name that was typed last year. `None` = at `at`.
+    /// When the person gave the fields, where that is another time than `at`: a bounce today carries the name that was
+    /// entered last year. `None` = at `at`.
     pub fields_at: Option<Timestamp>,
-    /// Of what became of an address: when the action was taken that the mail belongs to.
+    /// For the status of an address: when the action was taken that the mail belongs to.
     pub acted_at: Option<Timestamp>,
     pub action: Option<Action>,
     pub campaign: Option<Campaign>,
     pub page: Option<Page>,
     pub consent: Vec<ConsentFact>,
     pub engagements: Vec<Engagement>,
-    /// Of the rows that Causeway makes itself: what they follow from.
+    /// For rows that Causeway makes itself: what they follow from.
     pub follow_up: Option<Box<FollowUp>>,
     /// The message that this is one record of.
     pub part_of: Option<InboxId>,
@@ -250,15 +250,15 @@ impl Event {
         !self.identities.is_empty() || self.follow_up.is_some()
     }
 
-    /// Whether the person agreed to something, in so many words.
+    /// Whether the person explicitly agreed to something.
     pub fn says_yes(&self) -> bool {
         self.consent
             .iter()
             .any(|fact| matches!(fact.what, What::OptIn | What::OptInPending | What::DoubleOptIn))
     }
 
-    /// Whether it brings data or consent of a contact from outside: something that a repeat of an earlier message would
-    /// replace. What a contact did with mails and pages only adds to what is known.
+    /// Whether it brings data or consent of a contact from outside: something that a duplicate of an earlier message
+    /// would replace. What a contact did with mails and pages only adds to what is known.
     pub fn brings_data(&self) -> bool {
         match self.kind {
             EventKind::Action | EventKind::EmailStatus | EventKind::ContactSync => true,
@@ -301,7 +301,7 @@ pub struct FollowUp {
     /// The row that the delivery or the automation came from: its action, campaign and page are ours, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<InboxId>,
-    /// The destination that answered: it is not told again what it told us.
+    /// The destination that responded: its own response is not sent back to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<Name>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -309,8 +309,7 @@ pub struct FollowUp {
     /// How many answers led to this one, each to the next.
     #[serde(default)]
     pub hops: u8,
-    /// Of what was put off: the automations whose delays led to it, each to the next. Its own is
-    /// added when its time comes.
+    /// For a timer: the automations whose delays led to it, in order. Its own is added when it fires.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<Name>,
 }
@@ -330,8 +329,8 @@ pub enum Due {
 impl std::fmt::Display for Due {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Clock => f.write_str("its turn"),
-            Self::Postponed => f.write_str("all of it"),
+            Self::Clock => f.write_str("scheduled run"),
+            Self::Postponed => f.write_str("all steps"),
             Self::Step(step) => write!(f, "step {}", step.saturating_add(1)),
         }
     }
@@ -384,7 +383,7 @@ pub struct Page {
     pub name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
-    /// The organisation that owns the page; events do not tell it.
+    /// The organisation that owns the page; events do not hold it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org: Option<Organisation>,
 }

@@ -33,15 +33,15 @@ row_id! {
 /// The name of a workspace, source, destination or purpose as the configuration spells it. Cheap to clone.
 pub type Name = Arc<str>;
 
-/// Stays the same over every retry, restart and restore, and is handed to the destination so that it can
-/// recognise a repeat. Derived from the accepted envelope and the destination, never drawn at random.
+/// Stays the same over every retry, restart and restore, and is handed to the destination so that it can recognise a
+/// duplicate. Derived from the accepted envelope and the destination, never drawn at random.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IdempotencyKey(pub String);
 
 impl IdempotencyKey {
-    /// `message_key` is [`crate::envelope::Envelope::key`]; `part` tells several deliveries of one envelope
-    /// to one destination apart (see [`crate::delivery::Kind`]).
+    /// `message_key` is [`crate::envelope::Envelope::key`]; `part` distinguishes several deliveries of one envelope to
+    /// one destination (see [`crate::delivery::Kind`]).
     pub fn derive(workspace: &str, source: &str, message_key: &[u8], destination: &str, part: &str) -> Self {
         use sha2::{Digest, Sha256};
         let mut hash = Sha256::new();

@@ -63,7 +63,7 @@ pub enum KeystoreError {
     BadEntry { entry: String, what: &'static str },
 }
 
-/// A new key pair: tell Proca the public half, keep the file secret.
+/// A new key pair: give the public half to Proca, keep the file secret.
 pub struct NewKey {
     /// base64url without padding, as Proca's `addKey` takes it.
     pub public: String,

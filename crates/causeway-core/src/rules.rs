@@ -25,7 +25,7 @@ pub struct Rules {
     pub destinations: BTreeMap<Name, Arc<DestinationRule>>,
     /// By workspace.
     pub workspaces: BTreeMap<Name, WorkspaceRule>,
-    /// Names this hub among others. Messages that came through it are told to nobody a second time.
+    /// The id of this hub. Messages that already passed it are not sent again.
     pub hub: Name,
     /// See [`crate::consent::Terms::click_grace`].
     pub click_grace: Duration,
@@ -111,10 +111,11 @@ pub struct DestinationRule {
     /// Failed attempts of a delivery after which the contact's next one may pass it. Two deliveries of one contact are
     /// never in flight together, whatever this says.
     pub escape_after: u32,
-    /// Of several waiting deliveries of one contact only the newest is sent: for destinations that keep contacts, not actions.
+    /// If several deliveries of one contact wait, only the newest is sent: for destinations that store contacts, not
+    /// actions.
     pub coalesce: bool,
     pub filter: Filter,
-    /// What can be told over there about consent.
+    /// The consent changes that the destination can receive.
     pub expresses: Vec<Change>,
     /// Deletes what it has of an erased contact, even where its records cannot show an opt-out.
     pub removes: bool,
@@ -417,14 +418,14 @@ impl DestinationRule {
         }
     }
 
-    /// What a delivery tells the destination to do about consent, in a word that it knows.
+    /// What a delivery asks the destination to do about consent, in a word that it knows.
     pub fn change(&self, kind: Kind, standing: Standing) -> Change {
         Change::of(kind, standing)
             .within(&self.expresses)
             .unwrap_or_default()
     }
 
-    /// Whether the destination can be told that somebody asked to be forgotten, and as what.
+    /// Whether the destination can receive a removal, and as which change.
     pub fn removal(&self) -> Result<Change, Gate> {
         if self.removes {
             return Ok(Change::Remove);

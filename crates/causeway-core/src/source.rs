@@ -55,7 +55,7 @@ pub struct Remark {
     pub text: String,
 }
 
-/// Where a source tells how it is.
+/// Where a source reports its state.
 pub trait Health: Send + Sync {
     fn set(&self, state: SourceState);
     /// A figure about the other side: `queue_depth`, `fail_queue_depth`.

@@ -48,7 +48,7 @@ pub async fn run(contract: &Contract<'_>) {
         "delivered",
         "the same again",
     );
-    // With one key, the other side can tell that it is a repeat.
+    // With one key, the receiver can recognise a duplicate.
     for delivery in &batch {
         let with_key = |request: &&crate::fake_api::Request| {
             let headers = request.headers.iter().map(|(_, value)| value.as_str());

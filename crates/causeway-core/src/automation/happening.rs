@@ -45,7 +45,7 @@ pub enum Happening {
         key: String,
         name: Option<String>,
         at: Option<Timestamp>,
-        /// Of a link that a platform counts, the numbers of the new clicks, from and to; else 1 and 1.
+        /// The first and last number of the new clicks on a link that a platform counts; else 1 and 1.
         clicks: (i64, i64),
     },
     /// A platform sent its contact.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 const HOUR_MS: i64 = 3_600_000;
-/// Of a value that a condition looked at, so many bytes are kept to be shown.
+/// Maximum bytes of a condition's value kept for the trace.
 const SHOWN_BYTES: usize = 200;
 
 /// What is known when they are asked.
@@ -118,7 +118,7 @@ pub(super) struct Run<'a> {
     asked: Vec<bool>,
     /// How many answers led to the event.
     hops: u8,
-    /// The automations that led to the event by what they put off, the last of them the one whose time has come.
+    /// The automations whose timers led to the event; the last one is the one that fired.
     chain: Vec<Name>,
 }
 
@@ -164,7 +164,7 @@ impl Run<'_> {
         caused
     }
 
-    /// Of several answers for one automation the last counts.
+    /// If one automation has several verdicts, the last counts.
     fn note(&mut self, place: usize, automation: &Name, verdict: Verdict) {
         let asked = &mut self.out.explained.asked;
         if let Some(before) = self.asked.get_mut(place)
@@ -203,7 +203,7 @@ impl Run<'_> {
             Some(Ok(false)) => return Verdict::ConditionFalse,
             Some(Err(error)) => return Verdict::Failed(error),
         }
-        // Within one event each runs once; over what they put off, two could start each other for ever.
+        // Within one event each runs once; across delays, two could start each other for ever.
         if let Some(before) = self.chain.iter().position(|name| *name == automation.name) {
             let through = self.chain.iter().skip(before.saturating_add(1));
             return Verdict::Circle(through.map(Name::clone).collect());

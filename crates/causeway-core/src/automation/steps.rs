@@ -75,7 +75,7 @@ impl Run<'_> {
 
     /// What is different now from before the steps, of the fields that they touched.
     fn changes(&self, mut touched: Vec<(String, Option<Value>)>) -> Vec<Happening> {
-        // The first time that a field was touched tells what it was before: the sort keeps it in front.
+        // The first change of a field holds its earlier value: the stable sort keeps it first.
         touched.sort_by(|(a, _), (b, _)| a.cmp(b));
         touched.dedup_by(|(later, _), (first, _)| later == first);
         let fields = &self.contact().fields;

@@ -49,8 +49,8 @@ pub enum Dated {
     Unreadable,
 }
 
-/// What a date covers: a day without a time is the whole day, a time to the minute is the whole minute. A local time that
-/// exists twice or not at all covers both readings. Invariant: who said no, counts from the end, who said yes, from the
+/// What a date covers: a day without a time is the whole day, a time to the minute is the whole minute. A local time
+/// that exists twice or not at all covers both readings. Invariant: an opt-out counts from the end, an opt-in from the
 /// beginning. So an opt-out never loses to an opt-in only because it was written less exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -136,7 +136,7 @@ impl AtFormat {
                 // The time of day is read in every spelling.
                 ('H' | 'h' | 'T', _) => break,
                 (letter, _) if letter.is_ascii_alphanumeric() => {
-                    return Err(format!("{text:?} has {letter:?}, which is no part of a date"));
+                    return Err(format!("{text:?} has {letter:?}, which is not part of a date"));
                 }
                 (letter, count) => {
                     parts.extend(std::iter::repeat_n(Part::Text(letter), count));
@@ -155,7 +155,7 @@ impl AtFormat {
         Err(format!("{text:?} does not have day, month and year once each"))
     }
 
-    /// Reads a text; what tells no offset is taken to be in `zone`.
+    /// Reads a text; a time without an offset is in `zone`.
     pub fn read(&self, text: &str, zone: &TimeZone) -> Dated {
         let text = shown(text);
         if !text.chars().any(|c| c.is_alphanumeric() && c != '0') {

@@ -43,7 +43,8 @@ pub struct RuleReport {
     pub undated: usize,
 }
 
-/// How far the clock of a sender may be ahead. An opt-in with a later date would be new with each message that repeats it.
+/// How far the clock of a sender may be ahead. An opt-in with a later date would count again with each message that
+/// holds it.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// The rules of a source, and how it writes what they read.
@@ -53,10 +54,11 @@ pub(super) struct Reader<'a> {
     pub zone: &'a TimeZone,
 }
 
-/// When a message happened. Of a message that is dated by a day, a yes counts from its beginning and an opt-out to its end.
+/// When a message happened. If the message is dated by a day, an opt-in counts from its beginning and an opt-out from
+/// its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct When {
-    /// `None` when the message has a time that cannot be read: then a yes in it cannot be dated.
+    /// `None` when the message has a time that cannot be read: then an opt-in in it cannot be dated.
     pub begin: Option<Timestamp>,
     pub end: Timestamp,
     pub received_at: Timestamp,
@@ -82,8 +84,9 @@ impl When {
 }
 
 impl Reader<'_> {
-    /// Adds the facts that the fields state to the event. A field is looked for in each of `fields`, and every place that has it
-    /// counts: one that says no is not hidden by another that says yes. What could not be used is noted, without the value.
+    /// Adds the facts that the fields state to the event. A field is looked for in each of `fields`, and every place
+    /// that has it counts: an opt-out in one is not hidden by an opt-in in another. What could not be used is noted,
+    /// without the value.
     pub fn read(&self, fields: &[&Map<String, Value>], when: When, event: &mut Event) {
         for rule in self.rules {
             let places = find(fields, &rule.field);
@@ -107,7 +110,7 @@ impl Reader<'_> {
             }
             if places.len() > 1 && yes > 0 && no > 0 {
                 event.notes.push(format!(
-                    "field {}: places that fit this name say yes and no; the no counts",
+                    "field {}: the fields with this name hold an opt-in and an opt-out; the opt-out counts",
                     rule.field
                 ));
             }
@@ -142,7 +145,7 @@ impl Reader<'_> {
                 Ok(at) if what.is_yes() && at.duration_since(when.received_at) > AHEAD => {
                     (None, Some(format!("{name} holds a date in the future")))
                 }
-                // Never later than the message: a yes from tomorrow would outweigh an opt-out of today.
+                // Never later than the message: an opt-in dated tomorrow would outweigh an opt-out of today.
                 Ok(at) if what.is_opt_out() => (Some(at.min(when.received_at)), None),
                 Ok(at) => (Some(at.min(otherwise.unwrap_or(when.received_at))), None),
                 Err(doubt) => (
@@ -171,8 +174,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The date in the field; `Err` says why there is none. Of several dates a yes counts from the earliest and an opt-out from
-    /// the latest, so that a no is never older than a yes of the same message.
+    /// The date in the field; `Err` says why there is none. Of several dates, an opt-in counts from the earliest and an
+    /// opt-out from the latest, so that an opt-out is never older than an opt-in of the same message.
     fn since(&self, rule: &ConsentFrom, what: &What, dates: &[&Value]) -> Result<Timestamp, &'static str> {
         let is_opt_out = what.is_opt_out();
         let mut known: Option<Result<Timestamp, &'static str>> = None;
@@ -185,9 +188,7 @@ impl Reader<'_> {
                 Dated::Within(Span { end, .. }) if is_opt_out => Ok(end),
                 Dated::Within(Span { begin, .. }) => Ok(begin),
                 Dated::Nothing => continue,
-                Dated::Ambiguous => {
-                    Err("holds a date whose day and month could be exchanged; set `at_format`")
-                }
+                Dated::Ambiguous => Err("holds a date that can be read in two ways; set `at_format`"),
                 Dated::Unreadable => Err("holds no date that can be read; set `at_format` if it is one"),
             };
             known = Some(match (known, read) {
@@ -231,7 +232,7 @@ fn said_in<'a>(places: &[&'a Value]) -> Vec<&'a Value> {
 
 fn consequence(what: &What) -> &'static str {
     if what.is_yes() {
-        "so a yes is not counted"
+        "so an opt-in is not counted"
     } else {
         "so it counts from this message on"
     }
@@ -415,7 +416,9 @@ mod tests {
             assert!(at("unsubscribed") > at("opt_in"), "{fields}: {facts:?}");
             assert_eq!(
                 notes,
-                ["field Newsletter: places that fit this name say yes and no; the no counts"],
+                [
+                    "field Newsletter: the fields with this name hold an opt-in and an opt-out; the opt-out counts"
+                ],
                 "{fields}"
             );
         }
@@ -480,7 +483,7 @@ mod tests {
             assert_eq!(facts, [], "{date}");
             assert_eq!(
                 notes,
-                ["field Newsletter: Newsletter date holds a date in the future, so a yes is not counted"]
+                ["field Newsletter: Newsletter date holds a date in the future, so an opt-in is not counted"]
             );
         }
     }

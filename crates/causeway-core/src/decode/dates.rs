@@ -16,9 +16,9 @@ pub enum Reading {
     Unreadable,
 }
 
-/// Reads `2022-05-26`, `26-05-2022` (hyphens: day first) and `05/26/2022` (slashes: month first), with an
-/// hour and minute, and maybe seconds, `AM` or `PM` behind it. Without a time it is the start of the day.
-/// Dates that tell their own offset (RFC 3339) are read, too; all others are taken to be in `zone`.
+/// Reads `2022-05-26`, `26-05-2022` (hyphens: day first) and `05/26/2022` (slashes: month first), with an hour and
+/// minute, and maybe seconds, `AM` or `PM` behind it. Without a time it is the start of the day. Dates with an offset
+/// (RFC 3339) are read, too; all others are in `zone`.
 pub fn read(text: &str, zone: &TimeZone) -> Reading {
     let text = text.trim();
     if text.is_empty() || text == "-" || text.eq_ignore_ascii_case("n/a") {

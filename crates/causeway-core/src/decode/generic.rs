@@ -34,7 +34,7 @@ pub(super) const PHONE_NAMES: &[&str] = &[
     "telephone",
     "tel",
 ];
-/// Only names that tell of the event; a contact's own `created_at` would make every later change look old.
+/// Only names that belong to the event; a contact's own `created_at` would make every later change look old.
 const TIME_NAMES: &[&str] = &[
     "eventtime",
     "eventat",
@@ -288,7 +288,7 @@ impl GenericDecoder {
             Dated::Nothing => return When::at(received_at, received_at),
             unreadable @ (Dated::Ambiguous | Dated::Unreadable) => {
                 arrival(if unreadable == Dated::Ambiguous {
-                    "day and month could be exchanged (set `time_format`)"
+                    "it can be read in two ways (set `time_format`)"
                 } else {
                     "cannot be read"
                 });

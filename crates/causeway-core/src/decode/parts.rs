@@ -83,12 +83,12 @@ pub(super) fn decode(
     }
 }
 
-/// What a message ends as that holds several records, and nobody said that it may.
+/// The result for a message with several records, if `each` is not set.
 pub(super) fn several(count: usize, path: &str) -> Decoded {
     Decoded::Dead {
         code: DeadCode::Malformed,
         reason: format!(
-            "{count} records in one message, of which none was taken: set `each = '{path}'` of the source, and replay it"
+            "{count} records in one message, and none was processed: set `each = '{path}'` of the source, and replay it"
         ),
     }
 }
@@ -308,9 +308,9 @@ fn parts(envelope: &Envelope, all: Records, one: impl Fn(Record) -> Decoded) -> 
     Decoded::Parts(parts)
 }
 
-/// A part is a repeat if it has the same place in a message with the same records, and the same id of the sender if it gave one.
-/// Other records make it another message: they may have changed what it says in between. A message that dates itself names its
-/// parts.
+/// A part is a duplicate if it has the same place in a message with the same records, and the same id of the sender if
+/// it gave one. Other records make it another message: they may have changed what it says in between. A message that
+/// dates itself names its parts.
 fn dedup(envelope: &Envelope, number: u32, whole: &MessageKey) -> Dedup {
     let number = number.to_be_bytes();
     let id = envelope.dedup.id.map(|id| digest(&[b"part of id", &id, &number]));

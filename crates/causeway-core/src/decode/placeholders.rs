@@ -217,7 +217,7 @@ const NOBODY: &[&str] = &[
     "contactref",
 ];
 
-/// The same, told by marks that belong to them: without these they may be ids.
+/// The same, recognised by the marks around them: without these they may be ids.
 const NOBODY_AS_WRITTEN: &[&str] = &[
     "\\n", "k.a", "k.a.", "k. a.", "k/a", "#nv", "#nd", "#n/d", "%s", "%d", "%@",
 ];
@@ -302,14 +302,12 @@ impl Placeholders {
         }
         if has_holes(&id) {
             notes.push(format!(
-                "{place}: letters of it were lost, so it could name several people; it was passed over"
+                "{place}: letters of it were lost, so it could name several people; it was ignored"
             ));
             return None;
         }
         if self.names_nobody(&id) {
-            notes.push(format!(
-                "{place}: a placeholder, which names nobody, was passed over"
-            ));
+            notes.push(format!("{place}: a placeholder, which names nobody, was ignored"));
             return None;
         }
         Some(id)

@@ -58,7 +58,7 @@ impl Report {
                 "values were replaced by a later pair of the same name",
             ),
             (self.over_limit, "pairs were over PHP's limits and lost"),
-            (self.sorted, "lists came in disorder and were sorted"),
+            (self.sorted, "lists came out of order and were sorted"),
         ];
         let told = sentences.iter().filter(|(count, _)| *count > 0);
         told.map(|(count, sentence)| format!("form: {count} {sentence}"))
@@ -332,7 +332,7 @@ fn before_nul(text: &[u8]) -> &[u8] {
     cut(text, 0).0
 }
 
-/// Sorts lists in disorder, at any depth; tells how many there were.
+/// Sorts lists that are out of order, at any depth; returns how many there were.
 fn sort_lists(value: &mut Value) -> usize {
     let Value::Array(array) = value else { return 0 };
     let mut sorted = usize::from(array.sort_if_list_in_disorder());

@@ -173,8 +173,8 @@ impl Array {
         Ok(())
     }
 
-    /// The array under `key` (`None` = a new one, appended), made if there is none. The flag tells whether a
-    /// text had to give way. `None` when the append is lost.
+    /// The array under `key` (`None` = a new one, appended), made if there is none. The flag says whether a text was
+    /// replaced. `None` when the append is lost.
     pub(super) fn array_at(&mut self, key: Option<KeyRef<'_>>) -> Option<(&mut Self, bool)> {
         let mut replaced = false;
         let at = match key {
@@ -214,7 +214,7 @@ impl Array {
         Some(value)
     }
 
-    /// Makes a list of an array whose keys are 0..n-1 in any order; tells whether it had to move something.
+    /// Makes a list of an array whose keys are 0..n-1 in any order; returns whether it had to move something.
     pub(super) fn sort_if_list_in_disorder(&mut self) -> bool {
         if self.is_list || !self.keys_are_zero_to_n() {
             return false;

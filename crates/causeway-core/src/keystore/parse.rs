@@ -61,10 +61,10 @@ fn add(public: &str, private: Option<&Value>, keys: &mut Keys) -> Result<(), Key
         .map(SecretKey::from_bytes)
         .ok_or_else(|| bad(public, "the private key is not 32 bytes in base64"))?;
     if SecretKey::from_bytes(public_key).public_key().as_bytes() == &private.to_bytes() {
-        // Its name is secret here, so it is not told.
+        // Its name is secret here, so it is not shown.
         return Err(KeystoreError::BadEntry {
             entry: "(not shown)".to_owned(),
-            what: "the public and the private key are exchanged",
+            what: "the public and the private key are swapped",
         });
     }
     if *private.public_key().as_bytes() != public_key {

@@ -175,7 +175,7 @@ fn a_bad_key_file_is_refused_by_name_and_tells_no_secret() {
         ),
         (
             format!(r#"{{"{ORG_PRIVATE}":"{ORG_PUBLIC}"}}"#),
-            "entry (not shown): the public and the private key are exchanged",
+            "entry (not shown): the public and the private key are swapped",
         ),
         (
             format!(r#"{{"ZLEBsdC-Wo":"{ORG_PRIVATE}"}}"#),

@@ -51,7 +51,7 @@ fn skip_sign(text: &str, at: usize) -> usize {
     at + usize::from(text.get(at..).is_some_and(|rest| rest.starts_with(['-', '+'])))
 }
 
-/// Refuses the statements that are not for mappings; tells whether it is `raw`.
+/// Refuses the statements that are not for mappings; returns whether it is `raw`.
 fn statement(text: &str, found: &[Spanned<'_>]) -> Result<bool, MappingError> {
     match found.first() {
         Some(Spanned {
@@ -61,7 +61,7 @@ fn statement(text: &str, found: &[Spanned<'_>]) -> Result<bool, MappingError> {
         }) => {
             if !STATEMENTS.contains(word) {
                 let hint = "a template of a mapping has if, elif, else, for and raw";
-                return Err(MappingError::new(format!("`{word}` is no statement here"))
+                return Err(MappingError::new(format!("`{word}` is not a statement here"))
                     .hint(hint)
                     .at(text, *from));
             }
@@ -101,8 +101,8 @@ pub(super) fn bound<'t>(parts: &[Vec<Spanned<'t>>]) -> HashSet<&'t str> {
     bound
 }
 
-/// Looks through the words of one expression; adds the paths that it names. `is_free` tells whether a word stands for a value
-/// of the scope. (What the engine tells itself leaves out what parts are taken of, as in `contact.postcode[:2]`.)
+/// Looks through the words of one expression; adds the paths that it names. `is_free` says whether a word stands for a
+/// value of the scope. (The engine's own list lacks names that are sliced, as in `contact.postcode[:2]`.)
 pub(super) fn look<'t>(
     text: &'t str,
     all: &[Spanned<'t>],
@@ -112,8 +112,8 @@ pub(super) fn look<'t>(
 ) -> Result<(), MappingError> {
     let at = |index: usize| all.get(index).map(|word| word.token);
     if let Some(from) = step(all) {
-        let error = MappingError::new("a part of a list or text is taken without steps");
-        return Err(error.hint("[from:to]; `| reverse` turns it round").at(text, from));
+        let error = MappingError::new("a slice of a list or text takes no step");
+        return Err(error.hint("[from:to]; `| reverse` reverses it").at(text, from));
     }
     for (index, word) in all.iter().enumerate() {
         let before = index.checked_sub(1).and_then(at);
@@ -357,12 +357,12 @@ pub(super) fn missing(
             super::names::write(&steps)
         })
         .collect();
-    let fallback = "`| default(none)` makes nothing of what is missing";
+    let fallback = "`| default(none)` gives null if it is missing";
     let hint = if near.is_empty() {
         fallback.to_owned()
     } else {
         format!("did you mean {}? {fallback}", near.join(" or "))
     };
-    let error = MappingError::new(format!("`{lacks}` is not there")).hint(hint);
+    let error = MappingError::new(format!("`{lacks}` is missing")).hint(hint);
     Some(error.at(text, path.from))
 }

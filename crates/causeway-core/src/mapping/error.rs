@@ -1,4 +1,4 @@
-//! What goes wrong, where, and how to mend it. Never with a value of the contact's: the texts are logged and shown.
+//! What is wrong, where, and how to fix it. Never with a value of the contact: the texts are logged and shown.
 
 use std::{fmt, ops::Range};
 
@@ -7,7 +7,7 @@ use super::rewrite::Rewritten;
 /// An expression, template or mapping that cannot be read, or not be evaluated for a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct MappingError {
-    /// The name over there that the value was for.
+    /// The name at the destination that the value was for.
     pub field: Option<String>,
     /// Line and column in the text, from 1.
     pub place: Option<(usize, usize)>,
@@ -67,10 +67,9 @@ impl MappingError {
     }
 }
 
-/// For what cannot be told more exactly.
+/// For errors that cannot be located more exactly.
 pub(super) fn not_there(what: &str) -> MappingError {
-    MappingError::new(format!("`{what}` is not there"))
-        .hint("`| default(none)` makes nothing of what is missing")
+    MappingError::new(format!("`{what}` is missing")).hint("`| default(none)` gives null if it is missing")
 }
 
 /// What one of our filters says; carried through the engine as the source of its error.
@@ -90,8 +89,8 @@ pub(super) fn refuse(what: impl Into<String>, hint: Option<String>) -> minijinja
     minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "").with_source(trouble)
 }
 
-/// Says what the engine says without the values that its details may quote. `missing` tells which name in this part of the
-/// text is not there.
+/// Says what the engine says without the values that its details may quote. `missing` finds the name in this part of
+/// the text that is missing.
 pub(super) fn translate(
     error: &minijinja::Error,
     text: &str,
@@ -117,7 +116,7 @@ pub(super) fn translate_in(
         .map(original)
         .filter(|range| text.get(range.clone()).is_some())
         .unwrap_or(0..0);
-    // Not every error tells its place.
+    // Not every error has its place.
     let part = text
         .get(range.clone())
         .filter(|part| !part.trim().is_empty())
@@ -150,20 +149,20 @@ pub(super) fn translate_in(
                 .is_some_and(|detail| detail.contains("containment check")) =>
         {
             MappingError::new(format!(
-                "`{part}` cannot be worked out: what stands behind `in` is nothing, or neither text nor list"
+                "`{part}` cannot be computed: the value after `in` is null, or neither text nor list"
             ))
-            .hint("`| default('')` behind the name that may be nothing takes an empty text instead")
+            .hint("`| default('')` after the name gives an empty text instead of null")
         }
         Kind::InvalidOperation => {
             let types = error
                 .detail()
                 .filter(|detail| detail.starts_with("tried to use ") || detail.starts_with("value of type "));
             MappingError::new(match types {
-                Some(detail) => format!("`{part}` cannot be worked out: {detail}"),
-                None => format!("`{part}` cannot be worked out with these values"),
+                Some(detail) => format!("`{part}` cannot be computed: {detail}"),
+                None => format!("`{part}` cannot be computed with these values"),
             })
         }
-        kind => MappingError::new(format!("`{part}` cannot be worked out: {kind}")),
+        kind => MappingError::new(format!("`{part}` cannot be computed: {kind}")),
     };
     if error.line().is_some() {
         return out.at(text, range.start);

@@ -16,7 +16,7 @@ pub(super) struct Spanned<'t> {
     pub to: usize,
 }
 
-/// The words from `from` on, up to the end, or to the first of `ends` outside of a text. Also tells where it stopped.
+/// The words from `from` on, up to the end, or to the first of `ends` outside of a text. Also returns where it stopped.
 pub(super) fn words<'t>(text: &'t str, from: usize, ends: &[&str]) -> (Vec<Spanned<'t>>, usize) {
     let mut found = Vec::new();
     let mut at = from;

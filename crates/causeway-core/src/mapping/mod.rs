@@ -1,8 +1,8 @@
 //! Which part of a record goes where, and on which condition: expressions and templates in the language of MiniJinja,
 //! strict, without I/O, with an end to their steps and their size.
 //!
-//! [`Expression`] gives a typed value, [`Template`] a text, [`Mapping`] a value for each name over there; all of a
-//! [`Scope`], which looks things up in a record when they are asked for.
+//! [`Expression`] gives a typed value, [`Template`] a text, [`Mapping`] a value for each name at the destination. All
+//! read a [`Scope`], which looks values up in a record on demand.
 
 mod check;
 mod error;

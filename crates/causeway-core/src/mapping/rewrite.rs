@@ -139,7 +139,7 @@ impl<'a, 't> Reader<'a, 't> {
         }
     }
 
-    /// Takes one word, or two; tells how many.
+    /// Takes one word, or two; returns how many.
     fn step(&mut self, index: usize, word: Spanned<'t>) -> Result<usize, MappingError> {
         let next = self.token(Some(index + 1));
         match word.token {
@@ -262,7 +262,7 @@ impl<'a, 't> Reader<'a, 't> {
         for (from, to, sign) in &chain.signs {
             if sign.ends_with("in") {
                 return Err(
-                    MappingError::new(format!("`{sign}` stands in a row with `<` or `>`"))
+                    MappingError::new(format!("`{sign}` cannot be chained with `<` or `>`"))
                         .hint("join the two with `and`")
                         .at(self.text, *from),
                 );

@@ -26,7 +26,7 @@ pub(crate) struct Route {
     /// What is said where its last step is not there, and the words in front of it.
     lost: OnceLock<(&'static str, Name)>,
     way: Way,
-    /// So many steps are gone by the way.
+    /// The number of steps of the path that are resolved.
     gone: usize,
 }
 

@@ -141,7 +141,7 @@ impl Scope {
             Part::Root => return self.root(name),
             Part::Contact => return self.contact(name),
             Part::Ids => {
-                // Of several the last is the one that the message came with.
+                // If there are several, the last is the one that the message came with.
                 let id = record
                     .identities
                     .iter()

@@ -173,7 +173,7 @@ impl Operand {
         Ok(match self {
             Self::Literal(literal) => literal.seen(),
             Self::Path(route) => find(route)?,
-            // Of a name that stands alone the engine does not tell which one it is that is not there.
+            // For a name that stands alone, the engine does not say which name is missing.
             Self::Slice(route, ..) if route.steps.len() < 2 => return Err(Stop::Ask),
             Self::Slice(route, from, to) => match find(route)? {
                 Seen::Null => Seen::Null,

@@ -1,4 +1,4 @@
-//! A mapping of the configuration: name over there → where its value comes from.
+//! A mapping of the configuration: name at the destination → where its value comes from.
 
 use std::collections::BTreeSet;
 
@@ -41,7 +41,7 @@ impl Term {
     fn within(value: &Value, tables: &Tables, extra: &[&str], depth: usize) -> Result<Self, MappingError> {
         if depth > DEPTH {
             return Err(MappingError::new(format!(
-                "has more than {DEPTH} lists and tables within each other"
+                "nests lists and tables more than {DEPTH} deep"
             )));
         }
         Ok(match value {
@@ -190,7 +190,7 @@ impl Term {
     }
 }
 
-/// The purposes of which what is sent tells an opt-out from an opt-in.
+/// The purposes for which the payload distinguishes an opt-out from an opt-in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Tells {
     /// It says what to do about consent, whatever the purpose.
@@ -220,7 +220,7 @@ impl Tells {
         }
     }
 
-    /// Whether it tells what `other` tells.
+    /// Whether it covers the purposes of `other`.
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::All, _) => true,
@@ -273,7 +273,7 @@ impl Mapping {
         self.paths().iter().any(|(_, path)| path.needs_history())
     }
 
-    /// The purposes of which it tells an opt-out from an opt-in: by the names that it reads.
+    /// The purposes for which it distinguishes an opt-out from an opt-in, judged by the names that it reads.
     pub fn tells(&self) -> Tells {
         let mut tells = Tells::NOTHING;
         for (_, path) in self.paths() {

@@ -15,7 +15,7 @@ use serde_json::Value;
 pub use self::path::{Found, Path, PathError};
 use crate::{form, record::Record, xml};
 
-/// Of an answer no more is read.
+/// Maximum bytes of a response that are read.
 pub const MOST_BYTES: usize = 1 << 20;
 /// A longer text is not taken over.
 const LONGEST_TEXT: usize = 64 * 1_024;
@@ -157,7 +157,7 @@ fn taken(
     let fits = made.filter(|made| made.as_str().is_none_or(|text| text.len() <= LONGEST_TEXT));
     if fits.is_none() {
         notes.push(format!(
-            "the value for `{}` in the answer does not fit",
+            "the value for `{}` in the response does not fit",
             row.field
         ));
     }

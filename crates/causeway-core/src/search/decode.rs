@@ -175,7 +175,7 @@ fn decode_run(run: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Of both alphabets.
+/// For both alphabets.
 fn six_bits(letter: u8) -> u32 {
     match letter {
         b'A'..=b'Z' => u32::from(letter - b'A'),

@@ -93,7 +93,7 @@ fn reference(text: &str) -> Option<(Unescaped, &str)> {
     Some((Unescaped::Char(c), rest.strip_prefix(';').unwrap_or(rest)))
 }
 
-/// Of the names below, with the semicolon. Without a limit a body of `&` alone would take hours.
+/// Longest of the names below, with the semicolon. Without a limit, a body of only `&` would take hours.
 const LONGEST_NAME: usize = 9;
 
 /// The names that HTML has for the letters from 0xC0 on, in their order.

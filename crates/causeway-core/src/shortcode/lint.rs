@@ -166,7 +166,7 @@ fn cut_short(pieces: &[Piece]) -> bool {
             if ended && matches!(letter, '#' | '&' | '=') {
                 return true;
             }
-            // Half a shortcode is told as such.
+            // Half a shortcode is reported as such.
             ended |= letter == '#' && before != '[' && letters.peek() != Some(&']');
             before = letter;
         }
@@ -191,7 +191,7 @@ fn in_code(code: &Code, found: &mut Vec<String>) {
         }
         if let Some(here) = nearest(word) {
             found.push(format!(
-                "[#{written}#]: there is no function {word}; {here} is meant?"
+                "[#{written}#]: there is no function {word}; did you mean {here}?"
             ));
         }
         break;

@@ -36,7 +36,8 @@ pub struct Rules {
     pub unknown: Unknown,
     /// For `DATE`: where dates without a zone are, and what the printed ones are of.
     pub zone: TimeZone,
-    /// Our name of a field → its number over there, for `[#FIELD 125#]`. Beats what a platform told.
+    /// Causeway's name of a field → its number at the destination, for `[#FIELD 125#]`. Overrides the number that a
+    /// platform sent.
     pub field_ids: BTreeMap<String, String>,
 }
 
@@ -76,7 +77,7 @@ pub enum Unknown {
 /// Why there is no text. Names what the configuration says and fields, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpandError {
-    #[error("the shortcode [#{code}#] names nothing that is known of this contact ({hint})")]
+    #[error("the shortcode [#{code}#] matches no value of this contact ({hint})")]
     Unknown { code: String, hint: String },
     #[error("the value of [#{code}#] {why}")]
     Value { code: String, why: &'static str },
@@ -118,7 +119,7 @@ pub fn expand(
 
 fn put(code: &Code, names: &Names<'_>, place: Place, report: &mut Report<'_>) -> Result<String, ExpandError> {
     let mut made = put_strictly(code, names, place, &mut report.unknown);
-    // Of a withdrawal such a value is left out, so that the rest can be sent.
+    // In a withdrawal such a value is left out, so that the rest can be sent.
     let leads_elsewhere = |value: &String| place == Place::Path && place::is_step(value);
     if report.omissions.is_withdrawal() && made.as_ref().is_ok_and(leads_elsewhere) {
         made = Err(place::other_address(code));

@@ -19,7 +19,7 @@ pub struct Names<'a> {
     record: &'a Record,
     /// Folded name of a field or of a label → our name of the field.
     fields: BTreeMap<String, &'a str>,
-    /// Number over there → our name of the field.
+    /// Number at the destination → Causeway's name of the field.
     numbers: BTreeMap<Cow<'a, str>, &'a str>,
 }
 
@@ -170,7 +170,7 @@ impl<'a> Names<'a> {
             }
             match rest.split_once(char::is_whitespace) {
                 Some((_, after)) => rest = after.trim_start(),
-                None => return "with /TEXT behind the name, TEXT is put in instead".to_owned(),
+                None => return "with /TEXT after the name, TEXT is used instead".to_owned(),
             }
         }
     }
@@ -246,7 +246,7 @@ pub(crate) fn contact_id(record: &Record) -> Option<String> {
     let (first, _) = foreign().next().unzip();
     let of_source = foreign().any(|(namespace, _)| *namespace == record.source);
     let wanted = if of_source { Some(&record.source) } else { first };
-    // Of several in one namespace the last is the one that the message came with.
+    // If there are several in one namespace, the last is the one that the message came with.
     foreign()
         .filter(|(namespace, _)| Some(*namespace) == wanted)
         .map(|(_, id)| id.clone())

@@ -73,7 +73,7 @@ pub fn expand_url(
                 let value = put(code, names, place, report)?;
                 if place == Place::Path {
                     last_in_path = Some(code);
-                    // Of a withdrawal no value may make a step of the path that leads elsewhere.
+                    // In a withdrawal no value may change the path to another resource.
                     if report.omissions.is_withdrawal()
                         && !value.is_empty()
                         && value.bytes().all(|b| b == b'.')

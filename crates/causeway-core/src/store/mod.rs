@@ -46,8 +46,8 @@ pub enum StoreError {
 pub struct Accepted {
     /// The row of the message; for a duplicate, the row of the *first* one.
     pub id: InboxId,
-    /// Whether it is certainly a repeat. If other messages wait between it and the first one, `process` decides: then it is
-    /// accepted with a row of its own, and may become [`InboxState::Duplicate`].
+    /// Whether it is certainly a duplicate. If other messages wait between it and the first one, `process` decides:
+    /// then it is accepted with a row of its own, and may become [`InboxState::Duplicate`].
     pub duplicate: bool,
 }
 
@@ -76,7 +76,7 @@ pub enum InboxState {
     Skipped,
     /// Not understood; with the code and reason. Replayable.
     Dead,
-    /// A repeat of another row.
+    /// A duplicate of another row.
     Duplicate,
 }
 
@@ -98,7 +98,7 @@ impl InboxState {
 #[derive(Debug, Clone)]
 pub struct Claim {
     pub destination: Name,
-    /// At most so many: no more than can start at once, or leases run out in the waiting line.
+    /// The maximum: no more than can start at once, or leases expire while deliveries wait.
     pub limit: u32,
     /// Who does not report back until then has lost them, and they are due again.
     pub leased_until: Timestamp,
@@ -135,8 +135,8 @@ pub struct Attempt {
     /// What the destination was to do about consent, and for which address, in its normal form.
     pub change: Change,
     pub address: Option<String>,
-    /// What the answer says of the contact. It becomes an inbox row of its own, so that it is processed, explained and
-    /// kept like everything else that tells of a person.
+    /// What the response says about the contact. It becomes a message of its own, so that it is processed, explained
+    /// and stored like every other message about a person.
     pub writes: BTreeMap<String, Value>,
     pub next: Next,
 }
@@ -265,8 +265,8 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<Processed>, StoreError>;
 
-    /// Turns timers of automations whose time has come into inbox rows, up to `limit`; tells how many. Of one that cannot be
-    /// read the row says so and will be dead.
+    /// Turns due timers of automations into inbox rows, up to `limit`; returns how many. If one cannot be read, its row
+    /// says so and will be dead.
     async fn ring(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Notes that an automation that the clock starts has had its turns up to then.
@@ -310,8 +310,8 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<u64, StoreError>;
 
-    /// Plans a last delivery to every destination that was given the person, and from now on takes in and sends nothing else
-    /// about them. [`Store::finish_erasures`] erases them. Asked again, it tells the same and changes nothing.
+    /// Plans a removal for every destination that was sent the person. From now on nothing else about them is accepted
+    /// or sent. [`Store::finish_erasures`] erases them. A second call returns the same and changes nothing.
     async fn begin_erasure(
         &self,
         contact: ContactId,

@@ -77,7 +77,7 @@ pub trait Views: Send + Sync {
     /// Everything about a person.
     async fn contact(&self, id: ContactId) -> Result<Option<ContactView>, StoreError>;
 
-    /// Those who asked to be forgotten and whose destinations are still being told.
+    /// Contacts whose erasure is pending at a destination.
     async fn erasures(&self) -> Result<Vec<Erasure>, StoreError>;
 
     /// Foreign ids that came with more addresses than one person has, the latest first.
@@ -152,7 +152,7 @@ pub struct Conflict {
 pub struct Named {
     pub contact: ContactId,
     pub workspace: Name,
-    /// Of a mailbox that several contacts use, the address for each of them.
+    /// For a mailbox that several contacts use: the address of each of them.
     pub identity: Identity,
     /// Names this contact and no other: the same, but for the users of one mailbox.
     pub own: Identity,
@@ -163,7 +163,7 @@ pub struct Named {
 pub struct Erasure {
     pub contact: ContactId,
     pub workspace: Name,
-    /// The record that tells which destinations were told.
+    /// The message whose trace lists the removals.
     pub record: InboxId,
     pub asked_at: Timestamp,
     /// Erased then whatever became of the deliveries.
@@ -207,12 +207,12 @@ pub struct SourceCounts {
     pub skipped: u64,
     pub dead: u64,
     pub duplicate: u64,
-    /// Of the oldest that waits.
+    /// Arrival of the oldest one that waits.
     pub oldest_new_at: Option<Timestamp>,
     pub last_received_at: Option<Timestamp>,
-    /// Of the skipped ones, those that name a person who was erased ([`crate::after_erasure`]).
+    /// How many of the skipped ones name a person who was erased ([`crate::after_erasure`]).
     pub turned_away: u64,
-    /// Of these, the ones of the last seven days.
+    /// How many of these are of the last seven days.
     pub turned_away_lately: u64,
     /// Messages that name a person who was erased, are dated after it, and made a new contact.
     pub began_anew: u64,
@@ -223,7 +223,7 @@ pub struct DestinationCounts {
     pub planned: u64,
     /// Waiting, including what is being sent now, what waits for its retry, and what waits behind another of its contact.
     pub waiting: u64,
-    /// Of these, those that failed at least once.
+    /// How many of these failed at least once.
     pub retrying: u64,
     pub delivered: u64,
     pub skipped: u64,
@@ -246,7 +246,7 @@ pub struct DeliveryRow {
     pub due_at: Option<Timestamp>,
     pub planned_at: Timestamp,
     pub finished_at: Option<Timestamp>,
-    /// Of the last attempt, or why it was skipped.
+    /// The reason of the last attempt, or why it was skipped.
     pub reason: Option<String>,
     pub remote_id: Option<String>,
     /// The address that a withdrawal is about; `None` = the one in use when it is sent.
@@ -330,6 +330,7 @@ pub struct ContactView {
     pub workspace: Name,
     pub identities: Vec<Identity>,
     pub contact: Contact,
+    #[serde(rename = "consent_state")]
     pub standing: BTreeMap<String, Standing>,
     /// What each destination was given, by destination and address.
     pub given: Vec<GivenRow>,
@@ -450,7 +451,7 @@ pub struct StoreHealth {
     pub schema_version: u32,
     /// Size of the database with its log.
     pub bytes: u64,
-    /// Free space on the disk that holds it, where the system tells.
+    /// Free space on its disk, if the system reports it.
     pub free_bytes: Option<u64>,
     /// What was stamped last: a message received, or a delivery that succeeded.
     pub newest: Option<Timestamp>,

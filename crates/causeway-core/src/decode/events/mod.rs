@@ -75,8 +75,8 @@ pub fn pieces(request: &[u8]) -> Vec<&[u8]> {
     json::items(request).unwrap_or_else(|| vec![request])
 }
 
-/// How a repeat of an item is recognised: by everything that it says. Without an id and a time, the same may happen twice,
-/// and is a repeat only within `window_ms`.
+/// How a duplicate of an item is recognised: by its whole content. Without an id and a time, the same may happen twice,
+/// and is a duplicate only within `window_ms`.
 pub fn dedup(item: &Value, event: &Event, received_at: Timestamp, window_ms: i64) -> Dedup {
     let content = dedup_of_bytes(sorted(item).to_string().as_bytes());
     let id = item
@@ -99,7 +99,7 @@ pub fn dedup(item: &Value, event: &Event, received_at: Timestamp, window_ms: i64
     }
 }
 
-/// For what is no item that could be told by its id.
+/// For something that is not an item with an id.
 pub fn dedup_of_bytes(bytes: &[u8]) -> MessageKey {
     digest(&[b"event", bytes])
 }
@@ -257,7 +257,7 @@ impl EventsDecoder {
                     Ok(())
                 } else {
                     Err(
-                        "says nothing: give `fields`, or two names of the same person in `contact`"
+                        "has no effect: give `fields`, or two names of the same person in `contact`"
                             .to_owned(),
                     )
                 };
@@ -306,7 +306,7 @@ fn consent(
         .get("what")
         .and_then(Value::as_str)
         .and_then(What::plain)
-        .ok_or("`what` must be a word of the list")?;
+        .ok_or("`what` must be one of the listed words")?;
     let purposes = match item.get("purpose").and_then(text) {
         None => vec![EMAIL.to_owned()],
         Some(text) => purposes(&text, &what, notes)?,
@@ -343,13 +343,14 @@ fn purposes(text: &str, what: &What, notes: &mut Vec<String>) -> Result<Vec<Stri
         "all" | "any" | "*" | "everything" if what.is_suppression() => Ok(vec![EMAIL.to_owned()]),
         "all" | "any" | "*" | "everything" => {
             notes.push(format!(
-                "purpose: not one, so it counts for {}; a purpose of your own needs an item that names it",
+                "purpose: names no single purpose, so it counts for {}; a purpose of your own needs an item that \
+                 names it",
                 EVERYTHING.join(", ")
             ));
             Ok(EVERYTHING.iter().map(|purpose| (*purpose).to_owned()).collect())
         }
         _ => crate::consent::purpose(text)
             .map(|purpose| vec![purpose])
-            .ok_or("`purpose` must be one word of small letters, digits, `-` and `_`"),
+            .ok_or("`purpose` must be one word of lower-case letters, digits, `-` and `_`"),
     }
 }

@@ -507,7 +507,7 @@ fn a_placeholder_names_nobody() {
             assert_eq!(
                 event.notes,
                 [format!(
-                    "contact.{key}: a placeholder, which names nobody, was passed over"
+                    "contact.{key}: a placeholder, which names nobody, was ignored"
                 )]
             );
         }

@@ -43,8 +43,8 @@ pub(super) struct Said<'a> {
 pub(super) fn of_action(said: &Said<'_>, notes: &mut Vec<String>) -> Vec<ConsentFact> {
     let status = match said.status {
         None | Some("none" | "active") => return of_form(said).into_iter().collect(),
-        // Row 7: what a share repeats may be of any age. With its date the click counts from then on; without, it may be an
-        // old one.
+        // Row 7: a share repeats a statement of any age. With its date the click counts from then; without, it may be
+        // an old one.
         Some("double_opt_in") if !said.with_consent && said.status_at.is_none() => {
             notes.push("confirmed by mail without a date: does not count (row 7)".to_owned());
             return Vec::new();
@@ -128,22 +128,23 @@ fn of_double_opt_in(
     let (what, basis) = if opted_in {
         (
             What::DoubleOptIn,
-            format!("{message}: confirmed by mail, opted in to us ({row_counts})"),
+            format!("{message}: confirmed by mail, opted in to your organisation ({row_counts})"),
         )
     } else if let Some(page) = &said.page {
         // Also for a page of ours: if that turns out to be wrong, the click goes with the page.
         let basis = if said.is_own {
-            format!("{message}: confirmed by mail on a page of ours ({row_counts})")
+            format!("{message}: confirmed by mail on an own page ({row_counts})")
         } else {
             format!(
-                "{message}: confirmed by mail to the page's owner, counts if that is us ({row_counts} or {row_other})"
+                "{message}: confirmed by mail to the page's owner, counts if that is your organisation ({row_counts} \
+                 or {row_other})"
             )
         };
         (What::DoubleOptInOnPage { page: page.clone() }, basis)
     } else if said.is_own {
         (
             What::DoubleOptIn,
-            format!("{message}: confirmed by mail on a page of ours ({row_counts})"),
+            format!("{message}: confirmed by mail on an own page ({row_counts})"),
         )
     } else {
         notes.push(format!(

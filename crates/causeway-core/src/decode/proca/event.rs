@@ -25,7 +25,7 @@ pub(super) fn decode(decoder: &ProcaDecoder, message: Message<'_>, received_at: 
     match event_type {
         Some("email_status") => email_status(decoder, message, received_at),
         Some("campaign_updated") => Ok(campaign_updated(decoder, &message, received_at)),
-        // It carries a code that lets its bearer confirm: nothing of it is told.
+        // It carries a code with which anybody could confirm: nothing of it is shown.
         Some("confirm_created") => Err(Decoded::Skip {
             reason: "a request for Proca's staff to confirm something (row 24)".to_owned(),
         }),
@@ -75,7 +75,7 @@ fn email_status(decoder: &ProcaDecoder, mut message: Message<'_>, received_at: T
     }
     if event.identities.is_empty() {
         return Err(malformed(
-            "an event about nobody: neither contactRef nor e-mail address".to_owned(),
+            "an event without a person: neither contactRef nor e-mail address".to_owned(),
         ));
     }
     event.consent = consent;

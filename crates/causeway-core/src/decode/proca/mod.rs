@@ -115,7 +115,7 @@ pub const CAMPAIGN_SETTINGS: &str = "api.campaign_updated";
 /// Clocks may differ by so much.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
 
-/// A yes that claims to be given tomorrow would outweigh a no that is said today: it counts from when it came.
+/// An opt-in dated tomorrow would outweigh an opt-out of today: it counts from its arrival.
 fn not_from_the_future(event: &mut Event, received_at: Timestamp) {
     for fact in &mut event.consent {
         if fact.what.is_yes() && fact.at.duration_since(received_at) > SKEW {
@@ -179,7 +179,7 @@ fn tidied(body: &[u8]) -> Option<(String, Vec<String>)> {
 fn parse(body: &[u8]) -> Known<Message<'_>> {
     if body.starts_with(&[0x1f, 0x8b]) {
         return Err(malformed(
-            "compressed (gzip): the publisher has to send the JSON as it is".to_owned(),
+            "compressed (gzip): the publisher must send plain JSON".to_owned(),
         ));
     }
     let text = std::str::from_utf8(body)
@@ -193,7 +193,7 @@ fn parse(body: &[u8]) -> Known<Message<'_>> {
     if !start.starts_with('{') {
         return Err(malformed("not a JSON object".to_owned()));
     }
-    // The parser's own words may quote the message: only the place is told.
+    // The parser's own text may quote the message: only the place is reported.
     serde_json::from_str(text).map_err(|error| {
         let what = match error.classify() {
             serde_json::error::Category::Data => "a member is of the wrong type",
@@ -266,7 +266,7 @@ fn unknown(what: &str, name: Option<&str>) -> Decoded {
     }
 }
 
-/// A name from a message, short. What does not look like one is not told: it may be anything, an address, too.
+/// A name from a message, short. Anything else is not shown: it may be an address.
 fn quoted(name: &str) -> String {
     if !name
         .chars()

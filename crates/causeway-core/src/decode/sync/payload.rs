@@ -32,7 +32,7 @@ pub struct SyncContact {
     pub email: Option<String>,
     pub phone: Option<String>,
     pub profile_url: Option<String>,
-    /// Of `phone` and `profile_url` what came without a value, and what came instead.
+    /// Which of `phone` and `profile_url` came without a value, and what came instead.
     pub emptied: Vec<(&'static str, Value)>,
     /// What else the group holds.
     pub rest: Map<String, Value>,
@@ -502,7 +502,7 @@ fn objects(group: &str, items: Vec<Value>, notes: &mut Vec<String>) -> Vec<Map<S
         ));
     }
     if odd > 0 {
-        notes.push(format!("{group}: {odd} items that are no rows were left out"));
+        notes.push(format!("{group}: {odd} items that are not rows were left out"));
     }
     objects
 }

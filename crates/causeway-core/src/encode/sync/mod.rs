@@ -22,7 +22,7 @@ use crate::php_date;
 
 /// The name of the element that holds the groups in XML.
 pub const XML_ROOT: &str = "sync";
-/// PHP drops what comes behind so many variables, without a word to the caller.
+/// PHP silently ignores variables beyond this number.
 pub const PHP_VARIABLES: usize = 1_000;
 
 /// A group, in the documented order.
@@ -123,9 +123,9 @@ pub struct Options {
     pub status: StatusShape,
     pub transaction: Transaction,
     pub contact_id: ContactIdOf,
-    /// Our name of a field → its number over there; beats the number that a platform gave it.
+    /// Causeway's name of a field → its number at the destination; overrides the number that a platform gave it.
     pub field_ids: BTreeMap<String, String>,
-    /// Our name of a field → its label over there.
+    /// Causeway's name of a field → its label at the destination.
     pub field_names: BTreeMap<String, String>,
 }
 

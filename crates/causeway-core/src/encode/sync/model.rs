@@ -89,7 +89,7 @@ pub fn model(record: &Record, key: &IdempotencyKey, options: &Options) -> SyncPa
     }
 }
 
-/// A rule of ours is known by its name; the row's key also tells what the points were for.
+/// A rule of the hub is identified by its name; the row's key also holds what the points were for.
 fn score_id(row: &Engagement) -> &str {
     match &row.name {
         Some(rule) if row.key.starts_with(OWN_SCORE) => rule,

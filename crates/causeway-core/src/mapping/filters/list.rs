@@ -69,7 +69,7 @@ fn end(value: &Value, last: bool) -> Result<Value, Error> {
     }
 }
 
-/// Of a list its members, of a text its letters; 0 for nothing.
+/// The members of a list, or the letters of a text; 0 for null.
 fn length(value: &Value) -> Result<usize, Error> {
     match value.kind() {
         ValueKind::None => Ok(0),

@@ -45,7 +45,7 @@ fn title(text: &str) -> String {
     out
 }
 
-/// `truncate(20)`, `truncate(20, end='…')`: so many letters at most, the end included.
+/// `truncate(20)`, `truncate(20, end='…')`: at most this number of letters, including the end.
 fn truncate(value: &Value, most: usize, options: Kwargs) -> Result<Value, Error> {
     let end: Option<String> = options.get("end")?;
     options.assert_all_used()?;

@@ -78,7 +78,7 @@ impl Scope {
         self.is_lenient().then_some(Found::Null)
     }
 
-    /// Label and number of every list field that a platform told of.
+    /// Label and number of every list field that a platform sent.
     pub(super) fn list_field_ids(&self) -> impl Iterator<Item = (&String, &Value)> {
         let fields = self.record().contact.fields.range(LIST_FIELD_IDS.to_owned()..);
         fields
