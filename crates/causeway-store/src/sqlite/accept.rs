@@ -1,4 +1,4 @@
-//! Makes envelopes durable, and recognises what is certainly a repeat.
+//! Writes envelopes to disk, and recognises certain duplicates.
 
 use causeway_core::{
     envelope::{Envelope, Memory, MessageKey, Meta, digest},
@@ -84,7 +84,7 @@ pub(crate) fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepte
     let row = match repeats::at_acceptance(tx, envelope, same_id, &first)? {
         Verdict::Repeat => {
             insert(tx, &arrival, &envelope.key(), Row::Duplicate { of: first.id })?
-                .ok_or(Fault::Broken("the row of a repeat"))?;
+                .ok_or(Fault::Broken("the row of a duplicate"))?;
             tx.state.counters.add(source, InboxState::Duplicate.as_str(), 1);
             return Ok(Accepted {
                 id: InboxId(first.id),
@@ -113,7 +113,7 @@ struct Arrival<'a> {
 #[derive(Clone, Copy)]
 enum Row {
     New,
-    /// New, and perhaps a repeat of that one: `process` decides.
+    /// New, and perhaps a duplicate of that one: `process` decides.
     Undecided {
         first: i64,
     },

@@ -1,6 +1,6 @@
 //! Messages that name a person who was erased: see [`causeway_core::after_erasure`] for what becomes of them.
 //!
-//! Of erased people the store has keyed hashes of their identities, each with the time of the erasure and of the newest
+//! The store keeps keyed hashes of the identities of erased people, each with the time of the erasure and of the newest
 //! opt-out that was turned away since.
 
 use causeway_core::{

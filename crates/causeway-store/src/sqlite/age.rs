@@ -82,7 +82,8 @@ pub(crate) fn engagements(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Age
     Ok((u64::try_from(gone).unwrap_or(0), next))
 }
 
-/// Actions by the time when they were done, up to the first that is too young. One that has still to be told stays.
+/// Actions by the time when they were done, up to the first that is too young. One whose delivery is not finished
+/// stays.
 pub(crate) fn actions(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Fault> {
     type Found = (i64, Option<i64>, String);
     let rows: Vec<Found> = tx

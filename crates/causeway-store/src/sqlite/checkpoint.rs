@@ -19,7 +19,7 @@ use super::fault::Fault;
 const START: usize = 3_000;
 /// Pages from which on the writer copies them itself: the other thread does not keep up.
 const LIMIT: usize = 8_000;
-/// So few pages the writer may be asked to copy.
+/// The maximum of pages that the writer may be asked to copy.
 const FEW: i64 = 200;
 /// Each time fewer pages are left.
 const ROUNDS: u32 = 4;
@@ -36,7 +36,7 @@ struct Log {
 
 impl Log {
     /// Copies what it can. Pages that are left; `None` when it could not be done now. What stays in the log is as safe
-    /// there, so nobody else needs to know; a full disk is told once, not at each commit.
+    /// there, so nobody else needs to know; a full disk is logged once, not at each commit.
     fn copy_back(&self, connection: &Connection) -> Option<i64> {
         match copy_back(connection) {
             Ok(left) => {

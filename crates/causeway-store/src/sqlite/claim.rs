@@ -247,7 +247,7 @@ fn or_bury<T>(tx: &mut Tx<'_>, id: i64, read: Result<T, Fault>, now: Timestamp) 
 struct Candidate {
     id: i64,
     due: Due,
-    /// Its contact leaves: the row that tells so is the last that may go.
+    /// The erasure of its contact is pending: the removal is the last delivery that may be sent.
     leaving: Option<i64>,
 }
 
@@ -378,8 +378,8 @@ fn skip(
     Ok(())
 }
 
-/// Of the records and news of one contact that wait in a row, the newest says it all: the others are skipped.
-/// A withdrawal among them ends the row, so that it is told in its place.
+/// Of the records and news of one contact that wait in a row, the newest holds everything: the others are skipped. A
+/// withdrawal among them ends the series, so that it is sent in its place.
 fn newest_of_run(
     tx: &mut Tx<'_>,
     destination: i64,
@@ -493,8 +493,8 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     Ok((record, key))
 }
 
-/// Of one message, a destination may be sent a delivery for each address of the contact, and for each contact that shares
-/// one: each has a key of its own.
+/// For one message, a destination may be sent a delivery for each address of the contact, and for each contact that
+/// shares one: each has a key of its own.
 ///
 /// `other` is the contact, where it is not the one that the message names.
 pub(crate) fn key(

@@ -150,7 +150,7 @@ pub(crate) fn retry(tx: &mut Tx<'_>, filter: &DeliveryFilter, now: Timestamp) ->
                     .counters
                     .moved(row.destination, Some((row.state, row.attempts)), (row.state, 0));
             }
-            // Nobody is there any more to be told of.
+            // The contact no longer exists.
             _ if row.contact.is_none() => continue,
             _ => outbox::reopen(tx, &row, Some(now))?,
         }

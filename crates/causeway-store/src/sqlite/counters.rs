@@ -22,7 +22,7 @@ impl Counters {
         self.command.push((name_id, what, by));
     }
 
-    /// A delivery goes from one state to another; `attempts` before and after tell whether it is retrying.
+    /// A delivery goes from one state to another; `attempts` before and after say whether it is retrying.
     pub(crate) fn moved(
         &mut self,
         destination_id: i64,

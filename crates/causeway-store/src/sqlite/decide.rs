@@ -85,7 +85,7 @@ pub(super) fn decide(
     }
 }
 
-/// The rules ask and cannot fail: what went wrong is told after they ended, and their plan is not taken.
+/// The rules ask and cannot fail: an error is returned after they ended, and their plan is dropped.
 fn or_note<T: Default>(trouble: &RefCell<Option<Fault>>, answer: Result<T, Fault>) -> T {
     answer.unwrap_or_else(|fault| {
         trouble.replace(Some(fault));
@@ -117,7 +117,7 @@ fn is_named(connection: &Connection, contacts: &[i64]) -> Result<bool, Fault> {
 fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Result<bool, Fault> {
     let since = ms(now).saturating_sub(HOUR_MS);
     for contact in contacts {
-        // Nearly always there are fewer events in all, or the first of so many is old: that takes the index alone.
+        // Nearly always there are fewer events, or the first of the last ones is old: the index alone answers that.
         let earliest: Option<i64> = connection
             .prepare_cached(
                 "SELECT inbox.received_at FROM inbox WHERE inbox.id = (

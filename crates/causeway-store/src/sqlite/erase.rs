@@ -85,8 +85,8 @@ pub(crate) fn erase(
     Ok(erased)
 }
 
-/// A message without an id is recognised by its content alone, and the same form may be how the person signs again: it is
-/// no repeat of one from before the erasure.
+/// A message without an id is recognised by its content alone, and the same form may be how the person signs again: it
+/// is not a duplicate of one from before the erasure.
 pub(crate) fn forget_keys(tx: &Tx<'_>, id: i64) -> Result<(), Fault> {
     tx.connection
         .prepare_cached(
@@ -116,7 +116,7 @@ fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Fault> {
     Ok(names)
 }
 
-/// The contact, or the one that it was merged into, with its workspace; `None` for nobody and for who was erased.
+/// The contact, or the one that it was merged into, with its workspace; `None` if there is none, or if it was erased.
 pub(crate) fn living(connection: &Connection, asked: ContactId) -> Result<Option<(i64, i64)>, Fault> {
     Ok(connection
         .prepare_cached(

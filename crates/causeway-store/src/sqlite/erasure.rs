@@ -1,5 +1,5 @@
-//! The time between asking to be forgotten and being erased: every destination that was given the person is told first.
-//! Whatever else was to be sent about them is not, and nothing new about them is taken in.
+//! The time between the request and the erasure: every destination that was sent the person gets a removal first.
+//! Nothing else about the person is sent or accepted.
 
 use causeway_core::{
     clock::Timestamp,
@@ -25,11 +25,11 @@ use super::{
 };
 
 /// Why nothing else is sent about the person any more.
-pub(crate) const LEAVING: &str = "the person asked to be forgotten";
-const DECISION: &str =
-    "asked to be forgotten: the destinations that were given the person are told, then everything is erased";
+pub(crate) const LEAVING: &str = "the person asked to be erased";
+const DECISION: &str = "the person asked to be erased: the destinations that were sent the person \
+     get a removal, then everything is erased";
 
-/// Plans the last deliveries. Asked again, it changes nothing and tells the same.
+/// Plans the removals. A second call changes nothing and returns the same.
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
     asked: ContactId,

@@ -102,8 +102,8 @@ struct Stored {
     chain: Option<String>,
 }
 
-/// Turns timers whose time has come into inbox rows, up to `limit` of them, and tells how many. One that cannot be read
-/// becomes a row, too, which nobody can read either: it is dead, where a person sees it, and the others ring.
+/// Turns due timers into inbox rows, up to `limit` of them, and returns how many. One that cannot be read becomes a
+/// dead row, where a person sees it, and the others fire.
 pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, Fault> {
     let due: Vec<Stored> = tx
         .connection
@@ -139,7 +139,7 @@ pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, F
                     inbox.id = timer.inbox,
                     automation = timer.automation,
                     reason = fault.text(),
-                    "What an automation put off cannot be read; a dead row tells of it."
+                    "A timer of an automation cannot be read; a dead message holds the reason."
                 );
                 unreadable(&timer, now)
             }
@@ -181,7 +181,7 @@ fn rung(timer: &Stored, follow_up: FollowUp, now: Timestamp) -> Envelope {
     follow_up::envelope(AUTOMATIONS, follow_up, BTreeMap::new(), &once, now)
 }
 
-/// All that is left of it, for who wants to know what was lost.
+/// All that is left of it, to show what was lost.
 fn unreadable(timer: &Stored, now: Timestamp) -> Envelope {
     let rest = json!({ "unreadable": {
         "automation": timer.automation, "due": timer.due, "about": timer.inbox, "contact": timer.contact,
@@ -216,7 +216,7 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt)
     let known = match contact::read(tx.connection, contact) {
         Ok(Some(known)) => known,
         Ok(None) => return Ok(()),
-        // That it was delivered has to be written all the same. The row of the answer will be dead, and tells why.
+        // That it was delivered must be written all the same. The row of the response will be dead, with the reason.
         Err(fault) if fault.is_of_one_row() => Contact::default(),
         Err(fault) => return Err(fault),
     };

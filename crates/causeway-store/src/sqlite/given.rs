@@ -102,8 +102,8 @@ pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Resul
                     .filter(|text| !text.is_empty())
                     .map(Name::from),
             };
-            // Of two contacts that become one, the address may be known to both: the lesser change is what the
-            // destination may still believe.
+            // If two contacts are merged, both may have the address: the lesser change is what the destination may
+            // still believe.
             match all.iter_mut().find(|known| known.address == given.address) {
                 Some(known) => {
                     known.withdrawal_is_open |= given.withdrawal_is_open;

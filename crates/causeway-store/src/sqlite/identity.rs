@@ -23,9 +23,9 @@ use super::{
     writer::Tx,
 };
 
-/// An id that has come with so many addresses comes with no other.
+/// The number of addresses that one id may come with.
 const MOST_ADDRESSES: usize = 2;
-/// So many contacts are noted for an id that came with more addresses. One that has more stands for nobody.
+/// The number of contacts noted for an id that came with more addresses. An id with more names nobody.
 const MOST_ELSEWHERE: u32 = 20;
 
 /// What follows from an event's identities.
@@ -49,7 +49,7 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
     let mut resolved = Resolved::default();
     let identities = pass_over_conflicts(tx, row, workspace, event, &mut resolved)?;
     let is_named = identities.iter().any(|identity| !identity.is_visitor());
-    // Ids first: an address tells less than they do.
+    // Ids first: they identify a person better than an address.
     let mut found: BTreeSet<i64> = BTreeSet::new();
     let by_kind = |wants_email: bool| {
         identities
@@ -183,8 +183,8 @@ pub(crate) fn note_elsewhere(
     Ok(())
 }
 
-/// The contacts that messages with this id counted for because of their address. Nobody for an id that came with so many that
-/// it is no person's.
+/// The contacts that messages with this id counted for because of their address. None for an id that came with too many
+/// addresses to belong to a person.
 pub(crate) fn elsewhere(tx: &mut Tx<'_>, workspace: i64, id: &Identity) -> Result<Vec<i64>, Fault> {
     let Some(namespace) = tx.state.names.find(NameKind::Namespace, id.namespace()) else {
         return Ok(Vec::new());

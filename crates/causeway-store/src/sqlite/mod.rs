@@ -264,9 +264,9 @@ impl SqliteStore {
     }
 
     fn writer(&self) -> Result<&Writer, StoreError> {
-        self.writer.as_ref().ok_or_else(|| {
-            StoreError::Failed("the store was opened for reading, and this would change it".to_owned())
-        })
+        self.writer
+            .as_ref()
+            .ok_or_else(|| StoreError::Failed("the store is open for reading only".to_owned()))
     }
 
     /// Follows these rules in memory, for questions and for the order in which a person's command lets deliveries go.

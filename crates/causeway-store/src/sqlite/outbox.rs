@@ -1,9 +1,9 @@
 //! Rows of the outbox: made once, moved from state to state, one contact's after the other.
 //!
-//! Of what is open for a contact at a destination only the head is `waiting`, and so in the index that `claim` reads;
-//! what comes behind it is `blocked`. When the head ends, or has failed too often, the next is let go. A withdrawal is
-//! never `blocked`: it must not wait for another delivery's schedule. Two of one contact are never in flight together,
-//! which `claim` sees to ([`super::state::Leases::is_busy`]).
+//! Only the head of a contact's queue at a destination is `waiting`, and so in the index that `claim` reads; what comes
+//! behind it is `blocked`. When the head ends, or has failed too often, the next is let go. A withdrawal is never
+//! `blocked`: it must not wait for another delivery's schedule. Two of one contact are never in flight together, which
+//! `claim` sees to ([`super::state::Leases::is_busy`]).
 
 use causeway_core::{
     clock::Timestamp,

@@ -90,7 +90,7 @@ pub(crate) fn learn(
 
 /// The kind of the rows that say that a click counts, or counts no more.
 const KIND: &str = "page";
-const OURS: &str = "a page turned out to be ours: the click on it counts";
+const OURS: &str = "a page turned out to be an own page: the click on it counts";
 const NOT_OURS: &str =
     "a page turned out to be another organisation's: the click on it does not count any more";
 

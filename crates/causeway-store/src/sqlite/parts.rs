@@ -1,7 +1,7 @@
 //! A message that holds several records: each becomes a row of its own, processed in the transaction of the message.
 //!
-//! Invariant: a message and its parts are written together or not at all. A part is recognised as a repeat like any message, and
-//! dates from the arrival of the message, also where others were accepted in between.
+//! Invariant: a message and its parts are written together or not at all. A part is recognised as a duplicate like any
+//! message, and dates from the arrival of the message, also where others were accepted in between.
 
 use causeway_core::{
     envelope::Envelope,
@@ -18,7 +18,7 @@ use super::{
     writer::Tx,
 };
 
-/// Gives what became of the message, and behind it of those parts that are no repeats.
+/// Returns the result of the message, then those of the parts that are not duplicates.
 pub(crate) fn process(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -60,7 +60,7 @@ pub(crate) fn process(
     Ok(processed)
 }
 
-/// The message that this one may be a repeat of.
+/// The message that this one may duplicate.
 fn first(tx: &Tx<'_>, row: &Row) -> Result<Option<i64>, Fault> {
     let first: Option<Option<i64>> = tx
         .connection

@@ -20,7 +20,7 @@ fn no_hot_query_scans_or_sorts() {
 fn no_hot_write_makes_a_temporary_table() {
     let mut writes = 0;
     each_hot_statement(|connection, file, sql| {
-        // Of a merge, which is rare, and reads what it changes.
+        // Statements of a merge, which is rare and reads what it changes.
         let is_of_merge = sql.ends_with("WHERE contact_id = ?1")
             || sql.ends_with("WHERE merged_into = ?1")
             || sql.contains("FROM engagement");

@@ -45,12 +45,12 @@ pub struct Played {
     /// About consent, in words.
     pub decision: Option<String>,
     pub told: Vec<Told>,
-    /// Destinations that are not told, and why.
+    /// Destinations that are sent nothing, and why.
     pub skipped: Vec<(Name, String)>,
 }
 
 impl Played {
-    /// Of a repeat; else to be filled in.
+    /// For a duplicate; else to be filled in.
     fn new(id: InboxId, at: Timestamp) -> Self {
         Self {
             id,
@@ -84,8 +84,8 @@ impl SqliteStore {
             .await
     }
 
-    /// Lets time pass: what automations put off has its turn, each at its time. Gives the next that were due until then;
-    /// to be asked again until nothing is.
+    /// Lets time pass: timers of automations fire, each at its time. Returns the next ones that were due until then;
+    /// call it until it returns none.
     pub async fn pass(&self, until: Timestamp) -> Result<Option<Vec<Played>>, StoreError> {
         self.writer()?.write(100, move |tx| pass(tx, until)).await
     }
@@ -174,7 +174,7 @@ fn delivered(delivery: &Delivery, now: Timestamp) -> Attempt {
     }
 }
 
-/// Processes it, and tells what became of it and what each destination would be given.
+/// Processes it, and returns the result and what each destination would be sent.
 pub(super) fn process_one(
     tx: &mut Tx<'_>,
     id: InboxId,

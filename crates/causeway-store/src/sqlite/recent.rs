@@ -15,9 +15,9 @@ use serde_json::Value;
 
 /// Events of which something is kept.
 const EVENTS: usize = 2_048;
-/// Of a contact or action with more text than this nothing is kept, so that memory stays bounded.
+/// Contacts and actions with more text than this are not cached, so that memory stays bounded.
 const TEXT: usize = 16_384;
-/// After so many events that found no place nobody seems to come for those that have one.
+/// After this many misses on a full cache, its entries count as stale and it is cleared.
 const REFUSED: usize = 4 * EVENTS;
 
 /// What a record is made of, apart from what depends on the destination.

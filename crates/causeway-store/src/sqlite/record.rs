@@ -61,7 +61,7 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Fault
         at_ms: ended_at,
     };
     match attempt.next {
-        // It is over there, whatever was decided here meanwhile: that is the truth to keep.
+        // The destination has it, whatever was decided here meanwhile: that is what must be stored.
         Next::Delivered => {
             if let Some(contact) = row.contact {
                 let address = attempt.address.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Decides whether a message whose key came before is a repeat.
+//! Decides whether a message whose key came before is a duplicate.
 //!
 //! Invariant: a message is a duplicate only if nothing else of its contact, or of another user of the same mailbox, was
 //! accepted since the first one, processed or not. So opt-out, opt-in, opt-out are three messages, however fast they come and whichever sources they come from.
@@ -42,8 +42,8 @@ pub(crate) enum Verdict {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct First {
     pub id: i64,
-    /// The message that it is one record of. What was accepted since then came after it, but for the records beside it: those
-    /// are repeats together with it, or none of them is.
+    /// The message that it is one record of. What was accepted since then came after it, but for the records beside it:
+    /// those are duplicates together with it, or none of them is.
     message: Option<i64>,
     received_at: i64,
     /// `None` when the row is gone: then it was finished.
@@ -301,7 +301,7 @@ pub(crate) fn judge(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Jud
     }))
 }
 
-/// What of the event counts; `None` for a repeat.
+/// What of the event counts; `None` for a duplicate.
 fn judge_event(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -327,7 +327,7 @@ fn judge_event(
             return Ok(None);
         }
         event.notes.push(format!(
-            "message {} once more, after another message that may be of this contact: only the opt-outs in it count",
+            "message {} again, after another message that may be about this contact: only the opt-outs in it count",
             first.id
         ));
     } else {
@@ -363,7 +363,7 @@ fn later(tx: &Tx<'_>, row: &Row) -> Result<Later, Fault> {
     })
 }
 
-/// The message that a repeat repeats: not one that turned out to be a repeat itself.
+/// The original of a duplicate: not one that turned out to be a duplicate itself.
 fn first(tx: &Tx<'_>, of: i64) -> Result<First, Fault> {
     let mut id = of;
     loop {
@@ -406,7 +406,7 @@ fn contacts(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result<Vec<i64>, Fault
     contact::find(tx, workspace, &event.identities)
 }
 
-/// A repeat has no effect, and the first message has the key again: the window counts from it.
+/// A duplicate has no effect, and the first message has the key again: the window counts from it.
 pub(crate) fn end_as_repeat(tx: &mut Tx<'_>, row: &Row, first: i64) -> Result<Processed, Fault> {
     let connection = tx.connection;
     let dedup: Option<MessageKey> = connection

@@ -44,7 +44,8 @@ pub(crate) fn writer(path: &Path, steps: Steps) -> Result<Connection, Fault> {
     connection.busy_timeout(BUSY)?;
     // Plans must not hang on bound values: else statements are compiled anew whenever a value changes.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    // Of new files. A form has 2.5 kB and a message 1.5: with pages of 4 kB half of each page would be written for nothing.
+    // Page size of new files. A form has 2.5 kB and a message 1.5: with pages of 4 kB half of each page would be
+    // written for nothing.
     connection.pragma_update(None, "page_size", 8192)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     // Invariant: what was committed is on disk, or nothing may be acknowledged.

@@ -30,7 +30,7 @@ use super::{
     writer::Tx,
 };
 
-const DECISION: &str = "a person took identities out of this contact, because they are somebody else's";
+const DECISION: &str = "somebody split this contact: these identities belong to another person";
 
 /// `read` are the contact's messages that can still be decoded. `None` when the contact is not there, has not all of these
 /// identities, or would be left without any.
@@ -241,7 +241,7 @@ fn rebuild(
         gave_data: before.gave_data,
         ..Contact::default()
     };
-    // Values whose message can no longer be read are told apart by its number.
+    // Values whose message can no longer be read are distinguished by its number.
     for (name, field) in &before.fields {
         let is_theirs = name == "email" && before.address().is_some_and(|address| not_own.contains(&address));
         if is_own(&InboxId(field.arrival)) && !is_theirs {

@@ -51,7 +51,7 @@ impl Stored {
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         if !path.exists() {
             return Err(StoreError::Failed(format!(
-                "there is no store at {}: nothing came yet, or `data_dir` names another folder",
+                "there is no store at {}: nothing arrived yet, or `data_dir` names another folder",
                 path.display()
             )));
         }
@@ -117,8 +117,8 @@ impl Stored {
         self.readers.read(views::lanes).await
     }
 
-    /// What the destination would be given now for the events of this contact, or for this one record: the newest
-    /// event first, whether or not a delivery was planned for it. `kind` is what it would tell; by the event if `None`.
+    /// What the destination would be given now for the events of this contact, or for this one record: the newest event
+    /// first, whether or not a delivery was planned for it. `kind` is the kind of the delivery; by the event if `None`.
     pub async fn sketches(
         &self,
         rules: Arc<Rules>,

@@ -22,7 +22,7 @@ use super::{
 
 /// Rows that are looked at in one snapshot.
 const CHUNK: u16 = 500;
-/// Or fewer, if their bodies have so many bytes.
+/// Or fewer, if their bodies reach this number of bytes.
 const CHUNK_BYTES: usize = 4 << 20;
 
 const NAMED: &str = "names a person who was erased; its body is deleted";

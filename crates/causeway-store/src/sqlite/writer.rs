@@ -26,7 +26,7 @@ const WAITING_COMMANDS: usize = 256;
 const ROWS_PER_TRANSACTION: usize = 4_000;
 /// The same for other commands while urgent ones wait.
 const ROWS_WHILE_URGENT: usize = 200;
-/// So many transactions of urgent commands for one of others, while both wait.
+/// While both queues wait, one ordinary transaction runs after this number of urgent ones.
 const URGENT_TURNS: u32 = 8;
 
 pub(crate) struct Tx<'a> {
@@ -352,7 +352,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Nothing of the transaction counts: everyone is told so.
+    /// The transaction is void: every caller gets the error.
     fn fail(&mut self, fault: &Fault, ended: Vec<Box<dyn Work>>) {
         self.roll_back();
         tracing::warn!(

@@ -25,7 +25,7 @@ pub(crate) struct ActionPlace {
 /// What is known of an action before an event.
 pub(crate) struct KnownAction {
     pub id: i64,
-    /// The inbox row that told destinations of it.
+    /// The inbox row whose deliveries sent it to destinations.
     pub told_by: Option<i64>,
     doc: String,
 }

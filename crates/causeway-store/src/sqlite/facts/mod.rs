@@ -29,7 +29,7 @@ const CACHED: usize = 4_096;
 /// The campaigns and pages that events name again and again, written once per command.
 #[derive(Default)]
 pub(crate) struct Facts {
-    /// By workspace and namespace, then by id over there.
+    /// By workspace and namespace, then by the sender's id.
     things: HashMap<(Sort, i64, i64), HashMap<Name, Thing>>,
     /// Things in all of them.
     count: usize,

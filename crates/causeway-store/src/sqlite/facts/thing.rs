@@ -93,7 +93,7 @@ impl Thing {
         same
     }
 
-    /// Takes in what an event of time `at` says; tells whether anything changed.
+    /// Applies an event of time `at`; returns whether anything changed.
     pub(super) fn learn(&mut self, said: Said<'_>, at: Timestamp) -> bool {
         let fields: BTreeMap<String, Value> = match said {
             Said::Campaign(campaign) => campaign_fields(campaign),
