@@ -1,7 +1,7 @@
 //! The broker's own limit: takes messages from a queue, stores nothing, acknowledges in multiples, prints the rate.
 //!
-//! `cargo run --release -p causeway-connect --example amqp_drain -- URL QUEUE [MESSAGES [PREFETCH [ACK_EVERY]]]`
-//! ends after so many messages (default 100000), or when none has come for two seconds.
+//! `cargo run --release -p causeway-connect --example amqp_drain -- URL QUEUE [MESSAGES [PREFETCH [ACK_EVERY]]]` ends
+//! after MESSAGES messages (default 100000), or when none has arrived for two seconds.
 
 #![expect(clippy::print_stdout, reason = "the figures are its product")]
 

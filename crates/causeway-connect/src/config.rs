@@ -14,7 +14,7 @@ use serde::{
     de::{self, DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-/// What is wrong with a connector's table, and how to mend it.
+/// What is wrong with a connector's table, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
     /// The key within the connector's table, dotted; empty when it concerns the whole.

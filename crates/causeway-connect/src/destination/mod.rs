@@ -28,7 +28,7 @@ pub struct Kind {
     pub sample: &'static str,
     /// The kind's own keys.
     pub schema: fn() -> schemars::Schema,
-    /// What it can be told about consent; what it cannot is not sent there, with that as the reason.
+    /// The consent changes that it can receive. Others are skipped with that reason.
     pub expresses: &'static [Change],
     /// Deliveries sent at once (concurrent calls of `deliver`) unless the configuration says otherwise.
     pub concurrency: u32,
@@ -41,7 +41,8 @@ pub struct Kind {
     /// The exact requests (or rows, or lines) that `deliver` would send, as text with secrets masked. Has no
     /// client to send with. One text per delivery; an `Err` text is the reason for which `deliver` would reject it.
     pub preview: Preview,
-    /// Makes what is missing over there (`causeway destination create NAME`); `None` where nothing can be made.
+    /// Creates what is missing at the destination (`causeway destination create NAME`); `None` if there is nothing to
+    /// create.
     pub create: Option<Create>,
     /// Where an erased person still stands in what was delivered, found without any connection; `None` where only the
     /// receiver knows.
@@ -53,7 +54,7 @@ pub struct Kind {
 pub struct Needs {
     /// Its records have to carry the contact's engagements ([`causeway_core::rules::DestinationRule::history`]).
     pub history: bool,
-    /// For other purposes what it sends cannot say that somebody said no: it would look like anybody's data.
+    /// For other purposes its payload cannot show an opt-out: the record would look like any other.
     pub tells: Tells,
     /// What `config check` says where that is so.
     pub mute: &'static str,

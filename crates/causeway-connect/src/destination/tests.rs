@@ -106,7 +106,7 @@ async fn every_sample_is_read_and_connects_and_previews() {
     }
 }
 
-/// Takes the mapping out of a kind's own keys; tells whether there was one.
+/// Takes the mapping out of a kind's own keys; returns whether there was one.
 fn without_mapping(own: &mut toml::Table) -> bool {
     let mut found = own.remove("fields").is_some();
     for table in ["contacts", "actions"] {
@@ -181,7 +181,7 @@ async fn a_mapping_that_fails_rejects_the_delivery_and_no_other() {
             panic!("{}: {:?}", kind.name, endings[0]);
         };
         assert!(
-            reason.starts_with("`c`: `action.fields.colour` is not there"),
+            reason.starts_with("`c`: `action.fields.colour` is missing"),
             "{reason}"
         );
         assert!(
@@ -264,7 +264,7 @@ fn a_mapping_says_what_it_needs_and_what_is_probably_misspelt() {
         assert!(needs.history, "{kind}");
         assert_eq!(
             needs.warnings,
-            ["`e`: `contact.emial` is no field that everybody has: did you mean contact.email?"],
+            ["`e`: `contact.emial` is not a field that every contact has: did you mean contact.email?"],
             "{kind}"
         );
         assert!(

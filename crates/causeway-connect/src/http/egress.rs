@@ -12,14 +12,14 @@ use url::{Host, Url};
 
 /// An address that we do not talk to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{host} is at {address}, a {range} address; set allow_private = true if that is meant")]
+#[error("{host} is at {address}, a {range} address; set allow_private = true if that is intended")]
 pub struct Forbidden {
     pub host: String,
     pub address: IpAddr,
     pub range: &'static str,
 }
 
-/// The name has no address, or nobody could tell. Holds no more than the name.
+/// The name has no address, or could not be resolved. Holds only the name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the name {host} could not be resolved")]
 pub struct Unresolved {

@@ -68,7 +68,7 @@ impl Client {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .referer(false)
-            // Our own schedule decides about repeats, and knows which are safe.
+            // The retry schedule decides about retries, and knows which are safe.
             .retry(reqwest::retry::never())
             .connect_timeout(options.connect_timeout)
             // Every connection that a burst has opened stays for the next one, but not so long that the other side
@@ -192,7 +192,7 @@ pub fn read_url(key: &str, text: &str, allow_private: bool, allow_http: bool) ->
         "http" => {
             return Err(
                 ConfigError::new(key, "http:// would send personal data unencrypted")
-                    .hint("use https://, or set allow_http = true if it has to be"),
+                    .hint("use https://, or set allow_http = true if you have no choice"),
             );
         }
         other => {

@@ -20,7 +20,7 @@ pub fn checked_purpose(key: &str, purpose: &str) -> Result<(), ConfigError> {
         Some(_) => Ok(()),
         None => Err(ConfigError::new(
             key,
-            "must be one word of small letters, digits, `-` and `_`",
+            "must be one word of lower-case letters, digits, `-` and `_`",
         )),
     }
 }
@@ -72,12 +72,12 @@ impl ConsentFrom {
     fn rule(&self, key: &str) -> Result<consent_from::ConsentFrom, ConfigError> {
         let wrong = |message: String| Err(ConfigError::new(key, message));
         if self.field.trim().is_empty() {
-            return wrong("`field` is missing: the name of the field that says it".to_owned());
+            return wrong("`field` is missing: the name of the field that holds the consent".to_owned());
         }
         let purpose = self.purpose.as_deref().unwrap_or(EMAIL);
         let Some(purpose) = consent::purpose(purpose) else {
             return wrong(format!(
-                "the purpose {purpose:?} is not one word of small letters, digits, `-` and `_`"
+                "the purpose {purpose:?} is not one word of lower-case letters, digits, `-` and `_`"
             ));
         };
         let mut words: Vec<(String, What)> = Vec::new();
@@ -109,7 +109,7 @@ impl ConsentFrom {
             return Err(ConfigError::new(
                 key,
                 format!(
-                    "no value of {:?} is listed, so it never says anything",
+                    "no value of {:?} is listed, so the rule has no effect",
                     self.field
                 ),
             )

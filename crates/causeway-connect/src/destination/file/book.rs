@@ -1,4 +1,5 @@
-//! Keeps a file whole: whole records only, one header, on disk before anybody is told so, written by one at a time.
+//! Keeps a file whole: only whole records, one header, synced before a delivery counts as delivered, one writer at a
+//! time.
 
 use std::{
     collections::HashSet,
@@ -98,7 +99,7 @@ impl Book {
         Ok(())
     }
 
-    /// Opens the file that is there, mends its end, and sees whether its header will do.
+    /// Opens the existing file, repairs its end, and checks whether its header matches.
     fn open(&mut self, path: &Path, layout: &Layout, now: Timestamp) -> io::Result<Open> {
         let file = match OpenOptions::new().read(true).append(true).open(path) {
             Ok(file) => lock(file)?,

@@ -1,8 +1,8 @@
 //! Reads a file that is there already: how much of it is whole records, its first line, and the keys in it.
 //!
-//! A newline ends a record only outside of quotes, so the end of the last whole record cannot be told from the
-//! end of the file: it is read from its start, once per opening. A length kept in a file beside it would be
-//! faster and could disagree with it. (In JSONL every newline ends a record.)
+//! A newline ends a record only outside of quotes, so the end of the file does not show where the last whole record
+//! ends: the file is read from its start, once per opening. A length kept in a file beside it would be faster and could
+//! disagree with it. (In JSONL every newline ends a record.)
 
 use std::io::{self, BufRead};
 
@@ -11,7 +11,7 @@ use super::{
     recent::Recent,
 };
 
-/// Of a record, so much is kept while it goes by: more than any header or key needs.
+/// Bytes of a record that are kept while it is scanned: more than any header or key needs.
 const KEEP_BYTES: usize = 64 * 1_024;
 
 pub(super) struct Scan {

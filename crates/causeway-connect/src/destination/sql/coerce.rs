@@ -86,7 +86,7 @@ impl Column {
         }
     }
 
-    /// A value that tells rows apart: one that the column would hold in another way could be another contact's.
+    /// A value that identifies a row: if the column would store it in another form, it could match another contact's.
     pub(super) fn coerce_key(&self, value: &Value) -> Result<Cell, String> {
         let cell = self.coerce(value, false)?;
         let is_number = matches!(
@@ -96,8 +96,8 @@ impl Column {
         match value {
             Value::String(text) if is_number && cell.text().is_some_and(|held| held != *text) => {
                 Err(format!(
-                    "key column {:?} ({}): the text is not written as the column would hold it, so that it could be \
-                 another contact's key; use a text column",
+                    "key column {:?} ({}): the column would store the text in another form, which could be another \
+                     contact's key; use a text column",
                     self.name, self.type_name
                 ))
             }

@@ -88,7 +88,7 @@ impl MysqlLink {
             self.conn.exec(UNIQUE, at).await.map_err(trouble)?;
         let mut indexes: Vec<(String, Vec<Option<String>>)> = Vec::new();
         for (index, column, prefix) in rows {
-            // Neither an expression nor the start of a text tells rows apart as the whole column does.
+            // Neither an expression nor a prefix index identifies rows as the whole column does.
             let column = column.filter(|_| prefix.is_none());
             match indexes.last_mut() {
                 Some((last, columns)) if *last == index => columns.push(column),
@@ -130,7 +130,8 @@ impl MysqlLink {
             all.extend(self.texts(sql, piece.iter().flatten()).await?);
             waiting = rest;
         }
-        // Which of ours a row answers is told by its text. The collation may have found others: those are asked for alone.
+        // The text of a row says which key it belongs to. The collation may have matched other rows: these are queried
+        // one by one.
         let is_exact = |row: &[Cell], texts: &Texts| {
             row.iter()
                 .zip(texts)
@@ -313,7 +314,7 @@ fn trouble(error: Error) -> Trouble {
         }
         // Not its text, which may hold a row.
         Error::Driver(_) | Error::Other(_) | Error::Url(_) => {
-            return Trouble::Broken("the connection to the database broke".to_owned());
+            return Trouble::Broken("the connection to the database was lost".to_owned());
         }
     };
     let message = || format!("{} (error {})", said.message, said.code);

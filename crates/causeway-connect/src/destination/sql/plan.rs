@@ -66,7 +66,7 @@ pub(super) enum Step {
     Removal(Removal),
 }
 
-/// What is to be told about a delivery although it is written.
+/// Notes about a delivery that was written all the same.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Notes {
     /// Columns that are left as they are, and why.
@@ -181,7 +181,7 @@ impl<'a> Maker<'a> {
             }
         }
         if rows.iter().all(Option::is_none) {
-            return Err(skip("no table takes a row of it".to_owned()));
+            return Err(skip("no table is configured for it".to_owned()));
         }
         Ok((rows, self.notes))
     }

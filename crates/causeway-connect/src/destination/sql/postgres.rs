@@ -1,7 +1,8 @@
 //! PostgreSQL. Values travel as lists of texts, one per column, and the server casts them.
 //!
 //! Safe behind a pooler that gives each transaction another connection (PgBouncer, `pool_mode = transaction`): no
-//! statement is prepared under a name, which could be somebody else's over there, and no setting outlives a transaction.
+//! statement is prepared under a name, which could belong to another client of the pooler, and no setting outlives a
+//! transaction.
 
 use std::error::Error as _;
 
@@ -338,7 +339,7 @@ fn connect_trouble(error: Error) -> Trouble {
 fn trouble(error: Error) -> Trouble {
     match error.as_db_error() {
         Some(said) => classify(said),
-        None => Trouble::Broken("the connection to the database broke".to_owned()),
+        None => Trouble::Broken("the connection to the database was lost".to_owned()),
     }
 }
 

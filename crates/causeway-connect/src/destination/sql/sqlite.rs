@@ -1,5 +1,5 @@
-//! SQLite. Calls block, so each runs on the blocking threads; the connection goes there and comes back. When the
-//! caller is dropped meanwhile, the connection is closed over there, which rolls back.
+//! SQLite. Calls block, so each runs on the blocking threads; the connection goes there and comes back. If the caller
+//! is dropped meanwhile, the connection is closed on that thread, which rolls back.
 
 use std::{
     collections::HashMap,

@@ -29,10 +29,11 @@ pub(super) struct Config {
     pub auth: Option<Auth>,
     /// Signs as Standard Webhooks 1.0 says.
     pub sign: Option<Sign>,
-    /// The header that carries the delivery's key, by which the receiver knows a repeat; empty for none.
+    /// The header with the idempotency key, by which the receiver recognises a duplicate; empty for none.
     #[serde(default = "idempotency_key")]
     pub idempotency_header: String,
-    /// Name over there = expression (`contact.email`), template (`{{ … }}`), or "=text". The whole record if not given.
+    /// Name at the destination = expression (`contact.email`), template (`{{ … }}`), or "=text". Default: the whole
+    /// record.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     pub fields: Option<toml::Table>,
     /// The groups of a platform's "Sync Contact to Third Party" to send: "all", or a list of names. `fields` come behind them.
@@ -45,17 +46,17 @@ pub(super) struct Config {
     /// How shortcodes are understood.
     #[serde(default)]
     pub shortcodes: Shortcodes,
-    /// Our name of a field = its number over there.
+    /// Causeway's name of a field = its number at the destination.
     #[serde(default)]
     pub field_ids: BTreeMap<String, FieldId>,
-    /// Our name of a field = its label over there.
+    /// Causeway's name of a field = its label at the destination.
     #[serde(default)]
     pub field_names: BTreeMap<String, String>,
     /// The zone of dates in what is sent and in answers. Default UTC.
     pub time_zone: Option<String>,
     /// Where the JSON answer says whether it went well, for APIs that answer 200 to everything.
     pub success_path: Option<String>,
-    /// Where the JSON answer has the id that the record got over there.
+    /// Where the JSON response has the id of the record at the destination.
     #[serde(default = "id")]
     pub remote_id_path: String,
     /// Allows addresses that only machines around us can reach, and http://.
@@ -75,8 +76,8 @@ impl Config {
             return Ok(TimeZone::UTC);
         };
         TimeZone::get(name).map_err(|_| {
-            ConfigError::new("time_zone", format!("the time zone `{name}` is not known here"))
-                .hint("names as Europe/Berlin, from the system's tzdata")
+            ConfigError::new("time_zone", format!("unknown time zone `{name}`"))
+                .hint("use a name from the system's tzdata, such as Europe/Berlin")
         })
     }
 

@@ -87,13 +87,13 @@ impl From<String> for Failure {
     }
 }
 
-/// What `config check` says of groups or an address that do not tell an opt-out from an opt-in.
-const MUTE: &str = "neither the groups of `sync` nor a shortcode says what becomes of the person's consent, so an opt-out is \
-                    not sent here and has to be entered by hand: add fields = { change = \"change\" }, or [#CHANGE#]";
+/// The warning of `config check` for groups or a URL that do not distinguish an opt-out from an opt-in.
+const MUTE: &str = "neither the groups of `sync` nor a shortcode shows the person's consent, so opt-outs are not sent \
+                    there and you have to enter them by hand: add fields = { change = \"change\" }, or [#CHANGE#]";
 
 /// Why a withdrawal is not sent.
-const CANNOT_TELL: &str = "consent: what is sent here does not say what becomes of the person's consent, so the opt-out has to be \
-                           entered by hand; add fields = { change = \"change\" }, or [#CHANGE#]";
+const CANNOT_TELL: &str = "consent: the payload of this destination does not show consent, so you have to enter the \
+                           opt-out by hand; add fields = { change = \"change\" }, or [#CHANGE#]";
 
 /// Takes the key, the secret, and what stands for it where it is not to be read.
 pub(super) type Resolve<'a> = &'a dyn Fn(&str, &SecretRef, &str) -> Result<Secret, ConfigError>;
@@ -193,7 +193,7 @@ impl Plan {
         needs
     }
 
-    /// The purposes of which a request tells an opt-out from an opt-in: by what it reads, wherever that stands.
+    /// The purposes for which a request distinguishes an opt-out from an opt-in, judged by the names that it reads.
     fn tells(&self) -> Tells {
         let mut reads = match &self.fields {
             Some(fields) => fields.reads(),
@@ -378,7 +378,7 @@ fn fields(
     if let Some(group) = sync.and_then(|_| outline.keys().find(|name| Group::parse(name).is_some())) {
         return Err(
             ConfigError::new(&format!("fields.{group}"), "is the name of a group of `sync`")
-                .hint("fields come behind the groups: give it another name"),
+                .hint("fields follow the groups: give it another name"),
         );
     }
     let mut problems = Vec::new();

@@ -226,7 +226,7 @@ async fn the_answer_decides_what_became_of_it() {
             "",
             Reply::status(410),
             Outcome::Halt {
-                reason: "answered 410 Gone: the receiver wants no more".to_owned(),
+                reason: "answered 410 Gone: the receiver wants no further deliveries".to_owned(),
             },
         ),
         (

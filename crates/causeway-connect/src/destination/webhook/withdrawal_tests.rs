@@ -199,7 +199,7 @@ async fn a_withdrawal_that_says_neither_who_nor_what_is_rejected() {
             ending
                 .outcome
                 .reason()
-                .is_some_and(|reason| reason.contains("the value is no number")),
+                .is_some_and(|reason| reason.contains("the value is not a number")),
             "{ending:?}"
         );
     }

@@ -32,7 +32,7 @@ impl Batch {
     }
 }
 
-/// The message as it came. Its bytes are all that tells a repeat: Proca sets no message id.
+/// The message as it came. Only its bytes identify a duplicate: Proca sets no message id.
 pub(super) fn envelope(source: &Name, queue: &str, delivery: Delivery, now: Timestamp) -> Envelope {
     let properties = &delivery.properties;
     let meta = Meta {

@@ -154,7 +154,7 @@ impl Config {
         }
         if self.own_orgs().is_empty() {
             return Err(
-                ConfigError::new("own_orgs", "which organisations are us is not known")
+                ConfigError::new("own_orgs", "the ids of your own organisations are missing")
                     .hint("name their ids, or use a queue named cus.ID.…"),
             );
         }
@@ -199,7 +199,8 @@ impl Config {
                 let error = ConfigError::new(
                     "queue",
                     format!(
-                        "{queue:?} holds actions that wait for a program to confirm them; read here they would never be delivered"
+                        "{queue:?} holds actions that wait for a program to confirm them; if this hub read them, they \
+                         would never be delivered"
                     ),
                 );
                 let hint = format!(
@@ -239,7 +240,7 @@ impl Config {
         self.namespace.as_deref().unwrap_or(NAMESPACE)
     }
 
-    /// Host and virtual host of the broker, which tell one Proca from another. `None` where the address is not here.
+    /// Host and virtual host of the broker, which identify a Proca server. `None` if the URL is not available here.
     pub fn server(&self, dir: &Path) -> Option<String> {
         let url = self.url.resolve("url", dir).ok()?;
         let uri = super::connect::parse_url(url.reveal()).ok()?;
@@ -330,7 +331,7 @@ mod tests {
             ("queue = ''", "`queue`: a queue's name has 1 to 255 bytes"),
             (
                 "queue = 'other'",
-                "`own_orgs`: which organisations are us is not known",
+                "`own_orgs`: the ids of your own organisations are missing",
             ),
             ("queue = 'cus.x.deliver'", "`own_orgs`: which"),
             ("queue = 'cus.12.'", "`own_orgs`: which"),

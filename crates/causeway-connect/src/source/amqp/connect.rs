@@ -26,7 +26,7 @@ const HEARTBEAT_S: u16 = 20;
 pub(super) enum Trouble {
     /// No answer, or not one of a broker in good health.
     Unreachable(String),
-    /// The broker answered and will not let us: a person has to mend credentials or rights.
+    /// The broker refused access: a person has to fix the credentials or permissions.
     Refused(String),
     /// There is no such queue.
     Missing(String),
@@ -66,7 +66,7 @@ impl Trouble {
     }
 }
 
-/// Where to connect, read again for each connection so that a mended password needs no restart.
+/// Where to connect; read again for each connection, so that a corrected password needs no restart.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) url: SecretRef,
@@ -213,8 +213,8 @@ pub(super) fn stream_refusal(queue: &str, trouble: Trouble) -> Trouble {
         return trouble;
     }
     Trouble::Refused(format!(
-        "the queue {queue} is a stream: reading does not empty it, and where to go on is not known; name a queue that is none, such \
-         as Proca's own cus.12.deliver"
+        "the queue {queue} is a stream: reading does not remove messages, so the hub would not know where to \
+         continue; name a classic or quorum queue, such as Proca's cus.12.deliver"
     ))
 }
 

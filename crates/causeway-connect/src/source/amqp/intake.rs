@@ -1,7 +1,7 @@
 //! One consumer on one connection: gathers messages, commits them, and acknowledges what is committed.
 //!
-//! While one batch commits, the next ones gather. Nothing but [`Intake::acknowledge`] tells the broker anything about
-//! a message, and nothing is ever refused or put back: what is not acknowledged returns when the channel closes.
+//! While one batch commits, the next ones gather. Nothing but [`Intake::acknowledge`] acknowledges a message, and
+//! nothing is ever refused or put back: what is not acknowledged returns when the channel closes.
 //!
 //! Invariant: a message goes back only if it cannot be stored, because a broker may count that and delete the message at a limit.
 //! While the store refuses, nothing is held: all goes back once, and there is no consumer until the store takes messages again.
@@ -219,7 +219,7 @@ impl Intake {
     async fn acknowledge(&mut self, committed: &Committed) -> Result<(), Trouble> {
         if let Some((_, reason)) = &committed.unstored {
             return Err(Trouble::NotStored(format!(
-                "{reason}; what was taken went back to the broker"
+                "{reason}; the messages were returned to the broker"
             )));
         }
         let acknowledged = self
@@ -347,7 +347,7 @@ impl Intake {
             close(&self.terms.source, &self.channel).await;
         };
         if timeout(WIND_DOWN_LIMIT, winding_down).await.is_err() {
-            tracing::warn!(source = %self.terms.source, "Messages go back to the broker: the store took too long.");
+            tracing::warn!(source = %self.terms.source, "Messages are returned to the broker: the store took too long.");
         }
     }
 }
@@ -373,7 +373,7 @@ async fn consume(channel: &Channel, queue: &str, prefetch: u16) -> Result<Consum
     consumer.map_err(|error| stream_refusal(queue, Trouble::new(&format!("consuming {queue}"), &error)))
 }
 
-/// The broker answers in order: its answer to this tells that it has read every acknowledgement. Without waiting for it
+/// The broker answers in order: its answer to this shows that it has read every acknowledgement. Without waiting for it
 /// they may be lost on the way, because a socket that is closed while it holds unread messages is reset, and the broker
 /// then throws away what it has not read either.
 async fn close(source: &Name, channel: &Channel) {
@@ -425,10 +425,10 @@ fn report_refusal(terms: &Terms, messages: usize, error: &StoreError) {
     let source = &terms.source;
     match error {
         StoreError::Unavailable(_) => {
-            tracing::warn!(%source, messages, %error, "The store does not take messages; trying again.");
+            tracing::warn!(%source, messages, %error, "The store does not accept messages; trying again.");
         }
         StoreError::Failed(_) => {
-            tracing::error!(%source, messages, %error, "The store cannot take messages; trying again.");
+            tracing::error!(%source, messages, %error, "The store cannot accept messages; trying again.");
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `kind = "proca"`: a Proca queue on RabbitMQ, by AMQP 0-9-1.
 //!
-//! Declares nothing over there (Proca owns the topology, and would crash on a queue with other arguments), and needs no
-//! right but to read the queue. Acknowledges in multiples, once for each commit. Both well-known client libraries
+//! Declares nothing at the broker (Proca owns the topology, and would crash on a queue with other arguments), and needs
+//! no right but to read the queue. Acknowledges in multiples, once for each commit. Both well-known client libraries
 //! consume at the same rate that way (with single acknowledgements `lapin` costs five times the processor time), so
-//! `lapin` is here for being the better kept one. Its own recovery is not used: what to do after which trouble is
+//! `lapin` is here for being the better kept one. Its own recovery is not used: what to do after each kind of error is
 //! decided below, in one place.
 //!
 //! Memory: at most `prefetch` messages are here at once, taken or not, because the broker counts what is not
@@ -72,7 +72,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(15);
 /// A connection that held so long starts the waits afresh.
 const STEADY: Duration = Duration::from_secs(10);
-/// The first refusals may be an account that is just being made; after so many a person is called.
+/// The first refusals may be an account that is just being made; after this number of refusals a person has to act.
 const REFUSALS_TO_HALT: u32 = 3;
 
 /// One configured queue.
@@ -137,8 +137,8 @@ impl Proca {
         }
     }
 
-    /// Tells how it is, and for how long to wait. Refused for good means halted, and still asking from time to time: the
-    /// mending is done at the broker or in the file of the secret, and nobody should have to restart us for it.
+    /// Reports the state, and returns how long to wait. A permanent refusal halts the source, but it still tries from
+    /// time to time: the fix is made at the broker or in the secret's file, and must not need a restart of the hub.
     fn report(&self, terms: &Terms, trouble: &Trouble, refusals: u32, backoff: &mut Backoff) -> Duration {
         let reason = trouble.reason().to_owned();
         if refusals < REFUSALS_TO_HALT {
@@ -149,10 +149,11 @@ impl Proca {
         }
         let every = Duration::from_secs(self.config.refused_retry_s.into());
         if refusals == REFUSALS_TO_HALT {
-            tracing::error!(source = %self.name, %reason, "The broker refuses us; mend the credentials or the rights.");
+            tracing::error!(source = %self.name, %reason, "The broker refuses access; fix the credentials or the \
+                 permissions.");
         }
         terms.health.set(SourceState::Halted {
-            reason: format!("{reason} (asks again every {} s)", every.as_secs()),
+            reason: format!("{reason} (tries again every {} s)", every.as_secs()),
         });
         jitter(every, terms.random)
     }
@@ -210,7 +211,7 @@ impl Proca {
     }
 }
 
-/// Looks first: a missing queue is told apart from everything else, and its channel is not the consumer's.
+/// Checks the queue first: a missing queue is distinguished from other errors, and the check has a channel of its own.
 async fn start(terms: &Terms, connection: &Connection, is_trial: bool) -> Result<Intake, Trouble> {
     let channel = connection.create_channel().await;
     let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
@@ -237,7 +238,7 @@ async fn close(connection: &Connection) {
 
 #[async_trait]
 impl Source for Proca {
-    /// Never ends with an error: whatever the broker's trouble, somebody may mend it over there.
+    /// Never ends with an error: whatever fails, somebody may fix it at the broker.
     async fn run(
         &self,
         accept: Arc<dyn Accept>,
