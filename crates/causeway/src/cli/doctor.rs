@@ -24,15 +24,15 @@ use crate::{
     sources,
 };
 
-/// Opens the store if there is one, reads secrets and keystores, asks the broker for each queue and Proca's API where
-/// `reconcile` names it, and has each destination prove address and credentials. Takes no message and sends none. Prints `ok` or
-/// `BAD` for each, `WARN` and `note` for what you should know although it works; exit code 1 if one is bad.
-/// For each rule of `consent_from` it says in how many of the last 200 messages the field was; `look` stands before one that
-/// may be wrong.
+/// Opens the store if there is one, reads secrets and keystores, asks the broker for each queue, calls Proca's API if
+/// `reconcile` is set, and checks the address and the credentials of each destination. Takes no message and sends none.
+/// Prints `ok` or `BAD` for each, and `WARN` and `note` for what you should know although it works. The exit code is 1
+/// if one is bad. For each rule of `consent_from` it prints how many of the last 200 messages had the field; `look`
+/// marks a rule that may be wrong.
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway doctor")]
 pub(super) struct Args {
-    /// Seconds to wait for each.
+    /// Seconds to wait for each check.
     #[arg(long, default_value_t = 15)]
     timeout: u64,
 }
@@ -185,14 +185,14 @@ fn dead_withdrawals_in_words(name: &str, number: u64, is_configured: bool) -> St
         format!("{number} withdrawals (opt-outs and suppressions) were tried and given up")
     };
     let todo = if is_configured {
-        format!("put right what stopped them, then causeway delivery retry --destination {name} --state dead")
+        format!("fix the cause, then causeway delivery retry --destination {name} --state dead")
     } else {
         format!(
             "it is not in the configuration: update it by hand, then causeway delivery discard --destination {name} --state dead \
              --why 'done by hand'"
         )
     };
-    format!("{withdrawals}, and it has the people: {todo}")
+    format!("{withdrawals}, and the destination has these people: {todo}")
 }
 
 async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {

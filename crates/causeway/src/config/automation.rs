@@ -116,7 +116,7 @@ impl Automations {
     pub(super) fn add_automation(&mut self, table: &toml::Table) -> Result<(), ConfigError> {
         let config: AutomationConfig = read(table)?;
         if config.then.is_empty() {
-            return Err(ConfigError::new("then", "names no step").hint("e.g. then = [{ deliver = \"crm\" }]"));
+            return Err(ConfigError::new("then", "has no step").hint("e.g. then = [{ deliver = \"crm\" }]"));
         }
         let mut then = Vec::new();
         for (number, config) in config.then.iter().enumerate() {
@@ -274,8 +274,8 @@ impl Automations {
             let names: Vec<String> = circle.iter().map(|name| format!("{:?}", &**name)).collect();
             let first = names.first().cloned().unwrap_or_default();
             format!(
-                "[[automation]] {} → {first}: what each puts off starts the next, and the last the first again; the hub stops that \
-                 after one round (`once = true`, or a condition, says what is meant)",
+                "[[automation]] {} → {first}: the delayed steps of each start the next, and the last starts the first \
+                 again; the hub stops that after one round (set `once = true`, or a condition)",
                 names.join(" → ")
             )
         };

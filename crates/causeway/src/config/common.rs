@@ -95,10 +95,11 @@ pub struct Common {
     /// `escape_after`; `none`: after one failed attempt the next one passes. Two are never in flight together.
     #[serde(default)]
     pub order: Order,
-    /// After so many failed attempts of a delivery, the contact's next one may pass it.
+    /// After this number of failed attempts, the contact's next delivery may pass this one.
     #[serde(default = "default_escape_after")]
     pub escape_after: u32,
-    /// Of several waiting deliveries of one contact send only the newest: for destinations that keep contacts, not actions.
+    /// If several deliveries of one contact wait, send only the newest: for destinations that store contacts, not
+    /// actions.
     #[serde(default)]
     pub coalesce: bool,
     /// `all`: of what the keys above let through, actions, each contact that a platform sends, and what else says something
@@ -212,7 +213,7 @@ pub(super) fn destination(
             let own = expected_names(&error.message);
             let hint = match nearest(&error.key, own.chain(keys.iter().map(String::as_str))) {
                 Some(meant) => did_you_mean(meant),
-                None => format!("besides, every destination has: {}", keys.join(", ")),
+                None => format!("every destination also has: {}", keys.join(", ")),
             };
             error = error.hint(hint);
         }
@@ -361,12 +362,12 @@ fn seconds(key: &str, value: f64) -> Result<Duration, ConfigError> {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommonSource {
-    /// `proca` (a queue on RabbitMQ), `listener` (what others post) or `events` (what they tell our API).
+    /// `proca` (a queue on RabbitMQ), `listener` (other systems send by HTTP) or `events` (the events API).
     pub kind: String,
     /// What comes from here belongs to this workspace.
     #[serde(default = "default_workspace")]
     pub workspace: String,
-    /// Sources of other organisations with which this one shares the consent that people gave: a yes to one is a yes to the other.
+    /// Sources of other organisations with which this one shares consent: an opt-in to one counts for the other.
     #[serde(default)]
     pub consent_shared_with: BTreeSet<String>,
 }

@@ -17,7 +17,7 @@ use super::score::ScoreOwner;
 pub struct Hub {
     /// Folder of the database, relative to this file. Made if missing.
     pub data_dir: PathBuf,
-    /// Nothing is accepted while the disk has less free space than so many megabytes.
+    /// Nothing is accepted while the disk has fewer free megabytes than this.
     pub min_free_mb: u64,
     /// Seconds after an opt-out during which a confirming click does not undo it: scanners of mail servers follow every
     /// link of a mail within moments. 0 = every later click counts.
@@ -95,7 +95,7 @@ impl TryFrom<String> for PublicUrl {
             Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !rest.contains(odd) => {
                 Ok(Self(text.to_owned()))
             }
-            _ => Err("expected an address as \"https://hub.example.org\", without a query"),
+            _ => Err("expected a URL such as \"https://hub.example.org\", without a query"),
         }
     }
 }
@@ -137,7 +137,8 @@ pub struct RetentionConfig {
     pub action_days: u32,
     /// Days to keep minted addresses that work no more, for `causeway source urls` to show.
     pub url_days: u32,
-    /// Days after which a person who asked to be forgotten is erased although a destination could not be told yet; 0 = at once.
+    /// Days to wait for destinations to confirm a removal before a person is erased anyway; 0 erases at once and asks
+    /// no destination.
     pub erase_after_days: u32,
 }
 

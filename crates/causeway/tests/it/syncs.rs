@@ -194,7 +194,7 @@ fn the_configuration_says_what_cannot_be_meant() {
             automation("{ synced = 'transactionid' }"),
             "another one each time",
         ),
-        (automation("{ synced = { row = '7' } }"), "group is no text"),
+        (automation("{ synced = { row = '7' } }"), "group is not a text"),
         (
             automation("{ synced = { group = 'fields', id = '7' } }"),
             "\"id\" does not belong here",

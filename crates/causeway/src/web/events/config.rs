@@ -20,7 +20,7 @@ use crate::web::secrets::{Fingerprint, Secrets, fingerprint};
 /// A complete `[source.NAME]` table, each key with unit and default in a comment.
 pub const SAMPLE: &str = include_str!("../../../../../samples/sources/events.toml");
 /// One line for lists of kinds.
-pub const SUMMARY: &str = "takes visits, opens, clicks, tags, scores and consent from POST /v1/events";
+pub const SUMMARY: &str = "receives visits, opens, clicks, tags, scores and consent from POST /v1/events";
 
 /// Fewer could be guessed.
 const MIN_TOKEN_CHARS: usize = 22;
@@ -44,8 +44,8 @@ pub struct Config {
     /// What stands for an empty value in `fields`. Default: NULL, N/A and the like.
     #[serde(default)]
     pub empty_values: Option<Vec<String>>,
-    /// How long, in seconds, an event without an id and a time counts as a repeat when it comes again and nothing else of
-    /// the contact arrived.
+    /// How long, in seconds, an event without an id and a time is a duplicate when it comes again and no other message
+    /// about the contact arrived.
     #[serde(default = "one_minute")]
     pub dedup_window_s: u32,
     #[serde(default)]

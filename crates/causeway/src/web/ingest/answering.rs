@@ -103,8 +103,8 @@ impl AnswerKeys {
         for (name, value) in named {
             let key = format!("answer.{name}");
             if name == STATUS || name == REFERENCE {
-                return Err(ConfigError::new(&key, "every answer has this key already")
-                    .hint("take another name, as lead_status"));
+                return Err(ConfigError::new(&key, "every response has this key already")
+                    .hint("use another name, such as lead_status"));
             }
             check_spelling(&name, &value, &key)?;
             let term = Term::with(&term_json(value), tables, &EXTRA)
@@ -122,7 +122,7 @@ impl AnswerKeys {
             );
             return Err(ConfigError::new(
                 &format!("answer.fallback.{name}"),
-                "the answer has no value of this name",
+                "the response has no value of this name",
             )
             .hint(hint));
         }
@@ -181,7 +181,7 @@ fn check_spelling(name: &str, value: &toml::Value, key: &str) -> Result<(), Conf
     match nearest(name, RESERVED) {
         Some(near) if !value.is_str() && !name.contains('[') => {
             Err(ConfigError::new(key, format!("did you mean `{near}`?"))
-                .hint("a value of this name is written as an expression or \"=text\""))
+                .hint("write a value of this name as an expression or \"=text\""))
         }
         _ => Ok(()),
     }
@@ -255,7 +255,8 @@ impl Answering {
                 Ok(Value::Null) => named.fallback.clone(),
                 Ok(value) => value,
                 Err(error) => {
-                    tracing::debug!(inbox.id = answer.message.0, name = named.name, %error, "a value of an answer is not there");
+                    tracing::debug!(inbox.id = answer.message.0, name = named.name, %error, "a value of the response \
+                         is missing");
                     named.fallback.clone()
                 }
             },
@@ -355,7 +356,7 @@ mod tests {
         for (toml, part) in [
             (
                 "status = 'lead.status'",
-                "`answer.status`: every answer has this key already",
+                "`answer.status`: every response has this key already",
             ),
             ("score = 'lead.scor'", "`answer.score`: "),
             ("id = 'after.id'", "answer.after = \"crm\""),

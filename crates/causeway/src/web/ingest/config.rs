@@ -65,8 +65,8 @@ pub struct Config {
     /// Names for parameters whose own names say nothing: `{ param1 = "email", param2 = "firstName" }`.
     #[serde(default)]
     pub params: BTreeMap<String, String>,
-    /// How long, in seconds, the same bytes count as a repeat when the sender gives no id and nothing else of the contact
-    /// arrived.
+    /// How long, in seconds, the same bytes are a duplicate, if the sender gives no id and no other message about the
+    /// contact arrived.
     #[serde(default = "one_day")]
     pub dedup_window_s: u32,
     #[serde(default)]

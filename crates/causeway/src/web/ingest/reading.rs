@@ -181,7 +181,7 @@ impl Config {
                 .hint("proca = { own_orgs = [12], consent = \"single\" }")),
             (Preset::Proca, Some(proca)) if proca.own_orgs.is_empty() => Err(ConfigError::new(
                 "proca.own_orgs",
-                "which organisations are us is not known",
+                "the ids of your own organisations are missing",
             )),
             _ => Ok(()),
         }
@@ -204,8 +204,8 @@ impl Config {
         }
         let charset = self.charset.as_deref().map(|label| {
             Charset::named(label).ok_or_else(|| {
-                ConfigError::new("charset", format!("the charset {label:?} is not known here"))
-                    .hint("names as windows-1252, ISO-8859-2 or Shift_JIS; UTF-8 needs none")
+                ConfigError::new("charset", format!("unknown charset {label:?}"))
+                    .hint("use a name such as windows-1252, ISO-8859-2 or Shift_JIS; UTF-8 needs none")
             })
         });
         let params = Params::new(&self.params).map_err(|(param, fault)| {
@@ -325,8 +325,8 @@ fn zone(key: &str, name: Option<&str>) -> Result<TimeZone, ConfigError> {
         return Ok(TimeZone::UTC);
     };
     TimeZone::get(name).map_err(|_| {
-        ConfigError::new(key, format!("the time zone `{name}` is not known here"))
-            .hint("names as Europe/Berlin, from the system's tzdata")
+        ConfigError::new(key, format!("unknown time zone `{name}`"))
+            .hint("use a name from the system's tzdata, such as Europe/Berlin")
     })
 }
 

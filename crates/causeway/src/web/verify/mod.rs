@@ -24,7 +24,7 @@ use self::{
 };
 use super::secrets::Secrets;
 
-/// So many signatures of one header are looked at.
+/// The number of signatures of one header that are checked.
 const MAX_CANDIDATES: usize = 16;
 
 /// The table `signature` of a listener.

@@ -47,7 +47,7 @@ pub struct Scheme {
     pub timestamp_header: Option<String>,
     #[serde(default)]
     pub timestamp_unit: Unit,
-    /// The header with the sender's id of the message. Signed (`{id}` in the template), it tells repeats.
+    /// The header with the sender's id of the message. Signed (`{id}` in the template), it identifies duplicates.
     #[serde(default)]
     pub id_header: Option<String>,
     /// How the secret is written.

@@ -92,7 +92,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "on = { schedule = 'weekly', weekday = 3 }",
-        "causeway.toml:15: [automation A] `on`: schedule: weekday is no day of the week",
+        "causeway.toml:15: [automation A] `on`: schedule: weekday is not a day of the week",
     ),
     (
         "on = { schedule = 'daily', weekday = 'monday' }",
@@ -104,7 +104,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "on = { date_reached = 'birthDate', at = '25:00' }",
-        "causeway.toml:15: [automation A] `on`: date_reached: at: \"25:00\" is no time like",
+        "causeway.toml:15: [automation A] `on`: date_reached: at: \"25:00\" is not a time like",
     ),
     (
         "on = { tag_added = 'a', list_joined = 'b' }",
@@ -120,7 +120,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "then = [{ deliver = 'unsaid' }]",
-        "causeway.toml:7: [destination.unsaid] `takes`: has to be said, since automations deliver here",
+        "causeway.toml:7: [destination.unsaid] `takes`: is required, because automations deliver here",
     ),
     (
         "then = [{ add_tag = 'a' }, { deliver = 'crm', delay = 'tomorrow' }]",
@@ -160,7 +160,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "when = \"campain.name == 'bees'\"",
-        "causeway.toml:15: [automation A] `when`: nothing is called `campain` (did you mean campaign.name?)",
+        "causeway.toml:15: [automation A] `when`: there is no name `campain` (did you mean campaign.name?)",
     ),
     (
         "when = \"consent.email.subscribd\"",

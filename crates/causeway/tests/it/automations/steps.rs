@@ -85,7 +85,9 @@ async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
     );
     let trace = world.trace(again);
     assert!(
-        trace.contains("  automation Welcome: did not run: once for each contact, and it has\n"),
+        trace.contains(
+            "  automation Welcome: did not run: it runs once for each contact, and has run already\n"
+        ),
         "{trace}"
     );
 
@@ -103,7 +105,7 @@ async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
     };
     let trace = world.trace(late);
     for line in [
-        format!("  because of record {ann}\n"),
+        format!("  because of message {ann}\n"),
         "  automation Welcome: ran: to form\n".to_owned(),
     ] {
         assert!(trace.contains(&line), "{line}{trace}");
