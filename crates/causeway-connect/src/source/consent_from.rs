@@ -36,16 +36,16 @@ pub struct ConsentFrom {
     pub purpose: Option<String>,
     /// The field that says since when. Default: the time of the message.
     pub at_field: Option<String>,
-    /// How `at_field` writes dates: `DD/MM/YYYY`, `MM/DD/YYYY`, `DD.MM.YYYY` and the like, or `excel` for its day numbers. Dates
-    /// that can be read in one way only need none; others are refused without.
+    /// How `at_field` writes dates: `DD/MM/YYYY`, `MM/DD/YYYY`, `DD.MM.YYYY` and the like, or `excel` for its day
+    /// numbers. Dates that can be read in one way only need no format; others are refused without one.
     pub at_format: Option<String>,
-    /// Values that mean: agreed. Each message with one of them ends an earlier unsubscription.
+    /// Values that mean an opt-in. Each message with one of them ends an earlier opt-out.
     pub opt_in: Vec<String>,
     /// Confirmed by mail.
     pub double_opt_in: Vec<String>,
-    /// Was asked and did not agree; takes nothing back.
+    /// Declined when asked; takes nothing back.
     pub declined: Vec<String>,
-    /// Does not want it any more.
+    /// Opted out.
     pub unsubscribed: Vec<String>,
     /// Reported a mail as spam.
     pub complained: Vec<String>,
@@ -53,7 +53,7 @@ pub struct ConsentFrom {
     pub bounced: Vec<String>,
     /// The provider does not deliver to it.
     pub blocked: Vec<String>,
-    /// Not to be written to for now.
+    /// Not to be mailed for now.
     pub inactive: Vec<String>,
 }
 

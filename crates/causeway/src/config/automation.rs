@@ -26,21 +26,21 @@ use super::{
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AutomationConfig {
-    /// Unique in its workspace; it names the automation in traces, and remembers for whom it ran.
+    /// Unique in its workspace; it names the automation in traces, and `once` remembers by it for whom it ran.
     pub name: String,
     #[serde(default = "default_workspace")]
     pub workspace: String,
-    /// What starts it: a word (`"action"`), a table (`{ tag_added = "vip" }`), or a list of these: any of them.
+    /// Its triggers: a word (`"action"`), a table (`{ tag_added = "vip" }`), or a list of these: any of them.
     #[schemars(with = "serde_json::Value")]
     pub on: toml::Value,
-    /// Has to hold, too: an expression over the names that mappings see.
+    /// Must hold, too: an expression over the names of mappings.
     pub when: Option<String>,
-    /// Ends it for a contact: asked when the delay of a step is over.
+    /// Ends it for a contact; checked when the delay of a step is over.
     pub stop: Option<String>,
-    /// Once for each contact; else every time.
+    /// Run once for each contact; default: every time.
     #[serde(default)]
     pub once: bool,
-    /// Starts at most so often an hour; what is beyond waits for the next hour with room.
+    /// The maximum starts per hour; further starts wait for the next hour with room.
     pub per_hour: Option<u32>,
     /// Its steps, in order.
     pub then: Vec<StepConfig>,
@@ -58,7 +58,7 @@ pub struct ScoreConfig {
     pub when: Option<String>,
     /// May be negative.
     pub points: f64,
-    /// For a visitor whose address is not known; the same as `points` if not given.
+    /// For a visitor without a known address. Default: the same as `points`.
     pub points_anonymous: Option<f64>,
     #[serde(default)]
     pub once: bool,

@@ -67,12 +67,13 @@ impl std::fmt::Debug for DestinationConfig {
 pub struct Common {
     /// See `causeway destination kinds`.
     pub kind: String,
-    /// The name that it had before: what it was given then stays known, so that opt-outs still reach it.
+    /// The name that it had before. What it was sent under that name stays known, so that opt-outs still reach it.
     pub renamed_from: Option<String>,
-    /// Only events of this workspace come here.
+    /// It receives only events of this workspace.
     #[serde(default = "default_workspace")]
     pub workspace: String,
-    /// Who may be sent here: everybody (`all`), who gave their data (`with_consent`), who may be mailed (`opt_in`), who confirmed by mail (`double_opt_in`).
+    /// The people that it may be sent: everybody (`all`), people who gave their data (`with_consent`), people who may
+    /// be mailed (`opt_in`), people who confirmed by mail (`double_opt_in`).
     #[serde(default)]
     #[schemars(with = "String")]
     pub consent: Policy,
@@ -82,11 +83,11 @@ pub struct Common {
     /// Receives test actions, and only those.
     #[serde(default)]
     pub sandbox: bool,
-    /// Only events from these sources; all if not given.
+    /// Only events from these sources. Default: all.
     pub sources: Option<BTreeSet<String>>,
-    /// Only events of the campaigns with these names; all if not given.
+    /// Only events of the campaigns with these names. Default: all.
     pub campaigns: Option<BTreeSet<String>>,
-    /// Only actions of these types; all if not given.
+    /// Only actions of these types. Default: all.
     pub action_types: Option<BTreeSet<String>>,
     /// Only actions with the form of the contact's data: no shares and the like.
     #[serde(default)]
@@ -102,25 +103,26 @@ pub struct Common {
     /// actions.
     #[serde(default)]
     pub coalesce: bool,
-    /// `all`: of what the keys above let through, actions, each contact that a platform sends, and what else says something
-    /// new of people; `changes`: of a platform's contacts only those that say something new; `automations`: only what
-    /// automations send. Withdrawals come in all cases. Has to be said if an automation names the destination; else `all`.
+    /// `all`: of the events that the keys above allow, actions, each contact that a platform sends, and other events
+    /// with new information about people; `changes`: like `all`, but only a platform's contacts with new information;
+    /// `automations`: only what automations send. Withdrawals are sent in all cases. Required if an automation names
+    /// the destination; else `all`.
     pub takes: Option<Takes>,
     /// Values for the mapping (`settings.NAME`), the same for all campaigns.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub settings: toml::Table,
-    /// Campaign name → what of `settings` differs for it.
+    /// Campaign name → the settings that differ for it.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, BTreeMap<String, serde_json::Value>>")]
     pub campaign_settings: BTreeMap<String, toml::Table>,
-    /// Calls at once.
+    /// Calls at the same time.
     pub concurrency: Option<u32>,
     /// Deliveries in one call.
     pub batch: Option<u32>,
-    /// Deliveries a second; unlimited if not given.
+    /// Deliveries per second. Default: no limit.
     pub rate_per_s: Option<f64>,
-    /// Seconds until a call without an answer is given up and repeated later.
+    /// Seconds until a call without a response is given up and retried later.
     #[serde(default = "default_timeout_s")]
     pub timeout_s: f64,
     /// Seconds between the attempts; after the last the delivery is dead.
@@ -364,7 +366,7 @@ fn seconds(key: &str, value: f64) -> Result<Duration, ConfigError> {
 pub struct CommonSource {
     /// `proca` (a queue on RabbitMQ), `listener` (other systems send by HTTP) or `events` (the events API).
     pub kind: String,
-    /// What comes from here belongs to this workspace.
+    /// Its messages belong to this workspace.
     #[serde(default = "default_workspace")]
     pub workspace: String,
     /// Sources of other organisations with which this one shares consent: an opt-in to one counts for the other.

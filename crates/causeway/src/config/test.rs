@@ -18,18 +18,18 @@ use super::{Config, one_of};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Test {
-    /// What it shows; no two tests have one name.
+    /// What it shows. Each test has its own name.
     pub name: String,
     /// The source that the messages come from; may be left out if there is only one.
     pub source: Option<String>,
     /// When the message comes. Default: now.
     pub at: Option<Time>,
-    /// Earlier messages, the oldest first, each a minute before the next unless it says when.
+    /// Earlier messages, the oldest first, each a minute before the next, unless it has a time.
     #[serde(default)]
     pub before: Vec<Message>,
     pub message: Message,
-    /// Time to let pass after the message, as "3 days", for timers and schedules of automations. Default: until the
-    /// last `due`.
+    /// Time to let pass after the message, such as "3 days", for timers and schedules of automations. Default: until
+    /// the last `due`.
     pub wait: Option<String>,
     /// The deliveries that the message leads to: these and no other.
     pub expect: Option<Vec<Expected>>,
@@ -42,12 +42,12 @@ pub struct Test {
     /// No destination is sent anything.
     #[serde(default)]
     pub expect_none: bool,
-    /// What is known of the contact afterwards: fields, `tags`, `lists`, `consent.email.state`.
+    /// What the contact has afterwards: fields, `tags`, `lists`, `consent.email.state`.
     #[schemars(with = "Option<BTreeMap<String, Value>>")]
     pub expect_contact: Option<toml::Table>,
     /// The message cannot be read; part of the reason.
     pub expect_dead: Option<String>,
-    /// The message is understood and left alone; part of the reason.
+    /// The message is understood and skipped; part of the reason.
     pub expect_left_alone: Option<String>,
 }
 
@@ -70,13 +70,13 @@ pub struct MessageTable {
     pub set: toml::Table,
     /// Default: JSON if it looks so, else a form.
     pub content_type: Option<String>,
-    /// The query of the address, for what comes by HTTP.
+    /// The query of the URL, for messages that come by HTTP.
     pub query: Option<String>,
-    /// The source, where it is another than the test's.
+    /// The source, if it is not the test's.
     pub source: Option<String>,
     /// When it came.
     pub at: Option<Time>,
-    /// How long after the one before it, as "3 days", instead of a minute.
+    /// How long after the one before it, such as "3 days", instead of a minute.
     pub after: Option<String>,
 }
 
@@ -99,7 +99,7 @@ pub struct Expected {
     pub lacks: Vec<String>,
     /// Part of the request as `causeway send --dry-run` prints it.
     pub request: Option<String>,
-    /// When it is sent: a time, or how long after the message, as "2h".
+    /// When it is sent: a time, or how long after the message, such as "2h".
     pub due: Option<String>,
     /// It cannot be made: part of the reason for which it would be dead.
     pub dead: Option<String>,

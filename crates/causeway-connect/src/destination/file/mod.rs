@@ -70,14 +70,14 @@ pub const KIND: Kind = Kind {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// Relative to the configuration's folder. `{date}` becomes the day (UTC): a file a day.
+    /// Relative to the configuration's folder. `{date}` becomes the day (UTC): one file for each day.
     path: String,
-    /// By the end of the path if not given: `.jsonl` and `.ndjson`, all else is CSV.
+    /// Default: by the end of the path: `.jsonl` and `.ndjson` are JSONL, all others CSV.
     format: Option<Format>,
     /// Column or member = expression (`contact.email`), template (`{{ … }}`), or "=text".
     #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
     fields: Option<toml::Table>,
-    /// Megabytes after which the file is put aside under a name with the time, and a new one begun; 0 = never.
+    /// Megabytes after which the file is renamed with the time, and a new one begins; 0 = never.
     #[serde(default = "default_rotate_mb")]
     rotate_mb: u32,
     /// CSV: puts ' before texts that a spreadsheet would run as a formula.

@@ -61,13 +61,13 @@ struct TableConfig {
     /// Column → expression (`"contact.firstName"`), template (`"{{ … }}"`), or `"=text"`.
     #[serde(default)]
     columns: Option<Columns>,
-    /// What to do when the row is there. Default: `update` for contacts, `ignore` for actions.
+    /// What to do if the row exists. Default: `update` for contacts, `ignore` for actions.
     #[serde(default)]
     on_conflict: Option<OnConflict>,
     /// What to do with a record that has no value for a key column.
     #[serde(default)]
     missing_key: MissingKey,
-    /// What becomes of the rows of a contact that is erased. Default: `delete`.
+    /// What to do with the rows of a contact that is erased. Default: `delete`.
     #[serde(default)]
     on_remove: Option<OnRemove>,
 }

@@ -17,7 +17,7 @@ use crate::config::{ConfigError, SecretRef};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Config {
-    /// Where to, with shortcodes if you like. Written as a secret, only its host is ever shown.
+    /// The URL, with shortcodes if you like. If it is given as a secret, only its host is shown.
     pub url: SecretRef,
     /// `POST`, unless `content` is `query`.
     pub method: Option<Verb>,
@@ -36,14 +36,15 @@ pub(super) struct Config {
     /// record.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     pub fields: Option<toml::Table>,
-    /// The groups of a platform's "Sync Contact to Third Party" to send: "all", or a list of names. `fields` come behind them.
+    /// The groups of a platform's "Sync Contact to Third Party" to send: "all", or a list of names. `fields` follow
+    /// them.
     pub sync: Option<Groups>,
     /// How the groups are written.
     pub payload: Option<Payload>,
-    /// What of the answer is written into the contact: field = path in the answer.
+    /// Values that a response updates: field of the contact = path in the response.
     #[serde(default)]
     pub update: BTreeMap<String, Update>,
-    /// How shortcodes are understood.
+    /// How shortcodes are read.
     #[serde(default)]
     pub shortcodes: Shortcodes,
     /// Causeway's name of a field = its number at the destination.
@@ -52,17 +53,17 @@ pub(super) struct Config {
     /// Causeway's name of a field = its label at the destination.
     #[serde(default)]
     pub field_names: BTreeMap<String, String>,
-    /// The zone of dates in what is sent and in answers. Default UTC.
+    /// The zone of dates in requests and responses. Default UTC.
     pub time_zone: Option<String>,
-    /// Where the JSON answer says whether it went well, for APIs that answer 200 to everything.
+    /// Where the JSON response says whether it succeeded, for APIs that answer 200 to everything.
     pub success_path: Option<String>,
     /// Where the JSON response has the id of the record at the destination.
     #[serde(default = "id")]
     pub remote_id_path: String,
-    /// Allows addresses that only machines around us can reach, and http://.
+    /// Allows addresses in private networks, and http://.
     #[serde(default)]
     pub allow_private: bool,
-    /// Allows http://, and with it that everybody on the way can read.
+    /// Allows http://. Everybody on the way can then read the data.
     #[serde(default)]
     pub allow_http: bool,
     /// Seconds until an attempt to connect is given up.
@@ -81,7 +82,7 @@ impl Config {
         })
     }
 
-    /// How shortcodes are understood.
+    /// How shortcodes are read.
     pub fn rules(&self, zone: &TimeZone) -> Rules {
         let ids = self.field_ids.iter().map(|(name, id)| match id {
             FieldId::Number(number) => (name.clone(), number.to_string()),
@@ -131,7 +132,7 @@ pub(super) struct Basic {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "{ secrets = [{ env = \"NAME\" }] }")]
 pub(super) struct Sign {
-    /// Each `whsec_…`. More than one while the receiver changes over.
+    /// Each `whsec_…`. Several while the receiver changes to a new one.
     pub secrets: Vec<SecretRef>,
 }
 
@@ -140,7 +141,7 @@ pub(super) struct Sign {
 pub(super) struct Shortcodes {
     /// What `/2` means.
     pub slash: SlashMeans,
-    /// What becomes of a record when a shortcode names nothing that is known of the contact.
+    /// What to do if a shortcode matches no value of the contact.
     pub unknown: UnknownName,
 }
 
@@ -157,7 +158,7 @@ pub(super) enum SlashMeans {
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum UnknownName {
-    /// Nothing is put in.
+    /// It becomes an empty text.
     #[default]
     Lenient,
     /// The delivery is dead.

@@ -28,18 +28,18 @@ pub(super) enum Groups {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Payload {
-    /// The most rows of a history group, by its name; the newest are sent.
+    /// The maximum rows of a history group, by its name; the newest are sent.
     #[serde(default)]
     caps: BTreeMap<String, usize>,
-    /// The most variables in all, beyond which the oldest history is left out; 0 for no limit.
+    /// The maximum number of variables; beyond it the oldest history rows are left out; 0 for no limit.
     max_variables: Option<usize>,
     /// A pattern of PHP's `date`.
     date_format: Option<String>,
-    /// What becomes of a group without content.
+    /// How a group without content is sent.
     empty_groups: Option<EmptyGroups>,
     /// Whether `lead-status` is one map or a list of one.
     lead_status: Option<LeadStatus>,
-    /// What `transactionid` is.
+    /// The value of `transactionid`.
     transaction: Option<TransactionId>,
     /// Whose number of the contact `contact[id]` is.
     contact_id: Option<ContactId>,
@@ -76,9 +76,9 @@ enum TransactionId {
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum ContactId {
-    /// That of the platform that the contact came from, else ours.
+    /// That of the platform that the contact came from, else the hub's.
     Platform,
-    /// Always ours.
+    /// Always the hub's.
     Hub,
 }
 

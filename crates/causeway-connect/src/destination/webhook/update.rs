@@ -28,12 +28,12 @@ pub(super) enum Update {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateRow {
-    /// `data.id`, `people[0].id`, `errors[].code`, or `.` for the whole answer.
+    /// `data.id`, `people[0].id`, `errors[].code`, or `.` for the whole response.
     path: String,
-    /// What the value is made to be. Default: like the value that the contact has.
+    /// The type of the value. Default: that of the contact's present value.
     #[serde(rename = "type")]
     kind: Option<FieldType>,
-    /// What to write where the answer has null or an empty text. Default: nothing is written then.
+    /// What to write if the response has null or an empty text. Default: nothing.
     #[schemars(with = "Option<Value>")]
     if_null: Option<toml::Value>,
 }

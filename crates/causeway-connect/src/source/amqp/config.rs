@@ -28,16 +28,16 @@ pub struct Config {
     pub url: SecretRef,
     /// Such as `cus.12.deliver`.
     pub queue: String,
-    /// Which Proca the ids are from: another word for each Proca server. Default: `proca`.
+    /// The Proca server that the ids are from; each server needs its own. Default: `proca`.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// Ids of the organisations that are us; from the queue's name when left out.
+    /// Ids of your own organisations. Default: the number in the queue's name.
     #[serde(default)]
     pub own_orgs: Option<Vec<u64>>,
     /// Files with private keys, relative to the configuration file.
     #[serde(default)]
     pub keystore: Vec<PathBuf>,
-    /// What suffices to be mailed.
+    /// What a person must have done to be mailed.
     pub consent: Consent,
     #[serde(default)]
     pub testing: Testing,
@@ -50,7 +50,7 @@ pub struct Config {
     /// Values of `contactRef` that name nobody, besides those that never do (0, null, …).
     #[serde(default)]
     pub placeholder_ids: Vec<String>,
-    /// What stands for an empty value in a field of the contact. Default: NULL, N/A and the like.
+    /// Values that stand for an empty field of the contact. Default: NULL, N/A and the like.
     #[serde(default)]
     pub empty_values: Option<Vec<String>>,
     /// Compares with Proca's API from time to time, because an event that the broker lost is not sent again.
@@ -69,7 +69,7 @@ pub struct Config {
     /// Megabytes of messages to hold in memory.
     #[serde(default = "default_in_flight_mb")]
     pub in_flight_mb: u16,
-    /// Where the broker parks what is refused; only its depth is looked at.
+    /// The queue where the broker keeps refused messages; only its depth is read.
     #[serde(default)]
     pub fail_queue: Option<String>,
     /// PEM file with one more certificate authority.
@@ -78,7 +78,7 @@ pub struct Config {
     /// The name in the broker's certificate, where `url` has another one (through an SSH tunnel).
     #[serde(default)]
     pub server_name: Option<String>,
-    /// Seconds between two looks at the depth of the queues.
+    /// Seconds between two readings of the depth of the queues.
     #[serde(default = "default_depth_every_s")]
     pub depth_every_s: u32,
     /// Seconds between two attempts once the broker has refused the credentials three times.
@@ -86,13 +86,13 @@ pub struct Config {
     pub refused_retry_s: u32,
 }
 
-/// What suffices to be mailed.
+/// What a person must have done to be mailed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Consent {
-    /// Agreed on a form.
+    /// Opted in on a form.
     Single,
-    /// Agreed on a form, and confirmed by the link in a mail.
+    /// Opted in on a form, and confirmed by the link in a mail.
     DoubleOptIn,
 }
 

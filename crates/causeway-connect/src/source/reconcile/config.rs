@@ -29,7 +29,7 @@ pub struct Reconcile {
     /// Age of the actions that are compared, in days, 1 to 3650.
     #[serde(default = "default_lookback_days")]
     pub lookback_days: u32,
-    /// Actions in one call, 1 to 1000; fewer by itself where they are long.
+    /// Actions in one call, 1 to 1000; automatically fewer if they are long.
     #[serde(default = "default_page")]
     pub page: u32,
     /// Hours for which the settings of a campaign are used before Proca is asked for them again, 1 to 8760; 0 never asks.

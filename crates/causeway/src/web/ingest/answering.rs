@@ -35,18 +35,18 @@ const DEPTH: usize = 16;
 /// expression, as in the mapping of a destination.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct AnswerKeys {
-    /// The destination whose response is part of the answer: the answer waits until the message is delivered there.
+    /// The destination whose values are part of the response: the hub responds when the message is delivered there.
     #[serde(default)]
     pub after: Option<String>,
-    /// How long the sender waits at most, in seconds, until the message is processed and delivered.
+    /// The maximum time that the sender waits until the message is processed and delivered, in seconds.
     #[serde(default = "default_wait_s")]
     pub wait_s: u32,
-    /// The most requests that wait at once; more are answered 503.
+    /// The maximum number of requests that wait at the same time; further ones get 503.
     #[serde(default = "default_concurrency")]
     pub concurrency: u32,
     #[serde(default)]
     pub format: Format,
-    /// What a value is when there is none: by the name of the value. Default: null.
+    /// The values to send if there is none, by name. Default: null.
     #[serde(default)]
     #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
     pub fallback: toml::Table,
@@ -67,7 +67,7 @@ fn default_concurrency() -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// As the request's `Accept` says; without one, JSON.
+    /// As the request's `Accept` asks; without one, JSON.
     #[default]
     Accept,
     Json,

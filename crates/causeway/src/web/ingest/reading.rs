@@ -37,10 +37,10 @@ use super::config::{Config, Limits, Preset};
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sync {
-    /// Path to the list of contacts, if one message holds several: each becomes a message of its own. `.` if the body is the
-    /// list. Without, a message with several is dead.
+    /// Path to the list of contacts, if one message holds several: each becomes a message of its own. `.` if the body
+    /// is the list. Without it, a message with several is dead.
     pub each: Option<String>,
-    /// The zone of the platform's account, as `Europe/Berlin`: its dates name none. Default UTC.
+    /// The zone of the platform's account, such as `Europe/Berlin`: its dates name no zone. Default UTC.
     pub time_zone: Option<String>,
     pub consent: Arrival,
     /// What fields of the contact say about consent: a list field, a status.
@@ -52,8 +52,8 @@ pub struct Sync {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Generic {
-    /// Path to the list of records, if one message holds several: each becomes a message of its own, and the other paths begin
-    /// at the record. `.` if the body is the list. Without, a message with several is dead.
+    /// Path to the list of records, if one message holds several: each becomes a message of its own, and the other
+    /// paths begin at the record. `.` if the body is the list. Without it, a message with several is dead.
     pub each: Option<String>,
     /// Path to the e-mail address.
     pub email: Option<String>,
@@ -61,10 +61,10 @@ pub struct Generic {
     pub id: Option<String>,
     /// Path to an object of fields, or to a list of `{name, value}`. Default: the whole record.
     pub fields: Option<String>,
-    /// Path to the time when it happened. Default: when it came.
+    /// Path to the time when it happened. Default: the arrival.
     pub time: Option<String>,
-    /// How `time` writes dates: `DD/MM/YYYY`, `MM/DD/YYYY`, `DD.MM.YYYY` and the like, or `excel` for its day numbers. Dates that
-    /// can be read in one way only need none; others are refused without.
+    /// How `time` writes dates: `DD/MM/YYYY`, `MM/DD/YYYY`, `DD.MM.YYYY` and the like, or `excel` for its day numbers.
+    /// Dates that can be read in one way only need no format; others are refused without one.
     pub time_format: Option<String>,
     /// The zone of dates that name none. Default UTC.
     pub time_zone: Option<String>,
@@ -80,8 +80,8 @@ pub enum Arrival {
     /// Nothing: consent comes from elsewhere.
     #[default]
     None,
-    /// The person agreed to be mailed. Only for an automation that fires because somebody joined or confirmed:
-    /// it ends an earlier unsubscription.
+    /// The person agreed to be mailed. Only for a source that sends when somebody joined or confirmed, because it ends
+    /// an earlier opt-out.
     OptIn,
 }
 
@@ -89,12 +89,12 @@ pub enum Arrival {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Proca {
-    /// Ids of the organisations that are us.
+    /// Ids of your own organisations.
     pub own_orgs: Vec<u64>,
     /// Files with private keys, relative to the configuration file.
     #[serde(default)]
     pub keystore: Vec<PathBuf>,
-    /// What suffices to be mailed.
+    /// What a person must have done to be mailed.
     pub consent: Consent,
     #[serde(default)]
     pub testing: Testing,
