@@ -177,7 +177,7 @@ mod tests {
     fn what_cannot_be_meant_is_refused() {
         for (text, told) in [
             ("opt_in = ['yes']", "`field` is missing"),
-            ("field = 'a'", "never says anything"),
+            ("field = 'a'", "has no effect"),
             (
                 "field = 'a'\nopt_in = ['Yes']\nunsubscribed = ['yes ']",
                 "listed twice",

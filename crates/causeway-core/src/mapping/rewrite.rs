@@ -393,7 +393,7 @@ mod tests {
         let error = rewrite("a in b < c", &[words]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`in` stands in a row with `<` or `>`, at line 1, column 3 (join the two with `and`)"
+            "`in` cannot be chained with `<` or `>`, at line 1, column 3 (join the two with `and`)"
         );
     }
 }

@@ -192,7 +192,7 @@ fn the_configuration_says_what_cannot_be_meant() {
         (automation("{ synced = 'goals' }"), "\"goals\" is no group"),
         (
             automation("{ synced = 'transactionid' }"),
-            "another one each time",
+            "differs each time",
         ),
         (automation("{ synced = { row = '7' } }"), "group is not a text"),
         (
@@ -201,7 +201,7 @@ fn the_configuration_says_what_cannot_be_meant() {
         ),
         (
             format!("{}when = \"'men' in contact.Gender\"\n", automation("'synced'")),
-            "`in contact.Gender` looks for a part of the text where one value came",
+            "`in contact.Gender` looks for a part of the text if the field holds one text",
         ),
     ] {
         let said = check(&more);
@@ -226,7 +226,7 @@ fn the_configuration_says_what_cannot_be_meant() {
         (
             "'ours'",
             "",
-            "is no owner of the score (use \"hub\", \"platform\"",
+            "is not an owner of the score (use \"hub\", \"platform\"",
         ),
         (
             "'platform'",
@@ -237,7 +237,7 @@ fn the_configuration_says_what_cannot_be_meant() {
         (
             "{ shop = 'hub' }",
             "",
-            "names the workspace \"shop\", which nothing else does",
+            "names the workspace \"shop\", which nothing else names",
         ),
     ] {
         let said = owner(value, more);

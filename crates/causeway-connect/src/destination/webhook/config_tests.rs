@@ -162,7 +162,7 @@ fn what_is_probably_not_meant_is_told() {
         (
             &format!("{url}content = 'query'\nsync = 'all'\n{TELLS}"),
             true,
-            "most servers take 8000",
+            "most servers accept 8000",
         ),
     ] {
         let needs = parse(text).unwrap();

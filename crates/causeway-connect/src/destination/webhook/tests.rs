@@ -211,7 +211,7 @@ async fn the_answer_decides_what_became_of_it() {
             success,
             Reply::json(200, &json!({ "result": { "ok": false } })),
             Outcome::Reject {
-                reason: "answered 200, but `result.ok` in the answer is not true".to_owned(),
+                reason: "answered 200, but `result.ok` in the response is not true".to_owned(),
             },
         ),
         (

@@ -224,7 +224,7 @@ mod tests {
             (
                 &[(LIMIT, "3")],
                 true,
-                "limit of 3: a message that came back more often is deleted",
+                "limit of 3: a message that was returned more often is deleted",
             ),
             (
                 &[(QUEUE_TYPE, "quorum"), (LIMIT, "-1")],

@@ -332,7 +332,7 @@ async fn entries_that_nobody_can_name_end_no_list_and_make_nobody_missing() {
         compared
             .warning(0)
             .unwrap()
-            .contains("nobody is taken for missing")
+            .contains("nobody is treated as missing")
     );
     // The one behind is found, and a status is no matter of who is missing.
     assert_eq!((compared.seen, compared.new), (1, 1));

@@ -358,7 +358,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         r#"{"type": "contact", "fields": {"Email": "x"}}"#,
-        "belongs into `contact`",
+        "belongs in `contact`",
     ),
     (
         r#"{"type": "contact", "fields": []}"#,

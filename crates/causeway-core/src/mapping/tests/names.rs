@@ -121,12 +121,12 @@ fn what_platforms_call_a_field_is_doubted_with_our_name_for_it() {
     for (text, said) in [
         (
             "contact.city",
-            Some("`contact.city` is kept as `contact.locality`, whatever a sender calls it: write that"),
+            Some("`contact.city` is stored as `contact.locality`: write that"),
         ),
         (
             "contact['First Name']",
             Some(
-                "`contact[\"First Name\"]` is kept as `contact.firstName`, whatever a sender calls it: write that",
+                "`contact[\"First Name\"]` is stored as `contact.firstName`: write that",
             ),
         ),
         ("contact.locality", None),

@@ -129,7 +129,8 @@ fn what_the_language_does_not_have_is_refused_when_it_is_read() {
         ),
         (
             "{% set x = 1 %}{{ x }}",
-            "`set` is no statement here, at line 1, column 4 (a template of a mapping has if, elif, else, for and raw)",
+            "`set` is not a statement here, at line 1, column 4 (a template of a mapping has if, elif, else, for and \
+             raw)",
         ),
         (
             "at | date(zone='Europe/Berln')",

@@ -67,7 +67,7 @@ fn a_test_that_cannot_be_meant_is_refused_with_its_line() {
         ),
         (
             "name = 'a'\nbefore = ['y']\nmessage = { text = 'x', after = 'later' }\nexpect_none = true",
-            "\"later\" is no duration",
+            "\"later\" is not a duration",
         ),
         (
             "name = 'a'\nbefore = ['y']\nmessage = { text = 'x', after = '-2h' }\nexpect_none = true",

@@ -224,7 +224,7 @@ fn a_dry_run_shows_how_a_file_would_be_understood_and_stores_nothing() {
     assert_eq!(said.code, 3, "{said:?}");
     for part in [
         "6 rows would be read: 5 new, 0 known already",
-        "rows that opt somebody in: 1; that opt somebody out or decline: 1; that say nothing of consent: 2",
+        "rows that opt somebody in: 1; that opt somebody out or decline: 1; without consent: 2",
         "consent for email: 1 opt_in, 1 unsubscribed",
         "newsletter that `consent_from` does not list, so they have no effect: \"perhaps\" (2)",
         "line 4: unknown: nobody is named",

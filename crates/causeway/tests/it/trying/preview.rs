@@ -68,7 +68,7 @@ async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
                 "other",
             ],
             1,
-            "somebody is in default",
+            "one does in default",
         ),
         (&["--message", "1"], 2, "--destination"),
     ];
