@@ -190,10 +190,7 @@ fn the_configuration_says_what_cannot_be_meant() {
         |on: &str| format!("[[automation]]\nname = 'it'\non = {on}\nthen = [{{ add_tag = 'x' }}]\n");
     for (more, says) in [
         (automation("{ synced = 'goals' }"), "\"goals\" is no group"),
-        (
-            automation("{ synced = 'transactionid' }"),
-            "differs each time",
-        ),
+        (automation("{ synced = 'transactionid' }"), "differs each time"),
         (automation("{ synced = { row = '7' } }"), "group is not a text"),
         (
             automation("{ synced = { group = 'fields', id = '7' } }"),

@@ -125,9 +125,7 @@ fn what_platforms_call_a_field_is_doubted_with_our_name_for_it() {
         ),
         (
             "contact['First Name']",
-            Some(
-                "`contact[\"First Name\"]` is stored as `contact.firstName`: write that",
-            ),
+            Some("`contact[\"First Name\"]` is stored as `contact.firstName`: write that"),
         ),
         ("contact.locality", None),
         ("contact.first_name", None),
