@@ -1,4 +1,4 @@
-//! Servers of ours to measure against: a pretend CRM, and the bare listener that is the machine's limit.
+//! Servers of ours to measure against: a simulated CRM, and the bare listener that is the machine's limit.
 
 use std::{
     net::SocketAddr,

@@ -82,6 +82,6 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Section> {
         title: "Queue → HTTP CRM".to_owned(),
         series: vec![hub_quick, peer_quick, best_quick, hub_slow, peer_slow],
         checks,
-        notes: vec!["proca-sync is not published; `@proca/queue` with a function that posts the contact by `fetch`, as its connectors do, stands for it. The pretend CRM runs on the same processors.".to_owned()],
+        notes: vec!["proca-sync is not published; `@proca/queue` with a function that posts the contact by `fetch`, as its connectors do, stands for it. The simulated CRM runs on the same processors.".to_owned()],
     })
 }

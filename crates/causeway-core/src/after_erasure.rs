@@ -74,7 +74,9 @@ pub fn judge(event: &Event, received_at: Timestamp, policy: AfterErasure, erased
         opted_out_at,
     };
     if policy == AfterErasure::Refuse {
-        return turned_away("`[hub] after_erasure = \"refuse\"` keeps whatever comes later out".to_owned());
+        return turned_away(
+            "`[hub] after_erasure = \"refuse\"` refuses all later messages about the person".to_owned(),
+        );
     }
     // An opt-out must count for a person who is back, whichever mail it belongs to.
     let opts_out_again = erased.is_known && opted_out_at.is_some();
@@ -139,7 +141,8 @@ fn without_older(event: &Event, is_after: impl Fn(Timestamp) -> bool, erased: &P
     if !erased.is_known {
         let day = day(erased.at);
         event.notes.push(format!(
-            "a person of that name was erased on {day}; this is dated after it and begins anew"
+            "a person with this address or id was erased on {day}; this message is dated later, so it makes a new \
+             contact"
         ));
     }
     if older > 0 {

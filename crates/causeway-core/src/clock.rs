@@ -99,9 +99,9 @@ impl fmt::Display for ClockAlarm {
             ),
             ClockFault::WentForward { ms } => write!(
                 f,
-                "the system clock went forward by {:#} at once at {at:.0}. Until somebody looks, nothing is pruned as if that time \
-                 had passed. If the clock is right now, run `causeway store acknowledge-clock`; if not, set it right: what was dated \
-                 ahead is then dated back",
+                "the system clock went forward by {:#} at once at {at:.0}. Until you acknowledge it, retention does \
+                 not count that time. If the clock is right now, run `causeway store acknowledge-clock`; if not, set \
+                 it right: what was dated ahead is then dated back",
                 SignedDuration::from_secs(ms / 1000),
             ),
         }

@@ -354,8 +354,8 @@ pub enum Due {
 impl std::fmt::Display for Due {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Clock => f.write_str("its turn"),
-            Self::Postponed => f.write_str("all of it"),
+            Self::Clock => f.write_str("scheduled run"),
+            Self::Postponed => f.write_str("all steps"),
             Self::Step(step) => write!(f, "step {}", step.saturating_add(1)),
         }
     }

@@ -201,10 +201,10 @@ pub fn plan(case: &Case<'_>) -> Plan {
 fn silence(case: &Case<'_>) -> Option<&'static str> {
     let Case { event, rules, .. } = *case;
     if event.via.iter().any(|hub| *hub == *rules.hub) {
-        return Some("an echo of what this hub sent: taken in, and told to nobody");
+        return Some("an echo of what this hub sent: it updates the contact and is not sent");
     }
     let is_late = event.follow_up.as_ref().is_some_and(|row| row.hops > MOST_HOPS);
-    is_late.then_some("one answer led to another too often: taken in, and told to nobody")
+    is_late.then_some("the chain of responses is too long: it updates the contact and is not sent")
 }
 
 /// The contact before the event: all contacts that were found, merged; `None` if there is none.
@@ -431,7 +431,8 @@ fn plan_deliveries(
         let is_opt_out = now.is_opt_out() && case.event.consent.iter().any(says_no);
         if kind != Kind::Withdrawal && is_opt_out && rule.is_mute(now) {
             return Gate::Skip {
-                reason: "consent: the message says an opt-out, and would look like anybody's data".to_owned(),
+                reason: "consent: the message is an opt-out, which this destination's payload would not show"
+                    .to_owned(),
             };
         }
         rule.gate(kind, now, after.gave_data)
@@ -484,7 +485,7 @@ fn decision(after: &Contact, known: &Known<'_>, event: &Event) -> String {
             .map(|contact| contact.standing(purpose, known.terms).as_str())
             .collect();
         let before = if before.is_empty() {
-            "nobody known".to_owned()
+            "no contact".to_owned()
         } else {
             before.join(" and ")
         };

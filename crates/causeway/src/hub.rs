@@ -329,11 +329,11 @@ pub fn left_behind_in_words(name: &str, people: u64, is_configured: bool) -> Str
         format!("{people} people were")
     };
     let what_now = if is_configured {
-        "it is in another workspace now, and no opt-out gets there: give it its workspace back, or".to_owned()
+        "it is in another workspace now, and no opt-out reaches it: give it its workspace back, or".to_owned()
     } else {
         format!(
-            "it is not in the configuration, and no opt-out gets there: if it has another name now, add `renamed_from = \"{name}\"` \
-             to its section; if it is not used any more,"
+            "it is not in the configuration, and no opt-out reaches it: if it has another name now, add `renamed_from \
+             = \"{name}\"` to its section; if it is not used any more,"
         )
     };
     format!(
@@ -341,7 +341,7 @@ pub fn left_behind_in_words(name: &str, people: u64, is_configured: bool) -> Str
     )
 }
 
-/// A halted lane gets one new chance with each start: the fault was probably mended.
+/// A halted lane is tried once with each start: the cause was probably fixed.
 async fn resume_halted(engine: &Engine) -> anyhow::Result<()> {
     for (name, mut state) in engine.views.lanes().await? {
         if state.halted.take().is_some() {

@@ -1,5 +1,5 @@
-//! What the program tells of itself: metrics for Prometheus, and logs. No personal data in either: labels are names
-//! from the configuration and words from the code.
+//! What the program reports about itself: metrics for Prometheus, and logs. No personal data in either: labels are
+//! names from the configuration and words from the code.
 
 use std::{collections::BTreeMap, sync::atomic::AtomicU64, time::Duration};
 
@@ -118,39 +118,36 @@ impl Metrics {
                 metric
             }};
         }
-        let accepted = figure!("accepted", "Messages made durable, repeats included");
-        let duplicates = figure!("duplicates", "Messages recognised as repeats");
-        let answered = figure!("ingest_answers", "Answers of the HTTP listener");
+        let accepted = figure!("accepted", "Messages stored, including duplicates");
+        let duplicates = figure!("duplicates", "Messages recognised as duplicates");
+        let answered = figure!("ingest_answers", "Responses of the HTTP listener");
         let broken = figure!(
             "ingest_broken_connections",
-            "Connections to the listener that ended badly"
+            "Connections to the listener that ended with an error"
         );
-        let processed = figure!("processed", "Inbox rows processed, by the state they ended in");
-        let delivered = figure!("delivered", "Deliveries that the destination took");
-        let retried = figure!("retried", "Attempts to be repeated");
+        let processed = figure!("processed", "Messages processed, by the resulting state");
+        let delivered = figure!("delivered", "Deliveries that the destination confirmed");
+        let retried = figure!("retried", "Failed attempts that will be repeated");
         let dead = figure!("dead", "Deliveries given up");
         let skipped = figure!(
             "skipped",
-            "Deliveries not sent for want of consent, or superseded"
+            "Deliveries not sent: consent does not allow it, or a newer one replaced them"
         );
         let circuit_open = figure!(
             "circuit_open",
-            "1 while the lane rests because the destination only failed"
+            "1 while the destination rests because every attempt failed"
         );
-        let halted = figure!("halted", "1 while the lane waits for a person");
-        let source_gauge = figure!(
-            "source_depth",
-            "Figures of the source's own queue, by passive declare"
-        );
+        let halted = figure!("halted", "1 while the destination is halted");
+        let source_gauge = figure!("source_depth", "Messages in the broker's queues");
         let source_event = figure!("source_events", "Reconnects, cancellations and the like");
-        let source_up = figure!("source_up", "1 while messages can come");
-        let inbox_waiting = figure!("inbox_waiting", "Accepted messages to be processed");
-        let inbox_dead = figure!("inbox_dead", "Messages that could not be read");
+        let source_up = figure!("source_up", "1 while messages can arrive");
+        let inbox_waiting = figure!("inbox_waiting", "Messages that wait to be processed");
+        let inbox_dead = figure!("inbox_dead", "Dead messages");
         let after_erasure = figure!(
             "after_erasure",
-            "Messages that name erased people, since the store was made: turned_away, began_anew"
+            "Messages that name erased people, since the store was created: turned_away, began_anew"
         );
-        let waiting = figure!("waiting", "Deliveries to be sent");
+        let waiting = figure!("waiting", "Waiting deliveries");
         let retrying = figure!("retrying", "Waiting deliveries that failed at least once");
         let dead_now = figure!("dead_deliveries", "Deliveries that are dead now");
         let store_bytes = figure!("store_bytes", "Size of the database with its log");
@@ -164,17 +161,17 @@ impl Metrics {
         }
         let lag = seconds!(
             "lag",
-            "From the event to its processing, of the last row",
+            "From the event to its processing, for the last message",
             Family::default()
         );
         let answer_time = seconds!(
             "ingest_answer_duration",
-            "From a request to its answer",
+            "From a request to its response",
             histogram()
         );
         let commit = seconds!(
             "commit_duration",
-            "Making a batch of messages durable",
+            "Writing a batch of messages to disk",
             histogram()
         );
         let call = seconds!(
@@ -184,12 +181,12 @@ impl Metrics {
         );
         let inbox_oldest = seconds!(
             "inbox_oldest_age",
-            "Of the oldest message to be processed",
+            "Age of the oldest message that waits to be processed",
             Family::default()
         );
         let oldest = seconds!(
             "oldest_waiting_age",
-            "Of the oldest delivery to be sent",
+            "Age of the oldest waiting delivery",
             Family::default()
         );
         Self {
@@ -236,7 +233,7 @@ impl Metrics {
         self.accepted.get_or_create(&source(name)).inc();
     }
 
-    /// A message was recognised as a repeat, when it was accepted or when it was processed.
+    /// A message was recognised as a duplicate, when it was accepted or when it was processed.
     pub fn repeated(&self, name: &Name) {
         self.duplicates.get_or_create(&source(name)).inc();
     }
@@ -402,7 +399,7 @@ impl Sources {
     }
 }
 
-/// One source's way to tell how it is.
+/// Where one source reports its state.
 pub struct SourceHealth {
     pub name: Name,
     pub sources: std::sync::Arc<Sources>,
@@ -430,10 +427,10 @@ impl Health for SourceHealth {
             SourceState::Connecting => tracing::info!(source = %self.name, "source {} connects", self.name),
             SourceState::Running => tracing::info!(source = %self.name, "source {} runs", self.name),
             SourceState::Failing { reason } => {
-                tracing::warn!(source = %self.name, reason, "source {} does not get through; it keeps trying", self.name);
+                tracing::warn!(source = %self.name, reason, "source {} fails; it keeps trying", self.name);
             }
             SourceState::Halted { reason } => {
-                tracing::error!(source = %self.name, reason, "source {} stands still until a person acts", self.name);
+                tracing::error!(source = %self.name, reason, "source {} is halted until you fix the cause", self.name);
             }
         }
     }
@@ -468,10 +465,10 @@ impl Health for SourceHealth {
         drop(warnings);
         match warning {
             Some(reason) if before.as_ref() != Some(&reason) => {
-                tracing::warn!(source = %self.name, reason, "source {} needs a look", self.name);
+                tracing::warn!(source = %self.name, reason, "source {} needs attention", self.name);
             }
             None if before.is_some() => {
-                tracing::info!(source = %self.name, "source {} no longer needs a look ({about})", self.name);
+                tracing::info!(source = %self.name, "source {} no longer needs attention ({about})", self.name);
             }
             _ => {}
         }
@@ -498,7 +495,7 @@ pub fn start_log(format: LogFormat, level: &str) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        // It would tell of a log that cannot be written (its disk is full) on standard error, which is that log, and
+        // It would report a log that cannot be written (its disk is full) on standard error, which is that log, and
         // panic where the line was logged: in the middle of a request.
         .log_internal_errors(false)
         .with_writer(std::io::stderr);

@@ -22,7 +22,7 @@ impl Path {
     pub fn read(key: &str, text: &str) -> Result<Self, ConfigError> {
         let steps: Vec<String> = text.split('.').map(|step| step.trim().to_owned()).collect();
         if steps.iter().any(String::is_empty) {
-            return Err(ConfigError::new(key, format!("{text:?} is no path"))
+            return Err(ConfigError::new(key, format!("{text:?} is not a path"))
                 .hint("write it like contact.email, or \"=text\" for a fixed text"));
         }
         Ok(Self(steps))
@@ -44,8 +44,8 @@ impl Path {
 
 /// What `config check` reports about a mapping in which an opt-out looks like an opt-in.
 const MUTE: &str = "`fields` read none of `change`, `type` and `consent.PURPOSE.state` or `.subscribed` of this \
-                    destination's purpose: an opt-out would look like anybody's data, so it is not sent and has to be \
-                    entered by hand. Add change = \"change\"";
+                    destination's purpose, so an opt-out would look like any other record. Opt-outs are not sent \
+                    there, and you have to enter them by hand. Add change = \"change\"";
 
 impl Fields {
     /// Reads the table of the configuration. `key` is its name there.
@@ -111,7 +111,9 @@ pub fn nest(fields: impl IntoIterator<Item = (String, Value)>) -> Result<Value, 
     let mut members = Vec::new();
     for (name, value) in fields {
         if put(&mut members, &steps(&name), value).is_none() {
-            let mut error = MappingError::new("is in the way of another field, or the other way round");
+            let mut error = MappingError::new(
+                "conflicts with another field: the name of one is the beginning of the other",
+            );
             error.field = Some(name);
             return Err(error);
         }
@@ -402,7 +404,7 @@ mod tests {
         let fields = fields("a = 'contact.email'\nb = 'action.fields.coment'").unwrap();
         let error = apply(&fields).unwrap_err().to_string();
         assert!(
-            error.starts_with("`b`: `action.fields.coment` is not there"),
+            error.starts_with("`b`: `action.fields.coment` is missing"),
             "{error}"
         );
         assert!(error.contains("did you mean action.fields.comment?"), "{error}");

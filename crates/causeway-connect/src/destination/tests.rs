@@ -181,7 +181,7 @@ async fn a_mapping_that_fails_rejects_the_delivery_and_no_other() {
             panic!("{}: {:?}", kind.name, endings[0]);
         };
         assert!(
-            reason.starts_with("`c`: `action.fields.colour` is not there"),
+            reason.starts_with("`c`: `action.fields.colour` is missing"),
             "{reason}"
         );
         assert!(
@@ -264,7 +264,7 @@ fn a_mapping_reports_its_needs_and_probable_misspellings() {
         assert!(needs.history, "{kind}");
         assert_eq!(
             needs.warnings,
-            ["`e`: `contact.emial` is no field that everybody has: did you mean contact.email?"],
+            ["`e`: `contact.emial` is not a field that every contact has: did you mean contact.email?"],
             "{kind}"
         );
         assert!(

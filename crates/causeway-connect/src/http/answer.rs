@@ -104,10 +104,10 @@ pub fn classify(status: u16, headers: &HeaderMap, now: Timestamp) -> Outcome {
             reason: redirect_reason(&reason, headers),
         },
         401 | 403 => Outcome::Halt {
-            reason: format!("{reason}: check the credentials and their rights"),
+            reason: format!("{reason}: check the credentials and their permissions"),
         },
         402 | 407 | 426 => Outcome::Halt {
-            reason: format!("{reason}: the account or the connection has to be set right first"),
+            reason: format!("{reason}: fix the account or the connection first"),
         },
         // 421 and 423 are temporary, like 408, 425 and 429.
         408 | 421 | 423 | 425 | 429 | 500..=599 => Outcome::Retry {
@@ -138,7 +138,7 @@ fn redirect_reason(reason: &str, headers: &HeaderMap) -> String {
         .and_then(|text| Url::parse(text).ok())
         .and_then(|url| Some(format!(" to {}://{}", url.scheme(), url.host_str()?)))
         .unwrap_or_default();
-    format!("{reason}{target}: redirects are not followed, put the final address into the configuration")
+    format!("{reason}{target}: redirects are not followed; configure the final URL")
 }
 
 /// How long the receiver asks to wait: seconds, or a time as an HTTP date or as Unix time. A time that has
@@ -151,7 +151,7 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Result<Option<Duratio
     let text = text.trim();
     wait(text, now).map(Some).ok_or_else(|| {
         let shown: String = text.chars().take(40).collect();
-        format!("ignored Retry-After {shown:?}: neither seconds nor a moment within a year")
+        format!("ignored Retry-After {shown:?}: neither seconds nor a time within a year")
     })
 }
 

@@ -12,7 +12,7 @@ use url::{Host, Url};
 
 /// An address that the hub does not connect to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{host} is at {address}, a {range} address; set allow_private = true if that is meant")]
+#[error("{host} is at {address}, a {range} address; set allow_private = true if that is intended")]
 pub struct Forbidden {
     pub host: String,
     pub address: IpAddr,

@@ -67,9 +67,9 @@ impl Fault {
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::UnexpectedEof => format!("{host} broke the connection off"),
+            | io::ErrorKind::UnexpectedEof => format!("{host} reset the connection"),
             io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                format!("no way to {host} in the network")
+                format!("no route to {host}")
             }
             kind => format!("no connection to {host}: {kind}"),
         })

@@ -194,7 +194,7 @@ pub fn read_url(key: &str, text: &str, allow_private: bool, allow_http: bool) ->
         "http" => {
             return Err(
                 ConfigError::new(key, "http:// would send personal data unencrypted")
-                    .hint("use https://, or set allow_http = true if it has to be"),
+                    .hint("use https://, or set allow_http = true if you have no choice"),
             );
         }
         other => {

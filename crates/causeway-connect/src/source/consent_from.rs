@@ -20,7 +20,7 @@ pub fn checked_purpose(key: &str, purpose: &str) -> Result<(), ConfigError> {
         Some(_) => Ok(()),
         None => Err(ConfigError::new(
             key,
-            "must be one word of small letters, digits, `-` and `_`",
+            "must be one word of lower-case letters, digits, `-` and `_`",
         )),
     }
 }
@@ -43,7 +43,7 @@ pub struct ConsentFrom {
     pub opt_in: Vec<String>,
     /// Confirmed by mail.
     pub double_opt_in: Vec<String>,
-    /// Was asked and did not agree; takes nothing back.
+    /// Declined when asked; takes nothing back.
     pub declined: Vec<String>,
     /// Took the consent back.
     pub unsubscribed: Vec<String>,
@@ -53,7 +53,7 @@ pub struct ConsentFrom {
     pub bounced: Vec<String>,
     /// The provider does not deliver to it.
     pub blocked: Vec<String>,
-    /// Not to be written to for now.
+    /// Not to be mailed for now.
     pub inactive: Vec<String>,
 }
 
@@ -72,12 +72,12 @@ impl ConsentFrom {
     fn rule(&self, key: &str) -> Result<consent_from::ConsentFrom, ConfigError> {
         let wrong = |message: String| Err(ConfigError::new(key, message));
         if self.field.trim().is_empty() {
-            return wrong("`field` is missing: the name of the field that says it".to_owned());
+            return wrong("`field` is missing: the name of the field that holds the consent".to_owned());
         }
         let purpose = self.purpose.as_deref().unwrap_or(EMAIL);
         let Some(purpose) = consent::purpose(purpose) else {
             return wrong(format!(
-                "the purpose {purpose:?} is not one word of small letters, digits, `-` and `_`"
+                "the purpose {purpose:?} is not one word of lower-case letters, digits, `-` and `_`"
             ));
         };
         let mut words: Vec<(String, What)> = Vec::new();
@@ -109,7 +109,7 @@ impl ConsentFrom {
             return Err(ConfigError::new(
                 key,
                 format!(
-                    "no value of {:?} is listed, so it never says anything",
+                    "no value of {:?} is listed, so the rule has no effect",
                     self.field
                 ),
             )
@@ -177,7 +177,7 @@ mod tests {
     fn invalid_rules_are_refused() {
         for (text, expected) in [
             ("opt_in = ['yes']", "`field` is missing"),
-            ("field = 'a'", "never says anything"),
+            ("field = 'a'", "has no effect"),
             (
                 "field = 'a'\nopt_in = ['Yes']\nunsubscribed = ['yes ']",
                 "listed twice",

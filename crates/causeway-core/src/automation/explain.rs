@@ -47,7 +47,7 @@ impl fmt::Display for Verdict {
             Self::Ran(did) if did.is_empty() => f.write_str("ran"),
             Self::Ran(did) => write!(f, "ran: {}", did.join("; ")),
             Self::ConditionFalse => f.write_str("did not run: its condition does not hold"),
-            Self::RanBefore => f.write_str("did not run: once for each contact, and it has"),
+            Self::RanBefore => f.write_str("did not run: it runs once for each contact, and has run already"),
             Self::Stopped => f.write_str("stopped: its stop condition holds"),
             Self::Circle(through) => {
                 write!(
@@ -58,10 +58,10 @@ impl fmt::Display for Verdict {
             }
             Self::Postponed(start) => {
                 let start = Timestamp::from_millisecond(*start).unwrap_or(Timestamp::MAX);
-                write!(f, "waits until {start}: its hour is full")
+                write!(f, "waits until {start}: `per_hour` is reached")
             }
             Self::Failed(why) => write!(f, "FAILED: {why}"),
-            Self::Gone => f.write_str("did not run: it is not in the configuration any more"),
+            Self::Gone => f.write_str("did not run: it is no longer in the configuration"),
         }
     }
 }

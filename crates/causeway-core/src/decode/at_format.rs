@@ -140,7 +140,7 @@ impl AtFormat {
                 // The time of day is read in every spelling.
                 ('H' | 'h' | 'T', _) => break,
                 (letter, _) if letter.is_ascii_alphanumeric() => {
-                    return Err(format!("{text:?} has {letter:?}, which is no part of a date"));
+                    return Err(format!("{text:?} has {letter:?}, which is not part of a date"));
                 }
                 (letter, count) => {
                     parts.extend(std::iter::repeat_n(Part::Text(letter), count));

@@ -108,9 +108,7 @@ impl From<XmlError> for BodyError {
         match error {
             XmlError::TooDeep(_) => Self::OverLimit(Excess::Depth, error.to_string()),
             XmlError::TooMany(_) => Self::OverLimit(Excess::Pairs, error.to_string()),
-            XmlError::Encoding => {
-                Self::Unsupported("XML in an encoding that is not known here: send it as UTF-8")
-            }
+            XmlError::Encoding => Self::Unsupported("XML in an unknown encoding: send it as UTF-8"),
             XmlError::Malformed(_) | XmlError::DocumentType | XmlError::Entity(_) => {
                 Self::Malformed(error.to_string())
             }
@@ -223,10 +221,8 @@ impl Reader<'_> {
         };
         let mut read = self.by_type(body, declared)?;
         if unknown {
-            read.notes.push(
-                "charset: the one that was declared is not known here, so the body was read as UTF-8"
-                    .to_owned(),
-            );
+            read.notes
+                .push("charset: the declared charset is unknown, so the body was read as UTF-8".to_owned());
         }
         Ok(read)
     }

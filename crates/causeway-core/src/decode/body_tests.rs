@@ -88,31 +88,32 @@ fn an_unreadable_body_gives_a_reason_that_does_not_quote_it() {
         (
             JSON,
             r#"{"jane@example.org""#,
-            "the body cannot be read: no valid JSON at line 1 column 20: a colon is expected",
+            "the body cannot be read: invalid JSON at line 1 column 20: a colon is expected",
             400,
         ),
         (
             "",
             "{a=1",
-            "the body cannot be read: no valid JSON at line 1 column 2: the name of a member is expected, in double quotes",
+            "the body cannot be read: invalid JSON at line 1 column 2: the name of a member is expected, in double \
+             quotes",
             400,
         ),
         (
             "text/xml",
             "<a>jane",
-            "the body cannot be read: no valid XML at byte 7",
+            "the body cannot be read: invalid XML at byte 7",
             400,
         ),
         (
             "",
             "<!DOCTYPE a [<!ENTITY x 'jane'>]><a>&x;</a>",
-            "the body cannot be read: XML with a document type is not read: take the <!DOCTYPE …> out",
+            "the body cannot be read: XML with a document type is not read: remove the <!DOCTYPE …>",
             400,
         ),
         (
             "application/xml",
             "<?xml version='1.0' encoding='klingon'?><a/>",
-            "this listener does not read XML in an encoding that is not known here: send it as UTF-8",
+            "this listener does not read XML in an unknown encoding: send it as UTF-8",
             415,
         ),
         (
@@ -251,7 +252,7 @@ fn an_unknown_or_wrong_charset_is_noted() {
         (
             "application/x-www-form-urlencoded; charset=klingon",
             "name=Zoë",
-            "charset: the one that was declared is not known here, so the body was read as UTF-8",
+            "charset: the declared charset is unknown, so the body was read as UTF-8",
         ),
         (
             "application/json; charset=latin1",

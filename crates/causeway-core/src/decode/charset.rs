@@ -125,10 +125,10 @@ impl Texts {
             (
                 self.broken,
                 if self.declared.is_some_and(|charset| !charset.is_utf8()) {
-                    "have bytes that their charset does not; a value that is known stays"
+                    "have bytes that their charset does not; a known value stays"
                 } else {
-                    "are not UTF-8, and no other charset was declared (`charset` of the source): their odd bytes were \
-                     replaced, and a value that is known stays"
+                    "are not UTF-8, and no other charset was declared (`charset` of the source): invalid bytes were \
+                     replaced, and a known value stays"
                 },
             ),
             (

@@ -116,7 +116,7 @@ impl Reader<'_> {
             }
             if places.len() > 1 && yes > 0 && no > 0 {
                 event.notes.push(format!(
-                    "field {}: places that fit this name say yes and no; the no counts",
+                    "field {}: the fields with this name hold an opt-in and an opt-out; the opt-out counts",
                     rule.field
                 ));
             }
@@ -196,9 +196,7 @@ impl Reader<'_> {
                 Dated::Within(Span { end, .. }) if is_opt_out => Ok(end),
                 Dated::Within(Span { begin, .. }) => Ok(begin),
                 Dated::Nothing => continue,
-                Dated::Ambiguous => {
-                    Err("holds a date whose day and month could be exchanged; set `at_format`")
-                }
+                Dated::Ambiguous => Err("holds a date that can be read in two ways; set `at_format`"),
                 Dated::Unreadable => Err("holds no date that can be read; set `at_format` if it is one"),
             };
             known = Some(match (known, read) {
@@ -297,7 +295,7 @@ fn said_in<'a>(places: &[&'a Value]) -> Vec<&'a Value> {
 
 fn consequence(what: &What) -> &'static str {
     if what.is_yes() {
-        "so a yes is not counted"
+        "so an opt-in is not counted"
     } else {
         "so it counts from this message on"
     }
@@ -483,7 +481,9 @@ mod tests {
             assert!(at("unsubscribed") > at("opt_in"), "{fields}: {facts:?}");
             assert_eq!(
                 notes,
-                ["field Newsletter: places that fit this name say yes and no; the no counts"],
+                [
+                    "field Newsletter: the fields with this name hold an opt-in and an opt-out; the opt-out counts"
+                ],
                 "{fields}"
             );
         }
@@ -550,7 +550,7 @@ mod tests {
             assert_eq!(facts, [], "{date}");
             assert_eq!(
                 notes,
-                ["field Newsletter: Newsletter date holds a date in the future, so a yes is not counted"]
+                ["field Newsletter: Newsletter date holds a date in the future, so an opt-in is not counted"]
             );
         }
     }

@@ -56,7 +56,7 @@ impl Decode for FollowUpDecoder {
         let Ok(Body { follow_up, fields }) = serde_json::from_slice(&envelope.body) else {
             return Decoded::Dead {
                 code: DeadCode::Internal,
-                reason: "a row of the hub's own making (an answer, or what an automation put off) that cannot be read"
+                reason: "a message that the hub made (from a response or an automation's timer) and that cannot be read"
                     .to_owned(),
             };
         };
@@ -73,7 +73,7 @@ impl Decode for FollowUpDecoder {
         for (name, value) in fields {
             // The identity of a contact must not depend on what another system says.
             if name == "email" || is_internal(&name) {
-                event.notes.push(format!("{name}: is not taken from an answer"));
+                event.notes.push(format!("{name}: is not taken from a response"));
             } else if !value.is_null() {
                 event.fields.insert(name, value);
             }

@@ -291,7 +291,7 @@ impl GenericDecoder {
             Dated::Nothing => return When::at(received_at, received_at),
             unreadable @ (Dated::Ambiguous | Dated::Unreadable) => {
                 arrival(if unreadable == Dated::Ambiguous {
-                    "day and month could be exchanged (set `time_format`)"
+                    "it can be read in two ways (set `time_format`)"
                 } else {
                     "cannot be read"
                 });

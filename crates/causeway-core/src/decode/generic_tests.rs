@@ -188,7 +188,7 @@ fn a_placeholder_is_no_id_and_is_noted_without_its_value() {
             assert_eq!(who(&event), ["jane@example.org"], "{value}");
             assert_eq!(
                 event.notes,
-                ["id: a placeholder, which names nobody, was passed over"]
+                ["id: a placeholder, which names nobody, was ignored"]
             );
         }
         let Decoded::Dead { code, .. } = decode(Paths::default(), json!({"contact_id": id})) else {
@@ -459,7 +459,7 @@ fn the_consent_in_each_object_of_the_contact_counts() {
         assert_eq!(newest.unwrap().what, What::Unsubscribed, "{value}");
         assert_eq!(
             event.notes,
-            ["field optin: places that fit this name say yes and no; the no counts"],
+            ["field optin: the fields with this name hold an opt-in and an opt-out; the opt-out counts"],
             "{value}"
         );
     }

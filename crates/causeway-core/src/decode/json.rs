@@ -12,7 +12,7 @@ pub(crate) const DEEPEST: usize = 127;
 /// Why a text cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    #[error("no valid JSON at line {line} column {column}: {what}")]
+    #[error("invalid JSON at line {line} column {column}: {what}")]
     Malformed {
         line: usize,
         column: usize,
@@ -36,19 +36,16 @@ struct Odd {
 impl Odd {
     fn notes(&self) -> Vec<String> {
         let sentences = [
-            (
-                self.duplicates,
-                "members that were there before; the last one counts",
-            ),
+            (self.duplicates, "members that occur twice; the last one counts"),
             (
                 self.halves,
-                "halves of a letter; they were replaced, and a value that is known stays",
+                "halves of a surrogate pair; they were replaced, and a known value stays",
             ),
             (
                 self.no_numbers,
                 "values NaN, Infinity or undefined, which say nothing, were left out",
             ),
-            (self.commas, "commas too many were passed over"),
+            (self.commas, "extra commas were ignored"),
             (self.raw, "line ends or tabs inside a text were taken as they are"),
             (self.quotes, "escaped single quotes were taken as quotes"),
         ];
@@ -83,9 +80,9 @@ pub(super) fn read_bytes(
     let value = reader.value(0)?;
     reader.skip_blanks();
     if reader.at < reader.bytes.len() {
-        return Err(reader.error("there is more behind the value"));
+        return Err(reader.error("there is more after the value"));
     }
-    let value = value.ok_or_else(|| reader.error("a value that is no JSON"))?;
+    let value = value.ok_or_else(|| reader.error("a value that is not JSON"))?;
     Ok((value, reader.odd.notes()))
 }
 
@@ -298,7 +295,7 @@ impl Reader<'_, '_> {
         let whole = digits(self);
         if whole == 0 || leads_with_zero && whole > 1 {
             self.at = start;
-            return Err(self.error("a number begins like this in no JSON: write it in double quotes"));
+            return Err(self.error("a number cannot begin like this: write it in double quotes"));
         }
         let mut is_complete = true;
         if self.peek() == Some(b'.') {
@@ -317,7 +314,7 @@ impl Reader<'_, '_> {
             .filter(|_| is_complete);
         number
             .map(Value::Number)
-            .ok_or_else(|| self.error("a number ends like this in no JSON"))
+            .ok_or_else(|| self.error("a number cannot end like this"))
     }
 
     fn text(&mut self) -> Result<String, JsonError> {
@@ -371,7 +368,7 @@ impl Reader<'_, '_> {
                 out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
                 return Ok(());
             }
-            _ => return Err(self.error("this escape means nothing in JSON")),
+            _ => return Err(self.error("this escape does not exist in JSON")),
         };
         out.push(plain);
         self.at += 2;
@@ -382,7 +379,7 @@ impl Reader<'_, '_> {
     fn escaped_letter(&mut self) -> Result<char, JsonError> {
         let first = self
             .unit(self.at)
-            .ok_or_else(|| self.error("four hexadecimal digits are expected behind \\u"))?;
+            .ok_or_else(|| self.error("four hexadecimal digits are expected after \\u"))?;
         self.at += 6;
         if let Some(letter) = char::from_u32(first) {
             return Ok(letter);

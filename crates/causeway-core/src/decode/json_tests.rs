@@ -8,15 +8,16 @@ use super::*;
 fn small_deviations_with_a_clear_meaning_are_read() {
     for (text, value, note) in [
         ("\u{feff}{\"a\":1}", json!({"a": 1}), ""),
-        (r#"{"a":1,"b":2,"a":3}"#, json!({"a": 3, "b": 2}), "JSON: 1 members that were there before; the last one counts"),
+        (r#"{"a":1,"b":2,"a":3}"#, json!({"a": 3, "b": 2}), "JSON: 1 members that occur twice; the last one counts"),
         (r#"{"a":NaN,"b":-Infinity,"c":[Infinity,1],"d":undefined}"#, json!({"c": [null, 1]}),
             "JSON: 4 values NaN, Infinity or undefined, which say nothing, were left out"),
-        (r#"{"a":[1,2,],"b":{"c":1 , },}"#, json!({"a": [1, 2], "b": {"c": 1}}), "JSON: 3 commas too many were passed over"),
+        (r#"{"a":[1,2,],"b":{"c":1 , },}"#, json!({"a": [1, 2], "b": {"c": 1}}), "JSON: 3 extra commas were ignored"),
         ("{\"a\":\"x\ty\r\nz\u{1}\"}", json!({"a": "x\ty\r\nz\u{1}"}), "JSON: 4 line ends or tabs inside a text were taken as they are"),
         (r#"{"a":"it\'s"}"#, json!({"a": "it's"}), "JSON: 1 escaped single quotes were taken as quotes"),
-        (r#"{"a":"x\ud83d"}"#, json!({"a": "x\u{fffd}"}), "JSON: 1 halves of a letter; they were replaced, and a value that is known stays"),
+        (r#"{"a":"x\ud83d"}"#, json!({"a": "x\u{fffd}"}), "JSON: 1 halves of a surrogate pair; they were replaced, \
+             and a known value stays"),
         (r#"{"a":"\ude00\ud83d\u0041\ud83d\ud83d\ude00"}"#, json!({"a": "\u{fffd}\u{fffd}A\u{fffd}😀"}),
-            "JSON: 3 halves of a letter; they were replaced, and a value that is known stays"),
+            "JSON: 3 halves of a surrogate pair; they were replaced, and a known value stays"),
         (r#"{"a":"\u00e9\"\\\/\b\f\n\r\t"}"#, json!({"a": "é\"\\/\u{8}\u{c}\n\r\t"}), ""),
         (" [ ] ", json!([]), ""),
         (r#"{"a":{},"b":-0.5e+3,"c":null,"d":true,"e":false}"#,

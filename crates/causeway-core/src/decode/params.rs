@@ -58,7 +58,7 @@ impl Params {
             in_the_way += usize::from(!put(members, to, value));
         }
         (in_the_way > 0).then(|| {
-            format!("params: {in_the_way} have no place, because a field in the way of their name is a text; they were left out")
+            format!("params: {in_the_way} were left out, because another field with the same name is a text")
         })
     }
 }

@@ -87,9 +87,7 @@ pub(super) fn steps(path: &str) -> Result<Vec<String>, &'static str> {
             None if after.is_empty() => return Ok(steps),
             None if after.starts_with('[') => after,
             None => {
-                return Err(
-                    "has text right behind a name in quotes or a bracket; a dot belongs between them",
-                );
+                return Err("has text directly after a name in quotes or a bracket; put a dot between them");
             }
         };
     }
@@ -161,7 +159,7 @@ mod tests {
             (r#"["a.b""#, "has a [ that is not closed"),
             (
                 r#""a.b"c"#,
-                "has text right behind a name in quotes or a bracket; a dot belongs between them",
+                "has text directly after a name in quotes or a bracket; put a dot between them",
             ),
             (r#""a.b"."#, "has an empty step"),
             ("''.b", "has an empty step"),

@@ -319,14 +319,12 @@ impl Placeholders {
         }
         if has_holes(&id) {
             notes.push(format!(
-                "{place}: letters of it were lost, so it could name several people; it was passed over"
+                "{place}: letters of it were lost, so it could name several people; it was ignored"
             ));
             return None;
         }
         if self.names_nobody(&id) {
-            notes.push(format!(
-                "{place}: a placeholder, which names nobody, was passed over"
-            ));
+            notes.push(format!("{place}: a placeholder, which names nobody, was ignored"));
             return None;
         }
         Some(id)

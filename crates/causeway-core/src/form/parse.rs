@@ -59,7 +59,7 @@ impl Report {
                 "values were replaced by a later pair of the same name",
             ),
             (self.over_limit, "pairs were over PHP's limits and lost"),
-            (self.sorted, "lists came in disorder and were sorted"),
+            (self.sorted, "lists came out of order and were sorted"),
         ];
         let counted = sentences.iter().filter(|(count, _)| *count > 0);
         counted

@@ -64,7 +64,7 @@ fn add(public: &str, private: Option<&Value>, keys: &mut Keys) -> Result<(), Key
         // Its name is the secret here, so the error must not show it.
         return Err(KeystoreError::BadEntry {
             entry: "(not shown)".to_owned(),
-            what: "the public and the private key are exchanged",
+            what: "the public and the private key are swapped",
         });
     }
     if *private.public_key().as_bytes() != public_key {

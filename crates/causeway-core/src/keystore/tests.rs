@@ -175,7 +175,7 @@ fn an_error_names_the_bad_entry_and_shows_no_secret() {
         ),
         (
             format!(r#"{{"{ORG_PRIVATE}":"{ORG_PUBLIC}"}}"#),
-            "entry (not shown): the public and the private key are exchanged",
+            "entry (not shown): the public and the private key are swapped",
         ),
         (
             format!(r#"{{"ZLEBsdC-Wo":"{ORG_PRIVATE}"}}"#),

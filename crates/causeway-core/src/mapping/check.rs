@@ -61,7 +61,7 @@ fn statement(text: &str, found: &[Spanned<'_>]) -> Result<bool, MappingError> {
         }) => {
             if !STATEMENTS.contains(word) {
                 let hint = "a template of a mapping has if, elif, else, for and raw";
-                return Err(MappingError::new(format!("`{word}` is no statement here"))
+                return Err(MappingError::new(format!("`{word}` is not a statement here"))
                     .hint(hint)
                     .at(text, *from));
             }
@@ -113,8 +113,8 @@ pub(super) fn look<'t>(
 ) -> Result<(), MappingError> {
     let at = |index: usize| all.get(index).map(|word| word.token);
     if let Some(from) = step(all) {
-        let error = MappingError::new("a part of a list or text is taken without steps");
-        return Err(error.hint("[from:to]; `| reverse` turns it round").at(text, from));
+        let error = MappingError::new("a slice of a list or text takes no step");
+        return Err(error.hint("[from:to]; `| reverse` reverses it").at(text, from));
     }
     for (index, word) in all.iter().enumerate() {
         let before = index.checked_sub(1).and_then(at);
@@ -360,12 +360,12 @@ pub(super) fn missing(
             super::names::write(&steps)
         })
         .collect();
-    let fallback = "`| default(none)` makes nothing of what is missing";
+    let fallback = "`| default(none)` gives null if it is missing";
     let hint = if near.is_empty() {
         fallback.to_owned()
     } else {
         format!("did you mean {}? {fallback}", near.join(" or "))
     };
-    let error = MappingError::new(format!("`{lacks}` is not there")).hint(hint);
+    let error = MappingError::new(format!("`{lacks}` is missing")).hint(hint);
     Some(error.at(text, path.from))
 }

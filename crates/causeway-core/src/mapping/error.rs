@@ -70,8 +70,7 @@ impl MappingError {
 
 /// The error for a missing value whose name is unknown.
 pub(super) fn not_there(what: &str) -> MappingError {
-    MappingError::new(format!("`{what}` is not there"))
-        .hint("`| default(none)` makes nothing of what is missing")
+    MappingError::new(format!("`{what}` is missing")).hint("`| default(none)` gives null if it is missing")
 }
 
 /// The error of one of our own filters. The engine carries it as the source of its error.
@@ -151,20 +150,20 @@ pub(super) fn translate_in(
                 .is_some_and(|detail| detail.contains("containment check")) =>
         {
             MappingError::new(format!(
-                "`{part}` cannot be worked out: what stands behind `in` is nothing, or neither text nor list"
+                "`{part}` cannot be computed: the value after `in` is null, or neither text nor list"
             ))
-            .hint("`| default('')` behind the name that may be nothing takes an empty text instead")
+            .hint("`| default('')` after the name gives an empty text instead of null")
         }
         Kind::InvalidOperation => {
             let types = error
                 .detail()
                 .filter(|detail| detail.starts_with("tried to use ") || detail.starts_with("value of type "));
             MappingError::new(match types {
-                Some(detail) => format!("`{part}` cannot be worked out: {detail}"),
-                None => format!("`{part}` cannot be worked out with these values"),
+                Some(detail) => format!("`{part}` cannot be computed: {detail}"),
+                None => format!("`{part}` cannot be computed with these values"),
             })
         }
-        kind => MappingError::new(format!("`{part}` cannot be worked out: {kind}")),
+        kind => MappingError::new(format!("`{part}` cannot be computed: {kind}")),
     };
     if error.line().is_some() {
         return out.at(text, range.start);

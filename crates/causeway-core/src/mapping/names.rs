@@ -246,7 +246,7 @@ impl Path {
                     all.collect::<Vec<_>>().join(", ")
                 ),
             };
-            return Err(MappingError::new(format!("nothing is called `{root}`")).hint(hint));
+            return Err(MappingError::new(format!("there is no name `{root}`")).hint(hint));
         }
         self.closed(root, rest)
     }
@@ -296,7 +296,7 @@ impl Path {
     pub fn doubt(&self) -> Option<String> {
         let steps: Vec<&str> = self.steps.iter().map(String::as_str).collect();
         let (at, name, object, what) = match *steps.as_slice() {
-            ["contact", name, ..] => (1, name, Object::Contact, "field that everybody has"),
+            ["contact", name, ..] => (1, name, Object::Contact, "field that every contact has"),
             ["action", "donation", name, ..] => (2, name, Object::Donation, "part that every donation has"),
             _ => return None,
         };
@@ -306,13 +306,11 @@ impl Path {
         let ours = field_name(name);
         if object == Object::Contact && ours != name {
             let meant = self.with(1, ours);
-            return Some(format!(
-                "`{self}` is kept as `{meant}`, whatever a sender calls it: write that"
-            ));
+            return Some(format!("`{self}` is stored as `{meant}`: write that"));
         }
         let near = nearest(name, object.members().iter().copied())?;
         let meant = self.with(at, near);
-        Some(format!("`{self}` is no {what}: did you mean {meant}?"))
+        Some(format!("`{self}` is not a {what}: did you mean {meant}?"))
     }
 
     fn with(&self, at: usize, name: &str) -> String {

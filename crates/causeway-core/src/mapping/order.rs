@@ -83,9 +83,9 @@ fn no_order(sign: &str, left: &Value, right: &Value) -> Error {
     let has = |sort: &str| left == sort || right == sort;
     let hint = if has("nothing") {
         if has("a text") {
-            "`| default('')` takes an empty text where there is nothing"
+            "`| default('')` gives an empty text instead of null"
         } else {
-            "`| int(0)` or `| float(0)` takes 0 where there is nothing"
+            "`| int(0)` or `| float(0)` gives 0 instead of null"
         }
     } else {
         "`| int` or `| float` makes a number of a text"
@@ -109,7 +109,7 @@ fn of_one_kind(filter: &str, value: Value, options: &Kwargs) -> Result<Value, Er
         if kinds().any(|kind| kind == ValueKind::String) && kinds().any(|kind| kind == ValueKind::Number) {
             return Err(refuse(
                 format!("`{filter}` compares texts with numbers"),
-                Some("`| map('int')` in front of it makes numbers of texts".to_owned()),
+                Some("`| map('int')` before it makes numbers of texts".to_owned()),
             ));
         }
     }

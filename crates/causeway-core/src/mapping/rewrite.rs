@@ -264,7 +264,7 @@ impl<'a, 't> Reader<'a, 't> {
         for (from, to, sign) in &chain.signs {
             if sign.ends_with("in") {
                 return Err(
-                    MappingError::new(format!("`{sign}` stands in a row with `<` or `>`"))
+                    MappingError::new(format!("`{sign}` cannot be chained with `<` or `>`"))
                         .hint("join the two with `and`")
                         .at(self.text, *from),
                 );
@@ -395,7 +395,7 @@ mod tests {
         let error = rewrite("a in b < c", &[words]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`in` stands in a row with `<` or `>`, at line 1, column 3 (join the two with `and`)"
+            "`in` cannot be chained with `<` or `>`, at line 1, column 3 (join the two with `and`)"
         );
     }
 }

@@ -13,7 +13,7 @@ pub(super) fn risks(words: &[Spanned<'_>], paths: &[Path]) -> Vec<String> {
         let risk =
             if path.may_be_missing() && path.doubt().is_none() && !is_guarded(words, path, &chain, paths) {
                 Some(format!(
-                    "a record without `{path}` is rejected: `{path} | default(none)` takes null instead"
+                    "a record without `{path}` is rejected: `{path} | default(none)` gives null instead"
                 ))
             } else {
                 chain.risk(words)
@@ -62,19 +62,21 @@ impl<'t> Chain<'t> {
                 "int" | "float" => {
                     let name = filter.name;
                     return Some(format!(
-                        "`| {name}` rejects a record whose value is no number: `| {name}(none)` takes null instead"
+                        "`| {name}` rejects a record whose value is not a number: `| {name}(none)` gives null instead"
                     ));
                 }
                 "bool" if !filter.has_arguments => {
                     return Some(
-                        "`| bool` rejects a record whose value is neither yes nor no: `| bool(false)` takes false instead"
+                        "`| bool` rejects a record whose value is neither yes nor no: `| bool(false)` gives false \
+                         instead"
                             .to_owned(),
                     );
                 }
                 "date" | "phone" | "country" | "locale" | "lookup" if !filter.has_default => {
                     let name = filter.name;
                     return Some(format!(
-                        "`| {name}` rejects a record whose value it does not know: `default=none` behind it takes null instead"
+                        "`| {name}` rejects a record whose value it does not know: `default=none` in it gives null \
+                         instead"
                     ));
                 }
                 "length" | "bool" | "json" | "md5" | "sha256" | "date" => return None,
@@ -100,7 +102,7 @@ impl<'t> Chain<'t> {
         };
         let beside = compares_text(self.end.checked_add(1)) || compares_text(self.first.checked_sub(2));
         (!beside).then(|| {
-            format!("`{sign}` rejects a record whose value is no number: `| int(0)` behind the name takes 0 instead")
+            format!("`{sign}` rejects a record whose value is not a number: `| int(0)` after the name gives 0 instead")
         })
     }
 }
@@ -198,7 +200,7 @@ mod tests {
         for (text, says) in [
             (
                 "contact.Age",
-                "`X`: a record without `contact.Age` is rejected: `contact.Age | default(none)` takes null instead",
+                "`X`: a record without `contact.Age` is rejected: `contact.Age | default(none)` gives null instead",
             ),
             (
                 "{{ fields['125'] | upper }}",
@@ -215,13 +217,13 @@ mod tests {
             ("contact.phone | trim | date('%Y')", "`| date` rejects"),
             (
                 "contact.postcode | int",
-                "`| int` rejects a record whose value is no number: `| int(none)` takes null",
+                "`| int` rejects a record whose value is not a number: `| int(none)` gives null",
             ),
             ("contact.Age | default('x') | int", "`| int` rejects"),
             ("contact.lastName | bool", "`| bool` rejects"),
             (
                 "contact.postcode * 2",
-                "`*` rejects a record whose value is no number: `| int(0)`",
+                "`*` rejects a record whose value is not a number: `| int(0)`",
             ),
             ("100 < contact.postcode", "`<` rejects"),
             (

@@ -19,8 +19,8 @@ pub(super) fn doubts(words: &[Spanned<'_>], paths: &[Path], tables: &Tables) -> 
             continue;
         }
         let doubt = format!(
-            "`in {path}` looks for a part of the text where one value came: if the field holds several values, name it in \
-             [hub] `multi_value_fields = [{field:?}]`, else compare with `==`"
+            "`in {path}` looks for a part of the text if the field holds one text: if it can hold several values, \
+             name it in [hub] `multi_value_fields = [{field:?}]`, else compare with `==`"
         );
         if !found.contains(&doubt) {
             found.push(doubt);

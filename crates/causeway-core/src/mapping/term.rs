@@ -41,7 +41,7 @@ impl Term {
     fn within(value: &Value, tables: &Tables, extra: &[&str], depth: usize) -> Result<Self, MappingError> {
         if depth > DEPTH {
             return Err(MappingError::new(format!(
-                "has more than {DEPTH} lists and tables within each other"
+                "nests lists and tables more than {DEPTH} deep"
             )));
         }
         Ok(match value {

@@ -184,7 +184,7 @@ fn check(json: &Json, depth: usize, left: &mut usize) -> Result<(), MappingError
 fn count(depth: usize, left: &mut usize) -> Result<(), MappingError> {
     if depth > limit::DEPTH {
         return Err(MappingError::new(format!(
-            "has more than {} lists and objects within each other",
+            "nests lists and objects more than {} deep",
             limit::DEPTH
         )));
     }
@@ -233,7 +233,7 @@ fn json_within(value: &Value, depth: usize, left: &mut usize) -> Result<Json, Ma
             }
             Ok(Json::Object(members))
         }
-        ValueKind::Undefined => Err(MappingError::new("a value in it is not there")
+        ValueKind::Undefined => Err(MappingError::new("a value in it is missing")
             .hint("`| default('')` gives a value for what is missing")),
         _ => Err(odd()),
     }

@@ -135,7 +135,7 @@ fn reason(view: &ContactView, rule: &DestinationRule) -> String {
 
 const NO: &str = "Not sent to crm: ";
 const YES: &str = "May be sent to crm: ";
-const WHATEVER: &str = "May be sent to crm whatever the consent: ";
+const WHATEVER: &str = "May be sent to crm, which requires no consent: ";
 const WITH_FORM: &str = "May be sent to crm: gave their data on a form and ";
 const FIRST: &str = "on 14 Nov 2026, 09:12 UTC (petition 'bees', message 4711)";
 const SECOND: &str = "on 15 Nov 2026, 09:12 UTC (source forms, message 4712)";
@@ -261,9 +261,9 @@ fn the_last_part_says_what_was_sent() {
     let at = "on 23 Nov 2026, 09:12 UTC";
     let words = [
         format!("last sent {at}, as subscribed"),
-        format!("the opt-out was sent {at}"),
-        format!("the suppression of the address was sent {at}"),
-        format!("the request to delete the contact was sent {at}"),
+        format!("the withdrawal was sent {at}"),
+        format!("the withdrawal for the suppressed address was sent {at}"),
+        format!("the removal was sent {at}"),
     ];
     let mut view = person(&[What::OptIn], Some(ANN));
     for (change, words) in CHANGES.into_iter().zip(words) {
@@ -326,12 +326,12 @@ fn a_withdrawal_that_has_not_arrived_is_named() {
     let mut view = person(&[What::OptIn, What::Unsubscribed], Some(ANN));
     view.given = vec![given(Change::Subscribe, ANN)];
     for (state, words) in [
-        ("waiting", "the opt-out is waiting to be sent."),
-        ("blocked", "the opt-out is waiting to be sent."),
-        ("dead", "the opt-out could not be delivered (delivery 12)."),
+        ("waiting", "the withdrawal is waiting to be sent."),
+        ("blocked", "the withdrawal is waiting to be sent."),
+        ("dead", "the withdrawal could not be delivered (delivery 12)."),
         (
             "skipped",
-            "the opt-out could not be sent, so update it by hand (delivery 12).",
+            "the withdrawal could not be sent, so update it by hand (delivery 12).",
         ),
         ("delivered", "as subscribed."),
     ] {
@@ -345,7 +345,7 @@ fn a_withdrawal_that_has_not_arrived_is_named() {
 
 #[test]
 fn an_open_withdrawal_stays_until_a_later_one_is_received() {
-    let by_hand = "the opt-out could not be sent, so update it by hand (delivery 12).";
+    let by_hand = "the withdrawal could not be sent, so update it by hand (delivery 12).";
     let mut view = person(&[What::OptIn, What::Unsubscribed], Some(ANN));
     // After the withdrawal, the destination was sent the contact again.
     view.given = vec![GivenRow {
@@ -371,14 +371,14 @@ fn an_open_withdrawal_stays_until_a_later_one_is_received() {
     // The opt-out was received in a record that says so.
     view.deliveries.pop();
     view.given[0].change = Change::Unsubscribe;
-    ends(&view, "the opt-out was sent on 25 Nov 2026, 09:12 UTC.");
+    ends(&view, "the withdrawal was sent on 25 Nov 2026, 09:12 UTC.");
     // The person opted in again, so the destination must no longer be updated.
     let mut view = person(&[What::OptIn, What::Unsubscribed, What::OptIn], Some(ANN));
     view.given = vec![given(Change::Subscribe, ANN)];
     view.deliveries = vec![withdrawal("skipped")];
     ends(
         &view,
-        "an earlier withdrawal did not get there and holds no more, so discard it (delivery 12).",
+        "an earlier withdrawal was not delivered and no longer applies, so discard it (delivery 12).",
     );
 }
 
@@ -393,7 +393,7 @@ fn a_withdrawal_that_was_done_by_hand_is_named_as_such() {
     }];
     let discarded = sentence(&view, &rule(Policy::OptIn));
     assert!(
-        discarded.ends_with("the opt-out was not sent (delivery 12: 'done by hand')."),
+        discarded.ends_with("the withdrawal was not sent (delivery 12: 'done by hand')."),
         "{discarded}"
     );
     // A later delivery was sent.
@@ -481,7 +481,8 @@ fn a_destination_that_left_the_configuration_has_a_sentence() {
     assert_eq!(
         sentences(&view, &rules),
         [
-            "crm is not in the configuration: last sent on 23 Nov 2026, 09:12 UTC, as subscribed; no opt-out gets there."
+            "crm is not in the configuration: last sent on 23 Nov 2026, 09:12 UTC, as subscribed; no opt-out reaches \
+             it."
         ]
     );
     let mut renamed = DestinationRule::new("other");
@@ -500,14 +501,8 @@ fn a_refused_removal_is_still_named() {
     view.given = vec![given(Change::Subscribe, ANN)];
     view.erasing_since = Some(day(9));
     for (state, words) in [
-        (
-            "waiting",
-            "the request to delete the contact is waiting to be sent.",
-        ),
-        (
-            "dead",
-            "the request to delete the contact could not be delivered (delivery 12).",
-        ),
+        ("waiting", "the removal is waiting to be sent."),
+        ("dead", "the removal could not be delivered (delivery 12)."),
     ] {
         view.deliveries = vec![withdrawal(state)];
         let sentence = sentence(&view, &rule(Policy::OptIn));

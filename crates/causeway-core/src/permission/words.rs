@@ -70,12 +70,12 @@ fn place(evidence: &Evidence) -> String {
 pub(super) fn sentence(permission: &Permission, names: &Names<'_>) -> String {
     if permission.obstacle == Some(Obstacle::NotConfigured) {
         let (name, sent) = (&permission.destination, sent(permission, names));
-        return format!("{name} is not in the configuration: {sent}; no opt-out gets there.");
+        return format!("{name} is not in the configuration: {sent}; no opt-out reaches it.");
     }
     let name = format!("{}{}", permission.destination, names.of_one_in_use());
     let lead = match (permission.may_be_sent, permission.policy) {
         (false, _) => format!("Not sent to {name}"),
-        (true, Policy::All) => format!("May be sent to {name} whatever the consent"),
+        (true, Policy::All) => format!("May be sent to {name}, which requires no consent"),
         (true, _) => format!("May be sent to {name}"),
     };
     let lead = if permission.may_be_sent && permission.only_automations {
@@ -238,9 +238,11 @@ fn last(row: &GivenRow, address: &str) -> String {
             let at = received.unwrap_or_else(|| day_and_time(row.last_sent));
             match row.change {
                 Change::None | Change::Subscribe => format!("last sent on {at}{address}{state}"),
-                Change::Unsubscribe => format!("the opt-out was sent on {at}{address}"),
-                Change::Suppress => format!("the suppression of the address was sent on {at}{address}"),
-                Change::Remove => format!("the request to delete the contact was sent on {at}{address}"),
+                Change::Unsubscribe => format!("the withdrawal was sent on {at}{address}"),
+                Change::Suppress => {
+                    format!("the withdrawal for the suppressed address was sent on {at}{address}")
+                }
+                Change::Remove => format!("the removal was sent on {at}{address}"),
             }
         }
     }
@@ -251,7 +253,7 @@ const UNCONFIRMED: &str = "nothing confirms that it arrived";
 
 fn withdrawals(permission: &Permission, names: &Names<'_>) -> Vec<String> {
     let what = match (&permission.obstacle, permission.consent) {
-        (Some(Obstacle::Erasure { .. }), _) => "request to delete the contact",
+        (Some(Obstacle::Erasure { .. }), _) => "removal",
         (_, Standing::Unsubscribed { .. }) => "opt-out",
         _ => "withdrawal",
     };
@@ -293,7 +295,7 @@ fn withdrawals(permission: &Permission, names: &Names<'_>) -> Vec<String> {
     let void = of(Fate::Void);
     if !void.is_empty() {
         parts.push(format!(
-            "an earlier withdrawal did not get there and holds no more, so discard it ({})",
+            "an earlier withdrawal was not delivered and no longer applies, so discard it ({})",
             listed(&void)
         ));
     }

@@ -22,10 +22,10 @@ pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, is_told: 
         .as_ref()
         .and_then(|row| row.destination.as_deref());
     if !is_told {
-        return Some("nothing to send: only a browser is known, and nobody's address or id".to_owned());
+        return Some("nothing to send: it names only a visitor, and no address or id".to_owned());
     }
     if !case.event.deliver {
-        return Some("nothing to send: it only adds to what is known".to_owned());
+        return Some("nothing to send: it only adds details to known data".to_owned());
     }
     let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let mut is_empty = true;
@@ -38,7 +38,7 @@ pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, is_told: 
         let reason = if rule.takes == Takes::Automations {
             "takes only what automations send".to_owned()
         } else if let Some(miss) = rule.filter.miss(Route::new(case.source, case.event)) {
-            format!("its `{}` leave this message out", key(miss.key))
+            format!("its `{}` exclude this message", key(miss.key))
         } else {
             match sync {
                 Sync::Row => "it is a row of a file, and says nothing new".to_owned(),

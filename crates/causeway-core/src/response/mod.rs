@@ -170,7 +170,7 @@ fn taken(
     let fits = made.filter(|made| made.as_str().is_none_or(|text| text.len() <= LONGEST_TEXT));
     if fits.is_none() {
         notes.push(format!(
-            "the value for `{}` in the answer does not fit",
+            "the value for `{}` in the response does not fit",
             row.field
         ));
     }

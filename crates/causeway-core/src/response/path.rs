@@ -53,14 +53,14 @@ impl Path {
                 steps.push(Step::Member(name.to_owned()));
             } else if indexes.is_empty() || !steps.is_empty() {
                 return Err(PathError(
-                    "has an empty step: write it like data.id, or . for the whole answer",
+                    "has an empty step: write it like data.id, or . for the whole response",
                 ));
             }
             let mut rest = indexes;
             while !rest.is_empty() {
                 let inside = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
                 let (index, behind) =
-                    inside.ok_or(PathError("has a [ without its ], or something behind a ]"))?;
+                    inside.ok_or(PathError("has a [ without its ], or something after a ]"))?;
                 steps.push(match index {
                     "" => Step::All,
                     index => Step::Item(

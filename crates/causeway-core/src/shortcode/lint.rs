@@ -193,7 +193,7 @@ fn in_code(code: &Code, found: &mut Vec<String>) {
         }
         if let Some(here) = nearest(word) {
             found.push(format!(
-                "[#{written}#]: there is no function {word}; {here} is meant?"
+                "[#{written}#]: there is no function {word}; did you mean {here}?"
             ));
         }
         break;

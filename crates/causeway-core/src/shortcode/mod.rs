@@ -79,7 +79,7 @@ pub enum Unknown {
 /// Why a template cannot be filled. Names shortcodes and fields, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpandError {
-    #[error("the shortcode [#{code}#] names nothing that is known of this contact ({hint})")]
+    #[error("the shortcode [#{code}#] matches no value of this contact ({hint})")]
     Unknown { code: String, hint: String },
     #[error("the value of [#{code}#] {why}")]
     Value { code: String, why: &'static str },

@@ -171,7 +171,7 @@ impl<'a> Names<'a> {
             }
             match rest.split_once(char::is_whitespace) {
                 Some((_, after)) => rest = after.trim_start(),
-                None => return "with /TEXT behind the name, TEXT is put in instead".to_owned(),
+                None => return "with /TEXT after the name, TEXT is used instead".to_owned(),
             }
         }
     }

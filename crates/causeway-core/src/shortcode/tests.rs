@@ -203,16 +203,16 @@ fn an_unknown_name_stops_a_strict_template_and_a_lenient_one_reports_it() {
     for (template, said) in [
         (
             "[#SHOO SIZE#]",
-            "the shortcode [#SHOO SIZE#] names nothing that is known of this contact (did you mean Shoe size?)",
+            "the shortcode [#SHOO SIZE#] matches no value of this contact (did you mean Shoe size?)",
         ),
         (
             "[#PROPER FIRST NAMES/2#]",
-            "the shortcode [#PROPER FIRST NAMES/2#] names nothing that is known of this contact (did you mean firstName?)",
+            "the shortcode [#PROPER FIRST NAMES/2#] matches no value of this contact (did you mean firstName?)",
         ),
         (
             "[#XYZZY#]",
-            "the shortcode [#XYZZY#] names nothing that is known of this contact \
-             (with /TEXT behind the name, TEXT is put in instead)",
+            "the shortcode [#XYZZY#] matches no value of this contact (with /TEXT after the name, TEXT is used \
+             instead)",
         ),
     ] {
         let error = expand_as(template, &person(), &strict, Place::Plain).unwrap_err();

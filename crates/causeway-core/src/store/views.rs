@@ -337,6 +337,7 @@ pub struct ContactView {
     pub workspace: Name,
     pub identities: Vec<Identity>,
     pub contact: Contact,
+    #[serde(rename = "consent_state")]
     pub standing: BTreeMap<String, Standing>,
     /// What each destination was given, by destination and address.
     pub given: Vec<GivenRow>,

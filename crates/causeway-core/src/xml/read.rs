@@ -12,9 +12,9 @@ use super::{ENTRY, ITEM};
 /// Why a document cannot be read. The texts contain nothing of the document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum XmlError {
-    #[error("no valid XML at byte {0}")]
+    #[error("invalid XML at byte {0}")]
     Malformed(u64),
-    #[error("XML with a document type is not read: take the <!DOCTYPE …> out")]
+    #[error("XML with a document type is not read: remove the <!DOCTYPE …>")]
     DocumentType,
     #[error("XML with an entity of its own at byte {0}: only amp, lt, gt, quot, apos and numbers are read")]
     Entity(u64),

@@ -21,7 +21,7 @@ fn case_1_a_body_that_is_no_json_object_is_malformed_and_not_quoted() {
     let cases: [(&[u8], &str); 11] = [
         (
             b"\x1f\x8b\x08\0\0",
-            "compressed (gzip): the publisher has to send the JSON as it is",
+            "compressed (gzip): the publisher must send plain JSON",
         ),
         (b"", "empty"),
         (b" \n ", "empty"),

@@ -85,7 +85,7 @@ pub(crate) fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepte
     let row = match repeats::at_acceptance(tx, envelope, same_id, &first)? {
         Verdict::Repeat => {
             insert(tx, &arrival, &envelope.key(), Row::Duplicate { of: first.id })?
-                .ok_or(Fault::Broken("the row of a repeat"))?;
+                .ok_or(Fault::Broken("the row of a duplicate"))?;
             tx.state.counters.add(source, InboxState::Duplicate.as_str(), 1);
             return Ok(Accepted {
                 id: InboxId(first.id),

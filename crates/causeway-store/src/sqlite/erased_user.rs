@@ -29,8 +29,7 @@ use causeway_core::{
 
 /// The event kind of rows that record a change for a mailbox.
 const KIND: &str = "mailbox";
-const TAKEN_BACK: &str =
-    "another user of the same address was erased: what that person agreed to does not count any more";
+const TAKEN_BACK: &str = "another user of the same address was erased: that person's opt-ins no longer count";
 const REMOVED: &str = "another user of the same address was erased, and the destination was asked to remove it: this contact is sent again";
 const OPTED_OUT: &str = "a message that names the address alone opted out of it";
 

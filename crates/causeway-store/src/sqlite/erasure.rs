@@ -25,9 +25,9 @@ use super::{
 };
 
 /// The reason with which all other deliveries about the person are skipped.
-pub(crate) const LEAVING: &str = "the person asked to be forgotten";
-const DECISION: &str =
-    "asked to be forgotten: the destinations that were given the person are told, then everything is erased";
+pub(crate) const LEAVING: &str = "the person asked to be erased";
+const DECISION: &str = "the person asked to be erased: the destinations that were sent the person \
+     get a removal, then everything is erased";
 
 /// Plans the removals. If the erasure is pending already, it changes nothing and returns the same.
 pub(crate) fn begin(

@@ -34,7 +34,7 @@ use super::{
     writer::Tx,
 };
 
-const ERASED: &str = "follows from something of a person who was erased";
+const ERASED: &str = "follows from a message about a person who was erased";
 
 /// Applies an event. With `waits` the row is dead afterwards: the event is only a part of the message, and
 /// the rest is read when the row is replayed.
@@ -202,10 +202,12 @@ fn warn_of(row: &Row, plan: &Plan) {
     for (automation, verdict) in &plan.explained.asked {
         match verdict {
             Verdict::Failed(why) => {
-                tracing::warn!(inbox.id = row.id.0, automation = %automation, why = &**why, "automation {automation} failed; `causeway trace {}` tells more", row.id);
+                tracing::warn!(inbox.id = row.id.0, automation = %automation, why = &**why, "automation {automation} \
+                     failed; `causeway trace {}` shows more", row.id);
             }
             Verdict::Circle(_) => {
-                tracing::warn!(inbox.id = row.id.0, automation = %automation, "automation {automation} {verdict}; `causeway trace {}` tells more", row.id);
+                tracing::warn!(inbox.id = row.id.0, automation = %automation, "automation {automation} {verdict}; \
+                     `causeway trace {}` shows more", row.id);
             }
             _ => {}
         }

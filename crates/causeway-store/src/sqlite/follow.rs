@@ -140,7 +140,7 @@ pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, F
                     inbox.id = timer.inbox,
                     automation = timer.automation,
                     reason = fault.text(),
-                    "What an automation put off cannot be read; a dead row tells of it."
+                    "A timer of an automation cannot be read; a dead message holds the reason."
                 );
                 unreadable(&timer, now)
             }

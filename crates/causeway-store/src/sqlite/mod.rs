@@ -267,9 +267,9 @@ impl SqliteStore {
     }
 
     fn writer(&self) -> Result<&Writer, StoreError> {
-        self.writer.as_ref().ok_or_else(|| {
-            StoreError::Failed("the store was opened for reading, and this would change it".to_owned())
-        })
+        self.writer
+            .as_ref()
+            .ok_or_else(|| StoreError::Failed("the store is open for reading only".to_owned()))
     }
 
     /// Uses these rules in memory, for queries and for the order in which a command unblocks deliveries.

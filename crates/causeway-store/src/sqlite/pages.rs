@@ -92,7 +92,7 @@ pub(crate) fn learn(
 
 /// The event kind of rows that say that a click counts, or no longer counts.
 const KIND: &str = "page";
-const OURS: &str = "a page turned out to be ours: the click on it counts";
+const OURS: &str = "a page turned out to be an own page: the click on it counts";
 const NOT_OURS: &str =
     "a page turned out to be another organisation's: the click on it does not count any more";
 const GRACE: &str = "`click_grace_s` changed: clicks soon after an opt-out are judged again";

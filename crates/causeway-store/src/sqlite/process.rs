@@ -88,7 +88,7 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Pr
             tracing::error!(
                 inbox.id = row.id.0,
                 reason = fault.text(),
-                "An inbox row could not be processed; it is dead."
+                "A message could not be processed; it is dead."
             );
             let ended = end(
                 tx,
@@ -122,7 +122,7 @@ pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result
         tracing::error!(
             inbox.id = id.0,
             reason,
-            "An inbox row could not be read; it is dead."
+            "A message could not be read; it is dead."
         );
         let row = Row {
             id: *id,

@@ -290,7 +290,7 @@ fn one_contact(tx: &mut Tx<'_>, shift: Shift, id: i64) -> Result<(), Fault> {
         )?
         .execute(params![id, to_json(&contact)?, shift.now])?;
     for (before, after) in &moved {
-        let note = format!("; re-dated: the hub's clock was ahead, it said {}", at(*before));
+        let note = format!("; re-dated: the hub's clock was ahead and showed {}", at(*before));
         tx.connection
             .prepare_cached(
                 "UPDATE OR REPLACE consent SET at = ?3, basis = basis || ?4 WHERE contact_id = ?1 AND at = ?2",

@@ -330,7 +330,7 @@ fn judge_event(
             return Ok(None);
         }
         event.notes.push(format!(
-            "message {} once more, after another message that may be of this contact: only the opt-outs in it count",
+            "message {} again, after another message that may be about this contact: only the opt-outs in it count",
             first.id
         ));
     } else {

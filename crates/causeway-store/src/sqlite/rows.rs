@@ -84,7 +84,7 @@ pub(crate) fn inbox_state(text: &str) -> Result<InboxState, Fault> {
     InboxState::ALL
         .into_iter()
         .find(|state| state.as_str() == text)
-        .ok_or(Fault::Broken("the state of an inbox row"))
+        .ok_or(Fault::Broken("the state of a message"))
 }
 
 pub(crate) fn ms(at: Timestamp) -> i64 {

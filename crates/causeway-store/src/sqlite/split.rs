@@ -32,7 +32,7 @@ use super::{
     writer::Tx,
 };
 
-const DECISION: &str = "a person took identities out of this contact, because they are somebody else's";
+const DECISION: &str = "somebody split this contact: these identities belong to another person";
 
 /// Splits the contact. `read` holds the contact's messages that can still be decoded. Returns `None` if the
 /// contact does not exist, does not have all of these identities, or would keep none.

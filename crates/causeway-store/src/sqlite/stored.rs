@@ -51,7 +51,7 @@ impl Stored {
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         if !path.exists() {
             return Err(StoreError::Failed(format!(
-                "there is no store at {}: nothing came yet, or `data_dir` names another folder",
+                "there is no store at {}: nothing arrived yet, or `data_dir` names another folder",
                 path.display()
             )));
         }

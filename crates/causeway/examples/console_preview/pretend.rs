@@ -349,9 +349,8 @@ impl Views for Pretend {
             workspace: "default".into(),
             event: is_done.then(|| "action".to_owned()),
             event_at: is_done.then_some(row.received_at),
-            decision: is_done.then(|| {
-                "email: nobody known → opted_in, because of opt_in (proca action, row 10)".to_owned()
-            }),
+            decision: is_done
+                .then(|| "email: no contact → opted_in, because of opt_in (proca action, row 10)".to_owned()),
             notes: if is_done {
                 vec!["the field area is not a region we know".to_owned()]
             } else {

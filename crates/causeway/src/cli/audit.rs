@@ -7,8 +7,8 @@ use super::{
     context::{Context, say, say_json},
 };
 
-/// Counts every row and compares with what was counted when it was made. Every difference must be 0; gaps in Proca's
-/// action ids hint at messages that were lost before they came here.
+/// Counts all rows and compares the result with the counters that were kept when the rows were made. Every difference
+/// must be 0. Gaps in Proca's action ids hint at messages that were lost before they arrived.
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway audit --json | jq .destinations.crm.difference")]
 pub(super) struct Args {
@@ -82,7 +82,7 @@ fn print(audit: &Audit) {
     }
     if !audit.gaps.is_empty() {
         say(
-            "\nAction ids that never came (other organisations' actions, or lost before they reached the queue):",
+            "\nAction ids that never arrived (other organisations' actions, or lost before they reached the queue):",
         );
         for gap in &audit.gaps {
             say(&format!("  {}: {} to {}", gap.source, gap.from, gap.to));
@@ -91,6 +91,6 @@ fn print(audit: &Audit) {
     say(if balances(audit) {
         "\nThe books balance."
     } else {
-        "\nThe books do NOT balance: please report this with the figures above."
+        "\nThe books do NOT balance: please report this with the numbers above."
     });
 }

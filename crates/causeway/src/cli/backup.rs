@@ -8,8 +8,8 @@ use super::{
 };
 use anyhow::Context as _;
 
-/// Writes a consistent copy of the store to FILE, which must not exist. The hub may run. To restore: stop the hub, put the
-/// copy in place of causeway.db (and remove causeway.db-wal and causeway.db-shm), start it.
+/// Writes a consistent copy of the store to FILE, which must not exist. The hub may run. To restore, stop the hub, put
+/// the copy in the place of causeway.db, remove causeway.db-wal and causeway.db-shm, and start the hub.
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway backup /backup/causeway-$(date +%F).db")]
 pub(super) struct Args {

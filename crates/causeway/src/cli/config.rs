@@ -18,10 +18,11 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Tells what is wrong with the file: all that `serve` would refuse. Reads secrets that are here; connects to nothing.
+    /// Prints everything in the file that `serve` would refuse. Reads the secrets that are available here; connects to
+    /// nothing.
     #[command(after_help = "Example: causeway --config causeway.toml config check")]
     Check,
-    /// Prints a configuration that names every key that all share, with unit and default; or a complete section of one kind.
+    /// Prints a configuration with every common key, its unit and its default; or a complete section of one kind.
     #[command(
         after_help = "Example: causeway config sample > causeway.toml\n         causeway config sample listener >> causeway.toml"
     )]
@@ -32,7 +33,8 @@ enum Verb {
     /// Prints the JSON Schema of the configuration, for editors.
     #[command(after_help = "Example: causeway config schema > causeway.schema.json")]
     Schema,
-    /// Runs the records of the last days through two configurations and shows what would change. Sends and stores nothing.
+    /// Runs the messages of the last days through two configurations and shows what would change. Sends and stores
+    /// nothing.
     #[command(
         after_help = "Example: causeway config diff causeway.toml causeway-new.toml --last 7d\n         causeway config diff causeway.toml causeway-new.toml --json"
     )]
@@ -50,7 +52,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Failure> {
                 return Err(Failure::Config(wrong));
             }
             for absent in absent {
-                say(&format!("not tried, since it is not here: {absent}"));
+                say(&format!("not checked, because it is missing here: {absent}"));
             }
             for warning in crate::config::warnings(&config) {
                 say(&format!("warning: {warning}"));

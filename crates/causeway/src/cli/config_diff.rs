@@ -35,26 +35,26 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The configuration as it is; its store has the records.
+    /// The present configuration; its store has the messages.
     old: PathBuf,
-    /// The configuration as it is to be.
+    /// The new configuration.
     new: PathBuf,
-    /// How far back, as "7d" or "12h".
+    /// How far back, such as "7d" or "12h".
     #[arg(long, default_value = "7d", value_name = "TIME", value_parser = span)]
     last: Span,
-    /// Samples of each sort of change and destination.
+    /// Number of samples for each sort of change and destination.
     #[arg(long, default_value_t = 3, value_name = "N")]
     limit: usize,
-    /// Run nothing that came before: faster, and contacts are then known only from the records that are compared.
+    /// Do not run earlier messages: faster, but contacts are then known only from the messages that are compared.
     #[arg(long)]
     no_earlier: bool,
-    /// The folder of the database, if it is not where OLD says.
+    /// The folder of the database, if it is not the one in OLD.
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     /// Show personal data in the samples instead of masking it.
     #[arg(long)]
     show_personal: bool,
-    /// For scripts.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -66,7 +66,7 @@ fn span(text: &str) -> Result<Span, String> {
     let span: Span = text.parse().map_err(|_| "write it as 7d, 12h or 2w".to_owned())?;
     match span.to_duration(SpanRelativeTo::days_are_24_hours()) {
         Ok(duration) if duration.is_positive() => Ok(span),
-        _ => Err("has to be a time of some days, hours or weeks".to_owned()),
+        _ => Err("must be a number of days, hours or weeks".to_owned()),
     }
 }
 
@@ -236,7 +236,7 @@ impl Batch {
 /// Shown only where somebody looks.
 fn bar(count: StoredCount, no_earlier: bool) -> ProgressBar {
     let bar = ProgressBar::new(count.since + if no_earlier { 0 } else { count.before });
-    let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {pos} of {len} records  {eta} left");
+    let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {pos} of {len} messages  {eta} left");
     if let Ok(style) = style {
         bar.set_style(style);
     }

@@ -124,13 +124,13 @@ pub(super) async fn until_signal<T>(command: impl Future<Output = Result<T, Fail
 
 /// Prints a line to standard output. A closed pipe (`| head`) is not a failure.
 pub(crate) fn say(line: &str) {
-    // Nobody is left to tell.
+    // No reader is left.
     drop(writeln!(std::io::stdout().lock(), "{line}"));
 }
 
 /// Prints a line to standard error.
 pub(super) fn complain(line: &str) {
-    // Nobody is left to tell.
+    // No reader is left.
     drop(writeln!(std::io::stderr().lock(), "{line}"));
 }
 

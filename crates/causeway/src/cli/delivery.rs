@@ -30,7 +30,7 @@ enum Verb {
     List {
         #[command(flatten)]
         filter: Filter,
-        /// How many at most.
+        /// The maximum number of deliveries.
         #[arg(long, default_value_t = 50)]
         limit: u32,
         /// Print JSON.
@@ -50,14 +50,14 @@ enum Verb {
     Discard {
         #[command(flatten)]
         filter: Filter,
-        /// Kept with the delivery and shown in its trace.
+        /// The reason; it is stored with the delivery and shown in its trace.
         #[arg(long, default_value = "discarded by hand")]
         why: String,
     },
-    /// Stops sending to a destination; what comes for it waits.
+    /// Stops sending to a destination; its deliveries wait.
     #[command(after_help = "Example: causeway delivery pause crm")]
     Pause { destination: String },
-    /// Sends again, after a pause or a halt.
+    /// Continues sending after a pause or a halt.
     #[command(after_help = "Example: causeway delivery resume crm")]
     Resume { destination: String },
 }
@@ -66,13 +66,13 @@ enum Verb {
 struct Filter {
     /// Numbers of deliveries.
     ids: Vec<i64>,
-    /// Only this destination's.
+    /// Only deliveries to this destination.
     #[arg(long)]
     destination: Option<String>,
-    /// Only those in this state.
+    /// Only deliveries in this state.
     #[arg(long, value_enum)]
     state: Option<State>,
-    /// Only those whose reason contains this text.
+    /// Only deliveries whose reason contains this text.
     #[arg(long)]
     reason: Option<String>,
 }
@@ -137,7 +137,7 @@ impl Filter {
     /// For verbs that change things: no filter at all is more likely a slip than a wish.
     fn required(self) -> Result<Self, Failure> {
         if self.is_empty() {
-            let text = "say which: numbers of deliveries, --destination, --state or --reason";
+            let text = "name the deliveries: by number, --destination, --state or --reason";
             return Err(Failure::Usage(text.to_owned()));
         }
         Ok(self)

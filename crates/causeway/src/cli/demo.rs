@@ -5,18 +5,18 @@ use std::{path::PathBuf, time::Duration};
 use super::Failure;
 
 /// Starts a whole hub on embedded storage, with its listener and console, on loopback. Sends invented supporters and
-/// platform contacts through the real listener, to a pretend CRM that sometimes fails and to a CSV file. Stop it with Ctrl-C:
-/// the summary shows that the numbers add up.
+/// platform contacts through the real listener, to a simulated CRM that sometimes fails and to a CSV file. Stop it with
+/// Ctrl-C: the summary shows that the numbers add up.
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway demo\n         causeway demo --rate 500 --seconds 30")]
 pub(super) struct Args {
-    /// Messages a second.
+    /// Messages per second.
     #[arg(long, default_value_t = 25.0)]
     rate: f64,
-    /// Stop after so many seconds; until Ctrl-C if not given.
+    /// Stop after this number of seconds; default: run until Ctrl-C.
     #[arg(long)]
     seconds: Option<f64>,
-    /// Keep everything in this folder; a temporary one, removed at the end, if not given.
+    /// Keep everything in this folder; default: a temporary one that is removed at the end.
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
 }

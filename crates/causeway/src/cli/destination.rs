@@ -24,17 +24,18 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Lists what can be delivered to.
+    /// Lists the kinds of destinations.
     #[command(after_help = "Example: causeway destination kinds")]
     Kinds,
     /// Prints a complete section for one kind, each key with unit and default.
     #[command(after_help = "Example: causeway destination sample webhook >> causeway.toml")]
     Sample { kind: String },
-    /// Makes the tables that a destination writes to, if they are missing. Never changes or drops one.
+    /// Creates the tables that a destination writes to, if they are missing. Never changes or drops one.
     #[command(after_help = "Example: causeway destination create members-db")]
     Create { destination: String },
-    /// Forgets whom a destination was sent that left the configuration (or the people's workspace), once they are deleted
-    /// there. Until then `doctor` and the console name it, because no opt-out gets there.
+    /// Forgets which people were sent to a destination that is no longer in the configuration, or in the people's
+    /// workspace. Use it when these people are deleted there. Until then `doctor` and the console list the destination,
+    /// because no opt-out reaches it.
     #[command(after_help = "Example: causeway destination forget old-newsletter")]
     Forget { destination: String },
 }
@@ -70,7 +71,8 @@ async fn forget(context: &Context, destination: &str) -> Result<(), Failure> {
     let places = config.rules().places();
     if !store.left_behind(places.clone()).await?.contains_key(destination) {
         return Err(Failure::Usage(format!(
-            "{destination:?} has nobody whose opt-outs do not get there; `causeway doctor` names the destinations that have"
+            "{destination:?} receives all opt-outs, so there is nobody to forget; `causeway doctor` names the \
+             destinations that do not"
         )));
     }
     let workspace = places.into_iter().find(|(name, _)| **name == *destination);
@@ -108,6 +110,6 @@ async fn create(context: &Context, destination: &str) -> Result<(), Failure> {
     }
     let run = (create.run)(&context, &destination.table).map_err(|error| anyhow::anyhow!("{error}"))?;
     run.await.map_err(|error| anyhow::anyhow!("{error}"))?;
-    say("Everything is there.");
+    say("All tables exist.");
     Ok(())
 }

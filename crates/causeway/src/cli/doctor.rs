@@ -34,7 +34,7 @@ use crate::{
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway doctor")]
 pub(super) struct Args {
-    /// Seconds to wait for each.
+    /// Seconds to wait for each check.
     #[arg(long, default_value_t = 15)]
     timeout: u64,
 }
@@ -186,14 +186,14 @@ fn dead_withdrawals_in_words(name: &str, number: u64, is_configured: bool) -> St
         format!("{number} withdrawals (opt-outs and suppressions) were tried and given up")
     };
     let todo = if is_configured {
-        format!("put right what stopped them, then causeway delivery retry --destination {name} --state dead")
+        format!("fix the cause, then causeway delivery retry --destination {name} --state dead")
     } else {
         format!(
             "it is not in the configuration: update it by hand, then causeway delivery discard --destination {name} --state dead \
              --why 'done by hand'"
         )
     };
-    format!("{withdrawals}, and it has the people: {todo}")
+    format!("{withdrawals}, and the destination has these people: {todo}")
 }
 
 async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {

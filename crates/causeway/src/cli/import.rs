@@ -43,17 +43,18 @@ use crate::{
 /// Rows in one transaction.
 const BATCH: usize = 500;
 
-/// Brings in a file of messages (JSON, one a line) or of contacts (CSV with a header).
+/// Imports a file of messages (JSON, one for each line) or of contacts (CSV with a header).
 ///
-/// First the whole file is read, and what it says is summed up: new and known rows, consent by purpose, values and dates that
-/// could not be read, rows that nobody can understand. `--dry-run` ends there. If no row can be understood, nothing is stored.
+/// First it reads the whole file and prints a summary: new and known rows, consent by purpose, values and dates that
+/// cannot be read, rows that are not understood. `--dry-run` ends there. If no row can be understood, nothing is
+/// stored.
 ///
-/// An import that was interrupted goes on where it was: run the same command again. A file that was imported before counts
-/// anew, apart from its opt-ins, because people may have opted out since: `--again` counts them, too. Messages that date
-/// themselves (Proca's, and events with `at`) are recognised whichever way they came.
+/// If an import was interrupted, run the same command again: it continues where it was. A file that was imported before
+/// counts again, apart from its opt-ins, because people may have opted out since; `--again` counts them, too. Messages
+/// with dates of their own (Proca's, and events with `at`) are recognised as duplicates, however they arrived.
 ///
-/// The hub may run; if it does not, the rows wait for it. Exit code 3: done, but some rows were refused, not understood, or
-/// hold consent that could not be read.
+/// The hub may run; if it does not, the rows wait for it. Exit code 3: done, but some rows were refused or not
+/// understood, or consent in them could not be read.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: causeway import members.csv --source signups --map 'E-Mail=email' --dry-run\n         causeway import members.csv --source signups --map 'E-Mail=email'\n         causeway import backlog.jsonl --source proca"
@@ -63,22 +64,22 @@ pub(super) struct Args {
     /// The source in the configuration whose rules read the rows.
     #[arg(long)]
     source: String,
-    /// What the file is; by its name's ending if not given.
+    /// The format of the file; default: by its file name.
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// For CSV: calls a column by the name that the source expects. Columns that are not named keep their header.
+    /// For CSV: gives a column the name that the source expects. Other columns keep their header.
     #[arg(long, value_name = "COLUMN=NAME", value_parser = rows::mapping)]
     map: Vec<(String, String)>,
-    /// For CSV: what stands between the cells, as `;`, or `tab`. A first line `sep=;` is understood, too.
+    /// For CSV: the separator between cells, such as `;` or `tab`. A first line `sep=;` works, too.
     #[arg(long, value_name = "CHARACTER", value_parser = rows::separator)]
     separator: Option<u8>,
-    /// Print what is in the file and how it would be understood. Nothing is stored.
+    /// Print the summary and how the first rows would be understood. Nothing is stored.
     #[arg(long)]
     dry_run: bool,
-    /// Begin at the start even if an earlier run was interrupted: its rows count once more.
+    /// Start from the beginning even if an earlier run was interrupted: its rows count again.
     #[arg(long)]
     restart: bool,
-    /// The file was imported before, and its opt-ins are newer than what people said since: count them again.
+    /// Count the opt-ins of a file that was imported before: they are newer than all later facts.
     #[arg(long)]
     again: bool,
 }
@@ -136,7 +137,7 @@ fn require_rows(summary: &Summary, args: &Args) -> Result<(), Failure> {
     let file = args.file.display();
     if summary.rows == 0 {
         return Err(Failure::Failed(anyhow!(
-            "nothing was stored: {file} has no rows. Look whether the export that made it was complete"
+            "nothing was stored: {file} has no rows. Check whether the export was complete"
         )));
     }
     if summary.understood > 0 || (summary.known > 0 && summary.new_rows() == 0) {
@@ -263,7 +264,7 @@ impl<'a> Import<'a> {
         };
         let format = args.format.or_else(|| Format::of(&args.file)).ok_or_else(|| {
             Failure::Usage(format!(
-                "{} is neither .jsonl nor .csv: say --format jsonl or --format csv",
+                "{} is neither .jsonl nor .csv: use --format jsonl or --format csv",
                 args.file.display()
             ))
         })?;
@@ -311,7 +312,7 @@ impl<'a> Import<'a> {
             return Ok(());
         }
         Err(Failure::Usage(format!(
-            "the hub that is running has not read [source.{}] as it is in {} now: restart it, then import",
+            "the running hub has not read the present [source.{}] of {}: restart it, then import",
             self.name,
             config.path.display()
         )))

@@ -20,7 +20,7 @@ enum Verb {
     /// Makes a key pair and writes it to FILE (mode 0600), which must not exist. Give the public key to Proca.
     #[command(after_help = "Example: causeway keys generate keys.json")]
     Generate { file: PathBuf },
-    /// Reads key files in any of the accepted forms and proves that each private key fits its public key.
+    /// Reads key files in any of the accepted forms and checks that each private key matches its public key.
     #[command(after_help = "Example: causeway keys check keys.json old-keys.json")]
     Check {
         #[arg(required = true)]

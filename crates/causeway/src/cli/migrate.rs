@@ -23,8 +23,8 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Writes a configuration from an environment file of proca-sync. Every key of the file is named in it, with what became
-    /// of it; no secret is copied. What is left to do is told, too.
+    /// Writes a configuration from an environment file of proca-sync. The configuration lists every key of the file,
+    /// with what became of it, and what is left to do. No secret is copied.
     #[command(after_help = "Example: causeway migrate proca-sync .env.rivers --out causeway.toml")]
     ProcaSync {
         /// The environment file, such as .env.rivers.
@@ -57,19 +57,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .open(out)
         .map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => Failure::Usage(format!(
-                "{} is there already; name another with --out",
+                "{} exists already; choose another with --out",
                 out.display()
             )),
             _ => Failure::Failed(anyhow::Error::from(error).context(format!("writing {}", out.display()))),
         })?;
     new.write_all(migrated.text.as_bytes())
         .with_context(|| format!("writing {}", out.display()))?;
-    say(&format!("{} is written and can be read.", out.display()));
+    say(&format!("{} was written and is valid.", out.display()));
     for what in &migrated.to_do {
         say(&format!("to do: {what}"));
     }
     if migrated.text.contains("cus.0.deliver") {
-        complain("warning: the queue is a stand-in: put yours in before the start");
+        complain("warning: the queue is a placeholder: enter yours before you start the hub");
     }
     Ok(())
 }

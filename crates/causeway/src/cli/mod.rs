@@ -26,7 +26,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// Carries people's actions and consent to where an organisation works with them.
+/// Carries people's actions and consent to the systems of an organisation.
 #[derive(Parser)]
 #[command(
     name = "causeway",
@@ -58,23 +58,23 @@ pub struct Cli {
 enum Command {
     /// Runs the hub: sources, engine, listener and console, until Ctrl-C or SIGTERM.
     Serve(serve::Args),
-    /// Shows a whole hub at work, with invented people and a pretend CRM.
+    /// Runs a whole hub with invented people and a simulated CRM.
     Demo(demo::Args),
-    /// Brings a file of messages or contacts in through a source.
+    /// Imports a file of messages or contacts through a source.
     Import(import::Args),
     /// Checks the configuration, compares two, prints a sample or the JSON Schema.
     Config(config::Args),
-    /// Tries everything the configuration names: store, broker, destinations.
+    /// Checks everything in the configuration: store, broker, destinations.
     Doctor(doctor::Args),
-    /// Takes one message through the real configuration.
+    /// Sends one message through the real configuration.
     Send(send::Args),
-    /// Runs the tests that the configuration holds.
+    /// Runs the tests in the configuration.
     Test(test::Args),
-    /// Shows what a destination would be sent now for a person, and why it would not.
+    /// Shows what a destination would be sent now for a person, or why it would not be sent.
     Preview(preview::Args),
-    /// Tells a record's whole way.
+    /// Shows everything that happened to a message.
     Trace(trace::Args),
-    /// Proves that the books balance: what came is done, waiting, skipped, dead or a repeat.
+    /// Checks that the books balance: every message is done, waiting, skipped, dead or a duplicate.
     Audit(audit::Args),
     /// Writes a consistent copy of the store while the hub runs.
     Backup(backup::Args),
@@ -84,11 +84,11 @@ enum Command {
     Replay(replay::Args),
     /// Shows, exports and erases a person.
     Contact(contact::Args),
-    /// Lists the kinds of destinations, prints a sample of one, makes its tables.
+    /// Lists the kinds of destinations, prints a sample of one, creates its tables.
     Destination(destination::Args),
-    /// Writes a configuration from that of another program.
+    /// Converts the configuration of another program.
     Migrate(migrate::Args),
-    /// Mints, lists, rotates and revokes the addresses that other platforms send to.
+    /// Creates, lists, rotates and revokes the URLs that platforms send to.
     Source(source::Args),
     /// Brings the store up to date with this version of the program; ends the alarm of a wrong clock.
     Store(store::Args),

@@ -26,26 +26,26 @@ use crate::{
     people,
 };
 
-/// Shows the exact request that a destination would be sent now for a person, made from the newest event about them that
-/// the destination takes, or for one record; and why it would not be sent. Reads only: nothing is sent, planned or changed.
+/// Shows the exact request that a destination would be sent now, and why it would not be sent. It is made from one
+/// message, or from the newest event about a person that the destination takes. Nothing is sent, planned or changed.
 /// Secrets are masked.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: causeway preview --destination crm --email jane@example.org\n         causeway preview --destination crm --record 17 --json"
+    after_help = "Example: causeway preview --destination crm --email jane@example.org\n         causeway preview --destination crm --message 17 --json"
 )]
 pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     destination: String,
-    /// An e-mail address, or an id with its namespace, as in `platform:8812`.
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "record")]
+    /// An e-mail address, or an id with its namespace, such as `platform:8812`.
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "message")]
     email: Option<String>,
-    /// The person as this workspace knows them; default: the destination's.
-    #[arg(long, value_name = "NAME", conflicts_with = "record")]
+    /// The workspace of the person; default: that of the destination.
+    #[arg(long, value_name = "NAME", conflicts_with = "message")]
     workspace: Option<String>,
-    /// This record and no other.
+    /// The number of one message.
     #[arg(long, value_name = "ID", conflicts_with = "email")]
-    record: Option<i64>,
-    /// For scripts.
+    message: Option<i64>,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -86,7 +86,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                 .get_key_value(args.destination.as_str())
         {
             return Err(Failure::Usage(format!(
-                "{name} is not in the configuration, so nothing is made for it any more: {}",
+                "{name} is not in the configuration, so nothing is sent to it any more: {}",
                 left_behind_in_words(name, *people, config.destinations.contains_key(name))
             )));
         }
@@ -105,12 +105,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         destination,
         address: args.email.as_deref().and_then(normal_email),
     };
-    let preview = match (&args.email, args.record) {
+    let preview = match (&args.email, args.message) {
         (_, Some(record)) => asked.of_record(InboxId(record)).await?,
         (Some(email), None) => asked.of_person(email, args.workspace.as_deref()).await?,
         (None, None) => {
             return Err(Failure::Usage(
-                "say whom with --email, or what with --record".to_owned(),
+                "name the person with --email, or the message with --message".to_owned(),
             ));
         }
     };
@@ -139,7 +139,8 @@ impl Asked<'_> {
     async fn of_record(&self, id: InboxId) -> Result<Preview, Failure> {
         let delivery = self.sketches(Of::Record(id), None).await?.pop().ok_or_else(|| {
             Failure::Failed(anyhow::anyhow!(
-                "record {id} is not known, was not understood, or is not processed yet; `causeway trace {id}` tells"
+                "message {id} is unknown, was not understood, or is not processed yet; `causeway trace {id}` shows \
+                 which"
             ))
         })?;
         self.preview(delivery).await
@@ -168,9 +169,9 @@ impl Asked<'_> {
         // Without the address: errors of commands end up in logs and mails.
         let contact = found.first().copied().ok_or_else(|| {
             Failure::Failed(match elsewhere.as_slice() {
-                [] => anyhow::anyhow!("nobody is known by that (never seen, or erased)"),
+                [] => anyhow::anyhow!("no contact has that address or id (never seen, or erased)"),
                 places => anyhow::anyhow!(
-                    "nobody is known by that in the workspace {wanted}; somebody is in {}",
+                    "no contact has that address or id in the workspace {wanted}; one does in {}",
                     places.join(", ")
                 ),
             })
@@ -256,7 +257,7 @@ impl Asked<'_> {
         })
     }
 
-    /// What the destination was told of the person, newest first.
+    /// What the destination was sent about the person, newest first.
     async fn history(&self, delivery: &Delivery) -> Result<Vec<DeliveryRow>, Failure> {
         let Some(contact) = self.contact_of(delivery).await? else {
             return Ok(Vec::new());
@@ -359,7 +360,7 @@ fn tell(preview: &Preview, kind: &str) {
         let would = if preview.sent {
             "would be sent"
         } else {
-            "would be sent, were it not for that"
+            "would be sent otherwise"
         };
         say(&format!(
             "\n→ {} ({kind}) {would}:\n{}",

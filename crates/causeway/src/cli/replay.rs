@@ -15,22 +15,22 @@ use super::{
 };
 use crate::clock::SystemClock;
 
-/// Has messages processed again, once the cause is mended: dead ones, or by number also skipped ones. The running hub
-/// takes them up; otherwise they wait for it.
+/// Has messages processed again after you fixed the cause: dead ones, or by number also skipped ones. The running hub
+/// processes them; if no hub runs, they wait.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: causeway replay 4711\n         causeway replay --source proca --code unknown\n         causeway replay --code malformed --discard 'a test of ours'"
 )]
 pub(super) struct Args {
-    /// Numbers of records.
+    /// Message numbers.
     ids: Vec<i64>,
-    /// Only dead ones from this source.
+    /// Only dead messages of this source.
     #[arg(long)]
     source: Option<String>,
-    /// Only dead ones with this code.
+    /// Only dead messages with this code.
     #[arg(long, value_enum)]
     code: Option<Code>,
-    /// Does not try them again: these dead messages are of no use, and why. They are kept as skipped for as long as others.
+    /// Discard these dead messages instead, for this reason. They are kept as skipped, as long as other messages.
     #[arg(long, value_name = "REASON")]
     discard: Option<String>,
 }
@@ -63,13 +63,13 @@ impl From<Code> for DeadCode {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if args.ids.is_empty() && args.source.is_none() && args.code.is_none() {
-        let text = "say which: numbers of records, --source or --code";
+        let text = "name the messages: by number, --source or --code";
         return Err(Failure::Usage(text.to_owned()));
     }
     let config = context.load()?;
     let names: Vec<&str> = config.sources.keys().map(|name| &**name).collect();
     let store = context.open(&config).await?;
-    // Also of a source that was renamed or taken out, and of what automations put off.
+    // Also for a source that was renamed or removed, and for timers of automations.
     let seen = store.overview(SystemClock.now()).await?.sources;
     if let Some(source) = &args.source
         && !names.contains(&source.as_str())

@@ -24,8 +24,8 @@ use crate::{
     sources::{self, ByHand},
 };
 
-/// Takes one message, as a source would bring it, into the running hub, and tells what became of it. With `--dry-run`
-/// nothing is stored or sent: the exact requests that would be made are printed.
+/// Gives one message to the running hub, as a source would, and prints what became of it. With `--dry-run` nothing is
+/// stored or sent, and the exact requests that would be made are printed.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: causeway send samples/messages/petition-opt-in.json --source proca --dry-run"
@@ -36,7 +36,7 @@ pub(super) struct Args {
     /// The source whose rules read it; may be left out if there is only one.
     #[arg(long)]
     source: Option<String>,
-    /// Print what would be sent, send and store nothing.
+    /// Print what would be sent; send and store nothing.
     #[arg(long)]
     dry_run: bool,
     /// Seconds to wait for the deliveries to end.
@@ -75,12 +75,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     if accepted.duplicate {
         say(&format!(
-            "this message came before, as record {}; nothing is done again",
+            "this message arrived before, as message {}; it has no effect",
             accepted.id
         ));
     } else if !causeway_store::is_served(&config.store_path()) {
         say(&format!(
-            "stored as record {}; the hub is not running: it waits for `causeway serve`",
+            "stored as message {}; the hub is not running: it waits for `causeway serve`",
             accepted.id
         ));
         return Ok(());
@@ -98,7 +98,7 @@ fn source(config: &Config, name: Option<&str>) -> Result<Name, Failure> {
     found.map(Name::clone).ok_or_else(|| {
         let names: Vec<&str> = names.iter().map(|name| &***name).collect();
         Failure::Usage(format!(
-            "say which source reads it with --source; the configuration has {}",
+            "name the source with --source; the configuration has {}",
             super::delivery::listed(&names)
         ))
     })
@@ -160,7 +160,7 @@ async fn rehearse_one(config: &Config, envelope: Envelope, understood: Decoded) 
         // No record has any.
         Decoded::Parts(_) => return Ok(()),
         Decoded::Skip { reason } => {
-            say(&format!("understood, and left alone: {reason}"));
+            say(&format!("understood and skipped: {reason}"));
             return Ok(());
         }
         Decoded::Dead { code, reason } => {
@@ -182,7 +182,7 @@ async fn rehearse_one(config: &Config, envelope: Envelope, understood: Decoded) 
     let rehearsal = causeway_store::rehearse(path, rules, envelope, understood, SystemClock.now()).await?;
     if let Some(reason) = &rehearsal.reason {
         say(&format!(
-            "the record would be {}: {reason}",
+            "the message would be {}: {reason}",
             rehearsal.state.as_str()
         ));
     }
@@ -203,7 +203,7 @@ async fn rehearse_one(config: &Config, envelope: Envelope, understood: Decoded) 
         preview(config, name, batch)?;
     }
     if by_destination.is_empty() && rehearsal.skipped.is_empty() {
-        say("no destination would be told");
+        say("no destination would be sent anything");
     }
     Ok(())
 }
@@ -233,14 +233,14 @@ fn preview(config: &Config, name: &Name, batch: &[Delivery]) -> Result<(), Failu
     Ok(())
 }
 
-/// Waits until the record and its deliveries ended, and tells its way.
+/// Waits until the message and its deliveries are finished, and prints the trace.
 async fn follow(store: &causeway_store::SqliteStore, id: InboxId, wait: Duration) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + wait;
     loop {
         let trace = store
             .trace(id)
             .await?
-            .ok_or_else(|| Failure::Failed(anyhow::anyhow!("record {id} is gone")))?;
+            .ok_or_else(|| Failure::Failed(anyhow::anyhow!("message {id} no longer exists")))?;
         let open = trace.inbox.state == causeway_core::store::InboxState::New
             || trace
                 .deliveries
@@ -253,7 +253,7 @@ async fn follow(store: &causeway_store::SqliteStore, id: InboxId, wait: Duration
         if !open || tokio::time::Instant::now() >= deadline {
             print(&trace, false);
             if open && !tried {
-                say("It still waits; `causeway trace` tells later.");
+                say("It still waits; see `causeway trace` later.");
             }
             return Ok(());
         }

@@ -26,27 +26,27 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Mints an address for one sync of another platform, and prints it this once.
+    /// Creates a URL for one sync of a platform, and prints it only now.
     #[command(after_help = "Example: causeway source url platform --label newsletter")]
     Url {
         source: String,
-        /// What the address is for; each label of a source has one.
+        /// What the URL is for; each label of a source has one URL.
         #[arg(long, default_value = "default")]
         label: String,
     },
-    /// Lists the addresses that were minted, without their secret part.
+    /// Lists the created URLs, without their secret part.
     #[command(after_help = "Example: causeway source urls platform")]
     Urls { source: Option<String> },
-    /// Mints a new address for a label; the old one stops to work.
+    /// Creates a new URL for a label; the old one stops working.
     #[command(after_help = "Example: causeway source rotate platform newsletter --keep-minutes 60")]
     Rotate {
         source: String,
         label: String,
-        /// So long the old address is taken, too.
+        /// How long the old URL still works.
         #[arg(long, default_value_t = 0, value_name = "MINUTES")]
         keep_minutes: u32,
     },
-    /// Ends the address of a label, and those that it was rotated away from.
+    /// Revokes the URL of a label, and its earlier ones that still work.
     #[command(after_help = "Example: causeway source revoke platform newsletter")]
     Revoke { source: String, label: String },
 }
@@ -79,7 +79,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                 .await?
             {
                 return Err(Failure::Usage(format!(
-                    "{name} has an address with the label {label:?} already: give another --label, or `causeway source rotate {name} {label}`"
+                    "{name} has a URL with the label {label:?} already: give another --label, or `causeway source \
+                     rotate {name} {label}`"
                 )));
             }
             tell(&config, &token);
@@ -99,7 +100,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             }
             tell(&config, &token);
             if keep_minutes > 0 {
-                say(&format!("The old address works for {keep_minutes} more minutes."));
+                say(&format!("The old URL works for {keep_minutes} more minutes."));
             }
         }
         Verb::Revoke { source, label } => {
@@ -111,7 +112,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             {
                 return Err(missing(&name, &label));
             }
-            say("Revoked: a running hub takes nothing more at this address within a few seconds.");
+            say("Revoked: a running hub refuses this URL within a few seconds.");
         }
     }
     Ok(())
@@ -119,7 +120,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 
 fn missing(name: &str, label: &str) -> Failure {
     Failure::Usage(format!(
-        "{name} has no address with the label {label:?}: `causeway source urls` lists them"
+        "{name} has no URL with the label {label:?}: `causeway source urls` lists them"
     ))
 }
 
@@ -155,7 +156,7 @@ fn check_label(label: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Usage(
-        "a label has 1 to 64 letters, digits and -_.: say what the address is for, as newsletter".to_owned(),
+        "a label has 1 to 64 letters, digits and -_.: say what the URL is for, such as newsletter".to_owned(),
     ))
 }
 
@@ -171,10 +172,12 @@ fn token() -> Result<(String, [u8; 32]), Failure> {
 fn tell(config: &Config, token: &str) {
     say(&format!("{}/in/{token}", config.http.base_url()));
     say(
-        "It is shown this once and works within a few seconds: give it to the platform as the address of its sync.",
+        "It is shown this once and works within a few seconds: enter it at the platform as the URL of its sync.",
     );
     if config.http.public_url.is_none() {
-        say("Set `public_url` in [http] to have it begin as the platform reaches you.");
+        say(
+            "Set `public_url` in [http] so that it begins with the address under which the platform reaches you.",
+        );
     }
 }
 
@@ -196,6 +199,6 @@ fn list(config: &Config, urls: impl Iterator<Item = SourceUrl>, now: Timestamp) 
         ));
     }
     if !any {
-        say("No address was minted.");
+        say("No URL was created.");
     }
 }

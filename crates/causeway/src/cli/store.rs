@@ -20,7 +20,8 @@ enum Verb {
     /// Brings the store up to date with this version of the program, as `serve` does when it starts. Stop the hub first.
     #[command(after_help = "Example: causeway backup before.db && causeway store migrate")]
     Migrate,
-    /// Says that the system clock is right now: ends the alarm of a clock that was ahead, or that went forward at once.
+    /// Confirms that the system clock is right now: ends the alarm of a clock that was ahead, or that went forward at
+    /// once.
     #[command(after_help = "Example: causeway store acknowledge-clock")]
     AcknowledgeClock,
 }

@@ -20,9 +20,8 @@ use crate::{
     },
 };
 
-/// Runs the [[test]] blocks of the configuration: each sends its messages through the real rules on a store of its own
-/// and compares what would be sent with what is expected. Nothing is sent, the hub's store is not touched, and no secret
-/// is needed.
+/// Runs the [[test]] blocks of the configuration: each runs its messages through the real rules on a separate store and
+/// compares the result with what is expected. Nothing is sent, the hub's store is not touched, and no secret is needed.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: causeway test\n         causeway --config samples/configs/01-petition-newsletter.toml test\n         causeway test 'no consent' --json"
@@ -30,7 +29,7 @@ use crate::{
 pub(super) struct Args {
     /// Only tests whose name contains one of these.
     names: Vec<String>,
-    /// For scripts.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -15,18 +15,18 @@ use super::{
 };
 use crate::people;
 
-/// Tells everything that happened to a record: when it came, what was understood, what was decided about consent, and each
-/// delivery with its attempts.
+/// Shows everything that happened to a message: when it arrived, what was understood, what was decided about consent,
+/// and each delivery with its attempts.
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway trace 4711\n         causeway trace --email jane@example.org")]
 pub(super) struct Args {
-    /// The number of the record, as the listener answered and the console shows it.
+    /// The message number, as in the listener's response and in the console.
     #[arg(required_unless_present = "email", conflicts_with = "email")]
     id: Option<i64>,
-    /// All records that named a person who uses this address.
+    /// All messages that name a person who uses this address.
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
-    /// Only of who is known in this workspace; of all if not given.
+    /// Only people of this workspace; default: of all workspaces.
     #[arg(long, value_name = "NAME", requires = "email")]
     workspace: Option<String>,
     /// Show the message as it came (personal data!).
@@ -59,7 +59,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let mut traces = Vec::new();
     for id in ids {
         let trace = store.trace(id).await?;
-        let trace = trace.ok_or_else(|| Failure::Failed(anyhow::anyhow!("there is no record {id}")))?;
+        let trace = trace.ok_or_else(|| Failure::Failed(anyhow::anyhow!("there is no message {id}")))?;
         let view = match trace.contact_id {
             Some(contact) => store.contact(contact).await?,
             None => None,
@@ -165,12 +165,12 @@ async fn find_named(
     // Without the address: errors of commands end up in logs and mails.
     let nobody = |text: String| Failure::Failed(anyhow::anyhow!(text));
     if found.is_empty() {
-        let text = "nobody is known by that (never seen, or erased)";
+        let text = "no contact has that address or id (never seen, or erased)";
         return Err(nobody(text.to_owned()));
     }
     found.retain(|named| is_meant(&named.workspace));
     if let (Some(workspace), true) = (workspace, found.is_empty()) {
-        let text = format!("nobody in the workspace {workspace} is known by that");
+        let text = format!("no contact in the workspace {workspace} has that address or id");
         return Err(nobody(text));
     }
     Ok(found)
@@ -203,7 +203,7 @@ const CONTACT: &str = "contact:";
 pub(super) fn print(trace: &Trace, with_body: bool) {
     let inbox = &trace.inbox;
     say(&format!(
-        "record {} from {} (workspace {})",
+        "message {} from {} (workspace {})",
         inbox.id, inbox.source, trace.workspace
     ));
     say(&format!(
@@ -226,7 +226,7 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
         InboxState::Duplicate => {
             let first = trace
                 .duplicate_of
-                .map_or_else(|| "an earlier one".to_owned(), |id| format!("record {id}"));
+                .map_or_else(|| "an earlier one".to_owned(), |id| format!("message {id}"));
             say(&format!("  duplicate  of {first}; nothing was done"));
         }
     }
@@ -234,10 +234,10 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
         say(&format!("  understood {event}, happened at {at}"));
     }
     if let Some(about) = trace.about {
-        say(&format!("  because of record {about}"));
+        say(&format!("  because of message {about}"));
     }
     for follow_up in &trace.follow_ups {
-        say(&format!("  led to     record {follow_up}"));
+        say(&format!("  led to     message {follow_up}"));
     }
     if !trace.via.is_empty() {
         say(&format!("  through    {}", trace.via.join(", then ")));
@@ -298,7 +298,7 @@ fn print_delivery(trace: &DeliveryTrace) {
         line = format!("{line}: {reason}");
     }
     if let Some(remote) = &delivery.remote_id {
-        line = format!("{line}, there it is {remote}");
+        line = format!("{line}, id at the destination: {remote}");
     }
     if let (Some(due), "waiting") = (delivery.due_at, delivery.state.as_str()) {
         line = format!("{line}, due {due}");

@@ -26,21 +26,21 @@ use super::{
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AutomationConfig {
-    /// Unique in its workspace; it names the automation in traces, and remembers for whom it ran.
+    /// Unique in its workspace; it names the automation in traces, and `once` remembers by it for whom it ran.
     pub name: String,
     #[serde(default = "default_workspace")]
     pub workspace: String,
-    /// What starts it: a word (`"action"`), a table (`{ tag_added = "vip" }`), or a list of these: any of them.
+    /// Its triggers: a word (`"action"`), a table (`{ tag_added = "vip" }`), or a list of these: any of them.
     #[schemars(with = "serde_json::Value")]
     pub on: toml::Value,
-    /// Has to hold, too: an expression over the names that mappings see.
+    /// Must hold, too: an expression over the names of mappings.
     pub when: Option<String>,
-    /// Ends it for a contact: asked when the delay of a step is over.
+    /// Ends it for a contact; checked when the delay of a step is over.
     pub stop: Option<String>,
-    /// Once for each contact; else every time.
+    /// Run once for each contact; default: every time.
     #[serde(default)]
     pub once: bool,
-    /// Starts at most so often an hour; what is beyond waits for the next hour with room.
+    /// The maximum starts per hour; further starts wait for the next hour with room.
     pub per_hour: Option<u32>,
     /// Its steps, in order.
     pub then: Vec<StepConfig>,
@@ -58,7 +58,7 @@ pub struct ScoreConfig {
     pub when: Option<String>,
     /// May be negative.
     pub points: f64,
-    /// For a visitor whose address is not known; the same as `points` if not given.
+    /// For a visitor without a known address. Default: the same as `points`.
     pub points_anonymous: Option<f64>,
     #[serde(default)]
     pub once: bool,
@@ -116,7 +116,7 @@ impl Automations {
     pub(super) fn add_automation(&mut self, table: &toml::Table) -> Result<(), ConfigError> {
         let config: AutomationConfig = read(table)?;
         if config.then.is_empty() {
-            return Err(ConfigError::new("then", "names no step").hint("e.g. then = [{ deliver = \"crm\" }]"));
+            return Err(ConfigError::new("then", "has no step").hint("e.g. then = [{ deliver = \"crm\" }]"));
         }
         let mut then = Vec::new();
         for (number, config) in config.then.iter().enumerate() {
@@ -274,8 +274,8 @@ impl Automations {
             let names: Vec<String> = circle.iter().map(|name| format!("{:?}", &**name)).collect();
             let first = names.first().cloned().unwrap_or_default();
             format!(
-                "[[automation]] {} → {first}: what each puts off starts the next, and the last the first again; the hub stops that \
-                 after one round (`once = true`, or a condition, says what is meant)",
+                "[[automation]] {} → {first}: the delayed steps of each start the next, and the last starts the first \
+                 again; the hub stops that after one round (set `once = true`, or a condition)",
                 names.join(" → ")
             )
         };

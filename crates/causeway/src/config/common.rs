@@ -67,12 +67,13 @@ impl std::fmt::Debug for DestinationConfig {
 pub struct Common {
     /// See `causeway destination kinds`.
     pub kind: String,
-    /// The name that it had before: what it was given then stays known, so that opt-outs still reach it.
+    /// The name that it had before. What it was sent under that name stays known, so that opt-outs still reach it.
     pub renamed_from: Option<String>,
-    /// Only events of this workspace come here.
+    /// It receives only events of this workspace.
     #[serde(default = "default_workspace")]
     pub workspace: String,
-    /// Who may be sent here: everybody (`all`), who gave their data (`with_consent`), who may be mailed (`opt_in`), who confirmed by mail (`double_opt_in`).
+    /// The people that it may be sent: everybody (`all`), people who gave their data (`with_consent`), people who may
+    /// be mailed (`opt_in`), people who confirmed by mail (`double_opt_in`).
     #[serde(default)]
     #[schemars(with = "String")]
     pub consent: Policy,
@@ -82,11 +83,11 @@ pub struct Common {
     /// Receives test actions, and only those.
     #[serde(default)]
     pub sandbox: bool,
-    /// Only events from these sources; all if not given.
+    /// Only events from these sources. Default: all.
     pub sources: Option<BTreeSet<String>>,
-    /// Only events of the campaigns with these names; all if not given.
+    /// Only events of the campaigns with these names. Default: all.
     pub campaigns: Option<BTreeSet<String>>,
-    /// Only actions of these types; all if not given.
+    /// Only actions of these types. Default: all.
     pub action_types: Option<BTreeSet<String>>,
     /// Only actions with the form of the contact's data: no shares and the like.
     #[serde(default)]
@@ -95,31 +96,33 @@ pub struct Common {
     /// `escape_after`; `none`: after one failed attempt the next one passes. Two are never in flight together.
     #[serde(default)]
     pub order: Order,
-    /// After so many failed attempts of a delivery, the contact's next one may pass it.
+    /// After this number of failed attempts, the contact's next delivery may pass this one.
     #[serde(default = "default_escape_after")]
     pub escape_after: u32,
-    /// Of several waiting deliveries of one contact send only the newest: for destinations that keep contacts, not actions.
+    /// If several deliveries of one contact wait, send only the newest: for destinations that store contacts, not
+    /// actions.
     #[serde(default)]
     pub coalesce: bool,
-    /// `all`: of what the keys above let through, actions, each contact that a platform sends, and what else says something
-    /// new of people; `changes`: of a platform's contacts only those that say something new; `automations`: only what
-    /// automations send. Withdrawals come in all cases. Has to be said if an automation names the destination; else `all`.
+    /// `all`: of the events that the keys above allow, actions, each contact that a platform sends, and other events
+    /// with new information about people; `changes`: like `all`, but only a platform's contacts with new information;
+    /// `automations`: only what automations send. Withdrawals are sent in all cases. Required if an automation names
+    /// the destination; else `all`.
     pub takes: Option<Takes>,
     /// Values for the mapping (`settings.NAME`), the same for all campaigns.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub settings: toml::Table,
-    /// Campaign name → what of `settings` differs for it.
+    /// Campaign name → the settings that differ for it.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, BTreeMap<String, serde_json::Value>>")]
     pub campaign_settings: BTreeMap<String, toml::Table>,
-    /// Calls at once.
+    /// Calls at the same time.
     pub concurrency: Option<u32>,
     /// Deliveries in one call.
     pub batch: Option<u32>,
-    /// Deliveries a second; unlimited if not given.
+    /// Deliveries per second. Default: no limit.
     pub rate_per_s: Option<f64>,
-    /// Seconds until a call without an answer is given up and repeated later.
+    /// Seconds until a call without a response is given up and retried later.
     #[serde(default = "default_timeout_s")]
     pub timeout_s: f64,
     /// Seconds between the attempts; after the last the delivery is dead.
@@ -212,7 +215,7 @@ pub(super) fn destination(
             let own = expected_names(&error.message);
             let hint = match nearest(&error.key, own.chain(keys.iter().map(String::as_str))) {
                 Some(meant) => did_you_mean(meant),
-                None => format!("besides, every destination has: {}", keys.join(", ")),
+                None => format!("every destination also has: {}", keys.join(", ")),
             };
             error = error.hint(hint);
         }
@@ -361,12 +364,12 @@ fn seconds(key: &str, value: f64) -> Result<Duration, ConfigError> {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommonSource {
-    /// `proca` (a queue on RabbitMQ), `listener` (what others post) or `events` (what they tell our API).
+    /// `proca` (a queue on RabbitMQ), `listener` (other systems send by HTTP) or `events` (the events API).
     pub kind: String,
-    /// What comes from here belongs to this workspace.
+    /// Its messages belong to this workspace.
     #[serde(default = "default_workspace")]
     pub workspace: String,
-    /// Sources of other organisations with which this one shares the consent that people gave: a yes to one is a yes to the other.
+    /// Sources of other organisations with which this one shares consent: an opt-in to one counts for the other.
     #[serde(default)]
     pub consent_shared_with: BTreeSet<String>,
 }

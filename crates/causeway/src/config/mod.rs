@@ -61,7 +61,7 @@ pub struct Config {
     text: Secret,
 }
 
-/// What is wrong with the file, where, and how to mend it.
+/// What is wrong with the file, where, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct FileError {
     pub path: PathBuf,
@@ -86,7 +86,7 @@ impl fmt::Display for FileError {
     }
 }
 
-/// Reads a file. All errors that can be told apart are in the list, in the order of the file's sections.
+/// Reads a file. All separate errors are in the list, in the order of the file's sections.
 pub fn load(path: &Path) -> Result<Config, Vec<FileError>> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let hint = match error.kind() {

@@ -151,7 +151,7 @@ impl Reader<'_> {
         for (index, item) in items.iter().enumerate() {
             let added = match item {
                 toml::Value::Table(table) => add(table),
-                _ => Err(ConfigError::new("", "is no table")),
+                _ => Err(ConfigError::new("", "is not a table")),
             };
             if let Err(error) = added {
                 let name = item.get("name").and_then(toml::Value::as_str).unwrap_or_default();
@@ -174,11 +174,11 @@ impl Reader<'_> {
             } else {
                 before
                     .insert(old, name)
-                    .map(|other| format!("[destination.{other}] says the same"))
+                    .map(|other| format!("[destination.{other}] has the same value"))
             };
             if let Some(wrong) = wrong {
                 let error = ConfigError::new("renamed_from", wrong)
-                    .hint("it names what this destination was called before, and no other was");
+                    .hint("it names what this destination was called before, and only one destination had that name");
                 self.push_at(&["destination", name], error);
             }
         }
@@ -203,7 +203,7 @@ impl Reader<'_> {
                         }
                         continue;
                     }
-                    // It may be there and wrong itself: then that is what is told.
+                    // It may exist and be wrong itself: then that error is reported.
                     None if self
                         .errors
                         .iter()
@@ -222,8 +222,9 @@ impl Reader<'_> {
             }
         }
         for name in unsaid {
-            let error = ConfigError::new("takes", "has to be said, since automations deliver here").hint(
-                "takes = \"automations\" gives it only what they send, \"changes\" what says something new, too, \"all\" everything",
+            let error = ConfigError::new("takes", "is required, because automations deliver here").hint(
+                "takes = \"automations\" sends it only what they send, \"changes\" also what says something new, \
+                 \"all\" everything",
             );
             self.push_at(&["destination", &name], error);
         }
@@ -264,7 +265,7 @@ impl Reader<'_> {
     }
 }
 
-/// Without `.` and `..`, as far as can be told without looking.
+/// Without `.` and `..`, as far as possible without reading the disk.
 fn plain_path(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

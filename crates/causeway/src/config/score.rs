@@ -23,7 +23,8 @@ impl TryFrom<toml::Value> for ScoreOwner {
             Some("hub") => Ok(Owner::Hub),
             Some("platform") => Ok(Owner::Platform),
             _ => Err(format!(
-                "{value} is no owner of the score (use \"hub\", \"platform\", or a table of workspaces with one of these)"
+                "{value} is not an owner of the score (use \"hub\", \"platform\", or a table of workspaces with one \
+                 of these)"
             )),
         };
         match &value {
@@ -57,7 +58,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     if let ScoreOwner::Each(each) = declared {
         for name in each.keys().filter(|name| !workspaces.contains(name.as_str())) {
             warnings.push(format!(
-                "[hub] `score` names the workspace {name:?}, which nothing else does"
+                "[hub] `score` names the workspace {name:?}, which nothing else names"
             ));
         }
     }

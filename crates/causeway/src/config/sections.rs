@@ -15,21 +15,22 @@ use super::score::ScoreOwner;
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hub {
-    /// Folder of the database, relative to this file. Made if missing.
+    /// Folder of the database, relative to this file. Created if missing.
     pub data_dir: PathBuf,
-    /// Nothing is accepted while the disk has less free space than so many megabytes.
+    /// Nothing is accepted while the disk has fewer free megabytes than this.
     pub min_free_mb: u64,
     /// Seconds after an opt-out during which a confirming click does not undo it: scanners of mail servers follow every
     /// link of a mail within moments. 0 = every later click counts.
     pub click_grace_s: u32,
     /// Addresses that several people use or that stand for nobody, such as `noemail@*`: they never make two people one.
     pub shared_addresses: Vec<String>,
-    /// What becomes of a message that names an erased person and is dated after the erasure: `accept` makes a new contact,
-    /// `refuse` turns it away. What is dated before is turned away always.
+    /// What to do with a message that names an erased person and is dated after the erasure: `accept` makes a new
+    /// contact, `refuse` turns it away. Messages that are dated before are always turned away.
     #[schemars(with = "String", extend("enum" = ["accept", "refuse"]))]
     pub after_erasure: AfterErasure,
-    /// Whose score and status of a contact count: `hub` (the points of `[[score]]` and `add_score`) or `platform` (what
-    /// platforms send), for all workspaces, or in a table for each. Default: `hub` where rules give points, else `platform`.
+    /// The owner of a contact's score and status: `hub` (the points of `[[score]]` and `add_score`) or `platform` (what
+    /// platforms send), for all workspaces, or in a table for each. Default: `hub` where rules give points, else
+    /// `platform`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Value>")]
     pub score: Option<ScoreOwner>,
@@ -72,7 +73,8 @@ pub struct Http {
     pub console: SocketAddr,
     /// Host names under which the console is called, besides `localhost` and IP addresses.
     pub console_hosts: Vec<String>,
-    /// How the listener is reached from outside, as `https://hub.example.org`: what minted addresses begin with.
+    /// The listener's URL from outside, such as `https://hub.example.org`: the URLs of `causeway source url` begin with
+    /// it.
     pub public_url: Option<PublicUrl>,
 }
 
@@ -95,7 +97,7 @@ impl TryFrom<String> for PublicUrl {
             Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !rest.contains(odd) => {
                 Ok(Self(text.to_owned()))
             }
-            _ => Err("expected an address as \"https://hub.example.org\", without a query"),
+            _ => Err("expected a URL such as \"https://hub.example.org\", without a query"),
         }
     }
 }
@@ -125,19 +127,20 @@ impl Default for Http {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
-    /// Days to keep the bodies of finished messages, and the answers of destinations to them.
+    /// Days to keep the bodies of finished messages, and the responses of destinations to them.
     pub payload_days: u32,
-    /// Days to keep the answers of destinations, if they are to go before the bodies.
+    /// Days to keep the responses of destinations, if they are to go before the bodies.
     pub answer_days: u32,
     /// Days to keep the rows of finished messages, deliveries and attempts.
     pub history_days: u32,
-    /// Days to keep what people did with mails and pages.
+    /// Days to keep engagements: mails opened, pages visited and the like.
     pub engagement_days: u32,
     /// Days to keep actions with what was entered in their forms.
     pub action_days: u32,
-    /// Days to keep minted addresses that work no more, for `causeway source urls` to show.
+    /// Days to list URLs that no longer work in `causeway source urls`.
     pub url_days: u32,
-    /// Days after which a person who asked to be forgotten is erased although a destination could not be told yet; 0 = at once.
+    /// Days to wait for destinations to confirm a removal before a person is erased anyway; 0 erases at once and asks
+    /// no destination.
     pub erase_after_days: u32,
 }
 

@@ -15,8 +15,9 @@ pub(super) fn doubts(own: &toml::Table, defaults: &toml::Table) -> Vec<String> {
     missing
         .map(|name| {
             format!(
-                "`settings.{name}` has a value for some campaigns at most: what comes without one, as many a no does, would \
-                 be dead; give it one under `settings`, or write `settings.{name} | default(none)`"
+                "`settings.{name}` has values only for some campaigns. Deliveries without a campaign, as most \
+                 withdrawals are, would be dead: set a default under `settings`, or write `settings.{name} | \
+                 default(none)`"
             )
         })
         .collect()

@@ -42,7 +42,7 @@ pub(super) fn finite(key: &str, number: f64) -> Result<f64, ConfigError> {
     if number.is_finite() && number.abs() <= 1e12 {
         Ok(number)
     } else {
-        Err(ConfigError::new(key, "is no number to count with"))
+        Err(ConfigError::new(key, "is not a number"))
     }
 }
 
@@ -53,11 +53,10 @@ pub(super) fn literal(key: &str, text: &str) -> Result<(), ConfigError> {
     let marks = ["{{", "{%", "[#"];
     match marks.iter().find(|mark| text.contains(**mark) && is_code(mark)) {
         None => Ok(()),
-        Some(mark) => Err(ConfigError::new(
-            key,
-            format!("is taken as it is written, and {mark} would stay in it"),
-        )
-        .hint("write the text out; values of set_field can be expressions and templates")),
+        Some(mark) => Err(
+            ConfigError::new(key, format!("is used literally, and {mark} would stay in it"))
+                .hint("write the text out; values of set_field can be expressions and templates"),
+        ),
     }
 }
 
@@ -113,7 +112,7 @@ fn fields(table: &toml::Table, lookups: &Tables) -> Result<Vec<(String, Term)>, 
         let key = format!("set_field.{name}");
         if name == "email" || is_internal(&name) {
             return Err(ConfigError::new(&key, "cannot be set by an automation")
-                .hint("email says who somebody is; use add_tag for tags"));
+                .hint("email identifies the contact; use add_tag for tags"));
         }
         literal(&key, &name)?;
         let wrong = |error: MappingError| ConfigError::new(&key, error.to_string());
@@ -121,7 +120,7 @@ fn fields(table: &toml::Table, lookups: &Tables) -> Result<Vec<(String, Term)>, 
         let ours = field_name(&name);
         if fields.iter().any(|(known, _)| known == ours) {
             return Err(ConfigError::new(&key, format!("{ours} is set twice"))
-                .hint(format!("{name} is kept as {ours}, as of all senders")));
+                .hint(format!("{name} is stored as {ours}")));
         }
         fields.push((ours.to_owned(), term));
     }
@@ -131,7 +130,7 @@ fn fields(table: &toml::Table, lookups: &Tables) -> Result<Vec<(String, Term)>, 
 /// `"2 days"`, by jiff's friendly format; calendar units count as 24 hours a day.
 fn delay(key: &str, text: &str) -> Result<std::time::Duration, ConfigError> {
     let wrong = || {
-        ConfigError::new(key, format!("{text:?} is no time to wait"))
+        ConfigError::new(key, format!("{text:?} is not a duration"))
             .hint("write it like \"90 s\", \"30 min\", \"2 h\", \"3 days\" or \"1 week\", up to 10 years")
     };
     let span: jiff::Span = text.trim().parse().map_err(|_| wrong())?;

@@ -18,36 +18,36 @@ use super::{Config, one_of};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Test {
-    /// What it shows; no two tests have one name.
+    /// What it shows. Each test has its own name.
     pub name: String,
     /// The source that the messages come from; may be left out if there is only one.
     pub source: Option<String>,
     /// When the message comes. Default: now.
     pub at: Option<Time>,
-    /// Earlier messages, the oldest first, each a minute before the next unless it says when.
+    /// Earlier messages, the oldest first, each a minute before the next, unless it has a time.
     #[serde(default)]
     pub before: Vec<Message>,
     pub message: Message,
-    /// Time to let pass after the message, as "3 days", for what automations put off and what the clock starts. Default: until
+    /// Time to let pass after the message, such as "3 days", for timers and schedules of automations. Default: until
     /// the last `due`.
     pub wait: Option<String>,
     /// The deliveries that the message leads to: these and no other.
     pub expect: Option<Vec<Expected>>,
-    /// Other destinations than those in `expect` may be told, too.
+    /// Other destinations than those in `expect` may be sent something, too.
     #[serde(default)]
     pub others: bool,
-    /// Destinations that are not told for want of consent.
+    /// Deliveries that are skipped, such as for consent.
     #[serde(default)]
     pub expect_skipped: Vec<Skipped>,
-    /// No destination is told anything.
+    /// No destination is sent anything.
     #[serde(default)]
     pub expect_none: bool,
-    /// What is known of the contact afterwards: fields, `tags`, `lists`, `consent.email.state`.
+    /// What the contact has afterwards: fields, `tags`, `lists`, `consent.email.state`.
     #[schemars(with = "Option<BTreeMap<String, Value>>")]
     pub expect_contact: Option<toml::Table>,
     /// The message cannot be read; part of the reason.
     pub expect_dead: Option<String>,
-    /// The message is understood and left alone; part of the reason.
+    /// The message is understood and skipped; part of the reason.
     pub expect_left_alone: Option<String>,
 }
 
@@ -70,13 +70,13 @@ pub struct MessageTable {
     pub set: toml::Table,
     /// Default: JSON if it looks so, else a form.
     pub content_type: Option<String>,
-    /// The query of the address, for what comes by HTTP.
+    /// The query of the URL, for messages that come by HTTP.
     pub query: Option<String>,
-    /// The source, where it is another than the test's.
+    /// The source, if it is not the test's.
     pub source: Option<String>,
     /// When it came.
     pub at: Option<Time>,
-    /// How long after the one before it, as "3 days", instead of a minute.
+    /// How long after the one before it, such as "3 days", instead of a minute.
     pub after: Option<String>,
 }
 
@@ -99,13 +99,13 @@ pub struct Expected {
     pub lacks: Vec<String>,
     /// Part of the request as `causeway send --dry-run` prints it.
     pub request: Option<String>,
-    /// When it is sent: a time, or how long after the message, as "2h".
+    /// When it is sent: a time, or how long after the message, such as "2h".
     pub due: Option<String>,
     /// It cannot be made: part of the reason for which it would be dead.
     pub dead: Option<String>,
 }
 
-/// A destination that is not told.
+/// A delivery that is skipped.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Skipped {
@@ -125,11 +125,13 @@ impl<'de> Deserialize<'de> for Time {
         let text = match toml::Value::deserialize(deserializer)? {
             toml::Value::String(text) => text,
             toml::Value::Datetime(at) => at.to_string(),
-            other => return Err(de::Error::custom(format!("{other} is no time"))),
+            other => return Err(de::Error::custom(format!("{other} is not a time"))),
         };
-        text.parse()
-            .map(Self)
-            .map_err(|_| de::Error::custom(format!("{text:?} is no time; write it as 2026-01-02T03:04:05Z")))
+        text.parse().map(Self).map_err(|_| {
+            de::Error::custom(format!(
+                "{text:?} is not a time; write it as 2026-01-02T03:04:05Z"
+            ))
+        })
     }
 }
 
@@ -177,7 +179,10 @@ impl Test {
     /// What can be said without running it.
     pub(super) fn check(&self, config: &Config, others: &[Self]) -> Result<(), ConfigError> {
         if self.name.trim().is_empty() {
-            return Err(ConfigError::new("name", "say what the test shows"));
+            return Err(ConfigError::new(
+                "name",
+                "give the test a name that says what it shows",
+            ));
         }
         if others.iter().any(|other| other.name == self.name) {
             return Err(ConfigError::new(
@@ -207,10 +212,7 @@ impl Test {
             known_name(&key, "source", source, &known)?;
         }
         if self.source.is_none() && self.message.0.source.is_none() && known.len() != 1 {
-            return Err(
-                ConfigError::new("source", "say which source the message comes from")
-                    .hint(one_of("", &known)),
-            );
+            return Err(ConfigError::new("source", "name the source of the message").hint(one_of("", &known)));
         }
         Ok(())
     }
@@ -268,7 +270,7 @@ impl Message {
                     .hint("`wait` lets time pass after the last message"));
             }
             if table.at.is_some() {
-                return Err(ConfigError::new(&key, "`at` says when it comes already"));
+                return Err(ConfigError::new(&key, "`at` already sets the time"));
             }
         }
         let ways = [table.file.is_some(), table.text.is_some(), table.json.is_some()];
@@ -294,7 +296,7 @@ impl Expected {
         if self.body.is_some() && self.contains.is_some() {
             return Err(ConfigError::new(
                 &format!("{key}.contains"),
-                "`body` tells the whole body already",
+                "`body` is the whole body already",
             ));
         }
         if let Some(due) = &self.due {
@@ -311,7 +313,7 @@ pub fn due_at(text: &str, from: Timestamp) -> Result<Timestamp, String> {
     }
     let span: Span = text
         .parse()
-        .map_err(|_| format!("{text:?} is neither a time nor a duration as \"2h\""))?;
+        .map_err(|_| format!("{text:?} is neither a time nor a duration such as \"2h\""))?;
     let from = Zoned::new(from, TimeZone::UTC);
     from.checked_add(span)
         .map(|at| at.timestamp())
@@ -322,7 +324,7 @@ pub fn due_at(text: &str, from: Timestamp) -> Result<Timestamp, String> {
 pub fn time_between(text: &str) -> Result<SignedDuration, String> {
     let span: Span = text
         .parse()
-        .map_err(|_| format!("{text:?} is no duration; write it as \"2h\" or \"3 days\""))?;
+        .map_err(|_| format!("{text:?} is not a duration; write it as \"2h\" or \"3 days\""))?;
     match span.to_duration(SpanRelativeTo::days_are_24_hours()) {
         Ok(between) if !between.is_negative() => Ok(between),
         Ok(_) => Err(format!("{text:?} is before the message before it")),

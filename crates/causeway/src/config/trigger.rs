@@ -36,11 +36,11 @@ pub const WORDS: &[(&str, &str)] = &[
     ("email_opened", "the id or name of the mail"),
     (
         "link_clicked",
-        "the address; one that ends in * stands for all that begin so",
+        "the URL; one that ends in * matches all that begin with it",
     ),
     (
         "page_visited",
-        "the address; one that ends in * stands for all that begin so",
+        "the URL; one that ends in * matches all that begin with it",
     ),
     ("goal_reached", "the id or name of the goal"),
     ("popup_shown", "the id or name of the pop-up"),
@@ -56,13 +56,10 @@ pub const WORDS: &[(&str, &str)] = &[
     ),
     ("score_reached", "a number of points"),
     ("status_reached", "the name of a [[status]]"),
-    (
-        "date_reached",
-        "a date field; besides at, days, yearly, time_zone",
-    ),
+    ("date_reached", "a date field; also at, days, yearly, time_zone"),
     (
         "schedule",
-        "hourly, daily, weekly or monthly; besides at, weekday, day, time_zone",
+        "hourly, daily, weekly or monthly; also at, weekday, day, time_zone",
     ),
 ];
 
@@ -151,7 +148,7 @@ fn trigger(word: &str, value: Option<&Value>, rest: &Table) -> Result<Trigger, C
         "date_reached" => Trigger::DateReached(asked.clocked()?),
         "schedule" => Trigger::Schedule(asked.rhythm()?),
         other => {
-            return Err(ConfigError::new("on", format!("{other:?} starts nothing")).hint(words()));
+            return Err(ConfigError::new("on", format!("there is no trigger {other:?}")).hint(words()));
         }
     })
 }
@@ -215,7 +212,7 @@ impl Asked<'_> {
                 literal("on", text)?;
                 Ok(Some(text.clone()))
             }
-            Some(_) => Err(self.wrong("is no text")),
+            Some(_) => Err(self.wrong("is not a text")),
         }
     }
 
@@ -239,7 +236,7 @@ impl Asked<'_> {
         let table = match self.value {
             None | Some(Value::Boolean(true)) => return Ok(ConsentTrigger::default()),
             Some(Value::Table(table)) => table,
-            Some(_) => return Err(self.wrong("is no table")),
+            Some(_) => return Err(self.wrong("is not a table")),
         };
         if let Some(key) = table
             .keys()
@@ -252,7 +249,7 @@ impl Asked<'_> {
         let purpose = match table.get("purpose") {
             None => None,
             Some(Value::String(purpose)) => Some(purpose.clone()),
-            Some(_) => return Err(self.wrong("purpose is no text")),
+            Some(_) => return Err(self.wrong("purpose is not a text")),
         };
         Ok(ConsentTrigger { purpose, to })
     }
@@ -276,7 +273,7 @@ impl Asked<'_> {
             return Err(self.wrong(format!("{key:?} does not belong here")));
         }
         let Some(Value::String(name)) = table.get("group") else {
-            return Err(self.wrong("group is no text"));
+            return Err(self.wrong("group is not a text"));
         };
         let row = match table.get("row") {
             None => None,
@@ -284,7 +281,7 @@ impl Asked<'_> {
                 literal("on", row)?;
                 Some(row.as_str())
             }
-            Some(_) => return Err(self.wrong("row is no text")),
+            Some(_) => return Err(self.wrong("row is not a text")),
         };
         let group = self.group(name)?;
         // Fields go by our names, whatever a platform calls them.
@@ -305,11 +302,12 @@ impl Asked<'_> {
             .filter(|group| *group != Group::TransactionId);
         match Group::parse(name).filter(|group| *group != Group::TransactionId) {
             Some(group) => Ok(group),
-            None if name == Group::TransactionId.as_str() => Err(self
-                .wrong("transactionid is another one each time: on = \"synced\" stands for every message")),
+            None if name == Group::TransactionId.as_str() => {
+                Err(self.wrong("transactionid differs each time; on = \"synced\" matches every message"))
+            }
             None => {
                 let known: Vec<&str> = known.map(Group::as_str).collect();
-                Err(self.wrong(format!("{name:?} is no group; {}", one_of(name, &known))))
+                Err(self.wrong(format!("{name:?} is not a group; {}", one_of(name, &known))))
             }
         }
     }
@@ -325,17 +323,20 @@ impl Asked<'_> {
             None => Ok(Time::midnight()),
             Some(Value::String(text)) => text
                 .parse()
-                .map_err(|_| self.wrong(format!("at: {text:?} is no time like \"09:00\""))),
-            Some(_) => Err(self.wrong("at is no time like \"09:00\"")),
+                .map_err(|_| self.wrong(format!("at: {text:?} is not a time like \"09:00\""))),
+            Some(_) => Err(self.wrong("at is not a time like \"09:00\"")),
         }
     }
 
     fn zone(&self) -> Result<TimeZone, ConfigError> {
         match self.rest.get("time_zone") {
             None => Ok(TimeZone::UTC),
-            Some(Value::String(name)) => TimeZone::get(name)
-                .map_err(|_| self.wrong(format!("time_zone: {name:?} is no zone like \"Europe/Brussels\""))),
-            Some(_) => Err(self.wrong("time_zone is no text like \"Europe/Brussels\"")),
+            Some(Value::String(name)) => TimeZone::get(name).map_err(|_| {
+                self.wrong(format!(
+                    "time_zone: {name:?} is not a zone like \"Europe/Brussels\""
+                ))
+            }),
+            Some(_) => Err(self.wrong("time_zone is not a text like \"Europe/Brussels\"")),
         }
     }
 
@@ -346,7 +347,7 @@ impl Asked<'_> {
                 .as_integer()
                 .and_then(|days| i32::try_from(days).ok())
                 .filter(|days| days.abs() <= 36_500)
-                .ok_or_else(|| self.wrong("days is no number of days"))?,
+                .ok_or_else(|| self.wrong("days is not a number of days"))?,
         };
         let yearly = match self.rest.get("yearly") {
             None => false,
@@ -378,16 +379,16 @@ impl Asked<'_> {
                     None => Some(Weekday::Monday),
                     Some(value) => value.as_str().and_then(weekday),
                 };
-                Every::Week(day.ok_or_else(|| self.wrong("weekday is no day of the week"))?)
+                Every::Week(day.ok_or_else(|| self.wrong("weekday is not a day of the week"))?)
             }
             "monthly" => {
                 let day = self.rest.get("day").map_or(Some(1), Value::as_integer);
                 let day = day
                     .and_then(|day| i8::try_from(day).ok())
                     .filter(|day| (1..=31).contains(day));
-                Every::Month(day.ok_or_else(|| self.wrong("day is no day of the month"))?)
+                Every::Month(day.ok_or_else(|| self.wrong("day is not a day of the month"))?)
             }
-            other => return Err(self.wrong(format!("{other:?} is no rhythm"))),
+            other => return Err(self.wrong(format!("{other:?} is not a schedule"))),
         };
         Ok(Rhythm {
             every,
@@ -406,7 +407,12 @@ fn number(value: Option<&Value>) -> Option<f64> {
 }
 
 fn texts(value: Option<&Value>) -> Result<Option<BTreeSet<String>>, String> {
-    let one = |value: &Value| value.as_str().map(str::to_owned).ok_or("is no text".to_owned());
+    let one = |value: &Value| {
+        value
+            .as_str()
+            .map(str::to_owned)
+            .ok_or("is not a text".to_owned())
+    };
     Ok(match value {
         None | Some(Value::Boolean(true)) => None,
         Some(Value::Array(all)) => Some(all.iter().map(one).collect::<Result<_, _>>()?),
@@ -420,7 +426,7 @@ fn check(texts: Option<&BTreeSet<String>>, known: &[&str]) -> Result<(), String>
         .flatten()
         .find(|text| !known.contains(&text.as_str()))
     {
-        Some(text) => Err(format!("{text:?} is none of {}", known.join(", "))),
+        Some(text) => Err(format!("{text:?} is not one of {}", known.join(", "))),
         None => Ok(()),
     }
 }

@@ -11,10 +11,10 @@ use super::Config;
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     if config.sources.is_empty() {
-        warnings.push("there is no [source.NAME]: nothing will come".to_owned());
+        warnings.push("there is no [source.NAME]: no messages will arrive".to_owned());
     }
     if config.destinations.is_empty() {
-        warnings.push("there is no [destination.NAME]: what comes is kept, and goes nowhere".to_owned());
+        warnings.push("there is no [destination.NAME]: messages are stored, and sent nowhere".to_owned());
     }
     for (name, source) in &config.sources {
         let reached = config.destinations.values().any(|destination| {
@@ -28,7 +28,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
         });
         if !reached && !config.destinations.is_empty() {
             warnings.push(format!(
-                "[source.{name}]: no destination of workspace {:?} takes what comes from here",
+                "[source.{name}]: no destination of workspace {:?} receives what comes from it",
                 source.rule.workspace
             ));
         }
@@ -54,7 +54,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
     for (workspace, who) in config.automations.workspaces() {
         if !config.sources.is_empty() && !filled(workspace) {
             warnings.push(format!(
-                "{who}: no source is of workspace {workspace:?}: nothing will come there"
+                "{who}: no source belongs to workspace {workspace:?}: nothing will arrive there"
             ));
         }
     }

@@ -47,13 +47,13 @@ pub(super) async fn start() -> anyhow::Result<Crm> {
         .with_state(Arc::clone(&calls));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "the pretend CRM ended");
+            tracing::error!(%error, "the simulated CRM ended");
         }
     });
     Ok(Crm { address, calls })
 }
 
-/// Of a hundred calls: 4 break, 2 are too many, 1 is refused for good.
+/// In a hundred calls, 4 break, 2 are too many, 1 is rejected for good.
 async fn contacts(State(calls): State<Arc<Calls>>, headers: HeaderMap) -> Response {
     let call = calls.all.fetch_add(1, Ordering::Relaxed);
     let refuse = |status: StatusCode, text: &'static str| {

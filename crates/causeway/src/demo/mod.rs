@@ -25,7 +25,7 @@ pub struct Demo {
 pub async fn run(demo: Demo) -> anyhow::Result<()> {
     start_log(LogFormat::Text, "error");
     let (dir, temporary) = folder(demo.dir)?;
-    let crm = crm::start().await.context("starting the pretend CRM")?;
+    let crm = crm::start().await.context("starting the simulated CRM")?;
     let tokens = senders::Tokens::draw()?;
     let text = configuration(&tokens, crm.address);
     write_private(&dir.join("causeway.toml"), &text)?;
@@ -107,7 +107,7 @@ fn configuration(tokens: &senders::Tokens, crm: std::net::SocketAddr) -> String 
         signup,
     } = tokens;
     format!(
-        r#"# What `causeway demo` runs: three sources that are sent to the listener, a pretend CRM, and a file.
+        r#"# What `causeway demo` runs: three sources that are sent to the listener, a simulated CRM, and a file.
 [hub]
 data_dir = "data"
 
@@ -129,7 +129,7 @@ preset = "generic"
 token = "{signup}"
 generic = {{ consent = "opt_in" }}
 
-[destination.crm]               # the pretend CRM: it fails now and then
+[destination.crm]               # the simulated CRM: it fails now and then
 kind = "webhook"
 url = "http://{crm}/contacts"
 allow_private = true
@@ -161,7 +161,7 @@ fn greet(hub: &Hub, tokens: &senders::Tokens, dir: &std::path::Path) {
             ));
         }
     }
-    say("Causeway runs, with invented people in front and a pretend CRM behind it.\n");
+    say("Causeway runs, with invented people in front and a simulated CRM behind it.\n");
     say(&format!("  console   http://{}/", hub.console));
     say(&format!("  file      {}", dir.join("archive.csv").display()));
     say(

@@ -54,8 +54,8 @@ impl Person {
     }
 }
 
-/// A signature on a petition, as Proca tells it. Two of three opt in. Of ten numbers the first five sign: the action ids
-/// follow one another.
+/// A signature on a petition, as Proca sends it. Two of three opt in. The first five of ten numbers sign: the action
+/// ids follow one another.
 pub(super) fn signature(person: &Person, now: Timestamp) -> Value {
     let campaign = pick(&CAMPAIGNS, person.number).unwrap_or("save_the_bees");
     let at = now.round(jiff::Unit::Second).unwrap_or(now).to_string();

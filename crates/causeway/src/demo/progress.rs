@@ -82,7 +82,7 @@ fn lines(now: &Overview, before: Option<&Overview>, crm: &Crm) -> String {
         crm.calls.refused.load(Ordering::Relaxed),
     );
     out.push(format!(
-        "the pretend CRM took {calls} calls and failed {refused} of them"
+        "the simulated CRM took {calls} calls and failed {refused} of them"
     ));
     out.join("\n")
 }
@@ -112,10 +112,10 @@ pub(super) fn summary(audit: &Audit, sent: &Sent, crm: &Crm, in_time: bool) {
         ));
     }
     say(&format!(
-        "the pretend CRM holds {} different records",
+        "the simulated CRM holds {} different records",
         crm.calls.records()
     ));
     if !in_time {
-        say("it was stopped before everything in flight had ended; what waits goes on at the next start");
+        say("it was stopped before everything in flight had ended; the rest continues at the next start");
     }
 }

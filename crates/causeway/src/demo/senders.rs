@@ -112,7 +112,7 @@ fn count(sent: &mut Sent, ok: bool) {
     }
 }
 
-/// Of ten messages: five signatures, one news of an address, two form posts, one GET, one repeat.
+/// Ten messages: five signatures, one status of an address, two form posts, one GET, one duplicate.
 async fn send(
     client: &reqwest::Client,
     listener: SocketAddr,

@@ -1,5 +1,5 @@
-//! Accept: makes envelopes durable, then tells `process`. Refuses when the disk is nearly full, and for the moment after
-//! the clock was set back.
+//! Accept: writes envelopes to disk, then wakes `process`. Refuses when the disk is nearly full, and for the moment
+//! after the clock was set back.
 
 use std::sync::Arc;
 

@@ -45,9 +45,10 @@ pub struct Answer {
     /// The contact as it is now, with what the destination returned. `None` when the message was not processed in time or no
     /// contact follows from it.
     pub record: Option<Record>,
-    /// Of the delivery to [`Wish::after`]: `delivered`, `waiting`, `dead`, `skipped`; `none` if the destination is given nothing.
+    /// State of the delivery to [`Wish::after`]: `delivered`, `waiting`, `dead`, `skipped`; `none` if the destination
+    /// is given nothing.
     pub delivery: &'static str,
-    /// The destination's id of what it was given, where it told one.
+    /// The destination's id of the record, if it returned one.
     pub remote_id: Option<String>,
     /// Whether everything that was to be waited for has ended.
     pub in_time: bool,
@@ -324,7 +325,8 @@ impl Engine {
                 Ok(Some(progress)) => progress,
                 Ok(None) => return false,
                 Err(error) => {
-                    tracing::error!(inbox.id = answer.message.0, %error, "could not read what became of a message; it is answered without");
+                    tracing::error!(inbox.id = answer.message.0, %error, "could not read the result of a message; its \
+                         response has fallbacks");
                     return false;
                 }
             };

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 /// How long a call waits for messages that may be an opt-out. Behind a longer backlog it starts all the same: a lane that
 /// waits for ever would be worse.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// So short a wait leaves out none but messages that were acknowledged while the call was about to start.
+/// A wait this short misses only messages that were acknowledged just before the call.
 const SHORT: Duration = Duration::from_millis(50);
 /// Changes that are remembered. What was claimed before the oldest of them is taken for changed.
 const CHANGES: usize = 65_536;

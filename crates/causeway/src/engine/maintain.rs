@@ -50,7 +50,7 @@ async fn look(engine: &Engine) -> Option<ClockAlarm> {
         Err(error) => {
             tracing::error!(
                 error = format!("{error:#}"),
-                "could not see to the clock; trying again"
+                "could not check the clock; trying again"
             );
             health.clock_alarm
         }
@@ -77,8 +77,8 @@ pub fn watch_disk(engine: &Engine, health: &StoreHealth) {
 async fn finish_erasures(engine: &Engine, now: Timestamp) {
     match engine.store.finish_erasures(now).await {
         Ok(0) => {}
-        Ok(people) => tracing::info!(people, "erased who asked to be forgotten"),
-        Err(error) => tracing::error!(%error, "could not erase who asked to be forgotten; trying again"),
+        Ok(people) => tracing::info!(people, "erased people who asked for it"),
+        Err(error) => tracing::error!(%error, "could not erase people who asked for it; trying again"),
     }
 }
 
@@ -93,8 +93,10 @@ async fn prune(engine: &Engine, now: Timestamp) {
             engagements = pruned.engagements,
             actions = pruned.actions,
             urls = pruned.urls,
-            "pruned what was past its retention"
+            "deleted what was past its retention"
         ),
-        Err(error) => tracing::error!(%error, "could not prune; trying again in an hour"),
+        Err(error) => {
+            tracing::error!(%error, "could not delete what is past its retention; trying again in an hour")
+        }
     }
 }

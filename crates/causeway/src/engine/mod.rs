@@ -164,7 +164,7 @@ pub async fn run(engine: Arc<Engine>, lanes: Vec<Lane>, stop: Stop) {
     closing.spawn(answers::close_after(Arc::clone(&engine), stop.clone()));
     while let Some(ended) = verbs.join_next().await {
         if let Err(error) = ended {
-            tracing::error!(%error, "a loop of the engine ended unexpectedly; stopping so that a restart mends it");
+            tracing::error!(%error, "a loop of the engine ended unexpectedly; stopping so that a restart fixes it");
             stop.cancel();
         }
     }

@@ -8,11 +8,11 @@ use std::{
 
 use causeway_core::{clock::Timestamp, source::Stop};
 
-/// So many messages waiting for one commit are a crowd; a steady flow has one or two.
+/// This number of messages waiting for one commit is a crowd; a steady flow has one or two.
 const CROWD: usize = 16;
 /// How long a crowd may stay away before intake counts as calm.
 const LOOK: Duration = Duration::from_millis(10);
-/// While it is crowded processing pauses so many times as long as it worked.
+/// While intake is crowded, processing pauses this many times as long as it worked.
 const PAUSE: u32 = 20;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// Once the oldest message has waited so long, processing steps back no more.

@@ -1,5 +1,5 @@
-//! Turns: gives back what automations put off, and starts those that the clock starts. Both become inbox rows, so that
-//! a kill at any moment loses nothing and does nothing twice.
+//! Fires the timers of automations, and runs scheduled ones. Both become inbox rows, so that a kill at any moment loses
+//! nothing and does nothing twice.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -26,11 +26,12 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
         // From before it looks, so that what falls due meanwhile need not wait for a whole round more.
         let next = engine.clock.now().saturating_add(EVERY).unwrap_or(Timestamp::MAX);
         if let Err(error) = ring(&engine, &stop).await {
-            tracing::error!(%error, "could not give back what automations put off; trying again");
+            tracing::error!(%error, "could not fire timers of automations; trying again");
         }
         for automation in &engine.clocked {
             if let Err(error) = turn(&engine, automation, &stop).await {
-                tracing::error!(automation = %automation.name, %error, "an automation could not have its turn; trying again");
+                tracing::error!(automation = %automation.name, %error, "a scheduled automation could not run; trying \
+                     again");
             }
         }
         tokio::select! {
@@ -52,7 +53,7 @@ async fn ring(engine: &Engine, stop: &Stop) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes a row for each contact whose turn it is. Rows that were made before a kill are recognised as repeats.
+/// Makes a row for each contact of a scheduled run. Rows that were made before a kill are recognised as duplicates.
 async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(), StoreError> {
     let now = engine.clock.now();
     let Some(turn) = automation.latest_turn(now) else {
@@ -90,7 +91,7 @@ async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(
     Ok(())
 }
 
-/// The row that gives this contact its turn.
+/// The row of this contact in a scheduled run.
 pub(crate) fn turn_row(
     automation: &Automation,
     contact: ContactId,

@@ -42,7 +42,7 @@ pub const CONNECTORS: &[Connector] = &[
         closest: Closest::Bridge,
         differs: &[
             "it made the tags `supporter` and the campaign's name, and submissions of a form (`settings.form`)",
-            "it marked everybody who did not opt in as unsubscribed; here the record only says where the person stands",
+            "it marked everybody who did not opt in as unsubscribed; here the record only shows the consent state",
         ],
     },
     Connector {
@@ -135,7 +135,7 @@ pub const CONNECTORS: &[Connector] = &[
         crm_type: CrmType::OptIn,
         closest: Closest::Bridge,
         differs: &[
-            "it only added members; who was one already got no new field or tag",
+            "it only added members; existing members got no new field or tag",
             "it tagged with `proca`, the campaign and the page",
         ],
     },
@@ -218,7 +218,7 @@ impl CrmType {
         matches!(self, Self::Contact | Self::OptIn)
     }
 
-    /// Who is sent, for the destination.
+    /// Which people the destination is sent.
     pub fn of_destination(self) -> &'static str {
         match self {
             Self::ActionContact => "all",

@@ -6,7 +6,7 @@ use serde_json::Value;
 /// What became of a map.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldMap {
-    /// Name over there = path in the record.
+    /// Name at the destination = path in the record.
     pub fields: Vec<(String, String)>,
     /// Names of which neither side is a field that is known.
     pub unknown: Vec<String>,
@@ -50,7 +50,7 @@ const PATHS: [(&str, &str); 31] = [
 /// Proca sends no name in one piece, and a name that a record lacks would make every delivery dead.
 pub const FULL_NAME: &str = "[contact.firstName, contact.lastName] | select | join(' ')";
 
-/// As Proca writes them: what stands on the left of a map is one of these and not a name over there.
+/// As Proca writes them: the left side of a map is one of these, and not a name at the destination.
 const EXACT: [&str; 15] = [
     "email",
     "firstName",
@@ -205,7 +205,7 @@ mod tests {
         );
         // One pair of two words that are both Proca's.
         assert_eq!(fields("firstName=NAME"), [pair("NAME", "contact.firstName")]);
-        // What is not known is named as it is called over there.
+        // Unknown ones keep their names at the destination.
         let odd = read("shoeSize=SHOE&email=A&phone=A").unwrap();
         assert_eq!(odd.fields, [pair("A", "contact.email")]);
         assert_eq!(odd.unknown, ["SHOE", "A"]);

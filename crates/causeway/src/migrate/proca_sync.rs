@@ -26,7 +26,7 @@ pub struct Migrated {
 const WITHOUT: [(&str, &str); 9] = [
     (
         "NODE_ENV",
-        "there is one way to run; test actions are told by Proca's own flag (`testing`)",
+        "there is one way to run; test actions are recognised by Proca's own flag (`testing`)",
     ),
     (
         "PROCA_ENV",
@@ -34,7 +34,7 @@ const WITHOUT: [(&str, &str); 9] = [
     ),
     (
         "SENTRY_URL",
-        "errors are in the log and in the figures at /metrics: raise alarms from there",
+        "errors are in the log and in the metrics at /metrics: set alarms there",
     ),
     (
         "REACT_APP_API_URL",
@@ -52,10 +52,7 @@ const WITHOUT: [(&str, &str); 9] = [
         "ORG",
         "the organisation is known by the number in the queue's name",
     ),
-    (
-        "VERBOSE",
-        "CAUSEWAY_LOG=debug tells more, never with personal data",
-    ),
+    ("VERBOSE", "CAUSEWAY_LOG=debug logs more, never personal data"),
     ("PAUSE", "`rate_per_s` of the destination sets the pace"),
 ];
 
@@ -196,7 +193,7 @@ impl<'a> Work<'a> {
                 self.fate("PROCA_QUEUE", "queue of [source.proca]");
                 if !has_number(queue) {
                     self.to_do.push(
-                        "the queue's name does not tell the organisation: put its number into `own_orgs`"
+                        "the queue's name does not contain the organisation: put its number into `own_orgs`"
                             .to_owned(),
                     );
                 }
@@ -207,8 +204,9 @@ impl<'a> Work<'a> {
                     "PROCA_QUEUE",
                     "not the name of a queue of Proca's, as cus.12.deliver: put it in by hand",
                 );
-                self.to_do
-                    .push("PROCA_QUEUE is odd: put the queue's name into `queue`".to_owned());
+                self.to_do.push(
+                    "PROCA_QUEUE is not a queue of Proca's: put the queue's name into `queue`".to_owned(),
+                );
                 "cus.0.deliver".to_owned()
             }
             None => {
@@ -327,7 +325,10 @@ impl<'a> Work<'a> {
                 writeln!(out, "#   - {what}").ok();
             }
         }
-        out.push_str("#   - bounces, complaints and unsubscriptions stopped it; here they are told to the destination as withdrawals\n");
+        out.push_str(
+            "#   - bounces, complaints and unsubscriptions stopped it; here they are sent to the destination \
+                      as withdrawals\n",
+        );
         write!(out, "\n{source}\n{destination}").ok();
         out
     }

@@ -179,7 +179,7 @@ fn check_after(config: &Config, source: &SourceConfig, after: &str) -> Result<()
     }
 }
 
-/// The sources that tell events to our API.
+/// The sources of the events API.
 pub fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
     let telling = config.sources.iter().filter(|(_, source)| source.kind == EVENTS);
     let all: Vec<Sender> = telling

@@ -105,13 +105,13 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
         let names = format!("[source.{}] and [source.{}]", one.name, other.name);
         match (&one.server, &other.server) {
             (Some(first), Some(second)) if first != second => warnings.push(format!(
-                "{names} have the namespace {:?} and different servers, {first} and {second}: if these are two Procas, \
-                 their ids are mixed; give one of them another `namespace`",
+                "{names} have the namespace {:?} and different servers, {first} and {second}: if these are two Proca \
+                 servers, their ids are mixed; give one of them another `namespace`",
                 one.namespace
             )),
             _ if (one.is_posted || other.is_posted) && !(one.is_given && other.is_given) => warnings.push(format!(
-                "{names} both take their ids to be of the Proca {:?}: if these are two Procas, give one of them a \
-                 `namespace`; write it in both if they are one",
+                "{names} both take their ids to be of the Proca {:?}: if these are two Proca servers, give one of \
+                 them a `namespace`; write it in both if they are one",
                 one.namespace
             )),
             _ => {}
@@ -128,8 +128,8 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
             .filter(|server| !server.starts_with(PROCA_APP));
         if let Some(server) = elsewhere.filter(|_| asks_the_default) {
             warnings.push(format!(
-                "[source.{}.reconcile] asks {PROCA_APP} and the queue is at {server}: if these are two Procas, their ids \
-                 are mixed; set `url`",
+                "[source.{}.reconcile] asks {PROCA_APP} and the queue is at {server}: if these are two Proca servers, \
+                 their ids are mixed; set `url`",
                 proca.name
             ));
         }

@@ -21,7 +21,8 @@ use super::{Request, Trial};
 /// Different reasons that are counted for each destination; the rest counts as one.
 const REASONS: usize = 50;
 
-/// Of what automations send, so much is kept to be matched with what the other configuration sends at another time.
+/// The number of deliveries of automations kept to be matched with those that the other configuration sends at another
+/// time.
 const UNMATCHED: usize = 1_000;
 
 /// Runs both and keeps counts, and a few samples of each sort of change.
@@ -106,8 +107,8 @@ impl Changes {
         Ok(())
     }
 
-    /// Lets time pass for both: what automations put off has its turn, and what the clock starts. Of what came before the time
-    /// that is compared the clock's turns are left out, since they might be very many.
+    /// Lets time pass for both: timers fire and scheduled automations run. Scheduled runs before the compared time are
+    /// left out, since they might be very many.
     pub async fn pass(&mut self, until: Timestamp, is_compared: bool) -> anyhow::Result<()> {
         if !is_compared {
             for trial in [&mut self.old, &mut self.new] {
@@ -314,7 +315,7 @@ fn side(sent: Option<Sent>, played: Option<&Played>, destination: Option<&Name>)
         let Some(played) = played else {
             return Side {
                 request: None,
-                why: Some("not told".to_owned()),
+                why: Some("not sent".to_owned()),
             };
         };
         let skipped = played.skipped.iter().find(|(name, _)| Some(name) == destination);
@@ -322,7 +323,7 @@ fn side(sent: Option<Sent>, played: Option<&Played>, destination: Option<&Name>)
             (Some((_, reason)), _) => format!("skipped: {reason}"),
             (None, Some(reason)) => format!("the message is {}: {reason}", played.state.as_str()),
             (None, None) if destination.is_none() => format!("the message is {}", played.state.as_str()),
-            (None, None) => "not told".to_owned(),
+            (None, None) => "not sent".to_owned(),
         };
         return Side {
             request: None,

@@ -61,7 +61,7 @@ pub fn covers(expected: &Value, actual: &Value) -> bool {
     }
 }
 
-/// Of `actual` what `expected` asks for, so that a difference shows nothing else.
+/// The parts of `actual` that `expected` asks for, so that a difference shows nothing else.
 pub fn asked_for(expected: &Value, actual: &Value) -> Value {
     match (expected, actual) {
         (Value::Object(expected), Value::Object(actual)) => expected

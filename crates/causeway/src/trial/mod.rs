@@ -74,7 +74,7 @@ impl Trial {
         let mut destinations = BTreeMap::new();
         for (name, destination) in &config.destinations {
             let table = secrets::stand_ins(destination.kind.name, &destination.table, folder.path())
-                .context("writing stand-ins for secrets")?;
+                .context("writing placeholders for secrets")?;
             let context = ConnectContext {
                 name: Name::clone(name),
                 clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -94,7 +94,7 @@ impl Trial {
         })
     }
 
-    /// Has the messages come, each at its time, and tells what follows from each.
+    /// Runs the messages, each at its time, and returns what follows from each.
     pub async fn play(&mut self, envelopes: Vec<Envelope>) -> anyhow::Result<Vec<Played>> {
         if let (Some(first), Some(last)) = (envelopes.first(), envelopes.last()) {
             self.turns.begin(first.received_at);

@@ -51,7 +51,7 @@ impl Failure {
     }
 }
 
-/// Of what happened while time passed, so many records are explained when the test fails.
+/// The number of messages made while time passed that are explained when the test fails.
 const TURNS_SHOWN: usize = 10;
 
 /// A delivery and its request.
@@ -177,7 +177,7 @@ fn outcome(test: &Test, played: &Played, failures: &mut Vec<Failure>) {
     };
     for (state, wanted, word) in [
         (InboxState::Dead, &test.expect_dead, "cannot be read"),
-        (InboxState::Skipped, &test.expect_left_alone, "is left alone"),
+        (InboxState::Skipped, &test.expect_left_alone, "is skipped"),
     ] {
         match wanted {
             Some(part) if played.state != state => {
@@ -294,7 +294,7 @@ fn request_is(expected: &Expected, request: &str, failures: &mut Vec<Failure>) {
         let wanted = expectation(&as_json(wanted), &body);
         if !same(&wanted, &actual) {
             failures.push(Failure::between(
-                format!("{to}: the body is another"),
+                format!("{to}: the body differs"),
                 lines(&wanted),
                 lines(&actual),
             ));
@@ -364,7 +364,7 @@ fn skipped(test: &Test, played: &Played, failures: &mut Vec<Failure>) {
                 )));
             }
             None => failures.push(Failure::new(format!(
-                "{to}: was expected to be skipped, and is not concerned at all{}",
+                "{to}: was expected to be skipped, and is not affected{}",
                 why_not(to, played)
             ))),
             Some((_, reason)) if !reason.contains(&expected.reason) => failures.push(Failure::between(
@@ -380,7 +380,7 @@ fn skipped(test: &Test, played: &Played, failures: &mut Vec<Failure>) {
 fn known(wanted: &Value, actual: &Value, failures: &mut Vec<Failure>) {
     if !covers(wanted, actual) {
         failures.push(Failure::between(
-            "the contact is another",
+            "the contact differs",
             lines(wanted),
             lines(&asked_for(wanted, actual)),
         ));

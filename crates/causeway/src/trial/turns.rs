@@ -1,4 +1,4 @@
-//! Lets time pass in a trial: what automations put off comes back, and those that the clock starts have their turns.
+//! Lets time pass in a trial: timers of automations fire, and scheduled ones run.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -67,8 +67,7 @@ impl Trial {
         Ok(timer.into_iter().chain(self.turns.next(until)).min())
     }
 
-    /// Lets time pass, and gives the next of what automations had put off or the clock started; to be asked again until there is
-    /// nothing.
+    /// Lets time pass, and returns the next timers that fired and scheduled runs; call it until it returns none.
     pub async fn pass(&mut self, until: Timestamp) -> anyhow::Result<Option<Vec<Played>>> {
         loop {
             let timer = self.store.next_timer().await?.filter(|due| *due <= until);

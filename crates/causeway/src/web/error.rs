@@ -1,5 +1,5 @@
-//! What a caller is told when a request is not accepted: a status, a short text, and nothing else. The log and
-//! the metrics get [`Refusal::reason`].
+//! The response to a request that is not accepted: a status, a short text, and nothing else. The log and the metrics
+//! get [`Refusal::reason`].
 
 use axum::{
     body::Body,
@@ -14,7 +14,7 @@ pub enum Refusal {
     NotFound,
     /// The caller's address is not in the source's list.
     Address,
-    /// Credentials or signature missing, wrong or too old. The word is for us; the caller is not told which.
+    /// Credentials or signature missing, wrong or too old. The word is for the log; the caller does not learn which.
     Unauthorized {
         reason: &'static str,
         basic: bool,
@@ -92,7 +92,7 @@ impl Refusal {
             Self::Method => "use GET or POST",
             Self::PostOnly => "use POST",
             Self::NoData => "no data",
-            Self::Broken => "the body did not arrive whole",
+            Self::Broken => "the body is incomplete",
             Self::Slow => "the body did not arrive in time",
             Self::TooLarge("pairs") => "too many fields",
             Self::TooLarge("depth") => "nested too deep",

@@ -1,5 +1,5 @@
-//! Secrets that callers show: one or several valid at once, compared as digests, so that neither their length
-//! nor how much of them was right can be told from the time it took.
+//! Secrets that callers show: one or several valid at once, compared as digests, so that the time it takes shows
+//! neither their length nor how much of them was right.
 
 use std::{fmt, path::Path};
 

@@ -88,7 +88,7 @@ const COMMANDS: [(&str, Sort, Lines); 40] = [
         Asks,
         &[
             ("preview --destination crm --email ada@example.org", 0),
-            ("preview --destination archive --record 1", 0),
+            ("preview --destination archive --message 1", 0),
         ],
     ),
     ("replay", Writes, &[("replay 999", 0)]),

@@ -47,7 +47,7 @@ async fn alarm(world: &World) -> Option<ClockAlarm> {
 /// What Ann says last counts, and the destination is told.
 fn her_opt_out_counts(world: &World) {
     let ann = world.person("ann");
-    assert_eq!(ann["standing"]["email"]["state"], "unsubscribed", "{ann}");
+    assert_eq!(ann["consent_state"]["email"]["state"], "unsubscribed", "{ann}");
     assert_eq!(ann["contact"]["fields"]["firstName"]["v"], "Ann", "{ann}");
     let changes: Vec<Value> = world
         .told("crm")

@@ -23,8 +23,8 @@ fn assert_sentences(home: &Home, account: &Value) {
     let opted_out = "opted out of e-mail on 2 Jan 2026, 04:04 UTC (campaign 'clean_rivers', message 2); ";
     assert!(
         text.starts_with(&format!(
-            "contact 1 (workspace default)\n  Not sent to confirmed: {opted_out}nothing was sent so far.\n  \
-             Not sent to crm: {opted_out}the opt-out was sent on "
+            "contact 1 (workspace default)\n  Not sent to confirmed: {opted_out}nothing was sent so far.\n  Not sent \
+             to crm: {opted_out}the withdrawal was sent on "
         )),
         "what campaigners ask comes first: {text}"
     );
@@ -74,7 +74,7 @@ async fn the_ledger_tells_what_was_said_when_by_which_message_and_what_it_did() 
     hub.post_json(TOKEN, &status(1, "ann", "unsub")).await;
     home.settled(2).await;
     let account: Value = home.json(&["contact", "consent", "ann@example.org", "--json"])[0].clone();
-    assert_eq!(account["standing"]["email"]["state"], "unsubscribed");
+    assert_eq!(account["consent_state"]["email"]["state"], "unsubscribed");
     let ledger = account["ledger"].as_array().expect("a ledger");
     let told = |entry: &Value| {
         let deliveries = entry["deliveries"].as_array().expect("deliveries").clone();
@@ -153,7 +153,7 @@ async fn a_no_in_a_list_field_takes_the_yes_back_that_stood_there() {
         let account = &home.json(&["contact", "consent", "ann@example.org", "--json"])[0];
         for purpose in ["phone", "email"] {
             assert_eq!(
-                account["standing"][purpose]["state"], state,
+                account["consent_state"][purpose]["state"], state,
                 "{purpose}: {account}"
             );
         }
@@ -181,7 +181,7 @@ async fn of_what_is_said_again_without_an_id_a_no_counts_and_a_yes_does_not() {
         home.settled(number).await;
         let account = &home.json(&["contact", "consent", "ann@example.org", "--json"])[0];
         assert_eq!(
-            account["standing"]["email"]["state"], state,
+            account["consent_state"]["email"]["state"], state,
             "{number}: {account}"
         );
     }

@@ -114,7 +114,7 @@ async fn find(site: &Site, what: &str) -> Answer {
     let head = "Host: localhost\r\nContent-Type: application/x-www-form-urlencoded";
     ask(
         site,
-        &format!("POST /records/find HTTP/1.0\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}"),
+        &format!("POST /messages/find HTTP/1.0\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}"),
     )
     .await
 }
@@ -140,7 +140,7 @@ fn assert_hidden(what: &str, text: &str) {
 
 #[tokio::test]
 async fn each_page_answers_with_the_headers_that_guard_it() {
-    let record = format!("/records/{}", NEWEST - 4);
+    let record = format!("/messages/{}", NEWEST - 4);
     for scene in [Scene::Empty, Scene::Calm, Scene::Troubled] {
         let site = site(scene, Arc::new(TestClock::default())).await;
         for path in [
@@ -149,8 +149,8 @@ async fn each_page_answers_with_the_headers_that_guard_it() {
             "/deliveries",
             "/deliveries?state=dead&destination=newsletter&reason=422",
             "/deliveries?state=%27&before=x&destination=%00&nothing=%ff",
-            "/records",
-            "/records?contact=7,x,8&state=done",
+            "/messages",
+            "/messages?contact=7,x,8&state=done",
             &record,
         ] {
             let answer = get(&site, path).await;
@@ -178,7 +178,7 @@ async fn each_page_answers_with_the_headers_that_guard_it() {
 #[tokio::test]
 async fn a_record_shows_its_way_and_hides_the_person() {
     let site = site(Scene::Troubled, Arc::new(TestClock::default())).await;
-    let page = get(&site, &format!("/records/{}", NEWEST - 4)).await.body;
+    let page = get(&site, &format!("/messages/{}", NEWEST - 4)).await.body;
     assert_hidden("the record", &page);
     for shown in [
         "proca:action:2",
@@ -201,9 +201,9 @@ async fn what_is_not_there_is_said_so() {
     let site = site(Scene::Calm, Arc::new(TestClock::default())).await;
     for path in [
         "/nothing",
-        "/records/1",
-        "/records/x",
-        "/records/find",
+        "/messages/1",
+        "/messages/x",
+        "/messages/find",
         "/a/b/c",
         "/assets/none.js",
     ] {
@@ -212,7 +212,7 @@ async fn what_is_not_there_is_said_so() {
         assert!(answer.head.contains("content-security-policy"), "{path}");
     }
     site.views.is_down.store(true, Ordering::Relaxed);
-    for path in ["/deliveries", "/records", "/records/48000"] {
+    for path in ["/deliveries", "/messages", "/messages/48000"] {
         let answer = get(&site, path).await;
         assert_eq!(answer.status, 503, "{path}");
         assert!(answer.body.contains("The store does not answer"), "{path}");
@@ -232,7 +232,7 @@ async fn a_page_elsewhere_cannot_reach_the_console_by_a_name_of_its_own() {
         ("Host: hub.example.org:8484", 200),
         ("Host: [::1]:8484", 200),
     ] {
-        for path in ["/", "/records"] {
+        for path in ["/", "/messages"] {
             let answer = ask(&site, &format!("GET {path} HTTP/1.0\r\n{host}\r\n\r\n")).await;
             assert_eq!(answer.status, status, "{host}");
         }
@@ -243,10 +243,10 @@ async fn a_page_elsewhere_cannot_reach_the_console_by_a_name_of_its_own() {
 async fn a_search_leads_on_without_an_address_in_the_url() {
     let site = site(Scene::Calm, Arc::new(TestClock::default())).await;
     for (typed, place) in [
-        ("48200", "/records/48200"),
-        ("%2348200", "/records/48200"),
-        (" Jana.Novakova@example.org ", "/records?contact=7"),
-        ("", "/records"),
+        ("48200", "/messages/48200"),
+        ("%2348200", "/messages/48200"),
+        (" Jana.Novakova@example.org ", "/messages?contact=7"),
+        ("", "/messages"),
     ] {
         let answer = find(&site, typed).await;
         assert_eq!(answer.status, 303, "{typed}");
@@ -259,11 +259,11 @@ async fn a_search_leads_on_without_an_address_in_the_url() {
     let answer = find(&site, "nobody@example.org").await;
     assert_eq!(answer.status, 404);
     assert!(!answer.body.contains("nobody@"), "what was typed is not repeated");
-    let rows = get(&site, "/records?contact=7").await.body;
-    assert_eq!(rows.matches("href=\"/records/").count(), 2, "{rows}");
-    let nobody = get(&site, "/records?contact=999").await.body;
+    let rows = get(&site, "/messages?contact=7").await.body;
+    assert_eq!(rows.matches("href=\"/messages/").count(), 2, "{rows}");
+    let nobody = get(&site, "/messages?contact=999").await.body;
     assert_eq!(
-        nobody.matches("href=\"/records/").count(),
+        nobody.matches("href=\"/messages/").count(),
         0,
         "an unknown contact has all records"
     );
@@ -272,14 +272,14 @@ async fn a_search_leads_on_without_an_address_in_the_url() {
 #[tokio::test]
 async fn pages_follow_each_other_without_a_gap() {
     let site = site(Scene::Calm, Arc::new(TestClock::default())).await;
-    let first = get(&site, "/records").await.body;
+    let first = get(&site, "/messages").await.body;
     let before = NEWEST - 49;
-    assert!(first.contains(&format!("/records/{before}\"")));
-    assert!(!first.contains(&format!("/records/{}\"", before - 1)));
+    assert!(first.contains(&format!("/messages/{before}\"")));
+    assert!(!first.contains(&format!("/messages/{}\"", before - 1)));
     assert!(first.contains(&format!("records?before={before}\"")), "{first}");
-    let second = get(&site, &format!("/records?before={before}")).await.body;
-    assert!(second.contains(&format!("/records/{}\"", before - 1)));
-    assert!(!second.contains(&format!("/records/{before}\"")));
+    let second = get(&site, &format!("/messages?before={before}")).await.body;
+    assert!(second.contains(&format!("/messages/{}\"", before - 1)));
+    assert!(!second.contains(&format!("/messages/{before}\"")));
 }
 
 #[tokio::test]
@@ -296,13 +296,13 @@ async fn a_command_to_copy_names_only_what_we_know() {
 #[tokio::test]
 async fn every_command_that_is_shown_exists() {
     let site = site(Scene::Troubled, Arc::new(TestClock::default())).await;
-    let record = format!("/records/{}", NEWEST - 4);
+    let record = format!("/messages/{}", NEWEST - 4);
     let mut seen = BTreeSet::new();
     for path in [
         "/",
         "/deliveries?state=dead&destination=crm",
         &record,
-        "/records/1",
+        "/messages/1",
     ] {
         let page = get(&site, path).await.body;
         for shown in page.split("data-copy=\"").skip(1) {

@@ -426,3 +426,81 @@ fn every_figure_is_explained_and_no_other() {
         assert!(is_figure, "docs/operating.md names {name}, which is not a figure");
     }
 }
+
+/// Words that this program used before it had a glossary. Each has a plain one: docs/glossary.md.
+const OLD_WORDS: [&str; 11] = [
+    "told",
+    "tell",
+    "tells",
+    "so many",
+    "a no",
+    "a yes",
+    "over there",
+    "mend",
+    "mended",
+    "stands still",
+    "for who",
+];
+
+/// The old words of a text, each with what stands around it.
+fn old_words(text: &str) -> Vec<String> {
+    let is_letter = |c: char| c.is_alphanumeric() || c == '_';
+    let text = text
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .to_lowercase();
+    let mut found = Vec::new();
+    for word in OLD_WORDS {
+        for (at, _) in text.match_indices(word) {
+            let (before, after) = (&text[..at], &text[at + word.len()..]);
+            if !before.ends_with(is_letter) && !after.starts_with(is_letter) {
+                let before: String = before.chars().rev().take(30).collect();
+                let before: String = before.chars().rev().collect();
+                found.push(before + word + &after.chars().take(20).collect::<String>());
+            }
+        }
+    }
+    found
+}
+
+/// What a command and its inner ones say with `--help`.
+fn helps(command: &mut clap::Command, texts: &mut Vec<(String, String)>) {
+    let name = command.get_name().to_owned();
+    texts.push((format!("{name} --help"), command.render_long_help().to_string()));
+    for inner in command.get_subcommands_mut() {
+        helps(inner, texts);
+    }
+}
+
+#[test]
+fn pages_samples_and_help_use_the_words_of_the_glossary() {
+    assert_eq!(
+        old_words("It is told so\nmany times, and retold."),
+        [
+            "it is told so many times, and ",
+            "it is told so many times, and retold."
+        ]
+    );
+    let mut texts: Vec<(String, String)> = pages()
+        .into_iter()
+        .filter(|(name, _)| name != "CHANGELOG.md")
+        .collect();
+    for page in ["CONTRIBUTING.md", "SECURITY.md", "samples/causeway.toml"] {
+        texts.push((page.to_owned(), read(page)));
+    }
+    for group in ["source", "destination"] {
+        texts.extend(kinds(group).into_iter().map(|(kind, (sample, _))| (kind, sample)));
+    }
+    helps(&mut cli::command(), &mut texts);
+    texts.push(("the schema".to_owned(), config::schema().to_string()));
+    let found: Vec<String> = texts
+        .iter()
+        .flat_map(|(name, text)| {
+            old_words(text)
+                .into_iter()
+                .map(move |old| format!("{name}: {old}"))
+        })
+        .collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}

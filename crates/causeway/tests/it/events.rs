@@ -258,9 +258,9 @@ async fn every_example_of_the_description_is_accepted_and_its_rules_hold() {
     // The example of a consent to be mailed is in the ledger.
     let shown = home.json(&["contact", "export", "ada@example.org"]);
     assert_eq!(
-        shown[0]["standing"]["email"]["state"], "opted_in",
+        shown[0]["consent_state"]["email"]["state"], "opted_in",
         "{}",
-        shown[0]["standing"]
+        shown[0]["consent_state"]
     );
     hub.stop();
 }
@@ -349,6 +349,6 @@ async fn the_commands_of_the_page_answer_what_it_says() {
         2,
         "{ada}"
     );
-    assert_eq!(ada["standing"]["phone"]["state"], "opted_in");
+    assert_eq!(ada["consent_state"]["phone"]["state"], "opted_in");
     hub.stop();
 }

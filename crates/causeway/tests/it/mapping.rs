@@ -14,8 +14,8 @@ fn a_mistake_in_a_mapping_is_told_with_its_place() {
     for (text, said) in [
         (
             "E = 'contct.email'",
-            "causeway.toml:5: [destination.hook] `fields.E`: nothing is called `contct`, at line 1, column 1 \
-             (did you mean contact.email?)",
+            "causeway.toml:5: [destination.hook] `fields.E`: there is no name `contct`, at line 1, column 1 (did you \
+             mean contact.email?)",
         ),
         (
             "E = 'contact.country | lookup(\"region\")'\n[lookup.regions]\nDE = 'central'",
@@ -48,7 +48,8 @@ fn what_is_probably_misspelt_is_a_warning() {
     let config =
         config::parse(Path::new("causeway.toml"), &text).expect("a field of a source's own may be called so");
     let warnings = config::warnings(&config);
-    let said = "[destination.hook]: `E`: `contact.emial` is no field that everybody has: did you mean contact.email?";
+    let said = "[destination.hook]: `E`: `contact.emial` is not a field that every contact has: did you mean \
+                contact.email?";
     assert!(warnings.iter().any(|warning| warning == said), "{warnings:?}");
 }
 
@@ -72,6 +73,6 @@ fn a_dry_run_shows_what_a_mapping_makes_and_why_it_cannot() {
 
     let said = send(r#"{"email": "eve@example.org", "first_name": "Eve", "country": "DE"}"#);
     let all = format!("{}{}", said.out, said.err);
-    assert!(all.contains("`colour`: `contact.colour` is not there"), "{all}");
+    assert!(all.contains("`colour`: `contact.colour` is missing"), "{all}");
     assert!(!home.path("causeway-data").exists(), "a dry run made a store");
 }

@@ -431,7 +431,7 @@ fn the_command_writes_a_file_that_is_checked_and_never_over_another() {
     assert_eq!(printed, home.read("new.toml"));
     let said = home.run(&["migrate", "proca-sync", ".env.rivers", "--out", "new.toml"]);
     assert_eq!(
-        (said.code, said.err.contains("is there already")),
+        (said.code, said.err.contains("exists already")),
         (2, true),
         "{said:?}"
     );

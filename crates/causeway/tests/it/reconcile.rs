@@ -54,7 +54,7 @@ fn standing(home: &Home, name: &str) -> (String, String) {
         .and_then(|ledger| ledger.last())
         .cloned();
     (
-        text(&account["standing"]["email"]["state"]),
+        text(&account["consent_state"]["email"]["state"]),
         text(&last.unwrap_or_default()["basis"]),
     )
 }

@@ -148,7 +148,7 @@ fn nobody_is_subscribed(home: &Home, api: &FakeApi, round: &str) {
         let address = format!("{round}-{number}@example.org");
         let standing = home.json(&["contact", "consent", &address, "--json"]);
         assert_eq!(
-            standing[0]["standing"]["email"]["state"], "unsubscribed",
+            standing[0]["consent_state"]["email"]["state"], "unsubscribed",
             "{address}"
         );
     }
@@ -199,7 +199,7 @@ async fn an_opt_in_that_is_sent_once_more_after_an_opt_out_does_not_subscribe() 
         let address = format!("{who}@example.org");
         assert_eq!(told(&api)[&address], "unsubscribe");
         let standing = home.json(&["contact", "consent", &address, "--json"]);
-        assert_eq!(standing[0]["standing"]["email"]["state"], "unsubscribed");
+        assert_eq!(standing[0]["consent_state"]["email"]["state"], "unsubscribed");
     }
     let trace = home.ok(&["trace", "5"]);
     assert!(trace.contains("its opt-in does not"), "{trace}");
@@ -237,7 +237,10 @@ async fn a_constant_id_makes_no_repeats_of_other_messages() {
     home.settled(7).await;
     for who in ["dan", "eve"] {
         let standing = home.json(&["contact", "consent", &format!("{who}@example.org"), "--json"]);
-        assert_eq!(standing[0]["standing"]["email"]["state"], "unsubscribed", "{who}");
+        assert_eq!(
+            standing[0]["consent_state"]["email"]["state"], "unsubscribed",
+            "{who}"
+        );
     }
     let audit = home.json(&["audit", "--json"]);
     assert_eq!(sum(&audit["sources"], "duplicate"), 0, "{audit}");

@@ -57,7 +57,7 @@ async fn each_contact_of_a_message_is_known_delivered_and_erased_for_itself() {
         (&"Ann".into(), &"bob@example.org".into())
     );
     assert!(home.ok(&["trace", "1"]).contains("2 records: messages 2 to 3"));
-    assert!(home.ok(&["trace", "2"]).contains("because of record 1"));
+    assert!(home.ok(&["trace", "2"]).contains("because of message 1"));
     // The same once more is a repeat.
     hub.post(TOKEN, "application/json", MAUTIC.as_bytes()).await;
     home.settled(4).await;
@@ -131,7 +131,7 @@ async fn a_declared_charset_is_read_and_a_broken_text_replaces_nothing() {
         first_name("kim@example.org").contains("K\u{fffd}m"),
         "better than nothing"
     );
-    assert!(home.ok(&["trace", "2"]).contains("a value that is known stays"));
+    assert!(home.ok(&["trace", "2"]).contains("a known value stays"));
     let latin = "application/x-www-form-urlencoded; charset=ISO-8859-1";
     hub.post(
         TOKEN,

@@ -190,18 +190,15 @@ fn the_configuration_says_what_cannot_be_meant() {
         |on: &str| format!("[[automation]]\nname = 'it'\non = {on}\nthen = [{{ add_tag = 'x' }}]\n");
     for (more, says) in [
         (automation("{ synced = 'goals' }"), "\"goals\" is no group"),
-        (
-            automation("{ synced = 'transactionid' }"),
-            "another one each time",
-        ),
-        (automation("{ synced = { row = '7' } }"), "group is no text"),
+        (automation("{ synced = 'transactionid' }"), "differs each time"),
+        (automation("{ synced = { row = '7' } }"), "group is not a text"),
         (
             automation("{ synced = { group = 'fields', id = '7' } }"),
             "\"id\" does not belong here",
         ),
         (
             format!("{}when = \"'men' in contact.Gender\"\n", automation("'synced'")),
-            "`in contact.Gender` looks for a part of the text where one value came",
+            "`in contact.Gender` looks for a part of the text if the field holds one text",
         ),
     ] {
         let said = check(&more);
@@ -226,7 +223,7 @@ fn the_configuration_says_what_cannot_be_meant() {
         (
             "'ours'",
             "",
-            "is no owner of the score (use \"hub\", \"platform\"",
+            "is not an owner of the score (use \"hub\", \"platform\"",
         ),
         (
             "'platform'",
@@ -237,7 +234,7 @@ fn the_configuration_says_what_cannot_be_meant() {
         (
             "{ shop = 'hub' }",
             "",
-            "names the workspace \"shop\", which nothing else does",
+            "names the workspace \"shop\", which nothing else names",
         ),
     ] {
         let said = owner(value, more);

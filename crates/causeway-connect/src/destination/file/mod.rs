@@ -156,7 +156,9 @@ impl Destination for FileDestination {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Fault::Passing(reason))) => Err(CheckError::Unavailable(reason)),
             Ok(Err(Fault::Lasting(reason))) => Err(CheckError::Refused(reason)),
-            Err(_) => Err(CheckError::Unavailable("checking the file broke off".to_owned())),
+            Err(_) => Err(CheckError::Unavailable(
+                "checking the file was interrupted".to_owned(),
+            )),
         }
     }
 
@@ -181,7 +183,7 @@ impl Destination for FileDestination {
             Ok(Err(Fault::Passing(reason))) => Outcome::Retry { reason, after: None },
             Ok(Err(Fault::Lasting(reason))) => Outcome::Halt { reason },
             Err(_) => Outcome::Retry {
-                reason: "writing the file broke off".to_owned(),
+                reason: "writing the file was interrupted".to_owned(),
                 after: None,
             },
         };

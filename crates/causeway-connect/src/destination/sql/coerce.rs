@@ -101,8 +101,8 @@ impl Column {
         match value {
             Value::String(text) if is_number && cell.text().is_some_and(|held| held != *text) => {
                 Err(format!(
-                    "key column {:?} ({}): the text is not written as the column would hold it, so that it could be \
-                 another contact's key; use a text column",
+                    "key column {:?} ({}): the column would store the text in another form, which could be another \
+                     contact's key; use a text column",
                     self.name, self.type_name
                 ))
             }

@@ -172,9 +172,9 @@ impl Table {
 }
 
 /// What `config check` reports about columns that do not show an opt-out.
-const MUTE: &str = "no column of `contacts` shows whether the person opted out, so an opt-out is not written and has to be \
-                    entered by hand: map `consent.PURPOSE.subscribed`, `consent.PURPOSE.state` or `change` of this \
-                    destination's purpose to a column";
+const MUTE: &str = "no column of `contacts` shows whether the person opted out, so opt-outs are not written and you \
+                    have to enter them by hand: map `consent.PURPOSE.subscribed`, `consent.PURPOSE.state` or `change` \
+                    of this destination's purpose to a column";
 
 /// What `config check` reports if the rows of an erased contact cannot be found.
 const UNFINDABLE: &str = "`actions.columns` has no column that is `contact.email` alone, so the rows of an erased contact \

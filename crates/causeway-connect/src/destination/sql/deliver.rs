@@ -171,7 +171,7 @@ impl Sql {
     fn hinted(&self, trouble: Trouble) -> Trouble {
         match trouble {
             Trouble::Halt(reason) if reason.starts_with("there is no ") => Trouble::Halt(format!(
-                "{reason}; make it, or run `causeway destination create {}`",
+                "{reason}; create it, or run `causeway destination create {}`",
                 self.name
             )),
             other => other,

@@ -157,7 +157,7 @@ impl Link {
         };
         let is_relayed = PostgresLink::is_relayed(config, tls).await?;
         is_relayed.then(|| {
-            "a connection pooler or another relay stands before the database; that works, as long as it keeps the \
+            "a connection pooler or another relay is between the hub and the database; that works if it keeps the \
              connection of a transaction (PgBouncer: `pool_mode = transaction` or `session`)"
                 .to_owned()
         })

@@ -316,7 +316,7 @@ fn trouble(error: Error) -> Trouble {
         }
         // The text is not used, because it may hold a row.
         Error::Driver(_) | Error::Other(_) | Error::Url(_) => {
-            return Trouble::Broken("the connection to the database broke".to_owned());
+            return Trouble::Broken("the connection to the database was lost".to_owned());
         }
     };
     let message = || format!("{} (error {})", said.message, said.code);

@@ -184,7 +184,7 @@ impl<'a> Maker<'a> {
             }
         }
         if rows.iter().all(Option::is_none) {
-            return Err(skip("no table takes a row of it".to_owned()));
+            return Err(skip("no table is configured for it".to_owned()));
         }
         Ok((rows, self.notes))
     }

@@ -340,7 +340,7 @@ fn connect_trouble(error: Error) -> Trouble {
 fn trouble(error: Error) -> Trouble {
     match error.as_db_error() {
         Some(said) => classify(said),
-        None => Trouble::Broken("the connection to the database broke".to_owned()),
+        None => Trouble::Broken("the connection to the database was lost".to_owned()),
     }
 }
 

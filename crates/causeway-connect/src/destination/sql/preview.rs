@@ -27,7 +27,7 @@ pub(super) fn preview(settings: &Settings, delivery: &Delivery) -> Result<String
         }
     }
     if out.is_empty() {
-        return Ok("nothing: no table takes a row of it".to_owned());
+        return Ok("nothing: no table is configured for it".to_owned());
     }
     Ok(out.join("\n\n"))
 }

@@ -90,10 +90,8 @@ impl Target {
                 }
                 Ok(Self::Sqlite { path: dir.join(path) })
             }
-            _ => Err(
-                ConfigError::new("url", "the URL is of no database that is known here")
-                    .hint("postgres://…, mysql://… or sqlite:PATH"),
-            ),
+            _ => Err(ConfigError::new("url", "unsupported database URL")
+                .hint("postgres://…, mysql://… or sqlite:PATH")),
         }
     }
 }
@@ -132,7 +130,7 @@ fn postgres(
                 .map_err(|error| bad(format!("reading {}: {error}", path.display())))?;
             let (added, _) = roots.add_parsable_certificates(certificates);
             if added == 0 {
-                return Err(bad(format!("{} holds no certificate (PEM)", path.display())));
+                return Err(bad(format!("{} contains no certificate (PEM)", path.display())));
             }
             MakeRustlsConnect::new(client()?.with_root_certificates(roots).with_no_client_auth())
         }
@@ -211,8 +209,8 @@ fn mysql(
 }
 
 fn unreadable(form: &str) -> ConfigError {
-    ConfigError::new("url", "the URL cannot be read").hint(format!(
-        "{form}; in user and password, write % and the number for anything but letters and digits"
+    ConfigError::new("url", "the URL is invalid").hint(format!(
+        "{form}; in user and password, percent-encode everything but letters and digits"
     ))
 }
 
@@ -271,7 +269,7 @@ fn without_ssl_mode(url: &str) -> Result<(String, Option<Tls>), ConfigError> {
                     "require" | "required" => Tls::Require,
                     "verify-ca" | "verify_ca" | "verify-full" | "verify_identity" => Tls::Verify,
                     _ => {
-                        return Err(ConfigError::new("url", "the URL's sslmode is not known")
+                        return Err(ConfigError::new("url", "unknown sslmode in the URL")
                             .hint("disable, prefer, require or verify-full"));
                     }
                 });

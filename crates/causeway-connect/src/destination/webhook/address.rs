@@ -23,7 +23,7 @@ impl Address {
         if is_template && !names_its_host(&pieces) {
             return Err(ConfigError::new(
                 "url",
-                "has a shortcode before the path begins: a contact would say where to send",
+                "has a shortcode before the path: a contact's data would choose the receiver",
             )
             .hint("write the host out: https://hooks.example.org/…"));
         }
@@ -31,7 +31,7 @@ impl Address {
             |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains("{{") || text.contains("{% "));
         if pieces.iter().any(has_template) {
             return Err(
-                ConfigError::new("url", "is no template: {{ … }} would be sent as it is").hint(
+                ConfigError::new("url", "is not a template: {{ … }} would be sent literally").hint(
                     "an address takes shortcodes: [#EMAIL#] for {{ contact.email }}; see docs/shortcodes.md",
                 ),
             );

@@ -45,7 +45,7 @@ pub(super) struct Config {
     /// Values of the response to write into the contact: field = path in the response.
     #[serde(default)]
     pub update: BTreeMap<String, Update>,
-    /// How shortcodes are understood.
+    /// How shortcodes are read.
     #[serde(default)]
     pub shortcodes: Shortcodes,
     /// A field's name = its number at the receiver.
@@ -78,12 +78,12 @@ impl Config {
             return Ok(TimeZone::UTC);
         };
         TimeZone::get(name).map_err(|_| {
-            ConfigError::new("time_zone", format!("the time zone `{name}` is not known here"))
-                .hint("names as Europe/Berlin, from the system's tzdata")
+            ConfigError::new("time_zone", format!("unknown time zone `{name}`"))
+                .hint("use a name from the system's tzdata, such as Europe/Berlin")
         })
     }
 
-    /// How shortcodes are understood.
+    /// How shortcodes are read.
     pub fn rules(&self, zone: &TimeZone) -> Rules {
         let ids = self.field_ids.iter().map(|(name, id)| match id {
             FieldId::Number(number) => (name.clone(), number.to_string()),

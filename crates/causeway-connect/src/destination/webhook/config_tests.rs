@@ -162,7 +162,7 @@ fn probably_unintended_settings_are_reported() {
         (
             &format!("{url}content = 'query'\nsync = 'all'\n{TELLS}"),
             true,
-            "most servers take 8000",
+            "most servers accept 8000",
         ),
     ] {
         let needs = parse(text).unwrap();

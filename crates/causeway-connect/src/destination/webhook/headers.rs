@@ -129,7 +129,7 @@ fn authorization(
             if token.reveal().is_empty() {
                 return Err(ConfigError::new(
                     "auth.bearer",
-                    "is empty: leave `auth` out if nothing is asked for",
+                    "is empty: leave `auth` out if the receiver asks for none",
                 ));
             }
             ("auth.bearer", format!("Bearer {}", token.reveal()))
@@ -153,7 +153,7 @@ pub(super) fn method(verb: Option<Verb>, content: Content) -> Result<Method, Con
         (Some(_), Content::Query) => {
             return Err(ConfigError::new(
                 "content",
-                "\"query\" goes with the method GET only",
+                "\"query\" works with the method GET only",
             ));
         }
         (None | Some(Verb::Post), _) => Method::POST,

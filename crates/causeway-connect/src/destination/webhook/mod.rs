@@ -47,7 +47,7 @@ mod withdrawal_tests;
 
 pub const KIND: Kind = Kind {
     name: "webhook",
-    summary: "sends each record to a URL as JSON, XML, a form, or in the address of a GET",
+    summary: "sends each record to a URL as JSON, XML, a form, or in the query of a GET",
     sample: include_str!("../../../../../samples/destinations/webhook.toml"),
     schema: || schema_for!(Config),
     expresses: &CHANGES,
@@ -90,7 +90,7 @@ struct Webhook {
 }
 
 fn unknown_code(code: &str) -> String {
-    format!("[#{code}#] names nothing that is known of this contact; nothing was put in")
+    format!("[#{code}#] matches no value of this contact; an empty text was used")
 }
 
 #[async_trait]
@@ -147,7 +147,7 @@ impl Webhook {
             // Standard Webhooks: the receiver wants no more requests, about anybody.
             Outcome::Reject { .. } if answer.status == 410 => {
                 ending.outcome = Outcome::Halt {
-                    reason: "answered 410 Gone: the receiver wants no more".to_owned(),
+                    reason: "answered 410 Gone: the receiver wants no further deliveries".to_owned(),
                 };
             }
             _ => {}
@@ -162,7 +162,7 @@ impl Webhook {
         }
         if !answer.complete {
             self.tell(format!(
-                "an answer broke off or was longer than {} bytes: the contact is not updated from it",
+                "a response was incomplete or longer than {} bytes: the contact is not updated from it",
                 response::MOST_BYTES
             ));
             return BTreeMap::new();
@@ -175,7 +175,7 @@ impl Webhook {
             Ok(Some(said)) => said,
             Ok(None) => return BTreeMap::new(),
             Err(why) => {
-                self.tell(format!("the contact is not updated from an answer: {why}"));
+                self.tell(format!("the contact is not updated from a response: {why}"));
                 return BTreeMap::new();
             }
         };
@@ -202,7 +202,7 @@ impl Webhook {
                 }
                 Some(said) if !path.find(said).is_some_and(is_yes) => {
                     return Outcome::Reject {
-                        reason: format!("answered {status}, but `{text}` in the answer is not true"),
+                        reason: format!("answered {status}, but `{text}` in the response is not true"),
                     };
                 }
                 Some(_) => {}

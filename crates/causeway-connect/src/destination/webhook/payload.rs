@@ -39,7 +39,7 @@ pub(super) struct Payload {
     empty_groups: Option<EmptyGroups>,
     /// Whether `lead-status` is one map, or a list with one.
     lead_status: Option<LeadStatus>,
-    /// What `transactionid` is.
+    /// The value of `transactionid`.
     transaction: Option<TransactionId>,
     /// Whose number of the contact `contact[id]` is.
     contact_id: Option<ContactId>,
@@ -102,7 +102,7 @@ pub(super) fn options(
         return match payload {
             Some(_) => Err(ConfigError::new(
                 "payload",
-                "says how to write the groups of `sync`, and there is none",
+                "formats the groups of `sync`, but there is no `sync`",
             )
             .hint("add sync = \"all\"")),
             None => Ok(None),
@@ -119,13 +119,13 @@ pub(super) fn options(
     let date_format = payload.date_format.as_deref().unwrap_or(php_date::SYNC);
     if !php_date::says_something(date_format) {
         return Err(
-            ConfigError::new("payload.date_format", "has no letter that a date is put in for")
+            ConfigError::new("payload.date_format", "has no letter for a part of a date")
                 .hint("letters as in PHP's date(): \"Y-m-d h:i A\""),
         );
     }
     if date_format.contains('%') {
         return Err(
-            ConfigError::new("payload.date_format", "has a %, which would be printed as it is")
+            ConfigError::new("payload.date_format", "has a %, which would be printed literally")
                 .hint("letters as in PHP's date(), without %: \"Y-m-d\" for %Y-%m-%d"),
         );
     }
@@ -135,7 +135,7 @@ pub(super) fn options(
         if !group.is_history() {
             let error = ConfigError::new(
                 &format!("payload.caps.{name}"),
-                "only lists of what happened are capped",
+                "only history groups can be capped",
             );
             return Err(error.hint(known(Group::is_history)));
         }
@@ -168,7 +168,7 @@ pub(super) fn options(
     };
     if common.content == Content::Query && options.needs_history() {
         warnings.push(
-            "`sync`: the history of a contact makes an address of many thousand characters, and most servers take 8000: \
+            "`sync`: the history of a contact makes a URL of many thousand characters, and most servers accept 8000: \
              send it with content = \"form\", or leave the history groups out"
                 .to_owned(),
         );

@@ -88,12 +88,12 @@ impl From<String> for Failure {
 }
 
 /// What `config check` reports about groups or an address in which an opt-out looks like an opt-in.
-const MUTE: &str = "neither the groups of `sync` nor a shortcode says what becomes of the person's consent, so an opt-out is \
-                    not sent here and has to be entered by hand: add fields = { change = \"change\" }, or [#CHANGE#]";
+const MUTE: &str = "neither the groups of `sync` nor a shortcode shows the person's consent, so opt-outs are not sent \
+                    there and you have to enter them by hand: add fields = { change = \"change\" }, or [#CHANGE#]";
 
 /// Why a withdrawal is not sent.
-const CANNOT_TELL: &str = "consent: what is sent here does not say what becomes of the person's consent, so the opt-out has to be \
-                           entered by hand; add fields = { change = \"change\" }, or [#CHANGE#]";
+const CANNOT_TELL: &str = "consent: the payload of this destination does not show consent, so you have to enter the \
+                           opt-out by hand; add fields = { change = \"change\" }, or [#CHANGE#]";
 
 /// Takes the key, the secret, and a text that stands for the secret if it must not be read.
 pub(super) type Resolve<'a> = &'a dyn Fn(&str, &SecretRef, &str) -> Result<Secret, ConfigError>;
@@ -382,7 +382,7 @@ fn fields(
     if let Some(group) = sync.and_then(|_| outline.keys().find(|name| Group::parse(name).is_some())) {
         return Err(
             ConfigError::new(&format!("fields.{group}"), "is the name of a group of `sync`")
-                .hint("fields come behind the groups: give it another name"),
+                .hint("fields follow the groups: give it another name"),
         );
     }
     let mut problems = Vec::new();

@@ -205,7 +205,7 @@ async fn a_strict_template_makes_a_delivery_dead_and_a_lenient_one_is_noted() {
         panic!("{ending:?}")
     };
     assert!(
-        reason.starts_with("`url`: the shortcode [#SHOE#] names nothing that is known of this contact ("),
+        reason.starts_with("`url`: the shortcode [#SHOE#] matches no value of this contact ("),
         "{reason}"
     );
     let context = Context {

@@ -24,7 +24,7 @@ impl Templates {
             if shortcode::has_codes(&pieces) {
                 let is_template = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains("{{") || text.contains("{%"));
                 if !text.starts_with('=') && pieces.iter().any(is_template) {
-                    let error = "has shortcodes and {{ … }}: a text holds either the one or the other, {{ … }} would be sent as it is";
+                    let error = "has shortcodes and {{ … }}: a text may have only one of them";
                     return Err(ConfigError::new(&format!("fields.{name}"), error)
                         .hint("write all of it as [#EMAIL#], or all of it as {{ contact.email }}"));
                 }

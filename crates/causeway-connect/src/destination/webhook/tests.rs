@@ -211,7 +211,7 @@ async fn the_response_decides_the_outcome() {
             success,
             Reply::json(200, &json!({ "result": { "ok": false } })),
             Outcome::Reject {
-                reason: "answered 200, but `result.ok` in the answer is not true".to_owned(),
+                reason: "answered 200, but `result.ok` in the response is not true".to_owned(),
             },
         ),
         (
@@ -226,7 +226,7 @@ async fn the_response_decides_the_outcome() {
             "",
             Reply::status(410),
             Outcome::Halt {
-                reason: "answered 410 Gone: the receiver wants no more".to_owned(),
+                reason: "answered 410 Gone: the receiver wants no further deliveries".to_owned(),
             },
         ),
         (

@@ -17,7 +17,8 @@ use crate::config::ConfigError;
 #[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "expected a path in the answer, or { path = \"…\", type = \"…\", if_null = … } with a type of text, number, date or boolean"
+    expecting = "expected a path in the response, or { path = \"…\", type = \"…\", if_null = … } with a type of text, \
+                 number, date or boolean"
 )]
 pub(super) enum Update {
     Path(String),
@@ -68,14 +69,14 @@ fn row(field: &str, update: &Update) -> Result<Row, ConfigError> {
     if let Some(name) = field.strip_prefix("contact.") {
         let error = ConfigError::new(&key, "is written without `contact.` here");
         return Err(if is_closed(name) {
-            error.hint("besides, no answer may change it")
+            error.hint("also, no response may change it")
         } else {
             error.hint(format!("update.{name} = …"))
         });
     }
     if field.trim().is_empty() || is_closed(field) {
-        return Err(ConfigError::new(&key, "is no field that an answer may change").hint(
-            "the address of a person, tags and lists do not come from answers; name a field of the contact, as crm_id",
+        return Err(ConfigError::new(&key, "is not a field that a response may change").hint(
+            "a response cannot change the address, tags or lists; name a field of the contact, such as crm_id",
         ));
     }
     let (path, kind, if_null) = match update {
@@ -97,7 +98,7 @@ fn row(field: &str, update: &Update) -> Result<Row, ConfigError> {
         Some(_) => {
             let error = ConfigError::new(
                 &format!("{key}.if_null"),
-                "has to be a text, a number, true or false",
+                "must be a text, a number, true or false",
             );
             return Err(error.hint("leave it out to write nothing"));
         }

@@ -150,7 +150,7 @@ async fn the_groups_leave_room_for_the_fields_after_them() {
     let (request, _) = sent(config, delivery).await;
     let text = request.text();
     assert!(text.ends_with("&change=unsubscribe"), "{text:.200}");
-    assert!(text.split('&').count() <= 1_000, "PHP drops the rest");
+    assert!(text.split('&').count() <= 1_000, "PHP silently ignores the rest");
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn a_withdrawal_without_person_or_change_is_rejected() {
             ending
                 .outcome
                 .reason()
-                .is_some_and(|reason| reason.contains("the value is no number")),
+                .is_some_and(|reason| reason.contains("the value is not a number")),
             "{ending:?}"
         );
     }

@@ -136,8 +136,9 @@ pub(super) fn remark(found: Option<&Arguments>) -> Remark {
     let Some(found) = found else {
         return Remark {
             is_warning: false,
-            text: "whether the queue has a delivery limit is not known, because the broker does not show this user; if it has one \
-                   (x-delivery-limit; a quorum queue of RabbitMQ 4 has 20), the broker deletes a message that came back as often"
+            text: "whether the queue has a delivery limit is not known, because the broker does not show it to this \
+                   user; if it has one (x-delivery-limit; a quorum queue of RabbitMQ 4 has 20), the broker deletes a \
+                   message that was returned as often"
                 .to_owned(),
         };
     };
@@ -149,12 +150,13 @@ pub(super) fn remark(found: Option<&Arguments>) -> Remark {
     let limit = found.get(LIMIT).filter(|limit| !limit.starts_with('-'));
     let text = match limit {
         Some(limit) => format!(
-            "the queue has a delivery limit of {limit}: a message that came back more often is {dead_letters}. Messages come back \
-             each time that this hub is killed while it holds them; have the limit (x-delivery-limit) raised or taken away"
+            "the queue has a delivery limit of {limit}: a message that was returned more often is {dead_letters}. \
+             Messages are returned each time that this hub is killed while it holds them; have the limit \
+             (x-delivery-limit) raised or removed"
         ),
         None if is_quorum && found.get(LIMIT).is_none() => format!(
-            "the queue is a quorum queue without a delivery limit of its own (RabbitMQ 4 sets 20); a message that came back more \
-             often is {dead_letters}"
+            "the queue is a quorum queue without a delivery limit of its own (RabbitMQ 4 sets 20); a message that was \
+             returned more often is {dead_letters}"
         ),
         None => format!(
             "the queue has no delivery limit; a message that expires or is refused is {dead_letters} (a policy of the broker may say \
@@ -224,7 +226,7 @@ mod tests {
             (
                 &[(LIMIT, "3")],
                 true,
-                "limit of 3: a message that came back more often is deleted",
+                "limit of 3: a message that was returned more often is deleted",
             ),
             (
                 &[(QUEUE_TYPE, "quorum"), (LIMIT, "-1")],

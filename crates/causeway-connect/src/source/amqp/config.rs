@@ -90,9 +90,9 @@ pub struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Consent {
-    /// Agreed on a form.
+    /// Opted in on a form.
     Single,
-    /// Agreed on a form, and confirmed by the link in a mail.
+    /// Opted in on a form, and confirmed by the link in a mail.
     DoubleOptIn,
 }
 
@@ -154,7 +154,7 @@ impl Config {
         }
         if self.own_orgs().is_empty() {
             return Err(
-                ConfigError::new("own_orgs", "which organisations are us is not known")
+                ConfigError::new("own_orgs", "the ids of your own organisations are missing")
                     .hint("name their ids, or use a queue named cus.ID.…"),
             );
         }
@@ -199,7 +199,8 @@ impl Config {
                 let error = ConfigError::new(
                     "queue",
                     format!(
-                        "{queue:?} holds actions that wait for a program to confirm them; read here they would never be delivered"
+                        "{queue:?} holds actions that wait for a program to confirm them; if this hub read them, they \
+                         would never be delivered"
                     ),
                 );
                 let hint = format!(
@@ -331,7 +332,7 @@ mod tests {
             ("queue = ''", "`queue`: a queue's name has 1 to 255 bytes"),
             (
                 "queue = 'other'",
-                "`own_orgs`: which organisations are us is not known",
+                "`own_orgs`: the ids of your own organisations are missing",
             ),
             ("queue = 'cus.x.deliver'", "`own_orgs`: which"),
             ("queue = 'cus.12.'", "`own_orgs`: which"),

@@ -214,8 +214,8 @@ pub(super) fn stream_refusal(queue: &str, trouble: Trouble) -> Trouble {
         return trouble;
     }
     Trouble::Refused(format!(
-        "the queue {queue} is a stream: reading does not empty it, and where to go on is not known; name a queue that is none, such \
-         as Proca's own cus.12.deliver"
+        "the queue {queue} is a stream: reading does not remove messages, so the hub would not know where to \
+         continue; name a classic or quorum queue, such as Proca's cus.12.deliver"
     ))
 }
 

@@ -6,8 +6,8 @@ use causeway_core::source::Remark;
 pub(super) fn warning(queue: &str, consumers: u32) -> Option<String> {
     let others = consumers.checked_sub(1).filter(|others| *others > 0)?;
     Some(format!(
-        "{others} other {} read the queue {queue}: what they take never comes here; stop them, or have a queue of its own made for \
-         each (a connection that this hub lost may be counted for a minute)",
+        "{others} other {} read the queue {queue}: the messages that they take never arrive here; stop them, or have \
+         a separate queue made for each (a connection that this hub lost may be counted for a minute)",
         if others == 1 { "consumer" } else { "consumers" }
     ))
 }

@@ -221,7 +221,7 @@ impl Intake {
     async fn acknowledge(&mut self, committed: &Committed) -> Result<(), Trouble> {
         if let Some((_, reason)) = &committed.unstored {
             return Err(Trouble::NotStored(format!(
-                "{reason}; what was taken went back to the broker"
+                "{reason}; the messages were returned to the broker"
             )));
         }
         let acknowledged = self
@@ -351,7 +351,7 @@ impl Intake {
             close(&self.terms.source, &self.channel).await;
         };
         if timeout(WIND_DOWN_LIMIT, winding_down).await.is_err() {
-            tracing::warn!(source = %self.terms.source, "Messages go back to the broker: the store took too long.");
+            tracing::warn!(source = %self.terms.source, "Messages are returned to the broker: the store took too long.");
         }
     }
 }
@@ -430,10 +430,10 @@ fn report_refusal(terms: &Terms, messages: usize, error: &StoreError) {
     let source = &terms.source;
     match error {
         StoreError::Unavailable(_) => {
-            tracing::warn!(%source, messages, %error, "The store does not take messages; trying again.");
+            tracing::warn!(%source, messages, %error, "The store does not accept messages; trying again.");
         }
         StoreError::Failed(_) => {
-            tracing::error!(%source, messages, %error, "The store cannot take messages; trying again.");
+            tracing::error!(%source, messages, %error, "The store cannot accept messages; trying again.");
         }
     }
 }

@@ -152,10 +152,11 @@ impl Proca {
         }
         let every = Duration::from_secs(self.config.refused_retry_s.into());
         if refusals == REFUSALS_TO_HALT {
-            tracing::error!(source = %self.name, %reason, "The broker refuses us; mend the credentials or the rights.");
+            tracing::error!(source = %self.name, %reason, "The broker refuses access; fix the credentials or the \
+                 permissions.");
         }
         terms.health.set(SourceState::Halted {
-            reason: format!("{reason} (asks again every {} s)", every.as_secs()),
+            reason: format!("{reason} (tries again every {} s)", every.as_secs()),
         });
         jitter(every, terms.random)
     }

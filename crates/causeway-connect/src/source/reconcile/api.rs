@@ -36,7 +36,7 @@ const MESSAGE_CHARS: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReconcileError {
     /// The response is longer than [`ANSWER_BYTES`], so fewer actions must be requested.
-    #[error("the API's answer is longer than 8 MB")]
+    #[error("the API's response is longer than 8 MB")]
     TooLong,
     #[error(
         "the API refuses access ({0}); correct `reconcile.bearer` or `reconcile.basic`, or have their user made a member of the organisation"
@@ -160,7 +160,7 @@ impl Api {
                 };
                 entry
                     .filter(is_whole)
-                    .ok_or_else(|| Error::Api("the answer for an address lacks an action".to_owned()))
+                    .ok_or_else(|| Error::Api("the response for an address lacks an action".to_owned()))
             })
             .collect()
     }
@@ -170,7 +170,7 @@ impl Api {
         match self.ask(Query::Org, &json!({ "org": name })).await? {
             (org @ Value::Object(_), errors) if errors.is_empty() => Ok(org),
             (_, errors) if errors.is_empty() => Err(Error::Api(format!(
-                "the API's answer has no organisation called {name:?}; see whether `org` is its name in Proca, and \
+                "the API's response has no organisation called {name:?}; see whether `org` is its name in Proca, and \
                  whether the token's user is a member of it"
             ))),
             (_, errors) => Err(self.refusal(&errors)),
@@ -183,7 +183,7 @@ impl Api {
             (campaign @ Value::Object(_), errors) if errors.is_empty() => Ok(Some(campaign)),
             (Value::Null, errors) if errors.is_empty() || errors.iter().all(is_not_found) => Ok(None),
             (_, errors) if errors.is_empty() => {
-                Err(Error::Api("the API's answer is not a campaign".to_owned()))
+                Err(Error::Api("the API's response is not a campaign".to_owned()))
             }
             (_, errors) => Err(self.refusal(&errors)),
         }
@@ -211,7 +211,7 @@ impl Api {
                     .collect())
             }
             _ if !errors.is_empty() => Err(self.refusal(&errors)),
-            _ => Err(Error::Api("the API's answer has no list of actions".to_owned())),
+            _ => Err(Error::Api("the API's response has no list of actions".to_owned())),
         }
     }
 
@@ -279,7 +279,7 @@ impl Api {
             return Err(if answer.body.len() >= ANSWER_BYTES {
                 Error::TooLong
             } else {
-                Error::Api("the API's answer broke off".to_owned())
+                Error::Api("the API's response broke off".to_owned())
             });
         }
         let body = match answer.json() {
@@ -300,7 +300,7 @@ impl Api {
             (401 | 403, _) => Err(Error::Refused(in_words)),
             // Some servers answer an invalid query with 400.
             (200 | 400, Some(body)) if status == 200 || !messages.is_empty() => Ok(body),
-            (200, _) => Err(Error::Api("the API's answer is not a JSON object".to_owned())),
+            (200, _) => Err(Error::Api("the API's response is not a JSON object".to_owned())),
             _ => Err(Error::Api(format!("the API answered with {in_words}"))),
         }
     }

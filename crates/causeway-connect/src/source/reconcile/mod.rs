@@ -292,8 +292,8 @@ impl Reconciler {
         found.incomplete |= numbers.contains(&None);
         if unnamed > 0 {
             tracing::warn!(source = %self.name, actions = unnamed, from = start,
-                "Proca's API gives actions without a number, at or after this one; they are left out, and nobody is taken for \
-                 missing or rejected.");
+                "Proca's API gives actions without a number, at or after this one; they are left out, and nobody is \
+                 treated as missing or rejected.");
         }
     }
 
@@ -451,8 +451,9 @@ impl Found {
         let mut parts = Vec::new();
         if self.held > 0 {
             parts.push(format!(
-                "{} actions that are known here are no longer in Proca, too many at once to be true: nobody was opted out; check \
-                 the rights of the API's user and whether Proca deletes actions within `lookback_days`",
+                "{} actions that are known here are no longer in Proca. That is too many at once to be plausible, so \
+                 nobody was opted out; check the permissions of the API's user and whether Proca deletes actions \
+                 within `lookback_days`",
                 self.held
             ));
         }
@@ -470,8 +471,8 @@ impl Found {
         }
         if self.incomplete {
             parts.push(
-                "Proca's API gives some actions without their number: until it gives all, nobody is taken for missing or \
-                 rejected"
+                "Proca's API gives some actions without their number: until it gives all, nobody is treated as \
+                 missing or rejected"
                     .to_owned(),
             );
         }

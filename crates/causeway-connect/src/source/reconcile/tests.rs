@@ -332,7 +332,7 @@ async fn entries_without_a_number_end_no_list_and_make_nobody_missing() {
         compared
             .warning(0)
             .unwrap()
-            .contains("nobody is taken for missing")
+            .contains("nobody is treated as missing")
     );
     // The action after it is found. A status does not depend on who is missing.
     assert_eq!((compared.seen, compared.new), (1, 1));

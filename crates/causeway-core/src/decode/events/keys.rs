@@ -71,12 +71,12 @@ pub const COMMON: &[Key] = &[
     optional(
         "at",
         Shape::Time,
-        "When it happened: RFC 3339 with an offset, or seconds or milliseconds since 1970. Default: when it came.",
+        "When it happened: RFC 3339 with an offset, or seconds or milliseconds since 1970. Default: the arrival.",
     ),
     optional(
         "fields",
         Shape::Fields,
-        "What the event says of the person besides: field name and value.",
+        "Other values of the contact as of `at`: field name and value.",
     ),
 ];
 
@@ -88,7 +88,8 @@ pub const CONTACT: &[Key] = &[
     optional(
         "visitor",
         Shape::Text(200),
-        "The id of a browser or device. Alone, it is somebody unknown; with another of these, whatever it did before is theirs.",
+        "The id of a browser or device. Alone, it is an unknown visitor. Together with another of these names, \
+         everything that it did before belongs to that person.",
     ),
 ];
 
@@ -96,10 +97,10 @@ const THING: &[Key] = &[
     required(
         "key",
         Shape::Text(2_000),
-        "What it was: the sender's id of the mail, goal or the like, or the address of the page or link.",
+        "The sender's id of the mail, goal or the like, or the URL of the page or link.",
     ),
     optional("name", Shape::Text(500), "Its name, for people."),
-    optional("count", Shape::Whole, "How often, where the sender counts."),
+    optional("count", Shape::Whole, "How often, if the sender counts."),
 ];
 
 /// All kinds of items.
@@ -152,13 +153,13 @@ pub const SORTS: &[Sort] = &[
     },
     Sort {
         name: "tag",
-        about: "A tag was put on or taken off.",
+        about: "A tag was added or removed.",
         keys: &[
             required("tag", Shape::Text(200), "The tag."),
             optional(
                 "change",
                 Shape::Words(&["add", "remove"]),
-                "Which of the two. Default: add.",
+                "The change. Default: add.",
             ),
         ],
     },
@@ -170,34 +171,34 @@ pub const SORTS: &[Sort] = &[
             optional(
                 "change",
                 Shape::Words(&["join", "leave"]),
-                "Which of the two. Default: join.",
+                "The change. Default: join.",
             ),
         ],
     },
     Sort {
         name: "custom",
-        about: "Something of the sender's own making.",
+        about: "An event that the sender defines.",
         keys: &[
             required("name", Shape::Text(200), "What the sender calls it."),
             optional(
                 "key",
                 Shape::Text(2_000),
-                "Which one, where there are several of that name. Default: the name.",
+                "Which one, if there are several with that name. Default: the name.",
             ),
-            optional("count", Shape::Whole, "How often, where the sender counts."),
-            optional("score", Shape::Number, "A figure that belongs to it."),
+            optional("count", Shape::Whole, "How often, if the sender counts."),
+            optional("score", Shape::Number, "A number that belongs to it."),
         ],
     },
     Sort {
         name: "contact",
-        about: "What is known of the person: `fields` as of `at`. Null clears a field, and what is left out stays as it is.",
+        about: "The values of `fields` as of `at`. Null clears a field. A field that is left out keeps its value.",
         keys: &[],
     },
     Sort {
         name: "consent",
-        about: "What the person agreed to or refused, or what became of the address.",
+        about: "A statement about consent, or the status of the address.",
         keys: &[
-            required("what", Shape::Words(CONSENTS), "What it was."),
+            required("what", Shape::Words(CONSENTS), "The kind of statement."),
             optional(
                 "purpose",
                 Shape::Text(64),
@@ -345,7 +346,7 @@ fn check_fields(value: &Value) -> Result<(), String> {
             return Err("has a name that begins with `tag:`, `list:` or `list_field_ids:`; send items of type tag or list".to_owned());
         }
         if name.eq_ignore_ascii_case("email") {
-            return Err("has an `email`; it belongs into `contact`".to_owned());
+            return Err("has an `email`; it belongs in `contact`".to_owned());
         }
     }
     Ok(())

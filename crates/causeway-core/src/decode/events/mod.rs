@@ -259,7 +259,7 @@ impl EventsDecoder {
                     Ok(())
                 } else {
                     Err(
-                        "says nothing: give `fields`, or two names of the same person in `contact`"
+                        "has no effect: give `fields`, or two names of the same person in `contact`"
                             .to_owned(),
                     )
                 };
@@ -309,7 +309,7 @@ fn consent(
         .get("what")
         .and_then(Value::as_str)
         .and_then(What::plain)
-        .ok_or("`what` must be a word of the list")?;
+        .ok_or("`what` must be one of the listed words")?;
     let purposes = match item.get("purpose").and_then(text) {
         None => vec![EMAIL.to_owned()],
         Some(text) => purposes(&text, &what, notes)?,
@@ -348,13 +348,14 @@ fn purposes(text: &str, what: &What, notes: &mut Vec<String>) -> Result<Vec<Stri
         "all" | "any" | "*" | "everything" if what.is_suppression() => Ok(vec![EMAIL.to_owned()]),
         "all" | "any" | "*" | "everything" => {
             notes.push(format!(
-                "purpose: not one, so it counts for {}; a purpose of your own needs an item that names it",
+                "purpose: names no single purpose, so it counts for {}; a purpose of your own needs an item that \
+                 names it",
                 EVERYTHING.join(", ")
             ));
             Ok(EVERYTHING.iter().map(|purpose| (*purpose).to_owned()).collect())
         }
         _ => crate::consent::purpose(text)
             .map(|purpose| vec![purpose])
-            .ok_or("`purpose` must be one word of small letters, digits, `-` and `_`"),
+            .ok_or("`purpose` must be one word of lower-case letters, digits, `-` and `_`"),
     }
 }

@@ -358,7 +358,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         r#"{"type": "contact", "fields": {"Email": "x"}}"#,
-        "belongs into `contact`",
+        "belongs in `contact`",
     ),
     (
         r#"{"type": "contact", "fields": []}"#,
@@ -507,7 +507,7 @@ fn a_placeholder_names_nobody() {
             assert_eq!(
                 event.notes,
                 [format!(
-                    "contact.{key}: a placeholder, which names nobody, was passed over"
+                    "contact.{key}: a placeholder, which names nobody, was ignored"
                 )]
             );
         }

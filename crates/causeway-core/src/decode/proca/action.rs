@@ -90,7 +90,7 @@ pub(super) fn decode(
     };
     if event.identities.is_empty() {
         return Err(malformed(
-            "an action of nobody: neither contactRef nor e-mail address".to_owned(),
+            "an action without a person: neither contactRef nor e-mail address".to_owned(),
         ));
     }
     event.action = Some(Action {
@@ -248,7 +248,7 @@ fn privacy_of_v1(privacy: Option<&Privacy<'_>>) -> Consented {
 }
 
 fn of_wrong_type(name: &str, is_wrong: bool, wanted: &str) -> Vec<String> {
-    let note = is_wrong.then(|| format!("{name} is not {wanted}: it says nothing"));
+    let note = is_wrong.then(|| format!("{name} is not {wanted}: it is ignored"));
     note.into_iter().collect()
 }
 

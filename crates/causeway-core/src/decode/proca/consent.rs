@@ -130,22 +130,23 @@ fn of_double_opt_in(
     let (what, basis) = if opted_in {
         (
             What::DoubleOptIn,
-            format!("{message}: confirmed by mail, opted in to us ({row_counts})"),
+            format!("{message}: confirmed by mail, opted in to your organisation ({row_counts})"),
         )
     } else if let Some(page) = &said.page {
         // This also holds for an own page: if the page turns out not to be ours, the click no longer counts.
         let basis = if said.is_own {
-            format!("{message}: confirmed by mail on a page of ours ({row_counts})")
+            format!("{message}: confirmed by mail on an own page ({row_counts})")
         } else {
             format!(
-                "{message}: confirmed by mail to the page's owner, counts if that is us ({row_counts} or {row_other})"
+                "{message}: confirmed by mail to the page's owner, counts if that is your organisation ({row_counts} \
+                 or {row_other})"
             )
         };
         (What::DoubleOptInOnPage { page: page.clone() }, basis)
     } else if said.is_own {
         (
             What::DoubleOptIn,
-            format!("{message}: confirmed by mail on a page of ours ({row_counts})"),
+            format!("{message}: confirmed by mail on an own page ({row_counts})"),
         )
     } else {
         notes.push(format!(

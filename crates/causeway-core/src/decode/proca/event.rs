@@ -75,7 +75,7 @@ fn email_status(decoder: &ProcaDecoder, mut message: Message<'_>, received_at: T
     }
     if event.identities.is_empty() {
         return Err(malformed(
-            "an event about nobody: neither contactRef nor e-mail address".to_owned(),
+            "an event without a person: neither contactRef nor e-mail address".to_owned(),
         ));
     }
     event.consent = consent;

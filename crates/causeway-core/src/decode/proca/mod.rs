@@ -185,7 +185,7 @@ fn tidied(body: &[u8]) -> Option<(String, Vec<String>)> {
 fn parse(body: &[u8]) -> Known<Message<'_>> {
     if body.starts_with(&[0x1f, 0x8b]) {
         return Err(malformed(
-            "compressed (gzip): the publisher has to send the JSON as it is".to_owned(),
+            "compressed (gzip): the publisher must send plain JSON".to_owned(),
         ));
     }
     let text = std::str::from_utf8(body)

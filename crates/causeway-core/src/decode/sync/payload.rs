@@ -560,7 +560,7 @@ fn objects(group: &str, items: Vec<Value>, notes: &mut Vec<String>) -> Vec<Map<S
         ));
     }
     if odd > 0 {
-        notes.push(format!("{group}: {odd} items that are no rows were left out"));
+        notes.push(format!("{group}: {odd} items that are not rows were left out"));
     }
     objects
 }

@@ -682,7 +682,7 @@ fn a_field_in_another_case_does_not_hide_an_opt_out() {
         let said: Vec<_> = event.consent.iter().map(|fact| fact.what.as_str()).collect();
         assert!(said.contains(&"unsubscribed"), "{form}: {said:?}");
         assert!(
-            event.notes.iter().any(|note| note.contains("the no counts")),
+            event.notes.iter().any(|note| note.contains("the opt-out counts")),
             "{form}: {:?}",
             event.notes
         );

@@ -8,8 +8,8 @@ use crate::decode::sync::{SyncPayload, history::number};
 /// There are more variables than the receiver reads, and no history rows left to leave out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "makes {variables} variables, of which a receiver in PHP reads {limit} and drops the rest without a word: \
-     sync fewer groups, or set `max_variables` higher (0 for no limit) if the receiver reads more"
+    "makes {variables} variables, and a receiver in PHP reads {limit} and silently ignores the rest: sync fewer \
+     groups, or set `max_variables` higher (0 for no limit) if the receiver reads more"
 )]
 pub struct TooMany {
     pub variables: usize,
@@ -152,12 +152,13 @@ pub fn warning(options: &Options, form: bool) -> Option<String> {
         return None;
     }
     let what = format!(
-        "the caps of the history groups let up to {most} variables through, and PHP reads {PHP_VARIABLES} in all (a list field takes 3)"
+        "the caps of the history groups allow up to {most} variables, and PHP reads {PHP_VARIABLES} in all (a list \
+         field takes 3)"
     );
     Some(match options.max_variables {
-        Some(limit) => format!("{what}: the oldest rows are left out until {limit} are not exceeded"),
+        Some(limit) => format!("{what}: the oldest rows are left out to stay within {limit}"),
         None => format!(
-            "{what}: a receiver in PHP drops the rest without a word; set `max_variables = {PHP_VARIABLES}`"
+            "{what}: a receiver in PHP silently ignores the rest; set `max_variables = {PHP_VARIABLES}`"
         ),
     })
 }

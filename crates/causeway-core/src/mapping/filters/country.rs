@@ -30,11 +30,8 @@ pub(super) fn country(value: &Value, form: Option<&str>, options: Kwargs) -> Res
     });
     written.or(instead).ok_or_else(|| {
         refuse(
-            "the value is no country that is known here",
-            Some(
-                "`country(default=none)` makes nothing of it, and a lookup table knows further names"
-                    .to_owned(),
-            ),
+            "the value is not a known country",
+            Some("`country(default=none)` gives null for it, and a lookup table can add names".to_owned()),
         )
     })
 }

@@ -42,10 +42,10 @@ pub(super) fn date(value: &Value, pattern: Option<&str>, options: Kwargs) -> Res
 fn understand(value: &Value, from: &TimeZone) -> Result<Option<Read>, Error> {
     let unreadable = || {
         refuse(
-            "the value is no date that is known here",
+            "the value is not a date in a known form",
             Some(
-                "dates are read as 2022-05-26, 26-05-2022 or 05/26/2022, with or without a time; `date(default=none)` makes \
-                 nothing of all others"
+                "dates are read as 2022-05-26, 26-05-2022 or 05/26/2022, with or without a time; `date(default=none)` \
+                 gives null for all others"
                     .to_owned(),
             ),
         )
@@ -120,7 +120,7 @@ pub(super) fn check_pattern(pattern: &str) -> Result<(), Error> {
     // A text without any part of a date: its author probably thinks of patterns of another system.
     if !pattern.contains('%') && !["iso", "date", "unix"].contains(&pattern) {
         return Err(refuse(
-            format!("{pattern:?} has no place for a date: it would be written as it is"),
+            format!("{pattern:?} has no part of a date: it would be written literally"),
             Some("the patterns are those of strftime: '%d.%m.%Y' for d.m.Y; or iso, date, unix".to_owned()),
         ));
     }
@@ -139,7 +139,7 @@ pub(super) fn zone_named(name: &str) -> Result<TimeZone, Error> {
     TimeZone::get(name).map_err(|_| {
         refuse(
             format!("there is no time zone {name:?}"),
-            Some("as in Europe/Berlin".to_owned()),
+            Some("such as Europe/Berlin".to_owned()),
         )
     })
 }

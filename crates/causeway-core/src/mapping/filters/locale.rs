@@ -28,9 +28,9 @@ pub(super) fn locale(value: &Value, form: Option<&str>, options: Kwargs) -> Resu
     let Some(locale) = read(&text) else {
         return instead.ok_or_else(|| {
             refuse(
-                "the value is no locale",
+                "the value is not a locale",
                 Some(
-                    "locales are read as de, de_AT or de-AT; `locale(default='en')` takes another".to_owned(),
+                    "locales are read as de, de_AT or de-AT; `locale(default='en')` gives another".to_owned(),
                 ),
             )
         });

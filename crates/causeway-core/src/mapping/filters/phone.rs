@@ -39,10 +39,17 @@ pub(super) fn phone(
         .map(|country| country.alpha2);
     let read = plain(&text).and_then(|text| read(&text, region, style));
     read.map(Value::from).or(instead).ok_or_else(|| {
-        let known = if region.is_some() { "in its country" } else { "without a country" };
+        let known = if region.is_some() {
+            "in its country"
+        } else {
+            "without a country"
+        };
         refuse(
-            format!("the value is no telephone number {known}"),
-            Some("`phone('DE')` names the country, and `phone(default=none)` makes nothing of what is no number".to_owned()),
+            format!("the value is not a telephone number {known}"),
+            Some(
+                "`phone('DE')` names the country, and `phone(default=none)` gives null for other values"
+                    .to_owned(),
+            ),
         )
     })
 }

@@ -41,7 +41,7 @@ fn or_refuse(read: Option<Value>, instead: Option<Value>, what: &str, filter: &s
     read.or(instead).ok_or_else(|| {
         refuse(
             format!("the value is {what}"),
-            Some(format!("`| {filter}(0)` takes 0 instead")),
+            Some(format!("`| {filter}(0)` gives 0 instead")),
         )
     })
 }
@@ -66,7 +66,7 @@ fn int(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
         }
         _ => None,
     };
-    or_refuse(read, instead, "no number", "int")
+    or_refuse(read, instead, "not a number", "int")
 }
 
 /// 2^53. Up to this number, floating-point numbers hold every whole number exactly.
@@ -94,7 +94,7 @@ fn float(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
         _ => None,
     };
     let read = read.filter(|number: &f64| number.is_finite()).map(Value::from);
-    or_refuse(read, instead, "no number", "float")
+    or_refuse(read, instead, "not a number", "float")
 }
 
 /// Reads `yes`, `true`, `on` and `1` and their opposites. `none` is false.
@@ -113,7 +113,7 @@ fn bool(value: &Value, given: Rest<Value>) -> Result<Value, Error> {
     read.map(Value::from).or(instead).ok_or_else(|| {
         refuse(
             "the value is neither yes nor no",
-            Some("`| bool(false)` takes false instead".to_owned()),
+            Some("`| bool(false)` gives false instead".to_owned()),
         )
     })
 }

@@ -118,8 +118,8 @@ fn every_name_is_on_the_page() {
 fn the_limits_on_the_page_are_those_in_the_code() {
     let page = page();
     let said = format!(
-        "An evaluation may take {} steps. A text that comes out may have {} KiB, a list or object {} values in {} levels; \
-         an expression or template {} KiB.",
+        "An evaluation may take at most {} steps. The result may be a text of at most {} KiB, or a list or object of at \
+         most {} values in {} levels. An expression or template may have at most {} KiB.",
         limit::FUEL,
         limit::TEXT / 1024,
         limit::VALUES,

@@ -244,7 +244,7 @@ fn values_of_different_kinds_have_no_order() {
         json!({ "text": "5", "number": 5, "yes": true, "list": [1], "object": {}, "none": null }),
     );
     let number = "`| int` or `| float` makes a number of a text";
-    let zero = "`| int(0)` or `| float(0)` takes 0 where there is nothing";
+    let zero = "`| int(0)` or `| float(0)` gives 0 instead of null";
     for (text, said, hint) in [
         ("x.text > 100", "`>` compares a text with a number", number),
         ("100 <= x.text", "`<=` compares a number with a text", number),
@@ -263,7 +263,7 @@ fn values_of_different_kinds_have_no_order() {
         (
             "x.none < '2024-05-01'",
             "`<` compares nothing with a text",
-            "`| default('')` takes an empty text where there is nothing",
+            "`| default('')` gives an empty text instead of null",
         ),
         ("x.text is gt(100)", "`>` compares a text with a number", number),
         (
@@ -274,12 +274,12 @@ fn values_of_different_kinds_have_no_order() {
         (
             "[5, '40'] | max",
             "`max` compares texts with numbers",
-            "`| map('int')` in front of it makes numbers of texts",
+            "`| map('int')` before it makes numbers of texts",
         ),
         (
             "[{'a': {'b': 1}}, {'a': {'b': '2'}}] | sort(attribute='a.b')",
             "`sort` compares texts with numbers",
-            "`| map('int')` in front of it makes numbers of texts",
+            "`| map('int')` before it makes numbers of texts",
         ),
     ] {
         let condition = format!("1 if {text} else 0");
@@ -337,18 +337,18 @@ fn an_error_after_a_rewritten_part_has_its_original_position() {
         ("contact.Size > 1 and contact.lastName | int > 2", "column 41"),
     ] {
         assert!(
-            error(text).contains(&format!("the value is no number, at line 1, {place}")),
+            error(text).contains(&format!("the value is not a number, at line 1, {place}")),
             "{}",
             error(text)
         );
     }
     assert_eq!(
         error("contact.Size > 1 and contact.Nick > 2"),
-        "`contact.Nick` is not there, at line 1, column 22 (`| default(none)` makes nothing of what is missing)"
+        "`contact.Nick` is missing, at line 1, column 22 (`| default(none)` gives null if it is missing)"
     );
     assert_eq!(
         error("contact.Size[1:]"),
-        "`contact.Size[1:]` cannot be worked out: value of type number cannot be sliced, at line 1, column 1"
+        "`contact.Size[1:]` cannot be computed: value of type number cannot be sliced, at line 1, column 1"
     );
 }
 

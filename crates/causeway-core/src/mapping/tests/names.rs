@@ -121,13 +121,11 @@ fn a_platforms_name_of_a_field_gives_a_warning_with_our_name() {
     for (text, said) in [
         (
             "contact.city",
-            Some("`contact.city` is kept as `contact.locality`, whatever a sender calls it: write that"),
+            Some("`contact.city` is stored as `contact.locality`: write that"),
         ),
         (
             "contact['First Name']",
-            Some(
-                "`contact[\"First Name\"]` is kept as `contact.firstName`, whatever a sender calls it: write that",
-            ),
+            Some("`contact[\"First Name\"]` is stored as `contact.firstName`: write that"),
         ),
         ("contact.locality", None),
         ("contact.first_name", None),
@@ -143,36 +141,36 @@ fn a_missing_name_is_reported_with_the_nearest_names() {
     for (text, said) in [
         (
             "contact['Favorite colour']",
-            "`contact[\"Favorite colour\"]` is not there, at line 1, column 1 (did you mean contact[\"Favourite colour\"]? \
-             `| default(none)` makes nothing of what is missing)",
+            "`contact[\"Favorite colour\"]` is missing, at line 1, column 1 (did you mean contact[\"Favourite \
+             colour\"]? `| default(none)` gives null if it is missing)",
         ),
         (
             "contact.frstName",
-            "`contact.frstName` is not there, at line 1, column 1 (did you mean contact.firstName? \
-             `| default(none)` makes nothing of what is missing)",
+            "`contact.frstName` is missing, at line 1, column 1 (did you mean contact.firstName? `| default(none)` \
+             gives null if it is missing)",
         ),
         (
             "action.fields.wy | upper",
-            "`action.fields.wy` is not there, at line 1, column 1 (did you mean action.fields.why? \
-             `| default(none)` makes nothing of what is missing)",
+            "`action.fields.wy` is missing, at line 1, column 1 (did you mean action.fields.why? `| default(none)` \
+             gives null if it is missing)",
         ),
         (
             "settings.lits",
-            "`settings.lits` is not there, at line 1, column 1 (did you mean settings.list? \
-             `| default(none)` makes nothing of what is missing)",
+            "`settings.lits` is missing, at line 1, column 1 (did you mean settings.list? `| default(none)` gives \
+             null if it is missing)",
         ),
         (
             "campaign.nmae == 'x'",
-            "`campaign.nmae` is not there, at line 1, column 1 (did you mean campaign.name? \
-             `| default(none)` makes nothing of what is missing)",
+            "`campaign.nmae` is missing, at line 1, column 1 (did you mean campaign.name? `| default(none)` gives \
+             null if it is missing)",
         ),
         (
             "fields['999']",
-            "`fields.999` is not there, at line 1, column 1 (`| default(none)` makes nothing of what is missing)",
+            "`fields.999` is missing, at line 1, column 1 (`| default(none)` gives null if it is missing)",
         ),
         (
             "contact.nothing.deeper",
-            "`contact.nothing` is not there, at line 1, column 1 (`| default(none)` makes nothing of what is missing)",
+            "`contact.nothing` is missing, at line 1, column 1 (`| default(none)` gives null if it is missing)",
         ),
     ] {
         assert_eq!(error(text), said);

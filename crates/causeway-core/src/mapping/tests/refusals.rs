@@ -15,19 +15,19 @@ fn names_that_no_record_has_are_refused_when_parsed() {
     for (text, said) in [
         (
             "contct.email",
-            "nothing is called `contct`, at line 1, column 1 (did you mean contact.email?)",
+            "there is no name `contct`, at line 1, column 1 (did you mean contact.email?)",
         ),
         (
             "contact.email | default(campain.name)",
-            "nothing is called `campain`, at line 1, column 25 (did you mean campaign.name?)",
+            "there is no name `campain`, at line 1, column 25 (did you mean campaign.name?)",
         ),
         (
             "campain.name[:2]",
-            "nothing is called `campain`, at line 1, column 1 (did you mean campaign.name?)",
+            "there is no name `campain`, at line 1, column 1 (did you mean campaign.name?)",
         ),
         (
             "{% for t in contct.Topics[:2] %}{{ t[:1] }}{{ loop.index }}{% endfor %}",
-            "nothing is called `contct`, at line 1, column 13 (did you mean contact.Topics?)",
+            "there is no name `contct`, at line 1, column 13 (did you mean contact.Topics?)",
         ),
         (
             "campaign.nmae",
@@ -129,7 +129,8 @@ fn unsupported_syntax_is_refused_when_parsed() {
         ),
         (
             "{% set x = 1 %}{{ x }}",
-            "`set` is no statement here, at line 1, column 4 (a template of a mapping has if, elif, else, for and raw)",
+            "`set` is not a statement here, at line 1, column 4 (a template of a mapping has if, elif, else, for and \
+             raw)",
         ),
         (
             "at | date(zone='Europe/Berln')",
@@ -142,8 +143,8 @@ fn unsupported_syntax_is_refused_when_parsed() {
         ),
         (
             "at | date('d.m.Y')",
-            "\"d.m.Y\" has no place for a date: it would be written as it is, at line 1, column 11 \
-             (the patterns are those of strftime: '%d.%m.%Y' for d.m.Y; or iso, date, unix)",
+            "\"d.m.Y\" has no part of a date: it would be written literally, at line 1, column 11 (the patterns are \
+             those of strftime: '%d.%m.%Y' for d.m.Y; or iso, date, unix)",
         ),
         (
             "contact.country | country('alpha4')",
@@ -155,7 +156,7 @@ fn unsupported_syntax_is_refused_when_parsed() {
         ),
         (
             "contact.lastName[::-1]",
-            "a part of a list or text is taken without steps, at line 1, column 19 ([from:to]; `| reverse` turns it round)",
+            "a slice of a list or text takes no step, at line 1, column 19 ([from:to]; `| reverse` reverses it)",
         ),
         (
             "'x' * 3",
@@ -208,38 +209,37 @@ fn an_error_with_a_record_says_what_and_where_but_never_the_value() {
     for (text, said) in [
         (
             "contact.lastName | int",
-            "the value is no number, at line 1, column 20 (`| int(0)` takes 0 instead)",
+            "the value is not a number, at line 1, column 20 (`| int(0)` gives 0 instead)",
         ),
         (
             "contact.firstName + 1",
-            "`contact.firstName + 1` cannot be worked out: tried to use + operator on unsupported types string and number, \
-             at line 1, column 1",
+            "`contact.firstName + 1` cannot be computed: tried to use + operator on unsupported types string and \
+             number, at line 1, column 1",
         ),
         (
             "contact.email | date",
-            "the value is no date that is known here, at line 1, column 17 \
-             (dates are read as 2022-05-26, 26-05-2022 or 05/26/2022, with or without a time; `date(default=none)` makes \
-             nothing of all others)",
+            "the value is not a date in a known form, at line 1, column 17 (dates are read as 2022-05-26, 26-05-2022 \
+             or 05/26/2022, with or without a time; `date(default=none)` gives null for all others)",
         ),
         (
             "contact.lastName | country",
-            "the value is no country that is known here, at line 1, column 20 \
-             (`country(default=none)` makes nothing of it, and a lookup table knows further names)",
+            "the value is not a known country, at line 1, column 20 (`country(default=none)` gives null for it, and a \
+             lookup table can add names)",
         ),
         (
             "contact.email | phone('DE')",
-            "the value is no telephone number in its country, at line 1, column 17 (`phone('DE')` names the country, \
-             and `phone(default=none)` makes nothing of what is no number)",
+            "the value is not a telephone number in its country, at line 1, column 17 (`phone('DE')` names the \
+             country, and `phone(default=none)` gives null for other values)",
         ),
         (
             "'x' in contact.street",
-            "`'x' in contact.street` cannot be worked out: what stands behind `in` is nothing, or neither text nor list, \
-             at line 1, column 1 (`| default('')` behind the name that may be nothing takes an empty text instead)",
+            "`'x' in contact.street` cannot be computed: the value after `in` is null, or neither text nor list, at \
+             line 1, column 1 (`| default('')` after the name gives an empty text instead of null)",
         ),
         (
             "{% if 'x' in contact.street %}a{% endif %}",
-            "`if 'x' in contact.street` cannot be worked out: what stands behind `in` is nothing, or neither text nor list, \
-             at line 1, column 4 (`| default('')` behind the name that may be nothing takes an empty text instead)",
+            "`if 'x' in contact.street` cannot be computed: the value after `in` is null, or neither text nor list, \
+             at line 1, column 4 (`| default('')` after the name gives an empty text instead of null)",
         ),
         (
             "contact.Topics | upper",
@@ -247,11 +247,11 @@ fn an_error_with_a_record_says_what_and_where_but_never_the_value() {
         ),
         (
             "{{ contact.firstName }}\n{{ contact.Nick }}",
-            "`contact.Nick` is not there, at line 2, column 4 (`| default(none)` makes nothing of what is missing)",
+            "`contact.Nick` is missing, at line 2, column 4 (`| default(none)` gives null if it is missing)",
         ),
         (
             "{% for t in contact.Topics %}{{ t.name }}{% endfor %}",
-            "`t.name` is not there, at line 1, column 33 (`| default(none)` makes nothing of what is missing)",
+            "`t.name` is missing, at line 1, column 33 (`| default(none)` gives null if it is missing)",
         ),
     ] {
         assert_eq!(shown(text), said, "{text}");

@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) fn tell_counts(counts: &Counts, from: Timestamp, to: Timestamp) {
     say(&format!(
-        "{} records from {} to {} compared, after {} earlier ones",
+        "{} messages from {} to {} compared, after {} earlier ones",
         counts.records,
         seconds(from),
         seconds(to),
@@ -23,24 +23,25 @@ pub(super) fn tell_counts(counts: &Counts, from: Timestamp, to: Timestamp) {
     ));
     if counts.not_available > 0 {
         say(&format!(
-            "{} more are not available any more (pruned or erased)",
+            "{} more are no longer available (deleted by retention, or erased)",
             counts.not_available
         ));
     }
     if counts.repeats > 0 {
-        say(&format!("{} repeats change nothing", counts.repeats));
+        say(&format!("{} duplicates change nothing", counts.repeats));
     }
     if counts.own > 0 {
         say(&format!(
-            "{} are of the hub's own making and left out: turns of automations (both take theirs anew) and answers of destinations",
+            "{} were made by the hub and are left out: timers and scheduled runs of automations (both configurations \
+             run their own) and responses of destinations",
             counts.own
         ));
     }
     for (how, records) in &counts.read_otherwise {
-        say(&format!("{records} would be read in another way: {how}"));
+        say(&format!("{records} would be read differently: {how}"));
     }
     say(&format!(
-        "{} records and {} people would be concerned",
+        "{} messages and {} people would be affected",
         counts.records_changed, counts.people_changed
     ));
     if !counts.destinations.is_empty() {
@@ -75,8 +76,8 @@ pub(super) fn tell_sample(sample: &Sample, personal: bool, colour: bool) {
         "\n{destination} · {} · {} · {}",
         word(sample.change),
         match sample.record {
-            Some(record) => format!("record {record} from {}", sample.source),
-            None => format!("an automation's turn at {}", sample.received_at),
+            Some(record) => format!("message {record} from {}", sample.source),
+            None => format!("an automation's scheduled run at {}", sample.received_at),
         },
         address(sample, personal)
     ));
@@ -104,7 +105,7 @@ fn word(change: Change) -> &'static str {
         Change::Added => "added",
         Change::Removed => "removed",
         Change::Changed => "changed",
-        Change::ReadOtherwise => "read in another way",
+        Change::ReadOtherwise => "read differently",
     }
 }
 

@@ -24,6 +24,7 @@ struct Account {
     contact: ContactId,
     workspace: Name,
     destinations: Vec<Permission>,
+    #[serde(rename = "consent_state")]
     standing: BTreeMap<String, Standing>,
     /// By the date of the fact, not by the time at which its message arrived.
     ledger: Vec<Line>,
@@ -123,7 +124,7 @@ fn show(account: &Account) {
     }
     say("");
     if account.standing.is_empty() {
-        say("  nothing was ever said about consent");
+        say("  there is no fact about consent");
     }
     for (purpose, standing) in &account.standing {
         say(&super::standing_line(purpose, *standing));

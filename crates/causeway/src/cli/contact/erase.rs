@@ -107,7 +107,7 @@ async fn at_once(
 ) -> Result<(), Failure> {
     let erased = store.erase(view.id, now).await?;
     say(&format!(
-        "contact {} erased, with {} actions, {} lines of consent, {} deliveries and {} messages",
+        "contact {} erased, with {} actions, {} facts about consent, {} deliveries and {} messages",
         view.id, erased.actions, erased.consent, erased.deliveries, erased.envelopes
     ));
     for destination in &erased.given {
@@ -126,7 +126,7 @@ pub(super) async fn leaving(store: &SqliteStore, workspace: Option<&str>, json: 
         return say_json(&all);
     }
     if all.is_empty() {
-        say("Nobody waits to be erased.");
+        say("No erasure is pending.");
     }
     for leaving in all {
         say(&format!(

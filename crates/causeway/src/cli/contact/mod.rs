@@ -29,7 +29,7 @@ use super::{
     after_help = "Example: causeway contact show jane@example.org\n         causeway contact show platform:8812\n         causeway contact consent jane@example.org\n         causeway contact erase jane@example.org --yes"
 )]
 pub(super) struct Args {
-    /// Only who is known in this workspace; in all if not given.
+    /// Only contacts of this workspace; default: of all workspaces.
     #[arg(long, global = true, value_name = "NAME")]
     workspace: Option<String>,
     #[command(subcommand)]
@@ -38,29 +38,30 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Shows fields, consent, actions and deliveries; of an address that several people use, those of each of them.
+    /// Shows fields, consent, actions and deliveries. If several people use the address, it shows each of them.
     #[command(
         after_help = "Example: causeway contact show jane@example.org\n         causeway contact show platform:8812"
     )]
     Show {
-        /// An e-mail address, or an id or contactRef with its namespace, as in `platform:8812`. A bare id will do while only
-        /// one person of a workspace has it. With `email:` in front, an address names only the contact that it belongs to.
+        /// An e-mail address, or an id or contactRef with its namespace, such as `platform:8812`. An id alone is enough
+        /// if only one person of a workspace has it. With `email:` before it, an address names only the contact that it
+        /// belongs to.
         who: String,
     },
-    /// Shows for each destination whether the person may be sent there, why, since when and what was sent last; then the
-    /// ledger of consent: what was said, when, in which message, and what it did at each destination.
+    /// Shows for each destination whether it may be sent the person, why, since when, and what was sent last. Then it
+    /// shows the ledger of consent: each fact with its date, its message and its effect at each destination.
     #[command(
         after_help = "Example: causeway contact consent jane@example.org --workspace default\n         causeway contact consent contact:17"
     )]
     Consent {
-        /// An address, an id with its namespace, or the number of a contact as in `contact:17`.
+        /// An address, an id with its namespace, or the number of a contact, such as `contact:17`.
         who: String,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Prints everything about one person as JSON, the messages as they came included; by an address, from each workspace
-    /// that knows it.
+    /// Prints everything about one person as JSON, including the messages as they came. By an address, it prints the
+    /// person of each workspace that knows it.
     #[command(
         after_help = "Example: causeway contact export jane@example.org > jane.json\n         causeway contact export platform:8812 --workspace default"
     )]
@@ -68,42 +69,44 @@ enum Verb {
         /// An address, or an id with its namespace.
         who: String,
     },
-    /// Removes the person and everything about them, once the destinations that have them were asked to remove them. Prints
-    /// what it does not reach: files, databases that keep their rows, messages that cannot be searched, backups. What comes
-    /// about them and is dated before is turned away; what is dated after it is a new contact (`after_erasure`).
+    /// Erases the person and everything about them, after the destinations that have them were asked to remove them.
+    /// Prints what it does not reach: files, databases that keep their rows, messages that cannot be searched, backups.
+    /// Later messages about the person are turned away if they are dated before the erasure; if they are dated after
+    /// it, they make a new contact (`after_erasure`).
     #[command(
         after_help = "Example: causeway contact erase jane@example.org --yes\n         causeway contact erase platform:8812 --yes --now"
     )]
     Erase {
         /// An address, or an id with its namespace.
         who: String,
-        /// Really do it: it cannot be undone.
+        /// Do it. It cannot be undone.
         #[arg(long)]
         yes: bool,
-        /// At once: no destination is asked.
+        /// Erase at once and ask no destination.
         #[arg(long)]
         now: bool,
-        /// In every workspace where the person is known.
+        /// In every workspace that knows the person.
         #[arg(long, conflicts_with = "workspace")]
         all_workspaces: bool,
-        /// Everybody who uses the address, where several people do.
+        /// Erase everybody who uses the address, if several people do.
         #[arg(long)]
         all_users: bool,
     },
-    /// Undoes a wrong merge: makes a contact of its own of these identities and of everything that came by them, and sends
+    /// Undoes a wrong merge: makes a new contact of these identities and of everything that came with them, and sends
     /// destinations both people as they are then.
     #[command(after_help = "Example: causeway contact split jane@example.org --take platform:72 --yes")]
     Split {
         who: String,
-        /// An identity that is somebody else's: an address, or NAMESPACE:ID as `contact show` prints it. May be repeated.
+        /// An identity of the other person: an address, or NAMESPACE:ID as `contact show` prints it. May be given
+        /// several times.
         #[arg(long, required = true, value_name = "IDENTITY")]
         take: Vec<String>,
-        /// Really do it.
+        /// Do it.
         #[arg(long)]
         yes: bool,
     },
-    /// Lists foreign ids that came with a third address: one id for several people. Messages with such an address count for
-    /// the address alone.
+    /// Lists ids of platforms that came with three or more addresses, so they may stand for several people. Messages
+    /// with such an id count only for the address in them.
     #[command(after_help = "Example: causeway contact conflicts")]
     Conflicts {
         /// Print JSON.

@@ -34,8 +34,8 @@ pub(super) fn destination(config: &Config, view: &ContactView, name: &Name, aske
             ));
         }
         Asked::To(change) => say(&format!(
-            "contact {contact}: {name} cannot remove anybody. It is sent `{}`; what it was given before stays, so delete \
-             that there by hand",
+            "contact {contact}: {name} cannot remove anybody. It is sent `{}`; what it was sent before stays, so \
+             delete that there by hand",
             change.as_str()
         )),
         Asked::Not(reason) => say(&format!(
@@ -83,7 +83,8 @@ pub(super) fn former_destinations(config: &Config, view: &ContactView) {
     names.dedup();
     for name in names {
         say(&format!(
-            "contact {}: {name} was given the person and is not in the configuration any more: delete them there by hand",
+            "contact {}: {name} was sent the person and is no longer in the configuration: delete the person there by \
+             hand",
             view.id
         ));
     }
@@ -109,8 +110,8 @@ pub(super) fn unread(unread: &Unread) {
     }
     if !unread.binary.is_empty() {
         say(&format!(
-            "{} are compressed or no text and could not be searched ({}): `causeway trace NUMBER --body` shows one, `causeway \
-             replay NUMBER --discard REASON` discards it.",
+            "{} are compressed or not text and could not be searched ({}): `causeway trace NUMBER --body` shows one, \
+             `causeway replay NUMBER --discard REASON` discards it.",
             unread.binary.len(),
             listed(&unread.binary)
         ));

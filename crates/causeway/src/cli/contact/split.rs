@@ -57,7 +57,8 @@ pub(super) async fn split(
     let now = SystemClock.now();
     let Some(split) = store.split(view.id, taken, read, now).await? else {
         return Err(failed(
-            "the contact changed meanwhile; nothing was done: look again and repeat".to_owned(),
+            "the contact changed meanwhile; nothing was done: look again and run the command again"
+                .to_owned(),
         ));
     };
     say(&format!(

@@ -59,7 +59,7 @@ impl<R: BufRead> Sheet<R> {
         };
         let header = sheet.reader.byte_headers().context("reading the header")?.clone();
         if header.as_slice() == END {
-            bail!("the file is empty: look whether the export that made it was complete");
+            bail!("the file is empty: check whether the export was complete");
         }
         if ends_the_file(&header) {
             bail!("a quotation mark in the header is not closed");
@@ -243,8 +243,8 @@ fn header_names(
             .position(|other| other.eq_ignore_ascii_case(name));
         if let Some(other) = other.filter(|_| !name.is_empty()) {
             bail!(
-                "columns {} and {} are both called {name:?}, and one would hide the other: \
-                 call one of them something else in the file, or with --map if their headers differ",
+                "columns {} and {} are both called {name:?}, and one would hide the other: rename one of them in the \
+                 file, or with --map if their headers differ",
                 other + 1,
                 at + 1
             );

@@ -209,7 +209,7 @@ impl Summary {
             push(
                 &mut text,
                 &format!(
-                    "rows that opt somebody in: {}; that opt somebody out or decline: {}; that say nothing of consent: {}",
+                    "rows that opt somebody in: {}; that opt somebody out or decline: {}; without consent: {}",
                     self.opt_in, self.opt_out, self.silent
                 ),
             );
@@ -252,7 +252,7 @@ impl Summary {
             push(
                 &mut text,
                 &format!(
-                    "values of {field} that `consent_from` does not list, so that they mean nothing: {}{more}",
+                    "values of {field} that `consent_from` does not list, so they have no effect: {}{more}",
                     shown.join(", ")
                 ),
             );
@@ -265,12 +265,11 @@ impl Summary {
                 ),
             );
         }
-        self.left_alone.print("left alone by the rules", &mut text);
+        self.left_alone.print("skipped by the rules", &mut text);
         self.notes.print("notes", &mut text);
         self.dead
             .print("not understood (kept as dead, to be replayed)", &mut text);
-        self.refused
-            .print("refused (nothing of them is taken)", &mut text);
+        self.refused.print("refused (not stored)", &mut text);
         text
     }
 

@@ -27,7 +27,7 @@ fn a_test_that_cannot_be_meant_is_refused_with_its_line() {
         ("name = 'a'\nmesage = 'x'", "did you mean `message`?"),
         (
             "name = ' '\nmessage = 'x'\nexpect_none = true",
-            "say what the test shows",
+            "give the test a name that says what it shows",
         ),
         (
             "name = 'a'\nmessage = {}\nexpect_none = true",
@@ -67,7 +67,7 @@ fn a_test_that_cannot_be_meant_is_refused_with_its_line() {
         ),
         (
             "name = 'a'\nbefore = ['y']\nmessage = { text = 'x', after = 'later' }\nexpect_none = true",
-            "\"later\" is no duration",
+            "\"later\" is not a duration",
         ),
         (
             "name = 'a'\nbefore = ['y']\nmessage = { text = 'x', after = '-2h' }\nexpect_none = true",
@@ -75,7 +75,7 @@ fn a_test_that_cannot_be_meant_is_refused_with_its_line() {
         ),
         (
             "name = 'a'\nbefore = ['y', { text = 'z', after = '1h', at = 2026-01-02T03:04:05Z }]\nmessage = 'x'\nexpect_none = true",
-            "`before.1.after`: `at` says when it comes already",
+            "`before.1.after`: `at` already sets the time",
         ),
         (
             "name = 'a'\nat = 'noon'\nmessage = 'x'\nexpect_none = true",

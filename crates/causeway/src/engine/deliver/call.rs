@@ -30,7 +30,7 @@ pub(super) struct Call {
     pub attempts: mpsc::Sender<Attempt>,
 }
 
-/// What a call that ended tells its lane.
+/// What a finished call reports to its lane.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub retryable: usize,
@@ -39,7 +39,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Of a call that could not even say how it ended.
+    /// For a call that panicked before it returned an outcome.
     pub(super) fn of_failure() -> Self {
         Self {
             retryable: 1,
@@ -74,7 +74,7 @@ impl Call {
             // A destination that answers for fewer than it was given has lost count: send the rest again.
             let ending = endings
                 .next()
-                .unwrap_or_else(|| retry("the destination told nothing of this delivery"));
+                .unwrap_or_else(|| retry("the destination reported nothing about this delivery"));
             report.count(&ending.outcome);
             let next = next_state(delivery.attempt, &ending.outcome, &self.pace.retry, now, random());
             self.engine.metrics.attempted(&self.name, &ending, &next);

@@ -33,8 +33,8 @@ use super::{Engine, Lane, currency::Mark};
 
 /// How often a lane looks without being woken.
 const POLL: Duration = Duration::from_secs(1);
-/// How long it waits for calls in flight when it is told to stop; then they are dropped, and their leases bring the
-/// deliveries back.
+/// How long it waits for calls in flight when it stops; then they are dropped, and their leases bring the deliveries
+/// back.
 const GRACE: Duration = Duration::from_secs(8);
 /// How much longer for what these have yet to write.
 const RECORD_GRACE: Duration = Duration::from_secs(1);
@@ -96,7 +96,7 @@ enum May {
 }
 
 impl Running {
-    /// Nothing is put off by more than [`POLL`]: what lies further ahead is left from before the clock was set back.
+    /// Nothing is delayed by more than [`POLL`]: a time further ahead is from before the clock was set back.
     fn forget_what_is_ahead(&mut self, now: Timestamp) {
         let latest = later(now, POLL);
         self.claim_at = self.claim_at.min(latest);
@@ -240,7 +240,7 @@ impl Running {
         }
     }
 
-    /// The lane stands still until a person acts.
+    /// The lane is halted until a person acts.
     async fn halt(&mut self, reason: String) {
         if self.state.halted.is_some() {
             return;
@@ -248,7 +248,7 @@ impl Running {
         let name = &self.lane.name;
         tracing::error!(
             destination = %name, reason,
-            "destination {name} stands still until a person mends it: `causeway delivery resume {name}`"
+            "destination {name} is halted: fix the cause, then run `causeway delivery resume {name}`"
         );
         // As it is now, or a pause of a moment ago would be lost.
         if let Ok(mut lanes) = self.engine.views.lanes().await {

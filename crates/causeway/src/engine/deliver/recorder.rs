@@ -32,7 +32,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// `woken` is told after each write: a contact's next delivery may be due.
+    /// `woken` is notified after each write: a contact's next delivery may be due.
     pub(super) fn start(engine: Arc<Engine>, name: Name, woken: Arc<Notify>) -> Self {
         let (attempts, mut unrecorded) = mpsc::channel(UNRECORDED);
         let behind = Arc::new(AtomicBool::new(false));

@@ -56,7 +56,7 @@ pub(super) async fn oldest(engine: &Arc<Engine>, stop: &Stop) -> InboxId {
     if stuck > 0 {
         tracing::error!(
             rows = stuck,
-            "rows of the inbox can be neither processed nor set aside: the store needs a repair"
+            "messages can be neither processed nor set aside: the store needs a repair"
         );
         wait(engine, stop).await;
     }

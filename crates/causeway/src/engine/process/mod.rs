@@ -30,11 +30,12 @@ use super::{Engine, pressure::is_behind};
 
 /// Rows per transaction: large enough that the sync does not count, small enough to plan in some 10 ms.
 const BATCH: u32 = 200;
-/// The same while intake is crowded: those who wait for their commit wait behind so many rows at most.
+/// The same while intake is crowded: senders that wait for their commit wait behind at most this number of rows.
 const SMALL_BATCH: u32 = 50;
 /// How often it looks without being woken: only what `causeway import` writes beside the hub waits so long.
 const POLL: Duration = Duration::from_millis(100);
-/// After so many full batches it starts over at the oldest row, so that replayed ones need not wait for the backlog to end.
+/// After this number of full batches it starts over at the oldest row, so that replayed ones need not wait for the
+/// backlog to end.
 const RESTART_AFTER: u32 = 50;
 
 /// Urgent batches in a row: then the oldest rows get their turn, or they would wait for as long as opt-outs keep coming.
@@ -264,7 +265,7 @@ fn tell(
             engine.metrics.skipped(destination, 1);
         }
         if row.state == InboxState::Dead {
-            tracing::warn!(inbox.id = row.id.0, source = %source, "inbox row {} is dead; `causeway trace {}` tells why", row.id, row.id);
+            tracing::warn!(inbox.id = row.id.0, source = %source, "message {} is dead; `causeway trace {}` shows why", row.id, row.id);
         }
     }
 }
@@ -372,11 +373,11 @@ fn late_in_words(by_s: i64, any_opt_outs: bool) -> String {
     let (counts, rest) = if any_opt_outs {
         ("only its opt-outs count", "the rest")
     } else {
-        ("nothing was done with it", "it")
+        ("it had no effect", "it")
     };
     format!(
         "the signature is genuine, and was made {length} {side} the message came, which `tolerance_s` does not allow: {counts}; \
-         `causeway replay` takes {rest} up without its opt-ins"
+         `causeway replay` processes {rest} without its opt-ins"
     )
 }
 

@@ -8,7 +8,7 @@ use crate::migrate::{
     field_map,
 };
 
-/// Keys of a field map: name over there = Proca's field.
+/// Keys of a field map: name at the destination = Proca's field.
 const FIELD_MAPS: [&str; 4] = [
     "CONTACT_ATTRIBUTES",
     "MERGE_FIELDS",
@@ -30,7 +30,7 @@ const SETTINGS: [(&str, &str); 12] = [
     ("promocode", "promo_code"),
     ("promocodephone", "promo_code_phone"),
 ];
-/// Keys with the name of a field over there, and the path of what to put there.
+/// Keys with the name of a field at the destination, and the path of its value.
 const NAMED_FIELDS: [(&str, &str); 8] = [
     ("FIELD_LANGUAGE", "page.locale"),
     ("CRM_DATA_SOURCE", "=proca"),
@@ -300,7 +300,7 @@ impl Work<'_> {
         }
     }
 
-    /// Leaves names that can be columns; `email` tells the rows apart.
+    /// Keeps names that can be columns; `email` identifies the rows.
     fn only_columns(&mut self, fields: &mut Vec<(String, String)>) {
         fields.retain(|(name, path)| {
             let is_column = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -378,7 +378,7 @@ impl Work<'_> {
     }
 }
 
-/// With the address, and with consent: without it a no could not be told from a yes.
+/// With the address, and with consent: without it an opt-out would look like an opt-in.
 fn complete(fields: Vec<(String, String)>) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for (name, path, root) in [

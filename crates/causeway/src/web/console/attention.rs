@@ -11,7 +11,7 @@ use crate::hub::left_behind_in_words;
 /// One thing to look at. The worst come first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Attention {
-    /// `bad`: something stands still or is lost to view; `warn`: it will go on by itself, or was meant.
+    /// `bad`: something has stopped or cannot be seen; `warn`: it continues by itself, or was intended.
     pub level: &'static str,
     pub title: String,
     pub detail: String,
@@ -49,7 +49,7 @@ pub(crate) fn attention(moment: &Moment, config: &ConsoleConfig) -> Vec<Attentio
         found.push(Attention {
             level: "bad",
             title: "The store does not answer".to_owned(),
-            detail: "The figures are the last that were read. Nothing is acknowledged that is not stored."
+            detail: "The numbers are the last that were read. Nothing is acknowledged that is not stored."
                 .to_owned(),
             command: Some("causeway doctor".to_owned()),
             href: None,
@@ -97,8 +97,8 @@ fn lanes(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) {
         if let Some(reason) = &counts.lane.halted {
             found.push(Attention {
                 level: "bad",
-                title: format!("{name} stands still"),
-                detail: format!("{reason}. {waiting} waiting; nothing is lost. Put it right, then resume."),
+                title: format!("{name} is halted"),
+                detail: format!("{reason}. {waiting} waiting; nothing is lost. Fix the cause, then resume."),
                 command,
                 href,
             });
@@ -141,12 +141,12 @@ fn sources(moment: &Moment, found: &mut Vec<Attention>) {
             SourceState::Connecting | SourceState::Running => continue,
             SourceState::Failing { reason } => (
                 "warn",
-                format!("{name} does not get through"),
+                format!("{name} fails"),
                 format!("{reason}. It keeps trying."),
             ),
             SourceState::Halted { reason } => (
                 "bad",
-                format!("{name} stands still"),
+                format!("{name} is halted"),
                 format!("{reason}. It waits for a change of the configuration or the account."),
             ),
         };
@@ -161,7 +161,7 @@ fn sources(moment: &Moment, found: &mut Vec<Attention>) {
     for (name, warning) in &moment.warnings {
         found.push(Attention {
             level: "warn",
-            title: format!("{name} needs a look"),
+            title: format!("{name} needs attention"),
             detail: format!("{warning}."),
             command: Some("causeway doctor".to_owned()),
             href: None,
@@ -182,7 +182,7 @@ fn dead_messages(moment: &Moment, found: &mut Vec<Attention>) {
             .map(|((_, code), rows)| (code_in_words(code), *rows))
             .collect();
         codes.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
-        // Only the newest rows were looked at: their numbers are told when those are all.
+        // Only the newest rows were read: numbers are shown only if those are all.
         let are_all = codes.iter().map(|(_, rows)| rows).sum::<u64>() == counts.dead;
         let codes: Vec<String> = codes
             .iter()
@@ -195,13 +195,13 @@ fn dead_messages(moment: &Moment, found: &mut Vec<Attention>) {
             })
             .collect();
         let detail = match codes.as_slice() {
-            [] => "Kept as they came, and can be processed once more.".to_owned(),
+            [] => "They are stored as they came, and can be processed again.".to_owned(),
             codes if are_all => format!(
-                "{}. Kept as they came, and can be processed once more.",
+                "{}. They are stored as they came, and can be processed again.",
                 codes.join(", ")
             ),
             codes => format!(
-                "Mostly {}. Kept as they came, and can be processed once more.",
+                "Mostly {}. They are stored as they came, and can be processed again.",
                 codes.join(", then ")
             ),
         };
@@ -211,7 +211,7 @@ fn dead_messages(moment: &Moment, found: &mut Vec<Attention>) {
             detail,
             command: Some(format!("causeway replay --source {name}")),
             href: Some(link(
-                "/records",
+                "/messages",
                 &[("state", Some("dead")), ("source", Some(name))],
             )),
         });
@@ -234,19 +234,19 @@ fn turned_away(moment: &Moment, found: &mut Vec<Attention>) {
             ),
             command: None,
             href: Some(link(
-                "/records",
+                "/messages",
                 &[("state", Some("skipped")), ("source", Some(name))],
             )),
         });
     }
 }
 
-/// Of the dead deliveries, those whose destination still believes that it may use people's data.
+/// The dead deliveries whose destination still has people's data.
 fn dead_withdrawals(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) {
     for (name, number) in &moment.by_hand.dead_withdrawals {
         let (todo, command) = if is_configured(config, name) {
             (
-                "Put right what stopped them, then retry them.",
+                "Fix the cause, then retry them.",
                 format!("causeway delivery retry --destination {name} --state dead"),
             )
         } else {
@@ -263,7 +263,7 @@ fn dead_withdrawals(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Att
         found.push(Attention {
             level: "bad",
             title: format!("{name} did not receive {}", plural(*number, "withdrawal")),
-            detail: format!("{who} {are} tried and given up, and the destination has the people. {todo}"),
+            detail: format!("{who} {are} given up, and the destination has these people. {todo}"),
             command: Some(command),
             href: Some(link(
                 "/deliveries",
@@ -322,7 +322,7 @@ fn by_hand(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) 
     for (name, people) in &moment.by_hand.left_behind {
         found.push(Attention {
             level: "bad",
-            title: format!("{name} has people whose opt-outs do not get there"),
+            title: format!("Opt-outs do not reach {name}"),
             detail: format!(
                 "{}.",
                 left_behind_in_words(name, *people, is_configured(config, name))

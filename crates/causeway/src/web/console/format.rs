@@ -64,7 +64,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{}.{}{THIN}kB", count(tenths_of_kb / 10), tenths_of_kb % 10)
 }
 
-/// A moment, told three ways.
+/// A moment in three forms.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(crate) struct When {
     /// For the `datetime` attribute.

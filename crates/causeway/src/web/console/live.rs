@@ -39,7 +39,7 @@ use crate::telemetry::{Metrics, Sources};
 const EVERY: Duration = Duration::from_secs(1);
 /// How many may watch at once: each holds a connection.
 const VIEWERS: usize = 64;
-/// Of how many dead rows the reasons are counted.
+/// The number of dead rows whose reasons are counted.
 const DEAD_ROWS: u32 = 500;
 /// How many samples old the reasons of dead rows may be.
 const DEAD_ROWS_AGE: u32 = 5;

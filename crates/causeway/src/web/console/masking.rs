@@ -1,4 +1,4 @@
-//! Hides what is about a person, keeps what tells how a message is built: keys, structure, technical fields.
+//! Hides what is about a person, keeps what shows how a message is built: keys, structure, technical fields.
 //!
 //! Whatever is not known to be harmless is hidden: a new field of a source is hidden until it is listed here.
 

@@ -118,7 +118,7 @@ fn cards(group: &str, connectors: Vec<Connector>, curve: impl Fn(usize) -> Strin
     let card = |(at, connector): (usize, Connector)| Card {
         key: format!("{group}/{}", connector.name),
         href: match group {
-            "s" => link("/records", &[("source", Some(&connector.name))]),
+            "s" => link("/messages", &[("source", Some(&connector.name))]),
             _ => link("/deliveries", &[("destination", Some(&connector.name))]),
         },
         name: connector.name,

@@ -459,11 +459,11 @@ fn what_needs_a_person_is_listed_worst_first() {
         titles,
         [
             ("bad", "The store does not answer"),
-            ("bad", format!("{HOSTILE} stands still").as_str()),
+            ("bad", format!("{HOSTILE} is halted").as_str()),
             ("bad", named("8 messages dead from ").as_str()),
             ("bad", named("5 deliveries dead at ").as_str()),
-            ("warn", format!("{HOSTILE} does not get through").as_str()),
-            ("warn", format!("{HOSTILE} needs a look").as_str()),
+            ("warn", format!("{HOSTILE} fails").as_str()),
+            ("warn", format!("{HOSTILE} needs attention").as_str()),
         ]
     );
 }

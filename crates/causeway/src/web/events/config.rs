@@ -20,7 +20,7 @@ use crate::web::secrets::{Fingerprint, Secrets, fingerprint};
 /// A complete `[source.NAME]` table, each key with unit and default in a comment.
 pub const SAMPLE: &str = include_str!("../../../../../samples/sources/events.toml");
 /// One line for lists of kinds.
-pub const SUMMARY: &str = "takes visits, opens, clicks, tags, scores and consent from POST /v1/events";
+pub const SUMMARY: &str = "receives visits, opens, clicks, tags, scores and consent from POST /v1/events";
 
 /// Fewer could be guessed.
 const MIN_TOKEN_CHARS: usize = 22;
@@ -29,10 +29,10 @@ const MIN_TOKEN_CHARS: usize = 22;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Senders show one of them: `Authorization: Bearer TOKEN`. One or several that are valid at once; at least 22
+    /// Senders send one of them: `Authorization: Bearer TOKEN`. One or several that are valid at once; at least 22
     /// characters each, of letters, digits and `-._~`. No other source has the same.
     pub tokens: Secrets,
-    /// Where the sender's ids of contacts and visitors are unique. Default: the source's name.
+    /// The sender's ids of contacts and visitors are unique within it. Default: the source's name.
     #[serde(default)]
     pub namespace: Option<String>,
     /// The Proca instance that `contactRef` is from.
@@ -41,11 +41,11 @@ pub struct Config {
     /// Ids of people and browsers that name nobody, besides those that never do (0, null, …).
     #[serde(default)]
     pub placeholder_ids: Vec<String>,
-    /// What stands for an empty value in `fields`. Default: NULL, N/A and the like.
+    /// Values that stand for an empty field in `fields`. Default: NULL, N/A and the like.
     #[serde(default)]
     pub empty_values: Option<Vec<String>>,
-    /// How long, in seconds, an event without an id and a time counts as a repeat when it comes again and nothing else of
-    /// the contact arrived.
+    /// How long, in seconds, an event without an id and a time is a duplicate when it comes again and no other message
+    /// about the contact arrived.
     #[serde(default = "one_minute")]
     pub dedup_window_s: u32,
     #[serde(default)]
@@ -63,11 +63,11 @@ fn one_minute() -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// The most events in one request.
+    /// The maximum number of events in one request.
     pub items: u32,
-    /// The longest body, in units of 1024 bytes.
+    /// The maximum size of a body, in units of 1024 bytes.
     pub body_kb: u32,
-    /// The most requests of this source at once.
+    /// The maximum number of requests of this source at the same time.
     pub concurrency: u32,
     /// How long a body may take to arrive, in seconds.
     pub body_timeout_s: u32,

@@ -1,8 +1,9 @@
-//! `POST /v1/events`: what somebody did with a mail or a page, a tag, a score, a consent, told by the sender's own program.
+//! `POST /v1/events`: what somebody did with a mail or a page, a tag, a score, a consent, reported by the sender's own
+//! program.
 //!
 //! Each item becomes an envelope of its own. All of a request are committed together, and only then it is answered: for
-//! each item, in its order, with the number of its record. An item that cannot be understood is stored, too (as dead, by the
-//! same decoder), and its sender is told what is wrong with it.
+//! each item, in its order, with its message number. An item that cannot be understood is stored, too (as dead, by the
+//! same decoder), and the response says what is wrong with it.
 
 mod config;
 mod openapi;
@@ -237,8 +238,8 @@ fn items(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope,
         .collect())
 }
 
-/// The same of a request that is not strict JSON. Each item is kept as it was written; one that cannot be read, too: perhaps a
-/// person can tell what was meant.
+/// The same of a request that is not strict JSON. Each item is kept as it was written; one that cannot be read, too: a
+/// person may see what was meant.
 fn pieces(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope, Option<String>)>, Refusal> {
     let pieces = events::pieces(body);
     if pieces.is_empty() {
@@ -312,7 +313,8 @@ fn tell(accepted: Vec<Accepted>, wrong: Vec<Option<String>>) -> Answer {
     }
 }
 
-/// Returns when all are on disk. Who is told to come again may have been stored all the same: what comes then are duplicates.
+/// Returns when all are on disk. A request that gets a 503 may have been stored all the same: its second try is then a
+/// duplicate.
 async fn store(events: &Events, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, Refusal> {
     let count = envelopes.len();
     let accepting = events.accept.accept(envelopes);

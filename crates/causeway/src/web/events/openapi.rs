@@ -30,7 +30,7 @@ pub fn document() -> Value {
         "info": {
             "title": "Causeway events",
             "version": "1",
-            "description": "Tells the hub what people did with mails and pages, and what they agreed to.",
+            "description": "Reports to the hub what people did with mails and pages, and their consent.",
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
@@ -121,7 +121,7 @@ fn item(sort: &Sort) -> Value {
     schema
 }
 
-/// Of an event that has nothing but its common keys: a field with a value or with null, or two names of one person.
+/// For an event that has only the common keys: a field with a value or with null, or two names of one person.
 fn says_something() -> Value {
     let mut pairs = Vec::new();
     for (nth, one) in CONTACT.iter().enumerate() {
@@ -256,7 +256,8 @@ fn answer() -> Value {
                 "description": "`partial`: some events have errors. `error`: all have.",
             },
             "accepted": count("Events that are new."),
-            "duplicates": count("Repeats of events that came before: nothing was done. Behind other messages a repeat is accepted, and recognised when it is processed."),
+            "duplicates": count("Events that came before; they have no effect. While other messages wait, a duplicate \
+                                 is accepted, and recognised when it is processed."),
             "errors": count("Events that could not be understood."),
             "events": {
                 "type": "array",
@@ -265,7 +266,8 @@ fn answer() -> Value {
                     "type": "object",
                     "properties": {
                         "status": { "enum": ["accepted", "duplicate", "error"] },
-                        "reference": { "type": "string", "description": "The number of the record, for `causeway trace`; of the first one for a duplicate." },
+                        "reference": { "type": "string", "description": "The message number, for `causeway trace`; \
+                             for a duplicate, that of the first message." },
                         "error": { "type": "string", "description": "What is wrong with it. It is kept as dead; send it corrected." },
                     },
                     "required": ["status", "reference"],

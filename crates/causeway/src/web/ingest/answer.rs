@@ -113,7 +113,7 @@ struct Fit {
 }
 
 impl Fit {
-    /// Of two names of one thing, what is said of a name itself counts before what is said of all.
+    /// Of two ranges that match, the more specific one counts.
     fn order(&self) -> (u8, u16, std::cmp::Reverse<usize>) {
         (self.specificity, self.quality, std::cmp::Reverse(self.place))
     }

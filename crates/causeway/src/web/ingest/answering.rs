@@ -35,18 +35,18 @@ const DEPTH: usize = 16;
 /// expression, as in the mapping of a destination.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct AnswerKeys {
-    /// The destination whose response is part of the answer: the answer waits until the message is delivered there.
+    /// The destination whose values are part of the response: the hub responds when the message is delivered there.
     #[serde(default)]
     pub after: Option<String>,
-    /// How long the sender waits at most, in seconds, until the message is processed and delivered.
+    /// The maximum time that the sender waits until the message is processed and delivered, in seconds.
     #[serde(default = "default_wait_s")]
     pub wait_s: u32,
-    /// The most requests that wait at once; more are answered 503.
+    /// The maximum number of requests that wait at the same time; further ones get 503.
     #[serde(default = "default_concurrency")]
     pub concurrency: u32,
     #[serde(default)]
     pub format: Format,
-    /// What a value is when there is none: by the name of the value. Default: null.
+    /// The values to send if there is none, by name. Default: null.
     #[serde(default)]
     #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
     pub fallback: toml::Table,
@@ -67,7 +67,7 @@ fn default_concurrency() -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// As the request's `Accept` says; without one, JSON.
+    /// As the request's `Accept` asks; without one, JSON.
     #[default]
     Accept,
     Json,
@@ -103,8 +103,8 @@ impl AnswerKeys {
         for (name, value) in named {
             let key = format!("answer.{name}");
             if name == STATUS || name == REFERENCE {
-                return Err(ConfigError::new(&key, "every answer has this key already")
-                    .hint("take another name, as lead_status"));
+                return Err(ConfigError::new(&key, "every response has this key already")
+                    .hint("use another name, such as lead_status"));
             }
             check_spelling(&name, &value, &key)?;
             let term = Term::with(&term_json(value), tables, &EXTRA)
@@ -122,7 +122,7 @@ impl AnswerKeys {
             );
             return Err(ConfigError::new(
                 &format!("answer.fallback.{name}"),
-                "the answer has no value of this name",
+                "the response has no value of this name",
             )
             .hint(hint));
         }
@@ -181,7 +181,7 @@ fn check_spelling(name: &str, value: &toml::Value, key: &str) -> Result<(), Conf
     match nearest(name, RESERVED) {
         Some(near) if !value.is_str() && !name.contains('[') => {
             Err(ConfigError::new(key, format!("did you mean `{near}`?"))
-                .hint("a value of this name is written as an expression or \"=text\""))
+                .hint("write a value of this name as an expression or \"=text\""))
         }
         _ => Ok(()),
     }
@@ -257,7 +257,8 @@ impl Answering {
                 Ok(Value::Null) => named.fallback.clone(),
                 Ok(value) => value,
                 Err(error) => {
-                    tracing::debug!(inbox.id = answer.message.0, name = named.name, %error, "a value of an answer is not there");
+                    tracing::debug!(inbox.id = answer.message.0, name = named.name, %error, "a value of the response \
+                         is missing");
                     named.fallback.clone()
                 }
             },
@@ -357,7 +358,7 @@ mod tests {
         for (toml, part) in [
             (
                 "status = 'lead.status'",
-                "`answer.status`: every answer has this key already",
+                "`answer.status`: every response has this key already",
             ),
             ("score = 'lead.scor'", "`answer.score`: "),
             ("id = 'after.id'", "answer.after = \"crm\""),

@@ -82,7 +82,7 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Refusal> {
 
 /// Reads and forgets what is left of a refused body, a little of it.
 pub(in crate::web) async fn drain(body: &mut Body, headers: &HeaderMap) {
-    // Who asks before sending is told now, and does not send.
+    // A client that asks before it sends (`Expect`) is refused now, and does not send.
     if headers.contains_key(header::EXPECT) {
         return;
     }

@@ -14,16 +14,16 @@ use crate::web::{secrets::Secrets, verify};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What the sender sends, and so how it is read.
+    /// What the sender sends, and how it is read.
     pub preset: Preset,
-    /// Where the sender's ids are unique. Default: the source's name; for Proca `proca`.
+    /// The sender's ids are unique within it. Default: the source's name; for Proca `proca`.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// Senders post to `/in/TOKEN`. One or several that are valid at once; at least 22 characters each, of
-    /// letters, digits and `-._~`. Without, only addresses that `causeway source url` minted lead here.
+    /// Senders post to `/in/TOKEN`. One or several that are valid at once; at least 22 characters each, of letters,
+    /// digits and `-._~`. Without a token, only URLs that `causeway source url` created are accepted.
     #[serde(default)]
     pub token: Option<Secrets>,
-    /// Allows short tokens: for trying things out on one's own machine.
+    /// Allows short tokens, to try things out on your own machine.
     #[serde(default)]
     pub insecure_token: bool,
     #[serde(default)]
@@ -46,23 +46,23 @@ pub struct Config {
     /// Ids of contacts that name nobody, besides those that never do (0, null, …).
     #[serde(default)]
     pub placeholder_ids: Vec<String>,
-    /// What stands for an empty value in a field. Default: NULL, N/A and the like.
+    /// Values that stand for an empty field. Default: NULL, N/A and the like.
     #[serde(default)]
     pub empty_values: Option<Vec<String>>,
-    /// What a field means that is sent with an empty text: `keep` (nothing, what is known stays) or `clear` (it was
-    /// emptied there, and is cleared here). Default: keep.
+    /// What an empty text does to a field: `keep` (the known value stays) or `clear` (the field was emptied by the
+    /// sender, and is cleared). Default: keep.
     #[serde(default)]
     #[schemars(with = "Option<String>", extend("enum" = ["keep", "clear"]))]
     pub empty: Option<Emptied>,
-    /// The same for a field that is null. Default: clear.
+    /// What a null does to a field. Default: clear.
     #[serde(default)]
     #[schemars(with = "Option<String>", extend("enum" = ["keep", "clear"]))]
     pub null: Option<Emptied>,
-    /// What texts are read as that are not UTF-8 and of which the message names no charset, as `windows-1252`. Default: their odd
-    /// bytes are replaced, and a value that is known stays.
+    /// The charset of texts that are not UTF-8, if the message names none, such as `windows-1252`. Default: invalid
+    /// bytes are replaced, and a known value stays.
     #[serde(default)]
     pub charset: Option<String>,
-    /// Names for parameters whose own names say nothing: `{ param1 = "email", param2 = "firstName" }`.
+    /// Names for parameters without meaningful names: `{ param1 = "email", param2 = "firstName" }`.
     #[serde(default)]
     pub params: BTreeMap<String, String>,
     /// How long, in seconds, the same bytes count as a repeat when the sender gives no id and nothing else of the contact
@@ -106,9 +106,9 @@ fn yes() -> bool {
 pub enum Preset {
     /// The 11 groups of a platform's "Sync to Third Party" action, by GET or form post.
     SyncToThirdParty,
-    /// Proca's own messages, posted instead of queued.
+    /// Proca's own messages, sent by HTTP instead of a queue.
     Proca,
-    /// Anything else, by paths to what matters.
+    /// Anything else, by paths to the values.
     Generic,
 }
 
@@ -132,13 +132,13 @@ pub struct HeaderSecret {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// The longest body, in units of 1024 bytes.
+    /// The maximum size of a body, in units of 1024 bytes.
     pub body_kb: u32,
-    /// The most fields of a form (query included), values of JSON, or elements and attributes of XML.
+    /// The maximum number of fields of a form (including the query), values of JSON, or elements and attributes of XML.
     pub pairs: u32,
-    /// The deepest nesting, 100 at most: brackets in a field's name or in JSON, elements of XML.
+    /// The maximum nesting, up to 100: brackets in a field's name or in JSON, elements of XML.
     pub depth: u32,
-    /// The most requests of this source at once.
+    /// The maximum number of requests of this source at the same time.
     pub concurrency: u32,
     /// How long a body may take to arrive, in seconds.
     pub body_timeout_s: u32,

@@ -1,4 +1,5 @@
-//! How a repeat is recognised: by the sender's id and the content where there is an id, else by the content for a while.
+//! How a duplicate is recognised: by the sender's id and the content where there is an id, else by the content for a
+//! while.
 
 use std::borrow::Cow;
 
@@ -99,7 +100,7 @@ fn says_how_to_read(listener: &Listener, meta: &Meta, body: &[u8]) -> bool {
     named || has_mark || has_field || listener.spelling != Spelling::default()
 }
 
-/// What a quick look at the bytes tells, which is enough for nearly all.
+/// What a quick look at the bytes shows, which is enough for nearly all.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     /// The key that [`sync::dedup`] would give.
@@ -110,8 +111,8 @@ enum Found {
     Unsure,
 }
 
-/// The platform's `transactionid` with the contact beside it: nobody has promised that the id is another one
-/// for each contact, and a person taken for a repeat would be lost.
+/// The platform's `transactionid` with the contact beside it: nobody has promised that the id is another one for each
+/// contact, and a person who is taken for a duplicate would be lost.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Transaction<'a> {
     id: Cow<'a, [u8]>,

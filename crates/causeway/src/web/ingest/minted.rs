@@ -10,8 +10,8 @@ use super::Ingest;
 /// How often the store is asked: so long a revoked address may still be taken.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Asks until it was answered once, so that nobody is told that an address is not there before it is known. False
-/// when the program stops first.
+/// Tries until it succeeded once, so that no URL is answered 404 before the list is known. False when the program stops
+/// first.
 pub async fn first(ingest: &Ingest, views: &dyn Views, clock: &dyn Clock, stop: &Stop) -> bool {
     while !refresh(ingest, views).await {
         if !pause(clock, stop).await {
@@ -35,7 +35,7 @@ async fn refresh(ingest: &Ingest, views: &dyn Views) -> bool {
             true
         }
         Err(error) => {
-            warn!(%error, "The minted addresses could not be read; those that were known stay.");
+            warn!(%error, "The created URLs could not be read; the known ones stay.");
             false
         }
     }

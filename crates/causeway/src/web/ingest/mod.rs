@@ -61,7 +61,7 @@ use super::{
 };
 use crate::engine::{Answer, Engine};
 
-/// How long a request waits for the store before it is told to come again.
+/// How long a request waits for the store before it gets a 503.
 pub const STORE_WAIT: Duration = Duration::from_secs(10);
 /// The header in which a hub says through which hubs a record came.
 const VIA: &str = "causeway-via";
@@ -73,7 +73,7 @@ const MAX_CONTENT_TYPE: usize = 256;
 /// A complete `[source.NAME]` table, each key with unit and default in a comment.
 pub const SAMPLE: &str = include_str!("../../../../../samples/sources/listener.toml");
 /// One line for lists of kinds.
-pub const SUMMARY: &str = "takes what other systems post to an address of its own";
+pub const SUMMARY: &str = "receives what other systems send to a URL of its own";
 
 /// The listeners of the configuration.
 struct Doors {
@@ -136,7 +136,7 @@ impl Ingest {
         self.minted.store(Arc::new(minted.collect()));
     }
 
-    /// Who is meant by a token.
+    /// The listener that a token belongs to.
     fn listener(&self, token: &str) -> Option<Arc<Listener>> {
         let shown = fingerprint(token.as_bytes());
         let doors = self.doors.load();
@@ -419,7 +419,7 @@ fn meta(parts: &Parts, query: &str) -> Meta {
     }
 }
 
-/// The hubs that a hub told in its header.
+/// The hubs in the header of a sending hub.
 fn via(headers: &HeaderMap) -> Vec<String> {
     let told = headers
         .get_all(VIA)
@@ -432,8 +432,8 @@ fn via(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// Returns when the envelope is on disk. A caller that was told to come again may have been stored all the same:
-/// its second try is then a duplicate.
+/// Returns when the envelope is on disk. A request that gets a 503 may have been stored all the same: its second try is
+/// then a duplicate.
 async fn store(ingest: &Ingest, envelope: Envelope) -> Result<Accepted, Refusal> {
     let span = info_span!(
         "accept",

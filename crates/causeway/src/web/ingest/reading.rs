@@ -37,10 +37,10 @@ use super::config::{Config, Limits, Preset};
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sync {
-    /// Path to the list of contacts, if one message holds several: each becomes a message of its own. `.` if the body is the
-    /// list. Without, a message with several is dead.
+    /// Path to the list of contacts, if one message holds several: each becomes a message of its own. `.` if the body
+    /// is the list. Without it, a message with several is dead.
     pub each: Option<String>,
-    /// The zone of the platform's account, as `Europe/Berlin`: its dates name none. Default UTC.
+    /// The zone of the platform's account, such as `Europe/Berlin`: its dates name no zone. Default UTC.
     pub time_zone: Option<String>,
     pub consent: Arrival,
     /// What fields of the contact say about consent: a list field, a status.
@@ -52,8 +52,8 @@ pub struct Sync {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Generic {
-    /// Path to the list of records, if one message holds several: each becomes a message of its own, and the other paths begin
-    /// at the record. `.` if the body is the list. Without, a message with several is dead.
+    /// Path to the list of records, if one message holds several: each becomes a message of its own, and the other
+    /// paths begin at the record. `.` if the body is the list. Without it, a message with several is dead.
     pub each: Option<String>,
     /// Path to the e-mail address.
     pub email: Option<String>,
@@ -61,10 +61,10 @@ pub struct Generic {
     pub id: Option<String>,
     /// Path to an object of fields, or to a list of `{name, value}`. Default: the whole record.
     pub fields: Option<String>,
-    /// Path to the time when it happened. Default: when it came.
+    /// Path to the time when it happened. Default: the arrival.
     pub time: Option<String>,
-    /// How `time` writes dates: `DD/MM/YYYY`, `MM/DD/YYYY`, `DD.MM.YYYY` and the like, or `excel` for its day numbers. Dates that
-    /// can be read in one way only need none; others are refused without.
+    /// How `time` writes dates: `DD/MM/YYYY`, `MM/DD/YYYY`, `DD.MM.YYYY` and the like, or `excel` for its day numbers.
+    /// Dates that can be read in one way only need no format; others are refused without one.
     pub time_format: Option<String>,
     /// The zone of dates that name none. Default UTC.
     pub time_zone: Option<String>,
@@ -80,8 +80,8 @@ pub enum Arrival {
     /// Nothing: consent comes from elsewhere.
     #[default]
     None,
-    /// The person agreed to be mailed. Only for an automation that fires because somebody joined or confirmed:
-    /// it ends an earlier unsubscription.
+    /// The person agreed to be mailed. Only for a source that sends when somebody joined or confirmed, because it ends
+    /// an earlier opt-out.
     OptIn,
 }
 
@@ -89,12 +89,12 @@ pub enum Arrival {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Proca {
-    /// Ids of the organisations that are us.
+    /// Ids of your own organisations.
     pub own_orgs: Vec<u64>,
     /// Files with private keys, relative to the configuration file.
     #[serde(default)]
     pub keystore: Vec<PathBuf>,
-    /// What suffices to be mailed.
+    /// What a person must have done to be mailed.
     pub consent: Consent,
     #[serde(default)]
     pub testing: Testing,
@@ -181,7 +181,7 @@ impl Config {
                 .hint("proca = { own_orgs = [12], consent = \"single\" }")),
             (Preset::Proca, Some(proca)) if proca.own_orgs.is_empty() => Err(ConfigError::new(
                 "proca.own_orgs",
-                "which organisations are us is not known",
+                "the ids of your own organisations are missing",
             )),
             _ => Ok(()),
         }
@@ -204,8 +204,8 @@ impl Config {
         }
         let charset = self.charset.as_deref().map(|label| {
             Charset::named(label).ok_or_else(|| {
-                ConfigError::new("charset", format!("the charset {label:?} is not known here"))
-                    .hint("names as windows-1252, ISO-8859-2 or Shift_JIS; UTF-8 needs none")
+                ConfigError::new("charset", format!("unknown charset {label:?}"))
+                    .hint("use a name such as windows-1252, ISO-8859-2 or Shift_JIS; UTF-8 needs none")
             })
         });
         let params = Params::new(&self.params).map_err(|(param, fault)| {
@@ -325,8 +325,8 @@ fn zone(key: &str, name: Option<&str>) -> Result<TimeZone, ConfigError> {
         return Ok(TimeZone::UTC);
     };
     TimeZone::get(name).map_err(|_| {
-        ConfigError::new(key, format!("the time zone `{name}` is not known here"))
-            .hint("names as Europe/Berlin, from the system's tzdata")
+        ConfigError::new(key, format!("unknown time zone `{name}`"))
+            .hint("use a name from the system's tzdata, such as Europe/Berlin")
     })
 }
 

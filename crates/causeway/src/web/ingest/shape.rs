@@ -1,4 +1,4 @@
-//! What can be told of a body from its outside: its kind, how many fields it has, how deep it nests.
+//! What a body shows without being decoded: its kind, how many fields it has, how deep it nests.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use causeway_core::{

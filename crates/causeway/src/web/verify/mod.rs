@@ -24,7 +24,7 @@ use self::{
 };
 use super::secrets::Secrets;
 
-/// So many signatures of one header are looked at.
+/// The number of signatures of one header that are checked.
 const MAX_CANDIDATES: usize = 16;
 
 /// The table `signature` of a listener.
@@ -34,14 +34,15 @@ pub struct Config {
     pub scheme: Name,
     /// One or several that are valid at once, so that they can be exchanged without a gap.
     pub secrets: Secrets,
-    /// How old (or early) a signed time may be, in seconds. Default 300. Only for schemes that sign a time.
+    /// How far a signed time may differ, in seconds. Default 300. Only for schemes that sign a time.
     #[serde(default)]
     pub tolerance_s: Option<u32>,
-    /// How many messages an hour are kept whose signature is genuine and whose time is outside the tolerance: dead, for a person to
-    /// replay. More are answered 401.
+    /// The maximum number of messages per hour that are stored as dead because their signature is genuine and their
+    /// time is outside the tolerance; a person can replay them. Further ones get 401.
     #[serde(default = "late_per_hour")]
     pub late_per_hour: u32,
-    /// How senders reach this program, as `https://hub.example.org`; needed where the address is signed.
+    /// The URL under which senders reach the hub, such as `https://hub.example.org`; required if the scheme signs the
+    /// URL.
     #[serde(default)]
     pub public_url: Option<String>,
     /// For `scheme = "custom"`.

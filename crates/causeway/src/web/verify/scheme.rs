@@ -25,7 +25,7 @@ pub enum Name {
 pub struct Scheme {
     /// The header with the signature.
     pub header: String,
-    /// What the signature is made of: text with any of `{method}`, `{uri}`, `{id}`, `{timestamp}`, `{body}`.
+    /// The signed text, with any of `{method}`, `{uri}`, `{id}`, `{timestamp}`, `{body}`.
     #[serde(default = "only_body")]
     pub template: String,
     #[serde(default)]
@@ -33,13 +33,13 @@ pub struct Scheme {
     /// How the signature is written.
     #[serde(default)]
     pub encoding: Encoding,
-    /// What stands in front of the signature, as `sha256=`.
+    /// The prefix of the signature, such as `sha256=`.
     #[serde(default)]
     pub prefix: String,
-    /// What separates several signatures in the header; any one may match.
+    /// The separator between several signatures in the header; one of them must match.
     #[serde(default)]
     pub separator: Option<char>,
-    /// For headers as `t=1700000000,v1=…`: the key of the time.
+    /// For headers such as `t=1700000000,v1=…`: the key of the time.
     #[serde(default)]
     pub timestamp_key: Option<String>,
     /// The header with the time.
@@ -47,13 +47,13 @@ pub struct Scheme {
     pub timestamp_header: Option<String>,
     #[serde(default)]
     pub timestamp_unit: Unit,
-    /// The header with the sender's id of the message. Signed (`{id}` in the template), it tells repeats.
+    /// The header with the sender's id of the message. Signed (`{id}` in the template), it identifies duplicates.
     #[serde(default)]
     pub id_header: Option<String>,
     /// How the secret is written.
     #[serde(default)]
     pub secret_encoding: SecretEncoding,
-    /// What stands in front of the secret and does not belong to it, as `whsec_`.
+    /// A prefix that does not belong to the secret, such as `whsec_`.
     #[serde(default)]
     pub secret_prefix: String,
     /// Whether some escapes of the URI (`%3A %2F %3F %40 %21 %24 %27 %28 %29 %2A %2C %3B`) are decoded before hashing.

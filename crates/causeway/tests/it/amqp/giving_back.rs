@@ -150,7 +150,7 @@ async fn a_check_names_the_delivery_limit_and_what_becomes_of_dead_letters() {
     assert!(
         found[0].is_warning
             && found[0].text.starts_with(
-                "the queue has a delivery limit of 3: a message that came back more often is deleted"
+                "the queue has a delivery limit of 3: a message that was returned more often is deleted"
             ),
         "{found:?}"
     );

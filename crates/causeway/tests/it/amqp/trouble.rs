@@ -136,7 +136,7 @@ async fn rights_that_are_taken_away_halt_the_source_and_its_check_says_why() {
     let running = run(source(&customer, &queue, ""), &inbox);
     let reason = running.told.is_halted().await;
     assert!(
-        reason.contains("NOT_ALLOWED") && reason.contains("asks again every 180 s"),
+        reason.contains("NOT_ALLOWED") && reason.contains("tries again every 180 s"),
         "{reason}"
     );
     running.stop().await;

@@ -61,8 +61,8 @@ async fn an_answer_is_kept_and_told_to_all_but_the_one_who_said_it() {
     };
     let trace = world.trace(answer);
     for line in [
-        format!("record {answer} from ~answers (workspace default)\n"),
-        format!("  because of record {record}\n"),
+        format!("message {answer} from ~answers (workspace default)\n"),
+        format!("  because of message {record}\n"),
         "  automation Is in the CRM: ran: to desk, crm\n".to_owned(),
     ] {
         assert!(trace.contains(&line), "{line}{trace}");
@@ -100,7 +100,7 @@ async fn answers_that_lead_to_answers_end_after_the_third() {
     assert!(
         world
             .trace(last)
-            .contains("one answer led to another too often: taken in, and told to nobody"),
+            .contains("the chain of responses is too long: it updates the contact and is not sent"),
         "{}",
         world.trace(last)
     );
@@ -179,7 +179,7 @@ async fn two_hubs_that_send_to_each_other_settle() {
     assert_eq!(echoes.len(), 1, "{echo}");
     let decision = echoes[0]["decision"].as_str().expect("a decision");
     assert!(
-        decision.contains("an echo of what this hub sent: taken in, and told to nobody"),
+        decision.contains("an echo of what this hub sent: it updates the contact and is not sent"),
         "{decision}"
     );
     // What changes at the other one comes here, and ends here.

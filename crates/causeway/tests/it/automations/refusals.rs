@@ -92,11 +92,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "on = { schedule = 'fortnightly' }",
-        "causeway.toml:15: [automation A] `on`: schedule: \"fortnightly\" is no rhythm",
+        "causeway.toml:15: [automation A] `on`: schedule: \"fortnightly\" is not a schedule",
     ),
     (
         "on = { schedule = 'weekly', weekday = 3 }",
-        "causeway.toml:15: [automation A] `on`: schedule: weekday is no day of the week",
+        "causeway.toml:15: [automation A] `on`: schedule: weekday is not a day of the week",
     ),
     (
         "on = { schedule = 'daily', weekday = 'monday' }",
@@ -108,7 +108,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "on = { date_reached = 'birthDate', at = '25:00' }",
-        "causeway.toml:15: [automation A] `on`: date_reached: at: \"25:00\" is no time like",
+        "causeway.toml:15: [automation A] `on`: date_reached: at: \"25:00\" is not a time like",
     ),
     (
         "on = { tag_added = 'a', list_joined = 'b' }",
@@ -124,19 +124,19 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "then = [{ deliver = 'unsaid' }]",
-        "causeway.toml:7: [destination.unsaid] `takes`: has to be said, since automations deliver here",
+        "causeway.toml:7: [destination.unsaid] `takes`: is required, because automations deliver here",
     ),
     (
         "then = [{ add_tag = 'a' }, { deliver = 'crm', delay = 'tomorrow' }]",
-        "causeway.toml:15: [automation A] `then.1.delay`: \"tomorrow\" is no time to wait",
+        "causeway.toml:15: [automation A] `then.1.delay`: \"tomorrow\" is not a duration",
     ),
     (
         "then = [{ deliver = 'crm', delay = '-1 h' }]",
-        "causeway.toml:15: [automation A] `then.0.delay`: \"-1 h\" is no time to wait",
+        "causeway.toml:15: [automation A] `then.0.delay`: \"-1 h\" is not a duration",
     ),
     (
         "then = [{ deliver = 'crm', delay = '1 month' }]",
-        "causeway.toml:15: [automation A] `then.0.delay`: \"1 month\" is no time to wait",
+        "causeway.toml:15: [automation A] `then.0.delay`: \"1 month\" is not a duration",
     ),
     (
         "then = [{ deliver = 'crm', add_tag = 'a' }]",
@@ -156,7 +156,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "then = []",
-        "causeway.toml:15: [automation A] `then`: names no step",
+        "causeway.toml:15: [automation A] `then`: has no step",
     ),
     (
         "when = \"campaign.name = 'bees'\"",
@@ -164,7 +164,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "when = \"campain.name == 'bees'\"",
-        "causeway.toml:15: [automation A] `when`: nothing is called `campain` (did you mean campaign.name?)",
+        "causeway.toml:15: [automation A] `when`: there is no name `campain` (did you mean campaign.name?)",
     ),
     (
         "when = \"consent.email.subscribd\"",
@@ -181,11 +181,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ("wehn = 'true'", "causeway.toml:15: [automation A] `wehn`: "),
     (
         "then = [{ add_tag = '{{ campaign.name }}' }]",
-        "causeway.toml:15: [automation A] `then.0.add_tag`: is taken as it is written, and {{ would stay in it",
+        "causeway.toml:15: [automation A] `then.0.add_tag`: is used literally, and {{ would stay in it",
     ),
     (
         "then = [{ remove_tag = '[#EMAIL#]' }]",
-        "causeway.toml:15: [automation A] `then.0.remove_tag`: is taken as it is written, and [# would",
+        "causeway.toml:15: [automation A] `then.0.remove_tag`: is used literally, and [# would",
     ),
     (
         "then = [{ set_field = { '{{ campaign.name }}' = 'at' } }]",
@@ -281,7 +281,7 @@ fn a_workspace_into_which_nothing_comes_is_told() {
         let config = config::parse(Path::new("causeway.toml"), &text).unwrap();
         let warnings = config::warnings(&config);
         let told = warnings.iter().filter(|warning| {
-            warning.contains("no source is of workspace \"nope\": nothing will come there")
+            warning.contains("no source belongs to workspace \"nope\": nothing will arrive there")
         });
         assert_eq!(told.count(), count, "{warnings:?}");
     }

@@ -85,7 +85,9 @@ async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
     );
     let trace = world.trace(again);
     assert!(
-        trace.contains("  automation Welcome: did not run: once for each contact, and it has\n"),
+        trace.contains(
+            "  automation Welcome: did not run: it runs once for each contact, and has run already\n"
+        ),
         "{trace}"
     );
 
@@ -103,7 +105,7 @@ async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
     };
     let trace = world.trace(late);
     for line in [
-        format!("  because of record {ann}\n"),
+        format!("  because of message {ann}\n"),
         "  automation Welcome: ran: to form\n".to_owned(),
     ] {
         assert!(trace.contains(&line), "{line}{trace}");
@@ -193,7 +195,7 @@ async fn two_that_start_each_other_a_day_later_end_after_one_round() {
     let warned = format!("{}{}", check.out, check.err);
     assert!(
         warned.contains(
-            "[[automation]] \"To sleep\" → \"To wake\" → \"To sleep\": what each puts off starts the next"
+            "[[automation]] \"To sleep\" → \"To wake\" → \"To sleep\": the delayed steps of each start the next"
         ),
         "{warned}"
     );
@@ -238,7 +240,7 @@ async fn what_is_beyond_the_limit_of_an_hour_waits_for_the_next_that_has_room() 
     assert_eq!(world.heard("crm"), ["record ann", "record bob"]);
     let trace = world.trace(records[4]);
     assert!(
-        trace.contains("  automation Few: waits until 2026-01-05T10:00:00Z: its hour is full\n"),
+        trace.contains("  automation Few: waits until 2026-01-05T10:00:00Z: `per_hour` is reached\n"),
         "{trace}"
     );
     world.is_now("2026-01-05T08:59:59Z");

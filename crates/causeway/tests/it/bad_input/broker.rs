@@ -22,7 +22,7 @@ async fn case_14_lost_connections_and_deleted_queues_are_survived_without_a_doub
         .home
         .until("it says that the queue is gone", || {
             let log = scene.hub.log();
-            log.contains("does not get through") || log.contains("cancel")
+            log.contains("fails; it keeps trying") || log.contains("cancel")
         })
         .await;
     scene

@@ -158,7 +158,7 @@ async fn cases_7_to_10_order_repeats_and_conflicts_do_not_matter() {
             .home
             .json(&["contact", "export", &format!("{name}@example.org")]);
         assert_eq!(people.as_array().map(Vec::len), Some(1), "{people}");
-        people[0]["standing"]["email"].clone()
+        people[0]["consent_state"]["email"].clone()
     };
     for (name, expected) in [
         ("gus", "confirmed"),

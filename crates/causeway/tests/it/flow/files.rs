@@ -173,7 +173,7 @@ async fn a_file_that_comes_again_counts_anew_apart_from_its_opt_ins() {
     let hub = home.serve();
     let standing = |who: &str| {
         let person = home.json(&["contact", "consent", &format!("{who}@example.org"), "--json"]);
-        person[0]["standing"]["email"]["state"].clone()
+        person[0]["consent_state"]["email"]["state"].clone()
     };
     let mut received = 0;
     for (file, newsletter, expected) in [
@@ -229,9 +229,9 @@ fn a_dry_run_shows_how_a_file_would_be_understood_and_stores_nothing() {
     assert_eq!(said.code, 3, "{said:?}");
     for part in [
         "6 rows would be read: 5 new, 0 known already",
-        "rows that opt somebody in: 1; that opt somebody out or decline: 1; that say nothing of consent: 2",
+        "rows that opt somebody in: 1; that opt somebody out or decline: 1; without consent: 2",
         "consent for email: 1 opt_in, 1 unsubscribed",
-        "newsletter that `consent_from` does not list, so that they mean nothing: \"perhaps\" (2)",
+        "newsletter that `consent_from` does not list, so they have no effect: \"perhaps\" (2)",
         "line 4: unknown: nobody is named",
         "line 7: 2 cells, and the header has 3",
         "line 2: contact_sync of ann@example.org",

@@ -135,7 +135,7 @@ async fn a_dry_run_prints_the_request_and_makes_neither_a_row_nor_a_request() {
     let said = home.run_with(&["send", "-", "--dry-run"], later.as_bytes());
     assert!(
         said.out
-            .contains("the record would be skipped: names a person who was erased"),
+            .contains("the message would be skipped: names a person who was erased"),
         "{said:?}"
     );
     hub.stop();

@@ -72,7 +72,7 @@ async fn config_diff_counts_what_would_change_and_sends_and_stores_nothing() {
 
     let out = diff(&[]);
     assert!(
-        out.contains("newsletter · changed · record 1 from proca · a•••@e•••.org"),
+        out.contains("newsletter · changed · message 1 from proca · a•••@e•••.org"),
         "{out}"
     );
     assert!(out.contains("+   \"NAME\": \"T•••\""), "{out}");
@@ -84,7 +84,7 @@ async fn config_diff_counts_what_would_change_and_sends_and_stores_nothing() {
 
     let same = home.ok(&["config", "diff", "causeway.toml", "causeway.toml"]);
     assert!(
-        same.contains("0 records and 0 people would be concerned"),
+        same.contains("0 messages and 0 people would be affected"),
         "{same}"
     );
 

@@ -24,7 +24,7 @@ async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
         assert!(out.contains(part), "{part}: {out}");
     }
     assert!(!out.contains("real-token"), "{out}");
-    let out = home.ok(&["preview", "--destination", "newsletter", "--record", "2"]);
+    let out = home.ok(&["preview", "--destination", "newsletter", "--message", "2"]);
     assert!(
         out.contains("Not sent to newsletter: declined e-mail on 2 Jan 2026, 03:04 UTC (petition 'clean_rivers', message 2)"),
         "{out}"
@@ -33,17 +33,17 @@ async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
         out.contains("is skipped"),
         "what became of the real one is told: {out}"
     );
-    let json = home.json(&["preview", "--destination", "archive", "--record", "2", "--json"]);
+    let json = home.json(&["preview", "--destination", "archive", "--message", "2", "--json"]);
     assert_eq!(json["sent"], true, "{json}");
     let sentence = json["sentence"].as_str().expect("a sentence");
     assert!(
-        sentence.starts_with("May be sent to archive whatever the consent: declined e-mail"),
+        sentence.starts_with("May be sent to archive which requires no consent: declined e-mail"),
         "{json}"
     );
     assert_eq!(json["permission"]["because"]["message"], 2, "{json}");
     let refused: [(&[&str], i32, &str); 6] = [
         (
-            &["--destination", "newsleter", "--record", "1"],
+            &["--destination", "newsleter", "--message", "1"],
             2,
             "did you mean `newsletter`?",
         ),
@@ -51,9 +51,13 @@ async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
         (
             &["--destination", "newsletter", "--email", "bob@example.org"],
             1,
-            "nobody is known",
+            "no contact has",
         ),
-        (&["--destination", "newsletter", "--record", "99"], 1, "record 99"),
+        (
+            &["--destination", "newsletter", "--message", "99"],
+            1,
+            "message 99",
+        ),
         (
             &[
                 "--destination",
@@ -64,9 +68,9 @@ async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
                 "other",
             ],
             1,
-            "somebody is in default",
+            "one does in default",
         ),
-        (&["--record", "1"], 2, "--destination"),
+        (&["--message", "1"], 2, "--destination"),
     ];
     for (arguments, code, says) in refused {
         let said: Said = home.run(&[&["preview"], arguments].concat());

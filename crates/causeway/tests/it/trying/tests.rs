@@ -48,7 +48,7 @@ fn what_is_not_as_expected_is_told() {
         (
             "expect = [{ destination = 'newsletter', body = { EMAIL = 'eve@example.org', NAME = 'ada' } }]\nothers = true",
             &[
-                "newsletter: the body is another",
+                "newsletter: the body differs",
                 "-   \"EMAIL\": \"eve@example.org\"",
                 "+   \"EMAIL\": \"ada@example.org\"",
             ][..],
@@ -98,7 +98,7 @@ fn what_is_not_as_expected_is_told() {
         ),
         (
             "expect_contact = { consent = { email = { state = 'suppressed' } } }",
-            &["the contact is another", "+       \"state\": \"double_opted_in\""],
+            &["the contact differs", "+       \"state\": \"double_opted_in\""],
         ),
         (
             "expect_dead = 'no'",
@@ -167,7 +167,7 @@ fn a_configuration_without_tests_and_one_with_a_wrong_one_are_wrong_usage() {
     );
     assert_eq!(
         json["tests"][0]["failures"][0]["what"],
-        "newsletter: the body is another"
+        "newsletter: the body differs"
     );
 }
 

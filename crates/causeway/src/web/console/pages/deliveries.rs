@@ -135,7 +135,7 @@ pub(crate) async fn show(
         before,
         ..DeliveryFilter::default()
     };
-    // One more than is shown tells whether there is a next page.
+    // One more row than is shown says whether there is a next page.
     let mut rows = match console.views.deliveries(filter, PER_PAGE + 1).await {
         Ok(rows) => rows,
         Err(error) => return super::unavailable(&console, "deliveries", &uri, &error).await,

@@ -102,7 +102,7 @@ fn stopping(console: &Console, frame: &Frame) -> Response {
 pub(super) async fn not_found(State(console): State<Arc<Console>>, uri: Uri) -> Response {
     let page = Message {
         title: "There is no such page".to_owned(),
-        text: "The console has an overview, the deliveries and the records. To follow one record, type its number \
+        text: "The console has an overview, the deliveries and the messages. To find one message, type its number \
                into the search box."
             .to_owned(),
         command: None,

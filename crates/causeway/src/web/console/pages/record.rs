@@ -1,4 +1,4 @@
-//! `/records/NUMBER`: one record's way, from the bytes that came to what each destination answered. Masked.
+//! `/messages/NUMBER`: one record's way, from the bytes that came to what each destination answered. Masked.
 
 use std::sync::Arc;
 
@@ -236,7 +236,7 @@ fn contact_part(view: &ContactView, trace: &Trace, now: Timestamp) -> ContactPar
                 }
             })
             .collect(),
-        href: format!("/records?contact={}", view.id),
+        href: format!("/messages?contact={}", view.id),
     }
 }
 
@@ -290,8 +290,8 @@ pub(crate) async fn show(State(console): State<Arc<Console>>, uri: Uri, Path(id)
         }
         Ok(None) => {
             let page = Message {
-                title: format!("There is no record {number}"),
-                text: "It never was, or it is older than the configuration keeps records.".to_owned(),
+                title: format!("There is no message {number}"),
+                text: "It never existed, or its retention is over.".to_owned(),
                 command: Some("causeway audit".to_owned()),
             };
             html(

@@ -5,8 +5,8 @@ use causeway_core::consent::{Standing, Suppression, What};
 pub(super) fn event(event: &str) -> &str {
     match event {
         "action" => "A person took action",
-        "email_status" => "News about a person's address or consent",
-        "contact_sync" => "A platform sent its picture of a contact",
+        "email_status" => "A change of a person's address or consent",
+        "contact_sync" => "A platform sent a contact",
         "campaign_updated" => "A campaign changed",
         other => other,
     }
@@ -17,7 +17,7 @@ pub(super) fn fact(what: &What) -> &'static str {
         What::OptIn => "Agreed on a form",
         What::OptInPending => "Agreed on a form, to be confirmed by mail",
         What::DoubleOptIn => "Confirmed by mail",
-        What::DoubleOptInOnPage { .. } => "Confirmed by mail, if the page is ours",
+        What::DoubleOptInOnPage { .. } => "Confirmed by mail, if it is an own page",
         What::Declined => "Was asked and did not agree",
         What::NotAsked => "Was not asked",
         What::Unsubscribed => "Unsubscribed",
@@ -31,7 +31,7 @@ pub(super) fn fact(what: &What) -> &'static str {
 /// A mark that the style sheet knows, and the sentence.
 pub(super) fn standing(standing: Standing) -> (&'static str, &'static str) {
     match standing {
-        Standing::Unknown => ("idle", "Nothing was ever said: may not be mailed"),
+        Standing::Unknown => ("idle", "There is no fact: may not be mailed"),
         Standing::NotSubscribed => ("idle", "Known, but did not agree: may not be mailed"),
         Standing::Pending { .. } => ("busy", "Agreed on a form; the confirmation is still to come"),
         Standing::OptedIn { .. } => ("good", "May be mailed: agreed on a form"),
@@ -52,7 +52,7 @@ pub(super) fn standing(standing: Standing) -> (&'static str, &'static str) {
 pub(super) fn kind(kind: &str) -> &str {
     match kind {
         "record" => "the record",
-        "contact" => "news about the contact",
+        "contact" => "the changed contact",
         "withdrawal" => "the withdrawal of consent",
         other => other,
     }

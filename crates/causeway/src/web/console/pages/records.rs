@@ -1,4 +1,4 @@
-//! `/records`: what came in, and the way to one record.
+//! `/messages`: what came in, and the way to one record.
 
 use std::sync::Arc;
 
@@ -97,8 +97,8 @@ impl Page for Records {
                 contact: Some("7".to_owned()),
                 people: vec![Person::new(&contact(), &rules(), now())],
                 rows: states.map(|state| Row::new(inbox(state, hostile), now())).into(),
-                older: Some("/records?before=1".to_owned()),
-                newest: Some("/records".to_owned()),
+                older: Some("/messages?before=1".to_owned()),
+                newest: Some("/messages".to_owned()),
             },
         ]
     }
@@ -168,7 +168,7 @@ async fn records(console: &Console, asked: Asked) -> Result<Records, StoreError>
             ("contact", contact.as_deref()),
             ("before", before),
         ];
-        super::link("/records", &pairs)
+        super::link("/messages", &pairs)
     };
     let last = rows.last().map(|row| row.id.to_string()).filter(|_| has_more);
     let live = console.live.frame().await;
@@ -193,10 +193,10 @@ pub(crate) async fn find(State(console): State<Arc<Console>>, uri: Uri, body: By
         .map(|(_, value)| value.trim().to_owned())
         .unwrap_or_default();
     if let Ok(number) = typed.trim_start_matches('#').parse::<i64>() {
-        return see(&format!("/records/{number}"));
+        return see(&format!("/messages/{number}"));
     }
     if typed.is_empty() {
-        return see("/records");
+        return see("/messages");
     }
     let found = match console.views.find_named(&typed).await {
         Ok(found) => found,
@@ -206,13 +206,13 @@ pub(crate) async fn find(State(console): State<Arc<Console>>, uri: Uri, body: By
         Ok(contacts) if contacts.is_empty() => (
             StatusCode::NOT_FOUND,
             "Nothing found",
-            "No record has that number, and nobody is known by that address or reference. What was erased, or is too \
-             old, is no longer here."
+            "No message has that number, and no contact has that address or id. Messages that were erased, or whose \
+             retention is over, are no longer here."
                 .to_owned(),
         ),
         Ok(contacts) => {
             let numbers: Vec<String> = contacts.iter().map(ToString::to_string).collect();
-            return see(&format!("/records?contact={}", numbers.join(",")));
+            return see(&format!("/messages?contact={}", numbers.join(",")));
         }
         Err(several) => (
             StatusCode::MULTIPLE_CHOICES,
