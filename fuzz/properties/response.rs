@@ -81,8 +81,8 @@ fn takes_over(path: &Path, answer: &Value) {
     assert!(
         notes
             .iter()
-            .all(|note| note == "the value for `x` in the answer does not fit"
-                || note.starts_with("`x` is not updated: the answer has nothing at "))
+            .all(|note| note == "the value for `x` in the response does not fit"
+                || note.starts_with("`x` is not updated: the response has nothing at "))
     );
 }
 

@@ -225,7 +225,7 @@ impl Org {
                 Ok(self
                     .list(arguments, email.as_deref())
                     .iter()
-                    .map(|signed| signed.json())
+                    .map(Signed::json)
                     .collect())
             }
             "org" => {

@@ -285,14 +285,12 @@ impl<'a> SpaceCheck<'a> {
                     })
                 })
                 .collect();
-            let state: Vec<(Look, bool)> = at_that_moment
+            let looks = at_that_moment
                 .iter()
-                .map(|arrival| (arrival.look, arrival.is_known))
-                .collect();
-            let numbers = at_that_moment
-                .iter()
-                .map(|arrival| arrival.message.number)
-                .collect::<Vec<_>>();
+                .map(|arrival| (arrival.look, arrival.is_known));
+            let state: Vec<(Look, bool)> = looks.collect();
+            let numbers = at_that_moment.iter().map(|arrival| arrival.message.number);
+            let numbers: Vec<_> = numbers.collect();
             let place = format!("{} {:?}", call.address, numbers);
             let verdict = *answers.entry((place, epoch, state)).or_insert_with(|| {
                 let orgs = &self.history.spaces[self.number].own_orgs[epoch];

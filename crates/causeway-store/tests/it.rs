@@ -246,7 +246,7 @@ mod own {
         assert!(started.elapsed().as_secs() < 3, "{:?}", started.elapsed());
         // The store was opened read-only.
         let refused = reading.erase(found[0], at(1)).await.unwrap_err();
-        assert!(refused.to_string().contains("opened for reading"), "{refused}");
+        assert!(refused.to_string().contains("open for reading only"), "{refused}");
         assert!(reading.accept(vec![envelope(SOURCE, "2", at(2))]).await.is_err());
         writer.execute_batch("ROLLBACK").unwrap();
     }

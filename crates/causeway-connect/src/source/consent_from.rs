@@ -192,7 +192,7 @@ mod tests {
             ),
             (
                 "field = 'a'\nopt_in = ['1']\nat_field = 'b'\nat_format = 'dd.mm.yyyy'",
-                "no part of a date",
+                "not part of a date",
             ),
             ("field = 'a'\nopt_in = ['']", "an empty value"),
             (

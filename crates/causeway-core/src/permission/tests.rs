@@ -326,12 +326,12 @@ fn a_withdrawal_that_has_not_arrived_is_named() {
     let mut view = person(&[What::OptIn, What::Unsubscribed], Some(ANN));
     view.given = vec![given(Change::Subscribe, ANN)];
     for (state, words) in [
-        ("waiting", "the withdrawal is waiting to be sent."),
-        ("blocked", "the withdrawal is waiting to be sent."),
-        ("dead", "the withdrawal could not be delivered (delivery 12)."),
+        ("waiting", "the opt-out is waiting to be sent."),
+        ("blocked", "the opt-out is waiting to be sent."),
+        ("dead", "the opt-out could not be delivered (delivery 12)."),
         (
             "skipped",
-            "the withdrawal could not be sent, so update it by hand (delivery 12).",
+            "the opt-out could not be sent, so update it by hand (delivery 12).",
         ),
         ("delivered", "as subscribed."),
     ] {
@@ -345,7 +345,7 @@ fn a_withdrawal_that_has_not_arrived_is_named() {
 
 #[test]
 fn an_open_withdrawal_stays_until_a_later_one_is_received() {
-    let by_hand = "the withdrawal could not be sent, so update it by hand (delivery 12).";
+    let by_hand = "the opt-out could not be sent, so update it by hand (delivery 12).";
     let mut view = person(&[What::OptIn, What::Unsubscribed], Some(ANN));
     // After the withdrawal, the destination was sent the contact again.
     view.given = vec![GivenRow {
@@ -393,7 +393,7 @@ fn a_withdrawal_that_was_done_by_hand_is_named_as_such() {
     }];
     let discarded = sentence(&view, &rule(Policy::OptIn));
     assert!(
-        discarded.ends_with("the withdrawal was not sent (delivery 12: 'done by hand')."),
+        discarded.ends_with("the opt-out was not sent (delivery 12: 'done by hand')."),
         "{discarded}"
     );
     // A later delivery was sent.

@@ -137,7 +137,7 @@ pub fn writes(
                 // Where the contact has a value, the destination may have said it before.
                 if known.is_none() {
                     notes.push(format!(
-                        "`{}` is not updated: the answer has nothing at `{}`",
+                        "`{}` is not updated: the response has nothing at `{}`",
                         row.field,
                         row.path.written()
                     ));

@@ -286,7 +286,7 @@ fn a_path_that_leads_nowhere_is_noted_until_the_contact_has_the_value() {
     let nested = json!({ "data": { "person": { "id": 7 } } });
     assert_eq!(
         notes(json!({}), nested.clone()),
-        ["`f` is not updated: the answer has nothing at `data.id`"]
+        ["`f` is not updated: the response has nothing at `data.id`"]
     );
     assert_eq!(notes(json!({ "f": "7" }), nested), [] as [&str; 0]);
     assert_eq!(

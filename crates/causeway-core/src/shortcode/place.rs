@@ -84,7 +84,7 @@ pub fn expand_url(
                         continue;
                     }
                 }
-                out.push_str(&put(code, names, place, report)?);
+                out.push_str(&value);
             }
         }
     }

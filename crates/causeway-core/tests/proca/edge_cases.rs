@@ -85,19 +85,16 @@ fn a_consent_of_the_wrong_type_is_ignored_and_noted() {
     for (privacy, note) in [
         (
             json!({ "optIn": "true" }),
-            "optIn is not true or false: it says nothing",
+            "optIn is not true or false: it is ignored",
         ),
-        (
-            json!({ "optIn": 1 }),
-            "optIn is not true or false: it says nothing",
-        ),
+        (json!({ "optIn": 1 }), "optIn is not true or false: it is ignored"),
         (
             json!({ "withConsent": 1 }),
-            "withConsent is not true or false: it says nothing",
+            "withConsent is not true or false: it is ignored",
         ),
         (
             json!({ "emailStatus": ["unsub"] }),
-            "emailStatus is not a text: it says nothing",
+            "emailStatus is not a text: it is ignored",
         ),
     ] {
         let event = event(&decoder(), &body(privacy));

@@ -191,7 +191,7 @@ async fn a_timer_that_cannot_be_read_is_a_dead_row_and_the_others_fire() {
         let dead = world.dead().await;
         assert_eq!(dead.len(), 1, "{damage}");
         let reason = dead[0].reason.as_deref().unwrap();
-        assert!(reason.contains("a timer of an automation"), "{reason}");
+        assert!(reason.contains("an automation's timer"), "{reason}");
         world.books_balance().await;
     }
 }

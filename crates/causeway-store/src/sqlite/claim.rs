@@ -422,6 +422,17 @@ fn newest_of_run(
     Ok(older)
 }
 
+/// The source of the message, or of the one that a row of ours follows from.
+fn origin(tx: &Tx<'_>, inbox: i64, parts: &Parts) -> Result<i64, Fault> {
+    let is_own = [EventKind::Response, EventKind::Schedule].map(EventKind::as_str);
+    let origin = if is_own.contains(&&*parts.event) {
+        follow::origin(tx.connection, inbox)?
+    } else {
+        None
+    };
+    Ok(origin.unwrap_or(parts.source))
+}
+
 /// The record for the delivery's address as it is known now, and the delivery's idempotency key.
 fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record, IdempotencyKey), Fault> {
     let recent = due
@@ -458,14 +469,9 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         parts.contact.fields.insert("email".to_owned(), field);
     }
     let workspace = tx.state.names.name(parts.workspace)?;
+    let source = origin(tx, due.inbox, &parts)?;
     let mut hubs: Vec<String> = parts.via.map_or(Ok(Vec::new()), |via| from_json(&via))?;
     hubs.push(tx.state.rules.hub.to_string());
-    let is_own = [EventKind::Response, EventKind::Schedule].map(EventKind::as_str);
-    let origin = if is_own.contains(&&*parts.event) {
-        follow::origin(tx.connection, due.inbox)?
-    } else {
-        None
-    };
     let mut record = Record {
         lead: tx
             .state
@@ -474,7 +480,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
             .scoring
             .lead(&parts.contact),
         workspace,
-        source: tx.state.names.name(origin.unwrap_or(parts.source))?,
+        source: tx.state.names.name(source)?,
         inbox_id: InboxId(due.inbox),
         kind: due.kind,
         event: parts.event,

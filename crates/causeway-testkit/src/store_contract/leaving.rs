@@ -300,7 +300,10 @@ pub async fn a_message_dated_after_an_erasure_makes_a_new_contact(open: Open) {
     assert!(!processed.turned_away);
     let trace = bench.store().trace(share).await.unwrap().unwrap();
     assert!(
-        trace.notes.iter().any(|note| note.contains("begins anew")),
+        trace
+            .notes
+            .iter()
+            .any(|note| note.contains("makes a new contact")),
         "{:?}",
         trace.notes
     );

@@ -63,10 +63,8 @@ pub async fn two_references_at_an_office_address_are_two_people(open: Open) {
         event
     };
     let mut numbers = Vec::new();
-    for (number, reference) in ["ann", "bob"].into_iter().enumerate() {
-        let inbox = bench
-            .take(signs(reference, reference, number as i64), number as i64)
-            .await;
+    for (number, reference) in (0..).zip(["ann", "bob"]) {
+        let inbox = bench.take(signs(reference, reference, number), number).await;
         let trace = bench.store().trace(inbox).await.unwrap().unwrap();
         numbers.push(trace.contact_id);
     }
@@ -157,8 +155,7 @@ pub async fn a_split_ends_withdrawals_for_the_address_of_the_other(open: Open) {
         let all = sent(&bench, "crm", seconds).await;
         last = all
             .into_iter()
-            .filter(|(_, _, address)| address.contains("bob"))
-            .next_back()
+            .rfind(|(_, _, address)| address.contains("bob"))
             .or(last);
     }
     assert!(

@@ -209,7 +209,7 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                 let overview = store.overview(SystemClock.now()).await?;
                 turned_away(&overview);
                 let mut well = clock(&health, SystemClock.now());
-                well &= flow::check(&overview);
+                well &= flow::check(&overview, &|name| config.destinations.contains_key(name));
                 for (name, waiting) in orphans(config, &*store, SystemClock.now()).await? {
                     well = bad(&format!("destination {name}"), &orphan_in_words(&name, waiting));
                 }
@@ -219,7 +219,8 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                 }
                 for (name, number) in store.by_hand().await? {
                     let reason = format!(
-                        "{} that it cannot receive: update it by hand (causeway delivery list --state skipped --destination {name})",
+                        "{} that it cannot receive: update it by hand (causeway delivery list --state skipped --destination {name}), or repair the \
+                         mapping and run causeway delivery retry --destination {name} --state skipped",
                         counted(number, "withdrawal", "withdrawals")
                     );
                     well = bad(&format!("destination {name}"), &reason);

@@ -106,7 +106,7 @@ fn read_one(on: &Value) -> Result<Trigger, ConfigError> {
             let (key, word) = match (named.as_slice(), table.keys().next()) {
                 ([one], _) => *one,
                 ([], Some(key)) => {
-                    return Err(ConfigError::new("on", format!("{key:?} starts nothing")).hint(words()));
+                    return Err(ConfigError::new("on", format!("there is no trigger {key:?}")).hint(words()));
                 }
                 _ => return Err(ConfigError::new("on", "a table names exactly one thing").hint(words())),
             };

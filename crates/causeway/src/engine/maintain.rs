@@ -96,7 +96,7 @@ async fn prune(engine: &Engine, now: Timestamp) {
             "deleted what was past its retention"
         ),
         Err(error) => {
-            tracing::error!(%error, "could not delete what is past its retention; trying again in an hour")
+            tracing::error!(%error, "could not delete what is past its retention; trying again in an hour");
         }
     }
 }

@@ -276,7 +276,7 @@ async fn pages_follow_each_other_without_a_gap() {
     let before = NEWEST - 49;
     assert!(first.contains(&format!("/messages/{before}\"")));
     assert!(!first.contains(&format!("/messages/{}\"", before - 1)));
-    assert!(first.contains(&format!("records?before={before}\"")), "{first}");
+    assert!(first.contains(&format!("messages?before={before}\"")), "{first}");
     let second = get(&site, &format!("/messages?before={before}")).await.body;
     assert!(second.contains(&format!("/messages/{}\"", before - 1)));
     assert!(!second.contains(&format!("/messages/{before}\"")));

@@ -1,6 +1,5 @@
 //! What was signed long before it arrived: the opt-outs in it count at once, the rest only when a person replays it.
 
-use causeway_core::clock::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -11,18 +10,21 @@ const TOKEN: &str = "site-token-of-24-characters";
 const SECRET: &str = "a-secret-of-at-least-24-characters";
 const HOUR_S: i64 = 3_600;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the hub that runs has the system's clock"
+)]
 /// Posts what was signed so many seconds ago.
 async fn post(hub: &Running, signed_ago_s: i64, body: &Value) {
-    let at = Timestamp::now().as_second() - signed_ago_s;
+    let at = jiff::Timestamp::now().as_second() - signed_ago_s;
     let body = body.to_string();
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("a key");
     mac.update(format!("{at}.{body}").as_bytes());
-    let signature: String = mac
+    let signature = mac
         .finalize()
         .into_bytes()
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let request = format!(
         "POST /in/{TOKEN} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Stripe-Signature: t={at},v1={signature}\r\nContent-Length: {}\r\n\r\n{body}",
@@ -34,7 +36,7 @@ async fn post(hub: &Running, signed_ago_s: i64, body: &Value) {
 
 fn standing(home: &Home, name: &str) -> String {
     let account = &home.json(&["contact", "consent", &format!("{name}@example.org"), "--json"])[0];
-    account["standing"]["email"]["state"]
+    account["consent_state"]["email"]["state"]
         .as_str()
         .unwrap_or_default()
         .to_owned()

@@ -423,7 +423,7 @@ fn the_command_writes_a_file_that_is_checked_and_never_over_another() {
     home.write(".env.rivers", FILES[0].1);
     let out = home.ok(&["migrate", "proca-sync", ".env.rivers", "--out", "new.toml"]);
     assert!(
-        out.contains("new.toml is written") && out.contains("to do: there is no connector"),
+        out.contains("new.toml was written") && out.contains("to do: there is no connector"),
         "{out}"
     );
     home.ok(&["--config", "new.toml", "config", "check"]);

@@ -189,7 +189,7 @@ fn the_configuration_says_what_cannot_be_meant() {
     let automation =
         |on: &str| format!("[[automation]]\nname = 'it'\non = {on}\nthen = [{{ add_tag = 'x' }}]\n");
     for (more, says) in [
-        (automation("{ synced = 'goals' }"), "\"goals\" is no group"),
+        (automation("{ synced = 'goals' }"), "\"goals\" is not a group"),
         (automation("{ synced = 'transactionid' }"), "differs each time"),
         (automation("{ synced = { row = '7' } }"), "group is not a text"),
         (

@@ -44,13 +44,13 @@ impl SqliteLink {
             if make {
                 // It will hold people's data. A file that exists keeps its mode.
                 let mut open = OpenOptions::new();
-                let made = open
+                let opened = open
                     .write(true)
                     .create(true)
                     .truncate(false)
                     .mode(0o600)
                     .open(&path);
-                made.map_err(|error| Trouble::Halt(format!("{}: {error}", path.display())))?;
+                opened.map_err(|error| Trouble::Halt(format!("{}: {error}", path.display())))?;
             }
             let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             flags.set(OpenFlags::SQLITE_OPEN_CREATE, make);

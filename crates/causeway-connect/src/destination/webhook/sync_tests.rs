@@ -218,7 +218,7 @@ async fn a_strict_template_makes_a_delivery_dead_and_a_lenient_one_is_noted() {
     let preview = previews[0].as_ref().unwrap();
     assert!(
         preview.starts_with("GET https://hooks.example.org/?a=\n")
-            && preview.contains("[#SHOE#] names nothing"),
+            && preview.contains("[#SHOE#] matches no value"),
         "{preview}"
     );
 }

@@ -334,9 +334,18 @@ mod tests {
                 "queue = 'other'",
                 "`own_orgs`: the ids of your own organisations are missing",
             ),
-            ("queue = 'cus.x.deliver'", "`own_orgs`: which"),
-            ("queue = 'cus.12.'", "`own_orgs`: which"),
-            ("queue = 'cus.12.deliver'\nown_orgs = []", "`own_orgs`: which"),
+            (
+                "queue = 'cus.x.deliver'",
+                "`own_orgs`: the ids of your own organisations are missing",
+            ),
+            (
+                "queue = 'cus.12.'",
+                "`own_orgs`: the ids of your own organisations are missing",
+            ),
+            (
+                "queue = 'cus.12.deliver'\nown_orgs = []",
+                "`own_orgs`: the ids of your own organisations are missing",
+            ),
             (
                 "queue = 'cus.12.deliver'\nprefetch = 0",
                 "`prefetch`: must be at least 1",

@@ -388,6 +388,23 @@ async fn a_number_may_be_given_as_text() {
     assert!(error.contains("lacks an action"), "{error}");
 }
 
+/// Proca takes a confirmation back when the action is rejected, so this click came later.
+#[tokio::test]
+async fn a_click_after_the_rejection_is_no_opt_out() {
+    let mut bench = Bench::new().await;
+    bench.proca.add(Signed::new(1, "ann", Some(true)));
+    bench.compare("").await.unwrap();
+    bench.events();
+    bench.proca.change(1, "BLOCKED", "2025-12-31T12:00:00");
+    bench.proca.change(1, "DOUBLE_OPT_IN", "2025-12-31T13:00:00");
+    assert_eq!(bench.compare("").await, Ok(found(0, 0)));
+    assert_eq!(bench.events(), []);
+    // What comes later is found all the same.
+    bench.proca.change(1, "UNSUB", "2025-12-31T14:00:00");
+    assert_eq!(bench.compare("").await.unwrap().suppressed, 1);
+    assert_eq!(bench.events()[0].consent[0].what, What::Unsubscribed);
+}
+
 #[tokio::test]
 async fn a_denied_action_is_an_opt_out_dated_when_it_is_noticed() {
     let mut bench = Bench::new().await;

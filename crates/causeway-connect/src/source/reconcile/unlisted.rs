@@ -4,13 +4,15 @@
 //! | in the response | means | becomes |
 //! |---|---|---|
 //! | `BOUNCE`, `BLOCKED`, `SPAM`, `UNSUB`, `INACTIVE` | the state of the address | that status with its date, or once dated now |
+//! | `DOUBLE_OPT_IN` with a date | a click after the rejection, which takes an earlier one back | nothing |
 //! | any other status | rejected after it was delivered: "it wasn't me" | opt-out, dated now |
 //! | no such action | erased in Proca, or deleted by its retention | opt-out, dated now, and a warning |
 //!
 //! The last row applies only if Proca must have listed the action: an earlier list had it, or it was taken on
 //! a page of the queried organisation. A coalition's lead may be sent actions of its partners' pages that it
-//! cannot query. A positive status does not change the second row, because a person who rejected an action
-//! can opt in again.
+//! cannot query. Proca also rejects an action whose address bounced, and a later click does not list it again.
+//! If a person rejects an action whose address was confirmed, the status becomes `UNSUB`. A confirmation
+//! without a date may be an old one, so it does not change the third row.
 //!
 //! Invariant: a fact that is dated now is reported once, also after a restart. A second report would be later
 //! than an opt-in that the person gave since. Nobody counts as missing or rejected while the list has entries
@@ -45,6 +47,9 @@ enum Outcome {
     /// The entry with the status and its date, and the address that was queried.
     Status(Value, String),
     Found(Finding, Option<Value>),
+    /// The address was confirmed after the action was rejected. The event of the click is the opt-in, never
+    /// this response.
+    Confirmed,
     /// There is no address to query, or the response need not have the action.
     Unknown,
 }
@@ -124,6 +129,8 @@ impl Reconciler {
                     let at = self.finding_time(&mut findings, action.contact);
                     Some(self.finding_envelope(&action, finding, entry.as_ref(), at))
                 }
+                // Asked for again the next time: the status may change.
+                Outcome::Confirmed => continue,
                 Outcome::Unknown => {
                     found.unknown += 1;
                     continue;
@@ -147,6 +154,7 @@ impl Reconciler {
                 Some("BOUNCE" | "BLOCKED" | "SPAM" | "UNSUB" | "INACTIVE") => {
                     Outcome::Status(entry, address.clone())
                 }
+                Some("DOUBLE_OPT_IN") if changed_at(&entry).is_some() => Outcome::Confirmed,
                 _ => Outcome::Found(Finding::Rejected, Some(entry)),
             });
         }
@@ -181,8 +189,7 @@ impl Reconciler {
             .unwrap_or_default()
             .to_lowercase();
         let number = action.number.to_string();
-        let changed = entry.pointer("/privacy/emailStatusChanged").map(message::zoned);
-        if let Some(at) = changed.filter(is_time) {
+        if let Some(at) = changed_at(entry) {
             let body = event(action, Some(entry), Some(address), &status, &at).to_string();
             let dedup = digest(&[RECONCILIATION.as_bytes(), body.as_bytes()]);
             return Some(self.envelope(dedup, status_routing_key(&number, true), body));
@@ -216,6 +223,12 @@ impl Reconciler {
         // Without the time: if it is noticed again, it is the same message.
         self.envelope(digest(&[routing_key.as_bytes()]), routing_key, body)
     }
+}
+
+/// When the status of the address changed, if the server says so.
+fn changed_at(entry: &Value) -> Option<Value> {
+    let changed = entry.pointer("/privacy/emailStatusChanged").map(message::zoned);
+    changed.filter(is_time)
 }
 
 fn is_time(value: &Value) -> bool {

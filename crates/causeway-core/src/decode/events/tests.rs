@@ -351,7 +351,7 @@ const WRONG: &[(&str, &str)] = &[
         r#"{"type": "consent", "what": "opt_in", "purpose": "E-Mail!"}"#,
         "`purpose` must be",
     ),
-    (r#"{"type": "contact"}"#, "says nothing"),
+    (r#"{"type": "contact"}"#, "has no effect"),
     (
         r#"{"type": "contact", "fields": {"tag:x": true}}"#,
         "`fields` has a name that begins",

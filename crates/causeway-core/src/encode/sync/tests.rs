@@ -316,7 +316,11 @@ fn history_rows_are_left_out_if_there_are_too_many_variables() {
         ),
         (Some("k499"), 200)
     );
-    assert!(warning(&options, true).unwrap().contains("left out until 1000"));
+    assert!(
+        warning(&options, true)
+            .unwrap()
+            .contains("left out to stay within 1000")
+    );
     assert_eq!(warning(&options, false), None);
     let none = Options {
         max_variables: None,

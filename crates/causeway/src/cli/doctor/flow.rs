@@ -5,9 +5,10 @@ use causeway_core::store::Overview;
 use super::{bad, counted, say};
 
 /// Prints a line for each; `false` if a destination is halted. What is dead or being retried is a warning: the program works.
-pub(super) fn check(overview: &Overview) -> bool {
+/// What waits for a destination that is not in the configuration is reported elsewhere.
+pub(super) fn check(overview: &Overview, is_configured: &dyn Fn(&str) -> bool) -> bool {
     let mut well = true;
-    for (is_bad, label, text) in lines(overview) {
+    for (is_bad, label, text) in lines(overview, is_configured) {
         if is_bad {
             well = bad(&label, &text);
         } else {
@@ -17,7 +18,7 @@ pub(super) fn check(overview: &Overview) -> bool {
     well
 }
 
-fn lines(overview: &Overview) -> Vec<(bool, String, String)> {
+fn lines(overview: &Overview, is_configured: &dyn Fn(&str) -> bool) -> Vec<(bool, String, String)> {
     let mut lines = Vec::new();
     for (name, counts) in &overview.sources {
         if counts.dead > 0 {
@@ -29,6 +30,9 @@ fn lines(overview: &Overview) -> Vec<(bool, String, String)> {
         }
     }
     for (name, counts) in &overview.destinations {
+        if !is_configured(name) {
+            continue;
+        }
         let label = format!("destination {name}");
         if let Some(reason) = &counts.lane.halted {
             let text = format!(
@@ -88,7 +92,10 @@ mod tests {
         overview
             .destinations
             .insert("well".into(), DestinationCounts::default());
-        let lines = lines(&overview);
+        let mut gone = DestinationCounts::default();
+        gone.lane.paused = true;
+        overview.destinations.insert("gone".into(), gone);
+        let lines = lines(&overview, &|name| name != "gone");
         let found: Vec<(bool, &str, &str)> = lines
             .iter()
             .map(|(is_bad, label, text)| {

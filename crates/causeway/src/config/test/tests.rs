@@ -79,7 +79,7 @@ fn a_test_that_cannot_be_meant_is_refused_with_its_line() {
         ),
         (
             "name = 'a'\nat = 'noon'\nmessage = 'x'\nexpect_none = true",
-            "is no time",
+            "is not a time",
         ),
     ] {
         let error = error(test);

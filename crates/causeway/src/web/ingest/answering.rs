@@ -368,8 +368,9 @@ mod tests {
             ("wait_s = 121", "`answer.wait_s`: must be 1 to 120"),
             ("concurrency = 0", "`answer.concurrency`"),
             ("format = 'yaml'", "yaml"),
-            ("a = '=1'\n'a.b' = '=2'", "in the way"),
+            ("a = '=1'\n'a.b' = '=2'", "conflicts with another field"),
             ("'a..b' = '=1'", "`answer.a..b`: is no name"),
+            ("'crm id' = '=1'", "`answer.crm id`: is no name"),
             (
                 "score = 'lead.score'\n[fallback]\nscor = 0",
                 "did you mean score?",

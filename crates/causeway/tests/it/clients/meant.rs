@@ -21,7 +21,7 @@ pub enum Letters {
 }
 
 /// The payload: quotes, plus and percent signs, ampersands, line ends, an empty value, a list, and letters beyond ASCII.
-const PAYLOAD: &str = r##"{
+const PAYLOAD: &str = r#"{
   "transactionid": 123456789,
   "contact": { "id": 8812, "email": "zoe+rivers@example.org", "phone": "+49 30 555 01",
     "profile_url": "https://app.example.org/c/8812?a=1&b=2#top" },
@@ -51,7 +51,7 @@ const PAYLOAD: &str = r##"{
     { "id": 6, "name": "Bounced", "score": -5, "score_date": "2022-05-27 05:42 PM" }
   ],
   "lead-status": { "score": 5, "label": "Cold Lead" }
-}"##;
+}"#;
 
 impl Letters {
     /// Only the flower is beyond ISO-8859-1.

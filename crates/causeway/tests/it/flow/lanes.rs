@@ -123,7 +123,7 @@ async fn a_dry_run_prints_the_request_and_makes_neither_a_row_nor_a_request() {
     let sent = home.ok(&["send", "message.json"]);
     assert!(sent.contains("→ hook: delivered"), "{sent}");
     let again = home.ok(&["send", "message.json"]);
-    assert!(again.contains("came before"), "{again}");
+    assert!(again.contains("arrived before"), "{again}");
     assert_eq!(api.requests().len(), 1);
     // About somebody who was erased it says that nothing would be kept.
     home.ok(&["contact", "erase", "ann@example.org", "--yes"]);

@@ -139,13 +139,13 @@ async fn what_a_hub_sends_is_what_a_hub_receives_in_every_shape() {
     let mut wrong = Vec::new();
     for person in &people {
         let meant = known_everywhere(&sending, &person.email)["default"].clone();
-        let received = known_everywhere(&receiving, &person.email);
+        let seen = known_everywhere(&receiving, &person.email);
         for (way, _) in &ways {
             let group = GROUPS
                 .into_iter()
                 .find(|(group, _)| way.strip_prefix(group).is_some_and(|rest| rest.starts_with('-')));
             let meant = group.map_or_else(|| meant.clone(), |group| only(&meant, group));
-            let known = received.get(way).cloned().unwrap_or_default();
+            let known = seen.get(way).cloned().unwrap_or_default();
             if known != meant {
                 wrong.push(format!("{} by {way}\nknown {known}\nmeant {meant}", person.email));
             }

@@ -149,7 +149,12 @@ pub fn known_everywhere(home: &Home, email: &str) -> BTreeMap<String, Value> {
     people
         .map(|person| {
             let workspace = person["workspace"].as_str().expect("a name").to_owned();
-            (workspace, crate::sync::without_own_marks(person))
+            let mut known = crate::sync::without_own_marks(person);
+            // A row has all of its keys: what the sender does not know is empty, and cleared here.
+            if let Some(fields) = known["fields"].as_object_mut() {
+                fields.retain(|_, value| !value.is_null());
+            }
+            (workspace, known)
         })
         .collect()
 }

@@ -96,9 +96,9 @@ async fn neither_the_order_nor_the_charset_changes_what_is_received() {
     let mut wrong = Vec::new();
     for person in &people {
         let meant = known_everywhere(&sending, &person.email)["default"].clone();
-        let received = known_everywhere(&receiving, &person.email);
-        assert_eq!(received.len(), WAYS.len() * ORDERS.len(), "{}", person.email);
-        for (way, known) in received.iter().filter(|(_, known)| **known != meant) {
+        let seen = known_everywhere(&receiving, &person.email);
+        assert_eq!(seen.len(), WAYS.len() * ORDERS.len(), "{}", person.email);
+        for (way, known) in seen.iter().filter(|(_, known)| **known != meant) {
             wrong.push(format!("{} by {way}\nknown {known}\nmeant {meant}", person.email));
         }
     }

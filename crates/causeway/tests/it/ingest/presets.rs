@@ -141,7 +141,7 @@ fn a_charset_parameter_or_path_that_leads_nowhere_is_refused() {
         (
             format!("{BASE}charset = \"klingon\""),
             "charset",
-            "the charset \"klingon\" is not known here",
+            "unknown charset \"klingon\"",
         ),
         (
             format!("{BASE}params = {{ p1 = \"a..b\" }}"),

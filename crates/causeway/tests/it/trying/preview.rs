@@ -37,7 +37,7 @@ async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
     assert_eq!(json["sent"], true, "{json}");
     let sentence = json["sentence"].as_str().expect("a sentence");
     assert!(
-        sentence.starts_with("May be sent to archive which requires no consent: declined e-mail"),
+        sentence.starts_with("May be sent to archive, which requires no consent: declined e-mail"),
         "{json}"
     );
     assert_eq!(json["permission"]["because"]["message"], 2, "{json}");

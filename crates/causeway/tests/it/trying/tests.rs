@@ -106,7 +106,7 @@ fn what_is_not_as_expected_is_told() {
         ),
         (
             "expect_left_alone = 'test'",
-            &["the message is left alone, was expected (test); it is done"],
+            &["the message is skipped, was expected (test); it is done"],
         ),
     ] {
         let out = failing(&format!("{CONFIRMS}{test}"));
