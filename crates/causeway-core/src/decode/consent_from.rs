@@ -8,6 +8,7 @@ use super::{
     at_format::{AtFormat, Dated, Span},
     generic,
     names::{folded, look_up_all, same_name},
+    params,
     placeholders::{Placeholders, number, shown},
     sync::scalar,
 };
@@ -101,16 +102,17 @@ impl Reader<'_> {
                 unlisted: 0,
                 undated: 0,
             };
+            let near = said_in(&near);
             let (mut yes, mut no) = (0, 0);
             for value in said_in(&places) {
                 match rule.meaning(value) {
                     // Something else's field of the same name opts nobody in.
-                    Some(what) if what.is_yes() && !said_in(&near).contains(&value) => {}
+                    Some(what) if what.is_yes() && !near.contains(&value) => {}
                     Some(what) => {
                         *(if what.is_yes() { &mut yes } else { &mut no }) += 1;
                         self.add(rule, what, fields, when, event, &mut report);
                     }
-                    None if self.placeholders.is_nothing(value) || !said_in(&near).contains(&value) => {}
+                    None if self.placeholders.is_nothing(value) || !near.contains(&value) => {}
                     None => report.unlisted += 1,
                 }
             }
@@ -147,7 +149,7 @@ impl Reader<'_> {
     ) {
         let otherwise = when.of(what);
         let (at, doubt) = match &rule.at_field {
-            Some(name) => match self.since(rule, what, &find_below(fields, name, event)) {
+            Some(name) => match self.since(rule, what, &dates(fields, name, what, event)) {
                 Ok(at) if what.is_yes() && at.duration_since(when.received_at) > AHEAD => {
                     (None, Some(format!("{name} holds a date in the future")))
                 }
@@ -224,18 +226,40 @@ fn find<'a>(fields: &[&'a Map<String, Value>], name: &str) -> Vec<&'a Value> {
     found
 }
 
-/// The same, also in the objects and in the rows of name and value below them, but for those of somebody with another address.
+/// Where the date of what was said may stand: of an opt-out, everywhere that the opt-out may.
+fn dates<'a>(fields: &[&'a Map<String, Value>], name: &str, what: &What, event: &Event) -> Vec<&'a Value> {
+    if what.is_opt_out() {
+        find_below(fields, name, event)
+    } else {
+        find(fields, name)
+    }
+}
+
+/// The same, also in the wrappers of the contact's data below them, and in their rows of name and value. Objects
+/// of a person with another address are left out, and so is everything that is not the contact's: an order has a
+/// status of its own.
 fn find_below<'a>(fields: &[&'a Map<String, Value>], name: &str, event: &Event) -> Vec<&'a Value> {
     let mut found = find(fields, name);
     let is_others = |address: &String| !event.identities.iter().any(|own| own.value() == address);
-    for value in fields.iter().flat_map(|fields| fields.values()) {
-        below(value, name, &is_others, &mut found, DEEPEST);
+    for inner in fields.iter().flat_map(|fields| containers(fields)) {
+        below(inner, name, &is_others, &mut found, DEEPEST);
     }
     found
 }
 
-/// Wrappers around a field: `data`, `contact`, `fields`, a row.
+/// The levels of wrappers around a field, as in `data`, `contact`, `fields`, and a row.
 const DEEPEST: u8 = 5;
+
+/// The members that may hold fields of the contact.
+fn containers(members: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+    let is_wrapper = |name: &str| {
+        [generic::WRAPPERS, &["fields", params::REPLACED]]
+            .iter()
+            .any(|names| generic::is_one_of(name, names))
+    };
+    let inside = members.iter().filter(move |(name, _)| is_wrapper(name));
+    inside.map(|(_, value)| value)
+}
 
 fn below<'a>(
     value: &'a Value,
@@ -247,22 +271,24 @@ fn below<'a>(
     let Some(depth) = depth.checked_sub(1) else {
         return;
     };
-    let inner: Box<dyn Iterator<Item = &Value>> = match value {
-        Value::Array(items) => Box::new(items.iter()),
-        Value::Object(members) if address_in(members).as_ref().is_some_and(is_others) => return,
-        Value::Object(members) => {
+    match value {
+        Value::Array(items) => {
+            for item in items {
+                below(item, name, is_others, found, depth);
+            }
+        }
+        Value::Object(members) if address_in(members).as_ref().is_none_or(|one| !is_others(one)) => {
             let of_row = value_of_row(members, name);
             for value in look_up_all(members, name).into_iter().chain(of_row) {
                 if !found.contains(&value) {
                     found.push(value);
                 }
             }
-            Box::new(members.values())
+            for inner in containers(members) {
+                below(inner, name, is_others, found, depth);
+            }
         }
-        _ => return,
-    };
-    for value in inner {
-        below(value, name, is_others, found, depth);
+        _ => {}
     }
 }
 

@@ -44,7 +44,7 @@ const TIME_NAMES: &[&str] = &[
     "datetime",
 ];
 /// Names of objects that may hold the contact.
-const WRAPPERS: &[&str] = &[
+pub(super) const WRAPPERS: &[&str] = &[
     "contact",
     "person",
     "subscriber",
@@ -565,7 +565,7 @@ pub(super) fn keys<'a>(object: &'a Map<String, Value>, names: &[&str]) -> std::v
 }
 
 /// Whether the key equals one of `names` apart from case and separators.
-fn is_one_of(key: &str, names: &[&str]) -> bool {
+pub(super) fn is_one_of(key: &str, names: &[&str]) -> bool {
     names.iter().any(|name| folded(key).eq(name.chars()))
 }
 

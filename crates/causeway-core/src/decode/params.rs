@@ -63,6 +63,9 @@ impl Params {
     }
 }
 
+/// The field for values that a parameter replaced.
+pub(super) const REPLACED: &str = "replaced";
+
 /// The maximum number of steps; no name needs as many.
 const MOST_STEPS: usize = 8;
 
@@ -77,7 +80,7 @@ fn keep_replaced(members: &mut Map<String, Value>, name: &str, value: &Value) {
         return;
     };
     let kept = members
-        .entry("replaced")
+        .entry(REPLACED)
         .or_insert_with(|| Value::Object(Map::new()));
     if let Value::Object(kept) = kept {
         kept.insert(name.to_owned(), replaced);

@@ -140,9 +140,34 @@ fn an_opt_out_is_found_wherever_a_field_of_its_name_stands() {
 }
 
 #[test]
-fn an_opt_in_of_something_else_is_nobodys() {
-    let body = json!({ "email": "ann@example.org", "friend": { "news": "yes" } });
-    assert!(read_json(&generic(None), &body).consent.is_empty());
+fn fields_of_something_else_say_nothing_of_the_contact() {
+    for body in [
+        json!({ "email": "ann@example.org", "friend": { "news": "yes" } }),
+        json!({ "email": "ann@example.org", "order": { "news": "no" } }),
+        json!({ "email": "ann@example.org", "data": { "email": "bob@example.org", "news": "no" } }),
+    ] {
+        assert!(read_json(&generic(None), &body).consent.is_empty(), "{body}");
+    }
+}
+
+#[test]
+fn a_date_of_something_else_takes_no_opt_in_away() {
+    let mut decoder = generic(None);
+    decoder.consent_from = vec![ConsentFrom {
+        at_field: Some("since".to_owned()),
+        ..news()
+    }];
+    let read = |value: &str| {
+        let body = json!({ "email": "ann@example.org", "news": value, "since": "2026-01-02",
+            "fields": [{ "name": "since", "value": "2026-05-01" }, { "name": "since", "value": "soon" }] });
+        let consent = read_json(&decoder, &body).consent;
+        consent
+            .iter()
+            .map(|fact| fact.at.to_string()[..10].to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(read("yes"), ["2026-01-02"], "the one beside it");
+    assert_eq!(read("no"), ["2026-05-01"], "the latest");
 }
 
 #[test]

@@ -504,7 +504,7 @@ pub async fn what_is_past_its_retention_is_not_new_when_it_is_sent_again(open: O
         let mut event = synced(name, &[], at(message));
         event.engagements = vec![Engagement {
             kind: EngagementKind::PageVisit,
-            key: "/home".to_owned(),
+            key: format!("/{name}"),
             name: None,
             at: Some(at(5)),
             raw_at: None,
@@ -536,7 +536,7 @@ pub async fn what_is_past_its_retention_is_not_new_when_it_is_sent_again(open: O
     both.identities.extend(history("ada", 0, 0).identities);
     bench.take(both, later + 5).await;
     sent(&bench, "crm", later + 6).await;
-    bench.take(history("ada", later + 7, 3), later + 7).await;
+    bench.take(history("bea", later + 7, 2), later + 7).await;
     assert_eq!(sent(&bench, "crm", later + 8).await, []);
     bench.assert_balanced().await;
 }
