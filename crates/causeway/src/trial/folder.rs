@@ -16,6 +16,8 @@ use tempfile::TempDir;
 const PREFIX: &str = "causeway-trial-";
 /// A file in each folder that its process keeps locked; the system lets go of it however the process ends.
 const IN_USE: &str = "in-use";
+/// What that file is called until it is locked: another process may sweep at any moment.
+const NOT_YET_LOCKED: &str = "in-use.new";
 /// A folder without that file is being made; one that still has none after this time was left half made.
 const MAKING: Duration = Duration::from_mins(1);
 
@@ -30,8 +32,10 @@ impl PrivateFolder {
     pub fn make(parent: &Path) -> io::Result<Self> {
         sweep(parent);
         let folder = private(tempfile::Builder::new().prefix(PREFIX), parent)?;
-        let in_use = File::create(folder.path().join(IN_USE))?;
+        let unlocked = folder.path().join(NOT_YET_LOCKED);
+        let in_use = File::create(&unlocked)?;
         in_use.lock()?;
+        std::fs::rename(unlocked, folder.path().join(IN_USE))?;
         Ok(Self {
             folder,
             _in_use: in_use,
@@ -81,6 +85,20 @@ fn is_left_behind(folder: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_folder_is_swept_by_another_process_while_it_is_made() {
+        let parent = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        PrivateFolder::make(parent.path()).unwrap().room().unwrap();
+                    }
+                });
+            }
+        });
+    }
 
     #[test]
     fn a_folder_is_private_and_what_a_killed_process_left_is_swept() {
