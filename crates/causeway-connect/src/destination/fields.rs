@@ -77,6 +77,14 @@ impl Fields {
         self.0.apply(scope, omissions)
     }
 
+    /// Whether a value is made from the telephone number.
+    pub fn read_phone(&self) -> bool {
+        let mut paths = self.0.terms().flat_map(|(_, term)| term.names());
+        paths.any(
+            |path| matches!(path.steps.as_slice(), [root, name, ..] if root == "contact" && name == "phone"),
+        )
+    }
+
     /// What the values depend on.
     pub fn reads(&self) -> Reads {
         let mut reads = Reads::NOTHING;

@@ -256,7 +256,7 @@ fn a_mapping_reports_its_needs_and_probable_misspellings() {
         ),
         (
             "sql",
-            "url = 'sqlite:a.db'\ncontacts = { table = 'c', key = ['e'], columns = { n = 'engagement.opens | length', e = 'contact.emial' } }",
+            "url = 'sqlite:a.db'\ncontacts = { table = 'c', key = ['k'], columns = { k = 'contact.email', n = 'engagement.opens | length', e = 'contact.emial' } }",
         ),
     ] {
         let needs =

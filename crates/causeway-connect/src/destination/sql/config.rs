@@ -6,7 +6,10 @@ use std::{
     path::PathBuf,
 };
 
-use causeway_core::mapping::{Mapping, Tables, Tells};
+use causeway_core::{
+    mapping::{Mapping, Tables, Tells},
+    omission::Person,
+};
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer,
@@ -169,6 +172,13 @@ impl Table {
     pub(super) fn address(&self) -> Option<usize> {
         self.columns.iter().position(|column| column.is_address)
     }
+
+    /// Whether a person's row is found by data of the person that is neither an address nor an id.
+    fn is_found_by_data_only(&self) -> bool {
+        let keys = self.columns.iter().filter(|column| column.is_key);
+        let reads = keys.map(|column| column.term.reads().person).max();
+        reads == Some(Person::Data)
+    }
 }
 
 /// What `config check` reports about columns that do not show an opt-out.
@@ -179,6 +189,9 @@ const MUTE: &str = "no column of `contacts` shows whether the person opted out, 
 /// What `config check` reports if the rows of an erased contact cannot be found.
 const UNFINDABLE: &str = "`actions.columns` has no column that is `contact.email` alone, so the rows of an erased contact \
                           cannot be found and stay: add one, or write `on_remove = \"keep\"`";
+/// A warning about a table of contacts whose key is a telephone number, for example.
+const CHANGEABLE: &str = "the key of `contacts` is a field that may change. An opt-out after a change looks for the new value, \
+                          and the row with the old one stays as it is: use `contact.email` or an id as the key";
 
 /// Everything that can be checked without reading a secret.
 pub(super) fn parse(
@@ -205,7 +218,12 @@ pub(super) fn parse(
             needs.history |= mapping.needs_history();
             needs.warnings.extend(mapping.doubts());
             match role {
-                Role::Contacts => needs.tells = mapping.tells(),
+                Role::Contacts => {
+                    needs.tells = mapping.tells();
+                    if table.is_found_by_data_only() {
+                        needs.warnings.push(CHANGEABLE.to_owned());
+                    }
+                }
                 Role::Actions if table.on_remove != OnRemove::Keep && table.address().is_none() => {
                     needs.warnings.push(UNFINDABLE.to_owned());
                 }

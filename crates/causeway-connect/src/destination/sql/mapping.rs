@@ -54,6 +54,12 @@ impl Mapped {
         })
     }
 
+    /// Whether a withdrawal sets the column. The address of a withdrawal may be a former one, and its row may be somebody
+    /// else's by now: such a row gets the consent state, and no personal data.
+    pub(super) fn is_for_withdrawals(&self) -> bool {
+        self.is_key || self.shows_consent || self.reads_consent || !self.is_personal
+    }
+
     /// The column's value, or the reason why there is none.
     pub(super) fn eval(&self, scope: &Scope) -> Result<Value, String> {
         self.term.eval(scope).map_err(|mut error| {

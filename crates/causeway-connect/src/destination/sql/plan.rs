@@ -202,6 +202,10 @@ impl<'a> Maker<'a> {
         }
         let mut cells = Vec::with_capacity(table.columns.len());
         for (column, stored) in table.columns.iter().zip(&relation.columns) {
+            if is_withdrawal && !column.is_for_withdrawals() {
+                cells.push(None);
+                continue;
+            }
             let made = column.eval(&self.scope).and_then(|value| {
                 let cell = if column.is_key {
                     stored.coerce_key(&value)?
@@ -217,8 +221,6 @@ impl<'a> Maker<'a> {
                     }
                     Some(cell)
                 }
-                // The address may be a former one, and a withdrawal must not change the row's address.
-                Ok(_) if is_withdrawal && column.is_address => None,
                 Ok((_, Cell::Null)) if !column.means_null(record) => None,
                 Ok((_, cell)) => Some(cell),
                 Err(reason) if is_opt_out && !column.is_key => {

@@ -71,8 +71,8 @@ fn row(dialect: Dialect, table: &Table, delivery: &Delivery) -> Result<Option<St
                 MissingKey::Reject => Err(no_key(table, mapped)),
             };
         }
-        let is_left_out =
-            (value.is_null() && !mapped.means_null(record)) || (is_withdrawal && mapped.is_address);
+        let is_left_out = (value.is_null() && !mapped.means_null(record))
+            || (is_withdrawal && !mapped.is_for_withdrawals());
         if mapped.is_key {
             key.push((at, value));
         } else if !is_left_out {

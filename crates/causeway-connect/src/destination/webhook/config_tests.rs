@@ -164,6 +164,11 @@ fn probably_unintended_settings_are_reported() {
             true,
             "most servers accept 8000",
         ),
+        (
+            &format!("{url}fields = {{ tel = 'contact.phone', change = 'change' }}"),
+            false,
+            "the receiver keeps the old one",
+        ),
     ] {
         let needs = parse(text).unwrap();
         assert_eq!(
@@ -176,6 +181,9 @@ fn probably_unintended_settings_are_reported() {
     }
     for text in [
         &format!("{url}content = 'form'\nsync = 'all'\n{TELLS}"),
+        &format!("{url}fields = {{ tel = 'contact.phone', id = 'contact.ids.crm', change = 'change' }}"),
+        "url = 'https://hooks.example.org/?email=[#EMAIL#]'\nfields = { tel = 'contact.phone', change = 'change' }",
+        &format!("{url}fields = {{ area = 'contact.postcode' }}"),
         &format!("{url}sync = ['contact', 'fields']\ncontent = 'query'\n{TELLS}"),
     ] {
         assert_eq!(parse(text).unwrap().warnings, Vec::<String>::new(), "{text}");

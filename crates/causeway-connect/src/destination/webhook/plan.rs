@@ -91,6 +91,10 @@ impl From<String> for Failure {
 const MUTE: &str = "neither the groups of `sync` nor a shortcode shows the person's consent, so opt-outs are not sent \
                     there and you have to enter them by hand: add fields = { change = \"change\" }, or [#CHANGE#]";
 
+/// What `config check` reports about requests that name people by a telephone number, for example.
+const CHANGEABLE: &str = "the requests name people by their telephone numbers only. An opt-out after a change of number carries \
+                          the new one, and the receiver keeps the old one: add `contact.email` or an id";
+
 /// Why a withdrawal is not sent.
 const CANNOT_TELL: &str = "consent: the payload of this destination does not show consent, so you have to enter the \
                            opt-out by hand; add fields = { change = \"change\" }, or [#CHANGE#]";
@@ -187,15 +191,24 @@ impl Plan {
         if self.fields.is_none() {
             needs.mute = MUTE;
         }
-        needs.tells = self.tells();
+        let reads = self.reads();
+        let has_phone = self.fields.as_ref().is_some_and(Fields::read_phone);
+        if has_phone && reads.person == Person::Data && reads.consent != Tells::NOTHING {
+            needs.warnings.push(CHANGEABLE.to_owned());
+        }
+        needs.tells = reads.consent;
         needs.history |= self.sync.is_some_and(|options| options.needs_history());
         needs.warnings.extend(self.warnings);
         needs
     }
 
-    /// The purposes for which a request differs between opt-out and opt-in. All parts of the request that
-    /// read the consent count.
+    /// The purposes for which a request differs between opt-out and opt-in.
     fn tells(&self) -> Tells {
+        self.reads().consent
+    }
+
+    /// What all parts of a request depend on.
+    fn reads(&self) -> Reads {
         let mut reads = match &self.fields {
             Some(fields) => fields.reads(),
             None if self.sends_whole_record() => Reads::EVERYTHING,
@@ -205,7 +218,7 @@ impl Plan {
         reads.add(self.address.reads(&self.rules));
         reads.add(self.headers.reads(&self.rules));
         reads.add(self.templates.reads(&self.rules));
-        reads.consent
+        reads
     }
 
     fn sends_whole_record(&self) -> bool {

@@ -245,6 +245,20 @@ fn columns_without_consent_express_no_opt_out_and_removals_need_none() {
             true,
             0,
         ),
+        (
+            "contacts = { table = 'c', key = ['phone'], columns = { phone = 'contact.phone', subscribed = 'consent.email.subscribed' } }",
+            true,
+            false,
+            true,
+            1,
+        ),
+        (
+            "contacts = { table = 'c', key = ['id'], columns = { id = 'contact.ids.crm', subscribed = 'consent.email.subscribed' } }",
+            true,
+            false,
+            true,
+            0,
+        ),
         ("actions = { table = 'a' }", false, false, true, 0),
         (
             "actions = { table = 'a', on_remove = 'keep' }",

@@ -74,14 +74,13 @@ mod check {
         database.run(TABLE);
         database.run(ROW);
         let sql = connect(&database, COLUMNS);
-        let stranger = json!({ "born": "in secret", "code": "much too secret" });
+        // The address may be a former one of this person, and somebody else's by now.
+        let stranger = json!({ "firstName": "Ada", "born": "in secret", "code": "Z9" });
         let endings = sql
             .deliver(&[with(bounced(1), &stranger), bounced(2), signed(3, &json!({}))])
             .await;
         all_delivered(&[endings[0].clone(), endings[2].clone()]);
-        let note = endings[0].excerpt.as_deref().unwrap();
-        assert!(note.contains("born") && note.contains("code"), "{note}");
-        assert!(!note.contains("secret"), "{note}");
+        assert_eq!(endings[0].excerpt, None);
         assert!(is_skipped(&endings[1]), "{endings:?}");
         assert!(reason(&endings[1]).contains("no row"), "{endings:?}");
         assert_eq!(
@@ -120,7 +119,7 @@ mod check {
              age = 'contact.age | int'\nsubscribed = 'consent.email.subscribed'",
         );
         let fields = json!({ "phone": "see secret", "age": "secret" });
-        let endings = sql.deliver(&[with(bounced(1), &fields)]).await;
+        let endings = sql.deliver(&[with(unsubscribed(1, &json!({})), &fields)]).await;
         all_delivered(&endings);
         assert!(!endings[0].excerpt.as_deref().unwrap().contains("secret"));
         assert_eq!(
@@ -137,7 +136,8 @@ mod check {
         let sql = connect(&database, COLUMNS);
         // Several rows, so that the batch is halved, too.
         let mut batch: Vec<Delivery> = (2..6).map(|number| signed(number, &json!({}))).collect();
-        batch.insert(2, with(bounced(1), &json!({ "firstName": "Bad", "code": "B2" })));
+        let fields = json!({ "firstName": "Bad", "code": "B2" });
+        batch.insert(2, with(unsubscribed(1, &json!({})), &fields));
         let endings = sql.deliver(&batch).await;
         all_delivered(&endings);
         let note = endings[2].excerpt.as_deref().unwrap();
@@ -395,6 +395,8 @@ mod check {
 /// Names with letters that the database's encoding lacks.
 #[tokio::test]
 async fn an_encoding_that_lacks_a_letter_does_not_stop_an_opt_out() {
+    use causeway_core::consent::Change;
+
     use super::{all_delivered, bounced, connect, database::Database, is_rejected, reason, signed};
     use causeway_testkit::rig;
     use serde_json::json;
@@ -415,6 +417,8 @@ async fn an_encoding_that_lacks_a_letter_does_not_stop_an_opt_out() {
         database.run("INSERT INTO contacts VALUES ('robin1@example.org', 'Robin', true)");
         let sql = connect(&database, columns);
         let mut opt_out = bounced(1);
+        opt_out.record.kind = causeway_core::delivery::Kind::Contact;
+        opt_out.record.change = Change::Suppress;
         opt_out.record.contact = signed(1, &json!({ "firstName": "Zo\u{20ac}\u{1f30d}" }))
             .record
             .contact;
@@ -424,7 +428,7 @@ async fn an_encoding_that_lacks_a_letter_does_not_stop_an_opt_out() {
             database.run("SELECT first_name, subscribed FROM contacts WHERE email = 'robin1@example.org'"),
             format!("Robin|{}", database.boolean(false))
         );
-        opt_out.record.kind = causeway_core::delivery::Kind::Contact;
+        opt_out.record.change = Change::None;
         opt_out.record.standing = signed(1, &json!({})).record.standing;
         let endings = sql.deliver(&[opt_out]).await;
         assert!(is_rejected(&endings[0]), "{endings:?}");
