@@ -215,6 +215,10 @@ impl Hub {
             let words = left_behind_in_words(&name, people, config.destinations.contains_key(&name));
             tracing::warn!(destination = %name, people, "destination {name}: {words}");
         }
+        let former = engine.views.overview(clock.now()).await?.sources;
+        for text in sources::abandoned(&config, former.keys(), &engine.views.namespaces().await?) {
+            tracing::warn!("{text}");
+        }
         parts.spawn(engine::run(Arc::clone(&engine), lanes, stop.clone()));
         Ok(Self {
             engine,

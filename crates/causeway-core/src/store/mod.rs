@@ -404,6 +404,8 @@ pub struct Erased {
     pub unread: Unread,
     /// Destinations that have the person and were not asked to remove them.
     pub given: Vec<Name>,
+    /// Destinations that a withdrawal or a removal of the person had not reached: it is not sent any more.
+    pub unsent: Vec<Name>,
 }
 
 /// The result of searching for a person in messages that became no event: dead, skipped and duplicate ones.

@@ -86,6 +86,9 @@ pub trait Views: Send + Sync {
     /// Foreign ids that came with more addresses than one person has, the latest first.
     async fn conflicts(&self) -> Result<Vec<Conflict>, StoreError>;
 
+    /// The namespaces of all ids that name a contact.
+    async fn namespaces(&self) -> Result<BTreeSet<Name>, StoreError>;
+
     /// Destinations with withdrawals that they cannot receive, and how many. A person has to update them by
     /// hand.
     async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError>;

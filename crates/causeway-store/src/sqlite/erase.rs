@@ -41,6 +41,7 @@ pub(crate) fn erase(
     erased_user::send_again_if_unanswered(tx, id, now)?;
     let mut erased = Erased {
         given: not_asked(tx, id, workspace)?,
+        unsent: undelivered_withdrawals(tx, id)?,
         deliveries: end_deliveries(tx, id, now)?,
         ..Erased::default()
     };
@@ -117,6 +118,29 @@ fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Fault> {
             }
         }
     }
+    Ok(names)
+}
+
+/// Destinations that a withdrawal or a removal of the person has not reached. A dead one counts unless a later one for the
+/// same address was delivered.
+fn undelivered_withdrawals(tx: &Tx<'_>, id: i64) -> Result<Vec<Name>, Fault> {
+    let destinations: Vec<i64> = tx
+        .connection
+        .prepare_cached(
+            "SELECT DISTINCT destination_id FROM delivery
+             WHERE contact_id = ?1 AND kind = 'withdrawal' AND (state IN ('waiting', 'blocked') OR (state = 'dead'
+               AND NOT EXISTS (SELECT 1 FROM delivery AS later
+                               WHERE later.contact_id = ?1 AND later.kind = 'withdrawal' AND later.state = 'delivered'
+                                 AND later.destination_id = delivery.destination_id
+                                 AND later.address = delivery.address AND later.id > delivery.id)))",
+        )?
+        .query_map([id], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut names = destinations
+        .into_iter()
+        .map(|destination| tx.state.names.name(destination))
+        .collect::<Result<Vec<_>, _>>()?;
+    names.sort_unstable();
     Ok(names)
 }
 

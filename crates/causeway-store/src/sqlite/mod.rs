@@ -477,7 +477,13 @@ impl Store for SqliteStore {
                 continue;
             }
             match self.erase_rows(leaving.contact, leaving.asked_at, now).await {
-                Ok(_) => erased += 1,
+                Ok(gone) => {
+                    erased += 1;
+                    let contact = leaving.contact;
+                    for destination in gone.unsent {
+                        tracing::warn!(contact.id = contact.0, %destination, "contact {contact} was erased at the deadline; {destination} had not confirmed the removal: delete the person there by hand");
+                    }
+                }
                 Err(error @ StoreError::Unavailable(_)) => return Err(error),
                 Err(error @ StoreError::Failed(_)) => {
                     let contact = leaving.contact;

@@ -126,6 +126,10 @@ impl Views for SqliteStore {
             .await
     }
 
+    async fn namespaces(&self) -> Result<BTreeSet<Name>, StoreError> {
+        self.readers.read(namespaces).await
+    }
+
     async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError> {
         self.readers.read(by_hand).await
     }
@@ -347,6 +351,22 @@ fn add_users(connection: &Connection, address: &str, found: &mut Vec<Named>) -> 
         }
     }
     Ok(())
+}
+
+/// Looks each namespace up by the primary key of `identity`; reads no id.
+fn namespaces(connection: &Connection) -> Result<BTreeSet<Name>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT namespace.name FROM name AS namespace WHERE namespace.kind = 'namespace' AND EXISTS
+           (SELECT 1 FROM name AS workspace JOIN identity ON identity.workspace_id = workspace.id
+              AND identity.kind IN ('contact_ref', 'foreign_id') AND identity.namespace_id = namespace.id
+            WHERE workspace.kind = 'workspace')",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut all = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        all.insert(name(row, 0)?);
+    }
+    Ok(all)
 }
 
 fn by_hand(connection: &Connection) -> Result<BTreeMap<Name, u64>, Fault> {

@@ -176,6 +176,38 @@ pub async fn a_person_is_erased_at_the_deadline_without_confirmation(open: Open)
     bench.assert_balanced().await;
 }
 
+/// Nobody can send it any more, and nobody could find out later.
+pub async fn an_erasure_names_the_destinations_that_an_opt_out_has_not_reached(open: Open) {
+    let others = ["delivered", "waiting", "dead", "recovered"];
+    let mut bench = Bench::new(open, others.map(DestinationRule::new).to_vec()).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    for destination in others {
+        bench.deliver_all(destination, 1).await;
+    }
+    bench.take(status("ada", What::Unsubscribed, at(2)), 2).await;
+    for (destination, next) in [
+        ("delivered", Next::Delivered),
+        ("waiting", Next::Waiting { due_at: at(900) }),
+        ("dead", Next::Dead),
+        ("recovered", Next::Dead),
+    ] {
+        let opt_out = one(&bench, destination, 3).await;
+        bench.end(&opt_out, next, 3).await;
+    }
+    bench.take(status("ada", What::Unsubscribed, at(4)), 4).await;
+    let filter = DeliveryFilter {
+        destination: Some("recovered".into()),
+        ..DeliveryFilter::default()
+    };
+    bench.store().retry_deliveries(filter, at(5)).await.unwrap();
+    bench.deliver_all("recovered", 6).await;
+    let ada = bench.person("ada").await.id;
+    let erased = bench.store().erase(ada, at(7)).await.unwrap();
+    let unsent: Vec<&str> = erased.unsent.iter().map(|name| &**name).collect();
+    assert_eq!(unsent, ["dead", "waiting"]);
+    bench.assert_balanced().await;
+}
+
 pub async fn a_person_that_no_destination_has_is_erased_at_once(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::Declined, at(0)), 0).await;

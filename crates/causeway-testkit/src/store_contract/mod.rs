@@ -142,6 +142,7 @@ macro_rules! store_contract {
                 an_unconfirmed_delivery_is_not_shown_as_received,
                 an_attempt_that_failed_before_its_request_was_not_sent,
                 dead_withdrawals_are_counted_and_name_their_address,
+                the_namespaces_of_all_ids_are_known,
                 a_trace_shows_the_keys_that_are_sent,
             ],
             addresses: [
@@ -202,6 +203,7 @@ macro_rules! store_contract {
                 destinations_are_sent_removals_before_a_person_is_erased,
                 a_person_stays_while_a_destination_refuses_the_removal,
                 a_person_is_erased_at_the_deadline_without_confirmation,
+                an_erasure_names_the_destinations_that_an_opt_out_has_not_reached,
                 a_person_that_no_destination_has_is_erased_at_once,
                 a_removal_does_not_overtake_a_delivery_in_flight,
                 an_unreadable_message_is_erased_with_its_person,

@@ -3,6 +3,7 @@
 use causeway_core::{
     clock::Timestamp,
     consent::{Change, Policy, What},
+    contact::Identity,
     delivery::Next,
     rules::DestinationRule,
     store::{DeliveryFilter, GivenRow},
@@ -65,6 +66,26 @@ pub async fn an_attempt_that_failed_before_its_request_was_not_sent(open: Open) 
     bench.take(signed("ada", "3", What::OptIn, at(20)), 20).await;
     refuse_locally(&bench, 21).await;
     assert_eq!(arrived(&bench).await, (Some(at(11)), None));
+}
+
+pub async fn the_namespaces_of_all_ids_are_known(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    assert_eq!(bench.store().namespaces().await.unwrap(), [].into());
+    for (name, id) in [("ada", "1"), ("ben", "2")] {
+        let mut event = signed(name, id, What::OptIn, at(0));
+        event.identities.push(Identity::ForeignId {
+            namespace: "platform".into(),
+            id: id.to_owned(),
+        });
+        bench.take(event, 0).await;
+    }
+    let known = bench.store().namespaces().await.unwrap();
+    assert_eq!(known, ["platform".into(), "proca".into()].into());
+    for name in ["ada", "ben"] {
+        let id = bench.person(name).await.id;
+        bench.store().erase(id, at(2)).await.unwrap();
+    }
+    assert_eq!(bench.store().namespaces().await.unwrap(), [].into());
 }
 
 pub async fn dead_withdrawals_are_counted_and_name_their_address(open: Open) {

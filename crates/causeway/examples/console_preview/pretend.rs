@@ -5,7 +5,7 @@
 mod rows;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -462,6 +462,10 @@ impl Views for Pretend {
 
     async fn conflicts(&self) -> Result<Vec<Conflict>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn namespaces(&self) -> Result<BTreeSet<Name>, StoreError> {
+        Ok(BTreeSet::new())
     }
 
     async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError> {

@@ -247,6 +247,9 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                         }
                     }
                 }
+                for text in sources::abandoned(config, overview.sources.keys(), &store.namespaces().await?) {
+                    say(&format!("WARN  identities: {text}"));
+                }
                 gone(&*store).await?;
                 well
             }

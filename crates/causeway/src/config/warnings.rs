@@ -102,7 +102,8 @@ fn never_answered(config: &Config, name: &str, table: &toml::Table) -> Option<St
     let is_closed = !destination.rule.policy.allows(Standing::Unknown, true);
     (is_closed && !says("consent") && !says("consent_from")).then(|| {
         format!(
-            "[source.{name}.answer]: `after` waits for [destination.{after}], which is sent only contacts with consent ({}), and              nothing from here says so: set consent = \"all\" there, or `consent_from` here",
+            "[source.{name}.answer]: `after` waits for [destination.{after}], which is sent only contacts with consent ({}), and \
+             nothing from here says so: set consent = \"all\" there, or `consent_from` here",
             destination.rule.policy.as_str()
         )
     })

@@ -19,7 +19,7 @@ use causeway_core::{
     source::Source,
 };
 
-pub(crate) use self::namespaces::warnings;
+pub(crate) use self::namespaces::{abandoned, warnings};
 pub use by_hand::ByHand;
 
 use crate::{

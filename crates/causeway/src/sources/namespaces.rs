@@ -1,7 +1,7 @@
 //! Whether sources of several Proca servers share a namespace. Invariant: each Proca server has its own, for each counts its
 //! actions and people by itself: with one namespace for two, an opt-out of one person would be another person's.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use causeway_connect::{config::ConfigError, source::amqp};
 use causeway_core::id::Name;
@@ -154,6 +154,31 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Sources of earlier configurations (`former`) whose ids no source would recognise now, in words.
+pub(crate) fn abandoned<'a>(
+    config: &Config,
+    former: impl IntoIterator<Item = &'a Name>,
+    known: &BTreeSet<Name>,
+) -> Vec<String> {
+    let is_used = |name: &Name| {
+        config.sources.contains_key(name)
+            || config
+                .sources
+                .values()
+                .any(|source| source.rule.namespace == *name)
+    };
+    let lost = former
+        .into_iter()
+        .filter(|name| known.contains(*name) && !is_used(name));
+    lost.map(|name| {
+        format!(
+            "contacts have ids of [source.{name}], which is not in the configuration, and no source has its namespace. If you \
+             renamed it, set `namespace = \"{name}\"` in the source: otherwise an opt-out that has only an id names nobody"
+        )
+    })
+    .collect()
 }
 
 #[cfg(test)]

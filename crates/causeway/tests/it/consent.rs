@@ -262,3 +262,36 @@ async fn a_question_beside_a_long_write_is_answered() {
     drop(writer);
     drop(hub);
 }
+
+/// Ids are unique within a namespace, and a source that has none of its own gives them its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_was_renamed_without_its_namespace_is_reported() {
+    let config = |source: &str| {
+        format!(
+            "[source.{source}\nkind = 'listener'\npreset = 'generic'\ntoken = '{TOKEN}'\n\
+             [destination.out]\nkind = 'null'\n"
+        )
+    };
+    let http = "[http]\nlisten = \"127.0.0.1:0\"\nconsole = \"127.0.0.1:0\"\n";
+    let home = Home::new(&config("site]"));
+    let hub = home.serve();
+    let ann = json!({ "contact_id": "77", "email": "ann@example.org" });
+    hub.post_json(TOKEN, &ann).await;
+    home.settled(1).await;
+    hub.stop();
+    assert!(!home.ok(&["doctor"]).contains("identities"));
+    let said = "contacts have ids of [source.site], which is not in the configuration";
+    home.write("causeway.toml", format!("{http}{}", config("web]")));
+    let doctor = home.ok(&["doctor"]);
+    assert!(
+        doctor.contains(&format!("WARN  identities: {said}")) && doctor.contains("namespace = \"site\""),
+        "{doctor}"
+    );
+    assert!(home.serve().stop().contains(said));
+    home.write(
+        "causeway.toml",
+        format!("{http}{}", config("web]\nnamespace = 'site'")),
+    );
+    assert!(!home.ok(&["doctor"]).contains("identities"));
+    assert!(!home.serve().stop().contains(said));
+}

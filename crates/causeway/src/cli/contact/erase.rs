@@ -110,6 +110,13 @@ async fn at_once(
         "contact {} erased, with {} actions, {} facts about consent, {} deliveries and {} messages",
         view.id, erased.actions, erased.consent, erased.deliveries, erased.envelopes
     ));
+    for destination in &erased.unsent {
+        say(&format!(
+            "contact {}: {destination} had not been sent the person's opt-out or removal, and is not sent it any more: \
+             unsubscribe or delete the person there by hand",
+            view.id
+        ));
+    }
     for destination in &erased.given {
         let reason = "it was not waited for; what it was given stays, so delete that there by hand";
         remains::destination(config, view, destination, &Asked::Not(reason));
