@@ -266,6 +266,7 @@ async fn claims(path: &Path, runs: usize) -> anyhow::Result<(f64, f64)> {
         let claim = |limit| Claim {
             destination: DESTINATION.into(),
             limit,
+            first: Vec::new(),
             leased_until: now.saturating_add(Duration::from_secs(600)).unwrap_or(now),
             now,
         };
