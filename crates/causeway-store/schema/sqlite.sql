@@ -347,8 +347,6 @@ CREATE INDEX inbox_duplicate ON inbox (duplicate_of) WHERE duplicate_of IS NOT N
 
 CREATE INDEX inbox_new ON inbox (source_id, id) WHERE state = 'new';
 
-CREATE INDEX inbox_sender_id ON inbox (source_id, sender_id) WHERE sender_id IS NOT NULL;
-
 CREATE INDEX inbox_unread ON inbox (id) WHERE state = 'dead' OR state = 'skipped' OR state = 'duplicate';
 
 CREATE INDEX shared_address_contact ON shared_address (contact_id);

@@ -12,7 +12,7 @@ use super::{
     erase::erase_key,
     fault::Fault,
     names::NameKind,
-    repeats::{self, Verdict},
+    repeats::{self, ID_BYTES, Verdict},
     rows::{ms, to_json, window_ms},
     writer::Tx,
 };
@@ -125,11 +125,18 @@ enum Row {
 
 /// The key to store. A key that is kept for good outlives the person's erasure. It is hashed with a secret,
 /// so that nobody can find out from it what was sent.
+///
+/// If the sender gave an id, the first half of the key is that of the id. So messages with one id stand side by
+/// side in the index of the keys ([`repeats::other_of_id`]).
 fn key(tx: &Tx<'_>, envelope: &Envelope) -> Result<MessageKey, Fault> {
-    Ok(match envelope.dedup.memory {
+    let mut key = match envelope.dedup.memory {
         Memory::ForGood => digest(&[&erase_key(tx)?, &envelope.dedup.key]),
         Memory::Dated | Memory::Window(_) => envelope.dedup.key,
-    })
+    };
+    if let Some(id) = &envelope.dedup.id {
+        key[..ID_BYTES].copy_from_slice(&id[..ID_BYTES]);
+    }
+    Ok(key)
 }
 
 fn finish_new(tx: &mut Tx<'_>, arrival: &Arrival<'_>, id: i64) -> Result<Accepted, Fault> {

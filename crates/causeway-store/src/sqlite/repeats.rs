@@ -109,20 +109,31 @@ pub(crate) fn give_up_key(tx: &Tx<'_>, id: i64) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Another message with the same sender's id and other content.
+/// How many bytes of a stored key are those of the sender's id, if there is one.
+pub(crate) const ID_BYTES: usize = 8;
+
+/// Another message with the same sender's id and other content. `dedup` is the key as it is stored.
 pub(crate) fn other_of_id(
     tx: &Tx<'_>,
     source: i64,
     id: &MessageKey,
     dedup: &MessageKey,
 ) -> Result<Option<i64>, Fault> {
+    let with_rest = |rest: u8| {
+        let mut key = *dedup;
+        key[ID_BYTES..].fill(rest);
+        key
+    };
     Ok(tx
         .connection
         .prepare_cached(
-            "SELECT id FROM inbox WHERE source_id = ?1 AND sender_id = ?2 AND dedup <> ?3 ORDER BY id DESC LIMIT 1",
+            "SELECT max(id) FROM inbox
+             WHERE source_id = ?1 AND dedup BETWEEN ?4 AND ?5 AND dedup <> ?3 AND sender_id = ?2",
         )?
-        .query_row(params![source, id, dedup], |row| row.get(0))
-        .optional()?)
+        .query_row(
+            params![source, id, dedup, with_rest(0x00), with_rest(0xff)],
+            |row| row.get(0),
+        )?)
 }
 
 /// If a pruned message had the same key, the row that was accepted as new refers to that message.

@@ -21,9 +21,10 @@ const MIGRATIONS: [&str; VERSION as usize] = [
     include_str!("../../migrations/sqlite/0011_purpose_of_given.sql"),
     include_str!("../../migrations/sqlite/0012_withdrawals_first.sql"),
     include_str!("../../migrations/sqlite/0013_engagement_seen.sql"),
+    include_str!("../../migrations/sqlite/0014_one_index_for_keys.sql"),
 ];
 
-pub(crate) const VERSION: u32 = 12;
+pub(crate) const VERSION: u32 = 13;
 
 /// How long to wait for the write lock, which another process (a command beside the hub) may hold.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
@@ -191,6 +192,43 @@ mod tests {
             .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
             .unwrap();
         assert_eq!(found, (0, None));
+    }
+
+    #[test]
+    fn keys_from_before_they_began_with_the_senders_id_are_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let old = Connection::open(&path).unwrap();
+        for step in &MIGRATIONS[..12] {
+            old.execute_batch(step).unwrap();
+        }
+        old.pragma_update(None, "user_version", 12).unwrap();
+        old.execute_batch(
+            "INSERT INTO inbox (source_id, dedup, sender_id, key, received_at, state, bytes) VALUES
+             (1, x'00ff00ff00ff00fe8081828384858687', x'c0000102030405ff09090909090909aa', x'01', 0, 'done', 0),
+             (1, x'10ff00ff00ff00fe8081828384858687', NULL, x'02', 0, 'done', 0),
+             (1, NULL, x'c0000102030405ff09090909090909aa', x'03', 0, 'done', 0)",
+        )
+        .unwrap();
+        drop(old);
+        let now = writer(&path, Steps::All).unwrap();
+        let mut statement = now
+            .prepare("SELECT typeof(dedup), coalesce(hex(dedup), '') FROM inbox ORDER BY id")
+            .unwrap();
+        let found: Vec<(String, String)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let expected = [
+            ("blob", "C0000102030405FF8081828384858687"),
+            ("blob", "10FF00FF00FF00FE8081828384858687"),
+            ("null", ""),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(kind, key)| (kind.to_owned(), key.to_owned()))
+        );
     }
 
     #[test]

@@ -147,7 +147,11 @@ impl<'a> Transaction<'a> {
 
     /// Later pairs win over earlier ones, as everywhere in forms.
     fn read_form(&mut self, form: &'a [u8]) {
-        for piece in form.split(|byte| *byte == b'&') {
+        let mut rest = form;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'&', rest).unwrap_or(rest.len());
+            let piece = &rest[..end];
+            rest = rest.get(end + 1..).unwrap_or_default();
             // Few names are looked at twice: most start with other letters.
             if !matches!(piece, [b't' | b'%' | b'+' | b' ', ..] | [b'c', b'o' | b'%', ..]) {
                 continue;

@@ -144,7 +144,9 @@ fn count_pairs(form: &[u8]) -> (usize, usize) {
         let is_empty = end == Some(b'&') && before - bytes.len() == 1;
         if end == Some(b'=') {
             // The value says nothing of either.
-            bytes.find(|byte| **byte == b'&');
+            let rest = bytes.as_slice();
+            let end = memchr::memchr(b'&', rest).map_or(rest.len(), |at| at + 1);
+            bytes = rest[end..].iter();
         }
         pairs += usize::from(!is_empty);
         deepest = deepest.max(brackets);
