@@ -208,17 +208,7 @@ impl Hub {
             });
         }
         resume_halted(&engine).await?;
-        for (name, waiting) in orphans(&config, &*engine.views, clock.now()).await? {
-            tracing::warn!(destination = %name, waiting, "destination {name}: {}", orphan_in_words(&name, waiting));
-        }
-        for (name, people) in engine.views.left_behind(config.rules().places()).await? {
-            let words = left_behind_in_words(&name, people, config.destinations.contains_key(&name));
-            tracing::warn!(destination = %name, people, "destination {name}: {words}");
-        }
-        let former = engine.views.overview(clock.now()).await?.sources;
-        for text in sources::abandoned(&config, former.keys(), &engine.views.namespaces().await?) {
-            tracing::warn!("{text}");
-        }
+        warn_of_what_is_left(&config, &*engine.views, clock.now()).await?;
         parts.spawn(engine::run(Arc::clone(&engine), lanes, stop.clone()));
         Ok(Self {
             engine,
@@ -302,6 +292,22 @@ impl Hub {
         );
         self.engine.wake.inbox.notify_one();
     }
+}
+
+/// Logs what a former configuration left behind: deliveries, people at destinations, ids.
+async fn warn_of_what_is_left(config: &Config, views: &dyn Views, now: Timestamp) -> Result<(), StoreError> {
+    for (name, waiting) in orphans(config, views, now).await? {
+        tracing::warn!(destination = %name, waiting, "destination {name}: {}", orphan_in_words(&name, waiting));
+    }
+    for (name, people) in views.left_behind(config.rules().places()).await? {
+        let words = left_behind_in_words(&name, people, config.destinations.contains_key(&name));
+        tracing::warn!(destination = %name, people, "destination {name}: {words}");
+    }
+    let former = views.overview(now).await?.sources;
+    for text in sources::abandoned(config, former.keys(), &views.namespaces().await?) {
+        tracing::warn!("{text}");
+    }
+    Ok(())
 }
 
 /// Destinations that the configuration has not, with deliveries that wait for them: how many.

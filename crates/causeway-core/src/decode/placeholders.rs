@@ -407,6 +407,9 @@ fn bare(id: &str) -> String {
 
 /// The text that `%7B%7Bid%7D%7D` encodes; `None` if nothing is encoded.
 fn percent_decoded(id: &str) -> Option<String> {
+    if !id.contains('%') {
+        return None;
+    }
     let (mut decoded, mut rest) = (Vec::with_capacity(id.len()), id.as_bytes());
     while let Some((byte, behind)) = rest.split_first() {
         let pair = behind.get(..2).filter(|_| *byte == b'%');
@@ -427,8 +430,10 @@ fn is_nobody(id: &str) -> bool {
         return true;
     }
     let letters = |text: &str| -> String {
-        let plain = text.nfd().filter(|c| c.is_alphanumeric());
-        plain.collect()
+        if text.is_ascii() {
+            return text.chars().filter(char::is_ascii_alphanumeric).collect();
+        }
+        text.nfd().filter(|c| c.is_alphanumeric()).collect()
     };
     let is_word = |word: &str| {
         let is_all = |wanted: char| word.chars().all(|c| c == wanted);

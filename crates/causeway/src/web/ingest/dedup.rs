@@ -150,8 +150,8 @@ impl<'a> Transaction<'a> {
         let mut rest = form;
         while !rest.is_empty() {
             let end = memchr::memchr(b'&', rest).unwrap_or(rest.len());
-            let piece = &rest[..end];
-            rest = rest.get(end + 1..).unwrap_or_default();
+            let (piece, behind) = rest.split_at(end);
+            rest = behind.get(1..).unwrap_or_default();
             // Few names are looked at twice: most start with other letters.
             if !matches!(piece, [b't' | b'%' | b'+' | b' ', ..] | [b'c', b'o' | b'%', ..]) {
                 continue;

@@ -146,7 +146,7 @@ fn count_pairs(form: &[u8]) -> (usize, usize) {
             // The value says nothing of either.
             let rest = bytes.as_slice();
             let end = memchr::memchr(b'&', rest).map_or(rest.len(), |at| at + 1);
-            bytes = rest[end..].iter();
+            bytes = rest.get(end..).unwrap_or_default().iter();
         }
         pairs += usize::from(!is_empty);
         deepest = deepest.max(brackets);
