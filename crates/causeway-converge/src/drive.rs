@@ -179,7 +179,7 @@ pub async fn run(rig: &Rig, histories: &[History], plan: &Plan, folder: &Path) -
     shared.declare_queues().await?;
     let result = shared.all(hub, &receivers, plan).await;
     shared.delete_queues().await;
-    let Ran {
+    let RunResult {
         starts,
         unsettled,
         books,
@@ -216,7 +216,7 @@ fn own_tables(histories: &[History], places: &[Place]) -> Vec<Own> {
     own
 }
 
-struct Ran {
+struct RunResult {
     starts: Vec<(Instant, usize)>,
     unsettled: Vec<String>,
     books: Option<String>,
@@ -305,7 +305,7 @@ impl Shared<'_> {
             .collect()
     }
 
-    async fn all(&self, mut hub: Hub, receivers: &Receivers, plan: &Plan) -> anyhow::Result<Ran> {
+    async fn all(&self, mut hub: Hub, receivers: &Receivers, plan: &Plan) -> anyhow::Result<RunResult> {
         let work = async {
             let result = self.epochs(&mut hub, receivers, plan).await;
             self.is_done.store(true, Ordering::Relaxed);
@@ -324,7 +324,7 @@ impl Shared<'_> {
         })
     }
 
-    async fn epochs(&self, hub: &mut Hub, receivers: &Receivers, plan: &Plan) -> anyhow::Result<Ran> {
+    async fn epochs(&self, hub: &mut Hub, receivers: &Receivers, plan: &Plan) -> anyhow::Result<RunResult> {
         let mut dice = Dice::new(plan.seed ^ 0xBA7C);
         let mut starts = Vec::new();
         let is_ahead = plan.is_rough && plan.features.has(Feature::ClockJumps) && dice.chance(25);
@@ -371,7 +371,7 @@ impl Shared<'_> {
         self.stop(hub).await?;
         let audit = hub.run(&["audit"]).await?;
         let books = (!audit.status.success()).then(|| String::from_utf8_lossy(&audit.stdout).into_owned());
-        Ok(Ran {
+        Ok(RunResult {
             starts,
             unsettled,
             books,

@@ -133,7 +133,7 @@ fn without_older(event: &Event, is_after: impl Fn(Timestamp) -> bool, erased: &P
     let older = all - event.consent.len();
     event
         .consent
-        .retain(|fact| !(fact.what.is_yes() && was_opted_out(fact.at)));
+        .retain(|fact| !(fact.what.is_opt_in() && was_opted_out(fact.at)));
     let opted_out = all - older - event.consent.len();
     event
         .engagements

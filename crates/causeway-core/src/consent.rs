@@ -55,7 +55,7 @@ pub enum What {
 
 impl What {
     /// Whether it may allow mailing the person.
-    pub fn is_yes(&self) -> bool {
+    pub fn is_opt_in(&self) -> bool {
         matches!(
             self,
             Self::OptIn | Self::OptInPending | Self::DoubleOptIn | Self::DoubleOptInOnPage { .. }
@@ -299,3 +299,6 @@ impl Policy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,6 +137,8 @@ fn a_value_with_lost_letters_never_replaces_a_whole_one() {
     assert!(early.take_fields(&whole, at(0), 1));
     assert_eq!(early, late);
     assert_eq!(early.text("firstName"), Some("Zoë"));
+    let object = said(json!({ "full": ["Zo\u{fffd}"] }));
+    assert!(!early.take_fields(&object, at(15), 3), "nor does an object");
     let list = said(json!(["a\u{fffd}"]));
     assert!(early.take_fields(&list, at(20), 3));
     assert_eq!(
@@ -153,6 +155,7 @@ fn a_number_is_compared_by_its_digits() {
         ("+49 (30) 123-456", Some("+4930123456")),
         (" 030/123456 ", Some("030123456")),
         ("12345", None),
+        ("123456", Some("123456")),
         ("000000", None),
         ("ext. none", None),
     ] {
@@ -162,4 +165,73 @@ fn a_number_is_compared_by_its_digits() {
         Identity::phone("shop", "030123456").unwrap().namespace(),
         "shop:phone"
     );
+}
+
+#[test]
+fn addresses_and_visitors_are_no_ids_of_a_contact() {
+    let address = Identity::Email {
+        address: "ada@example.org".to_owned(),
+    };
+    let reference = Identity::ContactRef {
+        namespace: "proca".into(),
+        reference: "ref-1".to_owned(),
+    };
+    let id = Identity::ForeignId {
+        namespace: "shop".into(),
+        id: "7".to_owned(),
+    };
+    let visitor = Identity::visitor("shop", "7".to_owned());
+    let all = [address, reference, id, visitor];
+    assert_eq!(
+        all.clone().map(|one| one.is_of_contact()),
+        [false, true, true, false]
+    );
+    assert_eq!(all.map(|one| one.is_visitor()), [false, false, false, true]);
+}
+
+/// A document of the store, and what a reader of the JSON is shown.
+#[test]
+fn what_is_not_known_is_not_written() {
+    let mut contact = Contact::default();
+    let text = |contact: &Contact| serde_json::to_string(contact).unwrap();
+    assert_eq!(text(&contact), r#"{"fields":{},"consent":{},"gave_data":false}"#);
+    contact.set_field("city", field(json!("Brno"), 1, 0));
+    contact.points = -1.5;
+    assert_eq!(
+        text(&contact),
+        r#"{"fields":{"city":{"v":"Brno","t":1000}},"consent":{},"gave_data":false,"points":-1.5}"#
+    );
+    contact.set_field("city", field(json!("Ulm"), 1, 4));
+    assert!(text(&contact).contains(r#"{"v":"Ulm","t":1000,"n":4}"#));
+}
+
+#[test]
+fn a_list_that_was_cleared_stays_a_list_and_only_the_first_time_is_news() {
+    let declared = BTreeSet::from(["Topics".to_owned()]);
+    let mut contact = Contact::default();
+    contact.set_field("Topics", field(Value::Null, 1, 1));
+    assert!(contact.hold_several(declared.iter(), &declared));
+    assert!(!contact.hold_several(declared.iter(), &declared));
+    let at = Timestamp::from_second(2).unwrap();
+    assert_eq!(
+        contact.put("Topics", json!(["bees"]), at),
+        Some(Some(Value::Null))
+    );
+    // A value that is a list says so by itself: equal fields are equal.
+    assert_eq!(
+        contact.fields["Topics"],
+        Field {
+            arrival: 1,
+            ..Field::new(json!(["bees"]), at)
+        }
+    );
+    assert_eq!(
+        contact.put("Topics", Value::Null, at),
+        Some(Some(json!(["bees"])))
+    );
+    assert_eq!(
+        contact.put("Topics", json!("rivers"), at),
+        Some(Some(Value::Null))
+    );
+    assert_eq!(contact.fields["Topics"].value, json!(["rivers"]));
 }

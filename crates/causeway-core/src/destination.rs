@@ -22,7 +22,7 @@ pub trait Destination: Send + Sync {
     /// empty, and holds one delivery unless the destination takes more. After a crash, `deliver` is called
     /// again with the same [`Delivery::key`]. The engine enforces the time-out: a delivery that was cut off
     /// counts as [`Outcome::Retry`].
-    async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending>;
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult>;
 }
 
 /// How an attempt ended. There is no `Err`, so the author of a destination has to decide what each failure
@@ -67,11 +67,11 @@ impl Outcome {
 
 /// An [`Outcome`] and the destination's response.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ending {
+pub struct AttemptResult {
     pub outcome: Outcome,
     /// The HTTP status, if there is one.
     pub status: Option<u16>,
-    /// The start of the response, for a person to read: at most [`Ending::EXCERPT_BYTES`]. It may hold
+    /// The start of the response, for a person to read: at most [`AttemptResult::EXCERPT_BYTES`]. It may hold
     /// personal data, so it is kept as long as the contact's data and never logged.
     pub excerpt: Option<String>,
     /// Notes about the attempt besides its outcome, such as values that were left out. Fit for a log: no
@@ -82,7 +82,7 @@ pub struct Ending {
     pub writes: BTreeMap<String, Value>,
 }
 
-impl Ending {
+impl AttemptResult {
     pub const EXCERPT_BYTES: usize = 2_048;
 
     /// How many notes of one attempt are kept.
@@ -117,7 +117,7 @@ impl Ending {
     }
 }
 
-impl From<Outcome> for Ending {
+impl From<Outcome> for AttemptResult {
     fn from(outcome: Outcome) -> Self {
         Self {
             outcome,

@@ -296,7 +296,7 @@ impl Event {
     /// Removes the facts that may allow mailing. Returns whether there were any.
     pub fn remove_opt_ins(&mut self) -> bool {
         let before = self.consent.len();
-        self.consent.retain(|fact| !fact.what.is_yes());
+        self.consent.retain(|fact| !fact.what.is_opt_in());
         self.consent.len() < before
     }
 

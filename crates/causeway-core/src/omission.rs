@@ -8,13 +8,13 @@
 
 use std::fmt::Display;
 
-use crate::{mapping::Tells, record::Record};
+use crate::{mapping::ConsentShown, record::Record};
 
 /// What a value is made from, as far as it matters to a withdrawal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reads {
     pub person: Person,
-    pub consent: Tells,
+    pub consent: ConsentShown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,12 +29,12 @@ pub enum Person {
 impl Reads {
     pub const NOTHING: Self = Self {
         person: Person::No,
-        consent: Tells::NOTHING,
+        consent: ConsentShown::NOTHING,
     };
 
     pub const EVERYTHING: Self = Self {
         person: Person::Identity,
-        consent: Tells::All,
+        consent: ConsentShown::All,
     };
 
     pub fn of_person(person: Person) -> Self {
@@ -44,7 +44,7 @@ impl Reads {
         }
     }
 
-    pub fn of_consent(consent: Tells) -> Self {
+    pub fn of_consent(consent: ConsentShown) -> Self {
         Self {
             consent,
             ..Self::NOTHING

@@ -9,7 +9,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use jiff::Timestamp;
 
 use crate::{
-    automation::{Explained, Ran, Timer},
+    automation::{Explained, RunResult, Timer},
     consent::{Change, ConsentFact, EMAIL, Terms, What, of_id},
     contact::{Contact, Identity, normal_email},
     delivery::Kind,
@@ -148,7 +148,7 @@ pub fn plan(case: &Case<'_>) -> Plan {
     let sync = Sync::of(case, said.news || has_other_values(before, &contact));
     let ran = match silence {
         None => follow::automations(case, before, &mut contact, &said.ledger, sync != Sync::Flood),
-        Some(_) => Ran::default(),
+        Some(_) => RunResult::default(),
     };
     let news = said.news || has_other_values(before, &contact);
     let is_told = silence.is_none() && !is_anonymous(event, &contact);
@@ -272,7 +272,7 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
         let changed = contact.add_consent(&fact);
         // A platform sends a field that allows mail with each contact: only the first such value is news.
         let renews = event.kind == EventKind::ContactSync
-            && fact.what.is_yes()
+            && fact.what.is_opt_in()
             && contact.standing(&fact.purpose, case.known.terms).as_str() == before.as_str();
         said.changed |= changed;
         said.news |= changed && !renews;
@@ -388,7 +388,7 @@ fn kind_for(
     case: &Case<'_>,
     rule: &DestinationRule,
     (kind, sync): (Option<Kind>, Sync),
-    ran: &Ran,
+    ran: &RunResult,
     given: &[Given],
 ) -> Option<Kind> {
     let event = case.event;

@@ -5,6 +5,6 @@
 mod sqlite;
 
 pub use sqlite::{
-    ImportRun, Of, Options, Play, Played, SqliteStore, Stored, StoredCount, StoredRecord, Told, backup,
-    is_served, open, open_to_read, rehearse,
+    ImportRun, Of, Options, SqliteStore, Stored, StoredCount, StoredRecord, TrialDelivery, TrialResult,
+    TrialStep, backup, is_served, open, open_to_read, rehearse,
 };

@@ -9,7 +9,7 @@ use causeway_core::{
     consent::{Change, Standing},
     contact::{Contact, Field, Identity},
     delivery::{Delivery, Kind},
-    destination::{Destination, Ending, Outcome},
+    destination::{AttemptResult, Destination, Outcome},
     id::{DeliveryId, IdempotencyKey, InboxId},
     record::Record,
 };
@@ -219,7 +219,7 @@ pub async fn run_local(faults: Faults) {
     }
 }
 
-fn all_are(endings: &[Ending], batch: &[Delivery], expected: &str, when: &str) {
+fn all_are(endings: &[AttemptResult], batch: &[Delivery], expected: &str, when: &str) {
     assert_eq!(endings.len(), batch.len(), "{when}: one ending for each delivery");
     for ending in endings {
         assert_eq!(ending.outcome.as_str(), expected, "{when}: {ending:?}");
@@ -233,7 +233,10 @@ fn all_are(endings: &[Ending], batch: &[Delivery], expected: &str, when: &str) {
             assert!(reason.len() < 500, "{when}: a reason of {} bytes", reason.len());
         }
         let excerpt = ending.excerpt.as_deref().unwrap_or_default();
-        assert!(excerpt.len() <= Ending::EXCERPT_BYTES, "{when}: excerpt too long");
+        assert!(
+            excerpt.len() <= AttemptResult::EXCERPT_BYTES,
+            "{when}: excerpt too long"
+        );
     }
 }
 

@@ -20,7 +20,7 @@ use causeway_core::{
     id::{ContactId, DeliveryId, InboxId, Name},
     rules::Rules,
     store::{
-        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Parting,
+        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, ErasureStart, InboxFilter, LaneState,
         Processed, Pruned, Redated, Retention, Split, Store, StoreError, Unprocessed, UrlChange,
     },
 };
@@ -110,8 +110,9 @@ impl Store for FailingStore {
         self.call(self.inner.ring(limit, now)).await
     }
 
-    async fn set_turn(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError> {
-        self.call(self.inner.set_turn(workspace, automation, at)).await
+    async fn set_last_run(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError> {
+        self.call(self.inner.set_last_run(workspace, automation, at))
+            .await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
@@ -171,7 +172,7 @@ impl Store for FailingStore {
         contact: ContactId,
         at_latest: Timestamp,
         now: Timestamp,
-    ) -> Result<Parting, StoreError> {
+    ) -> Result<ErasureStart, StoreError> {
         self.call(self.inner.begin_erasure(contact, at_latest, now)).await
     }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::atomic::AtomicU64, time::Duration};
 use causeway_core::{
     clock::Timestamp,
     delivery::Next,
-    destination::Ending,
+    destination::AttemptResult,
     id::Name,
     source::{Health, SourceState},
     store::{InboxState, Overview, StoreHealth},
@@ -278,7 +278,7 @@ impl Metrics {
             .observe(f64::from(took_ms) / 1_000.0);
     }
 
-    pub fn attempted(&self, name: &Name, ending: &Ending, next: &Next) {
+    pub fn attempted(&self, name: &Name, ending: &AttemptResult, next: &Next) {
         let label = || DestinationReason {
             destination: name.to_string(),
             reason: ending.status.map_or_else(

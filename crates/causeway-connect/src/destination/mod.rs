@@ -6,7 +6,7 @@ use causeway_core::{
     consent::Change,
     delivery::Delivery,
     destination::{CheckError, Destination},
-    mapping::{Tables, Tells},
+    mapping::{ConsentShown, Tables},
     search::PersonSearch,
 };
 
@@ -58,7 +58,7 @@ pub struct Needs {
     pub history: bool,
     /// The purposes for which its records can express an opt-out. For any other purpose an opt-out would look
     /// like ordinary data.
-    pub tells: Tells,
+    pub tells: ConsentShown,
     /// What `config check` reports if it cannot express an opt-out.
     pub mute: &'static str,
     /// It deletes the data of an erased contact, even if its records cannot express that

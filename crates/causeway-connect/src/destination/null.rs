@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use causeway_core::{
     consent::CHANGES,
     delivery::Delivery,
-    destination::{CheckError, Destination, Ending, Outcome},
+    destination::{AttemptResult, CheckError, Destination, Outcome},
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
@@ -48,7 +48,7 @@ impl Destination for Null {
         Ok(())
     }
 
-    async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult> {
         batch
             .iter()
             .map(|_| Outcome::Delivered { remote_id: None }.into())

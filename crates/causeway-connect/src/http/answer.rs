@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use causeway_core::{
     clock::Timestamp,
-    destination::{Ending, Outcome},
+    destination::{AttemptResult, Outcome},
 };
 use reqwest::{
     StatusCode,
@@ -61,12 +61,15 @@ impl Answer {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The start of the body for [`Ending::excerpt`]; `None` if it is empty.
+    /// The start of the body for [`AttemptResult::excerpt`]; `None` if it is empty.
     pub fn excerpt(&self) -> Option<String> {
         // Replacing invalid bytes can make the text longer, so the text is cut and not the bytes.
-        let start = self.body.get(..Ending::EXCERPT_BYTES).unwrap_or(&self.body);
+        let start = self
+            .body
+            .get(..AttemptResult::EXCERPT_BYTES)
+            .unwrap_or(&self.body);
         let mut text = String::from_utf8_lossy(start).into_owned();
-        let mut end = text.len().min(Ending::EXCERPT_BYTES);
+        let mut end = text.len().min(AttemptResult::EXCERPT_BYTES);
         while !text.is_char_boundary(end) {
             end -= 1;
         }
@@ -75,7 +78,7 @@ impl Answer {
     }
 
     /// The result by [`classify`], with status and excerpt.
-    pub fn ending(&self, now: Timestamp) -> Ending {
+    pub fn ending(&self, now: Timestamp) -> AttemptResult {
         let outcome = classify(self.status, &self.headers, now);
         let mut ending = self.ending_as(outcome);
         if matches!(ending.outcome, Outcome::Retry { .. }) {
@@ -85,8 +88,8 @@ impl Answer {
     }
 
     /// A result whose outcome the destination decided, with status and excerpt.
-    pub fn ending_as(&self, outcome: Outcome) -> Ending {
-        Ending {
+    pub fn ending_as(&self, outcome: Outcome) -> AttemptResult {
+        AttemptResult {
             status: Some(self.status),
             excerpt: self.excerpt(),
             ..outcome.into()

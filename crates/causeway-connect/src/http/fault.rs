@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, time::Duration};
 
-use causeway_core::destination::{CheckError, Ending, Outcome};
+use causeway_core::destination::{AttemptResult, CheckError, Outcome};
 
 use super::egress::{Forbidden, ResolveError, Unresolved};
 
@@ -80,7 +80,7 @@ pub(super) fn slow_connect(host: &str, limit: Duration) -> String {
     format!("connecting to {host} took longer than {} s", limit.as_secs())
 }
 
-impl From<Fault> for Ending {
+impl From<Fault> for AttemptResult {
     fn from(fault: Fault) -> Self {
         fault.outcome().into()
     }

@@ -1,5 +1,5 @@
 //! The only HTTP client. Destinations make an [`HttpRequest`] (which can be shown without a client), and
-//! [`Client::send`] sends it. The result is an [`Answer`] or a [`Fault`]; both become an `Ending`.
+//! [`Client::send`] sends it. The result is an [`Answer`] or a [`Fault`]; both become an `AttemptResult`.
 //!
 //! It connects only where [`egress`] allows, follows no redirects, uses no proxy from the environment, and
 //! reads at most [`Options::answer_bytes`] of a response.

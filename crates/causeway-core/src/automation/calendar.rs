@@ -11,7 +11,7 @@ use crate::{contact::Contact, decode::dates};
 
 /// A time that recurs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rhythm {
+pub struct Recurrence {
     pub every: Every,
     /// For an hourly schedule only the minute counts.
     pub at: Time,
@@ -39,7 +39,7 @@ pub struct Clocked {
     pub zone: TimeZone,
 }
 
-impl Rhythm {
+impl Recurrence {
     /// The newest time that is not after `now`. `None` only at the limits of the calendar.
     pub fn latest(&self, now: Timestamp) -> Option<Timestamp> {
         let now = now.to_zoned(self.zone.clone());
@@ -115,8 +115,8 @@ impl Rhythm {
 
 impl Clocked {
     /// The date is checked once a day.
-    fn rhythm(&self) -> Rhythm {
-        Rhythm {
+    fn rhythm(&self) -> Recurrence {
+        Recurrence {
             every: Every::Day,
             at: self.at,
             zone: self.zone.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::{Automation, Does, Happening, Step};
+use super::{Automation, Cause, Does, Step};
 use crate::{contact::TAG, id::Name};
 
 /// Automations of one workspace that trigger each other in a circle through delayed steps: each triggers the
@@ -54,15 +54,13 @@ fn delayed(all: &[&Automation], from: usize, tags: &BTreeSet<&str>) -> BTreeSet<
     let mut found = BTreeSet::new();
     let Some(first) = all.get(from) else { return found };
     let mut seen = BTreeSet::from([from]);
-    let mut open: VecDeque<Vec<Happening>> =
-        VecDeque::from([happens(first, |step| step.delay.is_some(), tags)]);
+    let mut open: VecDeque<Vec<Cause>> = VecDeque::from([happens(first, |step| step.delay.is_some(), tags)]);
     while let Some(happened) = open.pop_front() {
         for (index, automation) in all.iter().enumerate() {
-            let starts = automation.on.iter().any(|trigger| {
-                happened
-                    .iter()
-                    .any(|happening| happening.is(trigger, &automation.name))
-            });
+            let starts = automation
+                .on
+                .iter()
+                .any(|trigger| happened.iter().any(|cause| cause.is(trigger, &automation.name)));
             if !starts || !seen.insert(index) {
                 continue;
             }
@@ -76,21 +74,21 @@ fn delayed(all: &[&Automation], from: usize, tags: &BTreeSet<&str>) -> BTreeSet<
 }
 
 /// The changes that these steps can make again and again.
-fn happens(automation: &Automation, which: impl Fn(&Step) -> bool, tags: &BTreeSet<&str>) -> Vec<Happening> {
+fn happens(automation: &Automation, which: impl Fn(&Step) -> bool, tags: &BTreeSet<&str>) -> Vec<Cause> {
     let mut all = Vec::new();
     for step in automation.then.iter().filter(|step| which(step)) {
         match &step.does {
             Does::AddTag(tag) if tags.contains(tag.as_str()) => {
-                all.push(Happening::TagAdded { tag: tag.clone() });
+                all.push(Cause::TagAdded { tag: tag.clone() });
             }
-            Does::RemoveTag(tag) if tags.contains(tag.as_str()) => all.push(Happening::FieldChanged {
+            Does::RemoveTag(tag) if tags.contains(tag.as_str()) => all.push(Cause::FieldChanged {
                 field: format!("{TAG}{tag}"),
             }),
             Does::SetFields(fields) => {
                 all.extend(
                     fields
                         .iter()
-                        .map(|(field, _)| Happening::FieldChanged { field: field.clone() }),
+                        .map(|(field, _)| Cause::FieldChanged { field: field.clone() }),
                 );
             }
             // Points are given once for the same cause, and the chain of responses is limited.
@@ -98,7 +96,7 @@ fn happens(automation: &Automation, which: impl Fn(&Step) -> bool, tags: &BTreeS
         }
     }
     if !all.is_empty() {
-        all.push(Happening::ContactUpdated);
+        all.push(Cause::ContactUpdated);
     }
     all
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Automation, Happening, Trigger};
+use super::{Automation, Cause, Trigger};
 use crate::{
     id::Name,
     mapping::{Expression, Path, Route},
@@ -142,28 +142,28 @@ impl Index {
         !self.scores.is_empty()
     }
 
-    /// A superset of the automations that `happening` triggers.
-    pub(super) fn may_start(&self, happening: &Happening) -> impl Iterator<Item = usize> {
+    /// A superset of the automations that `cause` triggers.
+    pub(super) fn may_start(&self, cause: &Cause) -> impl Iterator<Item = usize> {
         let mut named: &[usize] = &[];
-        let all = match happening {
-            Happening::Action { .. } => &self.actions,
-            Happening::ContactCreated => &self.created,
-            Happening::ContactUpdated => &self.updated,
-            Happening::FieldChanged { field } => {
+        let all = match cause {
+            Cause::Action { .. } => &self.actions,
+            Cause::ContactCreated => &self.created,
+            Cause::ContactUpdated => &self.updated,
+            Cause::FieldChanged { field } => {
                 named = self.fields.get(field).map_or(&[], Vec::as_slice);
                 &[][..]
             }
-            Happening::EmailStatus { .. } => &self.email_status,
-            Happening::ConsentChanged { .. } => &self.consent,
-            Happening::ListJoined { .. } => &self.lists,
-            Happening::TagAdded { tag } => {
+            Cause::EmailStatus { .. } => &self.email_status,
+            Cause::ConsentChanged { .. } => &self.consent,
+            Cause::ListJoined { .. } => &self.lists,
+            Cause::TagAdded { tag } => {
                 named = self.tag.get(tag).map_or(&[], Vec::as_slice);
                 &self.tags
             }
-            Happening::Engaged { .. } => &self.engaged,
-            Happening::Synced { .. } => &self.synced,
-            Happening::Score { .. } => &self.scores,
-            Happening::Clock { .. } => &self.clock,
+            Cause::Engaged { .. } => &self.engaged,
+            Cause::Synced { .. } => &self.synced,
+            Cause::Score { .. } => &self.scores,
+            Cause::Clock { .. } => &self.clock,
         };
         all.iter().chain(named).copied()
     }

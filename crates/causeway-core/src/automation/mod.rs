@@ -1,13 +1,13 @@
 //! Automations: what follows when something happens to a contact. Part of [`crate::plan`], and as pure.
 //!
-//! An event becomes [`happening::Happening`]s. [`run::run`] goes through the automations of the workspace in
+//! An event becomes [`cause::Cause`]s. [`run::run`] goes through the automations of the workspace in
 //! the order of the configuration. If one has a fitting trigger and its condition is true, its steps run.
 //! Delayed steps become timers, which come back as events of their own ([`crate::event::FollowUp`]).
 
 mod calendar;
+mod cause;
 mod circles;
 mod explain;
-mod happening;
 mod index;
 mod lead;
 mod run;
@@ -18,13 +18,13 @@ mod tests;
 
 use std::{collections::BTreeSet, time::Duration};
 
-pub use calendar::{Clocked, Every, Rhythm};
+pub use calendar::{Clocked, Every, Recurrence};
+pub use cause::{AfterEvent, Cause, causes};
 pub use circles::circles;
 pub use explain::{Explained, Verdict};
-pub use happening::{Happening, Seen, happenings};
 pub(crate) use index::Index;
 pub use lead::{Lead, Owner, Scoring, Status};
-pub use run::{Moment, Ran, Timer, run};
+pub use run::{Moment, RunResult, Timer, run};
 pub use synced::{GroupRow, SyncTrigger};
 
 use crate::{
@@ -63,7 +63,7 @@ pub enum Trigger {
     ContactUpdated,
     FieldChanged(String),
     /// A new email status, by [`crate::consent::What::as_str`]; `None` = any that is about the address itself
-    /// ([`happening::is_email_status`]).
+    /// ([`cause::is_email_status`]).
     EmailStatus(Option<BTreeSet<String>>),
     ConsentChanged(ConsentTrigger),
     ListJoined(Option<String>),
@@ -78,7 +78,7 @@ pub enum Trigger {
     /// A date field of the contact is due.
     DateReached(Clocked),
     /// A schedule, for every contact of the workspace for which the condition is true.
-    Schedule(Rhythm),
+    Schedule(Recurrence),
 }
 
 /// A change of the consent state for a purpose.

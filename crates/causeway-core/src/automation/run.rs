@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Automation, Explained, Happening, Verdict,
+    Automation, Cause, Explained, Verdict,
     index::{CHANGED, Condition},
 };
 use crate::{
@@ -37,7 +37,7 @@ pub struct Moment<'a> {
 
 /// What the automations ask for.
 #[derive(Debug, Default, PartialEq)]
-pub struct Ran {
+pub struct RunResult {
     /// Destination, and the automation that sends to it.
     pub deliveries: Vec<(Name, Name)>,
     pub timers: Vec<Timer>,
@@ -61,7 +61,7 @@ pub struct Timer {
 
 /// Runs the automations that `happened` triggers, and those that their changes trigger in turn. Changes the
 /// contact.
-pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>) -> Ran {
+pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Cause>) -> RunResult {
     let mut run = Run {
         moment,
         contact,
@@ -69,7 +69,7 @@ pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>)
         shown: vec![None; moment.rules.index.paths.len()],
         held: moment.rules.index.paths.iter().map(|_| OnceCell::new()).collect(),
         changed: changed_names(moment.rules, &happened).collect(),
-        out: Ran::default(),
+        out: RunResult::default(),
         ran: vec![false; moment.rules.automations.len()],
         asked: vec![false; moment.rules.automations.len()],
         hops: 0,
@@ -93,10 +93,10 @@ pub fn run(moment: &Moment<'_>, contact: &mut Contact, happened: Vec<Happening>)
 }
 
 /// Names of the changed fields for expressions. Empty if no expression reads them.
-pub(super) fn changed_names(rules: &WorkspaceRule, happened: &[Happening]) -> impl Iterator<Item = Value> {
+pub(super) fn changed_names(rules: &WorkspaceRule, happened: &[Cause]) -> impl Iterator<Item = Value> {
     let happened = if rules.index.names_changed { happened } else { &[] };
-    happened.iter().filter_map(|happening| match happening {
-        Happening::FieldChanged { field } => Some(field.as_str().into()),
+    happened.iter().filter_map(|cause| match cause {
+        Cause::FieldChanged { field } => Some(field.as_str().into()),
         _ => None,
     })
 }
@@ -113,7 +113,7 @@ pub(super) struct Run<'a> {
     pub(super) held: Vec<OnceCell<Held>>,
     /// Names of the changed fields. Empty while `scope` holds them.
     pub(super) changed: Vec<Value>,
-    pub(super) out: Ran,
+    pub(super) out: RunResult,
     /// By position in the configuration.
     ran: Vec<bool>,
     asked: Vec<bool>,
@@ -124,7 +124,7 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn end(mut self) -> Ran {
+    fn end(mut self) -> RunResult {
         if let Some(scope) = self.scope {
             *self.contact = scope.into_contact();
         }
@@ -137,16 +137,16 @@ impl Run<'_> {
         self.out
     }
 
-    fn round(&mut self, happened: &[Happening]) -> Vec<Happening> {
+    fn round(&mut self, happened: &[Cause]) -> Vec<Cause> {
         let rules = self.moment.rules;
         let mut starts = vec![false; rules.automations.len()];
-        for happening in happened {
-            for place in rules.index.may_start(happening) {
+        for cause in happened {
+            for place in rules.index.may_start(cause) {
                 let (Some(starts), Some(automation)) = (starts.get_mut(place), rules.automations.get(place))
                 else {
                     continue;
                 };
-                let is = |trigger| happening.is(trigger, &automation.name);
+                let is = |trigger| cause.is(trigger, &automation.name);
                 *starts = *starts || automation.on.iter().any(is);
             }
         }
@@ -193,8 +193,8 @@ impl Run<'_> {
         &mut self,
         place: usize,
         automation: &Automation,
-        happened: &[Happening],
-        caused: &mut Vec<Happening>,
+        happened: &[Cause],
+        caused: &mut Vec<Cause>,
     ) -> Verdict {
         if automation.once && self.contact().ran.contains_key(&automation.name) {
             return Verdict::RanBefore;
@@ -225,7 +225,7 @@ impl Run<'_> {
     }
 
     /// Runs the delayed part of an automation that is due now, unless its stop condition is true.
-    fn follow_up(&mut self, name: &Name, due: Due) -> Vec<Happening> {
+    fn follow_up(&mut self, name: &Name, due: Due) -> Vec<Cause> {
         let mut caused = Vec::new();
         let mut all = self.moment.rules.automations.iter().enumerate();
         let Some((place, automation)) = all.find(|(_, automation)| automation.name == *name) else {

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Automation, Does, Happening, Points, Verdict,
-    happening::{change, score},
+    Automation, Cause, Does, Points, Verdict,
+    cause::{change, score},
     index::CHANGED,
     lead::{Reached, own_key},
     run::{Run, changed_names},
@@ -34,8 +34,8 @@ impl Run<'_> {
         &mut self,
         automation: &Automation,
         only: Option<u16>,
-        happened: &[Happening],
-        caused: &mut Vec<Happening>,
+        happened: &[Cause],
+        caused: &mut Vec<Cause>,
     ) -> Verdict {
         let ready = match self.ready(automation, only) {
             Ok(ready) => ready,
@@ -55,7 +55,7 @@ impl Run<'_> {
             self.refresh(&changes);
         }
         if !changes.is_empty() {
-            caused.push(Happening::ContactUpdated);
+            caused.push(Cause::ContactUpdated);
         }
         caused.extend(changes);
         let score = reached
@@ -75,7 +75,7 @@ impl Run<'_> {
     }
 
     /// The fields that the steps changed, compared with before all steps.
-    fn changes(&self, mut touched: Vec<(String, Option<Value>)>) -> Vec<Happening> {
+    fn changes(&self, mut touched: Vec<(String, Option<Value>)>) -> Vec<Cause> {
         // The first entry of a field holds its value before the steps; the stable sort keeps it in front.
         touched.sort_by(|(a, _), (b, _)| a.cmp(b));
         touched.dedup_by(|(later, _), (first, _)| later == first);
@@ -90,7 +90,7 @@ impl Run<'_> {
     }
 
     /// Updates the two values of the scope that depend on the contact, and drops cached values.
-    fn refresh(&mut self, changes: &[Happening]) {
+    fn refresh(&mut self, changes: &[Cause]) {
         let names = changed_names(self.moment.rules, changes);
         match &mut self.scope {
             Some(scope) => {
@@ -142,7 +142,7 @@ impl Run<'_> {
         &mut self,
         automation: &Automation,
         step: Ready<'_>,
-        happened: &[Happening],
+        happened: &[Cause],
         touched: &mut Vec<(String, Option<Value>)>,
     ) -> String {
         let at = self.moment.event.at;
@@ -183,7 +183,7 @@ impl Run<'_> {
     /// triggers together.
     ///
     /// Invariant: the total does not depend on how a platform bundles its rows into messages.
-    fn score(&mut self, automation: &Automation, points: Points, happened: &[Happening]) -> String {
+    fn score(&mut self, automation: &Automation, points: Points, happened: &[Cause]) -> String {
         let is_known = self.contact().text("email").is_some();
         let points = if is_known { points.known } else { points.anonymous };
         let (event, knows) = (self.moment.event, self.moment.knows);
@@ -222,18 +222,14 @@ impl Run<'_> {
 
 /// The causes of the points, each with its time: the engagement rows that triggered the automation, and one
 /// for all other triggers.
-fn causes(
-    automation: &Automation,
-    event: &Event,
-    happened: &[Happening],
-) -> Vec<(String, Option<Timestamp>)> {
+fn causes(automation: &Automation, event: &Event, happened: &[Cause]) -> Vec<(String, Option<Timestamp>)> {
     let name = &automation.name;
     let mut causes = Vec::new();
     let mut is_other = happened.is_empty();
-    let starts = |happening: &&Happening| automation.on.iter().any(|trigger| happening.is(trigger, name));
-    for happening in happened.iter().filter(starts) {
-        match happening {
-            Happening::Engaged {
+    let starts = |cause: &&Cause| automation.on.iter().any(|trigger| cause.is(trigger, name));
+    for cause in happened.iter().filter(starts) {
+        match cause {
+            Cause::Engaged {
                 key,
                 at,
                 clicks: (from, to),

@@ -96,6 +96,14 @@ mod tests {
     use crate::consent::Suppression;
 
     #[test]
+    fn the_word_of_a_change_gives_the_change() {
+        for change in [Change::None].into_iter().chain(CHANGES) {
+            assert_eq!(Change::parse(change.as_str()), Some(change));
+        }
+        assert_eq!(Change::parse("unsubscribed"), None);
+    }
+
+    #[test]
     fn each_consent_state_gives_its_change() {
         let since = Timestamp::UNIX_EPOCH;
         let suppressed = |why| Standing::Suppressed { since, why };

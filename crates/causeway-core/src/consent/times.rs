@@ -118,6 +118,18 @@ mod tests {
     }
 
     #[test]
+    fn each_time_is_replaced() {
+        let time = |ms: i64| Timestamp::from_millisecond(ms).unwrap();
+        let mut times = Times::default();
+        for ms in [3, 1, 2] {
+            times.add(time(ms));
+        }
+        times.map(&mut |at| time(at.as_millisecond() + 10));
+        let all: Vec<i64> = times.iter().map(Timestamp::as_millisecond).collect();
+        assert_eq!(all, [13, 12, 11]);
+    }
+
+    #[test]
     fn one_time_is_a_number_and_more_are_a_list() {
         for (times, json) in [
             (times(&[]), "[]"),

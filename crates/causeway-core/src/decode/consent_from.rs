@@ -82,7 +82,7 @@ impl When {
         if what.is_opt_out() {
             Some(self.end)
         } else {
-            self.begin.or((!what.is_yes()).then_some(self.received_at))
+            self.begin.or((!what.is_opt_in()).then_some(self.received_at))
         }
     }
 }
@@ -107,9 +107,9 @@ impl Reader<'_> {
             for value in said_in(&places) {
                 match rule.meaning(value) {
                     // Something else's field of the same name opts nobody in.
-                    Some(what) if what.is_yes() && !near.contains(&value) => {}
+                    Some(what) if what.is_opt_in() && !near.contains(&value) => {}
                     Some(what) => {
-                        *(if what.is_yes() { &mut yes } else { &mut no }) += 1;
+                        *(if what.is_opt_in() { &mut yes } else { &mut no }) += 1;
                         self.add(rule, what, fields, when, event, &mut report);
                     }
                     None if self.placeholders.is_nothing(value) || !near.contains(&value) => {}
@@ -150,7 +150,7 @@ impl Reader<'_> {
         let otherwise = when.of(what);
         let (at, doubt) = match &rule.at_field {
             Some(name) => match self.since(rule, what, &dates(fields, name, what, event)) {
-                Ok(at) if what.is_yes() && at.duration_since(when.received_at) > AHEAD => {
+                Ok(at) if what.is_opt_in() && at.duration_since(when.received_at) > AHEAD => {
                     (None, Some(format!("{name} holds a date in the future")))
                 }
                 // An opt-out counts at the latest from the message's arrival. An opt-in counts at the latest
@@ -158,7 +158,7 @@ impl Reader<'_> {
                 Ok(at) if what.is_opt_out() => (Some(at.min(when.received_at)), None),
                 Ok(at) => (Some(at.min(otherwise.unwrap_or(when.received_at))), None),
                 Err(doubt) => (
-                    otherwise.filter(|_| !what.is_yes()),
+                    otherwise.filter(|_| !what.is_opt_in()),
                     Some(format!("{name} {doubt}")),
                 ),
             },
@@ -320,7 +320,7 @@ fn said_in<'a>(places: &[&'a Value]) -> Vec<&'a Value> {
 }
 
 fn consequence(what: &What) -> &'static str {
-    if what.is_yes() {
+    if what.is_opt_in() {
         "so an opt-in is not counted"
     } else {
         "so it counts from this message on"

@@ -31,4 +31,4 @@ pub use names::{Path, ROOTS};
 pub(crate) use route::Route;
 pub use scope::Scope;
 pub(crate) use simple::Held;
-pub use term::{Mapping, Tells, Term};
+pub use term::{ConsentShown, Mapping, Term};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{MappingError, Tells, scope::Part};
+use super::{ConsentShown, MappingError, scope::Part};
 use crate::{
     decode::names::field_name,
     event::EngagementKind,
@@ -193,10 +193,10 @@ impl Path {
     pub fn reads(&self) -> Reads {
         let steps: Vec<&str> = self.steps.iter().map(String::as_str).collect();
         match *steps.as_slice() {
-            ["change" | "type", ..] => Reads::of_consent(Tells::All),
-            ["consent"] if !self.goes_on => Reads::of_consent(Tells::All),
-            ["consent", purpose] if !self.goes_on => Reads::of_consent(Tells::of(purpose)),
-            ["consent", purpose, "state" | "subscribed", ..] => Reads::of_consent(Tells::of(purpose)),
+            ["change" | "type", ..] => Reads::of_consent(ConsentShown::All),
+            ["consent"] if !self.goes_on => Reads::of_consent(ConsentShown::All),
+            ["consent", purpose] if !self.goes_on => Reads::of_consent(ConsentShown::of(purpose)),
+            ["consent", purpose, "state" | "subscribed", ..] => Reads::of_consent(ConsentShown::of(purpose)),
             ["contact"] if !self.goes_on => Reads::of_person(Person::Identity),
             ["contact", "email" | "ids" | "contactRef" | "contact_ref", ..] => {
                 Reads::of_person(Person::Identity)

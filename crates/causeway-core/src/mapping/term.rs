@@ -192,14 +192,14 @@ impl Term {
 
 /// The purposes for which the sent data shows whether the person opted in or out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Tells {
+pub enum ConsentShown {
     /// The data contains the change of consent itself, whatever the purpose.
     #[default]
     All,
     Only(BTreeSet<String>),
 }
 
-impl Tells {
+impl ConsentShown {
     pub const NOTHING: Self = Self::Only(BTreeSet::new());
 
     pub fn of(purpose: &str) -> Self {
@@ -275,8 +275,8 @@ impl Mapping {
 
     /// The purposes for which its values show whether the person opted in or out, judged by the names that it
     /// reads.
-    pub fn tells(&self) -> Tells {
-        let mut tells = Tells::NOTHING;
+    pub fn tells(&self) -> ConsentShown {
+        let mut tells = ConsentShown::NOTHING;
         for (_, path) in self.paths() {
             tells.add(path.reads().consent);
         }

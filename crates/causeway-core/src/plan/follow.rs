@@ -2,7 +2,7 @@
 
 use super::{About, Case};
 use crate::{
-    automation::{self, Moment, Ran, Seen},
+    automation::{self, AfterEvent, Moment, RunResult},
     consent::{Change, ConsentFact},
     contact::Contact,
     delivery::Kind,
@@ -22,20 +22,20 @@ pub(super) fn automations(
     contact: &mut Contact,
     ledger: &[ConsentFact],
     is_sync: bool,
-) -> Ran {
+) -> RunResult {
     let Case {
         event, known, rules, ..
     } = *case;
     let rules = rules.of_workspace(case.workspace);
     if rules.automations.is_empty() || !event.deliver {
-        return Ran::default();
+        return RunResult::default();
     }
     let engaged = if rules.listens_to_engagements {
         new_engagements(case)
     } else {
         Vec::new()
     };
-    let happened = automation::happenings(&Seen {
+    let happened = automation::causes(&AfterEvent {
         event,
         before,
         after: contact,
@@ -48,7 +48,7 @@ pub(super) fn automations(
         scoring: rules.index.listens_to_scores().then_some(&rules.scoring),
     });
     if happened.is_empty() && event.follow_up.is_none() {
-        return Ran::default();
+        return RunResult::default();
     }
     let record = |contact: Contact| record(case, (known.about)(), contact);
     let moment = Moment {

@@ -5,7 +5,7 @@ use super::{Code, Piece, Rules, cut, functions::Function, names::fold};
 use crate::{
     consent::{CHANGES, Change},
     delivery::Kind,
-    mapping::Tells,
+    mapping::ConsentShown,
     omission::{Person, Reads},
 };
 
@@ -77,7 +77,7 @@ impl Code {
         match Reserved::of(self) {
             Some(reserved) if matches!(reserved.name, "change" | "type") => {
                 if reserved.tells_opt_out(self, rules) {
-                    Reads::of_consent(Tells::All)
+                    Reads::of_consent(ConsentShown::All)
                 } else {
                     Reads::NOTHING
                 }

@@ -275,7 +275,7 @@ pub trait Store: Send + Sync {
     async fn ring(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Notes that a scheduled automation has run for all due times up to `at`.
-    async fn set_turn(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError>;
+    async fn set_last_run(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError>;
 
     /// Leases due deliveries of one destination, and checks [`crate::rules::DestinationRule::gate`] again.
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
@@ -326,7 +326,7 @@ pub trait Store: Send + Sync {
         contact: ContactId,
         at_latest: Timestamp,
         now: Timestamp,
-    ) -> Result<Parting, StoreError>;
+    ) -> Result<ErasureStart, StoreError>;
 
     /// Erases, as [`Store::erase`] does, the people whose removals have arrived or whose time limit has
     /// passed. Also empties the log of earlier erased data, if a reader prevented that before. Returns how
@@ -376,7 +376,7 @@ pub trait Store: Send + Sync {
 /// The start of an erasure: which destinations are asked to remove the person, and what the erasure will
 /// find.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Parting {
+pub struct ErasureStart {
     pub told: Vec<(Name, Change)>,
     /// Destinations that cannot be asked, with the reason: a person has to remove the data by hand.
     pub untold: Vec<(Name, String)>,

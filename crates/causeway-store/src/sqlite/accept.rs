@@ -10,14 +10,14 @@ use rusqlite::{Connection, params};
 use super::{
     counters::LAST_RECEIVED,
     erase::erase_key,
-    fault::Fault,
+    error::Error,
     names::NameKind,
-    repeats::{self, ID_BYTES, Verdict},
+    repeats::{self, AtAcceptance, ID_BYTES},
     rows::{ms, to_json, window_ms},
     writer::Tx,
 };
 
-pub(crate) fn accept(tx: &mut Tx<'_>, envelopes: &[Envelope]) -> Result<Vec<Accepted>, Fault> {
+pub(crate) fn accept(tx: &mut Tx<'_>, envelopes: &[Envelope]) -> Result<Vec<Accepted>, Error> {
     if envelopes.is_empty() {
         prove_writable(tx.connection)?;
     }
@@ -29,13 +29,13 @@ pub(crate) fn accept(tx: &mut Tx<'_>, envelopes: &[Envelope]) -> Result<Vec<Acce
 
 /// Rewrites a page of the database with its present content. A transaction that changes nothing would commit
 /// even on a full disk.
-fn prove_writable(connection: &Connection) -> Result<(), Fault> {
+fn prove_writable(connection: &Connection) -> Result<(), Error> {
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     connection.pragma_update(None, "user_version", version)?;
     Ok(())
 }
 
-pub(crate) fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepted, Fault> {
+pub(crate) fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepted, Error> {
     // A record of a message is dated from the arrival of the message, whatever was accepted since.
     let stamp = if envelope.meta.part.is_some() {
         envelope.received_at
@@ -81,23 +81,23 @@ pub(crate) fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepte
         }
         return finish_new(tx, &arrival, id);
     }
-    let first = repeats::holder(tx, source, &arrival.dedup)?;
+    let first = repeats::key_owner(tx, source, &arrival.dedup)?;
     let row = match repeats::at_acceptance(tx, envelope, same_id, &first)? {
-        Verdict::Repeat => {
+        AtAcceptance::Repeat => {
             insert(tx, &arrival, &envelope.key(), Row::Duplicate { of: first.id })?
-                .ok_or(Fault::Broken("the row of a duplicate"))?;
+                .ok_or(Error::Broken("the row of a duplicate"))?;
             tx.state.counters.add(source, InboxState::Duplicate.as_str(), 1);
             return Ok(Accepted {
                 id: InboxId(first.id),
                 duplicate: true,
             });
         }
-        Verdict::Counts => Row::New,
-        Verdict::Undecided => Row::Undecided { first: first.id },
+        AtAcceptance::Counts => Row::New,
+        AtAcceptance::Undecided => Row::Undecided { first: first.id },
     };
     repeats::give_up_key(tx, first.id)?;
     let id =
-        insert(tx, &arrival, &envelope.later_key(), row)?.ok_or(Fault::Broken("the key of a message"))?;
+        insert(tx, &arrival, &envelope.later_key(), row)?.ok_or(Error::Broken("the key of a message"))?;
     finish_new(tx, &arrival, id)
 }
 
@@ -128,7 +128,7 @@ enum Row {
 ///
 /// If the sender gave an id, the first half of the key is that of the id. So messages with one id stand side by
 /// side in the index of the keys ([`repeats::other_of_id`]).
-fn key(tx: &Tx<'_>, envelope: &Envelope) -> Result<MessageKey, Fault> {
+fn key(tx: &Tx<'_>, envelope: &Envelope) -> Result<MessageKey, Error> {
     let mut key = match envelope.dedup.memory {
         Memory::ForGood => digest(&[&erase_key(tx)?, &envelope.dedup.key]),
         Memory::Dated | Memory::Window(_) => envelope.dedup.key,
@@ -139,7 +139,7 @@ fn key(tx: &Tx<'_>, envelope: &Envelope) -> Result<MessageKey, Fault> {
     Ok(key)
 }
 
-fn finish_new(tx: &mut Tx<'_>, arrival: &Arrival<'_>, id: i64) -> Result<Accepted, Fault> {
+fn finish_new(tx: &mut Tx<'_>, arrival: &Arrival<'_>, id: i64) -> Result<Accepted, Error> {
     insert_body(tx, id, arrival.envelope)?;
     tx.state.counters.add(arrival.source, InboxState::New.as_str(), 1);
     Ok(Accepted {
@@ -149,7 +149,7 @@ fn finish_new(tx: &mut Tx<'_>, arrival: &Arrival<'_>, id: i64) -> Result<Accepte
 }
 
 /// Inserts the message. `None` when the source already has a message with this key.
-fn insert(tx: &Tx<'_>, arrival: &Arrival<'_>, key: &MessageKey, row: Row) -> Result<Option<i64>, Fault> {
+fn insert(tx: &Tx<'_>, arrival: &Arrival<'_>, key: &MessageKey, row: Row) -> Result<Option<i64>, Error> {
     let envelope = arrival.envelope;
     let received_at = ms(envelope.received_at);
     let (state, first) = match row {
@@ -181,7 +181,7 @@ fn insert(tx: &Tx<'_>, arrival: &Arrival<'_>, key: &MessageKey, row: Row) -> Res
     Ok((inserted > 0).then(|| tx.connection.last_insert_rowid()))
 }
 
-fn insert_body(tx: &Tx<'_>, id: i64, envelope: &Envelope) -> Result<(), Fault> {
+fn insert_body(tx: &Tx<'_>, id: i64, envelope: &Envelope) -> Result<(), Error> {
     let meta = if envelope.meta == Meta::default() {
         None
     } else {

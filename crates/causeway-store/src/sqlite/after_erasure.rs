@@ -17,7 +17,7 @@ use super::{
     contact,
     erase::{erase_key, erased_hash, mark_log},
     erased_user, erasure,
-    fault::Fault,
+    error::Error,
     process::{Row, end},
     rows::{at, ms},
     shared,
@@ -34,7 +34,7 @@ pub(crate) const TURNED_AWAY_COUNT: &str = "turned_away";
 pub(crate) const BEGAN_ANEW_COUNT: &str = "began_anew";
 
 /// What happens to an event because of erased people.
-pub(super) enum Fate {
+pub(super) enum Decision {
     /// The event names no erased person.
     Unconcerned,
     /// This part of the event counts.
@@ -48,20 +48,20 @@ pub(super) fn fate(
     row: &Row,
     (workspace, workspace_name): (i64, &Name),
     event: &Event,
-) -> Result<Fate, Fault> {
+) -> Result<Decision, Error> {
     if !row.anyone_erased || event.follow_up.is_some() {
-        return Ok(Fate::Unconcerned);
+        return Ok(Decision::Unconcerned);
     }
     let Some(named) = named(tx, workspace_name, event)? else {
-        return Ok(Fate::Unconcerned);
+        return Ok(Decision::Unconcerned);
     };
     if is_of_another_user(tx, workspace, event, &named)? {
-        return Ok(Fate::Unconcerned);
+        return Ok(Decision::Unconcerned);
     }
     let found = contact::find(tx, workspace, &event.identities)?;
-    let is_leaving = is_leaving(tx, &found)?;
+    let is_being_erased = is_being_erased(tx, &found)?;
     let erased = PastErasure {
-        is_known: !found.is_empty() && !is_leaving,
+        is_known: !found.is_empty() && !is_being_erased,
         ..named.erased
     };
     let received_at = tx
@@ -70,16 +70,16 @@ pub(super) fn fate(
         .query_row([row.id.0], |row| row.get(0).map(at))?;
     let policy = tx.state.rules.after_erasure;
     match judge(event, received_at, policy, &erased) {
-        Judgement::Anew(_) if is_leaving => {
+        Judgement::Anew(_) if is_being_erased => {
             let mut processed = postpone(tx, row)?;
             erased_user::opt_out_others(tx, row, workspace, &named.addresses, event, &mut processed)?;
-            Ok(Fate::Ended(processed))
+            Ok(Decision::Ended(processed))
         }
         Judgement::Anew(event) => {
             if !erased.is_known {
                 tx.state.counters.add(row.source, BEGAN_ANEW_COUNT, 1);
             }
-            Ok(Fate::Anew(event))
+            Ok(Decision::Anew(event))
         }
         Judgement::TurnedAway { reason, opted_out_at } => {
             if let Some(opted_out_at) = opted_out_at {
@@ -87,7 +87,7 @@ pub(super) fn fate(
             }
             let mut processed = turn_away(tx, row, &reason)?;
             erased_user::opt_out_others(tx, row, workspace, &named.addresses, event, &mut processed)?;
-            Ok(Fate::Ended(processed))
+            Ok(Decision::Ended(processed))
         }
     }
 }
@@ -100,7 +100,7 @@ struct Named {
     erased: PastErasure,
 }
 
-fn named(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<Option<Named>, Fault> {
+fn named(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<Option<Named>, Error> {
     let key = erase_key(tx)?;
     let is_named = event.identities.iter().any(|identity| !identity.is_visitor());
     let mut named: Option<Named> = None;
@@ -145,7 +145,7 @@ fn named(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<Option<Named>, 
 }
 
 /// Whether the message names the erased person only by a mailbox, and by an id another user of that mailbox.
-fn is_of_another_user(tx: &mut Tx<'_>, workspace: i64, event: &Event, named: &Named) -> Result<bool, Fault> {
+fn is_of_another_user(tx: &mut Tx<'_>, workspace: i64, event: &Event, named: &Named) -> Result<bool, Error> {
     if named.addresses.len() < named.hashes.len() {
         return Ok(false);
     }
@@ -167,7 +167,7 @@ fn is_of_another_user(tx: &mut Tx<'_>, workspace: i64, event: &Event, named: &Na
 }
 
 impl Named {
-    fn remember_opt_out(&self, tx: &Tx<'_>, opted_out_at: Timestamp) -> Result<(), Fault> {
+    fn remember_opt_out(&self, tx: &Tx<'_>, opted_out_at: Timestamp) -> Result<(), Error> {
         for hash in &self.hashes {
             tx.connection
                 .prepare_cached(
@@ -179,9 +179,9 @@ impl Named {
     }
 }
 
-fn is_leaving(tx: &Tx<'_>, contacts: &[i64]) -> Result<bool, Fault> {
+fn is_being_erased(tx: &Tx<'_>, contacts: &[i64]) -> Result<bool, Error> {
     for contact in contacts {
-        if erasure::is_leaving(tx, *contact)? {
+        if erasure::is_being_erased(tx, *contact)? {
             return Ok(true);
         }
     }
@@ -190,7 +190,7 @@ fn is_leaving(tx: &Tx<'_>, contacts: &[i64]) -> Result<bool, Fault> {
 
 /// Skips the message and deletes its body. Its key is freed, so that it is judged again if its sender sends
 /// it again.
-fn turn_away(tx: &mut Tx<'_>, row: &Row, reason: &str) -> Result<Processed, Fault> {
+fn turn_away(tx: &mut Tx<'_>, row: &Row, reason: &str) -> Result<Processed, Error> {
     tx.connection
         .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
         .execute([row.id.0])?;
@@ -207,7 +207,7 @@ fn turn_away(tx: &mut Tx<'_>, row: &Row, reason: &str) -> Result<Processed, Faul
 
 /// Skips the message until the erasure is finished: the person signed again, but the contact that is being
 /// erased still owns the identities. [`release`] then has the message processed.
-fn postpone(tx: &mut Tx<'_>, row: &Row) -> Result<Processed, Fault> {
+fn postpone(tx: &mut Tx<'_>, row: &Row) -> Result<Processed, Error> {
     const REASON: &str = "dated after the request to erase this person, which is not finished (`causeway contact leaving`): \
          processed when it is, as a new contact";
     let processed = end(tx, row, InboxState::Skipped, None, Some(REASON))?;
@@ -219,7 +219,7 @@ fn postpone(tx: &mut Tx<'_>, row: &Row) -> Result<Processed, Fault> {
 
 /// Has postponed messages processed after an erasure is finished. A message that waits for the erasure of
 /// another person is postponed again.
-pub(super) fn release(tx: &mut Tx<'_>) -> Result<(), Fault> {
+pub(super) fn release(tx: &mut Tx<'_>) -> Result<(), Error> {
     let rows: Vec<(i64, i64)> = tx
         .connection
         .prepare_cached(

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     contact::NO_TIME,
-    fault::Fault,
+    error::Error,
     prune::has_young,
     rows::{from_json, ms},
     seen,
@@ -24,7 +24,7 @@ const ANSWERS_UP_TO: &str = "answers_up_to";
 pub(crate) type Aged = (u64, Option<i64>);
 
 /// Where the last run stopped.
-pub(crate) fn answers_start(tx: &Tx<'_>) -> Result<i64, Fault> {
+pub(crate) fn answers_start(tx: &Tx<'_>) -> Result<i64, Error> {
     Ok(tx
         .connection
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
@@ -34,7 +34,7 @@ pub(crate) fn answers_start(tx: &Tx<'_>) -> Result<i64, Fault> {
 }
 
 /// Deletes excerpts of responses, up to the first that is too young.
-pub(crate) fn answers(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Fault> {
+pub(crate) fn answers(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Error> {
     let rows: Vec<(i64, i64)> = tx
         .connection
         .prepare_cached(
@@ -62,7 +62,7 @@ pub(crate) fn answers(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, F
 }
 
 /// Deletes old engagements. Engagements without a time are kept.
-pub(crate) fn engagements(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Fault> {
+pub(crate) fn engagements(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Error> {
     let contacts: Vec<i64> = tx
         .connection
         .prepare_cached(
@@ -86,7 +86,7 @@ pub(crate) fn engagements(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Age
 
 /// Deletes actions by the time at which they were taken, up to the first that is too young. An action whose
 /// deliveries are still open or recent is kept.
-pub(crate) fn actions(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Fault> {
+pub(crate) fn actions(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Error> {
     type Found = (i64, Option<i64>, String);
     let rows: Vec<Found> = tx
         .connection

@@ -9,7 +9,7 @@ use causeway_core::{
 use rusqlite::Connection;
 
 use super::{
-    fault::Fault,
+    error::Error,
     overview::{Counts, connectors},
     prune::{pruned_delivery, pruned_inbox},
     rows::{DeliveryState, name},
@@ -20,7 +20,7 @@ const GAPS: u32 = 100;
 
 type RowCounts = HashMap<(i64, String), i64>;
 
-pub(crate) fn audit(connection: &Connection) -> Result<Audit, Fault> {
+pub(crate) fn audit(connection: &Connection) -> Result<Audit, Error> {
     let inbox = count(
         connection,
         "SELECT source_id, state, count(*) FROM inbox GROUP BY source_id, state",
@@ -46,7 +46,7 @@ pub(crate) fn audit(connection: &Connection) -> Result<Audit, Fault> {
     Ok(audit)
 }
 
-fn count(connection: &Connection, sql: &str) -> Result<RowCounts, Fault> {
+fn count(connection: &Connection, sql: &str) -> Result<RowCounts, Error> {
     Ok(connection
         .prepare(sql)?
         .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?
@@ -88,7 +88,7 @@ fn destination(id: i64, counts: &Counts, rows: &RowCounts) -> DestinationBooks {
 
 /// Gaps in the action numbers of one instance. Several sources may bring them; a number is missing only if no
 /// source brought it.
-fn gaps(connection: &Connection) -> Result<Vec<Gap>, Fault> {
+fn gaps(connection: &Connection) -> Result<Vec<Gap>, Error> {
     let mut statement = connection.prepare(
         "SELECT name.name, before + 1, number - 1
          FROM (SELECT source_id, number,

@@ -8,11 +8,11 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::fault::Fault;
+use super::error::Error;
 
 /// Writes to a temporary file beside `to`, and moves it there when it is complete and on disk. So a file
 /// named `to` is always complete.
-pub(crate) fn backup(connection: &Connection, to: &Path) -> Result<(), Fault> {
+pub(crate) fn backup(connection: &Connection, to: &Path) -> Result<(), Error> {
     if to.exists() {
         return Err(exists());
     }
@@ -27,10 +27,10 @@ pub(crate) fn backup(connection: &Connection, to: &Path) -> Result<(), Fault> {
     written
 }
 
-fn write(connection: &Connection, part: &Path, to: &Path) -> Result<(), Fault> {
+fn write(connection: &Connection, part: &Path, to: &Path) -> Result<(), Error> {
     let name = part
         .to_str()
-        .ok_or_else(|| Fault::Refused("the name of the file is not valid UTF-8".to_owned()))?;
+        .ok_or_else(|| Error::Refused("the name of the file is not valid UTF-8".to_owned()))?;
     // SQLite accepts an empty file as the target. It is created here, so that no other user can read the
     // copy.
     File::options()
@@ -54,6 +54,6 @@ fn write(connection: &Connection, part: &Path, to: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-fn exists() -> Fault {
-    Fault::Refused("the file exists already".to_owned())
+fn exists() -> Error {
+    Error::Refused("the file exists already".to_owned())
 }

@@ -14,7 +14,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::fault::Fault;
+use super::error::Error;
 
 /// The log is copied back from this number of pages on. It is 24 MB, so that most changes of the same page
 /// are copied once.
@@ -68,7 +68,7 @@ pub(crate) struct Checkpointer {
 
 impl Checkpointer {
     /// Starts the thread. `writer` no longer checkpoints by itself.
-    pub(crate) fn start(writer: &mut Connection, path: &Path) -> Result<Self, Fault> {
+    pub(crate) fn start(writer: &mut Connection, path: &Path) -> Result<Self, Error> {
         let connection = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -138,7 +138,7 @@ fn run(connection: &Connection, log: &Log, woken: &Receiver<()>) {
 
 /// Copies without waiting for any other connection. Returns the pages that are left in the log, `None` when
 /// another connection is copying.
-fn copy_back(connection: &Connection) -> Result<Option<i64>, Fault> {
+fn copy_back(connection: &Connection) -> Result<Option<i64>, Error> {
     let copied = connection
         .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
         .query_row([], |row| {

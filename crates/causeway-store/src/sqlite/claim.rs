@@ -16,9 +16,9 @@ use causeway_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    contact, erasure, facts,
-    fault::Fault,
-    follow, given, identity,
+    contact, erasure,
+    error::Error,
+    facts, follow, given, identity,
     names::NameKind,
     outbox::{self, End},
     recent::Parts,
@@ -31,7 +31,7 @@ pub(crate) const SUPERSEDED: &str = "superseded by a newer one";
 /// must not be blocked for long; the lane claims again.
 const ENDED_PER_CLAIM: u32 = 1_000;
 
-pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
+pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
     let mut claimed = Claimed {
         deliveries: Vec::new(),
         skipped: 0,
@@ -44,7 +44,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
     let Some(destination) = tx.state.names.find(NameKind::Destination, &claim.destination) else {
         return Ok(claimed);
     };
-    if stands_still(tx, destination)? {
+    if is_paused_or_halted(tx, destination)? {
         return Ok(claimed);
     }
     let anyone_leaves = erasure::anyone(tx)?;
@@ -60,6 +60,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Fault> {
         if due.is_empty() {
             break;
         }
+        claimed.deliveries.reserve(due.len());
         for id in due {
             claim_one(tx, &rule, destination, id, (claim, anyone_leaves), &mut claimed)?;
         }
@@ -78,7 +79,7 @@ fn claim_first(
     destination: i64,
     (claim, anyone_leaves): (&Claim, bool),
     claimed: &mut Claimed,
-) -> Result<bool, Fault> {
+) -> Result<bool, Error> {
     let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
     let mut first = Vec::new();
     for delivery in &claim.first {
@@ -105,7 +106,7 @@ fn claim_first(
 
 /// The delivery that must be sent before this one of its contact, or the delivery itself; `None` while it may
 /// not be sent.
-fn head(tx: &Tx<'_>, destination: i64, delivery: i64, now: Timestamp) -> Result<Option<i64>, Fault> {
+fn head(tx: &Tx<'_>, destination: i64, delivery: i64, now: Timestamp) -> Result<Option<i64>, Error> {
     let found: Option<(i64, Option<i64>)> = tx
         .connection
         .prepare_cached(
@@ -127,7 +128,7 @@ fn head(tx: &Tx<'_>, destination: i64, delivery: i64, now: Timestamp) -> Result<
 }
 
 /// Whether the destination is paused or halted.
-fn stands_still(tx: &Tx<'_>, destination: i64) -> Result<bool, Fault> {
+fn is_paused_or_halted(tx: &Tx<'_>, destination: i64) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached(
@@ -147,7 +148,7 @@ const ALL: &str =
 /// Due deliveries, withdrawals first, so that no withdrawal waits behind other deliveries. Leased deliveries
 /// are left out. So are all deliveries of a contact while one of that contact is in flight to this
 /// destination.
-fn due(tx: &Tx<'_>, destination: i64, now: Timestamp, limit: usize) -> Result<Vec<i64>, Fault> {
+fn due(tx: &Tx<'_>, destination: i64, now: Timestamp, limit: usize) -> Result<Vec<i64>, Error> {
     let mut due = Vec::new();
     for sql in [WITHDRAWALS, ALL] {
         due_of(tx, sql, destination, now, limit, &mut due)?;
@@ -163,7 +164,7 @@ fn due_of(
     now: Timestamp,
     limit: usize,
     due: &mut Vec<i64>,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     let mut statement = tx.connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![destination, ms(now)])?;
     let before = due.len();
@@ -180,7 +181,7 @@ fn due_of(
     Ok(())
 }
 
-fn next_due(tx: &mut Tx<'_>, destination: i64, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+fn next_due(tx: &mut Tx<'_>, destination: i64, now: Timestamp) -> Result<Option<Timestamp>, Error> {
     tx.state.leases.sweep(now);
     let later: Option<i64> = tx
         .connection
@@ -208,16 +209,16 @@ struct Due {
     address: String,
 }
 
-fn read_due(tx: &Tx<'_>, id: i64) -> Result<Due, Fault> {
+fn read_due(tx: &Tx<'_>, id: i64) -> Result<Due, Error> {
     let mut statement = tx.connection.prepare_cached(
         "SELECT inbox_id, contact_id, kind, state, attempts, planned_at, address FROM delivery WHERE id = ?1",
     )?;
     let mut rows = statement.query([id])?;
-    let row = rows.next()?.ok_or(Fault::Broken("a delivery"))?;
+    let row = rows.next()?.ok_or(Error::Broken("a delivery"))?;
     Ok(Due {
         inbox: row.get(0)?,
         contact: row.get(1)?,
-        kind: Kind::parse(super::rows::text(row, 2)?).ok_or(Fault::Broken("the kind of a delivery"))?,
+        kind: Kind::parse(super::rows::text(row, 2)?).ok_or(Error::Broken("the kind of a delivery"))?,
         state: DeliveryState::parse(super::rows::text(row, 3)?)?,
         attempts: row.get(4)?,
         planned_at: row.get(5)?,
@@ -227,7 +228,12 @@ fn read_due(tx: &Tx<'_>, id: i64) -> Result<Due, Fault> {
 
 /// Unwraps what was read for a delivery. If the row is broken, the delivery becomes dead with that reason,
 /// and blocks no other.
-fn or_bury<T>(tx: &mut Tx<'_>, id: i64, read: Result<T, Fault>, now: Timestamp) -> Result<Option<T>, Fault> {
+fn or_mark_dead<T>(
+    tx: &mut Tx<'_>,
+    id: i64,
+    read: Result<T, Error>,
+    now: Timestamp,
+) -> Result<Option<T>, Error> {
     let fault = match read {
         Ok(value) => return Ok(Some(value)),
         Err(fault) if fault.is_of_one_row() => fault,
@@ -239,7 +245,7 @@ fn or_bury<T>(tx: &mut Tx<'_>, id: i64, read: Result<T, Fault>, now: Timestamp) 
         reason,
         "A delivery could not be handed out; it is dead."
     );
-    let row = outbox::row(tx, id)?.ok_or(Fault::Broken("a delivery"))?;
+    let row = outbox::row(tx, id)?.ok_or(Error::Broken("a delivery"))?;
     let end = End {
         state: DeliveryState::Dead,
         ..End::skipped(&row, &reason, ms(now))
@@ -264,13 +270,13 @@ fn claim_one(
     id: i64,
     (claim, anyone_leaves): (&Claim, bool),
     claimed: &mut Claimed,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     let Some(candidate) = candidate(tx, rule, destination, id, (claim, anyone_leaves), claimed)? else {
         return Ok(());
     };
     let Candidate { id, due, leaving } = candidate;
     let read = record(tx, &due, rule);
-    let Some((mut record, key)) = or_bury(tx, id, read, claim.now)? else {
+    let Some((mut record, key)) = or_mark_dead(tx, id, read, claim.now)? else {
         return Ok(());
     };
     let standing = record.standing_for(&rule.purpose);
@@ -278,7 +284,7 @@ fn claim_one(
         (None, _) => rule.gate(due.kind, standing, record.contact.gave_data),
         (Some(_), Err(skip)) => skip,
         (Some(_), Ok(change)) => {
-            erasure::last_word(&mut record, change);
+            erasure::make_removal(&mut record, change);
             Gate::Send
         }
     };
@@ -328,9 +334,9 @@ fn candidate(
     id: i64,
     (claim, anyone_leaves): (&Claim, bool),
     claimed: &mut Claimed,
-) -> Result<Option<Candidate>, Fault> {
+) -> Result<Option<Candidate>, Error> {
     let read = read_due(tx, id);
-    let Some(due) = or_bury(tx, id, read, claim.now)? else {
+    let Some(due) = or_mark_dead(tx, id, read, claim.now)? else {
         return Ok(None);
     };
     if due.state != DeliveryState::Waiting {
@@ -348,7 +354,7 @@ fn candidate(
         None
     };
     if leaving.is_some_and(|last| last != due.inbox) {
-        skip(tx, id, erasure::LEAVING, false, claim.now, claimed)?;
+        skip(tx, id, erasure::ERASING, false, claim.now, claimed)?;
         return Ok(None);
     }
     if rule.coalesce
@@ -359,7 +365,7 @@ fn candidate(
         let newest = newest_of_run(tx, destination, contact, id, claim.now, &mut claimed.superseded)?;
         if claimed.superseded != before {
             let read = read_due(tx, newest);
-            let newer = or_bury(tx, newest, read, claim.now)?;
+            let newer = or_mark_dead(tx, newest, read, claim.now)?;
             return Ok(newer.map(|due| Candidate {
                 id: newest,
                 due,
@@ -377,8 +383,8 @@ fn skip(
     gated: bool,
     now: Timestamp,
     claimed: &mut Claimed,
-) -> Result<(), Fault> {
-    let row = outbox::row(tx, id)?.ok_or(Fault::Broken("a delivery"))?;
+) -> Result<(), Error> {
+    let row = outbox::row(tx, id)?.ok_or(Error::Broken("a delivery"))?;
     let end = End {
         gated,
         ..End::skipped(&row, reason, ms(now))
@@ -397,7 +403,7 @@ fn newest_of_run(
     head: i64,
     now: Timestamp,
     superseded: &mut u32,
-) -> Result<i64, Fault> {
+) -> Result<i64, Error> {
     let run: Vec<(i64, String)> = tx
         .connection
         .prepare_cached(
@@ -411,7 +417,7 @@ fn newest_of_run(
         .iter()
         .take_while(|(_, kind)| kind != Kind::Withdrawal.as_str())
     {
-        let row = outbox::row(tx, older)?.ok_or(Fault::Broken("a delivery"))?;
+        let row = outbox::row(tx, older)?.ok_or(Error::Broken("a delivery"))?;
         outbox::set_end(tx, &row, &End::skipped(&row, SUPERSEDED, ms(now)))?;
         *superseded = superseded.saturating_add(1);
         older = *id;
@@ -423,7 +429,7 @@ fn newest_of_run(
 }
 
 /// The source of the message, or of the one that a row of ours follows from.
-fn origin(tx: &Tx<'_>, inbox: i64, parts: &Parts) -> Result<i64, Fault> {
+fn origin(tx: &Tx<'_>, inbox: i64, parts: &Parts) -> Result<i64, Error> {
     let is_own = [EventKind::Response, EventKind::Schedule].map(EventKind::as_str);
     let origin = if is_own.contains(&&*parts.event) {
         follow::origin(tx.connection, inbox)?
@@ -434,7 +440,7 @@ fn origin(tx: &Tx<'_>, inbox: i64, parts: &Parts) -> Result<i64, Fault> {
 }
 
 /// The record for the delivery's address as it is known now, and the delivery's idempotency key.
-fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record, IdempotencyKey), Fault> {
+fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record, IdempotencyKey), Error> {
     let recent = due
         .contact
         .and_then(|contact| tx.state.recent.take(due.inbox, contact));
@@ -537,7 +543,7 @@ pub(crate) fn key(
     IdempotencyKey::derive(workspace, source, key.0.as_bytes(), "", &part)
 }
 
-pub(crate) fn read_parts(connection: &Connection, inbox: i64, contact: Option<i64>) -> Result<Parts, Fault> {
+pub(crate) fn read_parts(connection: &Connection, inbox: i64, contact: Option<i64>) -> Result<Parts, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT event.workspace_id, event.kind, event.at, event.action_id, event.campaign_id, event.page_id,
                 inbox.source_id, inbox.key, event.via, event.contact_id, event.ids
@@ -565,7 +571,7 @@ pub(crate) fn read_parts(connection: &Connection, inbox: i64, contact: Option<i6
         ))
     })?;
     if let Some(id) = contact {
-        parts.contact = contact::read(connection, id)?.ok_or(Fault::Broken("a contact"))?;
+        parts.contact = contact::read(connection, id)?.ok_or(Error::Broken("a contact"))?;
         parts.identities = contact::identities(connection, id)?;
     }
     if let Some(ids) = ids.filter(|_| !parts.is_about_another) {
@@ -596,7 +602,7 @@ fn order_as_they_came(identities: &mut Vec<Identity>, ids: &BTreeMap<String, Str
 }
 
 /// The delivery as it would be claimed now, whatever its state. Takes no lease. For a rehearsal.
-pub(crate) fn peek(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delivery, Fault> {
+pub(crate) fn peek(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delivery, Error> {
     let due = read_due(tx, id)?;
     let rule = tx
         .state
@@ -622,7 +628,7 @@ pub(crate) fn sketch(
     inbox: i64,
     contact: Option<i64>,
     kind: Kind,
-) -> Result<Delivery, Fault> {
+) -> Result<Delivery, Error> {
     // As in `plan`, a withdrawal and its key name the address that the destination was given.
     let address = match contact.filter(|_| kind == Kind::Withdrawal) {
         Some(id) => {

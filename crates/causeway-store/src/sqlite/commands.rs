@@ -8,14 +8,14 @@ use causeway_core::{
 use rusqlite::{ToSql, params};
 
 use super::{
-    fault::Fault,
+    error::Error,
     names::NameKind,
     outbox::{self, End},
     rows::{DeliveryState, ms},
     writer::Tx,
 };
 
-pub(crate) fn set_lane(tx: &mut Tx<'_>, destination: &str, state: &LaneState) -> Result<(), Fault> {
+pub(crate) fn set_lane(tx: &mut Tx<'_>, destination: &str, state: &LaneState) -> Result<(), Error> {
     let id = tx
         .state
         .names
@@ -114,7 +114,7 @@ pub(crate) fn inbox_where(filter: &InboxFilter) -> Where {
     all
 }
 
-fn chosen(tx: &Tx<'_>, filter: &DeliveryFilter, states: &[DeliveryState]) -> Result<Vec<i64>, Fault> {
+fn chosen(tx: &Tx<'_>, filter: &DeliveryFilter, states: &[DeliveryState]) -> Result<Vec<i64>, Error> {
     let chosen = delivery_where(filter, states);
     let sql = format!("SELECT d.id FROM delivery d WHERE {} ORDER BY d.id", chosen.sql());
     let ids = tx
@@ -127,7 +127,7 @@ fn chosen(tx: &Tx<'_>, filter: &DeliveryFilter, states: &[DeliveryState]) -> Res
 
 /// Retries deliveries. Without ids only dead ones are retried; named deliveries are also retried when they
 /// are skipped or waiting. A delivered one is sent again only if the filter names that state.
-pub(crate) fn retry(tx: &mut Tx<'_>, filter: &DeliveryFilter, now: Timestamp) -> Result<u64, Fault> {
+pub(crate) fn retry(tx: &mut Tx<'_>, filter: &DeliveryFilter, now: Timestamp) -> Result<u64, Error> {
     let states: &[DeliveryState] = if filter.ids.is_empty() {
         &[DeliveryState::Dead]
     } else {
@@ -165,7 +165,7 @@ pub(crate) fn discard(
     filter: &DeliveryFilter,
     reason: &str,
     now: Timestamp,
-) -> Result<u64, Fault> {
+) -> Result<u64, Error> {
     let states = [
         DeliveryState::Waiting,
         DeliveryState::Blocked,
@@ -192,7 +192,7 @@ pub(crate) fn discard(
 }
 
 /// Has messages processed again. A message without a body cannot be read again and stays as it is.
-pub(crate) fn replay(tx: &mut Tx<'_>, filter: &InboxFilter) -> Result<u64, Fault> {
+pub(crate) fn replay(tx: &mut Tx<'_>, filter: &InboxFilter) -> Result<u64, Error> {
     let chosen = inbox_where(filter);
     let sql = format!(
         "SELECT i.id, i.source_id, i.state FROM inbox i
@@ -234,7 +234,7 @@ pub(crate) fn discard_messages(
     filter: &InboxFilter,
     reason: &str,
     now: Timestamp,
-) -> Result<u64, Fault> {
+) -> Result<u64, Error> {
     let chosen = inbox_where(filter);
     let sql = format!(
         "SELECT i.id, i.source_id FROM inbox i WHERE {} AND i.state = 'dead' ORDER BY i.id",

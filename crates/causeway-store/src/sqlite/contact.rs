@@ -13,7 +13,7 @@ use causeway_core::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    fault::Fault,
+    error::Error,
     given,
     names::NameKind,
     rows::{at, from_json, identity, ms, text, to_json},
@@ -22,7 +22,7 @@ use super::{
 };
 
 /// The row numbers of the contacts that these identities name, ascending. They may be several people.
-pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> Result<Vec<i64>, Fault> {
+pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> Result<Vec<i64>, Error> {
     let mut found = BTreeSet::new();
     let is_named = identities.iter().any(|identity| !identity.is_visitor());
     for identity in identities {
@@ -39,7 +39,7 @@ pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> 
     Ok(found.into_iter().collect())
 }
 
-pub(crate) fn find_one(tx: &mut Tx<'_>, workspace: i64, identity: &Identity) -> Result<Option<i64>, Fault> {
+pub(crate) fn find_one(tx: &mut Tx<'_>, workspace: i64, identity: &Identity) -> Result<Option<i64>, Error> {
     let namespace = namespace_id(tx, identity)?;
     Ok(tx
         .connection
@@ -55,19 +55,19 @@ pub(crate) fn find_one(tx: &mut Tx<'_>, workspace: i64, identity: &Identity) -> 
 }
 
 /// Whether the contact is known by more than the browsers that it used.
-pub(crate) fn is_somebodys(connection: &Connection, contact: i64) -> Result<bool, Fault> {
+pub(crate) fn is_somebodys(connection: &Connection, contact: i64) -> Result<bool, Error> {
     Ok(identities(connection, contact)?
         .iter()
         .any(|identity| !identity.is_visitor()))
 }
 
-fn namespace_id(tx: &mut Tx<'_>, identity: &Identity) -> Result<i64, Fault> {
+fn namespace_id(tx: &mut Tx<'_>, identity: &Identity) -> Result<i64, Error> {
     tx.state
         .names
         .id(tx.connection, NameKind::Namespace, identity.namespace())
 }
 
-pub(crate) fn read(connection: &Connection, id: i64) -> Result<Option<Contact>, Fault> {
+pub(crate) fn read(connection: &Connection, id: i64) -> Result<Option<Contact>, Error> {
     let doc: Option<Option<String>> = connection
         .prepare_cached("SELECT doc FROM contact WHERE id = ?1")?
         .query_row([id], |row| row.get(0))
@@ -85,7 +85,7 @@ pub(crate) fn insert(
     workspace: i64,
     contact: &Contact,
     now: Timestamp,
-) -> Result<i64, Fault> {
+) -> Result<i64, Error> {
     connection
         .prepare_cached(
             "INSERT INTO contact (workspace_id, doc, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)",
@@ -99,7 +99,7 @@ pub(crate) fn update(
     id: i64,
     contact: &Contact,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     connection
         .prepare_cached("UPDATE contact SET doc = ?2, updated_at = ?3 WHERE id = ?1")?
         .execute(params![id, to_json(contact)?, ms(now)])?;
@@ -111,7 +111,7 @@ pub(crate) fn write_identities(
     workspace: i64,
     contact: i64,
     identities: &[Identity],
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     for identity in identities {
         let namespace = namespace_id(tx, identity)?;
         tx.connection
@@ -130,7 +130,7 @@ pub(crate) fn write_identities(
     Ok(())
 }
 
-pub(crate) fn identities(connection: &Connection, contact: i64) -> Result<Vec<Identity>, Fault> {
+pub(crate) fn identities(connection: &Connection, contact: i64) -> Result<Vec<Identity>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT identity.kind, name.name, identity.value
          FROM identity JOIN name ON name.id = identity.namespace_id
@@ -151,7 +151,7 @@ pub(crate) fn write_consent(
     contact: i64,
     inbox: i64,
     facts: &[ConsentFact],
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     for fact in facts {
         let page = match &fact.what {
             What::DoubleOptInOnPage { page } => page.as_str(),
@@ -177,7 +177,7 @@ pub(crate) fn write_consent(
 }
 
 /// Reads the columns purpose, what, page, at, basis, address.
-pub(crate) fn consent_fact(row: &Row<'_>) -> Result<ConsentFact, Fault> {
+pub(crate) fn consent_fact(row: &Row<'_>) -> Result<ConsentFact, Error> {
     let what = match text(row, 1)? {
         "opt_in" => What::OptIn,
         "opt_in_pending" => What::OptInPending,
@@ -190,7 +190,7 @@ pub(crate) fn consent_fact(row: &Row<'_>) -> Result<ConsentFact, Fault> {
         "bounced" => What::Bounced,
         "blocked" => What::Blocked,
         "inactive" => What::Inactive,
-        _ => return Err(Fault::Broken("a sort of consent")),
+        _ => return Err(Error::Broken("a sort of consent")),
     };
     Ok(ConsentFact {
         purpose: row.get(0)?,
@@ -217,7 +217,7 @@ pub(crate) fn write_engagements(
     connection: &Connection,
     contact: i64,
     engagements: &[Engagement],
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     if engagements.is_empty() {
         return Ok(());
     }
@@ -245,7 +245,7 @@ pub(crate) fn has_engagement(
     connection: &Connection,
     contact: i64,
     engagement: &Engagement,
-) -> Result<bool, Fault> {
+) -> Result<bool, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM engagement WHERE contact_id = ?1 AND kind = ?2 AND key = ?3 AND at = ?4
@@ -264,7 +264,7 @@ pub(crate) fn has_engagement(
 }
 
 /// The sum of the points that our own scoring rules gave.
-pub(crate) fn own_points(connection: &Connection, contact: i64) -> Result<f64, Fault> {
+pub(crate) fn own_points(connection: &Connection, contact: i64) -> Result<f64, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT total(score) FROM engagement
@@ -274,7 +274,7 @@ pub(crate) fn own_points(connection: &Connection, contact: i64) -> Result<f64, F
 }
 
 /// Moves everything of `from` to `into`. The row of `from` stays and says which contact it was merged into.
-pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Fault> {
+pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Error> {
     let steps = [
         "UPDATE identity SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE action SET contact_id = ?2 WHERE contact_id = ?1",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use super::{fault::Fault, rows::DeliveryState};
+use super::{error::Error, rows::DeliveryState};
 
 /// For times the greatest value is kept; all other values are added up.
 pub(crate) const LAST_RECEIVED: &str = "last_received_at";
@@ -62,7 +62,7 @@ impl Counters {
         self.transaction.clear();
     }
 
-    pub(crate) fn flush(&mut self, connection: &Connection) -> Result<(), Fault> {
+    pub(crate) fn flush(&mut self, connection: &Connection) -> Result<(), Error> {
         let mut add = connection.prepare_cached(
             "INSERT INTO counter (name_id, what, value) VALUES (?1, ?2, ?3)
              ON CONFLICT DO UPDATE SET value = value + excluded.value",

@@ -16,10 +16,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     contact,
+    error::Error,
     event::{Before, Place},
-    facts,
-    fault::Fault,
-    follow, given,
+    facts, follow, given,
     person::engagements,
     process::Row,
     rows::ms,
@@ -35,22 +34,22 @@ pub(super) fn decide(
     event: &Event,
     before: &Before,
     place: &Place,
-) -> Result<Plan, Fault> {
+) -> Result<Plan, Error> {
     let contacts = before
         .contacts
         .iter()
-        .map(|id| contact::read(tx.connection, *id)?.ok_or(Fault::Broken("a contact")))
-        .collect::<Result<Vec<Contact>, Fault>>()?;
+        .map(|id| contact::read(tx.connection, *id)?.ok_or(Error::Broken("a contact")))
+        .collect::<Result<Vec<Contact>, Error>>()?;
     let terms = tx.state.terms_of(workspace);
     let trouble = RefCell::new(None);
-    let given = |rule: &DestinationRule| or_note(&trouble, given::of(tx, &before.contacts, rule));
-    let has = |row: &Engagement| or_note(&trouble, has(tx.connection, &before.contacts, row));
+    let given = |rule: &DestinationRule| or_keep_error(&trouble, given::of(tx, &before.contacts, rule));
+    let has = |row: &Engagement| or_keep_error(&trouble, has(tx.connection, &before.contacts, row));
     let last_hour =
-        |automation: &str| or_note(&trouble, follow::last_hour(tx.connection, workspace, automation));
+        |automation: &str| or_keep_error(&trouble, follow::last_hour(tx.connection, workspace, automation));
     let history = tx.state.rules.of_workspace(workspace_name).asks_for_history;
-    let is_named = || or_note(&trouble, is_named(tx.connection, &before.contacts));
-    let is_flooded = || or_note(&trouble, is_flooded(tx.connection, &before.contacts, row.now));
-    let about = || or_note(&trouble, about(tx, workspace, row, event, before, place, history));
+    let is_named = || or_keep_error(&trouble, is_named(tx.connection, &before.contacts));
+    let is_flooded = || or_keep_error(&trouble, is_flooded(tx.connection, &before.contacts, row.now));
+    let about = || or_keep_error(&trouble, about(tx, workspace, row, event, before, place, history));
     let known = Known {
         contacts: &contacts,
         // If this row itself planned the action's deliveries, it is being processed again and must come to
@@ -80,7 +79,7 @@ pub(super) fn decide(
         arrival: row.id.0,
     };
     let plan = catch_unwind(AssertUnwindSafe(|| plan(&case)))
-        .map_err(|_| Fault::Refused("the rules panicked on it".to_owned()))?;
+        .map_err(|_| Error::Refused("the rules panicked on it".to_owned()))?;
     match trouble.take() {
         Some(fault) => Err(fault),
         None => Ok(plan),
@@ -89,7 +88,7 @@ pub(super) fn decide(
 
 /// The rules' callbacks cannot return an error. The error is kept here and returned after the rules have
 /// ended; their plan is then discarded.
-fn or_note<T: Default>(trouble: &RefCell<Option<Fault>>, answer: Result<T, Fault>) -> T {
+fn or_keep_error<T: Default>(trouble: &RefCell<Option<Error>>, answer: Result<T, Error>) -> T {
     answer.unwrap_or_else(|fault| {
         trouble.replace(Some(fault));
         T::default()
@@ -97,7 +96,7 @@ fn or_note<T: Default>(trouble: &RefCell<Option<Fault>>, answer: Result<T, Fault
 }
 
 /// Whether one of the contacts has this engagement already.
-fn has(connection: &Connection, contacts: &[i64], engagement: &Engagement) -> Result<bool, Fault> {
+fn has(connection: &Connection, contacts: &[i64], engagement: &Engagement) -> Result<bool, Error> {
     for contact in contacts {
         if contact::has_engagement(connection, *contact, engagement)?
             || seen::is_seen(connection, *contact, engagement)?
@@ -109,7 +108,7 @@ fn has(connection: &Connection, contacts: &[i64], engagement: &Engagement) -> Re
 }
 
 /// Whether one of the contacts is known by more than the browsers that it used.
-fn is_named(connection: &Connection, contacts: &[i64]) -> Result<bool, Fault> {
+fn is_named(connection: &Connection, contacts: &[i64]) -> Result<bool, Error> {
     for contact in contacts {
         if contact::is_somebodys(connection, *contact)? {
             return Ok(true);
@@ -119,7 +118,7 @@ fn is_named(connection: &Connection, contacts: &[i64]) -> Result<bool, Fault> {
 }
 
 /// Whether platforms sent one of the contacts at least [`MOST_UNCHANGED_SYNCS`] times within the last hour.
-fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Result<bool, Fault> {
+fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Result<bool, Error> {
     let since = ms(now).saturating_sub(HOUR_MS);
     for contact in contacts {
         // Nearly always there are fewer events than that, or the event at this offset is older than an hour.
@@ -168,7 +167,7 @@ fn about(
     before: &Before,
     place: &Place,
     history: bool,
-) -> Result<About, Fault> {
+) -> Result<About, Error> {
     let connection = tx.connection;
     let mut about = About {
         inbox_id: Some(row.id),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     contact,
-    fault::Fault,
+    error::Error,
     given,
     names::NameKind,
     reconcile::{self, Change},
@@ -34,7 +34,7 @@ struct Place {
 
 type Places = BTreeMap<Name, Place>;
 
-fn places(connection: &Connection) -> Result<Places, Fault> {
+fn places(connection: &Connection) -> Result<Places, Error> {
     let noted: Option<String> = connection
         .prepare_cached("SELECT value FROM meta WHERE key = 'destinations'")?
         .query_row([], |row| row.get(0))
@@ -44,7 +44,7 @@ fn places(connection: &Connection) -> Result<Places, Fault> {
 
 /// Interns the names of the destinations and notes their workspaces and purposes. Returns the contacts whose
 /// opt-outs may have missed a destination, because it was renamed, was absent, or had another purpose.
-pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Fault> {
+pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Error> {
     let before = places(tx.connection)?;
     let mut after = Places::new();
     let mut behind = BTreeSet::new();
@@ -103,7 +103,7 @@ pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Fa
 
 /// Contacts whose data the destination has and who may have opted out: they themselves, or another user of
 /// the same mailbox.
-fn who_may_have_opted_out(connection: &Connection, destination: i64) -> Result<Vec<i64>, Fault> {
+fn who_may_have_opted_out(connection: &Connection, destination: i64) -> Result<Vec<i64>, Error> {
     let contacts = connection
         .prepare_cached(
             "SELECT DISTINCT contact_id FROM given WHERE destination_id = ?1 AND change IN ('none', 'subscribe')
@@ -117,7 +117,7 @@ fn who_may_have_opted_out(connection: &Connection, destination: i64) -> Result<V
 }
 
 /// Plans the contact's withdrawals that destinations with the contact's data have not received yet.
-pub(crate) fn withdraw_left(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<(), Fault> {
+pub(crate) fn withdraw_left(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<(), Error> {
     let Some(contact) = contact::read(tx.connection, id)? else {
         return Ok(());
     };
@@ -146,7 +146,7 @@ pub(crate) fn withdraw_left(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<
 pub(crate) fn left_behind(
     connection: &Connection,
     configured: &[(Name, Name)],
-) -> Result<BTreeMap<Name, u64>, Fault> {
+) -> Result<BTreeMap<Name, u64>, Error> {
     let places = places(connection)?;
     let mut all = BTreeMap::new();
     let mut names = connection.prepare_cached("SELECT id, name FROM name WHERE kind = 'destination'")?;
@@ -174,7 +174,7 @@ pub(crate) fn left_behind(
 
 /// Forgets what a destination was given, except for people of the workspace `kept`. Returns the number of
 /// people.
-pub(crate) fn forget(tx: &Tx<'_>, destination: &Name, kept: Option<&Name>) -> Result<u64, Fault> {
+pub(crate) fn forget(tx: &Tx<'_>, destination: &Name, kept: Option<&Name>) -> Result<u64, Error> {
     let Some(id) = tx.state.names.find(NameKind::Destination, destination) else {
         return Ok(0);
     };

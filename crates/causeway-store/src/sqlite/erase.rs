@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     after_erasure, contact, erased_user,
-    fault::Fault,
+    error::Error,
     given,
     outbox::{self, End},
     recent::Recent,
@@ -30,7 +30,7 @@ pub(crate) fn erase(
     asked: ContactId,
     asked_at: Timestamp,
     now: Timestamp,
-) -> Result<Erased, Fault> {
+) -> Result<Erased, Error> {
     let Some((id, workspace)) = living(tx.connection, asked)? else {
         return Ok(Erased::default());
     };
@@ -46,7 +46,7 @@ pub(crate) fn erase(
         ..Erased::default()
     };
     let connection = tx.connection;
-    let run = |sql: &str| -> Result<u64, Fault> {
+    let run = |sql: &str| -> Result<u64, Error> {
         Ok(u64::try_from(connection.prepare_cached(sql)?.execute([id])?).unwrap_or(0))
     };
     run("UPDATE attempt SET excerpt = NULL
@@ -91,7 +91,7 @@ pub(crate) fn erase(
 /// Forgets the keys of messages without a sender's id. Such a message is recognised by its content alone. A
 /// person who signs again may send the same form, which must not count as a duplicate of one from before the
 /// erasure.
-pub(crate) fn forget_keys(tx: &Tx<'_>, id: i64) -> Result<(), Fault> {
+pub(crate) fn forget_keys(tx: &Tx<'_>, id: i64) -> Result<(), Error> {
     tx.connection
         .prepare_cached(
             "UPDATE inbox SET dedup = NULL
@@ -104,7 +104,7 @@ pub(crate) fn forget_keys(tx: &Tx<'_>, id: i64) -> Result<(), Fault> {
 
 /// Destinations that have the person and were not asked to remove them: every such destination, or none once
 /// the erasure began.
-fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Fault> {
+fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Error> {
     let began: bool = tx
         .connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM erasure WHERE contact_id = ?1)")?
@@ -123,7 +123,7 @@ fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Fault> {
 
 /// Destinations that a withdrawal or a removal of the person has not reached. A dead one counts unless a later one for the
 /// same address was delivered.
-fn undelivered_withdrawals(tx: &Tx<'_>, id: i64) -> Result<Vec<Name>, Fault> {
+fn undelivered_withdrawals(tx: &Tx<'_>, id: i64) -> Result<Vec<Name>, Error> {
     let destinations: Vec<i64> = tx
         .connection
         .prepare_cached(
@@ -146,7 +146,7 @@ fn undelivered_withdrawals(tx: &Tx<'_>, id: i64) -> Result<Vec<Name>, Fault> {
 
 /// The contact, or the one that it was merged into, with its workspace; `None` for an unknown or erased
 /// contact.
-pub(crate) fn living(connection: &Connection, asked: ContactId) -> Result<Option<(i64, i64)>, Fault> {
+pub(crate) fn living(connection: &Connection, asked: ContactId) -> Result<Option<(i64, i64)>, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT living.id, living.workspace_id FROM contact JOIN contact living
@@ -158,27 +158,27 @@ pub(crate) fn living(connection: &Connection, asked: ContactId) -> Result<Option
 }
 
 /// Notes that the write-ahead log holds bytes of an erased person, until the log is emptied.
-pub(crate) fn mark_log(tx: &Tx<'_>) -> Result<(), Fault> {
+pub(crate) fn mark_log(tx: &Tx<'_>) -> Result<(), Error> {
     tx.connection
         .prepare_cached("INSERT INTO meta (key, value) VALUES ('log_to_empty', 1) ON CONFLICT DO NOTHING")?
         .execute([])?;
     Ok(())
 }
 
-pub(crate) fn is_log_marked(connection: &Connection) -> Result<bool, Fault> {
+pub(crate) fn is_log_marked(connection: &Connection) -> Result<bool, Error> {
     Ok(connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'log_to_empty')")?
         .query_row([], |row| row.get(0))?)
 }
 
-pub(crate) fn unmark_log(tx: &Tx<'_>) -> Result<(), Fault> {
+pub(crate) fn unmark_log(tx: &Tx<'_>) -> Result<(), Error> {
     tx.connection
         .prepare_cached("DELETE FROM meta WHERE key = 'log_to_empty'")?
         .execute([])?;
     Ok(())
 }
 
-pub(crate) fn erase_key(tx: &Tx<'_>) -> Result<Vec<u8>, Fault> {
+pub(crate) fn erase_key(tx: &Tx<'_>) -> Result<Vec<u8>, Error> {
     Ok(tx
         .connection
         .prepare_cached("SELECT value FROM meta WHERE key = 'erase_key'")?
@@ -195,7 +195,7 @@ pub(crate) fn erased_hash(key: &[u8], workspace: &str, kind: &str, namespace: &s
     ])
 }
 
-pub(crate) fn remember_hashes(tx: &Tx<'_>, id: i64, workspace: i64, now: Timestamp) -> Result<(), Fault> {
+pub(crate) fn remember_hashes(tx: &Tx<'_>, id: i64, workspace: i64, now: Timestamp) -> Result<(), Error> {
     let key = erase_key(tx)?;
     let workspace = tx.state.names.name(workspace)?;
     for identity in contact::identities(tx.connection, id)? {
@@ -215,7 +215,7 @@ pub(crate) fn remember_hashes(tx: &Tx<'_>, id: i64, workspace: i64, now: Timesta
     Ok(())
 }
 
-fn end_deliveries(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<u64, Fault> {
+fn end_deliveries(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<u64, Error> {
     let open: Vec<i64> = tx
         .connection
         .prepare_cached("SELECT id FROM delivery WHERE contact_id = ?1 AND state IN ('waiting', 'blocked')")?
@@ -233,7 +233,7 @@ fn end_deliveries(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<u64, Fault
 
 /// Copies the log back and empties it, because old pages in it still hold erased data. It waits for no
 /// reader, since the writer runs it. While a reader is active the log stays, and a later try empties it.
-pub(crate) fn empty_log(connection: &Connection) -> Result<bool, Fault> {
+pub(crate) fn empty_log(connection: &Connection) -> Result<bool, Error> {
     connection.busy_timeout(Duration::ZERO)?;
     let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
     connection.busy_timeout(BUSY)?;

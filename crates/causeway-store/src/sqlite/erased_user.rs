@@ -6,7 +6,7 @@
 
 use super::{
     contact, erasure,
-    fault::Fault,
+    error::Error,
     given, identity, outbox,
     process::Row,
     reconcile::{self, Change},
@@ -34,7 +34,7 @@ const REMOVED: &str = "another user of the same address was erased, and the dest
 const OPTED_OUT: &str = "a message that names the address alone opted out of it";
 
 /// Removes the erased contact's opt-ins from the other users of its addresses.
-pub(crate) fn take_back(tx: &mut Tx<'_>, workspace: i64, erased: i64, now: Timestamp) -> Result<(), Fault> {
+pub(crate) fn take_back(tx: &mut Tx<'_>, workspace: i64, erased: i64, now: Timestamp) -> Result<(), Error> {
     let addresses: Vec<String> = tx
         .connection
         .prepare_cached("SELECT address FROM shared_address WHERE workspace_id = ?1 AND contact_id = ?2")?
@@ -64,7 +64,7 @@ fn change(
     (id, before, after): (i64, &Contact, &Contact),
     decision: &str,
     now: Timestamp,
-) -> Result<Vec<Planned>, Fault> {
+) -> Result<Vec<Planned>, Error> {
     tx.state.recent.forget_contact(id);
     contact::update(tx.connection, id, after, now)?;
     let row = own_row(tx, workspace, id, decision, now)?;
@@ -83,7 +83,7 @@ fn own_row(
     contact: i64,
     decision: &str,
     now: Timestamp,
-) -> Result<i64, Fault> {
+) -> Result<i64, Error> {
     let newest: i64 = tx
         .connection
         .prepare_cached("SELECT coalesce(max(id), 0) FROM inbox")?
@@ -98,7 +98,7 @@ fn own_row(
 }
 
 /// Whether the delivery asks a destination to remove a contact that is being erased.
-pub(crate) fn is_last_word(tx: &Tx<'_>, contact: i64, delivery: i64) -> Result<bool, Fault> {
+pub(crate) fn is_last_word(tx: &Tx<'_>, contact: i64, delivery: i64) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached(
@@ -116,7 +116,7 @@ pub(crate) fn send_again(
     destination: i64,
     address: &str,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     if address.is_empty() || !identity::any_shared(tx)? {
         return Ok(());
     }
@@ -157,7 +157,7 @@ pub(crate) fn send_again(
 
 /// Does the same as [`send_again`] where a removal was not confirmed, because the destination may have done
 /// it all the same.
-pub(crate) fn send_again_if_unanswered(tx: &mut Tx<'_>, erased: i64, now: Timestamp) -> Result<(), Fault> {
+pub(crate) fn send_again_if_unanswered(tx: &mut Tx<'_>, erased: i64, now: Timestamp) -> Result<(), Error> {
     let unanswered: Vec<(i64, String)> = tx
         .connection
         .prepare_cached(
@@ -183,7 +183,7 @@ pub(super) fn opt_out_others(
     addresses: &[String],
     event: &Event,
     processed: &mut Processed,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     for address in addresses {
         for other in shared::others(tx, workspace, address, &[])? {
             let Some(before) = contact::read(tx.connection, other)? else {

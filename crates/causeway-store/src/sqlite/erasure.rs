@@ -11,13 +11,13 @@ use causeway_core::{
     plan::{Given, Planned},
     record::Record,
     rules::{DestinationRule, Gate},
-    store::{Erasure, InboxState, Parting},
+    store::{Erasure, ErasureStart, InboxState},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     erase, erased_user,
-    fault::Fault,
+    error::Error,
     given,
     outbox::{self, End},
     rows::{at, ms, name},
@@ -25,7 +25,7 @@ use super::{
 };
 
 /// The reason with which all other deliveries about the person are skipped.
-pub(crate) const LEAVING: &str = "the person asked to be erased";
+pub(crate) const ERASING: &str = "the person asked to be erased";
 const DECISION: &str = "the person asked to be erased: the destinations that were sent the person \
      get a removal, then everything is erased";
 
@@ -35,9 +35,9 @@ pub(crate) fn begin(
     asked: ContactId,
     at_latest: Timestamp,
     now: Timestamp,
-) -> Result<Parting, Fault> {
+) -> Result<ErasureStart, Error> {
     let Some((id, workspace)) = erase::living(tx.connection, asked)? else {
-        return Ok(Parting::default());
+        return Ok(ErasureStart::default());
     };
     let known: Option<i64> = tx
         .connection
@@ -45,14 +45,14 @@ pub(crate) fn begin(
         .query_row([id], |row| row.get(0))
         .optional()?;
     let is_new = known.is_none();
-    let mut parting = Parting::default();
+    let mut parting = ErasureStart::default();
     let workspace_name = tx.state.names.name(workspace)?;
     let rules = tx.state.rules.clone();
     let given: Vec<(&DestinationRule, Vec<Given>)> = rules
         .destinations_of(&workspace_name)
         .map(|rule| Ok((&**rule, given::of(tx, &[id], rule)?)))
         .filter(|found| !matches!(found, Ok((_, given)) if given.is_empty()))
-        .collect::<Result<_, Fault>>()?;
+        .collect::<Result<_, Error>>()?;
     if is_new {
         erase::remember_hashes(tx, id, workspace, now)?;
         erase::forget_keys(tx, id)?;
@@ -101,7 +101,7 @@ pub(crate) fn begin(
 
 /// Skips all other deliveries of the person. One in flight ends by itself; if it would be retried, `claim`
 /// skips it.
-fn end_what_waits(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), Fault> {
+fn end_what_waits(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), Error> {
     let open: Vec<i64> = tx
         .connection
         .prepare_cached("SELECT id FROM delivery WHERE contact_id = ?1 AND state IN ('waiting', 'blocked')")?
@@ -112,14 +112,14 @@ fn end_what_waits(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), F
             continue;
         }
         if let Some(row) = outbox::row(tx, delivery)? {
-            outbox::set_end(tx, &row, &End::skipped(&row, LEAVING, ms(now)))?;
+            outbox::set_end(tx, &row, &End::skipped(&row, ERASING, ms(now)))?;
         }
     }
     Ok(())
 }
 
 /// Makes the inbox row that the removals belong to.
-fn make_row(tx: &mut Tx<'_>, contact: i64, workspace: i64, now: Timestamp) -> Result<i64, Fault> {
+fn make_row(tx: &mut Tx<'_>, contact: i64, workspace: i64, now: Timestamp) -> Result<i64, Error> {
     let key = digest(&[b"erasure", &contact.to_be_bytes(), &ms(now).to_be_bytes()]);
     own_row(tx, (contact, workspace), key, ("erasure", DECISION), now)
 }
@@ -132,7 +132,7 @@ pub(crate) fn own_row(
     key: [u8; 16],
     (kind, decision): (&str, &str),
     now: Timestamp,
-) -> Result<i64, Fault> {
+) -> Result<i64, Error> {
     let latest: Option<i64> = tx
         .connection
         .prepare_cached(
@@ -168,7 +168,7 @@ pub(crate) fn own_row(
 }
 
 /// Whether any erasure is pending. Saves a look-up for each delivery while none is.
-pub(crate) fn anyone(tx: &Tx<'_>) -> Result<bool, Fault> {
+pub(crate) fn anyone(tx: &Tx<'_>) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM erasure WHERE contact_id > 0)")?
@@ -176,7 +176,7 @@ pub(crate) fn anyone(tx: &Tx<'_>) -> Result<bool, Fault> {
 }
 
 /// The inbox row of the contact's erasure, if one is pending.
-pub(crate) fn row_of(tx: &Tx<'_>, contact: Option<i64>) -> Result<Option<i64>, Fault> {
+pub(crate) fn row_of(tx: &Tx<'_>, contact: Option<i64>) -> Result<Option<i64>, Error> {
     let Some(contact) = contact else {
         return Ok(None);
     };
@@ -188,12 +188,12 @@ pub(crate) fn row_of(tx: &Tx<'_>, contact: Option<i64>) -> Result<Option<i64>, F
 }
 
 /// Whether the contact is being erased.
-pub(crate) fn is_leaving(tx: &Tx<'_>, contact: i64) -> Result<bool, Fault> {
+pub(crate) fn is_being_erased(tx: &Tx<'_>, contact: i64) -> Result<bool, Error> {
     Ok(row_of(tx, Some(contact))?.is_some())
 }
 
 /// Changes the record to a removal. It holds only what names the person.
-pub(crate) fn last_word(record: &mut Record, change: Change) {
+pub(crate) fn make_removal(record: &mut Record, change: Change) {
     record.change = change;
     let since = record.event_at;
     for standing in record.standing.values_mut() {
@@ -216,7 +216,7 @@ pub(crate) fn last_word(record: &mut Record, change: Change) {
 
 /// All pending erasures, with the number of open deliveries of each. A dead removal counts as open: the
 /// destination still has the person, and somebody must know whom to remove.
-pub(crate) fn all(connection: &Connection) -> Result<Vec<Erasure>, Fault> {
+pub(crate) fn all(connection: &Connection) -> Result<Vec<Erasure>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT name.name, erasure.contact_id, erasure.inbox_id, erasure.asked_at, erasure.at_latest,
                 (SELECT count(*) FROM delivery WHERE contact_id = erasure.contact_id

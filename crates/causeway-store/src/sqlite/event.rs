@@ -16,19 +16,19 @@ use causeway_core::{
 use rusqlite::params;
 
 use super::{
-    after_erasure::{self, Fate},
+    after_erasure::{self, Decision},
     contact,
     decide::decide,
     erase::mark_log,
+    error::Error,
     explained,
     facts::{ActionPlace, KnownAction, Said, find_action, write_action},
-    fault::Fault,
     follow,
     identity::{self, Resolved},
     names::NameKind,
     outbox, pages,
     process::{Row, end},
-    recent::Told,
+    recent::CachedEvent,
     rows::{ms, to_json},
     shared,
     writer::Tx,
@@ -47,7 +47,7 @@ pub(crate) fn process_event(
     row: &Row,
     event: &Event,
     waits: Option<(DeadCode, &str)>,
-) -> Result<Processed, Fault> {
+) -> Result<Processed, Error> {
     let source = tx.state.names.name(row.source)?;
     let workspace_name = match &event.follow_up {
         Some(follow_up) => follow_up.workspace.clone(),
@@ -59,12 +59,12 @@ pub(crate) fn process_event(
         .id(tx.connection, NameKind::Workspace, &workspace_name)?;
     let anew;
     let event = match after_erasure::fate(tx, row, (workspace, &workspace_name), event)? {
-        Fate::Unconcerned => event,
-        Fate::Anew(event) => {
+        Decision::Unconcerned => event,
+        Decision::Anew(event) => {
             anew = event;
             &anew
         }
-        Fate::Ended(processed) => return Ok(processed),
+        Decision::Ended(processed) => return Ok(processed),
     };
     let Some(people) = people(tx, row, workspace, event)? else {
         tx.connection
@@ -119,7 +119,7 @@ pub(crate) fn process_event(
         None => end(tx, row, InboxState::Done, None, None)?,
         Some((code, reason)) => end(tx, row, InboxState::Dead, Some(code), Some(reason))?,
     };
-    let is_consent_given = plan.consent.iter().any(|fact| fact.what.is_yes());
+    let is_consent_given = plan.consent.iter().any(|fact| fact.what.is_opt_in());
     if let Some(contact) = contact.filter(|_| is_consent_given) {
         outbox::reopen_held_back(tx, workspace, contact)?;
     }
@@ -230,7 +230,7 @@ fn keep(
     if uses == 0 || !is_plain || !recent.has_room() {
         return;
     }
-    let told = Told {
+    let told = CachedEvent {
         workspace,
         source: row.source,
         key: row.key,
@@ -269,7 +269,7 @@ pub(super) struct Before {
 }
 
 /// The contacts of an event. `None` when it follows from a message of a person who was erased.
-fn people(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<Option<Resolved>, Fault> {
+fn people(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<Option<Resolved>, Error> {
     if let Some(follow_up) = &event.follow_up {
         let living = follow::living_contact(tx.connection, follow_up.contact)?;
         return Ok(living.map(|contact| Resolved {
@@ -290,7 +290,7 @@ fn write_event_action(
     before: &Before,
     place: &Place,
     contact: Option<i64>,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<i64>, Error> {
     let Some(action) = &event.action else {
         return Ok(place.action);
     };
@@ -318,10 +318,10 @@ pub(super) struct Place {
     pub campaign: Option<i64>,
     pub page: Option<i64>,
     /// The page that becomes an own page, or ceases to be one, by this event.
-    turned_page: Option<pages::Turned>,
+    turned_page: Option<pages::OwnershipChange>,
 }
 
-fn learn_things(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place, Fault> {
+fn learn_things(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place, Error> {
     let namespace = tx
         .state
         .names
@@ -368,7 +368,7 @@ fn write_contact(
     people: &Resolved,
     plan: &mut Plan,
     now: Timestamp,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<i64>, Error> {
     let known: &[i64] = &people.contacts;
     let Some(after) = &mut plan.contact else {
         return Ok(None);
@@ -416,7 +416,7 @@ fn write_event(
     event: &Event,
     (plan, more_notes): (&Plan, &[String]),
     links: &Links<'_>,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     let notes: Vec<&String> = event.notes.iter().chain(more_notes).collect();
     let notes = (!notes.is_empty()).then(|| to_json(&notes)).transpose()?;
     let follows = event.follow_up.as_ref().and_then(|row| row.about);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{
-    fault::Fault,
+    error::Error,
     rows::{from_json, to_json},
     writer::Tx,
 };
@@ -54,7 +54,7 @@ struct Read {
 }
 
 /// The stored text; `None` when no automation was asked.
-pub(crate) fn write(tx: &mut Tx<'_>, explained: &Explained) -> Result<Option<String>, Fault> {
+pub(crate) fn write(tx: &mut Tx<'_>, explained: &Explained) -> Result<Option<String>, Error> {
     if explained.asked.is_empty() {
         return Ok(None);
     }
@@ -74,7 +74,7 @@ pub(crate) fn write(tx: &mut Tx<'_>, explained: &Explained) -> Result<Option<Str
     to_json(&written).map(Some)
 }
 
-pub(crate) fn read(connection: &Connection, text: &str) -> Result<Explained, Fault> {
+pub(crate) fn read(connection: &Connection, text: &str) -> Result<Explained, Error> {
     let Read {
         values,
         answers,
@@ -92,7 +92,7 @@ pub(crate) fn read(connection: &Connection, text: &str) -> Result<Explained, Fau
         for number in numbers {
             let name = names
                 .get(&number)
-                .ok_or(Fault::Broken("the number of an automation"))?;
+                .ok_or(Error::Broken("the number of an automation"))?;
             asked.push((name.clone(), verdict.clone()));
         }
     }

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::{
     accept, contact,
-    fault::Fault,
+    error::Error,
     names::NameKind,
     outbox,
     rows::{from_json, lossy_text, ms, to_json},
@@ -33,7 +33,7 @@ pub(crate) fn write(
     contact: i64,
     inbox: InboxId,
     plan: &Plan,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     contact::write_engagements(tx.connection, contact, &plan.scores)?;
     for timer in &plan.timers {
         set_timer(tx.connection, workspace, contact, inbox, timer)?;
@@ -56,7 +56,7 @@ fn set_timer(
     contact: i64,
     inbox: InboxId,
     timer: &Timer,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     connection
         .prepare_cached(
             "INSERT INTO timer (due_at, workspace_id, contact_id, inbox_id, automation, due, hops, chain)
@@ -81,7 +81,7 @@ pub(crate) fn last_hour(
     connection: &Connection,
     workspace: i64,
     automation: &str,
-) -> Result<Option<(i64, u32)>, Fault> {
+) -> Result<Option<(i64, u32)>, Error> {
     Ok(connection
         .prepare_cached("SELECT hour, count FROM admitted WHERE workspace_id = ?1 AND automation = ?2")?
         .query_row(params![workspace, automation], |row| {
@@ -105,7 +105,7 @@ struct Stored {
 
 /// Turns up to `limit` due timers into inbox rows, and returns their number. A timer that cannot be read
 /// becomes a row that cannot be read either. That row is dead and visible, and the other timers fire.
-pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, Fault> {
+pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, Error> {
     let due: Vec<Stored> = tx
         .connection
         .prepare_cached(
@@ -154,7 +154,7 @@ pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, F
     Ok(count)
 }
 
-fn follow_up_of(tx: &Tx<'_>, timer: &Stored) -> Result<FollowUp, Fault> {
+fn follow_up_of(tx: &Tx<'_>, timer: &Stored) -> Result<FollowUp, Error> {
     Ok(FollowUp {
         workspace: tx.state.names.name(timer.workspace)?,
         contact: ContactId(timer.contact),
@@ -174,7 +174,7 @@ fn follow_up_of(tx: &Tx<'_>, timer: &Stored) -> Result<FollowUp, Fault> {
 
 /// The source of the message that a row of ours follows from, however many lie between; `None` where that message is gone, and
 /// for what came from outside.
-pub(crate) fn origin(connection: &Connection, inbox: i64) -> Result<Option<i64>, Fault> {
+pub(crate) fn origin(connection: &Connection, inbox: i64) -> Result<Option<i64>, Error> {
     Ok(connection
         .prepare_cached(
             "WITH RECURSIVE up (id) AS (
@@ -216,7 +216,7 @@ fn unreadable(timer: &Stored, now: Timestamp) -> Envelope {
 }
 
 /// The time of the next timer.
-pub(crate) fn next_timer(connection: &Connection) -> Result<Option<i64>, Fault> {
+pub(crate) fn next_timer(connection: &Connection) -> Result<Option<i64>, Error> {
     Ok(connection
         .prepare_cached("SELECT due_at FROM timer ORDER BY due_at LIMIT 1")?
         .query_row([], |row| row.get(0))
@@ -225,7 +225,7 @@ pub(crate) fn next_timer(connection: &Connection) -> Result<Option<i64>, Fault> 
 
 /// Turns the fields that a response writes into an inbox row of its own, unless the contact has these values
 /// already.
-pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt) -> Result<(), Fault> {
+pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt) -> Result<(), Error> {
     let Some(contact) = row.contact.filter(|_| !attempt.writes.is_empty()) else {
         return Ok(());
     };
@@ -271,7 +271,7 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt)
 }
 
 /// The contact that an own row is about, or the one that it was merged into; `None` if it was erased.
-pub(crate) fn living_contact(connection: &Connection, contact: ContactId) -> Result<Option<i64>, Fault> {
+pub(crate) fn living_contact(connection: &Connection, contact: ContactId) -> Result<Option<i64>, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT living.id FROM contact JOIN contact living ON living.id = coalesce(contact.merged_into, contact.id)
@@ -289,7 +289,7 @@ pub(crate) struct Things {
     pub page: Option<i64>,
 }
 
-pub(crate) fn things_of(connection: &Connection, inbox: InboxId) -> Result<Things, Fault> {
+pub(crate) fn things_of(connection: &Connection, inbox: InboxId) -> Result<Things, Error> {
     Ok(connection
         .prepare_cached("SELECT action_id, campaign_id, page_id FROM event WHERE inbox_id = ?1")?
         .query_row([inbox.0], |row| {
@@ -304,7 +304,7 @@ pub(crate) fn things_of(connection: &Connection, inbox: InboxId) -> Result<Thing
 }
 
 /// The stored ids of the message that an own row follows from.
-pub(crate) fn ids_of(connection: &Connection, inbox: i64) -> Result<Option<String>, Fault> {
+pub(crate) fn ids_of(connection: &Connection, inbox: i64) -> Result<Option<String>, Error> {
     Ok(connection
         .prepare_cached("SELECT ids FROM event WHERE inbox_id = ?1")?
         .query_row([inbox], |row| row.get(0))
@@ -313,7 +313,7 @@ pub(crate) fn ids_of(connection: &Connection, inbox: i64) -> Result<Option<Strin
 }
 
 /// The time up to which a scheduled automation has run.
-pub(crate) fn turn(connection: &Connection, workspace: &str, automation: &str) -> Result<Option<i64>, Fault> {
+pub(crate) fn turn(connection: &Connection, workspace: &str, automation: &str) -> Result<Option<i64>, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT turn.at FROM turn JOIN name ON name.id = turn.workspace_id
@@ -323,7 +323,7 @@ pub(crate) fn turn(connection: &Connection, workspace: &str, automation: &str) -
         .optional()?)
 }
 
-pub(crate) fn set_turn(tx: &mut Tx<'_>, workspace: &str, automation: &str, at: i64) -> Result<(), Fault> {
+pub(crate) fn set_last_run(tx: &mut Tx<'_>, workspace: &str, automation: &str, at: i64) -> Result<(), Error> {
     let workspace = tx.state.names.id(tx.connection, NameKind::Workspace, workspace)?;
     tx.connection
         .prepare_cached(

@@ -8,7 +8,7 @@ use causeway_core::{clock::Timestamp, consent::Change, id::Name, plan::Given, ru
 use rusqlite::{Connection, params};
 
 use super::{
-    fault::Fault,
+    error::Error,
     names::NameKind,
     rows::{ms, text},
     writer::Tx,
@@ -23,7 +23,7 @@ pub(crate) fn starts(
     address: &str,
     change: Change,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     if change.gravity() > 0 {
         return Ok(());
     }
@@ -38,7 +38,7 @@ pub(crate) fn delivered(
     address: &str,
     change: Change,
     at_ms: i64,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     if change.gravity() == 0 {
         return Ok(());
     }
@@ -52,7 +52,7 @@ fn upsert(
     address: &str,
     change: Change,
     at_ms: i64,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     connection
         .prepare_cached(
             "INSERT INTO given (contact_id, destination_id, address, since, last_sent, change)
@@ -73,7 +73,7 @@ fn upsert(
 }
 
 /// What this destination was given about the contacts, one entry for each address.
-pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Result<Vec<Given>, Fault> {
+pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Result<Vec<Given>, Error> {
     let Some(destination) = tx.state.names.find(NameKind::Destination, &rule.name) else {
         return Ok(Vec::new());
     };
@@ -93,7 +93,7 @@ pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Resul
         let mut rows = statement.query(params![contact, destination, workspace])?;
         while let Some(row) = rows.next()? {
             let change =
-                Change::parse(text(row, 1)?).ok_or(Fault::Broken("the change of a given contact"))?;
+                Change::parse(text(row, 1)?).ok_or(Error::Broken("the change of a given contact"))?;
             let given = Given {
                 address: Some(text(row, 0)?)
                     .filter(|text| !text.is_empty())
@@ -123,7 +123,7 @@ pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Resul
 
 /// Moves what was given under a destination's old name to its new name. Returns true if anything was given
 /// under the old name.
-pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -> Result<bool, Fault> {
+pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -> Result<bool, Error> {
     tx.state
         .names
         .rename(tx.connection, NameKind::Destination, old, &rule.name)?;
@@ -144,7 +144,7 @@ pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -
 }
 
 /// What was given about `from` becomes given about `into`.
-pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Fault> {
+pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Error> {
     connection
         .prepare_cached(
             "INSERT INTO given (contact_id, destination_id, address, since, last_sent, change, purpose)
@@ -166,7 +166,7 @@ pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(),
 pub(crate) fn view(
     connection: &Connection,
     contact: i64,
-) -> Result<Vec<causeway_core::store::GivenRow>, Fault> {
+) -> Result<Vec<causeway_core::store::GivenRow>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT name.name, given.address, given.since, given.last_sent, given.change
          FROM given JOIN name ON name.id = given.destination_id WHERE given.contact_id = ?1
@@ -184,7 +184,7 @@ pub(crate) fn view(
             address: row.get(1)?,
             since: super::rows::at(row.get(2)?),
             last_sent,
-            change: Change::parse(text(row, 4)?).ok_or(Fault::Broken("the change of a given contact"))?,
+            change: Change::parse(text(row, 4)?).ok_or(Error::Broken("the change of a given contact"))?,
         });
     }
     Ok(all)

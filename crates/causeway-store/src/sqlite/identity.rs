@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     contact, erasure,
-    fault::Fault,
+    error::Error,
     names::NameKind,
     process::Row,
     rows::{at, ms, name},
@@ -46,7 +46,7 @@ pub(crate) struct Resolved {
     pub notes: Vec<String>,
 }
 
-pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<Resolved, Fault> {
+pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<Resolved, Error> {
     let mut resolved = Resolved::default();
     let identities = pass_over_conflicts(tx, row, workspace, event, &mut resolved)?;
     let is_named = identities.iter().any(|identity| !identity.is_visitor());
@@ -87,7 +87,7 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
             // No contact is merged with one that is being erased.
             Some(owner) => {
                 is_another_person(tx, owner, &foreign, &found)?
-                    || (!found.is_empty() && erasure::is_leaving(tx, owner)?)
+                    || (!found.is_empty() && erasure::is_being_erased(tx, owner)?)
             }
             None => false,
         };
@@ -116,7 +116,7 @@ fn pass_over_conflicts(
     workspace: i64,
     event: &Event,
     resolved: &mut Resolved,
-) -> Result<Vec<Identity>, Fault> {
+) -> Result<Vec<Identity>, Error> {
     let addresses: Vec<&Identity> = event
         .identities
         .iter()
@@ -150,7 +150,7 @@ fn has_other_addresses(
     workspace: i64,
     contact: i64,
     addresses: &[&Identity],
-) -> Result<bool, Fault> {
+) -> Result<bool, Error> {
     // Usually the contact is recognised by the address.
     for address in addresses {
         if contact::find_one(tx, workspace, address)? == Some(contact) {
@@ -171,7 +171,7 @@ pub(crate) fn note_elsewhere(
     workspace: i64,
     passed_over: &[Identity],
     contact: i64,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     for id in passed_over {
         let namespace = tx
             .state
@@ -191,7 +191,7 @@ pub(crate) fn note_elsewhere(
 
 /// The contacts that messages with this id counted for because of their addresses. Empty for an id that came
 /// with too many addresses to name anybody.
-pub(crate) fn elsewhere(tx: &mut Tx<'_>, workspace: i64, id: &Identity) -> Result<Vec<i64>, Fault> {
+pub(crate) fn elsewhere(tx: &mut Tx<'_>, workspace: i64, id: &Identity) -> Result<Vec<i64>, Error> {
     let Some(namespace) = tx.state.names.find(NameKind::Namespace, id.namespace()) else {
         return Ok(Vec::new());
     };
@@ -212,7 +212,7 @@ fn note_conflict(
     workspace: i64,
     identity: &Identity,
     contact: i64,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     let namespace = tx
         .state
         .names
@@ -247,8 +247,8 @@ fn is_another_person(
     owner: i64,
     foreign: &[&Identity],
     found: &BTreeSet<i64>,
-) -> Result<bool, Fault> {
-    let ids_of = |contact: i64| -> Result<Vec<Identity>, Fault> {
+) -> Result<bool, Error> {
+    let ids_of = |contact: i64| -> Result<Vec<Identity>, Error> {
         let mut all = contact::identities(tx.connection, contact)?;
         all.retain(|identity| matches!(identity, Identity::ForeignId { .. }) && !identity.is_visitor());
         Ok(all)
@@ -272,7 +272,7 @@ fn is_another_person(
 }
 
 /// Whether others use the address, and the contact that is recognised by it is not noted among them.
-fn is_in_use(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> Result<bool, Fault> {
+fn is_in_use(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> Result<bool, Error> {
     if !any_shared(tx)? {
         return Ok(false);
     }
@@ -281,14 +281,14 @@ fn is_in_use(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> 
 }
 
 /// Notes that the address has several users. Its first owner is one of them.
-fn share(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> Result<(), Fault> {
+fn share(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> Result<(), Error> {
     if let Some(owner) = owner {
         add_user(tx, workspace, address, owner)?;
     }
     Ok(())
 }
 
-pub(crate) fn add_user(tx: &Tx<'_>, workspace: i64, address: &str, contact: i64) -> Result<bool, Fault> {
+pub(crate) fn add_user(tx: &Tx<'_>, workspace: i64, address: &str, contact: i64) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached(
@@ -299,7 +299,7 @@ pub(crate) fn add_user(tx: &Tx<'_>, workspace: i64, address: &str, contact: i64)
 }
 
 /// The contacts that use a shared address; empty for an address of one contact alone.
-pub(crate) fn users(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<i64>, Fault> {
+pub(crate) fn users(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<i64>, Error> {
     Ok(tx
         .connection
         .prepare_cached(
@@ -310,7 +310,7 @@ pub(crate) fn users(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<i6
 }
 
 /// These contacts and all who share a mailbox with one of them.
-pub(crate) fn with_sharers(tx: &Tx<'_>, contacts: &[i64]) -> Result<BTreeSet<i64>, Fault> {
+pub(crate) fn with_sharers(tx: &Tx<'_>, contacts: &[i64]) -> Result<BTreeSet<i64>, Error> {
     let mut all: BTreeSet<i64> = contacts.iter().copied().collect();
     if !any_shared(tx)? {
         return Ok(all);
@@ -329,7 +329,7 @@ pub(crate) fn with_sharers(tx: &Tx<'_>, contacts: &[i64]) -> Result<BTreeSet<i64
 }
 
 /// Whether any address is shared. Saves look-ups while none is.
-pub(crate) fn any_shared(tx: &Tx<'_>) -> Result<bool, Fault> {
+pub(crate) fn any_shared(tx: &Tx<'_>) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached("SELECT 1 FROM shared_address WHERE workspace_id > 0 LIMIT 1")?
@@ -339,7 +339,7 @@ pub(crate) fn any_shared(tx: &Tx<'_>) -> Result<bool, Fault> {
 }
 
 /// The latest first.
-pub(crate) fn conflicts(connection: &Connection) -> Result<Vec<Conflict>, Fault> {
+pub(crate) fn conflicts(connection: &Connection) -> Result<Vec<Conflict>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT workspace.name, namespace.name, value, contact_id, messages, first_at, last_at, last_inbox
          FROM identity_conflict

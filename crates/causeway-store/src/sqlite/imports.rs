@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     SqliteStore,
-    fault::Fault,
+    error::Error,
     rows::{at, from_json, ms, to_json},
 };
 
@@ -75,7 +75,7 @@ impl SqliteStore {
     }
 }
 
-fn import_run(connection: &Connection, file: &MessageKey) -> Result<Option<ImportRun>, Fault> {
+fn import_run(connection: &Connection, file: &MessageKey) -> Result<Option<ImportRun>, Error> {
     type Found = (i64, Option<i64>, Option<i64>);
     let found: Option<Found> = connection
         .prepare_cached("SELECT began_at, finished_at, before_at FROM import WHERE file = ?1")?
@@ -88,7 +88,7 @@ fn import_run(connection: &Connection, file: &MessageKey) -> Result<Option<Impor
     }))
 }
 
-fn known(connection: &Connection, source: &str, keys: &[MessageKey]) -> Result<Vec<bool>, Fault> {
+fn known(connection: &Connection, source: &str, keys: &[MessageKey]) -> Result<Vec<bool>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM inbox JOIN name ON name.id = inbox.source_id
                         WHERE name.kind = 'source' AND name.name = ?1 AND inbox.dedup = ?2)",
@@ -98,7 +98,7 @@ fn known(connection: &Connection, source: &str, keys: &[MessageKey]) -> Result<V
         .collect()
 }
 
-fn served(connection: &Connection) -> Result<Option<BTreeMap<String, String>>, Fault> {
+fn served(connection: &Connection) -> Result<Option<BTreeMap<String, String>>, Error> {
     let noted: Option<String> = connection
         .prepare_cached("SELECT value FROM meta WHERE key = 'served_sources'")?
         .query_row([], |row| row.get(0))

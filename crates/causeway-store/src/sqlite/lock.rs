@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::fault::Fault;
+use super::error::Error;
 
 /// How long a start tries to get the lock. A command that calls [`is_served`] holds it for an instant.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The lock of a process that serves. The operating system releases it when the process ends, however it
 /// ends.
-pub(super) fn take(database: &Path) -> Result<File, Fault> {
+pub(super) fn take(database: &Path) -> Result<File, Error> {
     let file = open(database)?;
     let began = Instant::now();
     loop {
@@ -23,7 +23,7 @@ pub(super) fn take(database: &Path) -> Result<File, Fault> {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => thread::sleep(LOOK_EVERY),
             Err(TryLockError::WouldBlock) => {
-                return Err(Fault::Refused(
+                return Err(Error::Refused(
                     "another process serves from this database; stop it first, or give this one a data_dir of its own"
                         .to_owned(),
                 ));
@@ -40,7 +40,7 @@ pub fn is_served(path: &Path) -> bool {
     path.exists() && !open(path).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
-fn open(database: &Path) -> Result<File, Fault> {
+fn open(database: &Path) -> Result<File, Error> {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
     Ok(File::create(PathBuf::from(name))?)

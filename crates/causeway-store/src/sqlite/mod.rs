@@ -20,10 +20,10 @@ mod destinations;
 mod erase;
 mod erased_user;
 mod erasure;
+mod error;
 mod event;
 mod explained;
 mod facts;
-mod fault;
 mod follow;
 mod given;
 mod identity;
@@ -85,18 +85,18 @@ use causeway_core::{
     id::{ContactId, DeliveryId, InboxId, Name},
     rules::Rules,
     store::{
-        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, InboxFilter, LaneState, Parting,
+        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, ErasureStart, InboxFilter, LaneState,
         Processed, Pruned, Redated, Retention, Split, Store, StoreError, Unprocessed, Unread, UrlChange,
     },
 };
 
 pub use imports::ImportRun;
 pub use lock::is_served;
-pub use play::{Play, Played, Told};
+pub use play::{TrialDelivery, TrialResult, TrialStep};
 pub use rehearse::rehearse;
 pub use stored::{Of, Stored, StoredCount, StoredRecord};
 
-use fault::Fault;
+use error::Error;
 use read::Readers;
 use writer::{Tx, Writer};
 
@@ -125,7 +125,7 @@ pub async fn open_to_read(path: impl AsRef<Path>) -> Result<Arc<SqliteStore>, St
     let path = path.as_ref().to_owned();
     let opened = tokio::task::spawn_blocking(move || {
         schema::require_current(&path)?;
-        Ok::<_, Fault>(SqliteStore {
+        Ok::<_, Error>(SqliteStore {
             writer: None,
             readers: Readers::new(&path),
             path,
@@ -152,7 +152,7 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    fn open(path: PathBuf, options: Options) -> Result<Self, Fault> {
+    fn open(path: PathBuf, options: Options) -> Result<Self, Error> {
         let lock = options.serve.then(|| lock::take(&path)).transpose()?;
         let steps = if options.serve {
             schema::Steps::All
@@ -250,7 +250,7 @@ impl SqliteStore {
         days: Option<u32>,
         start: i64,
         now: Timestamp,
-        chunk: fn(&Tx<'_>, i64, i64) -> Result<age::Aged, Fault>,
+        chunk: fn(&Tx<'_>, i64, i64) -> Result<age::Aged, Error>,
     ) -> Result<u64, StoreError> {
         let before = before(now, days);
         let mut after = days.map(|_| start);
@@ -363,11 +363,11 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn set_turn(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError> {
+    async fn set_last_run(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError> {
         let (workspace, automation) = (workspace.to_owned(), automation.to_owned());
         self.writer()?
             .write(1, move |tx| {
-                follow::set_turn(tx, &workspace, &automation, rows::ms(at))
+                follow::set_last_run(tx, &workspace, &automation, rows::ms(at))
             })
             .await
     }
@@ -461,7 +461,7 @@ impl Store for SqliteStore {
         contact: ContactId,
         at_latest: Timestamp,
         now: Timestamp,
-    ) -> Result<Parting, StoreError> {
+    ) -> Result<ErasureStart, StoreError> {
         let mut parting = self
             .writer()?
             .write(100, move |tx| erasure::begin(tx, contact, at_latest, now))

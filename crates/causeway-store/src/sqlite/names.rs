@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use causeway_core::id::Name;
 use rusqlite::{Connection, params};
 
-use super::fault::Fault;
+use super::error::Error;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NameKind {
@@ -39,7 +39,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn load(connection: &Connection) -> Result<Self, Fault> {
+    pub(crate) fn load(connection: &Connection) -> Result<Self, Error> {
         let mut all = Self::default();
         let mut statement = connection.prepare_cached("SELECT id, kind, name FROM name")?;
         let mut rows = statement.query([])?;
@@ -61,7 +61,7 @@ impl Names {
     }
 
     /// The number of a name; a new name gets a new number.
-    pub(crate) fn id(&mut self, connection: &Connection, kind: NameKind, name: &str) -> Result<i64, Fault> {
+    pub(crate) fn id(&mut self, connection: &Connection, kind: NameKind, name: &str) -> Result<i64, Error> {
         if let Some(id) = self.find(kind, name) {
             return Ok(id);
         }
@@ -82,7 +82,7 @@ impl Names {
         connection: &Connection,
         name: &Name,
         before: i64,
-    ) -> Result<i64, Fault> {
+    ) -> Result<i64, Error> {
         let next = usize::try_from(before).ok().and_then(|at| self.numbered.get(at));
         if next == Some(name) {
             return Ok(before + 1);
@@ -116,7 +116,7 @@ impl Names {
         kind: NameKind,
         old: &str,
         new: &Name,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Error> {
         let (Some(id), None) = (self.find(kind, old), self.find(kind, new)) else {
             return Ok(());
         };
@@ -138,11 +138,11 @@ impl Names {
         .copied()
     }
 
-    pub(crate) fn name(&self, id: i64) -> Result<Name, Fault> {
+    pub(crate) fn name(&self, id: i64) -> Result<Name, Error> {
         self.by_id
             .get(&id)
             .cloned()
-            .ok_or(Fault::Broken("the number of a name"))
+            .ok_or(Error::Broken("the number of a name"))
     }
 
     fn put(&mut self, kind: NameKind, name: Name, id: i64) {

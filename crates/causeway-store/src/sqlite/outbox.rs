@@ -17,7 +17,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     contact,
-    fault::Fault,
+    error::Error,
     names::NameKind,
     rows::{DeliveryState, ms, text},
     writer::Tx,
@@ -34,7 +34,7 @@ pub(crate) struct Row {
     pub attempts: u32,
 }
 
-pub(crate) fn row(tx: &Tx<'_>, id: i64) -> Result<Option<Row>, Fault> {
+pub(crate) fn row(tx: &Tx<'_>, id: i64) -> Result<Option<Row>, Error> {
     let mut statement = tx.connection.prepare_cached(
         "SELECT destination_id, contact_id, kind, state, attempts FROM delivery WHERE id = ?1",
     )?;
@@ -73,7 +73,7 @@ pub(crate) fn insert(
     contact_is_new: bool,
     planned: &Planned,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     let destination = tx
         .state
         .names
@@ -112,7 +112,7 @@ pub(crate) fn insert(
 }
 
 /// The first state of a new delivery: waiting at the front, or blocked behind the contact's open deliveries.
-fn place(tx: &Tx<'_>, destination: i64, contact: Option<i64>, kind: Kind) -> Result<DeliveryState, Fault> {
+fn place(tx: &Tx<'_>, destination: i64, contact: Option<i64>, kind: Kind) -> Result<DeliveryState, Error> {
     let Some(contact) = contact.filter(|_| kind != Kind::Withdrawal) else {
         return Ok(DeliveryState::Waiting);
     };
@@ -126,7 +126,7 @@ fn place(tx: &Tx<'_>, destination: i64, contact: Option<i64>, kind: Kind) -> Res
 }
 
 /// Whether the contact has a delivery at the front that others must not pass yet.
-fn has_head(tx: &Tx<'_>, destination: i64, contact: i64, escape_after: u32) -> Result<bool, Fault> {
+fn has_head(tx: &Tx<'_>, destination: i64, contact: i64, escape_after: u32) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached(
@@ -136,7 +136,7 @@ fn has_head(tx: &Tx<'_>, destination: i64, contact: i64, escape_after: u32) -> R
         .query_row(params![contact, destination, escape_after], |row| row.get(0))?)
 }
 
-fn first_blocked(tx: &Tx<'_>, destination: i64, contact: i64) -> Result<Option<i64>, Fault> {
+fn first_blocked(tx: &Tx<'_>, destination: i64, contact: i64) -> Result<Option<i64>, Error> {
     Ok(tx
         .connection
         .prepare_cached(
@@ -149,7 +149,7 @@ fn first_blocked(tx: &Tx<'_>, destination: i64, contact: i64) -> Result<Option<i
 
 /// Unblocks the contact's next delivery, if nothing is before it any more. It becomes due as of when it was
 /// planned, so that the time it waited behind another counts.
-pub(crate) fn release_next(tx: &mut Tx<'_>, destination: i64, contact: Option<i64>) -> Result<(), Fault> {
+pub(crate) fn release_next(tx: &mut Tx<'_>, destination: i64, contact: Option<i64>) -> Result<(), Error> {
     let Some(contact) = contact else {
         return Ok(());
     };
@@ -162,7 +162,7 @@ pub(crate) fn release_next(tx: &mut Tx<'_>, destination: i64, contact: Option<i6
     Ok(())
 }
 
-pub(crate) fn unblock(tx: &mut Tx<'_>, id: i64, destination: i64) -> Result<(), Fault> {
+pub(crate) fn unblock(tx: &mut Tx<'_>, id: i64, destination: i64) -> Result<(), Error> {
     tx.connection
         .prepare_cached(
             "UPDATE delivery SET state = 'waiting', due_at = planned_at, attempts = 0 WHERE id = ?1",
@@ -201,13 +201,13 @@ impl<'a> End<'a> {
 }
 
 /// Ends a delivery and unblocks the next one of its contact.
-pub(crate) fn end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), Fault> {
+pub(crate) fn end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), Error> {
     set_end(tx, row, end)?;
     release_next(tx, row.destination, row.contact)
 }
 
 /// Ends a delivery. The caller unblocks the next one.
-pub(crate) fn set_end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), Fault> {
+pub(crate) fn set_end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), Error> {
     tx.connection
         .prepare_cached(
             "UPDATE delivery SET state = ?2, reason = ?3, remote_id = ?4, gated = ?5, attempts = ?6, finished_at = ?7
@@ -232,7 +232,7 @@ pub(crate) fn set_end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), F
 
 /// Opens an ended delivery again, behind the contact's open deliveries, with a fresh schedule. It is due
 /// as of when it was planned, unless `due_at` says otherwise.
-pub(crate) fn reopen(tx: &mut Tx<'_>, row: &Row, due_at: Option<Timestamp>) -> Result<(), Fault> {
+pub(crate) fn reopen(tx: &mut Tx<'_>, row: &Row, due_at: Option<Timestamp>) -> Result<(), Error> {
     let state = place(tx, row.destination, row.contact, row.kind)?;
     tx.connection
         .prepare_cached(
@@ -247,7 +247,7 @@ pub(crate) fn reopen(tx: &mut Tx<'_>, row: &Row, due_at: Option<Timestamp>) -> R
 }
 
 /// Sends the actions that were held back for lack of consent, now that the contact has given it.
-pub(crate) fn reopen_held_back(tx: &mut Tx<'_>, workspace: i64, contact: i64) -> Result<(), Fault> {
+pub(crate) fn reopen_held_back(tx: &mut Tx<'_>, workspace: i64, contact: i64) -> Result<(), Error> {
     let inbox: Vec<i64> = tx
         .connection
         .prepare_cached(
@@ -263,7 +263,7 @@ pub(crate) fn reopen_held_back(tx: &mut Tx<'_>, workspace: i64, contact: i64) ->
 }
 
 /// Reopens the deliveries of one inbox row that were skipped for lack of consent.
-pub(crate) fn reconsider(tx: &mut Tx<'_>, workspace: i64, inbox: i64) -> Result<(), Fault> {
+pub(crate) fn reconsider(tx: &mut Tx<'_>, workspace: i64, inbox: i64) -> Result<(), Error> {
     let gated: Vec<(i64, String)> = tx
         .connection
         .prepare_cached(

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{
     after_erasure::{BEGAN_ANEW_COUNT, TURNED_AWAY_COUNT},
     counters::{LAST_DELIVERED, LAST_RECEIVED},
-    fault::Fault,
+    error::Error,
     redate,
     rows::{at, ms, name},
     views::lanes,
@@ -19,7 +19,7 @@ use super::{
 /// How long a message that was turned away after an erasure is shown as recent.
 const LATELY_MS: i64 = 7 * 86_400_000;
 
-pub(crate) fn overview(connection: &Connection, now: Timestamp) -> Result<Overview, Fault> {
+pub(crate) fn overview(connection: &Connection, now: Timestamp) -> Result<Overview, Error> {
     let mut overview = Overview::default();
     let mut lanes = lanes(connection)?;
     for (id, is_source, name) in connectors(connection)? {
@@ -36,7 +36,7 @@ pub(crate) fn overview(connection: &Connection, now: Timestamp) -> Result<Overvi
 }
 
 /// The number, whether it is a source, and the name.
-pub(crate) fn connectors(connection: &Connection) -> Result<Vec<(i64, bool, Name)>, Fault> {
+pub(crate) fn connectors(connection: &Connection) -> Result<Vec<(i64, bool, Name)>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT id, kind = 'source', name FROM name WHERE kind IN ('source', 'destination')",
     )?;
@@ -52,7 +52,7 @@ pub(crate) fn connectors(connection: &Connection) -> Result<Vec<(i64, bool, Name
 pub(crate) struct Counts(Vec<(String, i64)>);
 
 impl Counts {
-    pub(crate) fn read(connection: &Connection, id: i64) -> Result<Self, Fault> {
+    pub(crate) fn read(connection: &Connection, id: i64) -> Result<Self, Error> {
         let counts = connection
             .prepare_cached("SELECT what, value FROM counter WHERE name_id = ?1")?
             .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -76,7 +76,7 @@ impl Counts {
     }
 }
 
-fn source(connection: &Connection, id: i64, now_ms: i64) -> Result<SourceCounts, Fault> {
+fn source(connection: &Connection, id: i64, now_ms: i64) -> Result<SourceCounts, Error> {
     let counts = Counts::read(connection, id)?;
     let oldest_new: Option<i64> = connection
         .prepare_cached(
@@ -99,7 +99,7 @@ fn source(connection: &Connection, id: i64, now_ms: i64) -> Result<SourceCounts,
     })
 }
 
-fn turned_away_since(connection: &Connection, source: i64, since_ms: i64) -> Result<u64, Fault> {
+fn turned_away_since(connection: &Connection, source: i64, since_ms: i64) -> Result<u64, Error> {
     let count: i64 = connection
         .prepare_cached(
             "SELECT count(*) FROM inbox WHERE code = 'after_erasure' AND source_id = ?1 AND processed_at >= ?2",
@@ -108,7 +108,7 @@ fn turned_away_since(connection: &Connection, source: i64, since_ms: i64) -> Res
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-fn destination(connection: &Connection, id: i64) -> Result<DestinationCounts, Fault> {
+fn destination(connection: &Connection, id: i64) -> Result<DestinationCounts, Error> {
     let counts = Counts::read(connection, id)?;
     // A delivery that was never tried is due as of when it was planned, so the first due row is the oldest of
     // these. Deliveries that were tried and wait for a retry have an index of their own.

@@ -25,8 +25,8 @@ use rusqlite::{Connection, params};
 
 use super::{
     contact, destinations, erasure,
+    error::Error,
     facts::{self, Said},
-    fault::Fault,
     identity,
     names::NameKind,
     outbox,
@@ -37,7 +37,7 @@ use super::{
 };
 
 /// A page that becomes an own page, or ceases to be one.
-pub(crate) struct Turned {
+pub(crate) struct OwnershipChange {
     key: String,
     is_own: bool,
     /// How consent was evaluated before.
@@ -53,7 +53,7 @@ pub(crate) fn learn(
     namespace_name: &str,
     page: &Page,
     said_at: Timestamp,
-) -> Result<(i64, Option<Turned>), Fault> {
+) -> Result<(i64, Option<OwnershipChange>), Error> {
     let place = (workspace, namespace);
     let said = Said::Page(page);
     let (id, thing) = tx.state.facts.learn(tx.connection, place, said, said_at)?;
@@ -82,7 +82,7 @@ pub(crate) fn learn(
     tx.connection
         .prepare_cached("UPDATE page SET own = ?2 WHERE id = ?1")?
         .execute(params![id, is_own])?;
-    let turned = Turned {
+    let turned = OwnershipChange {
         key: known,
         is_own,
         before,
@@ -102,9 +102,9 @@ const GRACE: &str = "`click_grace_s` changed: clicks soon after an opt-out are j
 pub(crate) fn reconsider(
     tx: &mut Tx<'_>,
     workspace: i64,
-    page: &Turned,
+    page: &OwnershipChange,
     now: Timestamp,
-) -> Result<Vec<ContactId>, Fault> {
+) -> Result<Vec<ContactId>, Error> {
     let clicks: Vec<(i64, i64)> = tx
         .connection
         .prepare_cached(
@@ -142,7 +142,7 @@ fn follow(
     (before, may_count): (&Arc<Terms>, bool),
     decision: &'static str,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     let terms = tx.state.terms_of(workspace);
     for (id, inbox) in newest {
         let Some(contact) = contact::read(tx.connection, *id)? else {
@@ -172,7 +172,7 @@ fn follow(
 /// with them, each with the row of the newest click.
 type Clickers = BTreeMap<i64, (Arc<Terms>, BTreeMap<i64, i64>)>;
 
-fn clickers(tx: &Tx<'_>) -> Result<Clickers, Fault> {
+fn clickers(tx: &Tx<'_>) -> Result<Clickers, Error> {
     let clicks: Vec<(i64, i64, i64)> = tx
         .connection
         .prepare_cached(
@@ -196,7 +196,7 @@ fn clickers(tx: &Tx<'_>) -> Result<Clickers, Fault> {
 }
 
 /// A click counts from another time after an opt-out than it did: some count now, or do not any more.
-fn judge_clicks_again(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Result<(), Fault> {
+fn judge_clicks_again(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Result<(), Error> {
     for (workspace, (before, newest)) in clickers {
         for contact in newest.keys() {
             outbox::reopen_held_back(tx, workspace, *contact)?;
@@ -213,7 +213,7 @@ fn drop_what_is_sent_anyway(
     contact: i64,
     planned: &mut Vec<Planned>,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     let mut statement = tx.connection.prepare_cached(
         "SELECT id, destination_id FROM delivery
          WHERE contact_id = ?1 AND state IN ('waiting', 'blocked') AND kind <> 'withdrawal'",
@@ -243,7 +243,7 @@ struct Place {
 impl Place {
     /// Inserts the deliveries for the click's row as long as it has no such delivery; otherwise for an own
     /// row, because an ended delivery is never sent again under its key.
-    fn insert(&self, tx: &mut Tx<'_>, planned: &[Planned], now: Timestamp) -> Result<(), Fault> {
+    fn insert(&self, tx: &mut Tx<'_>, planned: &[Planned], now: Timestamp) -> Result<(), Error> {
         let mut own = None;
         for planned in planned {
             let inbox = if self.is_free(tx, planned)? {
@@ -259,7 +259,7 @@ impl Place {
     }
 
     /// Whether the click's row still exists and has no such delivery.
-    fn is_free(&self, tx: &Tx<'_>, planned: &Planned) -> Result<bool, Fault> {
+    fn is_free(&self, tx: &Tx<'_>, planned: &Planned) -> Result<bool, Error> {
         Ok(tx
             .connection
             .prepare_cached(
@@ -280,7 +280,7 @@ impl Place {
     }
 
     /// Makes an own row with the campaign and page of the click, because mappings read them.
-    fn own_row(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<i64, Fault> {
+    fn own_row(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<i64, Error> {
         let newest: i64 = tx
             .connection
             .prepare_cached("SELECT coalesce(max(id), 0) FROM inbox")?
@@ -304,7 +304,7 @@ impl Place {
 }
 
 /// A page, and whether it is an own page: by the rules that were set last, and by the present ones.
-struct Judged {
+struct Decision {
     id: i64,
     workspace: i64,
     key: String,
@@ -313,7 +313,7 @@ struct Judged {
 }
 
 /// Judges all pages, because new rules may name other organisations as own.
-fn judge_all(connection: &Connection, state: &State) -> Result<Vec<Judged>, Fault> {
+fn judge_all(connection: &Connection, state: &State) -> Result<Vec<Decision>, Error> {
     type Found = (i64, i64, Name, String, String, bool);
     let pages: Vec<Found> = connection
         .prepare_cached(
@@ -345,7 +345,7 @@ fn judge_all(connection: &Connection, state: &State) -> Result<Vec<Judged>, Faul
         let workspace_name = state.names.name(workspace)?;
         let is_own = facts::organisation(&doc)
             .is_some_and(|org| state.rules.is_own(&workspace_name, &namespace, &org.external_id));
-        judged.push(Judged {
+        judged.push(Decision {
             id,
             workspace,
             key: page_key(&namespace, &external_id),
@@ -357,7 +357,7 @@ fn judge_all(connection: &Connection, state: &State) -> Result<Vec<Judged>, Faul
 }
 
 /// Completes the rules with the hub's name from this database, unless the rules name the hub.
-pub(crate) fn with_hub(connection: &Connection, mut rules: Arc<Rules>) -> Result<Arc<Rules>, Fault> {
+pub(crate) fn with_hub(connection: &Connection, mut rules: Arc<Rules>) -> Result<Arc<Rules>, Error> {
     if !rules.hub.is_empty() {
         return Ok(rules);
     }
@@ -369,7 +369,7 @@ pub(crate) fn with_hub(connection: &Connection, mut rules: Arc<Rules>) -> Result
 }
 
 /// Uses these rules in memory only, for a query or a rehearsal.
-pub(crate) fn hold_rules(connection: &Connection, state: &mut State, rules: Arc<Rules>) -> Result<(), Fault> {
+pub(crate) fn hold_rules(connection: &Connection, state: &mut State, rules: Arc<Rules>) -> Result<(), Error> {
     state.reload(connection)?;
     state.rules = with_hub(connection, rules)?;
     let mut own: HashMap<i64, OwnPages> = HashMap::new();
@@ -392,7 +392,7 @@ pub(crate) fn hold_rules(connection: &Connection, state: &mut State, rules: Arc<
 }
 
 /// Sets new rules: interns their names and judges every page again.
-pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault> {
+pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Error> {
     for rule in rules.sources.values() {
         tx.state.names.id(tx.connection, NameKind::Source, &rule.name)?;
         tx.state
@@ -428,7 +428,7 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Fault>
     // No message arrives with the rules, so what follows from them is dated by the newest row.
     let now = at(tx.state.newest);
     for page in changed {
-        let turned = Turned {
+        let turned = OwnershipChange {
             key: page.key,
             is_own: page.is_own,
             before: before.get(&page.workspace).cloned().unwrap_or_default(),

@@ -13,7 +13,7 @@ use rusqlite::OptionalExtension;
 
 use super::{
     accept::accept_one,
-    fault::Fault,
+    error::Error,
     process::{Row, beside, end, process_one},
     repeats,
     writer::Tx,
@@ -24,7 +24,7 @@ pub(crate) fn process(
     tx: &mut Tx<'_>,
     row: &Row,
     records: &[(Envelope, Decoded)],
-) -> Result<Vec<Processed>, Fault> {
+) -> Result<Vec<Processed>, Error> {
     let mut processed = Vec::with_capacity(records.len() + 1);
     let mut numbers = Vec::with_capacity(records.len());
     let mut any_counts = false;
@@ -63,7 +63,7 @@ pub(crate) fn process(
 }
 
 /// The message that this one may be a duplicate of.
-fn first(tx: &Tx<'_>, row: &Row) -> Result<Option<i64>, Fault> {
+fn first(tx: &Tx<'_>, row: &Row) -> Result<Option<i64>, Error> {
     let first: Option<Option<i64>> = tx
         .connection
         .prepare_cached("SELECT duplicate_of FROM inbox WHERE id = ?1")?

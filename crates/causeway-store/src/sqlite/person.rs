@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::{
     contact::{self, consent_fact},
+    error::Error,
     facts::{read_campaign, read_page},
-    fault::Fault,
     read::envelope,
     received,
     rows::{at, from_json, ms, name},
@@ -24,7 +24,7 @@ use super::{
     views::deliveries,
 };
 
-pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Option<ContactView>, Fault> {
+pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Option<ContactView>, Error> {
     // A merged contact leads to the one that it was merged into.
     let found: Option<(i64, i64, String)> = connection
         .prepare_cached(
@@ -86,7 +86,7 @@ pub(crate) fn page(
     workspace: &str,
     after: ContactId,
     limit: u32,
-) -> Result<Vec<(ContactId, Contact)>, Fault> {
+) -> Result<Vec<(ContactId, Contact)>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT id, doc FROM contact
          WHERE workspace_id = (SELECT id FROM name WHERE kind = 'workspace' AND name = ?1)
@@ -112,7 +112,7 @@ pub(crate) fn page(
     Ok(all)
 }
 
-fn ledger(connection: &Connection, id: i64) -> Result<Vec<LedgerRow>, Fault> {
+fn ledger(connection: &Connection, id: i64) -> Result<Vec<LedgerRow>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT purpose, what, page, at, basis, address, inbox_id FROM consent WHERE contact_id = ?1 ORDER BY at, inbox_id",
     )?;
@@ -128,7 +128,7 @@ fn ledger(connection: &Connection, id: i64) -> Result<Vec<LedgerRow>, Fault> {
 }
 
 /// See [`ContactView::others`].
-fn said_by_others(connection: &Connection, id: i64, since: Timestamp) -> Result<Vec<LedgerRow>, Fault> {
+fn said_by_others(connection: &Connection, id: i64, since: Timestamp) -> Result<Vec<LedgerRow>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT purpose, what, page, at, basis, consent.address, inbox_id FROM shared_address AS own
          JOIN shared_address AS theirs USING (workspace_id, address)
@@ -148,7 +148,7 @@ fn said_by_others(connection: &Connection, id: i64, since: Timestamp) -> Result<
 }
 
 /// See [`ContactView::messages`].
-fn messages(connection: &Connection, id: i64) -> Result<Vec<MessageRow>, Fault> {
+fn messages(connection: &Connection, id: i64) -> Result<Vec<MessageRow>, Error> {
     // Many messages are about few campaigns and pages, so each is read once.
     let mut campaigns: HashMap<i64, Option<Campaign>> = HashMap::new();
     let mut pages: HashMap<i64, Option<Page>> = HashMap::new();
@@ -185,8 +185,8 @@ fn messages(connection: &Connection, id: i64) -> Result<Vec<MessageRow>, Fault> 
 fn known<T>(
     all: &mut HashMap<i64, Option<T>>,
     id: Option<i64>,
-    read: impl FnOnce(i64) -> Result<Option<T>, Fault>,
-) -> Result<Option<&T>, Fault> {
+    read: impl FnOnce(i64) -> Result<Option<T>, Error>,
+) -> Result<Option<&T>, Error> {
     let Some(id) = id else { return Ok(None) };
     let found = match all.entry(id) {
         Entry::Occupied(found) => found.into_mut(),
@@ -195,7 +195,7 @@ fn known<T>(
     Ok(found.as_ref())
 }
 
-fn actions(connection: &Connection, id: i64) -> Result<Vec<causeway_core::event::Action>, Fault> {
+fn actions(connection: &Connection, id: i64) -> Result<Vec<causeway_core::event::Action>, Error> {
     let docs: Vec<String> = connection
         .prepare_cached("SELECT doc FROM action WHERE contact_id = ?1 ORDER BY id")?
         .query_map([id], |row| row.get(0))?
@@ -204,7 +204,7 @@ fn actions(connection: &Connection, id: i64) -> Result<Vec<causeway_core::event:
 }
 
 /// Oldest first.
-pub(crate) fn engagements(connection: &Connection, id: i64) -> Result<Vec<Engagement>, Fault> {
+pub(crate) fn engagements(connection: &Connection, id: i64) -> Result<Vec<Engagement>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT kind, key, at, name, raw_at, count, score FROM engagement WHERE contact_id = ?1
          ORDER BY at, kind, key",
@@ -213,7 +213,7 @@ pub(crate) fn engagements(connection: &Connection, id: i64) -> Result<Vec<Engage
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
         let kind: EngagementKind = serde_json::from_value(Value::String(row.get(0)?))
-            .map_err(|_| Fault::Broken("the kind of an engagement"))?;
+            .map_err(|_| Error::Broken("the kind of an engagement"))?;
         let ms: i64 = row.get(2)?;
         all.push(Engagement {
             kind,
@@ -229,7 +229,7 @@ pub(crate) fn engagements(connection: &Connection, id: i64) -> Result<Vec<Engage
 }
 
 /// The bodies of messages: JSON as JSON, everything else as text.
-fn bodies(connection: &Connection, inbox: &[InboxId]) -> Result<Vec<Value>, Fault> {
+fn bodies(connection: &Connection, inbox: &[InboxId]) -> Result<Vec<Value>, Error> {
     let mut all = Vec::new();
     for id in inbox {
         if let Some(envelope) = envelope(connection, id.0)?.filter(|envelope| !envelope.body.is_empty()) {

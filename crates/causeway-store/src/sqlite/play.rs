@@ -17,7 +17,7 @@ use rusqlite::OptionalExtension;
 
 use super::{
     SqliteStore, accept, claim,
-    fault::Fault,
+    error::Error,
     follow, process, read, record,
     rows::{at, inbox_state},
     writer::Tx,
@@ -25,7 +25,7 @@ use super::{
 
 /// A message, its decoded form, and the time at which it is processed.
 #[derive(Debug, Clone)]
-pub struct Play {
+pub struct TrialStep {
     pub envelope: Envelope,
     pub decoded: Decoded,
     pub now: Timestamp,
@@ -34,7 +34,7 @@ pub struct Play {
 /// The result of a message, and what each destination would be given, built from what was known right after
 /// it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Played {
+pub struct TrialResult {
     pub id: InboxId,
     pub state: InboxState,
     /// [`causeway_core::event::DeadCode::as_str`], if the message is dead.
@@ -46,12 +46,12 @@ pub struct Played {
     pub at: Timestamp,
     /// The decision about consent, in words.
     pub decision: Option<String>,
-    pub told: Vec<Told>,
+    pub told: Vec<TrialDelivery>,
     /// Destinations that are sent nothing, and why.
     pub skipped: Vec<(Name, String)>,
 }
 
-impl Played {
+impl TrialResult {
     /// The result of a duplicate; the caller fills in the rest for any other message.
     fn new(id: InboxId, at: Timestamp) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl Played {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub struct TrialDelivery {
     pub destination: Name,
     pub due_at: Timestamp,
     pub delivery: Delivery,
@@ -78,7 +78,7 @@ pub struct Told {
 impl SqliteStore {
     /// Accepts and processes the messages one by one, in one transaction. Due deliveries count as delivered
     /// at once, so that the next message finds their destinations given.
-    pub async fn play(&self, messages: Vec<Play>) -> Result<Vec<Played>, StoreError> {
+    pub async fn play(&self, messages: Vec<TrialStep>) -> Result<Vec<TrialResult>, StoreError> {
         self.writer()?
             .write(messages.len(), move |tx| {
                 messages.iter().map(|message| play(tx, message.clone())).collect()
@@ -88,7 +88,7 @@ impl SqliteStore {
 
     /// Fires the next timers that are due by `until`, at their time, and processes what follows. Returns
     /// their results, `None` when no timer is left; call it until then.
-    pub async fn pass(&self, until: Timestamp) -> Result<Option<Vec<Played>>, StoreError> {
+    pub async fn pass(&self, until: Timestamp) -> Result<Option<Vec<TrialResult>>, StoreError> {
         self.writer()?.write(100, move |tx| pass(tx, until)).await
     }
 }
@@ -100,7 +100,7 @@ type Row = (i64, String, String, Option<String>, i64);
 const TURNS: u32 = 100;
 
 /// Fires the timers that are due next, at their time.
-fn pass(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<Vec<Played>>, Fault> {
+fn pass(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<Vec<TrialResult>>, Error> {
     let Some(due) = follow::next_timer(tx.connection)?
         .map(at)
         .filter(|due| *due <= until)
@@ -108,7 +108,7 @@ fn pass(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<Vec<Played>>, Fault>
         return Ok(None);
     };
     follow::ring(tx, TURNS, due)?;
-    let turns: Result<_, Fault> = read::fetch_new(tx.connection, InboxId(0), TURNS)?
+    let turns: Result<_, Error> = read::fetch_new(tx.connection, InboxId(0), TURNS)?
         .rows
         .into_iter()
         .map(|(id, envelope)| {
@@ -120,11 +120,11 @@ fn pass(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<Vec<Played>>, Fault>
     turns.map(Some)
 }
 
-fn play(tx: &mut Tx<'_>, message: Play) -> Result<Played, Fault> {
+fn play(tx: &mut Tx<'_>, message: TrialStep) -> Result<TrialResult, Error> {
     let accepted = accept::accept(tx, &[message.envelope])?;
-    let accepted = accepted.first().ok_or(Fault::Broken("an accepted row"))?;
+    let accepted = accepted.first().ok_or(Error::Broken("an accepted row"))?;
     if accepted.duplicate {
-        return Ok(Played::new(accepted.id, message.now));
+        return Ok(TrialResult::new(accepted.id, message.now));
     }
     let played = process_one(tx, accepted.id, message.decoded, message.now)?;
     deliver_due(tx, message.now)?;
@@ -132,7 +132,7 @@ fn play(tx: &mut Tx<'_>, message: Play) -> Result<Played, Fault> {
 }
 
 /// Claims the due deliveries of each destination, as the hub does, and records them as delivered.
-fn deliver_due(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Fault> {
+fn deliver_due(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Error> {
     let destinations: Vec<Name> = tx.state.rules.destinations.keys().cloned().collect();
     for destination in destinations {
         let claim = Claim {
@@ -182,7 +182,7 @@ pub(super) fn process_one(
     id: InboxId,
     decoded: Decoded,
     now: Timestamp,
-) -> Result<Played, Fault> {
+) -> Result<TrialResult, Error> {
     let processed = process::process(tx, &[(id, decoded)], now)?;
     let mut played = played(tx, id, now)?;
     for part in processed.iter().filter(|row| row.id != id) {
@@ -196,8 +196,8 @@ pub(super) fn process_one(
     Ok(played)
 }
 
-fn played(tx: &mut Tx<'_>, id: InboxId, now: Timestamp) -> Result<Played, Fault> {
-    let mut played = Played::new(id, now);
+fn played(tx: &mut Tx<'_>, id: InboxId, now: Timestamp) -> Result<TrialResult, Error> {
+    let mut played = TrialResult::new(id, now);
     let (state, code, reason): (String, Option<String>, Option<String>) = tx
         .connection
         .prepare_cached("SELECT state, code, reason FROM inbox WHERE id = ?1")?
@@ -228,7 +228,7 @@ fn played(tx: &mut Tx<'_>, id: InboxId, now: Timestamp) -> Result<Played, Fault>
         if state == "skipped" {
             played.skipped.push((name, reason.unwrap_or_default()));
         } else {
-            played.told.push(Told {
+            played.told.push(TrialDelivery {
                 due_at: at(due_at),
                 delivery: claim::peek(tx, delivery, &name)?,
                 destination: name,

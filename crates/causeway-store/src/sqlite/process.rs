@@ -10,10 +10,10 @@ use causeway_core::{
 use rusqlite::{OptionalExtension, params};
 
 use super::{
+    error::Error,
     event::process_event,
-    fault::Fault,
     parts,
-    repeats::{self, Judged},
+    repeats::{self, Decision},
     rows::{at, inbox_state, ms},
     writer::Tx,
 };
@@ -24,7 +24,7 @@ pub(crate) fn process(
     tx: &mut Tx<'_>,
     batch: &[(InboxId, Decoded)],
     now: Timestamp,
-) -> Result<Vec<Processed>, Fault> {
+) -> Result<Vec<Processed>, Error> {
     tx.state.facts.flush(tx.connection)?;
     tx.connection.prepare_cached("SAVEPOINT batch")?.execute([])?;
     let mark = tx.state.counters.mark();
@@ -46,7 +46,7 @@ fn process_all(
     batch: &[(InboxId, Decoded)],
     now: Timestamp,
     one_by_one: bool,
-) -> Result<Vec<Processed>, Fault> {
+) -> Result<Vec<Processed>, Error> {
     let anyone_erased = tx
         .connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM erased WHERE hash >= x'')")?
@@ -75,7 +75,7 @@ fn process_all(
 }
 
 /// Processes one row in a savepoint of its own. A row that fails is dead, and has no effect on the others.
-fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Processed>, Fault> {
+fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Processed>, Error> {
     tx.connection.prepare_cached("SAVEPOINT inbox_row")?.execute([])?;
     let mark = tx.state.counters.mark();
     let processed = match process_row(tx, row, decoded) {
@@ -108,7 +108,7 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Pr
 }
 
 /// Makes rows dead whose envelope cannot be read, so that they are visible and block no others.
-pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result<(), Fault> {
+pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result<(), Error> {
     for (id, why) in broken {
         let found: Option<(i64, i64)> = tx
             .connection
@@ -164,7 +164,7 @@ struct Waiting {
 }
 
 /// A row that was just accepted, to be processed at once, by the clock of `other`.
-pub(crate) fn beside(tx: &Tx<'_>, id: InboxId, other: &Row) -> Result<Option<Row>, Fault> {
+pub(crate) fn beside(tx: &Tx<'_>, id: InboxId, other: &Row) -> Result<Option<Row>, Error> {
     Ok(if_new(tx, id)?.map(|found| Row {
         id,
         source: found.source,
@@ -176,7 +176,7 @@ pub(crate) fn beside(tx: &Tx<'_>, id: InboxId, other: &Row) -> Result<Option<Row
 }
 
 /// The row if it is still new; otherwise it was processed before.
-fn if_new(tx: &Tx<'_>, id: InboxId) -> Result<Option<Waiting>, Fault> {
+fn if_new(tx: &Tx<'_>, id: InboxId) -> Result<Option<Waiting>, Error> {
     let found: Option<(String, Waiting)> = tx
         .connection
         .prepare_cached(
@@ -199,30 +199,30 @@ fn if_new(tx: &Tx<'_>, id: InboxId) -> Result<Option<Waiting>, Fault> {
 }
 
 /// Processes the row, and its parts if it holds several records.
-fn process_row(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Processed>, Fault> {
+fn process_row(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Processed>, Error> {
     match decoded {
         Decoded::Parts(records) => parts::process(tx, row, records),
         one => Ok(vec![process_one(tx, row, one)?]),
     }
 }
 
-pub(crate) fn process_one(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Fault> {
+pub(crate) fn process_one(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Error> {
     if !row.comes_again {
         return process_decoded(tx, row, decoded);
     }
-    match repeats::judge(tx, row, decoded)? {
-        Judged::Repeat { first } => repeats::end_as_repeat(tx, row, first),
-        Judged::Counts(decoded) => {
+    match repeats::decide(tx, row, decoded)? {
+        Decision::Repeat { first } => repeats::end_as_repeat(tx, row, first),
+        Decision::Counts(decoded) => {
             repeats::count(tx, row)?;
             process_decoded(tx, row, &decoded)
         }
     }
 }
 
-fn process_decoded(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Fault> {
+fn process_decoded(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Processed, Error> {
     match decoded {
         // A part has no parts of its own.
-        Decoded::Parts(_) => Err(Fault::Broken("a record with parts of its own")),
+        Decoded::Parts(_) => Err(Error::Broken("a record with parts of its own")),
         Decoded::Skip { reason } => end(tx, row, InboxState::Skipped, None, Some(reason)),
         Decoded::Dead { code, reason } => end(tx, row, InboxState::Dead, Some(*code), Some(reason)),
         Decoded::Event(event) => process_event(tx, row, event, None),
@@ -236,7 +236,7 @@ pub(crate) fn end(
     state: InboxState,
     code: Option<DeadCode>,
     reason: Option<&str>,
-) -> Result<Processed, Fault> {
+) -> Result<Processed, Error> {
     tx.connection
         .prepare_cached(
             "UPDATE inbox SET state = ?2, code = ?3, reason = ?4, processed_at = ?5 WHERE id = ?1",

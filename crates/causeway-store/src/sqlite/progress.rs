@@ -16,8 +16,8 @@ use serde_json::Map;
 
 use super::{
     claim::{SUPERSEDED, read_parts},
+    error::Error,
     facts::{read_campaign, read_page},
-    fault::Fault,
     follow, person,
     read::envelope,
     rows::{at, from_json, inbox_state},
@@ -30,7 +30,7 @@ pub(crate) fn progress(
     id: InboxId,
     destination: Option<&str>,
     history: bool,
-) -> Result<Option<Progress>, Fault> {
+) -> Result<Option<Progress>, Error> {
     let found: Option<(String, Option<i64>)> = connection
         .prepare_cached("SELECT state, duplicate_of FROM inbox WHERE id = ?1")?
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -78,7 +78,7 @@ fn record(
     id: InboxId,
     contact: i64,
     history: bool,
-) -> Result<Record, Fault> {
+) -> Result<Record, Error> {
     let parts = read_parts(connection, id.0, Some(contact))?;
     let (workspace, source) = (
         word(connection, parts.workspace)?,
@@ -127,7 +127,7 @@ fn record(
     })
 }
 
-fn word(connection: &Connection, id: i64) -> Result<Name, Fault> {
+fn word(connection: &Connection, id: i64) -> Result<Name, Error> {
     let word: String = connection
         .prepare_cached("SELECT name FROM name WHERE id = ?1")?
         .query_row([id], |row| row.get(0))?;
@@ -144,7 +144,7 @@ fn add_response(
     message: i64,
     destination: &str,
     record: &mut Record,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     let rows: Vec<i64> = connection
         .prepare_cached(
             "SELECT id FROM inbox
@@ -177,7 +177,7 @@ fn delivery(
     id: InboxId,
     contact: i64,
     destination: &str,
-) -> Result<Option<(ProgressOfDelivery, i64)>, Fault> {
+) -> Result<Option<(ProgressOfDelivery, i64)>, Error> {
     let read = |row: &Row<'_>| {
         let delivery = ProgressOfDelivery {
             id: DeliveryId(row.get(0)?),

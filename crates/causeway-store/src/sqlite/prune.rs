@@ -5,7 +5,7 @@ use causeway_core::store::InboxState;
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    fault::Fault,
+    error::Error,
     repeats,
     rows::{DeliveryState, inbox_state},
     writer::Tx,
@@ -26,7 +26,7 @@ pub(crate) struct Step {
 
 /// Deletes bodies of finished messages, and excerpts of responses to their attempts. Bodies of dead messages
 /// stay, because these can be replayed.
-pub(crate) fn bodies(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Fault> {
+pub(crate) fn bodies(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Error> {
     type Found = (i64, Option<String>, Option<i64>, Option<i64>);
     let rows: Vec<Found> = tx
         .connection
@@ -68,7 +68,7 @@ pub(crate) fn bodies(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Fa
 }
 
 /// Whether a delivery of this inbox row is open, or ended at or after `before_ms`.
-pub(crate) fn has_young(tx: &Tx<'_>, inbox: i64, before_ms: i64) -> Result<bool, Fault> {
+pub(crate) fn has_young(tx: &Tx<'_>, inbox: i64, before_ms: i64) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached(
@@ -79,7 +79,7 @@ pub(crate) fn has_young(tx: &Tx<'_>, inbox: i64, before_ms: i64) -> Result<bool,
 }
 
 /// Deletes finished inbox rows with everything that belongs to them.
-pub(crate) fn history(tx: &mut Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Fault> {
+pub(crate) fn history(tx: &mut Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Error> {
     type Found = (i64, i64, String, i64, Option<i64>);
     let rows: Vec<Found> = tx
         .connection
@@ -128,7 +128,7 @@ pub(crate) fn history(tx: &mut Tx<'_>, after: i64, before_ms: i64) -> Result<Ste
     Ok(step)
 }
 
-fn newest(tx: &Tx<'_>, table: &str) -> Result<i64, Fault> {
+fn newest(tx: &Tx<'_>, table: &str) -> Result<i64, Error> {
     Ok(tx
         .connection
         .prepare_cached(&format!("SELECT id FROM {table} ORDER BY id DESC LIMIT 1"))?
@@ -139,7 +139,7 @@ fn newest(tx: &Tx<'_>, table: &str) -> Result<i64, Fault> {
 
 /// Returns how many deliveries were deleted and how many stay. The newest delivered one of a contact stays,
 /// because it shows that the destination has the contact.
-fn prune_deliveries(tx: &mut Tx<'_>, inbox: i64, last: i64) -> Result<(u64, u64), Fault> {
+fn prune_deliveries(tx: &mut Tx<'_>, inbox: i64, last: i64) -> Result<(u64, u64), Error> {
     type Found = (i64, i64, String, bool);
     let rows: Vec<Found> = tx
         .connection

@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 use tokio::sync::Semaphore;
 
 use super::{
-    fault::Fault,
+    error::Error,
     rows::{at, from_json, memory, name},
     schema,
 };
@@ -42,7 +42,7 @@ impl Readers {
     pub(crate) async fn read<T, F>(&self, question: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     {
         let stopped = |_| StoreError::Failed("the store has stopped".to_owned());
         let turn = self.turns.clone().acquire_owned().await.map_err(stopped)?;
@@ -56,7 +56,7 @@ impl Readers {
         Ok(answer.await.map_err(stopped)??)
     }
 
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let free = || self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let known = free().pop();
         let mut connection = match known {
@@ -81,7 +81,7 @@ pub(crate) struct Waiting {
     pub broken: Vec<(InboxId, String)>,
 }
 
-pub(crate) fn fetch_new(connection: &Connection, after: InboxId, limit: u32) -> Result<Waiting, Fault> {
+pub(crate) fn fetch_new(connection: &Connection, after: InboxId, limit: u32) -> Result<Waiting, Error> {
     let mut ids = Vec::new();
     // Read source by source, since the index is by source, then sorted into one order.
     let sources: Vec<i64> = connection
@@ -102,7 +102,7 @@ pub(crate) fn fetch_new(connection: &Connection, after: InboxId, limit: u32) -> 
     envelopes(connection, ids)
 }
 
-pub(crate) fn fetch_rows(connection: &Connection, rows: &[InboxId]) -> Result<Waiting, Fault> {
+pub(crate) fn fetch_rows(connection: &Connection, rows: &[InboxId]) -> Result<Waiting, Error> {
     let mut new = Vec::with_capacity(rows.len());
     for row in rows {
         let is_new = connection
@@ -120,7 +120,7 @@ pub(crate) fn unprocessed(
     connection: &Connection,
     after: Option<InboxId>,
     limit: u32,
-) -> Result<Unprocessed, Fault> {
+) -> Result<Unprocessed, Error> {
     let newest = connection
         .prepare_cached("SELECT coalesce(max(id), 0) FROM inbox")?
         .query_row([], |row| row.get(0))
@@ -143,7 +143,7 @@ pub(crate) fn unprocessed(
     Ok(Unprocessed { rows, until })
 }
 
-fn envelopes(connection: &Connection, ids: Vec<i64>) -> Result<Waiting, Fault> {
+fn envelopes(connection: &Connection, ids: Vec<i64>) -> Result<Waiting, Error> {
     let mut found = Waiting::default();
     found.rows.reserve(ids.len());
     for id in ids {
@@ -158,7 +158,7 @@ fn envelopes(connection: &Connection, ids: Vec<i64>) -> Result<Waiting, Fault> {
 }
 
 /// The envelope of a row. If its body was deleted, the envelope has an empty body.
-pub(crate) fn envelope(connection: &Connection, id: i64) -> Result<Option<Envelope>, Fault> {
+pub(crate) fn envelope(connection: &Connection, id: i64) -> Result<Option<Envelope>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT name.name, coalesce(inbox.dedup, inbox.key), inbox.window_ms, inbox.received_at,
                 inbox_body.meta, inbox_body.body, inbox.sender_id

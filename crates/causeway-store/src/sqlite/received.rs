@@ -9,7 +9,7 @@ use causeway_core::{clock::Timestamp, delivery::Kind, id::Name, store::GivenRow}
 use rusqlite::Connection;
 
 use super::{
-    fault::Fault,
+    error::Error,
     given,
     rows::{at, name, text},
 };
@@ -25,7 +25,7 @@ struct Ended {
 }
 
 /// What each destination was given about the contact, and what is known about its arrival.
-pub(crate) fn view(connection: &Connection, contact: i64) -> Result<Vec<GivenRow>, Fault> {
+pub(crate) fn view(connection: &Connection, contact: i64) -> Result<Vec<GivenRow>, Error> {
     let mut given = given::view(connection, contact)?;
     if given.iter().all(|row| row.change.gravity() > 0) {
         return Ok(given);
@@ -73,7 +73,7 @@ fn judge(row: &mut GivenRow, others: &[&GivenRow], attempts: &[Ended]) {
     row.unconfirmed = (!sent_nothing).then_some(row.last_sent);
 }
 
-fn attempts(connection: &Connection, contact: i64) -> Result<HashMap<Name, Vec<Ended>>, Fault> {
+fn attempts(connection: &Connection, contact: i64) -> Result<HashMap<Name, Vec<Ended>>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT name.name, delivery.kind, attempt.started_at, attempt.took_ms, attempt.outcome, attempt.status IS NULL
          FROM delivery JOIN attempt ON attempt.delivery_id = delivery.id JOIN name ON name.id = delivery.destination_id

@@ -43,7 +43,7 @@ pub(crate) struct Parts {
 
 /// The parts of an event that later changes of its contact and action do not affect.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct CachedEvent {
     pub workspace: i64,
     pub source: i64,
     pub key: [u8; 16],
@@ -57,13 +57,13 @@ pub(crate) struct Told {
 #[derive(Default)]
 pub(crate) struct Recent {
     /// By inbox row.
-    events: HashMap<i64, Kept<Told>>,
-    contacts: HashMap<i64, Kept<(Contact, Vec<Identity>)>>,
-    actions: HashMap<i64, Kept<Action>>,
+    events: HashMap<i64, Cached<CachedEvent>>,
+    contacts: HashMap<i64, Cached<(Contact, Vec<Identity>)>>,
+    actions: HashMap<i64, Cached<Action>>,
     refused: usize,
 }
 
-struct Kept<T> {
+struct Cached<T> {
     value: T,
     /// Deliveries that have not been claimed yet.
     uses: usize,
@@ -83,8 +83,8 @@ impl Recent {
     }
 
     /// Keeps an event with `uses` planned deliveries. Its contact and action are kept separately.
-    pub(crate) fn keep_event(&mut self, inbox: i64, told: Told, uses: usize) {
-        self.events.insert(inbox, Kept { value: told, uses });
+    pub(crate) fn keep_event(&mut self, inbox: i64, told: CachedEvent, uses: usize) {
+        self.events.insert(inbox, Cached { value: told, uses });
     }
 
     /// Keeps a new contact with all its identities.
@@ -109,7 +109,7 @@ impl Recent {
         identities.sort();
         identities.dedup();
         let value = (contact, identities);
-        self.contacts.insert(id, Kept { value, uses });
+        self.contacts.insert(id, Cached { value, uses });
     }
 
     pub(crate) fn keep_action(&mut self, id: i64, action: &Action, uses: usize) {
@@ -122,7 +122,7 @@ impl Recent {
             <= TEXT
         {
             let value = action.clone();
-            self.actions.insert(id, Kept { value, uses });
+            self.actions.insert(id, Cached { value, uses });
         }
     }
 
@@ -165,7 +165,7 @@ impl Recent {
 }
 
 /// The value for one more delivery. The last delivery gets it without a copy.
-fn spend<T: Clone>(all: &mut HashMap<i64, Kept<T>>, id: i64) -> Option<T> {
+fn spend<T: Clone>(all: &mut HashMap<i64, Cached<T>>, id: i64) -> Option<T> {
     let kept = all.get_mut(&id)?;
     kept.uses = kept.uses.saturating_sub(1);
     if kept.uses > 0 {
@@ -193,8 +193,8 @@ mod tests {
 
     use super::*;
 
-    fn told() -> Told {
-        Told {
+    fn told() -> CachedEvent {
+        CachedEvent {
             workspace: 1,
             source: 2,
             key: [3; 16],

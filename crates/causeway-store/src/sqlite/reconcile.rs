@@ -9,7 +9,7 @@ use causeway_core::{
     plan::{Planned, withdrawals},
 };
 
-use super::{fault::Fault, given, outbox, writer::Tx};
+use super::{error::Error, given, outbox, writer::Tx};
 
 /// A contact before and after a change, each with the terms by which its consent is evaluated.
 pub(crate) struct Change<'a> {
@@ -26,7 +26,7 @@ pub(crate) fn after_change(
     inbox: i64,
     change: &Change<'_>,
     now: Timestamp,
-) -> Result<Vec<Planned>, Fault> {
+) -> Result<Vec<Planned>, Error> {
     let all = follows(tx, workspace, change)?;
     for planned in &all {
         outbox::insert(tx, inbox, Some(change.contact), false, planned, now)?;
@@ -35,7 +35,7 @@ pub(crate) fn after_change(
 }
 
 /// Withdrawals, and the present contact for a destination that has it and may use it again.
-pub(crate) fn follows(tx: &Tx<'_>, workspace: i64, change: &Change<'_>) -> Result<Vec<Planned>, Fault> {
+pub(crate) fn follows(tx: &Tx<'_>, workspace: i64, change: &Change<'_>) -> Result<Vec<Planned>, Error> {
     let (before, terms_before) = change.before;
     let (after, terms) = change.after;
     let workspace_name = tx.state.names.name(workspace)?;

@@ -6,14 +6,14 @@ use rusqlite::params;
 use super::{
     counters::LAST_DELIVERED,
     erased_user,
-    fault::Fault,
+    error::Error,
     follow, given,
     outbox::{self, End, Row},
     rows::{DeliveryState, at, ms},
     writer::Tx,
 };
 
-pub(crate) fn record(tx: &mut Tx<'_>, attempts: &[Attempt]) -> Result<(), Fault> {
+pub(crate) fn record(tx: &mut Tx<'_>, attempts: &[Attempt]) -> Result<(), Error> {
     for attempt in attempts {
         // A delivery that was pruned meanwhile has no counts to change.
         if let Some(row) = outbox::row(tx, attempt.delivery.0)? {
@@ -24,7 +24,7 @@ pub(crate) fn record(tx: &mut Tx<'_>, attempts: &[Attempt]) -> Result<(), Fault>
     Ok(())
 }
 
-fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Fault> {
+fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Error> {
     let ended_at = ms(attempt.started_at).saturating_add(i64::from(attempt.took_ms));
     // If the person was erased during the attempt, nothing personal is stored.
     let is_kept = row.contact.is_some();
@@ -96,7 +96,7 @@ fn try_again(
     attempt: &Attempt,
     attempts: u32,
     due_at: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     tx.connection
         .prepare_cached("UPDATE delivery SET attempts = ?2, due_at = ?3, reason = ?4 WHERE id = ?1")?
         .execute(params![row.id, attempts, ms(due_at), attempt.reason])?;
@@ -109,7 +109,7 @@ fn try_again(
     outbox::release_next(tx, row.destination, row.contact)
 }
 
-pub(crate) fn release(tx: &mut Tx<'_>, deliveries: &[DeliveryId], due_at: Timestamp) -> Result<(), Fault> {
+pub(crate) fn release(tx: &mut Tx<'_>, deliveries: &[DeliveryId], due_at: Timestamp) -> Result<(), Error> {
     for delivery in deliveries {
         tx.connection
             .prepare_cached("UPDATE delivery SET due_at = ?2 WHERE id = ?1 AND state = 'waiting'")?

@@ -13,8 +13,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     contact,
     counters::{LAST_DELIVERED, LAST_RECEIVED},
+    error::Error,
     facts::Facts,
-    fault::Fault,
     recent::Recent,
     rows::{at, from_json, to_json},
     writer::Tx,
@@ -34,7 +34,7 @@ pub(crate) struct Shift {
 }
 
 impl Shift {
-    pub(crate) fn new(tx: &Tx<'_>, back: i64, now: i64) -> Result<Self, Fault> {
+    pub(crate) fn new(tx: &Tx<'_>, back: i64, now: i64) -> Result<Self, Error> {
         let floor: Option<i64> = tx
             .connection
             .prepare_cached("SELECT received_at FROM inbox WHERE received_at <= ?1 ORDER BY id DESC LIMIT 1")?
@@ -190,7 +190,7 @@ pub(crate) fn range(
     shift: Shift,
     part: Part,
     after: i64,
-) -> Result<(u64, Option<i64>), Fault> {
+) -> Result<(u64, Option<i64>), Error> {
     let (table, id) = match part {
         Part::Rows { table, id, .. } => (table, id),
         Part::Contacts => ("contact", "id"),
@@ -219,7 +219,7 @@ pub(crate) fn range(
 }
 
 /// Binds only the parameters that the statement has.
-fn execute(tx: &Tx<'_>, sql: &str, shift: Shift, after: i64, upto: i64) -> Result<usize, Fault> {
+fn execute(tx: &Tx<'_>, sql: &str, shift: Shift, after: i64, upto: i64) -> Result<usize, Error> {
     let mut statement = tx.connection.prepare_cached(sql)?;
     for (name, value) in [
         (":now", shift.now),
@@ -235,7 +235,7 @@ fn execute(tx: &Tx<'_>, sql: &str, shift: Shift, after: i64, upto: i64) -> Resul
     Ok(statement.raw_execute()?)
 }
 
-fn contacts(tx: &mut Tx<'_>, shift: Shift, after: i64, upto: i64) -> Result<usize, Fault> {
+fn contacts(tx: &mut Tx<'_>, shift: Shift, after: i64, upto: i64) -> Result<usize, Error> {
     let concerned: Vec<i64> = tx
         .connection
         .prepare_cached(
@@ -262,7 +262,7 @@ fn contacts(tx: &mut Tx<'_>, shift: Shift, after: i64, upto: i64) -> Result<usiz
 }
 
 /// Moves all times of one contact and keeps their order, to the millisecond.
-fn one_contact(tx: &mut Tx<'_>, shift: Shift, id: i64) -> Result<(), Fault> {
+fn one_contact(tx: &mut Tx<'_>, shift: Shift, id: i64) -> Result<(), Error> {
     let Some(mut contact) = contact::read(tx.connection, id)? else {
         return Ok(());
     };
@@ -310,7 +310,7 @@ fn one_contact(tx: &mut Tx<'_>, shift: Shift, id: i64) -> Result<(), Fault> {
 }
 
 /// Corrects campaigns and pages. A value dated in the future would hide newer values until that time.
-fn things(tx: &mut Tx<'_>, shift: Shift, table: &str, after: i64, upto: i64) -> Result<usize, Fault> {
+fn things(tx: &mut Tx<'_>, shift: Shift, table: &str, after: i64, upto: i64) -> Result<usize, Error> {
     tx.state.facts.flush(tx.connection)?;
     tx.state.facts = Facts::default();
     let docs: Vec<(i64, String)> = tx
@@ -343,7 +343,7 @@ fn things(tx: &mut Tx<'_>, shift: Shift, table: &str, after: i64, upto: i64) -> 
 
 /// The newest time that the hub stamped, in milliseconds: when a message was received or a delivery
 /// succeeded.
-pub(crate) fn newest(connection: &Connection) -> Result<Option<i64>, Fault> {
+pub(crate) fn newest(connection: &Connection) -> Result<Option<i64>, Error> {
     Ok(connection
         .prepare_cached("SELECT max(value) FROM counter WHERE what IN (?1, ?2)")?
         .query_row([LAST_RECEIVED, LAST_DELIVERED], |row| row.get(0))?)
@@ -351,7 +351,7 @@ pub(crate) fn newest(connection: &Connection) -> Result<Option<i64>, Fault> {
 
 const ALARM: &str = "clock_alarm";
 
-pub(crate) fn alarm(connection: &Connection) -> Result<Option<ClockAlarm>, Fault> {
+pub(crate) fn alarm(connection: &Connection) -> Result<Option<ClockAlarm>, Error> {
     let text: Option<String> = connection
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
         .query_row([ALARM], |row| row.get(0))
@@ -359,7 +359,7 @@ pub(crate) fn alarm(connection: &Connection) -> Result<Option<ClockAlarm>, Fault
     text.map(|text| from_json(&text)).transpose()
 }
 
-pub(crate) fn set_alarm(tx: &Tx<'_>, alarm: Option<ClockAlarm>) -> Result<(), Fault> {
+pub(crate) fn set_alarm(tx: &Tx<'_>, alarm: Option<ClockAlarm>) -> Result<(), Error> {
     match alarm {
         Some(alarm) => tx
             .connection

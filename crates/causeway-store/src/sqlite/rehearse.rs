@@ -13,9 +13,9 @@ use rusqlite::TransactionBehavior;
 
 use super::{
     accept,
-    fault::Fault,
+    error::Error,
     pages,
-    play::{Played, process_one},
+    play::{TrialResult, process_one},
     schema,
     state::State,
     writer::Tx,
@@ -32,8 +32,8 @@ pub async fn rehearse(
     envelope: Envelope,
     decoded: Decoded,
     now: Timestamp,
-) -> Result<Played, StoreError> {
-    let work = move || -> Result<Played, Fault> {
+) -> Result<TrialResult, StoreError> {
+    let work = move || -> Result<TrialResult, Error> {
         let mut connection = schema::rehearsal(path.as_deref())?;
         let mut state = State::default();
         pages::hold_rules(&connection, &mut state, rules)?;
@@ -55,10 +55,10 @@ fn process_now(
     mut envelope: Envelope,
     decoded: Decoded,
     now: Timestamp,
-) -> Result<Played, Fault> {
+) -> Result<TrialResult, Error> {
     // A message that arrived before is rehearsed all the same.
     envelope.dedup = Dedup::dated(digest(&[&envelope.dedup.key, b"rehearsal"]));
     let accepted = accept::accept(tx, &[envelope])?;
-    let id = accepted.first().ok_or(Fault::Broken("an accepted row"))?.id;
+    let id = accepted.first().ok_or(Error::Broken("an accepted row"))?.id;
     process_one(tx, id, decoded, now)
 }

@@ -18,7 +18,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     contact,
-    fault::Fault,
+    error::Error,
     identity,
     names::NameKind,
     process::{Row, end},
@@ -33,7 +33,7 @@ pub(crate) const REMEMBER_SIGNED: &str = "INSERT OR REPLACE INTO signed (source_
 
 /// What is known about a message with a known key before it is processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum AtAcceptance {
     Repeat,
     Counts,
     /// It depends on the contacts of the messages in between.
@@ -53,7 +53,7 @@ pub(crate) struct First {
 }
 
 /// The row that has this key.
-pub(crate) fn holder(tx: &Tx<'_>, source: i64, dedup: &MessageKey) -> Result<First, Fault> {
+pub(crate) fn key_owner(tx: &Tx<'_>, source: i64, dedup: &MessageKey) -> Result<First, Error> {
     let (id, received_at, state): (i64, i64, String) = tx
         .connection
         .prepare_cached("SELECT id, received_at, state FROM inbox WHERE source_id = ?1 AND dedup = ?2")?
@@ -76,7 +76,7 @@ impl First {
 }
 
 /// See [`First::message`]. A row that was not processed still has its envelope.
-fn message(tx: &Tx<'_>, id: i64) -> Result<Option<i64>, Fault> {
+fn message(tx: &Tx<'_>, id: i64) -> Result<Option<i64>, Error> {
     let of_event: Option<Option<i64>> = tx
         .connection
         .prepare_cached(
@@ -102,7 +102,7 @@ fn message(tx: &Tx<'_>, id: i64) -> Result<Option<i64>, Fault> {
 
 /// Takes the key from the first message, which keeps its row. The later message with the same key has the key
 /// from now on.
-pub(crate) fn give_up_key(tx: &Tx<'_>, id: i64) -> Result<(), Fault> {
+pub(crate) fn give_up_key(tx: &Tx<'_>, id: i64) -> Result<(), Error> {
     tx.connection
         .prepare_cached("UPDATE inbox SET dedup = NULL WHERE id = ?1")?
         .execute([id])?;
@@ -118,7 +118,7 @@ pub(crate) fn other_of_id(
     source: i64,
     id: &MessageKey,
     dedup: &MessageKey,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<i64>, Error> {
     let with_rest = |rest: u8| {
         let mut key = *dedup;
         key[ID_BYTES..].fill(rest);
@@ -137,7 +137,7 @@ pub(crate) fn other_of_id(
 }
 
 /// If a pruned message had the same key, the row that was accepted as new refers to that message.
-pub(crate) fn refer_to_signed(tx: &Tx<'_>, id: i64, source: i64, dedup: &MessageKey) -> Result<(), Fault> {
+pub(crate) fn refer_to_signed(tx: &Tx<'_>, id: i64, source: i64, dedup: &MessageKey) -> Result<(), Error> {
     tx.connection
         .prepare_cached(
             "UPDATE inbox SET duplicate_of = (SELECT inbox_id FROM signed WHERE source_id = ?2 AND dedup = ?3)
@@ -153,19 +153,19 @@ pub(crate) fn at_acceptance(
     envelope: &Envelope,
     same_id: Option<i64>,
     first: &First,
-) -> Result<Verdict, Fault> {
+) -> Result<AtAcceptance, Error> {
     let memory = envelope.dedup.memory;
     if memory == Memory::Dated {
-        return Ok(Verdict::Repeat);
+        return Ok(AtAcceptance::Repeat);
     }
     let names = Names::of(envelope.dedup.id.is_some(), same_id);
     if is_over(memory, names, first, ms(envelope.received_at)) {
-        return Ok(Verdict::Counts);
+        return Ok(AtAcceptance::Counts);
     }
     Ok(match first.state {
-        Some(InboxState::New) if is_newest(tx, first.position())? => Verdict::Repeat,
-        Some(InboxState::Done) if nothing_since(tx, first)? => Verdict::Repeat,
-        _ => Verdict::Undecided,
+        Some(InboxState::New) if is_newest(tx, first.position())? => AtAcceptance::Repeat,
+        Some(InboxState::Done) if nothing_since(tx, first)? => AtAcceptance::Repeat,
+        _ => AtAcceptance::Undecided,
     })
 }
 
@@ -198,7 +198,7 @@ fn is_over(memory: Memory, names: Names, first: &First, received_at: i64) -> boo
     }
 }
 
-fn is_newest(tx: &Tx<'_>, id: i64) -> Result<bool, Fault> {
+fn is_newest(tx: &Tx<'_>, id: i64) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM inbox WHERE id > ?1 AND state <> 'duplicate')")?
@@ -206,7 +206,7 @@ fn is_newest(tx: &Tx<'_>, id: i64) -> Result<bool, Fault> {
 }
 
 /// Whether nothing about the contact of a processed message can have arrived after it.
-fn nothing_since(tx: &Tx<'_>, first: &First) -> Result<bool, Fault> {
+fn nothing_since(tx: &Tx<'_>, first: &First) -> Result<bool, Error> {
     let found: Option<(Option<i64>, bool)> = tx
         .connection
         .prepare_cached(
@@ -235,7 +235,7 @@ enum Between {
 }
 
 /// What arrived after `first` and before the row `before`.
-fn between(tx: &Tx<'_>, contacts: &[i64], first: &First, before: i64) -> Result<Between, Fault> {
+fn between(tx: &Tx<'_>, contacts: &[i64], first: &First, before: i64) -> Result<Between, Error> {
     let after = first.position();
     for contact in identity::with_sharers(tx, contacts)? {
         let is_known: bool = tx
@@ -269,7 +269,7 @@ fn between(tx: &Tx<'_>, contacts: &[i64], first: &First, before: i64) -> Result<
 }
 
 /// The decision about a row whose key or sender's id was seen before.
-pub(crate) enum Judged {
+pub(crate) enum Decision {
     Repeat { first: i64 },
     Counts(Decoded),
 }
@@ -285,26 +285,26 @@ struct Later {
 }
 
 /// Decides when the row is processed: every row that was accepted before it is processed or dead by then.
-pub(crate) fn judge(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Judged, Fault> {
+pub(crate) fn decide(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Decision, Error> {
     let later = later(tx, row)?;
     let counts = match (later.first, decoded) {
         (Some(first), Decoded::Event(event))
             if !is_over(later.memory, later.names, &first, later.received_at) =>
         {
-            match judge_event(tx, row, &later, &first, event)? {
-                None => return Ok(Judged::Repeat { first: first.id }),
+            match decide_event(tx, row, &later, &first, event)? {
+                None => return Ok(Decision::Repeat { first: first.id }),
                 Some(event) => event,
             }
         }
         (Some(first), Decoded::Dead { .. }) if first.state == Some(InboxState::Dead) => {
-            return Ok(Judged::Repeat { first: first.id });
+            return Ok(Decision::Repeat { first: first.id });
         }
         (Some(first), Decoded::Skip { .. }) if first.state == Some(InboxState::Skipped) => {
-            return Ok(Judged::Repeat { first: first.id });
+            return Ok(Decision::Repeat { first: first.id });
         }
         _ => decoded.clone(),
     };
-    Ok(Judged::Counts(match (later.same_id, counts) {
+    Ok(Decision::Counts(match (later.same_id, counts) {
         (Some(other), Decoded::Event(mut event)) => {
             event.notes.push(format!(
                 "the sender gave message {other} the same id with other content: both count"
@@ -316,13 +316,13 @@ pub(crate) fn judge(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Jud
 }
 
 /// The part of the event that counts; `None` for a duplicate.
-fn judge_event(
+fn decide_event(
     tx: &mut Tx<'_>,
     row: &Row,
     later: &Later,
     first: &First,
     event: &Event,
-) -> Result<Option<Decoded>, Fault> {
+) -> Result<Option<Decoded>, Error> {
     let was_processed = matches!(first.state, Some(InboxState::Done) | None);
     let contacts = contacts(tx, row, event)?;
     let between = match first.state {
@@ -358,7 +358,7 @@ fn judge_event(
     Ok(Some(Decoded::Event(Box::new(event))))
 }
 
-fn later(tx: &Tx<'_>, row: &Row) -> Result<Later, Fault> {
+fn later(tx: &Tx<'_>, row: &Row) -> Result<Later, Error> {
     type Found = (Option<i64>, bool, Option<i64>, Option<i64>, i64);
     let (of, has_id, same_id, window_ms, received_at): Found = tx
         .connection
@@ -378,7 +378,7 @@ fn later(tx: &Tx<'_>, row: &Row) -> Result<Later, Fault> {
 }
 
 /// The first message that a row is a duplicate of, past any duplicates in between.
-fn first(tx: &Tx<'_>, of: i64) -> Result<First, Fault> {
+fn first(tx: &Tx<'_>, of: i64) -> Result<First, Error> {
     let mut id = of;
     loop {
         let found: Option<(i64, String, Option<i64>)> = tx
@@ -410,7 +410,7 @@ fn first(tx: &Tx<'_>, of: i64) -> Result<First, Fault> {
     }
 }
 
-fn contacts(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result<Vec<i64>, Fault> {
+fn contacts(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result<Vec<i64>, Error> {
     let source = tx.state.names.name(row.source)?;
     let workspace = tx.state.rules.workspace(&source, event.testing);
     let workspace = tx
@@ -422,7 +422,7 @@ fn contacts(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result<Vec<i64>, Fault
 
 /// Ends the row as a duplicate, without effect. The first message gets the key back, so that the window
 /// counts from it.
-pub(crate) fn end_as_repeat(tx: &mut Tx<'_>, row: &Row, first: i64) -> Result<Processed, Fault> {
+pub(crate) fn end_as_repeat(tx: &mut Tx<'_>, row: &Row, first: i64) -> Result<Processed, Error> {
     let connection = tx.connection;
     let dedup: Option<MessageKey> = connection
         .prepare_cached("SELECT dedup FROM inbox WHERE id = ?1")?
@@ -442,7 +442,7 @@ pub(crate) fn end_as_repeat(tx: &mut Tx<'_>, row: &Row, first: i64) -> Result<Pr
 }
 
 /// The row is a message of its own from now on.
-pub(crate) fn count(tx: &Tx<'_>, row: &Row) -> Result<(), Fault> {
+pub(crate) fn count(tx: &Tx<'_>, row: &Row) -> Result<(), Error> {
     tx.connection
         .prepare_cached("UPDATE inbox SET duplicate_of = NULL WHERE id = ?1")?
         .execute([row.id.0])?;

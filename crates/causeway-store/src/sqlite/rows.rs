@@ -11,7 +11,7 @@ use causeway_core::{
 use rusqlite::Row;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::fault::Fault;
+use super::error::Error;
 
 /// How long a key is remembered, as stored in `inbox.window_ms`.
 pub(crate) fn window_ms(memory: Memory) -> Option<i64> {
@@ -68,11 +68,11 @@ impl DeliveryState {
         }
     }
 
-    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         Self::ALL
             .into_iter()
             .find(|state| state.as_str() == text)
-            .ok_or(Fault::Broken("the state of a delivery"))
+            .ok_or(Error::Broken("the state of a delivery"))
     }
 
     pub(crate) fn is_open(self) -> bool {
@@ -80,11 +80,11 @@ impl DeliveryState {
     }
 }
 
-pub(crate) fn inbox_state(text: &str) -> Result<InboxState, Fault> {
+pub(crate) fn inbox_state(text: &str) -> Result<InboxState, Error> {
     InboxState::ALL
         .into_iter()
         .find(|state| state.as_str() == text)
-        .ok_or(Fault::Broken("the state of a message"))
+        .ok_or(Error::Broken("the state of a message"))
 }
 
 pub(crate) fn ms(at: Timestamp) -> i64 {
@@ -95,16 +95,16 @@ pub(crate) fn at(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, Fault> {
-    serde_json::to_string(value).map_err(|_| Fault::Broken("a document"))
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|_| Error::Broken("a document"))
 }
 
-pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
-    serde_json::from_str(text).map_err(|_| Fault::Broken("a stored document"))
+pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|_| Error::Broken("a stored document"))
 }
 
-pub(crate) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Fault> {
-    row.get_ref(column)?.as_str().map_err(|_| Fault::Broken("a text"))
+pub(crate) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Error> {
+    row.get_ref(column)?.as_str().map_err(|_| Error::Broken("a text"))
 }
 
 /// The text with invalid UTF-8 replaced, for places where reading on matters more.
@@ -119,7 +119,7 @@ pub(crate) const DELIVERY_COLUMNS: &str = "d.id, d.inbox_id, d.contact_id,
     d.kind, d.state, d.attempts, d.due_at, d.planned_at, d.finished_at, d.reason, d.remote_id,
     d.address, d.gated";
 
-pub(crate) fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow, Fault> {
+pub(crate) fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow, Error> {
     let state: String = row.get(6)?;
     let is_waiting = state == DeliveryState::Waiting.as_str();
     let kind: String = row.get(5)?;
@@ -145,13 +145,13 @@ pub(crate) fn delivery_row(row: &Row<'_>) -> Result<DeliveryRow, Fault> {
     })
 }
 
-pub(crate) fn name(row: &Row<'_>, column: usize) -> Result<Name, Fault> {
+pub(crate) fn name(row: &Row<'_>, column: usize) -> Result<Name, Error> {
     Ok(text(row, column)?.into())
 }
 
 /// Reads the columns kind, namespace, value.
-pub(crate) fn identity(row: &Row<'_>, first: usize) -> Result<Identity, Fault> {
+pub(crate) fn identity(row: &Row<'_>, first: usize) -> Result<Identity, Error> {
     let value: String = row.get(first + 2)?;
     Identity::from_parts(text(row, first)?, text(row, first + 1)?, value)
-        .ok_or(Fault::Broken("the kind of an identity"))
+        .ok_or(Error::Broken("the kind of an identity"))
 }

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
-use super::fault::Fault;
+use super::error::Error;
 
 /// In order; `user_version` is the number of migrations that were run. Never change one that was released:
 /// add another.
@@ -39,7 +39,7 @@ pub(crate) enum Steps {
     OfNew,
 }
 
-pub(crate) fn writer(path: &Path, steps: Steps) -> Result<Connection, Fault> {
+pub(crate) fn writer(path: &Path, steps: Steps) -> Result<Connection, Error> {
     // Only one thread uses the connection, so SQLite needs no lock around each call.
     let mut connection = Connection::open_with_flags(
         path,
@@ -68,7 +68,7 @@ pub(crate) fn writer(path: &Path, steps: Steps) -> Result<Connection, Fault> {
 
 /// A connection for a rehearsal. Its caller always rolls back. Without a path it opens an empty database in
 /// memory.
-pub(crate) fn rehearsal(path: Option<&Path>) -> Result<Connection, Fault> {
+pub(crate) fn rehearsal(path: Option<&Path>) -> Result<Connection, Error> {
     let Some(path) = path else {
         let mut connection = Connection::open_in_memory()?;
         migrate(&mut connection, Steps::OfNew)?;
@@ -85,7 +85,7 @@ pub(crate) fn rehearsal(path: Option<&Path>) -> Result<Connection, Fault> {
 }
 
 /// A read-only connection.
-pub(crate) fn reader(path: &Path) -> Result<Connection, Fault> {
+pub(crate) fn reader(path: &Path) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -99,7 +99,7 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, Fault> {
 }
 
 /// Fails unless the database at `path` has this program's schema. Writes nothing.
-pub(crate) fn require_current(path: &Path) -> Result<(), Fault> {
+pub(crate) fn require_current(path: &Path) -> Result<(), Error> {
     let found: u32 = reader(path)?.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found == VERSION {
         return Ok(());
@@ -107,8 +107,8 @@ pub(crate) fn require_current(path: &Path) -> Result<(), Fault> {
     Err(other_schema(found))
 }
 
-fn other_schema(found: u32) -> Fault {
-    Fault::Refused(if found > VERSION {
+fn other_schema(found: u32) -> Error {
+    Error::Refused(if found > VERSION {
         format!(
             "the database has schema {found} and this program knows {VERSION}: it was written by a newer version"
         )
@@ -120,7 +120,7 @@ fn other_schema(found: u32) -> Fault {
     })
 }
 
-fn migrate(connection: &mut Connection, steps: Steps) -> Result<(), Fault> {
+fn migrate(connection: &mut Connection, steps: Steps) -> Result<(), Error> {
     // Checked without the lock first, so that a command need not wait for a busy hub.
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found == VERSION {

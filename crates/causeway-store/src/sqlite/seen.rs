@@ -7,13 +7,13 @@ use causeway_core::event::Engagement;
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
-use super::{contact::NO_TIME, fault::Fault, rows::ms, writer::Tx};
+use super::{contact::NO_TIME, error::Error, rows::ms, writer::Tx};
 
 /// Bytes of a digest: of the history of one contact alone, so that two rows never share one by chance.
 const BYTES: usize = 12;
 
 /// Notes what is about to be deleted of these contacts: rows with a time before `before_ms`.
-pub(crate) fn remember(tx: &Tx<'_>, (after, last): (i64, i64), before_ms: i64) -> Result<(), Fault> {
+pub(crate) fn remember(tx: &Tx<'_>, (after, last): (i64, i64), before_ms: i64) -> Result<(), Error> {
     let mut old = tx.connection.prepare_cached(
         "SELECT contact_id, kind, key, at, coalesce(count, 0) FROM engagement
          WHERE contact_id > ?1 AND contact_id <= ?2 AND at < ?3 AND at <> ?4",
@@ -27,7 +27,7 @@ pub(crate) fn remember(tx: &Tx<'_>, (after, last): (i64, i64), before_ms: i64) -
         let (contact, at, count): (i64, i64, i64) = (row.get(0)?, row.get(3)?, row.get(4)?);
         let (kind, key) = (row.get_ref(1)?.as_str(), row.get_ref(2)?.as_str());
         let (Ok(kind), Ok(key)) = (kind, key) else {
-            return Err(Fault::Broken("the key of an engagement"));
+            return Err(Error::Broken("the key of an engagement"));
         };
         note.execute(params![contact, digest(kind, key, at), count])?;
     }
@@ -35,7 +35,7 @@ pub(crate) fn remember(tx: &Tx<'_>, (after, last): (i64, i64), before_ms: i64) -
 }
 
 /// Whether the contact did that, with at least this count, before the retention's limit.
-pub(crate) fn is_seen(connection: &Connection, contact: i64, engagement: &Engagement) -> Result<bool, Fault> {
+pub(crate) fn is_seen(connection: &Connection, contact: i64, engagement: &Engagement) -> Result<bool, Error> {
     let digest = digest(
         engagement.kind.as_str(),
         &engagement.key,
@@ -50,7 +50,7 @@ pub(crate) fn is_seen(connection: &Connection, contact: i64, engagement: &Engage
 }
 
 /// What `from` did was done by `into`.
-pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Fault> {
+pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Error> {
     connection
         .prepare_cached(
             "INSERT INTO engagement_seen (contact_id, digest, count)

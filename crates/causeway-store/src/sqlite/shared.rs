@@ -21,7 +21,7 @@ use rusqlite::params;
 use super::{
     contact::{self, consent_fact},
     erasure,
-    fault::Fault,
+    error::Error,
     identity,
     process::Row,
     reconcile::{self, Change},
@@ -34,7 +34,7 @@ pub(crate) fn said_by_others(
     workspace: i64,
     address: &str,
     contacts: &[i64],
-) -> Result<Vec<ConsentFact>, Fault> {
+) -> Result<Vec<ConsentFact>, Error> {
     if !identity::any_shared(tx)? {
         return Ok(Vec::new());
     }
@@ -47,23 +47,24 @@ pub(crate) fn said_of(
     workspace: i64,
     address: &str,
     contacts: &[i64],
-) -> Result<Vec<ConsentFact>, Fault> {
+) -> Result<Vec<ConsentFact>, Error> {
     let said = said(tx, workspace, address)?;
     let by_others = said.into_iter().filter(|(user, _)| !contacts.contains(user));
     Ok(by_others.map(|(_, fact)| fact).collect())
 }
 
 /// The facts of each user of an address that count for the other users.
-fn said(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentFact)>, Fault> {
+fn said(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentFact)>, Error> {
     let mut facts = Vec::new();
     let grace = tx.state.terms_of(workspace).click_grace;
     for user in identity::users(tx, workspace, address)? {
         let Some(known) = contact::read(tx.connection, user)? else {
             continue;
         };
-        let is_leaving = erasure::is_leaving(tx, user)?;
+        let is_being_erased = erasure::is_being_erased(tx, user)?;
         for fact in ledger(tx, user)? {
-            if counts_for_others(&known, &fact, address, grace) && !(is_leaving && fact.what.is_yes()) {
+            if counts_for_others(&known, &fact, address, grace) && !(is_being_erased && fact.what.is_opt_in())
+            {
                 let address = Some(address.to_owned());
                 facts.push((user, ConsentFact { address, ..fact }));
             }
@@ -96,7 +97,7 @@ fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str, grace: D
         opt_out.checked_add(grace).unwrap_or(Timestamp::MAX)
     };
     let is_newer = || opt_out.is_none_or(|opt_out| counts_from(opt_out) < fact.at);
-    is_about_address && (!fact.what.is_yes() || (is_in_use() && is_newer()))
+    is_about_address && (!fact.what.is_opt_in() || (is_in_use() && is_newer()))
 }
 
 /// The opt-ins of a contact and of the other users of an address, without those of `except`.
@@ -105,7 +106,7 @@ pub(crate) fn agreed(
     (workspace, address): (i64, &str),
     contact: i64,
     except: &[i64],
-) -> Result<Consent, Fault> {
+) -> Result<Consent, Error> {
     let mut own = Contact::default();
     for fact in ledger(tx, contact)? {
         own.add_consent(&fact);
@@ -120,7 +121,7 @@ pub(crate) fn agreed(
 }
 
 /// The facts of a contact about e-mail.
-pub(crate) fn ledger(tx: &Tx<'_>, contact: i64) -> Result<Vec<ConsentFact>, Fault> {
+pub(crate) fn ledger(tx: &Tx<'_>, contact: i64) -> Result<Vec<ConsentFact>, Error> {
     let mut statement = tx.connection.prepare_cached(
         "SELECT purpose, what, page, at, basis, address FROM consent WHERE contact_id = ?1 AND purpose = ?2",
     )?;
@@ -138,10 +139,10 @@ pub(crate) fn others(
     workspace: i64,
     address: &str,
     contacts: &[i64],
-) -> Result<Vec<i64>, Fault> {
+) -> Result<Vec<i64>, Error> {
     let mut others = Vec::new();
     for user in identity::users(tx, workspace, address)? {
-        if !contacts.contains(&user) && !erasure::is_leaving(tx, user)? {
+        if !contacts.contains(&user) && !erasure::is_being_erased(tx, user)? {
             others.push(user);
         }
     }
@@ -155,7 +156,7 @@ pub(crate) fn brought_along(
     contact: i64,
     is_merged: bool,
     is_shared: bool,
-) -> Result<Vec<ConsentFact>, Fault> {
+) -> Result<Vec<ConsentFact>, Error> {
     if !(is_merged || is_shared) || !identity::any_shared(tx)? {
         return Ok(Vec::new());
     }
@@ -179,7 +180,7 @@ pub(crate) fn spread(
     contact: i64,
     facts: &[ConsentFact],
     planned: &mut Vec<Planned>,
-) -> Result<Vec<i64>, Fault> {
+) -> Result<Vec<i64>, Error> {
     if !identity::any_shared(tx)? {
         return Ok(Vec::new());
     }
@@ -215,7 +216,7 @@ pub(crate) fn opt_out_elsewhere(
     contact: i64,
     event: &Event,
     planned: &mut Vec<Planned>,
-) -> Result<Vec<i64>, Fault> {
+) -> Result<Vec<i64>, Error> {
     let opt_outs: Vec<&ConsentFact> = event
         .consent
         .iter()
@@ -248,7 +249,7 @@ pub(crate) fn reconsider(
     workspace: i64,
     contact: i64,
     planned: &mut Vec<Planned>,
-) -> Result<Vec<i64>, Fault> {
+) -> Result<Vec<i64>, Error> {
     if !identity::any_shared(tx)? {
         return Ok(Vec::new());
     }
@@ -256,7 +257,7 @@ pub(crate) fn reconsider(
         return Ok(Vec::new());
     };
     let mut agreed_at: BTreeSet<Name> = BTreeSet::new();
-    for fact in ledger(tx, contact)?.iter().filter(|fact| fact.what.is_yes()) {
+    for fact in ledger(tx, contact)?.iter().filter(|fact| fact.what.is_opt_in()) {
         agreed_at.extend(known.addresses_of(fact));
     }
     let mut changed = Vec::new();
@@ -285,7 +286,7 @@ fn take_in(
     (other, address): (i64, &str),
     facts: &[&ConsentFact],
     planned: &mut Vec<Planned>,
-) -> Result<bool, Fault> {
+) -> Result<bool, Error> {
     let Some(before) = contact::read(tx.connection, other)? else {
         return Ok(false);
     };
@@ -309,7 +310,7 @@ fn write(
     workspace: i64,
     (other, before, after): (i64, &Contact, &Contact),
     planned: &mut Vec<Planned>,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     tx.state.recent.forget_contact(other);
     contact::update(tx.connection, other, after, row.now)?;
     let terms = tx.state.terms_of(workspace);

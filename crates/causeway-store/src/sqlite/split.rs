@@ -23,7 +23,7 @@ use rusqlite::params;
 use super::{
     contact::{self, consent_fact},
     erase, erasure,
-    fault::Fault,
+    error::Error,
     given, identity,
     outbox::{self, End},
     reconcile::{self, Change},
@@ -42,7 +42,7 @@ pub(crate) fn split(
     taken: &BTreeSet<Identity>,
     read: &BTreeMap<InboxId, Event>,
     now: Timestamp,
-) -> Result<Option<Split>, Fault> {
+) -> Result<Option<Split>, Error> {
     let Some((from, workspace)) = erase::living(tx.connection, asked)? else {
         return Ok(None);
     };
@@ -146,7 +146,7 @@ fn moved_messages(
     contact: i64,
     taken: &BTreeSet<Identity>,
     read: &BTreeMap<InboxId, Event>,
-) -> Result<BTreeSet<InboxId>, Fault> {
+) -> Result<BTreeSet<InboxId>, Error> {
     let mut statement = tx
         .connection
         .prepare_cached("SELECT inbox_id, ids FROM event WHERE contact_id = ?1")?;
@@ -190,7 +190,7 @@ fn move_rows(
     into: i64,
     taken: &BTreeSet<Identity>,
     moved: &BTreeSet<InboxId>,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     for identity in taken {
         tx.connection
             .prepare_cached(
@@ -238,7 +238,7 @@ fn rebuild(
     read: &BTreeMap<InboxId, Event>,
     is_own: &dyn Fn(&InboxId) -> bool,
     not_own: &BTreeSet<String>,
-) -> Result<Contact, Fault> {
+) -> Result<Contact, Error> {
     let mut contact = Contact {
         id: Some(ContactId(id)),
         gave_data: before.gave_data,
@@ -306,7 +306,7 @@ fn divide_given(
     (from, kept): (i64, &Contact),
     (into, new): (i64, &Contact),
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     for (id, own, theirs) in [(from, kept, new), (into, new, kept)] {
         for address in theirs.addresses.keys() {
             if !own.addresses.contains_key(address) {
@@ -321,7 +321,7 @@ fn divide_given(
 }
 
 /// Ends those that wait and are not being sent.
-fn end_withdrawals(tx: &mut Tx<'_>, contact: i64, address: &str, now: Timestamp) -> Result<(), Fault> {
+fn end_withdrawals(tx: &mut Tx<'_>, contact: i64, address: &str, now: Timestamp) -> Result<(), Error> {
     let waiting: Vec<i64> = tx
         .connection
         .prepare_cached(
@@ -348,7 +348,7 @@ fn share(
     (from, kept): (i64, &mut Contact),
     (into, new): (i64, &mut Contact),
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     let shared: Vec<Name> = kept
         .addresses
         .keys()
@@ -379,7 +379,7 @@ fn correct(
     (from, before, kept): (i64, &Contact, &Contact),
     (into, new): (i64, &Contact),
     now: Timestamp,
-) -> Result<i64, Fault> {
+) -> Result<i64, Error> {
     let key = digest(&[
         b"split",
         &from.to_be_bytes(),

@@ -12,8 +12,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     counters::Counters,
+    error::Error,
     facts::Facts,
-    fault::Fault,
     names::Names,
     recent::Recent,
     redate,
@@ -39,7 +39,7 @@ pub(crate) struct State {
 impl State {
     /// Reads again what another process may have changed. Called inside a transaction, so that nothing can
     /// change between this and the commands.
-    pub(crate) fn refresh(&mut self, connection: &Connection) -> Result<(), Fault> {
+    pub(crate) fn refresh(&mut self, connection: &Connection) -> Result<(), Error> {
         let version = connection
             .prepare_cached("PRAGMA data_version")?
             .query_row([], |row| row.get(0))?;
@@ -51,7 +51,7 @@ impl State {
     }
 
     /// Drops what a rolled-back transaction may have left in memory, and reads it again.
-    pub(crate) fn reload(&mut self, connection: &Connection) -> Result<(), Fault> {
+    pub(crate) fn reload(&mut self, connection: &Connection) -> Result<(), Error> {
         self.facts = Facts::default();
         self.recent = Recent::default();
         self.names = Names::load(connection)?;
@@ -90,7 +90,7 @@ impl State {
 /// The entry for workspaces without own pages.
 pub(crate) const ANY_WORKSPACE: i64 = 0;
 
-pub(crate) fn terms(connection: &Connection) -> Result<HashMap<i64, Arc<Terms>>, Fault> {
+pub(crate) fn terms(connection: &Connection) -> Result<HashMap<i64, Arc<Terms>>, Error> {
     let grace: Option<i64> = connection
         .prepare_cached("SELECT value FROM meta WHERE key = 'click_grace_ms'")?
         .query_row([], |row| row.get(0))

@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     claim,
-    fault::Fault,
+    error::Error,
     pages, person,
     read::{Readers, envelope},
     rows::{inbox_state, ms},
@@ -58,7 +58,7 @@ impl Stored {
         let path = path.to_owned();
         let opened = tokio::task::spawn_blocking(move || {
             schema::require_current(&path)?;
-            Ok::<_, Fault>(Self {
+            Ok::<_, Error>(Self {
                 readers: Readers::new(&path),
             })
         });
@@ -135,7 +135,7 @@ impl Stored {
                     .destinations
                     .get(destination.as_str())
                     .cloned()
-                    .ok_or(Fault::Broken("the name of a destination"))?;
+                    .ok_or(Error::Broken("the name of a destination"))?;
                 let mut state = State::default();
                 pages::hold_rules(connection, &mut state, rules)?;
                 let mut tx = Tx {
@@ -161,7 +161,7 @@ fn sketches(
     of: Of,
     kind: Option<Kind>,
     limit: u32,
-) -> Result<Vec<Delivery>, Fault> {
+) -> Result<Vec<Delivery>, Error> {
     let (column, id) = match of {
         Of::Contact(id) => ("contact_id", id.0),
         Of::Record(id) => ("inbox_id", id.0),
@@ -188,7 +188,7 @@ fn sketches(
         .collect()
 }
 
-fn records(connection: &Connection, after: InboxId, limit: u32) -> Result<Vec<StoredRecord>, Fault> {
+fn records(connection: &Connection, after: InboxId, limit: u32) -> Result<Vec<StoredRecord>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT inbox.id, inbox.state, inbox.received_at, inbox_body.id IS NOT NULL
          FROM inbox LEFT JOIN inbox_body ON inbox_body.id = inbox.id

@@ -245,7 +245,7 @@ async fn a_command_that_fails_or_panics_does_not_affect_others() {
             Ok(())
         }),
         add("first"),
-        writer.write(1, |_| Err::<(), _>(super::fault::Fault::Refused("no".to_owned()))),
+        writer.write(1, |_| Err::<(), _>(super::error::Error::Refused("no".to_owned()))),
         writer.write(1, |_| -> Result<(), _> { panic!("as a bug would") }),
         add("second"),
         async { go.send(()).unwrap() },

@@ -11,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     claim,
     contact::consent_fact,
+    error::Error,
     explained,
-    fault::Fault,
     read::envelope,
     rows::{DELIVERY_COLUMNS, at, delivery_row, from_json},
     views::{INBOX_COLUMNS, inbox_row},
@@ -32,7 +32,7 @@ struct Event {
     via: Option<String>,
 }
 
-pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Result<Option<Trace>, Fault> {
+pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Result<Option<Trace>, Error> {
     let mut statement =
         connection.prepare_cached(&format!("SELECT {INBOX_COLUMNS} FROM inbox i WHERE i.id = ?1"))?;
     let mut rows = statement.query([id.0])?;
@@ -108,7 +108,7 @@ pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Resu
     Ok(Some(trace))
 }
 
-fn event(connection: &Connection, id: i64) -> Result<Option<Event>, Fault> {
+fn event(connection: &Connection, id: i64) -> Result<Option<Event>, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT name.name, event.kind, at, contact_id, action_id, decision, notes, merged,
@@ -133,7 +133,7 @@ fn event(connection: &Connection, id: i64) -> Result<Option<Event>, Fault> {
         .optional()?)
 }
 
-fn follow_ups(connection: &Connection, id: InboxId) -> Result<Vec<InboxId>, Fault> {
+fn follow_ups(connection: &Connection, id: InboxId) -> Result<Vec<InboxId>, Error> {
     let follow_ups = connection
         .prepare_cached("SELECT inbox_id FROM event WHERE about = ?1 ORDER BY inbox_id")?
         .query_map([id.0], |row| row.get(0).map(InboxId))?
@@ -141,7 +141,7 @@ fn follow_ups(connection: &Connection, id: InboxId) -> Result<Vec<InboxId>, Faul
     Ok(follow_ups)
 }
 
-fn timers(connection: &Connection, id: InboxId) -> Result<Vec<TimerRow>, Fault> {
+fn timers(connection: &Connection, id: InboxId) -> Result<Vec<TimerRow>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT automation, due, due_at FROM timer WHERE inbox_id = ?1 ORDER BY due_at, id",
     )?;
@@ -157,7 +157,7 @@ fn timers(connection: &Connection, id: InboxId) -> Result<Vec<TimerRow>, Fault> 
     Ok(all)
 }
 
-fn consent(connection: &Connection, contact: i64, inbox: i64) -> Result<Vec<ConsentFact>, Fault> {
+fn consent(connection: &Connection, contact: i64, inbox: i64) -> Result<Vec<ConsentFact>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT purpose, what, page, at, basis, address FROM consent WHERE contact_id = ?1 AND inbox_id = ?2 ORDER BY at",
     )?;
@@ -176,7 +176,7 @@ fn deliveries(
     workspace: &str,
     message: &[u8],
     event: Option<&Event>,
-) -> Result<Vec<DeliveryTrace>, Fault> {
+) -> Result<Vec<DeliveryTrace>, Error> {
     let named = event.and_then(|event| event.contact).map(ContactId);
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN inbox i ON i.id = d.inbox_id
@@ -206,7 +206,7 @@ fn deliveries(
     Ok(all)
 }
 
-fn attempts(connection: &Connection, delivery: i64) -> Result<Vec<AttemptRow>, Fault> {
+fn attempts(connection: &Connection, delivery: i64) -> Result<Vec<AttemptRow>, Error> {
     let attempts = connection
         .prepare_cached(
             "SELECT number, started_at, took_ms, outcome, reason, status, excerpt

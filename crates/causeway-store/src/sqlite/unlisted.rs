@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     contact::identities,
-    fault::Fault,
+    error::Error,
     rows::{at, from_json, ms, name, text},
 };
 
@@ -26,7 +26,7 @@ pub(crate) fn chunk(
     connection: &Connection,
     asked: &Unlisted,
     after: i64,
-) -> Result<(Vec<UnlistedAction>, Option<i64>), Fault> {
+) -> Result<(Vec<UnlistedAction>, Option<i64>), Error> {
     let mut statement = connection.prepare_cached(
         "SELECT action.id, action.number, action.contact_id, action.told_by, action.doc, namespace.name, coalesce(page.own, 0)
          FROM action JOIN name namespace ON namespace.id = action.namespace_id LEFT JOIN page ON page.id = action.page_id
@@ -80,7 +80,7 @@ fn names(
     connection: &Connection,
     contact: i64,
     in_namespace: &str,
-) -> Result<(Vec<String>, Vec<String>), Fault> {
+) -> Result<(Vec<String>, Vec<String>), Error> {
     let (mut addresses, mut references) = (Vec::new(), Vec::new());
     for identity in identities(connection, contact)? {
         match identity {
@@ -95,7 +95,7 @@ fn names(
 }
 
 /// Whether the message was received before `time`. A message whose row was pruned counts as older.
-fn was_sent_before(connection: &Connection, message: Option<i64>, time: Timestamp) -> Result<bool, Fault> {
+fn was_sent_before(connection: &Connection, message: Option<i64>, time: Timestamp) -> Result<bool, Error> {
     let received: Option<i64> = connection
         .prepare_cached("SELECT received_at FROM inbox WHERE id = ?1")?
         .query_row([message], |row| row.get(0))
@@ -109,7 +109,7 @@ fn was_listed_before(
     contact: i64,
     action: i64,
     time: Timestamp,
-) -> Result<bool, Fault> {
+) -> Result<bool, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM event JOIN inbox ON inbox.id = event.inbox_id
@@ -122,7 +122,7 @@ fn was_listed_before(
 
 /// Whether the finding was reported already. A second report would have a later date, and end opt-ins given
 /// since.
-fn has_finding(connection: &Connection, contact: i64, number: i64) -> Result<bool, Fault> {
+fn has_finding(connection: &Connection, contact: i64, number: i64) -> Result<bool, Error> {
     let start = finding_about(&number.to_string());
     Ok(connection
         .prepare_cached(
@@ -138,7 +138,7 @@ fn undated(
     contact: i64,
     action: i64,
     number: i64,
-) -> Result<Option<UndatedStatus>, Fault> {
+) -> Result<Option<UndatedStatus>, Error> {
     let number = number.to_string();
     let reported: Option<(String, i64)> = connection
         .prepare_cached(
@@ -182,7 +182,7 @@ fn undated(
 }
 
 /// Contacts that were found to be gone, newest first.
-pub(crate) fn gone(connection: &Connection, noticed_after: Timestamp) -> Result<Vec<GoneContact>, Fault> {
+pub(crate) fn gone(connection: &Connection, noticed_after: Timestamp) -> Result<Vec<GoneContact>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT consent.contact_id, name.name, max(consent.inbox_id), max(consent.at)
          FROM consent JOIN inbox ON inbox.id = consent.inbox_id JOIN name ON name.id = inbox.source_id

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{
     contact,
     erase::{self, mark_log},
-    fault::Fault,
+    error::Error,
     rows::from_json,
     writer::Tx,
 };
@@ -36,7 +36,7 @@ pub(crate) struct Step {
 }
 
 /// What to search for. Empty for a contact that does not exist.
-pub(crate) fn search_for(connection: &Connection, asked: ContactId) -> Result<PersonSearch, Fault> {
+pub(crate) fn search_for(connection: &Connection, asked: ContactId) -> Result<PersonSearch, Error> {
     let Some((id, _)) = erase::living(connection, asked)? else {
         return Ok(PersonSearch::default());
     };
@@ -55,7 +55,7 @@ pub(crate) fn look(
     search: &PersonSearch,
     after: i64,
     until_ms: i64,
-) -> Result<Step, Fault> {
+) -> Result<Step, Error> {
     let rows: Vec<(i64, i64, Option<String>)> = connection
         .prepare_cached(
             // The index is named; otherwise SQLite walks the whole inbox by its number.
@@ -104,7 +104,7 @@ struct Stored {
 }
 
 /// Read as bytes, since a row that cannot be read must not prevent an erasure.
-fn stored(connection: &Connection, id: i64) -> Result<Option<Stored>, Fault> {
+fn stored(connection: &Connection, id: i64) -> Result<Option<Stored>, Error> {
     let bytes = |row: &Row<'_>, column| -> rusqlite::Result<Vec<u8>> {
         Ok(row
             .get_ref(column)?
@@ -142,7 +142,7 @@ fn look_in(search: &PersonSearch, meta: &[u8], body: &[u8]) -> Look {
 
 /// Deletes the bodies of messages that name an erased person. A dead message becomes skipped, because there
 /// is nothing to replay.
-pub(crate) fn delete(tx: &mut Tx<'_>, named: &[InboxId]) -> Result<u64, Fault> {
+pub(crate) fn delete(tx: &mut Tx<'_>, named: &[InboxId]) -> Result<u64, Error> {
     let mut deleted = 0;
     for id in named {
         let found: Option<(i64, String, bool)> = tx

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     age::Aged,
-    fault::Fault,
+    error::Error,
     rows::{at, ms},
     writer::Tx,
 };
@@ -19,7 +19,7 @@ pub(crate) fn change(
     label: &str,
     change: UrlChange,
     now: Timestamp,
-) -> Result<bool, Fault> {
+) -> Result<bool, Error> {
     let mut known = tx.connection.prepare_cached(
         "SELECT 1 FROM source_url WHERE source = ?1 AND label = ?2 AND (valid_until IS NULL OR (?3 AND valid_until > ?4))",
     )?;
@@ -52,7 +52,7 @@ pub(crate) fn change(
 }
 
 /// Deletes addresses that ended before; all at once, as there are few.
-pub(crate) fn prune(tx: &Tx<'_>, _after: i64, before_ms: i64) -> Result<Aged, Fault> {
+pub(crate) fn prune(tx: &Tx<'_>, _after: i64, before_ms: i64) -> Result<Aged, Error> {
     let gone = tx
         .connection
         .prepare_cached("DELETE FROM source_url WHERE valid_until < ?1")?
@@ -60,7 +60,7 @@ pub(crate) fn prune(tx: &Tx<'_>, _after: i64, before_ms: i64) -> Result<Aged, Fa
     Ok((u64::try_from(gone).unwrap_or(0), None))
 }
 
-pub(crate) fn all(connection: &Connection) -> Result<Vec<SourceUrl>, Fault> {
+pub(crate) fn all(connection: &Connection) -> Result<Vec<SourceUrl>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT hash, source, label, made_at, valid_until FROM source_url ORDER BY source, label, made_at",
     )?;
@@ -73,5 +73,5 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<SourceUrl>, Fault> {
             valid_until: row.get::<_, Option<i64>>(4)?.map(at),
         })
     })?;
-    rows.map(|row| row.map_err(Fault::from)).collect()
+    rows.map(|row| row.map_err(Error::from)).collect()
 }

@@ -19,7 +19,7 @@ use super::{
     SqliteStore, audit,
     commands::{delivery_where, inbox_where},
     destinations, erasure,
-    fault::Fault,
+    error::Error,
     follow, identity, overview, person, progress, redate,
     rows::{DELIVERY_COLUMNS, at, delivery_row, inbox_state, name},
     schema, trace, unlisted, urls,
@@ -193,7 +193,7 @@ impl Views for SqliteStore {
 }
 
 /// Every destination that was ever named, with the state of its lane.
-pub(crate) fn lanes(connection: &Connection) -> Result<BTreeMap<Name, LaneState>, Fault> {
+pub(crate) fn lanes(connection: &Connection) -> Result<BTreeMap<Name, LaneState>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT name.name, coalesce(lane.paused, 0), lane.halted
          FROM name LEFT JOIN lane ON lane.destination_id = name.id WHERE name.kind = 'destination'",
@@ -214,7 +214,7 @@ pub(crate) fn deliveries(
     connection: &Connection,
     filter: &DeliveryFilter,
     limit: u32,
-) -> Result<Vec<DeliveryRow>, Fault> {
+) -> Result<Vec<DeliveryRow>, Error> {
     let chosen = delivery_where(filter, &[]);
     let sql = format!(
         "SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN inbox i ON i.id = d.inbox_id
@@ -234,7 +234,7 @@ pub(crate) const INBOX_COLUMNS: &str =
     "i.id, (SELECT name FROM name WHERE id = i.source_id), i.state, i.received_at,
     i.processed_at, i.code, i.reason, i.bytes";
 
-pub(crate) fn inbox_row(row: &Row<'_>) -> Result<InboxRow, Fault> {
+pub(crate) fn inbox_row(row: &Row<'_>) -> Result<InboxRow, Error> {
     Ok(InboxRow {
         id: InboxId(row.get(0)?),
         source: name(row, 1)?,
@@ -247,7 +247,7 @@ pub(crate) fn inbox_row(row: &Row<'_>) -> Result<InboxRow, Fault> {
     })
 }
 
-fn inbox(connection: &Connection, filter: &InboxFilter, limit: u32) -> Result<Vec<InboxRow>, Fault> {
+fn inbox(connection: &Connection, filter: &InboxFilter, limit: u32) -> Result<Vec<InboxRow>, Error> {
     let chosen = inbox_where(filter);
     let sql = format!(
         "SELECT {INBOX_COLUMNS} FROM inbox i WHERE {} ORDER BY i.id DESC LIMIT {limit}",
@@ -263,7 +263,7 @@ fn inbox(connection: &Connection, filter: &InboxFilter, limit: u32) -> Result<Ve
 }
 
 /// Looks up the words in every workspace, kind and namespace. Each is one look-up in the index.
-pub(crate) fn find_named(connection: &Connection, words: &str) -> Result<Vec<Named>, Fault> {
+pub(crate) fn find_named(connection: &Connection, words: &str) -> Result<Vec<Named>, Error> {
     let words = words.trim();
     let owned = words.strip_prefix("email:").and_then(normal_email);
     let used = normal_email(words);
@@ -307,7 +307,7 @@ pub(crate) fn find_named(connection: &Connection, words: &str) -> Result<Vec<Nam
 }
 
 /// Adds the other users of an address, and names each by an identity that is theirs alone.
-fn add_users(connection: &Connection, address: &str, found: &mut Vec<Named>) -> Result<(), Fault> {
+fn add_users(connection: &Connection, address: &str, found: &mut Vec<Named>) -> Result<(), Error> {
     let identity = Identity::Email {
         address: address.to_owned(),
     };
@@ -354,7 +354,7 @@ fn add_users(connection: &Connection, address: &str, found: &mut Vec<Named>) -> 
 }
 
 /// Looks each namespace up by the primary key of `identity`; reads no id.
-fn namespaces(connection: &Connection) -> Result<BTreeSet<Name>, Fault> {
+fn namespaces(connection: &Connection) -> Result<BTreeSet<Name>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT namespace.name FROM name AS namespace WHERE namespace.kind = 'namespace' AND EXISTS
            (SELECT 1 FROM name AS workspace JOIN identity ON identity.workspace_id = workspace.id
@@ -369,7 +369,7 @@ fn namespaces(connection: &Connection) -> Result<BTreeSet<Name>, Fault> {
     Ok(all)
 }
 
-fn by_hand(connection: &Connection) -> Result<BTreeMap<Name, u64>, Fault> {
+fn by_hand(connection: &Connection) -> Result<BTreeMap<Name, u64>, Error> {
     by_destination(
         connection,
         "SELECT name.name, count(*) FROM delivery INDEXED BY delivery_by_hand
@@ -379,7 +379,7 @@ fn by_hand(connection: &Connection) -> Result<BTreeMap<Name, u64>, Fault> {
     )
 }
 
-fn dead_withdrawals(connection: &Connection) -> Result<BTreeMap<Name, u64>, Fault> {
+fn dead_withdrawals(connection: &Connection) -> Result<BTreeMap<Name, u64>, Error> {
     by_destination(
         connection,
         "SELECT name.name, count(*) FROM delivery INDEXED BY delivery_dead
@@ -389,7 +389,7 @@ fn dead_withdrawals(connection: &Connection) -> Result<BTreeMap<Name, u64>, Faul
 }
 
 /// Reads names and numbers.
-fn by_destination(connection: &Connection, sql: &str) -> Result<BTreeMap<Name, u64>, Fault> {
+fn by_destination(connection: &Connection, sql: &str) -> Result<BTreeMap<Name, u64>, Error> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     let mut all = BTreeMap::new();

@@ -3,7 +3,7 @@
 use causeway_core::store::StoreError;
 use tokio::sync::oneshot;
 
-use super::{fault::Fault, writer::Tx};
+use super::{error::Error, writer::Tx};
 
 /// A command, with the channel to its caller.
 pub(super) trait Work: Send {
@@ -24,14 +24,14 @@ pub(super) enum Went {
 
 pub(super) struct Asked<T, F> {
     pub work: F,
-    pub result: Option<Result<T, Fault>>,
+    pub result: Option<Result<T, Error>>,
     pub asker: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<T, F> Work for Asked<T, F>
 where
     T: Send,
-    F: FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send,
+    F: FnMut(&mut Tx<'_>) -> Result<T, Error> + Send,
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> Went {
         match self.result.insert((self.work)(tx)) {

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     checkpoint::Checkpointer,
-    fault::Fault,
+    error::Error,
     state::State,
     work::{Asked, Went, Work},
 };
@@ -52,7 +52,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(mut connection: Connection, path: &Path) -> Result<Self, Fault> {
+    pub(crate) fn start(mut connection: Connection, path: &Path) -> Result<Self, Error> {
         let (sender, receiver) = mpsc::channel(WAITING_COMMANDS);
         let checkpointer = Checkpointer::start(&mut connection, path)?;
         let thread = std::thread::Builder::new()
@@ -69,7 +69,7 @@ impl Writer {
     pub(crate) async fn write<T, F>(&self, rows: usize, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     {
         self.enqueue(false, rows, work).await
     }
@@ -78,7 +78,7 @@ impl Writer {
     pub(crate) async fn write_urgently<T, F>(&self, rows: usize, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     {
         self.enqueue(true, rows, work).await
     }
@@ -86,7 +86,7 @@ impl Writer {
     async fn enqueue<T, F>(&self, is_urgent: bool, rows: usize, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnMut(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     {
         let (asker, receiver) = oneshot::channel();
         let run = Run::InTransaction(Box::new(Asked {
@@ -102,7 +102,7 @@ impl Writer {
     pub(crate) async fn alone<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
         let run = Run::Alone(Box::new(move |connection| {
@@ -271,7 +271,7 @@ impl Loop {
 
     /// Runs all commands without savepoints, which would copy each page that a command changes. Returns
     /// whether all succeeded.
-    fn all_at_once(&mut self, batch: &mut [Box<dyn Work>]) -> Result<bool, Fault> {
+    fn all_at_once(&mut self, batch: &mut [Box<dyn Work>]) -> Result<bool, Error> {
         self.begin()?;
         for work in batch {
             let mut tx = Tx {
@@ -295,7 +295,7 @@ impl Loop {
             if result.is_ok() {
                 match self.command(&mut *work) {
                     Ok(Some(Went::Unavailable)) => {
-                        result = Err(Fault::Refused("the database could not write".to_owned()));
+                        result = Err(Error::Refused("the database could not write".to_owned()));
                     }
                     Ok(Some(_)) => {}
                     // The command panicked; its caller gets a closed channel.
@@ -319,13 +319,13 @@ impl Loop {
         self.checkpointer.after_commit(&self.connection);
     }
 
-    fn begin(&mut self) -> Result<(), Fault> {
+    fn begin(&mut self) -> Result<(), Error> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         self.state.refresh(&self.connection)
     }
 
     /// Runs one command in a savepoint. `None` when it panicked.
-    fn command(&mut self, work: &mut dyn Work) -> Result<Option<Went>, Fault> {
+    fn command(&mut self, work: &mut dyn Work) -> Result<Option<Went>, Error> {
         let connection = &self.connection;
         connection.prepare_cached("SAVEPOINT command")?.execute([])?;
         let leases = self.state.leases.mark();
@@ -348,14 +348,14 @@ impl Loop {
         Ok(went)
     }
 
-    fn commit(&mut self) -> Result<(), Fault> {
+    fn commit(&mut self) -> Result<(), Error> {
         self.state.counters.flush(&self.connection)?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }
 
     /// Rolls back the transaction, and answers every command with the error.
-    fn fail(&mut self, fault: &Fault, ended: Vec<Box<dyn Work>>) {
+    fn fail(&mut self, fault: &Error, ended: Vec<Box<dyn Work>>) {
         self.roll_back();
         tracing::warn!(
             reason = fault.text(),

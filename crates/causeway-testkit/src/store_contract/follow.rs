@@ -369,8 +369,8 @@ pub async fn schedules_and_pages_of_contacts_are_kept_by_workspace(open: Open) {
         []
     );
     assert_eq!(store.turn("default", "weekly").await.unwrap(), None);
-    store.set_turn("default", "weekly", at(100)).await.unwrap();
-    store.set_turn("default", "weekly", at(50)).await.unwrap();
+    store.set_last_run("default", "weekly", at(100)).await.unwrap();
+    store.set_last_run("default", "weekly", at(50)).await.unwrap();
     bench.reopen().await;
     assert_eq!(
         bench.store().turn("default", "weekly").await.unwrap(),

@@ -262,7 +262,7 @@ impl Automations {
         clocked.map(|automation| Arc::new(automation.clone())).collect()
     }
 
-    /// Tells of automations that start each other over delays.
+    /// Reports automations that start each other over delays.
     pub(super) fn circles(&self) -> Vec<String> {
         let mut workspaces: BTreeMap<&Name, Vec<Automation>> = BTreeMap::new();
         for automation in &self.automations {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use causeway_connect::config::ConfigError;
 use causeway_core::{
-    automation::{Clocked, ConsentTrigger, Every, Pattern, Rhythm, SyncTrigger, Trigger},
+    automation::{Clocked, ConsentTrigger, Every, Pattern, Recurrence, SyncTrigger, Trigger},
     decode::names::field_name,
     encode::sync::Group,
     event::EngagementKind,
@@ -364,7 +364,7 @@ impl Asked<'_> {
         })
     }
 
-    fn rhythm(&self) -> Result<Rhythm, ConfigError> {
+    fn rhythm(&self) -> Result<Recurrence, ConfigError> {
         let rhythm = self.text()?;
         for (key, wanted) in [("weekday", "weekly"), ("day", "monthly")] {
             if self.rest.contains_key(key) && rhythm != wanted {
@@ -390,7 +390,7 @@ impl Asked<'_> {
             }
             other => return Err(self.wrong(format!("{other:?} is not a schedule"))),
         };
-        Ok(Rhythm {
+        Ok(Recurrence {
             every,
             at: self.at()?,
             zone: self.zone()?,

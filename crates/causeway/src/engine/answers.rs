@@ -182,7 +182,7 @@ impl Answers {
     }
 
     /// Whether a destination sends nothing for now: paused, halted, or resting after failures.
-    pub(super) fn stands_still(&self, destination: &Name, is_still: bool) {
+    pub(super) fn is_paused_or_halted(&self, destination: &Name, is_still: bool) {
         let mut inner = self.locked();
         if inner.still.contains(destination) == is_still {
             return;

@@ -77,7 +77,7 @@ impl Engine {
     }
 }
 
-/// Tells the loops that there is something to do. A wake-up that comes while a loop is busy is kept for it.
+/// Wakes the loops: there is something to do. A wake-up that comes while a loop is busy is kept for it.
 #[derive(Default)]
 pub struct Wake {
     /// Rows were accepted.

@@ -86,7 +86,7 @@ async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(
         }
     }
     if before.is_none_or(|before| before < turn) {
-        engine.store.set_turn(workspace, name, turn).await?;
+        engine.store.set_last_run(workspace, name, turn).await?;
     }
     Ok(())
 }

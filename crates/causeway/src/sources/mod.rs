@@ -198,7 +198,7 @@ fn sender(config: &Config, name: &Name, source: &SourceConfig) -> Result<Sender,
     Sender::new(Name::clone(name), &keys, &config.dir)
 }
 
-/// Tells whether the configuration of a source is the one that a hub has read.
+/// Shows whether the configuration of a source is the one that a hub has read.
 pub fn digest_of(source: &SourceConfig) -> String {
     let table = source.table.to_string();
     let pieces = [&*source.kind, &*source.rule.workspace, &*table].map(str::as_bytes);

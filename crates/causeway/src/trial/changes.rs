@@ -12,7 +12,7 @@ use causeway_core::{
     id::{InboxId, Name},
     store::InboxState,
 };
-use causeway_store::{Played, Told};
+use causeway_store::{TrialDelivery, TrialResult};
 
 pub use report::{Change, Counts, Deliveries, OldNew, Sample, Side};
 
@@ -172,8 +172,8 @@ impl Changes {
         &mut self,
         id: InboxId,
         envelope: &Envelope,
-        (old, old_sent): (Played, ByDestination),
-        (new, new_sent): (Played, ByDestination),
+        (old, old_sent): (TrialResult, ByDestination),
+        (new, new_sent): (TrialResult, ByDestination),
     ) {
         if old.state == InboxState::Duplicate && new.state == InboxState::Duplicate {
             self.counts.repeats += 1;
@@ -231,7 +231,13 @@ impl Changes {
         differences
     }
 
-    fn keep(&mut self, changes: Vec<Difference>, place: &Place, old: Option<&Played>, new: Option<&Played>) {
+    fn keep(
+        &mut self,
+        changes: Vec<Difference>,
+        place: &Place,
+        old: Option<&TrialResult>,
+        new: Option<&TrialResult>,
+    ) {
         for Difference {
             destination,
             old: before,
@@ -271,7 +277,7 @@ impl Changes {
         alike.count() >= self.limit
     }
 
-    fn count_skipped(&mut self, played: &Played, which: fn(&mut OldNew) -> &mut u64) {
+    fn count_skipped(&mut self, played: &TrialResult, which: fn(&mut OldNew) -> &mut u64) {
         for (name, reason) in &played.skipped {
             let skipped = &mut self
                 .counts
@@ -310,7 +316,7 @@ impl Sent {
     }
 }
 
-fn side(sent: Option<Sent>, played: Option<&Played>, destination: Option<&Name>) -> Side {
+fn side(sent: Option<Sent>, played: Option<&TrialResult>, destination: Option<&Name>) -> Side {
     let Some(sent) = sent else {
         let Some(played) = played else {
             return Side {
@@ -344,8 +350,8 @@ fn side(sent: Option<Sent>, played: Option<&Played>, destination: Option<&Name>)
 }
 
 /// For each record what its destinations would be sent. Each destination is asked once for the whole batch.
-fn sent(trial: &Trial, played: &[Played]) -> anyhow::Result<Vec<ByDestination>> {
-    let mut batches: BTreeMap<&Name, Vec<(usize, &Told)>> = BTreeMap::new();
+fn sent(trial: &Trial, played: &[TrialResult]) -> anyhow::Result<Vec<ByDestination>> {
+    let mut batches: BTreeMap<&Name, Vec<(usize, &TrialDelivery)>> = BTreeMap::new();
     for (index, record) in played.iter().enumerate() {
         for told in &record.told {
             batches.entry(&told.destination).or_default().push((index, told));

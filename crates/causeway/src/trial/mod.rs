@@ -29,7 +29,7 @@ use causeway_core::{
     rules::Rules,
     store::{ContactView, Store, Views},
 };
-use causeway_store::{Play, Played, SqliteStore};
+use causeway_store::{SqliteStore, TrialResult, TrialStep};
 use tempfile::TempDir;
 
 use self::folder::PrivateFolder;
@@ -95,14 +95,14 @@ impl Trial {
     }
 
     /// Runs the messages, each at its time, and returns what follows from each.
-    pub async fn play(&mut self, envelopes: Vec<Envelope>) -> anyhow::Result<Vec<Played>> {
+    pub async fn play(&mut self, envelopes: Vec<Envelope>) -> anyhow::Result<Vec<TrialResult>> {
         if let (Some(first), Some(last)) = (envelopes.first(), envelopes.last()) {
             self.turns.begin(first.received_at);
             self.clock.set(last.received_at);
         }
         let messages = envelopes
             .into_iter()
-            .map(|envelope| Play {
+            .map(|envelope| TrialStep {
                 decoded: decode_one(&self.decoders, &envelope),
                 now: envelope.received_at,
                 envelope,

@@ -1,7 +1,7 @@
 //! Runs a `[[test]]` of the configuration.
 
 use causeway_core::{clock::Timestamp, store::InboxState};
-use causeway_store::{Played, Told};
+use causeway_store::{TrialDelivery, TrialResult};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ const TURNS_SHOWN: usize = 10;
 
 /// A delivery and its request.
 struct Made {
-    told: Told,
+    told: TrialDelivery,
     request: Request,
     is_expected: bool,
 }
@@ -157,7 +157,7 @@ fn waits_until(test: &Test, came_at: Timestamp) -> Timestamp {
 }
 
 /// An earlier message that cannot be read would make the test say less than it seems to.
-fn before_went_well(before: &[Played], failures: &mut Vec<Failure>) {
+fn before_went_well(before: &[TrialResult], failures: &mut Vec<Failure>) {
     for (number, played) in (1..).zip(before) {
         if played.state == InboxState::Dead {
             let reason = played.reason.as_deref().unwrap_or_default();
@@ -169,7 +169,7 @@ fn before_went_well(before: &[Played], failures: &mut Vec<Failure>) {
 }
 
 /// Whether the message was read, left alone, or could not be read.
-fn outcome(test: &Test, played: &Played, failures: &mut Vec<Failure>) {
+fn outcome(test: &Test, played: &TrialResult, failures: &mut Vec<Failure>) {
     let reason = played.reason.as_deref().unwrap_or_default();
     let reason = match &played.code {
         Some(code) => format!("{code}: {reason}"),
@@ -209,7 +209,7 @@ fn outcome(test: &Test, played: &Played, failures: &mut Vec<Failure>) {
 
 fn delivery(
     expected: &Expected,
-    played: &Played,
+    played: &TrialResult,
     made: &mut [Made],
     came_at: Timestamp,
     failures: &mut Vec<Failure>,
@@ -273,7 +273,7 @@ fn delivery(
     }
 }
 
-fn why_not(to: &str, played: &Played) -> String {
+fn why_not(to: &str, played: &TrialResult) -> String {
     let skipped = played.skipped.iter().find(|(name, _)| &**name == to);
     match (skipped, &played.reason, played.state) {
         (Some((_, reason)), ..) => format!(": it is skipped, {reason}"),
@@ -353,7 +353,7 @@ fn nothing_else(test: &Test, made: &[Made], failures: &mut Vec<Failure>) {
     }
 }
 
-fn skipped(test: &Test, played: &Played, failures: &mut Vec<Failure>) {
+fn skipped(test: &Test, played: &TrialResult, failures: &mut Vec<Failure>) {
     for expected in &test.expect_skipped {
         let to = expected.destination.as_str();
         let found = played.skipped.iter().find(|(name, _)| &**name == to);

@@ -6,7 +6,7 @@ use causeway_core::{
     automation::Automation, clock::Timestamp, decode::follow_up::FollowUpDecoder, event::Decode,
     id::ContactId, store::Views,
 };
-use causeway_store::{Play, Played};
+use causeway_store::{TrialResult, TrialStep};
 
 use super::Trial;
 use crate::engine::turns::turn_row;
@@ -68,7 +68,7 @@ impl Trial {
     }
 
     /// Lets time pass, and returns the next timers that fired and scheduled runs; call it until it returns none.
-    pub async fn pass(&mut self, until: Timestamp) -> anyhow::Result<Option<Vec<Played>>> {
+    pub async fn pass(&mut self, until: Timestamp) -> anyhow::Result<Option<Vec<TrialResult>>> {
         loop {
             let timer = self.store.next_timer().await?.filter(|due| *due <= until);
             let turn = self.turns.next(until);
@@ -95,7 +95,7 @@ impl Trial {
     }
 
     /// Some of the contacts whose turn it is; `None` for a moment in which it is nobody's.
-    async fn turn(&mut self, turn: Timestamp) -> anyhow::Result<Option<Vec<Played>>> {
+    async fn turn(&mut self, turn: Timestamp) -> anyhow::Result<Option<Vec<TrialResult>>> {
         let Some((automation, turn, after)) = self.turns.running.pop_front() else {
             self.turns.start(turn);
             return Ok(None);
@@ -113,7 +113,7 @@ impl Trial {
             .filter(|(_, contact)| automation.is_turn_of(contact, turn))
             .map(|(id, _)| {
                 let envelope = turn_row(&automation, *id, turn, turn);
-                Play {
+                TrialStep {
                     decoded: FollowUpDecoder.decode(&envelope),
                     now: turn,
                     envelope,

@@ -17,7 +17,7 @@ use causeway_core::{
     clock::Clock,
     consent::What,
     delivery::{Delivery, Kind},
-    destination::{CheckError, Destination, Ending, Outcome},
+    destination::{AttemptResult, CheckError, Destination, Outcome},
     envelope::Envelope,
     event::{Decode, Decoded, Decoders, Event},
     id::InboxId,
@@ -67,7 +67,7 @@ impl Destination for Recorder {
         Ok(())
     }
 
-    async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut answer = |delivery: &Delivery| {
             let is_first = !seen.iter().any(|before| before.key == delivery.key);
@@ -90,7 +90,7 @@ fn action(delivery: &Delivery) -> Option<String> {
     Some(delivery.record.action.as_ref()?.external_id.clone())
 }
 
-struct Ran {
+struct RunResult {
     seen: Vec<Delivery>,
     audit: Audit,
     traces: Vec<Trace>,
@@ -123,7 +123,7 @@ pub fn engine_on(store: Arc<dyn Store>, views: Arc<dyn Views>, clock: Arc<TestCl
 }
 
 /// Sends everything and runs the engine until nothing waits.
-async fn run(number: u64, fail: Fail) -> Ran {
+async fn run(number: u64, fail: Fail) -> RunResult {
     let folder = tempfile::tempdir().expect("a folder");
     let store = causeway_store::open(
         folder.path().join("causeway.db"),
@@ -173,7 +173,7 @@ async fn run(number: u64, fail: Fail) -> Ran {
         traces.extend(store.trace(InboxId(id)).await.expect("a trace"));
     }
     let seen = recorder.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ran {
+    RunResult {
         seen,
         audit: store.audit().await.expect("the books"),
         traces,
@@ -211,7 +211,7 @@ async fn is_done(views: &dyn Views) -> bool {
             .is_some_and(|books| books.waiting == 0)
 }
 
-fn verify(ran: &Ran, case: &str) {
+fn verify(ran: &RunResult, case: &str) {
     let mut keys: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for delivery in &ran.seen {
         let email = delivery.record.email().expect("an address");

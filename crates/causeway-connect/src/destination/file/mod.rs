@@ -13,7 +13,7 @@ use causeway_core::{
     clock::{Clock, Timestamp},
     consent::Change,
     delivery::Delivery,
-    destination::{CheckError, Destination, Ending, Outcome},
+    destination::{AttemptResult, CheckError, Destination, Outcome},
     mapping::Tables,
 };
 use schemars::{JsonSchema, schema_for};
@@ -164,7 +164,7 @@ impl Destination for FileDestination {
 
     /// If the call is dropped, the write that has begun still ends, and the next call waits for it. So the
     /// file never has two writers.
-    async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult> {
         let (mut rows, mut made) = (Vec::new(), Vec::with_capacity(batch.len()));
         for delivery in batch {
             made.push(self.plan.layout.row(delivery).map(|(row, notes)| {
@@ -189,7 +189,7 @@ impl Destination for FileDestination {
         };
         let ending = |made: Result<Vec<String>, String>| match made {
             Err(reason) => Outcome::Reject { reason }.into(),
-            Ok(notes) => Ending {
+            Ok(notes) => AttemptResult {
                 notes,
                 ..outcome.clone().into()
             },

@@ -7,7 +7,7 @@ use std::{
 };
 
 use causeway_core::{
-    mapping::{Mapping, Tables, Tells},
+    mapping::{ConsentShown, Mapping, Tables},
     omission::Person,
 };
 use schemars::JsonSchema;
@@ -205,7 +205,7 @@ pub(super) fn parse(
     let mut tables = Vec::new();
     let mut needs = Needs {
         // Opt-outs are written into the contact's row. Without such a row there is no place for them.
-        tells: Tells::Only(BTreeSet::new()),
+        tells: ConsentShown::Only(BTreeSet::new()),
         mute: MUTE,
         ..Needs::default()
     };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use causeway_core::{
     delivery::Delivery,
-    destination::{CheckError, Destination, Ending, Outcome},
+    destination::{AttemptResult, CheckError, Destination, Outcome},
 };
 use tokio::sync::Semaphore;
 
@@ -92,7 +92,11 @@ impl Sql {
         Ok(())
     }
 
-    async fn try_deliver(&self, batch: &[Delivery], fresh: &mut Fresh) -> Result<Vec<Ending>, Trouble> {
+    async fn try_deliver(
+        &self,
+        batch: &[Delivery],
+        fresh: &mut Fresh,
+    ) -> Result<Vec<AttemptResult>, Trouble> {
         let reused = if fresh.link { None } else { lock(&self.idle).pop() };
         let mut link = if let Some(link) = reused {
             link
@@ -267,7 +271,7 @@ impl Destination for Sql {
 
     /// Writes the batch in one transaction. A row that cannot be stored is left out, and its delivery is
     /// rejected. If the database fails, nothing is stored, and every delivery has the same outcome.
-    async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult> {
         // The semaphore is never closed.
         let _permit = self.gate.acquire().await.ok();
         let mut fresh = Fresh::default();

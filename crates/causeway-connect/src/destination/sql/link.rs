@@ -3,7 +3,7 @@
 //! The holder of a [`Link`] owns the connection. A link that is dropped during an operation closes its
 //! connection, which rolls back, so the next user never gets an unfinished transaction.
 
-use causeway_core::destination::{CheckError, Ending, Outcome};
+use causeway_core::destination::{AttemptResult, CheckError, Outcome};
 
 use super::{
     coerce::{Cell, Column},
@@ -66,7 +66,7 @@ impl Trouble {
         }
     }
 
-    pub(super) fn ending(&self) -> Ending {
+    pub(super) fn ending(&self) -> AttemptResult {
         let outcome = match self.reason().to_owned() {
             reason if self.is_passing() => Outcome::Retry { reason, after: None },
             reason => match self {
@@ -74,10 +74,10 @@ impl Trouble {
                 _ => Outcome::Halt { reason },
             },
         };
-        Ending {
+        AttemptResult {
             excerpt: match self {
                 Self::Row { said: Some(said), .. } => said
-                    .get(..said.floor_char_boundary(Ending::EXCERPT_BYTES))
+                    .get(..said.floor_char_boundary(AttemptResult::EXCERPT_BYTES))
                     .map(str::to_owned),
                 _ => None,
             },

@@ -2,7 +2,7 @@
 
 use causeway_core::{
     contact::LIST_FIELD_IDS,
-    mapping::{Mapping, MappingError, Path, Scope, Tables, Tells, Term},
+    mapping::{ConsentShown, Mapping, MappingError, Path, Scope, Tables, Term},
     record::Record,
 };
 use serde_json::Value;
@@ -43,7 +43,7 @@ impl Mapped {
         Ok(Self {
             name: name.to_owned(),
             is_key,
-            shows_consent: alone.tells() != Tells::Only(std::collections::BTreeSet::new()),
+            shows_consent: alone.tells() != ConsentShown::Only(std::collections::BTreeSet::new()),
             reads_consent: term
                 .names()
                 .iter()

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use causeway_core::destination::{Ending, Outcome};
+use causeway_core::destination::{AttemptResult, Outcome};
 
 use super::{
     coerce::Cell,
@@ -31,7 +31,7 @@ pub(super) struct Done {
     pub written: bool,
     /// There was nothing to change.
     pub absent: Option<String>,
-    pub refused: Option<Ending>,
+    pub refused: Option<AttemptResult>,
     pub notes: Notes,
 }
 
@@ -52,7 +52,7 @@ impl Done {
         }
     }
 
-    fn ending(self) -> Ending {
+    fn ending(self) -> AttemptResult {
         if let Some(refused) = self.refused {
             return refused;
         }
@@ -68,8 +68,8 @@ impl Done {
             return Outcome::Skip { reason }.into();
         }
         let mut note = format!("left as it was: {}", self.notes.left_out.join("; "));
-        note.truncate(note.floor_char_boundary(Ending::EXCERPT_BYTES));
-        Ending {
+        note.truncate(note.floor_char_boundary(AttemptResult::EXCERPT_BYTES));
+        AttemptResult {
             excerpt: (!self.notes.left_out.is_empty()).then_some(note),
             ..Outcome::Delivered { remote_id: None }.into()
         }
@@ -82,7 +82,7 @@ pub(super) enum Mark {
     /// With notes about columns that keep their values.
     Written(Notes),
     Absent(String),
-    Refused(Ending),
+    Refused(AttemptResult),
 }
 
 impl Mark {
@@ -102,14 +102,14 @@ pub(super) async fn write(
     link: &mut Link,
     places: &[Place<'_>],
     plan: &Plan,
-) -> Result<Vec<Ending>, Trouble> {
+) -> Result<Vec<AttemptResult>, Trouble> {
     for careful in [false, true] {
         let mut done: Vec<Done> = plan
             .notes
             .iter()
             .zip(&plan.ended)
             .map(|(notes, ended)| Done {
-                refused: ended.clone().map(Ending::from),
+                refused: ended.clone().map(AttemptResult::from),
                 notes: notes.clone(),
                 ..Done::default()
             })
@@ -525,7 +525,12 @@ fn why(place: Place<'_>, at: usize, trouble: Trouble) -> String {
 }
 
 /// The result of a rejected row, with the column whose value the database could not read.
-async fn blamed(link: &mut Link, place: Place<'_>, row: &Row, trouble: Trouble) -> Result<Ending, Trouble> {
+async fn blamed(
+    link: &mut Link,
+    place: Place<'_>,
+    row: &Row,
+    trouble: Trouble,
+) -> Result<AttemptResult, Trouble> {
     if trouble.names_no_column()
         && let Some(column) = link.blame(place.relation, &row.cells).await?
     {

@@ -13,7 +13,7 @@ use causeway_core::{
     clock::Clock,
     consent::CHANGES,
     delivery::Delivery,
-    destination::{CheckError, Destination, Ending, Outcome},
+    destination::{AttemptResult, CheckError, Destination, Outcome},
     id::Name,
     record::Record,
     response,
@@ -100,7 +100,7 @@ impl Destination for Webhook {
     }
 
     /// One after the other, because two deliveries in one batch may be about one contact.
-    async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult> {
         let mut endings = Vec::with_capacity(batch.len());
         for delivery in batch {
             endings.push(self.deliver_one(delivery).await);
@@ -110,7 +110,7 @@ impl Destination for Webhook {
 }
 
 impl Webhook {
-    async fn deliver_one(&self, delivery: &Delivery) -> Ending {
+    async fn deliver_one(&self, delivery: &Delivery) -> AttemptResult {
         let built = match self.plan.build_request(delivery, self.clock.now()) {
             Ok(built) => built,
             Err(outcome) => return outcome.into(),
@@ -135,7 +135,7 @@ impl Webhook {
         }
     }
 
-    fn understand(&self, answer: &Answer, record: &Record) -> Ending {
+    fn understand(&self, answer: &Answer, record: &Record) -> AttemptResult {
         let mut ending = answer.ending(self.clock.now());
         match &ending.outcome {
             Outcome::Delivered { .. } => {
@@ -200,7 +200,7 @@ impl Webhook {
                         after: None,
                     };
                 }
-                Some(said) if !path.find(said).is_some_and(is_yes) => {
+                Some(said) if !path.find(said).is_some_and(is_opt_in) => {
                     return Outcome::Reject {
                         reason: format!("answered {status}, but `{text}` in the response is not true"),
                     };
@@ -217,7 +217,7 @@ impl Webhook {
 
 /// True for `true`, `1`, `"ok"` and a count above 0. False for `false`, `0`, `""`, `"0"`, `"false"` and an
 /// empty list.
-fn is_yes(value: &Value) -> bool {
+fn is_opt_in(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(yes) => *yes,

@@ -8,7 +8,7 @@ use causeway_core::{
     destination::Outcome,
     encode::sync::{self, Empty, Group, TooMany},
     form::{EmitOptions, EmptyGroups},
-    mapping::{Scope, Tables, Tells},
+    mapping::{ConsentShown, Scope, Tables},
     omission::{Omissions, Person, Reads},
     record::Record,
     response::Row,
@@ -96,7 +96,7 @@ const CHANGEABLE: &str = "the requests name people by their telephone numbers on
                           the new one, and the receiver keeps the old one: add `contact.email` or an id";
 
 /// Why a withdrawal is not sent.
-const CANNOT_TELL: &str = "consent: the payload of this destination does not show consent, so you have to enter the \
+const CANNOT_EXPRESS: &str = "consent: the payload of this destination does not show consent, so you have to enter the \
                            opt-out by hand; add fields = { change = \"change\" }, or [#CHANGE#]";
 
 /// Takes the key, the secret, and a text that stands for the secret if it must not be read.
@@ -193,7 +193,7 @@ impl Plan {
         }
         let reads = self.reads();
         let has_phone = self.fields.as_ref().is_some_and(Fields::read_phone);
-        if has_phone && reads.person == Person::Data && reads.consent != Tells::NOTHING {
+        if has_phone && reads.person == Person::Data && reads.consent != ConsentShown::NOTHING {
             needs.warnings.push(CHANGEABLE.to_owned());
         }
         needs.tells = reads.consent;
@@ -203,7 +203,7 @@ impl Plan {
     }
 
     /// The purposes for which a request differs between opt-out and opt-in.
-    fn tells(&self) -> Tells {
+    fn tells(&self) -> ConsentShown {
         self.reads().consent
     }
 
@@ -230,9 +230,9 @@ impl Plan {
     pub fn build_request(&self, delivery: &Delivery, now: Timestamp) -> Result<Built, Outcome> {
         let record = &delivery.record;
         // Checked again here, because the content of a secret address is known only now.
-        if record.is_withdrawal() && self.tells() == Tells::NOTHING {
+        if record.is_withdrawal() && self.tells() == ConsentShown::NOTHING {
             return Err(Outcome::Skip {
-                reason: CANNOT_TELL.to_owned(),
+                reason: CANNOT_EXPRESS.to_owned(),
             });
         }
         let mut made = self.make(delivery, record, now);

@@ -36,7 +36,7 @@ fn preview(api: &str, more: &str) -> String {
 }
 
 /// The request that arrives, and the result of the delivery.
-async fn deliver(api: &FakeApi, more: &str) -> (Request, Ending) {
+async fn deliver(api: &FakeApi, more: &str) -> (Request, AttemptResult) {
     api.reset();
     api.reply(Reply::json(200, &json!({ "id": 7 })));
     let mut endings = connect(&api.url(""), more).deliver(&[delivery(1)]).await;

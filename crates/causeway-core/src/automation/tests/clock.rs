@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_schedule_is_due_in_its_own_time_zone() {
-    let rhythm = |every, time: &str| Rhythm {
+    let rhythm = |every, time: &str| Recurrence {
         every,
         at: time.parse().unwrap(),
         zone: TimeZone::get("Europe/Brussels").unwrap(),
@@ -117,7 +117,7 @@ fn each_next_due_time_is_a_due_time() {
                 jiff::civil::time(23, 45, 0, 0),
             ] {
                 let zone = TimeZone::get(zone).unwrap();
-                let rhythm = Rhythm {
+                let rhythm = Recurrence {
                     every,
                     at: time,
                     zone,

@@ -341,7 +341,7 @@ fn purposes(text: &str, what: &What, notes: &mut Vec<String>) -> Result<Vec<Stri
         .collect();
     match spelt.as_str() {
         "email" | "emails" | "mail" | "mails" => Ok(vec![EMAIL.to_owned()]),
-        "all" | "any" | "*" | "everything" if what.is_yes() => Err(
+        "all" | "any" | "*" | "everything" if what.is_opt_in() => Err(
             "`purpose` must name one purpose of an opt-in: `email`, `phone`, `sms`, `post`, `ads` or a word of your own",
         ),
         // A suppression is about the address.

@@ -123,7 +123,7 @@ const SKEW: SignedDuration = SignedDuration::from_hours(1);
 /// opt-out of today.
 fn not_from_the_future(event: &mut Event, received_at: Timestamp) {
     for fact in &mut event.consent {
-        if fact.what.is_yes() && fact.at.duration_since(received_at) > SKEW {
+        if fact.what.is_opt_in() && fact.at.duration_since(received_at) > SKEW {
             fact.at = received_at;
             event
                 .notes

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 
 use crate::sqlite::{
-    fault::Fault,
+    error::Error,
     rows::{from_json, to_json},
 };
 
@@ -36,7 +36,7 @@ pub(crate) fn find_action(
     workspace: i64,
     namespace: i64,
     external_id: &str,
-) -> Result<Option<KnownAction>, Fault> {
+) -> Result<Option<KnownAction>, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT id, told_by, doc FROM action WHERE workspace_id = ?1 AND namespace_id = ?2 AND external_id = ?3",
@@ -51,7 +51,7 @@ pub(crate) fn find_action(
         .optional()?)
 }
 
-pub(crate) fn read_action(connection: &Connection, id: i64) -> Result<Option<Action>, Fault> {
+pub(crate) fn read_action(connection: &Connection, id: i64) -> Result<Option<Action>, Error> {
     let mut statement = connection.prepare_cached("SELECT doc FROM action WHERE id = ?1")?;
     let mut rows = statement.query([id])?;
     match rows.next()? {
@@ -66,7 +66,7 @@ pub(crate) fn write_action(
     known: Option<&KnownAction>,
     action: &Action,
     place: &ActionPlace,
-) -> Result<i64, Fault> {
+) -> Result<i64, Error> {
     let told_by = place.tells.then_some(place.inbox);
     let Some(known) = known else {
         connection

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 use super::{
-    fault::Fault,
+    error::Error,
     rows::{from_json, to_json},
 };
 
@@ -47,7 +47,7 @@ impl Facts {
         (workspace, namespace): (i64, i64),
         said: Said<'_>,
         at: Timestamp,
-    ) -> Result<(i64, Option<&Thing>), Fault> {
+    ) -> Result<(i64, Option<&Thing>), Error> {
         let (sort, external_id) = (said.sort(), said.external_id());
         if self.count > CACHED {
             self.flush(connection)?;
@@ -67,7 +67,7 @@ impl Facts {
         }
         let thing = things
             .get_mut(external_id)
-            .ok_or(Fault::Broken("a campaign or page"))?;
+            .ok_or(Error::Broken("a campaign or page"))?;
         if thing.learn(said, at) {
             self.campaigns.remove(&thing.id);
             self.pages.remove(&thing.id);
@@ -76,7 +76,7 @@ impl Facts {
     }
 
     /// Writes the changed things. A thing whose row was rolled back does not exist any more, and is left out.
-    pub(crate) fn flush(&mut self, connection: &Connection) -> Result<(), Fault> {
+    pub(crate) fn flush(&mut self, connection: &Connection) -> Result<(), Error> {
         for ((sort, ..), things) in &mut self.things {
             let sql = match sort {
                 Sort::Campaign => "UPDATE campaign SET doc = ?2 WHERE id = ?1",
@@ -107,7 +107,7 @@ impl Facts {
         Some(campaign_of(external_id.to_owned(), &thing.doc))
     }
 
-    pub(crate) fn campaign(&mut self, connection: &Connection, id: i64) -> Result<Option<Campaign>, Fault> {
+    pub(crate) fn campaign(&mut self, connection: &Connection, id: i64) -> Result<Option<Campaign>, Error> {
         if let Some(known) = self.campaigns.get(&id) {
             return Ok(Some(known.clone()));
         }
@@ -121,7 +121,7 @@ impl Facts {
         Ok(found)
     }
 
-    pub(crate) fn page(&mut self, connection: &Connection, id: i64) -> Result<Option<Page>, Fault> {
+    pub(crate) fn page(&mut self, connection: &Connection, id: i64) -> Result<Option<Page>, Error> {
         if let Some(known) = self.pages.get(&id) {
             return Ok(Some(known.clone()));
         }
@@ -142,7 +142,7 @@ fn load_or_insert(
     workspace: i64,
     namespace: i64,
     external_id: &str,
-) -> Result<Thing, Fault> {
+) -> Result<Thing, Error> {
     let (select, insert) = match sort {
         Sort::Campaign => (
             "SELECT id, doc FROM campaign WHERE workspace_id = ?1 AND namespace_id = ?2 AND external_id = ?3",
@@ -206,7 +206,7 @@ pub(crate) fn organisation(doc: &Contact) -> Option<Organisation> {
     serde_json::from_value(field.value.clone()).ok()
 }
 
-pub(crate) fn read_campaign(connection: &Connection, id: i64) -> Result<Option<Campaign>, Fault> {
+pub(crate) fn read_campaign(connection: &Connection, id: i64) -> Result<Option<Campaign>, Error> {
     let Some((external_id, doc)) = read(
         connection,
         "SELECT external_id, doc FROM campaign WHERE id = ?1",
@@ -230,7 +230,7 @@ fn campaign_of(external_id: String, doc: &Contact) -> Campaign {
     }
 }
 
-pub(crate) fn read_page(connection: &Connection, id: i64) -> Result<Option<Page>, Fault> {
+pub(crate) fn read_page(connection: &Connection, id: i64) -> Result<Option<Page>, Error> {
     let Some((external_id, doc)) = read(connection, "SELECT external_id, doc FROM page WHERE id = ?1", id)?
     else {
         return Ok(None);
@@ -243,7 +243,7 @@ pub(crate) fn read_page(connection: &Connection, id: i64) -> Result<Option<Page>
     }))
 }
 
-fn read(connection: &Connection, sql: &str, id: i64) -> Result<Option<(String, Contact)>, Fault> {
+fn read(connection: &Connection, sql: &str, id: i64) -> Result<Option<(String, Contact)>, Error> {
     let found: Option<(String, String)> = connection
         .prepare_cached(sql)?
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))

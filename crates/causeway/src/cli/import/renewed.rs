@@ -17,7 +17,11 @@ pub(super) async fn ended_opt_outs(
     workspace: &Name,
     event: &Event,
 ) -> Result<usize, Failure> {
-    let opt_ins: Vec<&ConsentFact> = event.consent.iter().filter(|fact| fact.what.is_yes()).collect();
+    let opt_ins: Vec<&ConsentFact> = event
+        .consent
+        .iter()
+        .filter(|fact| fact.what.is_opt_in())
+        .collect();
     if opt_ins.is_empty() {
         return Ok(0);
     }

@@ -148,7 +148,12 @@ impl Summary {
             let key = (fact.purpose.clone(), fact.what.as_str());
             *self.consent.entry(key).or_default() += 1;
         }
-        let says = |is_yes: bool| event.consent.iter().any(|fact| fact.what.is_yes() == is_yes);
+        let says = |is_opt_in: bool| {
+            event
+                .consent
+                .iter()
+                .any(|fact| fact.what.is_opt_in() == is_opt_in)
+        };
         self.opt_in += u64::from(says(true));
         self.opt_out += u64::from(says(false));
         self.silent += u64::from(event.consent.is_empty());

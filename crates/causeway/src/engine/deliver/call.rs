@@ -6,7 +6,7 @@ use causeway_core::{
     clock::Timestamp,
     contact::normal_email,
     delivery::{Delivery, Next, next_state},
-    destination::{Destination, Ending, Outcome},
+    destination::{AttemptResult, Destination, Outcome},
     id::{DeliveryId, Name},
     store::Attempt,
 };
@@ -117,7 +117,7 @@ impl Call {
         }
     }
 
-    async fn deliver(&self, batch: &[Delivery], started_at: Timestamp) -> Vec<Ending> {
+    async fn deliver(&self, batch: &[Delivery], started_at: Timestamp) -> Vec<AttemptResult> {
         let all = |reason: &str| batch.iter().map(|_| retry(reason)).collect();
         tokio::select! {
             endings = AssertUnwindSafe(self.destination.deliver(batch)).catch_unwind() => {
@@ -131,14 +131,14 @@ impl Call {
     }
 }
 
-fn retry(reason: &str) -> Ending {
-    Ending::from(Outcome::Retry {
+fn retry(reason: &str) -> AttemptResult {
+    AttemptResult::from(Outcome::Retry {
         reason: reason.to_owned(),
         after: None,
     })
 }
 
-fn log(delivery: &Delivery, ending: &Ending) {
+fn log(delivery: &Delivery, ending: &AttemptResult) {
     let outcome = ending.outcome.as_str();
     let (id, attempt, status) = (delivery.id.0, delivery.attempt, ending.status);
     match &ending.outcome {
@@ -178,7 +178,13 @@ fn log(delivery: &Delivery, ending: &Ending) {
     }
 }
 
-fn attempt(delivery: &Delivery, ending: Ending, next: Next, started_at: Timestamp, took_ms: u32) -> Attempt {
+fn attempt(
+    delivery: &Delivery,
+    ending: AttemptResult,
+    next: Next,
+    started_at: Timestamp,
+    took_ms: u32,
+) -> Attempt {
     let remote_id = match &ending.outcome {
         Outcome::Delivered { remote_id } => remote_id.clone(),
         _ => None,

@@ -50,7 +50,7 @@ pub(super) async fn run(engine: Arc<Engine>, lane: Lane, stop: Stop) {
         state: LaneState::default(),
         ask_state_at: now,
         claim_at: now,
-        stands_still: false,
+        is_paused_or_halted: false,
         engine,
         lane,
         woken,
@@ -85,7 +85,7 @@ struct Running {
     /// Before that nothing is due, as far as is known.
     claim_at: Timestamp,
     /// What was last said to senders that wait.
-    stands_still: bool,
+    is_paused_or_halted: bool,
 }
 
 enum May {
@@ -134,10 +134,12 @@ impl Running {
     /// No sender waits for what will not be sent soon.
     fn say_whether_it_moves(&mut self, now: Timestamp) {
         let rests = matches!(self.breaker.allows(now), Allows::NoneUntil(_));
-        let stands_still = self.state.paused || self.state.halted.is_some() || rests;
-        if stands_still != self.stands_still {
-            self.stands_still = stands_still;
-            self.engine.answers.stands_still(&self.lane.name, stands_still);
+        let is_paused_or_halted = self.state.paused || self.state.halted.is_some() || rests;
+        if is_paused_or_halted != self.is_paused_or_halted {
+            self.is_paused_or_halted = is_paused_or_halted;
+            self.engine
+                .answers
+                .is_paused_or_halted(&self.lane.name, is_paused_or_halted);
         }
     }
 

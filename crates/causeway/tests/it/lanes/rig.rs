@@ -16,7 +16,7 @@ use causeway_core::{
     clock::{Clock, Timestamp},
     consent::What,
     delivery::Delivery,
-    destination::{CheckError, Destination, Ending, Outcome},
+    destination::{AttemptResult, CheckError, Destination, Outcome},
     envelope::Envelope,
     event::{Decode, Decoded, Decoders, Event},
     id::InboxId,
@@ -101,7 +101,7 @@ impl Destination for Scripted {
         Ok(())
     }
 
-    async fn deliver(&self, batch: &[Delivery]) -> Vec<Ending> {
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult> {
         let name = |delivery: &Delivery| {
             let name = delivery.record.contact.text("firstName").unwrap_or("?");
             name.to_owned()

@@ -14,7 +14,7 @@ use causeway_core::{
     consent::{Change, Standing, Suppression},
     contact::{Contact, Field, Identity},
     delivery::{Delivery, Kind},
-    destination::{Destination, Ending, Outcome},
+    destination::{AttemptResult, Destination, Outcome},
     event::{Action, Campaign},
     id::{DeliveryId, IdempotencyKey, InboxId},
     record::Record,
@@ -167,7 +167,7 @@ async fn create(database: &Database, text: &str) {
         .unwrap();
 }
 
-fn all_delivered(endings: &[Ending]) {
+fn all_delivered(endings: &[AttemptResult]) {
     for ending in endings {
         assert_eq!(
             ending.outcome,
@@ -177,14 +177,14 @@ fn all_delivered(endings: &[Ending]) {
     }
 }
 
-fn is_rejected(ending: &Ending) -> bool {
+fn is_rejected(ending: &AttemptResult) -> bool {
     matches!(ending.outcome, Outcome::Reject { .. })
 }
 
-fn is_skipped(ending: &Ending) -> bool {
+fn is_skipped(ending: &AttemptResult) -> bool {
     matches!(ending.outcome, Outcome::Skip { .. })
 }
 
-fn reason(ending: &Ending) -> &str {
+fn reason(ending: &AttemptResult) -> &str {
     ending.outcome.reason().unwrap_or_default()
 }

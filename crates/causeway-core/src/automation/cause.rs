@@ -16,7 +16,7 @@ use crate::{
 use jiff::Timestamp;
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Happening {
+pub enum Cause {
     Action {
         action_type: String,
     },
@@ -67,7 +67,7 @@ pub enum Happening {
 
 /// The state after an event was taken in.
 #[derive(Clone, Copy)]
-pub struct Seen<'a> {
+pub struct AfterEvent<'a> {
     pub event: &'a Event,
     pub before: Option<&'a Contact>,
     pub after: &'a Contact,
@@ -87,27 +87,27 @@ pub struct Seen<'a> {
 }
 
 /// Compares the contact before and after the event.
-pub fn happenings(seen: &Seen<'_>) -> Vec<Happening> {
-    let Seen { event, after, .. } = *seen;
+pub fn causes(seen: &AfterEvent<'_>) -> Vec<Cause> {
+    let AfterEvent { event, after, .. } = *seen;
     let mut all = Vec::new();
     if let Some(action) = event
         .action
         .as_ref()
         .filter(|_| seen.is_action && event.kind == EventKind::Action)
     {
-        all.push(Happening::Action {
+        all.push(Cause::Action {
             action_type: action.action_type.clone(),
         });
     }
     if seen.is_created {
-        all.push(Happening::ContactCreated);
+        all.push(Cause::ContactCreated);
     }
     let nobody = Contact::default();
     let before = seen.before.unwrap_or(&nobody);
     let changes = changes(before, after);
     let consent = consent_changes(before, after, seen.terms);
     if seen.before.is_some() && !seen.is_created && !(changes.is_empty() && consent.is_empty()) {
-        all.push(Happening::ContactUpdated);
+        all.push(Cause::ContactUpdated);
     }
     all.extend(changes);
     all.extend(
@@ -116,26 +116,22 @@ pub fn happenings(seen: &Seen<'_>) -> Vec<Happening> {
             .filter_map(|fact| email_status(fact, before, seen.terms)),
     );
     all.extend(consent);
-    all.extend(
-        seen.engaged
-            .iter()
-            .map(|(engagement, clicks)| Happening::Engaged {
-                kind: engagement.kind,
-                key: engagement.key.clone(),
-                name: engagement.name.clone(),
-                at: engagement.at,
-                clicks: *clicks,
-            }),
-    );
+    all.extend(seen.engaged.iter().map(|(engagement, clicks)| Cause::Engaged {
+        kind: engagement.kind,
+        key: engagement.key.clone(),
+        name: engagement.name.clone(),
+        at: engagement.at,
+        clicks: *clicks,
+    }));
     if seen.is_sync && event.kind == EventKind::ContactSync {
-        all.push(Happening::Synced { rows: rows(event) });
+        all.push(Cause::Synced { rows: rows(event) });
     }
     all.extend(
         seen.scoring
             .and_then(|scoring| score(scoring.reached(before), scoring.reached(after))),
     );
     if let Some((automation, Due::Clock)) = event.follow_up.as_ref().and_then(|row| row.automation.as_ref()) {
-        all.push(Happening::Clock {
+        all.push(Cause::Clock {
             automation: automation.clone(),
         });
     }
@@ -143,7 +139,7 @@ pub fn happenings(seen: &Seen<'_>) -> Vec<Happening> {
 }
 
 /// Fields, tags and lists whose value changed.
-fn changes(before: &Contact, after: &Contact) -> Vec<Happening> {
+fn changes(before: &Contact, after: &Contact) -> Vec<Cause> {
     let mut all = Vec::new();
     for (name, field) in &after.fields {
         if !before.has_other_value(name, &field.value) {
@@ -155,8 +151,8 @@ fn changes(before: &Contact, after: &Contact) -> Vec<Happening> {
 }
 
 /// A change of the score or the status, counted as the scoring's owner does.
-pub(super) fn score(before: Reached, after: Reached) -> Option<Happening> {
-    (before != after).then_some(Happening::Score {
+pub(super) fn score(before: Reached, after: Reached) -> Option<Cause> {
+    (before != after).then_some(Cause::Score {
         before: before.points,
         after: after.points,
         status_before: before.status,
@@ -166,7 +162,7 @@ pub(super) fn score(before: Reached, after: Reached) -> Option<Happening> {
 
 /// The email status that this fact brings, if it differs from the one before. A fact from a form counts only
 /// for triggers that name it.
-fn email_status(fact: &ConsentFact, before: &Contact, terms: &Terms) -> Option<Happening> {
+fn email_status(fact: &ConsentFact, before: &Contact, terms: &Terms) -> Option<Cause> {
     if fact.purpose != EMAIL {
         return None;
     }
@@ -180,7 +176,7 @@ fn email_status(fact: &ConsentFact, before: &Contact, terms: &Terms) -> Option<H
         Standing::Suppressed { why, .. } => fact.what.as_str() == why.as_str(),
         Standing::Unknown => false,
     };
-    (!is_known).then(|| Happening::EmailStatus {
+    (!is_known).then(|| Cause::EmailStatus {
         what: fact.what.as_str(),
         is_of_address: is_email_status(&fact.what),
     })
@@ -192,25 +188,25 @@ pub(crate) fn is_email_status(what: &What) -> bool {
 }
 
 /// The trigger for this new value of the field.
-pub(super) fn change(name: &str, value: &Value) -> Option<Happening> {
+pub(super) fn change(name: &str, value: &Value) -> Option<Cause> {
     let is_on = *value == Value::Bool(true);
     if let Some(tag) = name.strip_prefix(TAG).filter(|_| is_on) {
-        return Some(Happening::TagAdded { tag: tag.to_owned() });
+        return Some(Cause::TagAdded { tag: tag.to_owned() });
     }
     if let Some(list) = name.strip_prefix(LIST).filter(|_| is_on) {
-        return Some(Happening::ListJoined {
+        return Some(Cause::ListJoined {
             list: list.to_owned(),
         });
     }
     // Removing a tag, or setting it to false, counts as a change of its field. Other internal fields have no
     // trigger.
     let is_told = name.starts_with(TAG) || !is_internal(name);
-    is_told.then(|| Happening::FieldChanged {
+    is_told.then(|| Cause::FieldChanged {
         field: name.to_owned(),
     })
 }
 
-fn consent_changes(before: &Contact, after: &Contact, terms: &Terms) -> Vec<Happening> {
+fn consent_changes(before: &Contact, after: &Contact, terms: &Terms) -> Vec<Cause> {
     let standing = |contact: &Contact, purpose: &str| contact.standing(purpose, terms);
     after
         .consent
@@ -218,7 +214,7 @@ fn consent_changes(before: &Contact, after: &Contact, terms: &Terms) -> Vec<Happ
         .filter_map(|purpose| {
             let to = standing(after, purpose);
             let is_other = to.as_str() != standing(before, purpose).as_str();
-            is_other.then(|| Happening::ConsentChanged {
+            is_other.then(|| Cause::ConsentChanged {
                 purpose: purpose.clone(),
                 to,
             })
@@ -226,7 +222,7 @@ fn consent_changes(before: &Contact, after: &Contact, terms: &Terms) -> Vec<Happ
         .collect()
 }
 
-impl Happening {
+impl Cause {
     /// Whether it triggers an automation with this name and trigger.
     pub(super) fn is(&self, trigger: &Trigger, automation: &str) -> bool {
         match (trigger, self) {

@@ -4,7 +4,7 @@ use causeway_core::store::StoreError;
 use rusqlite::ErrorCode;
 
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub(crate) enum Error {
     Sql(rusqlite::Error),
     /// A stored value that cannot be read.
     Broken(&'static str),
@@ -13,19 +13,19 @@ pub(crate) enum Fault {
     Io(std::io::Error),
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
     }
 }
 
-impl From<std::io::Error> for Fault {
+impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl Fault {
+impl Error {
     /// Whether the error concerns the database as a whole, so that no other command of the transaction can
     /// succeed.
     pub(crate) fn is_unavailable(&self) -> bool {
@@ -82,8 +82,8 @@ impl Fault {
     }
 }
 
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> Self {
+impl From<Error> for StoreError {
+    fn from(fault: Error) -> Self {
         if fault.is_unavailable() {
             Self::Unavailable(fault.text())
         } else {

@@ -1,0 +1,136 @@
+use super::*;
+use crate::contact::Identity;
+
+const ADA: &str = "ada@example.org";
+const BEN: &str = "ben@example.org";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+fn on_page() -> What {
+    What::DoubleOptInOnPage {
+        page: "proca/7".to_owned(),
+    }
+}
+
+fn every() -> Vec<What> {
+    PLAIN.into_iter().chain([on_page()]).collect()
+}
+
+#[test]
+fn each_sort_of_fact_allows_ends_or_does_neither() {
+    for what in every() {
+        let expected = match what.as_str() {
+            "opt_in" | "opt_in_pending" => (true, false, false, false),
+            "double_opt_in" | "double_opt_in_on_page" => (true, true, false, false),
+            "declined" | "not_asked" => (false, false, false, false),
+            "unsubscribed" => (false, false, false, true),
+            _ => (false, false, true, true),
+        };
+        let found = (
+            what.is_opt_in(),
+            what.is_click(),
+            what.is_suppression(),
+            what.is_opt_out(),
+        );
+        assert_eq!(found, expected, "{what:?}");
+        let again = What::plain(what.as_str());
+        assert_eq!(again, (what != on_page()).then_some(what));
+    }
+}
+
+#[test]
+fn a_purpose_is_a_short_word_of_small_letters() {
+    for (text, expected) in [
+        ("email", Some("email")),
+        (" sms ", Some("sms")),
+        ("b2b-mail_x", Some("b2b-mail_x")),
+        ("", None),
+        ("9mail", None),
+        ("-mail", None),
+        ("Email", None),
+        ("e mail", None),
+        ("é", None),
+    ] {
+        assert_eq!(purpose(text).as_deref(), expected, "{text:?}");
+    }
+    assert!(purpose(&"a".repeat(64)).is_some());
+    assert!(purpose(&"a".repeat(65)).is_none());
+}
+
+#[test]
+fn a_place_is_an_address_or_an_id() {
+    let id = Identity::ForeignId {
+        namespace: "shop".into(),
+        id: "7".to_owned(),
+    };
+    assert_eq!(id_in_place(&of_id(&id)), Some("shop/7"));
+    assert_eq!(id_in_place(ADA), None);
+}
+
+/// What a message repeats is no news. What only looks like it is.
+#[test]
+fn a_fact_is_held_once_it_was_added_and_for_its_place_only() {
+    for what in every() {
+        for place in [None, Some(ADA), Some("id:shop/7")] {
+            let mut consent = Consent::default();
+            assert!(!consent.holds(&what, at(5), place), "{what:?} {place:?}");
+            assert!(consent.add(&what, at(5), place), "{what:?} {place:?}");
+            assert!(consent.holds(&what, at(5), place), "{what:?} {place:?}");
+            assert!(!consent.add(&what, at(5), place), "{what:?} {place:?}");
+            assert!(!consent.add(&what, at(4), place) || matches!(what, What::OptIn | What::Declined));
+            assert!(!consent.holds(&what, at(6), place), "{what:?} {place:?}");
+            let is_of_place = what.is_suppression() || what.is_click() || what == What::Unsubscribed;
+            assert_eq!(
+                consent.holds(&what, at(5), Some(BEN)),
+                !is_of_place,
+                "{what:?} {place:?}"
+            );
+            let mut same = consent.clone();
+            assert!(!same.join(&consent), "{what:?} {place:?}");
+        }
+        // Somebody else said it of the same mailbox.
+        let mut shared = Consent::default();
+        assert!(shared.add_shared(&what, at(5), ADA));
+        assert_eq!(
+            shared.holds(&what, at(5), Some(ADA)),
+            what.is_suppression(),
+            "{what:?}"
+        );
+    }
+}
+
+#[test]
+fn at_equal_times_the_opt_out_and_the_suppression_count() {
+    let terms = Terms::default();
+    let here = At {
+        address: Some(ADA),
+        since: Some(at(5)),
+        ids: None,
+    };
+    let mut consent = Consent::default();
+    consent.add(&What::OptIn, at(5), None);
+    consent.add(&What::Unsubscribed, at(5), None);
+    assert_eq!(
+        consent.standing(here, &terms),
+        Standing::Unsubscribed { since: at(5) }
+    );
+    // It names no address, and counts for the one that was known by then.
+    let mut consent = Consent::default();
+    consent.add(&What::OptIn, at(9), None);
+    consent.add(&What::Bounced, at(5), None);
+    let why = Suppression::Bounced;
+    assert_eq!(
+        consent.standing(here, &terms),
+        Standing::Suppressed { since: at(5), why }
+    );
+    let later = At {
+        since: Some(at(6)),
+        ..here
+    };
+    assert_eq!(
+        consent.standing(later, &terms),
+        Standing::OptedIn { since: at(9) }
+    );
+}
