@@ -481,7 +481,7 @@ impl Store for SqliteStore {
                     erased += 1;
                     let contact = leaving.contact;
                     for destination in gone.unsent {
-                        tracing::warn!(contact.id = contact.0, %destination, "contact {contact} was erased at the deadline; {destination} had not confirmed the removal: delete the person there by hand");
+                        tracing::warn!(contact.id = contact.0, %destination, "contact {contact} was erased, and {destination} had not confirmed the opt-out or the removal: delete the person there by hand");
                     }
                 }
                 Err(error @ StoreError::Unavailable(_)) => return Err(error),

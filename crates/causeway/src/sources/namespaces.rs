@@ -156,26 +156,25 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// Sources of earlier configurations (`former`) whose ids no source would recognise now, in words.
+/// Sources, among all that messages came from (`former`), whose ids no source would recognise now, in words.
 pub(crate) fn abandoned<'a>(
     config: &Config,
     former: impl IntoIterator<Item = &'a Name>,
     known: &BTreeSet<Name>,
 ) -> Vec<String> {
     let is_used = |name: &Name| {
-        config.sources.contains_key(name)
-            || config
-                .sources
-                .values()
-                .any(|source| source.rule.namespace == *name)
+        config
+            .sources
+            .values()
+            .any(|source| source.rule.namespace == *name)
     };
     let lost = former
         .into_iter()
         .filter(|name| known.contains(*name) && !is_used(name));
     lost.map(|name| {
         format!(
-            "contacts have ids of [source.{name}], which is not in the configuration, and no source has its namespace. If you \
-             renamed it, set `namespace = \"{name}\"` in the source: otherwise an opt-out that has only an id names nobody"
+            "contacts have ids of the namespace {name:?}, which no source has. If [source.{name}] was renamed or given another \
+             `namespace`, set `namespace = \"{name}\"` in it: otherwise an opt-out that has only an id names nobody"
         )
     })
     .collect()

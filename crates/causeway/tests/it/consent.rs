@@ -280,14 +280,25 @@ async fn a_source_that_was_renamed_without_its_namespace_is_reported() {
     home.settled(1).await;
     hub.stop();
     assert!(!home.ok(&["doctor"]).contains("identities"));
-    let said = "contacts have ids of [source.site], which is not in the configuration";
+    let said = "If [source.site] was renamed or given another `namespace`";
     home.write("causeway.toml", format!("{http}{}", config("web]")));
     let doctor = home.ok(&["doctor"]);
     assert!(
-        doctor.contains(&format!("WARN  identities: {said}")) && doctor.contains("namespace = \"site\""),
+        doctor.contains("WARN  identities: ")
+            && doctor.contains(said)
+            && doctor.contains("namespace = \"site\""),
         "{doctor}"
     );
     assert!(home.serve().stop().contains(said));
+    home.write(
+        "causeway.toml",
+        format!("{http}{}", config("site]\nnamespace = 'shop'")),
+    );
+    let doctor = home.ok(&["doctor"]);
+    assert!(
+        doctor.contains(said),
+        "the name stayed, the namespace did not: {doctor}"
+    );
     home.write(
         "causeway.toml",
         format!("{http}{}", config("web]\nnamespace = 'site'")),
