@@ -326,7 +326,7 @@ CREATE UNIQUE INDEX delivery_inbox ON delivery (inbox_id, destination_id, kind, 
 
 CREATE INDEX delivery_retrying ON delivery (destination_id, id) WHERE state = 'waiting' AND attempts > 0;
 
-CREATE INDEX delivery_withdrawal ON delivery (destination_id, due_at, contact_id)
+CREATE INDEX delivery_withdrawal ON delivery (destination_id, due_at, id, contact_id)
     WHERE state = 'waiting' AND kind = 'withdrawal';
 
 CREATE INDEX event_about ON event (about) WHERE about IS NOT NULL;

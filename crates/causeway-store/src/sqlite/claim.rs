@@ -138,10 +138,10 @@ fn is_paused_or_halted(tx: &Tx<'_>, destination: i64) -> Result<bool, Error> {
 }
 
 // SQLite answers each of these queries from an index alone.
-const WITHDRAWALS: &str = "SELECT id, contact_id FROM delivery
+pub(super) const WITHDRAWALS: &str = "SELECT id, contact_id FROM delivery
      WHERE destination_id = ?1 AND state = 'waiting' AND kind = 'withdrawal' AND due_at <= ?2
      ORDER BY due_at, id";
-const ALL: &str =
+pub(super) const ALL: &str =
     "SELECT id, contact_id FROM delivery WHERE destination_id = ?1 AND state = 'waiting' AND due_at <= ?2
      ORDER BY due_at, id";
 

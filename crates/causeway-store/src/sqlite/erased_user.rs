@@ -7,7 +7,7 @@
 use super::{
     contact, erasure,
     error::Error,
-    given, identity, outbox,
+    given, outbox,
     process::Row,
     reconcile::{self, Change},
     rows::ms,
@@ -117,7 +117,7 @@ pub(crate) fn send_again(
     address: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
-    if address.is_empty() || !identity::any_shared(tx)? {
+    if address.is_empty() || !tx.state.any_shared.get() {
         return Ok(());
     }
     let Some(rule) = outbox::rule(tx, destination) else {

@@ -48,20 +48,20 @@ pub(crate) struct Resolved {
 
 pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<Resolved, Error> {
     let mut resolved = Resolved::default();
-    let identities = pass_over_conflicts(tx, row, workspace, event, &mut resolved)?;
-    let is_named = identities.iter().any(|identity| !identity.is_visitor());
+    let mut identities = with_owners(tx, workspace, event)?;
+    pass_over_conflicts(tx, row, workspace, &mut identities, &mut resolved)?;
+    let is_named = identities.iter().any(|(identity, _)| !identity.is_visitor());
     // Ids come first, because an address is weaker evidence.
     let mut found: BTreeSet<i64> = BTreeSet::new();
     let by_kind = |wants_email: bool| {
         identities
             .iter()
-            .filter(move |identity| matches!(identity, Identity::Email { .. }) == wants_email)
+            .filter(move |(identity, _)| is_address(identity) == wants_email)
     };
-    for identity in by_kind(false) {
+    for (identity, owner) in by_kind(false) {
         let is_platforms = matches!(identity, Identity::ForeignId { .. }) && !identity.is_visitor();
-        let owner = contact::find_one(tx, workspace, identity)?;
         resolved.has_new_id |= is_platforms && owner.is_none();
-        if let Some(id) = owner {
+        if let Some(id) = *owner {
             // Two people may use one browser, which must not merge them. A visitor joins the contact only
             // while it has no name.
             let is_others = is_named
@@ -72,17 +72,18 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
                 found.insert(id);
             }
         }
-        resolved.own.push(identity.clone());
+        resolved.own.push((*identity).clone());
     }
     let foreign: Vec<&Identity> = identities
         .iter()
+        .map(|(identity, _)| *identity)
         .filter(|identity| matches!(identity, Identity::ForeignId { .. }) && !identity.is_visitor())
         .collect();
-    let has_id = by_kind(false).any(|identity| !identity.is_visitor());
-    for identity in by_kind(true) {
+    let has_id = by_kind(false).any(|(identity, _)| !identity.is_visitor());
+    for (identity, owner) in by_kind(true) {
         let address = identity.value();
         let is_nobodys = has_id && tx.state.rules.shared_addresses.fit(address);
-        let owner = contact::find_one(tx, workspace, identity)?.filter(|owner| !found.contains(owner));
+        let owner = owner.filter(|owner| !found.contains(owner));
         let is_anothers = match owner {
             // No contact is merged with one that is being erased.
             Some(owner) => {
@@ -102,34 +103,51 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
                 resolved.shared = Some(address.to_owned());
             }
             found.extend(owner);
-            resolved.own.push(identity.clone());
+            resolved.own.push((*identity).clone());
         }
     }
     resolved.contacts = found.into_iter().collect();
     Ok(resolved)
 }
 
-/// The event's identities, without ids that came with too many addresses.
+fn is_address(identity: &Identity) -> bool {
+    matches!(identity, Identity::Email { .. })
+}
+
+/// The event's identities, each with the contact that it names.
+fn with_owners<'e>(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    event: &'e Event,
+) -> Result<Vec<(&'e Identity, Option<i64>)>, Error> {
+    event
+        .identities
+        .iter()
+        .map(|identity| Ok((identity, contact::find_one(tx, workspace, identity)?)))
+        .collect()
+}
+
+/// Removes ids that came with too many addresses.
 fn pass_over_conflicts(
     tx: &mut Tx<'_>,
     row: &Row,
     workspace: i64,
-    event: &Event,
+    identities: &mut Vec<(&Identity, Option<i64>)>,
     resolved: &mut Resolved,
-) -> Result<Vec<Identity>, Error> {
-    let addresses: Vec<&Identity> = event
-        .identities
+) -> Result<(), Error> {
+    let addresses: Vec<(&Identity, Option<i64>)> = identities
         .iter()
-        .filter(|identity| matches!(identity, Identity::Email { .. }))
+        .filter(|(identity, _)| is_address(identity))
+        .copied()
         .collect();
     if addresses.is_empty() {
-        return Ok(event.identities.clone());
+        return Ok(());
     }
-    let mut kept = Vec::with_capacity(event.identities.len());
-    for identity in &event.identities {
+    let mut kept = Vec::with_capacity(identities.len());
+    for (identity, owner) in identities.drain(..) {
         if identity.is_of_contact()
-            && let Some(owner) = contact::find_one(tx, workspace, identity)?
-            && has_other_addresses(tx, workspace, owner, &addresses)?
+            && let Some(owner) = owner
+            && has_other_addresses(tx, owner, &addresses)?
         {
             note_conflict(tx, row, workspace, identity, owner)?;
             resolved.notes.push(format!(
@@ -139,30 +157,31 @@ fn pass_over_conflicts(
             resolved.passed_over.push(identity.clone());
             continue;
         }
-        kept.push(identity.clone());
+        kept.push((identity, owner));
     }
-    Ok(kept)
+    *identities = kept;
+    Ok(())
 }
 
 /// Whether the contact has as many addresses as one id may come with, and none of them is among `addresses`.
 fn has_other_addresses(
-    tx: &mut Tx<'_>,
-    workspace: i64,
+    tx: &Tx<'_>,
     contact: i64,
-    addresses: &[&Identity],
+    addresses: &[(&Identity, Option<i64>)],
 ) -> Result<bool, Error> {
     // Usually the contact is recognised by the address.
-    for address in addresses {
-        if contact::find_one(tx, workspace, address)? == Some(contact) {
-            return Ok(false);
-        }
+    if addresses.iter().any(|(_, owner)| *owner == Some(contact)) {
+        return Ok(false);
     }
     let Some(known) = contact::read(tx.connection, contact)? else {
         return Ok(false);
     };
     let mut all: BTreeSet<String> = known.addresses.keys().map(ToString::to_string).collect();
     all.extend(known.text("email").and_then(normal_email));
-    Ok(all.len() >= MOST_ADDRESSES && !addresses.iter().any(|address| all.contains(address.value())))
+    Ok(all.len() >= MOST_ADDRESSES
+        && !addresses
+            .iter()
+            .any(|(address, _)| all.contains(address.value())))
 }
 
 /// Notes that a message counted for this contact although its ids were passed over.
@@ -273,7 +292,7 @@ fn is_another_person(
 
 /// Whether others use the address, and the contact that is recognised by it is not noted among them.
 fn is_in_use(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> Result<bool, Error> {
-    if !any_shared(tx)? {
+    if !tx.state.any_shared.get() {
         return Ok(false);
     }
     let users = users(tx, workspace, address)?;
@@ -289,6 +308,7 @@ fn share(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> Resu
 }
 
 pub(crate) fn add_user(tx: &Tx<'_>, workspace: i64, address: &str, contact: i64) -> Result<bool, Error> {
+    tx.state.any_shared.set(true);
     Ok(tx
         .connection
         .prepare_cached(
@@ -312,7 +332,7 @@ pub(crate) fn users(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<i6
 /// These contacts and all who share a mailbox with one of them.
 pub(crate) fn with_sharers(tx: &Tx<'_>, contacts: &[i64]) -> Result<BTreeSet<i64>, Error> {
     let mut all: BTreeSet<i64> = contacts.iter().copied().collect();
-    if !any_shared(tx)? {
+    if !tx.state.any_shared.get() {
         return Ok(all);
     }
     for contact in contacts {
@@ -328,10 +348,9 @@ pub(crate) fn with_sharers(tx: &Tx<'_>, contacts: &[i64]) -> Result<BTreeSet<i64
     Ok(all)
 }
 
-/// Whether any address is shared. Saves look-ups while none is.
-pub(crate) fn any_shared(tx: &Tx<'_>) -> Result<bool, Error> {
-    Ok(tx
-        .connection
+/// Whether any address is shared, read from the file.
+pub(crate) fn is_any_shared(connection: &Connection) -> Result<bool, Error> {
+    Ok(connection
         .prepare_cached("SELECT 1 FROM shared_address WHERE workspace_id > 0 LIMIT 1")?
         .query_row([], |_| Ok(()))
         .optional()?

@@ -34,6 +34,24 @@ fn no_hot_write_makes_a_temporary_table() {
     assert!(writes > 20, "only {writes} statements were found");
 }
 
+/// Otherwise each claim would walk all waiting deliveries.
+#[test]
+fn a_claim_reads_due_deliveries_from_the_index_of_their_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = schema::writer(&folder.path().join("a.db"), schema::Steps::All).unwrap();
+    for (sql, index) in [
+        (super::claim::WITHDRAWALS, "delivery_withdrawal"),
+        (super::claim::ALL, "delivery_due"),
+    ] {
+        assert_eq!(
+            explained(&connection, "EXPLAIN QUERY PLAN", 3, sql),
+            [format!(
+                "SEARCH delivery USING COVERING INDEX {index} (destination_id=? AND due_at<?)"
+            )]
+        );
+    }
+}
+
 /// Checks each statement of the hot path, and returns their number.
 fn each_hot_statement(check: impl FnMut(&Connection, &str, &str)) -> usize {
     let mut check = check;

@@ -35,7 +35,7 @@ pub(crate) fn said_by_others(
     address: &str,
     contacts: &[i64],
 ) -> Result<Vec<ConsentFact>, Error> {
-    if !identity::any_shared(tx)? {
+    if !tx.state.any_shared.get() {
         return Ok(Vec::new());
     }
     said_of(tx, workspace, address, contacts)
@@ -157,7 +157,7 @@ pub(crate) fn brought_along(
     is_merged: bool,
     is_shared: bool,
 ) -> Result<Vec<ConsentFact>, Error> {
-    if !(is_merged || is_shared) || !identity::any_shared(tx)? {
+    if !(is_merged || is_shared) || !tx.state.any_shared.get() {
         return Ok(Vec::new());
     }
     let mut facts = ledger(tx, contact)?;
@@ -181,7 +181,7 @@ pub(crate) fn spread(
     facts: &[ConsentFact],
     planned: &mut Vec<Planned>,
 ) -> Result<Vec<i64>, Error> {
-    if !identity::any_shared(tx)? {
+    if !tx.state.any_shared.get() {
         return Ok(Vec::new());
     }
     let Some(known) = contact::read(tx.connection, contact)? else {
@@ -250,7 +250,7 @@ pub(crate) fn reconsider(
     contact: i64,
     planned: &mut Vec<Planned>,
 ) -> Result<Vec<i64>, Error> {
-    if !identity::any_shared(tx)? {
+    if !tx.state.any_shared.get() {
         return Ok(Vec::new());
     }
     let Some(known) = contact::read(tx.connection, contact)? else {

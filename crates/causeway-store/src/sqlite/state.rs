@@ -1,7 +1,7 @@
 //! What the writer keeps in memory between transactions. All of it can be read from the file again, except
 //! for the leases. These end with the process that holds them, and only the process that serves takes any.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::HashMap, sync::Arc, time::Duration};
 
 use causeway_core::{
     clock::{TOLERANCE, Timestamp},
@@ -14,6 +14,7 @@ use super::{
     counters::Counters,
     error::Error,
     facts::Facts,
+    identity,
     names::Names,
     recent::Recent,
     redate,
@@ -30,6 +31,8 @@ pub(crate) struct State {
     pub recent: Recent,
     pub counters: Counters,
     pub leases: Leases,
+    /// False only while no address is shared. Saves several look-ups for each message.
+    pub any_shared: Cell<bool>,
     /// The newest time that was stamped, in milliseconds: see [`State::stamp`].
     pub newest: i64,
     /// SQLite's `data_version`, which changes when another connection changed the file.
@@ -56,6 +59,7 @@ impl State {
         self.recent = Recent::default();
         self.names = Names::load(connection)?;
         self.terms = terms(connection)?;
+        self.any_shared = Cell::new(identity::is_any_shared(connection)?);
         self.newest = redate::newest(connection)?.unwrap_or(i64::MIN);
         Ok(())
     }
