@@ -22,6 +22,8 @@ pub struct Placeholders {
     /// Ids that identify nobody, besides those that never do. In the form that [`bare`] makes.
     ids: BTreeSet<String>,
     values: BTreeSet<String>,
+    /// The length of the longest of `values`, in bytes.
+    longest_value: usize,
     /// The meaning of an empty text.
     empty: Emptied,
     /// The meaning of null.
@@ -275,12 +277,14 @@ const AROUND_NAMES: &[(&str, &str)] = &[
 impl Placeholders {
     /// `ids` are added to those that never identify anybody. `values` replace [`EMPTY_VALUES`].
     pub fn new(ids: &[String], values: Option<&[String]>) -> Self {
+        let values: BTreeSet<String> = match values {
+            Some(values) => values.iter().map(|value| shown(value).to_owned()).collect(),
+            None => EMPTY_VALUES.iter().map(|value| (*value).to_owned()).collect(),
+        };
         Self {
             ids: ids.iter().map(|id| bare(id)).collect(),
-            values: match values {
-                Some(values) => values.iter().map(|value| shown(value).to_owned()).collect(),
-                None => EMPTY_VALUES.iter().map(|value| (*value).to_owned()).collect(),
-            },
+            longest_value: values.iter().map(String::len).max().unwrap_or(0),
+            values,
             empty: Emptied::Keep,
             null: Emptied::Clear,
         }
@@ -366,16 +370,19 @@ impl Placeholders {
         }
     }
 
-    /// As [`Self::is_nothing`], for a text.
-    pub(super) fn is_empty_text(&self, text: &str) -> bool {
-        let text = shown(text);
-        text.is_empty()
-            || is_unreplaced(text)
-            || self.values.contains(text)
+    /// Whether the text is one of the words for a field without a value.
+    fn is_value(&self, text: &str) -> bool {
+        self.values.contains(text)
             || self.values.iter().any(|word| {
                 word.eq_ignore_ascii_case(text)
                     && (*text == text.to_ascii_lowercase() || *text == text.to_ascii_uppercase())
             })
+    }
+
+    /// As [`Self::is_nothing`], for a text.
+    pub(super) fn is_empty_text(&self, text: &str) -> bool {
+        let text = shown(text);
+        text.is_empty() || is_unreplaced(text) || (text.len() <= self.longest_value && self.is_value(text))
     }
 }
 
@@ -507,11 +514,18 @@ fn is_unreplaced(text: &str) -> bool {
         let inside = text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
         inside.is_some_and(is_name)
     };
-    text == "[" || TEMPLATES.iter().any(is_enclosed)
+    // Nearly all texts begin like none of the templates.
+    let may_be_one = text.starts_with(['[', '{', '$', '#', '<', '*', '|', '%', '@']);
+    may_be_one && (text == "[" || TEMPLATES.iter().any(is_enclosed))
 }
 
 /// Whether a template was sent as it is, with its variables not replaced.
 fn is_template(id: &str) -> bool {
+    // Nearly all ids have fewer marks than the shortest template.
+    let is_mark = |byte: &u8| b"[]{}$#<>%*|@_~?".contains(byte);
+    if id.bytes().filter(is_mark).count() < 2 && !id.starts_with(['$', ':']) {
+        return false;
+    }
     let encloses = |(open, close): &(&str, &str)| {
         let behind = id.split_once(open).map(|(_, behind)| behind);
         behind.is_some_and(|behind| behind.contains(close))

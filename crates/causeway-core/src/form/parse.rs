@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use super::{
     percent,
     value::{Array, Key, KeyRef, Value},
@@ -109,7 +111,7 @@ pub fn parse(input: &[u8], mode: Mode) -> Result<Parsed, FormError> {
 
 /// The text before the separator, and the text after it if there is a separator.
 fn cut(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
-    match text.iter().position(|byte| *byte == separator) {
+    match memchr(separator, text) {
         Some(at) => (
             text.get(..at).unwrap_or_default(),
             Some(text.get(at + 1..).unwrap_or_default()),
@@ -224,13 +226,13 @@ impl<'a> Name<'a> {
         let whole = before_nul(name);
         let start = whole.iter().position(|byte| *byte != b' ').unwrap_or(whole.len());
         let trimmed = whole.get(start..).unwrap_or_default();
-        let bracket = trimmed.iter().position(|byte| *byte == b'[');
+        let bracket = memchr(b'[', trimmed);
         let (top, indexes) = trimmed.split_at_checked(bracket.unwrap_or(trimmed.len()))?;
         if top.is_empty() {
             return None;
         }
         // A first bracket that is never closed is a part of the name.
-        let (top, indexes) = if indexes.contains(&b']') {
+        let (top, indexes) = if memchr(b']', indexes).is_some() {
             (top, indexes)
         } else {
             (trimmed, &b""[..])
@@ -307,7 +309,7 @@ fn store(root: &mut Array, name: &Name<'_>, value: Vec<u8>, max_depth: usize, ma
 
 /// Splits `index]rest`. An empty index, or a single white space, appends: `None`.
 fn split_index(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
-    let end = text.iter().position(|byte| *byte == b']')?;
+    let end = memchr(b']', text)?;
     let index = text.get(..end)?;
     let rest = text.get(end + 1..)?;
     let appends = match index {

@@ -178,10 +178,7 @@ fn has_other_addresses(
     };
     let mut all: BTreeSet<String> = known.addresses.keys().map(ToString::to_string).collect();
     all.extend(known.text("email").and_then(normal_email));
-    Ok(all.len() >= MOST_ADDRESSES
-        && !addresses
-            .iter()
-            .any(|(address, _)| all.contains(address.value())))
+    Ok(all.len() >= MOST_ADDRESSES && !addresses.iter().any(|(address, _)| all.contains(address.value())))
 }
 
 /// Notes that a message counted for this contact although its ids were passed over.
