@@ -142,7 +142,7 @@ pub struct Field {
     /// Whether the field holds several values although this value does not show it: an earlier value was a
     /// list. Invariant: false if the value is a list, so that equal fields compare equal.
     #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
-    was_list: bool,
+    pub(crate) was_list: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -215,7 +215,7 @@ fn is_broken(value: &Value) -> bool {
     }
 }
 
-/// The part of a contact that the store keeps as one document.
+/// The part of a contact that the store keeps as one document ([`crate::contact_doc`]).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Contact {
     #[serde(skip)]
@@ -243,7 +243,7 @@ pub struct Contact {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(points: &f64) -> bool {
+pub(crate) fn is_zero(points: &f64) -> bool {
     *points == 0.0
 }
 

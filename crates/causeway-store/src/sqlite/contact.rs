@@ -7,6 +7,7 @@ use causeway_core::{
     clock::Timestamp,
     consent::{ConsentFact, What},
     contact::{Contact, Identity},
+    contact_doc::{ContactDoc, StoredContact},
     event::Engagement,
     id::ContactId,
 };
@@ -75,9 +76,17 @@ pub(crate) fn read(connection: &Connection, id: i64) -> Result<Option<Contact>, 
     let Some(doc) = doc.flatten() else {
         return Ok(None);
     };
-    let mut contact: Contact = from_json(&doc)?;
+    let mut contact = from_doc(&doc)?;
     contact.id = Some(ContactId(id));
     Ok(Some(contact))
+}
+
+pub(crate) fn from_doc(doc: &str) -> Result<Contact, Error> {
+    from_json::<StoredContact>(doc).map(Contact::from)
+}
+
+pub(crate) fn to_doc(contact: &Contact) -> Result<String, Error> {
+    to_json(&ContactDoc::from(contact))
 }
 
 pub(crate) fn insert(
@@ -90,7 +99,7 @@ pub(crate) fn insert(
         .prepare_cached(
             "INSERT INTO contact (workspace_id, doc, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)",
         )?
-        .execute(params![workspace, to_json(contact)?, ms(now)])?;
+        .execute(params![workspace, to_doc(contact)?, ms(now)])?;
     Ok(connection.last_insert_rowid())
 }
 
@@ -102,7 +111,7 @@ pub(crate) fn update(
 ) -> Result<(), Error> {
     connection
         .prepare_cached("UPDATE contact SET doc = ?2, updated_at = ?3 WHERE id = ?1")?
-        .execute(params![id, to_json(contact)?, ms(now)])?;
+        .execute(params![id, to_doc(contact)?, ms(now)])?;
     Ok(())
 }
 

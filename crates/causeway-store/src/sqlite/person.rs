@@ -98,7 +98,7 @@ pub(crate) fn page(
         let id = ContactId(row.get(0)?);
         // A scheduled automation leaves out a contact that cannot be read and runs for the others. The
         // contact keeps its place here, so that the walk goes on.
-        let read = super::rows::text(row, 1).and_then(from_json);
+        let read = super::rows::text(row, 1).and_then(contact::from_doc);
         let mut contact: Contact = read.unwrap_or_else(|_| {
             tracing::error!(
                 contact.id = id.0,

@@ -288,7 +288,7 @@ fn one_contact(tx: &mut Tx<'_>, shift: Shift, id: i64) -> Result<(), Error> {
         .prepare_cached(
             "UPDATE contact SET doc = ?2, created_at = min(created_at, ?3), updated_at = min(updated_at, ?3) WHERE id = ?1",
         )?
-        .execute(params![id, to_json(&contact)?, shift.now])?;
+        .execute(params![id, contact::to_doc(&contact)?, shift.now])?;
     for (before, after) in &moved {
         let note = format!("; re-dated: the hub's clock was ahead and showed {}", at(*before));
         tx.connection
