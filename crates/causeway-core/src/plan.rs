@@ -268,12 +268,12 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
         if consent.holds(&fact.what, fact.at, fact.address.as_deref()) {
             continue;
         }
-        let before = contact.standing(&fact.purpose, case.known.terms);
+        let before = contact.consent_state(&fact.purpose, case.known.terms);
         let changed = contact.add_consent(&fact);
         // A platform sends a field that allows mail with each contact: only the first such value is news.
         let renews = event.kind == EventKind::ContactSync
             && fact.what.is_opt_in()
-            && contact.standing(&fact.purpose, case.known.terms).as_str() == before.as_str();
+            && contact.consent_state(&fact.purpose, case.known.terms).as_str() == before.as_str();
         said.changed |= changed;
         said.news |= changed && !renews;
         said.ledger.push(fact);
@@ -421,11 +421,11 @@ fn plan_deliveries(
     given: &[Given],
 ) -> Vec<Planned> {
     let known = case.known;
-    let standing = |contact: &Contact| contact.standing(&rule.purpose, known.terms);
-    let allowed = |contact: &Contact| rule.policy.allows(standing(contact), contact.gave_data);
+    let consent_state = |contact: &Contact| contact.consent_state(&rule.purpose, known.terms);
+    let allowed = |contact: &Contact| rule.policy.allows(consent_state(contact), contact.gave_data);
     let mut planned = withdrawals(rule, known.contacts, known.terms, after, known.terms, given);
     let in_use = after.address();
-    let now = standing(after);
+    let now = consent_state(after);
     let gate = |kind: Kind| {
         let says_no = |fact: &ConsentFact| *fact.purpose == *rule.purpose && fact.what.is_opt_out();
         let is_opt_out = now.is_opt_out() && case.event.consent.iter().any(says_no);
@@ -482,14 +482,14 @@ fn decision(after: &Contact, known: &Known<'_>, event: &Event) -> String {
         let before: Vec<&str> = known
             .contacts
             .iter()
-            .map(|contact| contact.standing(purpose, known.terms).as_str())
+            .map(|contact| contact.consent_state(purpose, known.terms).as_str())
             .collect();
         let before = if before.is_empty() {
             "no contact".to_owned()
         } else {
             before.join(" and ")
         };
-        let after = after.standing(purpose, known.terms).as_str();
+        let after = after.consent_state(purpose, known.terms).as_str();
         let facts: Vec<String> = event
             .consent
             .iter()

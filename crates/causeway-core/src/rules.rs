@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     after_erasure::AfterErasure,
     automation::{Automation, Index, Owner, Scoring},
-    consent::{CHANGES, CLICK_GRACE, Change, EMAIL, Policy, Standing},
+    consent::{CHANGES, CLICK_GRACE, Change, EMAIL, Policy, ConsentState},
     delivery::Kind,
     event::{Action, Campaign, Event, EventKind},
     id::Name,
@@ -370,19 +370,19 @@ impl DestinationRule {
         }
     }
 
-    pub fn gate(&self, kind: Kind, standing: Standing, gave_data: bool) -> Gate {
-        let allowed = self.policy.allows(standing, gave_data);
+    pub fn gate(&self, kind: Kind, consent_state: ConsentState, gave_data: bool) -> Gate {
+        let allowed = self.policy.allows(consent_state, gave_data);
         match kind {
             Kind::Record | Kind::Contact if allowed => Gate::Send,
             Kind::Record | Kind::Contact => Gate::Skip {
                 reason: format!(
                     "consent: {} is not enough for {}",
-                    standing.as_str(),
+                    consent_state.as_str(),
                     self.policy.as_str()
                 ),
             },
-            Kind::Withdrawal if self.withdraws(standing, gave_data) => {
-                self.gate_of_withdrawal(Change::of(kind, standing))
+            Kind::Withdrawal if self.withdraws(consent_state, gave_data) => {
+                self.gate_of_withdrawal(Change::of(kind, consent_state))
             }
             Kind::Withdrawal => Gate::Skip {
                 reason: "consent was given again, and a later delivery says so".to_owned(),
@@ -392,13 +392,13 @@ impl DestinationRule {
 
     /// Whether a destination that has the person must stop using their data. This also holds for
     /// [`Policy::All`], where an opt-out stops no other deliveries.
-    pub fn withdraws(&self, standing: Standing, gave_data: bool) -> bool {
-        !standing.is_subscribed() || !self.policy.allows(standing, gave_data)
+    pub fn withdraws(&self, consent_state: ConsentState, gave_data: bool) -> bool {
+        !consent_state.is_subscribed() || !self.policy.allows(consent_state, gave_data)
     }
 
     /// Whether the destination cannot receive the change that ends this person's consent.
-    pub fn is_mute(&self, standing: Standing) -> bool {
-        Change::of(Kind::Withdrawal, standing)
+    pub fn is_mute(&self, consent_state: ConsentState) -> bool {
+        Change::of(Kind::Withdrawal, consent_state)
             .within(&self.expresses)
             .is_none()
     }
@@ -422,8 +422,8 @@ impl DestinationRule {
     }
 
     /// What a delivery asks the destination to do about consent, as a change that it can receive.
-    pub fn change(&self, kind: Kind, standing: Standing) -> Change {
-        Change::of(kind, standing)
+    pub fn change(&self, kind: Kind, consent_state: ConsentState) -> Change {
+        Change::of(kind, consent_state)
             .within(&self.expresses)
             .unwrap_or_default()
     }

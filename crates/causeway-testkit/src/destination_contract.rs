@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, future::Future, pin::pin, task::Poll, time::Dur
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{Change, Standing},
+    consent::{Change, ConsentState},
     contact::{Contact, Field, Identity},
     delivery::{Delivery, Kind},
     destination::{AttemptResult, Destination, Outcome},
@@ -290,7 +290,7 @@ fn record(number: i64, at: Timestamp) -> Record {
         page: Some(from(
             json!({ "external_id": "9", "name": "rivers/hu", "locale": "hu" }),
         )),
-        standing: BTreeMap::from([("email".to_owned(), Standing::Unknown)]),
+        consent_state: BTreeMap::from([("email".to_owned(), ConsentState::Unknown)]),
         engagements: Vec::new(),
         lead: causeway_core::automation::Lead::default(),
         change: Change::None,

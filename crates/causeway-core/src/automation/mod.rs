@@ -85,7 +85,7 @@ pub enum Trigger {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConsentTrigger {
     pub purpose: Option<String>,
-    /// [`crate::consent::Standing::as_str`] of the new state.
+    /// [`crate::consent::ConsentState::as_str`] of the new state.
     pub to: Option<BTreeSet<String>>,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Standing;
+use super::ConsentState;
 use crate::delivery::Kind;
 
 /// What becomes of the person's subscription at the destination: one word for each delivery.
@@ -43,14 +43,14 @@ impl Change {
 
     /// What a delivery of this kind says about a person with this consent state for the destination's
     /// purpose. [`Change::Remove`] never follows from a consent state: it comes from a request for erasure.
-    pub fn of(kind: Kind, standing: Standing) -> Self {
-        match standing {
-            Standing::Suppressed { .. } => Self::Suppress,
-            Standing::Unsubscribed { .. } => Self::Unsubscribe,
+    pub fn of(kind: Kind, consent_state: ConsentState) -> Self {
+        match consent_state {
+            ConsentState::Suppressed { .. } => Self::Suppress,
+            ConsentState::Unsubscribed { .. } => Self::Unsubscribe,
             // The state allows less than the destination requires.
             _ if kind == Kind::Withdrawal => Self::Unsubscribe,
-            Standing::OptedIn { .. } | Standing::DoubleOptedIn { .. } => Self::Subscribe,
-            Standing::Unknown | Standing::NotSubscribed | Standing::Pending { .. } => Self::None,
+            ConsentState::OptedIn { .. } | ConsentState::DoubleOptedIn { .. } => Self::Subscribe,
+            ConsentState::Unknown | ConsentState::NotSubscribed | ConsentState::Pending { .. } => Self::None,
         }
     }
 
@@ -106,23 +106,23 @@ mod tests {
     #[test]
     fn each_consent_state_gives_its_change() {
         let since = Timestamp::UNIX_EPOCH;
-        let suppressed = |why| Standing::Suppressed { since, why };
-        for (standing, record, withdrawal) in [
-            (Standing::Unknown, Change::None, Change::Unsubscribe),
-            (Standing::NotSubscribed, Change::None, Change::Unsubscribe),
-            (Standing::Pending { since }, Change::None, Change::Unsubscribe),
+        let suppressed = |why| ConsentState::Suppressed { since, why };
+        for (consent_state, record, withdrawal) in [
+            (ConsentState::Unknown, Change::None, Change::Unsubscribe),
+            (ConsentState::NotSubscribed, Change::None, Change::Unsubscribe),
+            (ConsentState::Pending { since }, Change::None, Change::Unsubscribe),
             (
-                Standing::OptedIn { since },
+                ConsentState::OptedIn { since },
                 Change::Subscribe,
                 Change::Unsubscribe,
             ),
             (
-                Standing::DoubleOptedIn { since },
+                ConsentState::DoubleOptedIn { since },
                 Change::Subscribe,
                 Change::Unsubscribe,
             ),
             (
-                Standing::Unsubscribed { since },
+                ConsentState::Unsubscribed { since },
                 Change::Unsubscribe,
                 Change::Unsubscribe,
             ),
@@ -147,9 +147,9 @@ mod tests {
                 Change::Suppress,
             ),
         ] {
-            assert_eq!(Change::of(Kind::Record, standing), record, "{standing:?}");
-            assert_eq!(Change::of(Kind::Contact, standing), record, "{standing:?}");
-            assert_eq!(Change::of(Kind::Withdrawal, standing), withdrawal, "{standing:?}");
+            assert_eq!(Change::of(Kind::Record, consent_state), record, "{consent_state:?}");
+            assert_eq!(Change::of(Kind::Contact, consent_state), record, "{consent_state:?}");
+            assert_eq!(Change::of(Kind::Withdrawal, consent_state), withdrawal, "{consent_state:?}");
         }
     }
 

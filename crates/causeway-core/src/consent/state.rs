@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Standing, Suppression, Terms, Times, What};
+use super::{ConsentState, Suppression, Terms, Times, What};
 use crate::{
     contact::{Identity, millis},
     id::Name,
@@ -230,7 +230,7 @@ impl Consent {
     ///   not count.
     /// - At equal times the opt-out wins. The newest of several opt-outs and suppressions counts, and at
     ///   equal times the gravest.
-    pub fn standing(&self, at: At<'_>, terms: &Terms) -> Standing {
+    pub fn state(&self, at: At<'_>, terms: &Terms) -> ConsentState {
         let here = at.address.and_then(|address| self.addresses.get(address));
         let said = here.map_or(Cow::Borrowed(self), |here| {
             let mut said = self.clone_without_addresses();
@@ -286,8 +286,8 @@ impl Consent {
             })
             .max_by_key(|(since, _)| *since);
         match holds {
-            Some((since, Some(why))) => return Standing::Suppressed { since, why },
-            Some((since, None)) => return Standing::Unsubscribed { since },
+            Some((since, Some(why))) => return ConsentState::Suppressed { since, why },
+            Some((since, None)) => return ConsentState::Unsubscribed { since },
             None => {}
         }
         // A click that an opt-out took back does not count again after a later opt-in on a form.
@@ -296,18 +296,18 @@ impl Consent {
                 .is_none_or(|opt_out| graced(Some(*click)).is_some_and(|click| click > opt_out))
         };
         if let Some(since) = confirmed.filter(counts) {
-            return Standing::DoubleOptedIn { since };
+            return ConsentState::DoubleOptedIn { since };
         }
         if let Some(since) = opt_in {
-            return Standing::OptedIn { since };
+            return ConsentState::OptedIn { since };
         }
         if let Some(since) = said.pending {
-            return Standing::Pending { since };
+            return ConsentState::Pending { since };
         }
         if !said.declined.is_empty() || said.not_asked.is_some() {
-            return Standing::NotSubscribed;
+            return ConsentState::NotSubscribed;
         }
-        Standing::Unknown
+        ConsentState::Unknown
     }
 
     fn clone_without_addresses(&self) -> Self {

@@ -134,8 +134,8 @@ impl Scope {
             Way::ActionField => self.member(&Part::ActionFields, name),
             Way::Tracking(usual) => self.tracked(name, usual),
             Way::Subscribed => {
-                let standing = self.record().standing_for(route.step(1)?);
-                Some(Found::Bool(standing.is_subscribed()))
+                let consent_state = self.record().consent_state_for(route.step(1)?);
+                Some(Found::Bool(consent_state.is_subscribed()))
             }
         };
         let rest = route.steps.get(route.gone..).unwrap_or_default();

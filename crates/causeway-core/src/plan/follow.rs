@@ -112,7 +112,7 @@ fn new_clicks(row: &Engagement, knows: &dyn Fn(&Engagement) -> bool) -> (i64, i6
 /// The record that expressions read: as in a destination's mapping, but without its settings.
 fn record(case: &Case<'_>, about: About, contact: Contact) -> Record {
     let event = case.event;
-    let standing = contact.standings(contact.address().as_deref(), case.known.terms);
+    let consent_state = contact.consent_states(contact.address().as_deref(), case.known.terms);
     let mut engagements = about.engagements;
     engagements.extend_from_slice(&event.engagements);
     Record {
@@ -126,7 +126,7 @@ fn record(case: &Case<'_>, about: About, contact: Contact) -> Record {
         action: about.action,
         campaign: about.campaign,
         page: about.page,
-        standing,
+        consent_state,
         engagements,
         settings: serde_json::Map::new(),
         change: Change::None,

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     automation::Explained,
     clock::ClockAlarm,
-    consent::{Change, ConsentFact, Standing},
+    consent::{Change, ConsentFact, ConsentState},
     contact::{Contact, Identity},
     envelope::Envelope,
     event::{Due, Organisation},
@@ -340,8 +340,7 @@ pub struct ContactView {
     pub workspace: Name,
     pub identities: Vec<Identity>,
     pub contact: Contact,
-    #[serde(rename = "consent_state")]
-    pub standing: BTreeMap<String, Standing>,
+    pub consent_state: BTreeMap<String, ConsentState>,
     /// What each destination was given, by destination and address.
     pub given: Vec<GivenRow>,
     /// Oldest first.

@@ -29,7 +29,7 @@ pub const GRACE: i64 = 2;
 const LONG_AGO: i64 = -1_767_323_045;
 
 /// The consent state, and since when.
-pub type Standing = (&'static str, Option<i64>);
+pub type ConsentState = (&'static str, Option<i64>);
 
 /// Field name → time, number of the message, value.
 pub type Fields = BTreeMap<&'static str, (i64, usize, String)>;
@@ -201,12 +201,12 @@ impl Model {
     }
 
     /// The consent state for the address in use.
-    pub fn standing(&self, person: &Person, purpose: &str) -> Standing {
-        self.standing_at(person, purpose, in_use(person))
+    pub fn consent_state(&self, person: &Person, purpose: &str) -> ConsentState {
+        self.consent_state_at(person, purpose, in_use(person))
     }
 
     /// The first table of `docs/consent.md`, for one of the person's addresses.
-    pub fn standing_at(&self, person: &Person, purpose: &str, address: Option<usize>) -> Standing {
+    pub fn consent_state_at(&self, person: &Person, purpose: &str, address: Option<usize>) -> ConsentState {
         let said: Vec<&Fact> = person
             .facts
             .iter()
@@ -269,12 +269,12 @@ impl Model {
             }
         }
         if let Some((since, gravity)) = holds.into_iter().max() {
-            let standing = if gravity == 0 {
+            let consent_state = if gravity == 0 {
                 "unsubscribed"
             } else {
                 "suppressed"
             };
-            return (standing, Some(since));
+            return (consent_state, Some(since));
         }
         // A click that an opt-out took back stays taken back.
         let is_taken_back = |click: &Fact| {
@@ -310,19 +310,19 @@ impl Model {
         policy: &str,
         (address, was_sent_a_yes): (Option<usize>, bool),
     ) -> bool {
-        let (standing, _) = self.standing_at(person, purpose, address);
-        matches!(standing, "unsubscribed" | "suppressed")
-            || (was_sent_a_yes && !matches!(standing, "opted_in" | "double_opted_in"))
+        let (consent_state, _) = self.consent_state_at(person, purpose, address);
+        matches!(consent_state, "unsubscribed" | "suppressed")
+            || (was_sent_a_yes && !matches!(consent_state, "opted_in" | "double_opted_in"))
             || !self.may_be_sent_to(person, purpose, policy, address)
     }
 
     fn may_be_sent_to(&self, person: &Person, purpose: &str, policy: &str, address: Option<usize>) -> bool {
-        let (standing, _) = self.standing_at(person, purpose, address);
+        let (consent_state, _) = self.consent_state_at(person, purpose, address);
         match policy {
             "all" => true,
-            "with_consent" => person.gave_data && !matches!(standing, "unsubscribed" | "suppressed"),
-            "opt_in" => matches!(standing, "opted_in" | "double_opted_in"),
-            "double_opt_in" => standing == "double_opted_in",
+            "with_consent" => person.gave_data && !matches!(consent_state, "unsubscribed" | "suppressed"),
+            "opt_in" => matches!(consent_state, "opted_in" | "double_opted_in"),
+            "double_opt_in" => consent_state == "double_opted_in",
             other => panic!("{other}"),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{Change, EMAIL, Standing},
+    consent::{Change, EMAIL, ConsentState},
     contact::{Contact, Field, Identity, normal_email},
     delivery::{Delivery, Kind},
     event::EventKind,
@@ -279,9 +279,9 @@ fn claim_one(
     let Some((mut record, key)) = or_mark_dead(tx, id, read, claim.now)? else {
         return Ok(());
     };
-    let standing = record.standing_for(&rule.purpose);
+    let consent_state = record.consent_state_for(&rule.purpose);
     let gate = match (leaving, rule.removal()) {
-        (None, _) => rule.gate(due.kind, standing, record.contact.gave_data),
+        (None, _) => rule.gate(due.kind, consent_state, record.contact.gave_data),
         (Some(_), Err(skip)) => skip,
         (Some(_), Ok(change)) => {
             erasure::make_removal(&mut record, change);
@@ -291,7 +291,7 @@ fn claim_one(
     if let Gate::Skip { reason } = gate {
         // A void withdrawal needs no attention. One that the destination cannot receive does, so it is marked
         // as gated.
-        let is_void = due.kind == Kind::Withdrawal && !rule.withdraws(standing, record.contact.gave_data);
+        let is_void = due.kind == Kind::Withdrawal && !rule.withdraws(consent_state, record.contact.gave_data);
         return skip(tx, id, &reason, !is_void, claim.now, claimed);
     }
     if let Some(contact) = due.contact {
@@ -305,12 +305,12 @@ fn claim_one(
             claim.now,
         )?;
     }
-    if record.change.gravity() > 0 && record.standing_for(&rule.purpose).is_subscribed() {
+    if record.change.gravity() > 0 && record.consent_state_for(&rule.purpose).is_subscribed() {
         // The consent may suffice for other destinations, but not for this one. So the record must not say
         // "subscribed" to it.
         record
-            .standing
-            .insert(rule.purpose.to_string(), Standing::NotSubscribed);
+            .consent_state
+            .insert(rule.purpose.to_string(), ConsentState::NotSubscribed);
     }
     tx.state
         .leases
@@ -492,9 +492,9 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         event: parts.event,
         event_at: at(parts.event_at),
         change: Change::None,
-        standing: parts
+        consent_state: parts
             .contact
-            .standings(parts.contact.address().as_deref(), &terms),
+            .consent_states(parts.contact.address().as_deref(), &terms),
         contact: parts.contact,
         identities: parts.identities,
         action: parts.action,
@@ -510,10 +510,10 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     if is_others {
         let of_mailbox = record
             .contact
-            .standing_of_mailbox(EMAIL, Some(&due.address), &terms);
-        record.standing.insert(EMAIL.to_owned(), of_mailbox);
+            .consent_state_of_mailbox(EMAIL, Some(&due.address), &terms);
+        record.consent_state.insert(EMAIL.to_owned(), of_mailbox);
     }
-    record.change = rule.change(due.kind, record.standing_for(&rule.purpose));
+    record.change = rule.change(due.kind, record.consent_state_for(&rule.purpose));
     let called = rule.renamed_from.as_ref().unwrap_or(&rule.name);
     let other = due.contact.filter(|_| parts.is_about_another);
     let message = (&*record.workspace, &*record.source, &parts.key[..]);

@@ -137,7 +137,7 @@ pub(crate) fn send_again(
             .any(|given| given.address.as_deref() == Some(address));
         let gate = rule.gate(
             Kind::Contact,
-            known.standing(&rule.purpose, &terms),
+            known.consent_state(&rule.purpose, &terms),
             known.gave_data,
         );
         if !was_given || known.address().as_deref() != Some(address) || gate != Gate::Send {

@@ -3,7 +3,7 @@
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{Change, Standing},
+    consent::{Change, ConsentState},
     contact::Contact,
     delivery::Kind,
     envelope::digest,
@@ -196,8 +196,8 @@ pub(crate) fn is_being_erased(tx: &Tx<'_>, contact: i64) -> Result<bool, Error> 
 pub(crate) fn make_removal(record: &mut Record, change: Change) {
     record.change = change;
     let since = record.event_at;
-    for standing in record.standing.values_mut() {
-        *standing = Standing::Unsubscribed { since };
+    for consent_state in record.consent_state.values_mut() {
+        *consent_state = ConsentState::Unsubscribed { since };
     }
     let email = record.contact.fields.remove("email");
     record.contact = Contact {

@@ -52,8 +52,8 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
         contact: Some(ContactId(id)),
         ..DeliveryFilter::default()
     };
-    let standing = contact.standings(contact.address().as_deref(), &terms);
-    let since = standing.get(EMAIL).and_then(|standing| standing.since());
+    let consent_state = contact.consent_states(contact.address().as_deref(), &terms);
+    let since = consent_state.get(EMAIL).and_then(|consent_state| consent_state.since());
     Ok(Some(ContactView {
         others: match since {
             Some(since) => said_by_others(connection, id, since)?,
@@ -63,7 +63,7 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
         id: ContactId(id),
         workspace: workspace.into(),
         identities: contact::identities(connection, id)?,
-        standing,
+        consent_state,
         given: received::view(connection, id)?,
         contact,
         ledger: ledger(connection, id)?,

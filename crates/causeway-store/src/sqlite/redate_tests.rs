@@ -64,8 +64,8 @@ impl World {
         self.store.contact(found[0]).await.unwrap().unwrap()
     }
 
-    async fn standing(&self) -> &'static str {
-        self.ann().await.standing["email"].as_str()
+    async fn consent_state(&self) -> &'static str {
+        self.ann().await.consent_state["email"].as_str()
     }
 
     async fn redate(&self, back: i64, now: Timestamp) {
@@ -146,7 +146,7 @@ async fn facts_from_after_the_correction_outweigh_facts_dated_ahead() {
         .unwrap();
 
     world.redate(DAY - 10, at(10)).await;
-    assert_eq!(world.standing().await, "opted_in");
+    assert_eq!(world.consent_state().await, "opted_in");
     let row = &world.ann().await.ledger[0];
     assert_eq!(row.fact.at, at(10));
     assert!(
@@ -164,7 +164,7 @@ async fn facts_from_after_the_correction_outweigh_facts_dated_ahead() {
     );
 
     world.signs(What::Unsubscribed, "Ann", at(11)).await;
-    assert_eq!(world.standing().await, "unsubscribed");
+    assert_eq!(world.consent_state().await, "unsubscribed");
     assert_eq!(world.ann().await.contact.text("firstName"), Some("Ann"));
 }
 
@@ -192,13 +192,13 @@ async fn facts_keep_their_order_however_little_time_there_is() {
         }
         world.signs(last, "Last", at(500)).await;
         world.redate(450, at(50)).await;
-        assert_eq!(world.standing().await, expected);
+        assert_eq!(world.consent_state().await, expected);
         assert_eq!(world.ann().await.contact.text("firstName"), Some("Last"));
         let times: Vec<Timestamp> = world.ann().await.ledger.iter().map(|row| row.fact.at).collect();
         assert!(times.is_sorted() && times.len() == 7, "{times:?}");
         // A second correction changes nothing.
         world.redate(450, at(50)).await;
-        assert_eq!(world.standing().await, expected);
+        assert_eq!(world.consent_state().await, expected);
     }
 }
 

@@ -399,8 +399,8 @@ fn correct(
         let withdrawn = reconcile::after_change(tx, workspace, record, &change, now)?;
         for rule in rules.destinations_of(&workspace_name) {
             let is_planned = withdrawn.iter().any(|planned| planned.destination == rule.name);
-            let standing = after.standing(&rule.purpose, &terms);
-            let gate = rule.gate(Kind::Contact, standing, after.gave_data);
+            let consent_state = after.consent_state(&rule.purpose, &terms);
+            let gate = rule.gate(Kind::Contact, consent_state, after.gave_data);
             if is_planned || gate != Gate::Send || given::of(tx, &[id], rule)?.is_empty() {
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use causeway_core::{
     after_erasure::AfterErasure,
-    consent::{Change, Policy, Standing, What},
+    consent::{Change, Policy, ConsentState, What},
     delivery::{Delivery, Kind, Next},
     event::{DeadCode, Decoded, Engagement, EngagementKind},
     id::InboxId,
@@ -119,8 +119,8 @@ pub async fn destinations_are_sent_removals_before_a_person_is_erased(open: Open
         (Kind::Withdrawal, Change::Remove)
     );
     assert!(matches!(
-        last.record.standing_for("email"),
-        Standing::Unsubscribed { .. }
+        last.record.consent_state_for("email"),
+        ConsentState::Unsubscribed { .. }
     ));
     assert_eq!(last.record.email(), Some("ada@example.org"));
     assert_eq!(
@@ -404,7 +404,7 @@ pub async fn the_same_form_after_an_erasure_is_no_duplicate(open: Open) {
 }
 
 pub async fn an_opt_out_after_an_erasure_is_not_lost(open: Open) {
-    use causeway_core::consent::Standing;
+    use causeway_core::consent::ConsentState;
 
     // The opt-out answers an old mail. It may come before or after the new signature.
     for opt_out_first in [true, false] {
@@ -429,10 +429,10 @@ pub async fn an_opt_out_after_an_erasure_is_not_lost(open: Open) {
         if !opt_out_first {
             bench.take(opt_out, 16).await;
         }
-        let standing = |view: &causeway_core::store::ContactView| view.standing.get("email").copied();
+        let consent_state = |view: &causeway_core::store::ContactView| view.consent_state.get("email").copied();
         let opted_in = matches!(
-            standing(&bench.person("ada").await),
-            Some(Standing::OptedIn { .. })
+            consent_state(&bench.person("ada").await),
+            Some(ConsentState::OptedIn { .. })
         );
         assert!(!opted_in, "first: {opt_out_first}");
         // The destination may know Ada from before, so it receives the opt-out and nothing else.
@@ -442,8 +442,8 @@ pub async fn an_opt_out_after_an_erasure_is_not_lost(open: Open) {
         }
         bench.take(signed("ada", "3", What::OptIn, at(18)), 18).await;
         let opted_in = matches!(
-            standing(&bench.person("ada").await),
-            Some(Standing::OptedIn { .. })
+            consent_state(&bench.person("ada").await),
+            Some(ConsentState::OptedIn { .. })
         );
         assert!(opted_in, "first: {opt_out_first}");
         bench.assert_balanced().await;

@@ -82,10 +82,10 @@ pub async fn a_click_that_does_not_count_for_a_user_counts_for_no_other(open: Op
     bench.take(status("old", What::Unsubscribed, at(10)), 10).await;
     bench.take(status("family", What::DoubleOptIn, at(11)), 11).await;
     for number in ["71", "73"] {
-        let standing = contact_with(&bench, number).await.standing.get("email").copied();
+        let consent_state = contact_with(&bench, number).await.consent_state.get("email").copied();
         assert!(
-            standing.is_none_or(|standing| !standing.is_subscribed()),
-            "{number}: {standing:?}"
+            consent_state.is_none_or(|consent_state| !consent_state.is_subscribed()),
+            "{number}: {consent_state:?}"
         );
     }
     let all = sent(&bench, "crm", 12).await;
@@ -149,7 +149,7 @@ pub async fn a_split_ends_withdrawals_for_the_address_of_the_other(open: Open) {
     }];
     let split = bench.store().split(one.id, taken.into(), read, at(12)).await;
     assert!(split.unwrap().is_some());
-    assert!(bench.person("bob").await.standing["email"].is_subscribed());
+    assert!(bench.person("bob").await.consent_state["email"].is_subscribed());
     let mut last = None;
     for seconds in [13, 31, 32] {
         let all = sent(&bench, "crm", seconds).await;

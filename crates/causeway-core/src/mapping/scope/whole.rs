@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Found, Part, Scope, engagement_json};
 use crate::{
     mapping::names,
-    record::{organisation_json, standing_json},
+    record::{organisation_json, consent_state_json},
 };
 
 impl Scope {
@@ -13,8 +13,8 @@ impl Scope {
     pub(in crate::mapping) fn is_true(&self, part: &Part) -> bool {
         let record = self.record();
         match part {
-            Part::Root | Part::Standing(_) | Part::Engagement => true,
-            Part::Consent => !record.standing.is_empty(),
+            Part::Root | Part::ConsentState(_) | Part::Engagement => true,
+            Part::Consent => !record.consent_state.is_empty(),
             Part::Contact => !record.contact_json().is_empty(),
             Part::Fields => self
                 .list_field_ids()
@@ -54,7 +54,7 @@ impl Scope {
                 Value::Object(values.collect())
             }
             Part::Consent => record.consent_json().into(),
-            Part::Standing(standing) => standing_json(*standing),
+            Part::ConsentState(consent_state) => consent_state_json(*consent_state),
             Part::Action => or_null(record.action_json()),
             Part::ActionFields => or_null(
                 record

@@ -11,7 +11,7 @@ mod types;
 mod upsert;
 
 use causeway_core::{
-    consent::{Change, Standing, Suppression},
+    consent::{Change, ConsentState, Suppression},
     contact::{Contact, Field, Identity},
     delivery::{Delivery, Kind},
     destination::{AttemptResult, Destination, Outcome},
@@ -102,7 +102,7 @@ pub(super) fn signed(number: usize, fields: &Value) -> Delivery {
                 config: None,
             }),
             page: None,
-            standing: [("email".to_owned(), Standing::OptedIn { since: signed_at })].into(),
+            consent_state: [("email".to_owned(), ConsentState::OptedIn { since: signed_at })].into(),
             engagements: Vec::new(),
             lead: causeway_core::automation::Lead::default(),
             change: Change::None,
@@ -122,8 +122,8 @@ fn bounced(number: usize) -> Delivery {
     let why = Suppression::Bounced;
     delivery
         .record
-        .standing
-        .insert("email".to_owned(), Standing::Suppressed { since, why });
+        .consent_state
+        .insert("email".to_owned(), ConsentState::Suppressed { since, why });
     delivery
 }
 
@@ -135,8 +135,8 @@ fn erased(number: usize) -> Delivery {
     record.campaign = None;
     let since = record.event_at;
     record
-        .standing
-        .insert("email".to_owned(), Standing::Unsubscribed { since });
+        .consent_state
+        .insert("email".to_owned(), ConsentState::Unsubscribed { since });
     record.identities = vec![Identity::Email {
         address: format!("robin{number}@example.org"),
     }];

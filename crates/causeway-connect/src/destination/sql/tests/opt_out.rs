@@ -18,7 +18,7 @@ on_each!(
 
 mod check {
     use causeway_core::{
-        consent::{Change, Standing},
+        consent::{Change, ConsentState},
         contact::Identity,
         delivery::{Delivery, Kind},
     };
@@ -55,8 +55,8 @@ mod check {
         record.action = None;
         let since = record.event_at;
         record
-            .standing
-            .insert("email".to_owned(), Standing::Unsubscribed { since });
+            .consent_state
+            .insert("email".to_owned(), ConsentState::Unsubscribed { since });
         delivery
     }
 
@@ -429,7 +429,7 @@ async fn an_encoding_that_lacks_a_letter_does_not_stop_an_opt_out() {
             format!("Robin|{}", database.boolean(false))
         );
         opt_out.record.change = Change::None;
-        opt_out.record.standing = signed(1, &json!({})).record.standing;
+        opt_out.record.consent_state = signed(1, &json!({})).record.consent_state;
         let endings = sql.deliver(&[opt_out]).await;
         assert!(is_rejected(&endings[0]), "{endings:?}");
         assert!(reason(&endings[0]).contains("first_name"), "{endings:?}");
