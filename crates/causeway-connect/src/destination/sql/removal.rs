@@ -3,7 +3,7 @@
 use super::{
     coerce::{Cell, Kind},
     config::{OnRemove, Role},
-    link::{Link, Trouble},
+    link::{Link, SqlError},
     plan::{Notes, Removal, Target},
     write::{Mark, Place, SWALLOWED, other_key},
 };
@@ -13,7 +13,7 @@ pub(super) async fn remove(
     link: &mut Link,
     places: &[Place<'_>],
     removal: &Removal,
-) -> Result<Vec<Mark>, Trouble> {
+) -> Result<Vec<Mark>, SqlError> {
     let mut marks = Vec::new();
     for (place, target) in places.iter().zip(&removal.tables).rev() {
         if place.table.on_remove == OnRemove::Keep {
@@ -32,7 +32,7 @@ async fn remove_from(
     place: Place<'_>,
     target: &Target,
     stand_in: &str,
-) -> Result<Mark, Trouble> {
+) -> Result<Mark, SqlError> {
     let (find, own): (Vec<usize>, Vec<Cell>) = target.find.iter().cloned().unzip();
     link.savepoint().await?;
     let stored = link
@@ -40,7 +40,7 @@ async fn remove_from(
         .await;
     let stored = match link.settle(stored).await? {
         Ok(stored) => stored.into_iter().next().unwrap_or_default(),
-        Err(trouble) => return Ok(Mark::Refused(trouble.ending())),
+        Err(error) => return Ok(Mark::Refused(error.attempt_result())),
     };
     if stored.is_empty() {
         return Ok(Mark::Absent(format!(
@@ -75,7 +75,7 @@ async fn remove_from(
 }
 
 /// The inner error is why the database refused.
-type Attempt = Result<Result<(), String>, Trouble>;
+type Attempt = Result<Result<(), String>, SqlError>;
 
 async fn delete(link: &mut Link, place: Place<'_>, find: &[usize], own: &[Cell]) -> Attempt {
     link.savepoint().await?;
@@ -83,7 +83,7 @@ async fn delete(link: &mut Link, place: Place<'_>, find: &[usize], own: &[Cell])
     Ok(match link.settle_forbidden(result).await? {
         Ok(0) if place.relation.counts_rows() => Err(SWALLOWED.to_owned()),
         Ok(_) => Ok(()),
-        Err(trouble) => Err(trouble.reason().to_owned()),
+        Err(error) => Err(error.reason().to_owned()),
     })
 }
 
@@ -106,7 +106,7 @@ async fn set(
     Ok(match link.settle_forbidden(result).await? {
         Ok(0) if place.relation.counts_rows() => Err(SWALLOWED.to_owned()),
         Ok(_) => Ok(()),
-        Err(trouble) => Err(trouble.reason().to_owned()),
+        Err(error) => Err(error.reason().to_owned()),
     })
 }
 
@@ -118,7 +118,7 @@ async fn unsubscribe(
     find: &[usize],
     own: &[Cell],
     values: &[(usize, Cell)],
-) -> Result<bool, Trouble> {
+) -> Result<bool, SqlError> {
     if set(link, place, find, own, values).await?.is_ok() {
         return Ok(true);
     }

@@ -167,24 +167,24 @@ async fn create(database: &Database, text: &str) {
         .unwrap();
 }
 
-fn all_delivered(endings: &[AttemptResult]) {
-    for ending in endings {
+fn all_delivered(results: &[AttemptResult]) {
+    for result in results {
         assert_eq!(
-            ending.outcome,
+            result.outcome,
             Outcome::Delivered { remote_id: None },
-            "{ending:?}"
+            "{result:?}"
         );
     }
 }
 
-fn is_rejected(ending: &AttemptResult) -> bool {
-    matches!(ending.outcome, Outcome::Reject { .. })
+fn is_rejected(result: &AttemptResult) -> bool {
+    matches!(result.outcome, Outcome::Reject { .. })
 }
 
-fn is_skipped(ending: &AttemptResult) -> bool {
-    matches!(ending.outcome, Outcome::Skip { .. })
+fn is_skipped(result: &AttemptResult) -> bool {
+    matches!(result.outcome, Outcome::Skip { .. })
 }
 
-fn reason(ending: &AttemptResult) -> &str {
-    ending.outcome.reason().unwrap_or_default()
+fn reason(result: &AttemptResult) -> &str {
+    result.outcome.reason().unwrap_or_default()
 }
