@@ -429,7 +429,7 @@ fn plan_deliveries(
     let gate = |kind: Kind| {
         let says_no = |fact: &ConsentFact| *fact.purpose == *rule.purpose && fact.what.is_opt_out();
         let is_opt_out = now.is_opt_out() && case.event.consent.iter().any(says_no);
-        if kind != Kind::Withdrawal && is_opt_out && rule.is_mute(now) {
+        if kind != Kind::Withdrawal && is_opt_out && rule.cannot_receive_withdrawal(now) {
             return Gate::Skip {
                 reason: "consent: the message is an opt-out, which this destination's payload would not show"
                     .to_owned(),

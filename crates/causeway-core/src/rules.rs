@@ -117,9 +117,9 @@ pub struct DestinationRule {
     pub coalesce: bool,
     pub filter: Filter,
     /// The changes of consent that the destination can receive.
-    pub expresses: Vec<Change>,
+    pub supported_changes: Vec<Change>,
     /// The destination deletes the data of an erased contact, even if its records cannot show an opt-out.
-    pub removes: bool,
+    pub deletes_on_erasure: bool,
     /// Its records contain the contact's engagements.
     pub history: bool,
     pub settings: Settings,
@@ -180,8 +180,8 @@ impl DestinationRule {
             escape_after: 5,
             coalesce: false,
             filter: Filter::default(),
-            expresses: CHANGES.to_vec(),
-            removes: false,
+            supported_changes: CHANGES.to_vec(),
+            deletes_on_erasure: false,
             history: false,
             settings: Settings::default(),
             takes: Takes::All,
@@ -397,17 +397,17 @@ impl DestinationRule {
     }
 
     /// Whether the destination cannot receive the change that ends this person's consent.
-    pub fn is_mute(&self, consent_state: ConsentState) -> bool {
+    pub fn cannot_receive_withdrawal(&self, consent_state: ConsentState) -> bool {
         Change::of(Kind::Withdrawal, consent_state)
-            .within(&self.expresses)
+            .within(&self.supported_changes)
             .is_none()
     }
 
     fn gate_of_withdrawal(&self, change: Change) -> Gate {
-        if change.within(&self.expresses).is_some() {
+        if change.within(&self.supported_changes).is_some() {
             return Gate::Send;
         }
-        let known: Vec<&str> = self.expresses.iter().map(|change| change.as_str()).collect();
+        let known: Vec<&str> = self.supported_changes.iter().map(|change| change.as_str()).collect();
         let known = if known.is_empty() {
             "nothing"
         } else {
@@ -424,17 +424,17 @@ impl DestinationRule {
     /// What a delivery asks the destination to do about consent, as a change that it can receive.
     pub fn change(&self, kind: Kind, consent_state: ConsentState) -> Change {
         Change::of(kind, consent_state)
-            .within(&self.expresses)
+            .within(&self.supported_changes)
             .unwrap_or_default()
     }
 
     /// The change that asks the destination to erase a person, or a gate that says it cannot receive one.
     pub fn removal(&self) -> Result<Change, Gate> {
-        if self.removes {
+        if self.deletes_on_erasure {
             return Ok(Change::Remove);
         }
         match self.gate_of_withdrawal(Change::Remove) {
-            Gate::Send => Ok(Change::Remove.within(&self.expresses).unwrap_or_default()),
+            Gate::Send => Ok(Change::Remove.within(&self.supported_changes).unwrap_or_default()),
             skip @ Gate::Skip { .. } => Err(skip),
         }
     }

@@ -151,9 +151,9 @@ async fn a_private_address_is_not_even_connected_to() {
     let api = FakeApi::start().await;
     let by_name = format!("http://localhost:{}/", api.address().port());
     for url in [api.url("/"), by_name] {
-        let fault = client(false).send(&request(&url)).await.unwrap_err();
-        assert!(matches!(fault, Fault::Forbidden(_)), "{url}: {fault:?}");
-        assert!(matches!(fault.outcome(), Outcome::Halt { .. }));
+        let error = client(false).send(&request(&url)).await.unwrap_err();
+        assert!(matches!(error, SendError::Forbidden(_)), "{url}: {error:?}");
+        assert!(matches!(error.outcome(), Outcome::Halt { .. }));
         let check = client(false).check(&Url::parse(&url).unwrap()).await;
         assert!(matches!(check, Err(CheckError::Refused(_))), "{url}: {check:?}");
     }
@@ -217,7 +217,7 @@ async fn a_response_that_breaks_off_keeps_its_status() {
 }
 
 #[tokio::test]
-async fn faults_are_distinguished_in_words_that_name_only_the_host() {
+async fn errors_are_distinguished_in_words_that_name_only_the_host() {
     let api = FakeApi::start().await;
     api.reply_at("/close", Reply::close());
     api.reply_at("/garbage", Reply::raw("220 mail.example.org ESMTP\r\n"));
@@ -256,8 +256,8 @@ async fn faults_are_distinguished_in_words_that_name_only_the_host() {
         ),
     ];
     for (url, reason) in cases {
-        let fault = client(true).send(&request(&url)).await.unwrap_err();
-        assert_eq!(fault, Fault::Unreachable(reason.to_owned()), "{url}");
+        let error = client(true).send(&request(&url)).await.unwrap_err();
+        assert_eq!(error, SendError::Unreachable(reason.to_owned()), "{url}");
     }
 }
 

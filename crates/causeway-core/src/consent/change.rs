@@ -76,7 +76,7 @@ impl Change {
     /// Translates the change into the nearest one that a destination can receive; `None` if there is none. An
     /// opt-out, suppression or removal may be replaced by either of the others, because sending none would be
     /// worse. It is never replaced by [`Change::Subscribe`].
-    pub fn within(self, expresses: &[Self]) -> Option<Self> {
+    pub fn within(self, supported: &[Self]) -> Option<Self> {
         let in_order: &[Self] = match self {
             Self::None => return Some(Self::None),
             Self::Subscribe => &[Self::Subscribe],
@@ -84,7 +84,7 @@ impl Change {
             Self::Suppress => &[Self::Suppress, Self::Unsubscribe, Self::Remove],
             Self::Remove => &[Self::Remove, Self::Suppress, Self::Unsubscribe],
         };
-        in_order.iter().copied().find(|change| expresses.contains(change))
+        in_order.iter().copied().find(|change| supported.contains(change))
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_withdrawal_becomes_the_nearest_change_that_the_destination_can_receive() {
         use Change::{None, Remove, Subscribe, Suppress, Unsubscribe};
-        for (change, expresses, sent) in [
+        for (change, supported, sent) in [
             (Unsubscribe, &CHANGES[..], Some(Unsubscribe)),
             (Unsubscribe, &[Subscribe, Remove], Some(Remove)),
             (Suppress, &[Subscribe, Unsubscribe], Some(Unsubscribe)),
@@ -166,7 +166,7 @@ mod tests {
             (Subscribe, &[Unsubscribe], Option::None),
             (None, &[], Some(None)),
         ] {
-            assert_eq!(change.within(expresses), sent, "{change:?} of {expresses:?}");
+            assert_eq!(change.within(supported), sent, "{change:?} of {supported:?}");
         }
     }
 }

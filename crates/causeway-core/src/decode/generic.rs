@@ -476,8 +476,8 @@ fn found_all<'a>(record: &'a Value, path: &str) -> Vec<&'a Value> {
 }
 
 /// Why a path is invalid.
-pub fn path_fault(path: &str) -> Option<&'static str> {
-    path::fault(path)
+pub fn path_error(path: &str) -> Option<&'static str> {
+    path::error(path)
 }
 
 /// The objects that hold the contact's address or id. Their consent counts, whichever of them identified the

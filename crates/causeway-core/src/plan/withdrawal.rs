@@ -44,7 +44,7 @@ pub fn withdrawals(
         {
             continue;
         }
-        let wanted = Change::of(Kind::Withdrawal, now).within(&rule.expresses);
+        let wanted = Change::of(Kind::Withdrawal, now).within(&rule.supported_changes);
         let before = || {
             before.iter().map(|contact| {
                 let consent_state = contact.consent_state_at(purpose, address, terms_before);

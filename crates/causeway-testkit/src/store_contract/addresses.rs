@@ -234,7 +234,7 @@ pub async fn a_withdrawal_never_waits_behind_another_delivery(open: Open) {
 pub async fn a_withdrawal_that_cannot_be_expressed_is_recorded_as_skipped(open: Open) {
     let mut mute = DestinationRule::new("crm");
     mute.policy = Policy::All;
-    mute.expresses = vec![Change::Subscribe];
+    mute.supported_changes = vec![Change::Subscribe];
     let mut bench = Bench::new(open, vec![mute]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     bench.deliver_all("crm", 1).await;

@@ -237,7 +237,7 @@ pub async fn other_users_are_sent_again_after_an_unanswered_removal(open: Open) 
 pub async fn nothing_is_left_to_do_by_hand_for_an_erased_person(open: Open) {
     let mut archive = DestinationRule::new("archive");
     archive.policy = Policy::All;
-    archive.expresses = vec![Change::Subscribe];
+    archive.supported_changes = vec![Change::Subscribe];
     let mut bench = Bench::new(open, vec![archive]).await;
     bench.take(joins("51", "family", 0), 0).await;
     sent(&bench, "archive", 1).await;

@@ -22,7 +22,7 @@ const DAY: i64 = 86_400;
 fn three() -> Vec<DestinationRule> {
     let mut archive = DestinationRule::new("archive");
     archive.policy = Policy::All;
-    archive.expresses = vec![Change::Subscribe];
+    archive.supported_changes = vec![Change::Subscribe];
     let mut confirmed = DestinationRule::new("confirmed");
     confirmed.policy = Policy::DoubleOptIn;
     vec![DestinationRule::new("crm"), archive, confirmed]

@@ -369,7 +369,7 @@ pub async fn an_opt_out_reaches_a_destination_that_was_absent_meanwhile(open: Op
 pub async fn a_destination_that_cannot_receive_opt_outs_is_not_sent_the_message(open: Open) {
     let mute = DestinationRule {
         policy: Policy::All,
-        expresses: Vec::new(),
+        supported_changes: Vec::new(),
         ..DestinationRule::new("crm")
     };
     let mut bench = Bench::new(open, vec![mute]).await;

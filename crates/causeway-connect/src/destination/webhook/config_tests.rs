@@ -239,7 +239,7 @@ fn a_destination_that_cannot_express_an_opt_out_gets_none() {
         ),
     ] {
         let needs = parse(&text).unwrap();
-        assert_eq!(!needs.tells.has("email"), mute, "{text}");
-        assert!(!mute || needs.mute.contains("opt-out"), "{text}");
+        assert_eq!(!needs.consent_shown.has("email"), mute, "{text}");
+        assert!(!mute || needs.shows_no_consent.contains("opt-out"), "{text}");
     }
 }

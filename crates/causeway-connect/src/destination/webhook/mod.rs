@@ -50,7 +50,7 @@ pub const KIND: Kind = Kind {
     summary: "sends each record to a URL as JSON, XML, a form, or in the query of a GET",
     sample: include_str!("../../../../../samples/destinations/webhook.toml"),
     schema: || schema_for!(Config),
-    expresses: &CHANGES,
+    supported_changes: &CHANGES,
     concurrency: 64,
     batch: 1,
     parse: |tables, table| Plan::parse(table, tables).map(Plan::needs),
@@ -120,7 +120,7 @@ impl Webhook {
         }
         let mut ending = match self.client.send(&built.request).await {
             Ok(answer) => self.understand(&answer, &delivery.record),
-            Err(fault) => fault.into(),
+            Err(error) => error.into(),
         };
         ending.notes.extend(built.notes);
         ending

@@ -88,7 +88,7 @@ impl From<String> for Failure {
 }
 
 /// What `config check` reports about groups or an address in which an opt-out looks like an opt-in.
-const MUTE: &str = "neither the groups of `sync` nor a shortcode shows the person's consent, so opt-outs are not sent \
+const SHOWS_NO_CONSENT: &str = "neither the groups of `sync` nor a shortcode shows the person's consent, so opt-outs are not sent \
                     there and you have to enter them by hand: add fields = { change = \"change\" }, or [#CHANGE#]";
 
 /// What `config check` reports about requests that name people by a telephone number, for example.
@@ -189,21 +189,21 @@ impl Plan {
     pub fn needs(self) -> Needs {
         let mut needs = self.fields.as_ref().map(Fields::needs).unwrap_or_default();
         if self.fields.is_none() {
-            needs.mute = MUTE;
+            needs.shows_no_consent = SHOWS_NO_CONSENT;
         }
         let reads = self.reads();
         let has_phone = self.fields.as_ref().is_some_and(Fields::read_phone);
         if has_phone && reads.person == Person::Data && reads.consent != ConsentShown::NOTHING {
             needs.warnings.push(CHANGEABLE.to_owned());
         }
-        needs.tells = reads.consent;
+        needs.consent_shown = reads.consent;
         needs.history |= self.sync.is_some_and(|options| options.needs_history());
         needs.warnings.extend(self.warnings);
         needs
     }
 
     /// The purposes for which a request differs between opt-out and opt-in.
-    fn tells(&self) -> ConsentShown {
+    fn consent_shown(&self) -> ConsentShown {
         self.reads().consent
     }
 
@@ -230,7 +230,7 @@ impl Plan {
     pub fn build_request(&self, delivery: &Delivery, now: Timestamp) -> Result<Built, Outcome> {
         let record = &delivery.record;
         // Checked again here, because the content of a secret address is known only now.
-        if record.is_withdrawal() && self.tells() == ConsentShown::NOTHING {
+        if record.is_withdrawal() && self.consent_shown() == ConsentShown::NOTHING {
             return Err(Outcome::Skip {
                 reason: CANNOT_EXPRESS.to_owned(),
             });

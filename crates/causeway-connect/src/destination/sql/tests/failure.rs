@@ -233,7 +233,7 @@ fn columns_without_consent_express_no_opt_out_and_removals_need_none() {
     let mute = "contacts = { table = 'c', columns = { email = 'contact.email' }";
     let mute_and_kept = format!("{mute}, on_remove = 'unsubscribe' }}");
     let mute = format!("{mute} }}");
-    for (text, email, phone, removes, warnings) in [
+    for (text, email, phone, deletes_on_erasure, warnings) in [
         (CONTACTS, true, false, true, 0),
         (BOTH, true, false, true, 0),
         (mute.as_str(), false, false, true, 0),
@@ -281,13 +281,13 @@ fn columns_without_consent_express_no_opt_out_and_removals_need_none() {
         )
         .unwrap();
         assert_eq!(
-            (needs.tells.has("email"), needs.tells.has("phone")),
+            (needs.consent_shown.has("email"), needs.consent_shown.has("phone")),
             (email, phone),
             "{text}"
         );
         assert_eq!(
-            (needs.removes, needs.warnings.len()),
-            (removes, warnings),
+            (needs.deletes_on_erasure, needs.warnings.len()),
+            (deletes_on_erasure, warnings),
             "{text} {:?}",
             needs.warnings
         );
