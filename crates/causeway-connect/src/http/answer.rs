@@ -78,13 +78,13 @@ impl Answer {
     }
 
     /// The result by [`classify`], with status and excerpt.
-    pub fn ending(&self, now: Timestamp) -> AttemptResult {
+    pub fn attempt_result(&self, now: Timestamp) -> AttemptResult {
         let outcome = classify(self.status, &self.headers, now);
-        let mut ending = self.ending_as(outcome);
-        if matches!(ending.outcome, Outcome::Retry { .. }) {
-            ending.notes.extend(retry_after(&self.headers, now).err());
+        let mut result = self.ending_as(outcome);
+        if matches!(result.outcome, Outcome::Retry { .. }) {
+            result.notes.extend(retry_after(&self.headers, now).err());
         }
-        ending
+        result
     }
 
     /// A result whose outcome the destination decided, with status and excerpt.

@@ -125,7 +125,7 @@ async fn an_ignored_or_shortened_retry_after_is_noted() {
     ] {
         api.reply(Reply::status(429).header("retry-after", header));
         let answer = client(true).send(&request(&api.url("/"))).await.unwrap();
-        let reason = answer.ending(now()).reason().unwrap();
+        let reason = answer.attempt_result(now()).reason().unwrap();
         assert!(
             reason.starts_with(note.unwrap_or("answered 429 Too Many Requests")),
             "{header}: {reason}"
@@ -198,9 +198,9 @@ async fn a_long_response_is_cut_and_its_excerpt_is_text() {
         api.reply(Reply::status(500).body(body.clone()));
         let answer = client(true).send(&request(&api.url("/"))).await.unwrap();
         assert_eq!((answer.body.len(), answer.complete), (kept, complete));
-        let ending = answer.ending(now());
-        assert_eq!(ending.excerpt.unwrap_or_default().len(), excerpt);
-        assert_eq!((ending.outcome.as_str(), ending.status), ("retry", Some(500)));
+        let result = answer.attempt_result(now());
+        assert_eq!(result.excerpt.unwrap_or_default().len(), excerpt);
+        assert_eq!((result.outcome.as_str(), result.status), ("retry", Some(500)));
     }
 }
 

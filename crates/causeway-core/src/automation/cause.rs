@@ -200,8 +200,8 @@ pub(super) fn change(name: &str, value: &Value) -> Option<Cause> {
     }
     // Removing a tag, or setting it to false, counts as a change of its field. Other internal fields have no
     // trigger.
-    let is_told = name.starts_with(TAG) || !is_internal(name);
-    is_told.then(|| Cause::FieldChanged {
+    let is_trigger = name.starts_with(TAG) || !is_internal(name);
+    is_trigger.then(|| Cause::FieldChanged {
         field: name.to_owned(),
     })
 }

@@ -72,7 +72,7 @@ pub trait Views: Send + Sync {
     ) -> Result<Vec<(ContactId, Contact)>, StoreError>;
 
     /// The last due time for which a scheduled automation has run; `None` = it never ran.
-    async fn turn(&self, workspace: &str, automation: &str) -> Result<Option<Timestamp>, StoreError>;
+    async fn last_run(&self, workspace: &str, automation: &str) -> Result<Option<Timestamp>, StoreError>;
 
     /// When the next timer of an automation is due.
     async fn next_timer(&self) -> Result<Option<Timestamp>, StoreError>;

@@ -82,7 +82,7 @@ pub fn names(message: &Message) -> BTreeSet<usize> {
 impl Model {
     pub fn take(&mut self, message: &Message, number: usize) -> Option<Taken> {
         let kind = message.kind;
-        let says_nothing = matches!(
+        let has_no_content = matches!(
             kind,
             Kind::Test
                 | Kind::System
@@ -93,7 +93,7 @@ impl Model {
         );
         let names = names(message);
         let is_action = matches!(kind, Kind::ActionV1 | Kind::ActionV2);
-        if says_nothing || (names.is_empty() && kind != Kind::Confirm) {
+        if has_no_content || (names.is_empty() && kind != Kind::Confirm) {
             return None;
         }
         // Which pages are ours follows from the `orgId` of actions. Events name no organisation.
@@ -112,13 +112,13 @@ impl Model {
                 Some(_) => None,
             };
         }
-        let says_yes = facts
+        let has_opt_in = facts
             .iter()
             .any(|fact| matches!(fact.word, "opt_in" | "double_opt_in"));
         person.gave_data |= match kind {
             Kind::ActionV1 | Kind::ActionV2 => message.with_consent,
             Kind::SyncForm | Kind::SyncJson | Kind::Joined => true,
-            Kind::Consent => says_yes,
+            Kind::Consent => has_opt_in,
             _ => false,
         };
         person.facts.extend(facts);

@@ -43,7 +43,7 @@ pub(super) enum Decision {
     Ended(Processed),
 }
 
-pub(super) fn fate(
+pub(super) fn decide(
     tx: &mut Tx<'_>,
     row: &Row,
     (workspace, workspace_name): (i64, &Name),
@@ -208,7 +208,7 @@ fn turn_away(tx: &mut Tx<'_>, row: &Row, reason: &str) -> Result<Processed, Erro
 /// Skips the message until the erasure is finished: the person signed again, but the contact that is being
 /// erased still owns the identities. [`release`] then has the message processed.
 fn postpone(tx: &mut Tx<'_>, row: &Row) -> Result<Processed, Error> {
-    const REASON: &str = "dated after the request to erase this person, which is not finished (`causeway contact leaving`): \
+    const REASON: &str = "dated after the request to erase this person, which is not finished (`causeway contact erasure_row`): \
          processed when it is, as a new contact";
     let processed = end(tx, row, InboxState::Skipped, None, Some(REASON))?;
     tx.connection

@@ -57,7 +57,7 @@ pub(super) fn decide(
         action_is_known: before
             .action
             .as_ref()
-            .and_then(|action| action.told_by)
+            .and_then(|action| action.planned_by)
             .is_some_and(|by| by != row.id.0),
         terms: &terms,
         given: &given,
@@ -81,7 +81,7 @@ pub(super) fn decide(
     let plan = catch_unwind(AssertUnwindSafe(|| plan(&case)))
         .map_err(|_| Error::Refused("the rules panicked on it".to_owned()))?;
     match trouble.take() {
-        Some(fault) => Err(fault),
+        Some(error) => Err(error),
         None => Ok(plan),
     }
 }
@@ -89,8 +89,8 @@ pub(super) fn decide(
 /// The rules' callbacks cannot return an error. The error is kept here and returned after the rules have
 /// ended; their plan is then discarded.
 fn or_keep_error<T: Default>(trouble: &RefCell<Option<Error>>, answer: Result<T, Error>) -> T {
-    answer.unwrap_or_else(|fault| {
-        trouble.replace(Some(fault));
+    answer.unwrap_or_else(|error| {
+        trouble.replace(Some(error));
         T::default()
     })
 }
@@ -110,7 +110,7 @@ fn has(connection: &Connection, contacts: &[i64], engagement: &Engagement) -> Re
 /// Whether one of the contacts is known by more than the browsers that it used.
 fn is_named(connection: &Connection, contacts: &[i64]) -> Result<bool, Error> {
     for contact in contacts {
-        if contact::is_somebodys(connection, *contact)? {
+        if contact::has_identity(connection, *contact)? {
             return Ok(true);
         }
     }

@@ -26,7 +26,7 @@ use rusqlite::{Connection, params};
 use super::{
     contact, destinations, erasure,
     error::Error,
-    facts::{self, Said},
+    facts::{self, Description},
     identity,
     names::NameKind,
     outbox,
@@ -52,15 +52,15 @@ pub(crate) fn learn(
     namespace: i64,
     namespace_name: &str,
     page: &Page,
-    said_at: Timestamp,
+    stated_at: Timestamp,
 ) -> Result<(i64, Option<OwnershipChange>), Error> {
     let place = (workspace, namespace);
-    let said = Said::Page(page);
-    let (id, thing) = tx.state.facts.learn(tx.connection, place, said, said_at)?;
-    let Some(thing) = thing else {
+    let description = Description::Page(page);
+    let (id, entity) = tx.state.facts.learn(tx.connection, place, description, stated_at)?;
+    let Some(entity) = entity else {
         return Ok((id, None));
     };
-    let org = facts::organisation(&thing.doc);
+    let org = facts::organisation(&entity.doc);
     let workspace_name = tx.state.names.name(workspace)?;
     let is_own = org.is_some_and(|org| {
         tx.state
@@ -155,7 +155,7 @@ fn follow(
         };
         let mut planned = reconcile::follows(tx, workspace, &change)?;
         if may_count {
-            drop_what_is_sent_anyway(tx, *id, &mut planned, now)?;
+            drop_covered_deliveries(tx, *id, &mut planned, now)?;
         }
         let place = Place {
             workspace,
@@ -196,7 +196,7 @@ fn clickers(tx: &Tx<'_>) -> Result<Clickers, Error> {
 }
 
 /// A click counts from another time after an opt-out than it did: some count now, or do not any more.
-fn judge_clicks_again(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Result<(), Error> {
+fn recheck_clicks(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Result<(), Error> {
     for (workspace, (before, newest)) in clickers {
         for contact in newest.keys() {
             outbox::reopen_held_back(tx, workspace, *contact)?;
@@ -208,7 +208,7 @@ fn judge_clicks_again(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Re
 
 /// Drops planned deliveries to destinations where one is waiting already: it will carry the contact as it is
 /// when it is sent. A delivery in flight carries the contact as it was, so it does not count.
-fn drop_what_is_sent_anyway(
+fn drop_covered_deliveries(
     tx: &Tx<'_>,
     contact: i64,
     planned: &mut Vec<Planned>,
@@ -369,7 +369,7 @@ pub(crate) fn with_hub(connection: &Connection, mut rules: Arc<Rules>) -> Result
 }
 
 /// Uses these rules in memory only, for a query or a rehearsal.
-pub(crate) fn hold_rules(connection: &Connection, state: &mut State, rules: Arc<Rules>) -> Result<(), Error> {
+pub(crate) fn use_rules(connection: &Connection, state: &mut State, rules: Arc<Rules>) -> Result<(), Error> {
     state.reload(connection)?;
     state.rules = with_hub(connection, rules)?;
     let mut own: HashMap<i64, OwnPages> = HashMap::new();
@@ -435,9 +435,9 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Error>
         };
         reconsider(tx, page.workspace, &turned, now)?;
     }
-    judge_clicks_again(tx, clickers, now)?;
+    recheck_clicks(tx, clickers, now)?;
     for id in behind {
-        destinations::withdraw_left(tx, id, now)?;
+        destinations::plan_missing_withdrawals(tx, id, now)?;
     }
     Ok(())
 }

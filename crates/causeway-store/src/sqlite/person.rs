@@ -56,7 +56,7 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
     let since = consent_state.get(EMAIL).and_then(|consent_state| consent_state.since());
     Ok(Some(ContactView {
         others: match since {
-            Some(since) => said_by_others(connection, id, since)?,
+            Some(since) => facts_from_others(connection, id, since)?,
             None => Vec::new(),
         },
         click_grace: terms.click_grace,
@@ -128,7 +128,7 @@ fn ledger(connection: &Connection, id: i64) -> Result<Vec<LedgerRow>, Error> {
 }
 
 /// See [`ContactView::others`].
-fn said_by_others(connection: &Connection, id: i64, since: Timestamp) -> Result<Vec<LedgerRow>, Error> {
+fn facts_from_others(connection: &Connection, id: i64, since: Timestamp) -> Result<Vec<LedgerRow>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT purpose, what, page, at, basis, consent.address, inbox_id FROM shared_address AS own
          JOIN shared_address AS theirs USING (workspace_id, address)

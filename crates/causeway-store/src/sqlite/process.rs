@@ -29,7 +29,7 @@ pub(crate) fn process(
     tx.connection.prepare_cached("SAVEPOINT batch")?.execute([])?;
     let mark = tx.state.counters.mark();
     let processed = match process_all(tx, batch, now, false) {
-        Err(fault) if !fault.is_unavailable() => {
+        Err(error) if !error.is_unavailable() => {
             tx.connection.prepare_cached("ROLLBACK TO batch")?.execute([])?;
             tx.state.counters.forget_since(mark);
             tx.state.reload(tx.connection)?;
@@ -79,7 +79,7 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Pr
     tx.connection.prepare_cached("SAVEPOINT inbox_row")?.execute([])?;
     let mark = tx.state.counters.mark();
     let processed = match process_row(tx, row, decoded) {
-        Err(fault) if !fault.is_unavailable() => {
+        Err(error) if !error.is_unavailable() => {
             tx.connection
                 .prepare_cached("ROLLBACK TO inbox_row")?
                 .execute([])?;
@@ -87,7 +87,7 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Pr
             tx.state.reload(tx.connection)?;
             tracing::error!(
                 inbox.id = row.id.0,
-                reason = fault.text(),
+                reason = error.text(),
                 "A message could not be processed; it is dead."
             );
             let ended = end(
@@ -95,7 +95,7 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Pr
                 row,
                 InboxState::Dead,
                 Some(DeadCode::Internal),
-                Some(&fault.text()),
+                Some(&error.text()),
             )?;
             vec![ended]
         }

@@ -210,7 +210,7 @@ async fn timers_schedules_erasures_and_addresses_dated_ahead_are_corrected() {
         .sql(
             "INSERT INTO timer (due_at, workspace_id, contact_id, inbox_id, automation, due)
              SELECT received_at + 3600000, 1, 1, id, 'later', '{\"step\":0}' FROM inbox;
-             INSERT INTO turn SELECT 1, 'daily', received_at FROM inbox;
+             INSERT INTO last_run SELECT 1, 'daily', received_at FROM inbox;
              INSERT INTO erasure SELECT 1, id, received_at, received_at + 1000 FROM inbox;
              INSERT INTO erased (hash, at) SELECT x'00', received_at FROM inbox;
              INSERT INTO source_url SELECT zeroblob(32), 'forms', 'x', received_at, received_at FROM inbox",
@@ -218,9 +218,9 @@ async fn timers_schedules_erasures_and_addresses_dated_ahead_are_corrected() {
         .await;
     world.redate(DAY - 10, at(10)).await;
     assert_eq!(world.store.next_timer().await.unwrap(), Some(at(10 + 3_600)));
-    assert_eq!(world.store.turn("default", "daily").await.unwrap(), None);
-    let leaving = world.store.erasures().await.unwrap();
-    assert_eq!((leaving[0].asked_at, leaving[0].at_latest), (at(10), at(11)));
+    assert_eq!(world.store.last_run("default", "daily").await.unwrap(), None);
+    let erasure_row = world.store.erasures().await.unwrap();
+    assert_eq!((erasure_row[0].asked_at, erasure_row[0].at_latest), (at(10), at(11)));
     let urls = world.store.source_urls().await.unwrap();
     assert_eq!(urls[0].valid_until, Some(at(10)));
     let health = world.store.health().await.unwrap();

@@ -361,7 +361,7 @@ fn share(
     }
     for address in &shared {
         for (id, contact) in [(from, &mut *kept), (into, &mut *new)] {
-            for fact in shared::said_by_others(tx, workspace, address, &[id])? {
+            for fact in shared::facts_from_others(tx, workspace, address, &[id])? {
                 let consent = contact.consent.entry(fact.purpose.clone()).or_default();
                 consent.add_shared(&fact.what, fact.at, address);
             }

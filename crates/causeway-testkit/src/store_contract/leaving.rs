@@ -78,22 +78,22 @@ pub async fn destinations_are_sent_removals_before_a_person_is_erased(open: Open
     bench.take(synced("ada", &[("city", "Bern")], at(4)), 4).await;
     let ada = bench.person("ada").await.id;
 
-    let parting = bench
+    let start = bench
         .store()
         .begin_erasure(ada, at(7 * DAY), at(5))
         .await
         .unwrap();
-    assert_eq!(parting.told, [("crm".into(), Change::Remove)]);
-    assert_eq!(parting.untold.len(), 1);
-    assert_eq!(&*parting.untold[0].0, "archive");
-    assert!(parting.untold[0].1.contains("cannot receive remove"));
+    assert_eq!(start.asked, [("crm".into(), Change::Remove)]);
+    assert_eq!(start.not_asked.len(), 1);
+    assert_eq!(&*start.not_asked[0].0, "archive");
+    assert!(start.not_asked[0].1.contains("cannot receive remove"));
     assert_eq!(
         bench
             .store()
             .begin_erasure(ada, at(9 * DAY), at(6))
             .await
             .unwrap(),
-        parting
+        start
     );
     // New messages are not applied, and the person is not erased before the CRM has confirmed.
     let late = bench.take(signed("ada", "3", What::OptIn, at(4)), 7).await;
@@ -212,12 +212,12 @@ pub async fn a_person_that_no_destination_has_is_erased_at_once(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::Declined, at(0)), 0).await;
     let ada = bench.person("ada").await.id;
-    let parting = bench
+    let start = bench
         .store()
         .begin_erasure(ada, at(7 * DAY), at(2))
         .await
         .unwrap();
-    assert_eq!((parting.told, parting.untold), (vec![], vec![]));
+    assert_eq!((start.asked, start.not_asked), (vec![], vec![]));
     // The caller has nothing to wait for.
     bench.store().erase(ada, at(2)).await.unwrap();
     bench.take(status("ada", What::OptIn, at(1)), 3).await;

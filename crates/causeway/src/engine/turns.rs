@@ -41,13 +41,13 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     }
 }
 
-async fn ring(engine: &Engine, stop: &Stop) -> Result<(), StoreError> {
+async fn fire_due_timers(engine: &Engine, stop: &Stop) -> Result<(), StoreError> {
     while !stop.is_cancelled() {
         let now = engine.clock.now();
         if engine.views.next_timer().await?.is_none_or(|due| due > now) {
             return Ok(());
         }
-        engine.store.ring(BATCH, now).await?;
+        engine.store.fire_due_timers(BATCH, now).await?;
         engine.wake.inbox.notify_one();
     }
     Ok(())
@@ -60,7 +60,7 @@ async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(
         return Ok(());
     };
     let (workspace, name) = (&*automation.workspace, &*automation.name);
-    let before = engine.views.turn(workspace, name).await?;
+    let before = engine.views.last_run(workspace, name).await?;
     // One that is new in the configuration begins with its next turn.
     let is_due = before.is_some_and(|before| before < turn);
     if is_due && now.duration_since(turn).unsigned_abs() <= TOO_LATE {

@@ -77,7 +77,7 @@ impl Trial {
                     self.skip_turns(until);
                     return Ok(None);
                 }
-                (Some(due), turn) if turn.is_none_or(|turn| due <= turn) => self.store.pass(due).await?,
+                (Some(due), turn) if turn.is_none_or(|turn| due <= turn) => self.store.fire_next_timers(due).await?,
                 (_, Some(turn)) => self.turn(turn).await?,
                 (Some(_), None) => None,
             };
@@ -121,6 +121,6 @@ impl Trial {
             })
             .collect();
         self.turns.running.push_front(next);
-        Ok(Some(self.store.play(rows).await?))
+        Ok(Some(self.store.run_trial(rows).await?))
     }
 }

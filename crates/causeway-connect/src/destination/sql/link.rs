@@ -66,7 +66,7 @@ impl SqlError {
         }
     }
 
-    pub(super) fn ending(&self) -> AttemptResult {
+    pub(super) fn attempt_result(&self) -> AttemptResult {
         let outcome = match self.reason().to_owned() {
             reason if self.is_passing() => Outcome::Retry { reason, after: None },
             reason => match self {

@@ -21,7 +21,7 @@ pub(super) async fn remove(
         }
         marks.push(match target {
             Err(reason) => Mark::refused(reason.as_str()),
-            Ok(target) => remove_from(link, *place, target, &removal.stand_in).await?,
+            Ok(target) => remove_from(link, *place, target, &removal.erased_key).await?,
         });
     }
     Ok(marks)
@@ -31,7 +31,7 @@ async fn remove_from(
     link: &mut Link,
     place: Place<'_>,
     target: &Target,
-    stand_in: &str,
+    erased_key: &str,
 ) -> Result<Mark, SqlError> {
     let (find, own): (Vec<usize>, Vec<Cell>) = target.find.iter().cloned().unzip();
     link.savepoint().await?;
@@ -56,7 +56,7 @@ async fn remove_from(
     }
     let result = match place.table.on_remove {
         OnRemove::Delete => delete(link, place, &find, &own).await?,
-        OnRemove::Blank => blank(link, place, target, stand_in).await?,
+        OnRemove::Blank => blank(link, place, target, erased_key).await?,
         OnRemove::Unsubscribe | OnRemove::Keep => set(link, place, &find, &own, &target.consent).await?,
     };
     let Err(reason) = result else {
@@ -134,8 +134,8 @@ async fn unsubscribe(
 }
 
 /// Empties each column with personal data; the columns that find the row come last. A column that cannot be
-/// null becomes an empty text. An address that is the key becomes `stand_in`.
-async fn blank(link: &mut Link, place: Place<'_>, target: &Target, stand_in: &str) -> Attempt {
+/// null becomes an empty text. An address that is the key becomes `erased_key`.
+async fn blank(link: &mut Link, place: Place<'_>, target: &Target, erased_key: &str) -> Attempt {
     let (find, own): (Vec<usize>, Vec<Cell>) = target.find.iter().cloned().unzip();
     if !target.consent.is_empty() {
         // A consent column that cannot be set does not keep the data from being removed.
@@ -153,7 +153,7 @@ async fn blank(link: &mut Link, place: Place<'_>, target: &Target, stand_in: &st
         let values: &[Cell] = match (column.is_key, is_text) {
             (false, false) => &[Cell::Null],
             (false, true) => &[Cell::Null, Cell::Text(String::new())],
-            (true, true) => &[Cell::Text(stand_in.to_owned())],
+            (true, true) => &[Cell::Text(erased_key.to_owned())],
             // A number or an id of another kind identifies nobody by itself.
             (true, false) => continue,
         };

@@ -110,10 +110,10 @@ impl Plan {
 
     /// Checks everything but the secrets, without I/O.
     pub fn parse(table: &toml::Table, tables: &Tables) -> Result<Self, ConfigError> {
-        Self::new(&read(table)?, tables, &|_, secret, stand_in| {
+        Self::new(&read(table)?, tables, &|_, secret, placeholder| {
             Ok(match secret {
                 SecretRef::Text(text) => Secret::new(text),
-                SecretRef::From(_) => Secret::new(stand_in),
+                SecretRef::From(_) => Secret::new(placeholder),
             })
         })
     }

@@ -180,7 +180,7 @@ impl SyncDecoder {
                 reason: format!(
                     "nobody is named: no contact[id], no usable contact[email] or contact[phone]{}{}",
                     unnamed(&names),
-                    told(&notes)
+                    joined(&notes)
                 ),
             };
         }
@@ -441,7 +441,7 @@ fn unnamed(names: &[String]) -> String {
     )
 }
 
-pub(super) fn told(notes: &[String]) -> String {
+pub(super) fn joined(notes: &[String]) -> String {
     if notes.is_empty() {
         String::new()
     } else {

@@ -25,8 +25,8 @@ impl Scope {
                 .action
                 .as_ref()
                 .is_some_and(|action| !action.custom_fields.is_empty()),
-            Part::Donation => self.donation().is_some_and(says_something),
-            Part::Tracking => self.tracking().is_some_and(says_something),
+            Part::Donation => self.donation().is_some_and(has_content),
+            Part::Tracking => self.tracking().is_some_and(has_content),
             Part::Campaign => record.campaign.is_some(),
             Part::Page => record.page.is_some(),
             Part::Organisation => record.page.as_ref().is_some_and(|page| page.org.is_some()),
@@ -110,7 +110,7 @@ impl Scope {
 }
 
 /// Whether the engine would treat the value as true.
-fn says_something(value: &Value) -> bool {
+fn has_content(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(yes) => *yes,

@@ -9,9 +9,9 @@ use crate::{
 };
 
 /// The explanation, or `None` if there is nothing to explain. A platform's contact is explained for each
-/// destination that does not get it; any other event only if no destination gets anything. `is_told` is false
+/// destination that does not get it; any other event only if no destination gets anything. `may_deliver` is false
 /// if only a browser is known.
-pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, is_told: bool) -> Option<String> {
+pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, may_deliver: bool) -> Option<String> {
     // After a schedule or a delay only the automation decides what is sent.
     if (sync == Sync::No && !deliveries.is_empty()) || case.event.kind == EventKind::Schedule {
         return None;
@@ -21,7 +21,7 @@ pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, is_told: 
         .follow_up
         .as_ref()
         .and_then(|row| row.destination.as_deref());
-    if !is_told {
+    if !may_deliver {
         return Some("nothing to send: it names only a visitor, and no address or id".to_owned());
     }
     if !case.event.deliver {
