@@ -1,10 +1,10 @@
-//! Measures Causeway beside what others run, in one run on one machine: `bench/run --help`.
+//! Measures Causeway and its alternatives in one run on one machine: `bench/run --help`.
 
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "a measurement reads the clock and tells what it found"
+    reason = "a measurement reads the clock and prints what it found"
 )]
 
 mod broker;

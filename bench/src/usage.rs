@@ -1,6 +1,6 @@
 //! What a process of ours has used, from `/proc`.
 
-/// Of a process and all that it has started, alive or waited for.
+/// The usage of a process and all its children, alive or waited for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     pub cpu_s: f64,

@@ -102,9 +102,9 @@ impl Reader<'_> {
                 unlisted: 0,
                 undated: 0,
             };
-            let near = said_in(&near);
+            let near = values_in(&near);
             let (mut yes, mut no) = (0, 0);
-            for value in said_in(&places) {
+            for value in values_in(&places) {
                 match rule.meaning(value) {
                     // Something else's field of the same name opts nobody in.
                     Some(what) if what.is_opt_in() && !near.contains(&value) => {}
@@ -306,7 +306,7 @@ fn value_of_row<'a>(row: &'a Map<String, Value>, name: &str) -> Option<&'a Value
 }
 
 /// The values in these places. A value that an earlier place holds is not repeated.
-fn said_in<'a>(places: &[&'a Value]) -> Vec<&'a Value> {
+fn values_in<'a>(places: &[&'a Value]) -> Vec<&'a Value> {
     let mut said: Vec<&Value> = Vec::new();
     for place in places {
         let values = match place {
