@@ -95,7 +95,7 @@ pub(super) fn decide(
 /// The hashes of erased identities that an event names.
 struct Named {
     hashes: Vec<[u8; 16]>,
-    /// Those of `hashes` that belong to e-mail addresses, as addresses.
+    /// The erased e-mail addresses that the event names.
     addresses: Vec<String>,
     erased: PastErasure,
 }
@@ -144,7 +144,8 @@ fn named(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<Option<Named>, 
     Ok(named)
 }
 
-/// Whether the message names the erased person only by a mailbox, and by an id another user of that mailbox.
+/// Whether the message names the erased person only by a mailbox, while an id in it belongs to another user of
+/// that mailbox.
 fn is_of_another_user(tx: &mut Tx<'_>, workspace: i64, event: &Event, named: &Named) -> Result<bool, Error> {
     if named.addresses.len() < named.hashes.len() {
         return Ok(false);

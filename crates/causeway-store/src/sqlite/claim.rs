@@ -71,8 +71,8 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
     Ok(claimed)
 }
 
-/// Claims withdrawals, then the deliveries that senders wait for. Claims nothing and returns false while
-/// none of the latter can be sent.
+/// Claims withdrawals, then the deliveries that senders wait for. Claims nothing and returns false while no
+/// sender's delivery can be sent.
 fn claim_first(
     tx: &mut Tx<'_>,
     rule: &DestinationRule,
@@ -428,7 +428,7 @@ fn newest_of_run(
     Ok(older)
 }
 
-/// The source of the message, or of the one that a row of ours follows from.
+/// The source of the message. For one of the hub's own rows, the source of the message that it follows from.
 fn origin(tx: &Tx<'_>, inbox: i64, parts: &Parts) -> Result<i64, Error> {
     let is_own = [EventKind::Response, EventKind::Schedule].map(EventKind::as_str);
     let origin = if is_own.contains(&&*parts.event) {

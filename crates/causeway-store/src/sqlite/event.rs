@@ -214,7 +214,7 @@ fn warn_of(row: &Row, plan: &Plan) {
     }
 }
 
-/// Keeps a record that is all new in memory, for the claims that follow.
+/// Caches the parts of a record if all of them are new, for the claims that follow.
 fn keep(
     tx: &mut Tx<'_>,
     row: &Row,

@@ -1,5 +1,5 @@
-//! What automations and responses leave for later: timers, points, and the inbox rows that timers and
-//! responses become.
+//! Writes what automations and responses cause: timers, points, and the inbox rows made from timers and
+//! responses.
 
 use std::collections::BTreeMap;
 
@@ -172,8 +172,8 @@ fn follow_up_of(tx: &Tx<'_>, timer: &Stored) -> Result<FollowUp, Error> {
     })
 }
 
-/// The source of the message that a row of ours follows from, however many lie between; `None` where that message is gone, and
-/// for what came from outside.
+/// The source of the first message in the chain that one of the hub's own rows follows from. `None` if that
+/// message was deleted, and for a message from outside.
 pub(crate) fn origin(connection: &Connection, inbox: i64) -> Result<Option<i64>, Error> {
     Ok(connection
         .prepare_cached(

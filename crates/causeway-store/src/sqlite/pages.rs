@@ -134,7 +134,8 @@ pub(crate) fn reconsider(
     Ok(newest.into_keys().map(ContactId).collect())
 }
 
-/// Plans what follows for these contacts, each with the row of its newest click, from another reading of their clicks.
+/// Plans the deliveries that follow when the clicks of these contacts are evaluated differently. Each contact
+/// comes with the row of its newest click.
 fn follow(
     tx: &mut Tx<'_>,
     workspace: i64,
@@ -168,8 +169,8 @@ fn follow(
     Ok(())
 }
 
-/// By workspace: how clicks were read, and the contacts that clicked and opted out or complained, with those who share a mailbox
-/// with them, each with the row of the newest click.
+/// By workspace: the old terms for clicks, and contact → row of its newest click. The contacts clicked, and
+/// opted out or complained, or share a mailbox with such a contact.
 type Clickers = BTreeMap<i64, (Arc<Terms>, BTreeMap<i64, i64>)>;
 
 fn clickers(tx: &Tx<'_>) -> Result<Clickers, Error> {
@@ -195,7 +196,7 @@ fn clickers(tx: &Tx<'_>) -> Result<Clickers, Error> {
     Ok(all)
 }
 
-/// A click counts from another time after an opt-out than it did: some count now, or do not any more.
+/// Plans what follows from a new `click_grace`: it changes which clicks after an opt-out count.
 fn recheck_clicks(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Result<(), Error> {
     for (workspace, (before, newest)) in clickers {
         for contact in newest.keys() {
@@ -425,7 +426,7 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Error>
         .map(|page| (page.workspace, tx.state.terms_of(page.workspace)))
         .collect();
     tx.state.terms = state::terms(tx.connection)?;
-    // No message arrives with the rules, so what follows from them is dated by the newest row.
+    // New rules come without a message, so deliveries that follow are dated by the newest row.
     let now = at(tx.state.newest);
     for page in changed {
         let turned = OwnershipChange {

@@ -47,7 +47,7 @@ pub(crate) fn process(
         any_counts |= ended.state != InboxState::Duplicate;
         processed.push(ended);
     }
-    // The parts hold everything that the message said, and are erased with their contacts.
+    // The parts hold the whole content of the message, and are erased with their contacts.
     tx.connection
         .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
         .execute([row.id.0])?;

@@ -129,7 +129,7 @@ pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result
             source,
             key: [0; 16],
             comes_again: false,
-            // A read of the inbox has no clock.
+            // Reading the inbox gets no clock, so the time of receipt stands for now.
             now: at(received_at),
             anyone_erased: false,
         };
@@ -150,7 +150,7 @@ pub(crate) struct Row {
     pub source: i64,
     /// The key of the message, which never changes.
     pub key: [u8; 16],
-    /// Whether its key or its sender's id came before: see [`repeats`].
+    /// Whether its key or its sender's id was seen before: see [`repeats`].
     pub comes_again: bool,
     pub now: Timestamp,
     /// Whether anybody was erased. Saves a look-up for each identity while nobody was.
@@ -163,7 +163,7 @@ struct Waiting {
     comes_again: bool,
 }
 
-/// A row that was just accepted, to be processed at once, by the clock of `other`.
+/// A row that was just accepted, to be processed at once with the time of `other`.
 pub(crate) fn beside(tx: &Tx<'_>, id: InboxId, other: &Row) -> Result<Option<Row>, Error> {
     Ok(if_new(tx, id)?.map(|found| Row {
         id,

@@ -1,5 +1,5 @@
 //! Corrects the times that the hub stamped while its clock was ahead. Times in the future are moved back, so
-//! that what people say from now on is newer than what they said before.
+//! that new facts are newer than the ones before them.
 //!
 //! Invariant: the order of a contact's facts stays the same, and no time lies in the future afterwards. Each
 //! step handles a range of rows in a transaction of its own. A step that is done twice changes nothing the

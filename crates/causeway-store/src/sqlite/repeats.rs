@@ -36,7 +36,7 @@ pub(crate) const REMEMBER_SIGNED: &str = "INSERT OR REPLACE INTO signed (source_
 pub(crate) enum AtAcceptance {
     Repeat,
     Counts,
-    /// It depends on the contacts of the messages in between.
+    /// Not decided yet: it depends on the contacts of the messages in between.
     Undecided,
 }
 
@@ -44,7 +44,7 @@ pub(crate) enum AtAcceptance {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct First {
     pub id: i64,
-    /// The message that it is one record of. Everything accepted after that message came later, except for
+    /// The message that this row is one record of. Rows accepted after that message are later messages, except
     /// its other records: these are duplicates together with it, or not at all.
     message: Option<i64>,
     received_at: i64,

@@ -1,4 +1,4 @@
-//! A mailbox that several contacts use: what one of them says about e-mail to it counts for all of them.
+//! A mailbox that several contacts use: an opt-in or opt-out of one of them counts for all of them.
 //!
 //! Invariant: an opt-in counts for the other users as long as its giver uses the mailbox and has not opted
 //! out anywhere since. Facts that forbid mail to the mailbox keep counting.
@@ -28,7 +28,7 @@ use super::{
     writer::Tx,
 };
 
-/// Facts about the address that its other users gave.
+/// Facts about the address from its other users; looks nothing up while no address is shared.
 pub(crate) fn facts_from_others(
     tx: &Tx<'_>,
     workspace: i64,
@@ -73,8 +73,8 @@ fn facts_for_others(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i
     Ok(facts)
 }
 
-/// Whether a user's fact counts for the other users of the address. A click that does not undo the user's own opt-out does
-/// not confirm for others either.
+/// Whether a user's fact counts for the other users of the address. A click that does not undo the user's own
+/// opt-out confirms nothing for others either.
 fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str, grace: Duration) -> bool {
     let is_in_use = || user.address().as_deref() == Some(address);
     let is_about_address = match fact.address.as_deref() {

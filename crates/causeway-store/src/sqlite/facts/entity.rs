@@ -17,7 +17,7 @@ pub(crate) enum EntityKind {
     Page,
 }
 
-/// What an event says about a thing.
+/// What an event says about a campaign or page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Description<'a> {
     Campaign(&'a Campaign),
@@ -48,7 +48,7 @@ pub(crate) struct Entity {
     last: Option<LastDescription>,
 }
 
-/// What the last event said, if all of it is in the document.
+/// The description in the last event, if the document holds all of it.
 struct LastDescription {
     description: OwnedDescription,
     fields: Vec<String>,
@@ -69,7 +69,8 @@ impl Entity {
         }
     }
 
-    /// Whether an event says the same as the one before, as nearly all do: then only the times can be newer.
+    /// Whether an event describes the entity exactly as the one before did. Nearly all do; then only the times
+    /// can be newer.
     pub(super) fn is_repeat(&mut self, description: Description<'_>, at: Timestamp) -> bool {
         let Some(last) = &self.last else {
             return false;
@@ -93,7 +94,7 @@ impl Entity {
         same
     }
 
-    /// Takes in what an event with the time `at` says. Returns whether anything changed.
+    /// Joins a description with the time `at`. Returns whether anything changed.
     pub(super) fn learn(&mut self, description: Description<'_>, at: Timestamp) -> bool {
         let fields: BTreeMap<String, Value> = match description {
             Description::Campaign(campaign) => campaign_fields(campaign),

@@ -1,5 +1,5 @@
-//! Campaigns, pages and actions: what events say about things. Every part is a join, so that the order of
-//! arrival does not matter.
+//! Campaigns, pages and actions, as events describe them. Every part is a join, so that the order of arrival
+//! does not matter.
 
 mod action;
 mod entity;
@@ -23,7 +23,7 @@ use super::{
 pub(crate) use action::{ActionPlace, KnownAction, find_action, read_action, write_action};
 pub(crate) use entity::{Description, EntityKind, Entity};
 
-/// Maximum number of things kept in memory.
+/// Maximum number of campaigns and pages kept in memory.
 const CACHED: usize = 4_096;
 
 /// The campaigns and pages that events name again and again, written once per command.
@@ -31,7 +31,7 @@ const CACHED: usize = 4_096;
 pub(crate) struct Facts {
     /// By workspace and namespace, then by the id at the platform.
     entities: HashMap<(EntityKind, i64, i64), HashMap<Name, Entity>>,
-    /// The number of things in all of them.
+    /// The number of entities in all maps.
     count: usize,
     /// For reading, by row number.
     campaigns: HashMap<i64, Campaign>,
@@ -39,8 +39,8 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Takes in what an event with the time `at` says. Returns the row, and the thing as it is afterwards,
-    /// `None` if the event says nothing new.
+    /// Joins what an event with the time `at` says about a campaign or page. Returns its row, and the entity
+    /// afterwards; `None` if the event says nothing new.
     pub(crate) fn learn(
         &mut self,
         connection: &Connection,
@@ -75,7 +75,7 @@ impl Facts {
         Ok((entity.id, Some(entity)))
     }
 
-    /// Writes the changed things. A thing whose row was rolled back does not exist any more, and is left out.
+    /// Writes the changed entities. An entity whose row was rolled back no longer exists, and is left out.
     pub(crate) fn flush(&mut self, connection: &Connection) -> Result<(), Error> {
         for ((kind, ..), entities) in &mut self.entities {
             let sql = match kind {
@@ -87,7 +87,7 @@ impl Facts {
                     .prepare_cached(sql)?
                     .execute(params![entity.id, to_json(&entity.doc.fields)?])?;
                 entity.dirty = false;
-                // A query between the change and now read the row as it was before.
+                // A query since the change may have cached the old row.
                 self.campaigns.remove(&entity.id);
                 self.pages.remove(&entity.id);
             }
@@ -95,7 +95,7 @@ impl Facts {
         Ok(())
     }
 
-    /// A campaign that was learned and perhaps not written yet.
+    /// A campaign in memory, which may not be written yet.
     pub(crate) fn learned_campaign(
         &self,
         workspace: i64,
