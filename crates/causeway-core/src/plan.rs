@@ -22,11 +22,11 @@ pub use withdrawal::withdrawals;
 
 /// Longest chain of destination responses that may trigger further deliveries. Later ones are stored but not
 /// delivered.
-pub const MOST_HOPS: u8 = 3;
+pub const MAX_HOPS: u8 = 3;
 /// How many unchanged contacts of one person a platform may send within an hour and still have them
 /// delivered. A destination that writes to the platform makes it send the contact again; this limit ends the
 /// loop.
-pub const MOST_UNCHANGED_SYNCS: u32 = 10;
+pub const MAX_UNCHANGED_SYNCS: u32 = 10;
 
 /// What is known before the event.
 pub struct Known<'a> {
@@ -47,7 +47,7 @@ pub struct Known<'a> {
     pub has_new_id: bool,
     /// Whether one of the contacts is known by more than a browser.
     pub is_named: &'a dyn Fn() -> bool,
-    /// Whether platforms sent the contact [`MOST_UNCHANGED_SYNCS`] times within the last hour.
+    /// Whether platforms sent the contact [`MAX_UNCHANGED_SYNCS`] times within the last hour.
     pub is_flooded: &'a dyn Fn() -> bool,
     /// The newest hour that an automation was admitted to (hours since 1970), and how often.
     pub last_hour: &'a dyn Fn(&str) -> Option<(i64, u32)>,
@@ -203,7 +203,7 @@ fn update_only_reason(case: &Case<'_>) -> Option<&'static str> {
     if event.via.iter().any(|hub| *hub == *rules.hub) {
         return Some("an echo of what this hub sent: it updates the contact and is not sent");
     }
-    let is_late = event.follow_up.as_ref().is_some_and(|row| row.hops > MOST_HOPS);
+    let is_late = event.follow_up.as_ref().is_some_and(|row| row.hops > MAX_HOPS);
     is_late.then_some("the chain of responses is too long: it updates the contact and is not sent")
 }
 

@@ -80,7 +80,7 @@ impl Answer {
     /// The result by [`classify`], with status and excerpt.
     pub fn attempt_result(&self, now: Timestamp) -> AttemptResult {
         let outcome = classify(self.status, &self.headers, now);
-        let mut result = self.ending_as(outcome);
+        let mut result = self.result_with(outcome);
         if matches!(result.outcome, Outcome::Retry { .. }) {
             result.notes.extend(retry_after(&self.headers, now).err());
         }
@@ -88,7 +88,7 @@ impl Answer {
     }
 
     /// A result whose outcome the destination decided, with status and excerpt.
-    pub fn ending_as(&self, outcome: Outcome) -> AttemptResult {
+    pub fn result_with(&self, outcome: Outcome) -> AttemptResult {
         AttemptResult {
             status: Some(self.status),
             excerpt: self.excerpt(),

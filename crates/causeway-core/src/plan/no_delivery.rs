@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Case, MOST_UNCHANGED_SYNCS, Planned, Sync};
+use super::{Case, MAX_UNCHANGED_SYNCS, Planned, Sync};
 use crate::{
     event::EventKind,
     rules::{FilterKey, Route, Takes},
@@ -43,7 +43,7 @@ pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, may_deliv
             match sync {
                 Sync::Row => "it is a row of a file, and says nothing new".to_owned(),
                 Sync::Flood if rule.takes == Takes::All => format!(
-                    "says nothing new, and the contact came {MOST_UNCHANGED_SYNCS} times within an hour: a destination may be \
+                    "says nothing new, and the contact came {MAX_UNCHANGED_SYNCS} times within an hour: a destination may be \
                      writing to the platform that sends it"
                 ),
                 Sync::Flood | Sync::Unchanged => {

@@ -16,7 +16,7 @@ pub use self::path::{Found, Path, PathError};
 use crate::{form, record::Record, xml};
 
 /// Maximum bytes of a response that are read.
-pub const MOST_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 1 << 20;
 /// Maximum bytes of a text that is taken over.
 const LONGEST_TEXT: usize = 64 * 1_024;
 const DEPTH: usize = 64;

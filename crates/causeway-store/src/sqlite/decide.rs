@@ -9,7 +9,7 @@ use causeway_core::{
     clock::Timestamp,
     contact::Contact,
     event::{Engagement, Event, EventKind},
-    plan::{About, Case, Known, MOST_UNCHANGED_SYNCS, Plan, plan},
+    plan::{About, Case, Known, MAX_UNCHANGED_SYNCS, Plan, plan},
     rules::DestinationRule,
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -117,7 +117,7 @@ fn is_named(connection: &Connection, contacts: &[i64]) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Whether platforms sent one of the contacts at least [`MOST_UNCHANGED_SYNCS`] times within the last hour.
+/// Whether platforms sent one of the contacts at least [`MAX_UNCHANGED_SYNCS`] times within the last hour.
 fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Result<bool, Error> {
     let since = ms(now).saturating_sub(HOUR_MS);
     for contact in contacts {
@@ -128,7 +128,7 @@ fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Resu
                 "SELECT inbox.received_at FROM inbox WHERE inbox.id = (
                      SELECT inbox_id FROM event WHERE contact_id = ?1 ORDER BY inbox_id DESC LIMIT 1 OFFSET ?2)",
             )?
-            .query_row(params![contact, MOST_UNCHANGED_SYNCS - 1], |row| row.get(0))
+            .query_row(params![contact, MAX_UNCHANGED_SYNCS - 1], |row| row.get(0))
             .optional()?;
         if earliest.is_none_or(|earliest| earliest < since) {
             continue;
@@ -145,11 +145,11 @@ fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Resu
                     contact,
                     EventKind::ContactSync.as_str(),
                     since,
-                    MOST_UNCHANGED_SYNCS
+                    MAX_UNCHANGED_SYNCS
                 ],
                 |row| row.get(0),
             )?;
-        if syncs >= MOST_UNCHANGED_SYNCS {
+        if syncs >= MAX_UNCHANGED_SYNCS {
             return Ok(true);
         }
     }

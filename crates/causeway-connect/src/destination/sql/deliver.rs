@@ -34,9 +34,9 @@ pub(super) struct Sql {
 }
 
 /// Further connections are closed after use.
-const MOST_IDLE: usize = 16;
+const MAX_IDLE: usize = 16;
 /// How often a batch that lost against another transaction is retried at once.
-const MOST_CONFLICTS: u32 = 4;
+const MAX_CONFLICTS: u32 = 4;
 
 /// What was opened or read during this call, and need not be renewed again.
 #[derive(Default)]
@@ -137,7 +137,7 @@ impl Sql {
             .collect();
         let results = write(&mut link, &places, &plan).await?;
         let mut idle = lock(&self.idle);
-        if idle.len() < MOST_IDLE {
+        if idle.len() < MAX_IDLE {
             idle.push(link);
         }
         Ok(results)
@@ -289,7 +289,7 @@ impl Destination for Sql {
                 }
                 // The table may have been altered since its description was read.
                 SqlError::Halt(_) if !fresh.shape => fresh.shape = true,
-                SqlError::Conflict(_) if conflicts < MOST_CONFLICTS => conflicts += 1,
+                SqlError::Conflict(_) if conflicts < MAX_CONFLICTS => conflicts += 1,
                 _ => {
                     if matches!(error, SqlError::Halt(_)) {
                         *lock(&self.shape) = None;

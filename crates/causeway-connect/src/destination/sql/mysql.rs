@@ -233,8 +233,8 @@ impl MysqlLink {
 }
 
 fn next_piece(rows: &[Vec<Cell>], width: usize) -> (&[Vec<Cell>], &[Vec<Cell>]) {
-    const MOST_PARAMETERS: usize = 65_535;
-    let fitting = rows.len().min(MOST_PARAMETERS / width.max(1));
+    const MAX_PARAMETERS: usize = 65_535;
+    let fitting = rows.len().min(MAX_PARAMETERS / width.max(1));
     let size = [256, 64, 16, 4]
         .into_iter()
         .find(|size| *size <= fitting)

@@ -369,12 +369,12 @@ fn is_same_key(one: &str, other: &str) -> bool {
 }
 
 /// How often another writer may change the row meanwhile.
-const MOST_TURNS: u32 = 4;
+const MAX_TURNS: u32 = 4;
 
 /// Writes one row, as much of it as the database accepts.
 async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark, SqlError> {
     let (mut refusal, mut is_in_vain) = (None, false);
-    for _ in 0..MOST_TURNS {
+    for _ in 0..MAX_TURNS {
         link.savepoint().await?;
         let stored = look_up(link, place, &[row]).await;
         let stored = match link.settle(stored).await? {

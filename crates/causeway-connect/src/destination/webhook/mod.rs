@@ -163,7 +163,7 @@ impl Webhook {
         if !answer.complete {
             self.warn_once(format!(
                 "a response was incomplete or longer than {} bytes: the contact is not updated from it",
-                response::MOST_BYTES
+                response::MAX_BYTES
             ));
             return BTreeMap::new();
         }
@@ -200,7 +200,7 @@ impl Webhook {
                         after: None,
                     };
                 }
-                Some(said) if !path.find(said).is_some_and(is_opt_in) => {
+                Some(said) if !path.find(said).is_some_and(is_success) => {
                     return Outcome::Reject {
                         reason: format!("answered {status}, but `{text}` in the response is not true"),
                     };
@@ -217,7 +217,7 @@ impl Webhook {
 
 /// True for `true`, `1`, `"ok"` and a count above 0. False for `false`, `0`, `""`, `"0"`, `"false"` and an
 /// empty list.
-fn is_opt_in(value: &Value) -> bool {
+fn is_success(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(yes) => *yes,

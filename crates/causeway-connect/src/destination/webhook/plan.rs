@@ -28,7 +28,7 @@ use super::{
     config::Config,
     headers::{Headers, VIA, header_name, method, signing_keys},
     payload,
-    shorten::{MOST_HEADER, MOST_URL, shorter},
+    shorten::{MAX_HEADER, MAX_URL, shorter},
     templates::Templates,
     update,
 };
@@ -368,7 +368,7 @@ fn is_too_much(made: &Result<Built, Failure>) -> bool {
     match made {
         Ok(built) => {
             let mut headers = built.request.headers.values();
-            built.request.url.as_str().len() > MOST_URL || headers.any(|value| value.len() > MOST_HEADER)
+            built.request.url.as_str().len() > MAX_URL || headers.any(|value| value.len() > MAX_HEADER)
         }
         Err(Failure::TooMuch(_)) => true,
         Err(Failure::Other(_)) => false,

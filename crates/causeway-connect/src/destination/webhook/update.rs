@@ -116,6 +116,6 @@ pub(super) fn answer_bytes(rows: &[Row]) -> usize {
     if rows.is_empty() {
         crate::http::Answer::BODY_BYTES
     } else {
-        response::MOST_BYTES
+        response::MAX_BYTES
     }
 }

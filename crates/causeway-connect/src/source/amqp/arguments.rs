@@ -25,7 +25,7 @@ const QUEUE_TYPE: &str = "x-queue-type";
 /// arguments.
 const INVALID: [&str; 4] = ["x-message-ttl", LIMIT, "x-single-active-consumer", "x-max-length"];
 /// More than there are arguments.
-const MOST_QUESTIONS: usize = 20;
+const MAX_QUESTIONS: usize = 20;
 
 /// Arguments by name, as far as the broker named them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(super) async fn ask(connection: &Connection, queue: &str) -> Result<Option<A
         .collect();
     let mut invalid = Vec::from(INVALID);
     let mut found = Arguments::default();
-    for _ in 0..MOST_QUESTIONS {
+    for _ in 0..MAX_QUESTIONS {
         let channel = connection.create_channel().await;
         let channel = channel.map_err(|error| AmqpError::new("opening a channel", &error))?;
         let mut arguments = FieldTable::default();
