@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub use crate::address::normal_email;
 use crate::{
-    consent::{AddressesOfIds, At, Consent, ConsentFact, EMAIL, ConsentState, Terms, id_in_place, of_id},
+    consent::{AddressesOfIds, At, Consent, ConsentFact, ConsentState, EMAIL, Terms, id_in_place, of_id},
     decode::charset::has_holes,
     id::{ContactId, Name},
 };
@@ -425,7 +425,12 @@ impl Contact {
 
     /// The consent state of a mailbox that other contacts use and this one no longer does. It follows from
     /// what its users said, from opt-outs that name it, whoever sent them, and from suppressions.
-    pub fn consent_state_of_mailbox(&self, purpose: &str, address: Option<&str>, terms: &Terms) -> ConsentState {
+    pub fn consent_state_of_mailbox(
+        &self,
+        purpose: &str,
+        address: Option<&str>,
+        terms: &Terms,
+    ) -> ConsentState {
         let said = self.consent.get(purpose);
         let of_mailbox = said.and_then(|said| said.addresses.get(address?));
         of_mailbox.map_or(ConsentState::Unknown, |said| said.state(At::default(), terms))

@@ -57,7 +57,10 @@ impl Record {
     }
 
     pub fn consent_state_for(&self, purpose: &str) -> ConsentState {
-        self.consent_state.get(purpose).copied().unwrap_or(ConsentState::Unknown)
+        self.consent_state
+            .get(purpose)
+            .copied()
+            .unwrap_or(ConsentState::Unknown)
     }
 
     /// Whether the record takes consent away and carries little else, so that it must arrive even if some

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     after_erasure::AfterErasure,
     automation::{Automation, Index, Owner, Scoring},
-    consent::{CHANGES, CLICK_GRACE, Change, EMAIL, Policy, ConsentState},
+    consent::{CHANGES, CLICK_GRACE, Change, ConsentState, EMAIL, Policy},
     delivery::Kind,
     event::{Action, Campaign, Event, EventKind},
     id::Name,
@@ -407,7 +407,11 @@ impl DestinationRule {
         if change.within(&self.supported_changes).is_some() {
             return Gate::Send;
         }
-        let known: Vec<&str> = self.supported_changes.iter().map(|change| change.as_str()).collect();
+        let known: Vec<&str> = self
+            .supported_changes
+            .iter()
+            .map(|change| change.as_str())
+            .collect();
         let known = if known.is_empty() {
             "nothing"
         } else {

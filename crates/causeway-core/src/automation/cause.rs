@@ -8,7 +8,7 @@ use super::{
     synced::{GroupRow, rows},
 };
 use crate::{
-    consent::{ConsentFact, EMAIL, ConsentState, Terms, What},
+    consent::{ConsentFact, ConsentState, EMAIL, Terms, What},
     contact::{Contact, LIST, TAG, is_internal},
     event::{Due, Engagement, EngagementKind, Event, EventKind},
     id::Name,

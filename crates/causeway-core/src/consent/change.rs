@@ -147,9 +147,21 @@ mod tests {
                 Change::Suppress,
             ),
         ] {
-            assert_eq!(Change::of(Kind::Record, consent_state), record, "{consent_state:?}");
-            assert_eq!(Change::of(Kind::Contact, consent_state), record, "{consent_state:?}");
-            assert_eq!(Change::of(Kind::Withdrawal, consent_state), withdrawal, "{consent_state:?}");
+            assert_eq!(
+                Change::of(Kind::Record, consent_state),
+                record,
+                "{consent_state:?}"
+            );
+            assert_eq!(
+                Change::of(Kind::Contact, consent_state),
+                record,
+                "{consent_state:?}"
+            );
+            assert_eq!(
+                Change::of(Kind::Withdrawal, consent_state),
+                withdrawal,
+                "{consent_state:?}"
+            );
         }
     }
 

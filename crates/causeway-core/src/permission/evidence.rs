@@ -109,7 +109,12 @@ pub(super) struct Behind {
 
 /// Finds the fact of the state's sort and time. A fact for the address in use is preferred, and the contact's
 /// own facts come before those of other users of the mailbox.
-pub(super) fn behind(view: &ContactView, purpose: &str, state: ConsentState, address: Option<&str>) -> Behind {
+pub(super) fn behind(
+    view: &ContactView,
+    purpose: &str,
+    state: ConsentState,
+    address: Option<&str>,
+) -> Behind {
     let find = |rows: &'_ [LedgerRow]| {
         let is_behind = |row: &&LedgerRow| {
             let fact = &row.fact;

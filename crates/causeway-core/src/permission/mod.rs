@@ -22,7 +22,7 @@ pub use evidence::Evidence;
 pub use words::{about, day_and_time, fact};
 
 use crate::{
-    consent::{EMAIL, Policy, ConsentState},
+    consent::{ConsentState, EMAIL, Policy},
     id::{DeliveryId, InboxId, Name},
     rules::{DestinationRule, Filter, FilterKey, Route, Rules, Takes, without_sandbox},
     store::{ContactView, GivenRow, MessageRow},
@@ -205,7 +205,12 @@ fn consent_state(view: &ContactView, rule: &DestinationRule) -> ConsentState {
     known.copied().unwrap_or(ConsentState::Unknown)
 }
 
-fn obstacle(view: &ContactView, rule: &DestinationRule, consent: ConsentState, scope: Scope) -> Option<Obstacle> {
+fn obstacle(
+    view: &ContactView,
+    rule: &DestinationRule,
+    consent: ConsentState,
+    scope: Scope,
+) -> Option<Obstacle> {
     let workspace = without_sandbox(&view.workspace);
     if workspace != &*rule.workspace {
         return Some(Obstacle::OtherWorkspace {

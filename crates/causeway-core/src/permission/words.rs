@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Evidence, Names, Obstacle, Permission, Sent, Withdrawal};
 use crate::{
-    consent::{Change, EMAIL, Policy, ConsentState, Suppression, What},
+    consent::{Change, ConsentState, EMAIL, Policy, Suppression, What},
     rules::FilterKey,
     store::GivenRow,
 };

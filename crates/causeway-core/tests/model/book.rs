@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::{sync::Arc, time::Duration};
 
 use causeway_core::{
-    consent::{Change, Policy, ConsentState, Terms, page_key},
+    consent::{Change, ConsentState, Policy, Terms, page_key},
     contact::{Contact, Identity},
     delivery::Kind,
     event::Event,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::{sync::Arc, time::Duration};
 
 use causeway_core::{
-    consent::{Change, ConsentFact, Policy, ConsentState, Terms, page_key},
+    consent::{Change, ConsentFact, ConsentState, Policy, Terms, page_key},
     contact::{Contact, Identity},
     event::{Decoded, Event},
     id::Name,

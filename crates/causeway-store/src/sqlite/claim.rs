@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{Change, EMAIL, ConsentState},
+    consent::{Change, ConsentState, EMAIL},
     contact::{Contact, Field, Identity, normal_email},
     delivery::{Delivery, Kind},
     event::EventKind,
@@ -49,7 +49,8 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
     }
     let is_any_erasing = erasure::is_any_pending(tx)?;
     let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
-    if !claim.first.is_empty() && claim_first(tx, &rule, destination, (claim, is_any_erasing), &mut claimed)? {
+    if !claim.first.is_empty() && claim_first(tx, &rule, destination, (claim, is_any_erasing), &mut claimed)?
+    {
         return Ok(claimed);
     }
     // A skipped delivery may unblock the next one of its contact, so look again until nothing is due.
@@ -291,7 +292,8 @@ fn claim_one(
     if let Gate::Skip { reason } = gate {
         // A void withdrawal needs no attention. One that the destination cannot receive does, so it is marked
         // as gated.
-        let is_void = due.kind == Kind::Withdrawal && !rule.withdraws(consent_state, record.contact.gave_data);
+        let is_void =
+            due.kind == Kind::Withdrawal && !rule.withdraws(consent_state, record.contact.gave_data);
         return skip(tx, id, &reason, !is_void, claim.now, claimed);
     }
     if let Some(contact) = due.contact {

@@ -22,7 +22,7 @@ use super::{
     erase::mark_log,
     error::Error,
     explained,
-    facts::{ActionPlace, KnownAction, Description, find_action, write_action},
+    facts::{ActionPlace, Description, KnownAction, find_action, write_action},
     follow,
     identity::{self, Resolved},
     names::NameKind,
@@ -341,7 +341,10 @@ fn learn_entities(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Plac
         Some(campaign) => {
             let place = (workspace, namespace);
             let description = Description::Campaign(campaign);
-            let (id, _) = tx.state.facts.learn(tx.connection, place, description, event.at)?;
+            let (id, _) = tx
+                .state
+                .facts
+                .learn(tx.connection, place, description, event.at)?;
             Some(id)
         }
         None => None,

@@ -313,7 +313,11 @@ pub(crate) fn ids_of(connection: &Connection, inbox: i64) -> Result<Option<Strin
 }
 
 /// The time up to which a scheduled automation has run.
-pub(crate) fn last_run(connection: &Connection, workspace: &str, automation: &str) -> Result<Option<i64>, Error> {
+pub(crate) fn last_run(
+    connection: &Connection,
+    workspace: &str,
+    automation: &str,
+) -> Result<Option<i64>, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT last_run.at FROM last_run JOIN name ON name.id = last_run.workspace_id

@@ -184,7 +184,13 @@ pub(crate) fn note_conflict_contact(
                      WHERE workspace_id = ?1 AND namespace_id = ?2 AND value = ?3)
                  ON CONFLICT DO NOTHING",
             )?
-            .execute(params![workspace, namespace, id.value(), contact, MAX_CONFLICT_CONTACTS])?;
+            .execute(params![
+                workspace,
+                namespace,
+                id.value(),
+                contact,
+                MAX_CONFLICT_CONTACTS
+            ])?;
     }
     Ok(())
 }

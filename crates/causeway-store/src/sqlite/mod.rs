@@ -37,7 +37,6 @@ mod parts;
 mod person;
 #[cfg(test)]
 mod plans;
-mod trial;
 mod process;
 mod progress;
 mod prune;
@@ -61,6 +60,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod trial;
 mod unlisted;
 mod unread;
 mod urls;
@@ -92,9 +92,9 @@ use causeway_core::{
 
 pub use imports::ImportRun;
 pub use lock::is_served;
-pub use trial::{TrialDelivery, TrialResult, TrialStep};
 pub use rehearse::rehearse;
 pub use stored::{EventsOf, Stored, StoredCount, StoredMessage};
+pub use trial::{TrialDelivery, TrialResult, TrialStep};
 
 use error::Error;
 use read::Readers;
@@ -476,7 +476,10 @@ impl Store for SqliteStore {
             if erasure_row.open > 0 && erasure_row.at_latest > now {
                 continue;
             }
-            match self.erase_rows(erasure_row.contact, erasure_row.asked_at, now).await {
+            match self
+                .erase_rows(erasure_row.contact, erasure_row.asked_at, now)
+                .await
+            {
                 Ok(gone) => {
                     erased += 1;
                     let contact = erasure_row.contact;

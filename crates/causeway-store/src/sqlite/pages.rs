@@ -56,7 +56,10 @@ pub(crate) fn learn(
 ) -> Result<(i64, Option<OwnershipChange>), Error> {
     let place = (workspace, namespace);
     let description = Description::Page(page);
-    let (id, entity) = tx.state.facts.learn(tx.connection, place, description, stated_at)?;
+    let (id, entity) = tx
+        .state
+        .facts
+        .learn(tx.connection, place, description, stated_at)?;
     let Some(entity) = entity else {
         return Ok((id, None));
     };

@@ -53,7 +53,9 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
         ..DeliveryFilter::default()
     };
     let consent_state = contact.consent_states(contact.address().as_deref(), &terms);
-    let since = consent_state.get(EMAIL).and_then(|consent_state| consent_state.since());
+    let since = consent_state
+        .get(EMAIL)
+        .and_then(|consent_state| consent_state.since());
     Ok(Some(ContactView {
         others: match since {
             Some(since) => facts_from_others(connection, id, since)?,

@@ -220,7 +220,10 @@ async fn timers_schedules_erasures_and_addresses_dated_ahead_are_corrected() {
     assert_eq!(world.store.next_timer().await.unwrap(), Some(at(10 + 3_600)));
     assert_eq!(world.store.last_run("default", "daily").await.unwrap(), None);
     let erasure_row = world.store.erasures().await.unwrap();
-    assert_eq!((erasure_row[0].asked_at, erasure_row[0].at_latest), (at(10), at(11)));
+    assert_eq!(
+        (erasure_row[0].asked_at, erasure_row[0].at_latest),
+        (at(10), at(11))
+    );
     let urls = world.store.source_urls().await.unwrap();
     assert_eq!(urls[0].valid_until, Some(at(10)));
     let health = world.store.health().await.unwrap();

@@ -14,10 +14,9 @@ use rusqlite::TransactionBehavior;
 use super::{
     accept,
     error::Error,
-    pages,
-    trial::{TrialResult, process_one},
-    schema,
+    pages, schema,
     state::State,
+    trial::{TrialResult, process_one},
     writer::Tx,
 };
 

@@ -81,7 +81,10 @@ impl SqliteStore {
     pub async fn run_trial(&self, messages: Vec<TrialStep>) -> Result<Vec<TrialResult>, StoreError> {
         self.writer()?
             .write(messages.len(), move |tx| {
-                messages.iter().map(|message| run_step(tx, message.clone())).collect()
+                messages
+                    .iter()
+                    .map(|message| run_step(tx, message.clone()))
+                    .collect()
             })
             .await
     }
@@ -89,7 +92,9 @@ impl SqliteStore {
     /// Fires the next timers that are due by `until`, at their time, and processes what follows. Returns
     /// their results, `None` when no timer is left; call it until then.
     pub async fn fire_next_timers(&self, until: Timestamp) -> Result<Option<Vec<TrialResult>>, StoreError> {
-        self.writer()?.write(100, move |tx| fire_next_timers(tx, until)).await
+        self.writer()?
+            .write(100, move |tx| fire_next_timers(tx, until))
+            .await
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use causeway_core::{
-    consent::{Change, Policy, ConsentState, Suppression, What},
+    consent::{Change, ConsentState, Policy, Suppression, What},
     contact::Identity,
     delivery::{Kind, Next},
     event::Event,
@@ -291,11 +291,17 @@ pub async fn two_ids_of_one_platform_are_two_people_with_one_mailbox(open: Open)
     let (maria, lena) = (contact_with(&bench, "71").await, contact_with(&bench, "72").await);
     assert_ne!(maria.id, lena.id);
     assert_eq!(
-        (maria.contact.text("firstName"), maria.consent_state["phone"].as_str()),
+        (
+            maria.contact.text("firstName"),
+            maria.consent_state["phone"].as_str()
+        ),
         (Some("Maria"), "opted_in")
     );
     assert_eq!(
-        (lena.contact.text("firstName"), lena.consent_state["phone"].as_str()),
+        (
+            lena.contact.text("firstName"),
+            lena.consent_state["phone"].as_str()
+        ),
         (Some("Lena"), "unsubscribed")
     );
     // It is one mailbox: Maria's opt-in holds for it, and so does Lena's opt-out.

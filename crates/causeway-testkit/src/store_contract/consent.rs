@@ -257,7 +257,10 @@ pub async fn each_purpose_has_a_consent_of_its_own(open: Open) {
         [(Kind::Withdrawal, Change::Unsubscribe)]
     );
     let person = bench.person("ada").await;
-    assert_eq!(person.consent_state.keys().collect::<Vec<_>>(), ["email", "phone"]);
+    assert_eq!(
+        person.consent_state.keys().collect::<Vec<_>>(),
+        ["email", "phone"]
+    );
     assert_eq!(person.ledger.len(), 4);
     bench.assert_balanced().await;
 }

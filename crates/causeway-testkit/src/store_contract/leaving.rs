@@ -2,7 +2,7 @@
 
 use causeway_core::{
     after_erasure::AfterErasure,
-    consent::{Change, Policy, ConsentState, What},
+    consent::{Change, ConsentState, Policy, What},
     delivery::{Delivery, Kind, Next},
     event::{DeadCode, Decoded, Engagement, EngagementKind},
     id::InboxId,
@@ -429,7 +429,8 @@ pub async fn an_opt_out_after_an_erasure_is_not_lost(open: Open) {
         if !opt_out_first {
             bench.take(opt_out, 16).await;
         }
-        let consent_state = |view: &causeway_core::store::ContactView| view.consent_state.get("email").copied();
+        let consent_state =
+            |view: &causeway_core::store::ContactView| view.consent_state.get("email").copied();
         let opted_in = matches!(
             consent_state(&bench.person("ada").await),
             Some(ConsentState::OptedIn { .. })

@@ -481,7 +481,10 @@ pub async fn each_record_of_a_message_is_a_message_of_its_own(open: Open) {
     assert_eq!(states, [InboxState::Done; 4]);
     assert_eq!(processed[0].id, id);
     assert_eq!(
-        (consent_state(&bench, "ada").await, consent_state(&bench, "ben").await),
+        (
+            consent_state(&bench, "ada").await,
+            consent_state(&bench, "ben").await
+        ),
         ("opted_in", "unsubscribed")
     );
     let trace = bench.store().trace(id).await.unwrap().unwrap();

@@ -82,7 +82,11 @@ pub async fn a_click_that_does_not_count_for_a_user_counts_for_no_other(open: Op
     bench.take(status("old", What::Unsubscribed, at(10)), 10).await;
     bench.take(status("family", What::DoubleOptIn, at(11)), 11).await;
     for number in ["71", "73"] {
-        let consent_state = contact_with(&bench, number).await.consent_state.get("email").copied();
+        let consent_state = contact_with(&bench, number)
+            .await
+            .consent_state
+            .get("email")
+            .copied();
         assert!(
             consent_state.is_none_or(|consent_state| !consent_state.is_subscribed()),
             "{number}: {consent_state:?}"

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use causeway_connect::config::ConfigError;
 use causeway_core::{
-    automation::{DateTrigger, ConsentTrigger, Every, Pattern, Recurrence, SyncTrigger, Trigger},
+    automation::{ConsentTrigger, DateTrigger, Every, Pattern, Recurrence, SyncTrigger, Trigger},
     decode::names::field_name,
     encode::sync::Group,
     event::EngagementKind,

@@ -1,7 +1,7 @@
 //! What is legal and probably not meant.
 
 use causeway_core::{
-    consent::{EMAIL, ConsentState},
+    consent::{ConsentState, EMAIL},
     mapping::{Expression, Path as NamePath},
 };
 

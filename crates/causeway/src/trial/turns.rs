@@ -77,7 +77,9 @@ impl Trial {
                     self.skip_turns(until);
                     return Ok(None);
                 }
-                (Some(due), turn) if turn.is_none_or(|turn| due <= turn) => self.store.fire_next_timers(due).await?,
+                (Some(due), turn) if turn.is_none_or(|turn| due <= turn) => {
+                    self.store.fire_next_timers(due).await?
+                }
                 (_, Some(turn)) => self.turn(turn).await?,
                 (Some(_), None) => None,
             };

@@ -20,19 +20,19 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use self::{
-    writer::{Writer, WriteError},
     layout::{Format, Layout},
+    writer::{WriteError, Writer},
 };
 use super::{Kind, fields::Fields, with_notes};
 use crate::config::{ConfigError, read};
 
-mod writer;
 mod layout;
 mod recent;
 mod remains;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub const KIND: Kind = Kind {
     name: "file",

@@ -76,7 +76,9 @@ impl SqlError {
         };
         AttemptResult {
             excerpt: match self {
-                Self::Row { message: Some(text), .. } => text
+                Self::Row {
+                    message: Some(text), ..
+                } => text
                     .get(..text.floor_char_boundary(AttemptResult::EXCERPT_BYTES))
                     .map(str::to_owned),
                 _ => None,
@@ -249,7 +251,10 @@ impl Link {
         result: Result<T, SqlError>,
     ) -> Result<Result<T, SqlError>, SqlError> {
         self.settle(result.map_err(|error| match error {
-            SqlError::Halt(reason) => SqlError::Row { reason, message: None },
+            SqlError::Halt(reason) => SqlError::Row {
+                reason,
+                message: None,
+            },
             other => other,
         }))
         .await

@@ -5,7 +5,7 @@ use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, Params, 
 
 use super::{
     coerce::{Cell, Column, EQUALS, Kind, Limit},
-    link::{Described, NO_COLUMN, Texts, SqlError},
+    link::{Described, NO_COLUMN, SqlError, Texts},
     statement::{Dialect, Form, Relation, TableName},
 };
 

@@ -18,7 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     coerce::{Cell, Column, EQUALS, Kind, Limit},
-    link::{Described, NO_COLUMN, Texts, SqlError},
+    link::{Described, NO_COLUMN, SqlError, Texts},
     statement::{Dialect, Form, Relation, TableName},
 };
 
@@ -128,7 +128,11 @@ impl PostgresLink {
     pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, SqlError> {
         let name = table.quoted(Dialect::Postgres);
         let name: [(&(dyn ToSql + Sync), Type); 1] = [(&name, Type::TEXT)];
-        let found = self.client.query_typed(RELATION, &name).await.map_err(sql_error)?;
+        let found = self
+            .client
+            .query_typed(RELATION, &name)
+            .await
+            .map_err(sql_error)?;
         let Some(found) = found.first() else {
             return Ok(Described::default());
         };

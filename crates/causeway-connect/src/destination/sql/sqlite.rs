@@ -16,7 +16,7 @@ use rusqlite::{
 
 use super::{
     coerce::{Cell, Column, EQUALS, Kind, Limit},
-    link::{Described, NO_COLUMN, Texts, SqlError},
+    link::{Described, NO_COLUMN, SqlError, Texts},
     statement::{Form, Relation, TableName},
 };
 

@@ -11,7 +11,7 @@ use causeway_core::destination::{AttemptResult, Outcome};
 use super::{
     coerce::Cell,
     config::{OnConflict, Table},
-    link::{Link, Texts, SqlError},
+    link::{Link, SqlError, Texts},
     mapping::Mapped,
     plan::{Notes, Plan, Row, Step, Write},
     removal,

@@ -240,6 +240,9 @@ fn a_destination_that_cannot_express_an_opt_out_gets_none() {
     ] {
         let needs = parse(&text).unwrap();
         assert_eq!(!needs.consent_shown.has("email"), shows_nothing, "{text}");
-        assert!(!shows_nothing || needs.shows_no_consent.contains("opt-out"), "{text}");
+        assert!(
+            !shows_nothing || needs.shows_no_consent.contains("opt-out"),
+            "{text}"
+        );
     }
 }

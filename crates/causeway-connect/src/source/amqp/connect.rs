@@ -105,7 +105,9 @@ impl Target {
 
     /// Connects and authenticates.
     pub(super) async fn open(&self) -> Result<Connection, AmqpError> {
-        let (uri, tls) = self.read().map_err(|error| AmqpError::Refused(error.to_string()))?;
+        let (uri, tls) = self
+            .read()
+            .map_err(|error| AmqpError::Refused(error.to_string()))?;
         let server_name = self.server_name.clone();
         // Without a default provider in the process rustls panics if features name two. It fails if there is
         // one already, which is fine.

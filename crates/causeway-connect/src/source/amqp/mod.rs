@@ -36,7 +36,7 @@ pub use decoder::Reading;
 use self::{
     arguments::Arguments,
     backoff::{Backoff, jitter, system_random},
-    connect::{Target, AmqpError, look_at, refuse_stream},
+    connect::{AmqpError, Target, look_at, refuse_stream},
     depth::Depth,
     intake::{Intake, Terms},
 };

@@ -52,7 +52,11 @@ fn a_schedule_is_due_in_its_own_time_zone() {
             "2026-03-04T08:15:00Z",
         ),
     ] {
-        assert_eq!(recurrence.latest(at(now)), Some(at(latest)), "{recurrence:?} at {now}");
+        assert_eq!(
+            recurrence.latest(at(now)),
+            Some(at(latest)),
+            "{recurrence:?} at {now}"
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Found, Part, Scope, engagement_json};
 use crate::{
     mapping::names,
-    record::{organisation_json, consent_state_json},
+    record::{consent_state_json, organisation_json},
 };
 
 impl Scope {

@@ -21,7 +21,7 @@ use super::{
 };
 
 pub(crate) use action::{ActionPlace, KnownAction, find_action, read_action, write_action};
-pub(crate) use entity::{Description, EntityKind, Entity};
+pub(crate) use entity::{Description, Entity, EntityKind};
 
 /// Maximum number of campaigns and pages kept in memory.
 const CACHED: usize = 4_096;
