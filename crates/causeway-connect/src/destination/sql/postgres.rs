@@ -245,7 +245,8 @@ impl PostgresLink {
             .map_err(sql_error)
     }
 
-    /// Whether the text can be read as a value of this type, which is written as the database writes it.
+    /// Checks that the database can read the text as a value of this type. `type_name` is the database's own
+    /// spelling.
     pub(super) async fn cast(&mut self, text: &str, type_name: &str) -> Result<(), SqlError> {
         let sql = format!("SELECT CAST($1 AS {type_name}) IS NULL");
         self.client

@@ -21,7 +21,7 @@ use crate::{
     signature::SigningKey,
 };
 
-/// The hubs that a record came through, so that it does not go round in circles.
+/// Lists the hubs that a record passed through, so that no hub forwards it in a loop.
 pub(super) const VIA: HeaderName = HeaderName::from_static("causeway-via");
 
 /// The headers, read and checked.

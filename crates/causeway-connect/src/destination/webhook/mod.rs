@@ -85,7 +85,7 @@ struct Webhook {
     clock: Arc<dyn Clock>,
     name: Name,
     plan: Plan,
-    /// Warnings that were logged once. A shortcode that names nothing is the same for every contact.
+    /// Warnings that were logged already. An unknown shortcode would otherwise be logged for every contact.
     warned: Mutex<BTreeSet<String>>,
 }
 

@@ -40,7 +40,7 @@ const DEPTH: usize = 3;
 /// How long a batch that the store rejects is retried before everything goes back to the broker.
 const HOLD_LIMIT: Duration = Duration::from_secs(5);
 
-/// What stays the same from one connection to the next.
+/// The settings that all connections of one source share.
 #[derive(Clone)]
 pub(super) struct Terms {
     pub(super) source: Name,
@@ -244,7 +244,7 @@ impl Intake {
         self.change_prefetch(fitting).await
     }
 
-    /// The store accepts messages again.
+    /// Requests the full prefetch again, because the store has accepted a message.
     async fn end_trial(&mut self) -> Result<(), AmqpError> {
         self.is_trial = false;
         self.change_prefetch(self.terms.prefetch).await

@@ -7,9 +7,9 @@
 //! is not used: this module decides what follows from which error.
 //!
 //! Memory: at most `prefetch` messages are held at once, because the broker counts unacknowledged messages. A
-//! message is taken whatever its size, since rejecting it would only make it go round in circles. When
-//! messages are large, fewer are requested (see [`intake`]). Only the first prefetch of a connection is not
-//! bounded in bytes.
+//! message is taken whatever its size, since a rejected message would only be delivered again. When messages
+//! are large, fewer are requested (see [`intake`]). Only the first prefetch of a connection is not bounded in
+//! bytes.
 //!
 //! A broker that is short of memory or disk blocks publishers. This source never publishes, so it is never
 //! blocked.
@@ -65,9 +65,9 @@ pub const KIND: Kind = Kind {
 
 /// Maximum time for a stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
-/// The part of it in which received messages are committed and acknowledged.
+/// The part of [`STOP_LIMIT`] in which received messages are committed and acknowledged.
 const WIND_DOWN_LIMIT: Duration = Duration::from_millis(3_500);
-/// The part of it in which the connection is closed.
+/// The part of [`STOP_LIMIT`] in which the connection is closed.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// A check or a connection without an answer is reported after this time.
 const PATIENCE: Duration = Duration::from_secs(15);

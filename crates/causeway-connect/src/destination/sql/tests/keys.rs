@@ -1,4 +1,5 @@
-//! A row is changed only by the contact whose key it has as a person reads it.
+//! A row is only changed by a contact with exactly the row's key, whatever the database's collation treats as
+//! equal.
 
 use super::on_each;
 
