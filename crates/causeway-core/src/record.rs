@@ -14,7 +14,7 @@ use crate::{
     id::{InboxId, Name},
 };
 
-/// Everything about one event and its contact, as known when it is sent. It is not the state of when it was
+/// Everything about one event and its contact, as known when the record is sent, not when the delivery was
 /// planned: a retry never carries stale data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {

@@ -69,8 +69,8 @@ pub(super) const REPLACED: &str = "replaced";
 /// The maximum number of steps; no name needs as many.
 const MAX_STEPS: usize = 8;
 
-/// What a parameter replaces is kept in a field `replaced`: it may say something else, as that the person wants no mail. Who the
-/// contact is, the parameter alone says.
+/// Keeps the value that a parameter replaces in the field `replaced`, because it may be an opt-out. Values that
+/// identify the contact are not kept: the parameter alone decides who the contact is.
 fn keep_replaced(members: &mut Map<String, Value>, name: &str, value: &Value) {
     let is_identity = ["email", "contact_id", "transactionid", "phone"].contains(&name);
     let replaced = members

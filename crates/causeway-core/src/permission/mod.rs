@@ -37,7 +37,7 @@ pub enum Scope {
     Message(InboxId),
 }
 
-/// Who reads the sentences.
+/// The reader of the sentences.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
     /// The address in the question, in its normal form. Sentences name every other address.

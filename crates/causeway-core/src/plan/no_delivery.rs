@@ -1,4 +1,4 @@
-//! Explains in the trace why a destination is sent nothing.
+//! Explains in the trace why a destination gets no delivery.
 
 use std::collections::BTreeMap;
 

@@ -134,7 +134,8 @@ pub fn writes(
         let known = record.contact.fields.get(&row.field).map(|field| &field.value);
         let found = match row.path.find(answer) {
             Found::Missing => {
-                // Where the contact has a value, the destination may have said it before.
+                // If the contact has a value, an earlier response may have given it, so a missing one is no
+                // surprise.
                 if known.is_none() {
                     notes.push(format!(
                         "`{}` is not updated: the response has nothing at `{}`",

@@ -420,7 +420,8 @@ fn joined(fields: Vec<ListField>) -> Vec<ListField> {
     joined
 }
 
-/// What else the message has, where nothing in it names the contact: its sender may have names of its own.
+/// The hint for a message that does not name the contact: it lists the unknown fields, since the sender may use
+/// names of its own.
 fn unnamed(names: &[String]) -> String {
     let is_plain = |name: &&String| {
         let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
