@@ -156,7 +156,7 @@ fn anniversary(date: Date, year: i16) -> Option<Date> {
 
 impl Automation {
     /// The newest time, not after `now`, at which it was due.
-    pub fn latest_turn(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn latest_run(&self, now: Timestamp) -> Option<Timestamp> {
         self.on
             .iter()
             .filter_map(|trigger| match trigger {
@@ -168,7 +168,7 @@ impl Automation {
     }
 
     /// The first time after `after` at which it is due.
-    pub fn next_turn(&self, after: Timestamp) -> Option<Timestamp> {
+    pub fn next_run(&self, after: Timestamp) -> Option<Timestamp> {
         self.on
             .iter()
             .filter_map(|trigger| match trigger {
@@ -181,12 +181,12 @@ impl Automation {
 
     /// Whether it may be due for this contact at that time. Its condition is checked later, when the message
     /// is processed.
-    pub fn is_turn_of(&self, contact: &Contact, turn: Timestamp) -> bool {
+    pub fn is_due_for(&self, contact: &Contact, due_at: Timestamp) -> bool {
         self.on.iter().any(|trigger| match trigger {
             Trigger::DateReached(date) => {
-                date.recurrence().latest(turn) == Some(turn) && date.is_on(contact, turn)
+                date.recurrence().latest(due_at) == Some(due_at) && date.is_on(contact, due_at)
             }
-            Trigger::Schedule(recurrence) => recurrence.latest(turn) == Some(turn),
+            Trigger::Schedule(recurrence) => recurrence.latest(due_at) == Some(due_at),
             _ => false,
         })
     }

@@ -56,7 +56,7 @@ async fn fire_due_timers(engine: &Engine, stop: &Stop) -> Result<(), StoreError>
 /// Makes a row for each contact of a scheduled run. Rows that were made before a kill are recognised as duplicates.
 async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(), StoreError> {
     let now = engine.clock.now();
-    let Some(turn) = automation.latest_turn(now) else {
+    let Some(turn) = automation.latest_run(now) else {
         return Ok(());
     };
     let (workspace, name) = (&*automation.workspace, &*automation.name);
@@ -76,7 +76,7 @@ async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(
             after = *last;
             let rows: Vec<_> = contacts
                 .iter()
-                .filter(|(_, contact)| automation.is_turn_of(contact, turn))
+                .filter(|(_, contact)| automation.is_due_for(contact, turn))
                 .map(|(id, _)| turn_row(automation, *id, turn, now))
                 .collect();
             if !rows.is_empty() {

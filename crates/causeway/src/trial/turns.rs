@@ -45,7 +45,7 @@ impl Turns {
         let from = self.until?;
         let turns = self.clocked.iter();
         turns
-            .filter_map(|automation| automation.next_turn(from))
+            .filter_map(|automation| automation.next_run(from))
             .min()
             .filter(|turn| *turn <= until)
     }
@@ -53,7 +53,7 @@ impl Turns {
     fn start(&mut self, turn: Timestamp) {
         let Some(from) = self.until else { return };
         let all = self.clocked.iter();
-        let these = all.filter(|automation| automation.next_turn(from) == Some(turn));
+        let these = all.filter(|automation| automation.next_run(from) == Some(turn));
         self.running
             .extend(these.map(|automation| (Arc::clone(automation), turn, ContactId(0))));
         self.until = Some(turn);
@@ -112,7 +112,7 @@ impl Trial {
         let next = (Arc::clone(&automation), turn, *last);
         let rows = contacts
             .iter()
-            .filter(|(_, contact)| automation.is_turn_of(contact, turn))
+            .filter(|(_, contact)| automation.is_due_for(contact, turn))
             .map(|(id, _)| {
                 let envelope = turn_row(&automation, *id, turn, turn);
                 TrialStep {

@@ -78,7 +78,7 @@ fn a_birthday_is_due_each_year_and_a_reminder_before_it() {
         contact.fields.insert("birthDate".to_owned(), field);
         contact
     };
-    for (automation, date, turn, is_turn) in [
+    for (automation, date, due_at, is_due) in [
         (on_date(0, true), "1990-03-04", "2026-03-04T09:00:00Z", true),
         (on_date(0, true), "1990-03-04", "2026-03-05T09:00:00Z", false),
         (on_date(0, true), "04-03-1990", "2026-03-04T09:00:00Z", true),
@@ -93,12 +93,12 @@ fn a_birthday_is_due_each_year_and_a_reminder_before_it() {
         (on_date(0, true), "soon", "2026-03-04T09:00:00Z", false),
     ] {
         let contact = born(date);
-        let turn = at(turn);
-        assert_eq!(automation.latest_turn(turn), Some(turn));
+        let due_at = at(due_at);
+        assert_eq!(automation.latest_run(due_at), Some(due_at));
         assert_eq!(
-            automation.is_turn_of(&contact, turn),
-            is_turn,
-            "{date} on {turn}: {automation:?}"
+            automation.is_due_for(&contact, due_at),
+            is_due,
+            "{date} on {due_at}: {automation:?}"
         );
     }
 }
@@ -130,14 +130,14 @@ fn each_next_due_time_is_a_due_time() {
                 let mut now = start;
                 for _ in 0..(400 * 96) {
                     now = now.saturating_add(Duration::from_mins(15)).unwrap();
-                    seen.extend(recurrence.latest(now).filter(|turn| *turn > start));
+                    seen.extend(recurrence.latest(now).filter(|due_at| *due_at > start));
                 }
                 let mut next = BTreeSet::new();
                 let mut from = start;
-                while let Some(turn) = recurrence.next(from).filter(|turn| *turn <= now) {
-                    assert!(turn > from);
-                    next.insert(turn);
-                    from = turn;
+                while let Some(due_at) = recurrence.next(from).filter(|due_at| *due_at <= now) {
+                    assert!(due_at > from);
+                    next.insert(due_at);
+                    from = due_at;
                 }
                 assert_eq!(next, seen, "{recurrence:?}");
             }
