@@ -528,7 +528,7 @@ pub async fn each_part_is_kept_for_its_retention(open: Open) {
 }
 
 /// Platforms send the whole history each time.
-pub async fn what_is_past_its_retention_is_not_new_when_it_is_sent_again(open: Open) {
+pub async fn deleted_engagements_are_recognised_when_they_are_sent_again(open: Open) {
     let mut news = DestinationRule::new("crm");
     news.policy = Policy::All;
     news.takes = Takes::Changes;
@@ -563,7 +563,7 @@ pub async fn what_is_past_its_retention_is_not_new_when_it_is_sent_again(open: O
     let news = [of(Kind::Record, Change::None, "ada")];
     assert_eq!(sent(&bench, "crm", later + 3).await, news, "once more since");
 
-    // Once both turn out to be one person, what either did is known of them.
+    // After the merge, the engagements of both are known.
     bench.store().prune(retention, at(later + 4)).await.unwrap();
     let mut both = synced("bea", &[], at(later + 5));
     both.identities.extend(history("ada", 0, 0).identities);

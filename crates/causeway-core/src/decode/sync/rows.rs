@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn of_contacts_in_json_texts_none_is_taken_when_they_are_several() {
+    fn several_contacts_in_json_texts_are_counted() {
         let several = |form: &str| {
             let Value::Object(object) = serde_json::from_str(form).unwrap() else {
                 panic!("an object")
