@@ -308,16 +308,16 @@ fn value_of_row<'a>(row: &'a Map<String, Value>, name: &str) -> Option<&'a Value
 
 /// The values in these places. A value that an earlier place holds is not repeated.
 fn values_in<'a>(places: &[&'a Value]) -> Vec<&'a Value> {
-    let mut said: Vec<&Value> = Vec::new();
+    let mut found: Vec<&Value> = Vec::new();
     for place in places {
         let values = match place {
             Value::Array(values) => values.as_slice(),
             value => std::slice::from_ref(*value),
         };
-        let before = said.clone();
-        said.extend(values.iter().filter(|value| !before.contains(value)));
+        let before = found.clone();
+        found.extend(values.iter().filter(|value| !before.contains(value)));
     }
-    said
+    found
 }
 
 fn consequence(what: &What) -> &'static str {
@@ -699,7 +699,7 @@ mod tests {
         rules[0].at_field = None;
         let received_at = at("2026-03-10T00:00:00Z");
         let (begin, end) = (at("2026-03-01T00:00:00Z"), at("2026-03-01T23:59:59.999Z"));
-        let said = |begin, end, value: &str| {
+        let read_fact = |begin, end, value: &str| {
             let when = When {
                 begin,
                 end,
@@ -708,10 +708,10 @@ mod tests {
             let event = read(&rules, &json!({ "news": value }), when);
             (event.consent.first().map(|fact| fact.at), event.rules[0].undated)
         };
-        assert_eq!(said(Some(begin), end, "yes"), (Some(begin), 0));
-        assert_eq!(said(Some(begin), end, "no"), (Some(end), 0));
-        assert_eq!(said(None, received_at, "yes"), (None, 1));
-        assert_eq!(said(None, received_at, "no"), (Some(received_at), 0));
+        assert_eq!(read_fact(Some(begin), end, "yes"), (Some(begin), 0));
+        assert_eq!(read_fact(Some(begin), end, "no"), (Some(end), 0));
+        assert_eq!(read_fact(None, received_at, "yes"), (None, 1));
+        assert_eq!(read_fact(None, received_at, "no"), (Some(received_at), 0));
     }
 
     #[test]

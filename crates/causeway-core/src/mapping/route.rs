@@ -85,7 +85,7 @@ impl Route {
             return say();
         }
         match self.lost.get_or_init(|| (first, say())) {
-            (known, said) if *known == first => said.clone(),
+            (known, made) if *known == first => made.clone(),
             _ => say(),
         }
     }

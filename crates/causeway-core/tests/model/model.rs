@@ -145,9 +145,9 @@ impl Model {
             let is_bare_mention = name == "email" && is_report;
             let at = if is_bare_mention { LONG_AGO } else { at };
             // The newest value counts, and at the same time the one that arrived last.
-            let said = (at, number, value);
-            let known = person.fields.entry(name).or_insert_with(|| said.clone());
-            *known = said.max(known.clone());
+            let value = (at, number, value);
+            let known = person.fields.entry(name).or_insert_with(|| value.clone());
+            *known = value.max(known.clone());
         }
         self.people.push(person);
         Some(Taken {
@@ -207,22 +207,22 @@ impl Model {
 
     /// The first table of `docs/consent.md`, for one of the person's addresses.
     pub fn consent_state_at(&self, person: &Person, purpose: &str, address: Option<usize>) -> ConsentState {
-        let said: Vec<&Fact> = person
+        let facts: Vec<&Fact> = person
             .facts
             .iter()
             .filter(|fact| fact.purpose == purpose)
             .collect();
         let newest = |test: &dyn Fn(&Fact) -> bool| {
-            let times = said.iter().filter(|fact| test(fact)).map(|fact| fact.at);
+            let times = facts.iter().filter(|fact| test(fact)).map(|fact| fact.at);
             times.max()
         };
         // The newest of several opt-outs and suppressions is shown, and at the same time the gravest.
         let mut holds: Vec<(i64, usize)> = Vec::new();
         // A decline wins a tie with an opt-in.
         let is_opt_in = |yes: &Fact| {
-            yes.word == "opt_in" && !said.iter().any(|no| no.word == "declined" && no.at == yes.at)
+            yes.word == "opt_in" && !facts.iter().any(|no| no.word == "declined" && no.at == yes.at)
         };
-        for no in &said {
+        for no in &facts {
             let Some(gravity) = NOES.iter().position(|word| *word == no.word) else {
                 continue;
             };
@@ -244,7 +244,7 @@ impl Model {
             if !concerns {
                 continue;
             }
-            let is_ended = said.iter().any(|yes| {
+            let is_ended = facts.iter().any(|yes| {
                 // Only a click shows that mail arrives: at this address, or where no address is named.
                 let place = no.address.or(address);
                 let is_there = match (yes.address, place) {
@@ -278,7 +278,8 @@ impl Model {
         }
         // A click that an opt-out took back stays taken back.
         let is_taken_back = |click: &Fact| {
-            said.iter()
+            facts
+                .iter()
                 .any(|no| no.word == "unsubscribed" && no.at + GRACE >= click.at)
         };
         let click = newest(&|fact| self.is_click(fact) && !is_taken_back(fact));

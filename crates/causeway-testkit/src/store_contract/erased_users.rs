@@ -38,7 +38,7 @@ async fn consent_state(bench: &Bench, number: &str) -> &'static str {
     person
         .consent_state
         .get("email")
-        .map_or("unknown", |said| said.as_str())
+        .map_or("unknown", |state| state.as_str())
 }
 
 async fn state(bench: &Bench, id: InboxId) -> InboxState {
@@ -122,8 +122,11 @@ pub async fn facts_that_forbid_mail_to_a_mailbox_outlive_their_user(open: Open) 
     bench.store().erase(second, at(30)).await.unwrap();
     assert_eq!(consent_state(&bench, "53").await, "suppressed");
     let third = contact_with(&bench, "53").await;
-    let said = &third.contact.consent["email"].addresses["family@example.org"];
-    assert!(said.opt_in.is_empty() && said.double_opt_in.is_none(), "{said:?}");
+    let state = &third.contact.consent["email"].addresses["family@example.org"];
+    assert!(
+        state.opt_in.is_empty() && state.double_opt_in.is_none(),
+        "{state:?}"
+    );
     bench.assert_balanced().await;
 }
 

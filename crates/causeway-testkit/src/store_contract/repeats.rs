@@ -66,9 +66,9 @@ async fn notes(bench: &Bench, id: InboxId) -> String {
 }
 
 /// Sends each message a second after the one before. Processes them one by one, or all together at the end.
-async fn history(bench: &Bench, said: &[(&str, &str, What)], together: bool) {
+async fn history(bench: &Bench, facts: &[(&str, &str, What)], together: bool) {
     let mut waiting = Vec::new();
-    for (seconds, (source, who, what)) in (0..).zip(said) {
+    for (seconds, (source, who, what)) in (0..).zip(facts) {
         let accepted = accept(bench, message(source, who, what, seconds)).await;
         if !accepted.duplicate {
             waiting.push((accepted.id, says(who, what.clone(), seconds)));
@@ -86,7 +86,7 @@ pub async fn opt_out_opt_in_opt_out_are_three_messages(open: Open) {
     use What::{OptIn, Unsubscribed};
     for together in [false, true] {
         let bench = bench(open.clone(), &format!("together-{together}")).await;
-        let said = [
+        let facts = [
             (SOURCE, "ada", Unsubscribed),
             (SOURCE, "ben", Unsubscribed),
             (SOURCE, "ada", OptIn),
@@ -98,7 +98,7 @@ pub async fn opt_out_opt_in_opt_out_are_three_messages(open: Open) {
             (SOURCE, "ben", Unsubscribed),
             (SOURCE, "ada", Unsubscribed),
         ];
-        history(&bench, &said, together).await;
+        history(&bench, &facts, together).await;
         assert_eq!(
             consent_state(&bench, "ada").await,
             "unsubscribed",
@@ -147,12 +147,12 @@ pub async fn a_late_retry_of_an_opt_in_does_not_undo_an_opt_out(open: Open) {
     use What::{OptIn, Unsubscribed};
     for together in [false, true] {
         let bench = bench(open.clone(), &format!("together-{together}")).await;
-        let said = [
+        let facts = [
             (SOURCE, "ada", OptIn),
             ("form", "ada", Unsubscribed),
             (SOURCE, "ada", OptIn),
         ];
-        history(&bench, &said, together).await;
+        history(&bench, &facts, together).await;
         assert_eq!(
             consent_state(&bench, "ada").await,
             "unsubscribed",
@@ -437,13 +437,13 @@ pub async fn messages_of_an_erased_person_do_not_count_again(open: Open) {
 }
 
 /// A message with one record for each of these.
-fn batch(said: &[(&str, What)], seconds: i64) -> (Envelope, Vec<(Envelope, Decoded)>) {
-    let words: Vec<String> = said
+fn batch(facts: &[(&str, What)], seconds: i64) -> (Envelope, Vec<(Envelope, Decoded)>) {
+    let words: Vec<String> = facts
         .iter()
         .map(|(who, what)| format!("{who} {}", what.as_str()))
         .collect();
     let message = message_of(&words.join(", "), seconds);
-    let parts = (1_u32..).zip(said).map(|(number, (who, what))| {
+    let parts = (1_u32..).zip(facts).map(|(number, (who, what))| {
         let mut part = message_of(&format!("{number} of {}", words.join(", ")), seconds);
         part.meta.part = Some(Box::new(Part {
             of: InboxId(0),
@@ -515,15 +515,15 @@ pub async fn each_record_of_a_message_is_a_message_of_its_own(open: Open) {
 pub async fn messages_between_a_message_and_its_parts_count_as_later(open: Open) {
     use What::{OptIn, Unsubscribed};
     let bench = bench(open, "between").await;
-    let said = [("ada", Unsubscribed), ("ben", OptIn)];
-    let (first, parts) = batch(&said, 0);
+    let facts = [("ada", Unsubscribed), ("ben", OptIn)];
+    let (first, parts) = batch(&facts, 0);
     let first = accept(&bench, first).await.id;
     let opt_in = accept(&bench, message("form", "ada", &OptIn, 1)).await.id;
     let both = vec![(first, Decoded::Parts(parts)), (opt_in, says("ada", OptIn, 1))];
     bench.store().process(both, at(2)).await.unwrap();
     assert_eq!(consent_state(&bench, "ada").await, "opted_in");
     // The same bytes as the first. This is the second opt-out, which must not be taken for the first.
-    let (second, parts) = batch(&said, 3);
+    let (second, parts) = batch(&facts, 3);
     let second = accept(&bench, second).await.id;
     bench
         .store()

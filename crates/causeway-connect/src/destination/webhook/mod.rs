@@ -171,8 +171,8 @@ impl Webhook {
             .headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
-        let said = match response::read(content_type, &answer.body) {
-            Ok(Some(said)) => said,
+        let content = match response::read(content_type, &answer.body) {
+            Ok(Some(content)) => content,
             Ok(None) => return BTreeMap::new(),
             Err(why) => {
                 self.warn_once(format!("the contact is not updated from a response: {why}"));
@@ -180,7 +180,7 @@ impl Webhook {
             }
         };
         let mut notes = Vec::new();
-        let writes = response::writes(&self.plan.update, &said, record, &self.plan.zone, &mut notes);
+        let writes = response::writes(&self.plan.update, &content, record, &self.plan.zone, &mut notes);
         for note in notes {
             self.warn_once(note);
         }
@@ -189,10 +189,10 @@ impl Webhook {
 
     /// The outcome of a 2xx, which some APIs also send for errors.
     fn accepted(&self, answer: &Answer) -> Outcome {
-        let said = answer.json();
+        let content = answer.json();
         if let Some((path, text)) = &self.plan.success {
             let status = answer.status;
-            match &said {
+            match &content {
                 // A maintenance page comes with a 200, too.
                 None => {
                     return Outcome::Retry {
@@ -200,7 +200,7 @@ impl Webhook {
                         after: None,
                     };
                 }
-                Some(said) if !path.find(said).is_some_and(is_success) => {
+                Some(content) if !path.find(content).is_some_and(is_success) => {
                     return Outcome::Reject {
                         reason: format!("answered {status}, but `{text}` in the response is not true"),
                     };
@@ -208,9 +208,9 @@ impl Webhook {
                 Some(_) => {}
             }
         }
-        let remote_id = said
+        let remote_id = content
             .as_ref()
-            .and_then(|said| remote_id(self.plan.remote_id.find(said)?));
+            .and_then(|content| remote_id(self.plan.remote_id.find(content)?));
         Outcome::Delivered { remote_id }
     }
 }

@@ -76,17 +76,17 @@ async fn no_field_of_a_stranger_stops_a_withdrawal() {
             for kind in [Kind::Withdrawal, Kind::Contact] {
                 let config = format!("url = 'URL'\ncontent = '{content}'\n{more}");
                 let (request, _) = sent(&config, hostile(kind, Change::Suppress)).await;
-                let said = format!("{}{}", request.query, request.text());
+                let sent_text = format!("{}{}", request.query, request.text());
                 assert!(
-                    said.contains("person1@example.org") || said.contains("person1%40example.org"),
-                    "{config}: {said:.2000}"
+                    sent_text.contains("person1@example.org") || sent_text.contains("person1%40example.org"),
+                    "{config}: {sent_text:.2000}"
                 );
-                assert!(said.contains("suppress"), "{config}: {said:.2000}");
+                assert!(sent_text.contains("suppress"), "{config}: {sent_text:.2000}");
                 assert!(
                     more.is_empty()
-                        || said.contains("SUPPRESS PERSON1@")
-                        || said.contains("SUPPRESS+PERSON1%40"),
-                    "{config}: {said:.2000}"
+                        || sent_text.contains("SUPPRESS PERSON1@")
+                        || sent_text.contains("SUPPRESS+PERSON1%40"),
+                    "{config}: {sent_text:.2000}"
                 );
                 assert!(request.query.len() < 8_100, "{config}");
                 assert!(

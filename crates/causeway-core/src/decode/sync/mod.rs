@@ -372,13 +372,13 @@ impl SyncDecoder {
                 .filter(|name| *name == label || !spelled.iter().any(|other| other == name))
                 .filter(|name| !has(name));
             let mut label = known.map_or(label, str::to_owned);
-            let said = field.value.as_ref().filter(|value| !is_empty(value));
-            gather(sent, &label, said);
+            let sent_value = field.value.as_ref().filter(|value| !is_empty(value));
+            gather(sent, &label, sent_value);
             if has(&label) || label == "email" {
                 // The name belongs to the contact's own data or to another field, so keep both. Only an
                 // address may become the contact's `email`.
                 label = free(fields, format!("{label} ({id})"));
-                gather(sent, &label, said);
+                gather(sent, &label, sent_value);
             }
             // Form encoders leave out a null value, so a field with only a number was emptied.
             let unsaid = || field.id.is_some().then(|| Value::from(""));
