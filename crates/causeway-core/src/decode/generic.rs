@@ -175,7 +175,7 @@ impl GenericDecoder {
                 code: DeadCode::Unknown,
                 reason: format!(
                     "nobody is named: no usable e-mail address, contact id or telephone number; set the paths of the source{}",
-                    sync::joined(notes)
+                    sync::in_brackets(notes)
                 ),
             });
         }

@@ -25,7 +25,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     while !stop.is_cancelled() {
         // From before it looks, so that what falls due meanwhile need not wait for a whole round more.
         let next = engine.clock.now().saturating_add(EVERY).unwrap_or(Timestamp::MAX);
-        if let Err(error) = ring(&engine, &stop).await {
+        if let Err(error) = fire_due_timers(&engine, &stop).await {
             tracing::error!(%error, "could not fire timers of automations; trying again");
         }
         for automation in &engine.clocked {

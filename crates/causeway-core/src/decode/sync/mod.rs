@@ -180,7 +180,7 @@ impl SyncDecoder {
                 reason: format!(
                     "nobody is named: no contact[id], no usable contact[email] or contact[phone]{}{}",
                     unnamed(&names),
-                    joined(&notes)
+                    in_brackets(&notes)
                 ),
             };
         }
@@ -442,7 +442,7 @@ fn unnamed(names: &[String]) -> String {
     )
 }
 
-pub(super) fn joined(notes: &[String]) -> String {
+pub(super) fn in_brackets(notes: &[String]) -> String {
     if notes.is_empty() {
         String::new()
     } else {
