@@ -139,7 +139,7 @@ impl GenericDecoder {
     }
 
     /// The identities of the record's contact, or how decoding ends without any.
-    fn who(&self, places: &Places<'_>, notes: &mut Vec<String>) -> Result<Who, Decoded> {
+    fn who(&self, places: &Places<'_>, notes: &mut Vec<String>) -> Result<ContactIds, Decoded> {
         let record = places.record;
         for path in [&self.paths.email, &self.paths.id].into_iter().flatten() {
             if let Some((count, list)) = others_beside(record, path) {
@@ -179,7 +179,7 @@ impl GenericDecoder {
                 ),
             });
         }
-        Ok(Who { address, id, number })
+        Ok(ContactIds { address, id, number })
     }
 
     /// The time of the record. If the record has none, a time beside the list of records counts.
@@ -195,8 +195,8 @@ impl GenericDecoder {
         })
     }
 
-    fn event(&self, places: &Places<'_>, who: Who, when: When, mut notes: Vec<String>) -> Decoded {
-        let Who { address, id, number } = who;
+    fn event(&self, places: &Places<'_>, who: ContactIds, when: When, mut notes: Vec<String>) -> Decoded {
+        let ContactIds { address, id, number } = who;
         let named = own_objects(places.record, address.as_deref(), id.as_deref());
         let at = when.begin.unwrap_or(when.received_at);
         let mut event = Event::new(EventKind::ContactSync, self.namespace.clone(), at);
@@ -345,7 +345,7 @@ struct Places<'a> {
 }
 
 /// The identities of a record's contact. At least one is present.
-struct Who {
+struct ContactIds {
     address: Option<String>,
     id: Option<String>,
     number: Option<Identity>,

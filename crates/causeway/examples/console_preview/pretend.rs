@@ -397,7 +397,7 @@ impl Views for Pretend {
         Ok(Vec::new())
     }
 
-    async fn turn(&self, _workspace: &str, _automation: &str) -> Result<Option<Timestamp>, StoreError> {
+    async fn last_run(&self, _workspace: &str, _automation: &str) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
     }
 

@@ -62,7 +62,7 @@ const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key 
 
 /// The keys of every item.
 pub const COMMON: &[Key] = &[
-    required("contact", Shape::Contact, "Who it is about."),
+    required("contact", Shape::Contact, "The person whom it is about."),
     optional(
         "id",
         Shape::Text(200),
