@@ -450,7 +450,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         Some(parts) => {
             debug_assert!(
                 parts == read_parts(tx.connection, due.inbox, due.contact)?,
-                "what is kept of a record is not what is stored"
+                "the cached record differs from the stored one"
             );
             parts
         }

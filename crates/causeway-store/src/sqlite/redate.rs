@@ -252,7 +252,7 @@ fn contacts(tx: &mut Tx<'_>, shift: Shift, after: i64, upto: i64) -> Result<usiz
                 tracing::error!(
                     contact.id = id,
                     reason = error.text(),
-                    "contact {id} cannot be read: what was dated ahead stays so"
+                    "contact {id} cannot be read: its future dates stay"
                 );
             }
             done => done?,

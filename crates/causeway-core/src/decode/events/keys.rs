@@ -386,7 +386,7 @@ pub(super) fn whole(value: &Value) -> Option<i64> {
         let number = number.as_f64().filter(|number| number.fract() == 0.0)?;
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "what does not fit is the greatest then"
+            reason = "a larger number becomes the greatest one"
         )]
         Some(number as i64)
     });
