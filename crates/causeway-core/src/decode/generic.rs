@@ -424,8 +424,8 @@ fn others_beside(record: &Value, path: &str) -> Option<(usize, String)> {
         let (index, rest) = rest.split_first()?;
         let items = path::follow(record, before)?.as_array()?;
         index.parse::<usize>().ok()?;
-        let says_something = |item: &&Value| path::follow(item, rest).and_then(sync::scalar).is_some();
-        let count = items.iter().filter(says_something).count();
+        let has_content = |item: &&Value| path::follow(item, rest).and_then(sync::scalar).is_some();
+        let count = items.iter().filter(has_content).count();
         (count > 1).then(|| (count, before.join(".")))
     })
 }

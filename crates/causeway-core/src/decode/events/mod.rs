@@ -253,9 +253,9 @@ impl EventsDecoder {
                 return Ok(());
             }
             "contact" => {
-                let says_something =
+                let has_content =
                     event.fields.keys().any(|name| name != "email") || event.identities.len() > 1;
-                return if says_something {
+                return if has_content {
                     Ok(())
                 } else {
                     Err(
