@@ -2,7 +2,7 @@
 //
 //   node consumer.mjs URL QUEUE CONCURRENCY COUNT none|file|fetch|http [FOLDER or URL] [KEYSTORE]
 //
-// Says "handled COUNT" when it has had so many, and goes on until it is killed.
+// Prints "handled COUNT" after COUNT messages, and goes on until it is killed.
 
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";

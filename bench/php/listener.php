@@ -1,5 +1,5 @@
 <?php
-// What a platform's help tells its users to write: a page that gets the "Sync to Third Party" post and keeps it in a
+// The page that a platform's help advises: it receives the "Sync to Third Party" post and stores it in a
 // database. Written as well as this design allows: one connection per worker, prepared statements, one transaction a
 // request, and nothing is answered before it is on disk (synchronous=FULL), as on our side.
 

@@ -1,4 +1,4 @@
-//! The broker of the run: fills a queue, tells when its first message is taken, and the bare consumer.
+//! The broker of the run: fills a queue, and measures when its first message is taken. Also the bare consumer.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,8 @@ pub async fn fill(topology: &Topology, messages: &Messages, first: u64, count: u
     let bodies: Vec<Vec<u8>> = (first..first + count)
         .map(|number| messages.action(number))
         .collect::<anyhow::Result<_>>()?;
-    // Straight to the queue: Proca's exchange would copy each message to four others that nobody measures.
+    // Published to the queue itself, because Proca's exchange would copy each message to four more queues,
+    // which are not measured.
     topology.publish_many("", &queue, bodies).await;
     ensure!(
         u64::from(topology.waiting(&queue).await) == count,
@@ -34,7 +35,8 @@ pub async fn fill(topology: &Topology, messages: &Messages, first: u64, count: u
     Ok(())
 }
 
-/// Waits until the first message is taken: that is when the clock starts, so that nobody's start-up counts.
+/// Waits until the first message is taken. The measured time begins then, so that the start-up of a consumer
+/// does not count.
 pub async fn first_taken(topology: &Topology, count: u64) -> anyhow::Result<Instant> {
     let queue = topology.queue("deliver");
     let asked = Instant::now();
@@ -48,7 +50,7 @@ pub async fn first_taken(topology: &Topology, count: u64) -> anyhow::Result<Inst
     Ok(Instant::now())
 }
 
-/// After a consumer is gone: fails when messages came back that it had not acknowledged.
+/// Call after a consumer has ended. Fails if messages that it had not acknowledged returned to the queue.
 pub async fn is_all_acknowledged(topology: &Topology) -> anyhow::Result<()> {
     let left = topology.waiting(&topology.queue("deliver")).await;
     ensure!(left == 0, "{left} messages were not acknowledged");

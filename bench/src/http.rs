@@ -96,7 +96,7 @@ pub struct Load {
     pub answered: u64,
     pub refused: u64,
     pub seconds: f64,
-    /// Of each answer with 200, in milliseconds, ascending.
+    /// The time of each answer with 200, in milliseconds, ascending.
     waits: Vec<f32>,
 }
 

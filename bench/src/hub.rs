@@ -1,4 +1,4 @@
-//! Our own program as users run it: the release binary with a configuration file, a folder, and its metrics page.
+//! Causeway as users run it: the release binary with a configuration file, a folder, and its metrics page.
 
 use std::{
     path::{Path, PathBuf},

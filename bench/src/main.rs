@@ -1,10 +1,10 @@
-//! Measures Causeway beside what others run, in one run on one machine: `bench/run --help`.
+//! Measures Causeway and its alternatives in one run on one machine: `bench/run --help`.
 
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "a measurement reads the clock and tells what it found"
+    reason = "a measurement reads the clock and prints what it found"
 )]
 
 mod broker;
@@ -29,7 +29,7 @@ use clap::Parser;
 
 use crate::report::Section;
 
-/// Measures Causeway beside what others run.
+/// Measures Causeway beside its alternatives.
 #[derive(Parser)]
 #[command(name = "bench/run")]
 pub struct Args {
@@ -80,7 +80,7 @@ impl Bench {
         self.rabbit.get_or_init(rabbit::start)
     }
 
-    /// The first of `count` numbers of people that nobody had.
+    /// The first of `count` unused numbers of people.
     pub fn numbers(&self, count: u64) -> u64 {
         self.numbers.fetch_add(count, Ordering::Relaxed)
     }
@@ -140,7 +140,7 @@ async fn run(mut args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the figures were measured on.
+/// The machine on which the figures were measured.
 fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, key: &str| {

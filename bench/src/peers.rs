@@ -1,4 +1,4 @@
-//! What others run: `@proca/queue` on Node, and the PHP page behind nginx that platforms tell their users to write.
+//! The alternatives to Causeway: `@proca/queue` on Node, and a PHP page behind nginx, as platforms advise.
 
 use std::{
     path::{Path, PathBuf},
@@ -149,7 +149,7 @@ impl Php {
             .arg("--nodaemonize")
             .arg("--fpm-config")
             .arg(at("fpm.conf"));
-        // PHP refuses workers that are root unless told.
+        // PHP refuses to run workers as root without this flag.
         if is_root {
             command.arg("--allow-to-run-as-root");
         }

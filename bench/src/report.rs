@@ -36,7 +36,7 @@ impl Series {
     }
 }
 
-/// A figure and what it should be.
+/// A figure and its target.
 pub struct Check {
     pub what: String,
     pub measured: f64,
@@ -82,7 +82,7 @@ impl Check {
     }
 }
 
-/// What one scenario found.
+/// The results of one scenario.
 pub struct Section {
     pub title: String,
     pub series: Vec<Series>,
@@ -149,7 +149,7 @@ fn short(value: f64) -> String {
     }
 }
 
-/// `NAN` of nothing.
+/// `NAN` for an empty list.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

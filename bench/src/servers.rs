@@ -1,4 +1,4 @@
-//! Servers of ours to measure against: a simulated CRM, and the bare listener that is the machine's limit.
+//! Servers to measure against: a simulated CRM, and a bare listener that shows the machine's limit.
 
 use std::{
     net::SocketAddr,
@@ -75,7 +75,7 @@ pub async fn recorder() -> anyhow::Result<Recorder> {
     })
 }
 
-/// Reads the body and forgets it.
+/// Reads and drops the body.
 pub async fn bare() -> anyhow::Result<Server> {
     serve(Router::new().route("/in", post(|_body: Bytes| async { r#"{"status":"ok"}"# }))).await
 }
@@ -85,7 +85,7 @@ async fn serve(routes: Router) -> anyhow::Result<Server> {
     let socket = socket.context("listening")?;
     let port = socket.local_addr()?.port();
     let task = tokio::spawn(async move {
-        // It ends only with us; a failure shows as a failed run.
+        // It ends only with this program. A failure shows as a failed run.
         let _ended = axum::serve(socket, routes).await;
     });
     Ok(Server { port, task })

@@ -1,12 +1,12 @@
-//! What a process of ours has used, from `/proc`.
+//! The processor time and memory of a process, from `/proc`.
 
-/// Of a process and all that it has started, alive or waited for.
+/// The usage of a process and all its children, alive or waited for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     pub cpu_s: f64,
-    /// Now.
+    /// Resident memory now.
     pub resident_mb: f64,
-    /// At its highest, of the largest process.
+    /// The peak of the largest process.
     pub peak_mb: f64,
 }
 

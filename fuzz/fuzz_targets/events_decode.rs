@@ -1,4 +1,4 @@
-//! Whatever is posted to the events address: what its sender was told is what is decided later.
+//! Any bytes posted to the events address: the answer at once agrees with the later decoding.
 #![no_main]
 
 #[path = "../properties/events_decode.rs"]

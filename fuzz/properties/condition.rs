@@ -166,7 +166,7 @@ fn record() -> Record {
             config: None,
         }),
         page: None,
-        standing: BTreeMap::new(),
+        consent_state: BTreeMap::new(),
         change: Change::None,
         lead: Lead {
             score: Some(json!(12)),

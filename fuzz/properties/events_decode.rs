@@ -35,23 +35,23 @@ pub fn hold(body: &[u8]) {
         );
         return;
     };
-    // The sender was told what the item is; what is decided later, from what was kept, may be nothing else.
-    let told = decoder.item(&item, now);
+    // The sender is answered at once. Decoding the stored bytes later must give the same event or reason.
+    let at_once = decoder.item(&item, now);
     let kept = decode(item.to_string().into_bytes());
-    match (told, kept) {
-        (Ok(told), Decoded::Event(kept)) => {
-            assert_eq!(told, *kept, "told and kept");
-            makes_sense(&told, now);
+    match (at_once, kept) {
+        (Ok(at_once), Decoded::Event(kept)) => {
+            assert_eq!(at_once, *kept, "at once and from the store");
+            makes_sense(&at_once, now);
             assert_eq!(
-                dedup(&item, &told, now, 60_000),
-                dedup(&backwards(&item), &told, now, 60_000),
+                dedup(&item, &at_once, now, 60_000),
+                dedup(&backwards(&item), &at_once, now, 60_000),
                 "in whatever order it is written"
             );
         }
-        (Err(told), Decoded::Dead { reason, .. }) => {
-            assert!(!told.is_empty() && told == reason, "{told} and {reason}");
+        (Err(at_once), Decoded::Dead { reason, .. }) => {
+            assert!(!at_once.is_empty() && at_once == reason, "{at_once} and {reason}");
         }
-        (told, kept) => panic!("told {told:?}, kept {kept:?}"),
+        (at_once, kept) => panic!("at once {at_once:?}, from the store {kept:?}"),
     }
 }
 

@@ -117,7 +117,7 @@ fn record(known: Option<Value>) -> Record {
         action: None,
         campaign: None,
         page: None,
-        standing: BTreeMap::new(),
+        consent_state: BTreeMap::new(),
         change: Change::None,
         lead: Lead::default(),
         engagements: Vec::new(),

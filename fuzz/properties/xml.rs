@@ -27,7 +27,7 @@ fn says_why(error: &XmlError, text: &str) {
     assert!(*at <= text.len() as u64, "{error} of {}", text.len());
 }
 
-/// Two members: of a single one nobody can tell whether it is a list.
+/// Two members, because one member alone reads the same as a list of one.
 fn comes_back(value: Value) {
     let members = Map::from_iter([("a".to_owned(), printable(value)), ("b".to_owned(), "x".into())]);
     let printed = xml::write("r", &members);

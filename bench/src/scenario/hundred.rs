@@ -1,5 +1,5 @@
-//! A hundred automations as an organisation may have them after some years: most concern a campaign or a sort of people
-//! that a message is not about, some do something, several of them deliver.
+//! A hundred automations, as an organisation may have them after some years. Most concern a campaign or a group
+//! of people that the message is not about. Some change the contact, and several deliver.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ fn set(field: &str, value: &str) -> Result<Does, MappingError> {
     Ok(Does::SetFields(vec![(field.to_owned(), term)]))
 }
 
-/// Sixty: of the messages of the measurement five hold.
+/// Sixty conditions. For the messages of the measurement, five of them are true.
 fn on_actions(number: u32) -> Result<Parts, MappingError> {
     let (when, does) = match number {
         0 => (
@@ -94,7 +94,8 @@ fn on_actions(number: u32) -> Result<Parts, MappingError> {
     Ok((Trigger::Action(None), Some(when), does))
 }
 
-/// Twenty on tags, fields and consent: of the messages of the measurement three start and hold.
+/// Twenty automations on tags, fields and consent. The messages of the measurement trigger three of them, and
+/// their conditions are true.
 fn on_contacts(number: u32) -> Result<Parts, MappingError> {
     Ok(match number {
         60 => (

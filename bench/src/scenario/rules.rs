@@ -1,4 +1,4 @@
-//! What a hundred automations cost: processing alone, through the real store, without and with them.
+//! The cost of a hundred automations: processing alone, through the real store, without and with them.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
@@ -103,7 +103,7 @@ async fn process(bench: &Bench, count: u64, with: bool) -> anyhow::Result<Run> {
     })
 }
 
-/// A measurement of automations that did not run would be a fine one.
+/// Fails if no automation ran, because then the measurement would show nothing.
 async fn ensure_ran(store: &SqliteStore, with: bool) -> anyhow::Result<()> {
     let trace = store.trace(InboxId(1)).await?.context("the first record")?;
     let asked = trace.automations.unwrap_or_default().asked;

@@ -1,6 +1,6 @@
 //! A million waiting deliveries, ten million done: claims, memory, and how soon a hub is ready.
 //!
-//! The rows are copies of those that the hub itself made of one message; the audit proves that they are whole.
+//! The rows are copies of the rows that the hub made from one message. The audit proves that they are complete.
 
 use std::{
     path::Path,
@@ -175,7 +175,7 @@ fn grow(store: &Path, from: i64, to: i64, state: &str) -> anyhow::Result<()> {
     let numbers =
         format!("WITH RECURSIVE n (i) AS (SELECT {from} + 1 UNION ALL SELECT i + 1 FROM n WHERE i < {to})");
     let is_done = state == "delivered";
-    // Those that are done belong to the people who are there, and to no new action.
+    // Delivered copies belong to the existing people, and add no action.
     let people = if is_done { "1 + i % 1000000" } else { "i" };
     let mut statements = vec![
         format!(

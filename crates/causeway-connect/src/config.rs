@@ -148,12 +148,12 @@ fn plain(message: &str) -> String {
             "expected an address and a port, such as \"127.0.0.1:8437\"",
         ),
     ];
-    let said = words.iter().fold(message.clone(), |message, (type_name, words)| {
+    let reworded = words.iter().fold(message.clone(), |message, (type_name, words)| {
         message.replace(type_name, words)
     });
-    match said.split_once("expected struct ") {
+    match reworded.split_once("expected struct ") {
         Some((before, _)) => format!("{before}expected a table"),
-        None => said,
+        None => reworded,
     }
 }
 

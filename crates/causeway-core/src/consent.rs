@@ -1,7 +1,7 @@
 //! Consent: facts in a ledger, folded into a state from which the consent state follows.
 //!
 //! The ledger keeps every [`ConsentFact`]. [`Consent`] keeps the newest time of each sort of fact: a set of
-//! maxima, which does not depend on the order of arrival. [`Consent::standing`] computes the consent state
+//! maxima, which does not depend on the order of arrival. [`Consent::state`] computes the consent state
 //! for the address about to be used. At equal times an opt-out or a suppression wins.
 
 mod agreed;
@@ -162,7 +162,7 @@ impl ConsentFact {
 /// The consent state of a person for one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum Standing {
+pub enum ConsentState {
     /// There are no facts.
     Unknown,
     /// Known, but did not agree.
@@ -199,7 +199,7 @@ impl Suppression {
     }
 }
 
-impl Standing {
+impl ConsentState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -281,12 +281,12 @@ pub enum Policy {
 impl Policy {
     /// Whether a record of a person with this consent state may be sent. `has_consented` means that the
     /// person ever gave their data with a form (an action `with_consent`, or a platform's contact).
-    pub fn allows(self, standing: Standing, has_consented: bool) -> bool {
+    pub fn allows(self, consent_state: ConsentState, has_consented: bool) -> bool {
         match self {
             Self::All => true,
-            Self::WithConsent => has_consented && !standing.is_opt_out(),
-            Self::OptIn => standing.is_subscribed(),
-            Self::DoubleOptIn => matches!(standing, Standing::DoubleOptedIn { .. }),
+            Self::WithConsent => has_consented && !consent_state.is_opt_out(),
+            Self::OptIn => consent_state.is_subscribed(),
+            Self::DoubleOptIn => matches!(consent_state, ConsentState::DoubleOptedIn { .. }),
         }
     }
 

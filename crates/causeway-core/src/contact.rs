@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub use crate::address::normal_email;
 use crate::{
-    consent::{AddressesOfIds, At, Consent, ConsentFact, EMAIL, Standing, Terms, id_in_place, of_id},
+    consent::{AddressesOfIds, At, Consent, ConsentFact, ConsentState, EMAIL, Terms, id_in_place, of_id},
     decode::charset::has_holes,
     id::{ContactId, Name},
 };
@@ -405,37 +405,42 @@ impl Contact {
     }
 
     /// The consent state for the address in use.
-    pub fn standing(&self, purpose: &str, terms: &Terms) -> Standing {
-        self.standing_at(purpose, self.address().as_deref(), terms)
+    pub fn consent_state(&self, purpose: &str, terms: &Terms) -> ConsentState {
+        self.consent_state_at(purpose, self.address().as_deref(), terms)
     }
 
     /// The consent state for one of the contact's addresses.
-    pub fn standing_at(&self, purpose: &str, address: Option<&str>, terms: &Terms) -> Standing {
+    pub fn consent_state_at(&self, purpose: &str, address: Option<&str>, terms: &Terms) -> ConsentState {
         let Some(consent) = self.consent.get(purpose) else {
-            return Standing::Unknown;
+            return ConsentState::Unknown;
         };
         if purpose != EMAIL {
             // For purposes such as calls no address is known.
-            return consent.standing(At::default(), terms);
+            return consent.state(At::default(), terms);
         }
         let since = address.and_then(|address| self.since(address));
         let ids = Some(&self.ids);
-        consent.standing(At { address, since, ids }, terms)
+        consent.state(At { address, since, ids }, terms)
     }
 
     /// The consent state of a mailbox that other contacts use and this one no longer does. It follows from
     /// what its users said, from opt-outs that name it, whoever sent them, and from suppressions.
-    pub fn standing_of_mailbox(&self, purpose: &str, address: Option<&str>, terms: &Terms) -> Standing {
+    pub fn consent_state_of_mailbox(
+        &self,
+        purpose: &str,
+        address: Option<&str>,
+        terms: &Terms,
+    ) -> ConsentState {
         let said = self.consent.get(purpose);
         let of_mailbox = said.and_then(|said| said.addresses.get(address?));
-        of_mailbox.map_or(Standing::Unknown, |said| said.standing(At::default(), terms))
+        of_mailbox.map_or(ConsentState::Unknown, |said| said.state(At::default(), terms))
     }
 
-    /// As [`Contact::standing_at`], for each purpose that has facts.
-    pub fn standings(&self, address: Option<&str>, terms: &Terms) -> BTreeMap<String, Standing> {
+    /// As [`Contact::consent_state_at`], for each purpose that has facts.
+    pub fn consent_states(&self, address: Option<&str>, terms: &Terms) -> BTreeMap<String, ConsentState> {
         self.consent
             .keys()
-            .map(|purpose| (purpose.clone(), self.standing_at(purpose, address, terms)))
+            .map(|purpose| (purpose.clone(), self.consent_state_at(purpose, address, terms)))
             .collect()
     }
 

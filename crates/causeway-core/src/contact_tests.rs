@@ -126,8 +126,8 @@ fn at(second: i64) -> Timestamp {
 /// Checked in every order.
 #[test]
 fn a_value_with_lost_letters_never_replaces_a_whole_one() {
-    let said = |value: Value| BTreeMap::from([("firstName".to_owned(), value)]);
-    let (whole, broken) = (said(json!("Zoë")), said(json!("Zo\u{fffd}")));
+    let first_name = |value: Value| BTreeMap::from([("firstName".to_owned(), value)]);
+    let (whole, broken) = (first_name(json!("Zoë")), first_name(json!("Zo\u{fffd}")));
     let mut late = Contact::default();
     assert!(late.take_fields(&whole, at(0), 1));
     assert!(!late.take_fields(&broken, at(9), 2));
@@ -137,9 +137,9 @@ fn a_value_with_lost_letters_never_replaces_a_whole_one() {
     assert!(early.take_fields(&whole, at(0), 1));
     assert_eq!(early, late);
     assert_eq!(early.text("firstName"), Some("Zoë"));
-    let object = said(json!({ "full": ["Zo\u{fffd}"] }));
+    let object = first_name(json!({ "full": ["Zo\u{fffd}"] }));
     assert!(!early.take_fields(&object, at(15), 3), "nor does an object");
-    let list = said(json!(["a\u{fffd}"]));
+    let list = first_name(json!(["a\u{fffd}"]));
     assert!(early.take_fields(&list, at(20), 3));
     assert_eq!(
         early.fields["firstName"].value,

@@ -46,8 +46,8 @@ impl Consent {
         for ms in self.on_page.values_mut() {
             *ms = Timestamp::from_millisecond(*ms).map_or(*ms, |at| map(at).as_millisecond());
         }
-        for said in self.addresses.values_mut() {
-            said.map_times(map);
+        for consent in self.addresses.values_mut() {
+            consent.map_times(map);
         }
     }
 }

@@ -86,18 +86,18 @@ impl AttemptResult {
     pub const EXCERPT_BYTES: usize = 2_048;
 
     /// How many notes of one attempt are kept.
-    const MOST_NOTES: usize = 20;
+    const MAX_NOTES: usize = 20;
 
     /// The reason of the outcome and the notes, as the trace shows them.
     pub fn reason(&self) -> Option<String> {
-        let more = self.notes.len().saturating_sub(Self::MOST_NOTES);
+        let more = self.notes.len().saturating_sub(Self::MAX_NOTES);
         let parts: Vec<Cow<'_, str>> = self
             .outcome
             .reason()
             .map(Cow::from)
             .into_iter()
             .chain(self.longer_wait().map(Cow::from))
-            .chain(self.notes.iter().take(Self::MOST_NOTES).map(Cow::from))
+            .chain(self.notes.iter().take(Self::MAX_NOTES).map(Cow::from))
             .chain((more > 0).then(|| format!("and {more} more").into()))
             .collect();
         (!parts.is_empty()).then(|| parts.join("; "))

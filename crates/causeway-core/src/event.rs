@@ -274,7 +274,7 @@ impl Event {
     }
 
     /// Whether the event contains an explicit opt-in or click.
-    pub fn says_yes(&self) -> bool {
+    pub fn has_opt_in(&self) -> bool {
         self.consent
             .iter()
             .any(|fact| matches!(fact.what, What::OptIn | What::OptInPending | What::DoubleOptIn))

@@ -56,7 +56,7 @@ impl Reads {
         self.consent.add(more.consent);
     }
 
-    /// Whether the values that were kept replace what `lost` would have said.
+    /// Whether the kept values show everything that the lost value would have shown.
     fn cover(&self, lost: &Self) -> bool {
         let is_known = lost.person == Person::No || self.person == Person::Identity;
         is_known && self.consent.covers(&lost.consent)

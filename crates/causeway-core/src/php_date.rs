@@ -22,7 +22,7 @@ pub fn format(pattern: &str, at: &Zoned) -> String {
 }
 
 /// Whether the pattern contains a letter that is replaced.
-pub fn says_something(pattern: &str) -> bool {
+pub fn has_content(pattern: &str) -> bool {
     let mut letters = pattern.chars();
     while let Some(letter) = letters.next() {
         match letter {
@@ -174,6 +174,6 @@ mod tests {
         );
         assert_eq!(format("", &day), "");
         assert_eq!(format("\\", &day), "");
-        assert!(says_something("d.m.") && !says_something("\\d. "));
+        assert!(has_content("d.m.") && !has_content("\\d. "));
     }
 }

@@ -1,7 +1,7 @@
 //! What an event changes, and which deliveries follow. Pure.
 
 mod follow;
-mod nothing;
+mod no_delivery;
 mod withdrawal;
 
 use std::{borrow::Cow, collections::BTreeMap};
@@ -22,11 +22,11 @@ pub use withdrawal::withdrawals;
 
 /// Longest chain of destination responses that may trigger further deliveries. Later ones are stored but not
 /// delivered.
-pub const MOST_HOPS: u8 = 3;
+pub const MAX_HOPS: u8 = 3;
 /// How many unchanged contacts of one person a platform may send within an hour and still have them
 /// delivered. A destination that writes to the platform makes it send the contact again; this limit ends the
 /// loop.
-pub const MOST_UNCHANGED_SYNCS: u32 = 10;
+pub const MAX_UNCHANGED_SYNCS: u32 = 10;
 
 /// What is known before the event.
 pub struct Known<'a> {
@@ -47,7 +47,7 @@ pub struct Known<'a> {
     pub has_new_id: bool,
     /// Whether one of the contacts is known by more than a browser.
     pub is_named: &'a dyn Fn() -> bool,
-    /// Whether platforms sent the contact [`MOST_UNCHANGED_SYNCS`] times within the last hour.
+    /// Whether platforms sent the contact [`MAX_UNCHANGED_SYNCS`] times within the last hour.
     pub is_flooded: &'a dyn Fn() -> bool,
     /// The newest hour that an automation was admitted to (hours since 1970), and how often.
     pub last_hour: &'a dyn Fn(&str) -> Option<(i64, u32)>,
@@ -143,16 +143,16 @@ pub fn plan(case: &Case<'_>) -> Plan {
     }
     let before = before(known.contacts);
     let before = before.as_deref();
-    let (mut contact, said) = take_in(case, before, known.contacts.len() > 1);
-    let silence = silence(case);
-    let sync = Sync::of(case, said.news || has_other_values(before, &contact));
-    let ran = match silence {
-        None => follow::automations(case, before, &mut contact, &said.ledger, sync != Sync::Flood),
+    let (mut contact, applied) = apply_event(case, before, known.contacts.len() > 1);
+    let update_only = update_only_reason(case);
+    let sync = Sync::of(case, applied.news || has_other_values(before, &contact));
+    let ran = match update_only {
+        None => follow::automations(case, before, &mut contact, &applied.ledger, sync != Sync::Flood),
         Some(_) => RunResult::default(),
     };
-    let news = said.news || has_other_values(before, &contact);
-    let is_told = silence.is_none() && !is_anonymous(event, &contact);
-    let kind = delivery_kind(case, news, sync).filter(|_| is_told);
+    let news = applied.news || has_other_values(before, &contact);
+    let may_deliver = update_only.is_none() && !is_anonymous(event, &contact);
+    let kind = delivery_kind(case, news, sync).filter(|_| may_deliver);
     let origin = event
         .follow_up
         .as_ref()
@@ -163,7 +163,7 @@ pub fn plan(case: &Case<'_>) -> Plan {
         .filter(|rule| origin != Some(&*rule.name))
         .flat_map(|rule| {
             let given = (known.given)(rule);
-            let kind = if is_told {
+            let kind = if may_deliver {
                 kind_for(case, rule, (kind, sync), &ran, &given)
             } else {
                 None
@@ -172,21 +172,21 @@ pub fn plan(case: &Case<'_>) -> Plan {
         })
         .collect();
     let mut decision = decision(&contact, known, event);
-    let why = match silence {
+    let why = match update_only {
         Some(why) => Some(why.to_owned()),
-        None => nothing::why(case, &deliveries, sync, is_told),
+        None => no_delivery::why(case, &deliveries, sync, may_deliver),
     };
     if let Some(why) = why {
         decision = format!("{decision}; {why}");
     }
     Plan {
-        contact_changed: said.changed || before != Some(&contact),
+        contact_changed: applied.changed || before != Some(&contact),
         has_moved: {
             let address = contact.address();
             known.contacts.iter().any(|known| known.address() != address)
         },
         contact: Some(contact),
-        consent: said.ledger,
+        consent: applied.ledger,
         deliveries,
         scores: ran.engagements,
         timers: ran.timers,
@@ -198,12 +198,12 @@ pub fn plan(case: &Case<'_>) -> Plan {
 
 /// If set, the event updates the contact but triggers no automations or deliveries. Withdrawals are still
 /// sent.
-fn silence(case: &Case<'_>) -> Option<&'static str> {
+fn update_only_reason(case: &Case<'_>) -> Option<&'static str> {
     let Case { event, rules, .. } = *case;
     if event.via.iter().any(|hub| *hub == *rules.hub) {
         return Some("an echo of what this hub sent: it updates the contact and is not sent");
     }
-    let is_late = event.follow_up.as_ref().is_some_and(|row| row.hops > MOST_HOPS);
+    let is_late = event.follow_up.as_ref().is_some_and(|row| row.hops > MAX_HOPS);
     is_late.then_some("the chain of responses is too long: it updates the contact and is not sent")
 }
 
@@ -221,7 +221,7 @@ fn before(contacts: &[Contact]) -> Option<Cow<'_, Contact>> {
 }
 
 /// What the event itself changed in the contact.
-struct Said {
+struct Applied {
     /// Whether the contact's document has to be written.
     changed: bool,
     /// Whether anything but field values changed that destinations should learn. A newer date of a known
@@ -230,10 +230,10 @@ struct Said {
     ledger: Vec<ConsentFact>,
 }
 
-fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact, Said) {
+fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact, Applied) {
     let event = case.event;
     let mut contact = before.cloned().unwrap_or_default();
-    let mut said = Said {
+    let mut applied = Applied {
         changed: before.is_none() || merged,
         news: before.is_none() || merged || case.known.has_new_id,
         ledger: Vec::new(),
@@ -242,8 +242,8 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
     let fields_time = event.fields_time().min(case.now);
     let address = event_address(event);
     if let Some(address) = &address {
-        said.changed |= contact.add_address(address, fields_time);
-        said.changed |= contact.add_address_of(&event.identities, address, fields_time);
+        applied.changed |= contact.add_address(address, fields_time);
+        applied.changed |= contact.add_address_of(&event.identities, address, fields_time);
     }
     let of_id = event.identities.iter().find(|id| id.is_of_contact()).map(of_id);
     if is_report(event) {
@@ -253,12 +253,12 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
             .clone()
             .into_iter()
             .partition(|(name, _)| name == "email");
-        said.changed |= contact.take_fields(&email, Timestamp::UNIX_EPOCH, case.arrival);
-        said.changed |= contact.take_fields(&others, fields_time, case.arrival);
+        applied.changed |= contact.take_fields(&email, Timestamp::UNIX_EPOCH, case.arrival);
+        applied.changed |= contact.take_fields(&others, fields_time, case.arrival);
     } else {
-        said.changed |= contact.take_fields(&event.fields, fields_time, case.arrival);
+        applied.changed |= contact.take_fields(&event.fields, fields_time, case.arrival);
     }
-    said.changed |= contact.hold_several(event.fields.keys(), &case.rules.multi_value_fields);
+    applied.changed |= contact.hold_several(event.fields.keys(), &case.rules.multi_value_fields);
     for fact in &event.consent {
         let mut fact = fact.clone();
         if fact.purpose == EMAIL && fact.address.is_none() {
@@ -268,32 +268,32 @@ fn take_in(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Contact,
         if consent.holds(&fact.what, fact.at, fact.address.as_deref()) {
             continue;
         }
-        let before = contact.standing(&fact.purpose, case.known.terms);
+        let before = contact.consent_state(&fact.purpose, case.known.terms);
         let changed = contact.add_consent(&fact);
         // A platform sends a field that allows mail with each contact: only the first such value is news.
         let renews = event.kind == EventKind::ContactSync
             && fact.what.is_opt_in()
-            && contact.standing(&fact.purpose, case.known.terms).as_str() == before.as_str();
-        said.changed |= changed;
-        said.news |= changed && !renews;
-        said.ledger.push(fact);
+            && contact.consent_state(&fact.purpose, case.known.terms).as_str() == before.as_str();
+        applied.changed |= changed;
+        applied.news |= changed && !renews;
+        applied.ledger.push(fact);
     }
     for fact in case.known.shared {
         let Some(address) = &fact.address else { continue };
         let consent = contact.consent.entry(fact.purpose.clone()).or_default();
         let changed = consent.add_shared(&fact.what, fact.at, address);
-        said.changed |= changed;
-        said.news |= changed;
+        applied.changed |= changed;
+        applied.news |= changed;
     }
     let gives_data = event.kind == EventKind::ContactSync
-        || (event.kind == EventKind::Engagement && event.says_yes())
+        || (event.kind == EventKind::Engagement && event.has_opt_in())
         || event.action.as_ref().is_some_and(|action| action.with_consent);
     if gives_data && event.kind != EventKind::EmailStatus && !contact.gave_data {
         contact.gave_data = true;
-        said.changed = true;
-        said.news = true;
+        applied.changed = true;
+        applied.news = true;
     }
-    (contact, said)
+    (contact, applied)
 }
 
 /// Whether the event is a report about an address, which does not show that the person uses it.
@@ -421,15 +421,15 @@ fn plan_deliveries(
     given: &[Given],
 ) -> Vec<Planned> {
     let known = case.known;
-    let standing = |contact: &Contact| contact.standing(&rule.purpose, known.terms);
-    let allowed = |contact: &Contact| rule.policy.allows(standing(contact), contact.gave_data);
+    let consent_state = |contact: &Contact| contact.consent_state(&rule.purpose, known.terms);
+    let allowed = |contact: &Contact| rule.policy.allows(consent_state(contact), contact.gave_data);
     let mut planned = withdrawals(rule, known.contacts, known.terms, after, known.terms, given);
     let in_use = after.address();
-    let now = standing(after);
+    let now = consent_state(after);
     let gate = |kind: Kind| {
-        let says_no = |fact: &ConsentFact| *fact.purpose == *rule.purpose && fact.what.is_opt_out();
-        let is_opt_out = now.is_opt_out() && case.event.consent.iter().any(says_no);
-        if kind != Kind::Withdrawal && is_opt_out && rule.is_mute(now) {
+        let is_opt_out_here = |fact: &ConsentFact| *fact.purpose == *rule.purpose && fact.what.is_opt_out();
+        let is_opt_out = now.is_opt_out() && case.event.consent.iter().any(is_opt_out_here);
+        if kind != Kind::Withdrawal && is_opt_out && rule.cannot_receive_withdrawal(now) {
             return Gate::Skip {
                 reason: "consent: the message is an opt-out, which this destination's payload would not show"
                     .to_owned(),
@@ -482,14 +482,14 @@ fn decision(after: &Contact, known: &Known<'_>, event: &Event) -> String {
         let before: Vec<&str> = known
             .contacts
             .iter()
-            .map(|contact| contact.standing(purpose, known.terms).as_str())
+            .map(|contact| contact.consent_state(purpose, known.terms).as_str())
             .collect();
         let before = if before.is_empty() {
             "no contact".to_owned()
         } else {
             before.join(" and ")
         };
-        let after = after.standing(purpose, known.terms).as_str();
+        let after = after.consent_state(purpose, known.terms).as_str();
         let facts: Vec<String> = event
             .consent
             .iter()

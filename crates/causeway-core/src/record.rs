@@ -7,14 +7,14 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     automation::Lead,
-    consent::{Change, Standing},
+    consent::{Change, ConsentState},
     contact::{Contact, Identity, is_internal},
     delivery::Kind,
     event::{Action, Campaign, Engagement, Organisation, Page},
     id::{InboxId, Name},
 };
 
-/// Everything about one event and its contact, as known when it is sent. It is not the state of when it was
+/// Everything about one event and its contact, as known when the record is sent, not when the delivery was
 /// planned: a retry never carries stale data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -31,7 +31,7 @@ pub struct Record {
     pub campaign: Option<Campaign>,
     pub page: Option<Page>,
     /// Purpose → consent state.
-    pub standing: BTreeMap<String, Standing>,
+    pub consent_state: BTreeMap<String, ConsentState>,
     /// What the destination has to do about consent, as one of the words that it accepts.
     pub change: Change,
     /// What the contact did with mails and pages, oldest first. Filled only if the destination asks for it
@@ -56,8 +56,11 @@ impl Record {
         })
     }
 
-    pub fn standing_for(&self, purpose: &str) -> Standing {
-        self.standing.get(purpose).copied().unwrap_or(Standing::Unknown)
+    pub fn consent_state_for(&self, purpose: &str) -> ConsentState {
+        self.consent_state
+            .get(purpose)
+            .copied()
+            .unwrap_or(ConsentState::Unknown)
     }
 
     /// Whether the record takes consent away and carries little else, so that it must arrive even if some
@@ -145,9 +148,9 @@ impl Record {
     }
 
     pub(crate) fn consent_json(&self) -> Map<String, Value> {
-        self.standing
+        self.consent_state
             .iter()
-            .map(|(purpose, standing)| (purpose.clone(), standing_json(*standing)))
+            .map(|(purpose, consent_state)| (purpose.clone(), consent_state_json(*consent_state)))
             .collect()
     }
 
@@ -164,14 +167,14 @@ impl Record {
     }
 }
 
-pub(crate) fn standing_json(standing: Standing) -> Value {
-    let mut entry = json!({ "state": standing.as_str(), "subscribed": standing.is_subscribed() });
+pub(crate) fn consent_state_json(consent_state: ConsentState) -> Value {
+    let mut entry = json!({ "state": consent_state.as_str(), "subscribed": consent_state.is_subscribed() });
     put(
         &mut entry,
         "since",
-        standing.since().map(|since| since.to_string().into()),
+        consent_state.since().map(|since| since.to_string().into()),
     );
-    if let Standing::Suppressed { why, .. } = standing {
+    if let ConsentState::Suppressed { why, .. } = consent_state {
         put(&mut entry, "why", Some(why.as_str().into()));
     }
     entry

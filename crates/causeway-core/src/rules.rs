@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     after_erasure::AfterErasure,
     automation::{Automation, Index, Owner, Scoring},
-    consent::{CHANGES, CLICK_GRACE, Change, EMAIL, Policy, Standing},
+    consent::{CHANGES, CLICK_GRACE, Change, ConsentState, EMAIL, Policy},
     delivery::Kind,
     event::{Action, Campaign, Event, EventKind},
     id::Name,
@@ -117,9 +117,9 @@ pub struct DestinationRule {
     pub coalesce: bool,
     pub filter: Filter,
     /// The changes of consent that the destination can receive.
-    pub expresses: Vec<Change>,
+    pub supported_changes: Vec<Change>,
     /// The destination deletes the data of an erased contact, even if its records cannot show an opt-out.
-    pub removes: bool,
+    pub deletes_on_erasure: bool,
     /// Its records contain the contact's engagements.
     pub history: bool,
     pub settings: Settings,
@@ -180,8 +180,8 @@ impl DestinationRule {
             escape_after: 5,
             coalesce: false,
             filter: Filter::default(),
-            expresses: CHANGES.to_vec(),
-            removes: false,
+            supported_changes: CHANGES.to_vec(),
+            deletes_on_erasure: false,
             history: false,
             settings: Settings::default(),
             takes: Takes::All,
@@ -370,19 +370,19 @@ impl DestinationRule {
         }
     }
 
-    pub fn gate(&self, kind: Kind, standing: Standing, gave_data: bool) -> Gate {
-        let allowed = self.policy.allows(standing, gave_data);
+    pub fn gate(&self, kind: Kind, consent_state: ConsentState, gave_data: bool) -> Gate {
+        let allowed = self.policy.allows(consent_state, gave_data);
         match kind {
             Kind::Record | Kind::Contact if allowed => Gate::Send,
             Kind::Record | Kind::Contact => Gate::Skip {
                 reason: format!(
                     "consent: {} is not enough for {}",
-                    standing.as_str(),
+                    consent_state.as_str(),
                     self.policy.as_str()
                 ),
             },
-            Kind::Withdrawal if self.withdraws(standing, gave_data) => {
-                self.gate_of_withdrawal(Change::of(kind, standing))
+            Kind::Withdrawal if self.withdraws(consent_state, gave_data) => {
+                self.gate_of_withdrawal(Change::of(kind, consent_state))
             }
             Kind::Withdrawal => Gate::Skip {
                 reason: "consent was given again, and a later delivery says so".to_owned(),
@@ -392,22 +392,26 @@ impl DestinationRule {
 
     /// Whether a destination that has the person must stop using their data. This also holds for
     /// [`Policy::All`], where an opt-out stops no other deliveries.
-    pub fn withdraws(&self, standing: Standing, gave_data: bool) -> bool {
-        !standing.is_subscribed() || !self.policy.allows(standing, gave_data)
+    pub fn withdraws(&self, consent_state: ConsentState, gave_data: bool) -> bool {
+        !consent_state.is_subscribed() || !self.policy.allows(consent_state, gave_data)
     }
 
     /// Whether the destination cannot receive the change that ends this person's consent.
-    pub fn is_mute(&self, standing: Standing) -> bool {
-        Change::of(Kind::Withdrawal, standing)
-            .within(&self.expresses)
+    pub fn cannot_receive_withdrawal(&self, consent_state: ConsentState) -> bool {
+        Change::of(Kind::Withdrawal, consent_state)
+            .within(&self.supported_changes)
             .is_none()
     }
 
     fn gate_of_withdrawal(&self, change: Change) -> Gate {
-        if change.within(&self.expresses).is_some() {
+        if change.within(&self.supported_changes).is_some() {
             return Gate::Send;
         }
-        let known: Vec<&str> = self.expresses.iter().map(|change| change.as_str()).collect();
+        let known: Vec<&str> = self
+            .supported_changes
+            .iter()
+            .map(|change| change.as_str())
+            .collect();
         let known = if known.is_empty() {
             "nothing"
         } else {
@@ -422,19 +426,19 @@ impl DestinationRule {
     }
 
     /// What a delivery asks the destination to do about consent, as a change that it can receive.
-    pub fn change(&self, kind: Kind, standing: Standing) -> Change {
-        Change::of(kind, standing)
-            .within(&self.expresses)
+    pub fn change(&self, kind: Kind, consent_state: ConsentState) -> Change {
+        Change::of(kind, consent_state)
+            .within(&self.supported_changes)
             .unwrap_or_default()
     }
 
     /// The change that asks the destination to erase a person, or a gate that says it cannot receive one.
     pub fn removal(&self) -> Result<Change, Gate> {
-        if self.removes {
+        if self.deletes_on_erasure {
             return Ok(Change::Remove);
         }
         match self.gate_of_withdrawal(Change::Remove) {
-            Gate::Send => Ok(Change::Remove.within(&self.expresses).unwrap_or_default()),
+            Gate::Send => Ok(Change::Remove.within(&self.supported_changes).unwrap_or_default()),
             skip @ Gate::Skip { .. } => Err(skip),
         }
     }

@@ -5,6 +5,6 @@
 mod sqlite;
 
 pub use sqlite::{
-    ImportRun, Of, Options, SqliteStore, Stored, StoredCount, StoredRecord, TrialDelivery, TrialResult,
+    ImportRun, EventsOf, Options, SqliteStore, Stored, StoredCount, StoredMessage, TrialDelivery, TrialResult,
     TrialStep, backup, is_served, open, open_to_read, rehearse,
 };

@@ -170,8 +170,8 @@ mod own {
             assert!(holds(&before, &mark), "{mark} was never there");
         }
         let found = store.find_contacts(&address(ERASED)).await.unwrap();
-        let parting = store.begin_erasure(found[0], at(100), at(10)).await.unwrap();
-        assert_eq!(parting.told.len(), 1);
+        let start = store.begin_erasure(found[0], at(100), at(10)).await.unwrap();
+        assert_eq!(start.asked.len(), 1);
         answer_all(&store).await;
         // A reader keeps the log from being emptied; it is emptied the next time.
         let reader = rusqlite::Connection::open(folder.path().join("a.db")).unwrap();
@@ -236,7 +236,7 @@ mod own {
         let started = std::time::Instant::now();
         let reading = open_to_read(&path).await.unwrap();
         reading
-            .hold_rules(rules(vec![DestinationRule::new("crm")]).into())
+            .use_rules(rules(vec![DestinationRule::new("crm")]).into())
             .await
             .unwrap();
         let found = reading.find_contacts("ada@example.org").await.unwrap();

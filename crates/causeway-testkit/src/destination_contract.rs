@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, future::Future, pin::pin, task::Poll, time::Dur
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{Change, Standing},
+    consent::{Change, ConsentState},
     contact::{Contact, Field, Identity},
     delivery::{Delivery, Kind},
     destination::{AttemptResult, Destination, Outcome},
@@ -113,7 +113,7 @@ pub async fn run(contract: &Contract<'_>) {
 
 /// Each has a body with a person's address, like error texts of real APIs.
 fn faults() -> Vec<(&'static str, Reply, &'static str)> {
-    let said = json!({ "error": "cannot accept person1@example.org" });
+    let body = json!({ "error": "cannot accept person1@example.org" });
     let html = "<html><body>Sorry, person1@example.org<script>1</script></body></html>";
     let page = |status| {
         Reply::status(status)
@@ -121,17 +121,17 @@ fn faults() -> Vec<(&'static str, Reply, &'static str)> {
             .body(html)
     };
     vec![
-        ("400", Reply::json(400, &said), "reject"),
-        ("404", Reply::json(404, &said), "reject"),
-        ("422", Reply::json(422, &said), "reject"),
-        ("401", Reply::json(401, &said), "halt"),
-        ("403", Reply::json(403, &said), "halt"),
+        ("400", Reply::json(400, &body), "reject"),
+        ("404", Reply::json(404, &body), "reject"),
+        ("422", Reply::json(422, &body), "reject"),
+        ("401", Reply::json(401, &body), "halt"),
+        ("403", Reply::json(403, &body), "halt"),
         (
             "429 with Retry-After",
-            Reply::json(429, &said).header("retry-after", "77"),
+            Reply::json(429, &body).header("retry-after", "77"),
             "retry",
         ),
-        ("429", Reply::json(429, &said), "retry"),
+        ("429", Reply::json(429, &body), "retry"),
         ("500 with HTML", page(500), "retry"),
         (
             "503 with HTML and Retry-After",
@@ -290,7 +290,7 @@ fn record(number: i64, at: Timestamp) -> Record {
         page: Some(from(
             json!({ "external_id": "9", "name": "rivers/hu", "locale": "hu" }),
         )),
-        standing: BTreeMap::from([("email".to_owned(), Standing::Unknown)]),
+        consent_state: BTreeMap::from([("email".to_owned(), ConsentState::Unknown)]),
         engagements: Vec::new(),
         lead: causeway_core::automation::Lead::default(),
         change: Change::None,

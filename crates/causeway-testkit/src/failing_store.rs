@@ -106,8 +106,8 @@ impl Store for FailingStore {
         self.call(self.inner.process(batch, now)).await
     }
 
-    async fn ring(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError> {
-        self.call(self.inner.ring(limit, now)).await
+    async fn fire_due_timers(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError> {
+        self.call(self.inner.fire_due_timers(limit, now)).await
     }
 
     async fn set_last_run(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError> {

@@ -22,7 +22,7 @@ use self::graphql::Schema;
 use crate::fake_api::{FakeApi, Reply, Request};
 
 /// The token that it accepts.
-pub const TOKEN: &str = "API-pretend";
+pub const TOKEN: &str = "API-token-of-tests";
 /// The organisation of the token's owner, and its number.
 pub const ORG: &str = "rivers";
 pub const ORG_ID: i64 = 12;

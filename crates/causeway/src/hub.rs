@@ -120,7 +120,7 @@ pub async fn open_store_to_read(config: &Config) -> anyhow::Result<Arc<SqliteSto
 
 async fn holding_rules(store: Arc<SqliteStore>, config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
     store
-        .hold_rules(Arc::new(config.rules()))
+        .use_rules(Arc::new(config.rules()))
         .await
         .context("reading the rules")?;
     Ok(store)

@@ -43,7 +43,7 @@ impl Path {
 }
 
 /// What `config check` reports about a mapping in which an opt-out looks like an opt-in.
-const MUTE: &str = "`fields` read none of `change`, `type` and `consent.PURPOSE.state` or `.subscribed` of this \
+const SHOWS_NO_CONSENT: &str = "`fields` read none of `change`, `type` and `consent.PURPOSE.state` or `.subscribed` of this \
                     destination's purpose, so an opt-out would look like any other record. Opt-outs are not sent \
                     there, and you have to enter them by hand. Add change = \"change\"";
 
@@ -105,10 +105,10 @@ impl Fields {
     pub fn needs(&self) -> Needs {
         Needs {
             history: self.0.needs_history(),
-            tells: self.0.tells(),
-            mute: MUTE,
+            consent_shown: self.0.consent_shown(),
+            shows_no_consent: SHOWS_NO_CONSENT,
             warnings: self.0.doubts(),
-            removes: false,
+            deletes_on_erasure: false,
         }
     }
 }
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_mapping_expresses_an_opt_out_by_the_paths_it_reads() {
-        for (text, tells) in [
+        for (text, shown) in [
             ("a = 'change'", true),
             ("a = 'change | upper'", true),
             ("a = \"{{ 'out' if change == 'unsubscribe' else 'in' }}\"", true),
@@ -344,7 +344,7 @@ mod tests {
             ("a = 'contact.tags | map(attribute=\"change\") | list'", false),
         ] {
             let needs = fields(text).unwrap().needs();
-            assert_eq!(needs.tells.has("email"), tells, "{text}");
+            assert_eq!(needs.consent_shown.has("email"), shown, "{text}");
         }
     }
 

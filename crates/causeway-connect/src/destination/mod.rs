@@ -30,7 +30,7 @@ pub struct Kind {
     /// The kind's own keys.
     pub schema: fn() -> schemars::Schema,
     /// The changes of consent that it can receive. Other changes are skipped with that reason.
-    pub expresses: &'static [Change],
+    pub supported_changes: &'static [Change],
     /// Default number of concurrent calls of `deliver`.
     pub concurrency: u32,
     /// Default number of deliveries per call of `deliver`.
@@ -58,12 +58,12 @@ pub struct Needs {
     pub history: bool,
     /// The purposes for which its records can express an opt-out. For any other purpose an opt-out would look
     /// like ordinary data.
-    pub tells: ConsentShown,
+    pub consent_shown: ConsentShown,
     /// What `config check` reports if it cannot express an opt-out.
-    pub mute: &'static str,
+    pub shows_no_consent: &'static str,
     /// It deletes the data of an erased contact, even if its records cannot express that
-    /// ([`causeway_core::rules::DestinationRule::removes`]).
-    pub removes: bool,
+    /// ([`causeway_core::rules::DestinationRule::deletes_on_erasure`]).
+    pub deletes_on_erasure: bool,
     /// Settings that are valid but probably unintended, for `config check`.
     pub warnings: Vec<String>,
 }

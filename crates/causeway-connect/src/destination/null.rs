@@ -17,7 +17,7 @@ pub const KIND: Kind = Kind {
     summary: "accepts everything and does nothing; for measuring and for trying things out",
     sample: include_str!("../../../../samples/destinations/null.toml"),
     schema: || schema_for!(Config),
-    expresses: &CHANGES,
+    supported_changes: &CHANGES,
     concurrency: 1,
     batch: 500,
     parse: |_, table| read::<Config>(table).map(|_| Needs::default()),

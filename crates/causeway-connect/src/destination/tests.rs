@@ -176,9 +176,9 @@ async fn a_mapping_that_fails_rejects_the_delivery_and_no_other() {
                 .unwrap();
         }
         let destination = (kind.connect)(&context(dir.path()), &table).unwrap();
-        let endings = destination.deliver(&batch).await;
-        let causeway_core::destination::Outcome::Reject { reason } = &endings[0].outcome else {
-            panic!("{}: {:?}", kind.name, endings[0]);
+        let results = destination.deliver(&batch).await;
+        let causeway_core::destination::Outcome::Reject { reason } = &results[0].outcome else {
+            panic!("{}: {:?}", kind.name, results[0]);
         };
         assert!(
             reason.starts_with("`c`: `action.fields.colour` is missing"),
@@ -186,12 +186,12 @@ async fn a_mapping_that_fails_rejects_the_delivery_and_no_other() {
         );
         assert!(
             matches!(
-                endings[1].outcome,
+                results[1].outcome,
                 causeway_core::destination::Outcome::Delivered { .. }
             ),
             "{}: {:?}",
             kind.name,
-            endings[1]
+            results[1]
         );
         // The dry run gives the same reason.
         let shown = (kind.preview)(&context(dir.path()), &table, &batch).unwrap();

@@ -78,17 +78,17 @@ impl Answer {
     }
 
     /// The result by [`classify`], with status and excerpt.
-    pub fn ending(&self, now: Timestamp) -> AttemptResult {
+    pub fn attempt_result(&self, now: Timestamp) -> AttemptResult {
         let outcome = classify(self.status, &self.headers, now);
-        let mut ending = self.ending_as(outcome);
-        if matches!(ending.outcome, Outcome::Retry { .. }) {
-            ending.notes.extend(retry_after(&self.headers, now).err());
+        let mut result = self.result_with(outcome);
+        if matches!(result.outcome, Outcome::Retry { .. }) {
+            result.notes.extend(retry_after(&self.headers, now).err());
         }
-        ending
+        result
     }
 
     /// A result whose outcome the destination decided, with status and excerpt.
-    pub fn ending_as(&self, outcome: Outcome) -> AttemptResult {
+    pub fn result_with(&self, outcome: Outcome) -> AttemptResult {
         AttemptResult {
             status: Some(self.status),
             excerpt: self.excerpt(),

@@ -1,5 +1,5 @@
 //! The only HTTP client. Destinations make an [`HttpRequest`] (which can be shown without a client), and
-//! [`Client::send`] sends it. The result is an [`Answer`] or a [`Fault`]; both become an `AttemptResult`.
+//! [`Client::send`] sends it. The result is an [`Answer`] or a [`SendError`]; both become an `AttemptResult`.
 //!
 //! It connects only where [`egress`] allows, follows no redirects, uses no proxy from the environment, and
 //! reads at most [`Options::answer_bytes`] of a response.
@@ -21,11 +21,11 @@ use crate::config::ConfigError;
 
 pub mod answer;
 pub mod egress;
-pub mod fault;
+pub mod error;
 mod tls;
 
 pub use answer::{Answer, classify, retry_after};
-pub use fault::Fault;
+pub use error::SendError;
 
 use egress::Guard;
 
@@ -85,7 +85,7 @@ impl Client {
 
     /// Sends the request and reads the response. Safe to drop at any time: the connection is then closed and
     /// not used again. It has no time limit except for connecting.
-    pub async fn send(&self, request: &HttpRequest) -> Result<Answer, Fault> {
+    pub async fn send(&self, request: &HttpRequest) -> Result<Answer, SendError> {
         let host = request.host();
         let guard = Guard {
             allow_private: self.options.allow_private,
@@ -98,7 +98,7 @@ impl Client {
             .body(request.body.clone())
             .send()
             .await
-            .map_err(|error| Fault::from_reqwest(host, self.options.connect_timeout, &error))?;
+            .map_err(|error| SendError::from_reqwest(host, self.options.connect_timeout, &error))?;
         Ok(Answer::read(response, self.options.answer_bytes).await)
     }
 
@@ -109,12 +109,12 @@ impl Client {
         let host = url.host_str().unwrap_or_default();
         match tokio::time::timeout(limit, self.connect_once(host, url)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(fault)) => Err(fault.into()),
-            Err(_) => Err(CheckError::Unavailable(fault::slow_connect(host, limit))),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(CheckError::Unavailable(error::slow_connect(host, limit))),
         }
     }
 
-    async fn connect_once(&self, host: &str, url: &Url) -> Result<(), Fault> {
+    async fn connect_once(&self, host: &str, url: &Url) -> Result<(), SendError> {
         let guard = Guard {
             allow_private: self.options.allow_private,
         };
@@ -125,16 +125,16 @@ impl Client {
             .await?;
         let stream = TcpStream::connect(addresses.as_slice())
             .await
-            .map_err(|error| Fault::from_io(host, &error))?;
+            .map_err(|error| SendError::from_io(host, &error))?;
         if url.scheme() == "https" {
             let broken =
-                |error: &dyn std::fmt::Display| Fault::Unreachable(format!("TLS with {host}: {error}"));
+                |error: &dyn std::fmt::Display| SendError::Unreachable(format!("TLS with {host}: {error}"));
             let tls = tls::config().map_err(|error| broken(&error))?;
             let name = ServerName::try_from(bare.to_owned()).map_err(|error| broken(&error))?;
             tokio_rustls::TlsConnector::from(Arc::clone(&tls))
                 .connect(name, stream)
                 .await
-                .map_err(|error| Fault::from_io(host, &error))?;
+                .map_err(|error| SendError::from_io(host, &error))?;
         }
         Ok(())
     }

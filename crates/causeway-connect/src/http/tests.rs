@@ -125,7 +125,7 @@ async fn an_ignored_or_shortened_retry_after_is_noted() {
     ] {
         api.reply(Reply::status(429).header("retry-after", header));
         let answer = client(true).send(&request(&api.url("/"))).await.unwrap();
-        let reason = answer.ending(now()).reason().unwrap();
+        let reason = answer.attempt_result(now()).reason().unwrap();
         assert!(
             reason.starts_with(note.unwrap_or("answered 429 Too Many Requests")),
             "{header}: {reason}"
@@ -151,9 +151,9 @@ async fn a_private_address_is_not_even_connected_to() {
     let api = FakeApi::start().await;
     let by_name = format!("http://localhost:{}/", api.address().port());
     for url in [api.url("/"), by_name] {
-        let fault = client(false).send(&request(&url)).await.unwrap_err();
-        assert!(matches!(fault, Fault::Forbidden(_)), "{url}: {fault:?}");
-        assert!(matches!(fault.outcome(), Outcome::Halt { .. }));
+        let error = client(false).send(&request(&url)).await.unwrap_err();
+        assert!(matches!(error, SendError::Forbidden(_)), "{url}: {error:?}");
+        assert!(matches!(error.outcome(), Outcome::Halt { .. }));
         let check = client(false).check(&Url::parse(&url).unwrap()).await;
         assert!(matches!(check, Err(CheckError::Refused(_))), "{url}: {check:?}");
     }
@@ -198,9 +198,9 @@ async fn a_long_response_is_cut_and_its_excerpt_is_text() {
         api.reply(Reply::status(500).body(body.clone()));
         let answer = client(true).send(&request(&api.url("/"))).await.unwrap();
         assert_eq!((answer.body.len(), answer.complete), (kept, complete));
-        let ending = answer.ending(now());
-        assert_eq!(ending.excerpt.unwrap_or_default().len(), excerpt);
-        assert_eq!((ending.outcome.as_str(), ending.status), ("retry", Some(500)));
+        let result = answer.attempt_result(now());
+        assert_eq!(result.excerpt.unwrap_or_default().len(), excerpt);
+        assert_eq!((result.outcome.as_str(), result.status), ("retry", Some(500)));
     }
 }
 
@@ -217,7 +217,7 @@ async fn a_response_that_breaks_off_keeps_its_status() {
 }
 
 #[tokio::test]
-async fn faults_are_distinguished_in_words_that_name_only_the_host() {
+async fn errors_are_distinguished_in_words_that_name_only_the_host() {
     let api = FakeApi::start().await;
     api.reply_at("/close", Reply::close());
     api.reply_at("/garbage", Reply::raw("220 mail.example.org ESMTP\r\n"));
@@ -256,8 +256,8 @@ async fn faults_are_distinguished_in_words_that_name_only_the_host() {
         ),
     ];
     for (url, reason) in cases {
-        let fault = client(true).send(&request(&url)).await.unwrap_err();
-        assert_eq!(fault, Fault::Unreachable(reason.to_owned()), "{url}");
+        let error = client(true).send(&request(&url)).await.unwrap_err();
+        assert_eq!(error, SendError::Unreachable(reason.to_owned()), "{url}");
     }
 }
 

@@ -29,7 +29,7 @@ pub enum Every {
 
 /// A date of the contact: a birthday, the end of a membership.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Clocked {
+pub struct DateTrigger {
     pub field: String,
     /// Days after the date; negative for days before it.
     pub days: i32,
@@ -113,9 +113,9 @@ impl Recurrence {
     }
 }
 
-impl Clocked {
+impl DateTrigger {
     /// The date is checked once a day.
-    fn rhythm(&self) -> Recurrence {
+    fn recurrence(&self) -> Recurrence {
         Recurrence {
             every: Every::Day,
             at: self.at,
@@ -123,7 +123,7 @@ impl Clocked {
         }
     }
 
-    /// Whether the contact's date is on the day of `at`, which is one of the times of [`Clocked::rhythm`].
+    /// Whether the contact's date is on the day of `at`, which is one of the times of [`DateTrigger::recurrence`].
     fn is_on(&self, contact: &Contact, at: Timestamp) -> bool {
         let today = at.to_zoned(self.zone.clone()).date();
         let Some(date) = self.date_of(contact) else {
@@ -156,24 +156,24 @@ fn anniversary(date: Date, year: i16) -> Option<Date> {
 
 impl Automation {
     /// The newest time, not after `now`, at which it was due.
-    pub fn latest_turn(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn latest_run(&self, now: Timestamp) -> Option<Timestamp> {
         self.on
             .iter()
             .filter_map(|trigger| match trigger {
-                Trigger::DateReached(clocked) => clocked.rhythm().latest(now),
-                Trigger::Schedule(rhythm) => rhythm.latest(now),
+                Trigger::DateReached(date) => date.recurrence().latest(now),
+                Trigger::Schedule(recurrence) => recurrence.latest(now),
                 _ => None,
             })
             .max()
     }
 
     /// The first time after `after` at which it is due.
-    pub fn next_turn(&self, after: Timestamp) -> Option<Timestamp> {
+    pub fn next_run(&self, after: Timestamp) -> Option<Timestamp> {
         self.on
             .iter()
             .filter_map(|trigger| match trigger {
-                Trigger::DateReached(clocked) => clocked.rhythm().next(after),
-                Trigger::Schedule(rhythm) => rhythm.next(after),
+                Trigger::DateReached(date) => date.recurrence().next(after),
+                Trigger::Schedule(recurrence) => recurrence.next(after),
                 _ => None,
             })
             .min()
@@ -181,12 +181,12 @@ impl Automation {
 
     /// Whether it may be due for this contact at that time. Its condition is checked later, when the message
     /// is processed.
-    pub fn is_turn_of(&self, contact: &Contact, turn: Timestamp) -> bool {
+    pub fn is_due_for(&self, contact: &Contact, due_at: Timestamp) -> bool {
         self.on.iter().any(|trigger| match trigger {
-            Trigger::DateReached(clocked) => {
-                clocked.rhythm().latest(turn) == Some(turn) && clocked.is_on(contact, turn)
+            Trigger::DateReached(date) => {
+                date.recurrence().latest(due_at) == Some(due_at) && date.is_on(contact, due_at)
             }
-            Trigger::Schedule(rhythm) => rhythm.latest(turn) == Some(turn),
+            Trigger::Schedule(recurrence) => recurrence.latest(due_at) == Some(due_at),
             _ => false,
         })
     }

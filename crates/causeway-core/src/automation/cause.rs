@@ -8,7 +8,7 @@ use super::{
     synced::{GroupRow, rows},
 };
 use crate::{
-    consent::{ConsentFact, EMAIL, Standing, Terms, What},
+    consent::{ConsentFact, ConsentState, EMAIL, Terms, What},
     contact::{Contact, LIST, TAG, is_internal},
     event::{Due, Engagement, EngagementKind, Event, EventKind},
     id::Name,
@@ -32,7 +32,7 @@ pub enum Cause {
     },
     ConsentChanged {
         purpose: String,
-        to: Standing,
+        to: ConsentState,
     },
     ListJoined {
         list: String,
@@ -166,15 +166,15 @@ fn email_status(fact: &ConsentFact, before: &Contact, terms: &Terms) -> Option<C
     if fact.purpose != EMAIL {
         return None;
     }
-    let standing = before.standing_at(EMAIL, fact.address.as_deref(), terms);
-    let is_known = match standing {
-        Standing::DoubleOptedIn { .. } => fact.what.is_click(),
-        Standing::OptedIn { .. } => fact.what == What::OptIn,
-        Standing::Pending { .. } => fact.what == What::OptInPending,
-        Standing::NotSubscribed => matches!(fact.what, What::Declined | What::NotAsked),
-        Standing::Unsubscribed { .. } => fact.what == What::Unsubscribed,
-        Standing::Suppressed { why, .. } => fact.what.as_str() == why.as_str(),
-        Standing::Unknown => false,
+    let consent_state = before.consent_state_at(EMAIL, fact.address.as_deref(), terms);
+    let is_known = match consent_state {
+        ConsentState::DoubleOptedIn { .. } => fact.what.is_click(),
+        ConsentState::OptedIn { .. } => fact.what == What::OptIn,
+        ConsentState::Pending { .. } => fact.what == What::OptInPending,
+        ConsentState::NotSubscribed => matches!(fact.what, What::Declined | What::NotAsked),
+        ConsentState::Unsubscribed { .. } => fact.what == What::Unsubscribed,
+        ConsentState::Suppressed { why, .. } => fact.what.as_str() == why.as_str(),
+        ConsentState::Unknown => false,
     };
     (!is_known).then(|| Cause::EmailStatus {
         what: fact.what.as_str(),
@@ -200,20 +200,20 @@ pub(super) fn change(name: &str, value: &Value) -> Option<Cause> {
     }
     // Removing a tag, or setting it to false, counts as a change of its field. Other internal fields have no
     // trigger.
-    let is_told = name.starts_with(TAG) || !is_internal(name);
-    is_told.then(|| Cause::FieldChanged {
+    let is_trigger = name.starts_with(TAG) || !is_internal(name);
+    is_trigger.then(|| Cause::FieldChanged {
         field: name.to_owned(),
     })
 }
 
 fn consent_changes(before: &Contact, after: &Contact, terms: &Terms) -> Vec<Cause> {
-    let standing = |contact: &Contact, purpose: &str| contact.standing(purpose, terms);
+    let consent_state = |contact: &Contact, purpose: &str| contact.consent_state(purpose, terms);
     after
         .consent
         .keys()
         .filter_map(|purpose| {
-            let to = standing(after, purpose);
-            let is_other = to.as_str() != standing(before, purpose).as_str();
+            let to = consent_state(after, purpose);
+            let is_other = to.as_str() != consent_state(before, purpose).as_str();
             is_other.then(|| Cause::ConsentChanged {
                 purpose: purpose.clone(),
                 to,

@@ -18,7 +18,7 @@ mod tests;
 
 use std::{collections::BTreeSet, time::Duration};
 
-pub use calendar::{Clocked, Every, Recurrence};
+pub use calendar::{DateTrigger, Every, Recurrence};
 pub use cause::{AfterEvent, Cause, causes};
 pub use circles::circles;
 pub use explain::{Explained, Verdict};
@@ -76,7 +76,7 @@ pub enum Trigger {
     /// The points moved into the range of this status.
     StatusReached(String),
     /// A date field of the contact is due.
-    DateReached(Clocked),
+    DateReached(DateTrigger),
     /// A schedule, for every contact of the workspace for which the condition is true.
     Schedule(Recurrence),
 }
@@ -85,7 +85,7 @@ pub enum Trigger {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConsentTrigger {
     pub purpose: Option<String>,
-    /// [`crate::consent::Standing::as_str`] of the new state.
+    /// [`crate::consent::ConsentState::as_str`] of the new state.
     pub to: Option<BTreeSet<String>>,
 }
 

@@ -1,4 +1,4 @@
-//! The steps of an automation: what they change, and what they leave to be done.
+//! The steps of an automation: what they change at once, and the deliveries and timers that they plan.
 
 use std::collections::BTreeMap;
 

@@ -5,8 +5,8 @@ use super::Consent;
 impl Consent {
     /// Replaces the opt-ins and clicks for an address by those that `said` holds for it. Opt-outs and
     /// suppressions stay, whoever they come from. Returns whether anything changed.
-    pub fn set_agreed(&mut self, address: &str, said: &Self) -> bool {
-        let agreed = said.addresses.get(address).cloned().unwrap_or_default();
+    pub fn set_agreed(&mut self, address: &str, source: &Self) -> bool {
+        let agreed = source.addresses.get(address).cloned().unwrap_or_default();
         let here = self.of_address(address);
         let replaced = Self {
             opt_in: agreed.opt_in,

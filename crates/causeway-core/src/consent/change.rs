@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Standing;
+use super::ConsentState;
 use crate::delivery::Kind;
 
 /// What becomes of the person's subscription at the destination: one word for each delivery.
@@ -43,14 +43,14 @@ impl Change {
 
     /// What a delivery of this kind says about a person with this consent state for the destination's
     /// purpose. [`Change::Remove`] never follows from a consent state: it comes from a request for erasure.
-    pub fn of(kind: Kind, standing: Standing) -> Self {
-        match standing {
-            Standing::Suppressed { .. } => Self::Suppress,
-            Standing::Unsubscribed { .. } => Self::Unsubscribe,
+    pub fn of(kind: Kind, consent_state: ConsentState) -> Self {
+        match consent_state {
+            ConsentState::Suppressed { .. } => Self::Suppress,
+            ConsentState::Unsubscribed { .. } => Self::Unsubscribe,
             // The state allows less than the destination requires.
             _ if kind == Kind::Withdrawal => Self::Unsubscribe,
-            Standing::OptedIn { .. } | Standing::DoubleOptedIn { .. } => Self::Subscribe,
-            Standing::Unknown | Standing::NotSubscribed | Standing::Pending { .. } => Self::None,
+            ConsentState::OptedIn { .. } | ConsentState::DoubleOptedIn { .. } => Self::Subscribe,
+            ConsentState::Unknown | ConsentState::NotSubscribed | ConsentState::Pending { .. } => Self::None,
         }
     }
 
@@ -76,7 +76,7 @@ impl Change {
     /// Translates the change into the nearest one that a destination can receive; `None` if there is none. An
     /// opt-out, suppression or removal may be replaced by either of the others, because sending none would be
     /// worse. It is never replaced by [`Change::Subscribe`].
-    pub fn within(self, expresses: &[Self]) -> Option<Self> {
+    pub fn within(self, supported: &[Self]) -> Option<Self> {
         let in_order: &[Self] = match self {
             Self::None => return Some(Self::None),
             Self::Subscribe => &[Self::Subscribe],
@@ -84,7 +84,7 @@ impl Change {
             Self::Suppress => &[Self::Suppress, Self::Unsubscribe, Self::Remove],
             Self::Remove => &[Self::Remove, Self::Suppress, Self::Unsubscribe],
         };
-        in_order.iter().copied().find(|change| expresses.contains(change))
+        in_order.iter().copied().find(|change| supported.contains(change))
     }
 }
 
@@ -106,23 +106,23 @@ mod tests {
     #[test]
     fn each_consent_state_gives_its_change() {
         let since = Timestamp::UNIX_EPOCH;
-        let suppressed = |why| Standing::Suppressed { since, why };
-        for (standing, record, withdrawal) in [
-            (Standing::Unknown, Change::None, Change::Unsubscribe),
-            (Standing::NotSubscribed, Change::None, Change::Unsubscribe),
-            (Standing::Pending { since }, Change::None, Change::Unsubscribe),
+        let suppressed = |why| ConsentState::Suppressed { since, why };
+        for (consent_state, record, withdrawal) in [
+            (ConsentState::Unknown, Change::None, Change::Unsubscribe),
+            (ConsentState::NotSubscribed, Change::None, Change::Unsubscribe),
+            (ConsentState::Pending { since }, Change::None, Change::Unsubscribe),
             (
-                Standing::OptedIn { since },
+                ConsentState::OptedIn { since },
                 Change::Subscribe,
                 Change::Unsubscribe,
             ),
             (
-                Standing::DoubleOptedIn { since },
+                ConsentState::DoubleOptedIn { since },
                 Change::Subscribe,
                 Change::Unsubscribe,
             ),
             (
-                Standing::Unsubscribed { since },
+                ConsentState::Unsubscribed { since },
                 Change::Unsubscribe,
                 Change::Unsubscribe,
             ),
@@ -147,16 +147,28 @@ mod tests {
                 Change::Suppress,
             ),
         ] {
-            assert_eq!(Change::of(Kind::Record, standing), record, "{standing:?}");
-            assert_eq!(Change::of(Kind::Contact, standing), record, "{standing:?}");
-            assert_eq!(Change::of(Kind::Withdrawal, standing), withdrawal, "{standing:?}");
+            assert_eq!(
+                Change::of(Kind::Record, consent_state),
+                record,
+                "{consent_state:?}"
+            );
+            assert_eq!(
+                Change::of(Kind::Contact, consent_state),
+                record,
+                "{consent_state:?}"
+            );
+            assert_eq!(
+                Change::of(Kind::Withdrawal, consent_state),
+                withdrawal,
+                "{consent_state:?}"
+            );
         }
     }
 
     #[test]
     fn a_withdrawal_becomes_the_nearest_change_that_the_destination_can_receive() {
         use Change::{None, Remove, Subscribe, Suppress, Unsubscribe};
-        for (change, expresses, sent) in [
+        for (change, supported, sent) in [
             (Unsubscribe, &CHANGES[..], Some(Unsubscribe)),
             (Unsubscribe, &[Subscribe, Remove], Some(Remove)),
             (Suppress, &[Subscribe, Unsubscribe], Some(Unsubscribe)),
@@ -166,7 +178,7 @@ mod tests {
             (Subscribe, &[Unsubscribe], Option::None),
             (None, &[], Some(None)),
         ] {
-            assert_eq!(change.within(expresses), sent, "{change:?} of {expresses:?}");
+            assert_eq!(change.within(supported), sent, "{change:?} of {supported:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Standing, Suppression, Terms, Times, What};
+use super::{ConsentState, Suppression, Terms, Times, What};
 use crate::{
     contact::{Identity, millis},
     id::Name,
@@ -122,8 +122,8 @@ impl Consent {
     }
 
     /// Takes in all facts about an address, for a contact that begins to use it.
-    pub fn join_address(&mut self, address: &str, said: &Self) -> bool {
-        self.of_address(address).join(said)
+    pub fn join_address(&mut self, address: &str, facts: &Self) -> bool {
+        self.of_address(address).join(facts)
     }
 
     pub(super) fn of_address(&mut self, address: &str) -> &mut Self {
@@ -214,8 +214,8 @@ impl Consent {
                 changed = true;
             }
         }
-        for (address, said) in &other.addresses {
-            changed |= self.join_address(address, said);
+        for (address, facts) in &other.addresses {
+            changed |= self.join_address(address, facts);
         }
         changed
     }
@@ -230,45 +230,45 @@ impl Consent {
     ///   not count.
     /// - At equal times the opt-out wins. The newest of several opt-outs and suppressions counts, and at
     ///   equal times the gravest.
-    pub fn standing(&self, at: At<'_>, terms: &Terms) -> Standing {
+    pub fn state(&self, at: At<'_>, terms: &Terms) -> ConsentState {
         let here = at.address.and_then(|address| self.addresses.get(address));
-        let said = here.map_or(Cow::Borrowed(self), |here| {
-            let mut said = self.clone_without_addresses();
-            said.join(here);
-            Cow::Owned(said)
+        let facts = here.map_or(Cow::Borrowed(self), |here| {
+            let mut facts = self.clone_without_addresses();
+            facts.join(here);
+            Cow::Owned(facts)
         });
         let anywhere = self.addresses.get("");
         let of_ids = || {
             let places = self.addresses.range(OF_ID.to_owned()..);
             places.take_while(|(place, _)| place.starts_with(OF_ID))
         };
-        let confirmed = said.confirmed(terms);
+        let confirmed = facts.confirmed(terms);
         let clicked_here = if at.address.is_some() {
             here.and_then(|here| here.confirmed(terms))
                 .max(anywhere.and_then(|anywhere| anywhere.confirmed(terms)))
                 .max(
                     of_ids()
                         .filter(|(id, _)| at.may_be_of(id))
-                        .filter_map(|(_, said)| said.confirmed(terms))
+                        .filter_map(|(_, facts)| facts.confirmed(terms))
                         .max(),
                 )
         } else {
             confirmed
         };
         let graced = |click: Option<Timestamp>| click.and_then(|at| at.checked_sub(terms.click_grace).ok());
-        let opt_in = said.opt_in.iter().find(|at| !said.declined.contains(*at));
+        let opt_in = facts.opt_in.iter().find(|at| !facts.declined.contains(*at));
         let agreed = opt_in.max(graced(confirmed));
 
         // The time of a suppression of this address: from a message that names the address, its id, or
         // neither.
         let of_here = |slot: fn(&Self) -> Option<Timestamp>| {
-            let by_id = of_ids().filter_map(|(id, said)| slot(said).filter(|since| at.is_of(id, *since)));
+            let by_id = of_ids().filter_map(|(id, facts)| slot(facts).filter(|since| at.is_of(id, *since)));
             let unnamed = slot(self).filter(|since| at.since.is_none_or(|known| known <= *since));
             here.and_then(slot).max(by_id.max()).max(unnamed)
         };
         // From the lightest to the gravest: at equal times `max_by_key` takes the last.
         let opt_outs = [
-            (said.unsubscribed, None, agreed),
+            (facts.unsubscribed, None, agreed),
             (of_here(|c| c.inactive), Some(Suppression::Inactive), clicked_here),
             (of_here(|c| c.blocked), Some(Suppression::Blocked), clicked_here),
             (of_here(|c| c.bounced), Some(Suppression::Bounced), clicked_here),
@@ -286,28 +286,29 @@ impl Consent {
             })
             .max_by_key(|(since, _)| *since);
         match holds {
-            Some((since, Some(why))) => return Standing::Suppressed { since, why },
-            Some((since, None)) => return Standing::Unsubscribed { since },
+            Some((since, Some(why))) => return ConsentState::Suppressed { since, why },
+            Some((since, None)) => return ConsentState::Unsubscribed { since },
             None => {}
         }
         // A click that an opt-out took back does not count again after a later opt-in on a form.
         let counts = |click: &Timestamp| {
-            said.unsubscribed
+            facts
+                .unsubscribed
                 .is_none_or(|opt_out| graced(Some(*click)).is_some_and(|click| click > opt_out))
         };
         if let Some(since) = confirmed.filter(counts) {
-            return Standing::DoubleOptedIn { since };
+            return ConsentState::DoubleOptedIn { since };
         }
         if let Some(since) = opt_in {
-            return Standing::OptedIn { since };
+            return ConsentState::OptedIn { since };
         }
-        if let Some(since) = said.pending {
-            return Standing::Pending { since };
+        if let Some(since) = facts.pending {
+            return ConsentState::Pending { since };
         }
-        if !said.declined.is_empty() || said.not_asked.is_some() {
-            return Standing::NotSubscribed;
+        if !facts.declined.is_empty() || facts.not_asked.is_some() {
+            return ConsentState::NotSubscribed;
         }
-        Standing::Unknown
+        ConsentState::Unknown
     }
 
     fn clone_without_addresses(&self) -> Self {

@@ -113,8 +113,8 @@ fn at_equal_times_the_opt_out_and_the_suppression_count() {
     consent.add(&What::OptIn, at(5), None);
     consent.add(&What::Unsubscribed, at(5), None);
     assert_eq!(
-        consent.standing(here, &terms),
-        Standing::Unsubscribed { since: at(5) }
+        consent.state(here, &terms),
+        ConsentState::Unsubscribed { since: at(5) }
     );
     // It names no address, and counts for the one that was known by then.
     let mut consent = Consent::default();
@@ -122,15 +122,15 @@ fn at_equal_times_the_opt_out_and_the_suppression_count() {
     consent.add(&What::Bounced, at(5), None);
     let why = Suppression::Bounced;
     assert_eq!(
-        consent.standing(here, &terms),
-        Standing::Suppressed { since: at(5), why }
+        consent.state(here, &terms),
+        ConsentState::Suppressed { since: at(5), why }
     );
     let later = At {
         since: Some(at(6)),
         ..here
     };
     assert_eq!(
-        consent.standing(later, &terms),
-        Standing::OptedIn { since: at(9) }
+        consent.state(later, &terms),
+        ConsentState::OptedIn { since: at(9) }
     );
 }

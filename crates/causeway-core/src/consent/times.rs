@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::contact::millis;
 
 /// How many times are kept. More than one, because the newest opt-in may turn out not to count
-/// ([`super::Consent::standing`]). The union of two such sets, cut to the newest times, is a join.
+/// ([`super::Consent::state`]). The union of two such sets, cut to the newest times, is a join.
 const KEPT: usize = 8;
 
 /// The newest distinct times, newest first. One time is serialized as a number, several as a list.

@@ -88,9 +88,9 @@ impl When {
 }
 
 impl Reader<'_> {
-    /// Adds the facts in the fields to the event. A field is looked up in each of `fields`, and every place
-    /// that has it counts, so an opt-out in one place is not hidden by an opt-in in another. Values that
-    /// could not be used are noted, without quoting them.
+    /// Adds the facts in the fields to the event. A field is looked up in each of `fields`, and all occurrences
+    /// count, so that an opt-in in one place does not hide an opt-out in another. Values that could not be used
+    /// are noted, without quoting them.
     pub fn read(&self, fields: &[&Map<String, Value>], when: When, event: &mut Event) {
         for rule in self.rules {
             let near = find(fields, &rule.field);
@@ -102,11 +102,11 @@ impl Reader<'_> {
                 unlisted: 0,
                 undated: 0,
             };
-            let near = said_in(&near);
+            let near = values_in(&near);
             let (mut yes, mut no) = (0, 0);
-            for value in said_in(&places) {
+            for value in values_in(&places) {
                 match rule.meaning(value) {
-                    // Something else's field of the same name opts nobody in.
+                    // A field of the same name outside the contact's data is no opt-in of the contact.
                     Some(what) if what.is_opt_in() && !near.contains(&value) => {}
                     Some(what) => {
                         *(if what.is_opt_in() { &mut yes } else { &mut no }) += 1;
@@ -226,7 +226,8 @@ fn find<'a>(fields: &[&'a Map<String, Value>], name: &str) -> Vec<&'a Value> {
     found
 }
 
-/// Where the date of what was said may stand: of an opt-out, everywhere that the opt-out may.
+/// The values that may hold the date of a fact. For an opt-out, the date may be in every place in which the
+/// opt-out itself counts.
 fn dates<'a>(fields: &[&'a Map<String, Value>], name: &str, what: &What, event: &Event) -> Vec<&'a Value> {
     if what.is_opt_out() {
         find_below(fields, name, event)
@@ -235,9 +236,9 @@ fn dates<'a>(fields: &[&'a Map<String, Value>], name: &str, what: &What, event: 
     }
 }
 
-/// The same, also in the wrappers of the contact's data below them, and in their rows of name and value. Objects
-/// of a person with another address are left out, and so is everything that is not the contact's: an order has a
-/// status of its own.
+/// As [`find`], but also searches the wrappers around the contact's data, and their rows of name and value.
+/// Objects with another address are left out, because they belong to another person. Objects that are not about
+/// the contact are left out, too: an order has a status of its own.
 fn find_below<'a>(fields: &[&'a Map<String, Value>], name: &str, event: &Event) -> Vec<&'a Value> {
     let mut found = find(fields, name);
     let is_others = |address: &String| !event.identities.iter().any(|own| own.value() == address);
@@ -298,7 +299,7 @@ fn address_in(members: &Map<String, Value>) -> Option<String> {
         .find_map(normal_email)
 }
 
-/// The value of a row whose name or label this is.
+/// The row's value, if `name` is the row's name or label.
 fn value_of_row<'a>(row: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     let value = row.get("value")?;
     let mut labels = ["name", "label"].iter().filter_map(|key| row.get(*key)?.as_str());
@@ -306,17 +307,17 @@ fn value_of_row<'a>(row: &'a Map<String, Value>, name: &str) -> Option<&'a Value
 }
 
 /// The values in these places. A value that an earlier place holds is not repeated.
-fn said_in<'a>(places: &[&'a Value]) -> Vec<&'a Value> {
-    let mut said: Vec<&Value> = Vec::new();
+fn values_in<'a>(places: &[&'a Value]) -> Vec<&'a Value> {
+    let mut found: Vec<&Value> = Vec::new();
     for place in places {
         let values = match place {
             Value::Array(values) => values.as_slice(),
             value => std::slice::from_ref(*value),
         };
-        let before = said.clone();
-        said.extend(values.iter().filter(|value| !before.contains(value)));
+        let before = found.clone();
+        found.extend(values.iter().filter(|value| !before.contains(value)));
     }
-    said
+    found
 }
 
 fn consequence(what: &What) -> &'static str {
@@ -698,7 +699,7 @@ mod tests {
         rules[0].at_field = None;
         let received_at = at("2026-03-10T00:00:00Z");
         let (begin, end) = (at("2026-03-01T00:00:00Z"), at("2026-03-01T23:59:59.999Z"));
-        let said = |begin, end, value: &str| {
+        let read_fact = |begin, end, value: &str| {
             let when = When {
                 begin,
                 end,
@@ -707,10 +708,10 @@ mod tests {
             let event = read(&rules, &json!({ "news": value }), when);
             (event.consent.first().map(|fact| fact.at), event.rules[0].undated)
         };
-        assert_eq!(said(Some(begin), end, "yes"), (Some(begin), 0));
-        assert_eq!(said(Some(begin), end, "no"), (Some(end), 0));
-        assert_eq!(said(None, received_at, "yes"), (None, 1));
-        assert_eq!(said(None, received_at, "no"), (Some(received_at), 0));
+        assert_eq!(read_fact(Some(begin), end, "yes"), (Some(begin), 0));
+        assert_eq!(read_fact(Some(begin), end, "no"), (Some(end), 0));
+        assert_eq!(read_fact(None, received_at, "yes"), (None, 1));
+        assert_eq!(read_fact(None, received_at, "no"), (Some(received_at), 0));
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl GenericDecoder {
     }
 
     /// The identities of the record's contact, or how decoding ends without any.
-    fn who(&self, places: &Places<'_>, notes: &mut Vec<String>) -> Result<Who, Decoded> {
+    fn who(&self, places: &Places<'_>, notes: &mut Vec<String>) -> Result<ContactIds, Decoded> {
         let record = places.record;
         for path in [&self.paths.email, &self.paths.id].into_iter().flatten() {
             if let Some((count, list)) = others_beside(record, path) {
@@ -175,11 +175,11 @@ impl GenericDecoder {
                 code: DeadCode::Unknown,
                 reason: format!(
                     "nobody is named: no usable e-mail address, contact id or telephone number; set the paths of the source{}",
-                    sync::told(notes)
+                    sync::in_brackets(notes)
                 ),
             });
         }
-        Ok(Who { address, id, number })
+        Ok(ContactIds { address, id, number })
     }
 
     /// The time of the record. If the record has none, a time beside the list of records counts.
@@ -195,8 +195,8 @@ impl GenericDecoder {
         })
     }
 
-    fn event(&self, places: &Places<'_>, who: Who, when: When, mut notes: Vec<String>) -> Decoded {
-        let Who { address, id, number } = who;
+    fn event(&self, places: &Places<'_>, who: ContactIds, when: When, mut notes: Vec<String>) -> Decoded {
+        let ContactIds { address, id, number } = who;
         let named = own_objects(places.record, address.as_deref(), id.as_deref());
         let at = when.begin.unwrap_or(when.received_at);
         let mut event = Event::new(EventKind::ContactSync, self.namespace.clone(), at);
@@ -345,7 +345,7 @@ struct Places<'a> {
 }
 
 /// The identities of a record's contact. At least one is present.
-struct Who {
+struct ContactIds {
     address: Option<String>,
     id: Option<String>,
     number: Option<Identity>,
@@ -424,8 +424,8 @@ fn others_beside(record: &Value, path: &str) -> Option<(usize, String)> {
         let (index, rest) = rest.split_first()?;
         let items = path::follow(record, before)?.as_array()?;
         index.parse::<usize>().ok()?;
-        let says_something = |item: &&Value| path::follow(item, rest).and_then(sync::scalar).is_some();
-        let count = items.iter().filter(says_something).count();
+        let has_content = |item: &&Value| path::follow(item, rest).and_then(sync::scalar).is_some();
+        let count = items.iter().filter(has_content).count();
         (count > 1).then(|| (count, before.join(".")))
     })
 }
@@ -476,8 +476,8 @@ fn found_all<'a>(record: &'a Value, path: &str) -> Vec<&'a Value> {
 }
 
 /// Why a path is invalid.
-pub fn path_fault(path: &str) -> Option<&'static str> {
-    path::fault(path)
+pub fn path_error(path: &str) -> Option<&'static str> {
+    path::error(path)
 }
 
 /// The objects that hold the contact's address or id. Their consent counts, whichever of them identified the

@@ -123,11 +123,11 @@ pub(super) fn named_as_ours(fields: &BTreeMap<String, Value>) -> Option<String> 
 /// The record with the JSON inside its texts parsed, as some senders put JSON into a form's field; `None` if
 /// there is none. Names of fields are looked up in it, but the text itself is what is kept.
 pub(super) fn unfolded(record: &Value) -> Option<Value> {
-    unfold(record, MOST_FOLDS)
+    unfold(record, MAX_FOLDS)
 }
 
 /// How deeply texts within texts are parsed.
-const MOST_FOLDS: u8 = 2;
+const MAX_FOLDS: u8 = 2;
 
 fn unfold(value: &Value, folds: u8) -> Option<Value> {
     match value {

@@ -27,7 +27,7 @@ impl Params {
                 // An `id` beside the contact's data may be the event's, so the name is made explicit.
                 "contact_id".clone_into(only);
             }
-            if steps.len() > MOST_STEPS {
+            if steps.len() > MAX_STEPS {
                 return Err(wrong("has too many steps"));
             }
             params.push((from.clone(), steps));
@@ -67,10 +67,10 @@ impl Params {
 pub(super) const REPLACED: &str = "replaced";
 
 /// The maximum number of steps; no name needs as many.
-const MOST_STEPS: usize = 8;
+const MAX_STEPS: usize = 8;
 
-/// What a parameter replaces is kept in a field `replaced`: it may say something else, as that the person wants no mail. Who the
-/// contact is, the parameter alone says.
+/// Keeps the value that a parameter replaces in the field `replaced`, because it may be an opt-out. Values that
+/// identify the contact are not kept: the parameter alone decides who the contact is.
 fn keep_replaced(members: &mut Map<String, Value>, name: &str, value: &Value) {
     let is_identity = ["email", "contact_id", "transactionid", "phone"].contains(&name);
     let replaced = members

@@ -20,7 +20,7 @@ use crate::{
 /// The path of a body that is the list itself.
 pub const WHOLE: &str = ".";
 /// The maximum bytes that are copied to the parts from beside the list.
-const MOST_AROUND: usize = 16 << 20;
+const MAX_AROUND: usize = 16 << 20;
 
 /// One record of a message, and the values beside the list that contained it.
 pub(super) struct Record {
@@ -160,14 +160,14 @@ pub(super) fn contacts_in(value: &Value) -> Option<(String, usize)> {
 }
 
 fn search(value: &Value, path: &mut Vec<String>) -> Option<usize> {
-    if path.len() > MOST_STEPS {
+    if path.len() > MAX_STEPS {
         return None;
     }
     match value {
         Value::Array(items) => {
             let named = items
                 .iter()
-                .filter(|item| item.is_object() && has_address(item, MOST_STEPS));
+                .filter(|item| item.is_object() && has_address(item, MAX_STEPS));
             Some(named.count()).filter(|count| *count > 0)
         }
         // A list with missing items.
@@ -177,7 +177,7 @@ fn search(value: &Value, path: &mut Vec<String>) -> Option<usize> {
                     .iter()
                     .all(|(key, item)| is_number(key) && item.is_object()) =>
         {
-            let named = members.values().filter(|item| has_address(item, MOST_STEPS));
+            let named = members.values().filter(|item| has_address(item, MAX_STEPS));
             Some(named.count()).filter(|count| *count > 0)
         }
         Value::Object(members) => members.iter().find_map(|(name, member)| {
@@ -193,7 +193,7 @@ fn search(value: &Value, path: &mut Vec<String>) -> Option<usize> {
 }
 
 /// More steps than to any list of contacts, and to an address in one of them.
-const MOST_STEPS: usize = 6;
+const MAX_STEPS: usize = 6;
 
 fn has_address(value: &Value, room: usize) -> bool {
     match value {
@@ -253,7 +253,7 @@ struct Records {
 
 fn parts(envelope: &Envelope, all: Records, one: impl Fn(Record) -> Decoded) -> Decoded {
     let copied = Value::Object(all.around.clone()).to_string().len();
-    if copied.saturating_mul(all.items.len()) > MOST_AROUND {
+    if copied.saturating_mul(all.items.len()) > MAX_AROUND {
         return Decoded::Dead {
             code: DeadCode::Malformed,
             reason: format!(

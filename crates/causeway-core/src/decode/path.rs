@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::names::form_name;
 
-/// The steps of a path with a quoted name; `None` for any other path, and for one that [`fault`] refuses.
+/// The steps of a path with a quoted name; `None` for any other path, and for one that [`error`] refuses.
 pub(super) fn quoted(path: &str) -> Option<Vec<String>> {
     if !path.contains(['"', '\'']) || !has_quoted_step(path) {
         return None;
@@ -14,7 +14,7 @@ pub(super) fn quoted(path: &str) -> Option<Vec<String>> {
 }
 
 /// Why a path is invalid.
-pub fn fault(path: &str) -> Option<&'static str> {
+pub fn error(path: &str) -> Option<&'static str> {
     if path.trim().is_empty() {
         return Some("is empty");
     }
@@ -143,7 +143,7 @@ mod tests {
                 found.map(|id| json!(id)).as_ref(),
                 "{path}"
             );
-            assert_eq!(fault(path), None, "{path}");
+            assert_eq!(error(path), None, "{path}");
         }
         let form = json!({"mautic_lead_post_save_update": 1});
         assert_eq!(
@@ -170,10 +170,10 @@ mod tests {
             ("a..b", "has an empty step between dots"),
             ("", "is empty"),
         ] {
-            assert_eq!(fault(path), Some(why), "{path}");
+            assert_eq!(error(path), Some(why), "{path}");
         }
         for path in ["it's", "a.it's", "Tel.", "people[0].email", "6\" pipes"] {
-            assert_eq!((fault(path), quoted(path)), (None, None), "{path}");
+            assert_eq!((error(path), quoted(path)), (None, None), "{path}");
         }
     }
 }

@@ -140,7 +140,7 @@ fn an_opt_out_is_found_wherever_a_field_of_its_name_stands() {
 }
 
 #[test]
-fn fields_of_something_else_say_nothing_of_the_contact() {
+fn fields_of_other_objects_give_no_consent_of_the_contact() {
     for body in [
         json!({ "email": "ann@example.org", "friend": { "news": "yes" } }),
         json!({ "email": "ann@example.org", "order": { "news": "no" } }),
@@ -151,7 +151,7 @@ fn fields_of_something_else_say_nothing_of_the_contact() {
 }
 
 #[test]
-fn a_date_of_something_else_takes_no_opt_in_away() {
+fn an_opt_in_takes_the_date_beside_it_and_an_opt_out_the_latest() {
     let mut decoder = generic(None);
     decoder.consent_from = vec![ConsentFrom {
         at_field: Some("since".to_owned()),
@@ -237,7 +237,7 @@ fn rows_without_a_key_of_their_group_are_noted() {
 }
 
 #[test]
-fn an_address_of_which_letters_were_lost_names_nobody() {
+fn an_address_with_lost_letters_names_nobody() {
     for body in [
         &b"email=zo%E9@example.org&news=no"[..],
         b"email=zo\xe9@example.org&news=no",

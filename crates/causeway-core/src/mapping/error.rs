@@ -76,18 +76,18 @@ pub(super) fn not_there(what: &str) -> MappingError {
 /// The error of one of our own filters. The engine carries it as the source of its error.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{what}")]
-pub(super) struct Trouble {
+pub(super) struct FilterError {
     pub what: String,
     pub hint: Option<String>,
 }
 
 /// Makes the error of a filter. `what` must not quote the value.
 pub(super) fn refuse(what: impl Into<String>, hint: Option<String>) -> minijinja::Error {
-    let trouble = Trouble {
+    let error = FilterError {
         what: what.into(),
         hint,
     };
-    minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "").with_source(trouble)
+    minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, "").with_source(error)
 }
 
 /// Translates the engine's error, without the values that its details may quote. `missing` finds the missing
@@ -125,9 +125,9 @@ pub(super) fn translate_in(
     let part = super::limit::shown(part);
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
-        if let Some(trouble) = inner.downcast_ref::<Trouble>() {
-            let mut out = MappingError::new(trouble.what.clone()).at(text, range.start);
-            out.hint.clone_from(&trouble.hint);
+        if let Some(error) = inner.downcast_ref::<FilterError>() {
+            let mut out = MappingError::new(error.what.clone()).at(text, range.start);
+            out.hint.clone_from(&error.hint);
             return out;
         }
         source = inner.source();

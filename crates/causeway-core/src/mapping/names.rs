@@ -44,7 +44,7 @@ pub(super) enum Object {
     Organisation,
 }
 
-const STANDING: [&str; 4] = ["state", "subscribed", "since", "why"];
+const CONSENT_STATE: [&str; 4] = ["state", "subscribed", "since", "why"];
 const ROW: [&str; 5] = ["name", "key", "at", "count", "score"];
 const LEAD: [&str; 2] = ["score", "status"];
 
@@ -141,7 +141,7 @@ pub(super) fn members(part: &Part) -> Box<dyn Iterator<Item = &'static str>> {
         Part::Campaign => Object::Campaign.members(),
         Part::Page => Object::Page.members(),
         Part::Organisation => Object::Organisation.members(),
-        Part::Standing(_) => &STANDING,
+        Part::ConsentState(_) => &CONSENT_STATE,
         Part::Lead => &LEAD,
         Part::Engagement => return Box::new(ENGAGEMENTS.iter().map(|(name, _)| *name)),
         _ => &[],
@@ -278,7 +278,7 @@ impl Path {
             ("page", ["organisation", ..]) => object(1, Object::Organisation),
             ("page", _) => object(0, Object::Page).and_then(|()| check(1, &[], &|_| false)),
             ("organisation", _) => object(0, Object::Organisation),
-            ("consent", _) => check(1, &STANDING, &|name| STANDING.contains(&name)),
+            ("consent", _) => check(1, &CONSENT_STATE, &|name| CONSENT_STATE.contains(&name)),
             ("lead", _) => check(0, &LEAD, &|name| LEAD.contains(&name)),
             ("engagement", _) => {
                 let lists: Vec<&str> = ENGAGEMENTS.iter().map(|(name, _)| *name).collect();

@@ -188,7 +188,7 @@ mod tests {
 
     use crate::mapping::{Mapping, Tables};
 
-    fn said(text: &str) -> Vec<String> {
+    fn risks_of(text: &str) -> Vec<String> {
         let value = json!(text);
         Mapping::read([("X", &value)], &Tables::default(), &[])
             .unwrap()
@@ -231,7 +231,7 @@ mod tests {
                 "a record without `contact.Age`",
             ),
         ] {
-            let found = said(text);
+            let found = risks_of(text);
             assert!(found.len() == 1 && found[0].contains(says), "{text}: {found:?}");
         }
         for text in [
@@ -255,7 +255,7 @@ mod tests {
             "action.fields",
             "contact.ids.crm | int",
         ] {
-            assert_eq!(said(text), Vec::<String>::new(), "{text}");
+            assert_eq!(risks_of(text), Vec::<String>::new(), "{text}");
         }
     }
 }

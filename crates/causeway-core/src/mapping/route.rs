@@ -85,7 +85,7 @@ impl Route {
             return say();
         }
         match self.lost.get_or_init(|| (first, say())) {
-            (known, said) if *known == first => said.clone(),
+            (known, made) if *known == first => made.clone(),
             _ => say(),
         }
     }
@@ -134,8 +134,8 @@ impl Scope {
             Way::ActionField => self.member(&Part::ActionFields, name),
             Way::Tracking(usual) => self.tracked(name, usual),
             Way::Subscribed => {
-                let standing = self.record().standing_for(route.step(1)?);
-                Some(Found::Bool(standing.is_subscribed()))
+                let consent_state = self.record().consent_state_for(route.step(1)?);
+                Some(Found::Bool(consent_state.is_subscribed()))
             }
         };
         let rest = route.steps.get(route.gone..).unwrap_or_default();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::names::{self, Object};
 use crate::{
-    consent::Standing,
+    consent::ConsentState,
     contact::{Contact, Identity, TAG},
     event::{Engagement, EngagementKind},
     record::Record,
@@ -47,7 +47,7 @@ pub(super) enum Part {
     /// The contact's list fields.
     Fields,
     Consent,
-    Standing(Standing),
+    ConsentState(ConsentState),
     Action,
     ActionFields,
     Donation,
@@ -153,15 +153,15 @@ impl Scope {
                 id.map_or(Found::Null, |id| Found::Text(id))
             }
             Part::Fields => return self.list_field(name),
-            Part::Consent => Found::Part(Part::Standing(record.standing_for(name))),
-            Part::Standing(standing) => match name {
-                "state" => Found::Text(standing.as_str()),
-                "subscribed" => Found::Bool(standing.is_subscribed()),
-                "since" => standing
+            Part::Consent => Found::Part(Part::ConsentState(record.consent_state_for(name))),
+            Part::ConsentState(consent_state) => match name {
+                "state" => Found::Text(consent_state.as_str()),
+                "subscribed" => Found::Bool(consent_state.is_subscribed()),
+                "since" => consent_state
                     .since()
                     .map_or(Found::Null, |since| Found::Made(since.to_string())),
-                "why" => match standing {
-                    Standing::Suppressed { why, .. } => Found::Text(why.as_str()),
+                "why" => match consent_state {
+                    ConsentState::Suppressed { why, .. } => Found::Text(why.as_str()),
                     _ => Found::Null,
                 },
                 _ => return None,

@@ -20,7 +20,7 @@ mod read;
 
 pub(super) use held::Glance;
 pub(crate) use held::Held;
-use held::Kept;
+use held::HeldValue;
 pub(super) use read::is_reserved;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +124,7 @@ impl Simple {
             },
             // The most frequent condition, without a detour.
             Self::Compare(Operand::Path(route), Sign::Equal, Operand::Literal(Literal::Text(wanted)))
-                if let Some(Kept::Text(text)) = glance.kept(route) =>
+                if let Some(HeldValue::Text(text)) = glance.held_value(route) =>
             {
                 Ok(text == wanted)
             }

@@ -275,12 +275,12 @@ impl Mapping {
 
     /// The purposes for which its values show whether the person opted in or out, judged by the names that it
     /// reads.
-    pub fn tells(&self) -> ConsentShown {
-        let mut tells = ConsentShown::NOTHING;
+    pub fn consent_shown(&self) -> ConsentShown {
+        let mut shown = ConsentShown::NOTHING;
         for (_, path) in self.paths() {
-            tells.add(path.reads().consent);
+            shown.add(path.reads().consent);
         }
-        tells
+        shown
     }
 
     /// Warnings about names that are probably misspelt, and about values that people enter and that make

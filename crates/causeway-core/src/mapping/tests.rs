@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    consent::{Standing, Suppression},
+    consent::{ConsentState, Suppression},
     contact::{Contact, Field, Identity},
     delivery::Kind,
     event::{Action, Campaign, Engagement, EngagementKind, Organisation, Page},
@@ -100,16 +100,16 @@ fn record() -> Record {
                 title: None,
             }),
         }),
-        standing: BTreeMap::from([
+        consent_state: BTreeMap::from([
             (
                 "email".to_owned(),
-                Standing::DoubleOptedIn {
+                ConsentState::DoubleOptedIn {
                     since: at("2024-05-03T12:30:00Z"),
                 },
             ),
             (
                 "sms".to_owned(),
-                Standing::Suppressed {
+                ConsentState::Suppressed {
                     since: at("2024-05-01T00:00:00Z"),
                     why: Suppression::Blocked,
                 },
@@ -146,7 +146,7 @@ fn bare() -> Record {
         action: None,
         campaign: None,
         page: None,
-        standing: BTreeMap::new(),
+        consent_state: BTreeMap::new(),
         engagements: Vec::new(),
         lead: crate::automation::Lead::default(),
         ..record()

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    consent::{ConsentFact, Standing, Suppression, What},
+    consent::{ConsentFact, ConsentState, Suppression, What},
     contact::millis,
     event::Organisation,
     id::{InboxId, Name},
@@ -109,7 +109,12 @@ pub(super) struct Behind {
 
 /// Finds the fact of the state's sort and time. A fact for the address in use is preferred, and the contact's
 /// own facts come before those of other users of the mailbox.
-pub(super) fn behind(view: &ContactView, purpose: &str, state: Standing, address: Option<&str>) -> Behind {
+pub(super) fn behind(
+    view: &ContactView,
+    purpose: &str,
+    state: ConsentState,
+    address: Option<&str>,
+) -> Behind {
     let find = |rows: &'_ [LedgerRow]| {
         let is_behind = |row: &&LedgerRow| {
             let fact = &row.fact;
@@ -121,7 +126,7 @@ pub(super) fn behind(view: &ContactView, purpose: &str, state: Standing, address
             .max_by_key(|row| (row.fact.at, row.fact.address.as_deref() == address))
             .cloned()
     };
-    if state == Standing::Unknown {
+    if state == ConsentState::Unknown {
         return Behind::default();
     }
     if let Some(row) = find(&view.ledger) {
@@ -139,7 +144,7 @@ pub(super) fn behind(view: &ContactView, purpose: &str, state: Standing, address
 }
 
 /// The first of several opt-outs. The state has the date of the last one, but took effect with the first.
-fn first<'a>(view: &'a ContactView, state: Standing, last: &LedgerRow) -> Option<&'a LedgerRow> {
+fn first<'a>(view: &'a ContactView, state: ConsentState, last: &LedgerRow) -> Option<&'a LedgerRow> {
     if !state.is_opt_out() {
         return None;
     }
@@ -164,15 +169,15 @@ fn first<'a>(view: &'a ContactView, state: Standing, last: &LedgerRow) -> Option
         .min_by_key(|row| row.fact.at)
 }
 
-fn is_sort_of(state: Standing, what: &What) -> bool {
+fn is_sort_of(state: ConsentState, what: &What) -> bool {
     match state {
-        Standing::Unknown => false,
-        Standing::NotSubscribed => matches!(what, What::Declined | What::NotAsked),
-        Standing::Pending { .. } => *what == What::OptInPending,
-        Standing::OptedIn { .. } => *what == What::OptIn,
-        Standing::DoubleOptedIn { .. } => what.is_click(),
-        Standing::Unsubscribed { .. } => *what == What::Unsubscribed,
-        Standing::Suppressed { why, .. } => {
+        ConsentState::Unknown => false,
+        ConsentState::NotSubscribed => matches!(what, What::Declined | What::NotAsked),
+        ConsentState::Pending { .. } => *what == What::OptInPending,
+        ConsentState::OptedIn { .. } => *what == What::OptIn,
+        ConsentState::DoubleOptedIn { .. } => what.is_click(),
+        ConsentState::Unsubscribed { .. } => *what == What::Unsubscribed,
+        ConsentState::Suppressed { why, .. } => {
             *what
                 == match why {
                     Suppression::Complained => What::Complained,

@@ -1,7 +1,7 @@
 //! Explains to people whether a destination may be sent a contact, why, since when, and what it was sent
 //! last.
 //!
-//! Invariant: this module decides nothing. [`DestinationRule`] and [`Standing`] decide what may be sent; this
+//! Invariant: this module decides nothing. [`DestinationRule`] and [`ConsentState`] decide what may be sent; this
 //! module finds the reason and the fact behind it, and [`words`] makes a sentence of them.
 //!
 //! Invariant: the only values of the contact in a sentence are addresses, shown as the [`Reader`] may see
@@ -22,7 +22,7 @@ pub use evidence::Evidence;
 pub use words::{about, day_and_time, fact};
 
 use crate::{
-    consent::{EMAIL, Policy, Standing},
+    consent::{ConsentState, EMAIL, Policy},
     id::{DeliveryId, InboxId, Name},
     rules::{DestinationRule, Filter, FilterKey, Route, Rules, Takes, without_sandbox},
     store::{ContactView, GivenRow, MessageRow},
@@ -37,7 +37,7 @@ pub enum Scope {
     Message(InboxId),
 }
 
-/// Who reads the sentences.
+/// The reader of the sentences.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
     /// The address in the question, in its normal form. Sentences name every other address.
@@ -63,7 +63,7 @@ pub struct Permission {
     pub obstacle: Option<Obstacle>,
     pub policy: Policy,
     pub purpose: Name,
-    pub consent: Standing,
+    pub consent: ConsentState,
     /// The fact that the consent state follows from; `None` if there are no facts.
     pub because: Option<Evidence>,
     /// The first opt-out, if it was repeated.
@@ -164,7 +164,7 @@ fn left<'a>(view: &'a ContactView, rules: &Rules) -> BTreeSet<&'a str> {
 
 /// Explains one destination.
 pub fn of(view: &ContactView, rule: &DestinationRule, scope: Scope, reader: Reader<'_>) -> Permission {
-    let consent = standing(view, rule);
+    let consent = consent_state(view, rule);
     judged(view, rule, obstacle(view, rule, consent, scope), reader)
 }
 
@@ -174,7 +174,7 @@ fn judged(
     obstacle: Option<Obstacle>,
     reader: Reader<'_>,
 ) -> Permission {
-    let consent = standing(view, rule);
+    let consent = consent_state(view, rule);
     let address = view.contact.address();
     let is_withheld = consent.is_opt_out() || obstacle == Some(Obstacle::Consent);
     let sent = sent(view, rule, address.as_deref());
@@ -200,12 +200,17 @@ fn judged(
     permission
 }
 
-fn standing(view: &ContactView, rule: &DestinationRule) -> Standing {
-    let known = view.standing.get(&*rule.purpose);
-    known.copied().unwrap_or(Standing::Unknown)
+fn consent_state(view: &ContactView, rule: &DestinationRule) -> ConsentState {
+    let known = view.consent_state.get(&*rule.purpose);
+    known.copied().unwrap_or(ConsentState::Unknown)
 }
 
-fn obstacle(view: &ContactView, rule: &DestinationRule, consent: Standing, scope: Scope) -> Option<Obstacle> {
+fn obstacle(
+    view: &ContactView,
+    rule: &DestinationRule,
+    consent: ConsentState,
+    scope: Scope,
+) -> Option<Obstacle> {
     let workspace = without_sandbox(&view.workspace);
     if workspace != &*rule.workspace {
         return Some(Obstacle::OtherWorkspace {

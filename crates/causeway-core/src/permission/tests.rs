@@ -61,13 +61,13 @@ fn person(facts: &[What], address: Option<&str>) -> ContactView {
         let inbox_id = InboxId(4711 + number);
         ledger.push(LedgerRow { fact, inbox_id });
     }
-    let standing = contact.standings(address, &Terms::default());
+    let consent_state = contact.consent_states(address, &Terms::default());
     ContactView {
         id: ContactId(1),
         workspace: "default".into(),
         identities: Vec::new(),
         contact,
-        standing,
+        consent_state,
         given: Vec::new(),
         ledger,
         others: Vec::new(),
@@ -244,7 +244,7 @@ fn the_sentence_agrees_with_the_gate() {
                 );
                 let lead = if permission.may_be_sent { "May be" } else { "Not" };
                 assert!(permission.sentence.starts_with(lead), "{}", permission.sentence);
-                for internal in ["opted_in", "skipped", "record", "standing", "told", "_"] {
+                for internal in ["opted_in", "skipped", "record", "standing", "_"] {
                     assert!(
                         !permission.sentence.contains(internal),
                         "{internal}: {}",
@@ -603,7 +603,7 @@ fn a_shared_mailbox_and_a_missing_address_are_named() {
     let mut view = person(&[What::OptIn], Some(ANN));
     let consent = view.contact.consent.get_mut(EMAIL).expect("consent");
     consent.add_shared(&What::Unsubscribed, day(5), ANN);
-    view.standing = view.contact.standings(Some(ANN), &Terms::default());
+    view.consent_state = view.contact.consent_states(Some(ANN), &Terms::default());
     let permission = of(&view, &rule(Policy::OptIn), Scope::Contact, READER);
     assert!(permission.said_by_another);
     assert_eq!(

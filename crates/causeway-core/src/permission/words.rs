@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Evidence, Names, Obstacle, Permission, Sent, Withdrawal};
 use crate::{
-    consent::{Change, EMAIL, Policy, Standing, Suppression, What},
+    consent::{Change, ConsentState, EMAIL, Policy, Suppression, What},
     rules::FilterKey,
     store::GivenRow,
 };
@@ -112,8 +112,8 @@ fn reason(permission: &Permission) -> String {
             }
             let consent = consent(permission);
             match permission.consent {
-                Standing::OptedIn { .. } => format!("{consent}, but did not confirm it by mail"),
-                Standing::Pending { .. } => format!("{consent}, and has not confirmed it by mail yet"),
+                ConsentState::OptedIn { .. } => format!("{consent}, but did not confirm it by mail"),
+                ConsentState::Pending { .. } => format!("{consent}, and has not confirmed it by mail yet"),
                 _ => consent,
             }
         }
@@ -136,15 +136,15 @@ fn consent(permission: &Permission) -> String {
     let purpose = &permission.purpose;
     let purpose_in_words = purpose_in_words(purpose);
     let what = match permission.consent {
-        Standing::Unknown => format!("said nothing about {purpose_in_words}"),
-        Standing::NotSubscribed => match &permission.because {
+        ConsentState::Unknown => format!("said nothing about {purpose_in_words}"),
+        ConsentState::NotSubscribed => match &permission.because {
             Some(evidence) => fact(&evidence.what, purpose),
             None => format!("did not opt in to {purpose_in_words}"),
         },
-        Standing::Pending { .. } | Standing::OptedIn { .. } => fact(&What::OptIn, purpose),
-        Standing::DoubleOptedIn { .. } => fact(&What::DoubleOptIn, purpose),
-        Standing::Unsubscribed { .. } => fact(&What::Unsubscribed, purpose),
-        Standing::Suppressed { why, .. } => suppression(why, purpose),
+        ConsentState::Pending { .. } | ConsentState::OptedIn { .. } => fact(&What::OptIn, purpose),
+        ConsentState::DoubleOptedIn { .. } => fact(&What::DoubleOptIn, purpose),
+        ConsentState::Unsubscribed { .. } => fact(&What::Unsubscribed, purpose),
+        ConsentState::Suppressed { why, .. } => suppression(why, purpose),
     };
     let since = permission
         .consent
@@ -254,7 +254,7 @@ const UNCONFIRMED: &str = "nothing confirms that it arrived";
 fn withdrawals(permission: &Permission, names: &Names<'_>) -> Vec<String> {
     let what = match (&permission.obstacle, permission.consent) {
         (Some(Obstacle::Erasure { .. }), _) => "removal",
-        (_, Standing::Unsubscribed { .. }) => "opt-out",
+        (_, ConsentState::Unsubscribed { .. }) => "opt-out",
         _ => "withdrawal",
     };
     let of = |wanted: Fate| -> Vec<&Withdrawal> {

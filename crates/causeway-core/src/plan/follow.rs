@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many new clicks on one link count at most. A platform may report any number.
-const MOST_CLICKS: i64 = 100;
+const MAX_CLICKS: i64 = 100;
 
 /// Runs the automations of the workspace, which may change the contact. `ledger` holds the new consent facts.
 /// `is_sync` allows a platform's contact as such to trigger automations.
@@ -98,7 +98,7 @@ fn new_engagements<'a>(case: &Case<'a>) -> Vec<(&'a Engagement, (i64, i64))> {
 fn new_clicks(row: &Engagement, knows: &dyn Fn(&Engagement) -> bool) -> (i64, i64) {
     let last = row.count.unwrap_or(1).max(1);
     let counted = |count| Engagement { count, ..row.clone() };
-    let first = last.saturating_sub(MOST_CLICKS).max(0);
+    let first = last.saturating_sub(MAX_CLICKS).max(0);
     if !knows(&counted(None)) {
         return (first + 1, last);
     }
@@ -112,7 +112,7 @@ fn new_clicks(row: &Engagement, knows: &dyn Fn(&Engagement) -> bool) -> (i64, i6
 /// The record that expressions read: as in a destination's mapping, but without its settings.
 fn record(case: &Case<'_>, about: About, contact: Contact) -> Record {
     let event = case.event;
-    let standing = contact.standings(contact.address().as_deref(), case.known.terms);
+    let consent_state = contact.consent_states(contact.address().as_deref(), case.known.terms);
     let mut engagements = about.engagements;
     engagements.extend_from_slice(&event.engagements);
     Record {
@@ -126,7 +126,7 @@ fn record(case: &Case<'_>, about: About, contact: Contact) -> Record {
         action: about.action,
         campaign: about.campaign,
         page: about.page,
-        standing,
+        consent_state,
         engagements,
         settings: serde_json::Map::new(),
         change: Change::None,

@@ -30,12 +30,12 @@ pub fn withdrawals(
         // A destination that was given the person for another purpose must also learn of an opt-out from that
         // purpose.
         let purpose: &str = given.purpose.as_ref().unwrap_or(&rule.purpose);
-        let own = after.standing_at(purpose, address, terms);
+        let own = after.consent_state_at(purpose, address, terms);
         // A mailbox that the contact no longer uses belongs to its other users. For mail, their consent and
         // its suppressions decide; if there are none, this person's consent does. Other purposes, such as
         // calls, belong to the person whatever the mailbox.
         let is_others = purpose == EMAIL && given.is_shared && given.address != in_use;
-        let now = match after.standing_of_mailbox(purpose, address, terms) {
+        let now = match after.consent_state_of_mailbox(purpose, address, terms) {
             theirs if is_others && (theirs.is_subscribed() || theirs.is_opt_out()) => theirs,
             _ => own,
         };
@@ -44,11 +44,11 @@ pub fn withdrawals(
         {
             continue;
         }
-        let wanted = Change::of(Kind::Withdrawal, now).within(&rule.expresses);
+        let wanted = Change::of(Kind::Withdrawal, now).within(&rule.supported_changes);
         let before = || {
             before.iter().map(|contact| {
-                let standing = contact.standing_at(purpose, address, terms_before);
-                (standing, contact.gave_data)
+                let consent_state = contact.consent_state_at(purpose, address, terms_before);
+                (consent_state, contact.gave_data)
             })
         };
         let is_due = match wanted {

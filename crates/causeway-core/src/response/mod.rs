@@ -16,7 +16,7 @@ pub use self::path::{Found, Path, PathError};
 use crate::{form, record::Record, xml};
 
 /// Maximum bytes of a response that are read.
-pub const MOST_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 1 << 20;
 /// Maximum bytes of a text that is taken over.
 const LONGEST_TEXT: usize = 64 * 1_024;
 const DEPTH: usize = 64;
@@ -134,7 +134,8 @@ pub fn writes(
         let known = record.contact.fields.get(&row.field).map(|field| &field.value);
         let found = match row.path.find(answer) {
             Found::Missing => {
-                // Where the contact has a value, the destination may have said it before.
+                // If the contact has a value, an earlier response may have given it, so a missing one is no
+                // surprise.
                 if known.is_none() {
                     notes.push(format!(
                         "`{}` is not updated: the response has nothing at `{}`",

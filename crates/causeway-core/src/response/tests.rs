@@ -19,7 +19,7 @@ fn record(fields: &Value) -> Record {
         action: None,
         campaign: None,
         page: None,
-        standing: BTreeMap::new(),
+        consent_state: BTreeMap::new(),
         change: crate::consent::Change::None,
         lead: crate::automation::Lead::default(),
         engagements: Vec::new(),

@@ -9,7 +9,7 @@ const ROUNDS: usize = 3;
 /// Minimum length of a run of base64. Shorter ones hold no address.
 const SHORTEST_BASE64: usize = 12;
 /// Maximum bytes of a decompressed body. A body that grows beyond this is not read.
-const MOST_INFLATED: u64 = 16 << 20;
+const MAX_INFLATED: u64 = 16 << 20;
 
 /// Which parts of a message could not be read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -137,9 +137,9 @@ fn holds_sealed_part(text: &str) -> bool {
 
 fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut inside = Vec::new();
-    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(MOST_INFLATED + 1);
+    let mut reader = flate2::read::MultiGzDecoder::new(bytes).take(MAX_INFLATED + 1);
     reader.read_to_end(&mut inside).ok()?;
-    (inside.len() as u64 <= MOST_INFLATED).then_some(inside)
+    (inside.len() as u64 <= MAX_INFLATED).then_some(inside)
 }
 
 /// Long runs of base64 characters, in both alphabets. Line breaks within a run are removed.

@@ -43,7 +43,7 @@ impl Reserved {
     }
 
     /// Whether the filled-in text for an opt-out differs from the text for any other change.
-    fn tells_opt_out(&self, code: &Code, rules: &Rules) -> bool {
+    fn shows_opt_out(&self, code: &Code, rules: &Rules) -> bool {
         let shown = |word: &str| {
             let applied = self
                 .functions
@@ -76,7 +76,7 @@ impl Code {
     pub fn reads(&self, rules: &Rules) -> Reads {
         match Reserved::of(self) {
             Some(reserved) if matches!(reserved.name, "change" | "type") => {
-                if reserved.tells_opt_out(self, rules) {
+                if reserved.shows_opt_out(self, rules) {
                     Reads::of_consent(ConsentShown::All)
                 } else {
                     Reads::NOTHING

@@ -33,7 +33,7 @@ fn record(fields: &Value) -> Record {
         action: None,
         campaign: None,
         page: None,
-        standing: BTreeMap::new(),
+        consent_state: BTreeMap::new(),
         change: crate::consent::Change::None,
         lead: crate::automation::Lead::default(),
         engagements: Vec::new(),
@@ -200,7 +200,7 @@ fn an_unknown_name_stops_a_strict_template_and_a_lenient_one_reports_it() {
         unknown: Unknown::Strict,
         ..Rules::default()
     };
-    for (template, said) in [
+    for (template, message) in [
         (
             "[#SHOO SIZE#]",
             "the shortcode [#SHOO SIZE#] matches no value of this contact (did you mean Shoe size?)",
@@ -216,7 +216,7 @@ fn an_unknown_name_stops_a_strict_template_and_a_lenient_one_reports_it() {
         ),
     ] {
         let error = expand_as(template, &person(), &strict, Place::Plain).unwrap_err();
-        assert_eq!(error.to_string(), said);
+        assert_eq!(error.to_string(), message);
     }
     // An explicit text for a missing value is enough.
     assert_eq!(

@@ -272,7 +272,7 @@ pub trait Store: Send + Sync {
 
     /// Turns up to `limit` due timers of automations into inbox rows, and returns how many. A timer that
     /// cannot be read becomes a row that says so and will be dead.
-    async fn ring(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError>;
+    async fn fire_due_timers(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Notes that a scheduled automation has run for all due times up to `at`.
     async fn set_last_run(&self, workspace: &str, automation: &str, at: Timestamp) -> Result<(), StoreError>;
@@ -377,9 +377,9 @@ pub trait Store: Send + Sync {
 /// find.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ErasureStart {
-    pub told: Vec<(Name, Change)>,
+    pub asked: Vec<(Name, Change)>,
     /// Destinations that cannot be asked, with the reason: a person has to remove the data by hand.
-    pub untold: Vec<(Name, String)>,
+    pub not_asked: Vec<(Name, String)>,
     pub unread: Unread,
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     automation::Explained,
     clock::ClockAlarm,
-    consent::{Change, ConsentFact, Standing},
+    consent::{Change, ConsentFact, ConsentState},
     contact::{Contact, Identity},
     envelope::Envelope,
     event::{Due, Organisation},
@@ -72,7 +72,7 @@ pub trait Views: Send + Sync {
     ) -> Result<Vec<(ContactId, Contact)>, StoreError>;
 
     /// The last due time for which a scheduled automation has run; `None` = it never ran.
-    async fn turn(&self, workspace: &str, automation: &str) -> Result<Option<Timestamp>, StoreError>;
+    async fn last_run(&self, workspace: &str, automation: &str) -> Result<Option<Timestamp>, StoreError>;
 
     /// When the next timer of an automation is due.
     async fn next_timer(&self) -> Result<Option<Timestamp>, StoreError>;
@@ -340,8 +340,7 @@ pub struct ContactView {
     pub workspace: Name,
     pub identities: Vec<Identity>,
     pub contact: Contact,
-    #[serde(rename = "consent_state")]
-    pub standing: BTreeMap<String, Standing>,
+    pub consent_state: BTreeMap<String, ConsentState>,
     /// What each destination was given, by destination and address.
     pub given: Vec<GivenRow>,
     /// Oldest first.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::{sync::Arc, time::Duration};
 
 use causeway_core::{
-    consent::{Change, Policy, Standing, Terms, page_key},
+    consent::{Change, ConsentState, Policy, Terms, page_key},
     contact::{Contact, Identity},
     delivery::Kind,
     event::Event,
@@ -227,8 +227,8 @@ impl<'a> Book<'a> {
         self.entries.push(entry);
     }
 
-    pub fn standing(&self, contact: &Contact, purpose: &str) -> Standing {
-        contact.standing(purpose, &self.terms)
+    pub fn consent_state(&self, contact: &Contact, purpose: &str) -> ConsentState {
+        contact.consent_state(purpose, &self.terms)
     }
 
     /// Claims the row if it waits and no earlier row for the same destination does. Checks the gate, and ends
@@ -247,11 +247,11 @@ impl<'a> Book<'a> {
         }
         let rule = &self.rules.destinations[&claimed.destination];
         let address = claimed.address.clone().or_else(|| contact.address());
-        let standing = contact.standing_at(&rule.purpose, address.as_deref(), &self.terms);
-        let gate = rule.gate(claimed.kind, standing, contact.gave_data);
+        let consent_state = contact.consent_state_at(&rule.purpose, address.as_deref(), &self.terms);
+        let gate = rule.gate(claimed.kind, consent_state, contact.gave_data);
         if gate == Gate::Send {
             let place = (claimed.destination.clone(), address.clone());
-            let change = rule.change(claimed.kind, standing);
+            let change = rule.change(claimed.kind, consent_state);
             let given = &mut self.entries[entry].given;
             if place.1.is_some() {
                 given.remove(&(place.0.clone(), None));

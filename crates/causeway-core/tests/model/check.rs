@@ -213,10 +213,10 @@ fn check_entry(book: &Book<'_>, model: &Model, entry: &Entry) -> Result<(), Stri
         return differs("set of names", &names);
     }
     for purpose in [EMAIL, PHONE] {
-        let standing = book.standing(&entry.contact, purpose);
-        let (word, since) = model.standing(person, purpose);
-        if (standing.as_str(), standing.since()) != (word, since.map(at)) {
-            return differs("standing", &(purpose, standing, word, since));
+        let consent_state = book.consent_state(&entry.contact, purpose);
+        let (word, since) = model.consent_state(person, purpose);
+        if (consent_state.as_str(), consent_state.since()) != (word, since.map(at)) {
+            return differs("consent state", &(purpose, consent_state, word, since));
         }
     }
     if entry.contact.gave_data != person.gave_data {

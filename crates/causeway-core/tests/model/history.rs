@@ -45,7 +45,7 @@ pub const PLATFORM_IDS: [&str; 2] = ["81", "82"];
 
 /// How a message names its person, as positions in the lists above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Who {
+pub struct PersonIds {
     pub email: Option<usize>,
     pub reference: Option<usize>,
     pub platform_id: Option<usize>,
@@ -129,7 +129,7 @@ const KINDS: [Kind; 32] = {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Message {
     pub kind: Kind,
-    pub who: Who,
+    pub who: PersonIds,
     /// Came through the queue whose opt-ins wait for the click in a mail.
     pub waits_for_click: bool,
     pub action: usize,
@@ -165,7 +165,7 @@ pub const WORDS: [&str; 8] = [
 pub fn history(random: &mut Random) -> Vec<Message> {
     let length = 1 + random.below(50);
     // Only a few ways to name people. With all of them, everybody would soon be merged into one person.
-    let ways: Vec<Who> = (0..=random.below(6)).map(|_| who(random)).collect();
+    let ways: Vec<PersonIds> = (0..=random.below(6)).map(|_| who(random)).collect();
     let seconds = random.pick(&[2, 6, 40]);
     let mut messages: Vec<Message> = Vec::with_capacity(length);
     for _ in 0..length {
@@ -179,8 +179,8 @@ pub fn history(random: &mut Random) -> Vec<Message> {
     messages
 }
 
-fn who(random: &mut Random) -> Who {
-    Who {
+fn who(random: &mut Random) -> PersonIds {
+    PersonIds {
         email: Some(random.below(EMAILS.len())),
         reference: random.one_in(2).then(|| random.below(REFERENCES.len())),
         platform_id: random.one_in(3).then(|| random.below(PLATFORM_IDS.len())),
@@ -188,18 +188,18 @@ fn who(random: &mut Random) -> Who {
 }
 
 /// Often only a part of the names, so that two contacts turn out to be one person only later.
-fn part_of(who: Who, random: &mut Random) -> Who {
+fn part_of(who: PersonIds, random: &mut Random) -> PersonIds {
     match random.below(4) {
-        0 => Who { email: None, ..who },
-        1 => Who {
+        0 => PersonIds { email: None, ..who },
+        1 => PersonIds {
             email: who.email,
-            ..Who::default()
+            ..PersonIds::default()
         },
         _ => who,
     }
 }
 
-fn message(random: &mut Random, ways: &[Who], seconds: usize) -> Message {
+fn message(random: &mut Random, ways: &[PersonIds], seconds: usize) -> Message {
     let mut second = || i64::try_from(random.below(seconds)).unwrap();
     let (at, later) = (second(), second());
     let way = random.pick(ways);

@@ -29,7 +29,7 @@ pub const GRACE: i64 = 2;
 const LONG_AGO: i64 = -1_767_323_045;
 
 /// The consent state, and since when.
-pub type Standing = (&'static str, Option<i64>);
+pub type ConsentState = (&'static str, Option<i64>);
 
 /// Field name → time, number of the message, value.
 pub type Fields = BTreeMap<&'static str, (i64, usize, String)>;
@@ -82,7 +82,7 @@ pub fn names(message: &Message) -> BTreeSet<usize> {
 impl Model {
     pub fn take(&mut self, message: &Message, number: usize) -> Option<Taken> {
         let kind = message.kind;
-        let says_nothing = matches!(
+        let has_no_content = matches!(
             kind,
             Kind::Test
                 | Kind::System
@@ -93,7 +93,7 @@ impl Model {
         );
         let names = names(message);
         let is_action = matches!(kind, Kind::ActionV1 | Kind::ActionV2);
-        if says_nothing || (names.is_empty() && kind != Kind::Confirm) {
+        if has_no_content || (names.is_empty() && kind != Kind::Confirm) {
             return None;
         }
         // Which pages are ours follows from the `orgId` of actions. Events name no organisation.
@@ -112,13 +112,13 @@ impl Model {
                 Some(_) => None,
             };
         }
-        let says_yes = facts
+        let has_opt_in = facts
             .iter()
             .any(|fact| matches!(fact.word, "opt_in" | "double_opt_in"));
         person.gave_data |= match kind {
             Kind::ActionV1 | Kind::ActionV2 => message.with_consent,
             Kind::SyncForm | Kind::SyncJson | Kind::Joined => true,
-            Kind::Consent => says_yes,
+            Kind::Consent => has_opt_in,
             _ => false,
         };
         person.facts.extend(facts);
@@ -145,9 +145,9 @@ impl Model {
             let is_bare_mention = name == "email" && is_report;
             let at = if is_bare_mention { LONG_AGO } else { at };
             // The newest value counts, and at the same time the one that arrived last.
-            let said = (at, number, value);
-            let known = person.fields.entry(name).or_insert_with(|| said.clone());
-            *known = said.max(known.clone());
+            let value = (at, number, value);
+            let known = person.fields.entry(name).or_insert_with(|| value.clone());
+            *known = value.max(known.clone());
         }
         self.people.push(person);
         Some(Taken {
@@ -201,28 +201,28 @@ impl Model {
     }
 
     /// The consent state for the address in use.
-    pub fn standing(&self, person: &Person, purpose: &str) -> Standing {
-        self.standing_at(person, purpose, in_use(person))
+    pub fn consent_state(&self, person: &Person, purpose: &str) -> ConsentState {
+        self.consent_state_at(person, purpose, in_use(person))
     }
 
     /// The first table of `docs/consent.md`, for one of the person's addresses.
-    pub fn standing_at(&self, person: &Person, purpose: &str, address: Option<usize>) -> Standing {
-        let said: Vec<&Fact> = person
+    pub fn consent_state_at(&self, person: &Person, purpose: &str, address: Option<usize>) -> ConsentState {
+        let facts: Vec<&Fact> = person
             .facts
             .iter()
             .filter(|fact| fact.purpose == purpose)
             .collect();
         let newest = |test: &dyn Fn(&Fact) -> bool| {
-            let times = said.iter().filter(|fact| test(fact)).map(|fact| fact.at);
+            let times = facts.iter().filter(|fact| test(fact)).map(|fact| fact.at);
             times.max()
         };
         // The newest of several opt-outs and suppressions is shown, and at the same time the gravest.
         let mut holds: Vec<(i64, usize)> = Vec::new();
         // A decline wins a tie with an opt-in.
         let is_opt_in = |yes: &Fact| {
-            yes.word == "opt_in" && !said.iter().any(|no| no.word == "declined" && no.at == yes.at)
+            yes.word == "opt_in" && !facts.iter().any(|no| no.word == "declined" && no.at == yes.at)
         };
-        for no in &said {
+        for no in &facts {
             let Some(gravity) = NOES.iter().position(|word| *word == no.word) else {
                 continue;
             };
@@ -244,7 +244,7 @@ impl Model {
             if !concerns {
                 continue;
             }
-            let is_ended = said.iter().any(|yes| {
+            let is_ended = facts.iter().any(|yes| {
                 // Only a click shows that mail arrives: at this address, or where no address is named.
                 let place = no.address.or(address);
                 let is_there = match (yes.address, place) {
@@ -269,16 +269,17 @@ impl Model {
             }
         }
         if let Some((since, gravity)) = holds.into_iter().max() {
-            let standing = if gravity == 0 {
+            let consent_state = if gravity == 0 {
                 "unsubscribed"
             } else {
                 "suppressed"
             };
-            return (standing, Some(since));
+            return (consent_state, Some(since));
         }
         // A click that an opt-out took back stays taken back.
         let is_taken_back = |click: &Fact| {
-            said.iter()
+            facts
+                .iter()
                 .any(|no| no.word == "unsubscribed" && no.at + GRACE >= click.at)
         };
         let click = newest(&|fact| self.is_click(fact) && !is_taken_back(fact));
@@ -310,19 +311,19 @@ impl Model {
         policy: &str,
         (address, was_sent_a_yes): (Option<usize>, bool),
     ) -> bool {
-        let (standing, _) = self.standing_at(person, purpose, address);
-        matches!(standing, "unsubscribed" | "suppressed")
-            || (was_sent_a_yes && !matches!(standing, "opted_in" | "double_opted_in"))
+        let (consent_state, _) = self.consent_state_at(person, purpose, address);
+        matches!(consent_state, "unsubscribed" | "suppressed")
+            || (was_sent_a_yes && !matches!(consent_state, "opted_in" | "double_opted_in"))
             || !self.may_be_sent_to(person, purpose, policy, address)
     }
 
     fn may_be_sent_to(&self, person: &Person, purpose: &str, policy: &str, address: Option<usize>) -> bool {
-        let (standing, _) = self.standing_at(person, purpose, address);
+        let (consent_state, _) = self.consent_state_at(person, purpose, address);
         match policy {
             "all" => true,
-            "with_consent" => person.gave_data && !matches!(standing, "unsubscribed" | "suppressed"),
-            "opt_in" => matches!(standing, "opted_in" | "double_opted_in"),
-            "double_opt_in" => standing == "double_opted_in",
+            "with_consent" => person.gave_data && !matches!(consent_state, "unsubscribed" | "suppressed"),
+            "opt_in" => matches!(consent_state, "opted_in" | "double_opted_in"),
+            "double_opt_in" => consent_state == "double_opted_in",
             other => panic!("{other}"),
         }
     }

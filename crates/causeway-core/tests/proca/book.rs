@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::{sync::Arc, time::Duration};
 
 use causeway_core::{
-    consent::{Change, ConsentFact, Policy, Standing, Terms, page_key},
+    consent::{Change, ConsentFact, ConsentState, Policy, Terms, page_key},
     contact::{Contact, Identity},
     event::{Decoded, Event},
     id::Name,
@@ -34,7 +34,7 @@ pub struct Entry {
 }
 
 /// Everything that must not depend on the order of arrival: identities → contact, consent state, ledger.
-pub type State = BTreeMap<Vec<Identity>, (Value, Standing, BTreeSet<(String, i64)>)>;
+pub type State = BTreeMap<Vec<Identity>, (Value, ConsentState, BTreeSet<(String, i64)>)>;
 
 pub struct Book {
     pub rules: Rules,
@@ -157,8 +157,8 @@ impl Book {
             {
                 let rule = self.rules.destinations.get(&delivery.destination).unwrap();
                 let address = delivery.address.clone().or_else(|| contact.address());
-                let standing = contact.standing_at(&rule.purpose, address.as_deref(), &self.terms);
-                let change = rule.change(delivery.kind, standing);
+                let consent_state = contact.consent_state_at(&rule.purpose, address.as_deref(), &self.terms);
+                let change = rule.change(delivery.kind, consent_state);
                 entry
                     .given
                     .insert((Name::clone(&delivery.destination), address), change);
@@ -168,16 +168,16 @@ impl Book {
         plan
     }
 
-    pub fn standing(&self, identity: &Identity) -> Option<Standing> {
+    pub fn consent_state(&self, identity: &Identity) -> Option<ConsentState> {
         let entry = self
             .entries
             .iter()
             .find(|entry| entry.identities.contains(identity))?;
-        Some(self.standing_of(&entry.contact))
+        Some(self.consent_state_of(&entry.contact))
     }
 
-    pub fn standing_of(&self, contact: &Contact) -> Standing {
-        contact.standing("email", &self.terms)
+    pub fn consent_state_of(&self, contact: &Contact) -> ConsentState {
+        contact.consent_state("email", &self.terms)
     }
 
     pub fn state(&self) -> State {
@@ -185,9 +185,9 @@ impl Book {
             .iter()
             .map(|entry| {
                 let contact = serde_json::to_value(&entry.contact).unwrap();
-                let standing = self.standing_of(&entry.contact);
+                let consent_state = self.consent_state_of(&entry.contact);
                 let names = entry.identities.iter().cloned().collect();
-                (names, (contact, standing, entry.ledger.clone()))
+                (names, (contact, consent_state, entry.ledger.clone()))
             })
             .collect()
     }

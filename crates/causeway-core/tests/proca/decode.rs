@@ -468,7 +468,7 @@ fn a_custom_field_gives_consent_for_another_purpose() {
     let mut body = action(1, Some(false), 0).json();
     body["action"]["createdAt"] = "2026-01-02T05:00:00Z".into();
     body["action"]["customFields"] = json!({ "consentPhone": "YES", "consent": { "post": "no" } });
-    let said = |event: &Event| -> Vec<(String, &'static str, Timestamp)> {
+    let facts_of = |event: &Event| -> Vec<(String, &'static str, Timestamp)> {
         let facts = event.consent.iter();
         facts
             .map(|fact| (fact.purpose.clone(), fact.what.as_str(), fact.at))
@@ -476,7 +476,7 @@ fn a_custom_field_gives_consent_for_another_purpose() {
     };
     let created = time("2026-01-02T05:00:00Z");
     assert_eq!(
-        said(&event(&decoder, &body)),
+        facts_of(&event(&decoder, &body)),
         [
             ("email".to_owned(), "declined", at(0)),
             ("phone".to_owned(), "opt_in", created),
@@ -485,7 +485,7 @@ fn a_custom_field_gives_consent_for_another_purpose() {
     );
     body["action"]["customFields"] = json!({ "consentPhone": "perhaps" });
     let unsure = event(&decoder, &body);
-    assert_eq!(said(&unsure), [("email".to_owned(), "declined", at(0))]);
+    assert_eq!(facts_of(&unsure), [("email".to_owned(), "declined", at(0))]);
     assert!(
         unsure
             .notes
@@ -497,12 +497,12 @@ fn a_custom_field_gives_consent_for_another_purpose() {
     // While the action waits for confirmation, the field says nothing.
     body["stage"] = "supporter_confirm".into();
     body["action"]["customFields"] = json!({ "consentPhone": "yes" });
-    assert_eq!(said(&event(&decoder, &body)), []);
+    assert_eq!(facts_of(&event(&decoder, &body)), []);
     // News about the address repeats the action, which is no new answer.
     let mut bounce = sample_json("event-bounce");
     bounce["action"]["customFields"] = json!({ "consentPhone": "yes" });
     assert!(
-        said(&event(&decoder, &bounce))
+        facts_of(&event(&decoder, &bounce))
             .iter()
             .all(|(purpose, ..)| purpose == "email")
     );

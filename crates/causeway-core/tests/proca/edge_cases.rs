@@ -361,11 +361,17 @@ fn case_10_a_later_form_without_a_status_clears_no_bounce() {
     let mut book = Book::new();
     book.take_json(&status("bounce", Some(true), 50).json()).unwrap();
     let plan = book.take_json(&action(2, Some(true), 100).json()).unwrap();
-    assert_eq!(book.standing_of(&plan.contact.unwrap()).as_str(), "suppressed");
+    assert_eq!(
+        book.consent_state_of(&plan.contact.unwrap()).as_str(),
+        "suppressed"
+    );
     book.take_json(&status("double_opt_in", Some(true), 120).json())
         .unwrap();
     let plan = book.take_json(&status("bounce", Some(true), 120).json()).unwrap();
-    assert_eq!(book.standing_of(&plan.contact.unwrap()).as_str(), "suppressed");
+    assert_eq!(
+        book.consent_state_of(&plan.contact.unwrap()).as_str(),
+        "suppressed"
+    );
 }
 
 #[test]

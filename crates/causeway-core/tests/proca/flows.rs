@@ -13,12 +13,12 @@ fn run_flow(name: &str, steps: &[(Message, &str, &str)]) {
     let bruce = Identity::Email {
         address: "bruce@example.org".to_owned(),
     };
-    for (number, (message, planned, standing)) in steps.iter().enumerate() {
+    for (number, (message, planned, consent_state)) in steps.iter().enumerate() {
         let plan = book.take_json(&message.json()).unwrap();
         assert_eq!(deliveries(&plan), *planned, "{name}, message {number}");
         assert_eq!(
-            book.standing(&bruce).unwrap().as_str(),
-            *standing,
+            book.consent_state(&bruce).unwrap().as_str(),
+            *consent_state,
             "{name}, message {number}"
         );
     }
@@ -187,9 +187,9 @@ fn coalition_trap_a_click_for_the_partner_is_no_consent_to_us() {
             for number in order {
                 book.take_json(&messages[number]).unwrap();
             }
-            let standing = book.standing(&bruce).unwrap();
+            let consent_state = book.consent_state(&bruce).unwrap();
             assert_eq!(
-                standing.as_str(),
+                consent_state.as_str(),
                 expected,
                 "{opt_in:?} on {page}, order {order:?}"
             );
@@ -224,7 +224,7 @@ fn coalition_trap_an_old_event_that_names_no_page_counts_only_with_an_opt_in() {
         let mut book = Book::new();
         let plan = book.take(&event);
         let contact = plan.contact.unwrap();
-        assert_eq!(book.standing_of(&contact).as_str(), expected);
+        assert_eq!(book.consent_state_of(&contact).as_str(), expected);
         assert_eq!(event.notes.is_empty(), opt_in == Some(true));
     }
 }
@@ -251,7 +251,7 @@ fn two_contacts_of_one_person_keep_the_newest_of_each_field_and_every_opt_out() 
     let bruce = Identity::Email {
         address: "bruce@example.org".to_owned(),
     };
-    assert_eq!(book.standing(&bruce).unwrap().as_str(), "unsubscribed");
+    assert_eq!(book.consent_state(&bruce).unwrap().as_str(), "unsubscribed");
     // The contact that was opted in was given to them, so they must learn of the other contact's opt-out.
     let planned = deliveries(&plan);
     assert_eq!(

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use causeway_core::{
-    consent::Standing,
+    consent::ConsentState,
     contact::Identity,
     decode::proca::{OptInMode, ProcaDecoder},
     event::Decoded,
@@ -49,7 +49,7 @@ fn letter(book: &Book) -> char {
     let bruce = Identity::Email {
         address: "bruce@example.org".to_owned(),
     };
-    match book.standing(&bruce).map(Standing::as_str) {
+    match book.consent_state(&bruce).map(ConsentState::as_str) {
         None => '-',
         Some("unknown") => 'u',
         Some("not_subscribed") => 'n',
@@ -106,12 +106,12 @@ fn expected_deliveries(
         .join(" ")
 }
 
-fn allows(destination: &str, standing: char, gave_data: bool) -> bool {
+fn allows(destination: &str, consent_state: char, gave_data: bool) -> bool {
     match destination {
         "all" => true,
-        "double_opt_in" => standing == 'd',
-        "opt_in" => "od".contains(standing),
-        _ => gave_data && !"xb".contains(standing),
+        "double_opt_in" => consent_state == 'd',
+        "opt_in" => "od".contains(consent_state),
+        _ => gave_data && !"xb".contains(consent_state),
     }
 }
 
@@ -386,6 +386,6 @@ fn the_date_of_the_consent_state_is_the_date_of_its_fact() {
         (status("bounce", Some(true), 190), 200),
     ] {
         book.take_json(&message.json()).unwrap();
-        assert_eq!(book.standing(&bruce).unwrap().since(), Some(at(since)));
+        assert_eq!(book.consent_state(&bruce).unwrap().since(), Some(at(since)));
     }
 }

@@ -43,7 +43,7 @@ pub(super) enum Decision {
     Ended(Processed),
 }
 
-pub(super) fn fate(
+pub(super) fn decide(
     tx: &mut Tx<'_>,
     row: &Row,
     (workspace, workspace_name): (i64, &Name),
@@ -95,7 +95,7 @@ pub(super) fn fate(
 /// The hashes of erased identities that an event names.
 struct Named {
     hashes: Vec<[u8; 16]>,
-    /// Those of `hashes` that belong to e-mail addresses, as addresses.
+    /// The erased e-mail addresses that the event names.
     addresses: Vec<String>,
     erased: PastErasure,
 }
@@ -144,7 +144,8 @@ fn named(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<Option<Named>, 
     Ok(named)
 }
 
-/// Whether the message names the erased person only by a mailbox, and by an id another user of that mailbox.
+/// Whether the message names the erased person only by a mailbox, while an id in it belongs to another user of
+/// that mailbox.
 fn is_of_another_user(tx: &mut Tx<'_>, workspace: i64, event: &Event, named: &Named) -> Result<bool, Error> {
     if named.addresses.len() < named.hashes.len() {
         return Ok(false);
@@ -208,7 +209,7 @@ fn turn_away(tx: &mut Tx<'_>, row: &Row, reason: &str) -> Result<Processed, Erro
 /// Skips the message until the erasure is finished: the person signed again, but the contact that is being
 /// erased still owns the identities. [`release`] then has the message processed.
 fn postpone(tx: &mut Tx<'_>, row: &Row) -> Result<Processed, Error> {
-    const REASON: &str = "dated after the request to erase this person, which is not finished (`causeway contact leaving`): \
+    const REASON: &str = "dated after the request to erase this person, which is not finished (`causeway contact erasure_row`): \
          processed when it is, as a new contact";
     let processed = end(tx, row, InboxState::Skipped, None, Some(REASON))?;
     tx.connection

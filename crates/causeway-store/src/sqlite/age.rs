@@ -90,7 +90,7 @@ pub(crate) fn actions(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, E
     type Found = (i64, Option<i64>, String);
     let rows: Vec<Found> = tx
         .connection
-        .prepare_cached("SELECT id, told_by, doc FROM action WHERE id > ?1 ORDER BY id LIMIT ?2")?
+        .prepare_cached("SELECT id, planned_by, doc FROM action WHERE id > ?1 ORDER BY id LIMIT ?2")?
         .query_map(params![after, CHUNK], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?
@@ -102,7 +102,7 @@ pub(crate) fn actions(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, E
         .prepare_cached("SELECT coalesce(max(id), 0) FROM action")?
         .query_row([], |row| row.get(0))?;
     let mut gone = 0;
-    for (id, told_by, doc) in rows {
+    for (id, planned_by, doc) in rows {
         let Ok(action) = from_json::<Action>(&doc) else {
             tracing::error!(
                 action.id = id,
@@ -114,16 +114,16 @@ pub(crate) fn actions(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, E
             next = None;
             break;
         }
-        let is_to_tell = match told_by {
+        let is_needed = match planned_by {
             Some(inbox) => has_young(tx, inbox, before_ms)?,
             None => false,
         };
-        if is_to_tell || id == newest {
+        if is_needed || id == newest {
             continue;
         }
         tx.connection
             .prepare_cached("UPDATE event SET action_id = NULL WHERE inbox_id = ?1")?
-            .execute([told_by])?;
+            .execute([planned_by])?;
         tx.connection
             .prepare_cached("DELETE FROM action WHERE id = ?1")?
             .execute([id])?;

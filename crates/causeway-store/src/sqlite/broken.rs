@@ -175,7 +175,11 @@ async fn a_timer_that_cannot_be_read_is_a_dead_row_and_the_others_fire() {
         world.sign(&["ada", "ben", "eva"]).await;
         assert_eq!(world.contact("ben").await, ContactId(2));
         world.damage(damage).await;
-        assert_eq!(world.store.ring(10, at(101)).await.unwrap(), 3, "{damage}");
+        assert_eq!(
+            world.store.fire_due_timers(10, at(101)).await.unwrap(),
+            3,
+            "{damage}"
+        );
         assert_eq!(world.store.next_timer().await.unwrap(), None, "{damage}");
         let states = [InboxState::Done, InboxState::Dead, InboxState::Done];
         assert_eq!(world.follow().await, states, "{damage}");

@@ -46,10 +46,10 @@ impl Log {
                 self.is_stuck.store(false, Ordering::Relaxed);
                 left
             }
-            Err(fault) => {
+            Err(error) => {
                 if !self.is_stuck.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        reason = fault.text(),
+                        reason = error.text(),
                         "The log could not be copied back into the database; it grows until it can."
                     );
                 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{Change, EMAIL, Standing},
+    consent::{Change, ConsentState, EMAIL},
     contact::{Contact, Field, Identity, normal_email},
     delivery::{Delivery, Kind},
     event::EventKind,
@@ -47,9 +47,10 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
     if is_paused_or_halted(tx, destination)? {
         return Ok(claimed);
     }
-    let anyone_leaves = erasure::anyone(tx)?;
+    let is_any_erasing = erasure::is_any_pending(tx)?;
     let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
-    if !claim.first.is_empty() && claim_first(tx, &rule, destination, (claim, anyone_leaves), &mut claimed)? {
+    if !claim.first.is_empty() && claim_first(tx, &rule, destination, (claim, is_any_erasing), &mut claimed)?
+    {
         return Ok(claimed);
     }
     // A skipped delivery may unblock the next one of its contact, so look again until nothing is due.
@@ -62,7 +63,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
         }
         claimed.deliveries.reserve(due.len());
         for id in due {
-            claim_one(tx, &rule, destination, id, (claim, anyone_leaves), &mut claimed)?;
+            claim_one(tx, &rule, destination, id, (claim, is_any_erasing), &mut claimed)?;
         }
     }
     if claimed.deliveries.is_empty() {
@@ -71,13 +72,13 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
     Ok(claimed)
 }
 
-/// Claims withdrawals, then the deliveries that senders wait for. Claims nothing and returns false while
-/// none of the latter can be sent.
+/// Claims withdrawals, then the deliveries that senders wait for. Claims nothing and returns false while no
+/// sender's delivery can be sent.
 fn claim_first(
     tx: &mut Tx<'_>,
     rule: &DestinationRule,
     destination: i64,
-    (claim, anyone_leaves): (&Claim, bool),
+    (claim, is_any_erasing): (&Claim, bool),
     claimed: &mut Claimed,
 ) -> Result<bool, Error> {
     let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
@@ -99,7 +100,7 @@ fn claim_first(
         if claimed.deliveries.len() >= limit {
             break;
         }
-        claim_one(tx, rule, destination, id, (claim, anyone_leaves), claimed)?;
+        claim_one(tx, rule, destination, id, (claim, is_any_erasing), claimed)?;
     }
     Ok(!claimed.deliveries.is_empty())
 }
@@ -234,12 +235,12 @@ fn or_mark_dead<T>(
     read: Result<T, Error>,
     now: Timestamp,
 ) -> Result<Option<T>, Error> {
-    let fault = match read {
+    let error = match read {
         Ok(value) => return Ok(Some(value)),
-        Err(fault) if fault.is_of_one_row() => fault,
-        Err(fault) => return Err(fault),
+        Err(error) if error.is_of_one_row() => error,
+        Err(error) => return Err(error),
     };
-    let reason = format!("broken in the store: {}", fault.text());
+    let reason = format!("broken in the store: {}", error.text());
     tracing::error!(
         delivery.id = id,
         reason,
@@ -260,7 +261,7 @@ struct Candidate {
     due: Due,
     /// The inbox row of the contact's erasure, if it is being erased. Only deliveries of this row may still
     /// be sent.
-    leaving: Option<i64>,
+    erasure_row: Option<i64>,
 }
 
 fn claim_one(
@@ -268,20 +269,20 @@ fn claim_one(
     rule: &DestinationRule,
     destination: i64,
     id: i64,
-    (claim, anyone_leaves): (&Claim, bool),
+    (claim, is_any_erasing): (&Claim, bool),
     claimed: &mut Claimed,
 ) -> Result<(), Error> {
-    let Some(candidate) = candidate(tx, rule, destination, id, (claim, anyone_leaves), claimed)? else {
+    let Some(candidate) = candidate(tx, rule, destination, id, (claim, is_any_erasing), claimed)? else {
         return Ok(());
     };
-    let Candidate { id, due, leaving } = candidate;
+    let Candidate { id, due, erasure_row } = candidate;
     let read = record(tx, &due, rule);
     let Some((mut record, key)) = or_mark_dead(tx, id, read, claim.now)? else {
         return Ok(());
     };
-    let standing = record.standing_for(&rule.purpose);
-    let gate = match (leaving, rule.removal()) {
-        (None, _) => rule.gate(due.kind, standing, record.contact.gave_data),
+    let consent_state = record.consent_state_for(&rule.purpose);
+    let gate = match (erasure_row, rule.removal()) {
+        (None, _) => rule.gate(due.kind, consent_state, record.contact.gave_data),
         (Some(_), Err(skip)) => skip,
         (Some(_), Ok(change)) => {
             erasure::make_removal(&mut record, change);
@@ -291,7 +292,8 @@ fn claim_one(
     if let Gate::Skip { reason } = gate {
         // A void withdrawal needs no attention. One that the destination cannot receive does, so it is marked
         // as gated.
-        let is_void = due.kind == Kind::Withdrawal && !rule.withdraws(standing, record.contact.gave_data);
+        let is_void =
+            due.kind == Kind::Withdrawal && !rule.withdraws(consent_state, record.contact.gave_data);
         return skip(tx, id, &reason, !is_void, claim.now, claimed);
     }
     if let Some(contact) = due.contact {
@@ -305,12 +307,12 @@ fn claim_one(
             claim.now,
         )?;
     }
-    if record.change.gravity() > 0 && record.standing_for(&rule.purpose).is_subscribed() {
+    if record.change.gravity() > 0 && record.consent_state_for(&rule.purpose).is_subscribed() {
         // The consent may suffice for other destinations, but not for this one. So the record must not say
         // "subscribed" to it.
         record
-            .standing
-            .insert(rule.purpose.to_string(), Standing::NotSubscribed);
+            .consent_state
+            .insert(rule.purpose.to_string(), ConsentState::NotSubscribed);
     }
     tx.state
         .leases
@@ -332,7 +334,7 @@ fn candidate(
     rule: &DestinationRule,
     destination: i64,
     id: i64,
-    (claim, anyone_leaves): (&Claim, bool),
+    (claim, is_any_erasing): (&Claim, bool),
     claimed: &mut Claimed,
 ) -> Result<Option<Candidate>, Error> {
     let read = read_due(tx, id);
@@ -348,12 +350,12 @@ fn candidate(
         // has ended.
         return Ok(None);
     }
-    let leaving = if anyone_leaves {
+    let erasure_row = if is_any_erasing {
         erasure::row_of(tx, due.contact)?
     } else {
         None
     };
-    if leaving.is_some_and(|last| last != due.inbox) {
+    if erasure_row.is_some_and(|last| last != due.inbox) {
         skip(tx, id, erasure::ERASING, false, claim.now, claimed)?;
         return Ok(None);
     }
@@ -369,11 +371,11 @@ fn candidate(
             return Ok(newer.map(|due| Candidate {
                 id: newest,
                 due,
-                leaving,
+                erasure_row,
             }));
         }
     }
-    Ok(Some(Candidate { id, due, leaving }))
+    Ok(Some(Candidate { id, due, erasure_row }))
 }
 
 fn skip(
@@ -428,7 +430,7 @@ fn newest_of_run(
     Ok(older)
 }
 
-/// The source of the message, or of the one that a row of ours follows from.
+/// The source of the message. For one of the hub's own rows, the source of the message that it follows from.
 fn origin(tx: &Tx<'_>, inbox: i64, parts: &Parts) -> Result<i64, Error> {
     let is_own = [EventKind::Response, EventKind::Schedule].map(EventKind::as_str);
     let origin = if is_own.contains(&&*parts.event) {
@@ -448,7 +450,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         Some(parts) => {
             debug_assert!(
                 parts == read_parts(tx.connection, due.inbox, due.contact)?,
-                "what is kept of a record is not what is stored"
+                "the cached record differs from the stored one"
             );
             parts
         }
@@ -492,9 +494,9 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         event: parts.event,
         event_at: at(parts.event_at),
         change: Change::None,
-        standing: parts
+        consent_state: parts
             .contact
-            .standings(parts.contact.address().as_deref(), &terms),
+            .consent_states(parts.contact.address().as_deref(), &terms),
         contact: parts.contact,
         identities: parts.identities,
         action: parts.action,
@@ -510,10 +512,10 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     if is_others {
         let of_mailbox = record
             .contact
-            .standing_of_mailbox(EMAIL, Some(&due.address), &terms);
-        record.standing.insert(EMAIL.to_owned(), of_mailbox);
+            .consent_state_of_mailbox(EMAIL, Some(&due.address), &terms);
+        record.consent_state.insert(EMAIL.to_owned(), of_mailbox);
     }
-    record.change = rule.change(due.kind, record.standing_for(&rule.purpose));
+    record.change = rule.change(due.kind, record.consent_state_for(&rule.purpose));
     let called = rule.renamed_from.as_ref().unwrap_or(&rule.name);
     let other = due.contact.filter(|_| parts.is_about_another);
     let message = (&*record.workspace, &*record.source, &parts.key[..]);
@@ -576,7 +578,7 @@ pub(crate) fn read_parts(connection: &Connection, inbox: i64, contact: Option<i6
     }
     if let Some(ids) = ids.filter(|_| !parts.is_about_another) {
         let ids: BTreeMap<String, String> = from_json(&ids)?;
-        order_as_they_came(&mut parts.identities, &ids);
+        order_as_named(&mut parts.identities, &ids);
     }
     if let Some(id) = action {
         parts.action = facts::read_action(connection, id)?;
@@ -586,7 +588,7 @@ pub(crate) fn read_parts(connection: &Connection, inbox: i64, contact: Option<i6
 
 /// Moves the ids that the message named to the places from which a record is read: its platform's ids come
 /// before those of other platforms, and the named id is the last of its platform.
-fn order_as_they_came(identities: &mut Vec<Identity>, ids: &BTreeMap<String, String>) {
+fn order_as_named(identities: &mut Vec<Identity>, ids: &BTreeMap<String, String>) {
     for (namespace, id) in ids {
         let is_of = |identity: &Identity| {
             matches!(identity, Identity::ForeignId { .. }) && identity.namespace() == namespace
@@ -602,7 +604,7 @@ fn order_as_they_came(identities: &mut Vec<Identity>, ids: &BTreeMap<String, Str
 }
 
 /// The delivery as it would be claimed now, whatever its state. Takes no lease. For a rehearsal.
-pub(crate) fn peek(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delivery, Error> {
+pub(crate) fn preview_delivery(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delivery, Error> {
     let due = read_due(tx, id)?;
     let rule = tx
         .state
@@ -622,7 +624,7 @@ pub(crate) fn peek(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delive
 }
 
 /// The delivery that an event would lead to now, whether or not it was planned. For a preview.
-pub(crate) fn sketch(
+pub(crate) fn preview_event(
     tx: &mut Tx<'_>,
     rule: &DestinationRule,
     inbox: i64,

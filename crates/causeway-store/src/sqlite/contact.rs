@@ -32,7 +32,7 @@ pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> 
         };
         // A visitor id identifies nobody if the browser's contact has a name and the event names another
         // contact.
-        if is_named && identity.is_visitor() && !found.contains(&id) && is_somebodys(tx.connection, id)? {
+        if is_named && identity.is_visitor() && !found.contains(&id) && has_identity(tx.connection, id)? {
             continue;
         }
         found.insert(id);
@@ -56,7 +56,7 @@ pub(crate) fn find_one(tx: &mut Tx<'_>, workspace: i64, identity: &Identity) -> 
 }
 
 /// Whether the contact is known by more than the browsers that it used.
-pub(crate) fn is_somebodys(connection: &Connection, contact: i64) -> Result<bool, Error> {
+pub(crate) fn has_identity(connection: &Connection, contact: i64) -> Result<bool, Error> {
     Ok(identities(connection, contact)?
         .iter()
         .any(|identity| !identity.is_visitor()))
@@ -199,7 +199,7 @@ pub(crate) fn consent_fact(row: &Row<'_>) -> Result<ConsentFact, Error> {
         "bounced" => What::Bounced,
         "blocked" => What::Blocked,
         "inactive" => What::Inactive,
-        _ => return Err(Error::Broken("a sort of consent")),
+        _ => return Err(Error::Broken("the kind of a consent fact")),
     };
     Ok(ConsentFact {
         purpose: row.get(0)?,

@@ -9,7 +9,7 @@ use causeway_core::{
     clock::Timestamp,
     contact::Contact,
     event::{Engagement, Event, EventKind},
-    plan::{About, Case, Known, MOST_UNCHANGED_SYNCS, Plan, plan},
+    plan::{About, Case, Known, MAX_UNCHANGED_SYNCS, Plan, plan},
     rules::DestinationRule,
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -57,7 +57,7 @@ pub(super) fn decide(
         action_is_known: before
             .action
             .as_ref()
-            .and_then(|action| action.told_by)
+            .and_then(|action| action.planned_by)
             .is_some_and(|by| by != row.id.0),
         terms: &terms,
         given: &given,
@@ -81,7 +81,7 @@ pub(super) fn decide(
     let plan = catch_unwind(AssertUnwindSafe(|| plan(&case)))
         .map_err(|_| Error::Refused("the rules panicked on it".to_owned()))?;
     match trouble.take() {
-        Some(fault) => Err(fault),
+        Some(error) => Err(error),
         None => Ok(plan),
     }
 }
@@ -89,8 +89,8 @@ pub(super) fn decide(
 /// The rules' callbacks cannot return an error. The error is kept here and returned after the rules have
 /// ended; their plan is then discarded.
 fn or_keep_error<T: Default>(trouble: &RefCell<Option<Error>>, answer: Result<T, Error>) -> T {
-    answer.unwrap_or_else(|fault| {
-        trouble.replace(Some(fault));
+    answer.unwrap_or_else(|error| {
+        trouble.replace(Some(error));
         T::default()
     })
 }
@@ -110,14 +110,14 @@ fn has(connection: &Connection, contacts: &[i64], engagement: &Engagement) -> Re
 /// Whether one of the contacts is known by more than the browsers that it used.
 fn is_named(connection: &Connection, contacts: &[i64]) -> Result<bool, Error> {
     for contact in contacts {
-        if contact::is_somebodys(connection, *contact)? {
+        if contact::has_identity(connection, *contact)? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Whether platforms sent one of the contacts at least [`MOST_UNCHANGED_SYNCS`] times within the last hour.
+/// Whether platforms sent one of the contacts at least [`MAX_UNCHANGED_SYNCS`] times within the last hour.
 fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Result<bool, Error> {
     let since = ms(now).saturating_sub(HOUR_MS);
     for contact in contacts {
@@ -128,7 +128,7 @@ fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Resu
                 "SELECT inbox.received_at FROM inbox WHERE inbox.id = (
                      SELECT inbox_id FROM event WHERE contact_id = ?1 ORDER BY inbox_id DESC LIMIT 1 OFFSET ?2)",
             )?
-            .query_row(params![contact, MOST_UNCHANGED_SYNCS - 1], |row| row.get(0))
+            .query_row(params![contact, MAX_UNCHANGED_SYNCS - 1], |row| row.get(0))
             .optional()?;
         if earliest.is_none_or(|earliest| earliest < since) {
             continue;
@@ -145,11 +145,11 @@ fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Resu
                     contact,
                     EventKind::ContactSync.as_str(),
                     since,
-                    MOST_UNCHANGED_SYNCS
+                    MAX_UNCHANGED_SYNCS
                 ],
                 |row| row.get(0),
             )?;
-        if syncs >= MOST_UNCHANGED_SYNCS {
+        if syncs >= MAX_UNCHANGED_SYNCS {
             return Ok(true);
         }
     }

@@ -77,7 +77,7 @@ pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Er
             }
         }
         if is_joined || before.get(&rule.name) != Some(&place) {
-            behind.extend(who_may_have_opted_out(tx.connection, id)?);
+            behind.extend(possible_opt_outs(tx.connection, id)?);
         }
         after.insert(rule.name.clone(), place);
     }
@@ -103,7 +103,7 @@ pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Er
 
 /// Contacts whose data the destination has and who may have opted out: they themselves, or another user of
 /// the same mailbox.
-fn who_may_have_opted_out(connection: &Connection, destination: i64) -> Result<Vec<i64>, Error> {
+fn possible_opt_outs(connection: &Connection, destination: i64) -> Result<Vec<i64>, Error> {
     let contacts = connection
         .prepare_cached(
             "SELECT DISTINCT contact_id FROM given WHERE destination_id = ?1 AND change IN ('none', 'subscribe')
@@ -117,7 +117,7 @@ fn who_may_have_opted_out(connection: &Connection, destination: i64) -> Result<V
 }
 
 /// Plans the contact's withdrawals that destinations with the contact's data have not received yet.
-pub(crate) fn withdraw_left(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn plan_missing_withdrawals(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<(), Error> {
     let Some(contact) = contact::read(tx.connection, id)? else {
         return Ok(());
     };

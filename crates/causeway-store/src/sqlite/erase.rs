@@ -57,7 +57,7 @@ pub(crate) fn erase(
     )?;
     run("DELETE FROM given WHERE contact_id = ?1")?;
     run("DELETE FROM shared_address WHERE contact_id = ?1")?;
-    // An address that came with an id of this person no longer counts for others because of that id.
+    // Addresses that came with an id of this person are no longer linked to others by that id.
     run(
         "DELETE FROM conflict_contact WHERE contact_id = ?1 OR (workspace_id, namespace_id, value) IN
          (SELECT workspace_id, namespace_id, value FROM identity_conflict WHERE contact_id = ?1)",
@@ -102,8 +102,8 @@ pub(crate) fn forget_keys(tx: &Tx<'_>, id: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Destinations that have the person and were not asked to remove them: every such destination, or none once
-/// the erasure began.
+/// Destinations that have the person and were not asked to remove them. Once an erasure has begun, every such
+/// destination was asked.
 fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Error> {
     let began: bool = tx
         .connection

@@ -45,7 +45,7 @@ pub(crate) fn take_back(tx: &mut Tx<'_>, workspace: i64, erased: i64, now: Times
             let Some(before) = contact::read(tx.connection, other)? else {
                 continue;
             };
-            let left = shared::agreed(tx, (workspace, &address), other, &[erased])?;
+            let left = shared::opt_ins_at(tx, (workspace, &address), other, &[erased])?;
             let mut after = before.clone();
             let consent = after.consent.get_mut(EMAIL);
             if consent.is_some_and(|consent| consent.set_agreed(&address, &left)) {
@@ -98,7 +98,7 @@ fn own_row(
 }
 
 /// Whether the delivery asks a destination to remove a contact that is being erased.
-pub(crate) fn is_last_word(tx: &Tx<'_>, contact: i64, delivery: i64) -> Result<bool, Error> {
+pub(crate) fn is_removal_of_erasure(tx: &Tx<'_>, contact: i64, delivery: i64) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached(
@@ -137,7 +137,7 @@ pub(crate) fn send_again(
             .any(|given| given.address.as_deref() == Some(address));
         let gate = rule.gate(
             Kind::Contact,
-            known.standing(&rule.purpose, &terms),
+            known.consent_state(&rule.purpose, &terms),
             known.gave_data,
         );
         if !was_given || known.address().as_deref() != Some(address) || gate != Gate::Send {

@@ -3,7 +3,7 @@
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{Change, Standing},
+    consent::{Change, ConsentState},
     contact::Contact,
     delivery::Kind,
     envelope::digest,
@@ -32,11 +32,11 @@ const DECISION: &str = "the person asked to be erased: the destinations that wer
 /// Plans the removals. If the erasure is pending already, it changes nothing and returns the same.
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
-    asked: ContactId,
+    contact: ContactId,
     at_latest: Timestamp,
     now: Timestamp,
 ) -> Result<ErasureStart, Error> {
-    let Some((id, workspace)) = erase::living(tx.connection, asked)? else {
+    let Some((id, workspace)) = erase::living(tx.connection, contact)? else {
         return Ok(ErasureStart::default());
     };
     let known: Option<i64> = tx
@@ -45,7 +45,7 @@ pub(crate) fn begin(
         .query_row([id], |row| row.get(0))
         .optional()?;
     let is_new = known.is_none();
-    let mut parting = ErasureStart::default();
+    let mut start = ErasureStart::default();
     let workspace_name = tx.state.names.name(workspace)?;
     let rules = tx.state.rules.clone();
     let given: Vec<(&DestinationRule, Vec<Given>)> = rules
@@ -58,7 +58,7 @@ pub(crate) fn begin(
         erase::forget_keys(tx, id)?;
     }
     if given.is_empty() {
-        return Ok(parting);
+        return Ok(start);
     }
     let inbox = match known {
         Some(inbox) => inbox,
@@ -70,17 +70,17 @@ pub(crate) fn begin(
                 "INSERT INTO erasure (contact_id, inbox_id, asked_at, at_latest) VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute(params![id, inbox, ms(now), ms(at_latest)])?;
-        end_what_waits(tx, id, now)?;
+        skip_open_deliveries(tx, id, now)?;
         erased_user::take_back(tx, workspace, id, now)?;
     }
     for (rule, given) in given {
         let gate = match rule.removal() {
             Ok(change) => {
-                parting.told.push((Name::clone(&rule.name), change));
+                start.asked.push((Name::clone(&rule.name), change));
                 Gate::Send
             }
             Err(Gate::Skip { reason }) => {
-                parting.untold.push((Name::clone(&rule.name), reason.clone()));
+                start.not_asked.push((Name::clone(&rule.name), reason.clone()));
                 Gate::Skip { reason }
             }
             Err(Gate::Send) => continue,
@@ -96,12 +96,12 @@ pub(crate) fn begin(
             outbox::insert(tx, inbox, Some(id), false, &planned, now)?;
         }
     }
-    Ok(parting)
+    Ok(start)
 }
 
 /// Skips all other deliveries of the person. One in flight ends by itself; if it would be retried, `claim`
 /// skips it.
-fn end_what_waits(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), Error> {
+fn skip_open_deliveries(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), Error> {
     let open: Vec<i64> = tx
         .connection
         .prepare_cached("SELECT id FROM delivery WHERE contact_id = ?1 AND state IN ('waiting', 'blocked')")?
@@ -168,7 +168,7 @@ pub(crate) fn own_row(
 }
 
 /// Whether any erasure is pending. Saves a look-up for each delivery while none is.
-pub(crate) fn anyone(tx: &Tx<'_>) -> Result<bool, Error> {
+pub(crate) fn is_any_pending(tx: &Tx<'_>) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM erasure WHERE contact_id > 0)")?
@@ -196,8 +196,8 @@ pub(crate) fn is_being_erased(tx: &Tx<'_>, contact: i64) -> Result<bool, Error> 
 pub(crate) fn make_removal(record: &mut Record, change: Change) {
     record.change = change;
     let since = record.event_at;
-    for standing in record.standing.values_mut() {
-        *standing = Standing::Unsubscribed { since };
+    for consent_state in record.consent_state.values_mut() {
+        *consent_state = ConsentState::Unsubscribed { since };
     }
     let email = record.contact.fields.remove("email");
     record.contact = Contact {

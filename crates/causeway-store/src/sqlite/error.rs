@@ -83,11 +83,11 @@ impl Error {
 }
 
 impl From<Error> for StoreError {
-    fn from(fault: Error) -> Self {
-        if fault.is_unavailable() {
-            Self::Unavailable(fault.text())
+    fn from(error: Error) -> Self {
+        if error.is_unavailable() {
+            Self::Unavailable(error.text())
         } else {
-            Self::Failed(fault.text())
+            Self::Failed(error.text())
         }
     }
 }

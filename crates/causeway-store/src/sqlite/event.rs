@@ -22,7 +22,7 @@ use super::{
     erase::mark_log,
     error::Error,
     explained,
-    facts::{ActionPlace, KnownAction, Said, find_action, write_action},
+    facts::{ActionPlace, Description, KnownAction, find_action, write_action},
     follow,
     identity::{self, Resolved},
     names::NameKind,
@@ -58,7 +58,7 @@ pub(crate) fn process_event(
         .names
         .id(tx.connection, NameKind::Workspace, &workspace_name)?;
     let anew;
-    let event = match after_erasure::fate(tx, row, (workspace, &workspace_name), event)? {
+    let event = match after_erasure::decide(tx, row, (workspace, &workspace_name), event)? {
         Decision::Unconcerned => event,
         Decision::Anew(event) => {
             anew = event;
@@ -74,9 +74,9 @@ pub(crate) fn process_event(
         return end(tx, row, InboxState::Skipped, None, Some(ERASED));
     };
     tx.state.recent.forget_event(row.id.0);
-    let place = learn_things(tx, workspace, event)?;
+    let place = learn_entities(tx, workspace, event)?;
     let shared = match event_address(event) {
-        Some(address) => shared::said_by_others(tx, workspace, &address, &people.contacts)?,
+        Some(address) => shared::facts_from_others(tx, workspace, &address, &people.contacts)?,
         None => Vec::new(),
     };
     let before = Before {
@@ -96,7 +96,7 @@ pub(crate) fn process_event(
         &before,
         &place,
     )?;
-    if let Some(why) = failed_promise(event, &plan) {
+    if let Some(why) = failed_automation(event, &plan) {
         return end(tx, row, InboxState::Dead, Some(DeadCode::Automation), Some(&why));
     }
     warn_of(row, &plan);
@@ -105,7 +105,7 @@ pub(crate) fn process_event(
         contact::write_consent(tx.connection, contact, row.id.0, &plan.consent)?;
         contact::write_engagements(tx.connection, contact, &event.engagements)?;
         follow::write(tx, workspace, contact, row.id, &plan)?;
-        identity::note_elsewhere(tx, workspace, &people.passed_over, contact)?;
+        identity::note_conflict_contact(tx, workspace, &people.passed_over, contact)?;
     }
     let action = write_event_action(tx, row, workspace, event, &before, &place, contact)?;
     let links = Links {
@@ -140,9 +140,9 @@ pub(crate) fn process_event(
         .count();
     if let Some(contact) = contact {
         let is_merged = before.contacts.len() > 1;
-        let known = shared::brought_along(tx, contact, is_merged, people.shared.is_some())?;
+        let known = shared::earlier_facts(tx, contact, is_merged, people.shared.is_some())?;
         let facts: Vec<ConsentFact> = plan.consent.iter().cloned().chain(known).collect();
-        let mut others = shared::spread(tx, row, workspace, contact, &facts, &mut plan.deliveries)?;
+        let mut others = shared::share_facts(tx, row, workspace, contact, &facts, &mut plan.deliveries)?;
         if plan.has_moved || facts.iter().any(|fact| fact.what == What::Unsubscribed) {
             others.extend(shared::reconsider(
                 tx,
@@ -152,7 +152,7 @@ pub(crate) fn process_event(
                 &mut plan.deliveries,
             )?);
         }
-        others.extend(shared::opt_out_elsewhere(
+        others.extend(shared::opt_out_by_id(
             tx,
             row,
             workspace,
@@ -214,7 +214,7 @@ fn warn_of(row: &Row, plan: &Plan) {
     }
 }
 
-/// Keeps a record that is all new in memory, for the claims that follow.
+/// Caches the parts of a record if all of them are new, for the claims that follow.
 fn keep(
     tx: &mut Tx<'_>,
     row: &Row,
@@ -230,7 +230,7 @@ fn keep(
     if uses == 0 || !is_plain || !recent.has_room() {
         return;
     }
-    let told = CachedEvent {
+    let cached = CachedEvent {
         workspace,
         source: row.source,
         key: row.key,
@@ -240,7 +240,7 @@ fn keep(
         campaign: place.campaign,
         page: place.page,
     };
-    recent.keep_event(row.id.0, told, uses);
+    recent.keep_event(row.id.0, cached, uses);
     recent.keep_contact(contact, after, identities, uses);
     if let (Some(id), Some(action)) = (action, &event.action) {
         recent.keep_action(id, action, uses);
@@ -249,7 +249,7 @@ fn keep(
 
 /// Why an automation that was due by a timer or a schedule failed, if so. The row is dead then, so that it
 /// can be replayed.
-fn failed_promise(event: &Event, plan: &Plan) -> Option<String> {
+fn failed_automation(event: &Event, plan: &Plan) -> Option<String> {
     let (due, _) = event.follow_up.as_ref()?.automation.as_ref()?;
     let asked = plan.explained.asked.iter().find(|(name, _)| name == due)?;
     match &asked.1 {
@@ -305,12 +305,12 @@ fn write_event_action(
         contact,
         campaign: place.campaign,
         page: place.page,
-        tells: event.kind == EventKind::Action && event.deliver,
+        plans_deliveries: event.kind == EventKind::Action && event.deliver,
     };
     write_action(tx.connection, before.action.as_ref(), action, &place).map(Some)
 }
 
-/// Row numbers of the things that an event is about.
+/// Row numbers of the entities that an event is about.
 pub(super) struct Place {
     pub namespace: i64,
     /// The action of the message that an own row follows from.
@@ -321,27 +321,30 @@ pub(super) struct Place {
     turned_page: Option<pages::OwnershipChange>,
 }
 
-fn learn_things(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place, Error> {
+fn learn_entities(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place, Error> {
     let namespace = tx
         .state
         .names
         .id(tx.connection, NameKind::Namespace, &event.namespace)?;
     let about = event.follow_up.as_ref().and_then(|follow_up| follow_up.about);
     if let Some(about) = about {
-        let things = follow::things_of(tx.connection, about)?;
+        let refs = follow::refs_of(tx.connection, about)?;
         return Ok(Place {
             namespace,
-            action: things.action,
-            campaign: things.campaign,
-            page: things.page,
+            action: refs.action,
+            campaign: refs.campaign,
+            page: refs.page,
             turned_page: None,
         });
     }
     let campaign = match &event.campaign {
         Some(campaign) => {
             let place = (workspace, namespace);
-            let said = Said::Campaign(campaign);
-            let (id, _) = tx.state.facts.learn(tx.connection, place, said, event.at)?;
+            let description = Description::Campaign(campaign);
+            let (id, _) = tx
+                .state
+                .facts
+                .learn(tx.connection, place, description, event.at)?;
             Some(id)
         }
         None => None,
@@ -433,7 +436,7 @@ fn write_event(
     tx.connection
         .prepare_cached(
             "INSERT OR REPLACE INTO event (inbox_id, workspace_id, kind, at, contact_id, action_id, campaign_id,
-                                           page_id, decision, notes, merged, about, via, hops, automations, tells, ids)
+                                           page_id, decision, notes, merged, about, via, hops, automations, brings_data, ids)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![

@@ -1,5 +1,5 @@
-//! What automations and responses leave for later: timers, points, and the inbox rows that timers and
-//! responses become.
+//! Writes what automations and responses cause: timers, points, and the inbox rows made from timers and
+//! responses.
 
 use std::collections::BTreeMap;
 
@@ -105,7 +105,7 @@ struct Stored {
 
 /// Turns up to `limit` due timers into inbox rows, and returns their number. A timer that cannot be read
 /// becomes a row that cannot be read either. That row is dead and visible, and the other timers fire.
-pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, Error> {
+pub(crate) fn fire_due_timers(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, Error> {
     let due: Vec<Stored> = tx
         .connection
         .prepare_cached(
@@ -133,13 +133,13 @@ pub(crate) fn ring(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Result<u64, E
     let mut count = 0;
     for timer in due {
         let envelope = match follow_up_of(tx, &timer) {
-            Ok(follow_up) => rung(&timer, follow_up, now),
-            Err(fault) => {
+            Ok(follow_up) => message_of_timer(&timer, follow_up, now),
+            Err(error) => {
                 tracing::error!(
                     timer.id,
                     inbox.id = timer.inbox,
                     automation = timer.automation,
-                    reason = fault.text(),
+                    reason = error.text(),
                     "A timer of an automation cannot be read; a dead message holds the reason."
                 );
                 unreadable(&timer, now)
@@ -172,8 +172,8 @@ fn follow_up_of(tx: &Tx<'_>, timer: &Stored) -> Result<FollowUp, Error> {
     })
 }
 
-/// The source of the message that a row of ours follows from, however many lie between; `None` where that message is gone, and
-/// for what came from outside.
+/// The source of the first message in the chain that one of the hub's own rows follows from. `None` if that
+/// message was deleted, and for a message from outside.
 pub(crate) fn origin(connection: &Connection, inbox: i64) -> Result<Option<i64>, Error> {
     Ok(connection
         .prepare_cached(
@@ -186,7 +186,7 @@ pub(crate) fn origin(connection: &Connection, inbox: i64) -> Result<Option<i64>,
         .optional()?)
 }
 
-fn rung(timer: &Stored, follow_up: FollowUp, now: Timestamp) -> Envelope {
+fn message_of_timer(timer: &Stored, follow_up: FollowUp, now: Timestamp) -> Envelope {
     let once: [&[u8]; 4] = [
         &timer.inbox.to_be_bytes(),
         &timer.due_at.to_be_bytes(),
@@ -233,8 +233,8 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt)
         Ok(Some(known)) => known,
         Ok(None) => return Ok(()),
         // The delivery must be recorded all the same. The row of the response will be dead, with the reason.
-        Err(fault) if fault.is_of_one_row() => Contact::default(),
-        Err(fault) => return Err(fault),
+        Err(error) if error.is_of_one_row() => Contact::default(),
+        Err(error) => return Err(error),
     };
     let mut writes = attempt.writes.clone();
     writes.retain(|name, value| known.fields.get(name).is_none_or(|field| field.value != *value));
@@ -262,9 +262,9 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &outbox::Row, attempt: &Attempt)
         // Responses end by their count (`hops`), so they need no chain of automations.
         chain: Vec::new(),
     };
-    let said = to_json(&writes)?;
+    let values = to_json(&writes)?;
     let at = ms(attempt.started_at).saturating_add(i64::from(attempt.took_ms));
-    let once: [&[u8]; 2] = [&row.id.to_be_bytes(), said.as_bytes()];
+    let once: [&[u8]; 2] = [&row.id.to_be_bytes(), values.as_bytes()];
     let envelope = follow_up::envelope(ANSWERS, follow_up, writes, &once, super::rows::at(at));
     accept::accept(tx, &[envelope])?;
     Ok(())
@@ -283,17 +283,17 @@ pub(crate) fn living_contact(connection: &Connection, contact: ContactId) -> Res
 
 /// Action, campaign and page of the message that an own row follows from.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Things {
+pub(crate) struct EventRefs {
     pub action: Option<i64>,
     pub campaign: Option<i64>,
     pub page: Option<i64>,
 }
 
-pub(crate) fn things_of(connection: &Connection, inbox: InboxId) -> Result<Things, Error> {
+pub(crate) fn refs_of(connection: &Connection, inbox: InboxId) -> Result<EventRefs, Error> {
     Ok(connection
         .prepare_cached("SELECT action_id, campaign_id, page_id FROM event WHERE inbox_id = ?1")?
         .query_row([inbox.0], |row| {
-            Ok(Things {
+            Ok(EventRefs {
                 action: row.get(0)?,
                 campaign: row.get(1)?,
                 page: row.get(2)?,
@@ -313,11 +313,15 @@ pub(crate) fn ids_of(connection: &Connection, inbox: i64) -> Result<Option<Strin
 }
 
 /// The time up to which a scheduled automation has run.
-pub(crate) fn turn(connection: &Connection, workspace: &str, automation: &str) -> Result<Option<i64>, Error> {
+pub(crate) fn last_run(
+    connection: &Connection,
+    workspace: &str,
+    automation: &str,
+) -> Result<Option<i64>, Error> {
     Ok(connection
         .prepare_cached(
-            "SELECT turn.at FROM turn JOIN name ON name.id = turn.workspace_id
-             WHERE name.kind = 'workspace' AND name.name = ?1 AND turn.automation = ?2",
+            "SELECT last_run.at FROM last_run JOIN name ON name.id = last_run.workspace_id
+             WHERE name.kind = 'workspace' AND name.name = ?1 AND last_run.automation = ?2",
         )?
         .query_row([workspace, automation], |row| row.get(0))
         .optional()?)
@@ -327,7 +331,7 @@ pub(crate) fn set_last_run(tx: &mut Tx<'_>, workspace: &str, automation: &str, a
     let workspace = tx.state.names.id(tx.connection, NameKind::Workspace, workspace)?;
     tx.connection
         .prepare_cached(
-            "INSERT INTO turn (workspace_id, automation, at) VALUES (?1, ?2, ?3)
+            "INSERT INTO last_run (workspace_id, automation, at) VALUES (?1, ?2, ?3)
              ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
         )?
         .execute(params![workspace, automation, at])?;

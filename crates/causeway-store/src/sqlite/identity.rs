@@ -24,9 +24,9 @@ use super::{
 };
 
 /// An id that came with this many addresses is not used with another one.
-const MOST_ADDRESSES: usize = 2;
+const MAX_ADDRESSES: usize = 2;
 /// Contacts that are noted for one id with too many addresses. An id with this many names nobody.
-const MOST_ELSEWHERE: u32 = 20;
+const MAX_CONFLICT_CONTACTS: u32 = 20;
 
 /// What follows from an event's identities.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ pub(crate) struct Resolved {
 pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<Resolved, Error> {
     let mut resolved = Resolved::default();
     let mut identities = with_owners(tx, workspace, event)?;
-    pass_over_conflicts(tx, row, workspace, &mut identities, &mut resolved)?;
+    remove_conflicting_ids(tx, row, workspace, &mut identities, &mut resolved)?;
     let is_named = identities.iter().any(|(identity, _)| !identity.is_visitor());
     // Ids come first, because an address is weaker evidence.
     let mut found: BTreeSet<i64> = BTreeSet::new();
@@ -67,7 +67,7 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
             let is_others = is_named
                 && identity.is_visitor()
                 && !found.contains(&id)
-                && contact::is_somebodys(tx.connection, id)?;
+                && contact::has_identity(tx.connection, id)?;
             if !is_others {
                 found.insert(id);
             }
@@ -128,7 +128,7 @@ fn with_owners<'e>(
 }
 
 /// Removes ids that came with too many addresses.
-fn pass_over_conflicts(
+fn remove_conflicting_ids(
     tx: &mut Tx<'_>,
     row: &Row,
     workspace: i64,
@@ -178,11 +178,11 @@ fn has_other_addresses(
     };
     let mut all: BTreeSet<String> = known.addresses.keys().map(ToString::to_string).collect();
     all.extend(known.text("email").and_then(normal_email));
-    Ok(all.len() >= MOST_ADDRESSES && !addresses.iter().any(|(address, _)| all.contains(address.value())))
+    Ok(all.len() >= MAX_ADDRESSES && !addresses.iter().any(|(address, _)| all.contains(address.value())))
 }
 
 /// Notes that a message counted for this contact although its ids were passed over.
-pub(crate) fn note_elsewhere(
+pub(crate) fn note_conflict_contact(
     tx: &mut Tx<'_>,
     workspace: i64,
     passed_over: &[Identity],
@@ -200,14 +200,20 @@ pub(crate) fn note_elsewhere(
                      WHERE workspace_id = ?1 AND namespace_id = ?2 AND value = ?3)
                  ON CONFLICT DO NOTHING",
             )?
-            .execute(params![workspace, namespace, id.value(), contact, MOST_ELSEWHERE])?;
+            .execute(params![
+                workspace,
+                namespace,
+                id.value(),
+                contact,
+                MAX_CONFLICT_CONTACTS
+            ])?;
     }
     Ok(())
 }
 
 /// The contacts that messages with this id counted for because of their addresses. Empty for an id that came
 /// with too many addresses to name anybody.
-pub(crate) fn elsewhere(tx: &mut Tx<'_>, workspace: i64, id: &Identity) -> Result<Vec<i64>, Error> {
+pub(crate) fn conflict_contacts(tx: &mut Tx<'_>, workspace: i64, id: &Identity) -> Result<Vec<i64>, Error> {
     let Some(namespace) = tx.state.names.find(NameKind::Namespace, id.namespace()) else {
         return Ok(Vec::new());
     };
@@ -218,7 +224,7 @@ pub(crate) fn elsewhere(tx: &mut Tx<'_>, workspace: i64, id: &Identity) -> Resul
         )?
         .query_map(params![workspace, namespace, id.value()], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let is_nobodys = found.len() >= usize::try_from(MOST_ELSEWHERE).unwrap_or(usize::MAX);
+    let is_nobodys = found.len() >= usize::try_from(MAX_CONFLICT_CONTACTS).unwrap_or(usize::MAX);
     Ok(if is_nobodys { Vec::new() } else { found })
 }
 

@@ -37,7 +37,6 @@ mod parts;
 mod person;
 #[cfg(test)]
 mod plans;
-mod play;
 mod process;
 mod progress;
 mod prune;
@@ -61,6 +60,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod trial;
 mod unlisted;
 mod unread;
 mod urls;
@@ -92,9 +92,9 @@ use causeway_core::{
 
 pub use imports::ImportRun;
 pub use lock::is_served;
-pub use play::{TrialDelivery, TrialResult, TrialStep};
 pub use rehearse::rehearse;
-pub use stored::{Of, Stored, StoredCount, StoredRecord};
+pub use stored::{EventsOf, Stored, StoredCount, StoredMessage};
+pub use trial::{TrialDelivery, TrialResult, TrialStep};
 
 use error::Error;
 use read::Readers;
@@ -274,7 +274,7 @@ impl SqliteStore {
 
     /// Uses these rules in memory, for queries and for the order in which a command unblocks deliveries.
     /// Nothing is written: the rules in the database are those of the process that serves.
-    pub async fn hold_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError> {
+    pub async fn use_rules(&self, rules: Arc<Rules>) -> Result<(), StoreError> {
         if let Some(writer) = &self.writer {
             let held = rules.clone();
             writer
@@ -356,10 +356,10 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn ring(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError> {
+    async fn fire_due_timers(&self, limit: u32, now: Timestamp) -> Result<u64, StoreError> {
         let rows = usize::try_from(limit).unwrap_or(usize::MAX);
         self.writer()?
-            .write(rows, move |tx| follow::ring(tx, limit, now))
+            .write(rows, move |tx| follow::fire_due_timers(tx, limit, now))
             .await
     }
 
@@ -472,21 +472,24 @@ impl Store for SqliteStore {
 
     async fn finish_erasures(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut erased = 0;
-        for leaving in self.readers.read(erasure::all).await? {
-            if leaving.open > 0 && leaving.at_latest > now {
+        for erasure_row in self.readers.read(erasure::all).await? {
+            if erasure_row.open > 0 && erasure_row.at_latest > now {
                 continue;
             }
-            match self.erase_rows(leaving.contact, leaving.asked_at, now).await {
+            match self
+                .erase_rows(erasure_row.contact, erasure_row.asked_at, now)
+                .await
+            {
                 Ok(gone) => {
                     erased += 1;
-                    let contact = leaving.contact;
+                    let contact = erasure_row.contact;
                     for destination in gone.unsent {
                         tracing::warn!(contact.id = contact.0, %destination, "contact {contact} was erased, and {destination} had not confirmed the opt-out or the removal: delete the person there by hand");
                     }
                 }
                 Err(error @ StoreError::Unavailable(_)) => return Err(error),
                 Err(error @ StoreError::Failed(_)) => {
-                    let contact = leaving.contact;
+                    let contact = erasure_row.contact;
                     tracing::error!(contact.id = contact.0, %error, "contact {contact} could not be erased; trying again, and the others are erased");
                 }
             }

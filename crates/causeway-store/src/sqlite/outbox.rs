@@ -282,8 +282,8 @@ pub(crate) fn reconsider(tx: &mut Tx<'_>, workspace: i64, inbox: i64) -> Result<
         let Some(contact) = contact::read(tx.connection, contact)? else {
             continue;
         };
-        let standing = contact.standing(&rule.purpose, &terms);
-        if rule.gate(kind, standing, contact.gave_data) == Gate::Send {
+        let consent_state = contact.consent_state(&rule.purpose, &terms);
+        if rule.gate(kind, consent_state, contact.gave_data) == Gate::Send {
             reopen(tx, &row, None)?;
         }
     }

@@ -26,7 +26,7 @@ use rusqlite::{Connection, params};
 use super::{
     contact, destinations, erasure,
     error::Error,
-    facts::{self, Said},
+    facts::{self, Description},
     identity,
     names::NameKind,
     outbox,
@@ -52,15 +52,18 @@ pub(crate) fn learn(
     namespace: i64,
     namespace_name: &str,
     page: &Page,
-    said_at: Timestamp,
+    stated_at: Timestamp,
 ) -> Result<(i64, Option<OwnershipChange>), Error> {
     let place = (workspace, namespace);
-    let said = Said::Page(page);
-    let (id, thing) = tx.state.facts.learn(tx.connection, place, said, said_at)?;
-    let Some(thing) = thing else {
+    let description = Description::Page(page);
+    let (id, entity) = tx
+        .state
+        .facts
+        .learn(tx.connection, place, description, stated_at)?;
+    let Some(entity) = entity else {
         return Ok((id, None));
     };
-    let org = facts::organisation(&thing.doc);
+    let org = facts::organisation(&entity.doc);
     let workspace_name = tx.state.names.name(workspace)?;
     let is_own = org.is_some_and(|org| {
         tx.state
@@ -134,7 +137,8 @@ pub(crate) fn reconsider(
     Ok(newest.into_keys().map(ContactId).collect())
 }
 
-/// Plans what follows for these contacts, each with the row of its newest click, from another reading of their clicks.
+/// Plans the deliveries that follow when the clicks of these contacts are evaluated differently. Each contact
+/// comes with the row of its newest click.
 fn follow(
     tx: &mut Tx<'_>,
     workspace: i64,
@@ -155,7 +159,7 @@ fn follow(
         };
         let mut planned = reconcile::follows(tx, workspace, &change)?;
         if may_count {
-            drop_what_is_sent_anyway(tx, *id, &mut planned, now)?;
+            drop_covered_deliveries(tx, *id, &mut planned, now)?;
         }
         let place = Place {
             workspace,
@@ -168,8 +172,8 @@ fn follow(
     Ok(())
 }
 
-/// By workspace: how clicks were read, and the contacts that clicked and opted out or complained, with those who share a mailbox
-/// with them, each with the row of the newest click.
+/// By workspace: the old terms for clicks, and contact → row of its newest click. The contacts clicked, and
+/// opted out or complained, or share a mailbox with such a contact.
 type Clickers = BTreeMap<i64, (Arc<Terms>, BTreeMap<i64, i64>)>;
 
 fn clickers(tx: &Tx<'_>) -> Result<Clickers, Error> {
@@ -195,8 +199,8 @@ fn clickers(tx: &Tx<'_>) -> Result<Clickers, Error> {
     Ok(all)
 }
 
-/// A click counts from another time after an opt-out than it did: some count now, or do not any more.
-fn judge_clicks_again(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Result<(), Error> {
+/// Plans what follows from a new `click_grace`: it changes which clicks after an opt-out count.
+fn recheck_clicks(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Result<(), Error> {
     for (workspace, (before, newest)) in clickers {
         for contact in newest.keys() {
             outbox::reopen_held_back(tx, workspace, *contact)?;
@@ -208,7 +212,7 @@ fn judge_clicks_again(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Re
 
 /// Drops planned deliveries to destinations where one is waiting already: it will carry the contact as it is
 /// when it is sent. A delivery in flight carries the contact as it was, so it does not count.
-fn drop_what_is_sent_anyway(
+fn drop_covered_deliveries(
     tx: &Tx<'_>,
     contact: i64,
     planned: &mut Vec<Planned>,
@@ -337,7 +341,7 @@ fn judge_all(connection: &Connection, state: &State) -> Result<Vec<Decision>, Er
         let doc = causeway_core::contact::Contact {
             // A page that cannot be read is no own page, so that no consent is assumed.
             fields: from_json(&doc).unwrap_or_else(|_| {
-                tracing::error!(page.id = id, "a page cannot be read; it counts as nobody's");
+                tracing::error!(page.id = id, "a page cannot be read; it does not count as an own page");
                 BTreeMap::new()
             }),
             ..Default::default()
@@ -369,7 +373,7 @@ pub(crate) fn with_hub(connection: &Connection, mut rules: Arc<Rules>) -> Result
 }
 
 /// Uses these rules in memory only, for a query or a rehearsal.
-pub(crate) fn hold_rules(connection: &Connection, state: &mut State, rules: Arc<Rules>) -> Result<(), Error> {
+pub(crate) fn use_rules(connection: &Connection, state: &mut State, rules: Arc<Rules>) -> Result<(), Error> {
     state.reload(connection)?;
     state.rules = with_hub(connection, rules)?;
     let mut own: HashMap<i64, OwnPages> = HashMap::new();
@@ -425,7 +429,7 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Error>
         .map(|page| (page.workspace, tx.state.terms_of(page.workspace)))
         .collect();
     tx.state.terms = state::terms(tx.connection)?;
-    // No message arrives with the rules, so what follows from them is dated by the newest row.
+    // New rules come without a message, so deliveries that follow are dated by the newest row.
     let now = at(tx.state.newest);
     for page in changed {
         let turned = OwnershipChange {
@@ -435,9 +439,9 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Error>
         };
         reconsider(tx, page.workspace, &turned, now)?;
     }
-    judge_clicks_again(tx, clickers, now)?;
+    recheck_clicks(tx, clickers, now)?;
     for id in behind {
-        destinations::withdraw_left(tx, id, now)?;
+        destinations::plan_missing_withdrawals(tx, id, now)?;
     }
     Ok(())
 }

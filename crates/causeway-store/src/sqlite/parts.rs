@@ -47,7 +47,7 @@ pub(crate) fn process(
         any_counts |= ended.state != InboxState::Duplicate;
         processed.push(ended);
     }
-    // The parts hold everything that the message said, and are erased with their contacts.
+    // The parts hold the whole content of the message, and are erased with their contacts.
     tx.connection
         .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
         .execute([row.id.0])?;
@@ -83,12 +83,12 @@ fn listed(numbers: &[i64]) -> String {
             format!("{} records: messages {first} to {last}", numbers.len())
         }
         _ => {
-            let shown: Vec<String> = numbers.iter().take(MOST_SHOWN).map(ToString::to_string).collect();
-            let more = if numbers.len() > MOST_SHOWN { ", …" } else { "" };
+            let shown: Vec<String> = numbers.iter().take(MAX_SHOWN).map(ToString::to_string).collect();
+            let more = if numbers.len() > MAX_SHOWN { ", …" } else { "" };
             format!("{} records: messages {}{more}", numbers.len(), shown.join(", "))
         }
     }
 }
 
 /// Maximum number of message numbers in one reason.
-const MOST_SHOWN: usize = 20;
+const MAX_SHOWN: usize = 20;

@@ -52,18 +52,20 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
         contact: Some(ContactId(id)),
         ..DeliveryFilter::default()
     };
-    let standing = contact.standings(contact.address().as_deref(), &terms);
-    let since = standing.get(EMAIL).and_then(|standing| standing.since());
+    let consent_state = contact.consent_states(contact.address().as_deref(), &terms);
+    let since = consent_state
+        .get(EMAIL)
+        .and_then(|consent_state| consent_state.since());
     Ok(Some(ContactView {
         others: match since {
-            Some(since) => said_by_others(connection, id, since)?,
+            Some(since) => facts_from_others(connection, id, since)?,
             None => Vec::new(),
         },
         click_grace: terms.click_grace,
         id: ContactId(id),
         workspace: workspace.into(),
         identities: contact::identities(connection, id)?,
-        standing,
+        consent_state,
         given: received::view(connection, id)?,
         contact,
         ledger: ledger(connection, id)?,
@@ -128,7 +130,7 @@ fn ledger(connection: &Connection, id: i64) -> Result<Vec<LedgerRow>, Error> {
 }
 
 /// See [`ContactView::others`].
-fn said_by_others(connection: &Connection, id: i64, since: Timestamp) -> Result<Vec<LedgerRow>, Error> {
+fn facts_from_others(connection: &Connection, id: i64, since: Timestamp) -> Result<Vec<LedgerRow>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT purpose, what, page, at, basis, consent.address, inbox_id FROM shared_address AS own
          JOIN shared_address AS theirs USING (workspace_id, address)

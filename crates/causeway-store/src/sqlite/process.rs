@@ -29,7 +29,7 @@ pub(crate) fn process(
     tx.connection.prepare_cached("SAVEPOINT batch")?.execute([])?;
     let mark = tx.state.counters.mark();
     let processed = match process_all(tx, batch, now, false) {
-        Err(fault) if !fault.is_unavailable() => {
+        Err(error) if !error.is_unavailable() => {
             tx.connection.prepare_cached("ROLLBACK TO batch")?.execute([])?;
             tx.state.counters.forget_since(mark);
             tx.state.reload(tx.connection)?;
@@ -79,7 +79,7 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Pr
     tx.connection.prepare_cached("SAVEPOINT inbox_row")?.execute([])?;
     let mark = tx.state.counters.mark();
     let processed = match process_row(tx, row, decoded) {
-        Err(fault) if !fault.is_unavailable() => {
+        Err(error) if !error.is_unavailable() => {
             tx.connection
                 .prepare_cached("ROLLBACK TO inbox_row")?
                 .execute([])?;
@@ -87,7 +87,7 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Pr
             tx.state.reload(tx.connection)?;
             tracing::error!(
                 inbox.id = row.id.0,
-                reason = fault.text(),
+                reason = error.text(),
                 "A message could not be processed; it is dead."
             );
             let ended = end(
@@ -95,7 +95,7 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Pr
                 row,
                 InboxState::Dead,
                 Some(DeadCode::Internal),
-                Some(&fault.text()),
+                Some(&error.text()),
             )?;
             vec![ended]
         }
@@ -129,7 +129,7 @@ pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result
             source,
             key: [0; 16],
             comes_again: false,
-            // A read of the inbox has no clock.
+            // Reading the inbox gets no clock, so the time of receipt stands for now.
             now: at(received_at),
             anyone_erased: false,
         };
@@ -150,7 +150,7 @@ pub(crate) struct Row {
     pub source: i64,
     /// The key of the message, which never changes.
     pub key: [u8; 16],
-    /// Whether its key or its sender's id came before: see [`repeats`].
+    /// Whether its key or its sender's id was seen before: see [`repeats`].
     pub comes_again: bool,
     pub now: Timestamp,
     /// Whether anybody was erased. Saves a look-up for each identity while nobody was.
@@ -163,7 +163,7 @@ struct Waiting {
     comes_again: bool,
 }
 
-/// A row that was just accepted, to be processed at once, by the clock of `other`.
+/// A row that was just accepted, to be processed at once with the time of `other`.
 pub(crate) fn beside(tx: &Tx<'_>, id: InboxId, other: &Row) -> Result<Option<Row>, Error> {
     Ok(if_new(tx, id)?.map(|found| Row {
         id,

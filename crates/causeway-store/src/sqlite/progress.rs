@@ -93,9 +93,9 @@ fn record(
         .or_else(|| all_terms.remove(&state::ANY_WORKSPACE))
         .unwrap_or_default();
     let lead = rules.of_workspace(&workspace).scoring.lead(&parts.contact);
-    let standing = parts
+    let consent_state = parts
         .contact
-        .standings(parts.contact.address().as_deref(), &terms);
+        .consent_states(parts.contact.address().as_deref(), &terms);
     Ok(Record {
         workspace,
         source,
@@ -114,7 +114,7 @@ fn record(
             Some(id) => read_page(connection, id)?,
             None => None,
         },
-        standing,
+        consent_state,
         change: Change::None,
         engagements: if history {
             person::engagements(connection, contact)?

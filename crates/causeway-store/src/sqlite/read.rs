@@ -150,8 +150,8 @@ fn envelopes(connection: &Connection, ids: Vec<i64>) -> Result<Waiting, Error> {
         match envelope(connection, id) {
             Ok(Some(envelope)) => found.rows.push((InboxId(id), envelope)),
             Ok(None) => {}
-            Err(fault) if fault.is_of_one_row() => found.broken.push((InboxId(id), fault.text())),
-            Err(fault) => return Err(fault),
+            Err(error) if error.is_of_one_row() => found.broken.push((InboxId(id), error.text())),
+            Err(error) => return Err(error),
         }
     }
     Ok(found)

@@ -1,7 +1,7 @@
 //! Whether what a destination was given also arrived, for people to read.
 //!
 //! Invariant: nothing here decides what is sent. `given` is noted before a request starts, since its response
-//! may be lost. This module adds what the attempts say about the response.
+//! may be lost. This module adds what the attempts show about the response.
 
 use std::collections::HashMap;
 
@@ -63,7 +63,7 @@ fn judge(row: &mut GivenRow, others: &[&GivenRow], attempts: &[Ended]) {
         .filter(|attempt| attempt.is_delivered && attempt.started_at < row.last_sent)
         .filter(is_own)
         .max_by_key(|attempt| attempt.finished_at)
-        // What was received before a withdrawal was taken back by it.
+        // A withdrawal cancels what the destination received before it.
         .filter(|attempt| !attempt.is_withdrawal);
     row.received = received.map(|attempt| attempt.started_at);
     let mut since_then = records()

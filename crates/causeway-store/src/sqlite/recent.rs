@@ -83,8 +83,8 @@ impl Recent {
     }
 
     /// Keeps an event with `uses` planned deliveries. Its contact and action are kept separately.
-    pub(crate) fn keep_event(&mut self, inbox: i64, told: CachedEvent, uses: usize) {
-        self.events.insert(inbox, Cached { value: told, uses });
+    pub(crate) fn keep_event(&mut self, inbox: i64, event: CachedEvent, uses: usize) {
+        self.events.insert(inbox, Cached { value: event, uses });
     }
 
     /// Keeps a new contact with all its identities.
@@ -140,26 +140,26 @@ impl Recent {
 
     /// Everything about one delivery, if all of it is in the cache.
     pub(crate) fn take(&mut self, inbox: i64, contact: i64) -> Option<Parts> {
-        let told = spend(&mut self.events, inbox)?;
+        let event = spend(&mut self.events, inbox)?;
         let (contact, identities) = spend(&mut self.contacts, contact)?;
-        let action = match told.action {
+        let action = match event.action {
             Some(action) => Some(spend(&mut self.actions, action)?),
             None => None,
         };
         self.refused = 0;
         Some(Parts {
-            workspace: told.workspace,
-            source: told.source,
-            key: told.key,
-            event: told.event.to_owned(),
-            event_at: told.event_at,
+            workspace: event.workspace,
+            source: event.source,
+            key: event.key,
+            event: event.event.to_owned(),
+            event_at: event.event_at,
             via: None,
             is_about_another: false,
             contact,
             identities,
             action,
-            campaign: told.campaign,
-            page: told.page,
+            campaign: event.campaign,
+            page: event.page,
         })
     }
 }
@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    fn told() -> CachedEvent {
+    fn event() -> CachedEvent {
         CachedEvent {
             workspace: 1,
             source: 2,
@@ -214,7 +214,7 @@ mod tests {
     }
 
     fn kept(recent: &mut Recent, inbox: i64, uses: usize) {
-        recent.keep_event(inbox, told(), uses);
+        recent.keep_event(inbox, event(), uses);
         recent.keep_contact(inbox, contact("Ada".to_owned()), &[], uses);
     }
 
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn a_contact_with_too_much_text_is_not_cached() {
         let mut recent = Recent::default();
-        recent.keep_event(7, told(), 1);
+        recent.keep_event(7, event(), 1);
         recent.keep_contact(7, contact("x".repeat(TEXT)), &[], 1);
         assert_eq!(recent.take(7, 7), None);
     }

@@ -51,15 +51,15 @@ pub(crate) fn follows(tx: &Tx<'_>, workspace: i64, change: &Change<'_>) -> Resul
             terms,
             &given,
         );
-        let standing = after.standing(&rule.purpose, terms);
-        let is_other = before.standing(&rule.purpose, terms_before).as_str() != standing.as_str();
-        let may_have = rule.policy.allows(standing, after.gave_data);
+        let consent_state = after.consent_state(&rule.purpose, terms);
+        let is_other = before.consent_state(&rule.purpose, terms_before).as_str() != consent_state.as_str();
+        let may_have = rule.policy.allows(consent_state, after.gave_data);
         if planned.is_empty() && is_other && may_have && !given.is_empty() {
             planned.push(Planned {
                 destination: rule.name.clone(),
                 kind: Kind::Contact,
                 address: None,
-                gate: rule.gate(Kind::Contact, standing, after.gave_data),
+                gate: rule.gate(Kind::Contact, consent_state, after.gave_data),
             });
         }
         all.append(&mut planned);

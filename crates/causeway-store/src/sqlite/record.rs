@@ -67,7 +67,7 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Error
                 let address = attempt.address.as_deref().unwrap_or_default();
                 let (destination, change) = (row.destination, attempt.change);
                 given::delivered(tx.connection, contact, destination, address, change, ended_at)?;
-                if change.gravity() > 0 && erased_user::is_last_word(tx, contact, row.id)? {
+                if change.gravity() > 0 && erased_user::is_removal_of_erasure(tx, contact, row.id)? {
                     erased_user::send_again(tx, contact, destination, address, at(ended_at))?;
                 }
             }

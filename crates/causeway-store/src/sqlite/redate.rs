@@ -1,5 +1,5 @@
 //! Corrects the times that the hub stamped while its clock was ahead. Times in the future are moved back, so
-//! that what people say from now on is newer than what they said before.
+//! that new facts are newer than the ones before them.
 //!
 //! Invariant: the order of a contact's facts stays the same, and no time lies in the future afterwards. Each
 //! step handles a range of rows in a transaction of its own. A step that is done twice changes nothing the
@@ -114,8 +114,8 @@ pub(crate) const PARTS: [Part; 9] = [
               WHERE id > :after AND id <= :upto AND (received_at > :now OR processed_at > :now)",
     },
     Part::Contacts,
-    Part::Things("campaign"),
-    Part::Things("page"),
+    Part::Entities("campaign"),
+    Part::Entities("page"),
     // Events without a contact.
     Part::Rows {
         table: "event",
@@ -134,7 +134,7 @@ const SMALL: [&str; 9] = [
     "UPDATE identity_conflict SET first_at = min(max(first_at - :back, :floor), :now),
                                   last_at = min(max(last_at - :back, :floor), :now)
      WHERE last_at > :now",
-    "UPDATE turn SET at = min(max(at - :back, :floor), :now) WHERE at > :now",
+    "UPDATE last_run SET at = min(max(at - :back, :floor), :now) WHERE at > :now",
     "UPDATE erasure SET asked_at = min(max(asked_at - :back, :floor), :now), at_latest = at_latest - :back
      WHERE asked_at > :now",
     "UPDATE erased SET at = min(max(at - :back, :floor), :now) WHERE at > :now",
@@ -159,7 +159,7 @@ pub(crate) enum Part {
     },
     Contacts,
     /// Campaigns or pages.
-    Things(&'static str),
+    Entities(&'static str),
     Small,
 }
 
@@ -178,7 +178,7 @@ impl Part {
                 table: "delivery", ..
             } => *deliveries += rows,
             Self::Rows { table: "timer", .. } => *timers += rows,
-            Self::Rows { .. } | Self::Things(_) | Self::Small => {}
+            Self::Rows { .. } | Self::Entities(_) | Self::Small => {}
         }
     }
 }
@@ -194,7 +194,7 @@ pub(crate) fn range(
     let (table, id) = match part {
         Part::Rows { table, id, .. } => (table, id),
         Part::Contacts => ("contact", "id"),
-        Part::Things(table) => (table, "id"),
+        Part::Entities(table) => (table, "id"),
         Part::Small => {
             for sql in SMALL {
                 execute(tx, sql, shift, 0, 0)?;
@@ -211,7 +211,7 @@ pub(crate) fn range(
     let changed = match part {
         Part::Rows { sql, .. } => execute(tx, sql, shift, after, upto)?,
         Part::Contacts => contacts(tx, shift, after, upto)?,
-        Part::Things(table) => things(tx, shift, table, after, upto)?,
+        Part::Entities(table) => entities(tx, shift, table, after, upto)?,
         Part::Small => 0,
     };
     let is_more = last.is_some_and(|last| last > upto);
@@ -248,11 +248,11 @@ fn contacts(tx: &mut Tx<'_>, shift: Shift, after: i64, upto: i64) -> Result<usiz
     for id in &concerned {
         match one_contact(tx, shift, *id) {
             // The other contacts are corrected all the same.
-            Err(fault) if fault.is_of_one_row() => {
+            Err(error) if error.is_of_one_row() => {
                 tracing::error!(
                     contact.id = id,
-                    reason = fault.text(),
-                    "contact {id} cannot be read: what was dated ahead stays so"
+                    reason = error.text(),
+                    "contact {id} cannot be read: its future dates stay"
                 );
             }
             done => done?,
@@ -310,7 +310,7 @@ fn one_contact(tx: &mut Tx<'_>, shift: Shift, id: i64) -> Result<(), Error> {
 }
 
 /// Corrects campaigns and pages. A value dated in the future would hide newer values until that time.
-fn things(tx: &mut Tx<'_>, shift: Shift, table: &str, after: i64, upto: i64) -> Result<usize, Error> {
+fn entities(tx: &mut Tx<'_>, shift: Shift, table: &str, after: i64, upto: i64) -> Result<usize, Error> {
     tx.state.facts.flush(tx.connection)?;
     tx.state.facts = Facts::default();
     let docs: Vec<(i64, String)> = tx
@@ -322,19 +322,19 @@ fn things(tx: &mut Tx<'_>, shift: Shift, table: &str, after: i64, upto: i64) -> 
     for (id, doc) in docs {
         // Unreadable documents are reported elsewhere.
         let Ok(fields) = from_json(&doc) else { continue };
-        let mut thing = Contact {
+        let mut entity = Contact {
             fields,
             ..Contact::default()
         };
         let mut is_ahead = false;
-        thing.map_times(&mut |time| {
+        entity.map_times(&mut |time| {
             is_ahead |= time.as_millisecond() > shift.now;
             at(shift.of(time.as_millisecond()))
         });
         if is_ahead {
             tx.connection
                 .prepare_cached(&format!("UPDATE {table} SET doc = ?2 WHERE id = ?1"))?
-                .execute(params![id, to_json(&thing.fields)?])?;
+                .execute(params![id, to_json(&entity.fields)?])?;
             changed += 1;
         }
     }

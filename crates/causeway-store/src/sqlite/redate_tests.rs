@@ -64,8 +64,8 @@ impl World {
         self.store.contact(found[0]).await.unwrap().unwrap()
     }
 
-    async fn standing(&self) -> &'static str {
-        self.ann().await.standing["email"].as_str()
+    async fn consent_state(&self) -> &'static str {
+        self.ann().await.consent_state["email"].as_str()
     }
 
     async fn redate(&self, back: i64, now: Timestamp) {
@@ -146,7 +146,7 @@ async fn facts_from_after_the_correction_outweigh_facts_dated_ahead() {
         .unwrap();
 
     world.redate(DAY - 10, at(10)).await;
-    assert_eq!(world.standing().await, "opted_in");
+    assert_eq!(world.consent_state().await, "opted_in");
     let row = &world.ann().await.ledger[0];
     assert_eq!(row.fact.at, at(10));
     assert!(
@@ -164,7 +164,7 @@ async fn facts_from_after_the_correction_outweigh_facts_dated_ahead() {
     );
 
     world.signs(What::Unsubscribed, "Ann", at(11)).await;
-    assert_eq!(world.standing().await, "unsubscribed");
+    assert_eq!(world.consent_state().await, "unsubscribed");
     assert_eq!(world.ann().await.contact.text("firstName"), Some("Ann"));
 }
 
@@ -192,13 +192,13 @@ async fn facts_keep_their_order_however_little_time_there_is() {
         }
         world.signs(last, "Last", at(500)).await;
         world.redate(450, at(50)).await;
-        assert_eq!(world.standing().await, expected);
+        assert_eq!(world.consent_state().await, expected);
         assert_eq!(world.ann().await.contact.text("firstName"), Some("Last"));
         let times: Vec<Timestamp> = world.ann().await.ledger.iter().map(|row| row.fact.at).collect();
         assert!(times.is_sorted() && times.len() == 7, "{times:?}");
         // A second correction changes nothing.
         world.redate(450, at(50)).await;
-        assert_eq!(world.standing().await, expected);
+        assert_eq!(world.consent_state().await, expected);
     }
 }
 
@@ -210,7 +210,7 @@ async fn timers_schedules_erasures_and_addresses_dated_ahead_are_corrected() {
         .sql(
             "INSERT INTO timer (due_at, workspace_id, contact_id, inbox_id, automation, due)
              SELECT received_at + 3600000, 1, 1, id, 'later', '{\"step\":0}' FROM inbox;
-             INSERT INTO turn SELECT 1, 'daily', received_at FROM inbox;
+             INSERT INTO last_run SELECT 1, 'daily', received_at FROM inbox;
              INSERT INTO erasure SELECT 1, id, received_at, received_at + 1000 FROM inbox;
              INSERT INTO erased (hash, at) SELECT x'00', received_at FROM inbox;
              INSERT INTO source_url SELECT zeroblob(32), 'forms', 'x', received_at, received_at FROM inbox",
@@ -218,9 +218,12 @@ async fn timers_schedules_erasures_and_addresses_dated_ahead_are_corrected() {
         .await;
     world.redate(DAY - 10, at(10)).await;
     assert_eq!(world.store.next_timer().await.unwrap(), Some(at(10 + 3_600)));
-    assert_eq!(world.store.turn("default", "daily").await.unwrap(), None);
-    let leaving = world.store.erasures().await.unwrap();
-    assert_eq!((leaving[0].asked_at, leaving[0].at_latest), (at(10), at(11)));
+    assert_eq!(world.store.last_run("default", "daily").await.unwrap(), None);
+    let erasure_row = world.store.erasures().await.unwrap();
+    assert_eq!(
+        (erasure_row[0].asked_at, erasure_row[0].at_latest),
+        (at(10), at(11))
+    );
     let urls = world.store.source_urls().await.unwrap();
     assert_eq!(urls[0].valid_until, Some(at(10)));
     let health = world.store.health().await.unwrap();

@@ -14,10 +14,9 @@ use rusqlite::TransactionBehavior;
 use super::{
     accept,
     error::Error,
-    pages,
-    play::{TrialResult, process_one},
-    schema,
+    pages, schema,
     state::State,
+    trial::{TrialResult, process_one},
     writer::Tx,
 };
 
@@ -36,7 +35,7 @@ pub async fn rehearse(
     let work = move || -> Result<TrialResult, Error> {
         let mut connection = schema::rehearsal(path.as_deref())?;
         let mut state = State::default();
-        pages::hold_rules(&connection, &mut state, rules)?;
+        pages::use_rules(&connection, &mut state, rules)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut tx = Tx {
             connection: &transaction,

@@ -36,7 +36,7 @@ pub(crate) const REMEMBER_SIGNED: &str = "INSERT OR REPLACE INTO signed (source_
 pub(crate) enum AtAcceptance {
     Repeat,
     Counts,
-    /// It depends on the contacts of the messages in between.
+    /// Not decided yet: it depends on the contacts of the messages in between.
     Undecided,
 }
 
@@ -44,7 +44,7 @@ pub(crate) enum AtAcceptance {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct First {
     pub id: i64,
-    /// The message that it is one record of. Everything accepted after that message came later, except for
+    /// The message that this row is one record of. Rows accepted after that message are later messages, except
     /// its other records: these are duplicates together with it, or not at all.
     message: Option<i64>,
     received_at: i64,
@@ -210,7 +210,7 @@ fn nothing_since(tx: &Tx<'_>, first: &First) -> Result<bool, Error> {
     let found: Option<(Option<i64>, bool)> = tx
         .connection
         .prepare_cached(
-            "SELECT contact_id, tells = 0 AND kind = 'engagement' FROM event WHERE inbox_id = ?1",
+            "SELECT contact_id, brings_data = 0 AND kind = 'engagement' FROM event WHERE inbox_id = ?1",
         )?
         .query_row([first.id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
@@ -243,7 +243,7 @@ fn between(tx: &Tx<'_>, contacts: &[i64], first: &First, before: i64) -> Result<
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM event WHERE contact_id = ?1 AND inbox_id > ?2 AND inbox_id < ?3
                      AND inbox_id <> ?4 AND (?5 IS NULL OR about IS NOT ?5)
-                     AND (tells = 1 OR kind = 'contact_sync' OR kind = 'email_status' OR kind = 'action'))",
+                     AND (brings_data = 1 OR kind = 'contact_sync' OR kind = 'email_status' OR kind = 'action'))",
             )?
             .query_row(params![contact, after, before, first.id, first.message], |row| {
                 row.get(0)

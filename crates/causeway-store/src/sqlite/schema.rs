@@ -22,10 +22,11 @@ const MIGRATIONS: [&str; VERSION as usize] = [
     include_str!("../../migrations/sqlite/0012_withdrawals_first.sql"),
     include_str!("../../migrations/sqlite/0013_engagement_seen.sql"),
     include_str!("../../migrations/sqlite/0014_one_index_for_keys.sql"),
+    include_str!("../../migrations/sqlite/0015_plain_names.sql"),
     include_str!("../../migrations/sqlite/0016_withdrawals_from_their_index.sql"),
 ];
 
-pub(crate) const VERSION: u32 = 14;
+pub(crate) const VERSION: u32 = 15;
 
 /// How long to wait for the write lock, which another process (a command beside the hub) may hold.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);

@@ -1,5 +1,5 @@
-//! Engagements whose rows are past their retention: a digest of each stays, so that it is not new when a platform sends the
-//! whole history again.
+//! Digests of deleted engagements. When a platform sends its whole history again, engagements whose rows are
+//! past their retention are recognised by them.
 //!
 //! Invariant: an engagement starts automations and gives points once, however long its row is kept.
 
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{contact::NO_TIME, error::Error, rows::ms, writer::Tx};
 
-/// Bytes of a digest: of the history of one contact alone, so that two rows never share one by chance.
+/// Bytes of a digest. It only has to be unique within the history of one contact.
 const BYTES: usize = 12;
 
 /// Notes what is about to be deleted of these contacts: rows with a time before `before_ms`.
@@ -34,7 +34,7 @@ pub(crate) fn remember(tx: &Tx<'_>, (after, last): (i64, i64), before_ms: i64) -
     Ok(())
 }
 
-/// Whether the contact did that, with at least this count, before the retention's limit.
+/// Whether a deleted row of the contact held this engagement, with at least this count.
 pub(crate) fn is_seen(connection: &Connection, contact: i64, engagement: &Engagement) -> Result<bool, Error> {
     let digest = digest(
         engagement.kind.as_str(),
@@ -49,7 +49,7 @@ pub(crate) fn is_seen(connection: &Connection, contact: i64, engagement: &Engage
         .query_row(params![contact, digest, engagement.count], |row| row.get(0))?)
 }
 
-/// What `from` did was done by `into`.
+/// Moves the digests of `from` to `into`.
 pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Error> {
     connection
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! A mailbox that several contacts use: what one of them says about e-mail to it counts for all of them.
+//! A mailbox that several contacts use: an opt-in or opt-out of one of them counts for all of them.
 //!
 //! Invariant: an opt-in counts for the other users as long as its giver uses the mailbox and has not opted
 //! out anywhere since. Facts that forbid mail to the mailbox keep counting.
@@ -28,8 +28,8 @@ use super::{
     writer::Tx,
 };
 
-/// Facts about the address that its other users gave.
-pub(crate) fn said_by_others(
+/// Facts about the address from its other users; looks nothing up while no address is shared.
+pub(crate) fn facts_from_others(
     tx: &Tx<'_>,
     workspace: i64,
     address: &str,
@@ -38,23 +38,23 @@ pub(crate) fn said_by_others(
     if !tx.state.any_shared.get() {
         return Ok(Vec::new());
     }
-    said_of(tx, workspace, address, contacts)
+    facts_of_other_users(tx, workspace, address, contacts)
 }
 
 /// Facts about an address from its users other than `contacts`.
-pub(crate) fn said_of(
+pub(crate) fn facts_of_other_users(
     tx: &Tx<'_>,
     workspace: i64,
     address: &str,
     contacts: &[i64],
 ) -> Result<Vec<ConsentFact>, Error> {
-    let said = said(tx, workspace, address)?;
-    let by_others = said.into_iter().filter(|(user, _)| !contacts.contains(user));
+    let facts = facts_for_others(tx, workspace, address)?;
+    let by_others = facts.into_iter().filter(|(user, _)| !contacts.contains(user));
     Ok(by_others.map(|(_, fact)| fact).collect())
 }
 
 /// The facts of each user of an address that count for the other users.
-fn said(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentFact)>, Error> {
+fn facts_for_others(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentFact)>, Error> {
     let mut facts = Vec::new();
     let grace = tx.state.terms_of(workspace).click_grace;
     for user in identity::users(tx, workspace, address)? {
@@ -73,8 +73,8 @@ fn said(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentF
     Ok(facts)
 }
 
-/// Whether a user's fact counts for the other users of the address. A click that does not undo the user's own opt-out does
-/// not confirm for others either.
+/// Whether a user's fact counts for the other users of the address. A click that does not undo the user's own
+/// opt-out confirms nothing for others either.
 fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str, grace: Duration) -> bool {
     let is_in_use = || user.address().as_deref() == Some(address);
     let is_about_address = match fact.address.as_deref() {
@@ -101,7 +101,7 @@ fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str, grace: D
 }
 
 /// The opt-ins of a contact and of the other users of an address, without those of `except`.
-pub(crate) fn agreed(
+pub(crate) fn opt_ins_at(
     tx: &Tx<'_>,
     (workspace, address): (i64, &str),
     contact: i64,
@@ -112,7 +112,7 @@ pub(crate) fn agreed(
         own.add_consent(&fact);
     }
     let mut agreed = own.consent.remove(EMAIL).unwrap_or_default();
-    for (user, fact) in said(tx, workspace, address)? {
+    for (user, fact) in facts_for_others(tx, workspace, address)? {
         if user != contact && !except.contains(&user) {
             agreed.add_shared(&fact.what, fact.at, address);
         }
@@ -151,7 +151,7 @@ pub(crate) fn others(
 
 /// Earlier facts that concern the other users only now: all facts when several contacts are merged, and facts
 /// that name an id when that id comes with a shared mailbox.
-pub(crate) fn brought_along(
+pub(crate) fn earlier_facts(
     tx: &Tx<'_>,
     contact: i64,
     is_merged: bool,
@@ -173,7 +173,7 @@ pub(crate) fn brought_along(
 
 /// Passes new facts on to the other users of the address, and adds the deliveries that follow to `planned`.
 /// Returns the contacts that changed.
-pub(crate) fn spread(
+pub(crate) fn share_facts(
     tx: &mut Tx<'_>,
     row: &Row,
     workspace: i64,
@@ -199,7 +199,7 @@ pub(crate) fn spread(
     let mut changed = Vec::new();
     for (address, facts) in by_address {
         for other in others(tx, workspace, &address, &[contact])? {
-            if take_in(tx, row, workspace, (other, &address), &facts, planned)? {
+            if apply_facts(tx, row, workspace, (other, &address), &facts, planned)? {
                 changed.push(other);
             }
         }
@@ -209,7 +209,7 @@ pub(crate) fn spread(
 
 /// Applies an opt-out that names only an id to everybody whose address came with the id, because each of them
 /// may have opted out. Adds the deliveries that follow to `planned`. Returns the contacts that changed.
-pub(crate) fn opt_out_elsewhere(
+pub(crate) fn opt_out_by_id(
     tx: &mut Tx<'_>,
     row: &Row,
     workspace: i64,
@@ -227,12 +227,12 @@ pub(crate) fn opt_out_elsewhere(
     }
     let mut changed = Vec::new();
     for id in event.identities.iter().filter(|id| id.is_of_contact()) {
-        for other in identity::elsewhere(tx, workspace, id)? {
+        for other in identity::conflict_contacts(tx, workspace, id)? {
             let known = contact::read(tx.connection, other)?;
             let Some(address) = known.as_ref().and_then(Contact::address) else {
                 continue;
             };
-            if other != contact && take_in(tx, row, workspace, (other, &address), &opt_outs, planned)? {
+            if other != contact && apply_facts(tx, row, workspace, (other, &address), &opt_outs, planned)? {
                 changed.push(other);
             }
         }
@@ -266,7 +266,7 @@ pub(crate) fn reconsider(
             let Some(before) = contact::read(tx.connection, other)? else {
                 continue;
             };
-            let agreed = agreed(tx, (workspace, &address), other, &[])?;
+            let agreed = opt_ins_at(tx, (workspace, &address), other, &[])?;
             let mut after = before.clone();
             let consent = after.consent.entry(EMAIL.to_owned()).or_default();
             if consent.set_agreed(&address, &agreed) {
@@ -279,7 +279,7 @@ pub(crate) fn reconsider(
 }
 
 /// Applies another user's facts to a contact. Returns whether anything changed.
-fn take_in(
+fn apply_facts(
     tx: &mut Tx<'_>,
     row: &Row,
     workspace: i64,

@@ -361,7 +361,7 @@ fn share(
     }
     for address in &shared {
         for (id, contact) in [(from, &mut *kept), (into, &mut *new)] {
-            for fact in shared::said_by_others(tx, workspace, address, &[id])? {
+            for fact in shared::facts_from_others(tx, workspace, address, &[id])? {
                 let consent = contact.consent.entry(fact.purpose.clone()).or_default();
                 consent.add_shared(&fact.what, fact.at, address);
             }
@@ -399,8 +399,8 @@ fn correct(
         let withdrawn = reconcile::after_change(tx, workspace, record, &change, now)?;
         for rule in rules.destinations_of(&workspace_name) {
             let is_planned = withdrawn.iter().any(|planned| planned.destination == rule.name);
-            let standing = after.standing(&rule.purpose, &terms);
-            let gate = rule.gate(Kind::Contact, standing, after.gave_data);
+            let consent_state = after.consent_state(&rule.purpose, &terms);
+            let gate = rule.gate(Kind::Contact, consent_state, after.gave_data);
             if is_planned || gate != Gate::Send || given::of(tx, &[id], rule)?.is_empty() {
                 continue;
             }

@@ -78,7 +78,7 @@ impl State {
     }
 
     /// Makes the next transaction read everything again.
-    pub(crate) fn distrust(&mut self) {
+    pub(crate) fn invalidate(&mut self) {
         self.data_version = 0;
     }
 

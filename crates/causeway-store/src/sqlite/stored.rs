@@ -31,7 +31,7 @@ pub struct Stored {
 
 /// A message as it was accepted.
 #[derive(Debug, Clone)]
-pub struct StoredRecord {
+pub struct StoredMessage {
     pub id: InboxId,
     pub state: InboxState,
     pub received_at: Timestamp,
@@ -67,7 +67,7 @@ impl Stored {
     }
 
     /// The next messages after `after`, in the order of acceptance.
-    pub async fn records(&self, after: InboxId, limit: u32) -> Result<Vec<StoredRecord>, StoreError> {
+    pub async fn records(&self, after: InboxId, limit: u32) -> Result<Vec<StoredMessage>, StoreError> {
         self.readers
             .read(move |connection| records(connection, after, limit))
             .await
@@ -120,11 +120,11 @@ impl Stored {
     /// What the destination would be given now for the events of this contact, or for this one message: the
     /// newest event first, whether or not a delivery was planned. `kind` is the kind of delivery; `None`
     /// takes it from the event.
-    pub async fn sketches(
+    pub async fn previews(
         &self,
         rules: Arc<Rules>,
         destination: &str,
-        of: Of,
+        of: EventsOf,
         kind: Option<Kind>,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
@@ -137,12 +137,12 @@ impl Stored {
                     .cloned()
                     .ok_or(Error::Broken("the name of a destination"))?;
                 let mut state = State::default();
-                pages::hold_rules(connection, &mut state, rules)?;
+                pages::use_rules(connection, &mut state, rules)?;
                 let mut tx = Tx {
                     connection,
                     state: &mut state,
                 };
-                sketches(&mut tx, &rule, of, kind, limit)
+                previews(&mut tx, &rule, of, kind, limit)
             })
             .await
     }
@@ -150,21 +150,21 @@ impl Stored {
 
 /// Which events: those of a contact, or one message.
 #[derive(Debug, Clone, Copy)]
-pub enum Of {
+pub enum EventsOf {
     Contact(ContactId),
-    Record(InboxId),
+    Message(InboxId),
 }
 
-fn sketches(
+fn previews(
     tx: &mut Tx<'_>,
     rule: &DestinationRule,
-    of: Of,
+    of: EventsOf,
     kind: Option<Kind>,
     limit: u32,
 ) -> Result<Vec<Delivery>, Error> {
     let (column, id) = match of {
-        Of::Contact(id) => ("contact_id", id.0),
-        Of::Record(id) => ("inbox_id", id.0),
+        EventsOf::Contact(id) => ("contact_id", id.0),
+        EventsOf::Message(id) => ("inbox_id", id.0),
     };
     let sql = format!(
         "SELECT inbox_id, contact_id, kind FROM event WHERE {column} = ?1 ORDER BY at DESC, inbox_id DESC LIMIT ?2"
@@ -183,12 +183,12 @@ fn sketches(
                 "action" | "contact_sync" => Kind::Record,
                 _ => Kind::Contact,
             };
-            claim::sketch(tx, rule, inbox, contact, kind.unwrap_or(by_event))
+            claim::preview_event(tx, rule, inbox, contact, kind.unwrap_or(by_event))
         })
         .collect()
 }
 
-fn records(connection: &Connection, after: InboxId, limit: u32) -> Result<Vec<StoredRecord>, Error> {
+fn records(connection: &Connection, after: InboxId, limit: u32) -> Result<Vec<StoredMessage>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT inbox.id, inbox.state, inbox.received_at, inbox_body.id IS NOT NULL
          FROM inbox LEFT JOIN inbox_body ON inbox_body.id = inbox.id
@@ -201,7 +201,7 @@ fn records(connection: &Connection, after: InboxId, limit: u32) -> Result<Vec<St
         .collect::<Result<_, _>>()?;
     rows.into_iter()
         .map(|(id, state, received_at, has_body)| {
-            Ok(StoredRecord {
+            Ok(StoredMessage {
                 id: InboxId(id),
                 state: inbox_state(&state)?,
                 received_at: super::rows::at(received_at),

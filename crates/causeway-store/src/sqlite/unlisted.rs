@@ -28,7 +28,7 @@ pub(crate) fn chunk(
     after: i64,
 ) -> Result<(Vec<UnlistedAction>, Option<i64>), Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT action.id, action.number, action.contact_id, action.told_by, action.doc, namespace.name, coalesce(page.own, 0)
+        "SELECT action.id, action.number, action.contact_id, action.planned_by, action.doc, namespace.name, coalesce(page.own, 0)
          FROM action JOIN name namespace ON namespace.id = action.namespace_id LEFT JOIN page ON page.id = action.page_id
          WHERE action.id > ?1 AND action.contact_id IS NOT NULL AND action.number IS NOT NULL
                AND action.source_id = (SELECT id FROM name WHERE kind = 'source' AND name = ?2)

@@ -93,10 +93,10 @@ impl Views for SqliteStore {
             .await
     }
 
-    async fn turn(&self, workspace: &str, automation: &str) -> Result<Option<Timestamp>, StoreError> {
+    async fn last_run(&self, workspace: &str, automation: &str) -> Result<Option<Timestamp>, StoreError> {
         let (workspace, automation) = (workspace.to_owned(), automation.to_owned());
         self.readers
-            .read(move |connection| Ok(follow::turn(connection, &workspace, &automation)?.map(at)))
+            .read(move |connection| Ok(follow::last_run(connection, &workspace, &automation)?.map(at)))
             .await
     }
 

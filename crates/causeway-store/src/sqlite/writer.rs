@@ -17,7 +17,7 @@ use super::{
     checkpoint::Checkpointer,
     error::Error,
     state::State,
-    work::{Asked, Went, Work},
+    work::{Request, RunResult, Work},
 };
 
 /// Commands in the queue; further callers wait to enqueue theirs.
@@ -27,7 +27,7 @@ const ROWS_PER_TRANSACTION: usize = 4_000;
 /// The same limit for other commands while urgent ones wait.
 const ROWS_WHILE_URGENT: usize = 200;
 /// While both queues wait, run one ordinary transaction per this many urgent ones.
-const URGENT_TURNS: u32 = 8;
+const URGENT_PER_ORDINARY: u32 = 8;
 
 pub(crate) struct Tx<'a> {
     pub connection: &'a Connection,
@@ -88,11 +88,11 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     {
-        let (asker, receiver) = oneshot::channel();
-        let run = Run::InTransaction(Box::new(Asked {
+        let (reply, receiver) = oneshot::channel();
+        let run = Run::InTransaction(Box::new(Request {
             work,
             result: None,
-            asker,
+            reply,
         }));
         self.send(Command { is_urgent, rows, run }).await?;
         receiver.await.map_err(|_| stopped())?
@@ -146,11 +146,11 @@ struct Pending {
     urgent: VecDeque<Command>,
     other: VecDeque<Command>,
     /// Urgent transactions since the last ordinary one.
-    urgent_turns: u32,
+    urgent_in_a_row: u32,
 }
 
 /// What to run next.
-enum Turn {
+enum Job {
     Transaction(Vec<Box<dyn Work>>),
     Alone(Box<dyn FnOnce(&Connection) + Send>),
 }
@@ -184,26 +184,26 @@ impl Pending {
 
     /// Urgent commands go first, in transactions of their own, so that no sender waits for processing. After
     /// some of them an ordinary transaction runs, so that processing goes on under any load.
-    fn next(&mut self) -> Turn {
-        let others_turn =
-            self.urgent.is_empty() || (self.urgent_turns >= URGENT_TURNS && !self.other.is_empty());
+    fn next(&mut self) -> Job {
+        let is_ordinary_due =
+            self.urgent.is_empty() || (self.urgent_in_a_row >= URGENT_PER_ORDINARY && !self.other.is_empty());
         let most = if self.urgent.is_empty() {
             ROWS_PER_TRANSACTION
         } else {
             ROWS_WHILE_URGENT
         };
-        if others_turn {
-            self.urgent_turns = 0;
+        if is_ordinary_due {
+            self.urgent_in_a_row = 0;
             transaction_of(&mut self.other, most)
         } else {
-            self.urgent_turns += 1;
+            self.urgent_in_a_row += 1;
             transaction_of(&mut self.urgent, ROWS_PER_TRANSACTION)
         }
     }
 }
 
 /// The first command and those behind it, up to about `most` rows, or up to one that runs alone.
-fn transaction_of(commands: &mut VecDeque<Command>, most: usize) -> Turn {
+fn transaction_of(commands: &mut VecDeque<Command>, most: usize) -> Job {
     let mut batch = Vec::new();
     let mut rows = 0;
     while rows < most
@@ -214,14 +214,14 @@ fn transaction_of(commands: &mut VecDeque<Command>, most: usize) -> Turn {
                 rows += command.rows;
                 batch.push(work);
             }
-            Run::Alone(run) if batch.is_empty() => return Turn::Alone(run),
+            Run::Alone(run) if batch.is_empty() => return Job::Alone(run),
             Run::Alone(_) => {
                 commands.push_front(command);
                 break;
             }
         }
     }
-    Turn::Transaction(batch)
+    Job::Transaction(batch)
 }
 
 struct Loop {
@@ -243,8 +243,8 @@ impl Loop {
         let mut pending = Pending::default();
         while pending.gather(&mut commands) {
             match pending.next() {
-                Turn::Transaction(batch) => self.transaction(batch),
-                Turn::Alone(run) => {
+                Job::Transaction(batch) => self.transaction(batch),
+                Job::Alone(run) => {
                     if catch_unwind(AssertUnwindSafe(|| run(&self.connection))).is_err() {
                         tracing::error!("A command of the store panicked.");
                     }
@@ -265,7 +265,7 @@ impl Loop {
                 self.roll_back();
                 self.one_by_one(batch);
             }
-            Err(fault) => self.fail(&fault, batch),
+            Err(error) => self.fail(&error, batch),
         }
     }
 
@@ -278,8 +278,8 @@ impl Loop {
                 connection: &self.connection,
                 state: &mut self.state,
             };
-            let went = catch_unwind(AssertUnwindSafe(|| work.run(&mut tx)));
-            if !matches!(went, Ok(Went::Well)) {
+            let result = catch_unwind(AssertUnwindSafe(|| work.run(&mut tx)));
+            if !matches!(result, Ok(RunResult::Done)) {
                 return Ok(false);
             }
             self.state.counters.command_done();
@@ -289,31 +289,31 @@ impl Loop {
     }
 
     fn one_by_one(&mut self, batch: Vec<Box<dyn Work>>) {
-        let mut ended = Vec::with_capacity(batch.len());
+        let mut done = Vec::with_capacity(batch.len());
         let mut result = self.begin();
         for mut work in batch {
             if result.is_ok() {
                 match self.command(&mut *work) {
-                    Ok(Some(Went::Unavailable)) => {
+                    Ok(Some(RunResult::Unavailable)) => {
                         result = Err(Error::Refused("the database could not write".to_owned()));
                     }
                     Ok(Some(_)) => {}
                     // The command panicked; its caller gets a closed channel.
                     Ok(None) => continue,
-                    Err(fault) => result = Err(fault),
+                    Err(error) => result = Err(error),
                 }
             }
-            ended.push(work);
+            done.push(work);
         }
         match result.and_then(|()| self.commit()) {
-            Ok(()) => self.answer(ended),
-            Err(fault) => self.fail(&fault, ended),
+            Ok(()) => self.answer(done),
+            Err(error) => self.fail(&error, done),
         }
     }
 
-    fn answer(&mut self, ended: Vec<Box<dyn Work>>) {
+    fn answer(&mut self, done: Vec<Box<dyn Work>>) {
         self.state.leases.commit();
-        for work in ended {
+        for work in done {
             work.answer(None);
         }
         self.checkpointer.after_commit(&self.connection);
@@ -325,7 +325,7 @@ impl Loop {
     }
 
     /// Runs one command in a savepoint. `None` when it panicked.
-    fn command(&mut self, work: &mut dyn Work) -> Result<Option<Went>, Error> {
+    fn command(&mut self, work: &mut dyn Work) -> Result<Option<RunResult>, Error> {
         let connection = &self.connection;
         connection.prepare_cached("SAVEPOINT command")?.execute([])?;
         let leases = self.state.leases.mark();
@@ -333,11 +333,11 @@ impl Loop {
             connection,
             state: &mut self.state,
         };
-        let went = catch_unwind(AssertUnwindSafe(|| work.run(&mut tx))).ok();
-        if went == Some(Went::Unavailable) {
-            return Ok(went);
+        let result = catch_unwind(AssertUnwindSafe(|| work.run(&mut tx))).ok();
+        if result == Some(RunResult::Unavailable) {
+            return Ok(result);
         }
-        if went != Some(Went::Well) {
+        if result != Some(RunResult::Done) {
             self.state.leases.undo_since(leases);
             self.state.counters.forget_since(0);
             connection.prepare_cached("ROLLBACK TO command")?.execute([])?;
@@ -345,7 +345,7 @@ impl Loop {
         }
         self.state.counters.command_done();
         connection.prepare_cached("RELEASE command")?.execute([])?;
-        Ok(went)
+        Ok(result)
     }
 
     fn commit(&mut self) -> Result<(), Error> {
@@ -355,14 +355,14 @@ impl Loop {
     }
 
     /// Rolls back the transaction, and answers every command with the error.
-    fn fail(&mut self, fault: &Error, ended: Vec<Box<dyn Work>>) {
+    fn fail(&mut self, error: &Error, done: Vec<Box<dyn Work>>) {
         self.roll_back();
         tracing::warn!(
-            reason = fault.text(),
+            reason = error.text(),
             "The store could not commit; nothing was changed."
         );
-        for work in ended {
-            work.answer(Some(StoreError::Unavailable(fault.text())));
+        for work in done {
+            work.answer(Some(StoreError::Unavailable(error.text())));
         }
     }
 
@@ -374,6 +374,6 @@ impl Loop {
         }
         self.state.leases.undo_since(0);
         self.state.counters.clear();
-        self.state.distrust();
+        self.state.invalidate();
     }
 }

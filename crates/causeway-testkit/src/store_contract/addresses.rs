@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use causeway_core::{
-    consent::{Change, Policy, Standing, Suppression, What},
+    consent::{Change, ConsentState, Policy, Suppression, What},
     contact::Identity,
     delivery::{Kind, Next},
     event::Event,
@@ -90,7 +90,7 @@ pub async fn a_complaint_stays_with_its_address(open: Open) {
             of(Kind::Contact, Change::Subscribe, "new")
         ]
     );
-    assert!(contact_with(&bench, "71").await.standing["email"].is_subscribed());
+    assert!(contact_with(&bench, "71").await.consent_state["email"].is_subscribed());
     // A click in a mail to the new address does not reactivate the old one.
     bench
         .take(status("new", What::DoubleOptIn, at(LATER)), LATER)
@@ -101,8 +101,8 @@ pub async fn a_complaint_stays_with_its_address(open: Open) {
         .await;
     let person = contact_with(&bench, "71").await;
     assert_eq!(
-        person.standing["email"],
-        Standing::Suppressed {
+        person.consent_state["email"],
+        ConsentState::Suppressed {
             since: at(20),
             why: Suppression::Complained
         }
@@ -234,7 +234,7 @@ pub async fn a_withdrawal_never_waits_behind_another_delivery(open: Open) {
 pub async fn a_withdrawal_that_cannot_be_expressed_is_recorded_as_skipped(open: Open) {
     let mut mute = DestinationRule::new("crm");
     mute.policy = Policy::All;
-    mute.expresses = vec![Change::Subscribe];
+    mute.supported_changes = vec![Change::Subscribe];
     let mut bench = Bench::new(open, vec![mute]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     bench.deliver_all("crm", 1).await;
@@ -291,15 +291,21 @@ pub async fn two_ids_of_one_platform_are_two_people_with_one_mailbox(open: Open)
     let (maria, lena) = (contact_with(&bench, "71").await, contact_with(&bench, "72").await);
     assert_ne!(maria.id, lena.id);
     assert_eq!(
-        (maria.contact.text("firstName"), maria.standing["phone"].as_str()),
+        (
+            maria.contact.text("firstName"),
+            maria.consent_state["phone"].as_str()
+        ),
         (Some("Maria"), "opted_in")
     );
     assert_eq!(
-        (lena.contact.text("firstName"), lena.standing["phone"].as_str()),
+        (
+            lena.contact.text("firstName"),
+            lena.consent_state["phone"].as_str()
+        ),
         (Some("Lena"), "unsubscribed")
     );
     // It is one mailbox: Maria's opt-in holds for it, and so does Lena's opt-out.
-    assert_eq!(lena.standing["email"].as_str(), "opted_in");
+    assert_eq!(lena.consent_state["email"].as_str(), "opted_in");
     sent(&bench, "crm", 11).await;
     let mut lena = platform("72", "family", "Lena", 20);
     lena.consent = vec![fact(What::Unsubscribed, at(20))];
@@ -318,7 +324,7 @@ pub async fn two_ids_of_one_platform_are_two_people_with_one_mailbox(open: Open)
     lena.consent = vec![fact(What::Unsubscribed, at(40))];
     bench.take(lena, 40).await;
     let maria = contact_with(&bench, "71").await;
-    assert_eq!(maria.standing["email"].as_str(), "opted_in");
+    assert_eq!(maria.consent_state["email"].as_str(), "opted_in");
     // The mailbox that Lena no longer uses is Maria's.
     assert_eq!(
         sent(&bench, "crm", 41).await,

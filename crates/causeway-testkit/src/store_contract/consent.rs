@@ -198,9 +198,9 @@ pub async fn each_opt_out_reaches_a_destination_as_the_right_change(open: Open) 
 
 pub async fn a_change_that_cannot_be_received_is_skipped_with_that_reason(open: Open) {
     let mut adds = DestinationRule::new("adds");
-    adds.expresses = vec![Change::Subscribe];
+    adds.supported_changes = vec![Change::Subscribe];
     let mut audience = DestinationRule::new("audience");
-    audience.expresses = vec![Change::Subscribe, Change::Remove];
+    audience.supported_changes = vec![Change::Subscribe, Change::Remove];
     let mut bench = Bench::new(open, vec![adds, audience]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     for destination in ["adds", "audience"] {
@@ -257,7 +257,10 @@ pub async fn each_purpose_has_a_consent_of_its_own(open: Open) {
         [(Kind::Withdrawal, Change::Unsubscribe)]
     );
     let person = bench.person("ada").await;
-    assert_eq!(person.standing.keys().collect::<Vec<_>>(), ["email", "phone"]);
+    assert_eq!(
+        person.consent_state.keys().collect::<Vec<_>>(),
+        ["email", "phone"]
+    );
     assert_eq!(person.ledger.len(), 4);
     bench.assert_balanced().await;
 }

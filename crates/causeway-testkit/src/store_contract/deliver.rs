@@ -47,7 +47,7 @@ pub async fn a_delivery_is_built_from_what_is_known_when_it_is_claimed(open: Ope
         Some("Clean air")
     );
     assert_eq!(record.page.as_ref().unwrap().name.as_deref(), Some("page-7"));
-    assert!(record.standing_for("email").is_subscribed());
+    assert!(record.consent_state_for("email").is_subscribed());
 }
 
 pub async fn a_delivery_whose_lease_expired_is_claimed_again(open: Open) {

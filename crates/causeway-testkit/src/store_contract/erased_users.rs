@@ -33,12 +33,12 @@ fn leaves(number: &str, seconds: i64) -> Event {
     event
 }
 
-async fn standing(bench: &Bench, number: &str) -> &'static str {
+async fn consent_state(bench: &Bench, number: &str) -> &'static str {
     let person = contact_with(bench, number).await;
     person
-        .standing
+        .consent_state
         .get("email")
-        .map_or("unknown", |said| said.as_str())
+        .map_or("unknown", |state| state.as_str())
 }
 
 async fn state(bench: &Bench, id: InboxId) -> InboxState {
@@ -61,7 +61,7 @@ pub async fn opt_ins_of_an_erased_user_of_a_mailbox_count_for_nobody(open: Open)
             bench.take(silent(0), 0).await;
             bench.take(joins("51", "family", 1), 1).await;
         }
-        assert_eq!(standing(&bench, "52").await, "opted_in");
+        assert_eq!(consent_state(&bench, "52").await, "opted_in");
         assert!(
             sent(&bench, "crm", 2)
                 .await
@@ -75,7 +75,7 @@ pub async fn opt_ins_of_an_erased_user_of_a_mailbox_count_for_nobody(open: Open)
         } else {
             begin(&bench, erased, 10).await;
         }
-        assert_eq!(standing(&bench, "52").await, "unknown", "{name}");
+        assert_eq!(consent_state(&bench, "52").await, "unknown", "{name}");
         // A later update of the other user changes nothing.
         let mut news = silent(11);
         news.fields.insert("city".to_owned(), "Bern".into());
@@ -96,7 +96,7 @@ pub async fn opt_ins_of_an_erased_user_of_a_mailbox_count_for_nobody(open: Open)
             all.iter().all(|(_, change, _)| *change != Change::Subscribe),
             "{name}: {all:?}"
         );
-        assert_eq!(standing(&bench, "52").await, "unknown", "{name}");
+        assert_eq!(consent_state(&bench, "52").await, "unknown", "{name}");
         bench.assert_balanced().await;
     }
 }
@@ -113,17 +113,20 @@ pub async fn facts_that_forbid_mail_to_a_mailbox_outlive_their_user(open: Open) 
     let first = contact_with(&bench, "51").await.id;
     bench.store().erase(first, at(10)).await.unwrap();
     for number in ["52", "53"] {
-        assert_eq!(standing(&bench, number).await, "double_opted_in", "{number}");
+        assert_eq!(consent_state(&bench, number).await, "double_opted_in", "{number}");
     }
     let mut bounces = platform("52", "family", "Ben", 20);
     bounces.consent = vec![fact(What::Bounced, at(20))];
     bench.take(bounces, 20).await;
     let second = contact_with(&bench, "52").await.id;
     bench.store().erase(second, at(30)).await.unwrap();
-    assert_eq!(standing(&bench, "53").await, "suppressed");
+    assert_eq!(consent_state(&bench, "53").await, "suppressed");
     let third = contact_with(&bench, "53").await;
-    let said = &third.contact.consent["email"].addresses["family@example.org"];
-    assert!(said.opt_in.is_empty() && said.double_opt_in.is_none(), "{said:?}");
+    let state = &third.contact.consent["email"].addresses["family@example.org"];
+    assert!(
+        state.opt_in.is_empty() && state.double_opt_in.is_none(),
+        "{state:?}"
+    );
     bench.assert_balanced().await;
 }
 
@@ -157,14 +160,14 @@ pub async fn messages_of_other_users_count_while_a_user_is_being_erased(open: Op
     sent(&bench, "crm", 11).await;
     let id = bench.take(leaves("52", 12), 12).await;
     assert_eq!(state(&bench, id).await, InboxState::Done);
-    assert_eq!(standing(&bench, "52").await, "unsubscribed");
+    assert_eq!(consent_state(&bench, "52").await, "unsubscribed");
     assert_eq!(
         sent(&bench, "crm", 13).await,
         [of(Kind::Withdrawal, Change::Unsubscribe, "family")]
     );
     bench.assert_balanced().await;
     bench.store().finish_erasures(at(7 * DAY)).await.unwrap();
-    assert_eq!(standing(&bench, "52").await, "unsubscribed");
+    assert_eq!(consent_state(&bench, "52").await, "unsubscribed");
     assert_eq!(
         contact_with(&bench, "52").await.contact.text("city"),
         Some("Bern")
@@ -180,7 +183,7 @@ pub async fn an_opt_out_of_the_address_counts_at_once_while_a_user_is_being_eras
         let opt_in = bench
             .take(status("family", What::DoubleOptIn, at(when)), 12)
             .await;
-        assert_eq!(standing(&bench, "52").await, "opted_in");
+        assert_eq!(consent_state(&bench, "52").await, "opted_in");
         let event = Decoded::Event(Box::new(status("family", What::Unsubscribed, at(when))));
         let (id, processed) = bench.take_from(SOURCE, event, 12).await;
         assert_eq!(state(&bench, id).await, InboxState::Skipped, "{when}");
@@ -188,7 +191,7 @@ pub async fn an_opt_out_of_the_address_counts_at_once_while_a_user_is_being_eras
         assert_eq!(processed.planned.len(), 1, "{when}");
         let second = contact_with(&bench, "52").await.id;
         assert_eq!(processed.contacts, [second], "{when}");
-        assert_eq!(standing(&bench, "52").await, "unsubscribed", "{when}");
+        assert_eq!(consent_state(&bench, "52").await, "unsubscribed", "{when}");
         assert_eq!(
             sent(&bench, "crm", 13).await,
             [of(Kind::Withdrawal, Change::Unsubscribe, "family")]
@@ -237,7 +240,7 @@ pub async fn other_users_are_sent_again_after_an_unanswered_removal(open: Open) 
 pub async fn nothing_is_left_to_do_by_hand_for_an_erased_person(open: Open) {
     let mut archive = DestinationRule::new("archive");
     archive.policy = Policy::All;
-    archive.expresses = vec![Change::Subscribe];
+    archive.supported_changes = vec![Change::Subscribe];
     let mut bench = Bench::new(open, vec![archive]).await;
     bench.take(joins("51", "family", 0), 0).await;
     sent(&bench, "archive", 1).await;

@@ -84,13 +84,13 @@ pub async fn a_timer_fires_once_across_a_restart(open: Open) {
         (Due::Step(1), at(100))
     );
     assert_eq!(bench.store().next_timer().await.unwrap(), Some(at(100)));
-    assert_eq!(bench.store().ring(10, at(99)).await.unwrap(), 0);
+    assert_eq!(bench.store().fire_due_timers(10, at(99)).await.unwrap(), 0);
 
     bench.reopen().await;
-    assert_eq!(bench.store().ring(10, at(100)).await.unwrap(), 1);
+    assert_eq!(bench.store().fire_due_timers(10, at(100)).await.unwrap(), 1);
     // As after a kill before the row was processed.
     bench.reopen().await;
-    assert_eq!(bench.store().ring(10, at(101)).await.unwrap(), 0);
+    assert_eq!(bench.store().fire_due_timers(10, at(101)).await.unwrap(), 0);
     let rows = bench.follow(101).await;
     assert_eq!(rows.len(), 1, "{rows:?}");
     let back = rows.first().unwrap();
@@ -120,7 +120,7 @@ pub async fn consent_is_checked_when_a_timed_step_is_planned(open: Open) {
     bench.take(yes("ada", "1", 0), 0).await;
     let gone = crate::builders::status("ada", What::Unsubscribed, at(50));
     bench.take(gone, 50).await;
-    bench.store().ring(10, at(100)).await.unwrap();
+    bench.store().fire_due_timers(10, at(100)).await.unwrap();
     let back = bench.follow(101).await;
     assert_eq!(bench.claimed("crm", 102).await, []);
     let trace = bench.store().trace(back[0]).await.unwrap().unwrap();
@@ -134,7 +134,7 @@ pub async fn erasing_a_person_deletes_their_timers(open: Open) {
     let ada = bench.store().find_contacts("ada@example.org").await.unwrap()[0];
     let bob = bench.store().find_contacts("bob@example.org").await.unwrap()[0];
     bench.store().erase(ada, at(10)).await.unwrap();
-    assert_eq!(bench.store().ring(10, at(100)).await.unwrap(), 1);
+    assert_eq!(bench.store().fire_due_timers(10, at(100)).await.unwrap(), 1);
     // Bob is erased after his timer fired and before its row is processed.
     bench.store().erase(bob, at(101)).await.unwrap();
     let back = bench.follow(102).await;
@@ -173,7 +173,7 @@ pub async fn a_merge_moves_timers_and_points(open: Open) {
         view.contact.points
     );
     assert!((sum - 20.0).abs() < 1e-9, "{sum}");
-    assert_eq!(bench.store().ring(10, at(100)).await.unwrap(), 2);
+    assert_eq!(bench.store().fire_due_timers(10, at(100)).await.unwrap(), 2);
     let back = bench.follow(101).await;
     assert_eq!(back.len(), 2);
     for row in back {
@@ -196,7 +196,7 @@ pub async fn runs_above_the_hourly_limit_wait_for_the_next_hour(open: Open) {
     for (hour, rang, sent) in [(0, 0, 2), (1, 2, 2), (2, 1, 1), (3, 0, 0)] {
         let start = hour * 3_600;
         assert_eq!(
-            bench.store().ring(10, at(start)).await.unwrap(),
+            bench.store().fire_due_timers(10, at(start)).await.unwrap(),
             rang,
             "hour {hour}"
         );
@@ -215,7 +215,7 @@ pub async fn a_step_that_fails_when_its_timer_fires_is_dead_and_can_be_replayed(
     broken.stop = Some(Expression::new("contact.plan == 'b'").unwrap());
     let mut bench = Bench::with_rules(open, "store", world(vec![broken])).await;
     bench.take(yes("ada", "1", 0), 0).await;
-    bench.store().ring(10, at(100)).await.unwrap();
+    bench.store().fire_due_timers(10, at(100)).await.unwrap();
     let back = bench.follow(101).await;
     let trace = bench.store().trace(back[0]).await.unwrap().unwrap();
     assert_eq!(
@@ -368,15 +368,15 @@ pub async fn schedules_and_pages_of_contacts_are_kept_by_workspace(open: Open) {
             .unwrap(),
         []
     );
-    assert_eq!(store.turn("default", "weekly").await.unwrap(), None);
+    assert_eq!(store.last_run("default", "weekly").await.unwrap(), None);
     store.set_last_run("default", "weekly", at(100)).await.unwrap();
     store.set_last_run("default", "weekly", at(50)).await.unwrap();
     bench.reopen().await;
     assert_eq!(
-        bench.store().turn("default", "weekly").await.unwrap(),
+        bench.store().last_run("default", "weekly").await.unwrap(),
         Some(at(100))
     );
-    assert_eq!(bench.store().turn("other", "weekly").await.unwrap(), None);
+    assert_eq!(bench.store().last_run("other", "weekly").await.unwrap(), None);
 }
 
 pub async fn a_record_carries_the_hubs_that_it_came_through(open: Open) {

@@ -198,11 +198,11 @@ pub async fn the_readable_part_of_a_dead_row_is_applied_once(open: Open) {
     assert_eq!(processed.state, InboxState::Dead);
     let trace = bench.store().trace(id).await.unwrap().unwrap();
     assert_eq!(trace.inbox.code.as_deref(), Some("key_missing"));
-    let said = ConsentFact {
+    let opt_out = ConsentFact {
         address: Some(of_id(&contact_ref("ref-ada"))),
         ..no.consent[0].clone()
     };
-    assert_eq!(trace.consent, [said]);
+    assert_eq!(trace.consent, [opt_out]);
     assert_eq!(bench.deliver_all("crm", 3).await, [id], "the withdrawal");
     bench.assert_balanced().await;
 

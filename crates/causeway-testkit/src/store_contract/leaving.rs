@@ -2,7 +2,7 @@
 
 use causeway_core::{
     after_erasure::AfterErasure,
-    consent::{Change, Policy, Standing, What},
+    consent::{Change, ConsentState, Policy, What},
     delivery::{Delivery, Kind, Next},
     event::{DeadCode, Decoded, Engagement, EngagementKind},
     id::InboxId,
@@ -22,7 +22,7 @@ const DAY: i64 = 86_400;
 fn three() -> Vec<DestinationRule> {
     let mut archive = DestinationRule::new("archive");
     archive.policy = Policy::All;
-    archive.expresses = vec![Change::Subscribe];
+    archive.supported_changes = vec![Change::Subscribe];
     let mut confirmed = DestinationRule::new("confirmed");
     confirmed.policy = Policy::DoubleOptIn;
     vec![DestinationRule::new("crm"), archive, confirmed]
@@ -78,22 +78,22 @@ pub async fn destinations_are_sent_removals_before_a_person_is_erased(open: Open
     bench.take(synced("ada", &[("city", "Bern")], at(4)), 4).await;
     let ada = bench.person("ada").await.id;
 
-    let parting = bench
+    let start = bench
         .store()
         .begin_erasure(ada, at(7 * DAY), at(5))
         .await
         .unwrap();
-    assert_eq!(parting.told, [("crm".into(), Change::Remove)]);
-    assert_eq!(parting.untold.len(), 1);
-    assert_eq!(&*parting.untold[0].0, "archive");
-    assert!(parting.untold[0].1.contains("cannot receive remove"));
+    assert_eq!(start.asked, [("crm".into(), Change::Remove)]);
+    assert_eq!(start.not_asked.len(), 1);
+    assert_eq!(&*start.not_asked[0].0, "archive");
+    assert!(start.not_asked[0].1.contains("cannot receive remove"));
     assert_eq!(
         bench
             .store()
             .begin_erasure(ada, at(9 * DAY), at(6))
             .await
             .unwrap(),
-        parting
+        start
     );
     // New messages are not applied, and the person is not erased before the CRM has confirmed.
     let late = bench.take(signed("ada", "3", What::OptIn, at(4)), 7).await;
@@ -119,8 +119,8 @@ pub async fn destinations_are_sent_removals_before_a_person_is_erased(open: Open
         (Kind::Withdrawal, Change::Remove)
     );
     assert!(matches!(
-        last.record.standing_for("email"),
-        Standing::Unsubscribed { .. }
+        last.record.consent_state_for("email"),
+        ConsentState::Unsubscribed { .. }
     ));
     assert_eq!(last.record.email(), Some("ada@example.org"));
     assert_eq!(
@@ -212,12 +212,12 @@ pub async fn a_person_that_no_destination_has_is_erased_at_once(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(signed("ada", "1", What::Declined, at(0)), 0).await;
     let ada = bench.person("ada").await.id;
-    let parting = bench
+    let start = bench
         .store()
         .begin_erasure(ada, at(7 * DAY), at(2))
         .await
         .unwrap();
-    assert_eq!((parting.told, parting.untold), (vec![], vec![]));
+    assert_eq!((start.asked, start.not_asked), (vec![], vec![]));
     // The caller has nothing to wait for.
     bench.store().erase(ada, at(2)).await.unwrap();
     bench.take(status("ada", What::OptIn, at(1)), 3).await;
@@ -404,7 +404,7 @@ pub async fn the_same_form_after_an_erasure_is_no_duplicate(open: Open) {
 }
 
 pub async fn an_opt_out_after_an_erasure_is_not_lost(open: Open) {
-    use causeway_core::consent::Standing;
+    use causeway_core::consent::ConsentState;
 
     // The opt-out answers an old mail. It may come before or after the new signature.
     for opt_out_first in [true, false] {
@@ -429,10 +429,11 @@ pub async fn an_opt_out_after_an_erasure_is_not_lost(open: Open) {
         if !opt_out_first {
             bench.take(opt_out, 16).await;
         }
-        let standing = |view: &causeway_core::store::ContactView| view.standing.get("email").copied();
+        let consent_state =
+            |view: &causeway_core::store::ContactView| view.consent_state.get("email").copied();
         let opted_in = matches!(
-            standing(&bench.person("ada").await),
-            Some(Standing::OptedIn { .. })
+            consent_state(&bench.person("ada").await),
+            Some(ConsentState::OptedIn { .. })
         );
         assert!(!opted_in, "first: {opt_out_first}");
         // The destination may know Ada from before, so it receives the opt-out and nothing else.
@@ -442,8 +443,8 @@ pub async fn an_opt_out_after_an_erasure_is_not_lost(open: Open) {
         }
         bench.take(signed("ada", "3", What::OptIn, at(18)), 18).await;
         let opted_in = matches!(
-            standing(&bench.person("ada").await),
-            Some(Standing::OptedIn { .. })
+            consent_state(&bench.person("ada").await),
+            Some(ConsentState::OptedIn { .. })
         );
         assert!(opted_in, "first: {opt_out_first}");
         bench.assert_balanced().await;
@@ -527,7 +528,7 @@ pub async fn each_part_is_kept_for_its_retention(open: Open) {
 }
 
 /// Platforms send the whole history each time.
-pub async fn what_is_past_its_retention_is_not_new_when_it_is_sent_again(open: Open) {
+pub async fn deleted_engagements_are_recognised_when_they_are_sent_again(open: Open) {
     let mut news = DestinationRule::new("crm");
     news.policy = Policy::All;
     news.takes = Takes::Changes;
@@ -562,7 +563,7 @@ pub async fn what_is_past_its_retention_is_not_new_when_it_is_sent_again(open: O
     let news = [of(Kind::Record, Change::None, "ada")];
     assert_eq!(sent(&bench, "crm", later + 3).await, news, "once more since");
 
-    // Once both turn out to be one person, what either did is known of them.
+    // After the merge, the engagements of both are known.
     bench.store().prune(retention, at(later + 4)).await.unwrap();
     let mut both = synced("bea", &[], at(later + 5));
     both.identities.extend(history("ada", 0, 0).identities);

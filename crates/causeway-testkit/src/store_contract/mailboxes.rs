@@ -43,12 +43,12 @@ pub async fn a_bounce_without_an_address_ends_by_a_click_at_the_address(open: Op
     let person = contact_with(&bench, "71").await;
     assert_eq!(person.contact.text("email"), Some("new@example.org"));
     assert_eq!(
-        person.standing["email"].as_str(),
+        person.consent_state["email"].as_str(),
         "suppressed",
         "the click shows that the old address works"
     );
     bench.take(click("new"), LATER + 1).await;
-    assert!(contact_with(&bench, "71").await.standing["email"].is_subscribed());
+    assert!(contact_with(&bench, "71").await.consent_state["email"].is_subscribed());
 }
 
 pub async fn a_bounce_without_an_address_holds_for_all_users_of_the_mailbox(open: Open) {
@@ -73,7 +73,7 @@ pub async fn a_bounce_without_an_address_holds_for_all_users_of_the_mailbox(open
             assert_eq!(sent(&bench, "crm", 11).await, expected);
         }
         assert_eq!(
-            contact_with(&bench, "72").await.standing["email"].as_str(),
+            contact_with(&bench, "72").await.consent_state["email"].as_str(),
             "suppressed"
         );
         bench.assert_balanced().await;
@@ -105,7 +105,7 @@ pub async fn an_opt_out_reaches_destinations_given_the_mailbox_with_a_former_use
         sent(&bench, "crm", 41).await,
         [of(Kind::Withdrawal, Change::Unsubscribe, "family")]
     );
-    assert!(contact_with(&bench, "71").await.standing["email"].is_subscribed());
+    assert!(contact_with(&bench, "71").await.consent_state["email"].is_subscribed());
     bench.assert_balanced().await;
 }
 
@@ -155,7 +155,7 @@ pub async fn a_bounce_does_not_bring_an_old_address_back(open: Open) {
         }
         let person = contact_with(&bench, "71").await;
         assert_eq!(person.contact.text("email"), Some("new@example.org"), "{order:?}");
-        assert!(person.standing["email"].is_subscribed(), "{order:?}");
+        assert!(person.consent_state["email"].is_subscribed(), "{order:?}");
     }
 }
 
@@ -221,8 +221,8 @@ pub async fn an_opt_out_by_an_id_alone_counts_for_the_mailbox(open: Open) {
         "{all:?}"
     );
     for number in ["71", "72", "73"] {
-        let standing = &contact_with(&bench, number).await.standing["email"];
-        assert_eq!(standing.as_str(), "unsubscribed", "{number}");
+        let consent_state = &contact_with(&bench, number).await.consent_state["email"];
+        assert_eq!(consent_state.as_str(), "unsubscribed", "{number}");
     }
 }
 
@@ -298,7 +298,7 @@ pub async fn a_report_about_a_former_address_does_not_bring_it_back(open: Open) 
         bench.take(report, 10).await;
         let person = contact_with(&bench, "71").await;
         assert_eq!(person.contact.text("email"), Some("new@example.org"), "{kind:?}");
-        assert!(person.standing["email"].is_subscribed(), "{kind:?}");
+        assert!(person.consent_state["email"].is_subscribed(), "{kind:?}");
     }
 }
 
@@ -321,12 +321,12 @@ pub async fn facts_by_an_id_count_for_the_addresses_that_came_with_it(open: Open
     bench.take(status_of("71", What::Blocked, 5), 30).await;
     let person = contact_with(&bench, "71").await.contact;
     let terms = Terms::default();
-    let standing = |name: &str| {
+    let consent_state = |name: &str| {
         let address = format!("{name}@example.org");
-        person.standing_at(EMAIL, Some(&address), &terms)
+        person.consent_state_at(EMAIL, Some(&address), &terms)
     };
-    assert_eq!(standing("new").as_str(), "suppressed");
-    assert_eq!(standing("old").as_str(), "opted_in");
+    assert_eq!(consent_state("new").as_str(), "suppressed");
+    assert_eq!(consent_state("old").as_str(), "opted_in");
 }
 
 /// The destination was absent when the opt-out came, or had another purpose, or comes back under another
@@ -369,7 +369,7 @@ pub async fn an_opt_out_reaches_a_destination_that_was_absent_meanwhile(open: Op
 pub async fn a_destination_that_cannot_receive_opt_outs_is_not_sent_the_message(open: Open) {
     let mute = DestinationRule {
         policy: Policy::All,
-        expresses: Vec::new(),
+        supported_changes: Vec::new(),
         ..DestinationRule::new("crm")
     };
     let mut bench = Bench::new(open, vec![mute]).await;
@@ -430,10 +430,10 @@ pub async fn a_split_gives_nobody_the_address_of_the_other(open: Open) {
         );
         let bob = contact_with(&bench, "72").await;
         assert_eq!(bob.contact.text("email"), Some("bob@example.org"), "{case}");
-        assert!(bob.standing["email"].is_subscribed(), "{case}");
+        assert!(bob.consent_state["email"].is_subscribed(), "{case}");
         let jane = bench.person("jane").await;
         assert_eq!(jane.contact.text("email"), Some("jane@example.org"), "{case}");
-        assert_eq!(jane.standing["email"].as_str(), "unsubscribed", "{case}");
+        assert_eq!(jane.consent_state["email"].as_str(), "unsubscribed", "{case}");
         // The next deliveries of each go to their own address.
         bench.take(status_of("72", What::OptIn, 20), 20).await;
         let all = sent(&bench, "crm", 21).await;

@@ -171,10 +171,10 @@ macro_rules! store_contract {
                 a_split_divides_what_destinations_were_given,
             ],
             whose: [
-                who_is_recognised_by_an_office_address_hears_of_its_other_users,
+                facts_of_other_users_count_for_a_person_found_by_an_office_address,
                 two_references_at_an_office_address_are_two_people,
                 a_click_that_does_not_count_for_a_user_counts_for_no_other,
-                a_longer_grace_for_clicks_withdraws_whom_it_concerns,
+                a_longer_click_grace_withdraws_the_affected_people,
                 a_split_ends_withdrawals_for_the_address_of_the_other,
                 an_opt_out_at_a_former_address_brings_nobody_back_there,
             ],
@@ -212,7 +212,7 @@ macro_rules! store_contract {
                 an_opt_out_after_an_erasure_is_not_lost,
                 refused_people_stay_out_after_their_erasure,
                 each_part_is_kept_for_its_retention,
-                what_is_past_its_retention_is_not_new_when_it_is_sent_again,
+                deleted_engagements_are_recognised_when_they_are_sent_again,
             ],
             erased_users: [
                 opt_ins_of_an_erased_user_of_a_mailbox_count_for_nobody,

@@ -21,7 +21,7 @@ use crate::builders::{at, contact_ref, email, fact, rules, signed, status};
 
 /// Whether the mailbox may be used for the person with this id.
 async fn may_mail(bench: &Bench, number: &str) -> bool {
-    contact_with(bench, number).await.standing["email"].is_subscribed()
+    contact_with(bench, number).await.consent_state["email"].is_subscribed()
 }
 
 fn says(number: &str, name: &str, what: What, seconds: i64) -> Event {
@@ -113,7 +113,7 @@ pub async fn a_bounce_by_an_id_holds_for_a_mailbox_that_its_owner_left(open: Ope
     // It bounced before the move.
     bench.take(status_of("71", What::Bounced, 5), 20).await;
     assert_eq!(
-        contact_with(&bench, "72").await.standing["email"].as_str(),
+        contact_with(&bench, "72").await.consent_state["email"].as_str(),
         "suppressed"
     );
     bench.assert_balanced().await;
@@ -137,7 +137,7 @@ pub async fn facts_from_before_a_mailbox_was_shared_hold_for_its_users(open: Ope
         bench.take(later, 10).await;
         for number in ["71", "72"] {
             let person = contact_with(&bench, number).await;
-            assert_eq!(person.standing["email"].as_str(), "suppressed", "{number}");
+            assert_eq!(person.consent_state["email"].as_str(), "suppressed", "{number}");
         }
         let all = sent(&bench, "crm", 11).await;
         assert!(
@@ -198,8 +198,8 @@ pub async fn a_reference_that_comes_with_a_third_address_merges_nobody(open: Ope
     }
     bench.take(status("k3", What::Unsubscribed, at(20)), 20).await;
     bench.take(signed("k0", "again", What::OptIn, at(30)), 30).await;
-    assert!(!bench.person("k3").await.standing["email"].is_subscribed());
-    assert!(bench.person("k2").await.standing["email"].is_subscribed());
+    assert!(!bench.person("k3").await.consent_state["email"].is_subscribed());
+    assert!(bench.person("k2").await.consent_state["email"].is_subscribed());
     let conflicts = bench.store().conflicts().await.unwrap();
     assert_eq!(conflicts.len(), 1);
     assert_eq!((conflicts[0].id.as_str(), conflicts[0].messages), ("constant", 2));
@@ -248,10 +248,10 @@ pub async fn a_split_divides_what_destinations_were_given(open: Open) {
     assert!(split.unwrap().is_some());
     let carl = contact_with(&bench, "41").await;
     assert_eq!(carl.contact.text("email"), Some("carl@example.org"));
-    assert!(carl.standing["email"].is_subscribed());
+    assert!(carl.consent_state["email"].is_subscribed());
     let dora = bench.person("dora").await;
     assert_eq!(dora.contact.text("email"), Some("dora@example.org"));
-    assert_eq!(dora.standing.get("email"), None);
+    assert_eq!(dora.consent_state.get("email"), None);
     let all = sent(&bench, "crm", 11).await;
     let expected = [
         of(Kind::Contact, Change::Subscribe, "carl"),

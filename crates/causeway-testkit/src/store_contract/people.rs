@@ -52,7 +52,7 @@ pub async fn the_order_of_arrival_does_not_matter(open: Open) {
         let found = (
             essence(&person.contact),
             person.identities,
-            person.standing,
+            person.consent_state,
             person.actions.len(),
         );
         assert_eq!(
@@ -149,7 +149,7 @@ pub async fn workspaces_with_the_same_people_never_touch(open: Open) {
     ] {
         let person = bench.store().contact(id).await.unwrap().unwrap();
         assert_eq!(&*person.workspace, workspace);
-        assert_eq!(person.standing["email"].is_subscribed(), subscribed);
+        assert_eq!(person.consent_state["email"].is_subscribed(), subscribed);
         assert_eq!(person.contact.text("city"), city);
         assert_eq!(person.actions.len(), 1);
     }
@@ -188,7 +188,7 @@ pub async fn a_confirmation_on_a_page_counts_once_it_is_an_own_page(open: Open) 
     let held_back = confirmed_on_page_seven(&mut bench).await;
     bench.take(owner_of_seven(OWN_ORG, 3), 3).await;
     assert_eq!(bench.deliver_all("crm", 4).await, held_back);
-    assert!(bench.person("ada").await.standing["email"].is_subscribed());
+    assert!(bench.person("ada").await.consent_state["email"].is_subscribed());
     bench.assert_balanced().await;
     bench.reopen().await;
     let next = bench.take(signed("ada", "2", What::NotAsked, at(5)), 5).await;
@@ -210,7 +210,7 @@ pub async fn new_rules_may_make_a_page_an_own_page(open: Open) {
     // That was a mistake: the page belongs to another organisation.
     bench.set_rules(rules(vec![DestinationRule::new("crm")])).await;
     assert_eq!(given(&bench, 6).await, [Kind::Withdrawal]);
-    assert!(!bench.person("ada").await.standing["email"].is_subscribed());
+    assert!(!bench.person("ada").await.consent_state["email"].is_subscribed());
     bench.set_rules(rules(vec![DestinationRule::new("crm")])).await;
     assert_eq!(given(&bench, 7).await, []);
     bench.assert_balanced().await;
@@ -422,17 +422,17 @@ pub async fn a_withdrawal_never_says_subscribed(open: Open) {
     bench.take(signed("ada", "1", What::OptIn, at(0)), 1).await;
     bench.take(status("ada", click, at(1)), 2).await;
     let delivered = bench.claim("crm", 3).await.deliveries;
-    assert!(delivered[0].record.standing_for("email").is_subscribed());
+    assert!(delivered[0].record.consent_state_for("email").is_subscribed());
     for delivery in delivered {
         bench.end(&delivery, Next::Delivered, 3).await;
     }
     // The form's opt-in stands, but does not suffice for this destination.
     bench.take(owner_of_seven("99", 4), 4).await;
-    assert!(bench.person("ada").await.standing["email"].is_subscribed());
+    assert!(bench.person("ada").await.consent_state["email"].is_subscribed());
     let due = bench.claim("crm", 5).await.deliveries;
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].record.change, Change::Unsubscribe);
-    assert!(!due[0].record.standing_for("email").is_subscribed());
+    assert!(!due[0].record.consent_state_for("email").is_subscribed());
 }
 
 pub async fn a_destination_without_a_policy_is_sent_the_withdrawal_of_a_void_click(open: Open) {

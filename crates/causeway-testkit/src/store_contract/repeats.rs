@@ -57,8 +57,8 @@ async fn take(bench: &Bench, message: Envelope, decoded: Decoded, seconds: i64) 
     bench.store().process(batch, at(seconds)).await.unwrap().pop()
 }
 
-async fn standing(bench: &Bench, who: &str) -> &'static str {
-    bench.person(who).await.standing["email"].as_str()
+async fn consent_state(bench: &Bench, who: &str) -> &'static str {
+    bench.person(who).await.consent_state["email"].as_str()
 }
 
 async fn notes(bench: &Bench, id: InboxId) -> String {
@@ -66,9 +66,9 @@ async fn notes(bench: &Bench, id: InboxId) -> String {
 }
 
 /// Sends each message a second after the one before. Processes them one by one, or all together at the end.
-async fn history(bench: &Bench, said: &[(&str, &str, What)], together: bool) {
+async fn history(bench: &Bench, facts: &[(&str, &str, What)], together: bool) {
     let mut waiting = Vec::new();
-    for (seconds, (source, who, what)) in (0..).zip(said) {
+    for (seconds, (source, who, what)) in (0..).zip(facts) {
         let accepted = accept(bench, message(source, who, what, seconds)).await;
         if !accepted.duplicate {
             waiting.push((accepted.id, says(who, what.clone(), seconds)));
@@ -86,7 +86,7 @@ pub async fn opt_out_opt_in_opt_out_are_three_messages(open: Open) {
     use What::{OptIn, Unsubscribed};
     for together in [false, true] {
         let bench = bench(open.clone(), &format!("together-{together}")).await;
-        let said = [
+        let facts = [
             (SOURCE, "ada", Unsubscribed),
             (SOURCE, "ben", Unsubscribed),
             (SOURCE, "ada", OptIn),
@@ -98,14 +98,14 @@ pub async fn opt_out_opt_in_opt_out_are_three_messages(open: Open) {
             (SOURCE, "ben", Unsubscribed),
             (SOURCE, "ada", Unsubscribed),
         ];
-        history(&bench, &said, together).await;
+        history(&bench, &facts, together).await;
         assert_eq!(
-            standing(&bench, "ada").await,
+            consent_state(&bench, "ada").await,
             "unsubscribed",
             "together: {together}"
         );
         assert_eq!(
-            standing(&bench, "ben").await,
+            consent_state(&bench, "ben").await,
             "unsubscribed",
             "together: {together}"
         );
@@ -138,7 +138,7 @@ pub async fn a_message_of_another_user_of_the_mailbox_counts_as_in_between(open:
         let people = bench.store().find_contacts(id).await.unwrap();
         assert_eq!(people.len(), 1, "{id}");
         let view = bench.store().contact(people[0]).await.unwrap().unwrap();
-        assert_eq!(view.standing["email"].as_str(), "unsubscribed", "{id}");
+        assert_eq!(view.consent_state["email"].as_str(), "unsubscribed", "{id}");
     }
     bench.assert_balanced().await;
 }
@@ -147,14 +147,14 @@ pub async fn a_late_retry_of_an_opt_in_does_not_undo_an_opt_out(open: Open) {
     use What::{OptIn, Unsubscribed};
     for together in [false, true] {
         let bench = bench(open.clone(), &format!("together-{together}")).await;
-        let said = [
+        let facts = [
             (SOURCE, "ada", OptIn),
             ("form", "ada", Unsubscribed),
             (SOURCE, "ada", OptIn),
         ];
-        history(&bench, &said, together).await;
+        history(&bench, &facts, together).await;
         assert_eq!(
-            standing(&bench, "ada").await,
+            consent_state(&bench, "ada").await,
             "unsubscribed",
             "together: {together}"
         );
@@ -167,7 +167,7 @@ pub async fn a_late_retry_of_an_opt_in_does_not_undo_an_opt_out(open: Open) {
         let sent = message(SOURCE, "ada", &what, seconds);
         take(&bench, sent, says("ada", what, seconds), seconds).await;
     }
-    assert_eq!(standing(&bench, "ada").await, "opted_in");
+    assert_eq!(consent_state(&bench, "ada").await, "opted_in");
 }
 
 pub async fn a_message_in_between_may_have_any_source_and_kind(open: Open) {
@@ -287,7 +287,7 @@ pub async fn an_id_with_other_content_is_another_message(open: Open) {
     };
     send("ada", OptIn, 0).await;
     let second = send("ada", Unsubscribed, 1).await.unwrap();
-    assert_eq!(standing(&bench, "ada").await, "unsubscribed");
+    assert_eq!(consent_state(&bench, "ada").await, "unsubscribed");
     let notes = notes(&bench, second.id).await;
     assert!(
         notes.contains("message 1 the same id with other content"),
@@ -296,12 +296,12 @@ pub async fn an_id_with_other_content_is_another_message(open: Open) {
     assert!(send("ada", Unsubscribed, 2).await.is_none(), "a repeat");
     // An id that names several messages identifies none: the earlier message may be a late retry.
     send("ada", OptIn, 3).await;
-    assert_eq!(standing(&bench, "ada").await, "unsubscribed");
+    assert_eq!(consent_state(&bench, "ada").await, "unsubscribed");
     send("ben", Unsubscribed, 4).await;
     send("ben", OptIn, 5).await;
-    assert_eq!(standing(&bench, "ben").await, "opted_in");
+    assert_eq!(consent_state(&bench, "ben").await, "opted_in");
     send("ben", Unsubscribed, 6).await;
-    assert_eq!(standing(&bench, "ben").await, "unsubscribed");
+    assert_eq!(consent_state(&bench, "ben").await, "unsubscribed");
     bench.assert_balanced().await;
 }
 
@@ -326,7 +326,7 @@ pub async fn a_message_repeated_under_its_id_counts_only_for_its_opt_out(open: O
         // However much later, its id identifies it.
         let (envelope, event) = sent(who, first.clone(), "030 1", 50 * DAY);
         let again = take(&bench, envelope, event, 50 * DAY).await.unwrap();
-        assert_eq!(standing(&bench, who).await, last);
+        assert_eq!(consent_state(&bench, who).await, last);
         let person = bench.person(who).await;
         assert_eq!(
             person.contact.fields["phone"].value, "030 2",
@@ -363,7 +363,7 @@ pub async fn a_dead_message_that_is_sent_again_is_read_again(open: Open) {
         .await
         .unwrap();
     assert_eq!(read.state, InboxState::Done);
-    assert_eq!(standing(&bench, "ada").await, "unsubscribed");
+    assert_eq!(consent_state(&bench, "ada").await, "unsubscribed");
     bench.assert_balanced().await;
 }
 
@@ -406,7 +406,7 @@ pub async fn a_signed_request_is_recognised_after_its_row_was_pruned(open: Open)
     assert!(pruned.inbox > 0, "{pruned:?}");
     assert!(bench.store().trace(InboxId(1)).await.unwrap().is_none());
     let again = send(OptIn, 80 * DAY).await.unwrap();
-    assert_eq!(standing(&bench, "ada").await, "unsubscribed");
+    assert_eq!(consent_state(&bench, "ada").await, "unsubscribed");
     assert_eq!(again.planned, []);
     bench.assert_balanced().await;
 }
@@ -437,13 +437,13 @@ pub async fn messages_of_an_erased_person_do_not_count_again(open: Open) {
 }
 
 /// A message with one record for each of these.
-fn batch(said: &[(&str, What)], seconds: i64) -> (Envelope, Vec<(Envelope, Decoded)>) {
-    let words: Vec<String> = said
+fn batch(facts: &[(&str, What)], seconds: i64) -> (Envelope, Vec<(Envelope, Decoded)>) {
+    let words: Vec<String> = facts
         .iter()
         .map(|(who, what)| format!("{who} {}", what.as_str()))
         .collect();
     let message = message_of(&words.join(", "), seconds);
-    let parts = (1_u32..).zip(said).map(|(number, (who, what))| {
+    let parts = (1_u32..).zip(facts).map(|(number, (who, what))| {
         let mut part = message_of(&format!("{number} of {}", words.join(", ")), seconds);
         part.meta.part = Some(Box::new(Part {
             of: InboxId(0),
@@ -481,7 +481,10 @@ pub async fn each_record_of_a_message_is_a_message_of_its_own(open: Open) {
     assert_eq!(states, [InboxState::Done; 4]);
     assert_eq!(processed[0].id, id);
     assert_eq!(
-        (standing(&bench, "ada").await, standing(&bench, "ben").await),
+        (
+            consent_state(&bench, "ada").await,
+            consent_state(&bench, "ben").await
+        ),
         ("opted_in", "unsubscribed")
     );
     let trace = bench.store().trace(id).await.unwrap().unwrap();
@@ -512,23 +515,23 @@ pub async fn each_record_of_a_message_is_a_message_of_its_own(open: Open) {
 pub async fn messages_between_a_message_and_its_parts_count_as_later(open: Open) {
     use What::{OptIn, Unsubscribed};
     let bench = bench(open, "between").await;
-    let said = [("ada", Unsubscribed), ("ben", OptIn)];
-    let (first, parts) = batch(&said, 0);
+    let facts = [("ada", Unsubscribed), ("ben", OptIn)];
+    let (first, parts) = batch(&facts, 0);
     let first = accept(&bench, first).await.id;
     let opt_in = accept(&bench, message("form", "ada", &OptIn, 1)).await.id;
     let both = vec![(first, Decoded::Parts(parts)), (opt_in, says("ada", OptIn, 1))];
     bench.store().process(both, at(2)).await.unwrap();
-    assert_eq!(standing(&bench, "ada").await, "opted_in");
+    assert_eq!(consent_state(&bench, "ada").await, "opted_in");
     // The same bytes as the first. This is the second opt-out, which must not be taken for the first.
-    let (second, parts) = batch(&said, 3);
+    let (second, parts) = batch(&facts, 3);
     let second = accept(&bench, second).await.id;
     bench
         .store()
         .process(vec![(second, Decoded::Parts(parts))], at(4))
         .await
         .unwrap();
-    assert_eq!(standing(&bench, "ada").await, "unsubscribed");
-    assert_eq!(standing(&bench, "ben").await, "opted_in");
+    assert_eq!(consent_state(&bench, "ada").await, "unsubscribed");
+    assert_eq!(consent_state(&bench, "ben").await, "opted_in");
     bench.assert_balanced().await;
 }
 
@@ -547,6 +550,6 @@ pub async fn a_record_that_cannot_be_read_is_dead_alone(open: Open) {
         .unwrap();
     let states: Vec<InboxState> = processed.iter().map(|row| row.state).collect();
     assert_eq!(states, [InboxState::Done, InboxState::Done, InboxState::Dead]);
-    assert_eq!(standing(&bench, "ada").await, "opted_in");
+    assert_eq!(consent_state(&bench, "ada").await, "opted_in");
     bench.assert_balanced().await;
 }

@@ -91,7 +91,7 @@ pub async fn the_namespaces_of_all_ids_are_known(open: Open) {
 pub async fn dead_withdrawals_are_counted_and_name_their_address(open: Open) {
     let mut mute = DestinationRule::new("mute");
     mute.policy = Policy::All;
-    mute.expresses = vec![Change::Subscribe];
+    mute.supported_changes = vec![Change::Subscribe];
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm"), mute]).await;
     bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
     bench.deliver_all("crm", 1).await;

@@ -105,8 +105,8 @@ pub async fn the_progress_of_a_message_can_be_read_at_any_time(open: Open) {
     let record = known.record.unwrap();
     let person = bench.person("ada").await;
     assert_eq!(
-        (record.contact.id, &record.standing),
-        (Some(person.id), &person.standing)
+        (record.contact.id, &record.consent_state),
+        (Some(person.id), &person.consent_state)
     );
     assert_eq!(
         record.action.map(|action| action.external_id),

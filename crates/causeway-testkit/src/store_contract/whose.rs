@@ -1,4 +1,5 @@
-//! Whose consent it is: addresses that stand for nobody, clicks that do not count, settings that change, contacts that are split.
+//! To whom a fact belongs: addresses that several people use, clicks that do not count, changed settings, and
+//! split contacts.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,8 +19,8 @@ use super::{
 };
 use crate::builders::{at, contact_ref, email, fact, rules, signed, status};
 
-/// The contact that is recognised by an office's address came after somebody else had used it.
-pub async fn who_is_recognised_by_an_office_address_hears_of_its_other_users(open: Open) {
+/// Somebody else used the office's address before the contact that is recognised by it.
+pub async fn facts_of_other_users_count_for_a_person_found_by_an_office_address(open: Open) {
     let form = |first_name: &str, seconds: i64| {
         let mut event = platform("0", "info", first_name, seconds);
         event.identities = vec![email("info")];
@@ -53,7 +54,7 @@ pub async fn who_is_recognised_by_an_office_address_hears_of_its_other_users(ope
     }
 }
 
-/// Proca makes its references of names and addresses: two of them at an office's address are two people.
+/// Proca derives a reference from name and address, so two references at an office's address are two people.
 pub async fn two_references_at_an_office_address_are_two_people(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     let signs = |reference: &str, action: &str, seconds: i64| {
@@ -72,7 +73,7 @@ pub async fn two_references_at_an_office_address_are_two_people(open: Open) {
     bench.assert_balanced().await;
 }
 
-/// The click comes too soon after the user's opt-out at another address to count for themself.
+/// The click comes so soon after the user's opt-out at another address that it does not count for this user.
 pub async fn a_click_that_does_not_count_for_a_user_counts_for_no_other(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(joins("71", "old", 0), 0).await;
@@ -82,10 +83,14 @@ pub async fn a_click_that_does_not_count_for_a_user_counts_for_no_other(open: Op
     bench.take(status("old", What::Unsubscribed, at(10)), 10).await;
     bench.take(status("family", What::DoubleOptIn, at(11)), 11).await;
     for number in ["71", "73"] {
-        let standing = contact_with(&bench, number).await.standing.get("email").copied();
+        let consent_state = contact_with(&bench, number)
+            .await
+            .consent_state
+            .get("email")
+            .copied();
         assert!(
-            standing.is_none_or(|standing| !standing.is_subscribed()),
-            "{number}: {standing:?}"
+            consent_state.is_none_or(|consent_state| !consent_state.is_subscribed()),
+            "{number}: {consent_state:?}"
         );
     }
     let all = sent(&bench, "crm", 12).await;
@@ -96,7 +101,7 @@ pub async fn a_click_that_does_not_count_for_a_user_counts_for_no_other(open: Op
     bench.assert_balanced().await;
 }
 
-pub async fn a_longer_grace_for_clicks_withdraws_whom_it_concerns(open: Open) {
+pub async fn a_longer_click_grace_withdraws_the_affected_people(open: Open) {
     let with_grace = |seconds: u64| {
         let mut rules = rules(vec![DestinationRule::new("crm")]);
         rules.click_grace = Duration::from_secs(seconds);
@@ -124,7 +129,7 @@ pub async fn a_longer_grace_for_clicks_withdraws_whom_it_concerns(open: Open) {
     bench.assert_balanced().await;
 }
 
-/// A withdrawal still waits for an address that is the other person's from now on.
+/// A withdrawal waits for an address that belongs to the other person after the split.
 pub async fn a_split_ends_withdrawals_for_the_address_of_the_other(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     let mut read: BTreeMap<InboxId, Event> = BTreeMap::new();
@@ -149,7 +154,7 @@ pub async fn a_split_ends_withdrawals_for_the_address_of_the_other(open: Open) {
     }];
     let split = bench.store().split(one.id, taken.into(), read, at(12)).await;
     assert!(split.unwrap().is_some());
-    assert!(bench.person("bob").await.standing["email"].is_subscribed());
+    assert!(bench.person("bob").await.consent_state["email"].is_subscribed());
     let mut last = None;
     for seconds in [13, 31, 32] {
         let all = sent(&bench, "crm", seconds).await;
@@ -166,7 +171,8 @@ pub async fn a_split_ends_withdrawals_for_the_address_of_the_other(open: Open) {
     bench.assert_balanced().await;
 }
 
-/// The link for it stands in a mail that was sent there: it does not say that the person uses the address again.
+/// The opt-out link is in a mail to the former address. Using it does not show that the person uses that
+/// address again.
 pub async fn an_opt_out_at_a_former_address_brings_nobody_back_there(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(joins("71", "old", 0), 0).await;

@@ -397,7 +397,7 @@ impl Views for Pretend {
         Ok(Vec::new())
     }
 
-    async fn turn(&self, _workspace: &str, _automation: &str) -> Result<Option<Timestamp>, StoreError> {
+    async fn last_run(&self, _workspace: &str, _automation: &str) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
     }
 
@@ -419,7 +419,7 @@ impl Views for Pretend {
         contact.set_fields(&fields, since);
         let mut consent = Consent::default();
         consent.add(&What::OptIn, since, None);
-        let standing = consent.standing(At::default(), &Terms::default());
+        let standing = consent.state(At::default(), &Terms::default());
         Ok((id.0 == 7).then(|| ContactView {
             id,
             workspace: "default".into(),
@@ -433,7 +433,7 @@ impl Views for Pretend {
                 },
             ],
             contact,
-            standing: [(EMAIL.to_owned(), standing)].into(),
+            consent_state: [(EMAIL.to_owned(), standing)].into(),
             given: Vec::new(),
             others: Vec::new(),
             click_grace: std::time::Duration::ZERO,

@@ -12,7 +12,7 @@ use causeway_core::{
     id::InboxId,
     store::InboxState,
 };
-use causeway_store::{Stored, StoredCount, StoredRecord};
+use causeway_store::{Stored, StoredCount, StoredMessage};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ async fn compare(
 }
 
 /// The message, if it is there and came from outside.
-fn worth_running(counts: &mut Counts, record: &StoredRecord, is_earlier: bool) -> Option<Envelope> {
+fn worth_running(counts: &mut Counts, record: &StoredMessage, is_earlier: bool) -> Option<Envelope> {
     let counted = u64::from(!is_earlier);
     if record.state == InboxState::Duplicate {
         // It had no effect, and has none now.

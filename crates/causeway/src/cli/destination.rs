@@ -45,7 +45,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Verb::Kinds => {
             for kind in kinds::KINDS {
                 say(&format!("{:<12} {}", kind.name, kind.summary));
-                let words: Vec<&str> = kind.expresses.iter().map(|change| change.as_str()).collect();
+                let words: Vec<&str> = kind
+                    .supported_changes
+                    .iter()
+                    .map(|change| change.as_str())
+                    .collect();
                 say(&format!("{:<12} consent: {}", "", words.join(", ")));
             }
         }

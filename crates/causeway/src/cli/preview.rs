@@ -12,7 +12,7 @@ use causeway_core::{
     rules::{DestinationRule, Route, sandbox_of},
     store::{DeliveryFilter, DeliveryRow, Views},
 };
-use causeway_store::{Of, Stored};
+use causeway_store::{EventsOf, Stored};
 use serde::Serialize;
 
 use super::{
@@ -131,13 +131,13 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    async fn sketches(&self, of: Of, kind: Option<Kind>) -> Result<Vec<Delivery>, Failure> {
+    async fn sketches(&self, of: EventsOf, kind: Option<Kind>) -> Result<Vec<Delivery>, Failure> {
         let rules = Arc::new(self.config.rules());
-        Ok(self.stored.sketches(rules, self.name, of, kind, NEWEST).await?)
+        Ok(self.stored.previews(rules, self.name, of, kind, NEWEST).await?)
     }
 
     async fn of_record(&self, id: InboxId) -> Result<Preview, Failure> {
-        let delivery = self.sketches(Of::Record(id), None).await?.pop().ok_or_else(|| {
+        let delivery = self.sketches(EventsOf::Message(id), None).await?.pop().ok_or_else(|| {
             Failure::Failed(anyhow::anyhow!(
                 "message {id} is unknown, was not understood, or is not processed yet; `causeway trace {id}` shows \
                  which"
@@ -176,7 +176,7 @@ impl Asked<'_> {
                 ),
             })
         })?;
-        let of = Of::Contact(contact);
+        let of = EventsOf::Contact(contact);
         let mut events = self.sketches(of, None).await?;
         if events.is_empty() {
             return Err(Failure::Failed(anyhow::anyhow!(
@@ -309,7 +309,7 @@ impl Asked<'_> {
         if !lacks_consent || !has_the_person {
             return Ok(None);
         }
-        let of = Of::Record(delivery.record.inbox_id);
+        let of = EventsOf::Message(delivery.record.inbox_id);
         Ok(self.sketches(of, Some(Kind::Withdrawal)).await?.pop())
     }
 

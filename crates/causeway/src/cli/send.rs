@@ -193,7 +193,7 @@ async fn rehearse_one(config: &Config, envelope: Envelope, understood: Decoded) 
         say(&format!("\n→ {destination}: not sent: {reason}"));
     }
     let mut by_destination: BTreeMap<Name, Vec<Delivery>> = BTreeMap::new();
-    for told in rehearsal.told {
+    for told in rehearsal.deliveries {
         by_destination
             .entry(told.destination)
             .or_default()

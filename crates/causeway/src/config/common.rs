@@ -223,16 +223,16 @@ pub(super) fn destination(
         Needs::default()
     });
     let mut warnings = needs.warnings;
-    let is_mute = !needs.tells.has(&common.purpose);
+    let is_mute = !needs.consent_shown.has(&common.purpose);
     if is_mute {
-        warnings.push(needs.mute.to_owned());
+        warnings.push(needs.shows_no_consent.to_owned());
     }
     warnings.extend(settings::doubts(&own, &common.settings));
     match pace(&common, kind) {
         Ok(pace) if errors.is_empty() => Ok(DestinationConfig {
             says_what_it_takes: common.takes.is_some(),
             rule: DestinationRule {
-                removes: needs.removes,
+                deletes_on_erasure: needs.deletes_on_erasure,
                 ..rule(name, common, kind, is_mute, needs.history)
             },
             pace,
@@ -278,12 +278,12 @@ fn rule(name: &str, common: Common, kind: &Kind, is_mute: bool, history: bool) -
             forms_only: common.forms_only,
         },
         // A no that looks like anybody's data would subscribe who said it.
-        expresses: if is_mute {
+        supported_changes: if is_mute {
             vec![Change::Subscribe]
         } else {
-            kind.expresses.to_vec()
+            kind.supported_changes.to_vec()
         },
-        removes: false,
+        deletes_on_erasure: false,
         history,
         takes: match common.takes {
             None | Some(Takes::All) => rules::Takes::All,

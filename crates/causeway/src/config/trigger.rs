@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use causeway_connect::config::ConfigError;
 use causeway_core::{
-    automation::{Clocked, ConsentTrigger, Every, Pattern, Recurrence, SyncTrigger, Trigger},
+    automation::{ConsentTrigger, DateTrigger, Every, Pattern, Recurrence, SyncTrigger, Trigger},
     decode::names::field_name,
     encode::sync::Group,
     event::EngagementKind,
@@ -146,7 +146,7 @@ fn trigger(word: &str, value: Option<&Value>, rest: &Table) -> Result<Trigger, C
         "score_reached" => Trigger::ScoreReached(asked.number()?),
         "status_reached" => Trigger::StatusReached(asked.text()?),
         "date_reached" => Trigger::DateReached(asked.clocked()?),
-        "schedule" => Trigger::Schedule(asked.rhythm()?),
+        "schedule" => Trigger::Schedule(asked.recurrence()?),
         other => {
             return Err(ConfigError::new("on", format!("there is no trigger {other:?}")).hint(words()));
         }
@@ -340,7 +340,7 @@ impl Asked<'_> {
         }
     }
 
-    fn clocked(&self) -> Result<Clocked, ConfigError> {
+    fn clocked(&self) -> Result<DateTrigger, ConfigError> {
         let days = match self.rest.get("days") {
             None => 0,
             Some(value) => value
@@ -355,7 +355,7 @@ impl Asked<'_> {
                 .as_bool()
                 .ok_or_else(|| self.wrong("yearly is neither true nor false"))?,
         };
-        Ok(Clocked {
+        Ok(DateTrigger {
             field: field_name(&self.text()?).to_owned(),
             days,
             yearly,
@@ -364,14 +364,14 @@ impl Asked<'_> {
         })
     }
 
-    fn rhythm(&self) -> Result<Recurrence, ConfigError> {
-        let rhythm = self.text()?;
+    fn recurrence(&self) -> Result<Recurrence, ConfigError> {
+        let recurrence = self.text()?;
         for (key, wanted) in [("weekday", "weekly"), ("day", "monthly")] {
-            if self.rest.contains_key(key) && rhythm != wanted {
+            if self.rest.contains_key(key) && recurrence != wanted {
                 return Err(self.wrong(format!("{key} belongs to {wanted}")));
             }
         }
-        let every = match rhythm.as_str() {
+        let every = match recurrence.as_str() {
             "hourly" => Every::Hour,
             "daily" => Every::Day,
             "weekly" => {

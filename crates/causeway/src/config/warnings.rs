@@ -1,7 +1,7 @@
 //! What is legal and probably not meant.
 
 use causeway_core::{
-    consent::{EMAIL, Standing},
+    consent::{ConsentState, EMAIL},
     mapping::{Expression, Path as NamePath},
 };
 
@@ -99,7 +99,7 @@ fn never_answered(config: &Config, name: &str, table: &toml::Table) -> Option<St
         _ => return None,
     };
     let says = |key: &str| rules.is_some_and(|rules| rules.get(key).is_some());
-    let is_closed = !destination.rule.policy.allows(Standing::Unknown, true);
+    let is_closed = !destination.rule.policy.allows(ConsentState::Unknown, true);
     (is_closed && !says("consent") && !says("consent_from")).then(|| {
         format!(
             "[source.{name}.answer]: `after` waits for [destination.{after}], which is sent only contacts with consent ({}), and \

@@ -25,7 +25,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     while !stop.is_cancelled() {
         // From before it looks, so that what falls due meanwhile need not wait for a whole round more.
         let next = engine.clock.now().saturating_add(EVERY).unwrap_or(Timestamp::MAX);
-        if let Err(error) = ring(&engine, &stop).await {
+        if let Err(error) = fire_due_timers(&engine, &stop).await {
             tracing::error!(%error, "could not fire timers of automations; trying again");
         }
         for automation in &engine.clocked {
@@ -41,13 +41,13 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     }
 }
 
-async fn ring(engine: &Engine, stop: &Stop) -> Result<(), StoreError> {
+async fn fire_due_timers(engine: &Engine, stop: &Stop) -> Result<(), StoreError> {
     while !stop.is_cancelled() {
         let now = engine.clock.now();
         if engine.views.next_timer().await?.is_none_or(|due| due > now) {
             return Ok(());
         }
-        engine.store.ring(BATCH, now).await?;
+        engine.store.fire_due_timers(BATCH, now).await?;
         engine.wake.inbox.notify_one();
     }
     Ok(())
@@ -56,11 +56,11 @@ async fn ring(engine: &Engine, stop: &Stop) -> Result<(), StoreError> {
 /// Makes a row for each contact of a scheduled run. Rows that were made before a kill are recognised as duplicates.
 async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(), StoreError> {
     let now = engine.clock.now();
-    let Some(turn) = automation.latest_turn(now) else {
+    let Some(turn) = automation.latest_run(now) else {
         return Ok(());
     };
     let (workspace, name) = (&*automation.workspace, &*automation.name);
-    let before = engine.views.turn(workspace, name).await?;
+    let before = engine.views.last_run(workspace, name).await?;
     // One that is new in the configuration begins with its next turn.
     let is_due = before.is_some_and(|before| before < turn);
     if is_due && now.duration_since(turn).unsigned_abs() <= TOO_LATE {
@@ -76,7 +76,7 @@ async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(
             after = *last;
             let rows: Vec<_> = contacts
                 .iter()
-                .filter(|(_, contact)| automation.is_turn_of(contact, turn))
+                .filter(|(_, contact)| automation.is_due_for(contact, turn))
                 .map(|(id, _)| turn_row(automation, *id, turn, now))
                 .collect();
             if !rows.is_empty() {

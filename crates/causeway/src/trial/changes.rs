@@ -353,7 +353,7 @@ fn side(sent: Option<Sent>, played: Option<&TrialResult>, destination: Option<&N
 fn sent(trial: &Trial, played: &[TrialResult]) -> anyhow::Result<Vec<ByDestination>> {
     let mut batches: BTreeMap<&Name, Vec<(usize, &TrialDelivery)>> = BTreeMap::new();
     for (index, record) in played.iter().enumerate() {
-        for told in &record.told {
+        for told in &record.deliveries {
             batches.entry(&told.destination).or_default().push((index, told));
         }
     }

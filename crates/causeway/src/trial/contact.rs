@@ -20,7 +20,7 @@ pub fn as_json(view: ContactView, asked_for: &Value) -> Value {
         action: None,
         campaign: None,
         page: None,
-        standing: view.standing,
+        consent_state: view.consent_state,
         change: causeway_core::consent::Change::None,
         lead: causeway_core::automation::Lead::default(),
         engagements: Vec::new(),

@@ -108,7 +108,7 @@ impl Trial {
                 envelope,
             })
             .collect();
-        Ok(self.store.play(messages).await?)
+        Ok(self.store.run_trial(messages).await?)
     }
 
     /// Why automations ran for a record or did not, a line each, and what still waits.

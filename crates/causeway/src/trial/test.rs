@@ -92,13 +92,13 @@ async fn try_run(
     let Some(last) = played.pop() else {
         return Ok(Vec::new());
     };
-    let mut told = last.told.clone();
+    let mut told = last.deliveries.clone();
     let until = waits_until(test, came_at);
     let mut turned = Vec::new();
     while let Some(turns) = trial.pass(until).await? {
         let of_contact = turns.iter().filter(|turn| turn.contact == last.contact);
         turned.extend(of_contact.map(|turn| (turn.at, turn.id)));
-        told.extend(turns.into_iter().flat_map(|turn| turn.told));
+        told.extend(turns.into_iter().flat_map(|turn| turn.deliveries));
     }
     let mut made = Vec::new();
     for told in told {
@@ -358,7 +358,7 @@ fn skipped(test: &Test, played: &TrialResult, failures: &mut Vec<Failure>) {
         let to = expected.destination.as_str();
         let found = played.skipped.iter().find(|(name, _)| &**name == to);
         match found {
-            None if played.told.iter().any(|told| &*told.destination == to) => {
+            None if played.deliveries.iter().any(|told| &*told.destination == to) => {
                 failures.push(Failure::new(format!(
                     "{to}: is sent, and was expected to be skipped"
                 )));

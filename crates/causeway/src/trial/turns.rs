@@ -45,7 +45,7 @@ impl Turns {
         let from = self.until?;
         let turns = self.clocked.iter();
         turns
-            .filter_map(|automation| automation.next_turn(from))
+            .filter_map(|automation| automation.next_run(from))
             .min()
             .filter(|turn| *turn <= until)
     }
@@ -53,7 +53,7 @@ impl Turns {
     fn start(&mut self, turn: Timestamp) {
         let Some(from) = self.until else { return };
         let all = self.clocked.iter();
-        let these = all.filter(|automation| automation.next_turn(from) == Some(turn));
+        let these = all.filter(|automation| automation.next_run(from) == Some(turn));
         self.running
             .extend(these.map(|automation| (Arc::clone(automation), turn, ContactId(0))));
         self.until = Some(turn);
@@ -77,7 +77,9 @@ impl Trial {
                     self.skip_turns(until);
                     return Ok(None);
                 }
-                (Some(due), turn) if turn.is_none_or(|turn| due <= turn) => self.store.pass(due).await?,
+                (Some(due), turn) if turn.is_none_or(|turn| due <= turn) => {
+                    self.store.fire_next_timers(due).await?
+                }
                 (_, Some(turn)) => self.turn(turn).await?,
                 (Some(_), None) => None,
             };
@@ -110,7 +112,7 @@ impl Trial {
         let next = (Arc::clone(&automation), turn, *last);
         let rows = contacts
             .iter()
-            .filter(|(_, contact)| automation.is_turn_of(contact, turn))
+            .filter(|(_, contact)| automation.is_due_for(contact, turn))
             .map(|(id, _)| {
                 let envelope = turn_row(&automation, *id, turn, turn);
                 TrialStep {
@@ -121,6 +123,6 @@ impl Trial {
             })
             .collect();
         self.turns.running.push_front(next);
-        Ok(Some(self.store.play(rows).await?))
+        Ok(Some(self.store.run_trial(rows).await?))
     }
 }

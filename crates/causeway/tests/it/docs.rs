@@ -386,7 +386,11 @@ fn the_table_of_common_keys_is_complete_and_names_the_defaults() {
 fn the_page_says_what_each_kind_can_be_told_about_consent() {
     let page = read("docs/destinations.md");
     for kind in destination::KINDS {
-        let words: Vec<&str> = kind.expresses.iter().map(|change| change.as_str()).collect();
+        let words: Vec<&str> = kind
+            .supported_changes
+            .iter()
+            .map(|change| change.as_str())
+            .collect();
         let row = format!("| `{}` | {} |", kind.name, words.join(", "));
         assert!(page.contains(&row), "docs/destinations.md lacks: {row}");
     }

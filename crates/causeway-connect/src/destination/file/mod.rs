@@ -1,6 +1,6 @@
 //! Appends records to a CSV or JSONL file, each with its delivery key in the first place.
 //!
-//! [`layout`] makes lines from records, and [`book`] keeps the file whole. This module joins the two into a
+//! [`layout`] makes lines from records, and [`writer`] keeps the file whole. This module joins the two into a
 //! destination.
 
 use std::{
@@ -20,26 +20,26 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use self::{
-    book::{Book, Fault},
     layout::{Format, Layout},
+    writer::{WriteError, Writer},
 };
 use super::{Kind, fields::Fields, with_notes};
 use crate::config::{ConfigError, read};
 
-mod book;
 mod layout;
 mod recent;
 mod remains;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub const KIND: Kind = Kind {
     name: "file",
     summary: "appends each record to a CSV or JSONL file",
     sample: include_str!("../../../../../samples/destinations/file.toml"),
     schema: || schema_for!(Config),
-    expresses: &[Change::Subscribe, Change::Unsubscribe, Change::Suppress],
+    supported_changes: &[Change::Subscribe, Change::Unsubscribe, Change::Suppress],
     concurrency: 1,
     batch: 500,
     parse: |tables, table| Plan::new(&read(table)?, Path::new(""), tables).map(|plan| plan.layout.needs()),
@@ -47,7 +47,7 @@ pub const KIND: Kind = Kind {
         Ok(Box::new(FileDestination {
             plan: Arc::new(Plan::new(&read(table)?, &context.dir, &context.tables)?),
             clock: Arc::clone(&context.clock),
-            book: Arc::default(),
+            writer: Arc::default(),
         }))
     },
     create: None,
@@ -144,18 +144,18 @@ impl Plan {
 struct FileDestination {
     plan: Arc<Plan>,
     clock: Arc<dyn Clock>,
-    book: Arc<Mutex<Book>>,
+    writer: Arc<Mutex<Writer>>,
 }
 
 #[async_trait]
 impl Destination for FileDestination {
     async fn check(&self) -> Result<(), CheckError> {
         let path = self.plan.path(self.clock.now());
-        let checked = tokio::task::spawn_blocking(move || book::check(&path)).await;
+        let checked = tokio::task::spawn_blocking(move || writer::check(&path)).await;
         match checked {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(Fault::Passing(reason))) => Err(CheckError::Unavailable(reason)),
-            Ok(Err(Fault::Lasting(reason))) => Err(CheckError::Refused(reason)),
+            Ok(Err(WriteError::Temporary(reason))) => Err(CheckError::Unavailable(reason)),
+            Ok(Err(WriteError::Permanent(reason))) => Err(CheckError::Refused(reason)),
             Err(_) => Err(CheckError::Unavailable(
                 "checking the file was interrupted".to_owned(),
             )),
@@ -172,28 +172,28 @@ impl Destination for FileDestination {
                 notes
             }));
         }
-        let (plan, book) = (Arc::clone(&self.plan), Arc::clone(&self.book));
+        let (plan, writer) = (Arc::clone(&self.plan), Arc::clone(&self.writer));
         let now = self.clock.now();
         let written = tokio::task::spawn_blocking(move || {
-            let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
-            book.append(&plan.path(now), &plan.layout, &rows, plan.rotate_bytes, now)
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.append(&plan.path(now), &plan.layout, &rows, plan.rotate_bytes, now)
         });
         let outcome = match written.await {
             Ok(Ok(())) => Outcome::Delivered { remote_id: None },
-            Ok(Err(Fault::Passing(reason))) => Outcome::Retry { reason, after: None },
-            Ok(Err(Fault::Lasting(reason))) => Outcome::Halt { reason },
+            Ok(Err(WriteError::Temporary(reason))) => Outcome::Retry { reason, after: None },
+            Ok(Err(WriteError::Permanent(reason))) => Outcome::Halt { reason },
             Err(_) => Outcome::Retry {
                 reason: "writing the file was interrupted".to_owned(),
                 after: None,
             },
         };
-        let ending = |made: Result<Vec<String>, String>| match made {
+        let result = |made: Result<Vec<String>, String>| match made {
             Err(reason) => Outcome::Reject { reason }.into(),
             Ok(notes) => AttemptResult {
                 notes,
                 ..outcome.clone().into()
             },
         };
-        made.into_iter().map(ending).collect()
+        made.into_iter().map(result).collect()
     }
 }

@@ -28,7 +28,7 @@ impl Folder {
         FileDestination {
             plan: Arc::new(Plan::new(&config, self.dir.path(), &Tables::default()).unwrap()),
             clock: Arc::<TestClock>::clone(&self.clock),
-            book: Arc::default(),
+            writer: Arc::default(),
         }
     }
 
@@ -52,11 +52,11 @@ impl Folder {
 
 async fn deliver(destination: &FileDestination, numbers: impl IntoIterator<Item = i64>) {
     let batch: Vec<Delivery> = numbers.into_iter().map(delivery).collect();
-    let endings = destination.deliver(&batch).await;
-    let all = endings
+    let results = destination.deliver(&batch).await;
+    let all = results
         .iter()
-        .all(|ending| ending.outcome == Outcome::Delivered { remote_id: None });
-    assert!(all && endings.len() == batch.len(), "{endings:?}");
+        .all(|result| result.outcome == Outcome::Delivered { remote_id: None });
+    assert!(all && results.len() == batch.len(), "{results:?}");
 }
 
 fn key(number: i64) -> String {
@@ -178,20 +178,20 @@ async fn a_full_disk_leaves_whole_lines_and_is_retried() {
     let destination = folder.destination(CSV);
     deliver(&destination, 1..=2).await;
     let before = folder.read("p.csv");
-    let write = destination.book.lock().unwrap().write;
+    let write = destination.writer.lock().unwrap().write;
     // The first line fits, and half of the second.
-    destination.book.lock().unwrap().write = |file, bytes| {
+    destination.writer.lock().unwrap().write = |file, bytes| {
         file.write_all(&bytes[..bytes.len() * 3 / 4])?;
         Err(std::io::ErrorKind::StorageFull.into())
     };
-    let endings = destination.deliver(&[delivery(3), delivery(4)]).await;
+    let results = destination.deliver(&[delivery(3), delivery(4)]).await;
     let path = folder.dir.path().join("p.csv");
-    for ending in endings {
+    for result in results {
         let reason = format!("writing {}: no storage space", path.display());
-        assert_eq!(ending.outcome, Outcome::Retry { reason, after: None });
+        assert_eq!(result.outcome, Outcome::Retry { reason, after: None });
     }
     assert_eq!(folder.read("p.csv"), before);
-    destination.book.lock().unwrap().write = write;
+    destination.writer.lock().unwrap().write = write;
     deliver(&destination, 3..=4).await;
     assert_eq!(folder.read("p.csv"), before + &csv_lines(3..=4));
 }
@@ -302,8 +302,8 @@ async fn two_writers_never_write_to_one_file() {
     let folder = Folder::new();
     let (one, other) = (folder.destination(CSV), folder.destination(CSV));
     deliver(&one, 1..=1).await;
-    let endings = other.deliver(&[delivery(2)]).await;
-    assert_eq!(endings[0].outcome.as_str(), "retry", "{endings:?}");
+    let results = other.deliver(&[delivery(2)]).await;
+    assert_eq!(results[0].outcome.as_str(), "retry", "{results:?}");
     other.check().await.unwrap();
     drop(one);
     deliver(&other, 2..=2).await;
@@ -423,17 +423,17 @@ async fn no_field_of_a_stranger_stops_a_row() {
     ] {
         let folder = Folder::new();
         (hostile.record.kind, hostile.record.change) = (kind, change);
-        let ending = folder
+        let result = folder
             .destination(config)
             .deliver(std::slice::from_ref(&hostile))
             .await
             .remove(0);
         assert_eq!(
-            ending.outcome,
+            result.outcome,
             Outcome::Delivered { remote_id: None },
-            "{config}: {ending:?}"
+            "{config}: {result:?}"
         );
-        assert_eq!(ending.notes.len(), notes, "{config}: {:?}", ending.notes);
+        assert_eq!(result.notes.len(), notes, "{config}: {:?}", result.notes);
         let name = if config.contains("jsonl") {
             "p.jsonl"
         } else {

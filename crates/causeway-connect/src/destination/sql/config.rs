@@ -182,7 +182,7 @@ impl Table {
 }
 
 /// What `config check` reports about columns that do not show an opt-out.
-const MUTE: &str = "no column of `contacts` shows whether the person opted out, so opt-outs are not written and you \
+const SHOWS_NO_CONSENT: &str = "no column of `contacts` shows whether the person opted out, so opt-outs are not written and you \
                     have to enter them by hand: map `consent.PURPOSE.subscribed`, `consent.PURPOSE.state` or `change` \
                     of this destination's purpose to a column";
 
@@ -205,8 +205,8 @@ pub(super) fn parse(
     let mut tables = Vec::new();
     let mut needs = Needs {
         // Opt-outs are written into the contact's row. Without such a row there is no place for them.
-        tells: ConsentShown::Only(BTreeSet::new()),
-        mute: MUTE,
+        consent_shown: ConsentShown::Only(BTreeSet::new()),
+        shows_no_consent: SHOWS_NO_CONSENT,
         ..Needs::default()
     };
     for (role, table) in [
@@ -219,7 +219,7 @@ pub(super) fn parse(
             needs.warnings.extend(mapping.doubts());
             match role {
                 Role::Contacts => {
-                    needs.tells = mapping.tells();
+                    needs.consent_shown = mapping.consent_shown();
                     if table.is_found_by_data_only() {
                         needs.warnings.push(CHANGEABLE.to_owned());
                     }
@@ -229,7 +229,7 @@ pub(super) fn parse(
                 }
                 Role::Actions => {}
             }
-            needs.removes |= matches!(table.on_remove, OnRemove::Delete | OnRemove::Blank);
+            needs.deletes_on_erasure |= matches!(table.on_remove, OnRemove::Delete | OnRemove::Blank);
             tables.push(table);
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::{
     config::{Settings, Table},
     create::create,
-    link::{Described, Link, Trouble},
+    link::{Described, Link, SqlError},
     plan::{Plan, plan},
     statement::{Dialect, Relation, TableName, explain},
     write::{Place, write},
@@ -34,9 +34,9 @@ pub(super) struct Sql {
 }
 
 /// Further connections are closed after use.
-const MOST_IDLE: usize = 16;
+const MAX_IDLE: usize = 16;
 /// How often a batch that lost against another transaction is retried at once.
-const MOST_CONFLICTS: u32 = 4;
+const MAX_CONFLICTS: u32 = 4;
 
 /// What was opened or read during this call, and need not be renewed again.
 #[derive(Default)]
@@ -64,10 +64,10 @@ impl Sql {
     /// Creates the missing tables and changes no existing one. The database must exist (except for a SQLite
     /// file).
     pub(super) async fn create(&self) -> Result<(), CheckError> {
-        self.try_create().await.map_err(Trouble::into_check_error)
+        self.try_create().await.map_err(SqlError::into_check_error)
     }
 
-    async fn try_create(&self) -> Result<(), Trouble> {
+    async fn try_create(&self) -> Result<(), SqlError> {
         let mut link = Link::connect(&self.settings.target, true).await?;
         for table in &self.settings.tables {
             link.run(&create(link.dialect(), table)).await?;
@@ -75,10 +75,10 @@ impl Sql {
         Ok(())
     }
 
-    async fn try_check(&self) -> Result<(), Trouble> {
+    async fn try_check(&self) -> Result<(), SqlError> {
         let mut link = Link::connect(&self.settings.target, false)
             .await
-            .map_err(|trouble| self.hinted(trouble))?;
+            .map_err(|error| self.hinted(error))?;
         let shape = self.read_shape(&mut link).await?;
         link.begin().await?;
         for (table, relation) in self.settings.tables.iter().zip(shape.iter()) {
@@ -96,14 +96,14 @@ impl Sql {
         &self,
         batch: &[Delivery],
         fresh: &mut Fresh,
-    ) -> Result<Vec<AttemptResult>, Trouble> {
+    ) -> Result<Vec<AttemptResult>, SqlError> {
         let reused = if fresh.link { None } else { lock(&self.idle).pop() };
         let mut link = if let Some(link) = reused {
             link
         } else {
             fresh.link = true;
             let link = Link::connect(&self.settings.target, false).await;
-            link.map_err(|trouble| self.hinted(trouble))?
+            link.map_err(|error| self.hinted(error))?
         };
         let known = if fresh.shape {
             None
@@ -135,12 +135,12 @@ impl Sql {
             .zip(shape.iter())
             .map(|(table, relation)| Place { table, relation })
             .collect();
-        let endings = write(&mut link, &places, &plan).await?;
+        let results = write(&mut link, &places, &plan).await?;
         let mut idle = lock(&self.idle);
-        if idle.len() < MOST_IDLE {
+        if idle.len() < MAX_IDLE {
             idle.push(link);
         }
-        Ok(endings)
+        Ok(results)
     }
 
     fn plan(&self, shape: &Shape, batch: &[Delivery]) -> Plan {
@@ -148,13 +148,13 @@ impl Sql {
     }
 
     /// Asks the database for its columns, and stores the answer.
-    async fn read_shape(&self, link: &mut Link) -> Result<Shape, Trouble> {
+    async fn read_shape(&self, link: &mut Link) -> Result<Shape, SqlError> {
         *lock(&self.shape) = None;
         let (mut shape, mut remarks) = (Vec::new(), Vec::new());
         for table in &self.settings.tables {
             let described = link.describe(&table.name).await?;
-            let relation = fit(link.dialect(), table, described).map_err(Trouble::Halt);
-            let relation = relation.map_err(|trouble| self.hinted(trouble))?;
+            let relation = fit(link.dialect(), table, described).map_err(SqlError::Halt);
+            let relation = relation.map_err(|error| self.hinted(error))?;
             remarks.extend(remarks_on(table, &relation));
             shape.push(relation);
         }
@@ -172,9 +172,9 @@ impl Sql {
     }
 
     /// Adds to the error for a missing table how to create it.
-    fn hinted(&self, trouble: Trouble) -> Trouble {
-        match trouble {
-            Trouble::Halt(reason) if reason.starts_with("there is no ") => Trouble::Halt(format!(
+    fn hinted(&self, error: SqlError) -> SqlError {
+        match error {
+            SqlError::Halt(reason) if reason.starts_with("there is no ") => SqlError::Halt(format!(
                 "{reason}; create it, or run `causeway destination create {}`",
                 self.name
             )),
@@ -262,7 +262,7 @@ impl Destination for Sql {
     /// Connects, looks for tables, columns and unique indexes, and lets the database plan the statements,
     /// which requires the rights to run them.
     async fn check(&self) -> Result<(), CheckError> {
-        self.try_check().await.map_err(Trouble::into_check_error)
+        self.try_check().await.map_err(SqlError::into_check_error)
     }
 
     fn remarks(&self) -> Vec<String> {
@@ -277,25 +277,25 @@ impl Destination for Sql {
         let mut fresh = Fresh::default();
         let mut conflicts = 0;
         loop {
-            let trouble = match self.try_deliver(batch, &mut fresh).await {
-                Ok(endings) => return endings,
-                Err(trouble) => trouble,
+            let error = match self.try_deliver(batch, &mut fresh).await {
+                Ok(results) => return results,
+                Err(error) => error,
             };
-            match &trouble {
+            match &error {
                 // A restart of the server breaks all connections: the other idle ones are as old as this one.
-                Trouble::Broken(_) if !fresh.link => {
+                SqlError::Broken(_) if !fresh.link => {
                     lock(&self.idle).clear();
                     fresh.link = true;
                 }
                 // The table may have been altered since its description was read.
-                Trouble::Halt(_) if !fresh.shape => fresh.shape = true,
-                Trouble::Conflict(_) if conflicts < MOST_CONFLICTS => conflicts += 1,
+                SqlError::Halt(_) if !fresh.shape => fresh.shape = true,
+                SqlError::Conflict(_) if conflicts < MAX_CONFLICTS => conflicts += 1,
                 _ => {
-                    if matches!(trouble, Trouble::Halt(_)) {
+                    if matches!(error, SqlError::Halt(_)) {
                         *lock(&self.shape) = None;
                     }
-                    let ending = trouble.ending();
-                    return batch.iter().map(|_| ending.clone()).collect();
+                    let result = error.attempt_result();
+                    return batch.iter().map(|_| result.clone()).collect();
                 }
             }
         }

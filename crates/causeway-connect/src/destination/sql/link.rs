@@ -19,7 +19,7 @@ pub(super) type Texts = Vec<Option<String>>;
 
 /// Errors, sorted by what to do next. No reason holds a value.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum SqlError {
     /// The database cannot do it now.
     Retry(String),
     /// The connection is broken. If it was an old one, a new one may work.
@@ -32,19 +32,19 @@ pub(super) enum Trouble {
     Row {
         reason: String,
         /// The database's message; may hold values.
-        said: Option<String>,
+        message: Option<String>,
     },
 }
 
 /// The start of a row's reason if the database did not name the column.
 pub(super) const NO_COLUMN: &str = "a value does not fit its column";
 
-impl Trouble {
+impl SqlError {
     /// A row that cannot be stored, for a reason that the hub found.
     pub(super) fn row(reason: &str) -> Self {
         Self::Row {
             reason: reason.to_owned(),
-            said: None,
+            message: None,
         }
     }
 
@@ -55,18 +55,18 @@ impl Trouble {
     /// The same error with the column of the value.
     pub(super) fn of_column(self, column: &str) -> Self {
         match self {
-            Self::Row { reason, said } => Self::Row {
+            Self::Row { reason, message } => Self::Row {
                 reason: format!(
                     "column {column}: {}",
                     reason.replace(NO_COLUMN, "the value does not fit")
                 ),
-                said,
+                message,
             },
             other => other,
         }
     }
 
-    pub(super) fn ending(&self) -> AttemptResult {
+    pub(super) fn attempt_result(&self) -> AttemptResult {
         let outcome = match self.reason().to_owned() {
             reason if self.is_passing() => Outcome::Retry { reason, after: None },
             reason => match self {
@@ -76,8 +76,10 @@ impl Trouble {
         };
         AttemptResult {
             excerpt: match self {
-                Self::Row { said: Some(said), .. } => said
-                    .get(..said.floor_char_boundary(AttemptResult::EXCERPT_BYTES))
+                Self::Row {
+                    message: Some(text), ..
+                } => text
+                    .get(..text.floor_char_boundary(AttemptResult::EXCERPT_BYTES))
                     .map(str::to_owned),
                 _ => None,
             },
@@ -140,7 +142,7 @@ macro_rules! each {
 
 impl Link {
     /// With `make` a missing SQLite file is created.
-    pub(super) async fn connect(target: &Target, make: bool) -> Result<Self, Trouble> {
+    pub(super) async fn connect(target: &Target, make: bool) -> Result<Self, SqlError> {
         Ok(match target {
             Target::Postgres { config, tls } => Self::Postgres(PostgresLink::connect(config, tls).await?),
             Target::Mysql { opts, may_be_plain } => {
@@ -171,17 +173,17 @@ impl Link {
         }
     }
 
-    pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, Trouble> {
+    pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, SqlError> {
         each!(self, link => link.describe(table).await)
     }
 
     /// Runs a statement without parameters, and ignores its rows.
-    pub(super) async fn run(&mut self, sql: &str) -> Result<(), Trouble> {
+    pub(super) async fn run(&mut self, sql: &str) -> Result<(), SqlError> {
         each!(self, link => link.run(sql).await)
     }
 
     /// Starts a transaction.
-    pub(super) async fn begin(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn begin(&mut self) -> Result<(), SqlError> {
         match self {
             Self::Postgres(link) => link.begin().await,
             Self::Mysql(link) => link.run("START TRANSACTION").await,
@@ -193,7 +195,7 @@ impl Link {
         }
     }
 
-    pub(super) async fn commit(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn commit(&mut self) -> Result<(), SqlError> {
         self.run("COMMIT").await?;
         match self {
             // Data written into a file that was replaced meanwhile would be lost.
@@ -204,20 +206,20 @@ impl Link {
 
     /// Begins a part of the transaction that may fail without spoiling the rest. [`Link::settle`], or
     /// [`Link::release`] and [`Link::take_back`], end it. Only PostgreSQL needs it.
-    pub(super) async fn savepoint(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn savepoint(&mut self) -> Result<(), SqlError> {
         self.run_on_postgres("SAVEPOINT causeway").await
     }
 
-    pub(super) async fn release(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn release(&mut self) -> Result<(), SqlError> {
         self.run_on_postgres("RELEASE SAVEPOINT causeway").await
     }
 
-    pub(super) async fn take_back(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn take_back(&mut self) -> Result<(), SqlError> {
         self.run_on_postgres("ROLLBACK TO SAVEPOINT causeway; RELEASE SAVEPOINT causeway")
             .await
     }
 
-    async fn run_on_postgres(&mut self, sql: &str) -> Result<(), Trouble> {
+    async fn run_on_postgres(&mut self, sql: &str) -> Result<(), SqlError> {
         match self {
             Self::Postgres(link) => link.run(sql).await,
             Self::Mysql(_) | Self::Sqlite(_) => Ok(()),
@@ -227,18 +229,18 @@ impl Link {
     /// Ends the part that [`Link::savepoint`] began. The inner error is a row that was rejected.
     pub(super) async fn settle<T>(
         &mut self,
-        result: Result<T, Trouble>,
-    ) -> Result<Result<T, Trouble>, Trouble> {
+        result: Result<T, SqlError>,
+    ) -> Result<Result<T, SqlError>, SqlError> {
         match result {
             Ok(value) => {
                 self.release().await?;
                 Ok(Ok(value))
             }
-            Err(trouble @ Trouble::Row { .. }) => {
+            Err(error @ SqlError::Row { .. }) => {
                 self.take_back().await?;
-                Ok(Err(trouble))
+                Ok(Err(error))
             }
-            Err(trouble) => Err(trouble),
+            Err(error) => Err(error),
         }
     }
 
@@ -246,10 +248,13 @@ impl Link {
     /// others.
     pub(super) async fn settle_forbidden<T>(
         &mut self,
-        result: Result<T, Trouble>,
-    ) -> Result<Result<T, Trouble>, Trouble> {
-        self.settle(result.map_err(|trouble| match trouble {
-            Trouble::Halt(reason) => Trouble::Row { reason, said: None },
+        result: Result<T, SqlError>,
+    ) -> Result<Result<T, SqlError>, SqlError> {
+        self.settle(result.map_err(|error| match error {
+            SqlError::Halt(reason) => SqlError::Row {
+                reason,
+                message: None,
+            },
             other => other,
         }))
         .await
@@ -271,18 +276,18 @@ impl Link {
         find: &[usize],
         show: &[usize],
         rows: &[Vec<Cell>],
-    ) -> Result<Vec<Vec<Texts>>, Trouble> {
+    ) -> Result<Vec<Vec<Texts>>, SqlError> {
         each!(self, link => link.stored(relation, find, show, rows).await)
     }
 
-    /// Inserts rows, and returns how many the database counted. After [`Trouble::Row`] any of them may be
+    /// Inserts rows, and returns how many the database counted. After [`SqlError::Row`] any of them may be
     /// stored.
     pub(super) async fn insert(
         &mut self,
         relation: &Relation,
         set: &[usize],
         rows: &[Vec<Cell>],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, SqlError> {
         each!(self, link => link.insert(relation, set, rows).await)
     }
 
@@ -294,7 +299,7 @@ impl Link {
         find: &[usize],
         set: &[usize],
         rows: &[Vec<Cell>],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, SqlError> {
         each!(self, link => link.update(relation, find, set, rows).await)
     }
 
@@ -303,7 +308,7 @@ impl Link {
         relation: &Relation,
         find: &[usize],
         cells: &[Cell],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, SqlError> {
         each!(self, link => link.delete(relation, find, cells).await)
     }
 
@@ -312,7 +317,7 @@ impl Link {
         &mut self,
         relation: &Relation,
         cells: &[Option<Cell>],
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, SqlError> {
         let Self::Postgres(_) = self else {
             return Ok(None);
         };

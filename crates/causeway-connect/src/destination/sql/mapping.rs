@@ -43,7 +43,7 @@ impl Mapped {
         Ok(Self {
             name: name.to_owned(),
             is_key,
-            shows_consent: alone.tells() != ConsentShown::Only(std::collections::BTreeSet::new()),
+            shows_consent: alone.consent_shown() != ConsentShown::Only(std::collections::BTreeSet::new()),
             reads_consent: term
                 .names()
                 .iter()

@@ -31,7 +31,7 @@ pub const KIND: Kind = Kind {
     summary: "rows for contacts and actions in your own PostgreSQL, MySQL, MariaDB or SQLite",
     sample: include_str!("../../../../../samples/destinations/sql.toml"),
     schema: || schema_for!(config::Config),
-    expresses: &CHANGES,
+    supported_changes: &CHANGES,
     concurrency: 4,
     batch: 500,
     parse: |tables, table| config::parse(table, tables).map(|(_, _, needs)| needs),

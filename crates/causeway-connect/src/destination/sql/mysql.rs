@@ -5,7 +5,7 @@ use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, Params, 
 
 use super::{
     coerce::{Cell, Column, EQUALS, Kind, Limit},
-    link::{Described, NO_COLUMN, Texts, Trouble},
+    link::{Described, NO_COLUMN, SqlError, Texts},
     statement::{Dialect, Form, Relation, TableName},
 };
 
@@ -41,24 +41,24 @@ type ColumnRow = (
 );
 
 impl MysqlLink {
-    pub(super) async fn connect(opts: &Opts, may_be_plain: bool) -> Result<Self, Trouble> {
+    pub(super) async fn connect(opts: &Opts, may_be_plain: bool) -> Result<Self, SqlError> {
         let conn = match Conn::new(opts.clone()).await {
             Err(Error::Driver(DriverError::NoClientSslFlagFromServer)) if may_be_plain => {
                 Conn::new(OptsBuilder::from_opts(opts.clone()).ssl_opts(None)).await
             }
             other => other,
         };
-        let mut conn = conn.map_err(trouble)?;
-        let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(trouble)?;
+        let mut conn = conn.map_err(sql_error)?;
+        let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(sql_error)?;
         let is_mariadb = version.is_some_and(|version| version.contains("MariaDB"));
         Ok(Self { conn, is_mariadb })
     }
 
-    pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, Trouble> {
+    pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, SqlError> {
         let at = (&table.schema, &table.table);
-        let rows: Vec<ColumnRow> = self.conn.exec(COLUMNS, at).await.map_err(trouble)?;
+        let rows: Vec<ColumnRow> = self.conn.exec(COLUMNS, at).await.map_err(sql_error)?;
         let checks: Vec<String> = if self.is_mariadb && !rows.is_empty() {
-            self.conn.exec(CHECKS, at).await.map_err(trouble)?
+            self.conn.exec(CHECKS, at).await.map_err(sql_error)?
         } else {
             Vec::new()
         };
@@ -86,7 +86,7 @@ impl MysqlLink {
             .collect();
 
         let rows: Vec<(String, Option<String>, Option<u64>)> =
-            self.conn.exec(UNIQUE, at).await.map_err(trouble)?;
+            self.conn.exec(UNIQUE, at).await.map_err(sql_error)?;
         let mut indexes: Vec<(String, Vec<Option<String>>)> = Vec::new();
         for (index, column, prefix) in rows {
             // An index on an expression or on the start of a text does not identify rows like one on the
@@ -101,7 +101,7 @@ impl MysqlLink {
             .into_iter()
             .filter_map(|(_, columns)| columns.into_iter().collect())
             .collect();
-        let is_view: Option<bool> = self.conn.exec_first(IS_VIEW, at).await.map_err(trouble)?;
+        let is_view: Option<bool> = self.conn.exec_first(IS_VIEW, at).await.map_err(sql_error)?;
         Ok(Described {
             columns,
             unique,
@@ -110,8 +110,8 @@ impl MysqlLink {
         })
     }
 
-    pub(super) async fn run(&mut self, sql: &str) -> Result<(), Trouble> {
-        self.conn.query_drop(sql).await.map_err(trouble)
+    pub(super) async fn run(&mut self, sql: &str) -> Result<(), SqlError> {
+        self.conn.query_drop(sql).await.map_err(sql_error)
     }
 
     pub(super) async fn stored(
@@ -120,7 +120,7 @@ impl MysqlLink {
         find: &[usize],
         show: &[usize],
         rows: &[Vec<Cell>],
-    ) -> Result<Vec<Vec<Texts>>, Trouble> {
+    ) -> Result<Vec<Vec<Texts>>, SqlError> {
         if let [row] = rows {
             return Ok(vec![self.stored_by(relation, find, show, row).await?]);
         }
@@ -157,7 +157,7 @@ impl MysqlLink {
         find: &[usize],
         show: &[usize],
         row: &[Cell],
-    ) -> Result<Vec<Texts>, Trouble> {
+    ) -> Result<Vec<Texts>, SqlError> {
         self.texts(relation.stored(find, show, Form::Rows(1)), row).await
     }
 
@@ -165,8 +165,8 @@ impl MysqlLink {
         &mut self,
         sql: String,
         cells: impl IntoIterator<Item = &Cell>,
-    ) -> Result<Vec<Texts>, Trouble> {
-        let found: Vec<mysql_async::Row> = self.conn.exec(sql, parameters(cells)).await.map_err(trouble)?;
+    ) -> Result<Vec<Texts>, SqlError> {
+        let found: Vec<mysql_async::Row> = self.conn.exec(sql, parameters(cells)).await.map_err(sql_error)?;
         let text = |value| match value {
             Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
             _ => None,
@@ -183,7 +183,7 @@ impl MysqlLink {
         relation: &Relation,
         set: &[usize],
         mut rows: &[Vec<Cell>],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, SqlError> {
         let mut changed = 0;
         while !rows.is_empty() {
             let (piece, rest) = next_piece(rows, set.len());
@@ -202,7 +202,7 @@ impl MysqlLink {
         find: &[usize],
         set: &[usize],
         rows: &[Vec<Cell>],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, SqlError> {
         let sql = relation.update(find, set, Form::Rows(1));
         let mut changed = 0;
         for row in rows {
@@ -217,24 +217,24 @@ impl MysqlLink {
         relation: &Relation,
         find: &[usize],
         cells: &[Cell],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, SqlError> {
         let sql = relation.delete(find, Form::Rows(1));
         self.change(&sql, cells).await
     }
 
     /// Returns the number of rows that were found, changed or not.
-    async fn change(&mut self, sql: &str, cells: impl IntoIterator<Item = &Cell>) -> Result<u64, Trouble> {
+    async fn change(&mut self, sql: &str, cells: impl IntoIterator<Item = &Cell>) -> Result<u64, SqlError> {
         self.conn
             .exec_drop(sql, parameters(cells))
             .await
-            .map_err(trouble)?;
+            .map_err(sql_error)?;
         Ok(self.conn.affected_rows())
     }
 }
 
 fn next_piece(rows: &[Vec<Cell>], width: usize) -> (&[Vec<Cell>], &[Vec<Cell>]) {
-    const MOST_PARAMETERS: usize = 65_535;
-    let fitting = rows.len().min(MOST_PARAMETERS / width.max(1));
+    const MAX_PARAMETERS: usize = 65_535;
+    let fitting = rows.len().min(MAX_PARAMETERS / width.max(1));
     let size = [256, 64, 16, 4]
         .into_iter()
         .find(|size| *size <= fitting)
@@ -293,42 +293,42 @@ fn kind(base: &str, whole: &str, length: Option<u64>, precision: Option<u64>, sc
     }
 }
 
-fn trouble(error: Error) -> Trouble {
-    let said = match error {
-        Error::Server(said) => said,
+fn sql_error(error: Error) -> SqlError {
+    let reply = match error {
+        Error::Server(reply) => reply,
         Error::Io(IoError::Tls(error)) => {
-            return Trouble::Halt(format!("securing the connection to the database: {error}"));
+            return SqlError::Halt(format!("securing the connection to the database: {error}"));
         }
         Error::Io(IoError::Io(error)) => {
-            return Trouble::Broken(format!("the database cannot be reached: {error}"));
+            return SqlError::Broken(format!("the database cannot be reached: {error}"));
         }
         Error::Driver(
             error @ (DriverError::NoClientSslFlagFromServer
             | DriverError::MysqlOldPasswordDisabled
             | DriverError::CleartextPluginDisabled
             | DriverError::UnknownAuthPlugin { .. }),
-        ) => return Trouble::Halt(format!("connecting to the database: {error}")),
+        ) => return SqlError::Halt(format!("connecting to the database: {error}")),
         Error::Driver(DriverError::PacketTooLarge) => {
-            return Trouble::Row {
+            return SqlError::Row {
                 reason: "the row is longer than the server's max_allowed_packet".to_owned(),
-                said: None,
+                message: None,
             };
         }
         // The text is not used, because it may hold a row.
         Error::Driver(_) | Error::Other(_) | Error::Url(_) => {
-            return Trouble::Broken("the connection to the database was lost".to_owned());
+            return SqlError::Broken("the connection to the database was lost".to_owned());
         }
     };
-    let message = || format!("{} (error {})", said.message, said.code);
-    match said.code {
-        1213 => Trouble::Conflict(message()),
+    let message = || format!("{} (error {})", reply.message, reply.code);
+    match reply.code {
+        1213 => SqlError::Conflict(message()),
         // Shut down, killed, gone.
-        1053 | 1077 | 1079 | 1927 | 2006 | 2013 => Trouble::Broken(message()),
+        1053 | 1077 | 1079 | 1927 | 2006 | 2013 => SqlError::Broken(message()),
         // Too many connections, lock wait, disk or table full, read-only, interrupted.
         1015 | 1020 | 1021 | 1026 | 1030 | 1036 | 1040 | 1114 | 1129 | 1180 | 1203 | 1205 | 1226 | 1290
-        | 1317 | 1792 | 1836 | 1969 | 3024 | 4031 => Trouble::Retry(message()),
+        | 1317 | 1792 | 1836 | 1969 | 3024 | 4031 => SqlError::Retry(message()),
         // Host not allowed, password expired, statements that its binary log does not allow.
-        1130 | 1251 | 1665 | 1698 | 1820 | 1862 => Trouble::Halt(message()),
+        1130 | 1251 | 1665 | 1698 | 1820 | 1862 => SqlError::Halt(message()),
         1048
         | 1062
         | 1118
@@ -349,20 +349,20 @@ fn trouble(error: Error) -> Trouble {
         | 3140
         | 3141
         | 3819
-        | 4025 => row(&said),
-        _ => match said.state.get(..2).unwrap_or_default() {
-            "22" | "23" | "44" | "45" => row(&said),
-            "28" | "3D" | "42" => Trouble::Halt(message()),
-            _ => Trouble::Retry(format!("the database answered with error {}", said.code)),
+        | 4025 => row(&reply),
+        _ => match reply.state.get(..2).unwrap_or_default() {
+            "22" | "23" | "44" | "45" => row(&reply),
+            "28" | "3D" | "42" => SqlError::Halt(message()),
+            _ => SqlError::Retry(format!("the database answered with error {}", reply.code)),
         },
     }
 }
 
 /// The server's messages hold values. Only the name is taken, from messages that name a constraint or a
 /// column at a known place.
-fn row(said: &mysql_async::ServerError) -> Trouble {
-    let text = said.message.as_str();
-    let reason = match said.code {
+fn row(reply: &mysql_async::ServerError) -> SqlError {
+    let text = reply.message.as_str();
+    let reason = match reply.code {
         1062 | 1586 => named("breaks the unique constraint", last_quoted(text, '\'')),
         1216 | 1217 | 1451 | 1452 => named("breaks the foreign key constraint", after(text, "CONSTRAINT `")),
         4025 => named("breaks the check constraint", after(text, "CONSTRAINT `")),
@@ -378,9 +378,9 @@ fn row(said: &mysql_async::ServerError) -> Trouble {
         1644 => "a trigger or function of the database refused the row".to_owned(),
         code => format!("{NO_COLUMN} (error {code})"),
     };
-    Trouble::Row {
+    SqlError::Row {
         reason,
-        said: Some(said.message.clone()),
+        message: Some(reply.message.clone()),
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) enum Write {
 pub(super) struct Removal {
     pub delivery: usize,
     /// Replaces an address that is the key and cannot be emptied.
-    pub stand_in: String,
+    pub erased_key: String,
     /// For each table how to find the rows and the values of its consent columns; or why the rows cannot be
     /// found.
     pub tables: Vec<Result<Target, String>>,
@@ -299,7 +299,7 @@ fn removal(tables: &[Table], relations: &[Relation], delivery: &Delivery, at: us
     let scope = Scope::new(&delivery.record);
     Removal {
         delivery: at,
-        stand_in: format!("erased-{}", delivery.key.0),
+        erased_key: format!("erased-{}", delivery.key.0),
         tables: tables
             .iter()
             .zip(relations)

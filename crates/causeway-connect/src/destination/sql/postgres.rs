@@ -18,7 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     coerce::{Cell, Column, EQUALS, Kind, Limit},
-    link::{Described, NO_COLUMN, Texts, Trouble},
+    link::{Described, NO_COLUMN, SqlError, Texts},
     statement::{Dialect, Form, Relation, TableName},
 };
 
@@ -74,8 +74,8 @@ impl PostgresLink {
     pub(super) async fn connect(
         config: &tokio_postgres::Config,
         tls: &MakeRustlsConnect,
-    ) -> Result<Self, Trouble> {
-        let (client, connection) = config.connect(tls.clone()).await.map_err(connect_trouble)?;
+    ) -> Result<Self, SqlError> {
+        let (client, connection) = config.connect(tls.clone()).await.map_err(connect_error)?;
         let version = connection.parameter("server_version").and_then(|version| {
             let digits = version.split(|c: char| !c.is_ascii_digit()).next()?;
             digits.parse::<u32>().ok()
@@ -113,10 +113,10 @@ impl PostgresLink {
         Some(seen != Some(own.into()))
     }
 
-    pub(super) async fn begin(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn begin(&mut self) -> Result<(), SqlError> {
         match self.run(self.begin).await {
             // A server whose system cannot watch its clients rejects the setting.
-            Err(Trouble::Row { .. }) if self.begin == BEGIN => {
+            Err(SqlError::Row { .. }) if self.begin == BEGIN => {
                 self.begin = BEGIN_13;
                 self.run("ROLLBACK").await?;
                 self.run(self.begin).await
@@ -125,14 +125,18 @@ impl PostgresLink {
         }
     }
 
-    pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, Trouble> {
+    pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, SqlError> {
         let name = table.quoted(Dialect::Postgres);
         let name: [(&(dyn ToSql + Sync), Type); 1] = [(&name, Type::TEXT)];
-        let found = self.client.query_typed(RELATION, &name).await.map_err(trouble)?;
+        let found = self
+            .client
+            .query_typed(RELATION, &name)
+            .await
+            .map_err(sql_error)?;
         let Some(found) = found.first() else {
             return Ok(Described::default());
         };
-        let rows = self.client.query_typed(COLUMNS, &name).await.map_err(trouble)?;
+        let rows = self.client.query_typed(COLUMNS, &name).await.map_err(sql_error)?;
         let columns = rows
             .iter()
             .map(|row| {
@@ -156,23 +160,23 @@ impl PostgresLink {
                 })
             })
             .collect::<Result<_, Error>>()
-            .map_err(trouble)?;
-        let rows = self.client.query_typed(UNIQUE, &name).await.map_err(trouble)?;
+            .map_err(sql_error)?;
+        let rows = self.client.query_typed(UNIQUE, &name).await.map_err(sql_error)?;
         let unique = rows
             .iter()
             .map(|row| row.try_get(0))
             .collect::<Result<_, Error>>()
-            .map_err(trouble)?;
+            .map_err(sql_error)?;
         Ok(Described {
             columns,
             unique,
-            is_view: found.try_get(1).map_err(trouble)?,
-            schema: Some(found.try_get(0).map_err(trouble)?),
+            is_view: found.try_get(1).map_err(sql_error)?,
+            schema: Some(found.try_get(0).map_err(sql_error)?),
         })
     }
 
-    pub(super) async fn run(&mut self, sql: &str) -> Result<(), Trouble> {
-        self.client.batch_execute(sql).await.map_err(trouble)
+    pub(super) async fn run(&mut self, sql: &str) -> Result<(), SqlError> {
+        self.client.batch_execute(sql).await.map_err(sql_error)
     }
 
     pub(super) async fn stored(
@@ -181,21 +185,21 @@ impl PostgresLink {
         find: &[usize],
         show: &[usize],
         rows: &[Vec<Cell>],
-    ) -> Result<Vec<Vec<Texts>>, Trouble> {
+    ) -> Result<Vec<Vec<Texts>>, SqlError> {
         let sql = relation.stored(find, show, Form::Lists);
         let lists = lists(rows, find.len());
         let found = self
             .client
             .query_typed(&sql, &parameters(&lists))
             .await
-            .map_err(trouble)?;
+            .map_err(sql_error)?;
         let mut stored = vec![Vec::new(); rows.len()];
         for row in found {
-            let number: i64 = row.try_get(0).map_err(trouble)?;
+            let number: i64 = row.try_get(0).map_err(sql_error)?;
             let texts = (1..=show.len())
                 .map(|at| row.try_get(at))
                 .collect::<Result<Texts, Error>>()
-                .map_err(trouble)?;
+                .map_err(sql_error)?;
             let place = usize::try_from(number).ok().and_then(|n| n.checked_sub(1));
             if let Some(stored) = place.and_then(|at| stored.get_mut(at)) {
                 stored.push(texts);
@@ -209,7 +213,7 @@ impl PostgresLink {
         relation: &Relation,
         set: &[usize],
         rows: &[Vec<Cell>],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, SqlError> {
         self.change(&relation.insert(set, Form::Lists), &lists(rows, set.len()))
             .await
     }
@@ -220,7 +224,7 @@ impl PostgresLink {
         find: &[usize],
         set: &[usize],
         rows: &[Vec<Cell>],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, SqlError> {
         let sql = relation.update(find, set, Form::Lists);
         self.change(&sql, &lists(rows, find.len() + set.len())).await
     }
@@ -230,7 +234,7 @@ impl PostgresLink {
         relation: &Relation,
         find: &[usize],
         cells: &[Cell],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, SqlError> {
         let texts: Vec<Option<String>> = cells.iter().map(Cell::text).collect();
         let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
             texts.iter().map(|text| (text as _, Type::TEXT)).collect();
@@ -238,22 +242,23 @@ impl PostgresLink {
         self.client
             .execute_typed(&sql, &parameters)
             .await
-            .map_err(trouble)
+            .map_err(sql_error)
     }
 
-    /// Whether the text can be read as a value of this type, which is written as the database writes it.
-    pub(super) async fn cast(&mut self, text: &str, type_name: &str) -> Result<(), Trouble> {
+    /// Checks that the database can read the text as a value of this type. `type_name` is the database's own
+    /// spelling.
+    pub(super) async fn cast(&mut self, text: &str, type_name: &str) -> Result<(), SqlError> {
         let sql = format!("SELECT CAST($1 AS {type_name}) IS NULL");
         self.client
             .query_typed(&sql, &[(&text, Type::TEXT)])
             .await
             .map(drop)
-            .map_err(trouble)
+            .map_err(sql_error)
     }
 
-    async fn change(&mut self, sql: &str, lists: &[Vec<Option<String>>]) -> Result<u64, Trouble> {
+    async fn change(&mut self, sql: &str, lists: &[Vec<Option<String>>]) -> Result<u64, SqlError> {
         let changed = self.client.execute_typed(sql, &parameters(lists)).await;
-        changed.map_err(trouble)
+        changed.map_err(sql_error)
     }
 }
 
@@ -308,9 +313,9 @@ fn whole_digits(modifier: i32) -> Option<usize> {
     usize::try_from(precision - scale).ok()
 }
 
-fn connect_trouble(error: Error) -> Trouble {
+fn connect_error(error: Error) -> SqlError {
     if error.as_db_error().is_some() {
-        return trouble(error);
+        return sql_error(error);
     }
     let mut source = error.source();
     while let Some(cause) = source {
@@ -319,53 +324,53 @@ fn connect_trouble(error: Error) -> Trouble {
                 .get_ref()
                 .and_then(|inner| inner.downcast_ref::<rustls::Error>());
             return match inner {
-                Some(rustls::Error::InvalidCertificate(_)) => Trouble::Halt(
+                Some(rustls::Error::InvalidCertificate(_)) => SqlError::Halt(
                     "the server's certificate is not valid for its name and authority: set `ca_file`, or `tls = \"require\"`"
                         .to_owned(),
                 ),
-                _ => Trouble::Broken(format!("the database cannot be reached: {io}")),
+                _ => SqlError::Broken(format!("the database cannot be reached: {io}")),
             };
         }
         source = cause.source();
     }
     if error.is_closed() {
-        return Trouble::Broken("the database closed the connection".to_owned());
+        return SqlError::Broken("the database closed the connection".to_owned());
     }
     // The remaining errors are settings that do not go together: a missing password, or TLS on a server
     // without it.
-    Trouble::Halt(format!("connecting to the database: {error}"))
+    SqlError::Halt(format!("connecting to the database: {error}"))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
-fn trouble(error: Error) -> Trouble {
+fn sql_error(error: Error) -> SqlError {
     match error.as_db_error() {
-        Some(said) => classify(said),
-        None => Trouble::Broken("the connection to the database was lost".to_owned()),
+        Some(error) => classify(error),
+        None => SqlError::Broken("the connection to the database was lost".to_owned()),
     }
 }
 
-fn classify(said: &DbError) -> Trouble {
-    let code = said.code().code();
+fn classify(error: &DbError) -> SqlError {
+    let code = error.code().code();
     // A message with a context comes from the user's own functions, which may quote values.
-    let message = match said.where_() {
-        None => format!("{} (SQLSTATE {code})", said.message()),
+    let message = match error.where_() {
+        None => format!("{} (SQLSTATE {code})", error.message()),
         Some(_) => format!("SQLSTATE {code} in a function of the database"),
     };
     match code {
-        "40001" | "40P01" => return Trouble::Conflict(message),
-        "25006" | "42P04" | "55P03" | "55006" => return Trouble::Retry(message),
+        "40001" | "40P01" => return SqlError::Conflict(message),
+        "25006" | "42P04" | "55P03" | "55006" => return SqlError::Retry(message),
         // A plan that the server had cached and that an ALTER TABLE made invalid.
-        "0A000" if said.routine() == Some("RevalidateCachedQuery") => return Trouble::Conflict(message),
-        "57P01" | "57P02" | "57P03" => return Trouble::Broken(message),
+        "0A000" if error.routine() == Some("RevalidateCachedQuery") => return SqlError::Conflict(message),
+        "57P01" | "57P02" | "57P03" => return SqlError::Broken(message),
         // Row security rejects one row, with the code for missing rights.
-        "42501" if said.routine() == Some("ExecWithCheckOptions") => {
-            return Trouble::Row {
+        "42501" if error.routine() == Some("ExecWithCheckOptions") => {
+            return SqlError::Row {
                 reason: "breaks a row security policy of the table".to_owned(),
-                said: Some(said.message().to_owned()),
+                message: Some(error.message().to_owned()),
             };
         }
-        _ if said.message().contains("statement pooling mode") => {
-            return Trouble::Halt(
+        _ if error.message().contains("statement pooling mode") => {
+            return SqlError::Halt(
                 "a connection pooler gives each statement another connection, so that no transaction can be written: \
                  set `pool_mode = transaction` (or session) there"
                     .to_owned(),
@@ -374,22 +379,22 @@ fn classify(said: &DbError) -> Trouble {
         _ => {}
     }
     match code.get(..2).unwrap_or_default() {
-        "22" | "23" | "44" | "P0" | "54" | "21" => Trouble::Row {
-            reason: row_reason(said),
-            said: Some(match said.detail() {
-                Some(detail) => format!("{}: {detail}", said.message()),
-                None => said.message().to_owned(),
+        "22" | "23" | "44" | "P0" | "54" | "21" => SqlError::Row {
+            reason: row_reason(error),
+            message: Some(match error.detail() {
+                Some(detail) => format!("{}: {detail}", error.message()),
+                None => error.message().to_owned(),
             }),
         },
-        "08" => Trouble::Broken(message),
-        "28" | "3D" | "3F" | "42" | "0A" | "0L" | "0P" => Trouble::Halt(message),
-        _ => Trouble::Retry(message),
+        "08" => SqlError::Broken(message),
+        "28" | "3D" | "3F" | "42" | "0A" | "0L" | "0P" => SqlError::Halt(message),
+        _ => SqlError::Retry(message),
     }
 }
 
-fn row_reason(said: &DbError) -> String {
-    let code = said.code().code();
-    if let Some(constraint) = said.constraint() {
+fn row_reason(error: &DbError) -> String {
+    let code = error.code().code();
+    if let Some(constraint) = error.constraint() {
         let sort = match code {
             "23503" => "foreign key",
             "23505" => "unique",
@@ -399,7 +404,7 @@ fn row_reason(said: &DbError) -> String {
         };
         return format!("breaks the {sort} constraint {constraint:?}");
     }
-    match (code, said.column()) {
+    match (code, error.column()) {
         ("23502", Some(column)) => format!("column {column:?} must have a value"),
         (_, Some(column)) => format!("column {column:?}: the value does not fit (SQLSTATE {code})"),
         ("P0001", None) => "a trigger or function of the database refused the row".to_owned(),

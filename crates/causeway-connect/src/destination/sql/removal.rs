@@ -3,7 +3,7 @@
 use super::{
     coerce::{Cell, Kind},
     config::{OnRemove, Role},
-    link::{Link, Trouble},
+    link::{Link, SqlError},
     plan::{Notes, Removal, Target},
     write::{Mark, Place, SWALLOWED, other_key},
 };
@@ -13,7 +13,7 @@ pub(super) async fn remove(
     link: &mut Link,
     places: &[Place<'_>],
     removal: &Removal,
-) -> Result<Vec<Mark>, Trouble> {
+) -> Result<Vec<Mark>, SqlError> {
     let mut marks = Vec::new();
     for (place, target) in places.iter().zip(&removal.tables).rev() {
         if place.table.on_remove == OnRemove::Keep {
@@ -21,7 +21,7 @@ pub(super) async fn remove(
         }
         marks.push(match target {
             Err(reason) => Mark::refused(reason.as_str()),
-            Ok(target) => remove_from(link, *place, target, &removal.stand_in).await?,
+            Ok(target) => remove_from(link, *place, target, &removal.erased_key).await?,
         });
     }
     Ok(marks)
@@ -31,8 +31,8 @@ async fn remove_from(
     link: &mut Link,
     place: Place<'_>,
     target: &Target,
-    stand_in: &str,
-) -> Result<Mark, Trouble> {
+    erased_key: &str,
+) -> Result<Mark, SqlError> {
     let (find, own): (Vec<usize>, Vec<Cell>) = target.find.iter().cloned().unzip();
     link.savepoint().await?;
     let stored = link
@@ -40,7 +40,7 @@ async fn remove_from(
         .await;
     let stored = match link.settle(stored).await? {
         Ok(stored) => stored.into_iter().next().unwrap_or_default(),
-        Err(trouble) => return Ok(Mark::Refused(trouble.ending())),
+        Err(error) => return Ok(Mark::Refused(error.attempt_result())),
     };
     if stored.is_empty() {
         return Ok(Mark::Absent(format!(
@@ -56,7 +56,7 @@ async fn remove_from(
     }
     let result = match place.table.on_remove {
         OnRemove::Delete => delete(link, place, &find, &own).await?,
-        OnRemove::Blank => blank(link, place, target, stand_in).await?,
+        OnRemove::Blank => blank(link, place, target, erased_key).await?,
         OnRemove::Unsubscribe | OnRemove::Keep => set(link, place, &find, &own, &target.consent).await?,
     };
     let Err(reason) = result else {
@@ -75,7 +75,7 @@ async fn remove_from(
 }
 
 /// The inner error is why the database refused.
-type Attempt = Result<Result<(), String>, Trouble>;
+type Attempt = Result<Result<(), String>, SqlError>;
 
 async fn delete(link: &mut Link, place: Place<'_>, find: &[usize], own: &[Cell]) -> Attempt {
     link.savepoint().await?;
@@ -83,7 +83,7 @@ async fn delete(link: &mut Link, place: Place<'_>, find: &[usize], own: &[Cell])
     Ok(match link.settle_forbidden(result).await? {
         Ok(0) if place.relation.counts_rows() => Err(SWALLOWED.to_owned()),
         Ok(_) => Ok(()),
-        Err(trouble) => Err(trouble.reason().to_owned()),
+        Err(error) => Err(error.reason().to_owned()),
     })
 }
 
@@ -106,7 +106,7 @@ async fn set(
     Ok(match link.settle_forbidden(result).await? {
         Ok(0) if place.relation.counts_rows() => Err(SWALLOWED.to_owned()),
         Ok(_) => Ok(()),
-        Err(trouble) => Err(trouble.reason().to_owned()),
+        Err(error) => Err(error.reason().to_owned()),
     })
 }
 
@@ -118,7 +118,7 @@ async fn unsubscribe(
     find: &[usize],
     own: &[Cell],
     values: &[(usize, Cell)],
-) -> Result<bool, Trouble> {
+) -> Result<bool, SqlError> {
     if set(link, place, find, own, values).await?.is_ok() {
         return Ok(true);
     }
@@ -134,8 +134,8 @@ async fn unsubscribe(
 }
 
 /// Empties each column with personal data; the columns that find the row come last. A column that cannot be
-/// null becomes an empty text. An address that is the key becomes `stand_in`.
-async fn blank(link: &mut Link, place: Place<'_>, target: &Target, stand_in: &str) -> Attempt {
+/// null becomes an empty text. An address that is the key becomes `erased_key`.
+async fn blank(link: &mut Link, place: Place<'_>, target: &Target, erased_key: &str) -> Attempt {
     let (find, own): (Vec<usize>, Vec<Cell>) = target.find.iter().cloned().unzip();
     if !target.consent.is_empty() {
         // A consent column that cannot be set does not keep the data from being removed.
@@ -153,7 +153,7 @@ async fn blank(link: &mut Link, place: Place<'_>, target: &Target, stand_in: &st
         let values: &[Cell] = match (column.is_key, is_text) {
             (false, false) => &[Cell::Null],
             (false, true) => &[Cell::Null, Cell::Text(String::new())],
-            (true, true) => &[Cell::Text(stand_in.to_owned())],
+            (true, true) => &[Cell::Text(erased_key.to_owned())],
             // A number or an id of another kind identifies nobody by itself.
             (true, false) => continue,
         };

@@ -16,7 +16,7 @@ use rusqlite::{
 
 use super::{
     coerce::{Cell, Column, EQUALS, Kind, Limit},
-    link::{Described, NO_COLUMN, Texts, Trouble},
+    link::{Described, NO_COLUMN, SqlError, Texts},
     statement::{Form, Relation, TableName},
 };
 
@@ -33,13 +33,13 @@ pub(super) struct SqliteLink {
 const BUSY: Duration = Duration::from_secs(5);
 
 impl SqliteLink {
-    pub(super) async fn connect(path: &Path, make: bool) -> Result<Self, Trouble> {
+    pub(super) async fn connect(path: &Path, make: bool) -> Result<Self, SqlError> {
         let path = path.to_owned();
         let place = path.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let before = identity(&path);
             if !make && !path.exists() {
-                return Err(Trouble::Halt(format!("there is no database {}", path.display())));
+                return Err(SqlError::Halt(format!("there is no database {}", path.display())));
             }
             if make {
                 // It will hold people's data. A file that exists keeps its mode.
@@ -50,15 +50,15 @@ impl SqliteLink {
                     .truncate(false)
                     .mode(0o600)
                     .open(&path);
-                opened.map_err(|error| Trouble::Halt(format!("{}: {error}", path.display())))?;
+                opened.map_err(|error| SqlError::Halt(format!("{}: {error}", path.display())))?;
             }
             let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             flags.set(OpenFlags::SQLITE_OPEN_CREATE, make);
-            let connection = Connection::open_with_flags(&path, flags).map_err(trouble)?;
-            connection.busy_timeout(BUSY).map_err(trouble)?;
+            let connection = Connection::open_with_flags(&path, flags).map_err(sql_error)?;
+            connection.busy_timeout(BUSY).map_err(sql_error)?;
             connection
                 .pragma_update(None, "foreign_keys", true)
-                .map_err(trouble)?;
+                .map_err(sql_error)?;
             let after = identity(&path).ok_or_else(replaced)?;
             // A file that was just created had no identity before.
             if before.is_some_and(|before| before != after) {
@@ -75,7 +75,7 @@ impl SqliteLink {
     }
 
     /// Fails if the path leads to another file than the open one.
-    pub(super) fn still_there(&self) -> Result<(), Trouble> {
+    pub(super) fn still_there(&self) -> Result<(), SqlError> {
         match identity(&self.path) {
             Some(file) if file == self.file => Ok(()),
             _ => Err(replaced()),
@@ -85,7 +85,7 @@ impl SqliteLink {
     async fn call<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, SqlError> {
         let connection = self.connection.take().ok_or_else(lost)?;
         let (connection, result) = tokio::task::spawn_blocking(move || {
             let result = work(&connection);
@@ -94,15 +94,15 @@ impl SqliteLink {
         .await
         .map_err(|_| lost())?;
         self.connection = Some(connection);
-        result.map_err(trouble)
+        result.map_err(sql_error)
     }
 
-    pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, Trouble> {
+    pub(super) async fn describe(&mut self, table: &TableName) -> Result<Described, SqlError> {
         let table = table.clone();
         self.call(move |connection| describe(connection, &table)).await
     }
 
-    pub(super) async fn run(&mut self, sql: &str) -> Result<(), Trouble> {
+    pub(super) async fn run(&mut self, sql: &str) -> Result<(), SqlError> {
         let sql = sql.to_owned();
         self.call(move |connection| {
             let mut statement = connection.prepare(&sql)?;
@@ -119,7 +119,7 @@ impl SqliteLink {
         find: &[usize],
         show: &[usize],
         rows: &[Vec<Cell>],
-    ) -> Result<Vec<Vec<Texts>>, Trouble> {
+    ) -> Result<Vec<Vec<Texts>>, SqlError> {
         let sql = relation.stored(find, show, Form::Rows(1));
         let (rows, width) = (rows.to_vec(), show.len());
         self.call(move |connection| {
@@ -140,7 +140,7 @@ impl SqliteLink {
         relation: &Relation,
         set: &[usize],
         rows: &[Vec<Cell>],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, SqlError> {
         self.change(relation.insert(set, Form::Rows(1)), rows.to_vec())
             .await
     }
@@ -151,7 +151,7 @@ impl SqliteLink {
         find: &[usize],
         set: &[usize],
         rows: &[Vec<Cell>],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, SqlError> {
         self.change(relation.update(find, set, Form::Rows(1)), rows.to_vec())
             .await
     }
@@ -161,13 +161,13 @@ impl SqliteLink {
         relation: &Relation,
         find: &[usize],
         cells: &[Cell],
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, SqlError> {
         self.change(relation.delete(find, Form::Rows(1)), vec![cells.to_vec()])
             .await
     }
 
     /// Changes row by row, because without a network there is nothing to save. Stops at the first error.
-    async fn change(&mut self, sql: String, rows: Vec<Vec<Cell>>) -> Result<u64, Trouble> {
+    async fn change(&mut self, sql: String, rows: Vec<Vec<Cell>>) -> Result<u64, SqlError> {
         self.call(move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let mut changed = 0;
@@ -185,8 +185,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((file.dev(), file.ino()))
 }
 
-fn replaced() -> Trouble {
-    Trouble::Broken("the database file was removed or replaced while it was open".to_owned())
+fn replaced() -> SqlError {
+    SqlError::Broken("the database file was removed or replaced while it was open".to_owned())
 }
 
 fn value(cell: &Cell) -> ToSqlOutput<'_> {
@@ -297,23 +297,23 @@ fn kind(declared: &str) -> Kind {
     }
 }
 
-fn lost() -> Trouble {
-    Trouble::Broken("the connection to the database was cut off".to_owned())
+fn lost() -> SqlError {
+    SqlError::Broken("the connection to the database was cut off".to_owned())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
-fn trouble(error: Error) -> Trouble {
+fn sql_error(error: Error) -> SqlError {
     let (code, text) = match &error {
         Error::SqliteFailure(code, text) => (*code, text.clone().unwrap_or_default()),
         Error::SqlInputError { error, msg, .. } => (*error, msg.clone()),
         // Names what was requested and is missing; no value of a record.
-        _ => return Trouble::Halt(format!("reading the database: {error}")),
+        _ => return SqlError::Halt(format!("reading the database: {error}")),
     };
     let message = format!("{text} (SQLite error {})", code.extended_code);
     match code.code {
-        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => Trouble::Row {
+        ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => SqlError::Row {
             reason: row_reason(code.extended_code, &text),
-            said: Some(text),
+            message: Some(text),
         },
         ErrorCode::DatabaseBusy
         | ErrorCode::DatabaseLocked
@@ -323,9 +323,9 @@ fn trouble(error: Error) -> Trouble {
         | ErrorCode::OutOfMemory
         | ErrorCode::OperationInterrupted
         | ErrorCode::OperationAborted
-        | ErrorCode::SchemaChanged => Trouble::Retry(message),
-        ErrorCode::CannotOpen => Trouble::Halt(format!("the database cannot be opened: {message}")),
-        _ => Trouble::Halt(message),
+        | ErrorCode::SchemaChanged => SqlError::Retry(message),
+        ErrorCode::CannotOpen => SqlError::Halt(format!("the database cannot be opened: {message}")),
+        _ => SqlError::Halt(message),
     }
 }
 

@@ -11,7 +11,7 @@ use causeway_core::destination::{AttemptResult, Outcome};
 use super::{
     coerce::Cell,
     config::{OnConflict, Table},
-    link::{Link, Texts, Trouble},
+    link::{Link, SqlError, Texts},
     mapping::Mapped,
     plan::{Notes, Plan, Row, Step, Write},
     removal,
@@ -46,13 +46,13 @@ impl Done {
             Mark::Absent(reason) => {
                 self.absent.get_or_insert(reason);
             }
-            Mark::Refused(ending) => {
-                self.refused.get_or_insert(ending);
+            Mark::Refused(result) => {
+                self.refused.get_or_insert(result);
             }
         }
     }
 
-    fn ending(self) -> AttemptResult {
+    fn result(self) -> AttemptResult {
         if let Some(refused) = self.refused {
             return refused;
         }
@@ -102,7 +102,7 @@ pub(super) async fn write(
     link: &mut Link,
     places: &[Place<'_>],
     plan: &Plan,
-) -> Result<Vec<AttemptResult>, Trouble> {
+) -> Result<Vec<AttemptResult>, SqlError> {
     for careful in [false, true] {
         let mut done: Vec<Done> = plan
             .notes
@@ -118,13 +118,13 @@ pub(super) async fn write(
         match write_steps(link, places, plan, &mut done, careful).await {
             Ok(()) => {
                 link.commit().await?;
-                return Ok(done.into_iter().map(Done::ending).collect());
+                return Ok(done.into_iter().map(Done::result).collect());
             }
-            Err(Trouble::Row { .. }) if !careful => link.run("ROLLBACK").await?,
-            Err(trouble) => return Err(trouble),
+            Err(SqlError::Row { .. }) if !careful => link.run("ROLLBACK").await?,
+            Err(error) => return Err(error),
         }
     }
-    Err(Trouble::Conflict(
+    Err(SqlError::Conflict(
         "the rows could not be written one by one".to_owned(),
     ))
 }
@@ -135,7 +135,7 @@ async fn write_steps(
     plan: &Plan,
     done: &mut [Done],
     careful: bool,
-) -> Result<(), Trouble> {
+) -> Result<(), SqlError> {
     for step in &plan.steps {
         let tables = match step {
             Step::Rows(tables) => tables,
@@ -178,7 +178,7 @@ async fn write_steps(
 type Marks = Vec<(usize, Mark)>;
 
 /// Halves the rejected rows until the bad ones are alone.
-async fn write_halving(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Marks, Trouble> {
+async fn write_halving(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Marks, SqlError> {
     let mut marks = Vec::new();
     let mut waiting = vec![rows];
     while let Some(rows) = waiting.pop() {
@@ -192,13 +192,13 @@ async fn write_halving(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Resu
                 link.release().await?;
                 marks.extend(more);
             }
-            Err(Trouble::Row { .. }) => {
+            Err(SqlError::Row { .. }) => {
                 link.take_back().await?;
                 let (first, second) = rows.split_at_checked(rows.len() / 2).unwrap_or((rows, &[]));
                 waiting.push(second);
                 waiting.push(first);
             }
-            Err(trouble) => return Err(trouble),
+            Err(error) => return Err(error),
         }
     }
     Ok(marks)
@@ -211,9 +211,9 @@ enum Need {
     Nothing(Mark),
 }
 
-/// Writes rows with different keys in as few statements as possible. After [`Trouble::Row`] any of them may
+/// Writes rows with different keys in as few statements as possible. After [`SqlError::Row`] any of them may
 /// be written.
-async fn write_piece(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Marks, Trouble> {
+async fn write_piece(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Marks, SqlError> {
     let stored = look_up(link, place, rows).await?;
     let mut marks = Vec::new();
     let (mut inserts, mut updates) = (BTreeMap::new(), BTreeMap::new());
@@ -251,9 +251,9 @@ async fn write_piece(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result
     Ok(marks)
 }
 
-fn all_counted(relation: &Relation, changed: u64, rows: &[&Row]) -> Result<(), Trouble> {
+fn all_counted(relation: &Relation, changed: u64, rows: &[&Row]) -> Result<(), SqlError> {
     if relation.counts_rows() && usize::try_from(changed) != Ok(rows.len()) {
-        return Err(Trouble::row(SWALLOWED));
+        return Err(SqlError::row(SWALLOWED));
     }
     Ok(())
 }
@@ -276,7 +276,7 @@ fn cells(place: Place<'_>, rows: &[&Row], columns: &[usize]) -> Vec<Vec<Cell>> {
 }
 
 /// For each row what is stored under its key, as texts: the key columns, then the address if it is a column.
-async fn look_up(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Vec<Vec<Texts>>, Trouble> {
+async fn look_up(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Vec<Vec<Texts>>, SqlError> {
     let find = key(place);
     let mut show = find.clone();
     show.extend(address(place));
@@ -369,17 +369,17 @@ fn is_same_key(one: &str, other: &str) -> bool {
 }
 
 /// How often another writer may change the row meanwhile.
-const MOST_TURNS: u32 = 4;
+const MAX_TURNS: u32 = 4;
 
 /// Writes one row, as much of it as the database accepts.
-async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark, Trouble> {
+async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark, SqlError> {
     let (mut refusal, mut is_in_vain) = (None, false);
-    for _ in 0..MOST_TURNS {
+    for _ in 0..MAX_TURNS {
         link.savepoint().await?;
         let stored = look_up(link, place, &[row]).await;
         let stored = match link.settle(stored).await? {
             Ok(stored) => stored.into_iter().next().unwrap_or_default(),
-            Err(trouble) => return Ok(Mark::Refused(blamed(link, place, row, trouble).await?)),
+            Err(error) => return Ok(Mark::Refused(blamed(link, place, row, error).await?)),
         };
         let is_there = !stored.is_empty();
         let columns = match need(place, row, &stored) {
@@ -388,7 +388,7 @@ async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark,
             Need::Insert(_) if refusal.is_some() => break,
             // The update found nothing, although the row exists.
             Need::Update(_) if is_in_vain => {
-                refusal = Some(Trouble::row(SWALLOWED));
+                refusal = Some(SqlError::row(SWALLOWED));
                 break;
             }
             Need::Insert(columns) | Need::Update(columns) => columns,
@@ -396,22 +396,22 @@ async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark,
         match change(link, place, row, &columns, is_there).await? {
             Ok(true) => return Ok(Mark::Written(Notes::default())),
             Ok(false) if is_there => is_in_vain = true,
-            Ok(false) => refusal = Some(Trouble::row(SWALLOWED)),
-            Err(trouble) => {
+            Ok(false) => refusal = Some(SqlError::row(SWALLOWED)),
+            Err(error) => {
                 if row.is_opt_out
                     && let Some(mark) = essentials(link, place, row, &columns, is_there).await?
                 {
                     return Ok(mark);
                 }
-                refusal = Some(trouble);
+                refusal = Some(error);
                 if is_there {
                     break;
                 }
             }
         }
     }
-    let trouble = refusal.unwrap_or_else(|| Trouble::row("the row kept changing while it was written"));
-    Ok(Mark::Refused(blamed(link, place, row, trouble).await?))
+    let error = refusal.unwrap_or_else(|| SqlError::row("the row kept changing while it was written"));
+    Ok(Mark::Refused(blamed(link, place, row, error).await?))
 }
 
 /// Updates or inserts one row. Returns whether the database counted it, or why the database rejected it.
@@ -421,7 +421,7 @@ async fn change(
     row: &Row,
     columns: &[usize],
     is_there: bool,
-) -> Result<Result<bool, Trouble>, Trouble> {
+) -> Result<Result<bool, SqlError>, SqlError> {
     link.savepoint().await?;
     let changed = if is_there {
         let cells = cells(place, &[row], columns);
@@ -441,7 +441,7 @@ async fn essentials(
     row: &Row,
     columns: &[usize],
     is_there: bool,
-) -> Result<Option<Mark>, Trouble> {
+) -> Result<Option<Mark>, SqlError> {
     let is = |at: usize, test: &dyn Fn(&Mapped) -> bool| place.table.columns.get(at).is_some_and(test);
     let shows = |at: usize| is(at, &|column| column.shows_consent);
     let (needed, others): (Vec<usize>, Vec<usize>) = columns
@@ -488,23 +488,23 @@ async fn one_by_one(
     place: Place<'_>,
     row: &Row,
     columns: &[usize],
-) -> Result<Vec<String>, Trouble> {
+) -> Result<Vec<String>, SqlError> {
     let mut waiting = columns.to_vec();
     loop {
         let mut refused = Vec::new();
         for at in &waiting {
-            let trouble = match change(link, place, row, &[*at], true).await? {
+            let error = match change(link, place, row, &[*at], true).await? {
                 Ok(true) => continue,
-                Ok(false) => Trouble::row(SWALLOWED),
-                Err(trouble) => trouble,
+                Ok(false) => SqlError::row(SWALLOWED),
+                Err(error) => error,
             };
-            refused.push((*at, trouble));
+            refused.push((*at, error));
         }
         // With a check over several columns, one may only be accepted after another.
         if refused.is_empty() || refused.len() == waiting.len() {
             return Ok(refused
                 .into_iter()
-                .map(|(at, trouble)| why(place, at, trouble))
+                .map(|(at, error)| why(place, at, error))
                 .collect());
         }
         waiting = refused.into_iter().map(|(at, _)| at).collect();
@@ -512,13 +512,13 @@ async fn one_by_one(
 }
 
 /// Why a column was rejected, with its name.
-fn why(place: Place<'_>, at: usize, trouble: Trouble) -> String {
+fn why(place: Place<'_>, at: usize, error: SqlError) -> String {
     let name = place.table.columns.get(at).map_or("", |column| &column.name);
     let name = format!("{name:?}");
-    if trouble.names_no_column() {
-        return trouble.of_column(&name).reason().to_owned();
+    if error.names_no_column() {
+        return error.of_column(&name).reason().to_owned();
     }
-    match trouble.reason() {
+    match error.reason() {
         reason if reason.contains(&name) => reason.to_owned(),
         reason => format!("column {name}: {reason}"),
     }
@@ -529,12 +529,12 @@ async fn blamed(
     link: &mut Link,
     place: Place<'_>,
     row: &Row,
-    trouble: Trouble,
-) -> Result<AttemptResult, Trouble> {
-    if trouble.names_no_column()
+    error: SqlError,
+) -> Result<AttemptResult, SqlError> {
+    if error.names_no_column()
         && let Some(column) = link.blame(place.relation, &row.cells).await?
     {
-        return Ok(trouble.of_column(&column).ending());
+        return Ok(error.of_column(&column).attempt_result());
     }
-    Ok(trouble.ending())
+    Ok(error.attempt_result())
 }

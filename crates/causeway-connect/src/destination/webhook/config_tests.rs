@@ -126,7 +126,7 @@ fn a_wrong_type_is_described_and_its_value_never_repeated() {
 }
 
 /// A mapping in which an opt-out differs from an opt-in.
-const TELLS: &str = "fields = { change = 'change' }";
+const SHOWS_CONSENT: &str = "fields = { change = 'change' }";
 
 #[test]
 fn probably_unintended_settings_are_reported() {
@@ -154,13 +154,13 @@ fn probably_unintended_settings_are_reported() {
         ),
         (
             &format!(
-                "{url}content = 'form'\nsync = 'all'\npayload = {{ caps = {{ pages-visited = 900 }} }}\n{TELLS}"
+                "{url}content = 'form'\nsync = 'all'\npayload = {{ caps = {{ pages-visited = 900 }} }}\n{SHOWS_CONSENT}"
             ),
             true,
             "PHP reads 1000",
         ),
         (
-            &format!("{url}content = 'query'\nsync = 'all'\n{TELLS}"),
+            &format!("{url}content = 'query'\nsync = 'all'\n{SHOWS_CONSENT}"),
             true,
             "most servers accept 8000",
         ),
@@ -180,11 +180,11 @@ fn probably_unintended_settings_are_reported() {
         assert!(needs.warnings[0].contains(says), "{:?}", needs.warnings);
     }
     for text in [
-        &format!("{url}content = 'form'\nsync = 'all'\n{TELLS}"),
+        &format!("{url}content = 'form'\nsync = 'all'\n{SHOWS_CONSENT}"),
         &format!("{url}fields = {{ tel = 'contact.phone', id = 'contact.ids.crm', change = 'change' }}"),
         "url = 'https://hooks.example.org/?email=[#EMAIL#]'\nfields = { tel = 'contact.phone', change = 'change' }",
         &format!("{url}fields = {{ area = 'contact.postcode' }}"),
-        &format!("{url}sync = ['contact', 'fields']\ncontent = 'query'\n{TELLS}"),
+        &format!("{url}sync = ['contact', 'fields']\ncontent = 'query'\n{SHOWS_CONSENT}"),
     ] {
         assert_eq!(parse(text).unwrap().warnings, Vec::<String>::new(), "{text}");
     }
@@ -195,7 +195,7 @@ fn a_destination_that_cannot_express_an_opt_out_gets_none() {
     let url = "url = 'https://hooks.example.org/'\n";
     let get =
         |query: &str| format!("url = 'https://hooks.example.org/?e=[#EMAIL#]{query}'\ncontent = 'query'");
-    for (text, mute) in [
+    for (text, shows_nothing) in [
         (url.to_owned(), false),
         (format!("{url}content = 'query'"), false),
         (format!("{url}sync = 'all'"), true),
@@ -204,7 +204,7 @@ fn a_destination_that_cannot_express_an_opt_out_gets_none() {
             false,
         ),
         (format!("{url}fields = {{ ok = 'consent.sms.subscribed' }}"), true),
-        (format!("{url}sync = 'all'\n{TELLS}"), false),
+        (format!("{url}sync = 'all'\n{SHOWS_CONSENT}"), false),
         (
             format!("{url}sync = 'all'\nfields = {{ page = 'page.name' }}"),
             true,
@@ -239,7 +239,10 @@ fn a_destination_that_cannot_express_an_opt_out_gets_none() {
         ),
     ] {
         let needs = parse(&text).unwrap();
-        assert_eq!(!needs.tells.has("email"), mute, "{text}");
-        assert!(!mute || needs.mute.contains("opt-out"), "{text}");
+        assert_eq!(!needs.consent_shown.has("email"), shows_nothing, "{text}");
+        assert!(
+            !shows_nothing || needs.shows_no_consent.contains("opt-out"),
+            "{text}"
+        );
     }
 }

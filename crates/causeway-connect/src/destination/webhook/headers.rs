@@ -21,7 +21,7 @@ use crate::{
     signature::SigningKey,
 };
 
-/// The hubs that a record came through, so that it does not go round in circles.
+/// Lists the hubs that a record passed through, so that no hub forwards it in a loop.
 pub(super) const VIA: HeaderName = HeaderName::from_static("causeway-via");
 
 /// The headers, read and checked.
@@ -179,9 +179,9 @@ pub(super) fn signing_keys(
     if sign.secrets.is_empty() {
         return Err(ConfigError::new("sign.secrets", "names no secret"));
     }
-    let stand_in = format!("whsec_{}", BASE64.encode(&[0; 24]));
+    let placeholder = format!("whsec_{}", BASE64.encode(&[0; 24]));
     let keys = sign.secrets.iter().map(|secret| {
-        let secret = resolve("sign.secrets", secret, &stand_in)?;
+        let secret = resolve("sign.secrets", secret, &placeholder)?;
         SigningKey::new(&secret).map_err(|error| ConfigError::new("sign.secrets", error.to_string()))
     });
     keys.collect()

@@ -50,7 +50,7 @@ pub const KIND: Kind = Kind {
     summary: "sends each record to a URL as JSON, XML, a form, or in the query of a GET",
     sample: include_str!("../../../../../samples/destinations/webhook.toml"),
     schema: || schema_for!(Config),
-    expresses: &CHANGES,
+    supported_changes: &CHANGES,
     concurrency: 64,
     batch: 1,
     parse: |tables, table| Plan::parse(table, tables).map(Plan::needs),
@@ -60,7 +60,7 @@ pub const KIND: Kind = Kind {
             client: Client::new(plan.options)?,
             clock: Arc::clone(&context.clock),
             name: Arc::clone(&context.name),
-            told: Mutex::default(),
+            warned: Mutex::default(),
             plan,
         }))
     },
@@ -85,8 +85,8 @@ struct Webhook {
     clock: Arc<dyn Clock>,
     name: Name,
     plan: Plan,
-    /// Warnings that were logged once. A shortcode that names nothing is the same for every contact.
-    told: Mutex<BTreeSet<String>>,
+    /// Warnings that were logged already. An unknown shortcode would otherwise be logged for every contact.
+    warned: Mutex<BTreeSet<String>>,
 }
 
 fn unknown_code(code: &str) -> String {
@@ -101,11 +101,11 @@ impl Destination for Webhook {
 
     /// One after the other, because two deliveries in one batch may be about one contact.
     async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult> {
-        let mut endings = Vec::with_capacity(batch.len());
+        let mut results = Vec::with_capacity(batch.len());
         for delivery in batch {
-            endings.push(self.deliver_one(delivery).await);
+            results.push(self.deliver_one(delivery).await);
         }
-        endings
+        results
     }
 }
 
@@ -116,43 +116,43 @@ impl Webhook {
             Err(outcome) => return outcome.into(),
         };
         for code in &built.unknown {
-            self.tell(unknown_code(code));
+            self.warn_once(unknown_code(code));
         }
-        let mut ending = match self.client.send(&built.request).await {
+        let mut result = match self.client.send(&built.request).await {
             Ok(answer) => self.understand(&answer, &delivery.record),
-            Err(fault) => fault.into(),
+            Err(error) => error.into(),
         };
-        ending.notes.extend(built.notes);
-        ending
+        result.notes.extend(built.notes);
+        result
     }
 
     /// Logs a warning, once.
-    fn tell(&self, what: String) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if !told.contains(&what) {
+    fn warn_once(&self, what: String) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warned.contains(&what) {
             warn!(destination = &*self.name, "{what}");
-            told.insert(what);
+            warned.insert(what);
         }
     }
 
     fn understand(&self, answer: &Answer, record: &Record) -> AttemptResult {
-        let mut ending = answer.ending(self.clock.now());
-        match &ending.outcome {
+        let mut result = answer.attempt_result(self.clock.now());
+        match &result.outcome {
             Outcome::Delivered { .. } => {
-                ending.outcome = self.accepted(answer);
-                if let Outcome::Delivered { .. } = ending.outcome {
-                    ending.writes = self.writes(answer, record);
+                result.outcome = self.accepted(answer);
+                if let Outcome::Delivered { .. } = result.outcome {
+                    result.writes = self.writes(answer, record);
                 }
             }
             // Standard Webhooks: the receiver wants no more requests, about anybody.
             Outcome::Reject { .. } if answer.status == 410 => {
-                ending.outcome = Outcome::Halt {
+                result.outcome = Outcome::Halt {
                     reason: "answered 410 Gone: the receiver wants no further deliveries".to_owned(),
                 };
             }
             _ => {}
         }
-        ending
+        result
     }
 
     /// The values of the response to write into the contact. An incomplete response gives none.
@@ -161,9 +161,9 @@ impl Webhook {
             return BTreeMap::new();
         }
         if !answer.complete {
-            self.tell(format!(
+            self.warn_once(format!(
                 "a response was incomplete or longer than {} bytes: the contact is not updated from it",
-                response::MOST_BYTES
+                response::MAX_BYTES
             ));
             return BTreeMap::new();
         }
@@ -171,28 +171,28 @@ impl Webhook {
             .headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
-        let said = match response::read(content_type, &answer.body) {
-            Ok(Some(said)) => said,
+        let content = match response::read(content_type, &answer.body) {
+            Ok(Some(content)) => content,
             Ok(None) => return BTreeMap::new(),
             Err(why) => {
-                self.tell(format!("the contact is not updated from a response: {why}"));
+                self.warn_once(format!("the contact is not updated from a response: {why}"));
                 return BTreeMap::new();
             }
         };
         let mut notes = Vec::new();
-        let writes = response::writes(&self.plan.update, &said, record, &self.plan.zone, &mut notes);
+        let writes = response::writes(&self.plan.update, &content, record, &self.plan.zone, &mut notes);
         for note in notes {
-            self.tell(note);
+            self.warn_once(note);
         }
         writes
     }
 
     /// The outcome of a 2xx, which some APIs also send for errors.
     fn accepted(&self, answer: &Answer) -> Outcome {
-        let said = answer.json();
+        let content = answer.json();
         if let Some((path, text)) = &self.plan.success {
             let status = answer.status;
-            match &said {
+            match &content {
                 // A maintenance page comes with a 200, too.
                 None => {
                     return Outcome::Retry {
@@ -200,7 +200,7 @@ impl Webhook {
                         after: None,
                     };
                 }
-                Some(said) if !path.find(said).is_some_and(is_opt_in) => {
+                Some(content) if !path.find(content).is_some_and(is_success) => {
                     return Outcome::Reject {
                         reason: format!("answered {status}, but `{text}` in the response is not true"),
                     };
@@ -208,16 +208,16 @@ impl Webhook {
                 Some(_) => {}
             }
         }
-        let remote_id = said
+        let remote_id = content
             .as_ref()
-            .and_then(|said| remote_id(self.plan.remote_id.find(said)?));
+            .and_then(|content| remote_id(self.plan.remote_id.find(content)?));
         Outcome::Delivered { remote_id }
     }
 }
 
 /// True for `true`, `1`, `"ok"` and a count above 0. False for `false`, `0`, `""`, `"0"`, `"false"` and an
 /// empty list.
-fn is_opt_in(value: &Value) -> bool {
+fn is_success(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(yes) => *yes,

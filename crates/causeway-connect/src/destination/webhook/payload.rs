@@ -117,7 +117,7 @@ pub(super) fn options(
         Some(most) => Some(most),
     };
     let date_format = payload.date_format.as_deref().unwrap_or(php_date::SYNC);
-    if !php_date::says_something(date_format) {
+    if !php_date::has_content(date_format) {
         return Err(
             ConfigError::new("payload.date_format", "has no letter for a part of a date")
                 .hint("letters as in PHP's date(): \"Y-m-d h:i A\""),

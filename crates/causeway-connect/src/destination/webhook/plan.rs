@@ -28,7 +28,7 @@ use super::{
     config::Config,
     headers::{Headers, VIA, header_name, method, signing_keys},
     payload,
-    shorten::{MOST_HEADER, MOST_URL, shorter},
+    shorten::{MAX_HEADER, MAX_URL, shorter},
     templates::Templates,
     update,
 };
@@ -88,7 +88,7 @@ impl From<String> for Failure {
 }
 
 /// What `config check` reports about groups or an address in which an opt-out looks like an opt-in.
-const MUTE: &str = "neither the groups of `sync` nor a shortcode shows the person's consent, so opt-outs are not sent \
+const SHOWS_NO_CONSENT: &str = "neither the groups of `sync` nor a shortcode shows the person's consent, so opt-outs are not sent \
                     there and you have to enter them by hand: add fields = { change = \"change\" }, or [#CHANGE#]";
 
 /// What `config check` reports about requests that name people by a telephone number, for example.
@@ -110,10 +110,10 @@ impl Plan {
 
     /// Checks everything but the secrets, without I/O.
     pub fn parse(table: &toml::Table, tables: &Tables) -> Result<Self, ConfigError> {
-        Self::new(&read(table)?, tables, &|_, secret, stand_in| {
+        Self::new(&read(table)?, tables, &|_, secret, placeholder| {
             Ok(match secret {
                 SecretRef::Text(text) => Secret::new(text),
-                SecretRef::From(_) => Secret::new(stand_in),
+                SecretRef::From(_) => Secret::new(placeholder),
             })
         })
     }
@@ -189,21 +189,21 @@ impl Plan {
     pub fn needs(self) -> Needs {
         let mut needs = self.fields.as_ref().map(Fields::needs).unwrap_or_default();
         if self.fields.is_none() {
-            needs.mute = MUTE;
+            needs.shows_no_consent = SHOWS_NO_CONSENT;
         }
         let reads = self.reads();
         let has_phone = self.fields.as_ref().is_some_and(Fields::read_phone);
         if has_phone && reads.person == Person::Data && reads.consent != ConsentShown::NOTHING {
             needs.warnings.push(CHANGEABLE.to_owned());
         }
-        needs.tells = reads.consent;
+        needs.consent_shown = reads.consent;
         needs.history |= self.sync.is_some_and(|options| options.needs_history());
         needs.warnings.extend(self.warnings);
         needs
     }
 
     /// The purposes for which a request differs between opt-out and opt-in.
-    fn tells(&self) -> ConsentShown {
+    fn consent_shown(&self) -> ConsentShown {
         self.reads().consent
     }
 
@@ -230,7 +230,7 @@ impl Plan {
     pub fn build_request(&self, delivery: &Delivery, now: Timestamp) -> Result<Built, Outcome> {
         let record = &delivery.record;
         // Checked again here, because the content of a secret address is known only now.
-        if record.is_withdrawal() && self.tells() == ConsentShown::NOTHING {
+        if record.is_withdrawal() && self.consent_shown() == ConsentShown::NOTHING {
             return Err(Outcome::Skip {
                 reason: CANNOT_EXPRESS.to_owned(),
             });
@@ -368,7 +368,7 @@ fn is_too_much(made: &Result<Built, Failure>) -> bool {
     match made {
         Ok(built) => {
             let mut headers = built.request.headers.values();
-            built.request.url.as_str().len() > MOST_URL || headers.any(|value| value.len() > MOST_HEADER)
+            built.request.url.as_str().len() > MAX_URL || headers.any(|value| value.len() > MAX_HEADER)
         }
         Err(Failure::TooMuch(_)) => true,
         Err(Failure::Other(_)) => false,

@@ -9,12 +9,12 @@ use causeway_core::{
 use serde_json::Value;
 
 /// Bytes of a URL that receivers accept: Apache rejects more than 8190 with the method.
-pub(super) const MOST_URL: usize = 8_000;
+pub(super) const MAX_URL: usize = 8_000;
 /// Bytes of one header: nginx and Apache reject more than about 8000 for all headers together.
-pub(super) const MOST_HEADER: usize = 4_000;
+pub(super) const MAX_HEADER: usize = 4_000;
 
 /// Bytes that a value and its name may take if not everything fits.
-const MOST_VALUE: usize = 200;
+const MAX_VALUE: usize = 200;
 
 /// The contact's fields that stay if little fits.
 const KEPT: [&str; 4] = ["email", "phone", "firstName", "lastName"];
@@ -42,7 +42,7 @@ pub(super) fn shorter(record: &Record) -> impl Iterator<Item = (Record, &'static
 }
 
 fn drop_long(record: &mut Record) {
-    let fits = |name: &str, value: &Value| name.len() + value.to_string().len() <= MOST_VALUE;
+    let fits = |name: &str, value: &Value| name.len() + value.to_string().len() <= MAX_VALUE;
     record.contact.fields.retain(|name, field| {
         name == "email"
             || fits(
@@ -55,8 +55,8 @@ fn drop_long(record: &mut Record) {
             )
     });
     record.identities.retain(|identity| match identity {
-        Identity::ForeignId { id, .. } => id.len() <= MOST_VALUE,
-        Identity::ContactRef { reference, .. } => reference.len() <= MOST_VALUE,
+        Identity::ForeignId { id, .. } => id.len() <= MAX_VALUE,
+        Identity::ContactRef { reference, .. } => reference.len() <= MAX_VALUE,
         Identity::Email { .. } => true,
     });
     if let Some(action) = &mut record.action {

@@ -87,11 +87,11 @@ fn synced() -> Delivery {
 async fn seen_by(script: &str, config: impl Fn(&str) -> String, delivery: &Delivery) -> String {
     let php = php::serve(script);
     let file = php.folder().join("seen");
-    let ending = connect(&config(&php.url()))
+    let result = connect(&config(&php.url()))
         .deliver(std::slice::from_ref(delivery))
         .await
         .remove(0);
-    assert!(matches!(ending.outcome, Outcome::Delivered { .. }), "{ending:?}");
+    assert!(matches!(result.outcome, Outcome::Delivered { .. }), "{result:?}");
     std::fs::read_to_string(file).unwrap()
 }
 
@@ -186,9 +186,9 @@ async fn shortcodes_work_in_fields_and_headers_and_never_in_values() {
         .contact
         .set_fields(&fields, "2026-01-01T00:00:00Z".parse().unwrap());
     api.reset();
-    let ending = connect(&config("json")).deliver(&[broken]).await.remove(0);
-    let Outcome::Reject { reason } = ending.outcome else {
-        panic!("{ending:?}")
+    let result = connect(&config("json")).deliver(&[broken]).await.remove(0);
+    let Outcome::Reject { reason } = result.outcome else {
+        panic!("{result:?}")
     };
     assert!(reason.contains("x-name") && !reason.contains("Admin"), "{reason}");
     assert_eq!(api.requests().len(), 0);
@@ -197,12 +197,12 @@ async fn shortcodes_work_in_fields_and_headers_and_never_in_values() {
 #[tokio::test]
 async fn a_strict_template_makes_a_delivery_dead_and_a_lenient_one_is_noted() {
     let config = "url = 'https://hooks.example.org/?a=[#SHOE#]'\ncontent = 'query'";
-    let ending = connect(&format!("{config}\nshortcodes = {{ unknown = 'strict' }}"))
+    let result = connect(&format!("{config}\nshortcodes = {{ unknown = 'strict' }}"))
         .deliver(&[synced()])
         .await
         .remove(0);
-    let Outcome::Reject { reason } = ending.outcome else {
-        panic!("{ending:?}")
+    let Outcome::Reject { reason } = result.outcome else {
+        panic!("{result:?}")
     };
     assert!(
         reason.starts_with("`url`: the shortcode [#SHOE#] matches no value of this contact ("),
@@ -232,12 +232,12 @@ async fn more_than_php_reads_is_not_sent() {
         .contact
         .set_fields(&fields, "2022-05-26T15:00:00Z".parse().unwrap());
     let config = "url = 'https://hooks.example.org/'\ncontent = 'form'\nsync = 'all'";
-    let ending = connect(config)
+    let result = connect(config)
         .deliver(std::slice::from_ref(&delivery))
         .await
         .remove(0);
-    let Outcome::Reject { reason } = ending.outcome else {
-        panic!("{ending:?}")
+    let Outcome::Reject { reason } = result.outcome else {
+        panic!("{result:?}")
     };
     assert!(
         reason.starts_with("`sync`: makes 12") && reason.contains("max_variables"),
@@ -292,8 +292,8 @@ async fn the_contact_is_updated_from_the_response() {
                 .header("content-type", media)
                 .body(body.to_owned()),
         );
-        let ending = hook.deliver(&[synced()]).await.remove(0);
-        assert_eq!(json!(ending.writes), expected, "{status} {media}");
+        let result = hook.deliver(&[synced()]).await.remove(0);
+        assert_eq!(json!(result.writes), expected, "{status} {media}");
     }
     // An incomplete or endless response changes nothing.
     let long = json!({ "id": "C-9", "filler": "x".repeat(1 << 20) });
@@ -302,10 +302,10 @@ async fn the_contact_is_updated_from_the_response() {
         Reply::json(200, &json!({ "id": "C-9" })).cut(),
     ] {
         api.reply(reply);
-        let ending = hook.deliver(&[synced()]).await.remove(0);
+        let result = hook.deliver(&[synced()]).await.remove(0);
         assert!(
-            matches!(ending.outcome, Outcome::Delivered { .. }) && ending.writes.is_empty(),
-            "{ending:?}"
+            matches!(result.outcome, Outcome::Delivered { .. }) && result.writes.is_empty(),
+            "{result:?}"
         );
     }
     let long = json!({ "filler": "x".repeat(1_000_000), "id": "C-9" });

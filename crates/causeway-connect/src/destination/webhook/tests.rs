@@ -39,8 +39,8 @@ fn preview(api: &str, more: &str) -> String {
 async fn deliver(api: &FakeApi, more: &str) -> (Request, AttemptResult) {
     api.reset();
     api.reply(Reply::json(200, &json!({ "id": 7 })));
-    let mut endings = connect(&api.url(""), more).deliver(&[delivery(1)]).await;
-    (api.requests().remove(0), endings.remove(0))
+    let mut results = connect(&api.url(""), more).deliver(&[delivery(1)]).await;
+    (api.requests().remove(0), results.remove(0))
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn keeps_the_destination_contract() {
 #[tokio::test]
 async fn the_whole_record_arrives_as_json() {
     let api = FakeApi::start().await;
-    let (request, ending) = deliver(&api, "").await;
+    let (request, result) = deliver(&api, "").await;
     assert_eq!(
         (
             request.method.as_str(),
@@ -76,9 +76,9 @@ async fn the_whole_record_arrives_as_json() {
     );
     assert_eq!(request.header("webhook-signature"), None);
     let remote_id = Some("7".to_owned());
-    assert_eq!(ending.outcome, Outcome::Delivered { remote_id });
+    assert_eq!(result.outcome, Outcome::Delivered { remote_id });
     assert_eq!(
-        (ending.status, ending.excerpt.as_deref()),
+        (result.status, result.excerpt.as_deref()),
         (Some(200), Some(r#"{"id":7}"#))
     );
 }
@@ -239,8 +239,8 @@ async fn the_response_decides_the_outcome() {
     ];
     for (more, reply, expected) in cases {
         api.reply(reply.clone());
-        let endings = connect(&api.url(""), more).deliver(&[delivery(1)]).await;
-        assert_eq!(endings[0].outcome, expected, "{more} {reply:?}");
+        let results = connect(&api.url(""), more).deliver(&[delivery(1)]).await;
+        assert_eq!(results[0].outcome, expected, "{more} {reply:?}");
     }
 }
 

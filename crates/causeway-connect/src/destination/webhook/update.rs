@@ -51,7 +51,7 @@ pub(super) enum FieldType {
 /// to them.
 const NOT_FOR_ANSWERS: [&str; 6] = ["email", "tags", "lists", "ids", "identities", "consent"];
 
-/// Whether a name is one of those, also with a suffix of mappings: `tags[]`, `ids.crm`.
+/// Whether a name is in [`NOT_FOR_ANSWERS`], also with a suffix of mappings: `tags[]`, `ids.crm`.
 fn is_closed(field: &str) -> bool {
     let name = field.split(['[', '.']).next().unwrap_or_default().trim();
     is_internal(field)
@@ -116,6 +116,6 @@ pub(super) fn answer_bytes(rows: &[Row]) -> usize {
     if rows.is_empty() {
         crate::http::Answer::BODY_BYTES
     } else {
-        response::MOST_BYTES
+        response::MAX_BYTES
     }
 }

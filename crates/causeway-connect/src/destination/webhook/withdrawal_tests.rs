@@ -57,12 +57,12 @@ fn hostile(kind: Kind, change: Change) -> Delivery {
 async fn sent(config: &str, delivery: Delivery) -> (Request, Vec<String>) {
     let api = FakeApi::start().await;
     let config = config.replace("URL", &api.url("/hook"));
-    let ending = connect(&config).deliver(&[delivery]).await.remove(0);
+    let result = connect(&config).deliver(&[delivery]).await.remove(0);
     assert!(
-        matches!(ending.outcome, Outcome::Delivered { .. }),
-        "{config}: {ending:?}"
+        matches!(result.outcome, Outcome::Delivered { .. }),
+        "{config}: {result:?}"
     );
-    (api.requests().remove(0), ending.notes)
+    (api.requests().remove(0), result.notes)
 }
 
 const MAPPED: &str = "headers = { X-Name = '[#FIRST NAME#] [#LAST NAME#]' }\n[fields]\nemail = 'contact.email'\nchange = 'change'\n\
@@ -76,17 +76,17 @@ async fn no_field_of_a_stranger_stops_a_withdrawal() {
             for kind in [Kind::Withdrawal, Kind::Contact] {
                 let config = format!("url = 'URL'\ncontent = '{content}'\n{more}");
                 let (request, _) = sent(&config, hostile(kind, Change::Suppress)).await;
-                let said = format!("{}{}", request.query, request.text());
+                let sent_text = format!("{}{}", request.query, request.text());
                 assert!(
-                    said.contains("person1@example.org") || said.contains("person1%40example.org"),
-                    "{config}: {said:.2000}"
+                    sent_text.contains("person1@example.org") || sent_text.contains("person1%40example.org"),
+                    "{config}: {sent_text:.2000}"
                 );
-                assert!(said.contains("suppress"), "{config}: {said:.2000}");
+                assert!(sent_text.contains("suppress"), "{config}: {sent_text:.2000}");
                 assert!(
                     more.is_empty()
-                        || said.contains("SUPPRESS PERSON1@")
-                        || said.contains("SUPPRESS+PERSON1%40"),
-                    "{config}: {said:.2000}"
+                        || sent_text.contains("SUPPRESS PERSON1@")
+                        || sent_text.contains("SUPPRESS+PERSON1%40"),
+                    "{config}: {sent_text:.2000}"
                 );
                 assert!(request.query.len() < 8_100, "{config}");
                 assert!(
@@ -174,10 +174,10 @@ async fn a_secret_address_is_checked_once_it_is_read() {
         let hook = (KIND.connect)(&context, &toml::from_str(config).unwrap()).unwrap();
         let mut withdrawal = delivery(1);
         (withdrawal.record.kind, withdrawal.record.change) = (Kind::Withdrawal, Change::Unsubscribe);
-        let ending = hook.deliver(&[withdrawal.clone()]).await.remove(0);
+        let result = hook.deliver(&[withdrawal.clone()]).await.remove(0);
         assert_eq!(api.requests().len(), usize::from(sends), "{query}");
         let outcome = if sends { "delivered" } else { "skip" };
-        assert_eq!(ending.outcome.as_str(), outcome, "{query}");
+        assert_eq!(result.outcome.as_str(), outcome, "{query}");
         let shown = (KIND.preview)(&context, &toml::from_str(config).unwrap(), &[withdrawal]).unwrap();
         assert_eq!(shown[0].is_ok(), sends, "{query}");
     }
@@ -190,17 +190,17 @@ async fn a_withdrawal_without_person_or_change_is_rejected() {
         "{ e = 'contact.email', c = 'change | int' }",
     ] {
         let hook = connect(&format!("url = 'https://hooks.example.org/'\nfields = {fields}"));
-        let ending = hook
+        let result = hook
             .deliver(&[hostile(Kind::Withdrawal, Change::Unsubscribe)])
             .await
             .remove(0);
-        assert_eq!(ending.outcome.as_str(), "reject", "{ending:?}");
+        assert_eq!(result.outcome.as_str(), "reject", "{result:?}");
         assert!(
-            ending
+            result
                 .outcome
                 .reason()
                 .is_some_and(|reason| reason.contains("the value is not a number")),
-            "{ending:?}"
+            "{result:?}"
         );
     }
 }

@@ -16,7 +16,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use super::connect::Trouble;
+use super::connect::AmqpError;
 
 const LIMIT: &str = "x-delivery-limit";
 const DEAD_LETTERS: &str = "x-dead-letter-exchange";
@@ -25,7 +25,7 @@ const QUEUE_TYPE: &str = "x-queue-type";
 /// arguments.
 const INVALID: [&str; 4] = ["x-message-ttl", LIMIT, "x-single-active-consumer", "x-max-length"];
 /// More than there are arguments.
-const MOST_QUESTIONS: usize = 20;
+const MAX_QUESTIONS: usize = 20;
 
 /// Arguments by name, as far as the broker named them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ struct Difference {
 }
 
 /// The queue's arguments; `None` if the broker does not answer this user.
-pub(super) async fn ask(connection: &Connection, queue: &str) -> Result<Option<Arguments>, Trouble> {
+pub(super) async fn ask(connection: &Connection, queue: &str) -> Result<Option<Arguments>, AmqpError> {
     let mut options = QueueDeclareOptions {
         durable: true,
         ..QueueDeclareOptions::default()
@@ -51,9 +51,9 @@ pub(super) async fn ask(connection: &Connection, queue: &str) -> Result<Option<A
         .collect();
     let mut invalid = Vec::from(INVALID);
     let mut found = Arguments::default();
-    for _ in 0..MOST_QUESTIONS {
+    for _ in 0..MAX_QUESTIONS {
         let channel = connection.create_channel().await;
-        let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
+        let channel = channel.map_err(|error| AmqpError::new("opening a channel", &error))?;
         let mut arguments = FieldTable::default();
         for (name, value) in &table {
             arguments.insert(name.as_str().into(), value.clone());

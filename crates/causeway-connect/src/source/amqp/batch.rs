@@ -32,7 +32,8 @@ impl Batch {
     }
 }
 
-/// The message as it came. Duplicates can be recognised by its bytes only, because Proca sets no message id.
+/// The envelope of a message, unchanged. Duplicates can only be recognised by their bytes, because Proca sets
+/// no message id.
 pub(super) fn envelope(source: &Name, queue: &str, delivery: Delivery, now: Timestamp) -> Envelope {
     let properties = &delivery.properties;
     let meta = Meta {
@@ -58,9 +59,8 @@ pub(super) fn envelope(source: &Name, queue: &str, delivery: Delivery, now: Time
     }
 }
 
-/// How often consumers of `queue` rejected the message. Entries for other queues and reasons (such as the
-/// wait in the parking queue) are beside it in any order. The newest entry is first, and not always this
-/// queue's.
+/// How often consumers of `queue` rejected the message. The header also has entries for other queues and
+/// reasons, such as the wait in the parking queue. The newest entry is first, and may belong to another queue.
 fn deaths(headers: &FieldTable, queue: &str) -> Option<u64> {
     let AMQPValue::FieldArray(entries) = headers.inner().get("x-death")? else {
         return None;

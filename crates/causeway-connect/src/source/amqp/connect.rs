@@ -23,7 +23,7 @@ const HEARTBEAT_S: u16 = 20;
 
 /// Why there is no consumer, by what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum AmqpError {
     /// No response, or not one of a healthy broker.
     Unreachable(String),
     /// The broker responded and denies access: a person must fix credentials or rights.
@@ -36,7 +36,7 @@ pub(super) enum Trouble {
     NotStored(String),
 }
 
-impl Trouble {
+impl AmqpError {
     /// In words for a person, without secrets.
     pub(super) fn reason(&self) -> &str {
         match self {
@@ -104,14 +104,16 @@ impl Target {
     }
 
     /// Connects and authenticates.
-    pub(super) async fn open(&self) -> Result<Connection, Trouble> {
-        let (uri, tls) = self.read().map_err(|error| Trouble::Refused(error.to_string()))?;
+    pub(super) async fn open(&self) -> Result<Connection, AmqpError> {
+        let (uri, tls) = self
+            .read()
+            .map_err(|error| AmqpError::Refused(error.to_string()))?;
         let server_name = self.server_name.clone();
         // Without a default provider in the process rustls panics if features name two. It fails if there is
         // one already, which is fine.
         rustls::crypto::ring::default_provider().install_default().ok();
         let runtime =
-            lapin::runtime::default_runtime().map_err(|error| Trouble::new("connecting", &error))?;
+            lapin::runtime::default_runtime().map_err(|error| AmqpError::new("connecting", &error))?;
         let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
         let opening = Connection::connector(
             uri,
@@ -137,8 +139,8 @@ impl Target {
             properties,
         );
         match timeout(HANDSHAKE_LIMIT, opening).await {
-            Ok(opened) => opened.map_err(|error| Trouble::new("connecting", &error)),
-            Err(_) => Err(Trouble::Unreachable(
+            Ok(opened) => opened.map_err(|error| AmqpError::new("connecting", &error)),
+            Err(_) => Err(AmqpError::Unreachable(
                 "connecting: the broker does not answer".to_owned(),
             )),
         }
@@ -185,7 +187,7 @@ pub(super) fn check_server_name(name: Option<&str>, uri: &AMQPUri) -> Result<(),
 }
 
 /// Asks for a queue without declaring it. A rejection closes the channel.
-pub(super) async fn look_at(channel: &Channel, queue: &str) -> Result<Queue, Trouble> {
+pub(super) async fn look_at(channel: &Channel, queue: &str) -> Result<Queue, AmqpError> {
     let options = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()
@@ -193,7 +195,7 @@ pub(super) async fn look_at(channel: &Channel, queue: &str) -> Result<Queue, Tro
     channel
         .queue_declare(queue.into(), options, FieldTable::default())
         .await
-        .map_err(|error| Trouble::new(&format!("looking for the queue {queue}"), &error))
+        .map_err(|error| AmqpError::new(&format!("looking for the queue {queue}"), &error))
 }
 
 /// Arguments for a consumer: the priority that it has anyway. A stream rejects it, because it has no
@@ -209,11 +211,11 @@ fn priority(value: AMQPValue) -> FieldTable {
 }
 
 /// The explanation of a broker's rejection of [`no_stream`].
-pub(super) fn stream_refusal(queue: &str, trouble: Trouble) -> Trouble {
-    if !trouble.reason().contains("rabbit_stream_queue") {
-        return trouble;
+pub(super) fn stream_refusal(queue: &str, error: AmqpError) -> AmqpError {
+    if !error.reason().contains("rabbit_stream_queue") {
+        return error;
     }
-    Trouble::Refused(format!(
+    AmqpError::Refused(format!(
         "the queue {queue} is a stream: reading does not remove messages, so the hub would not know where to \
          continue; name a classic or quorum queue, such as Proca's cus.12.deliver"
     ))
@@ -221,11 +223,11 @@ pub(super) fn stream_refusal(queue: &str, trouble: Trouble) -> Trouble {
 
 /// Finds out whether the queue is a stream without consuming it: the priority is not a number, so every queue
 /// rejects it.
-pub(super) async fn refuse_stream(connection: &Connection, queue: &str) -> Result<(), Trouble> {
+pub(super) async fn refuse_stream(connection: &Connection, queue: &str) -> Result<(), AmqpError> {
     let channel = connection.create_channel().await;
-    let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
+    let channel = channel.map_err(|error| AmqpError::new("opening a channel", &error))?;
     let limited = channel.basic_qos(1, BasicQosOptions::default()).await;
-    limited.map_err(|error| Trouble::new("limiting the prefetch", &error))?;
+    limited.map_err(|error| AmqpError::new("limiting the prefetch", &error))?;
     let refused = channel
         .basic_consume(
             queue.into(),
@@ -235,10 +237,10 @@ pub(super) async fn refuse_stream(connection: &Connection, queue: &str) -> Resul
         )
         .await;
     let Err(error) = refused else { return Ok(()) };
-    match stream_refusal(queue, Trouble::new(&format!("consuming {queue}"), &error)) {
+    match stream_refusal(queue, AmqpError::new(&format!("consuming {queue}"), &error)) {
         // PRECONDITION_FAILED, the expected answer.
-        Trouble::Lost(_) => Ok(()),
-        trouble => Err(trouble),
+        AmqpError::Lost(_) => Ok(()),
+        error => Err(error),
     }
 }
 
@@ -302,18 +304,18 @@ mod tests {
     fn errors_are_classified_by_what_follows() {
         let answer = |id| {
             let error = AMQPError::from_id(id, "WHY".into()).unwrap();
-            Trouble::new("doing", &ErrorKind::ProtocolError(error).into())
+            AmqpError::new("doing", &ErrorKind::ProtocolError(error).into())
         };
         let reason = "doing: the broker answered WHY".to_owned();
-        assert_eq!(answer(403), Trouble::Refused(reason.clone()));
-        assert_eq!(answer(530), Trouble::Refused(reason.clone()));
-        assert_eq!(answer(404), Trouble::Missing(reason.clone()));
-        assert_eq!(answer(406), Trouble::Lost(reason.clone()));
-        assert_eq!(answer(320), Trouble::Lost(reason));
+        assert_eq!(answer(403), AmqpError::Refused(reason.clone()));
+        assert_eq!(answer(530), AmqpError::Refused(reason.clone()));
+        assert_eq!(answer(404), AmqpError::Missing(reason.clone()));
+        assert_eq!(answer(406), AmqpError::Lost(reason.clone()));
+        assert_eq!(answer(320), AmqpError::Lost(reason));
         let error = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         assert!(matches!(
-            Trouble::new("doing", &error.into()),
-            Trouble::Unreachable(_)
+            AmqpError::new("doing", &error.into()),
+            AmqpError::Unreachable(_)
         ));
     }
 }

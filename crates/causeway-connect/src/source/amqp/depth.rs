@@ -6,7 +6,7 @@ use causeway_core::source::Health;
 use lapin::{Channel, Connection};
 
 use super::{
-    connect::{Trouble, look_at},
+    connect::{AmqpError, look_at},
     consumers,
 };
 
@@ -50,10 +50,10 @@ impl Depth {
                     .gauge("fail_queue_depth", queue.message_count().into());
                 Some(channel)
             }
-            Err(trouble) => {
-                if matches!(trouble, Trouble::Refused(_) | Trouble::Missing(_)) {
+            Err(error) => {
+                if matches!(error, AmqpError::Refused(_) | AmqpError::Missing(_)) {
                     tracing::info!(
-                        reason = trouble.reason(),
+                        reason = error.reason(),
                         "The depth of the fail queue is not known."
                     );
                     // Not asked again on this connection: each rejection costs a channel and a line in the

@@ -31,7 +31,7 @@ use super::{
     CLOSE_LIMIT, WIND_DOWN_LIMIT,
     backoff::{Backoff, Random},
     batch::{Batch, envelope},
-    connect::{Trouble, no_stream, stream_refusal},
+    connect::{AmqpError, no_stream, stream_refusal},
 };
 
 /// Batches that may commit at the same time. The store may join them into one transaction. More than a few
@@ -40,7 +40,7 @@ const DEPTH: usize = 3;
 /// How long a batch that the store rejects is retried before everything goes back to the broker.
 const HOLD_LIMIT: Duration = Duration::from_secs(5);
 
-/// What stays the same from one connection to the next.
+/// The settings that all connections of one source share.
 #[derive(Clone)]
 pub(super) struct Terms {
     pub(super) source: Name,
@@ -84,7 +84,7 @@ struct Committed {
 enum Next {
     Message,
     Cancelled,
-    Failed(Trouble),
+    Failed(AmqpError),
 }
 
 impl Intake {
@@ -92,9 +92,9 @@ impl Intake {
         terms: Terms,
         connection: &Connection,
         is_trial: bool,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, AmqpError> {
         let channel = connection.create_channel().await;
-        let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
+        let channel = channel.map_err(|error| AmqpError::new("opening a channel", &error))?;
         let prefetch = if is_trial { 1 } else { terms.prefetch };
         let consumer = consume(&channel, &terms.queue, prefetch).await?;
         Ok(Self {
@@ -112,7 +112,7 @@ impl Intake {
 
     /// Runs until it is stopped (`Ok`), until the broker ends it (then everything received is committed), or
     /// until the store rejects messages (then everything received goes back).
-    pub(super) async fn run(mut self) -> Result<(), Trouble> {
+    pub(super) async fn run(mut self) -> Result<(), AmqpError> {
         loop {
             let mut next = Some(Next::Message);
             while let Some(Next::Message) = next {
@@ -123,8 +123,8 @@ impl Intake {
                 };
             }
             if next.is_none() {
-                if let Err(trouble) = self.submit_if_due().await {
-                    return Err(self.finish(trouble).await);
+                if let Err(error) = self.submit_if_due().await {
+                    return Err(self.finish(error).await);
                 }
                 next = select! {
                     biased;
@@ -136,23 +136,23 @@ impl Intake {
                     item = self.consumer.next(), if self.has_room() => Some(self.take(item)),
                 };
             }
-            let trouble = match next {
+            let error = match next {
                 None | Some(Next::Message) => continue,
                 Some(Next::Cancelled) if self.is_reopening => match self.reopen().await {
                     Ok(()) => continue,
-                    Err(trouble) => trouble,
+                    Err(error) => error,
                 },
                 Some(Next::Cancelled) => {
                     self.terms.health.count("consumer_cancelled");
-                    Trouble::Lost("the broker cancelled the consumer: was the queue deleted?".to_owned())
+                    AmqpError::Lost("the broker cancelled the consumer: was the queue deleted?".to_owned())
                 }
-                Some(Next::Failed(trouble @ Trouble::NotStored(_))) => {
+                Some(Next::Failed(error @ AmqpError::NotStored(_))) => {
                     self.give_back().await;
-                    return Err(trouble);
+                    return Err(error);
                 }
-                Some(Next::Failed(trouble)) => trouble,
+                Some(Next::Failed(error)) => error,
             };
-            return Err(self.finish(trouble).await);
+            return Err(self.finish(error).await);
         }
     }
 
@@ -177,13 +177,13 @@ impl Intake {
                 );
                 Next::Message
             }
-            Some(Err(error)) => Next::Failed(Trouble::new("consuming", &error)),
+            Some(Err(error)) => Next::Failed(AmqpError::new("consuming", &error)),
             None => Next::Cancelled,
         }
     }
 
     /// Starts a commit if none is running, so that a single message does not wait, or if the batch is full.
-    async fn submit_if_due(&mut self) -> Result<(), Trouble> {
+    async fn submit_if_due(&mut self) -> Result<(), AmqpError> {
         let is_due = self.in_flight.is_empty() || (!self.has_room() && self.in_flight.len() < DEPTH);
         if self.gathered.is_empty() || !is_due {
             return Ok(());
@@ -218,9 +218,9 @@ impl Intake {
 
     /// Invariant: called in the order of delivery, and never for a batch after one that was not stored: one
     /// acknowledgement covers all earlier messages.
-    async fn acknowledge(&mut self, committed: &Committed) -> Result<(), Trouble> {
+    async fn acknowledge(&mut self, committed: &Committed) -> Result<(), AmqpError> {
         if let Some((_, reason)) = &committed.unstored {
-            return Err(Trouble::NotStored(format!(
+            return Err(AmqpError::NotStored(format!(
                 "{reason}; the messages were returned to the broker"
             )));
         }
@@ -228,13 +228,13 @@ impl Intake {
             .channel
             .basic_ack(committed.tag, BasicAckOptions { multiple: true })
             .await;
-        acknowledged.map_err(|error| Trouble::new("acknowledging", &error))
+        acknowledged.map_err(|error| AmqpError::new("acknowledging", &error))
     }
 
     /// The broker counts messages, not bytes (classic queues ignore `prefetch_size`), and delivers that many
     /// whether they are read or not. So when messages are large, the consumer is opened again for fewer of
     /// them.
-    async fn lower_prefetch_if_due(&mut self) -> Result<(), Trouble> {
+    async fn lower_prefetch_if_due(&mut self) -> Result<(), AmqpError> {
         let fitting = fitting_prefetch(self.terms.in_flight_bytes, self.average_bytes);
         // Small changes do not count, because the averages change all the time.
         if self.is_reopening || fitting >= self.prefetch / 2 {
@@ -244,13 +244,13 @@ impl Intake {
         self.change_prefetch(fitting).await
     }
 
-    /// The store accepts messages again.
-    async fn end_trial(&mut self) -> Result<(), Trouble> {
+    /// Requests the full prefetch again, because the store has accepted a message.
+    async fn end_trial(&mut self) -> Result<(), AmqpError> {
         self.is_trial = false;
         self.change_prefetch(self.terms.prefetch).await
     }
 
-    async fn change_prefetch(&mut self, prefetch: u16) -> Result<(), Trouble> {
+    async fn change_prefetch(&mut self, prefetch: u16) -> Result<(), AmqpError> {
         self.prefetch = prefetch;
         if std::mem::replace(&mut self.is_reopening, true) {
             return Ok(());
@@ -259,7 +259,7 @@ impl Intake {
             .channel
             .basic_cancel(self.consumer.tag(), BasicCancelOptions::default())
             .await;
-        cancelled.map_err(|error| Trouble::new("changing the prefetch", &error))
+        cancelled.map_err(|error| AmqpError::new("changing the prefetch", &error))
     }
 
     /// Every unacknowledged message returns to the queue with the channel.
@@ -271,7 +271,7 @@ impl Intake {
     }
 
     /// The old consumer's stream has ended; everything that it held is gathered.
-    async fn reopen(&mut self) -> Result<(), Trouble> {
+    async fn reopen(&mut self) -> Result<(), AmqpError> {
         self.consumer = consume(&self.channel, &self.terms.queue, self.prefetch).await?;
         self.is_reopening = false;
         Ok(())
@@ -280,22 +280,22 @@ impl Intake {
     /// Commits everything that the client library still holds: if the queue was deleted, there is no other
     /// copy. Otherwise the messages come again as duplicates, which have no effect. Acknowledges as long as
     /// the channel works.
-    async fn finish(mut self, trouble: Trouble) -> Trouble {
-        let trouble = self.commit_rest(trouble).await;
+    async fn finish(mut self, error: AmqpError) -> AmqpError {
+        let error = self.commit_rest(error).await;
         timeout(CLOSE_LIMIT, close(&self.terms.source, &self.channel))
             .await
             .ok();
-        trouble
+        error
     }
 
-    async fn commit_rest(&mut self, mut trouble: Trouble) -> Trouble {
+    async fn commit_rest(&mut self, mut error: AmqpError) -> AmqpError {
         let mut can_acknowledge = true;
         loop {
             while self.has_room() {
                 match self.take_if_there() {
                     Some(Next::Message) => {}
                     // The broker's own words are better than the failure of an acknowledgement.
-                    Some(Next::Failed(told)) => trouble = told,
+                    Some(Next::Failed(newer)) => error = newer,
                     Some(Next::Cancelled) | None => break,
                 }
             }
@@ -305,11 +305,11 @@ impl Intake {
             }
             while self.in_flight.len() >= DEPTH || is_last {
                 let Some(mut committed) = self.in_flight.next().await else {
-                    return trouble;
+                    return error;
                 };
                 if let Some((batch, _)) = committed.unstored.take() {
                     if self.terms.stop.is_cancelled() {
-                        return trouble;
+                        return error;
                     }
                     // The broker may have no other copy, so it is retried without a limit.
                     let again = commit(self.terms.clone(), batch, None).boxed();
@@ -363,9 +363,9 @@ fn fitting_prefetch(bytes: usize, average_bytes: usize) -> u16 {
         .max(1)
 }
 
-async fn consume(channel: &Channel, queue: &str, prefetch: u16) -> Result<Consumer, Trouble> {
+async fn consume(channel: &Channel, queue: &str, prefetch: u16) -> Result<Consumer, AmqpError> {
     let limited = channel.basic_qos(prefetch, BasicQosOptions::default()).await;
-    limited.map_err(|error| Trouble::new("limiting the prefetch", &error))?;
+    limited.map_err(|error| AmqpError::new("limiting the prefetch", &error))?;
     let consumer = channel
         .basic_consume(
             queue.into(),
@@ -374,7 +374,7 @@ async fn consume(channel: &Channel, queue: &str, prefetch: u16) -> Result<Consum
             no_stream(),
         )
         .await;
-    consumer.map_err(|error| stream_refusal(queue, Trouble::new(&format!("consuming {queue}"), &error)))
+    consumer.map_err(|error| stream_refusal(queue, AmqpError::new(&format!("consuming {queue}"), &error)))
 }
 
 /// Closes the channel and waits for the answer. The broker answers in order, so its answer shows that it has

@@ -7,9 +7,9 @@
 //! is not used: this module decides what follows from which error.
 //!
 //! Memory: at most `prefetch` messages are held at once, because the broker counts unacknowledged messages. A
-//! message is taken whatever its size, since rejecting it would only make it go round in circles. When
-//! messages are large, fewer are requested (see [`intake`]). Only the first prefetch of a connection is not
-//! bounded in bytes.
+//! message is taken whatever its size, since a rejected message would only be delivered again. When messages
+//! are large, fewer are requested (see [`intake`]). Only the first prefetch of a connection is not bounded in
+//! bytes.
 //!
 //! A broker that is short of memory or disk blocks publishers. This source never publishes, so it is never
 //! blocked.
@@ -36,7 +36,7 @@ pub use decoder::Reading;
 use self::{
     arguments::Arguments,
     backoff::{Backoff, jitter, system_random},
-    connect::{Target, Trouble, look_at, refuse_stream},
+    connect::{AmqpError, Target, look_at, refuse_stream},
     depth::Depth,
     intake::{Intake, Terms},
 };
@@ -65,9 +65,9 @@ pub const KIND: Kind = Kind {
 
 /// Maximum time for a stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
-/// The part of it in which received messages are committed and acknowledged.
+/// The part of [`STOP_LIMIT`] in which received messages are committed and acknowledged.
 const WIND_DOWN_LIMIT: Duration = Duration::from_millis(3_500);
-/// The part of it in which the connection is closed.
+/// The part of [`STOP_LIMIT`] in which the connection is closed.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// A check or a connection without an answer is reported after this time.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -119,19 +119,19 @@ impl Proca {
                 () = until_ready(&terms) => {}
                 () = terms.stop.cancelled() => return,
             }
-            let trouble = match self.consume_once(&terms, &mut backoff, is_trial).await {
+            let error = match self.consume_once(&terms, &mut backoff, is_trial).await {
                 Ok(()) => return,
                 Err(_) if terms.stop.is_cancelled() => return,
-                Err(trouble) => trouble,
+                Err(error) => error,
             };
             // From now on each start requests a single message first.
-            is_trial |= matches!(trouble, Trouble::NotStored(_));
-            refusals = if matches!(trouble, Trouble::Refused(_)) {
+            is_trial |= matches!(error, AmqpError::NotStored(_));
+            refusals = if matches!(error, AmqpError::Refused(_)) {
                 refusals + 1
             } else {
                 0
             };
-            let wait = self.report(&terms, &trouble, refusals, &mut backoff);
+            let wait = self.report(&terms, &error, refusals, &mut backoff);
             select! {
                 () = sleep(wait) => {}
                 () = terms.stop.cancelled() => return,
@@ -142,8 +142,8 @@ impl Proca {
     /// Reports the source's state, and returns how long to wait. After repeated rejections the source is
     /// halted, but still tries from time to time: a person fixes the broker or the file of the secret, and
     /// should not need to restart the hub.
-    fn report(&self, terms: &Terms, trouble: &Trouble, refusals: u32, backoff: &mut Backoff) -> Duration {
-        let reason = trouble.reason().to_owned();
+    fn report(&self, terms: &Terms, error: &AmqpError, refusals: u32, backoff: &mut Backoff) -> Duration {
+        let reason = error.reason().to_owned();
         if refusals < REFUSALS_TO_HALT {
             let wait = backoff.wait();
             tracing::warn!(source = %self.name, %reason, wait_ms = wait.as_millis(), "Not consuming; trying again.");
@@ -167,7 +167,7 @@ impl Proca {
         terms: &Terms,
         backoff: &mut Backoff,
         is_trial: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), AmqpError> {
         let connection = select! {
             opened = self.open(terms) => opened?,
             () = terms.stop.cancelled() => return Ok(()),
@@ -190,8 +190,8 @@ impl Proca {
             never = depth.watch(&connection) => match never {},
         };
         close(&connection).await;
-        if let Err(trouble) = &ended {
-            if !matches!(trouble, Trouble::NotStored(_)) {
+        if let Err(error) = &ended {
+            if !matches!(error, AmqpError::NotStored(_)) {
                 terms.health.count("disconnected");
             }
             if since.elapsed() >= STEADY {
@@ -202,7 +202,7 @@ impl Proca {
     }
 
     /// Opens a connection, and reports it if that takes long.
-    async fn open(&self, terms: &Terms) -> Result<Connection, Trouble> {
+    async fn open(&self, terms: &Terms) -> Result<Connection, AmqpError> {
         let opening = self.target.open();
         tokio::pin!(opening);
         if let Ok(opened) = timeout(PATIENCE, &mut opening).await {
@@ -216,9 +216,9 @@ impl Proca {
 
 /// Looks up the queue first, on a channel of its own, so that a missing queue is distinguished from other
 /// errors.
-async fn start(terms: &Terms, connection: &Connection, is_trial: bool) -> Result<Intake, Trouble> {
+async fn start(terms: &Terms, connection: &Connection, is_trial: bool) -> Result<Intake, AmqpError> {
     let channel = connection.create_channel().await;
-    let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
+    let channel = channel.map_err(|error| AmqpError::new("opening a channel", &error))?;
     look_at(&channel, &terms.queue).await?;
     Intake::start(terms.clone(), connection, is_trial).await
 }
@@ -305,7 +305,7 @@ impl Proca {
         let looking = async {
             let connection = self.target.open().await?;
             let channel = connection.create_channel().await;
-            let channel = channel.map_err(|error| Trouble::new("opening a channel", &error))?;
+            let channel = channel.map_err(|error| AmqpError::new("opening a channel", &error))?;
             let queue = look_at(&channel, &self.config.queue).await?;
             refuse_stream(&connection, &self.config.queue).await?;
             let arguments = arguments::ask(&connection, &self.config.queue).await?;
@@ -314,10 +314,10 @@ impl Proca {
         };
         match timeout(PATIENCE, looking).await {
             Ok(Ok(found)) => Ok(found),
-            Ok(Err(trouble @ (Trouble::Refused(_) | Trouble::Missing(_)))) => {
-                Err(CheckError::Refused(trouble.reason().to_owned()))
+            Ok(Err(error @ (AmqpError::Refused(_) | AmqpError::Missing(_)))) => {
+                Err(CheckError::Refused(error.reason().to_owned()))
             }
-            Ok(Err(trouble)) => Err(CheckError::Unavailable(trouble.reason().to_owned())),
+            Ok(Err(error)) => Err(CheckError::Unavailable(error.reason().to_owned())),
             Err(_) => Err(CheckError::Unavailable("the broker does not answer".to_owned())),
         }
     }

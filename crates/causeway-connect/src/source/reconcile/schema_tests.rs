@@ -60,7 +60,7 @@ impl Library {
 }
 
 fn check(schema: &str, name: &str) {
-    let (library, pretend) = (Library::new(schema), Schema::parse(schema));
+    let (library, fake) = (Library::new(schema), Schema::parse(schema));
     let documents = documents();
     assert!(documents.len() > 80, "{}", documents.len());
     for document in documents {
@@ -72,7 +72,7 @@ fn check(schema: &str, name: &str) {
         };
         assert_eq!(refused, expected, "{name}: {document}");
         // The fake server rejects the same in the same words.
-        let refused = pretend.check(&document).err().unwrap_or_default();
+        let refused = fake.check(&document).err().unwrap_or_default();
         assert_eq!(refused, expected, "{name}: {document}");
     }
 }

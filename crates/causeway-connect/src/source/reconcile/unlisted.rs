@@ -174,8 +174,8 @@ impl Reconciler {
         at.unwrap_or(Timestamp::MAX)
     }
 
-    /// The status of the address, as the lost event would have said it. `None` if it has no date and was
-    /// reported before.
+    /// The status of the address, in the form of the lost event. `None` if it has no date and was reported
+    /// before.
     fn status_envelope(
         &self,
         action: &UnlistedAction,

@@ -134,7 +134,7 @@ fn record(world: &World, lead: Lead) -> Record {
         action: None,
         campaign: None,
         page: None,
-        standing: BTreeMap::new(),
+        consent_state: BTreeMap::new(),
         change: Change::None,
         lead,
         engagements: world.seen.borrow().clone(),

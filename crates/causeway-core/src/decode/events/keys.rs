@@ -62,7 +62,7 @@ const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key 
 
 /// The keys of every item.
 pub const COMMON: &[Key] = &[
-    required("contact", Shape::Contact, "Who it is about."),
+    required("contact", Shape::Contact, "The person whom it is about."),
     optional(
         "id",
         Shape::Text(200),
@@ -305,7 +305,7 @@ fn check_value(value: &Value, shape: Shape) -> Result<(), String> {
         }
         Shape::Whole => whole(value)
             .map(drop)
-            .ok_or_else(|| format!("must be a whole number from 0 to {MOST_WHOLE}")),
+            .ok_or_else(|| format!("must be a whole number from 0 to {MAX_WHOLE}")),
         Shape::Number => match value.as_f64() {
             Some(number) if number.is_finite() => Ok(()),
             _ => Err("must be a number".to_owned()),
@@ -323,15 +323,15 @@ fn check_value(value: &Value, shape: Shape) -> Result<(), String> {
 }
 
 /// The most fields of one item, and the most characters of a field's name.
-pub const MOST_FIELDS: usize = 200;
+pub const MAX_FIELDS: usize = 200;
 pub const LONGEST_FIELD: usize = 200;
 
 fn check_fields(value: &Value) -> Result<(), String> {
     let Value::Object(fields) = value else {
         return Err("must be an object of names and values".to_owned());
     };
-    if fields.len() > MOST_FIELDS {
-        return Err(format!("has more than {MOST_FIELDS} fields"));
+    if fields.len() > MAX_FIELDS {
+        return Err(format!("has more than {MAX_FIELDS} fields"));
     }
     for name in fields.keys() {
         let is_bad = name.trim().is_empty()
@@ -375,7 +375,7 @@ pub(super) fn time(value: &Value) -> Option<Span> {
 
 /// The greatest whole number that programs with only floating-point numbers can distinguish from its
 /// neighbours.
-pub const MOST_WHOLE: i64 = (1 << 53) - 1;
+pub const MAX_WHOLE: i64 = (1 << 53) - 1;
 
 /// A whole number from 0 up. `1.0` is one, too: JSON makes no difference.
 pub(super) fn whole(value: &Value) -> Option<i64> {
@@ -386,9 +386,9 @@ pub(super) fn whole(value: &Value) -> Option<i64> {
         let number = number.as_f64().filter(|number| number.fract() == 0.0)?;
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "what does not fit is the greatest then"
+            reason = "a larger number becomes the greatest one"
         )]
         Some(number as i64)
     });
-    whole.filter(|whole| (0..=MOST_WHOLE).contains(whole))
+    whole.filter(|whole| (0..=MAX_WHOLE).contains(whole))
 }

@@ -150,7 +150,7 @@ impl EventsDecoder {
         if let Some(fields) = item.get("fields").and_then(Value::as_object) {
             self.set_fields(&mut event, fields, &mut notes);
         }
-        self.said(&mut event, sort, item, end, &mut notes)?;
+        self.read_kind(&mut event, sort, item, end, &mut notes)?;
         event.notes = notes;
         Ok(event)
     }
@@ -208,8 +208,8 @@ impl EventsDecoder {
         }
     }
 
-    /// Takes in what this kind of item says.
-    fn said(
+    /// Reads the keys of this kind of item into the event.
+    fn read_kind(
         &self,
         event: &mut Event,
         sort: &Sort,
@@ -253,9 +253,9 @@ impl EventsDecoder {
                 return Ok(());
             }
             "contact" => {
-                let says_something =
+                let has_content =
                     event.fields.keys().any(|name| name != "email") || event.identities.len() > 1;
-                return if says_something {
+                return if has_content {
                     Ok(())
                 } else {
                     Err(

@@ -223,7 +223,7 @@ fn an_opt_out_counts_from_the_end_of_its_second() {
 
 #[test]
 fn every_spelling_of_e_mail_is_one_purpose() {
-    let said = |what: &str, purpose: &str| {
+    let read_consent = |what: &str, purpose: &str| {
         read(&json!({
             "type": "consent", "what": what, "purpose": purpose, "contact": { "email": "ada@example.org" },
         }))
@@ -237,7 +237,7 @@ fn every_spelling_of_e_mail_is_one_purpose() {
     ] {
         for what in ["opt_in", "unsubscribed", "bounced"] {
             assert_eq!(
-                said(what, purpose),
+                read_consent(what, purpose),
                 Ok(("email".to_owned(), 0)),
                 "{what} {purpose}"
             );
@@ -245,16 +245,20 @@ fn every_spelling_of_e_mail_is_one_purpose() {
     }
     for purpose in ["all", "ANY", "*"] {
         let all = "email phone sms post ads".to_owned();
-        assert_eq!(said("unsubscribed", purpose), Ok((all, 1)), "{purpose}");
-        assert_eq!(said("bounced", purpose), Ok(("email".to_owned(), 0)), "{purpose}");
+        assert_eq!(read_consent("unsubscribed", purpose), Ok((all, 1)), "{purpose}");
+        assert_eq!(
+            read_consent("bounced", purpose),
+            Ok(("email".to_owned(), 0)),
+            "{purpose}"
+        );
         assert!(
-            said("opt_in", purpose).unwrap_err().contains("`email`"),
+            read_consent("opt_in", purpose).unwrap_err().contains("`email`"),
             "{purpose}"
         );
     }
-    assert_eq!(said("unsubscribed", "phone"), Ok(("phone".to_owned(), 0)));
+    assert_eq!(read_consent("unsubscribed", "phone"), Ok(("phone".to_owned(), 0)));
     assert_eq!(
-        said("unsubscribed", "e-mail-press"),
+        read_consent("unsubscribed", "e-mail-press"),
         Ok(("e-mail-press".to_owned(), 0))
     );
 }

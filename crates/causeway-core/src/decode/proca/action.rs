@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Known, ProcaDecoder, campaign,
-    consent::{Said, of_action},
+    consent::{ConsentParts, of_action},
     contact::{Person, person},
     malformed, page, personal_info, unknown,
     wire::{Message, Privacy},
@@ -80,8 +80,8 @@ pub(super) fn decode(
         .org_id
         .text()
         .is_some_and(|org| decoder.own_orgs.contains(&*org));
-    let said = said(decoder, &message, &privacy, created_at, is_own);
-    let consent = of_action(&said, &mut event.notes);
+    let parts = consent_parts(decoder, &message, &privacy, created_at, is_own);
+    let consent = of_action(&parts, &mut event.notes);
     if let Some(end) = unreadable {
         return Err(without_fields(event, consent, end));
     }
@@ -156,14 +156,14 @@ fn stage(message: &Message<'_>) -> Known<Stage> {
 }
 
 /// Gathers the data that decides about consent. `at` dates facts without a date of their own.
-pub(super) fn said<'a>(
+pub(super) fn consent_parts<'a>(
     decoder: &'a ProcaDecoder,
     message: &Message<'_>,
     privacy: &'a Consented,
     at: Timestamp,
     is_own: bool,
-) -> Said<'a> {
-    Said {
+) -> ConsentParts<'a> {
+    ConsentParts {
         purpose: &decoder.purpose,
         mode: decoder.opt_in,
         status: privacy.status.as_deref(),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     Known, ProcaDecoder,
-    action::{privacy_of_v2, said, take_person},
+    action::{consent_parts, privacy_of_v2, take_person},
     campaign,
     consent::of_event,
     contact::person,
@@ -68,8 +68,8 @@ fn email_status(decoder: &ProcaDecoder, mut message: Message<'_>, received_at: T
     event.fields_at = Some(submitted_at.unwrap_or(Timestamp::UNIX_EPOCH));
     take_person(&mut event, person);
     event.notes.append(&mut privacy.notes);
-    let said = said(decoder, &message, &privacy, at, false);
-    let consent = of_event(&said, &mut event.notes);
+    let parts = consent_parts(decoder, &message, &privacy, at, false);
+    let consent = of_event(&parts, &mut event.notes);
     if let Some(end) = unreadable {
         return Err(without_fields(event, consent, end));
     }

@@ -63,7 +63,7 @@ pub(super) fn engagements(
             row.score = score;
         });
     }
-    out.problems.tell(notes);
+    out.problems.add_to(notes);
     out.rows
 }
 
@@ -166,7 +166,7 @@ impl Problems {
         }
     }
 
-    fn tell(self, notes: &mut Vec<String>) {
+    fn add_to(self, notes: &mut Vec<String>) {
         notes.extend(
             self.0
                 .into_iter()

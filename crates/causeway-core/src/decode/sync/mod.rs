@@ -180,7 +180,7 @@ impl SyncDecoder {
                 reason: format!(
                     "nobody is named: no contact[id], no usable contact[email] or contact[phone]{}{}",
                     unnamed(&names),
-                    told(&notes)
+                    in_brackets(&notes)
                 ),
             };
         }
@@ -372,13 +372,13 @@ impl SyncDecoder {
                 .filter(|name| *name == label || !spelled.iter().any(|other| other == name))
                 .filter(|name| !has(name));
             let mut label = known.map_or(label, str::to_owned);
-            let said = field.value.as_ref().filter(|value| !is_empty(value));
-            gather(sent, &label, said);
+            let sent_value = field.value.as_ref().filter(|value| !is_empty(value));
+            gather(sent, &label, sent_value);
             if has(&label) || label == "email" {
                 // The name belongs to the contact's own data or to another field, so keep both. Only an
                 // address may become the contact's `email`.
                 label = free(fields, format!("{label} ({id})"));
-                gather(sent, &label, said);
+                gather(sent, &label, sent_value);
             }
             // Form encoders leave out a null value, so a field with only a number was emptied.
             let unsaid = || field.id.is_some().then(|| Value::from(""));
@@ -420,7 +420,8 @@ fn joined(fields: Vec<ListField>) -> Vec<ListField> {
     joined
 }
 
-/// What else the message has, where nothing in it names the contact: its sender may have names of its own.
+/// The hint for a message that does not name the contact: it lists the unknown fields, since the sender may use
+/// names of its own.
 fn unnamed(names: &[String]) -> String {
     let is_plain = |name: &&String| {
         let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
@@ -441,7 +442,7 @@ fn unnamed(names: &[String]) -> String {
     )
 }
 
-pub(super) fn told(notes: &[String]) -> String {
+pub(super) fn in_brackets(notes: &[String]) -> String {
     if notes.is_empty() {
         String::new()
     } else {

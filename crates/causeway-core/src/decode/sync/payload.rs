@@ -488,7 +488,7 @@ impl Groups<'_> {
         list_fields("fields", value, self.notes)
     }
 
-    /// The rows of a group that have any of its keys; notes how many have others alone.
+    /// The rows of a group that have at least one of its keys. Notes how many rows have only unknown keys.
     fn kept<T: Default + PartialEq>(&mut self, key: &str, read: impl Fn(&mut Row) -> T) -> Vec<T> {
         let rows = self.rows(key);
         let count = rows.iter().filter(|row| !row.0.values().all(is_empty)).count();

@@ -1,4 +1,5 @@
-//! What encoders make of rows and lists: rows as JSON texts, rows in pieces, and lists of which items are missing.
+//! Undoes what encoders do to rows and lists: rows as JSON texts, rows split into pieces, and lists with
+//! missing items.
 
 use serde_json::{Map, Value};
 
@@ -36,7 +37,8 @@ pub(super) fn whole(group: &str, items: Vec<Value>, notes: &mut Vec<String>) -> 
     rows
 }
 
-/// Whether each item has one member and not all have the same: what a reader like PHP makes of `f[][id]=1&f[][name]=x`.
+/// Whether each item has exactly one member, and the members differ. PHP reads `f[][id]=1&f[][name]=x` like
+/// this.
 fn is_in_pieces(items: &[Value]) -> bool {
     let names: Option<Vec<&str>> = items.iter().map(only_member).collect();
     names.is_some_and(|names| names.iter().any(|name| Some(name) != names.first()))
@@ -48,7 +50,7 @@ fn only_member(item: &Value) -> Option<&str> {
     (members.next().is_none() && MEMBERS.contains(&name)).then_some(name)
 }
 
-/// A row ends where one of its members comes again, unless that is a list, which grows.
+/// Joins pieces to rows. A member that repeats begins the next row, unless it is a list; then the list grows.
 fn joined(items: Vec<Value>) -> Vec<Value> {
     let mut rows: Vec<Map<String, Value>> = Vec::new();
     let pieces = items.into_iter().filter_map(|item| match item {
@@ -71,7 +73,8 @@ fn joined(items: Vec<Value>) -> Vec<Value> {
     rows.into_iter().map(Value::Object).collect()
 }
 
-/// A list of which items are missing, as a list: PHP keeps the numbers of the others. Other values stay as they are.
+/// Turns a list with missing items into a list. PHP keeps the numbers of the remaining items as keys. Other
+/// values stay as they are.
 pub(super) fn without_gaps(value: Value) -> Value {
     let Value::Object(members) = value else {
         return value;
@@ -90,7 +93,7 @@ pub(super) fn without_gaps(value: Value) -> Value {
     }
 }
 
-/// As PHP writes the number of an item: `07` is a name.
+/// Reads an item's number in PHP's spelling: `07` is a name, not a number.
 fn number(key: &str) -> Option<u64> {
     let is_plain = key.bytes().all(|byte| byte.is_ascii_digit()) && (key == "0" || !key.starts_with('0'));
     key.parse().ok().filter(|_| is_plain)
@@ -150,7 +153,7 @@ mod tests {
             .map(|goal| goal.id.as_deref())
             .collect();
         assert_eq!((goals, notes), (vec![Some("2"), Some("3")], vec![]));
-        // Under a number or a name that is a field's, a text is its value.
+        // Under the number or the name of a field, a text is the field's value.
         let (payload, _) = read(r#"fields[125]={"a":1}&fields[Raw]={"id":1,"value":"x"}"#);
         let expected = [
             (Some("125"), None, Some(json!(r#"{"a":1}"#))),
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn of_contacts_in_json_texts_none_is_taken_when_they_are_several() {
+    fn several_contacts_in_json_texts_are_counted() {
         let several = |form: &str| {
             let Value::Object(object) = serde_json::from_str(form).unwrap() else {
                 panic!("an object")

@@ -435,12 +435,12 @@ fn a_list_field_or_status_gives_the_consent_that_its_value_is_listed_for() {
         let Decoded::Event(event) = decoder.decode(&envelope(FORM, "", &form)) else {
             panic!("{pairs}")
         };
-        let said: Vec<_> = event
+        let facts: Vec<_> = event
             .consent
             .iter()
             .map(|fact| (fact.purpose.as_str(), fact.what.as_str()))
             .collect();
-        assert_eq!(said, expected, "{pairs}");
+        assert_eq!(facts, expected, "{pairs}");
         assert_eq!(
             event.notes.iter().any(|note| note.contains("does not list")),
             pairs.contains('3')
@@ -679,8 +679,8 @@ fn a_field_in_another_case_does_not_hide_an_opt_out() {
         "fields[Newsletter]=yes&contact[newsletter]=no",
     ] {
         let event = event_of(&decoder, &format!("contact[email]=ada@example.org&{form}"));
-        let said: Vec<_> = event.consent.iter().map(|fact| fact.what.as_str()).collect();
-        assert!(said.contains(&"unsubscribed"), "{form}: {said:?}");
+        let facts: Vec<_> = event.consent.iter().map(|fact| fact.what.as_str()).collect();
+        assert!(facts.contains(&"unsubscribed"), "{form}: {facts:?}");
         assert!(
             event.notes.iter().any(|note| note.contains("the opt-out counts")),
             "{form}: {:?}",

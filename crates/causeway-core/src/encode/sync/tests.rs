@@ -95,7 +95,7 @@ fn record() -> Record {
         action: None,
         campaign: None,
         page: None,
-        standing: BTreeMap::new(),
+        consent_state: BTreeMap::new(),
         change: crate::consent::Change::None,
         lead,
         engagements: vec![

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Found, Part, Scope, engagement_json};
 use crate::{
     mapping::names,
-    record::{organisation_json, standing_json},
+    record::{consent_state_json, organisation_json},
 };
 
 impl Scope {
@@ -13,8 +13,8 @@ impl Scope {
     pub(in crate::mapping) fn is_true(&self, part: &Part) -> bool {
         let record = self.record();
         match part {
-            Part::Root | Part::Standing(_) | Part::Engagement => true,
-            Part::Consent => !record.standing.is_empty(),
+            Part::Root | Part::ConsentState(_) | Part::Engagement => true,
+            Part::Consent => !record.consent_state.is_empty(),
             Part::Contact => !record.contact_json().is_empty(),
             Part::Fields => self
                 .list_field_ids()
@@ -25,8 +25,8 @@ impl Scope {
                 .action
                 .as_ref()
                 .is_some_and(|action| !action.custom_fields.is_empty()),
-            Part::Donation => self.donation().is_some_and(says_something),
-            Part::Tracking => self.tracking().is_some_and(says_something),
+            Part::Donation => self.donation().is_some_and(has_content),
+            Part::Tracking => self.tracking().is_some_and(has_content),
             Part::Campaign => record.campaign.is_some(),
             Part::Page => record.page.is_some(),
             Part::Organisation => record.page.as_ref().is_some_and(|page| page.org.is_some()),
@@ -54,7 +54,7 @@ impl Scope {
                 Value::Object(values.collect())
             }
             Part::Consent => record.consent_json().into(),
-            Part::Standing(standing) => standing_json(*standing),
+            Part::ConsentState(consent_state) => consent_state_json(*consent_state),
             Part::Action => or_null(record.action_json()),
             Part::ActionFields => or_null(
                 record
@@ -110,7 +110,7 @@ impl Scope {
 }
 
 /// Whether the engine would treat the value as true.
-fn says_something(value: &Value) -> bool {
+fn has_content(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(yes) => *yes,

@@ -19,11 +19,11 @@ pub(in crate::mapping) struct Glance<'a> {
 
 /// The value found at the end of a path. It is valid while nothing changes.
 #[derive(Debug)]
-pub(crate) struct Held(Kept);
+pub(crate) struct Held(HeldValue);
 
 #[derive(Debug)]
-pub(super) enum Kept {
-    Lost,
+pub(super) enum HeldValue {
+    Missing,
     Null,
     Bool(bool),
     Int(i64),
@@ -35,20 +35,20 @@ pub(super) enum Kept {
 impl Held {
     fn of(found: Option<&Found<'_>>) -> Self {
         Self(match found {
-            None => Kept::Lost,
-            Some(Found::Null) => Kept::Null,
-            Some(Found::Bool(yes)) => Kept::Bool(*yes),
-            Some(Found::Int(number)) => Kept::Int(*number),
-            Some(Found::Text(text)) => Kept::Text((*text).to_owned()),
-            Some(Found::Made(text)) => Kept::Text(text.clone()),
-            Some(Found::Json(_) | Found::Part(_)) => Kept::Other,
+            None => HeldValue::Missing,
+            Some(Found::Null) => HeldValue::Null,
+            Some(Found::Bool(yes)) => HeldValue::Bool(*yes),
+            Some(Found::Int(number)) => HeldValue::Int(*number),
+            Some(Found::Text(text)) => HeldValue::Text((*text).to_owned()),
+            Some(Found::Made(text)) => HeldValue::Text(text.clone()),
+            Some(Found::Json(_) | Found::Part(_)) => HeldValue::Other,
         })
     }
 }
 
 impl<'a> Glance<'a> {
     /// `None` if the path is not one of the cached ones.
-    pub(super) fn kept(self, route: &Route) -> Option<&'a Kept> {
+    pub(super) fn held_value(self, route: &Route) -> Option<&'a HeldValue> {
         let number = self.numbers.get(route.number?)?;
         let cell = self.held.get(*number)?;
         Some(&cell.get_or_init(|| Held::of(self.scope.follow(route).as_ref())).0)
@@ -56,13 +56,13 @@ impl<'a> Glance<'a> {
 
     /// `None` if the path leads nowhere.
     pub(super) fn see(self, route: &Route) -> Option<Seen<'a>> {
-        Some(match self.kept(route) {
-            Some(Kept::Lost) => return None,
-            Some(Kept::Null) => Seen::Null,
-            Some(Kept::Bool(yes)) => Seen::Bool(*yes),
-            Some(Kept::Int(number)) => Seen::Int(*number),
-            Some(Kept::Text(text)) => Seen::Text(text.as_str().into()),
-            Some(Kept::Other) | None => self.scope.follow(route)?.into(),
+        Some(match self.held_value(route) {
+            Some(HeldValue::Missing) => return None,
+            Some(HeldValue::Null) => Seen::Null,
+            Some(HeldValue::Bool(yes)) => Seen::Bool(*yes),
+            Some(HeldValue::Int(number)) => Seen::Int(*number),
+            Some(HeldValue::Text(text)) => Seen::Text(text.as_str().into()),
+            Some(HeldValue::Other) | None => self.scope.follow(route)?.into(),
         })
     }
 }

@@ -117,7 +117,7 @@ fn every_name_is_on_the_page() {
 #[test]
 fn the_limits_on_the_page_are_those_in_the_code() {
     let page = page();
-    let said = format!(
+    let sentence = format!(
         "An evaluation may take at most {} steps. The result may be a text of at most {} KiB, or a list or object of at \
          most {} values in {} levels. An expression or template may have at most {} KiB.",
         limit::FUEL,
@@ -126,5 +126,5 @@ fn the_limits_on_the_page_are_those_in_the_code() {
         limit::DEPTH,
         limit::SOURCE / 1024
     );
-    assert!(page.replace('\n', " ").contains(&said), "{said}");
+    assert!(page.replace('\n', " ").contains(&sentence), "{sentence}");
 }

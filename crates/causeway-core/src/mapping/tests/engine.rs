@@ -205,8 +205,8 @@ proptest! {
             let numbers: Vec<usize> = (0..expression.names().len()).rev().collect();
             let held: Vec<OnceCell<Held>> = numbers.iter().map(|_| OnceCell::new()).collect();
             for first in ["when: ", "when: ", "stop: "] {
-                let said = expression.is_true_by_engine(&scope).map_err(|error| Name::from(format!("{first}{error}")));
-                prop_assert_eq!(expression.holds(&scope, &held, &numbers, first), said, "{}", text);
+                let by_engine = expression.is_true_by_engine(&scope).map_err(|error| Name::from(format!("{first}{error}")));
+                prop_assert_eq!(expression.holds(&scope, &held, &numbers, first), by_engine, "{}", text);
             }
             prop_assert_eq!(
                 expression.is_true(&scope), expression.is_true_by_engine(&scope), "{} for {}", text, scope.record().event
@@ -245,7 +245,7 @@ fn values_of_different_kinds_have_no_order() {
     );
     let number = "`| int` or `| float` makes a number of a text";
     let zero = "`| int(0)` or `| float(0)` gives 0 instead of null";
-    for (text, said, hint) in [
+    for (text, message, hint) in [
         ("x.text > 100", "`>` compares a text with a number", number),
         ("100 <= x.text", "`<=` compares a number with a text", number),
         ("x.text < 1.5", "`<` compares a text with a number", number),
@@ -291,12 +291,12 @@ fn values_of_different_kinds_have_no_order() {
                 .unwrap_err();
             assert_eq!(
                 (error.what.as_str(), error.hint.as_deref()),
-                (said, Some(hint)),
+                (message, Some(hint)),
                 "{text}"
             );
         }
         let error = Expression::new(text).unwrap().is_true(&scope).unwrap_err();
-        assert_eq!(error.what, said, "{text}");
+        assert_eq!(error.what, message, "{text}");
     }
     for (text, expected) in [
         ("x.text | int > 100", json!(false)),

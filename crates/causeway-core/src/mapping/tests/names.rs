@@ -118,7 +118,7 @@ fn a_part_that_a_record_lacks_is_null_and_false() {
 
 #[test]
 fn a_platforms_name_of_a_field_gives_a_warning_with_our_name() {
-    for (text, said) in [
+    for (text, message) in [
         (
             "contact.city",
             Some("`contact.city` is stored as `contact.locality`: write that"),
@@ -132,13 +132,13 @@ fn a_platforms_name_of_a_field_gives_a_warning_with_our_name() {
         ("contact['Favourite colour']", None),
     ] {
         let expression = Expression::new(text).unwrap();
-        assert_eq!(expression.names()[0].doubt().as_deref(), said, "{text}");
+        assert_eq!(expression.names()[0].doubt().as_deref(), message, "{text}");
     }
 }
 
 #[test]
 fn a_missing_name_is_reported_with_the_nearest_names() {
-    for (text, said) in [
+    for (text, message) in [
         (
             "contact['Favorite colour']",
             "`contact[\"Favorite colour\"]` is missing, at line 1, column 1 (did you mean contact[\"Favourite \
@@ -173,6 +173,6 @@ fn a_missing_name_is_reported_with_the_nearest_names() {
             "`contact.nothing` is missing, at line 1, column 1 (`| default(none)` gives null if it is missing)",
         ),
     ] {
-        assert_eq!(error(text), said);
+        assert_eq!(error(text), message);
     }
 }

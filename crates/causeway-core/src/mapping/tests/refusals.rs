@@ -12,7 +12,7 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn names_that_no_record_has_are_refused_when_parsed() {
-    for (text, said) in [
+    for (text, message) in [
         (
             "contct.email",
             "there is no name `contct`, at line 1, column 1 (did you mean contact.email?)",
@@ -62,7 +62,7 @@ fn names_that_no_record_has_are_refused_when_parsed() {
             "`event` has no `name`, at line 1, column 1 (`event` is a plain value)",
         ),
     ] {
-        assert_eq!(refused(text), said, "{text}");
+        assert_eq!(refused(text), message, "{text}");
     }
 }
 
@@ -105,7 +105,7 @@ fn a_probably_misspelt_name_gives_a_warning() {
 
 #[test]
 fn unsupported_syntax_is_refused_when_parsed() {
-    for (text, said) in [
+    for (text, message) in [
         (
             "contact.email | uper",
             "there is no filter `uper`, at line 1, column 17 (did you mean upper?)",
@@ -167,7 +167,7 @@ fn unsupported_syntax_is_refused_when_parsed() {
             "the expression is empty (a name such as contact.email, or =text for a fixed text)",
         ),
     ] {
-        assert_eq!(refused(text), said, "{text}");
+        assert_eq!(refused(text), message, "{text}");
     }
     for text in [
         "a +",
@@ -206,7 +206,7 @@ fn an_error_with_a_record_says_what_and_where_but_never_the_value() {
         Ok(value) => panic!("{text} gives {value}"),
         Err(error) => error.to_string(),
     };
-    for (text, said) in [
+    for (text, message) in [
         (
             "contact.lastName | int",
             "the value is not a number, at line 1, column 20 (`| int(0)` gives 0 instead)",
@@ -254,7 +254,7 @@ fn an_error_with_a_record_says_what_and_where_but_never_the_value() {
             "`t.name` is missing, at line 1, column 33 (`| default(none)` gives null if it is missing)",
         ),
     ] {
-        assert_eq!(shown(text), said, "{text}");
+        assert_eq!(shown(text), message, "{text}");
         for value in ["Ada", "Nowak", "ada@", "rivers", "1234567"] {
             assert!(!shown(text).contains(value), "{text}: {}", shown(text));
         }

@@ -20,14 +20,14 @@ pub(crate) struct ActionPlace {
     pub campaign: Option<i64>,
     pub page: Option<i64>,
     /// Whether the deliveries of this action follow from this event.
-    pub tells: bool,
+    pub plans_deliveries: bool,
 }
 
 /// What was known about an action before an event.
 pub(crate) struct KnownAction {
     pub id: i64,
     /// The inbox row whose event planned the action's deliveries.
-    pub told_by: Option<i64>,
+    pub planned_by: Option<i64>,
     doc: String,
 }
 
@@ -39,12 +39,12 @@ pub(crate) fn find_action(
 ) -> Result<Option<KnownAction>, Error> {
     Ok(connection
         .prepare_cached(
-            "SELECT id, told_by, doc FROM action WHERE workspace_id = ?1 AND namespace_id = ?2 AND external_id = ?3",
+            "SELECT id, planned_by, doc FROM action WHERE workspace_id = ?1 AND namespace_id = ?2 AND external_id = ?3",
         )?
         .query_row(params![workspace, namespace, external_id], |row| {
             Ok(KnownAction {
                 id: row.get(0)?,
-                told_by: row.get(1)?,
+                planned_by: row.get(1)?,
                 doc: row.get(2)?,
             })
         })
@@ -67,12 +67,12 @@ pub(crate) fn write_action(
     action: &Action,
     place: &ActionPlace,
 ) -> Result<i64, Error> {
-    let told_by = place.tells.then_some(place.inbox);
+    let planned_by = place.plans_deliveries.then_some(place.inbox);
     let Some(known) = known else {
         connection
             .prepare_cached(
                 "INSERT INTO action (workspace_id, namespace_id, external_id, number, source_id, contact_id,
-                                     campaign_id, page_id, told_by, doc)
+                                     campaign_id, page_id, planned_by, doc)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
@@ -84,7 +84,7 @@ pub(crate) fn write_action(
                 place.contact,
                 place.campaign,
                 place.page,
-                told_by,
+                planned_by,
                 to_json(action)?,
             ])?;
         return Ok(connection.last_insert_rowid());
@@ -94,7 +94,7 @@ pub(crate) fn write_action(
         .prepare_cached(
             "UPDATE action SET doc = ?2, contact_id = coalesce(?3, contact_id),
                  campaign_id = coalesce(campaign_id, ?4), page_id = coalesce(page_id, ?5),
-                 told_by = coalesce(told_by, ?6)
+                 planned_by = coalesce(planned_by, ?6)
              WHERE id = ?1",
         )?
         .execute(params![
@@ -103,7 +103,7 @@ pub(crate) fn write_action(
             place.contact,
             place.campaign,
             place.page,
-            told_by
+            planned_by
         ])?;
     Ok(known.id)
 }

@@ -1,8 +1,8 @@
-//! Campaigns, pages and actions: what events say about things. Every part is a join, so that the order of
-//! arrival does not matter.
+//! Campaigns, pages and actions, as events describe them. Every part is a join, so that the order of arrival
+//! does not matter.
 
 mod action;
-mod thing;
+mod entity;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,17 +21,17 @@ use super::{
 };
 
 pub(crate) use action::{ActionPlace, KnownAction, find_action, read_action, write_action};
-pub(crate) use thing::{Said, Sort, Thing};
+pub(crate) use entity::{Description, Entity, EntityKind};
 
-/// Maximum number of things kept in memory.
+/// Maximum number of campaigns and pages kept in memory.
 const CACHED: usize = 4_096;
 
 /// The campaigns and pages that events name again and again, written once per command.
 #[derive(Default)]
 pub(crate) struct Facts {
     /// By workspace and namespace, then by the id at the platform.
-    things: HashMap<(Sort, i64, i64), HashMap<Name, Thing>>,
-    /// The number of things in all of them.
+    entities: HashMap<(EntityKind, i64, i64), HashMap<Name, Entity>>,
+    /// The number of entities in all maps.
     count: usize,
     /// For reading, by row number.
     campaigns: HashMap<i64, Campaign>,
@@ -39,72 +39,72 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Takes in what an event with the time `at` says. Returns the row, and the thing as it is afterwards,
-    /// `None` if the event says nothing new.
+    /// Joins what an event with the time `at` says about a campaign or page. Returns its row, and the entity
+    /// afterwards; `None` if the event says nothing new.
     pub(crate) fn learn(
         &mut self,
         connection: &Connection,
         (workspace, namespace): (i64, i64),
-        said: Said<'_>,
+        description: Description<'_>,
         at: Timestamp,
-    ) -> Result<(i64, Option<&Thing>), Error> {
-        let (sort, external_id) = (said.sort(), said.external_id());
+    ) -> Result<(i64, Option<&Entity>), Error> {
+        let (kind, external_id) = (description.kind(), description.external_id());
         if self.count > CACHED {
             self.flush(connection)?;
-            self.things.clear();
+            self.entities.clear();
             self.count = 0;
         }
-        let things = self.things.entry((sort, workspace, namespace)).or_default();
-        if let Some(thing) = things.get_mut(external_id)
-            && thing.is_repeat(said, at)
+        let entities = self.entities.entry((kind, workspace, namespace)).or_default();
+        if let Some(entity) = entities.get_mut(external_id)
+            && entity.is_repeat(description, at)
         {
-            return Ok((thing.id, None));
+            return Ok((entity.id, None));
         }
-        if !things.contains_key(external_id) {
-            let thing = load_or_insert(connection, sort, workspace, namespace, external_id)?;
-            things.insert(external_id.into(), thing);
+        if !entities.contains_key(external_id) {
+            let entity = load_or_insert(connection, kind, workspace, namespace, external_id)?;
+            entities.insert(external_id.into(), entity);
             self.count += 1;
         }
-        let thing = things
+        let entity = entities
             .get_mut(external_id)
             .ok_or(Error::Broken("a campaign or page"))?;
-        if thing.learn(said, at) {
-            self.campaigns.remove(&thing.id);
-            self.pages.remove(&thing.id);
+        if entity.learn(description, at) {
+            self.campaigns.remove(&entity.id);
+            self.pages.remove(&entity.id);
         }
-        Ok((thing.id, Some(thing)))
+        Ok((entity.id, Some(entity)))
     }
 
-    /// Writes the changed things. A thing whose row was rolled back does not exist any more, and is left out.
+    /// Writes the changed entities. An entity whose row was rolled back no longer exists, and is left out.
     pub(crate) fn flush(&mut self, connection: &Connection) -> Result<(), Error> {
-        for ((sort, ..), things) in &mut self.things {
-            let sql = match sort {
-                Sort::Campaign => "UPDATE campaign SET doc = ?2 WHERE id = ?1",
-                Sort::Page => "UPDATE page SET doc = ?2 WHERE id = ?1",
+        for ((kind, ..), entities) in &mut self.entities {
+            let sql = match kind {
+                EntityKind::Campaign => "UPDATE campaign SET doc = ?2 WHERE id = ?1",
+                EntityKind::Page => "UPDATE page SET doc = ?2 WHERE id = ?1",
             };
-            for thing in things.values_mut().filter(|thing| thing.dirty) {
+            for entity in entities.values_mut().filter(|entity| entity.dirty) {
                 connection
                     .prepare_cached(sql)?
-                    .execute(params![thing.id, to_json(&thing.doc.fields)?])?;
-                thing.dirty = false;
-                // A query between the change and now read the row as it was before.
-                self.campaigns.remove(&thing.id);
-                self.pages.remove(&thing.id);
+                    .execute(params![entity.id, to_json(&entity.doc.fields)?])?;
+                entity.dirty = false;
+                // A query since the change may have cached the old row.
+                self.campaigns.remove(&entity.id);
+                self.pages.remove(&entity.id);
             }
         }
         Ok(())
     }
 
-    /// A campaign that was learned and perhaps not written yet.
+    /// A campaign in memory, which may not be written yet.
     pub(crate) fn learned_campaign(
         &self,
         workspace: i64,
         namespace: i64,
         external_id: &str,
     ) -> Option<Campaign> {
-        let campaigns = self.things.get(&(Sort::Campaign, workspace, namespace))?;
-        let thing = campaigns.get(external_id)?;
-        Some(campaign_of(external_id.to_owned(), &thing.doc))
+        let campaigns = self.entities.get(&(EntityKind::Campaign, workspace, namespace))?;
+        let entity = campaigns.get(external_id)?;
+        Some(campaign_of(external_id.to_owned(), &entity.doc))
     }
 
     pub(crate) fn campaign(&mut self, connection: &Connection, id: i64) -> Result<Option<Campaign>, Error> {
@@ -138,17 +138,17 @@ impl Facts {
 
 fn load_or_insert(
     connection: &Connection,
-    sort: Sort,
+    kind: EntityKind,
     workspace: i64,
     namespace: i64,
     external_id: &str,
-) -> Result<Thing, Error> {
-    let (select, insert) = match sort {
-        Sort::Campaign => (
+) -> Result<Entity, Error> {
+    let (select, insert) = match kind {
+        EntityKind::Campaign => (
             "SELECT id, doc FROM campaign WHERE workspace_id = ?1 AND namespace_id = ?2 AND external_id = ?3",
             "INSERT INTO campaign (workspace_id, namespace_id, external_id, doc) VALUES (?1, ?2, ?3, '{}')",
         ),
-        Sort::Page => (
+        EntityKind::Page => (
             "SELECT id, doc FROM page WHERE workspace_id = ?1 AND namespace_id = ?2 AND external_id = ?3",
             "INSERT INTO page (workspace_id, namespace_id, external_id, doc) VALUES (?1, ?2, ?3, '{}')",
         ),
@@ -169,7 +169,7 @@ fn load_or_insert(
             .execute(params![workspace, namespace, external_id])?;
         connection.last_insert_rowid()
     };
-    Ok(Thing::new(id, doc))
+    Ok(Entity::new(id, doc))
 }
 
 pub(crate) fn campaign_fields(campaign: &Campaign) -> BTreeMap<String, Value> {

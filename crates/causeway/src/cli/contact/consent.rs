@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use causeway_core::{
-    consent::{Standing, id_in_place},
+    consent::{ConsentState, id_in_place},
     contact::normal_email,
     id::{ContactId, Name},
     permission::{self, Evidence, Permission, Reader, Scope, day_and_time},
@@ -25,7 +25,7 @@ struct Account {
     workspace: Name,
     destinations: Vec<Permission>,
     #[serde(rename = "consent_state")]
-    standing: BTreeMap<String, Standing>,
+    standing: BTreeMap<String, ConsentState>,
     /// By the date of the fact, not by the time at which its message arrived.
     ledger: Vec<Line>,
 }
@@ -97,7 +97,7 @@ async fn account(
         contact: view.id,
         workspace: Name::clone(&view.workspace),
         destinations: permission::of_all(view, rules, Scope::Contact, reader),
-        standing: view.standing.clone(),
+        standing: view.consent_state.clone(),
         ledger: ledger.collect(),
     })
 }

@@ -76,13 +76,13 @@ async fn begin(
         .saturating_add(jiff::SignedDuration::from_hours(24 * i64::from(days)))
         .unwrap_or(Timestamp::MAX);
     let parting = store.begin_erasure(view.id, at_latest, now).await?;
-    for (destination, change) in &parting.told {
+    for (destination, change) in &parting.asked {
         remains::destination(config, view, destination, &Asked::To(*change));
     }
-    for (destination, reason) in &parting.untold {
+    for (destination, reason) in &parting.not_asked {
         remains::destination(config, view, destination, &Asked::Not(reason));
     }
-    if parting.told.is_empty() {
+    if parting.asked.is_empty() {
         return at_once(config, store, view, now).await;
     }
     remains::unread(&parting.unread);

@@ -8,7 +8,7 @@ mod split;
 use std::collections::BTreeMap;
 
 use causeway_core::{
-    consent::Standing,
+    consent::ConsentState,
     contact::{Field, normal_email},
     id::ContactId,
     permission::{Evidence, about, day_and_time, fact},
@@ -240,13 +240,13 @@ fn several_workspaces(workspaces: &[&str], or: &str) -> Failure {
 }
 
 /// Where somebody stands for one purpose.
-fn standing_line(purpose: &str, standing: Standing) -> String {
+fn standing_line(purpose: &str, standing: ConsentState) -> String {
     let since = standing
         .since()
         .map(|since| format!(" since {}", day_and_time(since)))
         .unwrap_or_default();
     let why = match standing {
-        Standing::Suppressed { why, .. } => format!(" ({})", why.as_str()),
+        ConsentState::Suppressed { why, .. } => format!(" ({})", why.as_str()),
         _ => String::new(),
     };
     format!("  consent      {purpose}: {}{why}{since}", standing.as_str())
@@ -284,7 +284,7 @@ fn show(view: &ContactView) {
             .map_or_else(|| field.value.to_string(), str::to_owned);
         say(&format!("  {name:<12} {text}  (as of {})", field.at));
     }
-    for (purpose, standing) in &view.standing {
+    for (purpose, standing) in &view.consent_state {
         say(&standing_line(purpose, *standing));
     }
     for row in &view.ledger {

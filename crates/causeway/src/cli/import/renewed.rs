@@ -1,7 +1,7 @@
 //! Opt-ins of a file for contacts that opted out: the file may be older than what they said since.
 
 use causeway_core::{
-    consent::{ConsentFact, Standing},
+    consent::{ConsentFact, ConsentState},
     contact::Identity,
     event::Event,
     id::Name,
@@ -40,8 +40,8 @@ pub(super) async fn ended_opt_outs(
             continue;
         };
         let opted_out_before = |fact: &&&ConsentFact| {
-            let standing = view.standing.get(&fact.purpose);
-            matches!(standing, Some(Standing::Unsubscribed { since }) if *since < fact.at)
+            let standing = view.consent_state.get(&fact.purpose);
+            matches!(standing, Some(ConsentState::Unsubscribed { since }) if *since < fact.at)
         };
         ended += opt_ins.iter().filter(opted_out_before).count();
     }

@@ -7,7 +7,7 @@ use std::{
 
 use causeway_core::{
     automation::{Explained, Verdict},
-    consent::{ConsentFact, Standing, Suppression, What},
+    consent::{ConsentFact, ConsentState, Suppression, What},
     contact::{Contact, Identity},
     envelope::{Dedup, Envelope, Meta},
     event::{Action, Due, Organisation},
@@ -192,7 +192,7 @@ pub(crate) fn contact() -> ContactView {
             },
         ],
         contact,
-        standing: [(HOSTILE.to_owned(), Standing::Suppressed { since: now(), why })].into(),
+        consent_state: [(HOSTILE.to_owned(), ConsentState::Suppressed { since: now(), why })].into(),
         others: Vec::new(),
         click_grace: std::time::Duration::ZERO,
         ledger: vec![LedgerRow {

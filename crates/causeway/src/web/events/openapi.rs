@@ -1,7 +1,7 @@
 //! The description of the API, made from the tables that the decoder checks by.
 
 use causeway_core::decode::events::keys::{
-    COMMON, CONTACT, Key, LONGEST_FIELD, MOST_FIELDS, MOST_WHOLE, SORTS, Shape, Sort,
+    COMMON, CONTACT, Key, LONGEST_FIELD, MAX_FIELDS, MAX_WHOLE, SORTS, Shape, Sort,
 };
 use serde_json::{Map, Value, json};
 
@@ -208,7 +208,7 @@ fn property(key: &Key) -> Value {
         (Shape::Text(most), _) => {
             json!({ "type": ["string", "number"], "maxLength": most, "pattern": TEXT })
         }
-        (Shape::Whole, _) => json!({ "type": "integer", "minimum": 0, "maximum": MOST_WHOLE }),
+        (Shape::Whole, _) => json!({ "type": "integer", "minimum": 0, "maximum": MAX_WHOLE }),
         (Shape::Number, _) => json!({ "type": "number" }),
         // Nine digits to eleven are seconds, twelve to fourteen milliseconds.
         (Shape::Time, _) => json!({
@@ -217,7 +217,7 @@ fn property(key: &Key) -> Value {
         }),
         (Shape::Words(words), _) => json!({ "enum": words }),
         (Shape::Fields, _) => json!({
-            "type": "object", "maxProperties": MOST_FIELDS,
+            "type": "object", "maxProperties": MAX_FIELDS,
             "propertyNames": { "maxLength": LONGEST_FIELD, "pattern": TEXT, "not": { "pattern": TAKEN } },
         }),
         (Shape::Contact, _) => return json!({ "$ref": "#/components/schemas/person" }),

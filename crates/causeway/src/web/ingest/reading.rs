@@ -18,7 +18,7 @@ use causeway_core::{
     decode::{
         body::{self, Spelling},
         charset::Charset,
-        generic::{GenericDecoder, Paths, path_fault},
+        generic::{GenericDecoder, Paths, path_error},
         params::Params,
         parts,
         placeholders::{Emptied, Placeholders},
@@ -129,7 +129,7 @@ impl Config {
                 ("generic.fields", &keys.fields),
                 ("generic.time", &keys.time),
             ] {
-                if let Some((path, fault)) = path.as_ref().and_then(|path| Some((path, path_fault(path)?))) {
+                if let Some((path, fault)) = path.as_ref().and_then(|path| Some((path, path_error(path)?))) {
                     return Err(bad_path(key, path, fault));
                 }
             }
@@ -146,7 +146,7 @@ impl Config {
             ),
         ] {
             let path = each.filter(|path| path.trim() != parts::WHOLE);
-            if let Some((path, fault)) = path.and_then(|path| Some((path, path_fault(path)?))) {
+            if let Some((path, fault)) = path.and_then(|path| Some((path, path_error(path)?))) {
                 return Err(bad_path(key, path, fault));
             }
         }

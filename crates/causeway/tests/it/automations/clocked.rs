@@ -76,7 +76,7 @@ async fn a_turn_comes_once_for_each_contact_whatever_happens_to_the_hub() {
         rusqlite::Connection::open(world.home.path("causeway-data/causeway.db")).expect("the store");
     let undone = database
         .execute(
-            "UPDATE turn SET at = at - 86400000 WHERE automation = 'Daily'",
+            "UPDATE last_run SET at = at - 86400000 WHERE automation = 'Daily'",
             [],
         )
         .expect("a change");

@@ -143,7 +143,7 @@ impl World {
     pub async fn has_turned(&self, automation: &str, time: &str) {
         let time: Timestamp = time.parse().expect("a time");
         self.becomes(&format!("{automation} has its turn of {time}"), async |world| {
-            let turn = world.hub().engine.views.turn("default", automation).await;
+            let turn = world.hub().engine.views.last_run("default", automation).await;
             turn.expect("turns") == Some(time)
         })
         .await;

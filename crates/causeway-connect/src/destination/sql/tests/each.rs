@@ -78,22 +78,22 @@ mod check {
         batch[123] = signed(123, &json!({ "firstName": "Secretbad" }));
         batch[200] = signed(200, &json!({ "country": "Secretland" }));
         batch[201] = signed(201, &json!({ "email": null }));
-        let endings = sql.deliver(&batch).await;
-        assert!(reason(&endings[123]).contains("no_badness"), "{:?}", endings[123]);
+        let results = sql.deliver(&batch).await;
+        assert!(reason(&results[123]).contains("no_badness"), "{:?}", results[123]);
         assert!(
-            reason(&endings[200]).contains("country") && reason(&endings[200]).contains("the limit is 5"),
+            reason(&results[200]).contains("country") && reason(&results[200]).contains("the limit is 5"),
             "{:?}",
-            endings[200]
+            results[200]
         );
-        assert!(reason(&endings[201]).contains("email"), "{:?}", endings[201]);
-        for (at, ending) in endings.iter().enumerate() {
+        assert!(reason(&results[201]).contains("email"), "{:?}", results[201]);
+        for (at, result) in results.iter().enumerate() {
             let bad = matches!(at, 123 | 200 | 201);
             assert_eq!(
-                matches!(ending.outcome, Outcome::Reject { .. }),
+                matches!(result.outcome, Outcome::Reject { .. }),
                 bad,
-                "{at} {ending:?}"
+                "{at} {result:?}"
             );
-            assert!(!reason(ending).contains("Secret") && !reason(ending).contains("robin"));
+            assert!(!reason(result).contains("Secret") && !reason(result).contains("robin"));
         }
         assert_eq!(database.count("contacts"), 497);
         // The connection still works.
@@ -104,9 +104,9 @@ mod check {
     pub(super) async fn a_missing_table_halts_until_it_exists(database: Database) {
         let sql = connect(&database, BOTH);
         for _ in 0..2 {
-            let endings = sql.deliver(&many(2)).await;
-            assert!(matches!(endings[0].outcome, Outcome::Halt { .. }), "{endings:?}");
-            assert!(reason(&endings[1]).contains("causeway destination create people"));
+            let results = sql.deliver(&many(2)).await;
+            assert!(matches!(results[0].outcome, Outcome::Halt { .. }), "{results:?}");
+            assert!(reason(&results[1]).contains("causeway destination create people"));
         }
         let refused = sql.check().await.unwrap_err().to_string();
         assert!(refused.contains("there is no table contacts"), "{refused}");
@@ -114,8 +114,8 @@ mod check {
         all_delivered(&sql.deliver(&many(2)).await);
         // Dropped while the destination runs; the statement finds out.
         database.run("DROP TABLE actions");
-        let endings = sql.deliver(&many(2)).await;
-        assert!(matches!(endings[0].outcome, Outcome::Halt { .. }), "{endings:?}");
+        let results = sql.deliver(&many(2)).await;
+        assert!(matches!(results[0].outcome, Outcome::Halt { .. }), "{results:?}");
         create(&database, BOTH).await;
         all_delivered(&sql.deliver(&many(2)).await);
         assert_eq!(database.count("actions"), 2);
@@ -126,17 +126,17 @@ mod check {
         let config = "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
                       name = 'contact.firstName'\nphone_number = 'contact.phone'";
         let sql = connect(&database, config);
-        let endings = sql.deliver(&many(1)).await;
-        assert!(reason(&endings[0]).contains("phone_number"), "{endings:?}");
+        let results = sql.deliver(&many(1)).await;
+        assert!(reason(&results[0]).contains("phone_number"), "{results:?}");
         database.run("ALTER TABLE contacts ADD COLUMN phone_number varchar(20)");
-        let endings = sql.deliver(&many(1)).await;
-        assert!(reason(&endings[0]).contains("CREATE UNIQUE INDEX"), "{endings:?}");
+        let results = sql.deliver(&many(1)).await;
+        assert!(reason(&results[0]).contains("CREATE UNIQUE INDEX"), "{results:?}");
         assert_eq!(database.count("contacts"), 0);
         database.run("CREATE UNIQUE INDEX contacts_email ON contacts (email)");
-        let endings = sql.deliver(&many(1)).await;
+        let results = sql.deliver(&many(1)).await;
         assert!(
-            matches!(endings[0].outcome, Outcome::Reject { .. }),
-            "{endings:?}"
+            matches!(results[0].outcome, Outcome::Reject { .. }),
+            "{results:?}"
         );
         // A column that is widened while the destination runs is noticed.
         if database.sort != Sort::Sqlite {
@@ -195,8 +195,8 @@ mod check {
                 panic!("four at once")
             };
             let (a, b, c, d) = tokio::join!(sql.deliver(a), sql.deliver(b), sql.deliver(c), sql.deliver(d));
-            for endings in [a, b, c, d] {
-                all_delivered(&endings);
+            for results in [a, b, c, d] {
+                all_delivered(&results);
             }
         }
         assert_eq!(

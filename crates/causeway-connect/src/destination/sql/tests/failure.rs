@@ -76,8 +76,8 @@ async fn a_wrong_name_or_password_halts() {
     );
     let refused = sql.check().await.unwrap_err().to_string();
     assert!(refused.contains("permission denied"), "{refused}");
-    let endings = sql.deliver(&many(1)).await;
-    assert!(matches!(endings[0].outcome, Outcome::Halt { .. }), "{endings:?}");
+    let results = sql.deliver(&many(1)).await;
+    assert!(matches!(results[0].outcome, Outcome::Halt { .. }), "{results:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,8 +101,8 @@ async fn a_server_that_crashes_is_found_again() {
         .unwrap();
     assert!(killed.success());
     loop {
-        let endings = sql.deliver(&many(10)).await;
-        match &endings[0].outcome {
+        let results = sql.deliver(&many(10)).await;
+        match &results[0].outcome {
             Outcome::Delivered { .. } => break,
             // The server is starting up: the engine would wait and retry.
             Outcome::Retry { .. } => tokio::task::yield_now().await,
@@ -112,8 +112,8 @@ async fn a_server_that_crashes_is_found_again() {
     assert_eq!(server.execute(&url, "SELECT count(*) FROM contacts").trim(), "10");
     // A server that is gone for good is no reason to reject anything.
     drop(server);
-    let endings = sql.deliver(&many(1)).await;
-    assert!(matches!(endings[0].outcome, Outcome::Retry { .. }), "{endings:?}");
+    let results = sql.deliver(&many(1)).await;
+    assert!(matches!(results[0].outcome, Outcome::Retry { .. }), "{results:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,29 +135,29 @@ async fn a_constraint_is_named_and_the_value_is_not() {
             signed(2, &json!({ "firstName": null })),
             signed(3, &json!({ "town": "Secretville" })),
         ];
-        let endings = sql.deliver(&batch).await;
+        let results = sql.deliver(&batch).await;
         assert!(
-            matches!(endings[0].outcome, Outcome::Delivered { .. }),
-            "{endings:?}"
+            matches!(results[0].outcome, Outcome::Delivered { .. }),
+            "{results:?}"
         );
         assert!(
-            reason(&endings[1]).contains("\"name\" must have a value"),
-            "{endings:?}"
+            reason(&results[1]).contains("\"name\" must have a value"),
+            "{results:?}"
         );
-        assert!(reason(&endings[2]).contains("foreign key"), "{endings:?}");
+        assert!(reason(&results[2]).contains("foreign key"), "{results:?}");
         if database.sort != Sort::Sqlite {
-            assert!(reason(&endings[2]).contains("known_town"), "{endings:?}");
+            assert!(reason(&results[2]).contains("known_town"), "{results:?}");
         }
-        let endings = sql
+        let results = sql
             .deliver(&[signed(4, &json!({ "phone": "+49 secret'1" }))])
             .await;
-        assert!(reason(&endings[0]).contains("phone"), "{endings:?}");
-        assert!(!reason(&endings[0]).contains("secret"), "{endings:?}");
+        assert!(reason(&results[0]).contains("phone"), "{results:?}");
+        assert!(!reason(&results[0]).contains("secret"), "{results:?}");
         assert_eq!(database.run("SELECT email FROM contacts"), "robin1@example.org");
-        for ending in &endings {
+        for result in &results {
             assert!(
-                !reason(ending).contains("Secret") && !reason(ending).contains("robin"),
-                "{ending:?}"
+                !reason(result).contains("Secret") && !reason(result).contains("robin"),
+                "{result:?}"
             );
         }
     }
@@ -169,8 +169,8 @@ async fn a_record_without_an_action_writes_no_action_row_and_may_write_nothing()
     let config = "actions = { table = 'actions' }";
     create(&database, config).await;
     let sql = connect(&database, config);
-    let endings = sql.deliver(&[bounced(1), signed(2, &json!({}))]).await;
-    assert!(matches!(endings[0].outcome, Outcome::Skip { .. }), "{endings:?}");
+    let results = sql.deliver(&[bounced(1), signed(2, &json!({}))]).await;
+    assert!(matches!(results[0].outcome, Outcome::Skip { .. }), "{results:?}");
     assert_eq!(database.count("actions"), 1);
 }
 
@@ -233,7 +233,7 @@ fn columns_without_consent_express_no_opt_out_and_removals_need_none() {
     let mute = "contacts = { table = 'c', columns = { email = 'contact.email' }";
     let mute_and_kept = format!("{mute}, on_remove = 'unsubscribe' }}");
     let mute = format!("{mute} }}");
-    for (text, email, phone, removes, warnings) in [
+    for (text, email, phone, deletes_on_erasure, warnings) in [
         (CONTACTS, true, false, true, 0),
         (BOTH, true, false, true, 0),
         (mute.as_str(), false, false, true, 0),
@@ -281,13 +281,13 @@ fn columns_without_consent_express_no_opt_out_and_removals_need_none() {
         )
         .unwrap();
         assert_eq!(
-            (needs.tells.has("email"), needs.tells.has("phone")),
+            (needs.consent_shown.has("email"), needs.consent_shown.has("phone")),
             (email, phone),
             "{text}"
         );
         assert_eq!(
-            (needs.removes, needs.warnings.len()),
-            (removes, warnings),
+            (needs.deletes_on_erasure, needs.warnings.len()),
+            (deletes_on_erasure, warnings),
             "{text} {:?}",
             needs.warnings
         );
@@ -396,8 +396,8 @@ async fn a_connection_is_encrypted_if_possible_and_verified_on_request() {
     assert!(refused.contains("certificate is not valid"), "{refused}");
     let mut other = Database::new(Sort::Postgres, url.replace("localhost", "127.0.0.1"));
     other.context = database.context.clone();
-    let endings = connect(&other, &verified).deliver(&many(1)).await;
-    assert!(matches!(endings[0].outcome, Outcome::Halt { .. }), "{endings:?}");
+    let results = connect(&other, &verified).deliver(&many(1)).await;
+    assert!(matches!(results[0].outcome, Outcome::Halt { .. }), "{results:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -430,8 +430,8 @@ async fn a_batch_that_loses_a_deadlock_is_written_again_at_once() {
         other.run(&set(0)).await.unwrap();
         other.run("COMMIT").await.unwrap();
     };
-    let (endings, ()) = tokio::join!(sql.deliver(&batch), interfere);
-    super::all_delivered(&endings);
+    let (results, ()) = tokio::join!(sql.deliver(&batch), interfere);
+    super::all_delivered(&results);
     assert_eq!(
         database.run("SELECT count(*) FROM contacts WHERE first_name = 'Robin'"),
         "10"

@@ -1,4 +1,5 @@
-//! A row is changed only by the contact whose key it has as a person reads it.
+//! A row is only changed by a contact with exactly the row's key, whatever the database's collation treats as
+//! equal.
 
 use super::on_each;
 
@@ -39,25 +40,25 @@ mod check {
         let bob = json!({ "phone": "+49 30 1", "firstName": "Bob" });
         let mut again = signed(1, &ann);
         again.record.action.as_mut().unwrap().external_id = "1b".to_owned();
-        let endings = sql
+        let results = sql
             .deliver(&[signed(1, &ann), bounced(1), signed(2, &bob), again])
             .await;
-        all_delivered(&endings[..2]);
+        all_delivered(&results[..2]);
         assert!(
-            is_rejected(&endings[2]) && is_rejected(&endings[3]),
-            "{endings:?}"
+            is_rejected(&results[2]) && is_rejected(&results[3]),
+            "{results:?}"
         );
         let named = |text: &str, sqlite: &str| match database.sort {
             Sort::Sqlite => sqlite.to_owned(),
             _ => text.to_owned(),
         };
         assert!(
-            reason(&endings[2]).contains(&named("one_phone", "phone")),
-            "{endings:?}"
+            reason(&results[2]).contains(&named("one_phone", "phone")),
+            "{results:?}"
         );
         assert!(
-            reason(&endings[3]).contains(&named("one_action", "email")),
-            "{endings:?}"
+            reason(&results[3]).contains(&named("one_action", "email")),
+            "{results:?}"
         );
         assert_eq!(
             database.run("SELECT email, first_name FROM contacts"),
@@ -65,9 +66,9 @@ mod check {
         );
         assert_eq!(database.run("SELECT action_id FROM actions"), "1");
         // The contact's own row keeps its values.
-        let endings = sql.deliver(&[signed(2, &json!({})), signed(2, &bob)]).await;
-        all_delivered(&endings[..1]);
-        assert!(is_rejected(&endings[1]), "{endings:?}");
+        let results = sql.deliver(&[signed(2, &json!({})), signed(2, &bob)]).await;
+        all_delivered(&results[..1]);
+        assert!(is_rejected(&results[1]), "{results:?}");
     }
 
     fn of(number: usize, email: &str, id: &str) -> Delivery {
@@ -123,22 +124,22 @@ mod check {
                 of(3, "zoé@example.org", "stranger"),
                 of(4, "nina@example.org", "nina"),
             ];
-            let endings = people.deliver(&batch).await;
-            assert!(is_rejected(&endings[0]), "{endings:?}");
+            let results = people.deliver(&batch).await;
+            assert!(is_rejected(&results[0]), "{results:?}");
             assert!(
-                reason(&endings[0]).contains("key column \"email\""),
-                "{endings:?}"
+                reason(&results[0]).contains("key column \"email\""),
+                "{results:?}"
             );
-            assert!(!reason(&endings[0]).contains('@'), "{endings:?}");
-            all_delivered(&endings[1..]);
+            assert!(!reason(&results[0]).contains('@'), "{results:?}");
+            all_delivered(&results[1..]);
             // Both are new, in one batch.
             let batch = [
                 of(5, "renee@example.org", "one"),
                 of(6, "renée@example.org", "two"),
             ];
-            let endings = people.deliver(&batch).await;
-            let rejected = endings.iter().filter(|ending| is_rejected(ending)).count();
-            assert_eq!(rejected, 1, "{endings:?}");
+            let results = people.deliver(&batch).await;
+            let rejected = results.iter().filter(|result| is_rejected(result)).count();
+            assert_eq!(rejected, 1, "{results:?}");
             assert_eq!(
                 database.run("SELECT count(*) FROM people WHERE first_name IN ('one', 'two')"),
                 "1"
@@ -157,19 +158,19 @@ mod check {
              email = 'contact.email'",
         );
         let batch = [of(1, "ann@example.org", "00Ax"), of(2, "bob@example.org", "00aX")];
-        let endings = members.deliver(&batch).await;
+        let results = members.deliver(&batch).await;
         assert_eq!(
-            endings.iter().filter(|ending| is_rejected(ending)).count(),
+            results.iter().filter(|result| is_rejected(result)).count(),
             1,
-            "{endings:?}"
+            "{results:?}"
         );
         assert_eq!(database.count("members"), 1);
         let stored = database.run("SELECT email FROM members");
-        let endings = members.deliver(&batch).await;
+        let results = members.deliver(&batch).await;
         assert_eq!(
-            endings.iter().filter(|ending| is_rejected(ending)).count(),
+            results.iter().filter(|result| is_rejected(result)).count(),
             1,
-            "{endings:?}"
+            "{results:?}"
         );
         assert_eq!(database.run("SELECT email FROM members"), stored);
     }
@@ -181,7 +182,7 @@ mod check {
             "[contacts]\ntable = 'members'\nkey = ['crm']\n[contacts.columns]\ncrm = 'contact.crm'\n\
              email = 'contact.email'",
         );
-        let endings = sql
+        let results = sql
             .deliver(&[
                 of(1, "ann@example.org", "12"),
                 of(2, "bob@example.org", "0012"),
@@ -189,13 +190,13 @@ mod check {
                 signed(4, &json!({ "crm": 13 })),
             ])
             .await;
-        all_delivered(&[endings[0].clone(), endings[3].clone()]);
+        all_delivered(&[results[0].clone(), results[3].clone()]);
         assert!(
-            is_rejected(&endings[1]) && is_rejected(&endings[2]),
-            "{endings:?}"
+            is_rejected(&results[1]) && is_rejected(&results[2]),
+            "{results:?}"
         );
-        assert!(reason(&endings[1]).contains("key column \"crm\""), "{endings:?}");
-        assert!(!reason(&endings[1]).contains("12"), "{endings:?}");
+        assert!(reason(&results[1]).contains("key column \"crm\""), "{results:?}");
+        assert!(!reason(&results[1]).contains("12"), "{results:?}");
         assert_eq!(
             database.run("SELECT email FROM members WHERE crm = 12"),
             "ann@example.org"

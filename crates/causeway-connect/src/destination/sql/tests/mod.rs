@@ -11,7 +11,7 @@ mod types;
 mod upsert;
 
 use causeway_core::{
-    consent::{Change, Standing, Suppression},
+    consent::{Change, ConsentState, Suppression},
     contact::{Contact, Field, Identity},
     delivery::{Delivery, Kind},
     destination::{AttemptResult, Destination, Outcome},
@@ -102,7 +102,7 @@ pub(super) fn signed(number: usize, fields: &Value) -> Delivery {
                 config: None,
             }),
             page: None,
-            standing: [("email".to_owned(), Standing::OptedIn { since: signed_at })].into(),
+            consent_state: [("email".to_owned(), ConsentState::OptedIn { since: signed_at })].into(),
             engagements: Vec::new(),
             lead: causeway_core::automation::Lead::default(),
             change: Change::None,
@@ -122,8 +122,8 @@ fn bounced(number: usize) -> Delivery {
     let why = Suppression::Bounced;
     delivery
         .record
-        .standing
-        .insert("email".to_owned(), Standing::Suppressed { since, why });
+        .consent_state
+        .insert("email".to_owned(), ConsentState::Suppressed { since, why });
     delivery
 }
 
@@ -135,8 +135,8 @@ fn erased(number: usize) -> Delivery {
     record.campaign = None;
     let since = record.event_at;
     record
-        .standing
-        .insert("email".to_owned(), Standing::Unsubscribed { since });
+        .consent_state
+        .insert("email".to_owned(), ConsentState::Unsubscribed { since });
     record.identities = vec![Identity::Email {
         address: format!("robin{number}@example.org"),
     }];
@@ -167,24 +167,24 @@ async fn create(database: &Database, text: &str) {
         .unwrap();
 }
 
-fn all_delivered(endings: &[AttemptResult]) {
-    for ending in endings {
+fn all_delivered(results: &[AttemptResult]) {
+    for result in results {
         assert_eq!(
-            ending.outcome,
+            result.outcome,
             Outcome::Delivered { remote_id: None },
-            "{ending:?}"
+            "{result:?}"
         );
     }
 }
 
-fn is_rejected(ending: &AttemptResult) -> bool {
-    matches!(ending.outcome, Outcome::Reject { .. })
+fn is_rejected(result: &AttemptResult) -> bool {
+    matches!(result.outcome, Outcome::Reject { .. })
 }
 
-fn is_skipped(ending: &AttemptResult) -> bool {
-    matches!(ending.outcome, Outcome::Skip { .. })
+fn is_skipped(result: &AttemptResult) -> bool {
+    matches!(result.outcome, Outcome::Skip { .. })
 }
 
-fn reason(ending: &AttemptResult) -> &str {
-    ending.outcome.reason().unwrap_or_default()
+fn reason(result: &AttemptResult) -> &str {
+    result.outcome.reason().unwrap_or_default()
 }

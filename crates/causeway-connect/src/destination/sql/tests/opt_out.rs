@@ -18,7 +18,7 @@ on_each!(
 
 mod check {
     use causeway_core::{
-        consent::{Change, Standing},
+        consent::{Change, ConsentState},
         contact::Identity,
         delivery::{Delivery, Kind},
     };
@@ -55,8 +55,8 @@ mod check {
         record.action = None;
         let since = record.event_at;
         record
-            .standing
-            .insert("email".to_owned(), Standing::Unsubscribed { since });
+            .consent_state
+            .insert("email".to_owned(), ConsentState::Unsubscribed { since });
         delivery
     }
 
@@ -76,13 +76,13 @@ mod check {
         let sql = connect(&database, COLUMNS);
         // The address may be a former one of this person, and somebody else's by now.
         let stranger = json!({ "firstName": "Ada", "born": "in secret", "code": "Z9" });
-        let endings = sql
+        let results = sql
             .deliver(&[with(bounced(1), &stranger), bounced(2), signed(3, &json!({}))])
             .await;
-        all_delivered(&[endings[0].clone(), endings[2].clone()]);
-        assert_eq!(endings[0].excerpt, None);
-        assert!(is_skipped(&endings[1]), "{endings:?}");
-        assert!(reason(&endings[1]).contains("no row"), "{endings:?}");
+        all_delivered(&[results[0].clone(), results[2].clone()]);
+        assert_eq!(results[0].excerpt, None);
+        assert!(is_skipped(&results[1]), "{results:?}");
+        assert!(reason(&results[1]).contains("no row"), "{results:?}");
         assert_eq!(
             database.run("SELECT * FROM contacts ORDER BY email"),
             format!(
@@ -119,15 +119,15 @@ mod check {
              age = 'contact.age | int'\nsubscribed = 'consent.email.subscribed'",
         );
         let fields = json!({ "phone": "see secret", "age": "secret" });
-        let endings = sql.deliver(&[with(unsubscribed(1, &json!({})), &fields)]).await;
-        all_delivered(&endings);
-        assert!(!endings[0].excerpt.as_deref().unwrap().contains("secret"));
+        let results = sql.deliver(&[with(unsubscribed(1, &json!({})), &fields)]).await;
+        all_delivered(&results);
+        assert!(!results[0].excerpt.as_deref().unwrap().contains("secret"));
         assert_eq!(
             database.run("SELECT * FROM contacts"),
             format!("robin1@example.org|+49 30 1|5|30|{}", database.boolean(false))
         );
-        let endings = sql.deliver(&[with(signed(1, &json!({})), &fields)]).await;
-        assert!(is_rejected(&endings[0]), "{endings:?}");
+        let results = sql.deliver(&[with(signed(1, &json!({})), &fields)]).await;
+        assert!(is_rejected(&results[0]), "{results:?}");
     }
 
     pub(super) async fn a_value_that_the_database_refuses_leaves_its_column_unchanged(database: Database) {
@@ -138,9 +138,9 @@ mod check {
         let mut batch: Vec<Delivery> = (2..6).map(|number| signed(number, &json!({}))).collect();
         let fields = json!({ "firstName": "Bad", "code": "B2" });
         batch.insert(2, with(unsubscribed(1, &json!({})), &fields));
-        let endings = sql.deliver(&batch).await;
-        all_delivered(&endings);
-        let note = endings[2].excerpt.as_deref().unwrap();
+        let results = sql.deliver(&batch).await;
+        all_delivered(&results);
+        let note = results[2].excerpt.as_deref().unwrap();
         assert!(note.contains("first_name"), "{note}");
         assert_eq!(
             database
@@ -148,8 +148,8 @@ mod check {
             format!("Robin|B2|{}", database.boolean(false))
         );
         // An ordinary record is written whole or not at all.
-        let endings = sql.deliver(&[signed(1, &json!({ "firstName": "Bad" }))]).await;
-        assert!(is_rejected(&endings[0]), "{endings:?}");
+        let results = sql.deliver(&[signed(1, &json!({ "firstName": "Bad" }))]).await;
+        assert!(is_rejected(&results[0]), "{results:?}");
         assert_eq!(
             database.run("SELECT subscribed FROM contacts WHERE email = 'robin1@example.org'"),
             database.boolean(false)
@@ -161,17 +161,17 @@ mod check {
         database.run(ROW);
         let sql = connect(&database, COLUMNS);
         let unnamed = json!({ "firstName": null, "code": "much too long" });
-        let endings = sql
+        let results = sql
             .deliver(&[
                 unsubscribed(1, &unnamed),
                 unsubscribed(2, &json!({ "code": "much too long" })),
                 unsubscribed(3, &unnamed),
             ])
             .await;
-        all_delivered(&endings[..2]);
+        all_delivered(&results[..2]);
         // There is no row to change, and none can be made.
-        assert!(is_rejected(&endings[2]), "{endings:?}");
-        assert!(reason(&endings[2]).contains("first_name"), "{endings:?}");
+        assert!(is_rejected(&results[2]), "{results:?}");
+        assert!(reason(&results[2]).contains("first_name"), "{results:?}");
         assert_eq!(
             database.run("SELECT email, first_name, subscribed FROM contacts ORDER BY email"),
             format!(
@@ -189,9 +189,9 @@ mod check {
              first_name = 'contact.firstName'",
         );
         all_delivered(&sql.deliver(&[signed(1, &json!({}))]).await);
-        let endings = sql.deliver(&[bounced(1)]).await;
-        assert!(is_skipped(&endings[0]), "{endings:?}");
-        assert!(reason(&endings[0]).contains("by hand"), "{endings:?}");
+        let results = sql.deliver(&[bounced(1)]).await;
+        assert!(is_skipped(&results[0]), "{results:?}");
+        assert!(reason(&results[0]).contains("by hand"), "{results:?}");
     }
 
     pub(super) async fn an_opt_out_that_is_written_in_part_is_rejected(database: Database) {
@@ -204,17 +204,17 @@ mod check {
             "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
              status = 'consent.email.state'\nsubscribed = 'consent.email.subscribed'",
         );
-        let endings = sql.deliver(&[bounced(1)]).await;
-        assert!(is_rejected(&endings[0]), "{endings:?}");
-        assert!(reason(&endings[0]).contains("\"status\""), "{endings:?}");
+        let results = sql.deliver(&[bounced(1)]).await;
+        assert!(is_rejected(&results[0]), "{results:?}");
+        assert!(reason(&results[0]).contains("\"status\""), "{results:?}");
         assert_eq!(
             database.run("SELECT status, subscribed FROM contacts"),
             format!("in|{}", database.boolean(false))
         );
         // The default of the column may be an opt-in.
-        let endings = sql.deliver(&[unsubscribed(2, &json!({}))]).await;
-        assert!(is_rejected(&endings[0]), "{endings:?}");
-        assert!(!reason(&endings[0]).contains("everything else"), "{endings:?}");
+        let results = sql.deliver(&[unsubscribed(2, &json!({}))]).await;
+        assert!(is_rejected(&results[0]), "{results:?}");
+        assert!(!reason(&results[0]).contains("everything else"), "{results:?}");
         assert_eq!(database.count("contacts"), 1);
     }
 
@@ -256,14 +256,14 @@ mod check {
                 ),
             );
             let opt_out = unsubscribed(1, &json!({ "firstName": "Rob" }));
-            let endings = sql.deliver(&[signed(2, &json!({})), opt_out]).await;
-            all_delivered(&endings[..1]);
-            assert!(is_rejected(&endings[1]), "{endings:?}");
+            let results = sql.deliver(&[signed(2, &json!({})), opt_out]).await;
+            all_delivered(&results[..1]);
+            assert!(is_rejected(&results[1]), "{results:?}");
             for column in ["state", "word", "subscribed"] {
                 assert_eq!(
-                    reason(&endings[1]).contains(&format!("column {column:?}")),
+                    reason(&results[1]).contains(&format!("column {column:?}")),
                     refused.contains(&column),
-                    "{endings:?}"
+                    "{results:?}"
                 );
             }
             let word = if refused.contains(&"word") {
@@ -279,8 +279,8 @@ mod check {
                 "{state}"
             );
             // The default of a column may be an opt-in.
-            let endings = sql.deliver(&[unsubscribed(3, &json!({}))]).await;
-            assert!(is_rejected(&endings[0]), "{endings:?}");
+            let results = sql.deliver(&[unsubscribed(3, &json!({}))]).await;
+            assert!(is_rejected(&results[0]), "{results:?}");
             assert_eq!(database.count(&table), 2, "{state}");
         }
     }
@@ -298,10 +298,10 @@ mod check {
             "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
              first_name = 'contact.firstName'\nstate = 'consent.email.state'\nsince = 'consent.email.since'",
         );
-        let endings = sql
+        let results = sql
             .deliver(&[unsubscribed(1, &json!({ "firstName": "Rob" })), bounced(1)])
             .await;
-        assert!(endings.iter().all(is_rejected), "{endings:?}");
+        assert!(results.iter().all(is_rejected), "{results:?}");
         assert_eq!(
             database.run("SELECT * FROM contacts"),
             "robin1@example.org|Robin|opted_in|then"
@@ -340,9 +340,9 @@ mod check {
         let mut signature = unsubscribed(1, &json!({}));
         signature.record.kind = Kind::Record;
         signature.record.action = signed(1, &json!({})).record.action;
-        let endings = sql.deliver(&[signature]).await;
-        assert!(is_rejected(&endings[0]), "{endings:?}");
-        assert!(reason(&endings[0]).contains("\"campaign\""), "{endings:?}");
+        let results = sql.deliver(&[signature]).await;
+        assert!(is_rejected(&results[0]), "{results:?}");
+        assert!(reason(&results[0]).contains("\"campaign\""), "{results:?}");
         assert_eq!(
             database.run("SELECT subscribed FROM contacts"),
             database.boolean(false)
@@ -376,8 +376,8 @@ mod check {
             delivery
         };
         let row = "SELECT email, subscribed FROM contacts";
-        let endings = sql.deliver(&[withdrawn("old@example.org")]).await;
-        assert!(is_skipped(&endings[0]), "{endings:?}");
+        let results = sql.deliver(&[withdrawn("old@example.org")]).await;
+        assert!(is_skipped(&results[0]), "{results:?}");
         assert_eq!(
             database.run(row),
             format!("new@example.org|{}", database.boolean(true))
@@ -422,16 +422,16 @@ async fn an_encoding_that_lacks_a_letter_does_not_stop_an_opt_out() {
         opt_out.record.contact = signed(1, &json!({ "firstName": "Zo\u{20ac}\u{1f30d}" }))
             .record
             .contact;
-        let endings = sql.deliver(&[signed(2, &json!({})), opt_out.clone()]).await;
-        all_delivered(&endings);
+        let results = sql.deliver(&[signed(2, &json!({})), opt_out.clone()]).await;
+        all_delivered(&results);
         assert_eq!(
             database.run("SELECT first_name, subscribed FROM contacts WHERE email = 'robin1@example.org'"),
             format!("Robin|{}", database.boolean(false))
         );
         opt_out.record.change = Change::None;
-        opt_out.record.standing = signed(1, &json!({})).record.standing;
-        let endings = sql.deliver(&[opt_out]).await;
-        assert!(is_rejected(&endings[0]), "{endings:?}");
-        assert!(reason(&endings[0]).contains("first_name"), "{endings:?}");
+        opt_out.record.consent_state = signed(1, &json!({})).record.consent_state;
+        let results = sql.deliver(&[opt_out]).await;
+        assert!(is_rejected(&results[0]), "{results:?}");
+        assert!(reason(&results[0]).contains("first_name"), "{results:?}");
     }
 }

@@ -39,8 +39,8 @@ async fn two_hubs_behind_one_pooler_write_into_their_own_tables() {
             hub_a.deliver(&three),
             hub_b.deliver(&four)
         );
-        for endings in [one, two, three, four] {
-            all_delivered(&endings);
+        for results in [one, two, three, four] {
+            all_delivered(&results);
         }
     }
     // Hub a writes the numbers below 1000 and from 2000 on.

@@ -43,8 +43,8 @@ mod check {
             database.run("SELECT action_id FROM actions ORDER BY action_id"),
             "0\n2"
         );
-        let endings = sql.deliver(&[erased(1)]).await;
-        assert!(is_skipped(&endings[0]), "{endings:?}");
+        let results = sql.deliver(&[erased(1)]).await;
+        assert!(is_skipped(&results[0]), "{results:?}");
         assert_eq!((database.count("contacts"), database.count("actions")), (2, 2));
 
         // A mandatory name is no obstacle.
@@ -110,9 +110,9 @@ mod check {
             &format!("[contacts]\ntable = 'contacts'\non_remove = 'unsubscribe'\n{COLUMNS}"),
         );
         all_delivered(&sql.deliver(&many(2)).await);
-        let endings = sql.deliver(&[erased(1), erased(7)]).await;
-        all_delivered(&endings[..1]);
-        assert!(is_skipped(&endings[1]), "{endings:?}");
+        let results = sql.deliver(&[erased(1), erased(7)]).await;
+        all_delivered(&results[..1]);
+        assert!(is_skipped(&results[1]), "{results:?}");
         assert_eq!(
             database.run("SELECT email, first_name, subscribed FROM contacts ORDER BY email"),
             format!(
@@ -140,11 +140,11 @@ mod check {
                 ),
             );
             all_delivered(&sql.deliver(&many(1)).await);
-            let endings = sql.deliver(&[erased(0)]).await;
+            let results = sql.deliver(&[erased(0)]).await;
             assert_eq!(
-                is_rejected(&endings[0]),
+                is_rejected(&results[0]),
                 on_remove == "unsubscribe",
-                "{endings:?}"
+                "{results:?}"
             );
             assert_eq!(
                 database.run("SELECT state, subscribed FROM contacts"),
@@ -163,13 +163,13 @@ mod check {
         let sql = connect(&database, &format!("[contacts]\ntable = 'contacts'\n{COLUMNS}"));
         all_delivered(&sql.deliver(&many(2)).await);
         database.run("INSERT INTO gifts VALUES ('robin1@example.org')");
-        let endings = sql.deliver(&[erased(0), erased(1), signed(5, &json!({}))]).await;
-        all_delivered(&[endings[0].clone(), endings[2].clone()]);
-        assert!(is_rejected(&endings[1]), "{endings:?}");
+        let results = sql.deliver(&[erased(0), erased(1), signed(5, &json!({}))]).await;
+        all_delivered(&[results[0].clone(), results[2].clone()]);
+        assert!(is_rejected(&results[1]), "{results:?}");
         assert!(
-            reason(&endings[1]).contains("foreign key")
-                && reason(&endings[1]).contains("set to unsubscribed"),
-            "{endings:?}"
+            reason(&results[1]).contains("foreign key")
+                && reason(&results[1]).contains("set to unsubscribed"),
+            "{results:?}"
         );
         assert_eq!(
             database.run("SELECT email, subscribed FROM contacts ORDER BY email"),
@@ -196,10 +196,10 @@ async fn without_the_right_to_delete_the_check_fails_and_other_deliveries_go_on(
     assert!(refused.contains("permission denied"), "{refused}");
     let mut batch = many(2);
     batch.push(erased(1));
-    let endings = sql.deliver(&batch).await;
-    all_delivered(&endings[..2]);
-    assert!(is_rejected(&endings[2]), "{endings:?}");
-    assert!(reason(&endings[2]).contains("permission denied"), "{endings:?}");
+    let results = sql.deliver(&batch).await;
+    all_delivered(&results[..2]);
+    assert!(is_rejected(&results[2]), "{results:?}");
+    assert!(reason(&results[2]).contains("permission denied"), "{results:?}");
     assert_eq!(
         owner.run("SELECT subscribed FROM contacts WHERE email = 'robin1@example.org'"),
         "f"

@@ -48,12 +48,12 @@ async fn check(database: Database, ddl: &str, select: &str, expected: &str) {
         ("uid", json!("secret")),
         ("short", json!("secret")),
     ] {
-        let endings = sql.deliver(&[signed(2, &json!({ column: value }))]).await;
+        let results = sql.deliver(&[signed(2, &json!({ column: value }))]).await;
         assert!(
-            matches!(endings[0].outcome, Outcome::Reject { .. }),
-            "{column}: {endings:?}"
+            matches!(results[0].outcome, Outcome::Reject { .. }),
+            "{column}: {results:?}"
         );
-        let reason = reason(&endings[0]);
+        let reason = reason(&results[0]);
         assert!(reason.contains(&format!("column \"{column}\" (")), "{reason}");
         assert!(!reason.contains("secret"), "{reason}");
     }
@@ -121,19 +121,19 @@ async fn postgres_takes_lists_enums_and_generated_ids() {
     sql.check().await.unwrap();
     let good = json!({ "tags": ["a,b", "c\"d", "e\\f", null], "mood": "glad", "ip": "192.0.2.1" });
     let bad = json!({ "mood": "secret" });
-    let endings = sql
+    let results = sql
         .deliver(&[
             signed(1, &good),
             signed(2, &bad),
             signed(3, &json!({ "tags": "one" })),
         ])
         .await;
-    all_delivered(&[endings[0].clone(), endings[2].clone()]);
+    all_delivered(&[results[0].clone(), results[2].clone()]);
     assert!(
-        matches!(endings[1].outcome, Outcome::Reject { .. }),
-        "{endings:?}"
+        matches!(results[1].outcome, Outcome::Reject { .. }),
+        "{results:?}"
     );
-    assert!(!reason(&endings[1]).contains("secret"), "{endings:?}");
+    assert!(!reason(&results[1]).contains("secret"), "{results:?}");
     assert_eq!(
         database.run("SELECT array_to_string(tags, ';', '-'), mood, address FROM crm.people ORDER BY email"),
         "a,b;c\"d;e\\f;-|glad|192.0.2.1\none||"

@@ -27,7 +27,7 @@ mod check {
         database.run(TABLE);
         let sql = connect(&database, COLUMNS);
         let unnamed = json!({ "firstName": null });
-        let endings = sql
+        let results = sql
             .deliver(&[
                 signed(1, &unnamed),
                 signed(2, &json!({ "phone": "030" })),
@@ -35,7 +35,7 @@ mod check {
                 signed(3, &json!({})),
             ])
             .await;
-        all_delivered(&endings);
+        all_delivered(&results);
         assert_eq!(
             database.run("SELECT email, first_name, coalesce(phone, '-') FROM contacts ORDER BY email"),
             "robin1@example.org|friend|-\nrobin2@example.org|Robin|030\nrobin3@example.org|Robin|-"
@@ -44,17 +44,17 @@ mod check {
         database.run("DROP TABLE contacts");
         database.run(&TABLE.replace(" DEFAULT 'friend'", ""));
         all_delivered(&sql.deliver(&[signed(1, &json!({}))]).await);
-        let endings = sql
+        let results = sql
             .deliver(&[
                 signed(1, &json!({ "firstName": null, "phone": "040" })),
                 signed(2, &unnamed),
             ])
             .await;
-        all_delivered(&endings[..1]);
-        assert!(is_rejected(&endings[1]), "{endings:?}");
+        all_delivered(&results[..1]);
+        assert!(is_rejected(&results[1]), "{results:?}");
         assert!(
-            reason(&endings[1]).contains("\"first_name\" must have a value"),
-            "{endings:?}"
+            reason(&results[1]).contains("\"first_name\" must have a value"),
+            "{results:?}"
         );
         assert_eq!(
             database.run("SELECT email, first_name, phone FROM contacts"),
@@ -101,17 +101,17 @@ mod check {
             signed(3, &json!({})),
         ];
         database.run(&on("INSERT"));
-        let endings = sql.deliver(&batch).await;
-        all_delivered(&[endings[0].clone(), endings[2].clone()]);
-        assert!(is_rejected(&endings[1]), "{endings:?}");
-        assert!(reason(&endings[1]).contains("a trigger"), "{endings:?}");
+        let results = sql.deliver(&batch).await;
+        all_delivered(&[results[0].clone(), results[2].clone()]);
+        assert!(is_rejected(&results[1]), "{results:?}");
+        assert!(reason(&results[1]).contains("a trigger"), "{results:?}");
         assert_eq!(database.count("contacts"), 2);
         database.run("INSERT INTO contacts (email, subscribed) SELECT 'robin4@example.org', true");
         database.run("UPDATE contacts SET email = 'robin2@example.org' WHERE email = 'robin4@example.org'");
         database.run(&on("UPDATE"));
-        let endings = sql.deliver(&batch).await;
-        all_delivered(&[endings[0].clone(), endings[2].clone()]);
-        assert!(is_rejected(&endings[1]), "{endings:?}");
+        let results = sql.deliver(&batch).await;
+        all_delivered(&[results[0].clone(), results[2].clone()]);
+        assert!(is_rejected(&results[1]), "{results:?}");
     }
 
     pub(super) async fn rows_are_written_through_a_view(database: Database) {
@@ -172,9 +172,9 @@ async fn a_rule_of_postgres_that_does_nothing_instead_is_noticed() {
         signed(3, &json!({})),
     ];
     for _ in 0..2 {
-        let endings = sql.deliver(&batch).await;
-        all_delivered(&[endings[0].clone(), endings[2].clone()]);
-        assert!(is_rejected(&endings[1]), "{endings:?}");
+        let results = sql.deliver(&batch).await;
+        all_delivered(&[results[0].clone(), results[2].clone()]);
+        assert!(is_rejected(&results[1]), "{results:?}");
     }
     assert_eq!(database.count("contacts"), 2);
 }
@@ -203,11 +203,11 @@ async fn postgres_names_the_column_of_a_value_that_it_cannot_read() {
         ("hour", json!("secret")),
         ("numbers", json!(["secret"])),
     ] {
-        let endings = sql
+        let results = sql
             .deliver(&[signed(1, &json!({})), signed(2, &json!({ column: value }))])
             .await;
-        all_delivered(&endings[..1]);
-        let reason = reason(&endings[1]);
+        all_delivered(&results[..1]);
+        let reason = reason(&results[1]);
         assert!(reason.starts_with(&format!("column \"{column}\" (")), "{reason}");
         assert!(!reason.contains("secret"), "{reason}");
     }
@@ -231,15 +231,15 @@ async fn a_row_that_row_security_refuses_is_rejected_alone() {
         "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
          subscribed = 'consent.email.subscribed'",
     );
-    let endings = sql
+    let results = sql
         .deliver(&[
             signed(1, &json!({})),
             signed(2, &json!({})),
             signed(3, &json!({})),
         ])
         .await;
-    all_delivered(&[endings[0].clone(), endings[2].clone()]);
-    assert!(is_rejected(&endings[1]), "{endings:?}");
+    all_delivered(&[results[0].clone(), results[2].clone()]);
+    assert!(is_rejected(&results[1]), "{results:?}");
     owner.run("DROP OWNED BY guarded_writer; DROP ROLE guarded_writer");
 }
 
@@ -261,11 +261,11 @@ async fn a_replaced_file_is_noticed_also_with_a_write_ahead_log() {
         }
     };
     move_away("old.db");
-    let endings = sql.deliver(&many(3)).await;
-    assert!(matches!(endings[0].outcome, Outcome::Halt { .. }), "{endings:?}");
+    let results = sql.deliver(&many(3)).await;
+    assert!(matches!(results[0].outcome, Outcome::Halt { .. }), "{results:?}");
     assert!(
-        reason(&endings[0]).contains("there is no database"),
-        "{endings:?}"
+        reason(&results[0]).contains("there is no database"),
+        "{results:?}"
     );
     create(&database, config).await;
     all_delivered(&sql.deliver(&many(3)).await);

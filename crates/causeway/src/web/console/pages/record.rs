@@ -222,7 +222,7 @@ fn contact_part(view: &ContactView, trace: &Trace, now: Timestamp) -> ContactPar
         identities: view.identities.iter().map(identity).collect(),
         fields: view.contact.fields.iter().map(field).collect(),
         standing: view
-            .standing
+            .consent_state
             .iter()
             .map(|(purpose, standing)| {
                 let (mark, words) = words::standing(*standing);

@@ -1,6 +1,6 @@
 //! What a record's way is called, in words.
 
-use causeway_core::consent::{Standing, Suppression, What};
+use causeway_core::consent::{ConsentState, Suppression, What};
 
 pub(super) fn event(event: &str) -> &str {
     match event {
@@ -29,15 +29,15 @@ pub(super) fn fact(what: &What) -> &'static str {
 }
 
 /// A mark that the style sheet knows, and the sentence.
-pub(super) fn standing(standing: Standing) -> (&'static str, &'static str) {
+pub(super) fn standing(standing: ConsentState) -> (&'static str, &'static str) {
     match standing {
-        Standing::Unknown => ("idle", "There is no fact: may not be mailed"),
-        Standing::NotSubscribed => ("idle", "Known, but did not agree: may not be mailed"),
-        Standing::Pending { .. } => ("busy", "Agreed on a form; the confirmation is still to come"),
-        Standing::OptedIn { .. } => ("good", "May be mailed: agreed on a form"),
-        Standing::DoubleOptedIn { .. } => ("good", "May be mailed: confirmed by mail"),
-        Standing::Unsubscribed { .. } => ("bad", "May not be mailed: unsubscribed"),
-        Standing::Suppressed { why, .. } => (
+        ConsentState::Unknown => ("idle", "There is no fact: may not be mailed"),
+        ConsentState::NotSubscribed => ("idle", "Known, but did not agree: may not be mailed"),
+        ConsentState::Pending { .. } => ("busy", "Agreed on a form; the confirmation is still to come"),
+        ConsentState::OptedIn { .. } => ("good", "May be mailed: agreed on a form"),
+        ConsentState::DoubleOptedIn { .. } => ("good", "May be mailed: confirmed by mail"),
+        ConsentState::Unsubscribed { .. } => ("bad", "May not be mailed: unsubscribed"),
+        ConsentState::Suppressed { why, .. } => (
             "bad",
             match why {
                 Suppression::Complained => "May not be mailed: reported a mail as spam",

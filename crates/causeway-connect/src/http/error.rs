@@ -8,7 +8,7 @@ use super::egress::{Forbidden, ResolveError, Unresolved};
 
 /// No response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum SendError {
     /// A later attempt may succeed.
     #[error("{0}")]
     Unreachable(String),
@@ -17,7 +17,7 @@ pub enum Fault {
     Forbidden(String),
 }
 
-impl Fault {
+impl SendError {
     pub fn outcome(self) -> Outcome {
         match self {
             Self::Unreachable(reason) => Outcome::Retry { reason, after: None },
@@ -80,34 +80,34 @@ pub(super) fn slow_connect(host: &str, limit: Duration) -> String {
     format!("connecting to {host} took longer than {} s", limit.as_secs())
 }
 
-impl From<Fault> for AttemptResult {
-    fn from(fault: Fault) -> Self {
-        fault.outcome().into()
+impl From<SendError> for AttemptResult {
+    fn from(error: SendError) -> Self {
+        error.outcome().into()
     }
 }
 
-impl From<Fault> for CheckError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Unreachable(reason) => Self::Unavailable(reason),
-            Fault::Forbidden(reason) => Self::Refused(reason),
+impl From<SendError> for CheckError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Unreachable(reason) => Self::Unavailable(reason),
+            SendError::Forbidden(reason) => Self::Refused(reason),
         }
     }
 }
 
-impl From<Forbidden> for Fault {
+impl From<Forbidden> for SendError {
     fn from(forbidden: Forbidden) -> Self {
         Self::Forbidden(forbidden.to_string())
     }
 }
 
-impl From<Unresolved> for Fault {
+impl From<Unresolved> for SendError {
     fn from(unresolved: Unresolved) -> Self {
         Self::Unreachable(unresolved.to_string())
     }
 }
 
-impl From<ResolveError> for Fault {
+impl From<ResolveError> for SendError {
     fn from(error: ResolveError) -> Self {
         match error {
             ResolveError::Forbidden(forbidden) => forbidden.into(),

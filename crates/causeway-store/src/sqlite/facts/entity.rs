@@ -12,23 +12,23 @@ use serde_json::Value;
 use super::{campaign_fields, page_fields};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Sort {
+pub(crate) enum EntityKind {
     Campaign,
     Page,
 }
 
-/// What an event says about a thing.
+/// What an event says about a campaign or page.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Said<'a> {
+pub(crate) enum Description<'a> {
     Campaign(&'a Campaign),
     Page(&'a Page),
 }
 
-impl Said<'_> {
-    pub(super) fn sort(self) -> Sort {
+impl Description<'_> {
+    pub(super) fn kind(self) -> EntityKind {
         match self {
-            Self::Campaign(_) => Sort::Campaign,
-            Self::Page(_) => Sort::Page,
+            Self::Campaign(_) => EntityKind::Campaign,
+            Self::Page(_) => EntityKind::Page,
         }
     }
 
@@ -41,25 +41,25 @@ impl Said<'_> {
 }
 
 /// Fields, each with the time of its value. The fields of a [`Contact`] have the right join.
-pub(crate) struct Thing {
+pub(crate) struct Entity {
     pub id: i64,
     pub doc: Contact,
     pub(super) dirty: bool,
-    last: Option<Last>,
+    last: Option<LastDescription>,
 }
 
-/// What the last event said, if all of it is in the document.
-struct Last {
-    said: Kept,
+/// The description in the last event, if the document holds all of it.
+struct LastDescription {
+    description: OwnedDescription,
     fields: Vec<String>,
 }
 
-enum Kept {
+enum OwnedDescription {
     Campaign(Campaign),
     Page(Page),
 }
 
-impl Thing {
+impl Entity {
     pub(super) fn new(id: i64, doc: Contact) -> Self {
         Self {
             id,
@@ -69,14 +69,15 @@ impl Thing {
         }
     }
 
-    /// Whether an event says the same as the one before, as nearly all do: then only the times can be newer.
-    pub(super) fn is_repeat(&mut self, said: Said<'_>, at: Timestamp) -> bool {
+    /// Whether an event describes the entity exactly as the one before did. Nearly all do; then only the times
+    /// can be newer.
+    pub(super) fn is_repeat(&mut self, description: Description<'_>, at: Timestamp) -> bool {
         let Some(last) = &self.last else {
             return false;
         };
-        let same = match (said, &last.said) {
-            (Said::Campaign(said), Kept::Campaign(last)) => said == last,
-            (Said::Page(said), Kept::Page(last)) => said == last,
+        let same = match (description, &last.description) {
+            (Description::Campaign(description), OwnedDescription::Campaign(last)) => description == last,
+            (Description::Page(description), OwnedDescription::Page(last)) => description == last,
             _ => false,
         };
         if same {
@@ -93,24 +94,24 @@ impl Thing {
         same
     }
 
-    /// Takes in what an event with the time `at` says. Returns whether anything changed.
-    pub(super) fn learn(&mut self, said: Said<'_>, at: Timestamp) -> bool {
-        let fields: BTreeMap<String, Value> = match said {
-            Said::Campaign(campaign) => campaign_fields(campaign),
-            Said::Page(page) => page_fields(page),
+    /// Joins a description with the time `at`. Returns whether anything changed.
+    pub(super) fn learn(&mut self, description: Description<'_>, at: Timestamp) -> bool {
+        let fields: BTreeMap<String, Value> = match description {
+            Description::Campaign(campaign) => campaign_fields(campaign),
+            Description::Page(page) => page_fields(page),
         };
         let changed = self.doc.set_fields(&fields, at);
         self.dirty |= changed;
-        let stands = |(name, value): (&String, &Value)| {
+        let is_current = |(name, value): (&String, &Value)| {
             self.doc
                 .fields
                 .get(name)
                 .is_some_and(|field| field.value == *value)
         };
-        self.last = fields.iter().all(stands).then(|| Last {
-            said: match said {
-                Said::Campaign(campaign) => Kept::Campaign(campaign.clone()),
-                Said::Page(page) => Kept::Page(page.clone()),
+        self.last = fields.iter().all(is_current).then(|| LastDescription {
+            description: match description {
+                Description::Campaign(campaign) => OwnedDescription::Campaign(campaign.clone()),
+                Description::Page(page) => OwnedDescription::Page(page.clone()),
             },
             fields: fields.into_keys().collect(),
         });
@@ -138,15 +139,15 @@ mod tests {
     /// The results with the short cut and without it.
     fn both(events: &[(&str, i64)]) -> (Contact, Contact) {
         let (mut quick, mut slow) = (
-            Thing::new(1, Contact::default()),
-            Thing::new(1, Contact::default()),
+            Entity::new(1, Contact::default()),
+            Entity::new(1, Contact::default()),
         );
         for (name, ms) in events {
             let page = page(name);
-            if !quick.is_repeat(Said::Page(&page), at(*ms)) {
-                quick.learn(Said::Page(&page), at(*ms));
+            if !quick.is_repeat(Description::Page(&page), at(*ms)) {
+                quick.learn(Description::Page(&page), at(*ms));
             }
-            slow.learn(Said::Page(&page), at(*ms));
+            slow.learn(Description::Page(&page), at(*ms));
         }
         (quick.doc, slow.doc)
     }
@@ -179,9 +180,9 @@ mod tests {
 
     #[test]
     fn a_value_that_lost_against_a_newer_one_is_no_repeat() {
-        let mut thing = Thing::new(1, Contact::default());
-        thing.learn(Said::Page(&page("bees")), at(9));
-        thing.learn(Said::Page(&page("trees")), at(1));
-        assert!(!thing.is_repeat(Said::Page(&page("trees")), at(10)));
+        let mut entity = Entity::new(1, Contact::default());
+        entity.learn(Description::Page(&page("bees")), at(9));
+        entity.learn(Description::Page(&page("trees")), at(1));
+        assert!(!entity.is_repeat(Description::Page(&page("trees")), at(10)));
     }
 }

@@ -1,17 +1,17 @@
-//! Explains in the trace why a destination is sent nothing.
+//! Explains in the trace why a destination gets no delivery.
 
 use std::collections::BTreeMap;
 
-use super::{Case, MOST_UNCHANGED_SYNCS, Planned, Sync};
+use super::{Case, MAX_UNCHANGED_SYNCS, Planned, Sync};
 use crate::{
     event::EventKind,
     rules::{FilterKey, Route, Takes},
 };
 
 /// The explanation, or `None` if there is nothing to explain. A platform's contact is explained for each
-/// destination that does not get it; any other event only if no destination gets anything. `is_told` is false
+/// destination that does not get it; any other event only if no destination gets anything. `may_deliver` is false
 /// if only a browser is known.
-pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, is_told: bool) -> Option<String> {
+pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, may_deliver: bool) -> Option<String> {
     // After a schedule or a delay only the automation decides what is sent.
     if (sync == Sync::No && !deliveries.is_empty()) || case.event.kind == EventKind::Schedule {
         return None;
@@ -21,7 +21,7 @@ pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, is_told: 
         .follow_up
         .as_ref()
         .and_then(|row| row.destination.as_deref());
-    if !is_told {
+    if !may_deliver {
         return Some("nothing to send: it names only a visitor, and no address or id".to_owned());
     }
     if !case.event.deliver {
@@ -43,7 +43,7 @@ pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, is_told: 
             match sync {
                 Sync::Row => "it is a row of a file, and says nothing new".to_owned(),
                 Sync::Flood if rule.takes == Takes::All => format!(
-                    "says nothing new, and the contact came {MOST_UNCHANGED_SYNCS} times within an hour: a destination may be \
+                    "says nothing new, and the contact came {MAX_UNCHANGED_SYNCS} times within an hour: a destination may be \
                      writing to the platform that sends it"
                 ),
                 Sync::Flood | Sync::Unchanged => {

@@ -46,7 +46,7 @@ pub struct TrialResult {
     pub at: Timestamp,
     /// The decision about consent, in words.
     pub decision: Option<String>,
-    pub told: Vec<TrialDelivery>,
+    pub deliveries: Vec<TrialDelivery>,
     /// Destinations that are sent nothing, and why.
     pub skipped: Vec<(Name, String)>,
 }
@@ -62,7 +62,7 @@ impl TrialResult {
             contact: None,
             at,
             decision: None,
-            told: Vec::new(),
+            deliveries: Vec::new(),
             skipped: Vec::new(),
         }
     }
@@ -78,18 +78,23 @@ pub struct TrialDelivery {
 impl SqliteStore {
     /// Accepts and processes the messages one by one, in one transaction. Due deliveries count as delivered
     /// at once, so that the next message finds their destinations given.
-    pub async fn play(&self, messages: Vec<TrialStep>) -> Result<Vec<TrialResult>, StoreError> {
+    pub async fn run_trial(&self, messages: Vec<TrialStep>) -> Result<Vec<TrialResult>, StoreError> {
         self.writer()?
             .write(messages.len(), move |tx| {
-                messages.iter().map(|message| play(tx, message.clone())).collect()
+                messages
+                    .iter()
+                    .map(|message| run_step(tx, message.clone()))
+                    .collect()
             })
             .await
     }
 
     /// Fires the next timers that are due by `until`, at their time, and processes what follows. Returns
     /// their results, `None` when no timer is left; call it until then.
-    pub async fn pass(&self, until: Timestamp) -> Result<Option<Vec<TrialResult>>, StoreError> {
-        self.writer()?.write(100, move |tx| pass(tx, until)).await
+    pub async fn fire_next_timers(&self, until: Timestamp) -> Result<Option<Vec<TrialResult>>, StoreError> {
+        self.writer()?
+            .write(100, move |tx| fire_next_timers(tx, until))
+            .await
     }
 }
 
@@ -97,38 +102,38 @@ impl SqliteStore {
 type Row = (i64, String, String, Option<String>, i64);
 
 /// Timers fired and deliveries claimed in one step.
-const TURNS: u32 = 100;
+const BATCH: u32 = 100;
 
 /// Fires the timers that are due next, at their time.
-fn pass(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<Vec<TrialResult>>, Error> {
+fn fire_next_timers(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<Vec<TrialResult>>, Error> {
     let Some(due) = follow::next_timer(tx.connection)?
         .map(at)
         .filter(|due| *due <= until)
     else {
         return Ok(None);
     };
-    follow::ring(tx, TURNS, due)?;
-    let turns: Result<_, Error> = read::fetch_new(tx.connection, InboxId(0), TURNS)?
+    follow::fire_due_timers(tx, BATCH, due)?;
+    let results: Result<_, Error> = read::fetch_new(tx.connection, InboxId(0), BATCH)?
         .rows
         .into_iter()
         .map(|(id, envelope)| {
-            let played = process_one(tx, id, FollowUpDecoder.decode(&envelope), due)?;
+            let result = process_one(tx, id, FollowUpDecoder.decode(&envelope), due)?;
             deliver_due(tx, due)?;
-            Ok(played)
+            Ok(result)
         })
         .collect();
-    turns.map(Some)
+    results.map(Some)
 }
 
-fn play(tx: &mut Tx<'_>, message: TrialStep) -> Result<TrialResult, Error> {
+fn run_step(tx: &mut Tx<'_>, message: TrialStep) -> Result<TrialResult, Error> {
     let accepted = accept::accept(tx, &[message.envelope])?;
     let accepted = accepted.first().ok_or(Error::Broken("an accepted row"))?;
     if accepted.duplicate {
         return Ok(TrialResult::new(accepted.id, message.now));
     }
-    let played = process_one(tx, accepted.id, message.decoded, message.now)?;
+    let result = process_one(tx, accepted.id, message.decoded, message.now)?;
     deliver_due(tx, message.now)?;
-    Ok(played)
+    Ok(result)
 }
 
 /// Claims the due deliveries of each destination, as the hub does, and records them as delivered.
@@ -138,7 +143,7 @@ fn deliver_due(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Error> {
         let claim = Claim {
             first: Vec::new(),
             destination,
-            limit: TURNS,
+            limit: BATCH,
             leased_until: now,
             now,
         };
@@ -184,34 +189,34 @@ pub(super) fn process_one(
     now: Timestamp,
 ) -> Result<TrialResult, Error> {
     let processed = process::process(tx, &[(id, decoded)], now)?;
-    let mut played = played(tx, id, now)?;
+    let mut result = read_result(tx, id, now)?;
     for part in processed.iter().filter(|row| row.id != id) {
         // What follows from the records of a message counts as following from the message.
-        let part = self::played(tx, part.id, now)?;
-        played.contact = played.contact.or(part.contact);
-        played.decision = played.decision.or(part.decision);
-        played.told.extend(part.told);
-        played.skipped.extend(part.skipped);
+        let part = read_result(tx, part.id, now)?;
+        result.contact = result.contact.or(part.contact);
+        result.decision = result.decision.or(part.decision);
+        result.deliveries.extend(part.deliveries);
+        result.skipped.extend(part.skipped);
     }
-    Ok(played)
+    Ok(result)
 }
 
-fn played(tx: &mut Tx<'_>, id: InboxId, now: Timestamp) -> Result<TrialResult, Error> {
-    let mut played = TrialResult::new(id, now);
+fn read_result(tx: &mut Tx<'_>, id: InboxId, now: Timestamp) -> Result<TrialResult, Error> {
+    let mut result = TrialResult::new(id, now);
     let (state, code, reason): (String, Option<String>, Option<String>) = tx
         .connection
         .prepare_cached("SELECT state, code, reason FROM inbox WHERE id = ?1")?
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    played.state = inbox_state(&state)?;
-    (played.code, played.reason) = (code, reason);
+    result.state = inbox_state(&state)?;
+    (result.code, result.reason) = (code, reason);
     let event: Option<(Option<i64>, Option<String>)> = tx
         .connection
         .prepare_cached("SELECT contact_id, decision FROM event WHERE inbox_id = ?1")?
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     if let Some((contact, decision)) = event {
-        played.contact = contact.map(ContactId);
-        played.decision = decision;
+        result.contact = contact.map(ContactId);
+        result.decision = decision;
     }
     let rows: Vec<Row> = tx
         .connection
@@ -226,14 +231,14 @@ fn played(tx: &mut Tx<'_>, id: InboxId, now: Timestamp) -> Result<TrialResult, E
     for (delivery, destination, state, reason, due_at) in rows {
         let name = Name::from(destination);
         if state == "skipped" {
-            played.skipped.push((name, reason.unwrap_or_default()));
+            result.skipped.push((name, reason.unwrap_or_default()));
         } else {
-            played.told.push(TrialDelivery {
+            result.deliveries.push(TrialDelivery {
                 due_at: at(due_at),
-                delivery: claim::peek(tx, delivery, &name)?,
+                delivery: claim::preview_delivery(tx, delivery, &name)?,
                 destination: name,
             });
         }
     }
-    Ok(played)
+    Ok(result)
 }

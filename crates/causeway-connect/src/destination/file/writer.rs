@@ -23,22 +23,22 @@ const MAX_CUT_BYTES: u64 = 1 << 20;
 
 /// Why nothing was written. The text names the file, and nothing of the records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum WriteError {
     /// May succeed the next time: the disk is full, the file is locked.
-    Passing(String),
+    Temporary(String),
     /// Lasts until a person acts: not permitted, not a file.
-    Lasting(String),
+    Permanent(String),
 }
 
 /// The file that is open for writing, if any, and the keys that were written last.
-pub(super) struct Book {
+pub(super) struct Writer {
     open: Option<Open>,
     recent: Recent,
     /// Replaced in tests that need a full disk.
     pub write: fn(&mut File, &[u8]) -> io::Result<()>,
 }
 
-impl Default for Book {
+impl Default for Writer {
     fn default() -> Self {
         Self {
             open: None,
@@ -56,7 +56,7 @@ struct Open {
     good_bytes: u64,
 }
 
-impl Book {
+impl Writer {
     /// Writes the rows that are not in the file yet, all or none. Afterwards they are on disk.
     pub fn append(
         &mut self,
@@ -65,8 +65,8 @@ impl Book {
         rows: &[Row],
         rotate_bytes: u64,
         now: Timestamp,
-    ) -> Result<(), Fault> {
-        let named = |error: &io::Error| fault(path, error);
+    ) -> Result<(), WriteError> {
+        let named = |error: &io::Error| write_error(path, error);
         // Somebody may have moved the file away or edited it.
         let mut open = match self.open.take().filter(|open| open.is_at(path)) {
             Some(open) => open,
@@ -251,8 +251,8 @@ fn lock(file: File) -> io::Result<File> {
 }
 
 /// Checks whether the file can be written or created, without changing an existing one.
-pub(super) fn check(path: &Path) -> Result<(), Fault> {
-    let named = |error: &io::Error| fault(path, error);
+pub(super) fn check(path: &Path) -> Result<(), WriteError> {
+    let named = |error: &io::Error| write_error(path, error);
     // Checked before opening: opening a pipe would wait for a reader.
     match fs::metadata(path) {
         Ok(there) if !there.is_file() && !there.is_dir() => return Err(named(&not_plain())),
@@ -280,19 +280,19 @@ fn not_plain() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a plain file")
 }
 
-fn fault(path: &Path, error: &io::Error) -> Fault {
+fn write_error(path: &Path, error: &io::Error) -> WriteError {
     use io::ErrorKind::{
         InvalidInput, IsADirectory, NotADirectory, PermissionDenied, ReadOnlyFilesystem, ResourceBusy,
     };
     let at = path.display();
     match error.kind() {
-        ResourceBusy => Fault::Passing(format!(
+        ResourceBusy => WriteError::Temporary(format!(
             "{at} is being written to by another process or destination"
         )),
-        InvalidInput => Fault::Lasting(format!("{at} is not a plain file")),
+        InvalidInput => WriteError::Permanent(format!("{at} is not a plain file")),
         kind @ (PermissionDenied | ReadOnlyFilesystem | NotADirectory | IsADirectory) => {
-            Fault::Lasting(format!("writing {at}: {kind}"))
+            WriteError::Permanent(format!("writing {at}: {kind}"))
         }
-        kind => Fault::Passing(format!("writing {at}: {kind}")),
+        kind => WriteError::Temporary(format!("writing {at}: {kind}")),
     }
 }
