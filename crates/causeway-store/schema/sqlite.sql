@@ -11,7 +11,7 @@ CREATE TABLE action (
     page_id      INTEGER,
     -- The inbox row whose event planned the action's deliveries; NULL while only stages without deliveries
     -- were seen.
-    told_by      INTEGER,
+    planned_by      INTEGER,
     doc          TEXT NOT NULL,
     UNIQUE (workspace_id, namespace_id, external_id)
 ) STRICT;
@@ -159,7 +159,7 @@ CREATE TABLE event (
     -- JSON arrays; NULL when empty.
     notes        TEXT,
     merged       TEXT
-, about INTEGER, via TEXT, hops INTEGER NOT NULL DEFAULT 0, automations TEXT, ids TEXT, tells INTEGER NOT NULL DEFAULT 0) STRICT;
+, about INTEGER, via TEXT, hops INTEGER NOT NULL DEFAULT 0, automations TEXT, ids TEXT, brings_data INTEGER NOT NULL DEFAULT 0) STRICT;
 
 CREATE TABLE given (
     contact_id     INTEGER NOT NULL,
@@ -234,6 +234,13 @@ CREATE TABLE lane (
     halted         TEXT
 ) STRICT;
 
+CREATE TABLE "last_run" (
+    workspace_id INTEGER NOT NULL,
+    automation   TEXT NOT NULL,
+    at           INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, automation)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value ANY
@@ -292,13 +299,6 @@ CREATE TABLE timer (
     -- JSON: "postponed" or {"step": n}.
     due          TEXT NOT NULL
 , hops INTEGER NOT NULL DEFAULT 0, chain TEXT) STRICT;
-
-CREATE TABLE turn (
-    workspace_id INTEGER NOT NULL,
-    automation   TEXT NOT NULL,
-    at           INTEGER NOT NULL,
-    PRIMARY KEY (workspace_id, automation)
-) STRICT, WITHOUT ROWID;
 
 CREATE INDEX action_contact ON action (contact_id) WHERE contact_id IS NOT NULL;
 
