@@ -17,7 +17,7 @@ use toml::{Table, Value};
 
 use super::{one_of, step::literal};
 
-/// The words of `on`, each with what may stand behind it in a table.
+/// The triggers of `on`, each with the value that it takes in a table.
 pub const WORDS: &[(&str, &str)] = &[
     ("action", "an action type, or a list of them"),
     ("contact_created", "nothing: write it as a word"),
@@ -36,11 +36,11 @@ pub const WORDS: &[(&str, &str)] = &[
     ("email_opened", "the id or name of the mail"),
     (
         "link_clicked",
-        "the URL; one that ends in * matches all that begin with it",
+        "the URL; a URL that ends in * matches all URLs with this beginning",
     ),
     (
         "page_visited",
-        "the URL; one that ends in * matches all that begin with it",
+        "the URL; a URL that ends in * matches all URLs with this beginning",
     ),
     ("goal_reached", "the id or name of the goal"),
     ("popup_shown", "the id or name of the pop-up"),
@@ -63,7 +63,7 @@ pub const WORDS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The groups of a platform's contact, by which its users know the same triggers: a row of the group that is new.
+/// Groups of a platform's contact whose names work as triggers, too: a new row in the group is the trigger.
 const GROUPS: &[(&str, &str)] = &[
     ("campaigns-opened", "email_opened"),
     ("links-clicked", "link_clicked"),
@@ -74,7 +74,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("lead-score", "lead_scored"),
 ];
 
-/// The word of [`WORDS`], also where a group's name stands for it, with `-` or `_`.
+/// The trigger of [`WORDS`] that a word or the name of a group means; `-` and `_` are the same.
 fn known(word: &str) -> Option<&'static str> {
     let group = word.replace('_', "-");
     let of_group = GROUPS.iter().find(|(name, _)| *name == group);
@@ -175,7 +175,7 @@ const STANDINGS: &[&str] = &[
     "suppressed",
 ];
 
-/// One word of `on`, what stands behind it, and what stands beside it.
+/// One trigger of `on`: its word, its value, and the other keys of its table.
 struct Asked<'a> {
     word: &'a str,
     value: Option<&'a Value>,
@@ -284,7 +284,7 @@ impl Asked<'_> {
             Some(_) => return Err(self.wrong("row is not a text")),
         };
         let group = self.group(name)?;
-        // Fields go by our names, whatever a platform calls them.
+        // A field has one name here, whatever a platform calls it.
         let name = |row| {
             if group == Group::Fields {
                 field_name(row)
@@ -303,7 +303,7 @@ impl Asked<'_> {
         match Group::parse(name).filter(|group| *group != Group::TransactionId) {
             Some(group) => Ok(group),
             None if name == Group::TransactionId.as_str() => {
-                Err(self.wrong("transactionid differs each time; on = \"synced\" matches every message"))
+                Err(self.wrong("transactionid is different in each message; on = \"synced\" matches every message"))
             }
             None => {
                 let known: Vec<&str> = known.map(Group::as_str).collect();
@@ -449,7 +449,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_of_the_platform_names_the_trigger_of_its_new_rows() {
+    fn the_name_of_a_platforms_group_is_a_trigger_for_its_new_rows() {
         for (group, word) in GROUPS {
             let spelled = [(*group).to_owned(), group.replace('-', "_"), (*word).to_owned()];
             let read = |on: Value| read_all(&on).unwrap();

@@ -120,7 +120,7 @@ fn exit_codes_are_0_for_done_1_for_failed_2_for_wrong_usage_or_configuration() {
         ),
         (&["destination", "create", "none"], 2, "archive"),
         (&["destination", "create", "archive"], 2, "no tables"),
-        (&["delivery", "retry"], 2, "name the deliveries"),
+        (&["delivery", "retry"], 2, "no deliveries named"),
         (&["delivery", "pause", "none"], 2, "there is no destination"),
         (&["--config", "none.toml", "serve"], 2, "none.toml"),
     ];

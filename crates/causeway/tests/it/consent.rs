@@ -56,7 +56,7 @@ fn assert_sentences(home: &Home, account: &Value) {
     let trace = home.ok(&["trace", "1"]);
     assert!(
         trace.contains(&format!(
-            "  as things are now\n    Not sent to confirmed: {opted_out}"
+            "  as of now\n    Not sent to confirmed: {opted_out}"
         )),
         "{trace}"
     );

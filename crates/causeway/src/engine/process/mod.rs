@@ -4,7 +4,7 @@
 //! Decoding the next batch runs beside the commit of the one before. Nothing is leased: rows that were not
 //! committed are still `new` and are read again.
 
-mod mend;
+mod one_by_one;
 
 use std::{
     borrow::Cow,
@@ -85,7 +85,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
                     wait(&engine, &stop).await;
                     InboxId(0)
                 }
-                Finished::Failed => mend::oldest(&engine, &stop).await,
+                Finished::Failed => one_by_one::oldest(&engine, &stop).await,
             };
         }
         let fetched = if is_urgent {
@@ -123,7 +123,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
                 continue;
             }
             Finished::Failed => {
-                after = mend::oldest(&engine, &stop).await;
+                after = one_by_one::oldest(&engine, &stop).await;
                 continue;
             }
         }
@@ -158,7 +158,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
                     wait(&engine, &stop).await;
                     InboxId(0)
                 }
-                Finished::Failed => mend::oldest(&engine, &stop).await,
+                Finished::Failed => one_by_one::oldest(&engine, &stop).await,
             };
         }
     }
@@ -214,7 +214,7 @@ async fn write(
     let contacts = processed.iter().flat_map(|row| row.contacts.iter().copied());
     engine.currency.processed(ids.into_iter(), contacts);
     engine.answers.processed(&processed);
-    tell(&engine, &processed, &origins, &happened);
+    count_and_warn(&engine, &processed, &origins, &happened);
     Ok(processed)
 }
 
@@ -242,7 +242,7 @@ fn happened(decoded: &[(InboxId, Decoded)]) -> HashMap<InboxId, Timestamp> {
         .collect()
 }
 
-fn tell(
+fn count_and_warn(
     engine: &Engine,
     processed: &[Processed],
     origins: &HashMap<InboxId, Name>,

@@ -263,7 +263,7 @@ fn dead_withdrawals(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Att
         found.push(Attention {
             level: "bad",
             title: format!("{name} did not receive {}", plural(*number, "withdrawal")),
-            detail: format!("{who} {are} given up, and the destination has these people. {todo}"),
+            detail: format!("{who} {are} given up, and the destination still has these people. {todo}"),
             command: Some(command),
             href: Some(link(
                 "/deliveries",

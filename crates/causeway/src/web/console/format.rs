@@ -131,13 +131,13 @@ mod tests {
     #[test]
     fn a_moment_is_told_from_now() {
         let now = Timestamp::from_second(1_767_225_600).unwrap();
-        let told = |s: i64| {
+        let relative = |s: i64| {
             When::new(Timestamp::from_second(1_767_225_600 + s).unwrap(), now)
                 .relative
                 .replace(THIN, " ")
         };
-        assert_eq!(told(0), "now");
-        assert_eq!(told(-61), "1 min ago");
-        assert_eq!(told(30), "in 30 s");
+        assert_eq!(relative(0), "now");
+        assert_eq!(relative(-61), "1 min ago");
+        assert_eq!(relative(30), "in 30 s");
     }
 }

@@ -114,7 +114,7 @@ async fn describe() -> Response {
 
 /// What is answered for one item.
 #[derive(Debug, Serialize)]
-struct Told {
+struct EventResult {
     status: &'static str,
     /// The number of the record; of the first one for a duplicate.
     reference: String,
@@ -129,7 +129,7 @@ struct Answer {
     accepted: usize,
     duplicates: usize,
     errors: usize,
-    events: Vec<Told>,
+    events: Vec<EventResult>,
 }
 
 async fn answer(State(events): State<Arc<Events>>, request: Request) -> Response {
@@ -210,7 +210,7 @@ async fn take(events: &Events, sender: &Sender, parts: &Parts, body: &mut Body) 
     let items = items(sender, &body, now)?;
     let (envelopes, wrong): (Vec<Envelope>, Vec<Option<String>>) = items.into_iter().unzip();
     let accepted = store(events, envelopes).await?;
-    Ok(tell(accepted, wrong))
+    Ok(answer_of(accepted, wrong))
 }
 
 /// An envelope for each item, with what is wrong with it.
@@ -284,11 +284,11 @@ fn envelope(sender: &Sender, body: Bytes, dedup: Dedup, now: Timestamp) -> Envel
     }
 }
 
-fn tell(accepted: Vec<Accepted>, wrong: Vec<Option<String>>) -> Answer {
-    let told: Vec<Told> = accepted
+fn answer_of(accepted: Vec<Accepted>, wrong: Vec<Option<String>>) -> Answer {
+    let results: Vec<EventResult> = accepted
         .into_iter()
         .zip(wrong)
-        .map(|(accepted, error)| Told {
+        .map(|(accepted, error)| EventResult {
             status: match (&error, accepted.duplicate) {
                 (Some(_), _) => "error",
                 (None, true) => "duplicate",
@@ -298,18 +298,18 @@ fn tell(accepted: Vec<Accepted>, wrong: Vec<Option<String>>) -> Answer {
             error,
         })
         .collect();
-    let count = |status: &str| told.iter().filter(|one| one.status == status).count();
+    let count = |status: &str| results.iter().filter(|one| one.status == status).count();
     let (accepted, duplicates, errors) = (count("accepted"), count("duplicate"), count("error"));
     Answer {
         status: match errors {
             0 => "ok",
-            errors if errors == told.len() => "error",
+            errors if errors == results.len() => "error",
             _ => "partial",
         },
         accepted,
         duplicates,
         errors,
-        events: told,
+        events: results,
     }
 }
 

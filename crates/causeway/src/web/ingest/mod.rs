@@ -421,11 +421,11 @@ fn meta(parts: &Parts, query: &str) -> Meta {
 
 /// The hubs in the header of a sending hub.
 fn via(headers: &HeaderMap) -> Vec<String> {
-    let told = headers
+    let values = headers
         .get_all(VIA)
         .into_iter()
         .filter_map(|value| value.to_str().ok());
-    let hubs = told.flat_map(|value| value.split(',')).map(str::trim);
+    let hubs = values.flat_map(|value| value.split(',')).map(str::trim);
     hubs.filter(|hub| !hub.is_empty() && hub.len() <= MAX_HUB_NAME)
         .take(MAX_HUBS)
         .map(str::to_owned)

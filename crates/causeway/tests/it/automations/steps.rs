@@ -67,7 +67,7 @@ async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
         "  automation Welcome: ran: tag +rivers; to crm; step 3 at 2026-01-07T08:30:00Z\n",
         "  automation Of the bees: did not run: its condition does not hold\n",
         "  automation Tagged: ran: set segment\n",
-        "    the conditions saw\n",
+        "    values in the conditions\n",
         "      campaign.name = \"clean_rivers\"\n",
         "      consent.email.subscribed = true\n",
         "  automation Welcome: step 3 waits until 2026-01-07T08:30:00Z\n",

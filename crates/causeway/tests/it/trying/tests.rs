@@ -81,7 +81,7 @@ fn what_is_not_as_expected_is_told() {
             "expect = [{ destination = 'newsletter', request = 'PUT ' }]\nothers = true",
             &[
                 "the request does not contain",
-                "+ POST https://no-such-secret-hook.stand-in.example.org/***",
+                "+ POST https://no-such-secret-hook.dummy.example.org/***",
             ],
         ),
         (
