@@ -176,7 +176,7 @@ fn outcome(test: &Test, played: &TrialResult, failures: &mut Vec<Failure>) {
         None => reason.to_owned(),
     };
     for (state, wanted, word) in [
-        (InboxState::Dead, &test.expect_dead, "cannot be read"),
+        (InboxState::Dead, &test.expect_dead, "is dead"),
         (InboxState::Skipped, &test.expect_left_alone, "is skipped"),
     ] {
         match wanted {

@@ -1,4 +1,4 @@
-//! The circuit breaker: stops calling a destination that only fails, and tries one delivery now and then.
+//! The circuit breaker: stops calling a failing destination, and tries one delivery after each rest.
 
 use causeway_core::clock::Timestamp;
 
@@ -7,7 +7,7 @@ use crate::engine::Circuit;
 pub(super) struct Breaker {
     circuit: Circuit,
     failures_in_a_row: u32,
-    /// Set while the circuit is open: when one delivery may be tried.
+    /// While the circuit is open, the time at which one delivery may be tried.
     retry_at: Option<Timestamp>,
     rest: std::time::Duration,
 }
@@ -15,9 +15,9 @@ pub(super) struct Breaker {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Allows {
     All,
-    /// One delivery, to see whether the destination lives again.
+    /// One delivery, to test whether the destination works again.
     One,
-    /// It rests; the time is ahead.
+    /// None until this time: the destination rests.
     NoneUntil(Timestamp),
 }
 
@@ -36,13 +36,13 @@ impl Breaker {
         match self.retry_at {
             None => Allows::All,
             Some(at) if now >= at => Allows::One,
-            // No rest is that long: the clock was set back.
+            // A rest is never that long, so the clock was set back.
             Some(at) if at.duration_since(now).unsigned_abs() > self.circuit.rest_max => Allows::One,
             Some(at) => Allows::NoneUntil(at),
         }
     }
 
-    /// Takes in how a call ended. Any answer but "not now" closes the circuit: the destination lives.
+    /// Updates the circuit after a call. Any result except a retryable failure closes it.
     pub(super) fn heard(&mut self, answered: usize, retryable: usize, now: Timestamp) {
         if answered > 0 {
             self.failures_in_a_row = 0;
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn rests_longer_each_time_up_to_the_limit_and_closes_on_an_answer() {
+    fn rests_grow_up_to_the_limit_and_a_response_closes_the_circuit() {
         let mut breaker = breaker();
         for _ in 0..3 {
             breaker.heard(0, 1, at(0));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_record_is_an_answer() {
+    fn a_rejected_record_counts_as_a_response() {
         let mut breaker = breaker();
         for _ in 0..10 {
             breaker.heard(0, 1, at(0));

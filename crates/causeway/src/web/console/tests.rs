@@ -1,4 +1,4 @@
-//! Every page renders, strictly and escaped; and what the samples of the pages are made from.
+//! Tests that every page renders strictly and escaped, and makes the data for the samples of the pages.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -70,7 +70,7 @@ pub(crate) fn inbox(state: InboxState, text: &str) -> InboxRow {
     }
 }
 
-/// Nothing at all; and a record in each state, with hostile text wherever text can be.
+/// An empty trace, and a message in each state with hostile text in every text field.
 pub(crate) fn traces() -> Vec<(Trace, Option<ContactView>)> {
     let bare = Trace {
         inbox: inbox(InboxState::New, "petitions"),
@@ -307,7 +307,7 @@ fn moment(second: i64, name: &str) -> Arc<Moment> {
     Arc::new(moment)
 }
 
-/// Nothing; one look; a minute of a troubled hub.
+/// No sample; one sample; a minute of a hub with problems.
 pub(crate) fn pictures() -> Vec<Picture> {
     let config = ConsoleConfig {
         sources: vec![Connector {
@@ -397,7 +397,7 @@ fn check<P: Page>(renderer: &Renderer) {
             "{}: hostile text is not escaped:\n{html}",
             P::TEMPLATE
         );
-        // The policy forbids these, so a page with them would only look broken.
+        // The content security policy blocks these, so a page with them would look broken.
         for inline in [" style=", " onclick=", "<style", "javascript:"] {
             assert!(!html.contains(inline), "{}: {inline}", P::TEMPLATE);
         }

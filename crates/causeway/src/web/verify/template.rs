@@ -1,4 +1,4 @@
-//! What a signature is made of: text with places for the request's parts.
+//! The template of the signed text, with placeholders for the request's parts.
 
 use std::borrow::Cow;
 
@@ -37,7 +37,7 @@ pub(super) fn parse_template(text: &str) -> Result<Vec<Part>, ConfigError> {
             "body" => Part::Body,
             _ => {
                 return Err(
-                    wrong(format!("{{{name}}} is not known")).hint("method, uri, id, timestamp and body are")
+                    wrong(format!("unknown placeholder {{{name}}}")).hint("use method, uri, id, timestamp or body")
                 );
             }
         });
@@ -46,7 +46,7 @@ pub(super) fn parse_template(text: &str) -> Result<Vec<Part>, ConfigError> {
     Ok(parts)
 }
 
-/// The escapes that HubSpot undoes before it signs an address.
+/// The escapes that HubSpot decodes before it signs a URL.
 const UNDONE: [(&str, &str); 12] = [
     ("%3A", ":"),
     ("%2F", "/"),

@@ -63,19 +63,19 @@ fn what_is_not_as_expected_is_told() {
         ),
         (
             "expect = [{ destination = 'newsletter' }]",
-            &["archive: a contact is sent, and none was expected (others = true allows it)"],
+            &["archive: a contact is sent, but none was expected (others = true allows it)"],
         ),
         (
             "expect_none = true",
-            &["newsletter: a contact is sent, and none was expected"],
+            &["newsletter: a contact is sent, but none was expected"],
         ),
         (
             "expect = [{ destination = 'newsletter', kind = 'withdrawal' }]\nothers = true",
-            &["newsletter: a withdrawal was expected, and a contact is sent"],
+            &["newsletter: expected a withdrawal, but a contact is sent"],
         ),
         (
             "expect = [{ destination = 'newsletter', lacks = ['EMAIL'] }]\nothers = true",
-            &["newsletter: `EMAIL` was not expected"],
+            &["newsletter: expected no `EMAIL`, but it is"],
         ),
         (
             "expect = [{ destination = 'newsletter', request = 'PUT ' }]\nothers = true",
@@ -90,11 +90,11 @@ fn what_is_not_as_expected_is_told() {
         ),
         (
             "expect = [{ destination = 'newsletter', dead = 'too long' }]\nothers = true",
-            &["newsletter: would be sent, and was expected to be dead (too long)"],
+            &["newsletter: expected to be dead (too long), but it would be sent"],
         ),
         (
             "expect_skipped = [{ destination = 'newsletter' }]",
-            &["newsletter: is sent, and was expected to be skipped"],
+            &["newsletter: expected to be skipped, but it is sent"],
         ),
         (
             "expect_contact = { consent = { email = { state = 'suppressed' } } }",
@@ -102,11 +102,11 @@ fn what_is_not_as_expected_is_told() {
         ),
         (
             "expect_dead = 'no'",
-            &["the message cannot be read, was expected (no); it is done"],
+            &["expected: the message is dead (no); actual: it is done"],
         ),
         (
             "expect_left_alone = 'test'",
-            &["the message is skipped, was expected (test); it is done"],
+            &["expected: the message is skipped (test); actual: it is done"],
         ),
     ] {
         let out = failing(&format!("{CONFIRMS}{test}"));

@@ -53,7 +53,7 @@ fn a_test_lets_time_pass_for_what_automations_put_off() {
             .contains("automation Remind: did not run: its condition does not hold")
             && said
                 .out
-                .contains("its condition saw campaign.name = \"clean_rivers\""),
+                .contains("its condition read campaign.name = \"clean_rivers\""),
         "{}",
         said.out
     );

@@ -1,4 +1,4 @@
-//! What a record's way is called, in words.
+//! The words for events, facts, consent states and outcomes on the page of a message.
 
 use causeway_core::consent::{Standing, Suppression, What};
 
@@ -28,12 +28,12 @@ pub(super) fn fact(what: &What) -> &'static str {
     }
 }
 
-/// A mark that the style sheet knows, and the sentence.
+/// A class of the style sheet, and the sentence.
 pub(super) fn standing(standing: Standing) -> (&'static str, &'static str) {
     match standing {
         Standing::Unknown => ("idle", "There is no fact: may not be mailed"),
         Standing::NotSubscribed => ("idle", "Known, but did not agree: may not be mailed"),
-        Standing::Pending { .. } => ("busy", "Agreed on a form; the confirmation is still to come"),
+        Standing::Pending { .. } => ("busy", "Agreed on a form; not confirmed by mail yet"),
         Standing::OptedIn { .. } => ("good", "May be mailed: agreed on a form"),
         Standing::DoubleOptedIn { .. } => ("good", "May be mailed: confirmed by mail"),
         Standing::Unsubscribed { .. } => ("bad", "May not be mailed: unsubscribed"),
