@@ -53,7 +53,7 @@ pub(super) async fn start() -> anyhow::Result<Crm> {
     Ok(Crm { address, calls })
 }
 
-/// Of a hundred calls, 4 get status 500, 2 get status 429 and 1 gets status 400.
+/// In a hundred calls, 4 get status 500, 2 get status 429 and 1 gets status 400.
 async fn contacts(State(calls): State<Arc<Calls>>, headers: HeaderMap) -> Response {
     let call = calls.all.fetch_add(1, Ordering::Relaxed);
     let refuse = |status: StatusCode, text: &'static str| {

@@ -1,4 +1,4 @@
-//! What `serve` would refuse, `config check` refuses: at its line, with exit code 2, and before anything is made.
+//! `config check` refuses every configuration that `serve` would refuse: with the line, exit code 2, and no side effects.
 
 use crate::running::Home;
 
@@ -110,7 +110,7 @@ fn a_listener_that_could_not_start_is_refused() {
 }
 
 #[test]
-fn two_that_need_the_same_are_refused() {
+fn two_sections_that_need_the_same_resource_are_refused() {
     let two = format!(
         "{}[source.other]\nkind = 'listener'\npreset = 'generic'\n{TOKEN}",
         listener(TOKEN)
@@ -132,9 +132,9 @@ fn two_that_need_the_same_are_refused() {
     );
 }
 
-/// The place where a configuration is checked need not have the secrets of the place where it runs.
+/// The machine where a configuration is checked need not have the secrets of the machine where it runs.
 #[test]
-fn a_secret_that_is_not_here_is_no_fault_of_the_configuration_and_hides_none() {
+fn a_missing_secret_is_not_an_error_and_hides_none() {
     let absent = "token = { env = 'NOT_SET_IN_THIS_TEST' }\n";
     let home = Home::new(&listener(absent));
     let said = home.ok(&["config", "check"]);

@@ -1,4 +1,4 @@
-//! Actions that start automations: conditions, tags, deliveries at once and later, once, so many an hour, and stop.
+//! Actions that start automations: conditions, tags, immediate and delayed deliveries, `once`, `per_hour` and `stop`.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ then = [{ set_field = { segment = "{{ campaign.name }} of {{ contact.country }}"
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
+async fn a_step_runs_at_once_or_after_its_delay() {
     let mut world = world(WELCOME).await;
     let ann = world.acts(&signs(1, "ann")).await;
     let bob = world.acts(&signature(12, 2, "bob", Some(false))).await;
@@ -57,8 +57,8 @@ async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
     assert_eq!(world.heard("crm"), ["record ann"], "only what automations send");
     assert_eq!(world.heard("form"), Vec::<String>::new(), "not yet");
     assert_eq!(world.heard("archive"), ["record ann", "record bob", "record ann"]);
-    // What was sent at once has what the automations did.
-    let sent = &world.told("crm")[0]["contact"];
+    // The immediate delivery contains the changes of the automations.
+    let sent = &world.received("crm")[0]["contact"];
     assert_eq!(sent["tags"], serde_json::json!(["rivers"]), "{sent}");
     assert_eq!(sent["segment"], "clean_rivers of DE", "{sent}");
 
@@ -91,7 +91,7 @@ async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
         "{trace}"
     );
 
-    // A moment too early, and then the hub is down when the time comes.
+    // A moment too early; then the hub is down when the timer is due.
     world.is_now("2026-01-07T08:29:59.999Z");
     world.acts(&signature(12, 4, "cem", Some(false))).await;
     assert_eq!(world.heard("form"), Vec::<String>::new());
@@ -110,7 +110,7 @@ async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
     ] {
         assert!(trace.contains(&line), "{line}{trace}");
     }
-    // And never again.
+    // It does not run again.
     world.stop().await;
     world.serve().await;
     world.is_now("2026-02-01T00:00:00Z");
@@ -120,7 +120,7 @@ async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_says_no_while_a_step_waits_is_left_alone_and_withdrawn_where_they_are_known() {
+async fn an_opt_out_while_a_step_waits_cancels_it_and_sends_withdrawals() {
     let world = world(WELCOME).await;
     let ann = world.acts(&signs(1, "ann")).await;
     world.acts(&signs(2, "bob")).await;
@@ -128,7 +128,7 @@ async fn who_says_no_while_a_step_waits_is_left_alone_and_withdrawn_where_they_a
     assert_eq!(
         world.heard("crm"),
         ["record ann", "record bob", "withdrawal ann"],
-        "it takes automations only, and is told all the same"
+        "it takes only automations, but receives the withdrawal"
     );
     world.is_now("2026-01-07T08:30:00Z");
     world.settles().await;
@@ -147,7 +147,7 @@ async fn who_says_no_while_a_step_waits_is_left_alone_and_withdrawn_where_they_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_stop_the_consent_of_the_day_still_decides() {
+async fn without_a_stop_the_present_consent_decides() {
     let world = world(
         "[[automation]]\nname = 'Later'\non = 'action'\nthen = [{ deliver = ['form', 'crm'], delay = '1 h' }]\n",
     )
@@ -166,7 +166,7 @@ async fn without_a_stop_the_consent_of_the_day_still_decides() {
     world.ends_well().await;
 }
 
-/// Each starts the other a day later, and both say so.
+/// Two automations that start each other a day later, which is a warning.
 const CIRCLE: &str = r#"
 [[automation]]
 name = "To sleep"
@@ -220,7 +220,7 @@ async fn two_that_start_each_other_a_day_later_end_after_one_round() {
         7
     );
 
-    // Who acts anew is taken along anew.
+    // A new action starts the loop again.
     world.acts(&signs(2, "ann")).await;
     world.is_now("2026-01-21T08:30:00Z");
     world.settles().await;
@@ -229,7 +229,7 @@ async fn two_that_start_each_other_a_day_later_end_after_one_round() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_beyond_the_limit_of_an_hour_waits_for_the_next_that_has_room() {
+async fn starts_beyond_per_hour_wait_for_the_next_hour_with_room() {
     let mut world =
         world("[[automation]]\nname = 'Few'\non = 'action'\nper_hour = 2\nthen = [{ deliver = 'crm' }]\n")
             .await;
@@ -246,7 +246,7 @@ async fn what_is_beyond_the_limit_of_an_hour_waits_for_the_next_that_has_room() 
     world.is_now("2026-01-05T08:59:59Z");
     world.settles().await;
     assert_eq!(world.heard("crm").len(), 2);
-    // The limit outlasts a new start.
+    // The limit survives a restart.
     world.stop().await;
     world.serve().await;
     world.is_now("2026-01-05T09:00:00Z");
@@ -255,7 +255,7 @@ async fn what_is_beyond_the_limit_of_an_hour_waits_for_the_next_that_has_room() 
     let mut heard = world.heard("crm").split_off(2);
     heard.sort();
     assert_eq!(heard, third);
-    // The hour is full with those that waited.
+    // The waiting ones have filled the hour.
     world.acts(&signs(6, "fay")).await;
     assert_eq!(world.heard("crm").len(), 4);
     world.is_now("2026-01-05T10:00:00Z");

@@ -1,4 +1,4 @@
-//! `causeway test`: what it says of tests that pass, fail, or are none.
+//! `causeway test`: its output for tests that pass, fail, or are invalid.
 
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ fn tests_pass_without_any_secret_and_leave_nothing_behind() {
 }
 
 #[test]
-fn what_is_not_as_expected_is_told() {
+fn differences_from_the_expectation_are_reported() {
     for (test, says) in [
         (
             "expect = [{ destination = 'newsletter', body = { EMAIL = 'eve@example.org', NAME = 'ada' } }]\nothers = true",
@@ -117,7 +117,7 @@ fn what_is_not_as_expected_is_told() {
 }
 
 #[test]
-fn what_does_not_happen_is_told_with_the_reason() {
+fn a_missing_delivery_is_reported_with_the_reason() {
     for (test, says) in [
         (
             "message = { file = 'signed.json' }\nexpect = [{ destination = 'newsletter' }]\nothers = true",
@@ -146,7 +146,7 @@ fn what_does_not_happen_is_told_with_the_reason() {
 }
 
 #[test]
-fn a_configuration_without_tests_and_one_with_a_wrong_one_are_wrong_usage() {
+fn a_configuration_with_no_or_invalid_tests_is_wrong_usage() {
     let said = home("").run(&["test"]);
     assert_eq!(
         (said.code, said.err.contains("has no [[test]]")),

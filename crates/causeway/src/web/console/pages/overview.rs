@@ -19,7 +19,7 @@ use super::super::{
 pub(crate) struct Overview<'a> {
     #[serde(flatten)]
     picture: &'a Picture,
-    /// Whether there are so many cards that they are drawn smaller.
+    /// Whether the cards are drawn smaller, because there are many.
     is_dense: bool,
 }
 
