@@ -1,4 +1,4 @@
-//! What stands in the receivers' own tables and files.
+//! Reads the receivers' own tables and files.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{
     world::{Database, DestinationKind},
 };
 
-/// A table or file of a destination, by the name that it has at the receiver.
+/// A table or file of a destination, with its name at the receiver.
 #[derive(Debug, Clone)]
 pub struct Own {
     pub key: String,
@@ -28,7 +28,7 @@ fn columns(is_strict: bool, text: &str) -> String {
     format!("(email {text} PRIMARY KEY, subscribed boolean, {rest})")
 }
 
-/// Makes the tables that destinations write to.
+/// Creates the tables of the destinations.
 pub fn create(
     tables: &[Own],
     folder: &Path,
@@ -68,7 +68,7 @@ pub fn create(
     for (own, is_strict) in of(Database::Sqlite) {
         let database = Connection::open(folder.join("files").join(format!("{}.db", own.key)))
             .context("making a database")?;
-        // SQLite keeps what it is given; the checks make it as strict as the servers.
+        // SQLite accepts any value; the checks make it as strict as the servers.
         let mut sql = make(own, is_strict, "text");
         if is_strict {
             sql = sql.replace("code varchar(5)", "code varchar(5) CHECK (length(code) <= 5)");
@@ -78,7 +78,7 @@ pub fn create(
     Ok(())
 }
 
-/// Every address of every table and file, as it stands at the end.
+/// Every address of every table and file at the end.
 pub fn read(
     tables: &[Own],
     folder: &Path,
@@ -151,7 +151,7 @@ fn sqlite(own: &Own, folder: &Path) -> anyhow::Result<Vec<Kept>> {
         .context("reading a row")
 }
 
-/// The lines in their order. A line with a key that was there already is a repeat and says nothing new.
+/// Reads the lines in order. A line with a known key is a duplicate and ignored.
 fn file(own: &Own, folder: &Path, is_csv: bool) -> anyhow::Result<Vec<Kept>> {
     let path = folder
         .join("files")

@@ -198,7 +198,7 @@ impl Reader<'_> {
                         ),
                     ),
                     Some(found) => {
-                        if !found.says_what_it_takes {
+                        if !found.sets_takes {
                             unsaid.insert(Name::clone(name));
                         }
                         continue;

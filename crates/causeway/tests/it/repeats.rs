@@ -195,8 +195,8 @@ async fn a_repeated_opt_in_after_an_opt_out_does_not_subscribe() {
     ways.form("ada", "yes").await;
     ways.sync("71", "ben", "yes").await;
     home.settled(6).await;
-    for who in ["ada", "ben"] {
-        let address = format!("{who}@example.org");
+    for name in ["ada", "ben"] {
+        let address = format!("{name}@example.org");
         assert_eq!(last_changes(&api)[&address], "unsubscribe");
         let standing = home.json(&["contact", "consent", &address, "--json"]);
         assert_eq!(standing[0]["consent_state"]["email"]["state"], "unsubscribed");
@@ -235,11 +235,11 @@ async fn a_constant_id_does_not_make_other_messages_duplicates() {
         assert_eq!(answer["events"][0]["status"], "accepted", "{who} {what}");
     }
     home.settled(7).await;
-    for who in ["dan", "eve"] {
-        let standing = home.json(&["contact", "consent", &format!("{who}@example.org"), "--json"]);
+    for name in ["dan", "eve"] {
+        let standing = home.json(&["contact", "consent", &format!("{name}@example.org"), "--json"]);
         assert_eq!(
             standing[0]["consent_state"]["email"]["state"], "unsubscribed",
-            "{who}"
+            "{name}"
         );
     }
     let audit = home.json(&["audit", "--json"]);
