@@ -34,7 +34,7 @@ pub struct Options {
     pub replay: Vec<u64>,
     /// Keep the hub's folder of a batch with findings, and print its path.
     pub keep: bool,
-    /// Also judge each request by the moment when it started: not on a machine that has other work.
+    /// Also check each request at the time of its start; not reliable on a busy machine.
     pub is_timed: bool,
     /// Failing histories to shrink.
     pub shrink: usize,

@@ -118,8 +118,8 @@ pub fn facts(oracle: &Oracle<'_>, arrival: &Arrival<'_>) -> Vec<Fact> {
             }
         }
     }
-    // What only the API shows is known once a look that had it came to the end of the list; who vanished from it may
-    // stay unnoticed.
+    // A change that only the API shows is known once a pass that had it reached the end of the list. A person who vanished
+    // may stay unnoticed.
     if let Content::Api(_) = message.content {
         found.retain(|fact| {
             arrival.look > Look::Never || (fact.kind.is_negative() && arrival.noticed.is_some())

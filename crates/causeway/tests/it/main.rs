@@ -47,4 +47,5 @@ mod sync;
 mod sync_docs;
 mod syncs;
 mod trying;
+mod words;
 mod workspaces;
