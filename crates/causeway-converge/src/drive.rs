@@ -20,7 +20,7 @@ use crate::{
     feature::{Feature, Features},
     hub::Hub,
     message::{Content, Message},
-    receiver::{Call, Kept, Receivers},
+    receiver::{Call, StoredChange, Receivers},
     rig::Rig,
     tables::{self, Own},
     wire::{self, Place, Wire},
@@ -57,7 +57,7 @@ pub struct Seen {
     /// By message number.
     pub sent: BTreeMap<usize, Sent>,
     pub calls: Vec<Call>,
-    pub kept: Vec<Kept>,
+    pub kept: Vec<StoredChange>,
     /// Queues that were found empty and processed: (published before, known at).
     pub drained: Vec<(Instant, Instant)>,
 }
@@ -225,7 +225,7 @@ struct RunResult {
 
 impl Shared<'_> {
     /// The observations of each history, by the names of its destinations.
-    fn seen(&self, calls: &[Call], kept: &[Kept]) -> Vec<Seen> {
+    fn seen(&self, calls: &[Call], kept: &[StoredChange]) -> Vec<Seen> {
         let is_of = |slot: usize, destination: &str| {
             destination
                 .strip_prefix(&self.places[slot].slot)

@@ -38,7 +38,7 @@ pub struct Call {
 
 /// All changes. The newest one of an address at a destination counts.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct StoredChange {
     pub destination: String,
     pub address: String,
     pub is_subscribed: bool,
@@ -47,7 +47,7 @@ pub struct Kept {
 #[derive(Default)]
 struct Data {
     calls: Vec<Call>,
-    kept: Vec<Kept>,
+    kept: Vec<StoredChange>,
     attempts: HashMap<(String, String), u32>,
     /// Requests that could not be parsed, which is an error of this program.
     strange: Vec<String>,
@@ -144,7 +144,7 @@ impl Receivers {
         self.data().calls.clone()
     }
 
-    pub fn kept(&self) -> Vec<Kept> {
+    pub fn kept(&self) -> Vec<StoredChange> {
         self.data().kept.clone()
     }
 
@@ -321,7 +321,7 @@ impl Service {
             "none" => return,
             _ => false,
         };
-        self.data().kept.push(Kept {
+        self.data().kept.push(StoredChange {
             destination: call.destination.clone(),
             address: call.address.clone(),
             is_subscribed,

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::{
     config::table,
-    receiver::{Kept, mailbox},
+    receiver::{StoredChange, mailbox},
     world::{Database, DestinationKind},
 };
 
@@ -84,7 +84,7 @@ pub fn read(
     folder: &Path,
     postgres_url: Option<&str>,
     mariadb_name: Option<&str>,
-) -> anyhow::Result<Vec<Kept>> {
+) -> anyhow::Result<Vec<StoredChange>> {
     let mut found = Vec::new();
     let select = |own: &Own, text: &str| {
         format!(
@@ -124,23 +124,23 @@ pub fn read(
     Ok(found)
 }
 
-fn row(line: &str, separator: char) -> Option<Kept> {
+fn row(line: &str, separator: char) -> Option<StoredChange> {
     let mut cells = line.split(separator);
     let (destination, address, is_in) = (cells.next()?, cells.next()?, cells.next()?);
-    Some(Kept {
+    Some(StoredChange {
         destination: destination.to_owned(),
         address: mailbox(address),
         is_subscribed: matches!(is_in, "t" | "1"),
     })
 }
 
-fn sqlite(own: &Own, folder: &Path) -> anyhow::Result<Vec<Kept>> {
+fn sqlite(own: &Own, folder: &Path) -> anyhow::Result<Vec<StoredChange>> {
     let database = Connection::open(folder.join("files").join(format!("{}.db", own.key)))
         .context("opening a database")?;
     let sql = format!("SELECT email, COALESCE(subscribed, 0) FROM {}", table(&own.key));
     let mut statement = database.prepare(&sql).context("reading a table")?;
     let rows = statement.query_map([], |row| {
-        Ok(Kept {
+        Ok(StoredChange {
             destination: own.key.clone(),
             address: mailbox(&row.get::<_, String>(0)?),
             is_subscribed: row.get::<_, bool>(1)?,
@@ -152,7 +152,7 @@ fn sqlite(own: &Own, folder: &Path) -> anyhow::Result<Vec<Kept>> {
 }
 
 /// Reads the lines in order. A line with a known key is a duplicate and ignored.
-fn file(own: &Own, folder: &Path, is_csv: bool) -> anyhow::Result<Vec<Kept>> {
+fn file(own: &Own, folder: &Path, is_csv: bool) -> anyhow::Result<Vec<StoredChange>> {
     let path = folder
         .join("files")
         .join(format!("{}.{}", own.key, if is_csv { "csv" } else { "jsonl" }));
@@ -204,7 +204,7 @@ fn file(own: &Own, folder: &Path, is_csv: bool) -> anyhow::Result<Vec<Kept>> {
         .into_iter()
         .filter(|(key, _, _)| keys.insert(key.clone()))
         .filter_map(|(_, address, is_subscribed)| {
-            Some(Kept {
+            Some(StoredChange {
                 destination: own.key.clone(),
                 address: mailbox(&address),
                 is_subscribed: is_subscribed?,

@@ -52,7 +52,7 @@ pub struct Hub {
 }
 
 /// The result of stopping a hub.
-pub struct Ended {
+pub struct Stopped {
     /// Whether all attempts in flight ended within the grace period.
     pub in_time: bool,
 }
@@ -224,7 +224,7 @@ impl Hub {
     }
 
     /// Runs until SIGINT or SIGTERM, then stops gracefully; a second signal, or the end of the grace, stops at once.
-    pub async fn run_until_signal(self) -> anyhow::Result<Ended> {
+    pub async fn run_until_signal(self) -> anyhow::Result<Stopped> {
         let mut interrupt =
             tokio::signal::unix::signal(SignalKind::interrupt()).context("listening for SIGINT")?;
         let mut terminate =
@@ -249,7 +249,7 @@ impl Hub {
     }
 
     /// Stops gracefully, within [`GRACE`] or until `at_once` comes.
-    pub async fn stop(mut self, at_once: impl Future<Output = ()>) -> Ended {
+    pub async fn stop(mut self, at_once: impl Future<Output = ()>) -> Stopped {
         self.stop.cancel();
         let all = async { while self.parts.join_next().await.is_some() {} };
         let in_time = tokio::select! {
@@ -258,7 +258,7 @@ impl Hub {
             () = at_once => false,
         };
         self.parts.abort_all();
-        Ended { in_time }
+        Stopped { in_time }
     }
 
     /// Reads the keystores again and replays messages that could not be decrypted.
@@ -285,7 +285,9 @@ impl Hub {
             };
             match self.engine.store.replay(filter).await {
                 Ok(found) => rows += found,
-                Err(error) => tracing::error!(%error, "could not replay the messages that could not be decrypted"),
+                Err(error) => {
+                    tracing::error!(%error, "could not replay the messages that could not be decrypted")
+                }
             }
         }
         tracing::info!(

@@ -65,7 +65,7 @@ fn rules() -> Rules {
 pub struct FakeStore {
     pub scene: Scene,
     pub start: Timestamp,
-    /// Added to what was received, so that a test can move a figure.
+    /// Added to the received messages, so that a test can change a figure.
     pub more: AtomicU64,
     /// When set, the store does not answer.
     pub is_down: std::sync::atomic::AtomicBool,
@@ -125,7 +125,7 @@ impl FakeStore {
         sources
     }
 
-    /// What came until `now` at about `per_s`, in waves.
+    /// The number of messages until `now` at about `per_s`, in waves.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

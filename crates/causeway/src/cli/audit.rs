@@ -4,7 +4,7 @@ use causeway_core::store::{Audit, DestinationBooks, SourceBooks, Views};
 
 use super::{
     Failure,
-    context::{Context, print_line, print_json},
+    context::{Context, print_json, print_line},
 };
 
 /// Counts all rows and compares the result with the counters that were kept when the rows were made. Every difference

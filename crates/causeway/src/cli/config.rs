@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use super::{
     Failure,
-    context::{Context, print_line, print_json},
+    context::{Context, print_json, print_line},
 };
 use crate::sources;
 
@@ -68,7 +68,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Failure> {
                 }
             ));
         }
-        Verb::Sample { kind: None } => print_line(include_str!("../../../../samples/causeway.toml").trim_end()),
+        Verb::Sample { kind: None } => {
+            print_line(include_str!("../../../../samples/causeway.toml").trim_end())
+        }
         Verb::Sample { kind: Some(kind) } => print_line(sample(kind)?.trim_end()),
         Verb::Schema => print_json(&crate::config::schema())?,
         Verb::Diff(args) => super::config_diff::run(args).await?,

@@ -63,7 +63,9 @@ pub(super) struct Args {
 const BATCH: u32 = 100;
 
 fn span(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse().map_err(|_| "not a span of time: write it as 7d, 12h or 2w".to_owned())?;
+    let span: Span = text
+        .parse()
+        .map_err(|_| "not a span of time: write it as 7d, 12h or 2w".to_owned())?;
     match span.to_duration(SpanRelativeTo::days_are_24_hours()) {
         Ok(duration) if duration.is_positive() => Ok(span),
         _ => Err("not a number of days, hours or weeks: write it as 7d, 12h or 2w".to_owned()),
@@ -171,8 +173,8 @@ async fn compare(
         batch.run(&mut changes).await?;
         bar.inc(seen);
     }
-    changes.pass(span.from, false).await?;
-    changes.pass(span.to, true).await?;
+    changes.advance(span.from, false).await?;
+    changes.advance(span.to, true).await?;
     Ok(changes)
 }
 
@@ -221,7 +223,7 @@ impl Batch {
     async fn run(&mut self, changes: &mut Changes) -> Result<(), Failure> {
         let batch = std::mem::take(self);
         if let Some(begins) = batch.begins {
-            changes.pass(begins, !batch.is_earlier).await?;
+            changes.advance(begins, !batch.is_earlier).await?;
         }
         if batch.is_earlier {
             let envelopes = batch.records.into_iter().map(|(_, envelope)| envelope);

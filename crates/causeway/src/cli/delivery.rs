@@ -9,7 +9,7 @@ use clap::{Subcommand, ValueEnum};
 
 use super::{
     Failure,
-    context::{Context, counted, print_line, print_json},
+    context::{Context, counted, print_json, print_line},
     trace::contact_in_words,
 };
 use crate::{clock::SystemClock, config::Config};

@@ -24,7 +24,7 @@ pub(super) struct Args {
 #[derive(Subcommand)]
 enum Verb {
     /// Writes a configuration from an environment file of proca-sync. The configuration lists every key of the file,
-    /// with what became of it, and what is left to do. No secret is copied.
+    /// with its result, and the tasks that are left to do. No secret is copied.
     #[command(after_help = "Example: causeway migrate proca-sync .env.rivers --out causeway.toml")]
     ProcaSync {
         /// The environment file, such as .env.rivers.

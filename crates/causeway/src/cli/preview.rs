@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::{
     Failure,
-    context::{Context, print_line, print_json},
+    context::{Context, print_json, print_line},
 };
 use crate::{
     clock::SystemClock,
@@ -98,7 +98,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         )));
     };
     let stored = Stored::open(&config.store_path()).await?;
-    let asked = Asked {
+    let inquiry = Inquiry {
         config: &config,
         stored: &stored,
         name,
@@ -106,8 +106,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         address: args.email.as_deref().and_then(normal_email),
     };
     let preview = match (&args.email, args.message) {
-        (_, Some(record)) => asked.of_record(InboxId(record)).await?,
-        (Some(email), None) => asked.of_person(email, args.workspace.as_deref()).await?,
+        (_, Some(record)) => inquiry.of_record(InboxId(record)).await?,
+        (Some(email), None) => inquiry.of_person(email, args.workspace.as_deref()).await?,
         (None, None) => {
             return Err(Failure::Usage(
                 "name the person with --email, or the message with --message".to_owned(),
@@ -121,7 +121,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-struct Asked<'a> {
+struct Inquiry<'a> {
     config: &'a Config,
     stored: &'a Stored,
     name: &'a Name,
@@ -130,7 +130,7 @@ struct Asked<'a> {
     address: Option<String>,
 }
 
-impl Asked<'_> {
+impl Inquiry<'_> {
     async fn sketches(&self, of: Of, kind: Option<Kind>) -> Result<Vec<Delivery>, Failure> {
         let rules = Arc::new(self.config.rules());
         Ok(self.stored.sketches(rules, self.name, of, kind, NEWEST).await?)

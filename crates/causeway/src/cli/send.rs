@@ -173,7 +173,10 @@ async fn rehearse_one(config: &Config, envelope: Envelope, understood: Decoded) 
                 event.kind.as_str(),
                 event.at
             ));
-            event.notes.iter().for_each(|note| print_line(&format!("note: {note}")));
+            event
+                .notes
+                .iter()
+                .for_each(|note| print_line(&format!("note: {note}")));
         }
     }
     // Before the first start there is no store, and so no contact.

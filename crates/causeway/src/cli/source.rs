@@ -156,7 +156,8 @@ fn check_label(label: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Usage(
-        "invalid label: use 1 to 64 letters, digits and -_. that say what the URL is for, such as newsletter".to_owned(),
+        "invalid label: use 1 to 64 letters, digits and -_. that say what the URL is for, such as newsletter"
+            .to_owned(),
     ))
 }
 

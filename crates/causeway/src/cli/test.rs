@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     Failure,
-    context::{Context, print_line, print_json, until_signal},
+    context::{Context, print_json, print_line, until_signal},
 };
 use crate::{
     clock::SystemClock,
@@ -61,7 +61,11 @@ async fn run_tests(context: &Context, args: Args) -> Result<(), Failure> {
         let text = format!("{passed} passed, {failed} failed");
         print_line(&painted(&text, if failed == 0 { "32" } else { "31" }, colour));
     }
-    if failed == 0 { Ok(()) } else { Err(Failure::Reported) }
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Reported)
+    }
 }
 
 fn chosen<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a Test>, Failure> {

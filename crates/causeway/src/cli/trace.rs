@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Failure,
-    context::{Context, print_line, print_json},
+    context::{Context, print_json, print_line},
 };
 use crate::people;
 

@@ -91,9 +91,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<FileError>> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let hint = match error.kind() {
             ErrorKind::NotFound => "`causeway config sample > causeway.toml` writes one to start from",
-            ErrorKind::InvalidData => {
-                "save it as UTF-8; `iconv -f WINDOWS-1252 -t UTF-8` converts it"
-            }
+            ErrorKind::InvalidData => "save it as UTF-8; `iconv -f WINDOWS-1252 -t UTF-8` converts it",
             _ => "check that it is a file and that this user may read it",
         };
         vec![FileError {

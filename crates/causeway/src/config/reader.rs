@@ -144,7 +144,8 @@ impl Reader<'_> {
             None => return,
             Some(toml::Value::Array(items)) => items,
             Some(_) => {
-                let error = ConfigError::new("", format!("not a list of sections: write each as [[{group}]]"));
+                let error =
+                    ConfigError::new("", format!("not a list of sections: write each as [[{group}]]"));
                 return self.push_at(&[group], error);
             }
         };

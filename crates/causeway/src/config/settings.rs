@@ -64,8 +64,15 @@ mod tests {
             let own = toml::from_str(&format!("[fields]\n{fields}")).unwrap();
             let defaults = toml::from_str("tag = 7").unwrap();
             let doubts = doubts(&own, &defaults);
-            assert_eq!(doubts.len(), usize::from(warning.is_some()), "{fields}: {doubts:?}");
-            assert!(warning.is_none_or(|start| doubts[0].starts_with(start)), "{doubts:?}");
+            assert_eq!(
+                doubts.len(),
+                usize::from(warning.is_some()),
+                "{fields}: {doubts:?}"
+            );
+            assert!(
+                warning.is_none_or(|start| doubts[0].starts_with(start)),
+                "{doubts:?}"
+            );
         }
     }
 }

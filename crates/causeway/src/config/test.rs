@@ -212,7 +212,11 @@ impl Test {
             known_name(&key, "source", source, &known)?;
         }
         if self.source.is_none() && self.message.0.source.is_none() && known.len() != 1 {
-            return Err(ConfigError::new("source", "missing, and the configuration does not have exactly one source").hint(one_of("", &known)));
+            return Err(ConfigError::new(
+                "source",
+                "missing, and the configuration does not have exactly one source",
+            )
+            .hint(one_of("", &known)));
         }
         Ok(())
     }
@@ -327,7 +331,9 @@ pub fn time_between(text: &str) -> Result<SignedDuration, String> {
         .map_err(|_| format!("{text:?} is not a duration; write it as \"2h\" or \"3 days\""))?;
     match span.to_duration(SpanRelativeTo::days_are_24_hours()) {
         Ok(between) if !between.is_negative() => Ok(between),
-        Ok(_) => Err(format!("{text:?} is negative: the message would arrive before the one above it")),
+        Ok(_) => Err(format!(
+            "{text:?} is negative: the message would arrive before the one above it"
+        )),
         Err(_) => Err(format!(
             "{text:?} has no fixed length; write it in weeks, days or hours"
         )),

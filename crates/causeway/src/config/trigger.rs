@@ -119,34 +119,34 @@ fn read_one(on: &Value) -> Result<Trigger, ConfigError> {
 }
 
 fn trigger(word: &str, value: Option<&Value>, rest: &Table) -> Result<Trigger, ConfigError> {
-    let asked = Asked { word, value, rest };
-    asked.allow(match word {
+    let keys = TriggerKeys { word, value, rest };
+    keys.allow(match word {
         "date_reached" => &["at", "days", "yearly", "time_zone"],
         "schedule" => &["at", "weekday", "day", "time_zone"],
         _ => &[],
     })?;
     Ok(match word {
-        "action" => Trigger::Action(asked.texts()?),
-        "contact_created" => asked.nothing(Trigger::ContactCreated)?,
-        "contact_updated" => asked.nothing(Trigger::ContactUpdated)?,
-        "field_changed" => Trigger::FieldChanged(field_name(&asked.text()?).to_owned()),
-        "email_status" => Trigger::EmailStatus(asked.known_texts(STATUSES)?),
-        "consent_changed" => Trigger::ConsentChanged(asked.consent()?),
-        "list_joined" => Trigger::ListJoined(asked.maybe_text()?),
-        "tag_added" => Trigger::TagAdded(asked.maybe_text()?),
-        "email_opened" => asked.engaged(EngagementKind::EmailOpen)?,
-        "link_clicked" => asked.engaged(EngagementKind::LinkClick)?,
-        "page_visited" => asked.engaged(EngagementKind::PageVisit)?,
-        "goal_reached" => asked.engaged(EngagementKind::Goal)?,
-        "popup_shown" => asked.engaged(EngagementKind::Popup)?,
-        "custom" => asked.engaged(EngagementKind::Custom)?,
-        "automation_triggered" => asked.engaged(EngagementKind::Automation)?,
-        "lead_scored" => asked.engaged(EngagementKind::LeadScore)?,
-        "synced" => Trigger::Synced(asked.synced()?),
-        "score_reached" => Trigger::ScoreReached(asked.number()?),
-        "status_reached" => Trigger::StatusReached(asked.text()?),
-        "date_reached" => Trigger::DateReached(asked.clocked()?),
-        "schedule" => Trigger::Schedule(asked.rhythm()?),
+        "action" => Trigger::Action(keys.texts()?),
+        "contact_created" => keys.nothing(Trigger::ContactCreated)?,
+        "contact_updated" => keys.nothing(Trigger::ContactUpdated)?,
+        "field_changed" => Trigger::FieldChanged(field_name(&keys.text()?).to_owned()),
+        "email_status" => Trigger::EmailStatus(keys.known_texts(STATUSES)?),
+        "consent_changed" => Trigger::ConsentChanged(keys.consent()?),
+        "list_joined" => Trigger::ListJoined(keys.maybe_text()?),
+        "tag_added" => Trigger::TagAdded(keys.maybe_text()?),
+        "email_opened" => keys.engaged(EngagementKind::EmailOpen)?,
+        "link_clicked" => keys.engaged(EngagementKind::LinkClick)?,
+        "page_visited" => keys.engaged(EngagementKind::PageVisit)?,
+        "goal_reached" => keys.engaged(EngagementKind::Goal)?,
+        "popup_shown" => keys.engaged(EngagementKind::Popup)?,
+        "custom" => keys.engaged(EngagementKind::Custom)?,
+        "automation_triggered" => keys.engaged(EngagementKind::Automation)?,
+        "lead_scored" => keys.engaged(EngagementKind::LeadScore)?,
+        "synced" => Trigger::Synced(keys.synced()?),
+        "score_reached" => Trigger::ScoreReached(keys.number()?),
+        "status_reached" => Trigger::StatusReached(keys.text()?),
+        "date_reached" => Trigger::DateReached(keys.clocked()?),
+        "schedule" => Trigger::Schedule(keys.rhythm()?),
         other => {
             return Err(ConfigError::new("on", format!("there is no trigger {other:?}")).hint(words()));
         }
@@ -176,13 +176,13 @@ const STANDINGS: &[&str] = &[
 ];
 
 /// One trigger of `on`: its word, its value, and the other keys of its table.
-struct Asked<'a> {
+struct TriggerKeys<'a> {
     word: &'a str,
     value: Option<&'a Value>,
     rest: &'a Table,
 }
 
-impl Asked<'_> {
+impl TriggerKeys<'_> {
     fn wrong(&self, what: impl std::fmt::Display) -> ConfigError {
         let takes = WORDS
             .iter()
@@ -302,9 +302,8 @@ impl Asked<'_> {
             .filter(|group| *group != Group::TransactionId);
         match Group::parse(name).filter(|group| *group != Group::TransactionId) {
             Some(group) => Ok(group),
-            None if name == Group::TransactionId.as_str() => {
-                Err(self.wrong("transactionid is different in each message; on = \"synced\" matches every message"))
-            }
+            None if name == Group::TransactionId.as_str() => Err(self
+                .wrong("transactionid is different in each message; on = \"synced\" matches every message")),
             None => {
                 let known: Vec<&str> = known.map(Group::as_str).collect();
                 Err(self.wrong(format!("{name:?} is not a group; {}", one_of(name, &known))))

@@ -116,6 +116,8 @@ pub(super) fn summary(audit: &Audit, sent: &Sent, crm: &Crm, in_time: bool) {
         crm.calls.records()
     ));
     if !in_time {
-        print_line("the hub was stopped before all attempts in flight ended; they continue at the next start");
+        print_line(
+            "the hub was stopped before all attempts in flight ended; they continue at the next start",
+        );
     }
 }

@@ -231,7 +231,7 @@ struct Waiting<'a> {
 }
 
 /// What to do about a delivery that has not ended.
-enum Look {
+enum NextStep {
     /// Stop: nothing will happen in time.
     Over,
     /// Wait for a wake-up.
@@ -259,21 +259,21 @@ impl Waiting<'_> {
     }
 
     /// Decides what to do about a delivery that is open in the store.
-    fn look(&self, destination: &Name, id: DeliveryId) -> Look {
+    fn next_step(&self, destination: &Name, id: DeliveryId) -> NextStep {
         self.with(|inner, number| {
             let is_over = inner.closed || inner.idle.contains(destination);
             let Some(waiter) = inner.waiters.get_mut(&number).filter(|_| !is_over) else {
-                return Look::Over;
+                return NextStep::Over;
             };
             if waiter.delivery.as_ref().is_some_and(|waited| waited.id == id) {
-                return Look::Wait;
+                return NextStep::Wait;
             }
             waiter.delivery = Some(Waited {
                 destination: Name::clone(destination),
                 id,
                 is_taken: false,
             });
-            Look::Again
+            NextStep::Again
         })
     }
 }
@@ -353,10 +353,10 @@ impl Engine {
             if open.due_at.is_some_and(|due_at| due_at > latest) {
                 return false;
             }
-            match waiting.look(destination, open.id) {
-                Look::Over => return false,
-                Look::Again => self.wake.lane(destination),
-                Look::Wait => waiting.woken.notified().await,
+            match waiting.next_step(destination, open.id) {
+                NextStep::Over => return false,
+                NextStep::Again => self.wake.lane(destination),
+                NextStep::Wait => waiting.woken.notified().await,
             }
         }
     }

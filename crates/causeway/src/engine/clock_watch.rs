@@ -63,7 +63,7 @@ impl ClockWatch {
     }
 
     /// Begins a new check period after all jumps were handled.
-    fn look(&self, clock: &dyn Clock) {
+    fn restart(&self, clock: &dyn Clock) {
         self.offset_ms.store(offset_ms(clock), Ordering::Relaxed);
         self.taken_in_ms
             .store(clock.now().as_millisecond(), Ordering::Relaxed);
@@ -117,7 +117,7 @@ impl Engine {
         } else {
             health.clock_alarm
         };
-        self.clock_watch.look(&*self.clock);
+        self.clock_watch.restart(&*self.clock);
         Ok(alarm)
     }
 
@@ -154,7 +154,7 @@ mod tests {
         clock.jump(-day);
         assert!(watch.jump(&clock).is_zero(), "as if nothing had happened");
         assert!(watch.is_behind(clock.now()));
-        watch.look(&clock);
+        watch.restart(&clock);
         assert!(!watch.is_behind(clock.now()));
     }
 }

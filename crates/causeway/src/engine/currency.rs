@@ -131,7 +131,7 @@ impl Currency {
         all.for_each(|is_taken| *is_taken = false);
     }
 
-    /// The newest message waiting to be processed. Read before the inbox, for [`Currency::nothing_waits`].
+    /// The newest message that calls wait for. Read before the inbox, for [`Currency::nothing_waits`].
     pub fn newest(&self) -> Option<InboxId> {
         self.locked().pending.keys().next_back().copied()
     }

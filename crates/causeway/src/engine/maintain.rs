@@ -17,7 +17,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     let mut pruned_at = None;
     while !stop.is_cancelled() {
         let now = engine.clock.now();
-        let alarm = look(&engine).await;
+        let alarm = check(&engine).await;
         let cautious = alarm.map_or(now, |alarm| alarm.cautious(now));
         finish_erasures(&engine, cautious).await;
         let due = pruned_at.is_none_or(|at: Timestamp| now.duration_since(at).unsigned_abs() >= PRUNE_EVERY);
@@ -35,7 +35,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
 }
 
 /// Checks the store, its disk and the clock. Returns the current clock alarm.
-async fn look(engine: &Engine) -> Option<ClockAlarm> {
+async fn check(engine: &Engine) -> Option<ClockAlarm> {
     let health = match engine.views.health().await {
         Ok(health) => health,
         Err(error) => {

@@ -96,13 +96,17 @@ pub const CONNECTORS: &[Connector] = &[
         name: "debug",
         crm_type: CrmType::ActionContact,
         closest: Closest::Jsonl,
-        differs: &["it printed each action and returned it to the queue; here the action is written to a file"],
+        differs: &[
+            "it printed each action and returned it to the queue; here the action is written to a file",
+        ],
     },
     Connector {
         name: "stdout",
         crm_type: CrmType::OptIn,
         closest: Closest::Jsonl,
-        differs: &["it printed each action and returned it to the queue; here the action is written to a file"],
+        differs: &[
+            "it printed each action and returned it to the queue; here the action is written to a file",
+        ],
     },
     Connector {
         name: "file",
@@ -152,9 +156,7 @@ pub const CONNECTORS: &[Connector] = &[
         name: "publicComment",
         crm_type: CrmType::Contact,
         closest: Closest::Sql,
-        differs: &[
-            "it published comments, even of test actions; here test actions are skipped",
-        ],
+        differs: &["it published comments, even of test actions; here test actions are skipped"],
     },
     Connector {
         name: "salesforce",

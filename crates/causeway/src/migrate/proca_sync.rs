@@ -116,15 +116,11 @@ impl<'a> Work<'a> {
                 format!("the destination below, instead of {}", connector.name),
             );
         } else {
-            self.fate(
-                "CRM",
-                "unknown connector: the destination is a web hook",
-            );
+            self.fate("CRM", "unknown connector: the destination is a web hook");
             let names: Vec<&str> = CONNECTORS.iter().map(|connector| connector.name).collect();
             let wanted = if field_map::is_name(name) { name } else { "" };
             let hint = one_of(wanted, &names);
-            self.to_do
-                .push(format!("CRM names an unknown connector: {hint}"));
+            self.to_do.push(format!("CRM names an unknown connector: {hint}"));
         }
         found
     }
@@ -153,9 +149,8 @@ impl<'a> Work<'a> {
                     key,
                     "not ActionContact, Contact, OptIn or DoubleOptIn: the connector's default is used",
                 );
-                self.to_do.push(format!(
-                    "{key} has an unknown value: check `consent` below"
-                ));
+                self.to_do
+                    .push(format!("{key} has an unknown value: check `consent` below"));
             }
         }
         chosen
@@ -204,15 +199,15 @@ impl<'a> Work<'a> {
                     "PROCA_QUEUE",
                     "not the name of a queue of Proca, such as cus.12.deliver: enter it by hand",
                 );
-                self.to_do.push(
-                    "PROCA_QUEUE is not a queue of Proca: set `queue` to the queue's name".to_owned(),
-                );
+                self.to_do
+                    .push("PROCA_QUEUE is not a queue of Proca: set `queue` to the queue's name".to_owned());
                 "cus.0.deliver".to_owned()
             }
             None => {
                 self.fate("PROCA_QUEUE", "empty");
                 self.to_do.push(
-                    "PROCA_QUEUE is missing: set `queue` to the queue's name, such as cus.12.deliver".to_owned(),
+                    "PROCA_QUEUE is missing: set `queue` to the queue's name, such as cus.12.deliver"
+                        .to_owned(),
                 );
                 "cus.0.deliver".to_owned()
             }
@@ -315,12 +310,7 @@ impl<'a> Work<'a> {
             writeln!(out, "#   {key:<20} left out, because it is commented out there").ok();
         }
         if let Some(connector) = connector {
-            writeln!(
-                out,
-                "#\n# Differences from the connector {}:",
-                connector.name
-            )
-            .ok();
+            writeln!(out, "#\n# Differences from the connector {}:", connector.name).ok();
             for what in connector.differs {
                 writeln!(out, "#   - {what}").ok();
             }

@@ -88,16 +88,16 @@ impl Changes {
     /// Runs earlier messages through both, so that both know the contacts.
     pub async fn run_earlier(&mut self, envelopes: Vec<Envelope>) -> anyhow::Result<()> {
         self.counts.earlier += u64::try_from(envelopes.len()).unwrap_or(0);
-        self.old.play(envelopes.clone()).await?;
-        self.new.play(envelopes).await?;
+        self.old.process(envelopes.clone()).await?;
+        self.new.process(envelopes).await?;
         Ok(())
     }
 
     /// Runs messages through both and counts the differences. Messages have the numbers of the real store.
     pub async fn compare(&mut self, records: Vec<(InboxId, Envelope)>) -> anyhow::Result<()> {
         let (ids, envelopes): (Vec<InboxId>, Vec<Envelope>) = records.into_iter().unzip();
-        let old = self.old.play(envelopes.clone()).await?;
-        let new = self.new.play(envelopes.clone()).await?;
+        let old = self.old.process(envelopes.clone()).await?;
+        let new = self.new.process(envelopes.clone()).await?;
         let old_sent = sent(&self.old, &old)?;
         let new_sent = sent(&self.new, &new)?;
         let both = old.into_iter().zip(old_sent).zip(new.into_iter().zip(new_sent));
@@ -109,23 +109,23 @@ impl Changes {
 
     /// Lets time pass for both: timers fire and scheduled automations run. Scheduled runs before the compared time are
     /// left out, since they might be very many.
-    pub async fn pass(&mut self, until: Timestamp, is_compared: bool) -> anyhow::Result<()> {
+    pub async fn advance(&mut self, until: Timestamp, is_compared: bool) -> anyhow::Result<()> {
         if !is_compared {
             for trial in [&mut self.old, &mut self.new] {
                 trial.skip_turns(until);
-                while trial.pass(until).await?.is_some() {}
+                while trial.advance(until).await?.is_some() {}
             }
             return Ok(());
         }
         let (mut old, mut new) = (ByDestination::new(), ByDestination::new());
         // The earlier one first, so that equal scheduled runs are compared with each other.
         while let Some(next) = earlier(self.old.next(until).await?, self.new.next(until).await?) {
-            let turns = self.old.pass(next).await?.unwrap_or_default();
+            let turns = self.old.advance(next).await?.unwrap_or_default();
             gather(&mut old, sent(&self.old, &turns)?);
             for turn in &turns {
                 self.count_skipped(turn, |count| &mut count.old);
             }
-            let turns = self.new.pass(next).await?.unwrap_or_default();
+            let turns = self.new.advance(next).await?.unwrap_or_default();
             gather(&mut new, sent(&self.new, &turns)?);
             for turn in &turns {
                 self.count_skipped(turn, |count| &mut count.new);
@@ -354,12 +354,18 @@ fn sent(trial: &Trial, played: &[TrialResult]) -> anyhow::Result<Vec<ByDestinati
     let mut batches: BTreeMap<&Name, Vec<(usize, &TrialDelivery)>> = BTreeMap::new();
     for (index, record) in played.iter().enumerate() {
         for planned in &record.told {
-            batches.entry(&planned.destination).or_default().push((index, planned));
+            batches
+                .entry(&planned.destination)
+                .or_default()
+                .push((index, planned));
         }
     }
     let mut all: Vec<ByDestination> = played.iter().map(|_| ByDestination::new()).collect();
     for (name, batch) in batches {
-        let deliveries: Vec<Delivery> = batch.iter().map(|(_, planned)| planned.delivery.clone()).collect();
+        let deliveries: Vec<Delivery> = batch
+            .iter()
+            .map(|(_, planned)| planned.delivery.clone())
+            .collect();
         let requests = trial.preview(name, &deliveries)?;
         for ((index, planned), request) in batch.into_iter().zip(requests) {
             let record = &planned.delivery.record;

@@ -110,8 +110,7 @@ fn body(config: &Config, message: &Message) -> anyhow::Result<Vec<u8>> {
     if table.set.is_empty() {
         return Ok(body);
     }
-    let mut value: Value =
-        serde_json::from_slice(&body).context("`set` needs a JSON message")?;
+    let mut value: Value = serde_json::from_slice(&body).context("`set` needs a JSON message")?;
     for (path, new) in &table.set {
         put(&mut value, path, as_json(new))?;
     }

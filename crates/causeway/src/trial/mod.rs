@@ -95,7 +95,7 @@ impl Trial {
     }
 
     /// Runs the messages, each at its time, and returns the result of each.
-    pub async fn play(&mut self, envelopes: Vec<Envelope>) -> anyhow::Result<Vec<TrialResult>> {
+    pub async fn process(&mut self, envelopes: Vec<Envelope>) -> anyhow::Result<Vec<TrialResult>> {
         if let (Some(first), Some(last)) = (envelopes.first(), envelopes.last()) {
             self.turns.begin(first.received_at);
             self.clock.set(last.received_at);

@@ -86,8 +86,8 @@ async fn try_run(
     let mut played = Vec::new();
     for envelope in envelopes {
         // Timers and scheduled runs due before this message.
-        while trial.pass(envelope.received_at).await?.is_some() {}
-        played.extend(trial.play(vec![envelope]).await?);
+        while trial.advance(envelope.received_at).await?.is_some() {}
+        played.extend(trial.process(vec![envelope]).await?);
     }
     let Some(last) = played.pop() else {
         return Ok(Vec::new());
@@ -95,7 +95,7 @@ async fn try_run(
     let mut planned = last.told.clone();
     let until = waits_until(test, came_at);
     let mut turned = Vec::new();
-    while let Some(turns) = trial.pass(until).await? {
+    while let Some(turns) = trial.advance(until).await? {
         let of_contact = turns.iter().filter(|turn| turn.contact == last.contact);
         turned.extend(of_contact.map(|turn| (turn.at, turn.id)));
         planned.extend(turns.into_iter().flat_map(|turn| turn.told));

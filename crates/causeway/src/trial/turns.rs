@@ -68,7 +68,7 @@ impl Trial {
     }
 
     /// Lets time pass and returns the next results of timers and scheduled runs. Call it until it returns `None`.
-    pub async fn pass(&mut self, until: Timestamp) -> anyhow::Result<Option<Vec<TrialResult>>> {
+    pub async fn advance(&mut self, until: Timestamp) -> anyhow::Result<Option<Vec<TrialResult>>> {
         loop {
             let timer = self.store.next_timer().await?.filter(|due| *due <= until);
             let turn = self.turns.next(until);

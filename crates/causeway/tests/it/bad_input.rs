@@ -77,7 +77,9 @@ impl Scene {
     async fn is_told(&self, name: &str) {
         let address = format!("{name}@example.org");
         self.home
-            .until(&format!("{name} is delivered"), || self.received().contains(&address))
+            .until(&format!("{name} is delivered"), || {
+                self.received().contains(&address)
+            })
             .await;
     }
 

@@ -55,9 +55,7 @@ fn assert_sentences(home: &Home, account: &Value) {
     );
     let trace = home.ok(&["trace", "1"]);
     assert!(
-        trace.contains(&format!(
-            "  as of now\n    Not sent to confirmed: {opted_out}"
-        )),
+        trace.contains(&format!("  as of now\n    Not sent to confirmed: {opted_out}")),
         "{trace}"
     );
     let trace = home.json(&["trace", "1", "--json"])[0].clone();

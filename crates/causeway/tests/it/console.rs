@@ -23,7 +23,7 @@ use causeway::{
 };
 use causeway_core::{clock::Clock, source::Stop};
 use causeway_testkit::clock::TestClock;
-use fake_store::{NEWEST, FakeStore, Scene};
+use fake_store::{FakeStore, NEWEST, Scene};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

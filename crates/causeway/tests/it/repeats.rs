@@ -218,7 +218,10 @@ async fn a_constant_id_does_not_make_other_messages_duplicates() {
         ways.sync(transaction, &who, "yes").await;
         ways.sync(transaction, &who, "no").await;
         home.until("the opt-out is sent", || {
-            last_changes(&api).get(&format!("{who}@example.org")).map(String::as_str) == Some("unsubscribe")
+            last_changes(&api)
+                .get(&format!("{who}@example.org"))
+                .map(String::as_str)
+                == Some("unsubscribe")
         })
         .await;
     }

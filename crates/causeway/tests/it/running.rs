@@ -23,7 +23,7 @@ pub struct Home {
 
 /// The output of a command, and its exit code.
 #[derive(Debug)]
-pub struct Said {
+pub struct CommandOutput {
     pub code: i32,
     pub out: String,
     pub err: String,
@@ -79,12 +79,12 @@ impl Home {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Said {
+    pub fn run(&self, arguments: &[&str]) -> CommandOutput {
         self.run_with(arguments, b"")
     }
 
     /// Runs a command with this standard input.
-    pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Said {
+    pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> CommandOutput {
         let mut command = self.command(arguments);
         command
             .stdin(Stdio::piped())
@@ -94,7 +94,7 @@ impl Home {
         // A command that does not read its input may close the pipe.
         drop(child.stdin.take().expect("a pipe").write_all(input));
         let output = child.wait_with_output().expect("the program ends");
-        Said {
+        CommandOutput {
             code: output.status.code().expect("an exit code"),
             out: String::from_utf8(output.stdout).expect("text"),
             err: String::from_utf8(output.stderr).expect("text"),

@@ -203,7 +203,11 @@ fn all_texts_use_the_words_of_the_glossary() {
         found.len(),
         found.join("\n")
     );
-    assert_eq!(used.len(), ALLOWED.len(), "an entry of ALLOWED has no hit any more");
+    assert_eq!(
+        used.len(),
+        ALLOWED.len(),
+        "an entry of ALLOWED has no hit any more"
+    );
 }
 
 #[test]
@@ -223,7 +227,15 @@ fn old_words_are_found_with_their_lines() {
             (7, "over there"),
         ]
     );
-    for plain in ["retold", "untold", "told_by", "a no-op", "a noun", "recommend", "storyteller"] {
+    for plain in [
+        "retold",
+        "untold",
+        "told_by",
+        "a no-op",
+        "a noun",
+        "recommend",
+        "storyteller",
+    ] {
         assert!(hits(plain).is_empty(), "{plain}");
     }
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::super::{
     Failure,
-    context::{print_line, print_json},
+    context::{print_json, print_line},
 };
 
 /// Everything about one person's consent.

@@ -10,9 +10,9 @@ use causeway_store::SqliteStore;
 use super::{
     super::{
         Failure,
-        context::{print_line, print_json},
+        context::{print_json, print_line},
     },
-    remains::{self, Asked},
+    remains::{self, RemovalRequest},
 };
 use crate::{clock::SystemClock, config::Config};
 
@@ -77,10 +77,10 @@ async fn begin(
         .unwrap_or(Timestamp::MAX);
     let parting = store.begin_erasure(view.id, at_latest, now).await?;
     for (destination, change) in &parting.told {
-        remains::destination(config, view, destination, &Asked::To(*change));
+        remains::destination(config, view, destination, &RemovalRequest::Sent(*change));
     }
     for (destination, reason) in &parting.untold {
-        remains::destination(config, view, destination, &Asked::Not(reason));
+        remains::destination(config, view, destination, &RemovalRequest::NotSent(reason));
     }
     if parting.told.is_empty() {
         return at_once(config, store, view, now).await;
@@ -118,8 +118,9 @@ async fn at_once(
         ));
     }
     for destination in &erased.given {
-        let reason = "the erasure did not wait for it. It keeps what it was sent, so delete that there by hand";
-        remains::destination(config, view, destination, &Asked::Not(reason));
+        let reason =
+            "the erasure did not wait for it. It keeps what it was sent, so delete that there by hand";
+        remains::destination(config, view, destination, &RemovalRequest::NotSent(reason));
     }
     remains::unread(&erased.unread);
     Ok(())

@@ -20,7 +20,7 @@ use clap::Subcommand;
 
 use super::{
     Failure,
-    context::{Context, print_line, print_json},
+    context::{Context, print_json, print_line},
     trace::{find_people, find_person},
 };
 

@@ -18,27 +18,27 @@ use crate::{clock::SystemClock, config::Config};
 const LISTED: usize = 10;
 
 /// Whether a destination that has the person is asked to remove them.
-pub(super) enum Asked<'a> {
-    To(Change),
+pub(super) enum RemovalRequest<'a> {
+    Sent(Change),
     /// The destination is not asked, for this reason.
-    Not(&'a str),
+    NotSent(&'a str),
 }
 
 /// Prints a line for the destination, and one for each place where it keeps the person's data.
-pub(super) fn destination(config: &Config, view: &ContactView, name: &Name, asked: &Asked<'_>) {
+pub(super) fn destination(config: &Config, view: &ContactView, name: &Name, request: &RemovalRequest<'_>) {
     let contact = view.id;
-    match asked {
-        Asked::To(Change::Remove) => {
+    match request {
+        RemovalRequest::Sent(Change::Remove) => {
             print_line(&format!(
                 "contact {contact}: {name} is asked to remove the person"
             ));
         }
-        Asked::To(change) => print_line(&format!(
+        RemovalRequest::Sent(change) => print_line(&format!(
             "contact {contact}: {name} cannot remove a person. It is sent `{}`. It keeps what it was sent before, so \
              delete that there by hand",
             change.as_str()
         )),
-        Asked::Not(reason) => print_line(&format!(
+        RemovalRequest::NotSent(reason) => print_line(&format!(
             "contact {contact}: {name} is NOT asked to remove the person: {reason}"
         )),
     }

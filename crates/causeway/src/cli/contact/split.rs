@@ -57,8 +57,7 @@ pub(super) async fn split(
     let now = SystemClock.now();
     let Some(split) = store.split(view.id, taken, read, now).await? else {
         return Err(failed(
-            "the contact changed meanwhile, so nothing was done: run the command again"
-                .to_owned(),
+            "the contact changed meanwhile, so nothing was done: run the command again".to_owned(),
         ));
     };
     print_line(&format!(

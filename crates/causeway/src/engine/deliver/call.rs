@@ -159,14 +159,9 @@ fn log(delivery: &Delivery, ending: &AttemptResult) {
             reason,
             "failed and will be retried"
         ),
-        Outcome::Reject { reason } => tracing::warn!(
-            delivery.id = id,
-            attempt,
-            status,
-            outcome,
-            reason,
-            "was rejected"
-        ),
+        Outcome::Reject { reason } => {
+            tracing::warn!(delivery.id = id, attempt, status, outcome, reason, "was rejected")
+        }
         Outcome::Halt { reason } => tracing::warn!(
             delivery.id = id,
             attempt,

@@ -43,7 +43,7 @@ impl Breaker {
     }
 
     /// Updates the circuit after a call. Any result except a retryable failure closes it.
-    pub(super) fn heard(&mut self, answered: usize, retryable: usize, now: Timestamp) {
+    pub(super) fn record(&mut self, answered: usize, retryable: usize, now: Timestamp) {
         if answered > 0 {
             self.failures_in_a_row = 0;
             self.retry_at = None;
@@ -87,10 +87,10 @@ mod tests {
     #[test]
     fn opens_after_failures_in_a_row_and_lets_one_try_after_the_rest() {
         let mut breaker = breaker();
-        breaker.heard(0, 1, at(0));
-        breaker.heard(0, 1, at(0));
+        breaker.record(0, 1, at(0));
+        breaker.record(0, 1, at(0));
         assert_eq!(breaker.allows(at(0)), Allows::All);
-        breaker.heard(0, 1, at(0));
+        breaker.record(0, 1, at(0));
         assert_eq!(breaker.allows(at(4)), Allows::NoneUntil(at(5)));
         assert_eq!(breaker.allows(at(5)), Allows::One);
     }
@@ -99,13 +99,13 @@ mod tests {
     fn rests_grow_up_to_the_limit_and_a_response_closes_the_circuit() {
         let mut breaker = breaker();
         for _ in 0..3 {
-            breaker.heard(0, 1, at(0));
+            breaker.record(0, 1, at(0));
         }
         for (tried_at, next) in [(5, 15), (15, 30), (30, 45)] {
-            breaker.heard(0, 1, at(tried_at));
+            breaker.record(0, 1, at(tried_at));
             assert_eq!(breaker.retry_at, Some(at(next)), "after the try at {tried_at}");
         }
-        breaker.heard(1, 0, at(45));
+        breaker.record(1, 0, at(45));
         assert_eq!(breaker.allows(at(45)), Allows::All);
     }
 
@@ -113,7 +113,7 @@ mod tests {
     fn a_clock_that_is_set_back_does_not_prolong_the_rest() {
         let mut breaker = breaker();
         for _ in 0..3 {
-            breaker.heard(0, 1, at(86_400));
+            breaker.record(0, 1, at(86_400));
         }
         assert_eq!(breaker.allows(at(86_400)), Allows::NoneUntil(at(86_405)));
         assert_eq!(breaker.allows(at(0)), Allows::One);
@@ -123,9 +123,9 @@ mod tests {
     fn a_rejected_record_counts_as_a_response() {
         let mut breaker = breaker();
         for _ in 0..10 {
-            breaker.heard(0, 1, at(0));
-            breaker.heard(0, 1, at(0));
-            breaker.heard(1, 0, at(0));
+            breaker.record(0, 1, at(0));
+            breaker.record(0, 1, at(0));
+            breaker.record(1, 0, at(0));
         }
         assert!(!breaker.is_open());
     }
@@ -134,7 +134,7 @@ mod tests {
     fn calls_that_were_in_flight_when_it_opened_do_not_prolong_the_rest() {
         let mut breaker = breaker();
         for _ in 0..20 {
-            breaker.heard(0, 1, at(1));
+            breaker.record(0, 1, at(1));
         }
         assert_eq!(breaker.retry_at, Some(at(6)));
     }

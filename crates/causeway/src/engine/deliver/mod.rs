@@ -233,7 +233,7 @@ impl Running {
             }
         };
         self.breaker
-            .heard(report.answered, report.retryable, self.engine.clock.now());
+            .record(report.answered, report.retryable, self.engine.clock.now());
         self.engine
             .metrics
             .circuit(&self.lane.name, self.breaker.is_open());

@@ -154,9 +154,8 @@ impl Work<'_> {
         out.push_str(
             "kind = \"sql\"\nurl = { env = \"CRM_DATABASE_URL\" }\ncontacts.table = \"contacts\"\nactions.table = \"actions\"\n",
         );
-        self.to_do.push(
-            "check the tables: `causeway destination create crm` creates the missing ones".to_owned(),
-        );
+        self.to_do
+            .push("check the tables: `causeway destination create crm` creates the missing ones".to_owned());
     }
 
     fn webhook(&mut self, closest: Closest, out: &mut String) {
@@ -194,10 +193,7 @@ impl Work<'_> {
                 self.fate("concurrency", "concurrency of [destination.crm]");
                 writeln!(out, "concurrency = {number}").ok();
             }
-            _ => self.fate(
-                "concurrency",
-                "not a number from 1 to 10000: the default is used",
-            ),
+            _ => self.fate("concurrency", "not a number from 1 to 10000: the default is used"),
         }
     }
 
@@ -280,8 +276,10 @@ impl Work<'_> {
                         }
                     })
                     .collect();
-                self.to_do
-                    .push(format!("{key}: set the values of these fields by hand: {}", names.join(", ")));
+                self.to_do.push(format!(
+                    "{key}: set the values of these fields by hand: {}",
+                    names.join(", ")
+                ));
             }
             self.fate(key, note);
             for field in map.fields {
@@ -306,9 +304,8 @@ impl Work<'_> {
             let is_column = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             let is_good = is_column && (name != "email" || path == "contact.email");
             if !is_good {
-                self.to_do.push(format!(
-                    "{name:?} is not a valid column: choose one for {path}"
-                ));
+                self.to_do
+                    .push(format!("{name:?} is not a valid column: choose one for {path}"));
             }
             is_good
         });
@@ -330,9 +327,7 @@ impl Work<'_> {
                 }
                 Some(_) => self.by_hand(
                     key,
-                    &format!(
-                        "set settings.{name} of [destination.crm] by hand, and add it to `fields`"
-                    ),
+                    &format!("set settings.{name} of [destination.crm] by hand, and add it to `fields`"),
                 ),
                 None => self.fate(key, "empty"),
             }
@@ -352,8 +347,7 @@ impl Work<'_> {
             let note = format!("settings.{name} of [destination.crm]");
             if closest == Closest::Sql {
                 // A column that the table lacks would stop every delivery.
-                let how =
-                    format!("{note}; no column has it: choose a column for settings.{name} by hand");
+                let how = format!("{note}; no column has it: choose a column for settings.{name} by hand");
                 self.by_hand(key, &how);
             } else if is_mapped {
                 let field = free(name, fields);

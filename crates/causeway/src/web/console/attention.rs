@@ -147,7 +147,9 @@ fn sources(moment: &Moment, found: &mut Vec<Attention>) {
             SourceState::Halted { reason } => (
                 "bad",
                 format!("{name} is halted"),
-                format!("{reason}. Change the configuration or the account; until then it is not tried again."),
+                format!(
+                    "{reason}. Change the configuration or the account; until then it is not tried again."
+                ),
             ),
         };
         found.push(Attention {

@@ -154,7 +154,7 @@ struct Sampler {
 
 impl Sampler {
     async fn sample(&mut self) -> Frame {
-        let moment = self.look().await;
+        let moment = self.moment().await;
         if self.ring.len() == RING {
             self.ring.pop_front();
         }
@@ -178,7 +178,7 @@ impl Sampler {
         Frame { picture, sample }
     }
 
-    async fn look(&mut self) -> Moment {
+    async fn moment(&mut self) -> Moment {
         let at = self.watched.clock.now();
         let before = self.ring.back();
         let (overview, is_stale) = match self.watched.views.overview(at).await {
@@ -289,7 +289,11 @@ async fn count_dead(views: &dyn Views) -> Result<DeadRows, StoreError> {
 pub(super) async fn stream(State(console): State<Arc<Console>>) -> Response {
     let live = &console.live;
     let Ok(slot) = Arc::clone(&live.viewers).try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "Too many viewers. Close another overview page.\n").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many viewers. Close another overview page.\n",
+        )
+            .into_response();
     };
     let mut newest = live.newest.clone();
     newest.mark_changed();

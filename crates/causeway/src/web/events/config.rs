@@ -38,10 +38,10 @@ pub struct Config {
     /// The Proca instance that `contactRef` is from.
     #[serde(default = "proca")]
     pub proca: String,
-    /// Ids of people and browsers that stand for no id, besides the usual ones (0, null, …).
+    /// Placeholders for ids of people and browsers, besides the usual ones (0, null, …).
     #[serde(default)]
     pub placeholder_ids: Vec<String>,
-    /// Values that stand for an empty field in `fields`. Default: NULL, N/A and the like.
+    /// Values that count as an empty field in `fields`. Default: NULL, N/A and the like.
     #[serde(default)]
     pub empty_values: Option<Vec<String>>,
     /// How long, in seconds, an event without an id and a time is recognised as a duplicate, if no other message

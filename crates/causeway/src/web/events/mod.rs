@@ -137,7 +137,7 @@ async fn answer(State(events): State<Arc<Events>>, request: Request) -> Response
     let sender = sender(&events, &parts.headers);
     let name = sender.as_ref().map_or("-", |sender| &sender.name);
     let ended = match &sender {
-        Ok(sender) => take(&events, sender, &parts, &mut body).await,
+        Ok(sender) => handle(&events, sender, &parts, &mut body).await,
         Err(refusal) => Err(*refusal),
     };
     let (reason, response) = match ended {
@@ -184,7 +184,7 @@ fn sender(events: &Events, headers: &HeaderMap) -> Result<Arc<Sender>, Refusal> 
         })
 }
 
-async fn take(events: &Events, sender: &Sender, parts: &Parts, body: &mut Body) -> Result<Answer, Refusal> {
+async fn handle(events: &Events, sender: &Sender, parts: &Parts, body: &mut Body) -> Result<Answer, Refusal> {
     if parts.method != Method::POST {
         return Err(Refusal::PostOnly);
     }

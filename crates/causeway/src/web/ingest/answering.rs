@@ -163,8 +163,10 @@ impl AnswerKeys {
                 continue;
             }
             if self.after.is_none() {
-                return Err(ConfigError::new(key, "`after` is used, but no destination is set")
-                    .hint("answer.after = \"crm\""));
+                return Err(
+                    ConfigError::new(key, "`after` is used, but no destination is set")
+                        .hint("answer.after = \"crm\""),
+                );
             }
             let member = path.steps.get(1).map_or("", String::as_str);
             if !AFTER_MEMBERS.contains(&member) {

@@ -43,10 +43,10 @@ pub struct Config {
     pub probes: bool,
     #[serde(default)]
     pub limits: Limits,
-    /// Ids of contacts that stand for no id, besides the usual ones (0, null, …).
+    /// Placeholders for ids of contacts, besides the usual ones (0, null, …).
     #[serde(default)]
     pub placeholder_ids: Vec<String>,
-    /// Values that stand for an empty field. Default: NULL, N/A and the like.
+    /// Values that count as an empty field. Default: NULL, N/A and the like.
     #[serde(default)]
     pub empty_values: Option<Vec<String>>,
     /// The effect of an empty text on a field: `keep` (the known value stays) or `clear` (the sender emptied the field, so it is
@@ -168,7 +168,10 @@ impl Limits {
             ("body_timeout_s", self.body_timeout_s, 3_600),
         ] {
             if value == 0 {
-                return Err(ConfigError::new(&format!("limits.{key}"), "0 would refuse every request"));
+                return Err(ConfigError::new(
+                    &format!("limits.{key}"),
+                    "0 would refuse every request",
+                ));
             }
             if value > most {
                 return Err(ConfigError::new(

@@ -263,7 +263,7 @@ async fn receive(
     let listener = ingest.listener(&path::token(parts.uri.path()));
     let name = listener.as_ref().map_or("-", |found| &found.name);
     let ended = match &listener {
-        Some(listener) => match take(&ingest, listener, peer, &parts, &mut body).await {
+        Some(listener) => match handle(&ingest, listener, peer, &parts, &mut body).await {
             Ok(done) => Ok((listener, done)),
             Err(refusal) => Err(refusal),
         },
@@ -296,7 +296,7 @@ async fn receive(
     response
 }
 
-async fn take(
+async fn handle(
     ingest: &Ingest,
     listener: &Listener,
     peer: SocketAddr,

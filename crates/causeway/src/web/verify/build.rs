@@ -89,8 +89,9 @@ fn check(config: &Config, scheme: &Scheme, template: &[Part], has_time: bool) ->
     }
     if template.contains(&Part::Uri) && config.public_url.is_none() {
         return Err(
-            ConfigError::new("signature.public_url", "missing, and this scheme signs the URL")
-                .hint("set the URL under which senders reach the hub: public_url = \"https://hub.example.org\""),
+            ConfigError::new("signature.public_url", "missing, and this scheme signs the URL").hint(
+                "set the URL under which senders reach the hub: public_url = \"https://hub.example.org\"",
+            ),
         );
     }
     if config.tolerance_s.is_some() && !has_time {

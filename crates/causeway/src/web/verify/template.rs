@@ -36,9 +36,8 @@ pub(super) fn parse_template(text: &str) -> Result<Vec<Part>, ConfigError> {
             "timestamp" => Part::Timestamp,
             "body" => Part::Body,
             _ => {
-                return Err(
-                    wrong(format!("unknown placeholder {{{name}}}")).hint("use method, uri, id, timestamp or body")
-                );
+                return Err(wrong(format!("unknown placeholder {{{name}}}"))
+                    .hint("use method, uri, id, timestamp or body"));
             }
         });
         rest = behind;

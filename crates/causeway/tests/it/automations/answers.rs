@@ -41,11 +41,11 @@ async fn a_response_is_stored_and_sent_to_all_other_destinations() {
     let record = world.acts(&signature(12, 1, "ann", Some(true))).await;
     assert_eq!(field(&world.person("ann"), "crm_id"), "C-9");
     assert_eq!(
-        world.heard("crm"),
+        world.summaries("crm"),
         ["record ann"],
         "a response is not sent back, not even by an automation"
     );
-    assert_eq!(world.heard("office"), ["record ann", "contact ann"]);
+    assert_eq!(world.summaries("office"), ["record ann", "contact ann"]);
     let received: Vec<Value> = world.received("office");
     assert_eq!(received[0]["contact"].get("crm_id"), None);
     assert_eq!(received[1]["contact"]["crm_id"], "C-9");
@@ -55,7 +55,7 @@ async fn a_response_is_stored_and_sent_to_all_other_destinations() {
         ["proca", "proca"],
         "the source of the action that led to it"
     );
-    assert_eq!(world.heard("desk"), ["contact ann"]);
+    assert_eq!(world.summaries("desk"), ["contact ann"]);
     let [answer] = world.follow_ups(record)[..] else {
         panic!("{}", world.trace(record));
     };
@@ -71,7 +71,7 @@ async fn a_response_is_stored_and_sent_to_all_other_destinations() {
     // A repeated response has no new information: no message is stored, and nothing is sent.
     let second = world.acts(&signature(12, 2, "ann", Some(true))).await;
     assert_eq!(world.follow_ups(second), Vec::<u64>::new());
-    assert_eq!((world.heard("crm").len(), world.heard("office").len()), (2, 3));
+    assert_eq!((world.summaries("crm").len(), world.summaries("office").len()), (2, 3));
     assert_eq!(world.came("~answers").await, (1, 0));
     world.ends_well().await;
 }
@@ -95,7 +95,7 @@ async fn a_chain_of_responses_ends_after_the_third() {
     let world = World::start(&api, START, &config.concat()).await;
     world.acts(&signature(12, 1, "ann", Some(true))).await;
     // Each of the two chains has the record, and then three responses that are sent to the other destination.
-    assert_eq!((world.heard("left").len(), world.heard("right").len()), (4, 4));
+    assert_eq!((world.summaries("left").len(), world.summaries("right").len()), (4, 4));
     let last = world.newest_of("ann");
     assert!(
         world

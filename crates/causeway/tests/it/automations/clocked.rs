@@ -46,8 +46,8 @@ async fn world() -> World {
 }
 
 /// Sorted, because contacts of the same run have no order.
-fn heard(world: &World, hook: &str) -> Vec<String> {
-    let mut all = world.heard(hook);
+fn sorted_summaries(world: &World, hook: &str) -> Vec<String> {
+    let mut all = world.summaries(hook);
     all.sort();
     all
 }
@@ -60,7 +60,7 @@ async fn a_scheduled_run_happens_once_per_contact_whatever_happens_to_the_hub() 
     assert_eq!(world.came("~automations").await, (0, 0));
     world.is_now("2026-01-05T09:00:00Z");
     world.has_turned("Daily", "2026-01-05T09:00:00Z").await;
-    assert_eq!(heard(&world, "office"), ["contact ann", "contact cem"]);
+    assert_eq!(sorted_summaries(&world, "office"), ["contact ann", "contact cem"]);
     let bob = world.newest_of("bob");
     assert!(
         world
@@ -86,28 +86,28 @@ async fn a_scheduled_run_happens_once_per_contact_whatever_happens_to_the_hub() 
     world.serve().await;
     world.has_turned("Daily", "2026-01-05T09:00:00Z").await;
     assert_eq!(world.came("~automations").await, (6, 3), "all three are repeats");
-    assert_eq!(world.heard("office").len(), 2);
+    assert_eq!(world.summaries("office").len(), 2);
 
     // Down at the next scheduled time: the run is made up for once.
     world.stop().await;
     world.is_now("2026-01-06T15:00:00Z");
     world.serve().await;
     world.has_turned("Daily", "2026-01-06T09:00:00Z").await;
-    assert_eq!(world.heard("office").len(), 4);
+    assert_eq!(world.summaries("office").len(), 4);
     world.stop().await;
     world.serve().await;
     world.is_now("2026-01-07T08:59:59Z");
     world
         .send_events(&json!({ "type": "tag", "tag": "x", "contact": { "email": "ann@example.org" } }))
         .await;
-    assert_eq!(world.heard("office").len(), 4);
+    assert_eq!(world.summaries("office").len(), 4);
 
     // Down for days: only the newest run is made up for.
     world.stop().await;
     world.is_now("2026-01-12T08:00:00Z");
     world.serve().await;
     world.has_turned("Daily", "2026-01-11T09:00:00Z").await;
-    assert_eq!(world.heard("office").len(), 6);
+    assert_eq!(world.summaries("office").len(), 6);
     world.ends_well().await;
 }
 
@@ -121,11 +121,11 @@ async fn a_date_is_reached_each_year_in_the_zone_of_its_place() {
             .has_turned("Birthday", &format!("2026-01-0{day}T06:00:00Z"))
             .await;
     }
-    assert_eq!(world.heard("cards"), Vec::<String>::new());
+    assert_eq!(world.summaries("cards"), Vec::<String>::new());
     world.is_now("2026-01-07T06:00:00Z");
     world.has_turned("Birthday", "2026-01-07T06:00:00Z").await;
     assert_eq!(
-        world.heard("cards"),
+        world.summaries("cards"),
         ["contact ann"],
         "the day before, at seven in Brussels"
     );
@@ -134,14 +134,14 @@ async fn a_date_is_reached_each_year_in_the_zone_of_its_place() {
     // In summer seven in Brussels is five in UTC.
     world.is_now("2026-06-29T04:59:59Z");
     world.has_turned("Birthday", "2026-06-28T05:00:00Z").await;
-    assert_eq!(world.heard("cards").len(), 1);
+    assert_eq!(world.summaries("cards").len(), 1);
     world.is_now("2026-06-29T05:00:00Z");
     world.has_turned("Birthday", "2026-06-29T05:00:00Z").await;
-    assert_eq!(world.heard("cards"), ["contact ann", "contact cem"]);
+    assert_eq!(world.summaries("cards"), ["contact ann", "contact cem"]);
     world.is_now("2027-01-07T06:30:00Z");
     world.has_turned("Birthday", "2027-01-07T06:00:00Z").await;
     assert_eq!(
-        world.heard("cards"),
+        world.summaries("cards"),
         ["contact ann", "contact cem", "contact ann"]
     );
     world.ends_well().await;

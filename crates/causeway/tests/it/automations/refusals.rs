@@ -270,7 +270,9 @@ fn status_reached_names_a_status_of_its_workspace() {
         let errors = errors_of(&format!("{reached}{statuses}"));
         assert_eq!(errors.len(), usize::from(said.is_some()), "{errors:?}");
         assert!(
-            errors.iter().all(|errors| errors.contains(said.unwrap_or_default())),
+            errors
+                .iter()
+                .all(|error| error.contains(said.unwrap_or_default())),
             "{errors:?}"
         );
     }

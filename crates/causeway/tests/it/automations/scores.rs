@@ -97,7 +97,9 @@ async fn each_event_gives_points_once_and_a_reached_status_starts_automations() 
         .await;
     assert_eq!(world.received("crm"), [] as [Value; 0], "35 points");
     world
-        .send_events(&json!({ "type": "contact", "contact": { "visitor": "b-81f2", "email": "ann@example.org" } }))
+        .send_events(
+            &json!({ "type": "contact", "contact": { "visitor": "b-81f2", "email": "ann@example.org" } }),
+        )
         .await;
     let second = world.send_events(&opened("m-2", "2026-01-03T10:00:00Z")).await;
     let trace = world.trace(second);

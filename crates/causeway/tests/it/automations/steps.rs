@@ -54,9 +54,9 @@ async fn a_step_runs_at_once_or_after_its_delay() {
     let ann = world.acts(&signs(1, "ann")).await;
     let bob = world.acts(&signature(12, 2, "bob", Some(false))).await;
     let again = world.acts(&signs(3, "ann")).await;
-    assert_eq!(world.heard("crm"), ["record ann"], "only what automations send");
-    assert_eq!(world.heard("form"), Vec::<String>::new(), "not yet");
-    assert_eq!(world.heard("archive"), ["record ann", "record bob", "record ann"]);
+    assert_eq!(world.summaries("crm"), ["record ann"], "only what automations send");
+    assert_eq!(world.summaries("form"), Vec::<String>::new(), "not yet");
+    assert_eq!(world.summaries("archive"), ["record ann", "record bob", "record ann"]);
     // The immediate delivery contains the changes of the automations.
     let sent = &world.received("crm")[0]["contact"];
     assert_eq!(sent["tags"], serde_json::json!(["rivers"]), "{sent}");
@@ -94,12 +94,12 @@ async fn a_step_runs_at_once_or_after_its_delay() {
     // A moment too early; then the hub is down when the timer is due.
     world.is_now("2026-01-07T08:29:59.999Z");
     world.acts(&signature(12, 4, "cem", Some(false))).await;
-    assert_eq!(world.heard("form"), Vec::<String>::new());
+    assert_eq!(world.summaries("form"), Vec::<String>::new());
     world.stop().await;
     world.is_now("2026-01-07T09:00:00Z");
     world.serve().await;
     world.settles().await;
-    assert_eq!(world.heard("form"), ["contact ann"]);
+    assert_eq!(world.summaries("form"), ["contact ann"]);
     let [late] = world.follow_ups(ann)[..] else {
         panic!("{}", world.trace(ann));
     };
@@ -115,7 +115,7 @@ async fn a_step_runs_at_once_or_after_its_delay() {
     world.serve().await;
     world.is_now("2026-02-01T00:00:00Z");
     world.acts(&signs(5, "ann")).await;
-    assert_eq!((world.heard("form").len(), world.heard("crm").len()), (1, 1));
+    assert_eq!((world.summaries("form").len(), world.summaries("crm").len()), (1, 1));
     world.ends_well().await;
 }
 
@@ -126,13 +126,13 @@ async fn an_opt_out_while_a_step_waits_cancels_it_and_sends_withdrawals() {
     world.acts(&signs(2, "bob")).await;
     world.acts(&status(1, "ann", "unsub")).await;
     assert_eq!(
-        world.heard("crm"),
+        world.summaries("crm"),
         ["record ann", "record bob", "withdrawal ann"],
         "it takes only automations, but receives the withdrawal"
     );
     world.is_now("2026-01-07T08:30:00Z");
     world.settles().await;
-    assert_eq!(world.heard("form"), ["contact bob"]);
+    assert_eq!(world.summaries("form"), ["contact bob"]);
     let [late] = world.follow_ups(ann)[..] else {
         panic!("{}", world.trace(ann));
     };
@@ -157,9 +157,9 @@ async fn without_a_stop_the_present_consent_decides() {
     world.acts(&status(1, "ann", "unsub")).await;
     world.is_now("2026-01-05T09:30:00Z");
     world.settles().await;
-    assert_eq!(world.heard("form"), ["contact bob"]);
+    assert_eq!(world.summaries("form"), ["contact bob"]);
     assert_eq!(
-        world.heard("crm"),
+        world.summaries("crm"),
         ["contact bob"],
         "ann was never there: nothing to withdraw"
     );
@@ -205,8 +205,8 @@ async fn two_that_start_each_other_a_day_later_end_after_one_round() {
         world.is_now(&format!("2026-01-{day:02}T08:30:00Z"));
         world.settles().await;
     }
-    assert_eq!(world.heard("crm"), ["contact ann"]);
-    assert_eq!(world.heard("form"), ["contact ann"]);
+    assert_eq!(world.summaries("crm"), ["contact ann"]);
+    assert_eq!(world.summaries("form"), ["contact ann"]);
     let traces = world.home.ok(&["trace", "--email", "ann@example.org"]);
     let stopped = "automation To sleep: stopped: it started itself again through To wake\n";
     assert_eq!(traces.matches(stopped).count(), 1, "{traces}");
@@ -224,7 +224,7 @@ async fn two_that_start_each_other_a_day_later_end_after_one_round() {
     world.acts(&signs(2, "ann")).await;
     world.is_now("2026-01-21T08:30:00Z");
     world.settles().await;
-    assert_eq!(world.heard("crm"), ["contact ann", "contact ann"]);
+    assert_eq!(world.summaries("crm"), ["contact ann", "contact ann"]);
     world.ends_well().await;
 }
 
@@ -237,7 +237,7 @@ async fn starts_beyond_per_hour_wait_for_the_next_hour_with_room() {
     for (id, name) in (1..).zip(["ann", "bob", "cem", "dee", "eve"]) {
         records.push(world.acts(&signs(id, name)).await);
     }
-    assert_eq!(world.heard("crm"), ["record ann", "record bob"]);
+    assert_eq!(world.summaries("crm"), ["record ann", "record bob"]);
     let trace = world.trace(records[4]);
     assert!(
         trace.contains("  automation Few: waits until 2026-01-05T10:00:00Z: `per_hour` is reached\n"),
@@ -245,26 +245,26 @@ async fn starts_beyond_per_hour_wait_for_the_next_hour_with_room() {
     );
     world.is_now("2026-01-05T08:59:59Z");
     world.settles().await;
-    assert_eq!(world.heard("crm").len(), 2);
+    assert_eq!(world.summaries("crm").len(), 2);
     // The limit survives a restart.
     world.stop().await;
     world.serve().await;
     world.is_now("2026-01-05T09:00:00Z");
     world.settles().await;
     let third = ["contact cem", "contact dee"];
-    let mut heard = world.heard("crm").split_off(2);
-    heard.sort();
-    assert_eq!(heard, third);
+    let mut summaries = world.summaries("crm").split_off(2);
+    summaries.sort();
+    assert_eq!(summaries, third);
     // The waiting ones have filled the hour.
     world.acts(&signs(6, "fay")).await;
-    assert_eq!(world.heard("crm").len(), 4);
+    assert_eq!(world.summaries("crm").len(), 4);
     world.is_now("2026-01-05T10:00:00Z");
     world.settles().await;
-    let mut heard = world.heard("crm").split_off(4);
-    heard.sort();
-    assert_eq!(heard, ["contact eve", "contact fay"]);
+    let mut summaries = world.summaries("crm").split_off(4);
+    summaries.sort();
+    assert_eq!(summaries, ["contact eve", "contact fay"]);
     world.is_now("2026-01-06T00:00:00Z");
     world.settles().await;
-    assert_eq!(world.heard("crm").len(), 6, "each once, and nobody is lost");
+    assert_eq!(world.summaries("crm").len(), 6, "each once, and nobody is lost");
     world.ends_well().await;
 }

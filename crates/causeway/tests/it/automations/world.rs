@@ -202,7 +202,7 @@ impl World {
     }
 
     /// The kind and the person of every record that the web hook of this name received.
-    pub fn heard(&self, hook: &str) -> Vec<String> {
+    pub fn summaries(&self, hook: &str) -> Vec<String> {
         let word = |value: &Value| value.as_str().unwrap_or("?").to_owned();
         let line = |sent: &Value| {
             let email = word(&sent["contact"]["email"]);

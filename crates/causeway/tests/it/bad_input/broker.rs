@@ -42,6 +42,9 @@ async fn case_14_lost_connections_and_deleted_queues_are_survived_without_a_doub
     scene.is_told("cem").await;
     let mut received = scene.received();
     received.sort();
-    assert_eq!(received, ["ann@example.org", "bob@example.org", "cem@example.org"]);
+    assert_eq!(
+        received,
+        ["ann@example.org", "bob@example.org", "cem@example.org"]
+    );
     scene.goes_on(3).await;
 }

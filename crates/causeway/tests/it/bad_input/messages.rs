@@ -181,7 +181,10 @@ async fn cases_7_to_10_order_repeats_and_conflicts_do_not_matter() {
     assert_eq!(audit["sources"]["proca"]["duplicate"], 2, "{audit}");
     let received = scene.received();
     assert_eq!(
-        received.iter().filter(|email| *email == "ida@example.org").count(),
+        received
+            .iter()
+            .filter(|email| *email == "ida@example.org")
+            .count(),
         1,
         "{received:?}"
     );

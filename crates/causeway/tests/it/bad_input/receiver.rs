@@ -75,6 +75,9 @@ async fn case_15_refused_credentials_stop_the_lane_visibly_and_cost_nothing() {
     scene.home.settled(2).await;
     let mut received = scene.received();
     received.sort();
-    assert_eq!(received, ["ann@example.org", "ann@example.org", "bob@example.org"]);
+    assert_eq!(
+        received,
+        ["ann@example.org", "ann@example.org", "bob@example.org"]
+    );
     scene.goes_on(2).await;
 }

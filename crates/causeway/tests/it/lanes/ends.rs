@@ -50,7 +50,7 @@ async fn a_stop_lets_calls_in_flight_end_and_writes_them() {
     until_calls(&crm, 2).await;
     rig.stop();
     rig.clock.set(at(7));
-    rig.look().await;
+    rig.wake_and_settle().await;
     assert!(!rig.has_stopped());
     gate.add_permits(5);
     eventually("it stops", async || rig.has_stopped()).await;
@@ -63,7 +63,7 @@ async fn a_stop_cuts_off_calls_that_outlast_the_grace() {
     rig.sign("ada").await;
     until_calls(&crm, 1).await;
     rig.stop();
-    rig.look().await;
+    rig.wake_and_settle().await;
     assert!(!rig.has_stopped());
     eventually("it stops", async || {
         // In steps, because the grace begins when the lane notices the stop.

@@ -50,7 +50,7 @@ async fn after_enough_failures_the_next_one_passes() {
     rig.sign("ada").await;
     rig.until_attempts(1).await;
     rig.sign("ada").await;
-    rig.look().await;
+    rig.wake_and_settle().await;
     assert_eq!(crm.calls(), 1);
     rig.clock.advance(Duration::from_secs(6));
     // The second failure releases the second delivery at once.

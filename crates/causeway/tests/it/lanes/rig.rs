@@ -381,7 +381,7 @@ impl Rig {
 
     /// The number of the engine's own calls of the store while nothing happens and the clock does not move.
     pub async fn asked_while_idle(&self) -> u64 {
-        self.look().await;
+        self.wake_and_settle().await;
         let before = self.asked();
         for _ in 0..30 {
             tokio::task::yield_now().await;

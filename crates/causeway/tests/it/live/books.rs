@@ -14,7 +14,7 @@ use super::{Live, messages::agreed};
 
 /// An accepted message that is not a duplicate.
 #[derive(Debug)]
-struct Kept {
+struct StoredMessage {
     id: i64,
     source: String,
     state: String,
@@ -22,14 +22,14 @@ struct Kept {
     number: u64,
 }
 
-impl Kept {
+impl StoredMessage {
     /// The idempotency key that the program must derive at every attempt.
     fn key_for(&self, destination: &str) -> String {
         IdempotencyKey::derive("default", &self.source, &self.key, destination, "record").0
     }
 }
 
-fn kept(live: &Live) -> Vec<Kept> {
+fn kept(live: &Live) -> Vec<StoredMessage> {
     let path = live.folder().join("data/causeway.db");
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).expect("the database");
@@ -41,7 +41,7 @@ fn kept(live: &Live) -> Vec<Kept> {
         .expect("a question");
     let rows = rows.query_map([], |row| {
         let body: Value = serde_json::from_slice(&row.get::<_, Vec<u8>>(4)?).expect("a body of ours");
-        Ok(Kept {
+        Ok(StoredMessage {
             id: row.get(0)?,
             source: row.get(1)?,
             state: row.get(2)?,

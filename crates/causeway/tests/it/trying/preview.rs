@@ -1,7 +1,7 @@
 //! `causeway preview`: the request about a person that would be sent now.
 
 use super::{REMOTE, files, hub_with, setting};
-use crate::running::{Said, status};
+use crate::running::{CommandOutput, status};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
@@ -73,7 +73,7 @@ async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
         (&["--message", "1"], 2, "--destination"),
     ];
     for (arguments, code, says) in refused {
-        let said: Said = home.run(&[&["preview"], arguments].concat());
+        let said: CommandOutput = home.run(&[&["preview"], arguments].concat());
         assert_eq!(said.code, code, "{arguments:?}: {said:?}");
         assert!(said.err.contains(says), "{arguments:?}: {said:?}");
         assert!(

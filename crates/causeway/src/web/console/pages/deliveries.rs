@@ -25,7 +25,7 @@ const PER_PAGE: u32 = 50;
 pub(crate) const STATES: [&str; 5] = ["waiting", "blocked", "delivered", "dead", "skipped"];
 
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Parameters {
     state: Option<String>,
     destination: Option<String>,
     reason: Option<String>,
@@ -119,7 +119,7 @@ impl Page for Deliveries {
 pub(crate) async fn show(
     State(console): State<Arc<Console>>,
     uri: Uri,
-    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+    asked: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
     let state = super::filled(asked.state).filter(|state| STATES.contains(&state.as_str()));

@@ -12,14 +12,14 @@ use super::super::{format::When, masking};
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Automations {
-    asked: Vec<Asked>,
+    asked: Vec<Considered>,
     /// The names and values that the conditions read. Personal data is masked.
     values: Vec<(String, String)>,
     timers: Vec<Timer>,
 }
 
 #[derive(Debug, Serialize)]
-struct Asked {
+struct Considered {
     name: String,
     mark: &'static str,
     words: String,
@@ -38,7 +38,7 @@ impl Automations {
         Self {
             asked: asked
                 .into_iter()
-                .map(|(name, verdict)| Asked {
+                .map(|(name, verdict)| Considered {
                     name: name.to_string(),
                     mark: mark(&verdict),
                     words: verdict.to_string(),

@@ -26,7 +26,7 @@ use crate::people;
 const PER_PAGE: u32 = 50;
 
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Parameters {
     state: Option<String>,
     source: Option<String>,
     before: Option<String>,
@@ -107,7 +107,7 @@ impl Page for Records {
 pub(crate) async fn show(
     State(console): State<Arc<Console>>,
     uri: Uri,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<Parameters>, QueryRejection>,
 ) -> Response {
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
     match records(&console, asked).await {
@@ -121,7 +121,7 @@ pub(crate) async fn show(
     }
 }
 
-async fn records(console: &Console, asked: Asked) -> Result<Records, StoreError> {
+async fn records(console: &Console, asked: Parameters) -> Result<Records, StoreError> {
     let state = super::filled(asked.state);
     let state = InboxState::ALL
         .into_iter()
