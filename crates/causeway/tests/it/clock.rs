@@ -112,7 +112,7 @@ async fn a_clock_jump_raises_an_alarm_and_blocks_intake_until_dates_are_correcte
     let answer = exchange(&listener, request.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     world
-        .becomes("the store is put right", async |world| {
+        .becomes("the store is corrected", async |world| {
             alarm(world)
                 .await
                 .is_some_and(|alarm| matches!(alarm.what, ClockFault::WasAhead { .. }))

@@ -28,7 +28,7 @@ fn a_mistake_in_a_mapping_is_reported_with_its_place() {
         ),
         (
             "E = 'contact.email'\n[lookup.regions]",
-            "causeway.toml:6: [lookup.regions] a lookup table needs entries",
+            "causeway.toml:6: [lookup.regions] the lookup table is empty",
         ),
         (
             "E = 'contact.email'\n[lookup]\nregions = 1",

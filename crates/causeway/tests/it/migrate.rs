@@ -174,7 +174,7 @@ fn fields_settings_and_addresses_are_carried_over_and_the_rest_is_to_do() {
         "CRM_TYPE has a value that is not known",
         "line 3 is neither",
         "PROCA_QUEUE is missing",
-        "PROCA_QUEUE stands there more than once",
+        "PROCA_QUEUE appears more than once",
         "PROCA_PASSWORD is missing",
     ] {
         assert!(
@@ -329,7 +329,7 @@ fn every_key_that_a_connector_reads_is_known() {
         "CRM=publicComment\nCRM_URL=x\nAUTH_ANON_KEY=x\nAUTH_USER=x\nAUTH_PASS=x\n",
     ] {
         let (migrated, _) = of_lines(keys);
-        assert!(!migrated.text.contains("not known here"), "{}", migrated.text);
+        assert!(!migrated.text.contains("unknown:"), "{}", migrated.text);
     }
 }
 
@@ -397,15 +397,15 @@ fn every_listed_setting_is_sent_or_to_do() {
     for (more, says) in [
         (
             "CRM=mailjet\nLIST=7\n",
-            "the record as it is sent does not hold it",
+            "the record that is sent does not contain it",
         ),
         (
             "CRM=mailjet\nMERGE_FIELDS=FNAME=firstName\nLIST=7,9\n",
-            "LIST: put it into settings.list",
+            "LIST: set settings.list",
         ),
         (
             "CRM=mailjet\nOPTIN=in\nLIST=7\nLIST_ID=8\n",
-            "LIST_ID: put it into settings.list",
+            "LIST_ID: set settings.list",
         ),
         (
             "CRM=supabase\nLIST=7\n",

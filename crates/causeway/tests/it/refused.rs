@@ -36,7 +36,7 @@ fn a_listener_that_could_not_start_is_refused() {
         (
             "token = 'signups token of 24 chars'\n",
             "token",
-            "other characters",
+            "may only have letters",
         ),
         ("token = []\n", "token", "the list is empty"),
         ("token = { env = 'A', file = 'b' }\n", "token", "exactly one of"),
@@ -119,7 +119,7 @@ fn two_sections_that_need_the_same_resource_are_refused() {
     let home = Home::new("");
     let addresses = "[http]\nlisten = '127.0.0.1:18437'\nconsole = '0.0.0.0:18437'\n";
     home.write("causeway.toml", addresses);
-    assert_refused_at(&home, addresses, "console", "one address");
+    assert_refused_at(&home, addresses, "console", "the same address");
     assert_refused(
         "[destination.one]\nkind = 'file'\npath = 'out/a.csv'\n[destination.two]\nkind = 'file'\npath = 'out/./b/../a.csv'\n",
         "path",

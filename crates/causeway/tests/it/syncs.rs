@@ -190,7 +190,7 @@ fn contradictory_settings_are_reported() {
         |on: &str| format!("[[automation]]\nname = 'it'\non = {on}\nthen = [{{ add_tag = 'x' }}]\n");
     for (more, says) in [
         (automation("{ synced = 'goals' }"), "\"goals\" is not a group"),
-        (automation("{ synced = 'transactionid' }"), "differs each time"),
+        (automation("{ synced = 'transactionid' }"), "is different in each message"),
         (automation("{ synced = { row = '7' } }"), "group is not a text"),
         (
             automation("{ synced = { group = 'fields', id = '7' } }"),
@@ -228,13 +228,13 @@ fn contradictory_settings_are_reported() {
         (
             "'platform'",
             score,
-            "the points of \"Visit\" are kept, and count nowhere",
+            "the points of \"Visit\" are stored, but count nowhere",
         ),
-        ("'hub'", "", "no [[score]] there gives points"),
+        ("'hub'", "", "no [[score]] gives points there"),
         (
             "{ shop = 'hub' }",
             "",
-            "names the workspace \"shop\", which nothing else names",
+            "names the workspace \"shop\", which no other section names",
         ),
     ] {
         let said = owner(value, more);

@@ -329,7 +329,7 @@ pub(crate) fn pictures() -> Vec<Picture> {
 }
 
 #[test]
-fn what_waits_for_a_destination_that_is_gone_needs_a_person() {
+fn deliveries_of_a_removed_destination_need_a_person() {
     let ring = VecDeque::from([moment(0, "crm")]);
     let commands = |config: &ConsoleConfig| -> Vec<String> {
         let all = picture(&ring, config).attention.into_iter();
@@ -362,7 +362,7 @@ fn what_waits_for_a_destination_that_is_gone_needs_a_person() {
 }
 
 #[test]
-fn what_was_turned_away_after_an_erasure_needs_a_person_for_a_week() {
+fn messages_turned_away_after_an_erasure_need_a_person_for_a_week() {
     let titles = |lately: u64| -> Vec<String> {
         let mut moment = (*moment(0, "crm")).clone();
         for counts in moment.overview.sources.values_mut() {
@@ -437,7 +437,7 @@ fn books_that_do_not_balance_are_said_so() {
 }
 
 #[test]
-fn what_needs_a_person_is_listed_worst_first() {
+fn problems_are_listed_worst_first() {
     let all = pictures();
     assert!(all[0].attention.is_empty());
     let minute: VecDeque<_> = (0..61).map(|second| moment(second, HOSTILE)).collect();

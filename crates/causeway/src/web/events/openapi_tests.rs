@@ -148,7 +148,7 @@ fn values() -> Vec<Value> {
 }
 
 #[test]
-fn what_is_described_is_taken_and_nothing_else() {
+fn the_decoder_accepts_exactly_what_the_description_allows() {
     let document = document();
     let schemas = &document["components"]["schemas"];
     let decoder = EventsDecoder {

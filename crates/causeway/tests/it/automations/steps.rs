@@ -195,7 +195,7 @@ async fn two_that_start_each_other_a_day_later_end_after_one_round() {
     let warned = format!("{}{}", check.out, check.err);
     assert!(
         warned.contains(
-            "[[automation]] \"To sleep\" → \"To wake\" → \"To sleep\": the delayed steps of each start the next"
+            "[[automation]] \"To sleep\" → \"To wake\" → \"To sleep\": the delayed steps of each automation start the next"
         ),
         "{warned}"
     );

@@ -67,7 +67,7 @@ async fn case_15_refused_credentials_stop_the_lane_visibly_and_cost_nothing() {
     scene.signs(2, "bob").await;
     scene
         .home
-        .until("bob is taken in all the same", || {
+        .until("bob is accepted, too", || {
             scene.home.run(&["trace", "2"]).out.contains("→ hook: waiting")
         })
         .await;

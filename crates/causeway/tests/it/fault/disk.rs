@@ -205,7 +205,7 @@ async fn full_and_free_again(disk: Disk, min_free_mb: u64, left_mb: u64) {
     );
     let growth_kb = memory_kb(&live).saturating_sub(before_kb);
     assert!(growth_kb < MOST_GROWTH_KB, "grown by {growth_kb} kB");
-    live.becomes("what is not committed is with the broker", async |live| {
+    live.becomes("uncommitted messages are at the broker", async |live| {
         committed(live) + kept_by_broker(&topology).await == IN_QUEUE
     })
     .await;

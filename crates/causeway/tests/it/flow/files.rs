@@ -195,7 +195,7 @@ async fn a_repeated_file_counts_again_without_its_opt_ins() {
             "{said}"
         );
         assert_eq!(
-            said.contains("rows that opt somebody in who has opted out: 1 (line 2)"),
+            said.contains("rows that opt in a person who has opted out: 1 (line 2)"),
             file == "feb",
             "{said}"
         );
@@ -320,7 +320,7 @@ fn an_import_says_which_dates_do_not_count_and_which_fields_are_not_there() {
         assert_eq!(said.code, 3, "{said:?}");
         for part in [
             format!(
-                "values of news whose date is missing, in the future or cannot be read for certain: {count}\n"
+                "values of news whose date is missing, ambiguous, invalid or in the future: {count}\n"
             ),
             "warning: no new row has calls, which `consent_from` reads for phone".to_owned(),
         ] {

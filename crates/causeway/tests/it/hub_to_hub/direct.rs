@@ -120,7 +120,7 @@ fn only(known: &Value, (group, kind): (&str, &str)) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_hub_sends_is_what_a_hub_receives_in_every_shape() {
+async fn a_hub_receives_what_another_hub_sends_in_every_format() {
     let ways = ways();
     let receiving = Home::new(&receiver(&ways));
     let receiver = receiving.serve();

@@ -306,7 +306,7 @@ fn unsafe_or_useless_credentials_are_refused() {
         ("preset = \"generic\"\ntoken = \"short\"", "fewer than 22"),
         (
             "preset = \"generic\"\ntoken = \"a/b-is-not-good-in-a-path\"",
-            "other characters",
+            "may only have letters",
         ),
         ("preset = \"generic\"\ntoken = []", "empty"),
         ("preset = \"generic\"\ntoken = [\"\"]", "empty"),

@@ -151,12 +151,12 @@ fn a_charset_parameter_or_path_that_leads_nowhere_is_refused() {
         (
             format!("{proca}charset = \"latin1\""),
             "charset",
-            "means nothing for preset = \"proca\"",
+            "has no meaning for preset = \"proca\"",
         ),
         (
             format!("{proca}params = {{ p1 = \"email\" }}"),
             "params",
-            "means nothing for preset = \"proca\"",
+            "has no meaning for preset = \"proca\"",
         ),
         (
             format!("{generic}generic = {{ each = '\"a.b' }}"),

@@ -129,7 +129,7 @@ fn a_missing_delivery_is_reported_with_the_reason() {
         ),
         (
             "message = '{'\nexpect = [{ destination = 'newsletter' }]",
-            "the message cannot be read",
+            "the message is dead",
         ),
         (
             "message = { file = 'none.json' }\nexpect_none = true",
@@ -137,7 +137,7 @@ fn a_missing_delivery_is_reported_with_the_reason() {
         ),
         (
             "before = ['{']\nmessage = { file = 'signed.json' }\nexpect_contact = {}",
-            "message 1 of `before` cannot be read",
+            "message 1 of `before` is dead",
         ),
     ] {
         let out = failing(test);
