@@ -20,7 +20,7 @@ use crate::{
     feature::{Feature, Features},
     hub::Hub,
     message::{Content, Message},
-    receiver::{Call, StoredChange, Receivers},
+    receiver::{Call, Receivers, StoredChange},
     rig::Rig,
     tables::{self, Own},
     wire::{self, Place, Wire},

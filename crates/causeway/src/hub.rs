@@ -286,7 +286,7 @@ impl Hub {
             match self.engine.store.replay(filter).await {
                 Ok(found) => rows += found,
                 Err(error) => {
-                    tracing::error!(%error, "could not replay the messages that could not be decrypted")
+                    tracing::error!(%error, "could not replay the messages that could not be decrypted");
                 }
             }
         }

@@ -69,7 +69,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             ));
         }
         Verb::Sample { kind: None } => {
-            print_line(include_str!("../../../../samples/causeway.toml").trim_end())
+            print_line(include_str!("../../../../samples/causeway.toml").trim_end());
         }
         Verb::Sample { kind: Some(kind) } => print_line(sample(kind)?.trim_end()),
         Verb::Schema => print_json(&crate::config::schema())?,

@@ -190,7 +190,10 @@ fn contradictory_settings_are_reported() {
         |on: &str| format!("[[automation]]\nname = 'it'\non = {on}\nthen = [{{ add_tag = 'x' }}]\n");
     for (more, says) in [
         (automation("{ synced = 'goals' }"), "\"goals\" is not a group"),
-        (automation("{ synced = 'transactionid' }"), "is different in each message"),
+        (
+            automation("{ synced = 'transactionid' }"),
+            "is different in each message",
+        ),
         (automation("{ synced = { row = '7' } }"), "group is not a text"),
         (
             automation("{ synced = { group = 'fields', id = '7' } }"),

@@ -160,7 +160,7 @@ fn log(delivery: &Delivery, ending: &AttemptResult) {
             "failed and will be retried"
         ),
         Outcome::Reject { reason } => {
-            tracing::warn!(delivery.id = id, attempt, status, outcome, reason, "was rejected")
+            tracing::warn!(delivery.id = id, attempt, status, outcome, reason, "was rejected");
         }
         Outcome::Halt { reason } => tracing::warn!(
             delivery.id = id,

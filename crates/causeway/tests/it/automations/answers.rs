@@ -71,7 +71,10 @@ async fn a_response_is_stored_and_sent_to_all_other_destinations() {
     // A repeated response has no new information: no message is stored, and nothing is sent.
     let second = world.acts(&signature(12, 2, "ann", Some(true))).await;
     assert_eq!(world.follow_ups(second), Vec::<u64>::new());
-    assert_eq!((world.summaries("crm").len(), world.summaries("office").len()), (2, 3));
+    assert_eq!(
+        (world.summaries("crm").len(), world.summaries("office").len()),
+        (2, 3)
+    );
     assert_eq!(world.came("~answers").await, (1, 0));
     world.ends_well().await;
 }
@@ -95,7 +98,10 @@ async fn a_chain_of_responses_ends_after_the_third() {
     let world = World::start(&api, START, &config.concat()).await;
     world.acts(&signature(12, 1, "ann", Some(true))).await;
     // Each of the two chains has the record, and then three responses that are sent to the other destination.
-    assert_eq!((world.summaries("left").len(), world.summaries("right").len()), (4, 4));
+    assert_eq!(
+        (world.summaries("left").len(), world.summaries("right").len()),
+        (4, 4)
+    );
     let last = world.newest_of("ann");
     assert!(
         world

@@ -54,9 +54,16 @@ async fn a_step_runs_at_once_or_after_its_delay() {
     let ann = world.acts(&signs(1, "ann")).await;
     let bob = world.acts(&signature(12, 2, "bob", Some(false))).await;
     let again = world.acts(&signs(3, "ann")).await;
-    assert_eq!(world.summaries("crm"), ["record ann"], "only what automations send");
+    assert_eq!(
+        world.summaries("crm"),
+        ["record ann"],
+        "only what automations send"
+    );
     assert_eq!(world.summaries("form"), Vec::<String>::new(), "not yet");
-    assert_eq!(world.summaries("archive"), ["record ann", "record bob", "record ann"]);
+    assert_eq!(
+        world.summaries("archive"),
+        ["record ann", "record bob", "record ann"]
+    );
     // The immediate delivery contains the changes of the automations.
     let sent = &world.received("crm")[0]["contact"];
     assert_eq!(sent["tags"], serde_json::json!(["rivers"]), "{sent}");
@@ -115,7 +122,10 @@ async fn a_step_runs_at_once_or_after_its_delay() {
     world.serve().await;
     world.is_now("2026-02-01T00:00:00Z");
     world.acts(&signs(5, "ann")).await;
-    assert_eq!((world.summaries("form").len(), world.summaries("crm").len()), (1, 1));
+    assert_eq!(
+        (world.summaries("form").len(), world.summaries("crm").len()),
+        (1, 1)
+    );
     world.ends_well().await;
 }
 

@@ -319,9 +319,7 @@ fn an_import_says_which_dates_do_not_count_and_which_fields_are_not_there() {
         let said = home.run(&import);
         assert_eq!(said.code, 3, "{said:?}");
         for part in [
-            format!(
-                "values of news whose date is missing, ambiguous, invalid or in the future: {count}\n"
-            ),
+            format!("values of news whose date is missing, ambiguous, invalid or in the future: {count}\n"),
             "warning: no new row has calls, which `consent_from` reads for phone".to_owned(),
         ] {
             assert!(said.out.contains(&part), "{part}: {said:?}");

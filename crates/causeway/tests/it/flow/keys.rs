@@ -49,8 +49,10 @@ async fn a_message_for_a_missing_key_is_kept_and_delivered_when_the_key_is_there
     // An invalid keystore changes nothing and stops nothing.
     home.write("keys.json", "{");
     hub.hang_up();
-    home.until("the old keys stay", || hub.log().contains("the old keys stay in use"))
-        .await;
+    home.until("the old keys stay", || {
+        hub.log().contains("the old keys stay in use")
+    })
+    .await;
 
     home.write("keys.json", include_str!("../../../../../samples/keystore.json"));
     home.ok(&["keys", "check", "keys.json"]);
