@@ -312,10 +312,10 @@ fn run(source: Box<dyn Source>, inbox: &Arc<Inbox>) -> Running {
         warnings: watch::Sender::default(),
     });
     let stop = Stop::new();
-    let (accept, health, stop_it) = (inbox.clone(), health.clone(), stop.clone());
+    let (accept, reported, stop_it) = (inbox.clone(), health.clone(), stop.clone());
     let ended = tokio::spawn(async move {
         source
-            .run(accept, health, stop_it)
+            .run(accept, reported, stop_it)
             .await
             .expect("it never gives up");
     });

@@ -19,7 +19,7 @@ workspace = 'other'
 takes = 'all'
 ";
 
-fn received(text: &str) -> Vec<String> {
+fn errors_of(text: &str) -> Vec<String> {
     match config::parse(Path::new("causeway.toml"), &format!("{BEFORE}{text}")) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.iter().map(ToString::to_string).collect(),
@@ -246,7 +246,7 @@ fn duplicate_names_and_invalid_sections_are_refused() {
     ] {
         let errors = errors_of(text);
         assert_eq!(errors.len(), 1, "{errors:?}");
-        assert!(errors[0].starts_with(said), "{}", received[0]);
+        assert!(errors[0].starts_with(said), "{}", errors[0]);
     }
     // The same name is allowed in different workspaces.
     let apart = format!(
@@ -286,9 +286,9 @@ fn a_workspace_without_sources_is_a_warning() {
         );
         let config = config::parse(Path::new("causeway.toml"), &text).unwrap();
         let warnings = config::warnings(&config);
-        let errors = warnings.iter().filter(|warning| {
+        let found = warnings.iter().filter(|warning| {
             warning.contains("no source belongs to workspace \"nope\": nothing will arrive there")
         });
-        assert_eq!(errors.count(), count, "{warnings:?}");
+        assert_eq!(found.count(), count, "{warnings:?}");
     }
 }

@@ -362,7 +362,7 @@ impl Rig {
     }
 
     /// Wakes the lanes and gives them time to do something wrong.
-    pub async fn look(&self) {
+    pub async fn wake_and_settle(&self) {
         for _ in 0..2 {
             self.engine.wake.all_lanes();
             for _ in 0..50 {
